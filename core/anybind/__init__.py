@@ -1,0 +1,122 @@
+"""anybind: recordings of any modality - events, pictures, words, ... - in one embedding space.
+
+    import anybind
+    binder = anybind.load("mini")
+    events = binder.embed("event", ["duck.npz"])
+    words = binder.embed("text", ["a rubber duck", "a kettle"])
+    events @ words
+
+What this module lists in `__all__` is the public interface; plugins import nothing else of the core.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from anybind.adapter import Adapter
+from anybind.binder import Binder, OnBad, load
+from anybind.binding import Binding, Use, bindings, find_binding
+from anybind.config import check_keys, read_toml
+from anybind.dataset import Dataset, Item
+from anybind.embeddings import Embeddings, load_embeddings, save_embeddings, unit
+from anybind.encoder import Encoder
+from anybind.errors import (
+    AnybindError,
+    AnybindWarning,
+    BadInput,
+    BadOption,
+    MissingExtra,
+    NameClash,
+    PluginError,
+    SpaceMismatch,
+    UnknownName,
+    WeightsMismatch,
+    nearest,
+)
+from anybind.files import atomic_path, list_files, settings_hash
+from anybind.hookspecs import hookimpl
+from anybind.modality import Modality, derive, find_modality, modality_of
+from anybind.progress import progress_bar
+from anybind.reader import Reader, find_reader, read, write
+from anybind.registry import Part, Plugin, Registry, create, parts, plugins
+from anybind.representation import Representation
+from anybind.result import Result
+from anybind.space import Space
+from anybind.spec import KINDS, Spec
+from anybind.suite import Question, Suite
+from anybind.task import Task
+
+if TYPE_CHECKING:
+    from anybind.tower import Tower, check_state, state_hash
+
+__all__ = [
+    "KINDS",
+    "Adapter",
+    "AnybindError",
+    "AnybindWarning",
+    "BadInput",
+    "BadOption",
+    "Binder",
+    "Binding",
+    "Dataset",
+    "Embeddings",
+    "Encoder",
+    "Item",
+    "MissingExtra",
+    "Modality",
+    "NameClash",
+    "OnBad",
+    "Part",
+    "Plugin",
+    "PluginError",
+    "Question",
+    "Reader",
+    "Registry",
+    "Representation",
+    "Result",
+    "Space",
+    "SpaceMismatch",
+    "Spec",
+    "Suite",
+    "Task",
+    "Tower",
+    "UnknownName",
+    "Use",
+    "WeightsMismatch",
+    "atomic_path",
+    "bindings",
+    "check_keys",
+    "check_state",
+    "create",
+    "derive",
+    "find_binding",
+    "find_modality",
+    "find_reader",
+    "hookimpl",
+    "list_files",
+    "load",
+    "load_embeddings",
+    "modality_of",
+    "nearest",
+    "parts",
+    "plugins",
+    "progress_bar",
+    "read",
+    "read_toml",
+    "save_embeddings",
+    "settings_hash",
+    "state_hash",
+    "unit",
+    "write",
+]
+
+_ON_TORCH = ("Tower", "check_state", "state_hash")
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for, so that listing and `--help` stay light."""
+    if name in _ON_TORCH:
+        from anybind import tower
+
+        return getattr(tower, name)
+    raise AttributeError(f"module 'anybind' has no attribute {name!r}")

@@ -1,0 +1,5 @@
+"""`python -m anybind` is the `anybind` command."""
+
+from anybind.cli import main
+
+main()

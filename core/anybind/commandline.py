@@ -1,0 +1,92 @@
+"""What commands share: common options, JSON and table output, the list of skipped files.
+
+Public: a plugin's command module may import these names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anybind.errors import AnybindError
+from anybind.files import list_files
+from anybind.reader import find_reader
+from anybind.registry import parts
+
+BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
+Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on past files that cannot be read; list them.")]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness; it stands in the result.")]
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """Print one JSON object on a line of its own."""
+    typer.echo(json.dumps(fields, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+    """Print a table, as wide as the terminal; cells are plain text. Columns of numbers align right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [tuple(row) for row in rows]
+    table = Table(title=title or None, title_justify="left")
+    for position, column in enumerate(columns):
+        numeric = bool(rows) and all(_is_number(row[position]) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.strip("+-% ").replace(".", "", 1).isdigit()
+
+
+class Skipped(dict[str, str]):
+    """Items left out under `--skip-bad`, with the reason of each: hand `note` to `Binder.embed`."""
+
+    def note(self, id: str, error: AnybindError) -> None:
+        """Remember an item that could not be used."""
+        self[id] = str(error)
+
+    def report(self) -> None:
+        """List on stderr what was skipped."""
+        if self:
+            typer.echo(f"skipped {len(self)}:", err=True)
+            for reason in self.values():
+                typer.echo(f"  {reason}", err=True)
+
+
+def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path]:
+    """The files named, and those that any reader of these modalities knows in and below the folders named.
+
+    Raises:
+        BadInput: a folder is missing or holds no samples.
+    """
+    wanted = set(modalities)
+    suffixes = {suffix for part in parts("reader") if part.spec.gives in wanted for suffix in part.spec.suffixes}
+    files: list[Path] = []
+    for path in map(Path, paths):
+        files += list_files(path, suffixes) if path.is_dir() else [path]
+    return files
+
+
+def by_modality(files: Iterable[Path], skipped: Skipped | None = None) -> dict[str, list[Path]]:
+    """Files grouped by the modality of what they hold; unreadable ones raise, or are noted in `skipped`."""
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        try:
+            groups.setdefault(find_reader(path).spec.gives, []).append(path)
+        except AnybindError as error:
+            if skipped is None:
+                raise
+            skipped.note(str(path), error)
+    return groups

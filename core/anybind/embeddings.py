@@ -1,0 +1,132 @@
+"""`Embeddings`: unit vectors that know their space, and refuse to be compared with those of another."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from anybind.errors import BadInput
+from anybind.files import atomic_path
+from anybind.space import Space
+
+UNIT_TOLERANCE = 1e-4
+"""How far from 1 a norm may be: float32 sums over a few thousand dimensions stay well inside."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Unit-norm vectors of one modality in one space.
+
+    `a @ b` gives the (n, m) cosine similarities and raises `SpaceMismatch` between different spaces.
+
+    Attributes:
+        vectors: (n, d) float32, read-only, every row of norm 1.
+        space: the space they live in; d is its dimension.
+        modality: what they are embeddings of, for instance `event`.
+        ids: n strings: the files, or the texts themselves.
+        encoder: identity of the encoder that made them (see `Encoder.identity`).
+        logit_scale: factor of the tower's softmax over similarities, beside the vectors and never in them.
+    """
+
+    vectors: np.ndarray
+    space: Space
+    modality: str
+    ids: tuple[str, ...]
+    encoder: str = ""
+    logit_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        vectors = np.array(self.vectors, dtype=np.float32)
+        ids = tuple(self.ids)
+        if vectors.ndim != 2 or vectors.shape != (len(ids), self.space.dim):
+            raise BadInput(
+                f"embeddings in {self.space} need shape ({len(ids)}, {self.space.dim}), got {vectors.shape}"
+            )
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # also true for NaN
+        if wrong.size:
+            first = int(wrong[0])
+            raise BadInput(
+                f"embedding of {ids[first]!r} has norm {norms[first]:.6g}, not 1; normalise it with anybind.unit"
+            )
+        vectors.setflags(write=False)
+        object.__setattr__(self, "vectors", vectors)
+        object.__setattr__(self, "ids", ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Embeddings:
+        """The embeddings of some rows: a slice, indices, or a boolean mask."""
+        index = np.arange(len(self))[rows]
+        return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
+
+    def __matmul__(self, other: Embeddings) -> np.ndarray:
+        """Cosine similarities, (n, m) float32 in [-1, 1]; raises `SpaceMismatch` between two spaces."""
+        self.space.require_same(other.space, f"compare {self.modality} with {other.modality}")
+        return np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
+
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self)} of {self.modality} in {self.space})"
+
+
+def unit(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
+    """Rows scaled to norm 1, as float32.
+
+    Args:
+        vectors: (n, d), any float type.
+        what: named in the error message.
+
+    Raises:
+        BadInput: a row is zero or not finite, so it has no direction.
+    """
+    norms = np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1, keepdims=True)
+    wrong = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    if wrong.size:
+        raise BadInput(f"{what} {int(wrong[0])} is zero or not finite and has no direction")
+    return (vectors / norms).astype(np.float32)
+
+
+def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) -> None:
+    """Write embeddings of several modalities to one safetensors file, whole or not at all.
+
+    The tensor of a group is named after its modality; what belongs to it (ids, space, encoder, logit
+    scale) is JSON under the same name in the file's metadata.
+    """
+    from safetensors.numpy import save_file
+
+    def describe(group: Embeddings) -> str:
+        fields = {name: getattr(group, name) for name in ("ids", "modality", "encoder", "logit_scale")}
+        return json.dumps(fields | {"space": asdict(group.space)}, ensure_ascii=False)
+
+    tensors = {group.modality: np.ascontiguousarray(group.vectors) for group in groups}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={group.modality: describe(group) for group in groups})
+
+
+def load_embeddings(path: str | os.PathLike[str]) -> dict[str, Embeddings]:
+    """Read what `save_embeddings` wrote: embeddings by modality.
+
+    Raises:
+        BadInput: the file is missing, is no safetensors file, or was not written by anybind.
+    """
+    return {group.modality: group for group in _read_groups(Path(path))}
+
+
+def _read_groups(path: Path) -> Iterator[Embeddings]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            for modality in file.keys():  # noqa: SIM118 (a safetensors handle is no mapping)
+                fields = json.loads(metadata[modality])
+                space = Space(**fields.pop("space"))
+                yield Embeddings(vectors=file.get_tensor(modality), space=space, **fields)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} holds no embeddings that anybind wrote: {error}") from error

@@ -1,0 +1,57 @@
+"""`Encoder`: samples of one modality to unit vectors in one space."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from anybind.files import settings_hash
+from anybind.space import Space
+
+
+class Encoder(ABC):
+    """Samples of one modality to vectors in one space. It owns its preprocessing.
+
+    Encoders on torch derive from `anybind.Tower`, which does everything but the preprocessing.
+
+    Attributes:
+        modality: what it embeds.
+        space: where its vectors live.
+        logit_scale: factor of the softmax over similarities that the tower was made with, if any.
+        weights_licence: SPDX name of the weights' licence.
+    """
+
+    modality: str
+    space: Space
+    logit_scale: float | None = None
+    weights_licence: str = ""
+
+    @property
+    @abstractmethod
+    def weights_hash(self) -> str:
+        """Hash of all weights, 12 hexadecimal digits."""
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> Mapping[str, Any]:
+        """Everything that shapes a sample on its way into the weights, JSON-like."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of the weights and hash of the preprocessing: two encoders of one identity give equal vectors."""
+        return f"{self.weights_hash}-{settings_hash(dict(self.preprocessing))}"
+
+    def to(self, device: str) -> Self:
+        """Move the weights to a device, as torch names it; an encoder without torch stays where it is."""
+        return self
+
+    def preprocess(self, sample: Any) -> Any:
+        """One sample to what the weights take, on the CPU and without randomness. Called from several threads."""
+        return sample
+
+    @abstractmethod
+    def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Preprocessed samples, one batch, to (n, d) float32 vectors of norm 1; the same for any batching."""

@@ -1,0 +1,78 @@
+"""`Modality`: a kind of recording - what its samples are, how they are checked, shown and derived."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anybind.errors import BadInput
+from anybind.registry import create, parts, registry
+
+
+class Modality(ABC):
+    """A kind of recording. Registered as a class; one instance serves a process.
+
+    Attributes:
+        name: the word for it, for instance `event`.
+        strings_are_samples: true where a plain string is a sample (`text`) and not a path.
+    """
+
+    name: ClassVar[str]
+    strings_are_samples: ClassVar[bool] = False
+
+    @abstractmethod
+    def accepts(self, item: object) -> bool:
+        """True when the item is a sample of this modality (by its type, not yet its contents)."""
+
+    @abstractmethod
+    def check(self, sample: Any) -> None:
+        """Raise `BadInput`, saying what is wrong, when the sample cannot be embedded (empty, not finite)."""
+
+    @abstractmethod
+    def show(self, sample: Any) -> np.ndarray | str:
+        """What a person should see of a sample: an RGB picture (height, width, 3) uint8, or a text."""
+
+    def derive(self, sample: Any, source: str, *, seed: int) -> Any:
+        """Make a sample of this modality from one of `source`, a modality that the spec's `consumes` names.
+
+        The same sample and seed always give the same result.
+        """
+        raise BadInput(f"no {self.name} can be made from {source}")
+
+
+def find_modality(name: str) -> Modality:
+    """The installed modality of that name; raises `UnknownName` with the nearest ones."""
+    return create("modality", name)
+
+
+def modality_of(sample: object) -> str:
+    """Name of the modality that a sample in memory belongs to; raises `BadInput` when it is none's."""
+    for part in parts("modality"):
+        if find_modality(part.name).accepts(sample):
+            return part.name
+    known = ", ".join(part.name for part in parts("modality"))
+    raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({known})")
+
+
+def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0) -> Any:
+    """Make a sample of one modality from a sample of another, for instance events from a picture.
+
+    Args:
+        target: the modality to make.
+        sample: a sample of another modality; one of the target itself is returned as it is.
+        source: the sample's modality; found from its type by default.
+        seed: the same seed gives the same result.
+
+    Raises:
+        BadInput: the target cannot be derived from that modality.
+    """
+    source = source or modality_of(sample)
+    if source == target:
+        return sample
+    sources = registry().part("modality", target).spec.consumes
+    if source not in sources:
+        able = f"only from {', '.join(sources)}" if sources else "from nothing else"
+        raise BadInput(f"no {target} can be made from {source} ({able})")
+    return find_modality(target).derive(sample, source, seed=seed)

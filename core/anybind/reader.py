@@ -1,0 +1,111 @@
+"""`Reader`: one file format. `read` finds the right one by content first and by file name second."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from anybind.errors import BadInput, nearest
+from anybind.files import atomic_path
+from anybind.modality import modality_of
+from anybind.registry import Part, parts, registry
+
+HEAD_BYTES = 4096
+"""How much of a file's beginning a reader sees when it is asked whether the file is its own."""
+
+
+class Reader(ABC):
+    """One file format of one modality. Registered as a class that takes no arguments."""
+
+    @abstractmethod
+    def sniff(self, head: bytes) -> bool | None:
+        """Whether a file that begins with `head` (up to 4096 bytes) is of this format.
+
+        Returns:
+            True or False where the content tells; None where the format has no mark, so that only the
+            file name can tell.
+        """
+
+    @abstractmethod
+    def read(self, path: Path, **options: Any) -> Any:
+        """The sample in the file.
+
+        Raises:
+            BadInput: the file is truncated, corrupt or empty; the message names it and says where.
+        """
+
+    def write(self, sample: Any, path: Path) -> None:
+        """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place."""
+        raise BadInput(f"{type(self).__name__} cannot write {path.name}")
+
+
+def find_reader(path: str | os.PathLike[str]) -> Part:
+    """The reader for a file; its `spec.gives` is the modality of what the file holds.
+
+    Raises:
+        BadInput: the file is missing, empty or unreadable, or no reader knows its format, or more than
+            one claims it and the file name does not decide.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise BadInput(f"{path} is a folder; give a file")
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+    if not head:
+        raise BadInput(f"{path} is empty (0 bytes)")
+    suffix = path.suffix.lower()
+    verdicts = {part: part.load()().sniff(head) for part in parts("reader")}
+    sure = [part for part, verdict in verdicts.items() if verdict]
+    unsure = [part for part, verdict in verdicts.items() if verdict is None]
+    by_name = [part for part in (sure or unsure) if suffix in part.spec.suffixes]
+    chosen = by_name or sure
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        names = " and ".join(repr(part.name) for part in chosen)
+        raise BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
+    known = {suffix for part in parts("reader") for suffix in part.spec.suffixes}
+    if suffix in known:
+        raise BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
+    raise BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
+
+
+def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: Any) -> Any:
+    """Read any file to its sample: a recording to an `EventStream`, a picture to an RGB array, and so on.
+
+    Args:
+        path: the file.
+        reader: name of the reader to use; found by content, then by file name, by default.
+        options: passed on to the reader.
+
+    Raises:
+        BadInput: the file is missing, unreadable, truncated, empty, or of no known format.
+        MissingExtra: its reader needs packages that are not installed.
+    """
+    part = registry().part("reader", reader) if reader else find_reader(path)
+    with part.explain_missing_extra():
+        return part.load()().read(Path(path), **options)
+
+
+def write(sample: Any, path: str | os.PathLike[str]) -> None:
+    """Write a sample to a file, whole or not at all, in the format that the file name's ending says.
+
+    Raises:
+        BadInput: no format of the sample's modality has that ending, or the path cannot be written.
+    """
+    path = Path(path)
+    of = modality_of(sample)
+    formats = [part for part in parts("reader") if part.spec.gives == of]
+    for part in formats:
+        if path.suffix.lower() in part.spec.suffixes:
+            with atomic_path(path) as temporary, part.explain_missing_extra():
+                part.load()().write(sample, temporary)
+            return
+    known = sorted({suffix for part in formats for suffix in part.spec.suffixes})
+    hint = nearest(path.suffix, known)
+    raise BadInput(f"cannot write {of} to {path}: no format of that ending{hint} (known: {', '.join(known)})")

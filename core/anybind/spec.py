@@ -1,0 +1,54 @@
+"""`Spec`: what a plugin says about a part it brings, light enough to list without importing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = (
+    "modality",
+    "reader",
+    "representation",
+    "encoder",
+    "adapter",
+    "binding",
+    "dataset",
+    "task",
+    "suite",
+    "command",
+)
+"""The kinds of part there are, in the order in which data meets them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """One part, described. Making one imports nothing; the target is imported when it is first used.
+
+    Attributes:
+        name: unique among the parts of its kind, over all installed plugins.
+        summary: one line, shown by `anybind plugins` and, for commands, by `anybind --help`.
+        target: `package.module:attribute`; for bindings and suites also `package:file.toml`.
+        consumes: modalities (of an encoder, task, ...) or spaces (of an adapter) that go in; for a
+            modality, those it can be derived from (an event recording from an image).
+        gives: the modality (of a reader or dataset) or space (of an encoder or adapter) that comes out.
+        suffixes: file name endings of a reader, lower case with the dot, the main one first.
+        licence: SPDX name of the code's licence.
+        weights_licence: SPDX name of the weights' licence; empty where the part has none.
+        extra: the extra of the plugin's distribution that brings what the target imports.
+    """
+
+    name: str
+    summary: str
+    target: str
+    consumes: tuple[str, ...] = ()
+    gives: str = ""
+    suffixes: tuple[str, ...] = ()
+    licence: str = "Apache-2.0"
+    weights_licence: str = ""
+    extra: str = ""
+
+    def __post_init__(self) -> None:
+        module, colon, attribute = self.target.partition(":")
+        if not (self.name and module and colon and attribute):
+            raise ValueError(
+                f"spec {self.name!r}: name and target must be given, the target as 'package.module:attribute'"
+            )

@@ -1,0 +1,39 @@
+"""`Task`: a question with a metric, asked of a binding on a data set."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from anybind.binder import Binder, OnBad
+from anybind.dataset import Dataset
+from anybind.result import Result
+
+
+class Task(ABC):
+    """A question with a metric. Its options are the arguments of its constructor.
+
+    Attributes:
+        name: as it is registered.
+        main_metric: the key of `Result.metrics` that stands for the whole.
+    """
+
+    name: ClassVar[str]
+    main_metric: ClassVar[str]
+
+    @abstractmethod
+    def run(
+        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
+    ) -> Result:
+        """Ask the question and answer it.
+
+        Args:
+            binder: the binding asked.
+            dataset: what it is asked about.
+            modality: the modality that the samples are embedded as; those of another are derived.
+            seed: of all randomness; it stands in the result.
+            on_bad: told of samples that cannot be used, which are then left out; without it the first raises.
+
+        Raises:
+            BadInput: the data cannot answer the question (no samples, no labels).
+        """

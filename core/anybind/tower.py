@@ -1,0 +1,173 @@
+"""`Tower`: an encoder whose weights are a torch module. Importing this module imports torch."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from anybind.embeddings import unit
+from anybind.encoder import Encoder
+from anybind.errors import BadInput, WeightsMismatch
+from anybind.files import atomic_path, settings_hash
+from anybind.space import Space
+
+
+class Tower(Encoder):
+    """An encoder on a torch module. A plugin's tower gives the module and writes `preprocess`.
+
+    Attributes:
+        module: batch of inputs to (n, d) features, not yet of norm 1. Trainable: `features` keeps gradients.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        *,
+        modality: str,
+        space: Space,
+        preprocessing: Mapping[str, Any],
+        logit_scale: float | None = None,
+        weights_licence: str = "",
+    ) -> None:
+        self.module = module.eval()
+        self.modality = modality
+        self.space = space
+        self.logit_scale = logit_scale
+        self.weights_licence = weights_licence
+        self._preprocessing = dict(preprocessing)
+        self._weights_hash: tuple[tuple[int, ...], str] | None = None
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        return self._preprocessing
+
+    @property
+    def weights_hash(self) -> str:
+        """Hash of all weights; computed anew after they were changed in place."""
+        state = self.module.state_dict()
+        # _version counts in-place changes, so a training step is seen without hashing again and again.
+        versions = tuple(tensor._version for tensor in state.values())
+        if self._weights_hash is None or self._weights_hash[0] != versions:
+            self._weights_hash = (versions, state_hash(state))
+        return self._weights_hash[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the weights to a device, and return the tower."""
+        self.module.to(device)
+        return self
+
+    def copy(self) -> Self:
+        """A tower with weights of its own, equal to these now."""
+        twin = copy.copy(self)
+        twin.module = copy.deepcopy(self.module)
+        twin._weights_hash = None
+        return twin
+
+    def collate(self, inputs: Sequence[Any]) -> Any:
+        """Preprocessed samples to one batch for the module; stacks tensors unless a tower overrides it."""
+        return torch.stack(list(inputs)).to(self.device)
+
+    def features(self, batch: Any) -> torch.Tensor:
+        """The module's (n, d) output for a collated batch, with gradients, not of norm 1."""
+        return self.module(batch)
+
+    def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+        self.module.eval()
+        with torch.inference_mode():
+            vectors = self.features(self.collate(inputs)).float().cpu().numpy()
+        return unit(vectors, f"{self.modality} embedding")
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file of the weights that carries the space and the preprocessing with them."""
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        card = {
+            "space": vars(self.space),
+            "modality": self.modality,
+            "preprocessing": self._preprocessing,
+            "preprocessing_hash": settings_hash(self._preprocessing),
+        }
+        with atomic_path(path) as temporary:
+            save_file(state, temporary, metadata={"anybind": json.dumps(card, ensure_ascii=False)})
+
+    def load_weights(self, path: str | os.PathLike[str]) -> Self:
+        """Take over the weights that `save_weights` wrote, and return the tower.
+
+        Raises:
+            BadInput: the file is missing, truncated, or no safetensors file.
+            WeightsMismatch: the file is of another model or space, or its preprocessing differs or is
+                missing. The tower keeps the weights it had.
+        """
+        path = Path(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise BadInput(f"{path} is no readable safetensors file: {error}") from error
+        self._check_card(path, metadata.get("anybind"))
+        check_state(path, state, self.module.state_dict())
+        self.module.load_state_dict(state)
+        return self
+
+    def _check_card(self, path: Path, card_text: str | None) -> None:
+        if card_text is None:
+            raise WeightsMismatch(
+                f"{path} does not say which preprocessing its weights need; save it with Tower.save_weights"
+            )
+        card = json.loads(card_text)
+        if Space(**card["space"]) != self.space:
+            raise WeightsMismatch(f"{path} holds weights for {Space(**card['space'])}, not for {self.space}")
+        if card["modality"] != self.modality:
+            raise WeightsMismatch(f"{path} holds weights for {card['modality']}, not for {self.modality}")
+        if card["preprocessing_hash"] != settings_hash(self._preprocessing):
+            theirs, ours = card["preprocessing"], json.loads(json.dumps(self._preprocessing))
+            differ = sorted(key for key in theirs | ours if theirs.get(key) != ours.get(key))
+            raise WeightsMismatch(
+                f"{path} was made with another preprocessing: {', '.join(differ)} differ"
+                f" ({', '.join(f'{key}={theirs.get(key)!r}' for key in differ)} there)"
+            )
+
+
+def state_hash(state: Mapping[str, torch.Tensor]) -> str:
+    """Hash of names, types, shapes and values of a state dict, 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        # Seen as bytes, so that bfloat16, which numpy lacks, needs no detour; a scalar has no last dimension.
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:12]
+
+
+def check_state(path: Path, given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Raise `WeightsMismatch`, naming the first few keys, unless names and shapes agree."""
+    complaints = {
+        "lacks": sorted(wanted.keys() - given.keys()),
+        "has too many": sorted(given.keys() - wanted.keys()),
+        "has other shapes of": sorted(
+            name for name in wanted.keys() & given.keys() if wanted[name].shape != given[name].shape
+        ),
+    }
+    found = [f"{what} {_first_few(names)}" for what, names in complaints.items() if names]
+    if found:
+        raise WeightsMismatch(f"{path} is a weight file of another model: it {'; '.join(found)}")
+
+
+def _first_few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

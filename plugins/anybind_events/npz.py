@@ -1,0 +1,65 @@
+"""NPZ recordings: event columns in a NumPy archive, ours and N-ImageNet's."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anybind import BadInput, Reader
+from anybind_events.stream import EventStream
+
+N_IMAGENET_SIZE = (640, 480)
+"""Sensor of N-ImageNet's recordings, whose files do not record it."""
+
+
+class NpzReader(Reader):
+    """Arrays `x`, `y`, `t` (microseconds), `p` and, as ours have it, `size` (width, height).
+
+    N-ImageNet's files hold one structured array `event_data` with these four fields instead. No pickle is
+    ever read.
+    """
+
+    def sniff(self, head: bytes) -> bool | None:
+        """A zip archive with an array in front may be ours; whether the arrays are events, reading tells."""
+        return None if head.startswith(b"PK\x03\x04") else False
+
+    def read(self, path: Path, *, size: tuple[int, int] | None = None, **options: Any) -> EventStream:
+        """The recording.
+
+        Args:
+            path: the file.
+            size: (width, height) of the sensor; by default what the file says, else 640x480 for
+                N-ImageNet's, else the smallest that holds all events.
+
+        Raises:
+            BadInput: the archive is truncated or corrupt, or holds no event columns.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                (x, y, t, p), recorded = _columns(path, archive)
+            width, height = size or recorded or (int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1)
+            return EventStream(x, y, t, p > 0, int(width), int(height))
+        except BadInput as error:
+            raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        except (OSError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+            raise BadInput(f"{path} is no complete .npz recording: {error}") from error
+
+    def write(self, sample: EventStream, path: Path) -> None:
+        columns = {name: getattr(sample, name) for name in "xytp"}
+        np.savez_compressed(path, allow_pickle=False, **columns, size=np.array([sample.width, sample.height]))
+
+
+def _columns(path: Path, archive: Any) -> tuple[list[np.ndarray], tuple[int, int] | None]:
+    """The columns x, y, t, p and the sensor size, as far as the file (or its data set) says it."""
+    table = archive["event_data"] if "event_data" in archive else None
+    if table is not None and table.dtype.names and set("xytp") <= set(table.dtype.names):
+        return [table[name] for name in "xytp"], N_IMAGENET_SIZE
+    if not set("xytp") <= set(archive.files):
+        held = ", ".join(archive.files) or "nothing"
+        raise BadInput(f"{path} holds no event columns x, y, t, p (it holds: {held})")
+    size = tuple(archive["size"].tolist()) if "size" in archive else None
+    return [archive[name] for name in "xytp"], size

@@ -1,0 +1,73 @@
+"""The event encoder: a copy of an image tower that reads frames made of events, in the same space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from anybind import BadOption, Encoder, Representation, Tower, create
+from anybind_events.stream import EventStream
+
+
+class EventTower(Tower):
+    """A trainable copy of an image tower (the paper's f_E), with its own weights, in the image tower's space.
+
+    A recording becomes a frame, the frame a gray picture, and the picture goes the image tower's own way:
+    its resizing, cropping and normalisation.
+    """
+
+    def __init__(
+        self,
+        of: Encoder,
+        *,
+        representation: str = "paper",
+        options: Mapping[str, Any] | None = None,
+        weights: str | None = None,
+    ) -> None:
+        """Copy an image tower.
+
+        Args:
+            of: the image tower to copy; in a binding file `of = "@image"`.
+            representation: name of a registered representation of events.
+            options: its options.
+            weights: a file that `save_weights` of such a tower wrote; without it the copy is untrained.
+
+        Raises:
+            BadOption: `of` is no image encoder on torch.
+            WeightsMismatch: the weights are of another model, space or preprocessing.
+        """
+        if not isinstance(of, Tower) or of.modality != "image":
+            raise BadOption('an event tower is a copy of an image tower: give of = "@image"')
+        self.image = of.copy()
+        self.frame: Representation = create("representation", representation, **(options or {}))
+        super().__init__(
+            self.image.module,
+            modality="event",
+            space=of.space,
+            preprocessing={"frame": dict(self.frame.settings), "picture": dict(of.preprocessing)},
+            logit_scale=of.logit_scale,
+            weights_licence=of.weights_licence,
+        )
+        if weights is not None:
+            self.load_weights(weights)
+
+    def preprocess(self, sample: EventStream) -> Any:
+        """A recording to what the image tower's module takes."""
+        return self.image.preprocess(as_picture(self.frame(sample)))
+
+    def collate(self, inputs: Sequence[Any]) -> Any:
+        return self.image.collate(inputs)
+
+    def copy(self) -> Self:
+        twin = super().copy()
+        twin.image = self.image.copy()
+        twin.image.module = twin.module
+        return twin
+
+
+def as_picture(frame: np.ndarray) -> np.ndarray:
+    """A frame, (1 or 3, height, width) in [0, 1], as an `image` sample: uint8 (height, width, 3)."""
+    levels = np.rint(255 * np.clip(frame, 0.0, 1.0)).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(levels, (3, *levels.shape[1:])).transpose(1, 2, 0))

@@ -1,0 +1,24 @@
+"""Words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anybind import BadInput, Modality
+
+
+class Text(Modality):
+    """A text: a plain string that is not empty."""
+
+    name = "text"
+    strings_are_samples = True
+
+    def accepts(self, item: object) -> bool:
+        return isinstance(item, str)
+
+    def check(self, sample: Any) -> None:
+        if not sample.strip():
+            raise BadInput("the text is empty; give at least one word")
+
+    def show(self, sample: Any) -> str:
+        return sample

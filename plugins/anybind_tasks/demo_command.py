@@ -1,0 +1,128 @@
+"""`anybind demo`: the main job from end to end - pictures to event recordings to words, and a page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anybind import BadInput, Binder, derive, find_reader, load, progress_bar, read, write
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    SkipBad,
+    Skipped,
+    print_json,
+    print_table,
+    sample_files,
+)
+from anybind_tasks.class_names import check_labels, class_name, read_names
+from anybind_tasks.demo_page import write_page
+from anybind_tasks.demo_pictures import demo_pictures
+from anybind_tasks.demo_questions import Answers, Scene, ask
+
+
+def demo(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Your own pictures or recordings.")] = None,
+    labels: Annotated[str, typer.Option(help="Words to ask for: a,b,c or a file; by default the file names.")] = "",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for recordings and page.")] = Path(
+        "anybind-demo"
+    ),
+    binding: BindingName = "mini",
+    seed: Seed = 0,
+    device: Device = "cpu",
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Recognise event recordings of real pictures by words, and write a page that shows it."""
+    started = time.monotonic()
+    captions = _captions(paths)
+    words = read_names(labels) if labels else list(dict.fromkeys(captions.values()))
+    check_labels(words)
+    binder = load(binding, device=device)
+    binder.encoder("event")  # what is missing is told before any file is written
+    skipped = Skipped()
+    scenes = record(captions, output / "recordings", seed, skipped if skip_bad else None)
+    answers = ask(binder, scenes, words)
+    page = output / "index.html"
+    write_page(page, binder, scenes, answers, seed)
+    if as_json:
+        print_json({"page": str(page), **_settings(binder, seed), **answers.to_dict(), "skipped": skipped})
+        return
+    print_table(*_table(answers))
+    skipped.report()
+    for line in answers.summary():
+        typer.echo(line)
+    typer.echo(f"page: {page}  ({time.monotonic() - started:.0f} s)")
+
+
+def _captions(paths: list[Path] | None) -> dict[Path, str]:
+    if not paths:
+        return demo_pictures()
+    return {path: class_name(path.stem) for path in sample_files(paths, ("image", "event"))}
+
+
+def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped | None) -> list[Scene]:
+    """Make a recording of every picture, write it, and name both; recordings are taken as they are.
+
+    Raises:
+        BadInput: a file cannot be read (unless `skipped` takes note of it), none is left, or the folder
+            cannot be written to.
+    """
+    _make_folder(folder)
+    scenes: list[Scene] = []
+    with progress_bar(len(captions), "recording") as advance:
+        for number, (path, caption) in enumerate(captions.items()):
+            try:
+                scenes.append(_record_one(path, caption, folder / f"{number:02d}-{path.stem}.npz", seed))
+            except BadInput as error:
+                if skipped is None:
+                    raise
+                skipped.note(str(path), error)
+            advance(1)
+    if not scenes:
+        raise BadInput("no file could be used")
+    return scenes
+
+
+def _record_one(path: Path, caption: str, recording: Path, seed: int) -> Scene:
+    if find_reader(path).spec.gives == "event":
+        return Scene(caption, recording=path, picture=None)
+    write(derive("event", read(path), seed=seed), recording)
+    return Scene(caption, recording=recording, picture=path)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make the folder {folder}: {error.strerror}; give another with --output") from error
+
+
+def _settings(binder: Binder, seed: int) -> dict[str, object]:
+    encoders = {of: binder.identity(of) for of in ("event", "image", "text")}
+    return {"binding": binder.name, "seed": seed, "encoders": encoders}
+
+
+def _table(answers: Answers) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    columns = ("recording of", "words that fit the recording", "picture it is of", "recording that fits the words")
+    rows = []
+    for row, name in enumerate(answers.names):
+        found = answers.words_to_recording.get(answers.captions[row])
+        rows.append(
+            (
+                name,
+                _marked(answers.event_to_words.best(row), answers.captions[row]),
+                _marked(answers.event_to_pictures.best(row), name) if answers.event_to_pictures else "-",
+                _marked(found, name) if found else "-",
+            )
+        )
+    return columns, rows
+
+
+def _marked(answer: str, truth: str) -> str:
+    return f"{'✓' if answer == truth else '✗'} {answer}"

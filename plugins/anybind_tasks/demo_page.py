@@ -1,0 +1,97 @@
+"""The demo's page: one HTML file that holds its pictures, answers and similarity matrices."""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import PIL.Image
+
+from anybind import Binder, atomic_path, find_modality, read
+from anybind_tasks.demo_questions import Answers, Scene, Similarities
+
+SHOWN_WORDS = 4
+PICTURE_PIXELS = 480
+"""Longest side of a picture on the page."""
+
+
+def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Answers, seed: int) -> None:
+    """Write the page, whole or not at all."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string(
+        importlib.resources.files("anybind_tasks").joinpath("demo_page.html").read_text(encoding="utf-8")
+    )
+    page = template.render(
+        binding=binder.name,
+        space=binder.space("event"),
+        identities={of: binder.identity(of) for of in ("event", "image", "text")},
+        seed=seed,
+        summary=answers.summary(),
+        cards=[_card(row, scene, answers) for row, scene in enumerate(scenes)],
+        matrices=_matrices(answers),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:
+    words = answers.event_to_words.ranked(row)[:SHOWN_WORDS]
+    stream = read(scene.recording)
+    found = answers.event_to_pictures.best(row) if answers.event_to_pictures else None
+    return {
+        "name": answers.names[row],
+        "picture": None if scene.picture is None else _data_uri(read(scene.picture)),
+        "events": _data_uri(find_modality("event").show(stream)),
+        "about": f"{len(stream):,} events in {stream.duration_us / 1000:.0f} ms",
+        "words": [(word, value, width, word == scene.caption) for (word, value), width in zip(words, _bars(words))],
+        "found": found,
+        "found_right": found == answers.names[row],
+    }
+
+
+def _bars(words: Sequence[tuple[str, float]]) -> list[float]:
+    """Bar widths in percent; similarities below 0 have none."""
+    top = max([value for _, value in words] + [1e-9])
+    return [round(100 * max(0.0, value) / top, 1) for _, value in words]
+
+
+def _matrices(answers: Answers) -> list[dict[str, Any]]:
+    held = [("recordings and words", answers.event_to_words), ("recordings and pictures", answers.event_to_pictures)]
+    return [
+        {"title": title, "columns": matrix.columns, "rows": _cells(answers, matrix)}
+        for title, matrix in held
+        if matrix is not None
+    ]
+
+
+def _cells(answers: Answers, matrix: Similarities) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Rows of cells; colour runs from the smallest to the largest similarity of the matrix."""
+    low, high = float(matrix.values.min()), float(matrix.values.max())
+    rows = []
+    for row, name in enumerate(answers.names):
+        best = int(np.argmax(matrix.values[row]))
+        cells = [
+            {
+                "value": float(value),
+                "share": round((float(value) - low) / max(high - low, 1e-9), 3),
+                "best": column == best,
+                "right": matrix.columns[column] in (name, answers.captions[row]),
+            }
+            for column, value in enumerate(matrix.values[row])
+        ]
+        rows.append((name, cells))
+    return rows
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    image = PIL.Image.fromarray(picture)
+    image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

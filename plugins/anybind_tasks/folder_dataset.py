@@ -1,0 +1,116 @@
+"""Data sets that are folders: one folder a class."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anybind import BadInput, BadOption, Dataset, Item, list_files, nearest, parts
+from anybind_tasks.class_names import class_name
+
+
+class FolderDataset(Dataset):
+    """One folder a class, named by it; see `class_name` for how a folder's name becomes a class name."""
+
+    licence = "as published with the data"
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        modalities: Iterable[str],
+        classes: Iterable[str] | None = None,
+        names: str | os.PathLike[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """List the samples; nothing but their names is read.
+
+        Args:
+            folder: the folder of class folders.
+            modalities: what kinds of file count as samples; files of other kinds are passed over.
+            classes: keep only these, by folder name or class name.
+            names: a JSON file `{folder: class name}` that overrides some or all class names.
+            limit: keep about this many samples, spread evenly over the classes, first file names first.
+
+        Raises:
+            BadInput: the folder is missing, or it or a kept class holds no samples.
+            BadOption: a class that is not there, or two folders of one class name.
+        """
+        root = Path(folder)
+        if not root.is_dir():
+            raise BadInput(f"{root} is no folder; check the path")
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if not folders:
+            raise BadInput(f"{root} holds no samples: it must have one folder a class")
+        self.name = root.resolve().name
+        self.class_of = {path.name: class_name(path.name) for path in folders} | _overrides(names, folders)
+        kept = folders if classes is None else _keep(folders, self.class_of, classes)
+        self._classes = [self.class_of[path.name] for path in kept]
+        if len(set(self._classes)) < len(self._classes):
+            double = next(name for name in self._classes if self._classes.count(name) > 1)
+            raise BadOption(f"{root} has two folders of the class {double!r}; tell them apart with --classnames")
+        suffixes = _suffixes(modalities)
+        files = {path: list_files(path, suffixes) for path in kept}
+        self._items = [
+            Item(id=path.relative_to(root).as_posix(), source=path, label=self.class_of[of.name])
+            for of, path in _spread(files, limit)
+        ]
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return self._items
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self._classes
+
+    @property
+    def all_classes(self) -> list[str]:
+        """Class names of every folder, kept or not."""
+        return list(self.class_of.values())
+
+
+def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) -> dict[str, str]:
+    if names is None:
+        return {}
+    path = Path(names)
+    try:
+        held: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is no JSON: {error}") from error
+    known = {folder.name for folder in folders}
+    if not isinstance(held, Mapping) or not all(isinstance(name, str) for name in held.values()):
+        raise BadInput(f'{path} must hold class names by folder: {{"folder": "class name", ...}}')
+    for folder in held:
+        if folder not in known:
+            raise BadInput(f"{path} names a folder {folder!r} that is not there{nearest(folder, known)}")
+    return dict(held)
+
+
+def _keep(folders: Sequence[Path], class_of: Mapping[str, str], classes: Iterable[str]) -> list[Path]:
+    wanted = set(classes)
+    kept = [path for path in folders if {path.name, class_of[path.name]} & wanted]
+    known = {path.name for path in folders} | set(class_of.values())
+    for name in sorted(wanted - known):
+        raise BadOption(f"there is no class {name!r}{nearest(name, known)}")
+    return kept
+
+
+def _suffixes(modalities: Iterable[str]) -> set[str]:
+    wanted = set(modalities)
+    return {suffix for part in parts("reader") if part.spec.gives in wanted for suffix in part.spec.suffixes}
+
+
+def _spread(files: Mapping[Path, Sequence[Path]], limit: int | None) -> list[tuple[Path, Path]]:
+    """(class folder, file) pairs by class: the first file of every class, then the second, up to the limit."""
+    if limit is not None and limit < 1:
+        raise BadOption(f"the limit must be at least 1, got {limit}")
+    ranked = sorted(
+        (rank, of, path) for of, paths in files.items() for rank, path in enumerate(paths)
+    )
+    return sorted((of, path) for _, of, path in ranked[:limit])
