@@ -38,12 +38,12 @@ from anybind.hookspecs import hookimpl
 from anybind.modality import Modality, derive, find_modality, modality_of
 from anybind.progress import progress_bar
 from anybind.reader import Reader, find_reader, read, write
-from anybind.registry import Part, Plugin, Registry, create, parts, plugins
+from anybind.registry import Part, Plugin, Registry, create, find_part, parts, plugins
 from anybind.representation import Representation
 from anybind.result import Result
 from anybind.space import Space
 from anybind.spec import KINDS, Spec
-from anybind.suite import Question, Suite
+from anybind.suite import Question, Suite, find_suite
 from anybind.task import Task
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ __all__ = [
     "derive",
     "find_binding",
     "find_modality",
+    "find_part",
     "find_reader",
+    "find_suite",
     "hookimpl",
     "list_files",
     "load",

@@ -80,9 +80,7 @@ class Binder:
         options = {key: self._resolve(value) for key, value in use.options.items()}
         encoder = create("encoder", use.name, **options).to(self.device)
         if encoder.modality != of:
-            raise BadOption(
-                f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {of}"
-            )
+            raise BadOption(f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {of}")
         return encoder
 
     def _resolve(self, value: Any) -> Any:
@@ -215,9 +213,7 @@ class _Loader:
         return derive(self.kind.name, read(path), source=found, seed=self.derive_seed)
 
 
-def _in_order(
-    load: _Loader, items: list[Any], ahead: int, on_bad: OnBad | None
-) -> Iterator[tuple[str, Any]]:
+def _in_order(load: _Loader, items: list[Any], ahead: int, on_bad: OnBad | None) -> Iterator[tuple[str, Any]]:
     """Load items in threads, a few ahead of their use, and hand them out in order."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         waiting: deque[tuple[str, Future[tuple[str, Any]]]] = deque()
@@ -245,9 +241,7 @@ def _in_order(
                 future.cancel()
 
 
-def _batched(
-    pairs: Iterator[tuple[str, Any]], size: int
-) -> Iterator[list[tuple[str, Any]]]:
+def _batched(pairs: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
     batch: list[tuple[str, Any]] = []
     for pair in pairs:
         batch.append(pair)

@@ -11,7 +11,7 @@ from typing import Any
 
 from anybind.config import check_keys, read_toml
 from anybind.errors import BadOption, PluginError
-from anybind.registry import Part, parts, registry
+from anybind.registry import Part, find_part, parts
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Binding:
             summary=table.get("summary", ""),
             space=table.get("space", ""),
             encoders={
-                modality: _use(f"binding {path}, [encoders.{modality}]", of)
-                for modality, of in encoders.items()
+                modality: _use(f"binding {path}, [encoders.{modality}]", of) for modality, of in encoders.items()
             },
             adapters=tuple(
                 _use(f"binding {path}, [[adapters]] {number}", of)
@@ -86,7 +85,7 @@ def find_binding(name: str | os.PathLike[str]) -> Binding:
     if text.endswith(".toml"):
         return Binding.from_toml(Path(text))
     plain, _, argument = text.partition(":")
-    part = registry().part("binding", plain)
+    part = find_part("binding", plain)
     return binding_of_part(part, argument)
 
 

@@ -44,9 +44,7 @@ class Embeddings:
         vectors = np.array(self.vectors, dtype=np.float32)
         ids = tuple(self.ids)
         if vectors.ndim != 2 or vectors.shape != (len(ids), self.space.dim):
-            raise BadInput(
-                f"embeddings in {self.space} need shape ({len(ids)}, {self.space.dim}), got {vectors.shape}"
-            )
+            raise BadInput(f"embeddings in {self.space} need shape ({len(ids)}, {self.space.dim}), got {vectors.shape}")
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
         wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # also true for NaN
         if wrong.size:

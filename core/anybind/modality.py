@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anybind.errors import BadInput
-from anybind.registry import create, parts, registry
+from anybind.registry import create, find_part, parts
 
 
 class Modality(ABC):
@@ -71,7 +71,7 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
     source = source or modality_of(sample)
     if source == target:
         return sample
-    sources = registry().part("modality", target).spec.consumes
+    sources = find_part("modality", target).spec.consumes
     if source not in sources:
         able = f"only from {', '.join(sources)}" if sources else "from nothing else"
         raise BadInput(f"no {target} can be made from {source} ({able})")

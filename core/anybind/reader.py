@@ -10,7 +10,7 @@ from typing import Any
 from anybind.errors import BadInput, nearest
 from anybind.files import atomic_path
 from anybind.modality import modality_of
-from anybind.registry import Part, parts, registry
+from anybind.registry import Part, find_part, parts
 
 HEAD_BYTES = 4096
 """How much of a file's beginning a reader sees when it is asked whether the file is its own."""
@@ -87,7 +87,7 @@ def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: 
         BadInput: the file is missing, unreadable, truncated, empty, or of no known format.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part = registry().part("reader", reader) if reader else find_reader(path)
+    part = find_part("reader", reader) if reader else find_reader(path)
     with part.explain_missing_extra():
         return part.load()().read(Path(path), **options)
 

@@ -110,9 +110,7 @@ class Registry:
     _parts: dict[tuple[str, str], list[Part]] = field(default_factory=dict)
 
     @classmethod
-    def from_entry_points(
-        cls, found: Iterable[EntryPoint] | None = None, only: str | None = None
-    ) -> Registry:
+    def from_entry_points(cls, found: Iterable[EntryPoint] | None = None, only: str | None = None) -> Registry:
         """Load the plugins of the entry point group `anybind`.
 
         Args:
@@ -177,10 +175,10 @@ class Registry:
         ]
 
     def clashes(self) -> list[str]:
-        """One line for every name that more than one plugin claims."""
-        return [
-            f"{_and(f'{part.distribution} (plugin {part.plugin!r})' for part in claims)} "
-            f"both bring the {kind} {name!r}"
+        """One line for every name, of a part or of a plugin, that more than one distribution claims."""
+        refused = {plugin.problem for plugin in self.plugins if plugin.status == "refused"}
+        return sorted(refused) + [
+            f"{_and(f'{part.distribution} (plugin {part.plugin!r})' for part in claims)} both bring the {kind} {name!r}"
             for (kind, name), claims in sorted(self._parts.items())
             if len(claims) > 1
         ]
@@ -199,7 +197,7 @@ class Registry:
         if claims:
             owners = _and(f"{part.distribution} (plugin {part.plugin!r})" for part in claims)
             raise NameClash(
-                f"{owners} both bring the {kind} {name!r}; uninstall one, or name the plugins to load in ANYBIND_PLUGINS"
+                f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
             )
         known = {part.name for part in self.parts(kind)}
         absent = "; ".join(
@@ -250,6 +248,11 @@ def use_registry(new: Registry | None) -> Registry | None:
 def parts(kind: str, pattern: str = "*") -> list[Part]:
     """The installed parts of a kind, by name, importing none of them; see `Registry.parts`."""
     return registry().parts(kind, pattern)
+
+
+def find_part(kind: str, name: str) -> Part:
+    """The one installed part of that kind and name, importing nothing; see `Registry.part` for what is raised."""
+    return registry().part(kind, name)
 
 
 def create(kind: str, name: str, /, *args: Any, **options: Any) -> Any:

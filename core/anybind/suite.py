@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anybind.config import check_keys, read_toml
-from anybind.registry import Part
+from anybind.registry import find_part
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,14 @@ class Suite:
         )
 
 
-def suite_of_part(part: Part) -> Suite:
-    """The suite that a registered part stands for; its target is a TOML file inside a package."""
-    module, _, resource = part.spec.target.partition(":")
+def find_suite(name: str | os.PathLike[str]) -> Suite:
+    """A suite by name, or by the path of a TOML file.
+
+    Raises:
+        UnknownName: no installed suite has that name; the message offers the nearest ones.
+        BadInput, BadOption: the file cannot be read or makes no sense.
+    """
+    if os.fspath(name).endswith(".toml"):
+        return Suite.from_toml(Path(name))
+    module, _, resource = find_part("suite", os.fspath(name)).spec.target.partition(":")
     return Suite.from_toml(importlib.resources.files(module).joinpath(resource))

@@ -55,7 +55,7 @@ class NpzReader(Reader):
 
 def _columns(path: Path, archive: Any) -> tuple[list[np.ndarray], tuple[int, int] | None]:
     """The columns x, y, t, p and the sensor size, as far as the file (or its data set) says it."""
-    table = archive["event_data"] if "event_data" in archive else None
+    table = archive.get("event_data", None)
     if table is not None and table.dtype.names and set("xytp") <= set(table.dtype.names):
         return [table[name] for name in "xytp"], N_IMAGENET_SIZE
     if not set("xytp") <= set(archive.files):

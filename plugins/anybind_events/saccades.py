@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -82,7 +83,7 @@ def _views(gray: np.ndarray, corners: np.ndarray) -> Iterator[tuple[float, np.nd
     """Time (microseconds) and log intensity (height, width) at each step of the scan, the start included."""
     reach = int(np.ceil(np.abs(corners).max())) + 1
     wide = np.pad(gray, reach, mode="edge")
-    for saccade, (start, end) in enumerate(zip(corners[:-1], corners[1:], strict=True)):
+    for saccade, (start, end) in enumerate(itertools.pairwise(corners)):
         steps = max(1, int(np.ceil(2 * np.linalg.norm(end - start))))
         for step in range(0 if saccade == 0 else 1, steps + 1):
             x, y = start + (end - start) * step / steps

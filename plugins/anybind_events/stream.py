@@ -63,8 +63,8 @@ class EventStream:
     def between(self, start: int, end: int) -> EventStream:
         """The events with start <= t < end, in microseconds."""
         first, last = np.searchsorted(self.t, (start, end))
-        columns = (column[first:last] for column in (self.x, self.y, self.t, self.p))
-        return EventStream(*columns, self.width, self.height)
+        x, y, t, p = (column[first:last] for column in (self.x, self.y, self.t, self.p))
+        return EventStream(x, y, t, p, self.width, self.height)
 
     def __repr__(self) -> str:
         return f"EventStream({len(self)} events, {self.width}x{self.height}, {self.duration_us} us)"

@@ -15,7 +15,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, safe_open
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from anybind import Adapter, Space, WeightsMismatch, settings_hash, unit
 from anybind_mini.image_tower import classifier_weights

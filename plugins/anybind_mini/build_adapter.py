@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from open_clip import IMAGENET_CLASSNAMES
 from safetensors.numpy import save_file
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 
 from anybind import atomic_path
 from anybind_mini.adapter import FILE

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import timm
-import timm.data
 import torch
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 
 from anybind import Tower, WeightsMismatch
 from anybind_mini.packages import image_space, image_weights
@@ -25,9 +26,11 @@ class MiniImageTower(Tower):
     def __init__(self) -> None:
         module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
         module.load_state_dict(feature_weights(module))
-        config = timm.data.resolve_data_config({}, model=module)
-        self.transform = timm.data.create_transform(**config)
-        preprocessing = {key: config[key] for key in ("input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode")}
+        config = resolve_data_config({}, model=module)
+        self.transform: Callable[[PIL.Image.Image], torch.Tensor] = create_transform(**config)  # pyright: ignore[reportAttributeAccessIssue]
+        preprocessing = {
+            key: config[key] for key in ("input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode")
+        }
         super().__init__(
             module.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
             modality="image",

@@ -26,12 +26,12 @@ def register_encoders(register: Callable[[Spec], None]) -> None:
 @hookimpl
 def register_bindings(register: Callable[[Spec], None]) -> None:
     """The paper's two CLIP models by name, and any other as `open_clip:MODEL`."""
-    for name in ("clip-vit-b-32", "clip-vit-l-14"):
+    for size in ("B-32", "L-14"):
         register(
             Spec(
-                name=name,
-                summary=f"OpenAI's {name.upper().replace('CLIP-VIT', 'CLIP ViT')}, and an event tower that starts as its copy",
-                target=f"anybind_openclip:{name}.toml",
+                name=f"clip-vit-{size.lower()}",
+                summary=f"OpenAI's CLIP ViT-{size}, and an event tower that starts as a copy of its image tower",
+                target=f"anybind_openclip:clip-vit-{size.lower()}.toml",
                 consumes=("text", "image", "event"),
                 weights_licence="MIT",
                 extra="openclip",

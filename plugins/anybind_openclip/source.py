@@ -50,9 +50,7 @@ class Source:
     backbone: str = field(default="")
 
 
-def find_source(
-    model: str, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None
-) -> Source:
+def find_source(model: str, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None) -> Source:
     """The files of a model.
 
     Args:
@@ -86,7 +84,7 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
     missing = [key for key in PREPROCESSING[:2] if key not in config.get("preprocess_cfg", {})]
     if missing:
         raise WeightsMismatch(
-            f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} under preprocess_cfg"
+            f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} to preprocess_cfg"
         )
     weights = next((folder / each for each in WEIGHTS if (folder / each).is_file()), None)
     if weights is None:

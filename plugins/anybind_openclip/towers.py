@@ -35,14 +35,14 @@ class VisualFeatures(torch.nn.Module):
 class TextFeatures(torch.nn.Module):
     """The text half of a model: tokens to features, not of norm 1."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.text = copy.copy(model)
         self.text._modules = {name: part for name, part in model._modules.items() if name != "visual"}
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(n, context) to (n, d)."""
-        return self.text.encode_text(tokens)
+        return self.text.encode_text(tokens)  # pyright: ignore[reportCallIssue]
 
 
 class ImageTower(Tower):
@@ -50,7 +50,7 @@ class ImageTower(Tower):
 
     def __init__(self, module: torch.nn.Module, preprocess: Mapping[str, Any], **common: Any) -> None:
         super().__init__(module, modality="image", preprocessing=preprocess, **common)
-        self.transform = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
+        self.transform: Any = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """(height, width, 3) uint8 to (3, size, size) float32."""
@@ -126,7 +126,9 @@ def _load_half(source: Source, wanted: str) -> tuple[Any, dict[str, Any]]:
     if kept is not None and kept[0] == wanted:
         return kept[1]
     model = _load_model(source)
-    space = Space(source.name, source.config["embed_dim"], source.backbone or f"weights:{state_hash(model.state_dict())}")
+    space = Space(
+        source.name, source.config["embed_dim"], source.backbone or f"weights:{state_hash(model.state_dict())}"
+    )
     common = {"space": space, "logit_scale": float(model.logit_scale.exp())}
     halves = {"image": (VisualFeatures(model.visual), common), "text": (TextFeatures(model), common)}
     _other_half.clear()
@@ -144,7 +146,9 @@ def _load_model(source: Source) -> Any:
         config["vision_cfg"]["timm_model_pretrained"] = False
     if "hf_model_name" in text_config:
         text_config["hf_model_pretrained"] = False
-    build = open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
+    build: Any = (
+        open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
+    )
     model = build(**config)
     try:
         load_checkpoint(model, str(source.weights), strict=True, weights_only=True, device="cpu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -64,7 +64,7 @@ def classify(
     skipped.report()
 
 
-def _answers(samples: Embeddings, words: Embeddings) -> list[dict[str, object]]:
+def _answers(samples: Embeddings, words: Embeddings) -> list[dict[str, Any]]:
     """For each sample: labels with cosine similarity and softmax share, best first."""
     cosines = samples @ words
     scale = samples.logit_scale or words.logit_scale or 1.0
@@ -84,7 +84,7 @@ def _answers(samples: Embeddings, words: Embeddings) -> list[dict[str, object]]:
     ]
 
 
-def _table(rows: list[dict], top: int) -> list[tuple[str, ...]]:
+def _table(rows: list[dict[str, Any]], top: int) -> list[tuple[str, ...]]:
     return [
         (
             row["file"] if rank == 0 else "",

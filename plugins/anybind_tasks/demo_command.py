@@ -55,8 +55,8 @@ def demo(
         return
     print_table(*_table(answers))
     skipped.report()
-    for line in answers.summary():
-        typer.echo(line)
+    for score in answers.summary():
+        typer.echo(str(score))
     typer.echo(f"page: {page}  ({time.monotonic() - started:.0f} s)")
 
 

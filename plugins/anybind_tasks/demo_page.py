@@ -34,6 +34,7 @@ def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Ans
         seed=seed,
         summary=answers.summary(),
         cards=[_card(row, scene, answers) for row, scene in enumerate(scenes)],
+        full=max(1e-9, float(answers.event_to_words.values.max())),
         matrices=_matrices(answers),
     )
     with atomic_path(path) as temporary:
@@ -47,18 +48,12 @@ def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:
     return {
         "name": answers.names[row],
         "picture": None if scene.picture is None else _data_uri(read(scene.picture)),
-        "events": _data_uri(find_modality("event").show(stream)),
+        "events": _data_uri(np.asarray(find_modality("event").show(stream))),
         "about": f"{len(stream):,} events in {stream.duration_us / 1000:.0f} ms",
-        "words": [(word, value, width, word == scene.caption) for (word, value), width in zip(words, _bars(words))],
+        "words": [(word, value, word == scene.caption) for word, value in words],
         "found": found,
         "found_right": found == answers.names[row],
     }
-
-
-def _bars(words: Sequence[tuple[str, float]]) -> list[float]:
-    """Bar widths in percent; similarities below 0 have none."""
-    top = max([value for _, value in words] + [1e-9])
-    return [round(100 * max(0.0, value) / top, 1) for _, value in words]
 
 
 def _matrices(answers: Answers) -> list[dict[str, Any]]:

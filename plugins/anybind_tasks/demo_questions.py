@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,30 @@ class Similarities:
 
 
 @dataclass(frozen=True)
+class Score:
+    """How often a question was answered rightly.
+
+    Attributes:
+        question: in words.
+        right, of: right answers, and how often it was asked.
+        choices: how many answers there were to choose from each time.
+    """
+
+    question: str
+    right: int
+    of: int
+    choices: int
+
+    @property
+    def chance(self) -> float:
+        """Right answers to expect from guessing."""
+        return self.of / self.choices
+
+    def __str__(self) -> str:
+        return f"{self.question}: {self.right} of {self.of} (chance: {self.chance:.1f})"
+
+
+@dataclass(frozen=True)
 class Answers:
     """The demo's answers.
 
@@ -58,25 +82,27 @@ class Answers:
     picture_to_words: Similarities | None
     words_to_recording: dict[str, str]
 
-    def summary(self) -> list[str]:
-        """One line a question: how many answers were right, and how many chance gives."""
-        rows, words = len(self.names), self.event_to_words.columns
-        asked = [caption for caption in self.captions if caption in words]
-        lines = []
+    def summary(self) -> list[Score]:
+        """How many answers were right, question by question; those without a known answer are left out."""
+        words, pictures = self.event_to_words, self.event_to_pictures
+        asked = [row for row, caption in enumerate(self.captions) if caption in words.columns]
+        scores = []
         if asked:
-            right = sum(self.event_to_words.best(i) == self.captions[i] for i in range(rows))
-            lines.append(_line("recordings recognised by words", right, len(asked), len(words)))
-            right = sum(self.captions[self.names.index(n)] == w for w, n in self.words_to_recording.items())
-            lines.append(_line("recordings found by words", right, len(self.words_to_recording), rows))
-        if self.event_to_pictures and self.picture_to_words:
-            columns = self.event_to_pictures.columns
-            right = sum(self.event_to_pictures.best(self.names.index(name)) == name for name in columns)
-            lines.append(_line("pictures found by their recording", right, len(columns), len(columns)))
-            captions = [self.captions[self.names.index(name)] for name in columns]
-            if asked:
-                right = sum(self.picture_to_words.best(i) == caption for i, caption in enumerate(captions))
-                lines.append(_line("pictures recognised by words, to compare", right, len(captions), len(words)))
-        return lines
+            right = sum(words.best(row) == self.captions[row] for row in asked)
+            scores.append(Score("recordings recognised by words", right, len(asked), len(words.columns)))
+            found = self.words_to_recording.items()
+            right = sum(self.captions[self.names.index(name)] == word for word, name in found)
+            scores.append(Score("recordings found by words", right, len(found), len(self.names)))
+        if pictures and self.picture_to_words:
+            rows = [self.names.index(name) for name in pictures.columns]
+            right = sum(pictures.best(row) == self.names[row] for row in rows)
+            scores.append(Score("pictures found by their recording", right, len(rows), len(rows)))
+            known = [(column, row) for column, row in enumerate(rows) if row in asked]
+            right = sum(self.picture_to_words.best(column) == self.captions[row] for column, row in known)
+            if known:
+                what = "pictures recognised by words, to compare"
+                scores.append(Score(what, right, len(known), len(words.columns)))
+        return scores
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like: for each recording, all words and pictures with their similarities, best first."""
@@ -89,11 +115,11 @@ class Answers:
             }
             for row, name in enumerate(self.names)
         ]
-        return {"recordings": recordings, "found_by_words": self.words_to_recording, "summary": self.summary()}
-
-
-def _line(what: str, right: int, of: int, choices: int) -> str:
-    return f"{what}: {right} of {of} (chance: {of / choices:.1f})"
+        return {
+            "recordings": recordings,
+            "found_by_words": self.words_to_recording,
+            "summary": [asdict(score) for score in self.summary()],
+        }
 
 
 def ask(binder: Binder, scenes: Sequence[Scene], words: Sequence[str]) -> Answers:

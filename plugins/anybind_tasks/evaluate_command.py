@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind import Result, Task, create, load, parts
+from anybind import Result, Task, create, find_part, load
 from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
 from anybind_tasks.class_names import class_name, read_names
 from anybind_tasks.folder_dataset import FolderDataset
@@ -29,7 +29,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Ask a task of a binding on a folder of data, and print the metrics."""
-    sources = next((part.spec.consumes for part in parts("modality", modality)), ())
+    find_part("task", task)  # unknown names are told before any file is looked for
+    sources = find_part("modality", modality).spec.consumes
     dataset = FolderDataset(
         data,
         modalities=(modality, *sources),

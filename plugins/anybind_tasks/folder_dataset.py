@@ -110,7 +110,5 @@ def _spread(files: Mapping[Path, Sequence[Path]], limit: int | None) -> list[tup
     """(class folder, file) pairs by class: the first file of every class, then the second, up to the limit."""
     if limit is not None and limit < 1:
         raise BadOption(f"the limit must be at least 1, got {limit}")
-    ranked = sorted(
-        (rank, of, path) for of, paths in files.items() for rank, path in enumerate(paths)
-    )
+    ranked = sorted((rank, of, path) for of, paths in files.items() for rank, path in enumerate(paths))
     return sorted((of, path) for _, of, path in ranked[:limit])

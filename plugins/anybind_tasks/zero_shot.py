@@ -117,7 +117,9 @@ def accuracies(ranked: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def per_class_accuracy(ranked: np.ndarray, truth: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     """Top-1 accuracy of every class that has samples."""
-    return {names[number]: float((ranked[truth == number, 0] == number).mean()) for number in np.unique(truth)}
+    return {
+        str(names[int(number)]): float((ranked[truth == number, 0] == number).mean()) for number in np.unique(truth)
+    }
 
 
 def confusion(ranked: np.ndarray, truth: np.ndarray, asked: Sequence[str], rows: Sequence[str]) -> list[list[int]]:

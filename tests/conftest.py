@@ -1,0 +1,120 @@
+"""What all tests share: the command in a process of its own, distributions made on the spot, the shared data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import anybind
+from anybind.cli import main
+from anybind.registry import Plugin, Registry, use_registry
+
+class Ended(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: object
+    out: str
+    err: str
+
+    def error(self) -> str:
+        """The one line that a failed command says; fails when there is more, or a traceback."""
+        assert self.code == 2, self
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        assert self.out == ""
+        return lines[0]
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the checkout; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("ANYBIND_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("the folder of shared data is not here (ANYBIND_SHARED names another place)")
+    return folder
+
+
+@pytest.fixture
+def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command in a process of its own, its output a pipe."""
+
+    def run(*arguments: object, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, **environment}
+        if path is not None:
+            variables["PYTHONPATH"] = str(path)
+        command = [sys.executable, "-m", "anybind", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
+
+    return run
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run the command in this process: the same entry point, without importing torch anew each time."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["anybind", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Ended(ended.value.code or 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def make_distribution(tmp_path: Path) -> Callable[..., Path]:
+    """Install a distribution into a folder, as pip lays it out; the folder is for PYTHONPATH."""
+
+    def make(name: str, entry_points: Mapping[str, str], modules: Mapping[str, str], version: str = "1.0") -> Path:
+        site = tmp_path / "site"
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"{point} = {target}" for point, target in entry_points.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[anybind]", *lines, ""]))
+        for module, source in modules.items():
+            (site / f"{module}.py").write_text(source)
+        return site
+
+    return make
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry with no plugin in it, in use while the test runs."""
+    clean = Registry()
+    former = use_registry(clean)
+    yield clean
+    use_registry(former)
+
+
+@pytest.fixture
+def add_plugin() -> Callable[..., None]:
+    """Add a plugin made of hook functions to a registry: `add(registry, register_encoders=[Spec(...)])`."""
+
+    def add(to: Registry, name: str = "test", distribution: str = "test-dist", **specs: list[anybind.Spec]) -> None:
+        class Hooks:
+            pass
+
+        for hook, brought in specs.items():
+
+            def implementation(register: Callable[[anybind.Spec], None], brought: list = brought) -> None:
+                for spec in brought:
+                    register(spec)
+
+            setattr(Hooks, hook, staticmethod(anybind.hookimpl(implementation)))
+        to.add(Plugin(name, distribution, "1.0"), Hooks)
+
+    return add

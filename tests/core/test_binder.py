@@ -1,0 +1,187 @@
+"""The binder: which tower embeds what, how vectors reach the common space, and what bad items do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind import Binding, Spec, Use
+
+BAD = "bad sample"
+
+
+class Letters(anybind.Modality):
+    """Strings as recordings: short enough to embed by hand."""
+
+    name = "letters"
+
+    def accepts(self, item):
+        return isinstance(item, bytes)
+
+    def check(self, sample):
+        if not sample:
+            raise anybind.BadInput("no letters")
+
+    def show(self, sample):
+        return sample.decode()
+
+
+class LettersReader(anybind.Reader):
+    def sniff(self, head):
+        return head.startswith(b"L:")
+
+    def read(self, path, **options):
+        return path.read_bytes()[2:]
+
+
+class Counting(anybind.Encoder):
+    """Embeds letters by how many vowels, consonants and other characters there are."""
+
+    modality = "letters"
+    weights_hash = "0" * 12
+    preprocessing = {"case": "lower"}  # noqa: RUF012 (an interface attribute)
+
+    def __init__(self, space="own", modality="letters", of=None):
+        self.space = anybind.Space(space, 3)
+        self.modality = modality
+        self.of = of
+        self.batches = []
+
+    def preprocess(self, sample):
+        if sample == BAD.encode():
+            raise anybind.BadInput("cannot be preprocessed")
+        vowels = sum(letter in b"aeiou" for letter in sample)
+        return np.array([vowels, len(sample) - vowels, 1.0])
+
+    def encode(self, inputs):
+        self.batches.append(len(inputs))
+        return anybind.unit(np.stack(inputs))
+
+
+class Turn(anybind.Adapter):
+    """Moves the axes round by one."""
+
+    identity = "turned"
+
+    def __init__(self, source, target):
+        self.source, self.target = anybind.Space(source, 3), anybind.Space(target, 3)
+
+    def map(self, vectors):
+        return 5 * np.roll(vectors, 1, axis=1)
+
+
+@pytest.fixture
+def plugin(registry, add_plugin):
+    add_plugin(
+        registry,
+        register_modalities=[Spec(name="letters", summary="s", target=f"{__name__}:Letters")],
+        register_readers=[
+            Spec(name="l", summary="s", target=f"{__name__}:LettersReader", gives="letters", suffixes=(".let",))
+        ],
+        register_encoders=[Spec(name="count", summary="s", target=f"{__name__}:Counting")],
+        register_adapters=[Spec(name="turn", summary="s", target=f"{__name__}:Turn")],
+    )
+
+
+def binder(space="", adapters=(), **options) -> anybind.Binder:
+    uses = tuple(Use("turn", {"source": source, "target": target}) for source, target in adapters)
+    return anybind.load(Binding("b", {"letters": Use("count", options)}, space=space, adapters=uses))
+
+
+def test_vectors_in_the_encoders_own_space_need_no_adapter(plugin):
+    made = binder().embed("letters", [b"ab", b"aaa"])
+    np.testing.assert_allclose(made.vectors, anybind.unit(np.array([[1.0, 1, 1], [3, 0, 1]])))
+    assert made.space == anybind.Space("own", 3)
+
+
+def test_the_shortest_chain_of_adapters_leads_to_the_common_space(plugin):
+    chain = [("a", "b"), ("own", "a"), ("b", "goal"), ("own", "x"), ("x", "own")]
+    made = binder("goal", chain).embed("letters", [b"aab"])
+    np.testing.assert_allclose(made.vectors, np.roll(anybind.unit(np.array([[2.0, 1, 1]])), 3, axis=1), atol=1e-6)
+    assert made.space.name == "goal"
+    assert made.encoder.endswith("+turned+turned+turned")
+    assert made.encoder == binder("goal", chain).identity("letters")
+    shortcut = binder("goal", [*chain, ("own", "goal")])
+    assert len(shortcut.route("letters")) == 1
+
+
+def test_a_space_that_no_adapter_leads_to_is_an_error_that_names_both(plugin):
+    with pytest.raises(anybind.SpaceMismatch, match=r"no adapter leads letters from own \(3-d\) to 'goal'"):
+        binder("goal", [("a", "goal")]).embed("letters", [b"ab"])
+
+
+def test_an_adapter_refuses_embeddings_of_another_space(plugin):
+    made = binder().embed("letters", [b"ab"])
+    with pytest.raises(anybind.SpaceMismatch, match="cannot adapt letters embeddings"):
+        Turn("elsewhere", "goal")(made)
+
+
+def test_batches_change_no_vector_and_items_stay_in_order(plugin):
+    items = [b"a" * (i + 1) + b"b" for i in range(23)]
+    whole = binder().embed("letters", items, batch_size=100)
+    parts_ = binder()
+    in_parts = parts_.embed("letters", items, batch_size=5)
+    np.testing.assert_array_equal(whole.vectors, in_parts.vectors)
+    assert parts_.encoder("letters").batches == [5, 5, 5, 5, 3]
+    assert in_parts.ids == tuple(f"letters[{i}]" for i in range(23))
+
+
+def test_files_samples_and_items_mix_and_keep_their_names(plugin, tmp_path):
+    path = tmp_path / "x.let"
+    path.write_bytes(b"L:aab")
+    made = binder().embed("letters", [path, str(path), b"aab", anybind.Item("mine", path)])
+    assert made.ids == (str(path), str(path), "letters[2]", "mine")
+    assert np.ptp(made.vectors, axis=0).max() == 0
+
+
+def test_a_single_path_or_sample_is_a_list_of_one(plugin, tmp_path):
+    path = tmp_path / "x.let"
+    path.write_bytes(b"L:a")
+    assert len(binder().embed("letters", path)) == len(binder().embed("letters", b"a")) == 1
+
+
+def test_nothing_to_embed_gives_no_rows(plugin):
+    assert binder().embed("letters", []).vectors.shape == (0, 3)
+
+
+@pytest.mark.parametrize("bad", [b"", BAD.encode(), 7, "absent.let"])
+def test_a_bad_item_is_named_and_raises(plugin, bad):
+    name = bad if isinstance(bad, str) else r"letters\[1\]"
+    with pytest.raises(anybind.BadInput, match=name):
+        binder().embed("letters", [b"a", bad, b"b"])
+
+
+def test_told_of_bad_items_it_leaves_them_out_and_goes_on(plugin):
+    told = {}
+    made = binder().embed("letters", [b"a", b"", b"b", BAD.encode(), b"c"], on_bad=lambda id, e: told.update({id: str(e)}))
+    assert made.ids == ("letters[0]", "letters[2]", "letters[4]")
+    assert told == {"letters[1]": "letters[1]: no letters", "letters[3]": "letters[3]: cannot be preprocessed"}
+
+
+def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
+    loaded = binder()
+    assert loaded._encoders == {}
+    assert loaded.encoder("letters") is loaded.encoder("letters")
+
+
+def test_a_modality_that_the_binding_lacks_is_an_error_with_those_it_has(plugin):
+    with pytest.raises(anybind.UnknownName, match="binding 'b' has no encoder for 'leters'; did you mean 'letters'"):
+        binder().embed("leters", [b"a"])
+
+
+def test_an_encoder_of_another_modality_is_refused(plugin):
+    with pytest.raises(anybind.BadOption, match="embeds image, not letters"):
+        binder(modality="image").encoder("letters")
+
+
+def test_an_option_at_sign_stands_for_the_bindings_own_encoder(plugin):
+    uses = {"letters": Use("count", {"of": "@image"}), "image": Use("count", {"modality": "image"})}
+    made = anybind.load(Binding("b", uses))
+    assert made.encoder("letters").of is made.encoder("image")
+
+
+def test_encoders_that_refer_to_each_other_are_an_error(plugin):
+    uses = {"letters": Use("count", {"of": "@image"}), "image": Use("count", {"modality": "image", "of": "@letters"})}
+    with pytest.raises(anybind.BadOption, match="letters -> image -> letters refer to each other"):
+        anybind.load(Binding("b", uses)).encoder("letters")

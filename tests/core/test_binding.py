@@ -1,0 +1,86 @@
+"""Binding files."""
+
+from __future__ import annotations
+
+import pytest
+
+import anybind
+
+WHOLE = """
+name = "mine"
+summary = "for a test"
+space = "goal"
+
+[encoders.text]
+use = "mini-text"
+
+[encoders.event]
+use = "event-tower"
+of = "@image"
+options = { invert = true }
+
+[[adapters]]
+use = "turn"
+source = "a"
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_binding_file_says_encoders_options_space_and_adapters(tmp_path):
+    binding = anybind.find_binding(written(tmp_path, WHOLE))
+    assert (binding.name, binding.summary, binding.space) == ("mine", "for a test", "goal")
+    assert list(binding.encoders) == ["text", "event"]
+    assert binding.encoders["event"] == anybind.Use("event-tower", {"of": "@image", "options": {"invert": True}})
+    assert binding.adapters == (anybind.Use("turn", {"source": "a"}),)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (("space", "spase"), anybind.BadOption, "unknown key 'spase'; did you mean 'space'"),
+        (('name = "mine"', ""), anybind.BadOption, "lacks the key 'name'"),
+        (('use = "turn"', ""), anybind.BadOption, r"\[\[adapters\]\] 1 lacks the key 'use'"),
+        (("[encoders.text]", "[encoders.text"), anybind.BadOption, "no valid TOML.*line 6"),
+    ],
+)
+def test_a_binding_file_with_a_mistake_is_refused_by_file_and_key(tmp_path, change, error, message):
+    with pytest.raises(error, match=message) as caught:
+        anybind.find_binding(written(tmp_path, WHOLE.replace(*change)))
+    assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['name = "x"\nencoders = 3', 'name = "x"\n[encoders]\ntext = 3', 'name = "x"\n[encoders]'])
+def test_encoders_must_be_tables(tmp_path, text):
+    with pytest.raises(anybind.BadOption, match="table"):
+        anybind.find_binding(written(tmp_path, text))
+
+
+def test_a_missing_binding_file_is_named(tmp_path):
+    with pytest.raises(anybind.BadInput, match=r"absent\.toml"):
+        anybind.load(tmp_path / "absent.toml")
+
+
+def test_an_unknown_binding_is_answered_with_the_nearest():
+    with pytest.raises(anybind.UnknownName, match="no binding 'clip-vit-b32'; did you mean 'clip-vit-b-32'"):
+        anybind.load("clip-vit-b32")
+
+
+def test_a_binding_that_takes_no_argument_refuses_one():
+    with pytest.raises(anybind.BadOption, match="takes nothing after its name, got 'x'"):
+        anybind.load("mini:x")
+
+
+@pytest.mark.parametrize("part", anybind.bindings(), ids=lambda part: part.name)
+def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part):
+    argument = "any" if part.name == "open_clip" else ""
+    binding = anybind.find_binding(f"{part.name}:{argument}" if argument else part.name)
+    assert tuple(binding.encoders) == part.spec.consumes
+    for use in binding.encoders.values():
+        assert anybind.find_part("encoder", use.name)
+    for use in binding.adapters:
+        assert anybind.find_part("adapter", use.name)

@@ -1,0 +1,113 @@
+"""Embeddings: unit vectors that know their space."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import anybind
+
+SPACE = anybind.Space("test", 3, "repo@1")
+AXES = np.eye(3, dtype=np.float32)
+
+
+def embeddings(vectors=AXES, space=SPACE, **fields) -> anybind.Embeddings:
+    ids = tuple(f"id{i}" for i in range(len(vectors)))
+    return anybind.Embeddings(vectors, space, fields.pop("modality", "image"), ids, **fields)
+
+
+def test_the_product_of_two_is_the_cosine_similarity():
+    a = embeddings(anybind.unit(np.array([[1.0, 1, 0], [0, 3, 4]])))
+    similarity = a @ embeddings(modality="text")
+    expected = np.array([[0.5**0.5, 0.5**0.5, 0], [0, 0.6, 0.8]])
+    np.testing.assert_allclose(similarity, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("field", [{"name": "other"}, {"backbone": "repo@2"}])
+def test_vectors_of_different_spaces_are_never_compared(field):
+    other = embeddings(space=replace(SPACE, **field), modality="text")
+    with pytest.raises(anybind.SpaceMismatch, match="cannot compare image with text"):
+        embeddings() @ other
+
+
+@pytest.mark.parametrize("bad", [[[2.0, 0, 0]], [[0.0, 0, 0]], [[np.nan, 0, 0]], [[1.0, 0.02, 0]]])
+def test_vectors_that_are_not_of_norm_one_are_refused(bad):
+    with pytest.raises(anybind.BadInput, match="'id0' has norm"):
+        embeddings(np.array(bad, dtype=np.float32))
+
+
+def test_a_shape_that_does_not_fit_space_and_ids_is_refused():
+    with pytest.raises(anybind.BadInput, match=r"need shape \(2, 3\)"):
+        anybind.Embeddings(AXES, SPACE, "image", ("a", "b"))
+
+
+def test_vectors_are_a_read_only_copy():
+    mine = AXES.copy()
+    made = embeddings(mine)
+    mine[0] = 7
+    np.testing.assert_array_equal(made.vectors, AXES)
+    with pytest.raises(ValueError, match="read-only"):
+        made.vectors[0, 0] = 5
+
+
+def test_rows_are_taken_by_slice_indices_or_mask():
+    made = embeddings()
+    assert made[1:].ids == ("id1", "id2")
+    assert made[[2, 0]].ids == ("id2", "id0")
+    assert made[np.array([True, False, True])].ids == ("id0", "id2")
+    np.testing.assert_array_equal(made[[2, 0]].vectors, AXES[[2, 0]])
+
+
+FLOATS = st.floats(-1e6, 1e6, width=32)
+
+
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=FLOATS))
+def test_unit_gives_norm_one_and_keeps_the_direction_or_refuses(vectors):
+    norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
+    if (norms == 0).any():
+        with pytest.raises(anybind.BadInput, match="no direction"):
+            anybind.unit(vectors)
+        return
+    scaled = anybind.unit(vectors)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, vectors.astype(np.float64) / norms[:, None], atol=1e-6)
+
+
+def test_what_is_saved_comes_back_whole(tmp_path):
+    path = tmp_path / "v.safetensors"
+    first = embeddings(encoder="abc-def", logit_scale=17.8)
+    second = embeddings(AXES[:1], modality="event")
+    anybind.save_embeddings(path, [first, second])
+    back = anybind.load_embeddings(path)
+    assert set(back) == {"image", "event"}
+    for given_, read in ((first, back["image"]), (second, back["event"])):
+        np.testing.assert_array_equal(read.vectors, given_.vectors)
+        assert read.ids == given_.ids
+        assert (read.space, read.encoder, read.logit_scale) == (given_.space, given_.encoder, given_.logit_scale)
+
+
+@pytest.mark.parametrize("contents", [b"", b"no safetensors at all", b"\xff" * 64])
+def test_a_file_that_holds_no_embeddings_is_refused_by_name(tmp_path, contents):
+    path = tmp_path / "v.safetensors"
+    path.write_bytes(contents)
+    with pytest.raises(anybind.BadInput, match=r"v\.safetensors"):
+        anybind.load_embeddings(path)
+
+
+def test_a_safetensors_file_of_another_kind_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"image": AXES}, tmp_path / "w.safetensors", metadata={"image": json.dumps({"nothing": "known"})})
+    with pytest.raises(anybind.BadInput, match=r"w\.safetensors holds no embeddings"):
+        anybind.load_embeddings(tmp_path / "w.safetensors")
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(anybind.BadInput, match="absent"):
+        anybind.load_embeddings(tmp_path / "absent.safetensors")

@@ -1,0 +1,66 @@
+"""Files are written whole or not at all; hashes do not depend on order."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+import anybind
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "f.txt"
+    path.write_text("old")
+    with pytest.raises(KeyError), anybind.atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_ends_well_replaces_the_file_and_keeps_the_suffix(tmp_path):
+    path = tmp_path / "f.txt"
+    with anybind.atomic_path(path) as temporary:
+        assert temporary.suffix == ".txt"
+        assert not path.exists()
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_the_file_gets_the_permissions_of_any_new_file(tmp_path):
+    former = os.umask(0o027)
+    try:
+        with anybind.atomic_path(tmp_path / "f") as temporary:
+            temporary.write_text("x")
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(anybind.BadInput, match=r"cannot write .*absent"), anybind.atomic_path(tmp_path / "absent" / "f"):
+        pass
+
+
+def test_the_hash_of_settings_depends_on_values_and_not_on_order():
+    first = anybind.settings_hash({"a": 1, "b": [1, 2]})
+    assert first == anybind.settings_hash({"b": [1, 2], "a": 1})
+    assert first != anybind.settings_hash({"a": 1, "b": [2, 1]})
+    assert len(first) == 12
+
+
+def test_files_are_listed_by_ending_below_a_folder_without_hidden_ones(tmp_path):
+    for name in ("b.PNG", "a.png", "deep/er/c.png", "d.txt", ".hidden/e.png", "deep/.f.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = anybind.list_files(tmp_path, {".png"})
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.png", "b.PNG", "deep/er/c.png"]
+
+
+def test_a_folder_without_samples_is_refused(tmp_path):
+    with pytest.raises(anybind.BadInput, match=r"holds no samples \(files ending in \.png\)"):
+        anybind.list_files(tmp_path, {".png"})
+    with pytest.raises(anybind.BadInput, match="is no folder"):
+        anybind.list_files(tmp_path / "absent", {".png"})

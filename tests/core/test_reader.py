@@ -1,0 +1,125 @@
+"""Finding the reader of a file: by content first, by name second. Writing whole files or none."""
+
+from __future__ import annotations
+
+import pytest
+
+import anybind
+from anybind import Spec
+
+
+class Marked(anybind.Reader):
+    def sniff(self, head):
+        return head.startswith(b"MARK")
+
+    def read(self, path, **options):
+        return ("marked", options)
+
+
+class AlsoMarked(Marked):
+    def read(self, path, **options):
+        return ("also", options)
+
+
+class Unmarked(anybind.Reader):
+    """A format without a mark."""
+
+    def sniff(self, head):
+        return None
+
+    def read(self, path, **options):
+        return ("unmarked", options)
+
+    def write(self, sample, path):
+        path.write_bytes(sample)
+        if sample == b"fail":
+            raise OSError(28, "No space left on device")
+
+
+class Bytes(anybind.Modality):
+    name = "bytes"
+
+    def accepts(self, item):
+        return isinstance(item, bytes)
+
+    def check(self, sample): ...
+
+    def show(self, sample):
+        return ""
+
+
+@pytest.fixture
+def readers(registry, add_plugin):
+    def spec(name, *suffixes):
+        return Spec(name=name, summary="s", target=f"{__name__}:{name}", gives="bytes", suffixes=suffixes)
+
+    add_plugin(
+        registry,
+        register_modalities=[Spec(name="bytes", summary="s", target=f"{__name__}:Bytes")],
+        register_readers=[spec("Marked", ".m"), spec("AlsoMarked", ".also"), spec("Unmarked", ".u", ".uu")],
+    )
+
+
+def file(tmp_path, name, contents=b"MARK and more"):
+    path = tmp_path / name
+    path.write_bytes(contents)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "reader"),
+    [
+        ("x.also", b"MARK", "also"),
+        ("x.m", b"MARK", "marked"),
+        ("x.u", b"other", "unmarked"),
+        ("x.UU", b"other", "unmarked"),
+    ],
+)
+def test_the_name_decides_among_readers_that_the_content_allows(readers, tmp_path, name, contents, reader):
+    assert anybind.read(file(tmp_path, name, contents))[0] == reader
+
+
+def test_the_content_comes_before_the_name(readers, registry, tmp_path):
+    # .u is the name of a format without a mark, but this content bears the mark of two others.
+    with pytest.raises(anybind.BadInput, match="'AlsoMarked' and 'Marked' both claim it; say which with reader="):
+        anybind.read(file(tmp_path, "x.u"))
+
+
+def test_a_reader_may_be_named(readers, tmp_path):
+    assert anybind.read(file(tmp_path, "x.u"), reader="AlsoMarked", deep=True) == ("also", {"deep": True})
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "message"),
+    [
+        ("x.m", b"no mark", "x.m is no .m file that can be read"),
+        ("x.zzz", b"no mark", "no reader knows this format"),
+        ("x.m", b"", "is empty"),
+    ],
+)
+def test_a_file_that_nobody_reads_is_named(readers, tmp_path, name, contents, message):
+    with pytest.raises(anybind.BadInput, match=message) as caught:
+        anybind.read(file(tmp_path, name, contents))
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_named(readers, tmp_path):
+    with pytest.raises(anybind.BadInput, match=r"absent\.m: No such file"):
+        anybind.read(tmp_path / "absent.m")
+    with pytest.raises(anybind.BadInput, match="is a folder"):
+        anybind.read(tmp_path)
+
+
+def test_writing_chooses_the_format_by_name(readers, tmp_path):
+    anybind.write(b"data", tmp_path / "o.uu")
+    assert (tmp_path / "o.uu").read_bytes() == b"data"
+    with pytest.raises(anybind.BadInput, match=r"no format of that ending"):
+        anybind.write(b"data", tmp_path / "o.none")
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(readers, tmp_path):
+    path = file(tmp_path, "o.u", b"old")
+    with pytest.raises(anybind.BadInput, match="No space left"):
+        anybind.write(b"fail", path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

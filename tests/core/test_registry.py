@@ -1,0 +1,190 @@
+"""Finding plugins, and what happens when they misbehave: with real distributions in processes of their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import anybind
+from anybind.registry import Registry
+
+GOOD = """
+import anybind
+
+@anybind.hookimpl
+def register_tasks(register):
+    register(anybind.Spec(name="{task}", summary="a task", target="{module}:make"))
+"""
+
+
+def listed(result) -> dict:
+    assert result.stdout, result.stderr
+    return json.loads(result.stdout)
+
+
+def statuses(result) -> dict[str, str]:
+    return {plugin["distribution"]: plugin["status"] for plugin in listed(result)["plugins"]}
+
+
+def test_a_strangers_plugin_is_found_by_its_entry_point(make_distribution, run_anybind):
+    site = make_distribution("strange", {"strange": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")})
+    result = run_anybind("plugins", "--json", path=site)
+    assert result.returncode == 0
+    assert statuses(result)["strange"] == "ok"
+    assert ("task", "odd") in {(part["kind"], part["name"]) for part in listed(result)["parts"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise RuntimeError('kaput on import')", "RuntimeError: kaput on import"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import no_such_package_at_all", "ModuleNotFoundError: No module named 'no_such_package_at_all'"),
+        ("def broken(:", "SyntaxError"),
+        ("import anybind\n@anybind.hookimpl\ndef register_taks(register): pass", "register_taks"),
+        ("import anybind\n@anybind.hookimpl\ndef register_tasks(regster): pass", "regster"),
+        ("import anybind\n@anybind.hookimpl\ndef register_tasks(register): register('not a spec')", "takes an anybind.Spec"),
+        ("import anybind\n@anybind.hookimpl\ndef register_tasks(register): 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(make_distribution, run_anybind, source, reason):
+    site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
+    result = run_anybind("plugins", "--json", path=site)
+    assert result.returncode == 0
+    assert statuses(result)["wreck"] == "broken"
+    (wreck,) = [plugin for plugin in listed(result)["plugins"] if plugin["distribution"] == "wreck"]
+    assert reason in wreck["problem"]
+    assert "\n" not in wreck["problem"]
+    assert any(part["name"] == "mini" for part in listed(result)["parts"])
+
+
+def test_a_plugin_that_fails_half_way_brings_none_of_its_parts(make_distribution, run_anybind):
+    source = GOOD.format(task="half", module="m") + "    raise RuntimeError('after the first')\n"
+    site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
+    assert "half" not in {part["name"] for part in listed(run_anybind("plugins", "--json", path=site))["parts"]}
+
+
+def test_two_distributions_with_a_part_of_one_name_are_refused_and_both_are_named(make_distribution, run_anybind):
+    source = GOOD.format(task="zero-shot", module="rival_plugin")
+    site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
+    listing = run_anybind("plugins", path=site)
+    assert listing.returncode == 2
+    use = run_anybind("evaluate", "zero-shot", "--data", site, "--modality", "image", path=site)
+    assert use.returncode == 2
+    for result in (listing, use):
+        error = result.stderr.strip().splitlines()[-1]
+        assert "rival (plugin 'rival')" in error
+        assert "anybind (plugin 'tasks')" in error
+        assert "'zero-shot'" in error
+
+
+def test_a_clash_leaves_other_parts_usable(make_distribution, run_anybind):
+    source = GOOD.format(task="zero-shot", module="rival_plugin")
+    site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
+    result = run_anybind("bindings", "--json", path=site)
+    assert result.returncode == 0
+    assert "rival" in result.stderr
+
+
+def test_two_plugins_of_one_name_are_both_refused_and_both_are_named(make_distribution, run_anybind):
+    for name in ("first-dist", "second-dist"):
+        module = name.replace("-", "_")
+        site = make_distribution(name, {"same": module}, {module: GOOD.format(task=name, module=module)})
+    result = run_anybind("plugins", "--json", path=site)
+    assert statuses(result)["first-dist"] == statuses(result)["second-dist"] == "refused"
+    assert result.returncode == 2
+    error = result.stderr.strip().splitlines()[-1]
+    assert "first-dist and second-dist both bring a plugin named 'same'" in error
+
+
+def test_the_same_module_behind_two_distributions_is_seen_as_two(make_distribution, run_anybind):
+    # Entry points compare equal when name and value agree, whatever distribution they are of.
+    module = {"common_plugin": GOOD.format(task="t", module="m")}
+    for name in ("first-dist", "second-dist"):
+        site = make_distribution(name, {"same": "common_plugin"}, module)
+    assert statuses(run_anybind("plugins", "--json", path=site))["first-dist"] == "refused"
+
+
+def test_the_variable_loads_only_the_distributions_that_it_names(make_distribution, run_anybind):
+    site = make_distribution("Strange.Dist", {"s": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")})
+    only = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS="strange-dist"))
+    assert {part["name"] for part in only["parts"]} == {"odd"}
+    rest = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS="anybind"))
+    assert "odd" not in {part["name"] for part in rest["parts"]}
+    one = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS="media"))
+    assert {part["plugin"] for part in one["parts"]} == {"media"}
+    none = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS=""))
+    assert none["parts"] == []
+
+
+def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
+    picture = tmp_path / "p.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = run_anybind("embed", picture, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="tasks,media,events")
+    assert result.returncode == 2
+    assert "there is no binding 'mini'" in result.stderr
+    assert "plugin 'mini' of anybind is off: ANYBIND_PLUGINS does not name it" in result.stderr
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_ones():
+    with pytest.raises(anybind.UnknownName, match="did you mean 'mini-image'"):
+        anybind.create("encoder", "mini-imgae")
+    with pytest.raises(anybind.UnknownName, match="did you mean 'encoder'"):
+        anybind.parts("encoders")
+
+
+def test_a_wildcard_lists_the_names_that_match():
+    assert [part.name for part in anybind.parts("encoder", "mini-*")] == ["mini-image", "mini-text"]
+    assert anybind.parts("encoder", "nothing*") == []
+
+
+def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_plugin, tmp_path, monkeypatch):
+    (tmp_path / "needy_plugin.py").write_text("import package_that_nobody_has\ndef make(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = anybind.Spec(name="needy", summary="s", target="needy_plugin:make", extra="heavy")
+    add_plugin(registry, distribution="needy-dist", register_encoders=[spec])
+    with pytest.raises(anybind.MissingExtra, match=r"package_that_nobody_has.*pip install 'needy-dist\[heavy\]'"):
+        anybind.create("encoder", "needy")
+
+
+def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(registry, add_plugin, tmp_path, monkeypatch):
+    (tmp_path / "late_plugin.py").write_text("def make():\n    import package_that_nobody_has\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    add_plugin(registry, register_encoders=[anybind.Spec(name="late", summary="s", target="late_plugin:make", extra="x")])
+    with pytest.raises(anybind.MissingExtra, match=r"pip install 'test-dist\[x\]'"):
+        anybind.create("encoder", "late")
+
+
+def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin, tmp_path, monkeypatch):
+    (tmp_path / "buggy_plugin.py").write_text("from buggy_plugin.helpers import nothing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = anybind.Spec(name="buggy", summary="s", target="buggy_plugin:make", extra="x")
+    add_plugin(registry, register_encoders=[spec])
+    with pytest.raises(anybind.PluginError, match="failed to import"):
+        anybind.create("encoder", "buggy")
+
+
+def test_an_option_that_a_part_does_not_take_is_refused_with_those_it_takes():
+    with pytest.raises(anybind.BadOption, match=r"'clam'.*options: clamp, clamp_percentile, invert"):
+        anybind.create("representation", "paper", clam=3)
+
+
+def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
+    spec = anybind.Spec(name="double", summary="s", target="m:a")
+    add_plugin(registry, register_tasks=[spec, spec])
+    assert registry.plugins[0].status == "broken"
+    assert "the task 'double' twice" in registry.plugins[0].problem
+
+
+@pytest.mark.parametrize("target", ["module", "module:", ":attribute", ""])
+def test_a_spec_without_a_whole_target_is_refused(target):
+    with pytest.raises(ValueError, match=r"package\.module:attribute"):
+        anybind.Spec(name="x", summary="s", target=target)
+
+
+def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
+    specs = [anybind.Spec(name="same", summary="s", target="m:a")]
+    add_plugin(registry, register_tasks=specs, register_readers=specs)
+    assert registry.part("task", "same").kind == "task"
+    assert registry.clashes() == []

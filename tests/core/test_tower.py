@@ -1,0 +1,152 @@
+"""Towers: encoders on torch modules, their identity and their weight files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import anybind
+
+SPACE = anybind.Space("test", 3)
+
+
+class Doubling(anybind.Tower):
+    """A linear layer over vectors; the preprocessing doubles them."""
+
+    def __init__(self, seed=0, width=4, space=SPACE, factor=2.0):
+        torch.manual_seed(seed)
+        self.factor = factor
+        super().__init__(
+            torch.nn.Linear(width, space.dim), modality="image", space=space, preprocessing={"factor": factor}
+        )
+
+    def preprocess(self, sample):
+        return self.factor * torch.as_tensor(sample, dtype=torch.float32)
+
+
+SAMPLES = np.random.default_rng(0).normal(size=(6, 4))
+
+
+def vectors(tower):
+    return tower.encode([tower.preprocess(sample) for sample in SAMPLES])
+
+
+def test_vectors_are_the_normalised_features():
+    tower = Doubling()
+    weight, bias = (parameter.detach().numpy().astype(np.float64) for parameter in tower.module.parameters())
+    features = 2 * SAMPLES @ weight.T + bias
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors(tower), expected, atol=1e-6)
+    assert vectors(tower).dtype == np.float32
+
+
+def test_weights_come_back_from_their_file(tmp_path):
+    tower, other = Doubling(seed=1), Doubling(seed=2)
+    tower.save_weights(tmp_path / "w.safetensors")
+    assert other.identity != tower.identity
+    np.testing.assert_array_equal(vectors(other.load_weights(tmp_path / "w.safetensors")), vectors(tower))
+    assert other.identity == tower.identity
+
+
+def refused(tower, path, message, error=anybind.WeightsMismatch):
+    before = vectors(tower)
+    with pytest.raises(error, match=message) as caught:
+        tower.load_weights(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    np.testing.assert_array_equal(vectors(tower), before)
+
+
+def test_weights_without_their_preprocessing_are_refused(tmp_path):
+    save_file(Doubling().module.state_dict(), tmp_path / "bare.safetensors")
+    refused(Doubling(seed=3), tmp_path / "bare.safetensors", "does not say which preprocessing")
+
+
+def test_weights_of_another_preprocessing_are_refused_with_what_differs(tmp_path):
+    Doubling(factor=3.0).save_weights(tmp_path / "w.safetensors")
+    refused(Doubling(seed=3), tmp_path / "w.safetensors", r"factor differ \(factor=3\.0 there\)")
+
+
+def test_weights_of_another_space_are_refused(tmp_path):
+    Doubling(space=anybind.Space("other", 3)).save_weights(tmp_path / "w.safetensors")
+    refused(Doubling(seed=3), tmp_path / "w.safetensors", r"holds weights for other \(3-d\), not for test")
+
+
+def test_weights_of_another_shape_are_refused_by_key(tmp_path):
+    Doubling(width=5).save_weights(tmp_path / "w.safetensors")
+    refused(Doubling(seed=3), tmp_path / "w.safetensors", "of another model: it has other shapes of weight")
+
+
+def test_weights_with_other_keys_are_refused_by_the_first_few(tmp_path):
+    Doubling().save_weights(tmp_path / "w.safetensors")
+    with_card = {"anybind": json.dumps(_card(tmp_path / "w.safetensors"))}
+    save_file({f"k{i}": torch.zeros(1) for i in range(5)}, tmp_path / "k.safetensors", metadata=with_card)
+    message = "it lacks bias, weight; has too many k0, k1, k2 and 2 more"
+    refused(Doubling(seed=3), tmp_path / "k.safetensors", message)
+
+
+def _card(path):
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as opened:
+        return json.loads(opened.metadata()["anybind"])
+
+
+@pytest.mark.parametrize("length", [0, 7, 100, -1])
+def test_a_truncated_weight_file_is_refused(tmp_path, length):
+    path = tmp_path / "w.safetensors"
+    Doubling().save_weights(path)
+    path.write_bytes(path.read_bytes()[:length])
+    refused(Doubling(seed=3), path, "no readable safetensors file", anybind.BadInput)
+
+
+def test_a_weight_file_is_plain_safetensors_that_others_can_read(tmp_path):
+    Doubling().save_weights(tmp_path / "w.safetensors")
+    assert set(load_file(tmp_path / "w.safetensors")) == {"weight", "bias"}
+
+
+def test_a_change_in_place_changes_the_identity():
+    tower = Doubling()
+    before = tower.identity
+    with torch.no_grad():
+        tower.module.weight[0, 0] += 1
+    assert tower.identity != before
+
+
+def test_the_identity_tells_preprocessing_and_weights_apart():
+    weights, preprocessing = Doubling().identity.split("-")
+    assert Doubling(factor=3.0).identity.startswith(weights)
+    assert Doubling(seed=9).identity.endswith(preprocessing)
+
+
+def test_the_identity_is_the_same_for_every_dtype_of_tensor():
+    state = {"f": torch.ones(2, dtype=torch.bfloat16), "n": torch.tensor(3), "b": torch.tensor([True]), "e": torch.ones(0)}
+    assert anybind.state_hash(state) == anybind.state_hash(dict(reversed(state.items())))
+    assert anybind.state_hash(state) != anybind.state_hash({**state, "f": torch.ones(2)})
+
+
+def test_a_copy_has_weights_of_its_own():
+    tower = Doubling()
+    copied = tower.copy()
+    with torch.no_grad():
+        copied.module.weight.zero_()
+    assert (vectors(tower) != vectors(copied)).any()
+
+
+def test_features_keep_gradients():
+    tower = Doubling()
+    tower.features(tower.collate([tower.preprocess(SAMPLES[0])])).sum().backward()
+    assert tower.module.weight.grad is not None
+
+
+def test_a_sample_without_direction_is_refused_and_gives_no_nan():
+    tower = Doubling()
+    with torch.no_grad():
+        tower.module.weight.zero_()
+        tower.module.bias.zero_()
+    with pytest.raises(anybind.BadInput, match="no direction"):
+        vectors(tower)

@@ -1,0 +1,244 @@
+"""`.bin` recordings of N-MNIST and N-Caltech101, against a decoder that reads them event by event."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from anybind_events.nmnist import BinReader
+from anybind_events.stream import EventStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadInput
+
+SHARED = Path(os.environ.get("ANYBIND_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
+RECORDING = SHARED / "data" / "events" / "nmnist.bin"
+needs_recording = pytest.mark.skipif(not RECORDING.is_file(), reason="the folder shared/ with real recordings is absent")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bin")
+
+
+def decode(raw: bytes) -> list[tuple[int, int, int, bool]]:
+    """Events (x, y, t, p) of a .bin file, one after the other as the data sets' description has it."""
+    events, clock = [], 0
+    for at in range(0, len(raw), 5):
+        x, y, word = raw[at], raw[at + 1], int.from_bytes(raw[at + 2 : at + 5], "big")
+        if y == 240:
+            clock += 8192
+        else:
+            events.append((x, y, clock + word % 2**23, word >= 2**23))
+    return events
+
+
+def pack(*events: tuple[int, int, int, bool]) -> bytes:
+    return b"".join(bytes([x, y]) + (t | p << 23).to_bytes(3, "big") for x, y, t, p in events)
+
+
+def rows(stream: EventStream) -> list[tuple[int, int, int, bool]]:
+    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> EventStream:
+    """Recordings that the format has room for."""
+    width, height = draw(st.integers(1, 256)), draw(st.integers(1, 240))
+    times = sorted(draw(st.lists(st.integers(0, 2**23 - 1), max_size=12)))
+    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
+    pixels = [draw(pixel) for _ in times]
+    x, y, p = ([each[column] for each in pixels] for column in range(3))
+    return EventStream(x, y, times, p, width, height)
+
+
+@needs_recording
+def test_a_real_recording_has_its_known_first_event() -> None:
+    # The file begins with 07 0f 80 02 8e: x 7, y 15, then the polarity bit and 0x00028e = 654 us.
+    assert rows(anybind.read(RECORDING))[0] == (7, 15, 654, True)
+
+
+@needs_recording
+def test_a_real_recording_has_all_its_events_on_a_sensor_of_34_by_34() -> None:
+    stream = anybind.read(RECORDING)
+    assert len(stream) == 4325
+    assert (stream.width, stream.height) == (34, 34)
+
+
+@needs_recording
+def test_a_real_recording_reads_as_a_decoder_reads_it_event_by_event() -> None:
+    assert rows(anybind.read(RECORDING)) == decode(RECORDING.read_bytes())
+
+
+@needs_recording
+def test_a_real_recording_is_written_byte_for_byte(tmp_path: Path) -> None:
+    anybind.write(anybind.read(RECORDING), tmp_path / "again.bin")
+    assert (tmp_path / "again.bin").read_bytes() == RECORDING.read_bytes()
+
+
+@given(stream=streams())
+def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> None:
+    path = folder / "round.bin"
+    BinReader().write(stream, path)
+    again = BinReader().read(path, size=(stream.width, stream.height))
+    assert rows(again) == rows(stream)
+    assert (again.width, again.height) == (stream.width, stream.height)
+
+
+@given(stream=streams())
+def test_a_written_file_means_the_same_to_another_decoder(folder: Path, stream: EventStream) -> None:
+    path = folder / "other.bin"
+    BinReader().write(stream, path)
+    assert decode(path.read_bytes()) == rows(stream)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_recording_cut_inside_an_event_is_refused_and_the_file_and_the_byte_are_named(
+    tmp_path: Path, cut: int
+) -> None:
+    path = tmp_path / "cut.bin"
+    path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
+    with pytest.raises(BadInput, match=r"cut\.bin.*byte 10\b"):
+        anybind.read(path)
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from([0, 33, 239, 240]), st.integers(0, 100), st.booleans()), max_size=20))
+def test_an_event_in_row_240_is_none_and_moves_what_follows_by_8192_us(
+    folder: Path, steps: list[tuple[int, int, bool]]
+) -> None:
+    # Times grow by the steps, so that no recording runs backwards.
+    times = np.cumsum([0, *(step for _, step, _ in steps)]).tolist()[1:]
+    raw = pack(*((row % 7, row, time, p) for (row, _, p), time in zip(steps, times, strict=True)))
+    path = folder / "overflow.bin"
+    path.write_bytes(raw)
+    read = rows(BinReader().read(path))
+    assert read == decode(raw)
+    assert len(read) == sum(row != 240 for row, _, _ in steps)
+
+
+def test_an_event_after_two_overflows_is_16384_us_later(tmp_path: Path) -> None:
+    path = tmp_path / "overflow.bin"
+    path.write_bytes(pack((1, 1, 8000, True), (0, 240, 8191, False), (0, 240, 8191, False), (2, 2, 5, True)))
+    assert rows(anybind.read(path)) == [(1, 1, 8000, True), (2, 2, 16_389, True)]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "size"),
+    [
+        (33, 33, (34, 34)),
+        (34, 0, (240, 180)),
+        (0, 34, (240, 180)),
+        (239, 179, (240, 180)),
+        (240, 0, (304, 240)),
+        (0, 180, (304, 240)),
+        (255, 239, (304, 240)),
+    ],
+)
+def test_the_sensor_is_the_smallest_known_one_that_holds_all_events(
+    tmp_path: Path, x: int, y: int, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "sensor.bin"
+    path.write_bytes(pack((0, 0, 1, True), (x, y, 2, True), (0, 0, 3, True)))
+    stream = anybind.read(path)
+    assert (stream.width, stream.height) == size
+
+
+def test_a_sensor_size_that_is_given_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "sensor.bin"
+    path.write_bytes(pack((3, 4, 1, True)))
+    stream = anybind.read(path, size=(100, 50))
+    assert (stream.width, stream.height) == (100, 50)
+
+
+def test_an_event_outside_the_sensor_that_is_given_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sensor.bin"
+    path.write_bytes(pack((3, 4, 1, True), (3, 50, 2, True)))
+    with pytest.raises(BadInput, match=r"sensor\.bin.*event 1.*y = 50"):
+        anybind.read(path, size=(100, 50))
+
+
+def test_a_recording_whose_time_runs_backwards_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "backwards.bin"
+    path.write_bytes(pack((1, 1, 500, True), (1, 1, 499, True)))
+    with pytest.raises(BadInput, match=r"backwards\.bin.*event 1: 500 us, then 499 us"):
+        anybind.read(path)
+
+
+@settings(max_examples=100)
+@given(raw=st.lists(st.binary(min_size=5, max_size=5), max_size=6).map(b"".join))
+def test_whole_events_of_random_bytes_are_read_unless_their_time_runs_backwards(folder: Path, raw: bytes) -> None:
+    path = folder / "random.bin"
+    path.write_bytes(raw)
+    times = [time for _, _, time, _ in decode(raw)]
+    if times == sorted(times):
+        assert rows(BinReader().read(path)) == decode(raw)
+    else:
+        with pytest.raises(BadInput, match=r"random\.bin"):
+            BinReader().read(path)
+
+
+@pytest.mark.parametrize("first", [(66, 77, 1000, True), (80, 75, 0x030400, False)], ids=["bitmap", "zip archive"])
+def test_a_recording_that_happens_to_begin_like_another_format_is_still_read_by_its_name(
+    tmp_path: Path, first: tuple[int, int, int, bool]
+) -> None:
+    # The pixel (66, 77) reads "BM" as text: on N-Caltech101's sensor a first event that does occur.
+    path = tmp_path / "unlucky.bin"
+    path.write_bytes(pack(first, *((x, 100, 0x030400 + x, True) for x in range(100))))
+    assert rows(anybind.read(path)) == decode(path.read_bytes())
+
+
+@pytest.mark.parametrize("size", [(257, 34), (34, 241), (304, 240)])
+def test_a_sensor_that_the_format_has_no_room_for_is_not_written(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(BadInput, match=f"{size[0]}x{size[1]}.*npz"):
+        anybind.write(EventStream([0], [0], [0], [True], *size), tmp_path / "large.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("times", [[0, 2**23], [-1, 5]])
+def test_times_that_the_format_has_no_room_for_are_not_written(tmp_path: Path, times: list[int]) -> None:
+    with pytest.raises(BadInput, match="8388607 us"):
+        anybind.write(EventStream([0, 0], [0, 0], times, [True, True], 34, 34), tmp_path / "long.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_largest_sensor_and_the_latest_time_of_the_format_are_written(tmp_path: Path) -> None:
+    anybind.write(EventStream([255], [239], [2**23 - 1], [True], 256, 240), tmp_path / "limit.bin")
+    assert (tmp_path / "limit.bin").read_bytes() == b"\xff\xef\xff\xff\xff"
+
+
+def test_the_reader_is_found_by_the_file_name_and_gives_events(tmp_path: Path) -> None:
+    path = tmp_path / "RECORDING.BIN"
+    path.write_bytes(pack((1, 1, 500, True)))
+    found = anybind.find_reader(path)
+    assert (found.name, found.spec.gives) == ("nmnist-bin", "event")
+
+
+def test_a_recording_of_another_name_is_read_by_the_reader_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "recording.dat"
+    path.write_bytes(pack((1, 1, 500, True)))
+    assert rows(anybind.read(path, reader="nmnist-bin")) == [(1, 1, 500, True)]
+
+
+def test_an_empty_file_is_refused_and_named(tmp_path: Path) -> None:
+    (tmp_path / "nothing.bin").touch()
+    with pytest.raises(BadInput, match=r"nothing\.bin is empty"):
+        anybind.read(tmp_path / "nothing.bin")
+
+
+@pytest.mark.parametrize("reader", [None, "nmnist-bin"])
+def test_a_missing_file_is_refused_and_named_whether_or_not_the_reader_is_named(
+    tmp_path: Path, reader: str | None
+) -> None:
+    with pytest.raises(BadInput, match=r"missing\.bin"):
+        anybind.read(tmp_path / "missing.bin", reader=reader)
+
+
+@pytest.mark.parametrize("reader", [None, "nmnist-bin"])
+def test_a_folder_is_refused_and_named_whether_or_not_the_reader_is_named(tmp_path: Path, reader: str | None) -> None:
+    (tmp_path / "folder.bin").mkdir()
+    with pytest.raises(BadInput, match=r"folder\.bin"):
+        anybind.read(tmp_path / "folder.bin", reader=reader)

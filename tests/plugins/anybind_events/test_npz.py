@@ -1,0 +1,308 @@
+"""`.npz` recordings: ours, N-ImageNet's, and archives that are damaged or meant to harm."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from anybind_events.npz import NpzReader
+from anybind_events.stream import EventStream
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadInput
+
+COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("npz")
+
+
+@pytest.fixture(scope="module")
+def written() -> EventStream:
+    return EventStream(**COLUMNS, width=34, height=20)
+
+
+@pytest.fixture(scope="module")
+def raw(folder: Path, written: EventStream) -> bytes:
+    anybind.write(written, folder / "whole.npz")
+    return (folder / "whole.npz").read_bytes()
+
+
+def contents(stream: EventStream) -> tuple[object, ...]:
+    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> EventStream:
+    width, height = draw(st.integers(1, 65_535)), draw(st.integers(1, 65_535))
+    times = sorted(draw(st.lists(st.integers(-(2**62), 2**62), max_size=12)))
+    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
+    pixels = [draw(pixel) for _ in times]
+    x, y, p = ([each[column] for each in pixels] for column in range(3))
+    return EventStream(x, y, times, p, width, height)
+
+
+@given(stream=streams())
+@example(stream=EventStream([], [], [], [], 34, 20))
+def test_what_was_written_is_read_again_with_its_sensor_size(folder: Path, stream: EventStream) -> None:
+    anybind.write(stream, folder / "round.npz")
+    assert contents(anybind.read(folder / "round.npz")) == contents(stream)
+
+
+def test_a_written_archive_holds_the_columns_and_the_size_by_name(folder: Path, raw: bytes) -> None:
+    (folder / "named.npz").write_bytes(raw)
+    with np.load(folder / "named.npz", allow_pickle=False) as archive:
+        held = {name: archive[name].tolist() for name in archive.files}
+    assert held == {
+        "x": [1, 2, 3],
+        "y": [4, 5, 6],
+        "t": [10, 20, 30],
+        "p": [True, False, True],
+        "size": [34, 20],
+    }
+
+
+def test_an_archive_without_compression_is_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "plain.npz", **COLUMNS, size=[34, 20])
+    assert contents(anybind.read(tmp_path / "plain.npz")) == (*COLUMNS.values(), 34, 20)
+
+
+def test_without_a_recorded_size_the_sensor_is_the_smallest_that_holds_all_events(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bare.npz", **COLUMNS)
+    stream = anybind.read(tmp_path / "bare.npz")
+    assert (stream.width, stream.height) == (4, 7)
+
+
+def test_a_sensor_size_that_is_given_goes_before_the_recorded_one(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "sized.npz").write_bytes(raw)
+    stream = anybind.read(tmp_path / "sized.npz", size=(100, 50))
+    assert (stream.width, stream.height) == (100, 50)
+
+
+@pytest.mark.parametrize("polarities", [[1, 0, 1], [1, -1, 1], [True, False, True]])
+def test_a_fall_may_be_written_as_0_as_minus_1_or_as_false(tmp_path: Path, polarities: list[int]) -> None:
+    np.savez(tmp_path / "polarity.npz", **{**COLUMNS, "p": polarities})
+    assert anybind.read(tmp_path / "polarity.npz").p.tolist() == [True, False, True]
+
+
+def n_imagenet(*events: tuple[int, int, int, bool]) -> np.ndarray:
+    return np.array(list(events), dtype=[("x", np.uint16), ("y", np.uint16), ("t", np.int64), ("p", np.bool_)])
+
+
+def test_an_archive_laid_out_as_n_imagenets_is_read_on_a_sensor_of_640_by_480(tmp_path: Path) -> None:
+    table = n_imagenet((1, 2, 3, True), (639, 479, 4, False))
+    np.savez_compressed(tmp_path / "imagenet.npz", event_data=table)
+    stream = anybind.read(tmp_path / "imagenet.npz")
+    assert contents(stream) == ([1, 639], [2, 479], [3, 4], [True, False], 640, 480)
+
+
+def test_an_event_of_n_imagenet_outside_its_sensor_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "imagenet.npz", event_data=n_imagenet((1, 2, 3, True), (640, 0, 4, False)))
+    with pytest.raises(BadInput, match=r"imagenet\.npz.*event 1.*x = 640"):
+        anybind.read(tmp_path / "imagenet.npz")
+
+
+@pytest.mark.parametrize("missing", ["x", "y", "t", "p"])
+def test_an_archive_without_one_of_the_columns_is_refused_and_told_what_it_needs_and_holds(
+    tmp_path: Path, missing: str
+) -> None:
+    held = {name: column for name, column in COLUMNS.items() if name != missing}
+    np.savez(tmp_path / "lacking.npz", **held)
+    with pytest.raises(BadInput, match=rf"lacking\.npz.*columns x, y, t, p .*holds: {', '.join(held)}\)"):
+        anybind.read(tmp_path / "lacking.npz")
+
+
+def test_a_table_without_one_of_the_fields_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "lacking.npz", event_data=np.zeros(3, dtype=[("x", "u2"), ("y", "u2"), ("t", "i8")]))
+    with pytest.raises(BadInput, match=r"lacking\.npz.*holds: event_data"):
+        anybind.read(tmp_path / "lacking.npz")
+
+
+def test_an_archive_of_other_arrays_is_refused_and_they_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", weights=[1.0], bias=[2.0])
+    with pytest.raises(BadInput, match=r"other\.npz holds no event columns.*weights, bias"):
+        anybind.read(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"t": [10, 20, 19]},
+        {"x": [1, 2]},
+        {"size": [2, 2]},
+        {"size": [34, 20, 3]},
+        {"size": 34},
+        {"size": [np.inf, 20]},
+        {"x": [1, np.inf, 3]},
+        {"y": [np.nan, 1, 1]},
+        {"x": ["one", "two", "three"]},
+        {"t": ["one", "two", "three"]},
+        {"p": ["up", "down", "up"]},
+        {"x": [[1, 2, 3]]},
+    ],
+    ids=str,
+)
+def test_columns_that_are_no_recording_are_refused_and_the_file_is_named(
+    tmp_path: Path, changed: dict[str, object]
+) -> None:
+    np.savez(tmp_path / "wrong.npz", **{**COLUMNS, **changed})
+    with pytest.raises(BadInput, match=r"wrong\.npz"):
+        anybind.read(tmp_path / "wrong.npz")
+
+
+@given(data=st.data())
+def test_an_archive_cut_at_any_byte_is_refused_and_named(folder: Path, raw: bytes, data: st.DataObject) -> None:
+    (folder / "cut.npz").write_bytes(raw[: data.draw(st.integers(0, len(raw) - 1))])
+    with pytest.raises(BadInput, match=r"cut\.npz"):
+        anybind.read(folder / "cut.npz")
+    # The reader may also be asked by name, where nothing has looked at the file before.
+    with pytest.raises(BadInput, match=r"cut\.npz"):
+        anybind.read(folder / "cut.npz", reader="npz-events")
+
+
+def damaged(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """The archive with one bit of one byte turned over: every byte, two bits each."""
+    # Bits 0 and 5 reach the flags of a zip entry: encrypted, and patched data.
+    for at in range(len(raw)):
+        for bit in (0, 5):
+            yield f"bit {bit} of byte {at}", raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]
+
+
+def test_an_archive_with_a_bit_turned_over_is_read_or_refused_and_nothing_else(folder: Path, raw: bytes) -> None:
+    failed = {}
+    for where, bent in damaged(raw):
+        (folder / "bent.npz").write_bytes(bent)
+        try:
+            NpzReader().read(folder / "bent.npz")
+        except BadInput as error:
+            assert "bent.npz" in str(error)
+        except Exception as error:
+            failed.setdefault(f"{type(error).__name__}: {error}", where)
+    assert failed == {}
+
+
+def test_an_archive_with_a_bit_turned_over_never_gives_another_recording(
+    folder: Path, raw: bytes, written: EventStream
+) -> None:
+    differ = []
+    for where, bent in damaged(raw):
+        (folder / "bent.npz").write_bytes(bent)
+        try:
+            stream = NpzReader().read(folder / "bent.npz")
+        except Exception:  # whether it is the right one, the test above asks
+            continue
+        if contents(stream) != contents(written):
+            differ.append((where, stream))
+    assert differ == []
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_an_archive_with_some_bytes_overwritten_is_read_or_refused_and_nothing_else(
+    folder: Path, raw: bytes, data: st.DataObject
+) -> None:
+    bent = bytearray(raw)
+    for at, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), min_size=1, max_size=8)
+    ):
+        bent[at] = value
+    (folder / "bent.npz").write_bytes(bent)
+    try:
+        stream = anybind.read(folder / "bent.npz", reader="npz-events")
+    except BadInput:
+        return
+    assert isinstance(stream, EventStream)
+
+
+class Trap:
+    """Unpickling this makes a folder."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.sprung),)
+
+
+def trap_in_a_column(path: Path, trap: Trap) -> None:
+    np.savez(path, **{**COLUMNS, "x": np.array([trap, 2, 3], dtype=object)})
+
+
+def trap_in_a_table(path: Path, trap: Trap) -> None:
+    np.savez(path, event_data=np.array([trap], dtype=object))
+
+
+def trap_in_the_size(path: Path, trap: Trap) -> None:
+    np.savez(path, **COLUMNS, size=np.array([trap, 20], dtype=object))
+
+
+def trap_bare(path: Path, trap: Trap) -> None:
+    path.write_bytes(pickle.dumps(trap))
+
+
+@pytest.mark.parametrize("lay", [trap_in_a_column, trap_in_a_table, trap_in_the_size, trap_bare])
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path, lay: object) -> None:
+    path, sprung = tmp_path / "trap.npz", tmp_path / "sprung"
+    lay(path, Trap(sprung))
+    with pytest.raises(BadInput, match=r"trap\.npz"):
+        anybind.read(path, reader="npz-events")
+    assert not sprung.exists()
+    # The trap is a real one: whoever allows pickles springs it.
+    loaded = np.load(path, allow_pickle=True)
+    _ = [loaded[name] for name in loaded.files] if hasattr(loaded, "files") else None
+    assert sprung.is_dir()
+
+
+def test_the_reader_is_found_by_content_and_name_and_gives_events(folder: Path, raw: bytes) -> None:
+    (folder / "FOUND.NPZ").write_bytes(raw)
+    found = anybind.find_reader(folder / "FOUND.NPZ")
+    assert (found.name, found.spec.gives) == ("npz-events", "event")
+
+
+def test_an_archive_of_another_name_is_read_by_the_reader_that_is_named(
+    tmp_path: Path, raw: bytes, written: EventStream
+) -> None:
+    (tmp_path / "recording.dat").write_bytes(raw)
+    assert contents(anybind.read(tmp_path / "recording.dat", reader="npz-events")) == contents(written)
+
+
+@pytest.mark.parametrize("reader", [None, "npz-events"])
+@pytest.mark.parametrize("content", [b"x,y,t,p\n1,2,3,1\n", b"PK", b"", b"\x93NUMPY\x01\x00"])
+def test_a_file_named_npz_that_is_none_is_refused_and_named(tmp_path: Path, content: bytes, reader: str | None) -> None:
+    (tmp_path / "text.npz").write_bytes(content)
+    with pytest.raises(BadInput, match=r"text\.npz"):
+        anybind.read(tmp_path / "text.npz", reader=reader)
+
+
+def test_a_single_array_named_npz_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "single.npz").open("wb") as file:
+        np.save(file, np.arange(3))
+    with pytest.raises(BadInput, match=r"single\.npz"):
+        anybind.read(tmp_path / "single.npz", reader="npz-events")
+
+
+@pytest.mark.parametrize("reader", [None, "npz-events"])
+def test_a_missing_file_is_refused_and_named(tmp_path: Path, reader: str | None) -> None:
+    with pytest.raises(BadInput, match=r"missing\.npz"):
+        anybind.read(tmp_path / "missing.npz", reader=reader)
+
+
+@pytest.mark.parametrize("reader", [None, "npz-events"])
+def test_a_folder_is_refused_and_named(tmp_path: Path, reader: str | None) -> None:
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(BadInput, match=r"folder\.npz"):
+        anybind.read(tmp_path / "folder.npz", reader=reader)
+
+
+def test_a_recording_is_not_written_to_an_ending_of_no_event_format(tmp_path: Path, written: EventStream) -> None:
+    with pytest.raises(BadInput, match=r"\.npz"):
+        anybind.write(written, tmp_path / "recording.npy")
+    assert list(tmp_path.iterdir()) == []

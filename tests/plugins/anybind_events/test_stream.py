@@ -1,0 +1,149 @@
+"""`EventStream`: what a recording is, and what it refuses to be."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from anybind_events.stream import EventStream
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anybind import BadInput
+
+
+def a_stream(**changed: object) -> EventStream:
+    columns = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1], "width": 34, "height": 34}
+    return EventStream(**{**columns, **changed})
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("x", np.uint16), ("y", np.uint16), ("t", np.int64), ("p", np.bool_)])
+def test_each_column_has_its_type_whatever_it_was_made_from(name: str, dtype: type) -> None:
+    from_lists = a_stream()
+    from_wide_arrays = a_stream(**{each: np.array([1, 2, 3], dtype=np.int32) for each in "xytp"})
+    assert getattr(from_lists, name).dtype == dtype
+    assert getattr(from_wide_arrays, name).dtype == dtype
+
+
+def test_a_polarity_is_true_where_brightness_rose() -> None:
+    assert a_stream(p=[1, 0, 1]).p.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["x", "y", "t", "p"])
+def test_columns_are_read_only(name: str) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(a_stream(), name)[0] = 0
+
+
+@pytest.mark.parametrize("name", ["x", "y", "t", "p"])
+def test_changing_an_array_later_leaves_the_stream_made_from_it_alone(name: str) -> None:
+    # Arrays that already have the right type are the ones that a careless constructor would share.
+    arrays = {
+        "x": np.array([1, 2], dtype=np.uint16),
+        "y": np.array([3, 4], dtype=np.uint16),
+        "t": np.array([5, 6], dtype=np.int64),
+        "p": np.array([True, True]),
+    }
+    stream = EventStream(**arrays, width=34, height=34)
+    kept = getattr(stream, name).tolist()
+    arrays[name][:] = 0
+    assert getattr(stream, name).tolist() == kept
+
+
+@pytest.mark.parametrize("name", ["x", "y", "t", "p"])
+def test_the_callers_arrays_stay_writable_and_as_they_were(name: str) -> None:
+    arrays = {each: np.array([1, 1, 1], dtype=np.int64) for each in "xytp"}
+    EventStream(**arrays, width=34, height=34)
+    assert arrays[name].flags.writeable
+    assert arrays[name].dtype == np.int64
+    assert arrays[name].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["x", "y", "t", "p"])
+def test_columns_of_different_lengths_are_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="one length"):
+        a_stream(**{name: [1, 1]})
+
+
+def test_columns_of_two_dimensions_are_refused() -> None:
+    with pytest.raises(BadInput, match="one length"):
+        a_stream(**{name: np.ones((2, 2), dtype=np.int64) for name in "xytp"})
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize("value", [34, 70_000, -1, float("nan")])
+def test_a_pixel_outside_the_sensor_is_refused_and_the_event_is_named(name: str, value: float) -> None:
+    # 70,000 would come back inside the sensor if it were cut to 16 bits before it is checked.
+    with pytest.raises(BadInput, match=rf"event 1 lies outside the sensor: {name} = {re.escape(str(value))}\b"):
+        a_stream(**{name: np.array([0, value, value])})
+
+
+def test_a_pixel_in_the_last_column_and_row_is_inside_the_sensor() -> None:
+    stream = a_stream(x=[0, 0, 33], y=[0, 0, 20], height=21)
+    assert (int(stream.x[2]), int(stream.y[2])) == (33, 20)
+
+
+def test_width_limits_x_and_height_limits_y() -> None:
+    a_stream(x=[9, 9, 9], y=[0, 0, 0], width=10, height=1)
+    with pytest.raises(BadInput, match="event 0 .* y = 9"):
+        a_stream(x=[0, 0, 0], y=[9, 9, 9], width=10, height=1)
+
+
+def test_time_running_backwards_is_refused_and_the_event_and_both_times_are_named() -> None:
+    with pytest.raises(BadInput, match=r"backwards at event 2: 20 us, then 19 us"):
+        a_stream(t=[10, 20, 19])
+
+
+def test_events_of_one_time_are_no_step_backwards() -> None:
+    assert a_stream(t=[7, 7, 7]).duration_us == 0
+
+
+def test_a_time_that_is_no_number_is_refused() -> None:
+    # Cast to an integer it would be a time some 292,000 years ago.
+    with pytest.raises(BadInput):
+        a_stream(t=np.array([np.nan, 20, 30]))
+
+
+@pytest.mark.parametrize("size", [(0, 34), (34, 0), (-1, 34), (34, 65_536)])
+def test_a_sensor_size_that_no_sensor_has_is_refused_and_named(size: tuple[int, int]) -> None:
+    with pytest.raises(BadInput, match=f"{size[0]}x{size[1]}"):
+        EventStream([], [], [], [], *size)
+
+
+def test_a_recording_may_hold_no_events() -> None:
+    stream = EventStream([], [], [], [], 34, 34)
+    assert len(stream) == 0
+    assert stream.duration_us == 0
+    assert len(stream.between(0, 100)) == 0
+
+
+def test_the_length_is_the_number_of_events() -> None:
+    assert len(a_stream()) == 3
+
+
+def test_the_duration_runs_from_the_first_event_to_the_last() -> None:
+    assert a_stream(t=[100, 250, 1_000]).duration_us == 900
+
+
+@given(
+    times=st.lists(st.integers(-50, 50), max_size=20).map(sorted), start=st.integers(-60, 60), end=st.integers(-60, 60)
+)
+def test_between_keeps_the_events_from_start_up_to_but_not_including_end(times: list[int], start: int, end: int) -> None:
+    count = len(times)
+    # x numbers the events, so that what is kept can be told from what is not.
+    stream = EventStream(range(count), [0] * count, times, [True] * count, 34, 1)
+    kept = stream.between(start, end)
+    assert kept.x.tolist() == [number for number, time in enumerate(times) if start <= time < end]
+    assert kept.t.tolist() == [time for time in times if start <= time < end]
+    assert (kept.width, kept.height) == (34, 1)
+
+
+def test_between_leaves_the_recording_whole() -> None:
+    stream = a_stream()
+    stream.between(15, 25)
+    assert stream.t.tolist() == [10, 20, 30]
+
+
+def test_a_stream_prints_its_count_its_sensor_and_its_duration() -> None:
+    assert repr(a_stream()) == "EventStream(3 events, 34x34, 20 us)"
