@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types imports pytest format mini-adapter clean
+.PHONY: demo test lint types imports pytest format mini-adapter bench-embed clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -39,6 +39,10 @@ format: $(READY)
 # Makes the shipped adapter of the binding `mini` anew, from the two packages that carry its towers.
 mini-adapter: $(READY)
 	$(BIN)/python -m anybind_mini.build_adapter
+
+# What embedding through a binding costs over the bare towers; writes benchmarks/results/embed.json.
+bench-embed: $(READY)
+	$(BIN)/python benchmarks/embed_rate.py
 
 clean:
 	rm -rf $(VENV) build dist core/*.egg-info *.egg-info .pytest_cache .ruff_cache

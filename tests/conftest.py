@@ -15,6 +15,7 @@ import anybind
 from anybind.cli import main
 from anybind.registry import Plugin, Registry, use_registry
 
+
 class Ended(NamedTuple):
     """How a command ended, and what it said."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 
-from anybind.errors import BadInput
+from anybind.errors import AnybindError, BadInput
 from anybind.registry import create, find_part, parts
 
 
@@ -16,11 +17,9 @@ class Modality(ABC):
 
     Attributes:
         name: the word for it, for instance `event`.
-        strings_are_samples: true where a plain string is a sample (`text`) and not a path.
     """
 
     name: ClassVar[str]
-    strings_are_samples: ClassVar[bool] = False
 
     @abstractmethod
     def accepts(self, item: object) -> bool:
@@ -50,8 +49,10 @@ def find_modality(name: str) -> Modality:
 def modality_of(sample: object) -> str:
     """Name of the modality that a sample in memory belongs to; raises `BadInput` when it is none's."""
     for part in parts("modality"):
-        if find_modality(part.name).accepts(sample):
-            return part.name
+        # One that cannot be loaded has no samples in memory, and must not stand in the way of the others.
+        with contextlib.suppress(AnybindError):
+            if find_modality(part.name).accepts(sample):
+                return part.name
     known = ", ".join(part.name for part in parts("modality"))
     raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({known})")
 

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from anybind.errors import BadInput, nearest
+from anybind.errors import AnybindError, BadInput, PluginError, nearest
 from anybind.files import atomic_path
 from anybind.modality import modality_of
-from anybind.registry import Part, find_part, parts
+from anybind.registry import Part, check_options, find_part, parts
 
 HEAD_BYTES = 4096
 """How much of a file's beginning a reader sees when it is asked whether the file is its own."""
@@ -29,8 +29,8 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def read(self, path: Path, **options: Any) -> Any:
-        """The sample in the file.
+    def read(self, path: Path, /, *args: Any, **options: Any) -> Any:
+        """The sample in the file. A reader's own `read` takes the path and its options by name.
 
         Raises:
             BadInput: the file is truncated, corrupt or empty; the message names it and says where.
@@ -49,17 +49,9 @@ def find_reader(path: str | os.PathLike[str]) -> Part:
             one claims it and the file name does not decide.
     """
     path = Path(path)
-    try:
-        if path.is_dir():
-            raise BadInput(f"{path} is a folder; give a file")
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
-    if not head:
-        raise BadInput(f"{path} is empty (0 bytes)")
+    head = _head(path)
     suffix = path.suffix.lower()
-    verdicts = {part: part.load()().sniff(head) for part in parts("reader")}
+    verdicts, failed = _verdicts(head)
     sure = [part for part, verdict in verdicts.items() if verdict]
     unsure = [part for part, verdict in verdicts.items() if verdict is None]
     by_name = [part for part in (sure or unsure) if suffix in part.spec.suffixes]
@@ -69,10 +61,41 @@ def find_reader(path: str | os.PathLike[str]) -> Part:
     if chosen:
         names = " and ".join(repr(part.name) for part in chosen)
         raise BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
+    for part, error in failed.items():
+        if suffix in part.spec.suffixes:
+            raise error
     known = {suffix for part in parts("reader") for suffix in part.spec.suffixes}
     if suffix in known:
         raise BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
     raise BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file; raises `BadInput` when there is none."""
+    try:
+        if path.is_dir():
+            raise BadInput(f"{path} is a folder; give a file")
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+    if not head:
+        raise BadInput(f"{path} is empty (0 bytes)")
+    return head
+
+
+def _verdicts(head: bytes) -> tuple[dict[Part, bool | None], dict[Part, AnybindError]]:
+    """What each reader says of a file's beginning, and which readers could not be asked."""
+    verdicts: dict[Part, bool | None] = {}
+    failed: dict[Part, AnybindError] = {}
+    for part in parts("reader"):
+        try:
+            verdicts[part] = part.load()().sniff(head)
+        except AnybindError as error:
+            failed[part] = error
+        except Exception as error:  # a stranger's bug must not keep others' files from being read
+            failed[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
+    return verdicts, failed
 
 
 def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: Any) -> Any:
@@ -85,11 +108,16 @@ def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: 
 
     Raises:
         BadInput: the file is missing, unreadable, truncated, empty, or of no known format.
+        BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
+    path = Path(path)
+    _head(path)
     part = find_part("reader", reader) if reader else find_reader(path)
+    method = part.load()().read
+    check_options(f"reader {part.name!r}", method, path, **options)
     with part.explain_missing_extra():
-        return part.load()().read(Path(path), **options)
+        return method(path, **options)
 
 
 def write(sample: Any, path: str | os.PathLike[str]) -> None:

@@ -117,6 +117,9 @@ class Registry:
             found: the entry points to load; those of the environment by default.
             only: names of distributions (or of single plugins), separated by commas, to load and no
                 others; the environment variable `ANYBIND_PLUGINS` by default.
+
+        Raises:
+            UnknownName: `only` names what is not installed.
         """
         if found is None:
             found = entry_points(group=GROUP)
@@ -126,6 +129,9 @@ class Registry:
         registry = cls()
         by_owner = {(point.name, _distribution(point)[0]): point for point in found}
         points = [by_owner[key] for key in sorted(by_owner)]
+        installed = {_canonical(name) for owner in by_owner for name in owner}
+        for name in sorted((wanted or set()) - installed):
+            raise UnknownName(f"ANYBIND_PLUGINS names {name!r}, which is not installed{nearest(name, installed)}")
         for point in points:
             distribution, version = _distribution(point)
             plugin = Plugin(point.name, distribution, version)
@@ -218,11 +224,7 @@ class Registry:
         """
         part = self.part(kind, name)
         target = part.load()
-        try:
-            inspect.signature(target).bind(*args, **options)
-        except TypeError as error:
-            takes = ", ".join(inspect.signature(target).parameters) or "none"
-            raise BadOption(f"{kind} {name!r}: {error} (options: {takes})") from None
+        check_options(f"{kind} {name!r}", target, *args, **options)
         with part.explain_missing_extra():
             return target(*args, **options)
 
@@ -263,6 +265,16 @@ def create(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
 def plugins() -> list[Plugin]:
     """Every installed plugin, and how loading it went."""
     return list(registry().plugins)
+
+
+def check_options(what: str, target: Callable[..., Any], /, *args: Any, **options: Any) -> None:
+    """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
+    signature = inspect.signature(target)
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
+        raise BadOption(f"{what}: {error} (options: {takes})") from None
 
 
 def _call_hook(manager: pluggy.PluginManager, kind: str, plugin: Plugin, parts: list[Part]) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from anybind.embeddings import unit
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, WeightsMismatch
-from anybind.files import atomic_path, settings_hash
+from anybind.files import atomic_path
 from anybind.space import Space
 
 
@@ -99,7 +99,6 @@ class Tower(Encoder):
             "space": vars(self.space),
             "modality": self.modality,
             "preprocessing": self._preprocessing,
-            "preprocessing_hash": settings_hash(self._preprocessing),
         }
         with atomic_path(path) as temporary:
             save_file(state, temporary, metadata={"anybind": json.dumps(card, ensure_ascii=False)})
@@ -129,17 +128,21 @@ class Tower(Encoder):
             raise WeightsMismatch(
                 f"{path} does not say which preprocessing its weights need; save it with Tower.save_weights"
             )
-        card = json.loads(card_text)
-        if Space(**card["space"]) != self.space:
-            raise WeightsMismatch(f"{path} holds weights for {Space(**card['space'])}, not for {self.space}")
-        if card["modality"] != self.modality:
-            raise WeightsMismatch(f"{path} holds weights for {card['modality']}, not for {self.modality}")
-        if card["preprocessing_hash"] != settings_hash(self._preprocessing):
-            theirs, ours = card["preprocessing"], json.loads(json.dumps(self._preprocessing))
-            differ = sorted(key for key in theirs | ours if theirs.get(key) != ours.get(key))
+        try:
+            card = json.loads(card_text)
+            space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsMismatch(f"{path} says what it is in a way that cannot be read: {error}") from error
+        if space != self.space:
+            raise WeightsMismatch(f"{path} holds weights for {space}, not for {self.space}")
+        if modality != self.modality:
+            raise WeightsMismatch(f"{path} holds weights for {modality}, not for {self.modality}")
+        ours = json.loads(json.dumps(self._preprocessing))
+        differ = sorted(key for key in theirs | ours if theirs.get(key) != ours.get(key))
+        if differ:
+            there = ", ".join(f"{key}={theirs.get(key)!r}" for key in differ)
             raise WeightsMismatch(
-                f"{path} was made with another preprocessing: {', '.join(differ)} differ"
-                f" ({', '.join(f'{key}={theirs.get(key)!r}' for key in differ)} there)"
+                f"{path} was made with another preprocessing: {', '.join(differ)} differ ({there} there)"
             )
 
 

@@ -46,6 +46,9 @@ class CountFrame(Representation):
     invert: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("clamp", "clamp_percentile"):  # so that 20 and 20.0 are one and the same setting
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
         if self.clamp is not None and self.clamp_percentile is not None:
             raise BadOption("give clamp or clamp_percentile, not both")
         if self.clamp is not None and not self.clamp > 0:

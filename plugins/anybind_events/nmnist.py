@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class BinReader(Reader):
         """The format has no mark."""
         return
 
-    def read(self, path: Path, *, size: tuple[int, int] | None = None, **options: Any) -> EventStream:
+    def read(self, path: Path, *, size: tuple[int, int] | None = None) -> EventStream:
         """The recording.
 
         Args:
@@ -38,7 +37,7 @@ class BinReader(Reader):
                 34x34, 240x180 and 304x240 that holds all events by default.
 
         Raises:
-            BadInput: the file does not end with a whole event, or its time runs backwards.
+            BadInput: the file does not end with a whole event, its time runs backwards, or a row is above 240.
         """
         raw = np.fromfile(path, dtype=np.uint8)
         if raw.size % EVENT_BYTES:
@@ -54,8 +53,8 @@ class BinReader(Reader):
         time += OVERFLOW_US * np.cumsum(wraps)
         events = ~wraps
         x, y, time, rise = x[events], y[events], time[events], rise[events]
-        width, height = size or _smallest_sensor(x, y)
         try:
+            width, height = size or _smallest_sensor(x, y)
             return EventStream(x, y, time, rise, width, height)
         except BadInput as error:
             raise BadInput(f"{path} is no .bin recording: {error}") from error
@@ -80,4 +79,4 @@ def _smallest_sensor(x: np.ndarray, y: np.ndarray) -> tuple[int, int]:
     for width, height in SENSORS.values():
         if right < width and bottom < height:
             return width, height
-    return 256, 256
+    raise BadInput(f"an event at ({right}, {bottom}) lies outside every sensor of this format")

@@ -16,6 +16,20 @@ N_IMAGENET_SIZE = (640, 480)
 """Sensor of N-ImageNet's recordings, whose files do not record it."""
 
 
+DAMAGE = (
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # zipfile, on a method of compression or encryption that no archive of NumPy's has
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged archive raises."""
+
+
 class NpzReader(Reader):
     """Arrays `x`, `y`, `t` (microseconds), `p` and, as ours have it, `size` (width, height).
 
@@ -24,10 +38,12 @@ class NpzReader(Reader):
     """
 
     def sniff(self, head: bytes) -> bool | None:
-        """A zip archive with an array in front may be ours; whether the arrays are events, reading tells."""
-        return None if head.startswith(b"PK\x03\x04") else False
+        """A zip archive with an array in front is NumPy's; whether the arrays are events, reading tells."""
+        if not head.startswith(b"PK\x03\x04"):
+            return False
+        return True if b".npy" in head[:128] else None
 
-    def read(self, path: Path, *, size: tuple[int, int] | None = None, **options: Any) -> EventStream:
+    def read(self, path: Path, *, size: tuple[int, int] | None = None) -> EventStream:
         """The recording.
 
         Args:
@@ -39,18 +55,28 @@ class NpzReader(Reader):
             BadInput: the archive is truncated or corrupt, or holds no event columns.
         """
         try:
+            _check_directory(path)
             with np.load(path, allow_pickle=False) as archive:
                 (x, y, t, p), recorded = _columns(path, archive)
             width, height = size or recorded or (int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1)
-            return EventStream(x, y, t, p > 0, int(width), int(height))
+            return EventStream(x, y, t, p, int(width), int(height))
         except BadInput as error:
             raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-        except (OSError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGE as error:
             raise BadInput(f"{path} is no complete .npz recording: {error}") from error
 
     def write(self, sample: EventStream, path: Path) -> None:
         columns = {name: getattr(sample, name) for name in "xytp"}
-        np.savez_compressed(path, allow_pickle=False, **columns, size=np.array([sample.width, sample.height]))
+        np.savez_compressed(path, **columns, size=np.array([sample.width, sample.height]))
+
+
+def _check_directory(path: Path) -> None:
+    """Raise `BadZipFile` where the directory is damaged so that an array would be lost unseen."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            archive.open(member).close()  # raises where member and directory disagree on the name
+            if member.comment:  # NumPy writes none; it may have swallowed the entries behind it
+                raise zipfile.BadZipFile("its directory is damaged")
 
 
 def _columns(path: Path, archive: Any) -> tuple[list[np.ndarray], tuple[int, int] | None]:

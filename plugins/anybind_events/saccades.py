@@ -45,10 +45,13 @@ def simulate_saccades(
 
     Raises:
         BadInput: the picture is narrower or lower than 2 pixels once it is scaled to fit.
-        BadOption: the threshold is not positive, or the mismatch negative.
+        BadOption: a number is negative or not finite, or the threshold is 0.
     """
-    if not threshold > 0 or mismatch < 0:
-        raise BadOption(f"threshold must be positive and mismatch not negative, got {threshold} and {mismatch}")
+    options = {"threshold": threshold, "mismatch": mismatch, "pixels_per_degree": pixels_per_degree}
+    for name, value in options.items():
+        if not np.isfinite(value) or value < 0 or (name == "threshold" and value == 0):
+            at_least = "above 0" if name == "threshold" else "0 or more"
+            raise BadOption(f"{name} must be a finite number {at_least}, got {value}")
     gray = _scaled_gray(picture)
     height, width = gray.shape
     random = np.random.default_rng(seed)
@@ -124,7 +127,9 @@ def _crossings(
     which = np.arange(len(pixel)) - np.repeat(ends - times_each, times_each) + 1  # 1, 2, ... at each pixel
     level = reference.ravel()[pixel] + sign * which * thresholds.ravel()[pixel]
     start, stop = before.ravel()[pixel], now.ravel()[pixel]
-    share = np.clip((level - start) / (stop - start), 0.0, 1.0)  # a pixel that fires has moved
+    # Rounding may leave a crossing to the next step, in which the pixel may stand still: then it fires at its end.
+    share = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level))
+    share = np.clip(share, 0.0, 1.0)
     reference += sign * counts * thresholds
     time = time_before + share * (time_now - time_before)
     return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), rise)

@@ -20,12 +20,12 @@ class EventStream:
         x: (n,) uint16, column, 0 at the left, below `width`.
         y: (n,) uint16, row, 0 at the top, below `height`.
         t: (n,) int64, microseconds, never falling.
-        p: (n,) bool, True where brightness rose.
+        p: (n,) bool, True where brightness rose; given as numbers, those above 0 did.
         width, height: sensor size in pixels.
 
     Raises:
-        BadInput: columns of different lengths, a pixel outside the sensor, or time running backwards;
-            the message says at which event.
+        BadInput: columns of different lengths or no whole numbers, a pixel outside the sensor, or time
+            running backwards; the message says at which event.
     """
 
     x: np.ndarray
@@ -41,10 +41,12 @@ class EventStream:
         lengths = {name: np.shape(getattr(self, name)) for name in "xytp"}
         if len(set(lengths.values())) != 1 or len(lengths["x"]) != 1:
             raise BadInput(f"event columns must be of one length, got {lengths}")
-        _require_inside("x", self.x, self.width)
-        _require_inside("y", self.y, self.height)
-        for name, dtype in (("x", np.uint16), ("y", np.uint16), ("t", np.int64), ("p", np.bool_)):
-            column = np.array(getattr(self, name), dtype=dtype)
+        x, y, t = (_whole_numbers(name, getattr(self, name)) for name in "xyt")
+        _require_inside("x", x, self.width)
+        _require_inside("y", y, self.height)
+        rose = np.asarray(self.p) > 0
+        for name, given, dtype in (("x", x, np.uint16), ("y", y, np.uint16), ("t", t, np.int64), ("p", rose, np.bool_)):
+            column = np.array(given, dtype=dtype)
             column.setflags(write=False)
             object.__setattr__(self, name, column)
         backwards = np.flatnonzero(self.t[1:] < self.t[:-1])
@@ -70,9 +72,21 @@ class EventStream:
         return f"EventStream({len(self)} events, {self.width}x{self.height}, {self.duration_us} us)"
 
 
-def _require_inside(name: str, column: np.ndarray, size: int) -> None:
+def _whole_numbers(name: str, column: np.ndarray) -> np.ndarray:
+    """The column, checked: seconds taken for microseconds, or pixels between pixels, would be lost unseen."""
     column = np.asarray(column)
-    outside = np.flatnonzero((column < 0) | (column >= size) | (column != column))
+    if column.dtype.kind == "f":
+        broken = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
+        if broken.size:
+            at = int(broken[0])
+            raise BadInput(f"event {at}: {name} = {column[at]} is no whole number (times are in microseconds)")
+    elif column.dtype.kind not in "biu":
+        raise BadInput(f"the column {name} must hold numbers, not {column.dtype}")
+    return column
+
+
+def _require_inside(name: str, column: np.ndarray, size: int) -> None:
+    outside = np.flatnonzero((column < 0) | (column >= size))
     if outside.size:
         at = int(outside[0])
         raise BadInput(f"event {at} lies outside the sensor: {name} = {column[at]}, but the size is {size}")

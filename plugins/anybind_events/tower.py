@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from anybind import BadOption, Encoder, Representation, Tower, create
 from anybind_events.stream import EventStream
@@ -56,6 +57,9 @@ class EventTower(Tower):
     def preprocess(self, sample: EventStream) -> Any:
         """A recording to what the image tower's module takes."""
         return self.image.preprocess(as_picture(self.frame(sample)))
+
+    def features(self, batch: Any) -> torch.Tensor:
+        return self.image.features(batch)
 
     def collate(self, inputs: Sequence[Any]) -> Any:
         return self.image.collate(inputs)

@@ -12,7 +12,9 @@ import PIL.ImageOps
 
 from anybind import BadInput, Modality, Reader
 
-MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
+BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+"""Sizes that the header behind a bitmap's two letters may say it has."""
 
 
 class Image(Modality):
@@ -38,30 +40,49 @@ class PictureReader(Reader):
     """
 
     def sniff(self, head: bytes) -> bool:
-        return head.startswith(MARKS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        return head.startswith(MARKS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or _is_bitmap(head)
 
-    def read(self, path: Path, **options: Any) -> np.ndarray:
+    def read(self, path: Path) -> np.ndarray:
         """The picture as an `image` sample; raises `BadInput` when the file is truncated or corrupt."""
         try:
             with PIL.Image.open(path) as picture:
                 picture.load()
-                return np.asarray(_to_rgb(PIL.ImageOps.exif_transpose(picture)))
-        # Pillow's decoders raise these on damaged files; struct.error comes through some as SyntaxError.
-        except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as error:
+                return np.asarray(_to_rgb(path, PIL.ImageOps.exif_transpose(picture)))
+        except BadInput:
+            raise
+        except Exception as error:  # Pillow's many decoders raise what they like on damaged files
             raise BadInput(f"{os.fspath(path)} is no complete picture: {_reason(error)}; save it again") from error
 
     def write(self, sample: Any, path: Path) -> None:
         PIL.Image.fromarray(sample).save(path)
 
 
-def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode.startswith("I;16"):
-        return PIL.Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+def _is_bitmap(head: bytes) -> bool:
+    """Two letters would claim many a file of another kind, so the header's own size is looked at too."""
+    return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADERS
+
+
+def _to_rgb(path: Path, picture: PIL.Image.Image) -> PIL.Image.Image:
+    if picture.mode.startswith("I"):
+        return _from_16_bits(path, picture)
+    if picture.mode == "F":
+        raise BadInput(
+            f"{os.fspath(path)} holds floating-point pixels, whose brightness no one agreed on; save it as PNG"
+        )
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         paper = PIL.Image.new("RGBA", layer.size, "white")
         return PIL.Image.alpha_composite(paper, layer).convert("RGB")
     return picture.convert("RGB")
+
+
+def _from_16_bits(path: Path, picture: PIL.Image.Image) -> PIL.Image.Image:
+    levels = np.asarray(picture)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise BadInput(f"{os.fspath(path)} holds levels of more than 16 bits; save it as PNG")
+    gray = (levels >> 8).astype(np.uint8)
+    gray[levels == picture.info.get("transparency", -1)] = 255
+    return PIL.Image.fromarray(gray).convert("RGB")
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,6 @@ class Text(Modality):
     """A text: a plain string that is not empty."""
 
     name = "text"
-    strings_are_samples = True
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, str)

@@ -69,6 +69,8 @@ def find_source(model: str, architecture: str | None = None, preprocess: Mapping
         return _from_hub(model.removeprefix("hf-hub:"))
     if model.endswith((".safetensors", ".pt", ".pth", ".bin")) or Path(model).is_file():
         return _from_file(Path(model), architecture, preprocess)
+    if Path(model).is_dir():
+        raise BadOption(f"{model} is a folder; write local-dir:{model}")
     return _from_tag(model)
 
 
@@ -81,7 +83,10 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
         raise BadInput(f"{config_path}: {error.strerror}; a model folder holds {CONFIG} and {WEIGHTS[0]}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{config_path} is no model configuration of open_clip: {error}") from error
-    missing = [key for key in PREPROCESSING[:2] if key not in config.get("preprocess_cfg", {})]
+    lacking = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in model_config]
+    if lacking:
+        raise BadInput(f"{config_path} is no model configuration of open_clip: model_cfg lacks {' and '.join(lacking)}")
+    missing = [key for key in PREPROCESSING[:2] if key not in (config.get("preprocess_cfg") or {})]
     if missing:
         raise WeightsMismatch(
             f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} to preprocess_cfg"
@@ -95,10 +100,11 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
 
 def _from_hub(repository: str) -> Source:
     repository, _, revision = repository.partition("@")
-    patterns = [[CONFIG, "*.json", "*.txt", "*.model", WEIGHTS[0]], [WEIGHTS[1]]]
-    folder = Path(_fetch(snapshot_download, repository, revision=revision or None, allow_patterns=patterns[0]))
-    if not (folder / WEIGHTS[0]).is_file() and not (folder / WEIGHTS[1]).is_file():
-        _fetch(snapshot_download, repository, revision=revision or None, allow_patterns=patterns[1])
+    folder = _local_snapshot(repository, revision)
+    for patterns in ([CONFIG, "*.json", "*.txt", "*.model", WEIGHTS[0]], [WEIGHTS[1]]):
+        if folder is None or not _is_whole(folder):
+            folder = _fetch(repository, revision, patterns)
+    assert folder is not None
     return _from_folder(folder, repository, f"{repository}@{folder.name}")
 
 
@@ -120,7 +126,7 @@ def _from_tag(model: str) -> Source:
         near = nearest(tag, tags) if tag else f"; there are: {', '.join(tags)}"
         raise BadOption(f"open_clip has no weights {tag!r} for {architecture}, write {architecture}/TAG{near}")
     # The tag knows which activation its weights were made with; open_clip itself only warns of a mismatch.
-    config = {**config, "quick_gelu": bool(pretrained.get("quick_gelu", False))}
+    config = {**config, "quick_gelu": bool(pretrained.get("quick_gelu") or config.get("quick_gelu"))}
     weights, backbone = _weights_of_tag(pretrained)
     preprocess = {key: pretrained[key] for key in PREPROCESSING if key in pretrained}
     return Source(config, weights, preprocess, architecture, f"open_clip:{model}", backbone)
@@ -135,33 +141,37 @@ def _weights_of_tag(pretrained: Mapping[str, Any]) -> tuple[Path, str]:
             raise BadInput(f"cannot fetch {pretrained['url']}: {error}") from error
     repository, filename = os.path.split(hub)
     candidates = (filename,) if filename else WEIGHTS
-    for offline in (True, False):
-        for candidate in candidates:
-            last = candidate == candidates[-1] and not offline
-            path = _fetch_file(repository, candidate, offline=offline, required=last)
-            if path is not None:
-                return path, f"{repository}@{path.parent.name}"
-    raise AssertionError("the last candidate is required")
+    for candidate in candidates:
+        try:
+            path = Path(hf_hub_download(repository, candidate, local_files_only=True))
+            return path, f"{repository}@{path.parent.name}"
+        except LocalEntryNotFoundError:
+            continue
+    for candidate in candidates:
+        folder = _fetch(repository, "", [candidate])
+        if (folder / candidate).is_file():
+            return folder / candidate, f"{repository}@{folder.name}"
+    raise _unreachable(repository)
 
 
-def _fetch_file(repository: str, filename: str, *, offline: bool, required: bool) -> Path | None:
+def _local_snapshot(repository: str, revision: str) -> Path | None:
+    """The folder of what was fetched before, which may not be all of it; None where nothing was."""
     try:
-        return Path(hf_hub_download(repository, filename, local_files_only=offline))
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        if required:
-            raise _unreachable(repository) from error
-        return None
-
-
-def _fetch(download: Any, repository: str, **options: Any) -> str:
-    try:
-        return download(repository, local_files_only=True, **options)
+        return Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
     except LocalEntryNotFoundError:
-        pass
+        return None
     except ValueError as error:
         raise BadOption(f"hf-hub:{repository}: {error}") from error
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and any((folder / each).is_file() for each in WEIGHTS)
+
+
+def _fetch(repository: str, revision: str, patterns: list[str]) -> Path:
+    # snapshot_download asks the hub once and gives up at once; hf_hub_download tries for most of a minute.
     try:
-        return download(repository, **options)
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise _unreachable(repository) from error
 
@@ -174,7 +184,8 @@ def _unreachable(repository: str) -> BadInput:
 
 
 def _built_in(architecture: str) -> dict[str, Any]:
-    config = get_model_config(architecture)
+    # Only names of the list: get_model_config itself would also go to folders and to the hub.
+    config = get_model_config(architecture) if architecture in list_models() else None
     if config is None:
         near = nearest(architecture, list_models())
         raise BadOption(f"open_clip knows no architecture {architecture!r}{near}")

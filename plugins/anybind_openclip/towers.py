@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
-from anybind import AnybindWarning, Space, Tower, WeightsMismatch, state_hash
+from anybind import AnybindWarning, BadInput, Space, Tower, WeightsMismatch, settings_hash, state_hash
 from anybind_openclip.source import Source, find_source
 
 
@@ -50,7 +50,9 @@ class ImageTower(Tower):
 
     def __init__(self, module: torch.nn.Module, preprocess: Mapping[str, Any], **common: Any) -> None:
         super().__init__(module, modality="image", preprocessing=preprocess, **common)
-        self.transform: Any = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
+        self.transform: Any = image_transform_v2(
+            PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess))), is_train=False
+        )
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """(height, width, 3) uint8 to (3, size, size) float32."""
@@ -60,41 +62,40 @@ class ImageTower(Tower):
 class TextTower(Tower):
     """Words by the text tower. A text longer than the context is cut, with a warning that shows where."""
 
-    def __init__(self, module: torch.nn.Module, tokenizer: Callable[..., torch.Tensor], **common: Any) -> None:
+    def __init__(
+        self, module: torch.nn.Module, tokenizer: Callable[..., torch.Tensor], config: str, **common: Any
+    ) -> None:
         self.tokenizer = tokenizer
+        self._one_at_a_time = threading.Lock()  # tokenizers on Rust refuse to be borrowed by two threads
         self.context_length: int = tokenizer.context_length  # pyright: ignore[reportFunctionMemberAccess]
-        described = {"tokenizer": type(tokenizer).__name__, "context_length": self.context_length}
+        self._padding = tokenizer([""])[0, -1]
+        described = {"tokenizer": type(tokenizer).__name__, "context_length": self.context_length, "config": config}
         super().__init__(module, modality="text", preprocessing=described, **common)
 
     def preprocess(self, sample: str) -> torch.Tensor:
         """A text to (context,) int64 tokens."""
-        tokens = self.tokenizer([sample])[0]
-        # Fewer characters than places cannot overflow: no tokenizer makes more tokens than bytes.
-        if len(sample.encode()) > self.context_length - 3:
-            self._warn_if_cut(sample.strip(), tokens)
+        with self._one_at_a_time:
+            tokens = self.tokenizer([sample])[0]
+            # Given one place more, a text that fits leaves it to padding.
+            if self.tokenizer([sample], context_length=self.context_length + 1)[0, -1] != self._padding:
+                self._warn_of_cut(sample.strip(), tokens)
         return tokens
 
-    def _warn_if_cut(self, text: str, tokens: torch.Tensor) -> None:
-        def same_tokens(length: int) -> bool:
-            return torch.equal(self.tokenizer([text[:length]])[0], tokens)
-
-        words = text.split()
-        if len(words) > 1 and not same_tokens(text.rindex(words[-1])):
-            return
+    def _warn_of_cut(self, text: str, tokens: torch.Tensor) -> None:
         kept, enough = 0, len(text)
-        while enough - kept > 1:
+        while enough - kept > 1:  # the shortest beginning of the text that gives the same tokens
             middle = (kept + enough) // 2
-            kept, enough = (kept, middle) if same_tokens(middle) else (middle, enough)
-        if enough < len(text):
-            warnings.warn(
-                f"text cut to {self.context_length} tokens: kept up to {text[max(0, enough - 30) : enough]!r},"
-                f" dropped {text[enough : enough + 30]!r}...",
-                AnybindWarning,
-                stacklevel=2,
-            )
+            same = torch.equal(self.tokenizer([text[:middle]])[0], tokens)
+            kept, enough = (kept, middle) if same else (middle, enough)
+        warnings.warn(
+            f"text cut to {self.context_length} tokens: kept up to {text[max(0, enough - 30) : enough]!r},"
+            f" dropped {text[enough : enough + 30]!r}...",
+            AnybindWarning,
+            stacklevel=2,
+        )
 
 
-_other_half: dict[Path, tuple[Any, Any]] = {}
+_other_half: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 """The half of the last model that nobody asked for yet: the second tower of a binding loads no file again.
 
 Each half is handed out once, so that no two encoders share weights.
@@ -109,7 +110,7 @@ def image_tower(
     half, common = _load_half(source, "image")
     size = half.visual.image_size
     settings = merge_preprocess_dict(PreprocessCfg(), {**source.preprocess, "size": size})
-    return ImageTower(half, settings, **common)
+    return ImageTower(half, {**settings, "config": settings_hash(dict(source.config))}, **common)
 
 
 def text_tower(
@@ -118,22 +119,26 @@ def text_tower(
     """The text tower of a model; see `find_source` for the arguments and what is raised."""
     source = find_source(model, architecture, preprocess)
     half, common = _load_half(source, "text")
-    return TextTower(half, open_clip.get_tokenizer(source.tokenizer), **common)
+    return TextTower(half, open_clip.get_tokenizer(source.tokenizer), settings_hash(dict(source.config)), **common)
 
 
 def _load_half(source: Source, wanted: str) -> tuple[Any, dict[str, Any]]:
-    kept = _other_half.pop(source.weights, None)
+    config_hash, file = settings_hash(dict(source.config)), source.weights.stat()
+    key = (source.weights, file.st_mtime_ns, file.st_size, config_hash)
+    kept = _other_half.pop(key, None)
     if kept is not None and kept[0] == wanted:
         return kept[1]
     model = _load_model(source)
-    space = Space(
-        source.name, source.config["embed_dim"], source.backbone or f"weights:{state_hash(model.state_dict())}"
-    )
-    common = {"space": space, "logit_scale": float(model.logit_scale.exp())}
+    backbone = source.backbone or f"weights:{state_hash(model.state_dict())}-{config_hash}"
+    common = {
+        "space": Space(source.name, source.config["embed_dim"], backbone),
+        "logit_scale": model.logit_scale.exp().item(),
+        "weights_licence": "as published with the model",
+    }
     halves = {"image": (VisualFeatures(model.visual), common), "text": (TextFeatures(model), common)}
     _other_half.clear()
     other = "text" if wanted == "image" else "image"
-    _other_half[source.weights] = (other, halves[other])
+    _other_half[key] = (other, halves[other])
     return halves[wanted]
 
 
@@ -149,7 +154,10 @@ def _load_model(source: Source) -> Any:
     build: Any = (
         open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     )
-    model = build(**config)
+    try:
+        model = build(**config)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise BadInput(f"the configuration of {source.name} makes no model: {' '.join(str(error).split())}") from error
     try:
         load_checkpoint(model, str(source.weights), strict=True, weights_only=True, device="cpu")
     except Exception as error:  # torch, safetensors and zip readers each raise their own on a bad file

@@ -154,7 +154,9 @@ def test_a_bad_item_is_named_and_raises(plugin, bad):
 
 def test_told_of_bad_items_it_leaves_them_out_and_goes_on(plugin):
     told = {}
-    made = binder().embed("letters", [b"a", b"", b"b", BAD.encode(), b"c"], on_bad=lambda id, e: told.update({id: str(e)}))
+    made = binder().embed(
+        "letters", [b"a", b"", b"b", BAD.encode(), b"c"], on_bad=lambda id, e: told.update({id: str(e)})
+    )
     assert made.ids == ("letters[0]", "letters[2]", "letters[4]")
     assert told == {"letters[1]": "letters[1]: no letters", "letters[3]": "letters[3]: cannot be preprocessed"}
 

@@ -54,7 +54,9 @@ def test_a_binding_file_with_a_mistake_is_refused_by_file_and_key(tmp_path, chan
     assert "mine.toml" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ['name = "x"\nencoders = 3', 'name = "x"\n[encoders]\ntext = 3', 'name = "x"\n[encoders]'])
+@pytest.mark.parametrize(
+    "text", ['name = "x"\nencoders = 3', 'name = "x"\n[encoders]\ntext = 3', 'name = "x"\n[encoders]']
+)
 def test_encoders_must_be_tables(tmp_path, text):
     with pytest.raises(anybind.BadOption, match="table"):
         anybind.find_binding(written(tmp_path, text))

@@ -40,7 +40,10 @@ def test_the_file_gets_the_permissions_of_any_new_file(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(anybind.BadInput, match=r"cannot write .*absent"), anybind.atomic_path(tmp_path / "absent" / "f"):
+    with (
+        pytest.raises(anybind.BadInput, match=r"cannot write .*absent"),
+        anybind.atomic_path(tmp_path / "absent" / "f"),
+    ):
         pass
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-
 import anybind
 from anybind import hookspecs
 from anybind.registry import PLURALS

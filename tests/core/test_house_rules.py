@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 import anybind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +74,10 @@ def test_nothing_unpickles(path):
         names = {getattr(node, "attr", None), getattr(node, "id", None)}
         assert not names & {"pickle", "Unpickler"}, f"line {node.lineno}"
         if isinstance(node, ast.keyword):
-            assert (node.arg, getattr(node.value, "value", None)) not in {("weights_only", False), ("allow_pickle", True)}
+            assert (node.arg, getattr(node.value, "value", None)) not in {
+                ("weights_only", False),
+                ("allow_pickle", True),
+            }
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             given = {keyword.arg: keyword.value for keyword in node.keywords}
             assert ast.unparse(given["weights_only"]) == "True", f"line {node.lineno}"

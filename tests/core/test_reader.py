@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import anybind
@@ -101,6 +102,34 @@ def test_a_file_that_nobody_reads_is_named(readers, tmp_path, name, contents, me
     with pytest.raises(anybind.BadInput, match=message) as caught:
         anybind.read(file(tmp_path, name, contents))
     assert str(tmp_path) in str(caught.value)
+
+
+def test_an_option_that_the_reader_does_not_take_is_refused(tmp_path):
+    anybind.write(anybind.derive("event", np.eye(3, dtype=np.uint8)[..., None].repeat(3, 2)), tmp_path / "e.npz")
+    assert anybind.read(tmp_path / "e.npz", size=(300, 200)).width == 300
+    with pytest.raises(anybind.BadOption, match=r"reader 'npz-events': .*'sise' \(options: size\)"):
+        anybind.read(tmp_path / "e.npz", sise=(300, 200))
+
+
+class Crashing(Marked):
+    def sniff(self, head):
+        raise ZeroDivisionError("in a stranger's code")
+
+
+def test_a_reader_that_fails_only_matters_for_its_own_files(readers, registry, add_plugin, tmp_path, monkeypatch):
+    file(tmp_path, "needy_reader.py", b"import package_that_nobody_has")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def spec(name, target, suffix, extra=""):
+        return Spec(name=name, summary="s", target=target, gives="bytes", suffixes=(suffix,), extra=extra)
+
+    broken = [spec("crash", f"{__name__}:Crashing", ".crash"), spec("needy", "needy_reader:R", ".needy", "x")]
+    add_plugin(registry, "strange", "strange-dist", register_readers=broken)
+    assert anybind.read(file(tmp_path, "x.m"))[0] == "marked"
+    with pytest.raises(anybind.PluginError, match="reader 'crash' of strange-dist failed: ZeroDivisionError"):
+        anybind.read(file(tmp_path, "x.crash", b"?"))
+    with pytest.raises(anybind.MissingExtra, match=r"strange-dist\[x\]"):
+        anybind.read(file(tmp_path, "x.needy", b"?"))
 
 
 def test_a_missing_file_and_a_folder_are_named(readers, tmp_path):

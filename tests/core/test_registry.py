@@ -28,7 +28,9 @@ def statuses(result) -> dict[str, str]:
 
 
 def test_a_strangers_plugin_is_found_by_its_entry_point(make_distribution, run_anybind):
-    site = make_distribution("strange", {"strange": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")})
+    site = make_distribution(
+        "strange", {"strange": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")}
+    )
     result = run_anybind("plugins", "--json", path=site)
     assert result.returncode == 0
     assert statuses(result)["strange"] == "ok"
@@ -44,11 +46,16 @@ def test_a_strangers_plugin_is_found_by_its_entry_point(make_distribution, run_a
         ("def broken(:", "SyntaxError"),
         ("import anybind\n@anybind.hookimpl\ndef register_taks(register): pass", "register_taks"),
         ("import anybind\n@anybind.hookimpl\ndef register_tasks(regster): pass", "regster"),
-        ("import anybind\n@anybind.hookimpl\ndef register_tasks(register): register('not a spec')", "takes an anybind.Spec"),
+        (
+            "import anybind\n@anybind.hookimpl\ndef register_tasks(register): register('not a spec')",
+            "takes an anybind.Spec",
+        ),
         ("import anybind\n@anybind.hookimpl\ndef register_tasks(register): 1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(make_distribution, run_anybind, source, reason):
+def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(
+    make_distribution, run_anybind, source, reason
+):
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     result = run_anybind("plugins", "--json", path=site)
     assert result.returncode == 0
@@ -107,7 +114,9 @@ def test_the_same_module_behind_two_distributions_is_seen_as_two(make_distributi
 
 
 def test_the_variable_loads_only_the_distributions_that_it_names(make_distribution, run_anybind):
-    site = make_distribution("Strange.Dist", {"s": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")})
+    site = make_distribution(
+        "Strange.Dist", {"s": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")}
+    )
     only = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS="strange-dist"))
     assert {part["name"] for part in only["parts"]} == {"odd"}
     rest = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS="anybind"))
@@ -116,6 +125,15 @@ def test_the_variable_loads_only_the_distributions_that_it_names(make_distributi
     assert {part["plugin"] for part in one["parts"]} == {"media"}
     none = listed(run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS=""))
     assert none["parts"] == []
+
+
+def test_the_variable_naming_what_is_not_installed_is_an_error(run_anybind):
+    result = run_anybind("plugins", ANYBIND_PLUGINS="anybind,anybnd-thermal")
+    assert result.returncode == 2
+    assert (
+        result.stderr
+        == "error: ANYBIND_PLUGINS names 'anybnd-thermal', which is not installed; did you mean 'anybind'?\n"
+    )
 
 
 def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
@@ -148,10 +166,14 @@ def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_p
         anybind.create("encoder", "needy")
 
 
-def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(registry, add_plugin, tmp_path, monkeypatch):
+def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
+    registry, add_plugin, tmp_path, monkeypatch
+):
     (tmp_path / "late_plugin.py").write_text("def make():\n    import package_that_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)
-    add_plugin(registry, register_encoders=[anybind.Spec(name="late", summary="s", target="late_plugin:make", extra="x")])
+    add_plugin(
+        registry, register_encoders=[anybind.Spec(name="late", summary="s", target="late_plugin:make", extra="x")]
+    )
     with pytest.raises(anybind.MissingExtra, match=r"pip install 'test-dist\[x\]'"):
         anybind.create("encoder", "late")
 

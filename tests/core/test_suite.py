@@ -50,5 +50,7 @@ def test_a_suite_is_found_by_name_inside_its_plugins_package(registry, add_plugi
 
 def test_a_mistake_is_told_by_row_and_key(tmp_path):
     (tmp_path / "s.toml").write_text(TEXT.replace("modality", "modalty"))
-    with pytest.raises(anybind.BadOption, match=r"questions\]\] 1 has an unknown key 'modalty'; did you mean 'modality'"):
+    with pytest.raises(
+        anybind.BadOption, match=r"questions\]\] 1 has an unknown key 'modalty'; did you mean 'modality'"
+    ):
         anybind.Suite.from_toml(tmp_path / "s.toml")

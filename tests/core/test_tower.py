@@ -124,7 +124,12 @@ def test_the_identity_tells_preprocessing_and_weights_apart():
 
 
 def test_the_identity_is_the_same_for_every_dtype_of_tensor():
-    state = {"f": torch.ones(2, dtype=torch.bfloat16), "n": torch.tensor(3), "b": torch.tensor([True]), "e": torch.ones(0)}
+    state = {
+        "f": torch.ones(2, dtype=torch.bfloat16),
+        "n": torch.tensor(3),
+        "b": torch.tensor([True]),
+        "e": torch.ones(0),
+    }
     assert anybind.state_hash(state) == anybind.state_hash(dict(reversed(state.items())))
     assert anybind.state_hash(state) != anybind.state_hash({**state, "f": torch.ones(2)})
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from anybind_events.count_frame import CountFrame, count_events
-from anybind_events.stream import EventStream
 from hypothesis import given
 from hypothesis import strategies as st
 
 import anybind
 from anybind import BadOption
+from anybind_events.count_frame import CountFrame, count_events
+from anybind_events.stream import EventStream
 
 
 def sums(stream: EventStream) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_counts_are_clamped_before_they_are_normalised(stream: EventStream, clam
 
 
 def test_a_clamp_moves_the_maximum_that_the_frame_is_divided_by() -> None:
-    # Clamped after the division, the brightest pixels would stay at or below 10 / 11 of nothing else.
+    # 3 + 1, and no longer 10 + 1.
     np.testing.assert_allclose(CountFrame(clamp=3)(UNEVEN)[0, 0], [1 / 4, 2 / 4, 3 / 4, 3 / 4], rtol=1e-6)
 
 

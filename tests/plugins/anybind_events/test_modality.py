@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from anybind_events.saccades import simulate_saccades
-from anybind_events.stream import EventStream
 
 import anybind
 from anybind import BadInput
-
-SHARED = Path(os.environ.get("ANYBIND_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
-RECORDING = SHARED / "data" / "events" / "nmnist.bin"
+from anybind_events.saccades import simulate_saccades
+from anybind_events.stream import EventStream
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 WHITE, RED, BLUE = [255, 255, 255], [255, 0, 0], [0, 0, 255]
@@ -54,9 +50,10 @@ def test_one_event_alone_is_shown(event: anybind.Modality) -> None:
     assert event.show(EventStream([1], [0], [7], [False], 2, 1)).tolist() == [[WHITE, BLUE]]
 
 
-@pytest.mark.skipif(not RECORDING.is_file(), reason="the folder shared/ with real recordings is absent")
-def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(event: anybind.Modality) -> None:
-    shown = event.show(anybind.read(RECORDING))
+def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(
+    event: anybind.Modality, shared: Path
+) -> None:
+    shown = event.show(anybind.read(shared / "data" / "events" / "nmnist.bin"))
     assert shown.shape == (34, 34, 3)
     assert shown.dtype == np.uint8
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 2
@@ -81,5 +78,5 @@ def test_a_recording_is_derived_from_itself_as_it_is() -> None:
 
 
 def test_no_events_are_derived_from_a_text() -> None:
-    with pytest.raises(BadInput, match="no event can be made from text .*only from image"):
+    with pytest.raises(BadInput, match=r"no event can be made from text .*only from image"):
         anybind.derive("event", "a duck")

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from anybind_events.saccades import _crossings, log_intensity, simulate_saccades
-from anybind_events.stream import EventStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind import BadInput, BadOption
+from anybind_events.saccades import _crossings, log_intensity, simulate_saccades
+from anybind_events.stream import EventStream
 
 
 def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
@@ -113,7 +113,9 @@ def test_a_picture_too_narrow_to_be_scanned_is_refused_and_its_size_is_named(sha
     "options", [{"threshold": 0}, {"threshold": -0.1}, {"threshold": math.nan}, {"mismatch": -0.1}], ids=str
 )
 def test_a_threshold_or_a_mismatch_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(BadOption, match="threshold must be positive and mismatch not negative"):
+    with pytest.raises(
+        BadOption, match=r"(threshold must be a finite number above 0|mismatch must be a finite number 0 or more), got"
+    ):
         simulate_saccades(texture(60), **options)
 
 
@@ -196,3 +198,16 @@ def test_a_pixel_that_stands_still_gives_no_event_of_an_impossible_time() -> Non
     _, second, _ = _crossings(moving, now, now, threshold, True, 100.0, 200.0)
     assert all(0 <= time <= 100 for time in first)
     assert all(100 <= time <= 200 for time in second)
+
+
+@pytest.mark.parametrize(("dark", "bright", "steps"), [(39, 192, 3), (42, 241, 3), (52, 159, 7)])
+def test_an_edge_that_is_a_whole_number_of_thresholds_high_gives_no_event_of_an_impossible_time(
+    dark: int, bright: int, steps: int
+) -> None:
+    # A whole number up to rounding, that is: here the last threshold is lost in one step and found in the next.
+    low, high = log_intensity(np.array([dark, bright], dtype=np.float32))
+    threshold = float((high - low) / np.float32(steps))
+    picture = np.full((6, 240, 3), dark, dtype=np.uint8)
+    picture[:, 80:160] = bright
+    stream = simulate_saccades(picture, threshold=threshold, mismatch=0)
+    assert 0 <= stream.t[0] <= stream.t[-1] <= 300_000

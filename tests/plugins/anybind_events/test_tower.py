@@ -10,13 +10,13 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from anybind_events.count_frame import CountFrame
-from anybind_events.stream import EventStream
-from anybind_events.tower import EventTower
 from safetensors.torch import load_file, save_file
 
 import anybind
 from anybind import BadInput, BadOption, Encoder, Space, Tower, WeightsMismatch
+from anybind_events.count_frame import CountFrame
+from anybind_events.stream import EventStream
+from anybind_events.tower import EventTower
 
 
 class TinyImageTower(Tower):

@@ -29,8 +29,9 @@ TEXTS = ["a duck", "A photo of a rubber duck, floating.", "éclair", "word " * 2
 
 
 def test_the_text_tower_gives_the_vectors_of_sentence_transformers(mini):
-    from anybind_mini.packages import text_folder
     from sentence_transformers import SentenceTransformer
+
+    from anybind_mini.packages import text_folder
 
     reference = SentenceTransformer(str(text_folder()), device="cpu")
     reference.max_seq_length = 256
@@ -40,6 +41,7 @@ def test_the_text_tower_gives_the_vectors_of_sentence_transformers(mini):
 
 def test_the_image_tower_gives_the_features_of_timms_model(mini, noise):
     import timm
+
     from anybind_mini.image_tower import _state, classifier_weights
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
@@ -90,9 +92,10 @@ def test_ridge_and_whitening_solve_what_they_say():
 
 
 def test_the_shipped_tables_are_what_the_script_makes():
+    from safetensors.numpy import load_file
+
     from anybind_mini.adapter import FILE
     from anybind_mini.build_adapter import build
-    from safetensors.numpy import load_file
 
     shipped = load_file(FILE)
     made = build()

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ PREPROCESS = {
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
+CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 CLOSED_PORT = "http://127.0.0.1:9"
 
 MakeFolder = Callable[..., Path]
@@ -47,6 +48,9 @@ class Reference(NamedTuple):
     transform: Any
     tokenizer: Any
 
+    def __repr__(self) -> str:
+        return "Reference()"  # hypothesis prints it beside a failing example
+
     def images(self, pictures: list[np.ndarray]) -> np.ndarray:
         batch = torch.stack([self.transform(PIL.Image.fromarray(picture)) for picture in pictures])
         with torch.inference_mode():
@@ -55,6 +59,15 @@ class Reference(NamedTuple):
     def texts(self, texts: list[str]) -> np.ndarray:
         with torch.inference_mode():
             return self.model.encode_text(self.tokenizer(texts), normalize=True).numpy()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The model is so small that threads wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -92,9 +105,6 @@ def make_folder() -> MakeFolder:
         return folder
 
     return make
-
-
-CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -142,9 +152,9 @@ def texts() -> list[str]:
     """32 texts that fit the context: long and short, capitals, entities, other scripts, signs."""
     return [
         "a", "a duck", "A Photo Of A Duck", "  spaces   all\tover\n", "it's 1 o'clock", "fish &amp; chips", "Zürich",
-        "naïve café", "日本", "Москва", "∑x²", "🦆", "x_y-z", "snake_case", "1234567", "3.14159", "(brackets)", "wow!!!",
-        "a photo of a rubber duck on a lake", "an event camera sees edges", "NO", "no", "yin yang", "C++", "a/b/c",
-        "the the the the the", "“quoted”", "e-mail me", "half-time", "50 % off", "end.", "q",
+        "naïve café", "日本", "Москва", "∑x²", "🦆", "x_y-z", "snake_case", "1234567", "3.14159", "(brackets)",
+        "wow!!!", "a photo of a rubber duck on a lake", "an event camera sees edges", "NO", "no", "yin yang", "C++",
+        "a/b/c", "the the the the the", "“quoted”", "e-mail me", "half-time", "50 % off", "end.", "q",
     ]  # fmt: skip
 
 
@@ -154,10 +164,10 @@ def run_python() -> RunPython:
 
     def run(*arguments: str, hub_cache: Path, timeout: float = 40, **environment: str) -> Any:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
-        settings = {"HF_HUB_CACHE": str(hub_cache), "HF_ENDPOINT": CLOSED_PORT, "NO_PROXY": "*", **environment}
+        settings = {"HF_HUB_CACHE": str(hub_cache), "HF_ENDPOINT": CLOSED_PORT, "NO_PROXY": "*", "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**inherited, **settings},
+            env={**inherited, **settings, **environment},
             cwd=hub_cache,
             capture_output=True,
             text=True,

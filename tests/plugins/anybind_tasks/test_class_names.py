@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from anybind_tasks.class_names import check_labels, class_name, read_names
 
 import anybind
+from anybind_tasks.class_names import check_labels, class_name, read_names
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,9 @@ def test_a_list_without_names_is_refused(given):
         read_names(given)
 
 
-@pytest.mark.parametrize(("labels", "message"), [(["a", "b", "A"], "given twice: a"), (["a"], "at least two"), ([], "none")])
+@pytest.mark.parametrize(
+    ("labels", "message"), [(["a", "b", "A"], "given twice: a"), (["a"], "at least two"), ([], "none")]
+)
 def test_labels_must_be_two_or_more_and_differ(labels, message):
     with pytest.raises(anybind.BadOption, match=message):
         check_labels(labels)

@@ -14,7 +14,9 @@ import anybind
 
 def test_classify_names_the_label_that_fits_each_file(cli, demo_folder):
     recording = demo_folder / "recordings" / "03-chelsea.npz"
-    ended = cli("classify", demo_pictures()["chelsea.png"], recording, "--labels", "a cat,a rocket,a motorcycle", "--json")
+    ended = cli(
+        "classify", demo_pictures()["chelsea.png"], recording, "--labels", "a cat,a rocket,a motorcycle", "--json"
+    )
     assert ended.code == 0
     answer = json.loads(ended.out)
     assert [row["modality"] for row in answer["files"]] == ["image", "event"]
@@ -127,7 +129,11 @@ BAD_INPUT = {
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_a_bad_file_is_one_line_and_leaves_nothing_behind(cli, bad_files, tmp_path, command, name):
     output = tmp_path / "out.safetensors"
-    options = {"classify": ["--labels", "a,b"], "embed": ["-o", output], "demo": ["-o", tmp_path / "demo", "--labels", "a,b"]}
+    options = {
+        "classify": ["--labels", "a,b"],
+        "embed": ["-o", output],
+        "demo": ["-o", tmp_path / "demo", "--labels", "a,b"],
+    }
     error = cli(command, bad_files[name], *options[command]).error()
     assert str(bad_files[name]) in error
     assert BAD_INPUT[name] in error
@@ -176,7 +182,10 @@ def test_evaluate_skips_bad_samples_on_request(cli, pictures, bad_files):
         (["demo", "-o", "{p}/x"], "cannot make the folder"),
         (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}"], "one folder a class"),
         (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}/absent"], "is no folder"),
-        (["evaluate", "zeroshot", "--modality", "image", "--data", "{d}"], "no task 'zeroshot'; did you mean 'zero-shot'"),
+        (
+            ["evaluate", "zeroshot", "--modality", "image", "--data", "{d}"],
+            "no task 'zeroshot'; did you mean 'zero-shot'",
+        ),
         (["evaluate", "zero-shot", "--modality", "evnt", "--data", "{d}"], "no modality 'evnt'; did you mean 'event'"),
         (["clasify", "{p}"], "no command 'clasify'; did you mean 'classify'"),
     ],

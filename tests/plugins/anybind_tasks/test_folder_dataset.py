@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from anybind_tasks.folder_dataset import FolderDataset
 
 import anybind
+from anybind_tasks.folder_dataset import FolderDataset
 
 
 @pytest.fixture

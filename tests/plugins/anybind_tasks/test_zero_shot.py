@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sklearn.metrics
-from anybind_tasks import zero_shot
-from anybind_tasks.zero_shot import ZeroShot
 from hypothesis import given
 from hypothesis import strategies as st
 
 import anybind
+from anybind_tasks import zero_shot
+from anybind_tasks.zero_shot import ZeroShot
 
 
 @given(st.integers(2, 9), st.integers(1, 40), st.randoms(use_true_random=False))
