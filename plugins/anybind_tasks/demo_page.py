@@ -73,7 +73,7 @@ def _cells(answers: Answers, matrix: Similarities) -> list[tuple[str, list[dict[
         best = int(np.argmax(matrix.values[row]))
         cells = [
             {
-                "value": float(value),
+                "value": round(float(value), 2) + 0.0,  # no minus before a zero
                 "share": round((float(value) - low) / max(high - low, 1e-9), 3),
                 "best": column == best,
                 "right": matrix.columns[column] in (name, answers.captions[row]),

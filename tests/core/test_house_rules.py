@@ -85,6 +85,35 @@ def test_nothing_unpickles(path):
             assert any(keyword.arg == "allow_pickle" for keyword in node.keywords), f"line {node.lineno}"
 
 
+def texts_but_docstrings(tree: ast.AST) -> set[str]:
+    described = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {node.value for node in constants if id(node) not in described}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "core").rglob("*.py")), ids=short)
+def test_the_core_knows_no_modality_by_name(path):
+    modalities = {part.name for part in anybind.parts("modality")}
+    assert modalities >= {"event", "image", "text"}
+    assert not texts_but_docstrings(ast.parse(path.read_text())) & modalities
+
+
+COMMANDS = ["plugins", "bindings", "embed", *(part.name for part in anybind.parts("command"))]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_json(cli, command):
+    ended = cli(command, "--help")
+    assert ended.code == 0
+    assert "--json" in ended.out
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=short)
 def test_files_fit_in_a_head(path):
     assert len(path.read_text().splitlines()) <= 330

@@ -1,0 +1,37 @@
+"""Long loops show a bar on a terminal and nothing in a pipe."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+SCRIPT = """
+import time
+from anybind import progress_bar
+with progress_bar(3, "embedding things") as advance:
+    for _ in range(3):
+        time.sleep(0.15)
+        advance(1)
+print("done")
+"""
+
+
+def test_in_a_pipe_nothing_is_drawn():
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("done\n", "")
+
+
+def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_not_on_stdout():
+    ours, theirs = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True, env=variables
+    )
+    os.close(theirs)
+    drawn = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert result.stdout == "done\n"
+    assert "embedding things" in drawn
+    assert "1/3" in drawn
