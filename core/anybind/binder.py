@@ -158,8 +158,9 @@ class Binder:
         batches: list[np.ndarray] = []
         with progress_bar(len(listed), f"embedding {of}") as advance:
             for batch in _batched(_in_order(load, listed, ahead=2 * batch_size, on_bad=on_bad), batch_size):
-                ids += [id for id, _ in batch]
-                batches.append(encoder.encode([prepared for _, prepared in batch]))
+                for batch_ids, batch_vectors in _encoded(encoder, batch, on_bad):
+                    ids += batch_ids
+                    batches.append(batch_vectors)
                 advance(len(batch))
         vectors = np.concatenate(batches) if batches else np.empty((0, encoder.space.dim), np.float32)
         scale = encoder.logit_scale
@@ -239,6 +240,24 @@ def _in_order(load: _Loader, items: list[Any], ahead: int, on_bad: OnBad | None)
         finally:
             for _, future in waiting:
                 future.cancel()
+
+
+def _encoded(
+    encoder: Encoder, batch: list[tuple[str, Any]], on_bad: OnBad | None
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Ids and vectors of a batch; one by one where it holds a sample that has no vector, to name that one."""
+    try:
+        yield [id for id, _ in batch], encoder.encode([prepared for _, prepared in batch])
+        return
+    except BadInput:
+        pass
+    for id, prepared in batch:
+        try:
+            yield [id], encoder.encode([prepared])
+        except BadInput as error:
+            if on_bad is None:
+                raise BadInput(f"{id}: {error}") from error
+            on_bad(id, error)
 
 
 def _batched(pairs: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:

@@ -161,6 +161,16 @@ def test_told_of_bad_items_it_leaves_them_out_and_goes_on(plugin):
     assert told == {"letters[1]": "letters[1]: no letters", "letters[3]": "letters[3]: cannot be preprocessed"}
 
 
+def test_a_sample_that_the_tower_gives_no_direction_is_named_and_costs_only_itself(plugin, monkeypatch):
+    monkeypatch.setattr(Counting, "preprocess", lambda self, sample: np.array([len(sample) - 3.0, 0, 0]))
+    with pytest.raises(anybind.BadInput, match=r"letters\[1\]: .*no direction"):
+        binder().embed("letters", [b"a", b"abc", b"ab"])
+    told = {}
+    made = binder().embed("letters", [b"a", b"abc", b"ab"], on_bad=lambda id, e: told.update({id: e}))
+    assert made.ids == ("letters[0]", "letters[2]")
+    assert list(told) == ["letters[1]"]
+
+
 def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
     loaded = binder()
     assert loaded._encoders == {}
