@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anybind.adapter import Adapter
-from anybind.binder import Binder, OnBad, load
+from anybind.binder import Binder, load
 from anybind.binding import Binding, Use, bindings, find_binding
 from anybind.config import check_keys, read_toml
 from anybind.dataset import Dataset, Item
-from anybind.embeddings import Embeddings, load_embeddings, save_embeddings, unit
+from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
 from anybind.encoder import Encoder
 from anybind.errors import (
     AnybindError,
@@ -33,11 +33,12 @@ from anybind.errors import (
     WeightsMismatch,
     nearest,
 )
-from anybind.files import atomic_path, list_files, settings_hash
-from anybind.hookspecs import hookimpl
+from anybind.files import atomic_path, check_output, list_files, name_of_path, settings_hash
+from anybind.hookspecs import Register, hookimpl
+from anybind.loading import OnBad
 from anybind.modality import Modality, derive, find_modality, modality_of
 from anybind.progress import progress_bar
-from anybind.reader import Reader, find_reader, read, write
+from anybind.reader import Reader, find_reader, read, reader_suffixes, write
 from anybind.registry import Part, Plugin, Registry, create, find_part, parts, plugins
 from anybind.representation import Representation
 from anybind.result import Result
@@ -71,6 +72,7 @@ __all__ = [
     "PluginError",
     "Question",
     "Reader",
+    "Register",
     "Registry",
     "Representation",
     "Result",
@@ -86,7 +88,9 @@ __all__ = [
     "atomic_path",
     "bindings",
     "check_keys",
+    "check_output",
     "check_state",
+    "concatenate",
     "create",
     "derive",
     "find_binding",
@@ -99,12 +103,14 @@ __all__ = [
     "load",
     "load_embeddings",
     "modality_of",
+    "name_of_path",
     "nearest",
     "parts",
     "plugins",
     "progress_bar",
     "read",
     "read_toml",
+    "reader_suffixes",
     "save_embeddings",
     "settings_hash",
     "state_hash",

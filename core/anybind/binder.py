@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,15 @@ import numpy as np
 from anybind.adapter import Adapter
 from anybind.binding import Binding, Use, find_binding
 from anybind.dataset import Item
-from anybind.embeddings import Embeddings
+from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import AnybindError, BadInput, BadOption, SpaceMismatch, UnknownName, nearest
-from anybind.modality import Modality, derive, find_modality
+from anybind.errors import AnybindWarning, BadOption, PluginError, SpaceMismatch, UnknownName, nearest
+from anybind.files import settings_hash
+from anybind.loading import Loader, OnBad, batched, encoded, in_order
+from anybind.modality import find_modality
 from anybind.progress import progress_bar
-from anybind.reader import find_reader, read
-from anybind.registry import create
+from anybind.registry import create, find_part
 from anybind.space import Space
-
-OnBad = Callable[[str, AnybindError], None]
-"""Told of an item that could not be used: its id, and what was wrong."""
 
 
 class Binder:
@@ -42,6 +40,7 @@ class Binder:
         self._encoders: dict[str, Encoder] = {}
         self._loading: list[str] = []
         self._adapters: list[Adapter] | None = None
+        self._lock = threading.RLock()  # one thread loads; loading one tower may ask for another
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -62,7 +61,12 @@ class Binder:
         Raises:
             UnknownName: the binding has no encoder for it.
             MissingExtra, WeightsMismatch, BadInput, BadOption: it could not be loaded.
+            PluginError: its plugin made something else.
         """
+        with self._lock:
+            return self._loaded(of)
+
+    def _loaded(self, of: str) -> Encoder:
         if of not in self.binding.encoders:
             near = nearest(of, self.binding.encoders)
             raise UnknownName(f"binding {self.name!r} has no encoder for {of!r}{near}")
@@ -78,10 +82,22 @@ class Binder:
 
     def _load_encoder(self, of: str, use: Use) -> Encoder:
         options = {key: self._resolve(value) for key, value in use.options.items()}
-        encoder = create("encoder", use.name, **options).to(self.device)
+        encoder = create("encoder", use.name, **options)
+        part = find_part("encoder", use.name)
+        if not isinstance(encoder, Encoder):
+            raise PluginError(f"encoder {use.name!r} of {part.distribution} made a {type(encoder).__name__}")
         if encoder.modality != of:
             raise BadOption(f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {of}")
-        return encoder
+        if "-NC" in part.spec.weights_licence:
+            warnings.warn(
+                f"the weights of {use.name} are under {part.spec.weights_licence}: no commercial use",
+                AnybindWarning,
+                stacklevel=2,
+            )
+        try:
+            return encoder.to(self.device)
+        except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
+            raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
 
     def _resolve(self, value: Any) -> Any:
         return self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
@@ -110,9 +126,10 @@ class Binder:
     @property
     def adapters(self) -> list[Adapter]:
         """The binding's adapters, loaded at the first call."""
-        if self._adapters is None:
-            self._adapters = [create("adapter", use.name, **use.options) for use in self.binding.adapters]
-        return self._adapters
+        with self._lock:
+            if self._adapters is None:
+                self._adapters = [create("adapter", use.name, **use.options) for use in self.binding.adapters]
+            return self._adapters
 
     def space(self, of: str) -> Space:
         """The common space, as reached from a modality."""
@@ -137,7 +154,7 @@ class Binder:
         Args:
             of: the modality.
             items: paths, samples or `Item`s, or a single one. For `text`, strings are the texts themselves.
-            batch_size: how many go through the tower at once; it does not change the vectors.
+            batch_size: how many go through the tower at once; vectors depend on it by rounding only (1e-6).
             derive_seed: turn files of another modality into this one with this seed (a picture into an
                 event recording); without it such files are refused.
             on_bad: told of items that cannot be used, which are then left out; without it the first
@@ -148,127 +165,55 @@ class Binder:
 
         Raises:
             BadInput: an item is missing, unreadable, empty or of another modality.
+            BadOption: the batch size is no whole number above 0, or the seed is negative.
+            PluginError: a reader or an encoder failed in a way that it should not.
         """
-        encoder, route, kind = self.encoder(of), self.route(of), find_modality(of)
-        if isinstance(items, str | os.PathLike | Item) or kind.accepts(items):
+        if isinstance(items, str | os.PathLike | Item) or find_modality(of).accepts(items):
             items = [items]
-        load = _Loader(kind, encoder, derive_seed)
         listed = list(items)
-        ids: list[str] = []
-        batches: list[np.ndarray] = []
+        batches = []
         with progress_bar(len(listed), f"embedding {of}") as advance:
-            for batch in _batched(_in_order(load, listed, ahead=2 * batch_size, on_bad=on_bad), batch_size):
-                for batch_ids, batch_vectors in _encoded(encoder, batch, on_bad):
-                    ids += batch_ids
-                    batches.append(batch_vectors)
+            options: dict[str, Any] = {"batch_size": batch_size, "derive_seed": derive_seed, "on_bad": on_bad}
+            for batch in self.embed_batches(of, listed, **options):
+                batches.append(batch)
                 advance(len(batch))
-        vectors = np.concatenate(batches) if batches else np.empty((0, encoder.space.dim), np.float32)
-        scale = encoder.logit_scale
-        embeddings = Embeddings(vectors, encoder.space, of, tuple(ids), encoder.identity, scale)
-        for adapter in route:
+        return concatenate(batches) if batches else self._nothing(of, derive_seed)
+
+    def embed_batches(
+        self,
+        of: str,
+        items: Iterable[Any],
+        *,
+        batch_size: int = 32,
+        derive_seed: int | None = None,
+        on_bad: OnBad | None = None,
+    ) -> Iterator[Embeddings]:
+        """As `embed`, a batch at a time: items are taken as they are needed, so there may be any number."""
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise BadOption(f"the batch size must be a whole number above 0, got {batch_size!r}")
+        encoder, route = self.encoder(of), self.route(of)
+        load = Loader(find_modality(of), encoder, derive_seed)
+        blank = self._nothing(of, derive_seed, adapted=False)
+        for batch in batched(in_order(load, items, ahead=2 * batch_size, on_bad=on_bad), batch_size):
+            for ids, vectors in encoded(encoder, batch, on_bad):
+                embeddings = replace(blank, vectors=vectors, ids=tuple(ids))
+                for adapter in route:
+                    embeddings = adapter(embeddings)
+                yield embeddings
+
+    def _nothing(self, of: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
+        """No rows, with everything else as it will be."""
+        encoder = self.encoder(of)
+        identity = encoder.identity
+        sources = find_part("modality", of).spec.consumes
+        if derive_seed is not None and sources:
+            how = {source: dict(find_modality(of).derivation(source)) for source in sources}
+            identity += f"~{settings_hash({'seed': derive_seed, 'from': how})}"
+        none = np.empty((0, encoder.space.dim), np.float32)
+        embeddings = Embeddings(none, encoder.space, of, (), identity, encoder.logit_scale)
+        for adapter in self.route(of) if adapted else ():
             embeddings = adapter(embeddings)
         return embeddings
-
-
-@dataclass(frozen=True)
-class _Loader:
-    """From an item to what the encoder's weights take; runs in worker threads."""
-
-    kind: Modality
-    encoder: Encoder
-    derive_seed: int | None
-
-    def __call__(self, number: int, item: Any) -> tuple[str, Any]:
-        id = self.id_of(number, item)
-        try:
-            sample = self.sample(item)
-            self.kind.check(sample)
-            return id, self.encoder.preprocess(sample)
-        except AnybindError as error:
-            if id in str(error):
-                raise
-            raise type(error)(f"{id}: {error}") from error
-
-    def id_of(self, number: int, item: Any) -> str:
-        if isinstance(item, Item):
-            return item.id
-        if isinstance(item, str | os.PathLike):
-            return os.fspath(item)
-        return f"{self.kind.name}[{number}]"
-
-    def sample(self, item: Any) -> Any:
-        if isinstance(item, Item):
-            item = item.source
-        if self.kind.accepts(item):
-            return item
-        if not isinstance(item, str | os.PathLike):
-            raise BadInput(f"a {type(item).__name__} is neither a path nor a sample of {self.kind.name}")
-        path = Path(item)
-        found = find_reader(path).spec.gives
-        if found == self.kind.name:
-            return read(path)
-        if self.derive_seed is None:
-            raise BadInput(
-                f"{path} holds {found}, not {self.kind.name}; derive_seed=0 makes {self.kind.name} from it where it can"
-            )
-        return derive(self.kind.name, read(path), source=found, seed=self.derive_seed)
-
-
-def _in_order(load: _Loader, items: list[Any], ahead: int, on_bad: OnBad | None) -> Iterator[tuple[str, Any]]:
-    """Load items in threads, a few ahead of their use, and hand them out in order."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        waiting: deque[tuple[str, Future[tuple[str, Any]]]] = deque()
-        coming = enumerate(items)
-
-        def send_one() -> None:
-            for number, item in coming:
-                waiting.append((load.id_of(number, item), pool.submit(load, number, item)))
-                return
-
-        try:
-            for _ in range(ahead):
-                send_one()
-            while waiting:
-                id, future = waiting.popleft()
-                send_one()
-                try:
-                    yield future.result()
-                except AnybindError as error:
-                    if on_bad is None:
-                        raise
-                    on_bad(id, error)
-        finally:
-            for _, future in waiting:
-                future.cancel()
-
-
-def _encoded(
-    encoder: Encoder, batch: list[tuple[str, Any]], on_bad: OnBad | None
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Ids and vectors of a batch; one by one where it holds a sample that has no vector, to name that one."""
-    try:
-        yield [id for id, _ in batch], encoder.encode([prepared for _, prepared in batch])
-        return
-    except BadInput:
-        pass
-    for id, prepared in batch:
-        try:
-            yield [id], encoder.encode([prepared])
-        except BadInput as error:
-            if on_bad is None:
-                raise BadInput(f"{id}: {error}") from error
-            on_bad(id, error)
-
-
-def _batched(pairs: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
-    batch: list[tuple[str, Any]] = []
-    for pair in pairs:
-        batch.append(pair)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def load(binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu") -> Binder:

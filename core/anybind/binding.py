@@ -43,15 +43,19 @@ class Binding:
 
     @classmethod
     def from_toml(cls, path: Path | Any) -> Binding:
-        """Read a binding file.
+        """Read a binding file. Options that begin with `./` or `../` are paths from the file's own folder.
 
         Raises:
             BadInput: the file cannot be read.
             BadOption: it is no TOML, or has an unknown or a missing key; the message says which.
         """
         table = read_toml(path)
+        folder = path.resolve().parent if isinstance(path, Path) else None
         allowed = ("name", "summary", "space", "encoders", "adapters")
         check_keys(f"binding {path}", table, allowed, required=("name", "encoders"))
+        for key in ("name", "summary", "space"):
+            if not isinstance(table.get(key, ""), str):
+                raise BadOption(f"binding {path}: {key} must be a text, got {table[key]!r}")
         encoders = table["encoders"]
         if not isinstance(encoders, Mapping) or not encoders:
             raise BadOption(f"binding {path}: encoders must be tables [encoders.MODALITY]")
@@ -59,19 +63,27 @@ class Binding:
             name=table["name"],
             summary=table.get("summary", ""),
             space=table.get("space", ""),
-            encoders={
-                modality: _use(f"binding {path}, [encoders.{modality}]", of) for modality, of in encoders.items()
-            },
+            encoders={name: _use(f"binding {path}, [encoders.{name}]", of, folder) for name, of in encoders.items()},
             adapters=tuple(
-                _use(f"binding {path}, [[adapters]] {number}", of)
+                _use(f"binding {path}, [[adapters]] {number}", of, folder)
                 for number, of in enumerate(table.get("adapters", []), start=1)
             ),
         )
 
 
-def _use(where: str, table: Mapping[str, Any]) -> Use:
+def _use(where: str, table: Mapping[str, Any], folder: Path | None) -> Use:
     check_keys(where, table, allowed=(*table, "use") if isinstance(table, Mapping) else (), required=("use",))
-    return Use(table["use"], {key: value for key, value in table.items() if key != "use"})
+    if not isinstance(table["use"], str):
+        raise BadOption(f"{where}: use must be a name, got {table['use']!r}")
+    return Use(table["use"], {key: _from_folder(value, folder) for key, value in table.items() if key != "use"})
+
+
+def _from_folder(value: Any, folder: Path | None) -> Any:
+    """An option's value; a path that begins with `./` or `../` is meant from the binding file's own folder."""
+    if folder is None or not isinstance(value, str):
+        return value
+    schema, path = ("local-dir:", value[10:]) if value.startswith("local-dir:") else ("", value)
+    return f"{schema}{folder / path}" if path.startswith(("./", "../")) else value
 
 
 def find_binding(name: str | os.PathLike[str]) -> Binding:

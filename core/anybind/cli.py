@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from anybind import core_commands
-from anybind.errors import AnybindError, AnybindWarning, nearest
-from anybind.registry import Part, registry
+from anybind.errors import AnybindError, AnybindWarning
+from anybind.registry import CORE_COMMANDS, Part, find_part, parts, registry
 
 
 class LazyCommand(TyperCommand):
@@ -19,15 +21,15 @@ class LazyCommand(TyperCommand):
 
     def __init__(self, part: Part) -> None:
         super().__init__(part.name, help=part.spec.summary)
-        self.part = part
+        self.name_of_part = part.name
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         app = typer.Typer(add_completion=False)
-        target = self.part.load()
+        target = find_part("command", self.name_of_part).load()
         if isinstance(target, typer.Typer):
             app = target
         else:
-            app.command(self.part.name)(target)
+            app.command(self.name_of_part)(target)
         return typer.main.get_command(app).make_context(info_name, args, parent, **extra)
 
 
@@ -35,18 +37,17 @@ class Commands(TyperGroup):
     """Core's commands and, by their specs, the plugins'."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted({*super().list_commands(ctx), *(part.name for part in registry().parts("command"))})
+        return sorted({*super().list_commands(ctx), *(part.name for part in parts("command"))})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         own = super().get_command(ctx, cmd_name)
-        if own is not None or cmd_name not in self.list_commands(ctx):
-            return own
-        return LazyCommand(registry().part("command", cmd_name))
+        claims = [part for part in parts("command") if part.name == cmd_name]
+        # A name that two plugins claim is still listed; running it tells of the clash.
+        return own if own is not None or not claims else LazyCommand(claims[0])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            near = nearest(args[0], self.list_commands(ctx))
-            raise AnybindError(f"there is no command {args[0]!r}{near}")
+        if args and not args[0].startswith("-") and args[0] not in CORE_COMMANDS:
+            find_part("command", args[0])  # tells of the nearest names, and of plugins that were not loaded
         return super().resolve_command(ctx, args)
 
 
@@ -54,27 +55,44 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pret
 core_commands.add_to(app)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"anybind {version('anybind')}")
+        raise typer.Exit
+
+
 @app.callback()
 def anybind(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Recordings of any modality - events, pictures, words, ... - in one embedding space."""
 
 
 def main() -> None:
-    """Entry point of the `anybind` command: errors of ours are one line and exit code 2."""
+    """Entry point of the `anybind` command: what goes wrong is one line, and the exit code 2.
+
+    A fault of ours or of a plugin's, unlike one in what was given, ends with 1.
+    """
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # taken at any place, also behind the command's own options
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         for clash in registry().clashes():
             typer.echo(f"warning: {clash}", err=True)
         app([argument for argument in arguments if argument != "--debug"], prog_name="anybind")
-    except AnybindError as error:
+    except Exception as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+        expected = isinstance(error, AnybindError | AnybindWarning | OSError)
+        told = str(error) if expected else f"internal: {type(error).__name__}: {error}; --debug shows where"
+        typer.echo("error: " + " ".join(told.split()), err=True)
+        raise SystemExit(2 if expected else 1) from None
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

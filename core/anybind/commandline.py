@@ -13,21 +13,21 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.errors import AnybindError
-from anybind.files import list_files
-from anybind.reader import find_reader
-from anybind.registry import parts
+from anybind.errors import AnybindError, BadInput
+from anybind.files import list_files, name_of_path
+from anybind.reader import find_reader, reader_suffixes
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on past files that cannot be read; list them.")]
-Seed = Annotated[int, typer.Option(help="Seed of all randomness; it stands in the result.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; it stands in the result.")]
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
     """Print one JSON object on a line of its own."""
-    typer.echo(json.dumps(fields, ensure_ascii=False))
+    # NumPy's numbers and arrays, which a stranger's metrics may be, know how to become plain ones.
+    typer.echo(json.dumps(fields, ensure_ascii=False, default=lambda value: value.tolist()))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
@@ -71,22 +71,31 @@ def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[s
     Raises:
         BadInput: a folder is missing or holds no samples.
     """
-    wanted = set(modalities)
-    suffixes = {suffix for part in parts("reader") if part.spec.gives in wanted for suffix in part.spec.suffixes}
+    suffixes = reader_suffixes(modalities)
     files: list[Path] = []
     for path in map(Path, paths):
         files += list_files(path, suffixes) if path.is_dir() else [path]
     return files
 
 
-def by_modality(files: Iterable[Path], skipped: Skipped | None = None) -> dict[str, list[Path]]:
-    """Files grouped by the modality of what they hold; unreadable ones raise, or are noted in `skipped`."""
+def by_modality(
+    files: Iterable[Path], modalities: Iterable[str], skipped: Skipped | None = None
+) -> dict[str, list[Path]]:
+    """Files grouped by the modality of what they hold.
+
+    Raises:
+        BadInput: a file is unreadable or of none of these modalities, unless `skipped` takes note of it.
+    """
+    known = tuple(modalities)
     groups: dict[str, list[Path]] = {}
     for path in files:
         try:
-            groups.setdefault(find_reader(path).spec.gives, []).append(path)
+            held = find_reader(path).spec.gives
+            if held not in known:
+                raise BadInput(f"{path} holds {held}, which the binding does not embed (it embeds {', '.join(known)})")
+            groups.setdefault(held, []).append(path)
         except AnybindError as error:
             if skipped is None:
                 raise
-            skipped.note(str(path), error)
+            skipped.note(name_of_path(path), error)
     return groups

@@ -23,6 +23,7 @@ from anybind.commandline import (
 )
 from anybind.embeddings import save_embeddings
 from anybind.errors import AnybindError, BadInput, NameClash
+from anybind.files import check_output
 from anybind.registry import registry
 from anybind.spec import KINDS
 
@@ -79,12 +80,13 @@ def embed(
     as_json: AsJson = False,
 ) -> None:
     """Embed files into one space and write the vectors, one tensor a modality, as safetensors."""
+    check_output(output)
     binder = load(binding, device=device)
     skipped = Skipped()
     files = sample_files(paths, binder.modalities)
     groups = [
         binder.embed(modality, files_of_one, on_bad=skipped.note if skip_bad else None)
-        for modality, files_of_one in by_modality(files, skipped if skip_bad else None).items()
+        for modality, files_of_one in by_modality(files, binder.modalities, skipped if skip_bad else None).items()
     ]
     groups = [group for group in groups if len(group)]
     skipped.report()

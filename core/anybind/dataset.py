@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,20 @@ class Item:
         id: names it in results and errors, and is the same on every machine.
         source: a path, or the sample itself.
         label: name of its class; empty where the data set has none.
+        options: for the reader of a path, such as the sensor size that a file does not record.
     """
 
     id: str
     source: Path | Any
     label: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Dataset(ABC):
     """Samples with labels, by local folder.
+
+    A registered data set is made from its folder, `modalities=` (the kinds of file that count as samples),
+    and options of its own.
 
     Attributes:
         name: shown in results.
@@ -46,6 +51,15 @@ class Dataset(ABC):
     @abstractmethod
     def classes(self) -> Sequence[str]:
         """Class names that the labels are taken from, without doubles; empty where there are no labels."""
+
+    @property
+    def all_classes(self) -> Sequence[str]:
+        """Class names of the whole data, of which a part may have been kept; `classes` unless overridden."""
+        return self.classes
+
+    def class_named(self, text: str) -> str:
+        """The class name that a user means by a text; the text itself unless overridden."""
+        return text
 
     @property
     def split_hash(self) -> str:

@@ -40,6 +40,8 @@ class Embeddings:
     encoder: str = ""
     logit_scale: float | None = None
 
+    __array_ufunc__ = None  # so that NumPy leaves `embeddings @ array` to us, who refuse it
+
     def __post_init__(self) -> None:
         vectors = np.array(self.vectors, dtype=np.float32)
         ids = tuple(self.ids)
@@ -59,18 +61,38 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Embeddings:
-        """The embeddings of some rows: a slice, indices, or a boolean mask."""
-        index = np.arange(len(self))[rows]
+    def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> Embeddings:
+        """The embeddings of some rows: one, a slice, indices, or a boolean mask."""
+        index = np.atleast_1d(np.arange(len(self))[rows])
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
 
     def __matmul__(self, other: Embeddings) -> np.ndarray:
         """Cosine similarities, (n, m) float32 in [-1, 1]; raises `SpaceMismatch` between two spaces."""
+        if not isinstance(other, Embeddings):
+            return NotImplemented
         self.space.require_same(other.space, f"compare {self.modality} with {other.modality}")
         return np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
 
     def __repr__(self) -> str:
         return f"Embeddings({len(self)} of {self.modality} in {self.space})"
+
+
+def concatenate(groups: Sequence[Embeddings]) -> Embeddings:
+    """The rows of several embeddings, at least one, of one modality, space and encoder, one after the other.
+
+    Raises:
+        SpaceMismatch: they are of different spaces.
+        BadInput: there are none, or their modalities or encoders differ.
+    """
+    if not groups:
+        raise BadInput("there are no embeddings to put together")
+    first = groups[0]
+    for group in groups[1:]:
+        first.space.require_same(group.space, "put embeddings together")
+        if (group.modality, group.encoder) != (first.modality, first.encoder):
+            raise BadInput(f"cannot put {first} and {group} together: of different modalities or encoders")
+    vectors = np.concatenate([group.vectors for group in groups])
+    return replace(first, vectors=vectors, ids=tuple(id for group in groups for id in group.ids))
 
 
 def unit(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
@@ -95,6 +117,9 @@ def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) 
 
     The tensor of a group is named after its modality; what belongs to it (ids, space, encoder, logit
     scale) is JSON under the same name in the file's metadata.
+
+    Raises:
+        BadInput: two groups are of one modality, or the file cannot be written.
     """
     from safetensors.numpy import save_file
 
@@ -103,6 +128,8 @@ def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) 
         return json.dumps(fields | {"space": asdict(group.space)}, ensure_ascii=False)
 
     tensors = {group.modality: np.ascontiguousarray(group.vectors) for group in groups}
+    if len(tensors) < len(groups):
+        raise BadInput(f"cannot write {path}: two of the groups are of one modality; concatenate them first")
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={group.modality: describe(group) for group in groups})
 

@@ -21,13 +21,11 @@ class Encoder(ABC):
         modality: what it embeds.
         space: where its vectors live.
         logit_scale: factor of the softmax over similarities that the tower was made with, if any.
-        weights_licence: SPDX name of the weights' licence.
     """
 
     modality: str
     space: Space
     logit_scale: float | None = None
-    weights_licence: str = ""
 
     @property
     @abstractmethod
@@ -41,7 +39,7 @@ class Encoder(ABC):
 
     @property
     def identity(self) -> str:
-        """Hash of the weights and hash of the preprocessing: two encoders of one identity give equal vectors."""
+        """Hash of the weights and hash of the preprocessing: encoders of one kind and identity give equal vectors."""
         return f"{self.weights_hash}-{settings_hash(dict(self.preprocessing))}"
 
     def to(self, device: str) -> Self:
@@ -54,4 +52,4 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
-        """Preprocessed samples, one batch, to (n, d) float32 vectors of norm 1; the same for any batching."""
+        """Preprocessed samples, one batch, to (n, d) float32 vectors of norm 1, for any batching within 1e-5."""

@@ -13,34 +13,54 @@ from typing import Any
 
 from anybind.errors import BadInput
 
+UMASK = os.umask(0)
+"""Which permissions new files do not get: read once, since reading it means setting it for all threads."""
+os.umask(UMASK)
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there takes its place when the block ends well.
 
     When the block raises, the temporary file goes and whatever stood at `path` stays as it was. The
-    temporary name keeps the suffix, for writers that go by it.
+    temporary name keeps the suffix, for writers that go by it. A link is followed, not replaced.
 
     Raises:
-        BadInput: the folder does not exist or cannot be written to.
+        BadInput: as `check_output`, or the disk is full.
     """
-    path = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise BadInput(
-            f"cannot write {path}: {error.strerror}; give a path in a folder that you can write to"
-        ) from None
+    target = check_output(path)
+    handle, name = tempfile.mkstemp(prefix=".anybind-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only the owner can read
-        temporary.replace(path)
+        temporary.chmod(0o666 & ~UMASK)  # mkstemp makes files that only the owner can read
+        temporary.replace(target)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """The file that a path stands for, links followed, once it is sure that it can be written.
+
+    Raises:
+        BadInput: the folder is missing or cannot be written to, or the path is a folder or a device.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise BadInput(f"cannot write {path}: it is no regular file; give the name of a file")
+    if not target.parent.is_dir():
+        raise BadInput(f"cannot write {path}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise BadInput(f"cannot write {path}: no permission to write into {target.parent}")
+    return target
+
+
+def name_of_path(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be printed and saved: bytes that are no UTF-8 are shown as escapes."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:
@@ -70,9 +90,3 @@ def settings_hash(settings: Any) -> str:
     """Hash of JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

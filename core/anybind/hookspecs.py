@@ -20,6 +20,7 @@ hookspec = pluggy.HookspecMarker("anybind")
 hookimpl = pluggy.HookimplMarker("anybind")
 
 Register = Callable[[Spec], None]
+"""What a hook is handed: called with the `Spec` of each part."""
 
 
 @hookspec

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from anybind.errors import AnybindError, BadInput
-from anybind.registry import create, find_part, parts
+from anybind.errors import AnybindError, BadInput, BadOption
+from anybind.registry import Part, find_part, parts
 
 
 class Modality(ABC):
@@ -33,6 +35,10 @@ class Modality(ABC):
     def show(self, sample: Any) -> np.ndarray | str:
         """What a person should see of a sample: an RGB picture (height, width, 3) uint8, or a text."""
 
+    def derivation(self, source: str) -> Mapping[str, Any]:
+        """Everything but the seed that shapes what `derive` makes, JSON-like: part of the identity of vectors."""
+        return {}
+
     def derive(self, sample: Any, source: str, *, seed: int) -> Any:
         """Make a sample of this modality from one of `source`, a modality that the spec's `consumes` names.
 
@@ -41,9 +47,14 @@ class Modality(ABC):
         raise BadInput(f"no {self.name} can be made from {source}")
 
 
+@functools.cache
+def _made(part: Part) -> Modality:
+    return part.load()()
+
+
 def find_modality(name: str) -> Modality:
-    """The installed modality of that name; raises `UnknownName` with the nearest ones."""
-    return create("modality", name)
+    """The installed modality of that name, always the same one; raises `UnknownName` with the nearest ones."""
+    return _made(find_part("modality", name))
 
 
 def modality_of(sample: object) -> str:
@@ -68,7 +79,10 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
 
     Raises:
         BadInput: the target cannot be derived from that modality.
+        BadOption: the seed is negative.
     """
+    if seed < 0:
+        raise BadOption(f"the seed must be 0 or more, got {seed}")
     source = source or modality_of(sample)
     if source == target:
         return sample

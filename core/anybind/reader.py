@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ class Reader(ABC):
         raise BadInput(f"{type(self).__name__} cannot write {path.name}")
 
 
+def reader_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
+    """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
+    wanted = None if modalities is None else set(modalities)
+    return {s for part in parts("reader") if wanted is None or part.spec.gives in wanted for s in part.spec.suffixes}
+
+
 def find_reader(path: str | os.PathLike[str]) -> Part:
     """The reader for a file; its `spec.gives` is the modality of what the file holds.
 
@@ -64,7 +71,7 @@ def find_reader(path: str | os.PathLike[str]) -> Part:
     for part, error in failed.items():
         if suffix in part.spec.suffixes:
             raise error
-    known = {suffix for part in parts("reader") for suffix in part.spec.suffixes}
+    known = reader_suffixes()
     if suffix in known:
         raise BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
     raise BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")

@@ -22,6 +22,8 @@ from anybind.errors import BadOption, MissingExtra, NameClash, PluginError, Unkn
 from anybind.spec import KINDS, Spec
 
 GROUP = "anybind"
+CORE_COMMANDS = ("bindings", "embed", "plugins")
+"""Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
 PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"modality": "modalities"}
 
 
@@ -281,6 +283,8 @@ def _call_hook(manager: pluggy.PluginManager, kind: str, plugin: Plugin, parts: 
     def register(spec: Spec) -> None:
         if not isinstance(spec, Spec):
             raise PluginError(f"register() takes an anybind.Spec, got {type(spec).__name__}")
+        if kind == "command" and spec.name in CORE_COMMANDS:
+            raise PluginError(f"the command {spec.name!r} is anybind's own; give yours another name")
         if any(part.kind == kind and part.name == spec.name for part in parts):
             raise PluginError(f"it brings the {kind} {spec.name!r} twice")
         parts.append(Part(kind, spec, plugin.name, plugin.distribution))

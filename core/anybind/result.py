@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
+
+from anybind.errors import PluginError
+from anybind.registry import plugins
 
 
 def versions() -> dict[str, str]:
-    """Versions of what shapes the numbers, for those packages that are installed."""
+    """Versions of Python, of every distribution that brings plugins, and of the packages that these require."""
     found = {"python": platform.python_version()}
-    for package in ("anybind", "numpy", "pillow", "torch", "timm", "open_clip_torch", "transformers"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    for distribution in {"anybind", *(plugin.distribution for plugin in plugins())}:
+        for name in (distribution, *_required(distribution)):
+            with contextlib.suppress(PackageNotFoundError):
+                found[name] = version(name)
+    return dict(sorted(found.items()))
+
+
+def _required(distribution: str) -> list[str]:
+    """Names of the packages that a distribution requires, those for its developers left out."""
+    try:
+        lines = requires(distribution) or []
+    except PackageNotFoundError:
+        return []
+    names = [re.match(r"[A-Za-z0-9._-]+", line) for line in lines if 'extra == "dev"' not in line]
+    return [name.group().lower() for name in names if name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +65,15 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=versions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Flat and JSON-like: metrics and details stand beside the other fields."""
-        fields = asdict(self)
-        return {**fields.pop("metrics"), **fields.pop("details"), **fields}
+        """Flat and JSON-like: metrics and details stand beside the other fields.
 
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        Raises:
+            PluginError: a metric or a detail is named like a field or like another.
+        """
+        fields = asdict(self)
+        flat: dict[str, Any] = {}
+        for group in (fields.pop("metrics"), fields.pop("details"), fields):
+            for name in group.keys() & flat.keys():
+                raise PluginError(f"the task {self.task!r} gives two values for {name!r}; rename its metric")
+            flat |= group
+        return flat

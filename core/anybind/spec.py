@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 KINDS = (
     "modality",
@@ -26,7 +26,7 @@ class Spec:
     Attributes:
         name: unique among the parts of its kind, over all installed plugins.
         summary: one line, shown by `anybind plugins` and, for commands, by `anybind --help`.
-        target: `package.module:attribute`; for bindings and suites also `package:file.toml`.
+        target: `package.module:attribute`; for bindings also, and for suites only, `package:file.toml`.
         consumes: modalities (of an encoder, task, ...) or spaces (of an adapter) that go in; for a
             modality, those it can be derived from (an event recording from an image).
         gives: the modality (of a reader or dataset) or space (of an encoder or adapter) that comes out.
@@ -47,8 +47,22 @@ class Spec:
     extra: str = ""
 
     def __post_init__(self) -> None:
+        self._check_types()
         module, colon, attribute = self.target.partition(":")
         if not (self.name and module and colon and attribute):
             raise ValueError(
                 f"spec {self.name!r}: name and target must be given, the target as 'package.module:attribute'"
             )
+        for suffix in self.suffixes:
+            if not suffix.startswith(".") or suffix != suffix.lower():
+                raise ValueError(f"spec {self.name!r}: the suffix {suffix!r} must be lower case and begin with a dot")
+
+    def _check_types(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("consumes", "suffixes"):
+                right = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+            else:
+                right = isinstance(value, str)
+            if not right:
+                raise ValueError(f"spec {self.name!r}: {field.name} must be a {field.type}, got {value!r}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anybind.config import check_keys, read_toml
+from anybind.errors import BadOption
 from anybind.registry import find_part
 
 
@@ -21,6 +22,7 @@ class Question:
         task, dataset: names of registered parts.
         modality: what the samples are embedded as.
         options: of the task.
+        dataset_options: of the data set.
         published: numbers that others reported, by whose they are, for the task's main metric.
         source: where those were published.
     """
@@ -29,6 +31,7 @@ class Question:
     dataset: str
     modality: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
 
@@ -53,6 +56,9 @@ class Suite:
         table = read_toml(path)
         check_keys(f"suite {path}", table, ("name", "summary", "bindings", "questions"), ("name", "questions"))
         fields = tuple(Question.__dataclass_fields__)
+        for key in ("bindings", "questions"):
+            if not isinstance(table.get(key, []), list):
+                raise BadOption(f"suite {path}: {key} must be a list")
         for number, row in enumerate(table["questions"], start=1):
             check_keys(f"suite {path}, [[questions]] {number}", row, fields, ("task", "dataset", "modality"))
         return cls(

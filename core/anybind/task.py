@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from anybind.binder import Binder, OnBad
+from anybind.binder import Binder
 from anybind.dataset import Dataset
+from anybind.loading import OnBad
 from anybind.result import Result
 
 

@@ -37,15 +37,13 @@ class Tower(Encoder):
         space: Space,
         preprocessing: Mapping[str, Any],
         logit_scale: float | None = None,
-        weights_licence: str = "",
     ) -> None:
         self.module = module.eval()
         self.modality = modality
         self.space = space
         self.logit_scale = logit_scale
-        self.weights_licence = weights_licence
         self._preprocessing = dict(preprocessing)
-        self._weights_hash: tuple[tuple[int, ...], str] | None = None
+        self._weights_hash: tuple[Any, str] | None = None
 
     @property
     def preprocessing(self) -> Mapping[str, Any]:
@@ -53,12 +51,17 @@ class Tower(Encoder):
 
     @property
     def weights_hash(self) -> str:
-        """Hash of all weights; computed anew after they were changed in place."""
+        """Hash of all weights; computed anew once they were changed.
+
+        Changes that torch does not count, through `.data`, are not seen: read it after an optimiser's step,
+        not after one by hand.
+        """
         state = self.module.state_dict()
-        # _version counts in-place changes, so a training step is seen without hashing again and again.
-        versions = tuple(tensor._version for tensor in state.values())
-        if self._weights_hash is None or self._weights_hash[0] != versions:
-            self._weights_hash = (versions, state_hash(state))
+        if any(tensor.is_inference() for tensor in state.values()):  # these count no changes at all
+            return state_hash(state)
+        now = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
+        if self._weights_hash is None or self._weights_hash[0] != now:
+            self._weights_hash = (now, state_hash(state))
         return self._weights_hash[1]
 
     @property
@@ -87,14 +90,17 @@ class Tower(Encoder):
         return self.module(batch)
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+        was_training = self.module.training
         self.module.eval()
         with torch.inference_mode():
             vectors = self.features(self.collate(inputs)).float().cpu().numpy()
+        self.module.train(was_training)
         return unit(vectors, f"{self.modality} embedding")
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of the weights that carries the space and the preprocessing with them."""
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        # Copies, since safetensors refuses tensors that share memory, as tied weights do.
+        state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in self.module.state_dict().items()}
         card = {
             "space": vars(self.space),
             "modality": self.modality,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from anybind import Spec, hookimpl
+from anybind import Register, Spec, hookimpl
 
 
 @hookimpl
-def register_modalities(register: Callable[[Spec], None]) -> None:
+def register_modalities(register: Register) -> None:
     """`event`, which can be simulated from a picture."""
     register(
         Spec(
@@ -21,7 +19,7 @@ def register_modalities(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_readers(register: Callable[[Spec], None]) -> None:
+def register_readers(register: Register) -> None:
     """Recordings on disk."""
     register(
         Spec(
@@ -44,7 +42,7 @@ def register_readers(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_representations(register: Callable[[Spec], None]) -> None:
+def register_representations(register: Register) -> None:
     """Event streams to frames."""
     register(
         Spec(
@@ -57,7 +55,7 @@ def register_representations(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_encoders(register: Callable[[Spec], None]) -> None:
+def register_encoders(register: Register) -> None:
     """The event tower of the paper."""
     register(
         Spec(

@@ -47,8 +47,11 @@ class CountFrame(Representation):
 
     def __post_init__(self) -> None:
         for name in ("clamp", "clamp_percentile"):  # so that 20 and 20.0 are one and the same setting
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, float(getattr(self, name)))
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise BadOption(f"{name} must be a number, got {given!r}")
+            if given is not None:
+                object.__setattr__(self, name, float(given))
         if self.clamp is not None and self.clamp_percentile is not None:
             raise BadOption("give clamp or clamp_percentile, not both")
         if self.clamp is not None and not self.clamp > 0:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from anybind import BadInput, Modality
 from anybind_events.count_frame import count_events
-from anybind_events.saccades import simulate_saccades
+from anybind_events.saccades import saccade_settings, simulate_saccades
 from anybind_events.stream import EventStream
 
 
@@ -32,8 +33,12 @@ class Event(Modality):
         start = int(sample.t[0]) + sample.duration_us // 3
         return red_blue_frame(sample.between(start, start + max(1, sample.duration_us // 3)))
 
+    def derivation(self, source: str) -> Mapping[str, Any]:
+        """The simulation's name and settings."""
+        return {"simulation": "saccades", **saccade_settings()}
+
     def derive(self, sample: Any, source: str, *, seed: int) -> EventStream:
-        """What an event camera would record of a picture that it scans by three saccades."""
+        """What an event camera would record of a picture that it scans by three saccades: of one even gray, nothing."""
         return simulate_saccades(sample, seed=seed)
 
 

@@ -16,6 +16,8 @@ N_IMAGENET_SIZE = (640, 480)
 """Sensor of N-ImageNet's recordings, whose files do not record it."""
 
 
+LARGEST_GUESS = 4096
+"""Widest sensor that is believed without being told: one damaged pixel must not make frames of gigabytes."""
 DAMAGE = (
     ArithmeticError,
     EOFError,
@@ -58,7 +60,7 @@ class NpzReader(Reader):
             _check_directory(path)
             with np.load(path, allow_pickle=False) as archive:
                 (x, y, t, p), recorded = _columns(path, archive)
-            width, height = size or recorded or (int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1)
+            width, height = size or recorded or _smallest_sensor(x, y)
             return EventStream(x, y, t, p, int(width), int(height))
         except BadInput as error:
             raise BadInput(str(error) if str(path) in str(error) else f"{path}: {error}") from error
@@ -77,6 +79,13 @@ def _check_directory(path: Path) -> None:
             archive.open(member).close()  # raises where member and directory disagree on the name
             if member.comment:  # NumPy writes none; it may have swallowed the entries behind it
                 raise zipfile.BadZipFile("its directory is damaged")
+
+
+def _smallest_sensor(x: np.ndarray, y: np.ndarray) -> tuple[int, int]:
+    width, height = (int(column.max(initial=0)) + 1 for column in (x, y))
+    if max(width, height) > LARGEST_GUESS:
+        raise BadInput(f"an event lies at column or row {max(width, height) - 1}; if that is right, give size=")
+    return width, height
 
 
 def _columns(path: Path, archive: Any) -> tuple[list[np.ndarray], tuple[int, int] | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -45,13 +47,15 @@ def simulate_saccades(
 
     Raises:
         BadInput: the picture is narrower or lower than 2 pixels once it is scaled to fit.
-        BadOption: a number is negative or not finite, or the threshold is 0.
+        BadOption: a number or the seed is negative or not finite, or the threshold is 0.
     """
     options = {"threshold": threshold, "mismatch": mismatch, "pixels_per_degree": pixels_per_degree}
     for name, value in options.items():
         if not np.isfinite(value) or value < 0 or (name == "threshold" and value == 0):
             at_least = "above 0" if name == "threshold" else "0 or more"
             raise BadOption(f"{name} must be a finite number {at_least}, got {value}")
+    if seed < 0:
+        raise BadOption(f"the seed must be 0 or more, got {seed}")
     gray = _scaled_gray(picture)
     height, width = gray.shape
     random = np.random.default_rng(seed)
@@ -70,6 +74,13 @@ def simulate_saccades(
     order = np.argsort(t, kind="stable")
     pixel, t, p = pixel[order], t[order], p[order]
     return EventStream(pixel % width, pixel // width, t, p, width, height)
+
+
+def saccade_settings() -> dict[str, Any]:
+    """Everything but the picture and the seed that shapes a recording by `simulate_saccades`, JSON-like."""
+    defaults = {name: each.default for name, each in inspect.signature(simulate_saccades).parameters.items()}
+    del defaults["picture"], defaults["seed"]
+    return {**defaults, "field": FIELD, "corners": CORNERS, "saccade_us": SACCADE_US, "linear_below": LINEAR_BELOW}
 
 
 def _scaled_gray(picture: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -36,11 +37,13 @@ class EventTower(Tower):
             weights: a file that `save_weights` of such a tower wrote; without it the copy is untrained.
 
         Raises:
-            BadOption: `of` is no image encoder on torch.
+            BadOption: `of` is no image encoder on torch, or the options are no table.
             WeightsMismatch: the weights are of another model, space or preprocessing.
         """
         if not isinstance(of, Tower) or of.modality != "image":
             raise BadOption('an event tower is a copy of an image tower: give of = "@image"')
+        if options is not None and not isinstance(options, Mapping):
+            raise BadOption(f"options of the representation must be a table, got {options!r}")
         self.image = of.copy()
         self.frame: Representation = create("representation", representation, **(options or {}))
         super().__init__(
@@ -49,7 +52,6 @@ class EventTower(Tower):
             space=of.space,
             preprocessing={"frame": dict(self.frame.settings), "picture": dict(of.preprocessing)},
             logit_scale=of.logit_scale,
-            weights_licence=of.weights_licence,
         )
         if weights is not None:
             self.load_weights(weights)
@@ -58,17 +60,25 @@ class EventTower(Tower):
         """A recording to what the image tower's module takes."""
         return self.image.preprocess(as_picture(self.frame(sample)))
 
-    def features(self, batch: Any) -> torch.Tensor:
-        return self.image.features(batch)
-
     def collate(self, inputs: Sequence[Any]) -> Any:
         return self.image.collate(inputs)
 
+    def features(self, batch: Any) -> torch.Tensor:
+        return self.image.features(batch)
+
     def copy(self) -> Self:
-        twin = super().copy()
+        twin = copy.copy(self)
         twin.image = self.image.copy()
-        twin.image.module = twin.module
         return twin
+
+    @property
+    def module(self) -> torch.nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The copy's module; one put in its place, such as a wrapped one, is what embeds from then on."""
+        return self.image.module
+
+    @module.setter
+    def module(self, module: torch.nn.Module) -> None:
+        self.image.module = module
 
 
 def as_picture(frame: np.ndarray) -> np.ndarray:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from anybind import Spec, hookimpl
+from anybind import Register, Spec, hookimpl
 
 
 @hookimpl
-def register_modalities(register: Callable[[Spec], None]) -> None:
+def register_modalities(register: Register) -> None:
     """`image` and `text`."""
     register(Spec(name="image", summary="pictures, RGB arrays", target="anybind_media.image:Image"))
     register(Spec(name="text", summary="words, plain strings", target="anybind_media.text:Text"))
 
 
 @hookimpl
-def register_readers(register: Callable[[Spec], None]) -> None:
+def register_readers(register: Register) -> None:
     """One reader for the picture formats that Pillow knows and people use."""
     register(
         Spec(

@@ -12,6 +12,8 @@ import PIL.ImageOps
 
 from anybind import BadInput, Modality, Reader
 
+NARROWEST = 100
+"""Largest ratio of the sides: towers scale the short one up, and a thread of pixels would fill the memory."""
 MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """Sizes that the header behind a bitmap's two letters may say it has."""
@@ -28,6 +30,9 @@ class Image(Modality):
     def check(self, sample: Any) -> None:
         if sample.size == 0:
             raise BadInput(f"the picture has no pixels (shape {sample.shape})")
+        height, width = sample.shape[:2]
+        if max(height, width) > NARROWEST * min(height, width):
+            raise BadInput(f"a picture of {width}x{height} pixels is too narrow to show anything")
 
     def show(self, sample: Any) -> np.ndarray:
         return sample

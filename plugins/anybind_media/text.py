@@ -18,6 +18,8 @@ class Text(Modality):
     def check(self, sample: Any) -> None:
         if not sample.strip():
             raise BadInput("the text is empty; give at least one word")
+        if any("\ud800" <= letter <= "\udfff" for letter in sample):
+            raise BadInput("the text holds bytes that are no characters; give it as UTF-8")
 
     def show(self, sample: Any) -> str:
         return sample

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from anybind import Spec, hookimpl
+from anybind import Register, Spec, hookimpl
 
 
 @hookimpl
-def register_encoders(register: Callable[[Spec], None]) -> None:
+def register_encoders(register: Register) -> None:
     """The text tower and the image tower."""
     register(
         Spec(
@@ -35,7 +33,7 @@ def register_encoders(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_adapters(register: Callable[[Spec], None]) -> None:
+def register_adapters(register: Register) -> None:
     """What carries pictures to words."""
     register(
         Spec(
@@ -51,7 +49,7 @@ def register_adapters(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_bindings(register: Callable[[Spec], None]) -> None:
+def register_bindings(register: Register) -> None:
     """The default binding."""
     register(
         Spec(

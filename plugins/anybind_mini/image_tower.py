@@ -37,7 +37,6 @@ class MiniImageTower(Tower):
             space=image_space(),
             preprocessing=preprocessing,
             logit_scale=LOGIT_SCALE,
-            weights_licence="Apache-2.0",
         )
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:

@@ -54,7 +54,6 @@ class MiniTextTower(Tower):
             space=text_space(),
             preprocessing={"tokenizer": "all-MiniLM-L6-v2", "context_length": CONTEXT, "pooling": "mean"},
             logit_scale=LOGIT_SCALE,
-            weights_licence="Apache-2.0",
         )
 
     def preprocess(self, sample: str) -> list[int]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from anybind import Spec, hookimpl
+from anybind import Register, Spec, hookimpl
 
 
 @hookimpl
-def register_encoders(register: Callable[[Spec], None]) -> None:
+def register_encoders(register: Register) -> None:
     """Both towers of a model; the option `model` says which."""
     for modality in ("image", "text"):
         register(
@@ -24,7 +22,7 @@ def register_encoders(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_bindings(register: Callable[[Spec], None]) -> None:
+def register_bindings(register: Register) -> None:
     """The paper's two CLIP models by name, and any other as `open_clip:MODEL`."""
     for size in ("B-32", "L-14"):
         register(

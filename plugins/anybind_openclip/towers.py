@@ -133,7 +133,6 @@ def _load_half(source: Source, wanted: str) -> tuple[Any, dict[str, Any]]:
     common = {
         "space": Space(source.name, source.config["embed_dim"], backbone),
         "logit_scale": model.logit_scale.exp().item(),
-        "weights_licence": "as published with the model",
     }
     halves = {"image": (VisualFeatures(model.visual), common), "text": (TextFeatures(model), common)}
     _other_half.clear()

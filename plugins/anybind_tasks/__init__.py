@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from anybind import Spec, hookimpl
+from anybind import Register, Spec, hookimpl
 
 
 @hookimpl
-def register_datasets(register: Callable[[Spec], None]) -> None:
+def register_datasets(register: Register) -> None:
     """Data sets that are not bound to one modality."""
     register(
         Spec(
@@ -20,7 +18,7 @@ def register_datasets(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_tasks(register: Callable[[Spec], None]) -> None:
+def register_tasks(register: Register) -> None:
     """Tasks for `anybind evaluate`."""
     register(
         Spec(
@@ -32,7 +30,7 @@ def register_tasks(register: Callable[[Spec], None]) -> None:
 
 
 @hookimpl
-def register_commands(register: Callable[[Spec], None]) -> None:
+def register_commands(register: Register) -> None:
     """What a user types."""
     for name, summary in (
         ("classify", "Say which of some labels fits each recording or picture best."),

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from anybind import BadInput, BadOption
 
+LISTS = (".json", ".txt", ".csv", ".lst", ".names")
+"""Endings of files of names; a text that ends so is one, even where the file is missing."""
+
 
 def class_name(folder: str) -> str:
     """The class that a folder is named after: `_` a space, lower case, a leading `NNN - ` dropped.
@@ -29,7 +32,8 @@ def read_names(text: str) -> list[str]:
     """
     file, _, key = text.rpartition(":") if ".json:" in text else (text, "", "")
     path = Path(file)
-    if path.suffix.lower() in (".json", ".txt") or ("," not in text and path.is_file()):
+    looks_like_a_file = path.suffix.lower() in LISTS or "/" in text or (len(text) < 256 and path.is_file())
+    if path.suffix.lower() in (".json", ".txt") or ("," not in text and looks_like_a_file):
         names = _names_in_file(path, key)
     else:
         names = text.split(",")
@@ -41,13 +45,15 @@ def read_names(text: str) -> list[str]:
 
 def _names_in_file(path: Path, key: str) -> Sequence[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
         if path.suffix.lower() != ".json":
             return text.splitlines()
         held = json.loads(text)
         names = held[key] if key else held
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no UTF-8 text: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} holds no list {key!r} of names: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from anybind import BadInput, Embeddings, load
+from anybind import BadInput, Embeddings, load, name_of_path
 from anybind.commandline import (
     AsJson,
     BindingName,
@@ -31,7 +31,7 @@ def classify(
     binding: BindingName = "mini",
     modality: Annotated[str, typer.Option(help="Embed all files as this; pictures become recordings as event.")] = "",
     template: Annotated[list[str] | None, typer.Option(help="Sentence with {} for the label; repeatable.")] = None,
-    top: Annotated[int, typer.Option(help="How many labels to print for each file.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to print for each file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
     skip_bad: SkipBad = False,
@@ -45,14 +45,14 @@ def classify(
     skipped = Skipped()
     on_bad = skipped.note if skip_bad else None
     paths = sample_files(files, [name for name in binder.modalities if name != "text"])
-    groups = {modality: paths} if modality else by_modality(paths, skipped if skip_bad else None)
+    groups = {modality: paths} if modality else by_modality(paths, binder.modalities, skipped if skip_bad else None)
     words = class_embeddings(binder, names, templates)
     rows = [
         row
         for of, group in groups.items()
         for row in _answers(binder.embed(of, group, derive_seed=seed if modality else None, on_bad=on_bad), words)
     ]
-    order = {str(path): position for position, path in enumerate(paths)}
+    order = {name_of_path(path): position for position, path in enumerate(paths)}
     rows.sort(key=lambda row: order[row["file"]])
     if not rows:
         skipped.report()

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from anybind import BadInput, Binder, derive, find_reader, load, progress_bar, read, write
+from anybind import (
+    AnybindError,
+    BadInput,
+    BadOption,
+    Binder,
+    derive,
+    find_modality,
+    load,
+    modality_of,
+    name_of_path,
+    progress_bar,
+    read,
+    write,
+)
 from anybind.commandline import (
     AsJson,
     BindingName,
@@ -41,8 +54,7 @@ def demo(
     """Recognise event recordings of real pictures by words, and write a page that shows it."""
     started = time.monotonic()
     captions = _captions(paths)
-    words = read_names(labels) if labels else list(dict.fromkeys(captions.values()))
-    check_labels(words)
+    words = _words(labels, captions)
     binder = load(binding, device=device)
     binder.encoder("event")  # what is missing is told before any file is written
     skipped = Skipped()
@@ -52,6 +64,7 @@ def demo(
     write_page(page, binder, scenes, answers, seed)
     if as_json:
         print_json({"page": str(page), **_settings(binder, seed), **answers.to_dict(), "skipped": skipped})
+        skipped.report()
         return
     print_table(*_table(answers))
     skipped.report()
@@ -63,15 +76,30 @@ def demo(
 def _captions(paths: list[Path] | None) -> dict[Path, str]:
     if not paths:
         return demo_pictures()
-    return {path: class_name(path.stem) for path in sample_files(paths, ("image", "event"))}
+    return {path: class_name(name_of_path(path.stem)) for path in sample_files(paths, ("image", "event"))}
+
+
+def _words(labels: str, captions: dict[Path, str]) -> list[str]:
+    """The words to ask for. What a file is called counts as its caption however its letters are cased."""
+    if not labels:
+        words = list(dict.fromkeys(captions.values()))
+        if len(words) < 2:
+            raise BadOption(f"one name, {words[0]!r}, is nothing to choose from; name words with --labels a,b,c")
+        return words
+    words = read_names(labels)
+    check_labels(words)
+    by_folded = {word.casefold(): word for word in words}
+    for path, caption in captions.items():
+        captions[path] = by_folded.get(caption.casefold(), caption)
+    return words
 
 
 def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped | None) -> list[Scene]:
     """Make a recording of every picture, write it, and name both; recordings are taken as they are.
 
     Raises:
-        BadInput: a file cannot be read (unless `skipped` takes note of it), none is left, or the folder
-            cannot be written to.
+        AnybindError: a file cannot be read or is empty (unless `skipped` takes note of it), none is left,
+            or the folder cannot be written to.
     """
     _make_folder(folder)
     scenes: list[Scene] = []
@@ -79,10 +107,10 @@ def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped 
         for number, (path, caption) in enumerate(captions.items()):
             try:
                 scenes.append(_record_one(path, caption, folder / f"{number:02d}-{path.stem}.npz", seed))
-            except BadInput as error:
+            except AnybindError as error:
                 if skipped is None:
                     raise
-                skipped.note(str(path), error)
+                skipped.note(name_of_path(path), error)
             advance(1)
     if not scenes:
         raise BadInput("no file could be used")
@@ -90,9 +118,17 @@ def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped 
 
 
 def _record_one(path: Path, caption: str, recording: Path, seed: int) -> Scene:
-    if find_reader(path).spec.gives == "event":
+    sample = read(path)
+    source = modality_of(sample)
+    try:
+        find_modality(source).check(sample)
+        events = derive("event", sample, source=source, seed=seed)
+        find_modality("event").check(events)
+    except BadInput as error:
+        raise BadInput(f"{name_of_path(path)}: {error}") from error
+    if source == "event":
         return Scene(caption, recording=path, picture=None)
-    write(derive("event", read(path), seed=seed), recording)
+    write(events, recording)
     return Scene(caption, recording=recording, picture=path)
 
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from anybind import Result, Task, create, find_part, load
+from anybind import BadOption, Dataset, Result, Task, create, find_part, load
 from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
-from anybind_tasks.class_names import class_name, read_names
-from anybind_tasks.folder_dataset import FolderDataset
+from anybind_tasks.class_names import read_names
 
 
 def evaluate(
     task: Annotated[str, typer.Argument(help="A task by name, such as zero-shot.")],
-    data: Annotated[Path, typer.Option(help="A folder with one folder a class.")],
+    data: Annotated[Path, typer.Option(help="The folder of the data; one folder a class unless --dataset says more.")],
     modality: Annotated[str, typer.Option(help="What samples are embedded as; pictures become recordings as event.")],
     binding: BindingName = "mini",
-    limit: Annotated[int | None, typer.Option(help="About this many samples, spread evenly over classes.")] = None,
+    dataset: Annotated[str, typer.Option(help="The data set's kind, by name.")] = "folder",
+    limit: Annotated[int | None, typer.Option(help="This many samples, spread evenly over classes.")] = None,
     classes: Annotated[str | None, typer.Option(help="Keep only these folders: a,b or a file of names.")] = None,
     among: Annotated[str | None, typer.Option(help="Class names asked for: a,b, a file, or all (folders).")] = None,
     classnames: Annotated[Path | None, typer.Option(help="JSON file of class names by folder.")] = None,
     template: Annotated[list[str] | None, typer.Option(help="Sentence with {} for the name; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the task; repeatable.")] = None,
+    data_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the data set; repeatable.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     skip_bad: SkipBad = False,
@@ -31,34 +34,47 @@ def evaluate(
     """Ask a task of a binding on a folder of data, and print the metrics."""
     find_part("task", task)  # unknown names are told before any file is looked for
     sources = find_part("modality", modality).spec.consumes
-    dataset = FolderDataset(
-        data,
-        modalities=(modality, *sources),
-        classes=None if classes is None else read_names(classes),
-        names=classnames,
-        limit=limit,
+    about = _given(classes=None if classes is None else read_names(classes), names=classnames, limit=limit)
+    asked_of: Dataset = create(
+        "dataset", dataset, data, modalities=(modality, *sources), **about, **_options(data_option)
     )
-    options: dict[str, Any] = {}
-    if template:
-        options["templates"] = template
-    if among:
-        options["among"] = _asked(among, dataset)
-    question: Task = create("task", task, **options)
+    question: Task = create(
+        "task", task, **_given(templates=template, among=_asked(among, asked_of)), **_options(option)
+    )
     binder = load(binding, device=device)
     binder.encoder(modality)  # an unknown modality is told before the text tower is loaded
     skipped = Skipped()
-    result = question.run(binder, dataset, modality=modality, seed=seed, on_bad=skipped.note if skip_bad else None)
+    result = question.run(binder, asked_of, modality=modality, seed=seed, on_bad=skipped.note if skip_bad else None)
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
-        print_table(("metric", "value"), _rows(result), f"{task}: {modality} of {dataset.name} by {binder.name}")
+        print_table(("metric", "value"), _rows(result), f"{task}: {modality} of {asked_of.name} by {binder.name}")
     skipped.report()
 
 
-def _asked(among: str, dataset: FolderDataset) -> list[str]:
-    if among == "all":
-        return dataset.all_classes
-    return [dataset.class_of.get(name, class_name(name)) for name in read_names(among)]
+def _given(**options: Any) -> dict[str, Any]:
+    """Those options that were given: a task or data set need not know the others."""
+    return {name: value for name, value in options.items() if value is not None and value != []}
+
+
+def _options(pairs: list[str] | None) -> dict[str, Any]:
+    """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself."""
+    options: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not (name.isidentifier() and equals):
+            raise BadOption(f"an option is given as NAME=VALUE, got {pair!r}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def _asked(among: str | None, dataset: Dataset) -> list[str] | None:
+    if among is None:
+        return None
+    return list(dataset.all_classes) if among == "all" else [dataset.class_named(name) for name in read_names(among)]
 
 
 def _rows(result: Result) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, BadOption, Dataset, Item, list_files, nearest, parts
+from anybind import BadInput, BadOption, Dataset, Item, list_files, name_of_path, nearest, reader_suffixes
 from anybind_tasks.class_names import class_name
 
 
@@ -21,7 +21,7 @@ class FolderDataset(Dataset):
         self,
         folder: str | os.PathLike[str],
         *,
-        modalities: Iterable[str],
+        modalities: Iterable[str] | None = None,
         classes: Iterable[str] | None = None,
         names: str | os.PathLike[str] | None = None,
         limit: int | None = None,
@@ -30,7 +30,8 @@ class FolderDataset(Dataset):
 
         Args:
             folder: the folder of class folders.
-            modalities: what kinds of file count as samples; files of other kinds are passed over.
+            modalities: what kinds of file count as samples, all that can be read by default; files of
+                other kinds are passed over.
             classes: keep only these, by folder name or class name.
             names: a JSON file `{folder: class name}` that overrides some or all class names.
             limit: keep about this many samples, spread evenly over the classes, first file names first.
@@ -52,10 +53,10 @@ class FolderDataset(Dataset):
         if len(set(self._classes)) < len(self._classes):
             double = next(name for name in self._classes if self._classes.count(name) > 1)
             raise BadOption(f"{root} has two folders of the class {double!r}; tell them apart with --classnames")
-        suffixes = _suffixes(modalities)
+        suffixes = reader_suffixes(modalities)
         files = {path: list_files(path, suffixes) for path in kept}
         self._items = [
-            Item(id=path.relative_to(root).as_posix(), source=path, label=self.class_of[of.name])
+            Item(id=name_of_path(path.relative_to(root)), source=path, label=self.class_of[of.name])
             for of, path in _spread(files, limit)
         ]
 
@@ -68,9 +69,13 @@ class FolderDataset(Dataset):
         return self._classes
 
     @property
-    def all_classes(self) -> list[str]:
+    def all_classes(self) -> Sequence[str]:
         """Class names of every folder, kept or not."""
         return list(self.class_of.values())
+
+    def class_named(self, text: str) -> str:
+        """The class that a folder's name, a class name, or any other text means."""
+        return text if text in self.class_of.values() else self.class_of.get(text, class_name(text))
 
 
 def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) -> dict[str, str]:
@@ -78,7 +83,7 @@ def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) ->
         return {}
     path = Path(names)
     try:
-        held: Any = json.loads(path.read_text(encoding="utf-8"))
+        held: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -99,11 +104,6 @@ def _keep(folders: Sequence[Path], class_of: Mapping[str, str], classes: Iterabl
     for name in sorted(wanted - known):
         raise BadOption(f"there is no class {name!r}{nearest(name, known)}")
     return kept
-
-
-def _suffixes(modalities: Iterable[str]) -> set[str]:
-    wanted = set(modalities)
-    return {suffix for part in parts("reader") if part.spec.gives in wanted for suffix in part.spec.suffixes}
 
 
 def _spread(files: Mapping[Path, Sequence[Path]], limit: int | None) -> list[tuple[Path, Path]]:

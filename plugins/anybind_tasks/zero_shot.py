@@ -31,8 +31,8 @@ class ZeroShot(Task):
         Raises:
             BadOption: a template without `{}`.
         """
-        self.templates = check_templates(templates)
-        self.among = None if among is None else list(dict.fromkeys(among))
+        self.templates = check_templates([templates] if isinstance(templates, str) else templates)
+        self.among = None if among is None else list(dict.fromkeys([among] if isinstance(among, str) else among))
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
@@ -46,6 +46,11 @@ class ZeroShot(Task):
         asked = self._asked(dataset)
         words = class_embeddings(binder, asked, self.templates)
         label_of = {item.id: item.label for item in dataset.items}
+        if len(label_of) < len(dataset.items):
+            raise BadInput(f"{dataset.name} has two samples of one id, which no result could tell apart")
+        if not set(label_of.values()) <= set(dataset.classes):
+            stray = sorted(set(label_of.values()) - set(dataset.classes))
+            raise BadInput(f"{dataset.name} has samples labelled {stray[0]!r}, which is none of its classes")
         samples = binder.embed(modality, dataset.items, derive_seed=seed, on_bad=on_bad)
         if not len(samples):
             raise BadInput(f"{dataset.name} holds no samples that can be used")
@@ -57,7 +62,7 @@ class ZeroShot(Task):
             split_hash=dataset.split_hash,
             binding=binder.name,
             modality=modality,
-            encoders={of: binder.identity(of) for of in (modality, "text")},
+            encoders={modality: samples.encoder, "text": words.encoder},
             seed=seed,
             n=len(samples),
             gallery_size=len(asked),

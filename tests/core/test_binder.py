@@ -178,7 +178,9 @@ def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
 
 
 def test_a_modality_that_the_binding_lacks_is_an_error_with_those_it_has(plugin):
-    with pytest.raises(anybind.UnknownName, match="binding 'b' has no encoder for 'leters'; did you mean 'letters'"):
+    with pytest.raises(anybind.UnknownName, match="binding 'b' has no encoder for 'image'; there are: letters"):
+        binder().encoder("image")
+    with pytest.raises(anybind.UnknownName, match="no modality 'leters'; did you mean 'letters'"):
         binder().embed("leters", [b"a"])
 
 
@@ -197,3 +199,82 @@ def test_encoders_that_refer_to_each_other_are_an_error(plugin):
     uses = {"letters": Use("count", {"of": "@image"}), "image": Use("count", {"modality": "image", "of": "@letters"})}
     with pytest.raises(anybind.BadOption, match="letters -> image -> letters refer to each other"):
         anybind.load(Binding("b", uses)).encoder("letters")
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None])
+def test_a_batch_size_that_makes_no_sense_is_refused(plugin, size):
+    with pytest.raises(anybind.BadOption, match="the batch size must be a whole number above 0"):
+        binder().embed("letters", [b"a"], batch_size=size)
+
+
+def test_batches_are_given_as_they_are_made_and_items_taken_as_they_are_needed(plugin):
+    taken = []
+
+    def items():
+        for number in range(1000):
+            taken.append(number)
+            yield b"a" * (number + 1)
+
+    batches = binder().embed_batches("letters", items(), batch_size=4)
+    first = next(batches)
+    assert first.ids == tuple(f"letters[{i}]" for i in range(4))
+    assert len(taken) < 20
+
+
+def test_a_strangers_bug_is_told_with_the_item_and_can_be_skipped(plugin, monkeypatch):
+    def explode(self, sample):
+        if sample == b"boom":
+            raise ZeroDivisionError("two\nlines")
+        return np.ones(3)
+
+    monkeypatch.setattr(Counting, "preprocess", explode)
+    with pytest.raises(
+        anybind.PluginError, match=r"letters\[1\]: its reader or encoder failed: ZeroDivisionError: two lines"
+    ):
+        binder().embed("letters", [b"a", b"boom"])
+    told = []
+    assert len(binder().embed("letters", [b"a", b"boom"], on_bad=lambda id, e: told.append(id))) == 1
+    assert told == ["letters[1]"]
+
+
+def test_threads_may_ask_a_fresh_binder_for_its_encoder_at_once(plugin, monkeypatch):
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    slow = Counting.__init__
+
+    def slowly(self, *arguments, **options):
+        time.sleep(0.05)
+        slow(self, *arguments, **options)
+
+    monkeypatch.setattr(Counting, "__init__", slowly)
+    fresh = binder()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: fresh.encoder("letters"), range(4)))
+    assert len(set(map(id, found))) == 1
+
+
+def test_what_a_plugin_makes_must_be_an_encoder(plugin, registry, add_plugin):
+    spec = Spec(name="nothing", summary="s", target=f"{__name__}:Letters")
+    add_plugin(registry, "other", "other-dist", register_encoders=[spec])
+    with pytest.raises(anybind.PluginError, match="encoder 'nothing' of other-dist made a Letters"):
+        anybind.load(Binding("b", {"letters": Use("nothing")})).encoder("letters")
+
+
+def test_weights_that_may_not_be_used_commercially_say_so_when_they_are_loaded(plugin, registry, add_plugin):
+    spec = Spec(name="nc", summary="s", target=f"{__name__}:Counting", weights_licence="CC-BY-NC-SA-4.0")
+    add_plugin(registry, "other", "other-dist", register_encoders=[spec])
+    made = anybind.load(Binding("b", {"letters": Use("nc")}))
+    with pytest.warns(anybind.AnybindWarning, match=r"the weights of nc are under CC-BY-NC-SA-4\.0: no commercial use"):
+        made.encoder("letters")
+    made.encoder("letters")  # once is enough: warnings are errors here
+
+
+def test_options_of_an_item_reach_its_reader(plugin, tmp_path, monkeypatch):
+    monkeypatch.setattr(LettersReader, "read", lambda self, path, repeat=1: path.read_bytes()[2:] * repeat)
+    path = tmp_path / "x.let"
+    path.write_bytes(b"L:ab")
+    items = [anybind.Item("once", path), anybind.Item("many", path, options={"repeat": 9})]
+    made = binder().embed("letters", items)
+    expected = binder().embed("letters", [b"ab", b"ab" * 9])
+    np.testing.assert_array_equal(made.vectors, expected.vectors)

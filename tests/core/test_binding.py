@@ -86,3 +86,18 @@ def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part):
         assert anybind.find_part("encoder", use.name)
     for use in binding.adapters:
         assert anybind.find_part("adapter", use.name)
+
+
+def test_a_path_from_the_binding_files_own_folder_is_found_from_anywhere(tmp_path):
+    text = 'name = "x"\n[encoders.image]\nuse = "i"\nweights = "./w/a.safetensors"\nmodel = "local-dir:../m"\nother = "w/b"\n'
+    (tmp_path / "deep").mkdir()
+    options = anybind.find_binding(written(tmp_path / "deep", text)).encoders["image"].options
+    assert options["weights"] == str(tmp_path / "deep" / "w" / "a.safetensors")
+    assert options["model"] == f"local-dir:{tmp_path / 'deep' / '..' / 'm'}"
+    assert options["other"] == "w/b"
+
+
+@pytest.mark.parametrize("text", ['name = 5\n[encoders.a]\nuse = "x"', 'name = "x"\n[encoders.a]\nuse = 5'])
+def test_names_must_be_texts(tmp_path, text):
+    with pytest.raises(anybind.BadOption, match="got 5"):
+        anybind.find_binding(written(tmp_path, text))

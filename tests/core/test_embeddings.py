@@ -111,3 +111,34 @@ def test_a_safetensors_file_of_another_kind_is_refused(tmp_path):
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(anybind.BadInput, match="absent"):
         anybind.load_embeddings(tmp_path / "absent.safetensors")
+
+
+def test_one_row_is_taken_by_its_number():
+    assert embeddings()[1].ids == ("id1",)
+    assert embeddings()[-1].ids == ("id2",)
+
+
+def test_a_product_with_anything_else_is_a_type_error():
+    with pytest.raises(TypeError):
+        embeddings() @ AXES
+
+
+def test_embeddings_of_one_kind_are_put_together_in_order():
+    both = anybind.concatenate([embeddings()[1:], embeddings()[:1]])
+    assert both.ids == ("id1", "id2", "id0")
+    np.testing.assert_array_equal(both.vectors, AXES[[1, 2, 0]])
+
+
+def test_embeddings_of_different_kinds_are_not_put_together():
+    with pytest.raises(anybind.SpaceMismatch, match="cannot put embeddings together"):
+        anybind.concatenate([embeddings(), embeddings(space=replace(SPACE, name="other"))])
+    with pytest.raises(anybind.BadInput, match="different modalities or encoders"):
+        anybind.concatenate([embeddings(), embeddings(modality="event")])
+    with pytest.raises(anybind.BadInput, match="no embeddings"):
+        anybind.concatenate([])
+
+
+def test_two_groups_of_one_modality_are_not_saved_over_each_other(tmp_path):
+    with pytest.raises(anybind.BadInput, match="two of the groups are of one modality"):
+        anybind.save_embeddings(tmp_path / "v.safetensors", [embeddings(), embeddings()[:1]])
+    assert not list(tmp_path.iterdir())

@@ -30,13 +30,39 @@ def test_a_block_that_ends_well_replaces_the_file_and_keeps_the_suffix(tmp_path)
 
 
 def test_the_file_gets_the_permissions_of_any_new_file(tmp_path):
-    former = os.umask(0o027)
-    try:
-        with anybind.atomic_path(tmp_path / "f") as temporary:
-            temporary.write_text("x")
-    finally:
-        os.umask(former)
-    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
+    (tmp_path / "ordinary").touch()
+    with anybind.atomic_path(tmp_path / "f") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "f").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
+    (tmp_path / "link").symlink_to("target")
+    with anybind.atomic_path(tmp_path / "link") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "x"
+
+
+def test_a_folder_or_a_device_is_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(anybind.BadInput, match="is no regular file"), anybind.atomic_path(path):
+            pass
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path):
+    path = tmp_path / ("n" * 251 + ".txt")
+    with anybind.atomic_path(path) as temporary:
+        temporary.write_text("x")
+    assert path.read_text() == "x"
+
+
+def test_a_path_that_is_no_unicode_can_be_printed():
+    name = anybind.name_of_path(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
+    assert name == "caf\\xe9.jpg"
+    assert name.encode()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -210,3 +210,94 @@ def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
     add_plugin(registry, register_tasks=specs, register_readers=specs)
     assert registry.part("task", "same").kind == "task"
     assert registry.clashes() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": 5},
+        {"summary": None},
+        {"suffixes": ".xyz"},
+        {"suffixes": (".XYZ",)},
+        {"suffixes": ("xyz",)},
+        {"consumes": "image"},
+    ],
+    ids=str,
+)
+def test_a_spec_with_a_field_of_another_type_is_refused(wrong):
+    with pytest.raises(ValueError, match="must be"):
+        anybind.Spec(**{"name": "x", "summary": "s", "target": "m:a", **wrong})
+
+
+def test_a_command_of_two_plugins_is_listed_and_told_of_when_it_runs(make_distribution, run_anybind):
+    source = GOOD.format(task="zero", module="m").replace("register_tasks", "register_commands").replace("zero", "demo")
+    site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
+    listing = run_anybind("--help", path=site)
+    assert listing.returncode == 0
+    assert "classify" in listing.stdout
+    use = run_anybind("demo", path=site)
+    assert use.returncode == 2
+    assert "rival (plugin 'rival') both bring the command 'demo'" in use.stderr.strip().splitlines()[-1]
+
+
+def test_a_plugin_cannot_take_the_place_of_a_core_command(make_distribution, run_anybind):
+    source = GOOD.format(task="embed", module="m").replace("register_tasks", "register_commands")
+    site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
+    (rival,) = [
+        p for p in listed(run_anybind("plugins", "--json", path=site))["plugins"] if p["distribution"] == "rival"
+    ]
+    assert rival["status"] == "broken"
+    assert "the command 'embed' is anybind's own" in rival["problem"]
+
+
+def test_a_command_of_a_plugin_that_was_not_loaded_says_so(run_anybind):
+    result = run_anybind("demo", ANYBIND_PLUGINS="media,mini")
+    assert result.returncode == 2
+    assert "no command 'demo'" in result.stderr
+    assert "plugin 'tasks' of anybind is off" in result.stderr
+
+
+STRANGER = """
+import anybind
+
+@anybind.hookimpl
+def register_tasks(register):
+    register(anybind.Spec(name="count", summary="how many", target="strange_plugin:Count"))
+
+@anybind.hookimpl
+def register_datasets(register):
+    register(anybind.Spec(name="flat", summary="no classes", target="strange_plugin:Flat"))
+
+class Count(anybind.Task):
+    name, main_metric = "count", "share"
+    def __init__(self, *, of=1):
+        self.of = of
+    def run(self, binder, dataset, *, modality, seed=0, on_bad=None):
+        import numpy
+        return anybind.Result(task="count", dataset=dataset.name, split_hash=dataset.split_hash, binding=binder.name,
+            modality=modality, encoders={}, seed=seed, n=len(dataset.items), gallery_size=0,
+            metrics={"share": numpy.float32(len(dataset.items) / self.of)})
+
+class Flat(anybind.Dataset):
+    name, classes = "flat", ()
+    def __init__(self, folder, *, modalities, first=99):
+        files = anybind.list_files(folder, anybind.reader_suffixes(modalities))[:first]
+        self.items = [anybind.Item(anybind.name_of_path(path), path) for path in files]
+    items = ()
+"""
+
+
+def test_a_strangers_task_and_data_set_are_asked_by_the_command_with_their_options(
+    make_distribution, run_anybind, tmp_path
+):
+    site = make_distribution("strange", {"strange": "strange_plugin"}, {"strange_plugin": STRANGER})
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    command = ("evaluate", "count", "--dataset", "flat", "--data", tmp_path, "--modality", "image", "--json")
+    result = run_anybind(*command, "--option", "of=8", "--data-option", "first=2", path=site)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["share"] == 0.25
+    wrong = run_anybind(*command, "--option", "off=8", path=site)
+    assert wrong.returncode == 2
+    assert "task 'count'" in wrong.stderr
+    assert "(options: of)" in wrong.stderr

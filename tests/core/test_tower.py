@@ -155,3 +155,35 @@ def test_a_sample_without_direction_is_refused_and_gives_no_nan():
         tower.module.bias.zero_()
     with pytest.raises(anybind.BadInput, match="no direction"):
         vectors(tower)
+
+
+def test_embedding_leaves_a_module_in_training_as_it_was():
+    tower = Doubling()
+    tower.module.train()
+    vectors(tower)
+    assert tower.module.training
+
+
+def test_tied_weights_can_be_saved_and_loaded(tmp_path):
+    def tied(seed):
+        tower = Doubling(seed=seed, width=3)
+        tower.module = torch.nn.Sequential(tower.module, torch.nn.Linear(3, 3))
+        tower.module[1].weight = tower.module[0].weight
+        return tower
+
+    first, second = tied(1), tied(2)
+    first.save_weights(tmp_path / "w.safetensors")
+    assert second.load_weights(tmp_path / "w.safetensors").identity == first.identity
+
+
+def test_a_tower_made_in_inference_mode_has_an_identity():
+    with torch.inference_mode():
+        tower = Doubling()
+        assert tower.identity == Doubling().identity
+
+
+def test_a_card_that_cannot_be_read_is_refused(tmp_path):
+    for number, card in enumerate(["{", "[]", "{}", '{"space": 3}']):
+        path = tmp_path / f"{number}.safetensors"
+        save_file(Doubling().module.state_dict(), path, metadata={"anybind": card})
+        refused(Doubling(seed=3), path, "in a way that cannot be read")

@@ -38,7 +38,6 @@ class TinyImageTower(Tower):
             space=Space(space, 5, "test@1"),
             preprocessing={"side": side, "offset": 0.5},
             logit_scale=10.0,
-            weights_licence="CC0-1.0",
         )
         self.side = side
 
@@ -112,7 +111,7 @@ def test_different_recordings_have_different_vectors(event: EventTower) -> None:
 def test_the_copy_embeds_events_in_the_image_towers_space(image: TinyImageTower, event: EventTower) -> None:
     assert event.modality == "event"
     assert event.space == image.space
-    assert (event.logit_scale, event.weights_licence) == (image.logit_scale, image.weights_licence)
+    assert event.logit_scale == image.logit_scale
 
 
 def test_a_training_step_changes_the_copy_and_leaves_the_image_tower_bit_for_bit(
@@ -319,3 +318,25 @@ def test_only_an_image_tower_can_be_copied(of: Any) -> None:
 def test_a_tower_of_another_modality_cannot_be_copied(event: EventTower) -> None:
     with pytest.raises(BadOption, match="copy of an image tower"):
         EventTower(event)
+
+
+class Negated(torch.nn.Module):
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return -self.inner(batch)
+
+
+def test_a_module_put_in_place_of_the_towers_own_is_what_embeds(image: TinyImageTower, event: EventTower) -> None:
+    before, identity = vectors(event, a_recording()), event.identity
+    event.module = Negated(event.module).eval()
+    np.testing.assert_allclose(vectors(event, a_recording()), -before, atol=1e-6)
+    assert event.identity != identity
+    np.testing.assert_allclose(vectors(event.copy(), a_recording()), -before, atol=1e-6)
+
+
+def test_options_that_are_no_table_are_refused(image: TinyImageTower) -> None:
+    with pytest.raises(BadOption, match="must be a table, got 3"):
+        EventTower(image, options=3)  # pyright: ignore

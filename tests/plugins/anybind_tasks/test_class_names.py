@@ -64,3 +64,14 @@ def test_a_list_without_names_is_refused(given):
 def test_labels_must_be_two_or_more_and_differ(labels, message):
     with pytest.raises(anybind.BadOption, match=message):
         check_labels(labels)
+
+
+def test_a_mark_that_editors_put_in_front_of_a_file_is_no_part_of_the_first_name(tmp_path):
+    (tmp_path / "n.txt").write_bytes(b"\xef\xbb\xbfcat\ndog\n")
+    assert read_names(str(tmp_path / "n.txt")) == ["cat", "dog"]
+
+
+def test_a_file_in_another_encoding_is_told_as_such(tmp_path):
+    (tmp_path / "n.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(anybind.BadInput, match=r"n\.txt is no UTF-8 text"):
+        read_names(str(tmp_path / "n.txt"))

@@ -174,11 +174,14 @@ def test_evaluate_skips_bad_samples_on_request(cli, pictures, bad_files):
         (["classify", "{p}", "--labels", "a"], "at least two labels"),
         (["classify", "{p}", "--labels", "a,b", "--binding", "minni"], "no binding 'minni'; did you mean 'mini'"),
         (["classify", "{p}", "--labels", "a,b", "--template", "a photo"], "needs {} where"),
-        (["classify", "{p}", "--labels", "a,b", "--modality", "sound"], "no encoder for 'sound'"),
+        (
+            ["classify", "{p}", "--labels", "a,b", "--modality", "sound"],
+            "there is no modality 'sound'; there are: event, image, text",
+        ),
         (["classify", "{d}", "--labels", "a,b"], "holds no samples"),
         (["embed", "{d}", "-o", "x.safetensors"], "holds no samples"),
         (["embed", "{p}", "-o", "{d}/absent/x.safetensors"], "cannot write"),
-        (["demo", "{p}"], "at least two labels"),
+        (["demo", "{p}"], "name words with --labels"),
         (["demo", "-o", "{p}/x"], "cannot make the folder"),
         (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}"], "one folder a class"),
         (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}/absent"], "is no folder"),
@@ -240,3 +243,72 @@ def test_a_weight_file_of_another_model_is_refused(cli, tmp_path):
     anybind.write(anybind.derive("event", anybind.read(picture)), recording)
     error = cli("embed", recording, *command[2:]).error()
     assert f"{tmp_path}/w.safetensors holds weights for o (2-d), not for efficientnet-lite0" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["classify", "{p}", "--labels", "a,b", "--device", "nonsense"], "cannot use the device 'nonsense'"),
+        (["embed", "{p}", "-o", "{d}"], "it is no regular file"),
+        (["classify", "{p}", "--labels", "absent.csv"], "absent.csv: No such file"),
+        (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}", "--option", "x"], "given as NAME=VALUE"),
+    ],
+)
+def test_more_bad_requests(cli, pictures, arguments, message):
+    picture = demo_pictures()["rocket.jpg"]
+    assert message in cli(*(argument.format(p=picture, d=pictures) for argument in arguments)).error()
+
+
+def test_a_fault_of_a_plugin_is_one_line_and_ends_with_one(cli, monkeypatch):
+    from anybind_tasks import classify_command
+
+    monkeypatch.setattr(classify_command, "read_names", lambda text: 1 / 0)
+    ended = cli("classify", "x.png", "--labels", "a,b")
+    assert ended.code == 1
+    assert ended.err == "error: internal: ZeroDivisionError: division by zero; --debug shows where\n"
+
+
+def test_the_version_is_told(cli):
+    assert cli("--version").out.startswith("anybind ")
+
+
+def test_the_demo_skips_what_cannot_be_recorded_and_names_the_users_own_file(cli, bad_files, tmp_path):
+    import PIL.Image
+
+    blank = tmp_path / "blank.png"
+    PIL.Image.new("RGB", (40, 30), "gray").save(blank)
+    files = [*bad_files.values(), blank, demo_pictures()["rocket.jpg"], demo_pictures()["chelsea.png"]]
+    assert f"{blank}: the recording is empty" in cli("demo", *files[-3:], "-o", tmp_path / "a").error()
+    ended = cli("demo", *files, "-o", tmp_path / "b", "--skip-bad", "--json")
+    assert ended.code == 0
+    answer = json.loads(ended.out)
+    assert sorted(answer["skipped"]) == sorted(map(str, files[:-2]))
+    assert [row["name"] for row in answer["recordings"]] == ["rocket", "chelsea"]
+
+
+def test_words_count_as_captions_however_they_are_cased(cli, tmp_path):
+    shutil.copy(demo_pictures()["rocket.jpg"], tmp_path / "ROCKET.jpg")
+    ended = cli("demo", tmp_path / "ROCKET.jpg", "--labels", "Cat,Rocket", "-o", tmp_path / "o", "--json")
+    summary = json.loads(ended.out)["summary"]
+    assert [score["of"] for score in summary] == [1, 1, 1, 1]
+
+
+def test_a_file_whose_name_is_no_unicode_is_embedded(run_anybind, tmp_path):
+    import os
+
+    strange = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    shutil.copy(demo_pictures()["rocket.jpg"], strange)
+    result = run_anybind("embed", tmp_path, "-o", tmp_path / "v.safetensors")
+    assert result.returncode == 0, result.stderr
+    (id,) = anybind.load_embeddings(tmp_path / "v.safetensors")["image"].ids
+    assert id.endswith("caf\\xe9.jpg")
+
+
+def test_a_seed_that_made_recordings_is_part_of_the_encoders_identity(cli, pictures):
+    def encoders(modality, seed):
+        command = ("evaluate", "zero-shot", "--modality", modality, "--data", pictures, "--seed", seed, "--json")
+        return json.loads(cli(*command).out)["encoders"]
+
+    assert encoders("event", 1)["event"] != encoders("event", 2)["event"]
+    assert encoders("event", 1)["text"] == encoders("event", 2)["text"]
+    assert encoders("image", 1) == encoders("image", 2)

@@ -91,3 +91,19 @@ def test_a_folder_without_classes_or_no_folder_at_all_is_named(root, tmp_path):
 def test_a_limit_below_one_is_refused(root):
     with pytest.raises(anybind.BadOption, match="at least 1"):
         FolderDataset(root, modalities=["image"], limit=0)
+
+
+def test_a_class_is_meant_by_its_folder_its_name_or_a_text_like_it(root, tmp_path):
+    (tmp_path / "names.json").write_text(json.dumps({"big_one": "The Big One"}))
+    dataset = FolderDataset(root, modalities=["image"], names=tmp_path / "names.json")
+    assert [dataset.class_named(text) for text in ("big_one", "The Big One", "003 - Small", "a_duck")] == [
+        "The Big One",
+        "The Big One",
+        "small",
+        "a duck",
+    ]
+
+
+def test_without_modalities_every_file_that_can_be_read_is_a_sample(root):
+    (root / "Third" / "r.npz").touch()
+    assert len(FolderDataset(root).items) == len(FolderDataset(root, modalities=["image"]).items) + 1

@@ -121,3 +121,26 @@ def test_an_ensemble_is_the_mean_of_unit_vectors_over_templates(binder):
 def test_a_template_without_a_place_for_the_name_is_refused(templates, message):
     with pytest.raises(anybind.BadOption, match=message):
         ZeroShot(templates=templates)
+
+
+class Odd(Colours):
+    def __init__(self, *items):
+        super().__init__()
+        self.odd = items
+
+    @property
+    def items(self):
+        return [*super().items, *self.odd]
+
+
+def test_samples_that_no_result_could_tell_apart_are_refused(binder):
+    picture = np.full((2, 2, 3), 9, dtype=np.uint8)
+    with pytest.raises(anybind.BadInput, match="two samples of one id"):
+        ZeroShot().run(binder, Odd(anybind.Item("r", picture, "green")), modality="image")
+    with pytest.raises(anybind.BadInput, match="labelled 'blue', which is none of its classes"):
+        ZeroShot().run(binder, Odd(anybind.Item("b", picture, "blue")), modality="image")
+
+
+def test_a_single_template_or_class_may_be_given_as_a_text():
+    assert ZeroShot(templates="a {}", among="red").among == ["red"]
+    assert ZeroShot(templates="a {}").templates == ("a {}",)

@@ -1,0 +1,33 @@
+"""Results: one flat record."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+
+import anybind
+
+
+def result(**fields):
+    given = {"task": "t", "dataset": "d", "split_hash": "h", "binding": "b", "modality": "image"}
+    return anybind.Result(**given, encoders={}, seed=0, n=3, gallery_size=2, **{"metrics": {"top1": 0.5}, **fields})
+
+
+def test_metrics_and_details_stand_beside_the_other_fields():
+    flat = result(details={"classes": ["a"]}).to_dict()
+    assert (flat["top1"], flat["classes"], flat["n"]) == (0.5, ["a"], 3)
+
+
+@pytest.mark.parametrize("fields", [{"metrics": {"n": 1.0}}, {"details": {"seed": 3}}, {"details": {"top1": 3}}])
+def test_two_values_of_one_name_are_refused(fields):
+    with pytest.raises(anybind.PluginError, match="gives two values for"):
+        result(**fields).to_dict()
+
+
+def test_versions_of_all_that_shapes_the_numbers_are_recorded():
+    versions = result().versions
+    assert versions["torch"] == version("torch")
+    assert versions["anybind"] == version("anybind")
+    assert {"python", "numpy", "timm", "open_clip_torch", "transformers"} <= versions.keys()
+    assert "ruff" not in versions
