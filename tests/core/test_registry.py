@@ -301,3 +301,10 @@ def test_a_strangers_task_and_data_set_are_asked_by_the_command_with_their_optio
     assert wrong.returncode == 2
     assert "task 'count'" in wrong.stderr
     assert "(options: of)" in wrong.stderr
+
+
+def test_the_demo_works_beside_a_broken_plugin(make_distribution, run_anybind, tmp_path):
+    site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": "raise RuntimeError('kaput')"})
+    result = run_anybind("demo", "-o", tmp_path / "demo", path=site)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "demo" / "index.html").is_file()

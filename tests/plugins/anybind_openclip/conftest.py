@@ -61,7 +61,7 @@ class Reference(NamedTuple):
             return self.model.encode_text(self.tokenizer(texts), normalize=True).numpy()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """The model is so small that threads wait for each other longer than they work."""
     before = torch.get_num_threads()

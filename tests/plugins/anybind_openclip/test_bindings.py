@@ -35,9 +35,6 @@ def embedded(binder: Binder, pictures: list[np.ndarray], texts: list[str]) -> di
     }
 
 
-# Any model
-
-
 def test_words_pictures_and_events_share_one_space(embedded: dict[str, Embeddings]) -> None:
     assert len({each.space for each in embedded.values()}) == 1
 
@@ -115,9 +112,6 @@ def test_classifying_by_a_named_binding_without_a_network_ends_with_one_line(
     assert done.stderr.startswith("error: cannot fetch timm/vit_base_patch32_clip_224.openai")
     assert done.stderr.count("\n") == 1
     assert "local-dir:" in done.stderr
-
-
-# The command line
 
 
 def test_evaluating_zero_shot_prints_one_object_with_the_promised_keys_and_nothing_else(

@@ -49,9 +49,6 @@ def change_config(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path
     return path
 
 
-# Folders
-
-
 @pytest.mark.parametrize("lacking", ["mean", "std"])
 def test_a_folder_without_mean_or_std_is_refused_with_what_to_add(own_folder: Path, lacking: str) -> None:
     path = change_config(own_folder, lambda config: config["preprocess_cfg"].pop(lacking))
@@ -111,9 +108,6 @@ def test_pickled_weights_in_a_folder_give_the_same_space(own_folder: Path, model
     torch.save(load_file(own_folder / WEIGHTS), own_folder / PICKLED)
     (own_folder / WEIGHTS).unlink()
     assert image_tower(f"local-dir:{own_folder}").space == image_tower(f"local-dir:{model_folder}").space
-
-
-# Bare weight files
 
 
 @pytest.fixture(scope="module")
@@ -205,9 +199,6 @@ def test_an_unknown_architecture_of_a_bare_file_is_refused_with_the_nearest(
     message = refusal(BadOption, str(bare_file), architecture="ViT-B-23", preprocess=preprocess_config)
     assert "'ViT-B-23'" in message
     assert "did you mean 'ViT-B-32'" in message
-
-
-# Files that hold code
 
 
 class Touch:

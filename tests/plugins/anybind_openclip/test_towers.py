@@ -45,9 +45,6 @@ def size(module: torch.nn.Module) -> int:
     return sum(value.numel() for value in module.state_dict().values())
 
 
-# Vectors
-
-
 @pytest.mark.parametrize("batch", [1, 32])
 def test_image_vectors_are_those_of_open_clip(
     image: ImageTower, reference: Any, pictures: list[np.ndarray], batch: int
@@ -131,9 +128,6 @@ def test_two_folders_that_differ_only_in_the_tokenizers_settings_give_towers_of_
     canonical = text_tower(f"local-dir:{own_folder}")
     assert np.abs(encode(plain, ["Hello, you!"]) - encode(canonical, ["Hello, you!"])).max() > 100 * TOLERANCE
     assert plain.identity != canonical.identity
-
-
-# Spaces
 
 
 def test_both_towers_of_a_model_share_one_space(image: ImageTower, text: TextTower) -> None:
@@ -229,9 +223,6 @@ def test_a_copy_of_a_tower_has_weights_of_its_own(text: TextTower, texts: list[s
     before = encode(text, texts)
     spoil(text.copy())
     assert np.array_equal(encode(text, texts), before)
-
-
-# Weight files that do not fit
 
 
 def test_truncated_weights_are_refused_by_name(own_folder: Path) -> None:
