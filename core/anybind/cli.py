@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from anybind import core_commands
-from anybind.errors import AnybindError, AnybindWarning
-from anybind.registry import CORE_COMMANDS, Part, find_part, parts, registry
+from anybind.errors import AnybindError, AnybindWarning, UnknownName, nearest
+from anybind.registry import Part, find_part, parts, registry
 
 
 class LazyCommand(TyperCommand):
@@ -46,8 +46,9 @@ class Commands(TyperGroup):
         return own if own is not None or not claims else LazyCommand(claims[0])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in CORE_COMMANDS:
-            find_part("command", args[0])  # tells of the nearest names, and of plugins that were not loaded
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise UnknownName(f"there is no command {args[0]!r}{nearest(args[0], known)}{registry().not_loaded()}")
         return super().resolve_command(ctx, args)
 
 

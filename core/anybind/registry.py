@@ -129,19 +129,19 @@ class Registry:
             only = os.environ.get("ANYBIND_PLUGINS")
         wanted = None if only is None else {_canonical(name) for name in only.split(",") if name.strip()}
         registry = cls()
+        # Keyed by owner, since entry points compare equal whatever distribution they are of.
         by_owner = {(point.name, _distribution(point)[0]): point for point in found}
-        points = [by_owner[key] for key in sorted(by_owner)]
         installed = {_canonical(name) for owner in by_owner for name in owner}
         for name in sorted((wanted or set()) - installed):
             raise UnknownName(f"ANYBIND_PLUGINS names {name!r}, which is not installed{nearest(name, installed)}")
-        for point in points:
-            distribution, version = _distribution(point)
-            plugin = Plugin(point.name, distribution, version)
-            rivals = {_distribution(other)[0] for other in points if other.name == point.name}
-            if wanted is not None and not {_canonical(distribution), _canonical(point.name)} & wanted:
+        chosen = {owner for owner in by_owner if wanted is None or {_canonical(name) for name in owner} & wanted}
+        for (name, distribution), point in sorted(by_owner.items()):
+            plugin = Plugin(name, distribution, _distribution(point)[1])
+            rivals = {other for named, other in chosen if named == name}
+            if (name, distribution) not in chosen:
                 registry._note(plugin, "off", "ANYBIND_PLUGINS does not name it")
             elif len(rivals) > 1:
-                registry._note(plugin, "refused", f"{_and(rivals)} both bring a plugin named {point.name!r}")
+                registry._note(plugin, "refused", f"{_and(rivals)} both bring a plugin named {name!r}")
             else:
                 registry.add(plugin, point.load)
         return registry
@@ -208,13 +208,16 @@ class Registry:
                 f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
             )
         known = {part.name for part in self.parts(kind)}
+        raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{self.not_loaded()}")
+
+    def not_loaded(self) -> str:
+        """Which plugins were not loaded and why, as the end of an error message; empty when all were."""
         absent = "; ".join(
             f"plugin {plugin.name!r} of {plugin.distribution} is {plugin.status}: {plugin.problem}"
             for plugin in self.plugins
             if plugin.status != "ok"
         )
-        note = f" (not loaded: {absent})" if absent else ""
-        raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{note}")
+        return f" (not loaded: {absent})" if absent else ""
 
     def create(self, kind: str, name: str, /, *args: Any, **options: Any) -> Any:
         """Import the part's target and call it with its options.

@@ -105,6 +105,17 @@ def test_two_plugins_of_one_name_are_both_refused_and_both_are_named(make_distri
     assert "first-dist and second-dist both bring a plugin named 'same'" in error
 
 
+def test_one_of_two_plugins_of_one_name_is_loaded_when_the_variable_names_its_distribution(
+    make_distribution, run_anybind
+):
+    for name in ("first-dist", "second-dist"):
+        module = name.replace("-", "_")
+        site = make_distribution(name, {"same": module}, {module: GOOD.format(task=name, module=module)})
+    result = run_anybind("plugins", "--json", path=site, ANYBIND_PLUGINS="anybind,first-dist")
+    assert result.returncode == 0
+    assert (statuses(result)["first-dist"], statuses(result)["second-dist"]) == ("ok", "off")
+
+
 def test_the_same_module_behind_two_distributions_is_seen_as_two(make_distribution, run_anybind):
     # Entry points compare equal when name and value agree, whatever distribution they are of.
     module = {"common_plugin": GOOD.format(task="t", module="m")}

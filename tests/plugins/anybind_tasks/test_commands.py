@@ -191,6 +191,7 @@ def test_evaluate_skips_bad_samples_on_request(cli, pictures, bad_files):
         ),
         (["evaluate", "zero-shot", "--modality", "evnt", "--data", "{d}"], "no modality 'evnt'; did you mean 'event'"),
         (["clasify", "{p}"], "no command 'clasify'; did you mean 'classify'"),
+        (["embd", "{p}"], "no command 'embd'; did you mean 'embed'"),
     ],
 )
 def test_a_bad_request_is_one_line_that_says_what_to_do(cli, tmp_path, arguments, message):
