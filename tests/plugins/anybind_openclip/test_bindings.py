@@ -84,9 +84,6 @@ def test_a_binding_that_names_no_model_is_refused_with_the_forms_there_are(name:
         assert form in str(caught.value)
 
 
-# The paper's two
-
-
 @pytest.mark.parametrize("name", OPENAI)
 def test_the_named_bindings_are_openais_models_with_an_event_tower_of_the_paper(name: str) -> None:
     binding = anybind.find_binding(name)

@@ -170,8 +170,6 @@ def test_a_trailing_slash_or_a_relative_path_names_the_same_space(
     assert image_tower(f"local-dir:{own_folder}/").space == wanted
 
 
-# Weights of their own
-
 ORDERS = sorted(set(itertools.permutations(("image", "image", "text", "text"))))
 
 
