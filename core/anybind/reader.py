@@ -39,7 +39,7 @@ class Reader(ABC):
 
     def write(self, sample: Any, path: Path) -> None:
         """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place."""
-        raise BadInput(f"{type(self).__name__} cannot write {path.name}")
+        raise BadInput("this format can be read and not written; choose another ending")
 
 
 def reader_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
@@ -139,7 +139,10 @@ def write(sample: Any, path: str | os.PathLike[str]) -> None:
     for part in formats:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
-                part.load()().write(sample, temporary)
+                try:
+                    part.load()().write(sample, temporary)
+                except BadInput as error:  # a reader knows only the temporary path
+                    raise BadInput(f"cannot write {path}: {error}") from error
             return
     known = sorted({suffix for part in formats for suffix in part.spec.suffixes})
     hint = nearest(path.suffix, known)

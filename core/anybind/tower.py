@@ -43,7 +43,7 @@ class Tower(Encoder):
         self.space = space
         self.logit_scale = logit_scale
         self._preprocessing = dict(preprocessing)
-        self._weights_hash: tuple[Any, str] | None = None
+        self._weights_hash: tuple[torch.nn.Module, Any, str] | None = None
 
     @property
     def preprocessing(self) -> Mapping[str, Any]:
@@ -60,9 +60,11 @@ class Tower(Encoder):
         if any(tensor.is_inference() for tensor in state.values()):  # these count no changes at all
             return state_hash(state)
         now = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
-        if self._weights_hash is None or self._weights_hash[0] != now:
-            self._weights_hash = (now, state_hash(state))
-        return self._weights_hash[1]
+        known = self._weights_hash
+        if known is None or known[0] is not self.module or known[1] != now:
+            # The module is kept, so that the memory of one that was replaced cannot come back as another's.
+            self._weights_hash = known = (self.module, now, state_hash(state))
+        return known[2]
 
     @property
     def device(self) -> torch.device:
@@ -90,11 +92,15 @@ class Tower(Encoder):
         return self.module(batch)
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
-        was_training = self.module.training
+        # Part by part, since a training run may keep some of them, such as batch norms, out of training.
+        modes = [(part, part.training) for part in self.module.modules()]
         self.module.eval()
-        with torch.inference_mode():
-            vectors = self.features(self.collate(inputs)).float().cpu().numpy()
-        self.module.train(was_training)
+        try:
+            with torch.inference_mode():
+                vectors = self.features(self.collate(inputs)).float().cpu().numpy()
+        finally:
+            for part, was_training in modes:
+                part.training = was_training
         return unit(vectors, f"{self.modality} embedding")
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:

@@ -14,8 +14,6 @@ from anybind_events.stream import EventStream
 
 N_IMAGENET_SIZE = (640, 480)
 """Sensor of N-ImageNet's recordings, whose files do not record it."""
-
-
 LARGEST_GUESS = 4096
 """Widest sensor that is believed without being told: one damaged pixel must not make frames of gigabytes."""
 DAMAGE = (

@@ -43,7 +43,7 @@ def simulate_saccades(
         seed: of the pixels' thresholds; the same seed gives the same recording.
         threshold: mean contrast threshold, in natural log units of intensity.
         mismatch: standard deviation of the threshold over pixels and polarities.
-        pixels_per_degree: size of the triangle; about 7 for the recordings of Orchard et al.
+        pixels_per_degree: size of the triangle; at 7 the picture moves by up to 7 pixels along each axis.
 
     Raises:
         BadInput: the picture is narrower or lower than 2 pixels once it is scaled to fit.

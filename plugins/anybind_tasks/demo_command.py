@@ -84,7 +84,7 @@ def _words(labels: str, captions: dict[Path, str]) -> list[str]:
     if not labels:
         words = list(dict.fromkeys(captions.values()))
         if len(words) < 2:
-            raise BadOption(f"one name, {words[0]!r}, is nothing to choose from; name words with --labels a,b,c")
+            raise BadOption(f"{words} is nothing to choose from; name words with --labels a,b,c")
         return words
     words = read_names(labels)
     check_labels(words)

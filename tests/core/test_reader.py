@@ -152,3 +152,13 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(readers, tmp_path
         anybind.write(b"fail", path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_format_that_cannot_be_written_is_told_with_the_users_own_path(readers, tmp_path):
+    with pytest.raises(anybind.BadInput) as caught:
+        anybind.write(b"data", tmp_path / "o.m")
+    assert (
+        str(caught.value)
+        == f"cannot write {tmp_path / 'o.m'}: this format can be read and not written; choose another ending"
+    )
+    assert not list(tmp_path.iterdir())

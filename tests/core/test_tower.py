@@ -157,11 +157,14 @@ def test_a_sample_without_direction_is_refused_and_gives_no_nan():
         vectors(tower)
 
 
-def test_embedding_leaves_a_module_in_training_as_it_was():
+def test_embedding_leaves_every_part_in_or_out_of_training_as_it_was():
     tower = Doubling()
-    tower.module.train()
+    tower.module = torch.nn.Sequential(tower.module, torch.nn.BatchNorm1d(3)).train()
+    tower.module[1].eval()
     vectors(tower)
-    assert tower.module.training
+    with pytest.raises(RuntimeError):
+        tower.encode([torch.zeros(99)])
+    assert [part.training for part in tower.module.modules()] == [True, True, False]
 
 
 def test_tied_weights_can_be_saved_and_loaded(tmp_path):
@@ -187,3 +190,11 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path):
         path = tmp_path / f"{number}.safetensors"
         save_file(Doubling().module.state_dict(), path, metadata={"anybind": card})
         refused(Doubling(seed=3), path, "in a way that cannot be read")
+
+
+def test_a_module_that_takes_anothers_place_and_memory_has_an_identity_of_its_own():
+    tower = Doubling()
+    for seed in range(50):
+        torch.manual_seed(seed)
+        tower.module = torch.nn.Linear(4, 3)
+        assert tower.weights_hash == anybind.state_hash(tower.module.state_dict())
