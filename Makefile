@@ -16,7 +16,7 @@ test: lint types imports pytest
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,train,dev]'
 	touch $@
 
 lint: $(READY)

@@ -11,6 +11,7 @@ What this module lists in `__all__` is the public interface; plugins import noth
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from anybind.adapter import Adapter
@@ -38,7 +39,7 @@ from anybind.hookspecs import Register, hookimpl
 from anybind.loading import OnBad
 from anybind.modality import Modality, derive, find_modality, modality_of
 from anybind.progress import progress_bar
-from anybind.reader import Reader, find_reader, read, reader_suffixes, write
+from anybind.reader import Reader, find_reader, read, read_chunks, reader_suffixes, write
 from anybind.registry import Part, Plugin, Registry, create, find_part, parts, plugins
 from anybind.representation import Representation
 from anybind.result import Result
@@ -48,6 +49,7 @@ from anybind.suite import Question, Suite, find_suite
 from anybind.task import Task
 
 if TYPE_CHECKING:
+    from anybind.loss import Loss, TrainingBatch
     from anybind.tower import Tower, check_state, state_hash
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "Embeddings",
     "Encoder",
     "Item",
+    "Loss",
     "MissingExtra",
     "Modality",
     "NameClash",
@@ -82,6 +85,7 @@ __all__ = [
     "Suite",
     "Task",
     "Tower",
+    "TrainingBatch",
     "UnknownName",
     "Use",
     "WeightsMismatch",
@@ -109,6 +113,7 @@ __all__ = [
     "plugins",
     "progress_bar",
     "read",
+    "read_chunks",
     "read_toml",
     "reader_suffixes",
     "save_embeddings",
@@ -118,13 +123,11 @@ __all__ = [
     "write",
 ]
 
-_ON_TORCH = ("Tower", "check_state", "state_hash")
+_ON_TORCH = {"Loss": "loss", "Tower": "tower", "TrainingBatch": "loss", "check_state": "tower", "state_hash": "tower"}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for, so that listing and `--help` stay light."""
     if name in _ON_TORCH:
-        from anybind import tower
-
-        return getattr(tower, name)
+        return getattr(importlib.import_module(f"anybind.{_ON_TORCH[name]}"), name)
     raise AttributeError(f"module 'anybind' has no attribute {name!r}")

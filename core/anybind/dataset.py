@@ -20,12 +20,15 @@ class Item:
         source: a path, or the sample itself.
         label: name of its class; empty where the data set has none.
         options: for the reader of a path, such as the sensor size that a file does not record.
+        partners: recordings of the same thing by modality, each a path or a sample: the picture that an event
+            recording was made of, the sound that goes with a film.
     """
 
     id: str
     source: Path | Any
     label: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    partners: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Dataset(ABC):

@@ -49,6 +49,11 @@ def register_adapters(register: Register) -> None:
 
 
 @hookspec
+def register_losses(register: Register) -> None:
+    """Terms of what training makes small. Target: makes an `anybind.Loss` from its options."""
+
+
+@hookspec
 def register_bindings(register: Register) -> None:
     """Encoders and adapters under one name. Target: `package:file.toml`, or makes an `anybind.Binding`."""
 

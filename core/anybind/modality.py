@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anybind.errors import AnybindError, BadInput, BadOption
-from anybind.registry import Part, find_part, parts
+from anybind.registry import Part, check_options, find_part, parts
 
 
 class Modality(ABC):
@@ -39,10 +39,10 @@ class Modality(ABC):
         """Everything but the seed that shapes what `derive` makes, JSON-like: part of the identity of vectors."""
         return {}
 
-    def derive(self, sample: Any, source: str, *, seed: int) -> Any:
+    def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> Any:
         """Make a sample of this modality from one of `source`, a modality that the spec's `consumes` names.
 
-        The same sample and seed always give the same result.
+        The same sample, seed and options always give the same result. A modality names the options it takes.
         """
         raise BadInput(f"no {self.name} can be made from {source}")
 
@@ -68,7 +68,7 @@ def modality_of(sample: object) -> str:
     raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({known})")
 
 
-def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0) -> Any:
+def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0, **options: Any) -> Any:
     """Make a sample of one modality from a sample of another, for instance events from a picture.
 
     Args:
@@ -76,10 +76,11 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
         sample: a sample of another modality; one of the target itself is returned as it is.
         source: the sample's modality; found from its type by default.
         seed: the same seed gives the same result.
+        options: passed on to the modality's own `derive`.
 
     Raises:
         BadInput: the target cannot be derived from that modality.
-        BadOption: the seed is negative.
+        BadOption: the seed is negative, or the modality does not take an option.
     """
     if seed < 0:
         raise BadOption(f"the seed must be 0 or more, got {seed}")
@@ -90,4 +91,6 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
     if source not in sources:
         able = f"only from {', '.join(sources)}" if sources else "from nothing else"
         raise BadInput(f"no {target} can be made from {source} ({able})")
-    return find_modality(target).derive(sample, source, seed=seed)
+    method = find_modality(target).derive
+    check_options(f"deriving {target} from {source}", method, sample, source, seed=seed, **options)
+    return method(sample, source, seed=seed, **options)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anybind.errors import AnybindError, BadInput, PluginError, nearest
+from anybind.errors import AnybindError, BadInput, BadOption, PluginError, nearest
 from anybind.files import atomic_path
 from anybind.modality import modality_of
 from anybind.registry import Part, check_options, find_part, parts
@@ -36,6 +36,13 @@ class Reader(ABC):
         Raises:
             BadInput: the file is truncated, corrupt or empty; the message names it and says where.
         """
+
+    def chunks(self, path: Path, /, *, count: int, **options: Any) -> Iterator[Any]:
+        """The sample in parts of about `count` entries (events, frames), in order and in bounded memory.
+
+        The whole at once, unless a format overrides it.
+        """
+        yield self.read(path, **options)
 
     def write(self, sample: Any, path: Path) -> None:
         """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place."""
@@ -118,13 +125,33 @@ def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    path = Path(path)
-    _head(path)
-    part = find_part("reader", reader) if reader else find_reader(path)
+    path, part = Path(path), _reader_for(path, reader)
     method = part.load()().read
     check_options(f"reader {part.name!r}", method, path, **options)
     with part.explain_missing_extra():
         return method(path, **options)
+
+
+def read_chunks(
+    path: str | os.PathLike[str], *, count: int = 1_000_000, reader: str | None = None, **options: Any
+) -> Iterator[Any]:
+    """As `read`, in parts of about `count` entries (events, frames), so that a file may be larger than memory.
+
+    Raises:
+        BadInput, BadOption, MissingExtra: as `read`; damage is told when its part is reached.
+    """
+    if count < 1:
+        raise BadOption(f"parts must be of at least 1, got {count}")
+    path, part = Path(path), _reader_for(path, reader)
+    method = part.load()().chunks
+    check_options(f"reader {part.name!r}", method, path, count=count, **options)
+    with part.explain_missing_extra():
+        yield from method(path, count=count, **options)
+
+
+def _reader_for(path: str | os.PathLike[str], name: str | None) -> Part:
+    _head(Path(path))
+    return find_part("reader", name) if name else find_reader(path)
 
 
 def write(sample: Any, path: str | os.PathLike[str]) -> None:

@@ -24,7 +24,7 @@ from anybind.spec import KINDS, Spec
 GROUP = "anybind"
 CORE_COMMANDS = ("bindings", "embed", "plugins")
 """Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
-PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"modality": "modalities"}
+PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"modality": "modalities", "loss": "losses"}
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from anybind.errors import BadInput
 
 
 class Representation(ABC):
@@ -20,3 +22,15 @@ class Representation(ABC):
     @abstractmethod
     def __call__(self, sample: Any) -> np.ndarray:
         """The array, float32, (channels, height, width); each class says its value range."""
+
+    def batch(self, samples: Sequence[Any]) -> np.ndarray:
+        """The arrays of several samples of one size, float32, (len(samples), channels, height, width).
+
+        Raises:
+            BadInput: there is no sample, or they are of different sizes.
+        """
+        arrays = [self(sample) for sample in samples]
+        shapes = {array.shape for array in arrays}
+        if len(shapes) != 1:
+            raise BadInput(f"a batch needs samples of one size, got {sorted(shapes) or 'none'}")
+        return np.stack(arrays)

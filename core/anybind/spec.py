@@ -10,6 +10,7 @@ KINDS = (
     "representation",
     "encoder",
     "adapter",
+    "loss",
     "binding",
     "dataset",
     "task",

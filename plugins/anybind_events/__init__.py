@@ -25,7 +25,7 @@ def register_readers(register: Register) -> None:
         Spec(
             name="npz-events",
             summary="NumPy archive of event columns (also N-ImageNet's)",
-            target="anybind_events.npz:NpzReader",
+            target="anybind_events.readers.npz:NpzReader",
             gives="event",
             suffixes=(".npz",),
         )
@@ -34,7 +34,7 @@ def register_readers(register: Register) -> None:
         Spec(
             name="nmnist-bin",
             summary="40-bit events of N-MNIST and N-Caltech101",
-            target="anybind_events.nmnist:BinReader",
+            target="anybind_events.readers.nmnist:BinReader",
             gives="event",
             suffixes=(".bin",),
         )
@@ -48,7 +48,7 @@ def register_representations(register: Register) -> None:
         Spec(
             name="paper",
             summary="Eq. 1: event counts over polarity and time, clamped and normalised",
-            target="anybind_events.count_frame:CountFrame",
+            target="anybind_events.representations.paper:CountFrame",
             consumes=("event",),
         )
     )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from anybind import BadInput, Modality
-from anybind_events.count_frame import count_events
-from anybind_events.saccades import saccade_settings, simulate_saccades
+from anybind_events.representations.paper import count_events
+from anybind_events.simulation.saccades import saccade_settings, simulate_saccades
 from anybind_events.stream import EventStream
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import anybind
 from anybind import BadInput
-from anybind_events.saccades import simulate_saccades
+from anybind_events.simulation.saccades import simulate_saccades
 from anybind_events.stream import EventStream
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)

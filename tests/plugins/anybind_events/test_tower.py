@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import anybind
 from anybind import BadInput, BadOption, Encoder, Space, Tower, WeightsMismatch
-from anybind_events.count_frame import CountFrame
+from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
 from anybind_events.tower import EventTower
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import BadInput
-from anybind_events.nmnist import BinReader
+from anybind_events.readers.nmnist import BinReader
 from anybind_events.stream import EventStream
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import BadInput
-from anybind_events.npz import NpzReader
+from anybind_events.readers.npz import NpzReader
 from anybind_events.stream import EventStream
 
 COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind import BadInput, BadOption
-from anybind_events.saccades import _crossings, log_intensity, simulate_saccades
+from anybind_events.simulation.saccades import _crossings, log_intensity, simulate_saccades
 from anybind_events.stream import EventStream
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import BadOption
-from anybind_events.count_frame import CountFrame, count_events
+from anybind_events.representations.paper import CountFrame, count_events
 from anybind_events.stream import EventStream
 
 

@@ -1,0 +1,1 @@
+"""Published event data sets, by local folder."""

@@ -1,0 +1,1 @@
+"""Event streams to image-like arrays, one module a representation."""

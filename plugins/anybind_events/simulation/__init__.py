@@ -1,0 +1,1 @@
+"""Event streams from pictures and from film."""
