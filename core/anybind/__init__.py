@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from anybind.adapter import Adapter
 from anybind.binder import Binder, load
 from anybind.binding import Binding, Use, bindings, find_binding
-from anybind.config import check_keys, read_toml
+from anybind.config import check_keys, read_names, read_toml
 from anybind.dataset import Dataset, Item
 from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
 from anybind.encoder import Encoder
@@ -39,6 +39,7 @@ from anybind.hookspecs import Register, hookimpl
 from anybind.loading import OnBad
 from anybind.modality import Modality, derive, find_modality, modality_of
 from anybind.progress import progress_bar
+from anybind.prompts import DEFAULT_TEMPLATES, check_templates, class_embeddings
 from anybind.reader import Reader, find_reader, read, read_chunks, reader_suffixes, write
 from anybind.registry import Part, Plugin, Registry, create, find_part, parts, plugins
 from anybind.representation import Representation
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from anybind.tower import Tower, check_state, state_hash
 
 __all__ = [
+    "DEFAULT_TEMPLATES",
     "KINDS",
     "Adapter",
     "AnybindError",
@@ -94,6 +96,8 @@ __all__ = [
     "check_keys",
     "check_output",
     "check_state",
+    "check_templates",
+    "class_embeddings",
     "concatenate",
     "create",
     "derive",
@@ -114,6 +118,7 @@ __all__ = [
     "progress_bar",
     "read",
     "read_chunks",
+    "read_names",
     "read_toml",
     "reader_suffixes",
     "save_embeddings",

@@ -39,6 +39,13 @@ class Modality(ABC):
         """Everything but the seed that shapes what `derive` makes, JSON-like: part of the identity of vectors."""
         return {}
 
+    def augment(self, sample: Any, /, *, seed: int) -> Any:
+        """A sample changed at random, as training wants it, the same for the same seed and options.
+
+        A modality that can do so names its options.
+        """
+        raise BadOption(f"samples of {self.name} have no augmentation")
+
     def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> Any:
         """Make a sample of this modality from one of `source`, a modality that the spec's `consumes` names.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind import BadInput, Modality, Reader
+from anybind import BadInput, BadOption, Modality, Reader
 
 NARROWEST = 100
 """Largest ratio of the sides: towers scale the short one up, and a thread of pixels would fill the memory."""
@@ -36,6 +37,30 @@ class Image(Modality):
 
     def show(self, sample: Any) -> np.ndarray:
         return sample
+
+    def augment(self, sample: Any, /, *, seed: int, crop: Sequence[float] = (1.0, 1.0), flip: bool = False) -> Any:
+        """A part of the picture, perhaps mirrored.
+
+        Args:
+            sample: the picture.
+            seed: the same seed gives the same part.
+            crop: least and greatest share of each side that is kept, above 0 and at most 1; both sides draw their own
+                share within 3/4 to 4/3 of one another, and the place evenly.
+            flip: mirror left and right in half of all cases.
+
+        Raises:
+            BadOption: the shares are no range inside (0, 1].
+        """
+        if len(crop) != 2 or not 0 < crop[0] <= crop[1] <= 1:
+            raise BadOption(f"crop must be the least and greatest share of a side, inside (0, 1], got {crop}")
+        random = np.random.default_rng(seed)
+        share = random.uniform(*crop)
+        aspect = np.exp(random.uniform(-0.5, 0.5) * np.log(4 / 3))
+        shares = np.clip([share * aspect, share / aspect], crop[0], crop[1])
+        sides = np.maximum(1, np.rint(shares * sample.shape[:2]).astype(int))
+        top, left = (int(random.integers(0, room + 1)) for room in sample.shape[:2] - sides)
+        part = sample[top : top + sides[0], left : left + sides[1]]
+        return np.ascontiguousarray(part[:, ::-1] if flip and random.random() < 0.5 else part)
 
 
 class PictureReader(Reader):

@@ -15,10 +15,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
+from torch.nn import functional
 
-from anybind import Adapter, Space, WeightsMismatch, settings_hash, unit
+from anybind import Adapter, Space, WeightsMismatch, settings_hash
 from anybind_mini.image_tower import classifier_weights
 from anybind_mini.packages import image_space, text_space
 
@@ -44,10 +46,9 @@ class MiniAdapter(Adapter):
         if made_for != (self.source, self.target):
             raise WeightsMismatch(f"{FILE} was made for {made_for[0]} and {made_for[1]}; rebuild it for these packages")
         tables = {name: table.astype(np.float32) for name, table in load_file(FILE).items()}
-        self.names, self.ridge = tables["names"], tables["ridge"]
-        weight, bias = classifier_weights()
-        self.weight, self.bias = weight.numpy(), bias.numpy()
-        self._identity = settings_hash([card, float(self.names.sum()), float(self.ridge.sum())])
+        self._identity = settings_hash([card, float(tables["names"].sum()), float(tables["ridge"].sum())])
+        self.names, self.ridge = (torch.from_numpy(tables[name]) for name in ("names", "ridge"))
+        self.weight, self.bias = classifier_weights()
 
     @property
     def identity(self) -> str:
@@ -55,7 +56,12 @@ class MiniAdapter(Adapter):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, 1280) unit features to (n, 384)."""
-        logits = FEATURE_NORM * vectors @ self.weight.T + self.bias
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = odds / odds.sum(axis=1, keepdims=True)
-        return unit(probabilities @ self.names) + unit(vectors @ self.ridge)
+        return self.map_tensor(torch.from_numpy(np.array(vectors))).numpy()
+
+    def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
+        """As `map`, with gradients."""
+        names, ridge, weight, bias = (
+            table.to(vectors.device) for table in (self.names, self.ridge, self.weight, self.bias)
+        )
+        probabilities = torch.softmax(FEATURE_NORM * vectors @ weight.T + bias, dim=1)
+        return functional.normalize(probabilities @ names) + functional.normalize(vectors @ ridge)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from anybind import BadInput, Embeddings, load, name_of_path
+from anybind import (
+    DEFAULT_TEMPLATES,
+    BadInput,
+    Embeddings,
+    check_templates,
+    class_embeddings,
+    load,
+    name_of_path,
+    read_names,
+)
 from anybind.commandline import (
     AsJson,
     BindingName,
@@ -21,8 +30,7 @@ from anybind.commandline import (
     print_table,
     sample_files,
 )
-from anybind_tasks.class_names import check_labels, read_names
-from anybind_tasks.zero_shot import DEFAULT_TEMPLATES, check_templates, class_embeddings
+from anybind_tasks.class_names import check_labels
 
 
 def classify(
@@ -46,7 +54,7 @@ def classify(
     on_bad = skipped.note if skip_bad else None
     paths = sample_files(files, [name for name in binder.modalities if name != "text"])
     groups = {modality: paths} if modality else by_modality(paths, binder.modalities, skipped if skip_bad else None)
-    words = class_embeddings(binder, names, templates)
+    words = class_embeddings(binder, "text", names, templates)
     rows = [
         row
         for of, group in groups.items()

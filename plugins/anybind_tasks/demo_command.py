@@ -20,6 +20,7 @@ from anybind import (
     name_of_path,
     progress_bar,
     read,
+    read_names,
     write,
 )
 from anybind.commandline import (
@@ -33,7 +34,7 @@ from anybind.commandline import (
     print_table,
     sample_files,
 )
-from anybind_tasks.class_names import check_labels, class_name, read_names
+from anybind_tasks.class_names import check_labels, class_name
 from anybind_tasks.demo_page import write_page
 from anybind_tasks.demo_pictures import demo_pictures
 from anybind_tasks.demo_questions import Answers, Scene, ask

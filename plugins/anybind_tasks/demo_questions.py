@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import Binder
-from anybind_tasks.zero_shot import DEFAULT_TEMPLATES, class_embeddings
+from anybind import DEFAULT_TEMPLATES, Binder, class_embeddings
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def ask(binder: Binder, scenes: Sequence[Scene], words: Sequence[str]) -> Answer
     names = _unique([scene.caption for scene in scenes])
     pictured = [(name, scene.picture) for name, scene in zip(names, scenes, strict=True) if scene.picture]
     events = binder.embed("event", [scene.recording for scene in scenes])
-    texts = class_embeddings(binder, words, DEFAULT_TEMPLATES)
+    texts = class_embeddings(binder, "text", words, DEFAULT_TEMPLATES)
     pictures = binder.embed("image", [picture for _, picture in pictured]) if pictured else None
     to_words = events @ texts
     captions = tuple(scene.caption for scene in scenes)

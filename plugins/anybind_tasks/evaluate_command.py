@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind import BadOption, Dataset, Result, Task, create, find_part, load
+from anybind import BadOption, Dataset, Result, Task, create, find_part, load, read_names
 from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
-from anybind_tasks.class_names import read_names
 
 
 def evaluate(

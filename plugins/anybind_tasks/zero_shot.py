@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Binder, Dataset, Embeddings, OnBad, Result, Task, unit
+from anybind import (
+    DEFAULT_TEMPLATES,
+    BadInput,
+    BadOption,
+    Binder,
+    Dataset,
+    OnBad,
+    Result,
+    Task,
+    check_templates,
+    class_embeddings,
+)
 from anybind_tasks.class_names import check_labels
-
-DEFAULT_TEMPLATES = ("a photo of a {}",)
-"""The paper's prompt."""
 
 
 class ZeroShot(Task):
@@ -44,7 +51,7 @@ class ZeroShot(Task):
         (Wilson, 95 %).
         """
         asked = self._asked(dataset)
-        words = class_embeddings(binder, asked, self.templates)
+        words = class_embeddings(binder, "text", asked, self.templates)
         label_of = {item.id: item.label for item in dataset.items}
         if len(label_of) < len(dataset.items):
             raise BadInput(f"{dataset.name} has two samples of one id, which no result could tell apart")
@@ -83,25 +90,6 @@ class ZeroShot(Task):
             raise BadOption(f"the classes asked for must include those of the data; missing: {', '.join(missing)}")
         check_labels(asked)
         return asked
-
-
-def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
-    """The templates, or `BadOption` when there is none or one has no place for the class name."""
-    templates = tuple(templates)
-    for template in templates:
-        if "{}" not in template:
-            raise BadOption(f"the template {template!r} needs {{}} where the class name goes")
-    if not templates:
-        raise BadOption("give at least one template")
-    return templates
-
-
-def class_embeddings(binder: Binder, names: Sequence[str], templates: Sequence[str]) -> Embeddings:
-    """One text embedding a class, (len(names), d): the mean over templates of unit vectors, again of norm 1."""
-    sentences = [template.replace("{}", name) for name in names for template in templates]
-    embedded = binder.embed("text", sentences)
-    means = embedded.vectors.reshape(len(names), len(templates), -1).mean(axis=1)
-    return replace(embedded, vectors=unit(means, "class embedding"), ids=tuple(names))
 
 
 def accuracies(ranked: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -62,7 +62,7 @@ def test_the_adapter_equals_its_formula_in_float64(mini, noise):
     (adapter,) = mini.route("image")
     tower = mini.encoder("image")
     features = tower.encode([tower.preprocess(picture) for picture in noise])
-    tables = {name: getattr(adapter, name).astype(np.float64) for name in ("weight", "bias", "names", "ridge")}
+    tables = {name: getattr(adapter, name).numpy().astype(np.float64) for name in ("weight", "bias", "names", "ridge")}
     for feature, vector in zip(features.astype(np.float64), adapter.map(features), strict=True):
         logits = [16.0 * row @ feature + offset for row, offset in zip(tables["weight"], tables["bias"], strict=True)]
         odds = np.exp(np.array(logits) - max(logits))

@@ -7,7 +7,8 @@ import json
 import pytest
 
 import anybind
-from anybind_tasks.class_names import check_labels, class_name, read_names
+from anybind import read_names
+from anybind_tasks.class_names import check_labels, class_name
 
 
 @pytest.mark.parametrize(
