@@ -8,19 +8,30 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(total: int, description: str) -> Iterator[Callable[[int], None]]:
+def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
     """A bar on stderr with rate and time left, drawn only when stderr is a terminal.
 
     Yields:
-        a function to call with the number of steps done since its last call.
+        a function to call with the number of steps done since its last call and, if it likes, with a text that
+        the bar shows from then on: `advance(1, "loss 0.7")`.
     """
     if total <= 1 or not sys.stderr.isatty():
-        yield lambda steps: None
+        yield lambda steps, note=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda steps: bar.advance(task, steps)
+        task = bar.add_task(description, total=total, note="")
+
+        def advance(steps: int, note: str | None = None) -> None:
+            bar.update(task, advance=steps, **({} if note is None else {"note": note}))
+
+        yield advance

@@ -15,6 +15,13 @@ def register_datasets(register: Register) -> None:
             target="anybind_tasks.folder_dataset:FolderDataset",
         )
     )
+    register(
+        Spec(
+            name="files",
+            summary="the files of one folder, their classes in their names or none",
+            target="anybind_tasks.files_dataset:FilesDataset",
+        )
+    )
 
 
 @hookimpl

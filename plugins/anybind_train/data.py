@@ -1,0 +1,249 @@
+"""What a run trains on: items of one or more data sets, in versions, with the frozen teacher's vectors beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from anybind import (
+    AnybindError,
+    BadInput,
+    BadOption,
+    Binder,
+    Dataset,
+    Item,
+    create,
+    derive,
+    find_modality,
+    find_part,
+    find_reader,
+    progress_bar,
+    read,
+    read_names,
+    settings_hash,
+)
+from anybind_train.cache import kept_array
+from anybind_train.recipe import Data, Recipe
+from anybind_train.threads import mapped
+
+SHAPE_OF_SEEDS = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One item of the training data, and which class it is of."""
+
+    item: Item
+    label: int
+
+
+def open_dataset(data: Data, folder: Path, modality: str) -> Dataset:
+    """The data set that a recipe's table names, below `folder`; `shots` is not applied.
+
+    Raises:
+        BadInput, BadOption, UnknownName: as the data set's kind does.
+    """
+    options: dict[str, Any] = dict(data.options)
+    if data.classes:
+        options["classes"] = class_names(data.classes, folder)
+    if data.limit:
+        options["limit"] = data.limit
+    sources = find_part("modality", modality).spec.consumes
+    return create("dataset", data.dataset, folder / data.path, modalities=(modality, *sources), **options)
+
+
+def class_names(given: str | Sequence[str], folder: Path) -> list[str]:
+    """Names as a recipe gives them: a list, `a,b`, or a file below the data folder, `FILE.json:KEY`."""
+    if not isinstance(given, str):
+        return list(given)
+    return read_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
+
+
+def few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
+    """`shots` items of each class, drawn by the seed; all of them for 0.
+
+    Raises:
+        BadInput: a class has fewer.
+    """
+    if not shots:
+        return list(dataset.items)
+    kept: list[Item] = []
+    for number, name in enumerate(dataset.classes):
+        of_class = [item for item in dataset.items if item.label == name]
+        if len(of_class) < shots:
+            raise BadInput(f"{dataset.name}: the class {name!r} has {len(of_class)} samples, fewer than {shots} shots")
+        chosen = np.random.default_rng((seed, number)).permutation(len(of_class))[:shots]
+        kept += [of_class[each] for each in sorted(chosen)]
+    return kept
+
+
+class TrainingSet:
+    """The items of a recipe's data sets, in versions; `len` is the number of items.
+
+    Attributes:
+        classes: class names of all data sets, each once; a pair's label is a number in this list, or -1.
+    """
+
+    def __init__(self, recipe: Recipe, binder: Binder, folder: Path, student: Any) -> None:
+        """List the items; nothing but names is read.
+
+        Raises:
+            BadInput: there are no items, fewer than a batch, or only one class where a loss needs labels.
+        """
+        self.recipe, self.binder, self.student = recipe, binder, student
+        self.pairs: list[Pair] = []
+        self.classes: list[str] = []
+        for data in recipe.data:
+            dataset = open_dataset(data, folder, recipe.modality)
+            items = few_shots(dataset, data.shots, recipe.seed)
+            self.classes += [name for name in dict.fromkeys(dataset.classes) if name not in self.classes]
+            number = {name: place for place, name in enumerate(self.classes)}
+            self.pairs += [Pair(_below(item, dataset.name), number.get(item.label, -1)) for item in items]
+        if len(self.pairs) < recipe.batch_size:
+            raise BadInput(
+                f"there are {len(self.pairs)} samples to train on, fewer than a batch of {recipe.batch_size}"
+            )
+        self.labels = torch.tensor([pair.label for pair in self.pairs])
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @property
+    def hash(self) -> str:
+        """Hash of the items, the versions and whatever makes a version."""
+        recipe = self.recipe
+        augment = {name: dict(options) for name, options in recipe.augment.items()}
+        return settings_hash(
+            [[pair.item.id for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
+        )
+
+    def seed_of(self, number: int, version: int, purpose: int) -> int:
+        """A seed of its own for each item, version and purpose, the same in every run of the recipe."""
+        sequence = np.random.SeedSequence((self.recipe.seed, number, version, purpose))
+        return int(sequence.generate_state(1)[0]) % SHAPE_OF_SEEDS
+
+    def source(self, number: int, version: int) -> tuple[Any, str]:
+        """What the item's file holds, as this version shows it, and its modality."""
+        item = self.pairs[number].item
+        sample, modality = _read(item)
+        options = self.recipe.augment.get(modality)
+        if options is not None and modality != self.recipe.modality:
+            sample = find_modality(modality).augment(sample, seed=self.seed_of(number, version, 0), **options)
+        return sample, modality
+
+    def student_input(self, source: tuple[Any, str], number: int, version: int, epoch: int) -> torch.Tensor:
+        """The prepared input of the student."""
+        sample, modality = source
+        wanted = self.recipe.modality
+        if modality != wanted:
+            seed = self.seed_of(number, version, 1)
+            sample = derive(wanted, sample, source=modality, seed=seed, **self.recipe.derive)
+        if self.recipe.drawn_anew:
+            seed = self.seed_of(number, epoch, 2)
+            sample = find_modality(wanted).augment(sample, seed=seed, **self.recipe.augment[wanted])
+        find_modality(wanted).check(sample)
+        return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
+
+    def teacher_input(self, source: tuple[Any, str], number: int) -> Any:
+        """The prepared input of the teacher: of the item's partner, or of the file itself.
+
+        Raises:
+            BadInput: the item has no recording of the teacher's modality.
+        """
+        sample, modality = source
+        wanted, item = self.recipe.teacher, self.pairs[number].item
+        if wanted in item.partners:
+            sample, modality = _read(replace(item, source=item.partners[wanted], options={}))
+        if modality != wanted:
+            raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
+        find_modality(wanted).check(sample)
+        return self.binder.encoder(wanted).preprocess(sample)
+
+    def told(self, number: int, make: Callable[[], Any]) -> Any:
+        """What `make` makes, its errors naming the item."""
+        id = self.pairs[number].item.id
+        try:
+            return make()
+        except AnybindError as error:
+            raise error if id in str(error) else type(error)(f"{id}: {error}") from error
+
+    def teacher_vectors(self, cache: Path) -> np.ndarray | None:
+        """(versions, items, d) float32, the teacher's unit vectors in its own space, computed once and kept."""
+        teacher = self.recipe.teacher
+        if not teacher:
+            return None
+        encoder = self.binder.encoder(teacher)
+        shape = (self.recipe.variants, len(self), encoder.space.dim)
+
+        def fill(array: np.ndarray) -> None:
+            def prepared(place: tuple[int, int]) -> Any:
+                version, number = place
+                return self.told(number, lambda: self.teacher_input(self.source(number, version), number))
+
+            places = list(np.ndindex(shape[:2]))
+            with progress_bar(len(places), f"teacher: {teacher}") as advance:
+                for start in range(0, len(places), 32):
+                    some = places[start : start + 32]
+                    vectors = encoder.encode(list(mapped(prepared, some)))
+                    for place, vector in zip(some, vectors, strict=True):
+                        array[place] = vector
+                    advance(len(some))
+
+        return kept_array(cache, f"teacher-{settings_hash([self.hash, encoder.identity])}", shape, np.float32, fill)
+
+    def inputs(self, cache: Path) -> np.ndarray | None:
+        """(versions, items, ...) float16, prepared inputs of the student, if the recipe keeps them."""
+        if not self.recipe.cache_inputs:
+            return None
+        first = self.student_input(self.source(0, 0), 0, 0, 0)
+        shape = (self.recipe.variants, len(self), *first.shape)
+        how = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size]
+
+        def fill(array: np.ndarray) -> None:
+            def prepared(place: tuple[int, int]) -> torch.Tensor:
+                version, number = place
+                make = lambda: self.student_input(self.source(number, version), number, version, 0)  # noqa: E731
+                return self.told(number, make)
+
+            places = list(np.ndindex(shape[:2]))
+            with progress_bar(len(places), f"{self.recipe.modality} inputs") as advance:
+                for place, value in zip(places, mapped(prepared, places), strict=True):
+                    array[place] = value.numpy()
+                    advance(1)
+
+        return kept_array(cache, f"inputs-{settings_hash(how)}", shape, np.float16, fill)
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch takes the items, the same whenever it is asked for."""
+    return np.random.default_rng((seed, 1 + epoch)).permutation(count)
+
+
+def _below(item: Item, dataset: str) -> Item:
+    return replace(item, id=f"{dataset}/{item.id}")
+
+
+def _read(item: Item) -> tuple[Any, str]:
+    if not isinstance(item.source, str | Path):
+        from anybind import modality_of
+
+        return item.source, modality_of(item.source)
+    reader = find_reader(item.source)
+    return read(item.source, reader=reader.name, **item.options), reader.spec.gives
+
+
+def _scaled(prepared: Any, side: int) -> torch.Tensor:
+    if not isinstance(prepared, torch.Tensor):
+        raise BadOption("only an encoder whose prepared inputs are tensors can be trained")
+    if not side:
+        return prepared
+    if prepared.ndim != 3:
+        raise BadOption(f"student.input_size is for pictures, but prepared inputs have shape {tuple(prepared.shape)}")
+    size = (side, side)
+    return functional.interpolate(prepared[None], size, mode="bilinear", antialias=True, align_corners=False)[0]

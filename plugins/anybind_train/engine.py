@@ -1,0 +1,344 @@
+"""The run: a student learns from frozen teachers and words, batch by batch, and can go on where it was killed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch.nn import functional
+
+from anybind import (
+    Adapter,
+    BadInput,
+    BadOption,
+    Binder,
+    SpaceMismatch,
+    Tower,
+    TrainingBatch,
+    atomic_path,
+    check_templates,
+    class_embeddings,
+    progress_bar,
+)
+from anybind_train.data import TrainingSet, epoch_order
+from anybind_train.losses.weighted_sum import WeightedSum
+from anybind_train.probe import ask_probe, probe_of
+from anybind_train.recipe import Recipe
+from anybind_train.records import Records, draw
+from anybind_train.schedule import learning_rate
+from anybind_train.state import Place, load_state, save_state
+from anybind_train.student import Average, StudentModule, merged_lora, student_binder
+from anybind_train.threads import mapped
+
+STATE, LAST, BEST = "state.safetensors", "last.safetensors", "best.safetensors"
+
+
+@dataclass
+class Words:
+    """Class names of the training data as vectors in the common space, and the way there from a tower's own."""
+
+    texts: torch.Tensor | None
+    route: list[Adapter]
+
+    def carry(self, vectors: torch.Tensor) -> torch.Tensor:
+        """(n, d) unit vectors of a tower's own space to the common one, with gradients."""
+        for adapter in self.route:
+            vectors = functional.normalize(adapter.map_tensor(vectors), dim=1)
+        return vectors
+
+
+class Run:
+    """One training run in one folder. `Run(...).go()` does it."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        output: Path,
+        *,
+        cache: Path | None = None,
+        fabric: Fabric | None = None,
+        resume: bool = False,
+        cache_teacher: bool = True,
+    ) -> None:
+        """Check everything that can be checked before the first step.
+
+        Args:
+            recipe: what to do.
+            folder: the data folder that the recipe's paths lie below.
+            output: the run's folder, made if it is not there: weights, state, metrics, picture.
+            cache: where teacher vectors and prepared inputs are kept; `output/cache` by default.
+            fabric: where it runs; one process on the CPU by default. On several, every process makes a `Run`.
+            resume: go on from the state in `output`.
+            cache_teacher: compute the teacher's vectors once; False computes them at every step.
+
+        Raises:
+            BadInput, BadOption, UnknownName, SpaceMismatch: something in the recipe or the data does not fit.
+        """
+        self.recipe, self.output = recipe, output
+        self.fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=recipe.precision)  # pyright: ignore[reportArgumentType]
+        self.losses = WeightedSum.from_recipe(recipe.losses)
+        _check_batch(recipe, self.losses, self.fabric.world_size)
+        torch.manual_seed(recipe.seed)
+        self.binder = student_binder(recipe, str(self.fabric.device))
+        tower = self.binder.encoder(recipe.modality)
+        assert isinstance(tower, Tower)
+        self.tower = tower
+        self.data = TrainingSet(recipe, self.binder, folder, tower)
+        self.probe = probe_of(recipe, folder, {pair.item.source for pair in self.data.pairs})
+        self._prepare_folder(resume)
+        self.words = self._words()
+        self.student = StudentModule(tower.copy(), recipe.student)
+        self.average = Average(self.student.module, recipe.student.average)
+        self.optimiser = _optimiser(recipe, self.student)
+        self.place = Place(recipe.hash, self.data.hash, probes=[])
+        if resume:
+            self.place = load_state(output / STATE, self.place, self.student.module, self.optimiser, self.average)
+        self.cache = cache or output / "cache"
+        if self.fabric.is_global_zero:  # one process computes what all of them read
+            self.data.teacher_vectors(self.cache) if cache_teacher else None
+            self.data.inputs(self.cache)
+        self.fabric.barrier()
+        self.teacher = self.data.teacher_vectors(self.cache) if cache_teacher else None
+        self.inputs = self.data.inputs(self.cache)
+        self.batches = len(self.data) // recipe.batch_size
+        self.steps = recipe.epochs * self.batches
+
+    def _prepare_folder(self, resume: bool) -> None:
+        there = (self.output / STATE).is_file()
+        if resume and not there:
+            raise BadInput(f"{self.output} holds no run to go on with ({STATE} is missing)")
+        if there and not resume:
+            raise BadOption(f"{self.output} holds a run already: go on with it by --resume, or choose another folder")
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot make the folder {self.output}: {error.strerror}") from error
+
+    def _words(self) -> Words:
+        recipe, binder = self.recipe, self.binder
+        route = binder.route(recipe.modality)
+        if "labels" in self.losses.needs and len(self.data.classes) < 2:
+            raise BadInput(f"the data has {len(self.data.classes)} classes; a loss by labels needs at least two")
+        if "texts" not in self.losses.needs:
+            return Words(None, route)
+        if len(self.data.classes) < 2:
+            raise BadInput("the data has fewer than two classes; a loss that compares with words needs them")
+        texts = class_embeddings(binder, "text", self.data.classes, check_templates(recipe.templates))
+        binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
+        return Words(torch.tensor(texts.vectors, device=self.fabric.device), route)
+
+    def go(self, stop_after: Callable[[int], bool] | None = None) -> dict[str, Any]:
+        """Train to the end, and give the summary that `result.json` holds.
+
+        Raises:
+            BadInput: the loss is no number (the last good state is kept), or the disk is full.
+        """
+        module, optimiser = self.fabric.setup(self.student, self.optimiser)
+        records = Records(self.output, self.place.epoch * self.batches + self.place.batch) if self._writes else None
+        done = self.place.epoch * self.batches + self.place.batch
+        try:
+            with progress_bar(self.steps, self.recipe.name) as advance:
+                advance(done)
+                if done == 0:
+                    self._ask(0, records)
+                for epoch in range(self.place.epoch, self.recipe.epochs):
+                    self._epoch(epoch, module, optimiser, records, advance)
+                    self.place.epoch, self.place.batch = epoch + 1, 0
+                    self._ask(epoch + 1, records)
+                    self._keep_state()
+        finally:
+            if records is not None:
+                records.close()
+        return self._finish()
+
+    @property
+    def _writes(self) -> bool:
+        return self.fabric.is_global_zero
+
+    def _epoch(self, epoch: int, module: Any, optimiser: Any, records: Records | None, advance: Any) -> None:
+        for batch, (numbers, inputs) in self._batches(epoch, self.place.batch):
+            step = epoch * self.batches + batch
+            started = time.perf_counter()
+            rate = learning_rate(self.recipe.optimiser, step, self.steps, self.batches)
+            values = self.step(module, optimiser, numbers, inputs, epoch, step, rate)
+            self.average.update(step)
+            if records is not None:
+                seconds = round(time.perf_counter() - started, 4)
+                records.write("step", step, epoch=epoch, lr=rate, seconds=seconds, **values)
+            probed = f", probe {self.place.probes[-1][self.metric]:.3f}" if self.place.probes else ""
+            advance(1, f"epoch {epoch + 1}, loss {values['loss']:.4f}{probed}")
+            self.place.batch = batch + 1
+            if (step + 1) % self.recipe.checkpoint_steps == 0 and batch + 1 < self.batches:
+                self._keep_state()
+
+    def step(
+        self, module: Any, optimiser: Any, numbers: np.ndarray, inputs: Any, epoch: int, step: int, rate: float
+    ) -> dict[str, float]:
+        """One step of the optimiser; gives each loss, not weighted, and `loss`, their weighted sum."""
+        # Whatever a layer draws depends on the step alone, so that a resumed run draws the same.
+        torch.manual_seed((self.recipe.seed << 32) + step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        module.train()
+        optimiser.zero_grad(set_to_none=True)
+        batches = self._views(module(inputs), numbers, epoch % self.recipe.variants)
+        values = self.losses.values(batches)
+        total = self.losses.total(values)
+        told = {"loss": float(total.detach())} | {name: float(value.detach()) for name, value in values.items()}
+        if not np.isfinite(told["loss"]):
+            ids = ", ".join(self.data.pairs[number].item.id for number in numbers[:3])
+            raise BadInput(
+                f"the loss is {told['loss']} at epoch {epoch}, batch {step - epoch * self.batches} ({ids}, ...);"
+                f" {self.output / STATE} is the last good state: lower optimiser.lr, or set optimiser.clip"
+            )
+        self.fabric.backward(total)
+        if self.recipe.optimiser.clip:
+            self.fabric.clip_gradients(module, optimiser, max_norm=self.recipe.optimiser.clip)
+        optimiser.step()
+        return told
+
+    def _batches(self, epoch: int, first: int) -> Iterator[tuple[int, tuple[np.ndarray, Any]]]:
+        """Batch numbers, the items of the whole batch, and this process's share of their inputs, ready to run."""
+        size, world = self.recipe.batch_size, self.fabric.world_size
+        order = epoch_order(len(self.data), self.recipe.seed, epoch)
+        own = slice(self.fabric.global_rank * size // world, (self.fabric.global_rank + 1) * size // world)
+        chosen = [order[batch * size : (batch + 1) * size] for batch in range(first, self.batches)]
+        flat = [int(number) for numbers in chosen for number in numbers[own]]
+        ready: list[torch.Tensor] = []
+        coming = iter(chosen)
+        for prepared in mapped(lambda number: self._input(number, epoch), flat, ahead=3 * size // world):
+            ready.append(prepared)
+            if len(ready) == size // world:
+                yield first, (next(coming), self.tower.collate(ready))
+                first, ready = first + 1, []
+
+    def _input(self, number: int, epoch: int) -> torch.Tensor:
+        version = epoch % self.recipe.variants
+        if self.inputs is not None:
+            return torch.from_numpy(self.inputs[version, number].astype(np.float32))
+        data = self.data
+        return data.told(number, lambda: data.student_input(data.source(number, version), number, version, epoch))
+
+    def _views(self, vectors: torch.Tensor, numbers: np.ndarray, version: int) -> dict[str, TrainingBatch]:
+        """The whole batch, of all processes, in the student's own space and in the common one."""
+        own = self.fabric.all_gather(vectors, sync_grads=True) if self.fabric.world_size > 1 else vectors
+        own = own.reshape(-1, vectors.shape[-1])
+        labels = self.data.labels[torch.from_numpy(numbers)].to(own.device)
+        teacher = taught = self._teacher(numbers, version)
+        if teacher is not None:
+            with torch.no_grad():
+                taught = Words(None, self.binder.route(self.recipe.teacher)).carry(teacher)
+        words = self.words
+        return {
+            "own": TrainingBatch(own, teacher, None if words.route else words.texts, labels),
+            "common": TrainingBatch(words.carry(own), taught, words.texts, labels),
+        }
+
+    def _teacher(self, numbers: np.ndarray, version: int) -> torch.Tensor | None:
+        if not self.recipe.teacher:
+            return None
+        if self.teacher is not None:
+            return torch.from_numpy(self.teacher[version, numbers]).to(self.fabric.device)
+        data, encoder = self.data, self.binder.encoder(self.recipe.teacher)
+        prepared = [data.teacher_input(data.source(int(number), version), int(number)) for number in numbers]
+        return torch.from_numpy(encoder.encode(prepared)).to(self.fabric.device)
+
+    @property
+    def metric(self) -> str:
+        """The probe's metric that picks the best epoch."""
+        return self.probe.metric if self.probe else ""
+
+    def _ask(self, epoch: int, records: Records | None) -> None:
+        """Publish the weights to the binding's tower, ask the probe, keep the best and the last."""
+        if not self._writes:
+            return
+        self._publish()
+        plan = self.recipe.probe
+        if self.probe is not None and plan is not None and (epoch % plan.every == 0 or epoch == self.recipe.epochs):
+            metrics = ask_probe(self.probe, self.binder, self.recipe)
+            assert self.place.probes is not None
+            self.place.probes.append({"epoch": epoch, **metrics})
+            if records is not None:
+                records.write("probe", epoch * self.batches - 1, epoch=epoch, **metrics)
+            if epoch and (self.place.best is None or metrics[self.metric] > self.place.best):
+                self.place.best = metrics[self.metric]
+                self.tower.save_weights(self.output / BEST)
+        if epoch:
+            self.tower.save_weights(self.output / LAST)
+
+    def _publish(self) -> None:
+        self.average.swap()
+        try:
+            learned = self.student.tower
+            if self.recipe.student.method == "lora":
+                learned = merged_lora(learned)
+            self.tower.module.load_state_dict(learned.module.state_dict())
+        finally:
+            self.average.swap()
+
+    def _keep_state(self) -> None:
+        if self._writes:
+            save_state(self.output / STATE, self.place, self.student.module, self.optimiser, self.average)
+        self.fabric.barrier()
+
+    def _finish(self) -> dict[str, Any]:
+        result = {
+            "recipe": self.recipe.name,
+            "recipe_hash": self.recipe.hash,
+            "data_hash": self.data.hash,
+            "samples": len(self.data),
+            "classes": len(self.data.classes),
+            "epochs": self.recipe.epochs,
+            "steps": self.steps,
+            "weights": str(self.output / LAST),
+            "encoder": self.tower.identity if self._writes else "",
+            "probes": self.place.probes or [],
+        }
+        if self._writes:
+            with atomic_path(self.output / "result.json") as temporary:
+                temporary.write_text(json.dumps(result, indent=1))
+            lines = Records(self.output, self.steps)
+            draw(lines.read(), self.output / "training.png", self.recipe.name, self.metric)
+            lines.close()
+        self.fabric.barrier()
+        return result
+
+
+def _optimiser(recipe: Recipe, student: StudentModule) -> torch.optim.Optimizer:
+    """AdamW over what learns; gains and biases do not decay."""
+    plan = recipe.optimiser
+    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [each for each in learning if each.ndim > 1], "weight_decay": plan.weight_decay},
+        {"params": [each for each in learning if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if not groups:
+        raise BadOption("nothing is trained: see student.method and student.train")
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=(plan.betas[0], plan.betas[1]))
+
+
+def _check_batch(recipe: Recipe, losses: WeightedSum, world: int) -> None:
+    if losses.compares_rows and recipe.batch_size < 2:
+        raise BadOption("batch_size is 1, but a loss of the recipe compares the samples of a batch: take at least 2")
+    if recipe.batch_size % world:
+        raise BadOption(f"batch_size {recipe.batch_size} cannot be shared evenly by {world} processes")
+    if "teacher" in losses.needs and not recipe.teacher:
+        raise BadOption('a loss of the recipe needs a teacher: name one, as teacher = "image"')
+
+
+def check_spaces(binder: Binder, recipe: Recipe, losses: WeightedSum) -> None:
+    """Raise `SpaceMismatch` where a loss compares student and teacher in different spaces."""
+    if not recipe.teacher:
+        return
+    student, teacher = (binder.encoder(of).space for of in (recipe.modality, recipe.teacher))
+    if any(term.space == "own" for term in losses.terms) and student != teacher:
+        raise SpaceMismatch(f"the student is in {student}, its teacher in {teacher}: compare them in the common space")

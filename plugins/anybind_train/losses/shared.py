@@ -1,0 +1,51 @@
+"""What the losses share: checks of their options, the fields of a batch, similarities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from anybind import BadOption, TrainingBatch, nearest
+
+
+def positive(name: str, value: Any) -> float:
+    """An option that must be a finite number above 0; raises `BadOption`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        raise BadOption(f"{name} must be a number above 0, got {value!r}")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """An option that must be true or false; raises `BadOption`."""
+    if not isinstance(value, bool):
+        raise BadOption(f"{name} must be true or false, got {value!r}")
+    return value
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """An option that must be one of some words; raises `BadOption`, offering the nearest."""
+    known = tuple(known)
+    if value not in known:
+        raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(str(value), known)}")
+    return value
+
+
+def needed(batch: TrainingBatch, field: str) -> torch.Tensor:
+    """A field of a batch, vectors in the precision of the student; raises `BadOption` where there is none."""
+    value = getattr(batch, field)
+    if value is None:
+        raise BadOption(f"a loss needs {field!r} of every batch, and the recipe gives none")
+    return value.to(batch.student.dtype) if value.is_floating_point() else value
+
+
+def similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
+    """(a, d) and (b, d) unit vectors to (a, b) cosines over the temperature."""
+    return queries @ keys.T / temperature
+
+
+def soft_cross_entropy(target: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """-1/n sum_i sum_j p_ij log q_ij, p and q the softmax over j of (n, m) logits `target` and `student`."""
+    return -(target.softmax(-1) * student.log_softmax(-1)).sum(-1).mean()

@@ -1,0 +1,71 @@
+"""The question that is asked after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anybind import BadInput, Binder, Dataset, Item, Task, create
+from anybind_train.data import class_names, open_dataset
+from anybind_train.recipe import Recipe
+
+
+class Without(Dataset):
+    """A data set less some items."""
+
+    def __init__(self, whole: Dataset, left_out: set[Any]) -> None:
+        self.name, self.licence, self.whole = whole.name, whole.licence, whole
+        self._items = [item for item in whole.items if item.source not in left_out]
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return self._items
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.whole.classes
+
+    @property
+    def all_classes(self) -> Sequence[str]:
+        return self.whole.all_classes
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task, what it is asked about, and which of its metrics counts."""
+
+    task: Task
+    dataset: Dataset
+    metric: str
+
+
+def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | None:
+    """The recipe's probe, made; None where it has none.
+
+    Raises:
+        BadInput: it would ask about samples that are trained on, though it is not told to hold them out.
+    """
+    plan = recipe.probe
+    if plan is None:
+        return None
+    dataset = open_dataset(plan, folder, recipe.modality)
+    known = [item for item in dataset.items if item.source in trained_on]
+    if known and not plan.held_out:
+        raise BadInput(
+            f"the probe asks about {len(known)} samples that are trained on ({known[0].id}, ...):"
+            " keep other classes, or set probe.held_out = true"
+        )
+    options: dict[str, Any] = {"templates": recipe.templates, **plan.task_options}
+    if plan.among:
+        named = list(dataset.all_classes) if plan.among == "all" else class_names(plan.among, folder)
+        options["among"] = named if plan.among == "all" else [dataset.class_named(name) for name in named]
+    task: Task = create("task", plan.task, **options)
+    return Question(task, Without(dataset, trained_on) if known else dataset, plan.metric or task.main_metric)
+
+
+def ask_probe(question: Question, binder: Binder, recipe: Recipe) -> dict[str, float]:
+    """The metrics of the binding as it is now."""
+    result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
+    return {name: float(value) for name, value in result.metrics.items()}

@@ -1,0 +1,252 @@
+"""`Recipe`: everything that shapes a training run, as a TOML file says it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from anybind import DEFAULT_TEMPLATES, BadOption, check_keys, read_toml, settings_hash
+
+METHODS = ("full", "lora", "linear-probe", "prompts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """The encoder that learns.
+
+    Attributes:
+        method: `full` trains the weights themselves, `lora` low-rank additions to them (peft), `linear-probe` a linear
+            classifier on frozen vectors, `prompts` the context words in front of class names (CoOp).
+        train: beginnings of names of the module's parameters that are trained; all by default.
+        batch_norm: `frozen` keeps the statistics that batch norms have, `batch` uses and updates them in the layers
+            that are trained.
+        input_size: side that prepared pictures are scaled to while training, 0 for as they are.
+        average: decay a step of an exponential average of the weights, which is what is evaluated and saved; 0 for none.
+        options: of the encoder, over those that the binding gives.
+        rank: of LoRA's additions.
+        targets: endings of names of the layers that LoRA adds to.
+        context: number of learned context vectors of `prompts`.
+        weights: a safetensors file to start from.
+    """
+
+    method: str = "full"
+    train: tuple[str, ...] = ()
+    batch_norm: str = "frozen"
+    input_size: int = 0
+    average: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rank: int = 8
+    targets: tuple[str, ...] = ()
+    context: int = 4
+    weights: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser:
+    """AdamW, a warm-up that rises linearly, then a cosine that falls to 0 (or a constant rate).
+
+    Attributes:
+        lr: highest learning rate.
+        warmup_epochs: may be a fraction.
+        schedule: `cosine` or `constant`.
+        clip: largest norm of the gradient; 0 for any.
+    """
+
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, ...] = (0.9, 0.999)
+    warmup_epochs: float = 0.0
+    schedule: str = "cosine"
+    clip: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """One data set to train on or to be asked about.
+
+    Attributes:
+        dataset: its kind, by name.
+        path: its folder, below the data folder that the command is given.
+        classes: keep only these: names, or `FILE:KEY` (a path below the data folder).
+        shots: keep this many samples of each class, drawn by the recipe's seed; 0 for all.
+        limit: keep about this many samples; 0 for all.
+        options: of the data set.
+    """
+
+    dataset: str = "folder"
+    path: str = "."
+    classes: str | tuple[str, ...] = ()
+    shots: int = 0
+    limit: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Data):
+    """The question asked after every epoch, of classes that are not trained on.
+
+    Attributes:
+        task: by name.
+        among: class names asked for; those of the data by default, `all` for every class of its folder.
+        every: epochs between two probes.
+        held_out: leave out the samples that are trained on (few-shot learning on the same classes).
+        metric: which of the task's metrics picks the best epoch; the task's main one by default.
+    """
+
+    task: str = "zero-shot"
+    among: str | tuple[str, ...] = ()
+    every: int = 1
+    held_out: bool = False
+    metric: str = ""
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that shapes a training run.
+
+    Attributes:
+        binding: by name or TOML file; its encoder of `modality` is the student.
+        teacher: modality of the frozen encoder, of the same binding, whose vectors the student is taught; empty
+            for none.
+        losses: a preset's name, or tables that `WeightedSum.from_recipe` takes.
+        variants: how many versions of each sample there are: other parts of pictures, other simulated recordings.
+            Epoch e takes version e modulo this number.
+        derive: options of the student modality's `derive`, where samples are made from another modality.
+        augment: by modality, options of its `augment`. That of the file's modality changes what teacher and student
+            both see, once a version; that of the student's, if it is another, changes what it sees, anew each epoch.
+        cache_inputs: keep prepared student inputs on disk as float16; not with an augmentation that is drawn anew.
+        templates: sentences around class names.
+        seed: of everything.
+        precision: as Lightning Fabric names it.
+        checkpoint_steps: steps between two states that a killed run can go on from; each epoch's end is one anyway.
+    """
+
+    name: str
+    summary: str = ""
+    binding: str = "mini"
+    modality: str
+    teacher: str = ""
+    student: Student = field(default_factory=Student)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    losses: str | tuple[Mapping[str, Any], ...] = "paper"
+    data: tuple[Data, ...] = ()
+    probe: Probe | None = None
+    variants: int = 1
+    derive: Mapping[str, Any] = field(default_factory=dict)
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    cache_inputs: bool = False
+    templates: tuple[str, ...] = DEFAULT_TEMPLATES
+    epochs: int
+    batch_size: int
+    seed: int = 0
+    precision: str = "32-true"
+    checkpoint_steps: int = 500
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("variants", 1), ("seed", 0), ("checkpoint_steps", 1)):
+            if getattr(self, name) < least:
+                raise BadOption(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, value, known in (
+            ("student.method", self.student.method, METHODS),
+            ("student.batch_norm", self.student.batch_norm, ("frozen", "batch")),
+            ("optimiser.schedule", self.optimiser.schedule, ("cosine", "constant")),
+        ):
+            if value not in known:
+                raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if not self.optimiser.lr > 0:
+            raise BadOption(f"optimiser.lr must be above 0, got {self.optimiser.lr}")
+        if len(self.optimiser.betas) != 2:
+            raise BadOption(f"optimiser.betas must be two numbers, got {list(self.optimiser.betas)}")
+        if not self.data:
+            raise BadOption("the recipe names no data: it needs at least one [[data]]")
+        if self.cache_inputs and self.modality in self.augment and self.drawn_anew:
+            raise BadOption(f"cache_inputs keeps one input a version, but augment.{self.modality} is drawn each epoch")
+
+    @property
+    def drawn_anew(self) -> bool:
+        """Whether the student's samples are changed anew each epoch (they are not files of its own modality only)."""
+        return self.modality in self.augment
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything but the name, the summary and how often states are kept."""
+        settings = dataclasses.asdict(self)
+        for name in ("name", "summary", "checkpoint_steps"):
+            del settings[name]
+        return settings_hash(settings)
+
+    @classmethod
+    def from_toml(cls, path: Path, changes: Sequence[str] = ()) -> Self:
+        """Read a recipe.
+
+        Args:
+            path: the file.
+            changes: `KEY=VALUE` texts laid over it, as `optimiser.lr=1e-5` or `data.0.shots=2`; a value is JSON where
+                it can be, else the text itself.
+
+        Raises:
+            BadInput: the file cannot be read.
+            BadOption: an unknown key (the nearest is offered), a missing one, or a value of the wrong type.
+        """
+        table = read_toml(path)
+        for change in changes:
+            key, equals, value = change.partition("=")
+            if not (key and equals):
+                raise BadOption(f"a change is given as KEY=VALUE, got {change!r}")
+            _lay_over(table, key, value)
+        return from_table(cls, table, f"recipe {path}")
+
+
+def _lay_over(table: Any, key: str, text: str) -> None:
+    *outer, last = key.split(".")
+    for name in outer:
+        if isinstance(table, list):
+            if not name.isdigit() or int(name) >= len(table):
+                raise BadOption(f"{key}: there is no entry {name}; a list's entries are numbered from 0")
+            table = table[int(name)]
+        else:
+            table = table.setdefault(name, {})
+    if not isinstance(table, dict):
+        raise BadOption(f"{key} names no key of a table")
+    try:
+        table[last] = json.loads(text)
+    except ValueError:
+        table[last] = text
+
+
+def from_table(kind: Any, table: Any, where: str) -> Any:
+    """A dataclass from a table of a TOML file, keys and types checked, tables inside tables likewise."""
+    hints = get_type_hints(kind)
+    fields = {each.name: each for each in dataclasses.fields(kind)}
+    check_keys(where, table, allowed=fields, required=[name for name, each in fields.items() if _required(each)])
+    values = {name: _as_type(hints[name], value, f"{where}, {name}") for name, value in table.items()}
+    try:
+        return kind(**values)
+    except BadOption as error:
+        raise BadOption(f"{where}: {error}") from error
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _as_type(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):  # a text or a list; a table or nothing
+        fits = [each for each in get_args(hint) if (get_origin(each) is tuple) == isinstance(value, list)]
+        hint = fits[0] if fits else get_args(hint)[0]
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise BadOption(f"{where} must be a list, got {value!r}")
+        return tuple(_as_type(get_args(hint)[0], each, f"{where} {number}") for number, each in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return from_table(hint, value, where)
+    wanted = {float: (int, float), int: int, str: str, bool: bool}.get(hint, Mapping)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise BadOption(f"{where} must be a {'table' if wanted is Mapping else hint.__name__}, got {value!r}")
+    return float(value) if hint is float else value

@@ -1,0 +1,84 @@
+"""What a run writes down as it goes: `metrics.jsonl`, TensorBoard's file, and the picture at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anybind import atomic_path
+
+
+class Records:
+    """Appends one JSON line a step and a probe; a run that goes on drops the lines behind its state first."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        lines = [line for line in self.read() if line["step"] < step]
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.file = self.path.open("a", buffering=1)
+        self.board = _tensorboard(folder, step)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines so far, a last one that was cut short left out."""
+        if not self.path.is_file():
+            return []
+        whole = self.path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in whole if line.endswith("\n")]
+
+    def write(self, kind: str, step: int, **values: Any) -> None:
+        """One line: `kind` is `step` or `probe`."""
+        self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        if self.board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Close both files."""
+        self.file.close()
+        if self.board is not None:
+            self.board.close()
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # it is a convenience: everything stands in metrics.jsonl as well
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+
+
+def draw(lines: list[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
+    """A picture of the losses by step and of the probe by epoch, PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    steps = [line for line in lines if line["kind"] == "step"]
+    probes = [line for line in lines if line["kind"] == "probe"]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    skipped = ("kind", "step", "epoch", "lr", "seconds")
+    for name in (name for name in (steps[0] if steps else {}) if name not in skipped):
+        values = [line[name] for line in steps]
+        width = max(1, len(values) // 100)
+        smooth = [
+            sum(values[max(0, at - width) : at + 1]) / len(values[max(0, at - width) : at + 1])
+            for at in range(len(values))
+        ]
+        left.plot([line["step"] for line in steps], smooth, label=name, linewidth=2.2 if name == "loss" else 1.2)
+    left.set(xlabel="step", ylabel="loss (not weighted; mean of the last hundredth)", title="losses")
+    left.legend(frameon=False)
+    right.plot([line["epoch"] for line in probes], [line[metric] for line in probes], marker="o")
+    right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe: classes never trained on", ylim=(0, 1))
+    right.xaxis.get_major_locator().set_params(integer=True)
+    for axis in (left, right):
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+    pyplot.close(figure)

@@ -1,0 +1,20 @@
+"""How the learning rate goes over the steps of a run."""
+
+from __future__ import annotations
+
+import math
+
+from anybind_train.recipe import Optimiser
+
+
+def learning_rate(plan: Optimiser, step: int, steps: int, steps_per_epoch: int) -> float:
+    """The rate of step `step` (from 0) of `steps`: up linearly over the warm-up, then along half a cosine to 0.
+
+    The first step of a warm-up of w steps has lr / w, the last lr; with `schedule = "constant"` it stays there.
+    """
+    warmup = round(plan.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return plan.lr * (step + 1) / warmup
+    if plan.schedule == "constant":
+        return plan.lr
+    return plan.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -1,0 +1,98 @@
+"""What a killed run goes on from: one safetensors file of trained weights, moments and the place in the recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from anybind import BadInput, BadOption, atomic_path
+from anybind_train.student import Average
+
+
+@dataclass
+class Place:
+    """How far a run has come.
+
+    Attributes:
+        recipe, data: hashes of what it runs on; a run goes on only where both are the same.
+        epoch, batch: of the next step.
+        best: the best value of the probe's metric so far; None before the first probe.
+        probes: every probe so far: `epoch` and its metrics.
+    """
+
+    recipe: str
+    data: str
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+    probes: list[dict[str, Any]] | None = None
+
+
+def learned_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The trained parameters and all buffers of a module by name, on the CPU."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {name: each.detach().cpu() for name, each in module.state_dict().items() if name not in frozen}
+
+
+def save_state(path: Path, place: Place, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> None:
+    """Write the file, whole or not at all.
+
+    Raises:
+        BadInput: the disk is full, or a weight is not finite (the file that was there stays).
+    """
+    tensors = {f"weights.{name}": each for name, each in learned_state(module).items()}
+    tensors |= {f"average.{name}": each.cpu() for name, each in average.state.items()}
+    for name, parameter in module.named_parameters():
+        for key, value in optimiser.state.get(parameter, {}).items():
+            tensors[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise BadInput(
+                f"{name} is not finite after epoch {place.epoch}, batch {place.batch}; {path} stays as it was"
+            )
+    copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(copies, temporary, metadata={"anybind": json.dumps(asdict(place))})
+
+
+def load_state(
+    path: Path, wanted: Place, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average
+) -> Place:
+    """Put everything back as it was, and say how far the run had come.
+
+    Raises:
+        BadInput: the file is missing or damaged.
+        BadOption: it is of another recipe or other data.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            place = Place(**json.loads((file.metadata() or {})["anybind"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise BadInput(f"{path} is no state that a run can go on from: {error}") from error
+    for what in ("recipe", "data"):
+        if getattr(place, what) != getattr(wanted, what):
+            raise BadOption(f"{path} is of another {what}: it cannot go on with this one; choose another folder")
+    module.load_state_dict(_below(tensors, "weights."), strict=False)
+    average.state = {name: each.to(average.state[name].device) for name, each in _below(tensors, "average.").items()}
+    moments = _below(tensors, "optimiser.")
+    for name, parameter in module.named_parameters():
+        own = _below(moments, f"{name}.")
+        if parameter.requires_grad and own:
+            # The count of steps stays on the CPU, where AdamW keeps it.
+            optimiser.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
+            }
+    return place
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

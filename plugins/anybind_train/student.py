@@ -1,0 +1,145 @@
+"""The encoder that learns: which of its weights do, and how the others are kept as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anybind import BadOption, Binder, Binding, Tower, Use, find_binding, nearest
+from anybind_train.recipe import Recipe, Student
+
+NORMS = (nn.modules.batchnorm._BatchNorm,)
+
+
+def student_binder(recipe: Recipe, device: str) -> Binder:
+    """The recipe's binding, whose student has the recipe's options and weights.
+
+    Raises:
+        UnknownName, BadOption, BadInput, WeightsMismatch: the binding or its student cannot be made.
+    """
+    binding = find_binding(recipe.binding)
+    use = binding.encoders.get(recipe.modality)
+    if use is None:
+        near = nearest(recipe.modality, binding.encoders)
+        raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
+    options: dict[str, Any] = {**use.options, **recipe.student.options}
+    if "weights" in options and "weights" not in recipe.student.options:
+        del options["weights"]  # what is shipped with a binding is the outcome of a training, not its start
+    encoders: Mapping[str, Use] = {**binding.encoders, recipe.modality: Use(use.name, options)}
+    binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
+    tower = binder.encoder(recipe.modality)
+    if not isinstance(tower, Tower):
+        raise BadOption(f"the encoder {use.name!r} is no tower on torch: it cannot be trained")
+    if recipe.student.weights:
+        tower.load_weights(recipe.student.weights)
+    return binder
+
+
+class StudentModule(nn.Module):
+    """A tower as one module: a batch of prepared inputs to (n, d) unit vectors in the tower's own space."""
+
+    def __init__(self, tower: Tower, plan: Student) -> None:
+        super().__init__()
+        self.tower = tower
+        self.plan = plan
+        self.module = tower.module
+        choose_trained(self.module, plan)
+
+    def forward(self, batch: Any) -> torch.Tensor:
+        """(n, d), norm 1, float32 also in mixed precision."""
+        return functional.normalize(self.tower.features(batch).float(), dim=1)
+
+    def train(self, mode: bool = True) -> StudentModule:
+        """Training mode for the trained parts only: what is frozen drops out nothing and keeps its statistics."""
+        super().train(mode)
+        for part in self.module.modules():
+            own = list(part.parameters(recurse=False))
+            frozen = bool(own) and not any(parameter.requires_grad for parameter in own)
+            if frozen or (isinstance(part, NORMS) and self.plan.batch_norm == "frozen"):
+                part.train(False)
+        return self
+
+
+def choose_trained(module: nn.Module, plan: Student) -> None:
+    """Set which parameters learn, by the recipe's method; for `lora`, put its additions in.
+
+    Raises:
+        BadOption: a name that no parameter begins with, or nothing is left to train.
+    """
+    if plan.method == "lora":
+        add_lora(module, plan)
+    elif plan.method != "full":
+        module.requires_grad_(False)
+    elif plan.train:
+        names = [name for name, _ in module.named_parameters()]
+        for start in plan.train:
+            if not any(name.startswith(start) for name in names):
+                known = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
+                raise BadOption(f"student.train: no parameter begins with {start!r}{nearest(start, known)}")
+        for name, parameter in module.named_parameters():
+            parameter.requires_grad_(name.startswith(plan.train))
+    else:
+        module.requires_grad_(True)
+
+
+def add_lora(module: nn.Module, plan: Student) -> None:
+    """Put low-rank additions beside the layers whose names end as `targets` says; everything else is frozen."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    layers = [name for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    chosen = [name for name in layers if not plan.targets or name.endswith(plan.targets)]
+    if not chosen:
+        endings = {name.rpartition(".")[2] for name in layers}
+        raise BadOption(
+            f"student.targets: no layer ends in {', '.join(plan.targets)} (there are {sorted(endings)[:8]})"
+        )
+    config = LoraConfig(r=plan.rank, lora_alpha=2 * plan.rank, target_modules=chosen, lora_dropout=0.0)
+    inject_adapter_in_model(config, module)
+
+
+def merged_lora(tower: Tower) -> Tower:
+    """A tower of ordinary weights that embeds as one with LoRA's additions does."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    merged = tower.copy()
+    for name, part in list(merged.module.named_modules()):
+        if isinstance(part, BaseTunerLayer):
+            part.merge(safe_merge=True)
+            outer, _, last = name.rpartition(".")
+            setattr(merged.module.get_submodule(outer), last, part.get_base_layer())
+    return merged
+
+
+class Average:
+    """Exponential average of trained weights and of statistics, kept beside them; `swapped` lends it to the module."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise BadOption(f"student.average must be from 0 to below 1, got {decay}")
+        self.module, self.decay = module, decay
+        self.state = {name: tensor.detach().clone() for name, tensor in self._floats()} if decay else {}
+
+    def _floats(self) -> list[tuple[str, torch.Tensor]]:
+        return [(name, each) for name, each in self.module.state_dict().items() if each.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after a step; early ones count for more, so that the start is soon forgotten."""
+        if self.decay:
+            decay = min(self.decay, (1 + step) / (10 + step))
+            for name, tensor in self._floats():
+                self.state[name].lerp_(tensor, 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the module's weights with the average; a second call undoes it."""
+        if self.decay:
+            for name, tensor in self._floats():
+                kept = tensor.clone()
+                tensor.copy_(self.state[name])
+                self.state[name].copy_(kept)
