@@ -19,6 +19,20 @@ def register_losses(register: Register) -> None:
 
 
 @hookimpl
+def register_encoders(register: Register) -> None:
+    """Text towers with learned prompts."""
+    register(
+        Spec(
+            name="prompted-text",
+            summary="any text tower, with learned context vectors in front of class names",
+            target="anybind_train.prompts:PromptedText",
+            consumes=("text",),
+            extra="train",
+        )
+    )
+
+
+@hookimpl
 def register_commands(register: Register) -> None:
     """What a user types."""
     for name, summary in (

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch.nn import functional
 
 from anybind import (
-    Adapter,
     BadInput,
     BadOption,
     Binder,
@@ -27,31 +24,19 @@ from anybind import (
     class_embeddings,
     progress_bar,
 )
+from anybind_train.class_words import Words
 from anybind_train.data import TrainingSet, epoch_order
 from anybind_train.losses.weighted_sum import WeightedSum
+from anybind_train.optimise import learning_rate, make_optimiser
 from anybind_train.probe import ask_probe, probe_of
+from anybind_train.prompts import PromptedText, PromptStudent
 from anybind_train.recipe import Recipe
 from anybind_train.records import Records, draw
-from anybind_train.schedule import learning_rate
 from anybind_train.state import Place, load_state, save_state
 from anybind_train.student import Average, StudentModule, merged_lora, student_binder
 from anybind_train.threads import mapped
 
 STATE, LAST, BEST = "state.safetensors", "last.safetensors", "best.safetensors"
-
-
-@dataclass
-class Words:
-    """Class names of the training data as vectors in the common space, and the way there from a tower's own."""
-
-    texts: torch.Tensor | None
-    route: list[Adapter]
-
-    def carry(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(n, d) unit vectors of a tower's own space to the common one, with gradients."""
-        for adapter in self.route:
-            vectors = functional.normalize(adapter.map_tensor(vectors), dim=1)
-        return vectors
 
 
 class Run:
@@ -94,10 +79,11 @@ class Run:
         self.data = TrainingSet(recipe, self.binder, folder, tower)
         self.probe = probe_of(recipe, folder, {pair.item.source for pair in self.data.pairs})
         self._prepare_folder(resume)
+        check_spaces(self.binder, recipe, self.losses)
         self.words = self._words()
-        self.student = StudentModule(tower.copy(), recipe.student)
+        self.student = self._student()
         self.average = Average(self.student.module, recipe.student.average)
-        self.optimiser = _optimiser(recipe, self.student)
+        self.optimiser = make_optimiser(recipe.optimiser, self.student)
         self.place = Place(recipe.hash, self.data.hash, probes=[])
         if resume:
             self.place = load_state(output / STATE, self.place, self.student.module, self.optimiser, self.average)
@@ -122,6 +108,13 @@ class Run:
         except OSError as error:
             raise BadInput(f"cannot make the folder {self.output}: {error.strerror}") from error
 
+    def _student(self) -> StudentModule | PromptStudent:
+        if self.recipe.student.method != "prompts":
+            return StudentModule(self.tower.copy(), self.recipe.student)
+        prompted = self.binder.encoder("text")
+        assert isinstance(prompted, PromptedText)
+        return PromptStudent(self.tower, prompted, self.data.classes)
+
     def _words(self) -> Words:
         recipe, binder = self.recipe, self.binder
         route = binder.route(recipe.modality)
@@ -135,15 +128,15 @@ class Run:
         binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
         return Words(torch.tensor(texts.vectors, device=self.fabric.device), route)
 
-    def go(self, stop_after: Callable[[int], bool] | None = None) -> dict[str, Any]:
+    def go(self) -> dict[str, Any]:
         """Train to the end, and give the summary that `result.json` holds.
 
         Raises:
             BadInput: the loss is no number (the last good state is kept), or the disk is full.
         """
         module, optimiser = self.fabric.setup(self.student, self.optimiser)
-        records = Records(self.output, self.place.epoch * self.batches + self.place.batch) if self._writes else None
         done = self.place.epoch * self.batches + self.place.batch
+        records = Records(self.output, done) if self._writes else None
         try:
             with progress_bar(self.steps, self.recipe.name) as advance:
                 advance(done)
@@ -237,9 +230,10 @@ class Run:
             with torch.no_grad():
                 taught = Words(None, self.binder.route(self.recipe.teacher)).carry(teacher)
         words = self.words
+        texts = words.texts if self.student.texts is None else self.student.texts
         return {
-            "own": TrainingBatch(own, teacher, None if words.route else words.texts, labels),
-            "common": TrainingBatch(words.carry(own), taught, words.texts, labels),
+            "own": TrainingBatch(own, teacher, None if words.route else texts, labels),
+            "common": TrainingBatch(words.carry(own), taught, texts, labels),
         }
 
     def _teacher(self, numbers: np.ndarray, version: int) -> torch.Tensor | None:
@@ -270,14 +264,21 @@ class Run:
                 records.write("probe", epoch * self.batches - 1, epoch=epoch, **metrics)
             if epoch and (self.place.best is None or metrics[self.metric] > self.place.best):
                 self.place.best = metrics[self.metric]
-                self.tower.save_weights(self.output / BEST)
+                self._learned.save_weights(self.output / BEST)
         if epoch:
-            self.tower.save_weights(self.output / LAST)
+            self._learned.save_weights(self.output / LAST)
+
+    @property
+    def _learned(self) -> Tower:
+        """The binding's tower that has what was learned."""
+        return self.student.prompted if isinstance(self.student, PromptStudent) else self.tower
 
     def _publish(self) -> None:
         self.average.swap()
         try:
             learned = self.student.tower
+            if learned is self.tower:
+                return
             if self.recipe.student.method == "lora":
                 learned = merged_lora(learned)
             self.tower.module.load_state_dict(learned.module.state_dict())
@@ -299,7 +300,7 @@ class Run:
             "epochs": self.recipe.epochs,
             "steps": self.steps,
             "weights": str(self.output / LAST),
-            "encoder": self.tower.identity if self._writes else "",
+            "encoder": self._learned.identity if self._writes else "",
             "probes": self.place.probes or [],
         }
         if self._writes:
@@ -310,20 +311,6 @@ class Run:
             lines.close()
         self.fabric.barrier()
         return result
-
-
-def _optimiser(recipe: Recipe, student: StudentModule) -> torch.optim.Optimizer:
-    """AdamW over what learns; gains and biases do not decay."""
-    plan = recipe.optimiser
-    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [each for each in learning if each.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [each for each in learning if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if not groups:
-        raise BadOption("nothing is trained: see student.method and student.train")
-    return torch.optim.AdamW(groups, lr=plan.lr, betas=(plan.betas[0], plan.betas[1]))
 
 
 def _check_batch(recipe: Recipe, losses: WeightedSum, world: int) -> None:

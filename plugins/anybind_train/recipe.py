@@ -26,11 +26,12 @@ class Student:
         batch_norm: `frozen` keeps the statistics that batch norms have, `batch` uses and updates them in the layers
             that are trained.
         input_size: side that prepared pictures are scaled to while training, 0 for as they are.
-        average: decay a step of an exponential average of the weights, which is what is evaluated and saved; 0 for none.
+        average: decay a step of an exponential average of the weights, which is then what is asked and saved; 0: none.
         options: of the encoder, over those that the binding gives.
         rank: of LoRA's additions.
         targets: endings of names of the layers that LoRA adds to.
         context: number of learned context vectors of `prompts`.
+        inverse_penalty: C of the logistic regression of `linear-probe`.
         weights: a safetensors file to start from.
     """
 
@@ -43,6 +44,7 @@ class Student:
     rank: int = 8
     targets: tuple[str, ...] = ()
     context: int = 4
+    inverse_penalty: float = 10.0
     weights: str = ""
 
 
@@ -163,6 +165,8 @@ class Recipe:
             raise BadOption(f"optimiser.lr must be above 0, got {self.optimiser.lr}")
         if len(self.optimiser.betas) != 2:
             raise BadOption(f"optimiser.betas must be two numbers, got {list(self.optimiser.betas)}")
+        if self.student.method == "prompts":  # what is learned stands where a sentence would
+            object.__setattr__(self, "templates", ("{}",))
         if not self.data:
             raise BadOption("the recipe names no data: it needs at least one [[data]]")
         if self.cache_inputs and self.modality in self.augment and self.drawn_anew:

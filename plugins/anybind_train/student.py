@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -30,7 +29,11 @@ def student_binder(recipe: Recipe, device: str) -> Binder:
     options: dict[str, Any] = {**use.options, **recipe.student.options}
     if "weights" in options and "weights" not in recipe.student.options:
         del options["weights"]  # what is shipped with a binding is the outcome of a training, not its start
-    encoders: Mapping[str, Use] = {**binding.encoders, recipe.modality: Use(use.name, options)}
+    encoders: dict[str, Use] = {**binding.encoders, recipe.modality: Use(use.name, options)}
+    if recipe.student.method == "prompts":
+        words = encoders["text"]
+        options = {"use": words.name, "options": words.options, "context": recipe.student.context}
+        encoders["text"] = Use("prompted-text", options)
     binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
     tower = binder.encoder(recipe.modality)
     if not isinstance(tower, Tower):
@@ -47,6 +50,7 @@ class StudentModule(nn.Module):
         super().__init__()
         self.tower = tower
         self.plan = plan
+        self.texts: torch.Tensor | None = None  # words that learn, as `PromptStudent` has them
         self.module = tower.module
         choose_trained(self.module, plan)
 

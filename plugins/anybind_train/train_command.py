@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from anybind import BadOption
 from anybind.commandline import AsJson, print_json, print_table
 from anybind_train.engine import Run
+from anybind_train.linear_probe import linear_probe
 from anybind_train.recipe import Recipe
 
 
@@ -31,6 +32,10 @@ def train(
     """Train an encoder into a frozen space, by a recipe."""
     changes = [*(change or []), *([] if seed is None else [f"seed={seed}"])]
     plan = Recipe.from_toml(recipe, changes)
+    if plan.student.method == "linear-probe":
+        result = linear_probe(plan, data, output, device)
+        print_json(result) if as_json else typer.echo(f"{output}: top1 {result['probes'][-1]['top1']:.4f}")
+        return
     fabric = _fabric(plan, device, devices, nodes, strategy)
     fabric.launch()
     run = Run(plan, data, output, cache=cache, fabric=fabric, resume=resume)

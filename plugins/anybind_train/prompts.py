@@ -1,0 +1,115 @@
+"""Learned prompts: context vectors in front of class names, in place of a sentence (CoOp, Zhou et al., 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anybind import BadOption, Tower, create
+
+PLACEHOLDER = "x"
+"""A word that tokenizers make one token of; learned vectors take its place behind the token that begins a text."""
+
+
+class PromptedText(Tower):
+    """A frozen text tower that reads k learned vectors in front of each text, which then is a bare class name.
+
+    Its module holds the context, (k, width), and nothing else: a file of it has a few kilobytes.
+    """
+
+    def __init__(
+        self, *, use: str, options: Mapping[str, Any] | None = None, context: int = 4, weights: str | None = None
+    ) -> None:
+        """Put a context in front of a registered text encoder.
+
+        Args:
+            use: the text encoder's name.
+            options: its options.
+            context: k, the number of learned vectors; those of the placeholder's token plus noise until they learn.
+            weights: a file that `save_weights` of such a tower wrote.
+
+        Raises:
+            BadOption: the encoder is no text tower with an embedding of tokens, or k is below 1.
+            WeightsMismatch: the weights are for another text tower.
+        """
+        text = create("encoder", use, **(options or {}))
+        if not isinstance(text, Tower) or text.modality != "text":
+            raise BadOption(f"the encoder {use!r} is no text tower on torch: it takes no learned prompts")
+        if context < 1:
+            raise BadOption(f"context must be at least 1, got {context}")
+        self.text, self.length = text, context
+        text.module.requires_grad_(False)
+        embedding = _token_embedding(text)
+        super().__init__(
+            Context(embedding, text.preprocess(PLACEHOLDER), context),
+            modality="text",
+            space=text.space,
+            preprocessing={"text": text.identity, "context": context},
+            logit_scale=text.logit_scale,
+        )
+        embedding.register_forward_hook(lambda part, given, tokens: self._put_in(tokens))
+        if weights is not None:
+            self.load_weights(weights)
+
+    def _put_in(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Embedded tokens, (n, length, width), with the context behind the first."""
+        context = self.module.vectors.to(tokens.dtype).expand(len(tokens), -1, -1)
+        return torch.cat([tokens[:, :1], context, tokens[:, 1 + self.length :]], dim=1)
+
+    def preprocess(self, sample: str) -> Any:
+        return self.text.preprocess(" ".join([PLACEHOLDER] * self.length + [sample]))
+
+    def collate(self, inputs: Sequence[Any]) -> Any:
+        return self.text.collate(inputs)
+
+    def features(self, batch: Any) -> torch.Tensor:
+        return self.text.features(batch)
+
+    def to(self, device: str | torch.device) -> Self:
+        self.text.to(device)
+        return super().to(device)
+
+    def copy(self) -> Self:
+        raise BadOption("a prompted text tower is not copied: make another from its weights")
+
+
+class Context(nn.Module):
+    """The learned vectors, (k, width)."""
+
+    def __init__(self, embedding: nn.Embedding, placeholder: Any, length: int) -> None:
+        super().__init__()
+        tokens = torch.as_tensor(placeholder).reshape(-1)
+        with torch.no_grad():
+            start = embedding.weight[tokens[1]].detach().clone().expand(length, -1)
+        self.vectors = nn.Parameter(start + 0.02 * torch.randn(start.shape) * start.std())
+
+
+class PromptStudent(nn.Module):
+    """What learns prompts: the sample tower is frozen, and `texts` holds the class vectors of the last batch."""
+
+    def __init__(self, tower: Tower, prompted: PromptedText, classes: Sequence[str]) -> None:
+        super().__init__()
+        tower.module.requires_grad_(False)
+        self.tower, self.prompted = tower, prompted
+        self.module = prompted.module
+        self.words = [prompted.preprocess(name) for name in classes]
+        self.texts: torch.Tensor | None = None
+
+    def forward(self, batch: Any) -> torch.Tensor:
+        """(n, d), norm 1, without gradients; they go through `texts`, (classes, d), norm 1."""
+        self.tower.module.eval()
+        self.prompted.text.module.eval()
+        self.texts = functional.normalize(self.prompted.features(self.prompted.collate(self.words)).float(), dim=1)
+        with torch.no_grad():
+            return functional.normalize(self.tower.features(batch).float(), dim=1)
+
+
+def _token_embedding(text: Tower) -> nn.Embedding:
+    tables = [part for part in text.module.modules() if isinstance(part, nn.Embedding)]
+    if not tables:
+        raise BadOption("the text tower has no embedding of tokens that a learned prompt could stand in")
+    return max(tables, key=lambda table: table.num_embeddings)  # the others are of positions and kinds
