@@ -38,8 +38,10 @@ class Image(Modality):
     def show(self, sample: Any) -> np.ndarray:
         return sample
 
-    def augment(self, sample: Any, /, *, seed: int, crop: Sequence[float] = (1.0, 1.0), flip: bool = False) -> Any:
-        """A part of the picture, perhaps mirrored.
+    def augment(
+        self, sample: Any, /, *, seed: int, crop: Sequence[float] = (1.0, 1.0), flip: bool = False, gray: bool = False
+    ) -> Any:
+        """A part of the picture, perhaps mirrored, perhaps without its colours.
 
         Args:
             sample: the picture.
@@ -47,6 +49,8 @@ class Image(Modality):
             crop: least and greatest share of each side that is kept, above 0 and at most 1; both sides draw their own
                 share within 3/4 to 4/3 of one another, and the place evenly.
             flip: mirror left and right in half of all cases.
+            gray: Rec. 601 luma in all three channels, always: an event camera sees no colours, and the paper's
+                teacher is shown none.
 
         Raises:
             BadOption: the shares are no range inside (0, 1].
@@ -60,6 +64,8 @@ class Image(Modality):
         sides = np.maximum(1, np.rint(shares * sample.shape[:2]).astype(int))
         top, left = (int(random.integers(0, room + 1)) for room in sample.shape[:2] - sides)
         part = sample[top : top + sides[0], left : left + sides[1]]
+        if gray:
+            part = np.asarray(PIL.Image.fromarray(np.ascontiguousarray(part)).convert("L").convert("RGB"))
         return np.ascontiguousarray(part[:, ::-1] if flip and random.random() < 0.5 else part)
 
 

@@ -130,8 +130,9 @@ class TrainingSet:
 
     def source(self, number: int, version: int) -> tuple[Any, str]:
         """What the item's file holds, as this version shows it, and its modality."""
-        item = self.pairs[number].item
-        sample, modality = _read(item)
+        return self._as_version(*_read(self.pairs[number].item), number, version)
+
+    def _as_version(self, sample: Any, modality: str, number: int, version: int) -> tuple[Any, str]:
         options = self.recipe.augment.get(modality)
         if options is not None and modality != self.recipe.modality:
             sample = find_modality(modality).augment(sample, seed=self.seed_of(number, version, 0), **options)
@@ -150,7 +151,7 @@ class TrainingSet:
         find_modality(wanted).check(sample)
         return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
 
-    def teacher_input(self, source: tuple[Any, str], number: int) -> Any:
+    def teacher_input(self, source: tuple[Any, str], number: int, version: int) -> Any:
         """The prepared input of the teacher: of the item's partner, or of the file itself.
 
         Raises:
@@ -159,7 +160,8 @@ class TrainingSet:
         sample, modality = source
         wanted, item = self.recipe.teacher, self.pairs[number].item
         if wanted in item.partners:
-            sample, modality = _read(replace(item, source=item.partners[wanted], options={}))
+            partner = _read(replace(item, source=item.partners[wanted], options={}))
+            sample, modality = self._as_version(*partner, number, version)
         if modality != wanted:
             raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
         find_modality(wanted).check(sample)
@@ -184,7 +186,7 @@ class TrainingSet:
         def fill(array: np.ndarray) -> None:
             def prepared(place: tuple[int, int]) -> Any:
                 version, number = place
-                return self.told(number, lambda: self.teacher_input(self.source(number, version), number))
+                return self.told(number, lambda: self.teacher_input(self.source(number, version), number, version))
 
             places = list(np.ndindex(shape[:2]))
             with progress_bar(len(places), f"teacher: {teacher}") as advance:

@@ -242,7 +242,7 @@ class Run:
         if self.teacher is not None:
             return torch.from_numpy(self.teacher[version, numbers]).to(self.fabric.device)
         data, encoder = self.data, self.binder.encoder(self.recipe.teacher)
-        prepared = [data.teacher_input(data.source(int(number), version), int(number)) for number in numbers]
+        prepared = [data.teacher_input(data.source(int(n), version), int(n), version) for n in numbers]
         return torch.from_numpy(encoder.encode(prepared)).to(self.fabric.device)
 
     @property

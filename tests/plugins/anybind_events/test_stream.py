@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybind import BadInput
-from anybind_events.stream import EventStream
+from anybind import BadInput, BadOption
+from anybind_events.stream import EventStream, concatenate_streams
 
 
 def a_stream(**changed: object) -> EventStream:
@@ -148,3 +148,98 @@ def test_between_leaves_the_recording_whole() -> None:
 
 def test_a_stream_prints_its_count_its_sensor_and_its_duration() -> None:
     assert repr(a_stream()) == "EventStream(3 events, 34x34, 20 us)"
+
+
+def stream_of(t: list[int], width: int = 4, height: int = 3) -> EventStream:
+    n = len(t)
+    return EventStream(np.arange(n) % width, np.arange(n) % height, t, np.arange(n) % 2, width, height)
+
+
+def test_parts_of_a_stream_are_views_of_its_memory():
+    stream = stream_of([0, 10, 20, 30])
+    for part in (stream.head(2), stream.between(5, 25), *stream.chunks(count=3), *stream.chunks(duration=15)):
+        assert np.shares_memory(part.t, stream.t)
+        assert not part.t.flags.writeable
+
+
+def test_chunks_of_a_count_hold_every_event_once():
+    assert [part.t.tolist() for part in stream_of([0, 1, 2, 3, 4]).chunks(count=2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_chunks_of_a_duration_are_counted_from_the_first_event_and_may_be_empty():
+    parts = list(stream_of([100, 105, 131]).chunks(duration=10))
+    assert [part.t.tolist() for part in parts] == [[100, 105], [], [], [131]]
+
+
+@pytest.mark.parametrize("options", [{}, {"count": 1, "duration": 1}, {"count": 0}, {"duration": -1}])
+def test_chunks_need_one_positive_length(options):
+    with pytest.raises(BadOption):
+        stream_of([0, 1]).chunks(**options)
+
+
+def test_flips_undo_themselves_and_a_time_flip_turns_rises_into_falls():
+    stream = stream_of([0, 10, 20, 50])
+    for flip in ("flip_horizontally", "flip_vertically", "flip_polarity", "flip_time"):
+        once = getattr(stream, flip)()
+        twice = getattr(once, flip)()
+        assert any((getattr(once, name) != getattr(stream, name)).any() for name in "xytp")
+        assert all((getattr(twice, name) == getattr(stream, name)).all() for name in "xytp")
+    back = stream.flip_time()
+    assert back.t.tolist() == [0, 30, 40, 50]
+    assert back.p.tolist() == (~stream.p[::-1]).tolist()
+
+
+def test_a_crop_keeps_what_is_inside_and_moves_its_corner_to_the_origin():
+    stream = EventStream([0, 2, 3, 3], [0, 1, 1, 2], [0, 1, 2, 3], [1, 0, 1, 0], 4, 3)
+    crop = stream.crop(2, 1, 2, 1)
+    assert (crop.x.tolist(), crop.y.tolist(), crop.t.tolist(), crop.width, crop.height) == (
+        [0, 1],
+        [0, 0],
+        [1, 2],
+        2,
+        1,
+    )
+
+
+@pytest.mark.parametrize("window", [(-1, 0, 2, 2), (0, 0, 5, 1), (3, 0, 2, 1), (0, 0, 0, 1)])
+def test_a_crop_beyond_the_sensor_is_refused(window):
+    with pytest.raises(BadOption, match="does not lie on the sensor 4x3"):
+        stream_of([0, 1]).crop(*window)
+
+
+def test_rescaling_keeps_every_event_and_maps_the_whole_sensor():
+    stream = EventStream([0, 639, 320], [0, 479, 240], [0, 1, 2], [1, 1, 0], 640, 480)
+    scaled = stream.rescale(224, 224)
+    assert (scaled.x.tolist(), scaled.y.tolist()) == ([0, 223, 112], [0, 223, 112])
+
+
+def test_downsampling_fires_once_for_as_many_net_events_as_a_block_has_pixels():
+    stream = EventStream([0] * 9, [0] * 9, range(9), [1, 1, 0, 1, 1, 1, 0, 0, 0], 4, 2)
+    # Sums 1 2 1 2 3 4 (fires) then -1 -2 -3.
+    coarse = stream.downsample(2)
+    assert (coarse.t.tolist(), coarse.p.tolist(), coarse.width, coarse.height) == ([5], [True], 2, 1)
+
+
+def test_streams_put_together_must_be_of_one_sensor_and_in_order():
+    first, second = stream_of([0, 1]), stream_of([1, 5])
+    assert concatenate_streams([first, second]).t.tolist() == [0, 1, 1, 5]
+    with pytest.raises(BadInput, match="backwards"):
+        concatenate_streams([second, first])
+    with pytest.raises(BadInput, match="different sensors"):
+        concatenate_streams([first, stream_of([9], width=5)])
+    with pytest.raises(BadInput, match="no streams"):
+        concatenate_streams([])
+
+
+def test_fields_of_a_structured_array_are_taken_as_they_lie():
+    table = np.array([(1, 2, 3, True), (3, 1, 9, False)], dtype=[("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
+    stream = EventStream(table["x"], table["y"], table["t"], table["p"], 4, 3)
+    assert all(np.shares_memory(getattr(stream, name), table) for name in "xytp")
+    assert (stream.x.tolist(), stream.p.tolist()) == ([1, 3], [True, False])
+
+
+def test_torch_tensors_are_taken_without_a_copy():
+    torch = pytest.importorskip("torch")
+    t = torch.tensor([3, 4])
+    stream = EventStream(torch.tensor([1, 2], dtype=torch.int16), [0, 0], t, torch.tensor([True, False]), 4, 3)
+    assert stream.t.__array_interface__["data"][0] == t.data_ptr()

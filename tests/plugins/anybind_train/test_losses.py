@@ -1,0 +1,461 @@
+"""The losses: each one and its gradient against a plain transcription of its equation, and what must hold of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadOption, Loss, PluginError, Spec, TrainingBatch, UnknownName
+from anybind_train.losses.divergence import KL, sinkhorn
+from anybind_train.losses.pairs import Contrastive, Cosine
+from anybind_train.losses.weighted_sum import PRESETS, Term, WeightedSum
+from anybind_train.losses.words import Prediction, ZeroShot
+
+RELATIVE = 1e-6
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The tensors are so small that threads wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# The equations, in float64 and by loops. They hold for complex numbers too, so that the derivative along one
+# component is the imaginary part of the value at a tiny imaginary step, without the rounding of a difference.
+
+
+def dot(a: Any, b: Any) -> Any:
+    return sum(a[k] * b[k] for k in range(len(a)))
+
+
+def softmax(logits: list[Any]) -> list[Any]:
+    powers = [np.exp(value) for value in logits]
+    return [power / sum(powers) for power in powers]
+
+
+def contrastive(s: Any, z: Any, t: Any, y: Any, tau: float, symmetric: bool = False) -> Any:
+    n = len(s)
+    loss = -sum(np.log(softmax([dot(s[i], z[j]) / tau for j in range(n)])[i]) for i in range(n)) / n
+    if symmetric:
+        back = -sum(np.log(softmax([dot(z[i], s[j]) / tau for j in range(n)])[i]) for i in range(n)) / n
+        loss = (loss + back) / 2
+    return loss
+
+
+def zero_shot(s: Any, z: Any, t: Any, y: Any, tau: float, both: bool = False, target_t: Any = None) -> Any:
+    n, m = len(s), len(t)
+    target_t = t if target_t is None else target_t
+    total = 0
+    for i in range(n):
+        p = softmax([dot(z[i], target_t[j]) / tau for j in range(m)])
+        q = softmax([dot(s[i], t[j]) / tau for j in range(m)])
+        total -= sum(p[j] * np.log(q[j]) for j in range(m)) / n
+    if not both:
+        return total
+    back = 0
+    for j in range(m):
+        p = softmax([dot(z[i], target_t[j]) / tau for i in range(n)])
+        q = softmax([dot(s[i], t[j]) / tau for i in range(n)])
+        back -= sum(p[i] * np.log(q[i]) for i in range(n)) / m
+    return (total + back) / 2
+
+
+def divergence(p: list[Any], q: list[Any]) -> Any:
+    return sum(p[k] * (np.log(p[k]) - np.log(q[k])) for k in range(len(p)))
+
+
+def kl(s: Any, z: Any, t: Any, y: Any, tau: float, over: str = "dimensions", teacher_first: bool = False) -> Any:
+    total = 0
+    for i in range(len(s)):
+        if over == "dimensions":
+            ours, theirs = list(s[i] / tau), list(z[i] / tau)
+        else:
+            keys = t if over == "texts" else z
+            ours, theirs = ([dot(v[i], key) / tau for key in keys] for v in (s, z))
+        e, i_ = softmax(ours), softmax(theirs)
+        total += divergence(i_, e) if teacher_first else divergence(e, i_)
+    return total / len(s)
+
+
+def kl_sinkhorn(s: Any, z: Any, t: Any, y: Any, tau: float, steps: int) -> Any:
+    n = len(s)
+    q = [[np.exp(dot(z[i], z[j]) / tau) for j in range(n)] for i in range(n)]
+    for _ in range(steps):
+        columns = [sum(q[i][j] for i in range(n)) for j in range(n)]
+        q = [[q[i][j] / columns[j] for j in range(n)] for i in range(n)]
+        q = [[value / sum(row) for value in row] for row in q]
+    return sum(divergence(q[i], softmax([dot(s[i], z[j]) / tau for j in range(n)])) for i in range(n)) / n
+
+
+def prediction(s: Any, z: Any, t: Any, y: Any, tau: float) -> Any:
+    named = [i for i in range(len(s)) if y[i] >= 0]
+    return -sum(np.log(softmax([dot(s[i], each) / tau for each in t])[y[i]]) for i in named) / max(1, len(named))
+
+
+def prediction_cosine(s: Any, z: Any, t: Any, y: Any) -> Any:
+    named = [i for i in range(len(s)) if y[i] >= 0]
+    return sum(1 - dot(s[i], t[y[i]]) for i in named) / max(1, len(named))
+
+
+def cosine(s: Any, z: Any, t: Any, y: Any) -> Any:
+    return sum(1 - dot(s[i], z[i]) for i in range(len(s))) / len(s)
+
+
+def paper(*given: Any) -> Any:
+    return contrastive(*given, 1.0) + 0.1 * zero_shot(*given, 2.0) + kl(*given, 1.0)
+
+
+def author_code(*given: Any) -> Any:
+    ct = contrastive(*given, 0.02) * 2 * 0.02
+    return ct + 0.1 * zero_shot(*given, 2.0, both=True) + kl_sinkhorn(*given, 0.01, 3)
+
+
+Case = tuple[Loss, Callable[..., Any]]
+CASES: dict[str, Case] = {
+    "contrastive": (Contrastive(), lambda *g: contrastive(*g, 1.0)),
+    "contrastive, tau 0.05": (Contrastive(temperature=0.05), lambda *g: contrastive(*g, 0.05)),
+    "contrastive, symmetric": (
+        Contrastive(temperature=0.1, symmetric=True),
+        lambda *g: contrastive(*g, 0.1, symmetric=True),
+    ),
+    "zero-shot": (ZeroShot(), lambda *g: zero_shot(*g, 2.0)),
+    "zero-shot, multiplied": (ZeroShot(temperature=20.0, temperature_means="multiply"), lambda *g: zero_shot(*g, 0.05)),
+    "zero-shot, both directions": (
+        ZeroShot(temperature=0.5, both_directions=True),
+        lambda *g: zero_shot(*g, 0.5, both=True),
+    ),
+    "kl": (KL(), lambda *g: kl(*g, 1.0)),
+    "kl, teacher first": (KL(temperature=0.1, first="teacher"), lambda *g: kl(*g, 0.1, teacher_first=True)),
+    "kl over texts": (KL(over="texts", temperature=0.05), lambda *g: kl(*g, 0.05, "texts")),
+    "kl over texts, teacher first": (
+        KL(over="texts", temperature=0.05, first="teacher"),
+        lambda *g: kl(*g, 0.05, "texts", teacher_first=True),
+    ),
+    "kl over the batch": (KL(over="batch", temperature=0.1), lambda *g: kl(*g, 0.1, "batch")),
+    "kl, sinkhorn": (
+        KL(over="batch", temperature=0.01, first="teacher", sinkhorn=3),
+        lambda *g: kl_sinkhorn(*g, 0.01, 3),
+    ),
+    "prediction": (Prediction(), lambda *g: prediction(*g, 0.01)),
+    "prediction, tau 1": (Prediction(temperature=1.0), lambda *g: prediction(*g, 1.0)),
+    "prediction, cosine": (Prediction(cosine=True), prediction_cosine),
+    "cosine": (Cosine(), cosine),
+}
+
+
+def unit(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    vectors = random.normal(size=(rows, columns))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def random_batch(seed: int, n: int = 6, m: int = 5, d: int = 8) -> TrainingBatch:
+    random = np.random.default_rng(seed)
+    student, teacher, texts = (torch.from_numpy(unit(random, rows, d)) for rows in (n, n, m))
+    return TrainingBatch(student, teacher, texts, torch.from_numpy(random.integers(-1, m, n)))
+
+
+def crowded(batch: TrainingBatch) -> TrainingBatch:
+    """The same with teachers so near to each other that even at tau 0.01 none is alone in its softmax."""
+    return replace(batch, teacher=torch.nn.functional.normalize(batch.teacher + 8))
+
+
+def arrays(batch: TrainingBatch) -> list[Any]:
+    return [field.detach().numpy() for field in (batch.student, batch.teacher, batch.texts, batch.labels)]
+
+
+def derivative(equation: Callable[..., Any], given: list[Any], which: int) -> np.ndarray:
+    """Of an equation by each component of one of its arrays."""
+    step = 1e-30
+    gradient = np.zeros(given[which].shape)
+    for at in np.ndindex(gradient.shape):
+        moved = given[which].astype(complex)
+        moved[at] += 1j * step
+        gradient[at] = np.imag(equation(*given[:which], moved, *given[which + 1 :])) / step
+    return gradient
+
+
+def value_and_gradient(loss: Loss, batch: TrainingBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    student = batch.student.clone().requires_grad_()
+    value = loss(replace(batch, student=student))
+    value.backward()
+    assert value.shape == ()
+    assert value.dtype == batch.student.dtype
+    assert student.grad is not None
+    return value.detach(), student.grad
+
+
+def assert_equals_its_equation(loss: Loss, equation: Callable[..., Any], batch: TrainingBatch) -> None:
+    value, gradient = value_and_gradient(loss, batch)
+    given = arrays(batch)
+    np.testing.assert_allclose(value.item(), equation(*given), rtol=RELATIVE, atol=1e-14)
+    wanted = derivative(equation, given, 0)
+    np.testing.assert_allclose(gradient.numpy(), wanted, rtol=RELATIVE, atol=1e-12)
+
+
+SIZES: dict[str, Any] = {
+    "seed": st.integers(0, 2**32 - 1),
+    "n": st.integers(1, 6),
+    "m": st.integers(1, 5),
+    "d": st.integers(1, 7),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@settings(max_examples=25, deadline=None, database=None, derandomize=True)
+@given(**SIZES)
+def test_a_loss_and_its_gradient_equal_the_equation(case: str, seed: int, n: int, m: int, d: int) -> None:
+    assert_equals_its_equation(*CASES[case], random_batch(seed, n, m, d))
+
+
+LOSSES = {
+    "contrastive": "pairs:Contrastive",
+    "cosine": "pairs:Cosine",
+    "kl": "divergence:KL",
+    "prediction": "words:Prediction",
+    "zero-shot": "words:ZeroShot",
+}
+
+
+@pytest.fixture
+def registered(registry: Any, add_plugin: Callable[..., None]) -> None:
+    specs = [Spec(name=name, summary=name, target=f"anybind_train.losses.{at}") for name, at in LOSSES.items()]
+    strange = Spec(name="strange", summary="no loss", target="fractions:Fraction")
+    add_plugin(registry, register_losses=[*specs, strange])
+
+
+@pytest.mark.parametrize(("preset", "equation"), [("paper", paper), ("author-code", author_code)])
+def test_the_whole_of_each_preset_and_its_gradient_equal_the_equation(
+    registered: None, preset: str, equation: Callable[..., Any]
+) -> None:
+    whole = WeightedSum.from_recipe(preset)
+    for seed in range(5):
+        batch = random_batch(seed, n=6, m=4, d=6)
+        assert_equals_its_equation(whole, equation, batch)
+        assert_equals_its_equation(whole, equation, crowded(batch))
+
+
+@pytest.mark.parametrize(
+    ("loss", "equation"),
+    [
+        (Prediction(temperature=0.1), lambda *g: prediction(*g, 0.1)),
+        (Prediction(cosine=True), prediction_cosine),
+        (ZeroShot(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
+    ],
+)
+def test_texts_that_learn_get_the_gradient_of_the_equation_with_the_target_held_fixed(
+    loss: Loss, equation: Callable[..., Any]
+) -> None:
+    batch = random_batch(3)
+    texts = batch.texts.clone().requires_grad_()
+    loss(replace(batch, texts=texts)).backward()
+    given = arrays(batch)
+    if isinstance(loss, ZeroShot):
+        given.append(given[2])
+    np.testing.assert_allclose(texts.grad.numpy(), derivative(equation, given, 2), rtol=RELATIVE, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_order_of_the_batch_does_not_matter(case: str) -> None:
+    loss, batch = CASES[case][0], random_batch(0)
+    order = torch.tensor([3, 1, 5, 0, 4, 2])
+    mixed = TrainingBatch(batch.student[order], batch.teacher[order], batch.texts, batch.labels[order])
+    torch.testing.assert_close(loss(mixed), loss(batch), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_teacher_gets_no_gradient(case: str) -> None:
+    batch = random_batch(1)
+    student, teacher = (vectors.clone().requires_grad_() for vectors in (batch.student, batch.teacher))
+    CASES[case][0](replace(batch, student=student, teacher=teacher)).backward()
+    assert teacher.grad is None
+    assert student.grad.abs().sum() > 0
+
+
+ALIKE = [case for case in CASES if case.startswith(("zero-shot", "kl", "cosine")) and "sinkhorn" not in case]
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_a_student_that_gives_the_teachers_vectors_is_the_minimum(case: str) -> None:
+    loss = CASES[case][0]
+    for seed in range(20):
+        batch = random_batch(seed)
+        assert loss(replace(batch, student=batch.teacher)) <= loss(batch)
+    least, slope = value_and_gradient(loss, replace(batch, student=batch.teacher))
+    if case != "cosine":  # whose slope there only lengthens the vectors
+        assert slope.abs().max() < 1e-12
+    if not case.startswith("zero-shot"):
+        assert abs(least.item()) < 1e-12
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_partners_that_belong_together_cost_less_than_any_exchanged_ones(symmetric: bool) -> None:
+    batch = random_batch(2)
+    loss = Contrastive(symmetric=symmetric)
+    right = loss(replace(batch, student=batch.teacher))
+    for turn in range(1, 6):
+        assert right < loss(replace(batch, student=batch.teacher.roll(turn, dims=0)))
+
+
+def test_infonce_of_equal_vectors_is_the_logarithm_of_their_number() -> None:
+    same = torch.ones(7, 4, dtype=torch.float64) / 2
+    assert Contrastive(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [Prediction(), Prediction(cosine=True)], ids=["softmax", "cosine"])
+def test_samples_without_a_label_change_neither_the_loss_nor_get_a_gradient(loss: Loss) -> None:
+    batch = random_batch(4)
+    batch = replace(batch, labels=torch.tensor([2, -1, 0, 1, -1, 3]))
+    named = batch.labels >= 0
+    alone = TrainingBatch(batch.student[named], None, batch.texts, batch.labels[named])
+    value, gradient = value_and_gradient(loss, batch)
+    torch.testing.assert_close(value, loss(alone), rtol=1e-12, atol=0)
+    assert (gradient[~named] == 0).all()
+    assert (gradient[named].abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("loss", [Prediction(), Prediction(cosine=True)], ids=["softmax", "cosine"])
+def test_a_batch_without_any_label_gives_0_and_no_gradient(loss: Loss) -> None:
+    value, gradient = value_and_gradient(loss, replace(random_batch(5), labels=torch.full((6,), -1)))
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_float32_gives_what_float64_gives(case: str) -> None:
+    loss, batch = CASES[case][0], random_batch(6)
+    single = replace(batch, student=batch.student.float())  # the others are brought to the student's precision
+    value, gradient = value_and_gradient(loss, single)
+    wanted, wanted_gradient = value_and_gradient(loss, batch)
+    torch.testing.assert_close(value.double(), wanted, rtol=1e-4, atol=1e-6)
+    scale = wanted_gradient.abs().max().item()
+    torch.testing.assert_close(gradient.double(), wanted_gradient, rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("alike", [True, False])
+def test_float32_stays_finite_where_exponentials_would_not(case: str, alike: bool) -> None:
+    batch = random_batch(7)
+    student = batch.teacher if alike else -batch.teacher
+    single = [vectors.float() for vectors in (student, batch.teacher, batch.texts)]
+    value, gradient = value_and_gradient(CASES[case][0], TrainingBatch(*single, batch.labels))
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+
+
+def test_sinkhorn_makes_rows_that_sum_to_1_and_columns_that_come_nearer_to_it_with_each_step() -> None:
+    logits = torch.randn(9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+    off = []
+    for steps in (1, 3, 30):
+        made = sinkhorn(logits, steps).exp()
+        torch.testing.assert_close(made.sum(1), torch.ones(9, dtype=torch.float64))
+        off.append((made.sum(0) - 1).abs().max().item())
+    assert off[0] > off[1] > off[2]
+    assert off[2] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (Contrastive, {"temperature": 0}, "temperature must be a number above 0, got 0"),
+        (Contrastive, {"temperature": float("nan")}, "temperature must be a number above 0, got nan"),
+        (Contrastive, {"temperature": "1"}, "temperature must be a number above 0, got '1'"),
+        (Contrastive, {"symmetric": 1}, "symmetric must be true or false, got 1"),
+        (ZeroShot, {"temperature": True}, "temperature must be a number above 0, got True"),
+        (ZeroShot, {"temperature_means": "divides"}, "did you mean 'divide'"),
+        (KL, {"over": "text"}, "did you mean 'texts'"),
+        (KL, {"first": "image"}, "first must be one of student, teacher, got 'image'"),
+        (KL, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn must be a whole number of steps"),
+        (KL, {"over": "texts", "sinkhorn": 3}, 'sinkhorn needs over = "batch", got over = "texts"'),
+        (Prediction, {"cosine": True, "temperature": 0.1}, "has no temperature"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(make: type[Loss], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadOption, match=message) as caught:
+        make(**options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_batch_that_lacks_what_a_loss_needs_is_refused_by_name(case: str) -> None:
+    loss = CASES[case][0]
+    assert loss.needs
+    for name in loss.needs:
+        with pytest.raises(BadOption, match=f"needs '{name}' of every batch"):
+            loss(replace(random_batch(0), **{name: None}))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_loss_does_not_name_as_needed_it_does_without(case: str) -> None:
+    loss, batch = CASES[case][0], random_batch(0)
+    spare = {name: None for name in ("teacher", "texts", "labels") if name not in loss.needs}
+    assert torch.equal(loss(replace(batch, **spare)), loss(batch))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_loss_that_compares_rows_and_no_other_teaches_nothing_by_a_batch_of_one(case: str) -> None:
+    loss = CASES[case][0]
+    batch = replace(random_batch(8, n=1), labels=torch.tensor([1]))
+    assert bool(value_and_gradient(loss, batch)[1].abs().max() == 0) == loss.compares_rows
+
+
+def test_a_sum_is_made_of_the_tables_of_a_recipe(registered: None) -> None:
+    tables = [
+        {"use": "contrastive", "temperature": 0.07, "weight": 2},
+        {"use": "kl", "space": "own"},
+        {"use": "kl", "over": "texts", "weight": 0.5},
+    ]
+    whole, batch, own = WeightedSum.from_recipe(tables), random_batch(9), random_batch(10)
+    values = whole.values({"common": batch, "own": own})
+    assert list(values) == ["contrastive", "kl", "kl 2"]
+    assert whole.terms[1:] == (Term("kl", space="own"), Term("kl", 0.5, {"over": "texts"}))
+    first, last = 2 * Contrastive(temperature=0.07)(batch), 0.5 * KL(over="texts")(batch)
+    torch.testing.assert_close(whole.total(values), first + KL()(own) + last, rtol=1e-12, atol=0)
+    torch.testing.assert_close(whole(batch), first + KL()(batch) + last, rtol=1e-12, atol=0)
+    assert whole.needs == ("teacher", "texts")
+    assert whole.compares_rows
+    assert not WeightedSum([Term("cosine"), Term("prediction")]).compares_rows
+
+
+def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:
+    assert {name: [(term.use, term.weight) for term in terms] for name, terms in PRESETS.items()} == {
+        "paper": [("contrastive", 1.0), ("zero-shot", 0.1), ("kl", 1.0)],
+        "author-code": [("contrastive", 0.04), ("zero-shot", 0.1), ("kl", 1.0)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ("papers", BadOption, "no preset of losses 'papers'; did you mean 'paper'"),
+        (3, BadOption, "the name of a preset or tables"),
+        ([], BadOption, "at least one loss"),
+        ([{"use": "kl", "weight": 0}], BadOption, "at least one loss with a weight above 0"),
+        ([{"use": "kl"}, {"weight": 1}], BadOption, r"\[\[losses\]\] 2 lacks the key 'use'"),
+        (["kl"], BadOption, r"\[\[losses\]\] 1 must be a table, not str"),
+        ([{"use": ["kl"]}], BadOption, "use must be the name of a loss"),
+        ([{"use": "kl", "weight": -1}], BadOption, r"1 \(kl\): weight must be a number, 0 or more, got -1"),
+        ([{"use": "kl", "weight": float("inf")}], BadOption, "weight must be a number"),
+        ([{"use": "kl", "space": "text"}], BadOption, r"1 \(kl\): space must be common or own, got 'text'"),
+        ([{"use": "kl", "tau": 1}], BadOption, r"1 \(kl\): loss 'kl': .*'tau'.*options: over, temperature"),
+        ([{"use": "kl", "temperature": -1}], BadOption, r"1 \(kl\): temperature must be a number above 0, got -1"),
+        ([{"use": "contrast"}], UnknownName, "no loss 'contrast'; did you mean 'contrastive'"),
+        ([{"use": "strange"}], PluginError, "loss 'strange' of test-dist made a Fraction"),
+    ],
+)
+def test_a_recipe_with_wrong_losses_is_refused(
+    registered: None, given: Any, error: type[anybind.AnybindError], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        WeightedSum.from_recipe(given)
+    assert "\n" not in str(caught.value)
