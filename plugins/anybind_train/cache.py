@@ -15,7 +15,7 @@ from anybind import BadInput, atomic_path
 def kept_array(
     folder: Path, name: str, shape: tuple[int, ...], dtype: Any, fill: Callable[[np.ndarray], None]
 ) -> np.ndarray:
-    """The array kept under a name, read from disk as it is used; if it is missing, `fill` makes it, whole or not at all.
+    """The array kept under a name, read from disk as it is used; where it is missing, `fill` makes it, whole or not.
 
     Raises:
         BadInput: the disk is full, or what is kept is damaged.

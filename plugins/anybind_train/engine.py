@@ -15,8 +15,6 @@ from lightning_fabric import Fabric
 from anybind import (
     BadInput,
     BadOption,
-    Binder,
-    SpaceMismatch,
     Tower,
     TrainingBatch,
     atomic_path,
@@ -24,6 +22,7 @@ from anybind import (
     class_embeddings,
     progress_bar,
 )
+from anybind_train.checks import check_batch, check_spaces
 from anybind_train.class_words import Words
 from anybind_train.data import TrainingSet, epoch_order
 from anybind_train.losses.weighted_sum import WeightedSum
@@ -70,7 +69,7 @@ class Run:
         self.recipe, self.output = recipe, output
         self.fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=recipe.precision)  # pyright: ignore[reportArgumentType]
         self.losses = WeightedSum.from_recipe(recipe.losses)
-        _check_batch(recipe, self.losses, self.fabric.world_size)
+        check_batch(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
         self.binder = student_binder(recipe, str(self.fabric.device))
         tower = self.binder.encoder(recipe.modality)
@@ -143,7 +142,7 @@ class Run:
                 if done == 0:
                     self._ask(0, records)
                 for epoch in range(self.place.epoch, self.recipe.epochs):
-                    self._epoch(epoch, module, optimiser, records, advance)
+                    self.train_epoch(epoch, module, optimiser, records, advance)
                     self.place.epoch, self.place.batch = epoch + 1, 0
                     self._ask(epoch + 1, records)
                     self._keep_state()
@@ -156,7 +155,8 @@ class Run:
     def _writes(self) -> bool:
         return self.fabric.is_global_zero
 
-    def _epoch(self, epoch: int, module: Any, optimiser: Any, records: Records | None, advance: Any) -> None:
+    def train_epoch(self, epoch: int, module: Any, optimiser: Any, records: Records | None, advance: Any) -> None:
+        """The steps of one epoch from `place.batch` on; `advance` is told of each."""
         for batch, (numbers, inputs) in self._batches(epoch, self.place.batch):
             step = epoch * self.batches + batch
             started = time.perf_counter()
@@ -311,21 +311,3 @@ class Run:
             lines.close()
         self.fabric.barrier()
         return result
-
-
-def _check_batch(recipe: Recipe, losses: WeightedSum, world: int) -> None:
-    if losses.compares_rows and recipe.batch_size < 2:
-        raise BadOption("batch_size is 1, but a loss of the recipe compares the samples of a batch: take at least 2")
-    if recipe.batch_size % world:
-        raise BadOption(f"batch_size {recipe.batch_size} cannot be shared evenly by {world} processes")
-    if "teacher" in losses.needs and not recipe.teacher:
-        raise BadOption('a loss of the recipe needs a teacher: name one, as teacher = "image"')
-
-
-def check_spaces(binder: Binder, recipe: Recipe, losses: WeightedSum) -> None:
-    """Raise `SpaceMismatch` where a loss compares student and teacher in different spaces."""
-    if not recipe.teacher:
-        return
-    student, teacher = (binder.encoder(of).space for of in (recipe.modality, recipe.teacher))
-    if any(term.space == "own" for term in losses.terms) and student != teacher:
-        raise SpaceMismatch(f"the student is in {student}, its teacher in {teacher}: compare them in the common space")

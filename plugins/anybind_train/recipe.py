@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,6 +88,9 @@ class Data:
     limit: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _require_least(self, "", shots=0, limit=0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(Data):
@@ -106,6 +110,10 @@ class Probe(Data):
     held_out: bool = False
     metric: str = ""
     task_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_least(self, "", every=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +159,11 @@ class Recipe:
     checkpoint_steps: int = 500
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("variants", 1), ("seed", 0), ("checkpoint_steps", 1)):
-            if getattr(self, name) < least:
-                raise BadOption(f"{name} must be at least {least}, got {getattr(self, name)}")
+        _require_least(self, "", epochs=1, batch_size=1, variants=1, seed=0, checkpoint_steps=1)
+        _require_least(self.student, "student.", rank=1, input_size=0)
+        _require_least(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0)
+        if self.seed >= 1 << 32:
+            raise BadOption(f"seed must be below 2**32, got {self.seed}")
         for name, value, known in (
             ("student.method", self.student.method, METHODS),
             ("student.batch_norm", self.student.batch_norm, ("frozen", "batch")),
@@ -163,8 +173,8 @@ class Recipe:
                 raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if not self.optimiser.lr > 0:
             raise BadOption(f"optimiser.lr must be above 0, got {self.optimiser.lr}")
-        if len(self.optimiser.betas) != 2:
-            raise BadOption(f"optimiser.betas must be two numbers, got {list(self.optimiser.betas)}")
+        if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
+            raise BadOption(f"optimiser.betas must be two numbers, 0 to below 1, got {list(self.optimiser.betas)}")
         if self.student.method == "prompts":  # what is learned stands where a sentence would
             object.__setattr__(self, "templates", ("{}",))
         if not self.data:
@@ -207,14 +217,20 @@ class Recipe:
         return from_table(cls, table, f"recipe {path}")
 
 
+def _require_least(table: Any, where: str, **least: int) -> None:
+    for name, lowest in least.items():
+        if not lowest <= getattr(table, name) < math.inf:  # what is no number is not, either
+            raise BadOption(f"{where}{name} must be at least {lowest}, got {getattr(table, name)}")
+
+
 def _lay_over(table: Any, key: str, text: str) -> None:
     *outer, last = key.split(".")
     for name in outer:
         if isinstance(table, list):
-            if not name.isdigit() or int(name) >= len(table):
+            if not name.isdecimal() or int(name) >= len(table):
                 raise BadOption(f"{key}: there is no entry {name}; a list's entries are numbered from 0")
             table = table[int(name)]
-        else:
+        elif isinstance(table, dict):
             table = table.setdefault(name, {})
     if not isinstance(table, dict):
         raise BadOption(f"{key} names no key of a table")
