@@ -4,16 +4,58 @@ from __future__ import annotations
 
 from anybind import Register, Spec, hookimpl
 
+READERS = (
+    ("nmnist-bin", "40-bit events of N-MNIST and N-Caltech101", "nmnist:BinReader", (".bin",)),
+    ("dat", "Prophesee DAT, also N-CARS", "dat:DatReader", (".dat",)),
+    ("evt2", "Prophesee EVT2", "evt2:Evt2Reader", (".raw",)),
+    ("evt21", "Prophesee EVT2.1", "evt21:Evt21Reader", (".raw",)),
+    ("evt3", "Prophesee EVT3", "evt3:Evt3Reader", (".raw",)),
+    ("aedat2", "AEDAT2 of jAER: DVS128 and DAVIS", "aedat2:Aedat2Reader", (".aedat",)),
+    ("aedat3", "AEDAT3.1 of cAER, also DVS128 Gesture", "aedat3:Aedat3Reader", (".aedat",)),
+    ("aedat4", "AEDAT4 of DV, also its image frames", "aedat4:Aedat4Reader", (".aedat4",)),
+    ("es", "Event Stream", "es:EsReader", (".es",)),
+    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5")),
+    ("npy-events", "NumPy array of events", "npy:NpyReader", (".npy",)),
+    ("npz-events", "NumPy archive of event columns (also N-ImageNet's)", "npz:NpzReader", (".npz",)),
+    ("text-events", "text of event columns: CSV, TSV, blanks", "text:TextReader", (".csv", ".txt", ".tsv")),
+)
+REPRESENTATIONS = (
+    ("paper", "Eq. 1: event counts over polarity and time, clamped and normalised", "paper:CountFrame"),
+    ("author-code", "what the paper's authors' code shows its tower", "author_code:AuthorFrame"),
+    ("polarity-histogram", "counts of falls and of rises", "polarity_histogram:PolarityHistogram"),
+    ("gray-frame", "events as gray on white", "on_white:GrayFrame"),
+    ("red-blue", "rises red and falls blue on white", "on_white:RedBlueFrame"),
+    ("event-slices", "several views of a number of events each", "event_slices:EventSlices"),
+    ("signed-slices", "rises less falls in equal parts of the time", "signed_slices:SignedSlices"),
+    ("voxel-grid", "polarity in bins of time, bilinear", "voxel_grid:VoxelGrid"),
+    ("time-surface", "how long ago each pixel fired, exponential decay", "time_surface:TimeSurface"),
+)
+DATASETS = (
+    ("n-caltech101", "N-Caltech101: 101 classes, recordings of .bin", "n_caltech101:NCaltech101"),
+    ("n-mnist", "N-MNIST: handwritten digits, recordings of .bin", "n_mnist:NMnist"),
+    ("n-imagenet", "N-ImageNet: 1000 classes, .npz", "n_imagenet:NImageNet"),
+    ("n-imagenet-mini", "N-ImageNet mini: 100 classes, .npz", "n_imagenet:NImageNetMini"),
+    ("n-cars", "N-CARS: cars and background, .dat", "n_cars:NCars"),
+    ("dvs128-gesture", "DVS128 Gesture: 11 gestures, .aedat", "dvs128_gesture:Dvs128Gesture"),
+)
+COMMANDS = (
+    ("info", "Tell what is in a recording: format, events, sensor, duration, rate."),
+    ("convert", "Write a recording in another format."),
+    ("render", "Draw a recording as a picture, or as a film over time."),
+    ("simulate", "Make an event recording of a picture or a film."),
+)
+
 
 @hookimpl
 def register_modalities(register: Register) -> None:
-    """`event`, which can be simulated from a picture."""
+    """`event`, which can be simulated from a picture or a film."""
     register(
         Spec(
             name="event",
             summary="recordings of event cameras",
             target="anybind_events.modality:Event",
-            consumes=("image",),
+            consumes=("image", "video"),
+            extra="events",
         )
     )
 
@@ -21,37 +63,17 @@ def register_modalities(register: Register) -> None:
 @hookimpl
 def register_readers(register: Register) -> None:
     """Recordings on disk."""
-    register(
-        Spec(
-            name="npz-events",
-            summary="NumPy archive of event columns (also N-ImageNet's)",
-            target="anybind_events.readers.npz:NpzReader",
-            gives="event",
-            suffixes=(".npz",),
-        )
-    )
-    register(
-        Spec(
-            name="nmnist-bin",
-            summary="40-bit events of N-MNIST and N-Caltech101",
-            target="anybind_events.readers.nmnist:BinReader",
-            gives="event",
-            suffixes=(".bin",),
-        )
-    )
+    for name, summary, target, suffixes in READERS:
+        target = f"anybind_events.readers.{target}"
+        register(Spec(name=name, summary=summary, target=target, gives="event", suffixes=suffixes, extra="events"))
 
 
 @hookimpl
 def register_representations(register: Register) -> None:
     """Event streams to frames."""
-    register(
-        Spec(
-            name="paper",
-            summary="Eq. 1: event counts over polarity and time, clamped and normalised",
-            target="anybind_events.representations.paper:CountFrame",
-            consumes=("event",),
-        )
-    )
+    for name, summary, target in REPRESENTATIONS:
+        target = f"anybind_events.representations.{target}"
+        register(Spec(name=name, summary=summary, target=target, consumes=("event",), extra="events"))
 
 
 @hookimpl
@@ -63,5 +85,21 @@ def register_encoders(register: Register) -> None:
             summary="a trainable copy of any image encoder that reads event frames",
             target="anybind_events.tower:EventTower",
             consumes=("event",),
+            extra="events",
         )
     )
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Published data sets, by local folder."""
+    for name, summary, target in DATASETS:
+        target = f"anybind_events.datasets.{target}"
+        register(Spec(name=name, summary=summary, target=target, gives="event", extra="events"))
+
+
+@hookimpl
+def register_commands(register: Register) -> None:
+    """What a user types."""
+    for name, summary in COMMANDS:
+        register(Spec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events"))

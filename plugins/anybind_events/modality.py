@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, Modality
-from anybind_events.representations.paper import count_events
-from anybind_events.simulation.saccades import saccade_settings, simulate_saccades
-from anybind_events.stream import EventStream
+from anybind import BadInput, BadOption, Modality
+from anybind_events.stream import EventStream, concatenate_streams
 
 
 class Event(Modality):
@@ -33,13 +31,75 @@ class Event(Modality):
         start = int(sample.t[0]) + sample.duration_us // 3
         return red_blue_frame(sample.between(start, start + max(1, sample.duration_us // 3)))
 
+    def augment(
+        self,
+        sample: Any,
+        /,
+        *,
+        seed: int,
+        flip_time: float = 0.5,
+        flip_horizontally: float = 0.5,
+        shift: int = 20,
+        smallest_crop: float = 0.45,
+        near_noise: float = 0.1,
+        uniform_noise: float = 0.0,
+        drop: float = 0.0,
+    ) -> EventStream:
+        """The recording changed at random, as training wants it; see `Augment` for what the options mean."""
+        return Augment(
+            flip_time=flip_time,
+            flip_horizontally=flip_horizontally,
+            shift=shift,
+            smallest_crop=smallest_crop,
+            near_noise=near_noise,
+            uniform_noise=uniform_noise,
+            drop=drop,
+        )(sample, seed)
+
     def derivation(self, source: str) -> Mapping[str, Any]:
         """The simulation's name and settings."""
-        return {"simulation": "saccades", **saccade_settings()}
+        # Loads numba: when something is simulated, and not with the modality.
+        from anybind_events.simulation.models import find_model
+        from anybind_events.simulation.saccades import saccade_settings
 
-    def derive(self, sample: Any, source: str, *, seed: int) -> EventStream:
-        """What an event camera would record of a picture that it scans by three saccades: of one even gray, nothing."""
-        return simulate_saccades(sample, seed=seed)
+        model = find_model(source)
+        settings = saccade_settings() if model.name == "saccades" else model.defaults
+        return {"simulation": model.name, **settings}
+
+    def derive(
+        self,
+        sample: Any,
+        source: str,
+        *,
+        seed: int,
+        model: str | None = None,
+        vary: bool = False,
+        **options: Any,
+    ) -> EventStream:
+        """What an event camera would record of a picture that it scans by three saccades, or of a film.
+
+        Of one even gray that does not change, that is nothing.
+
+        Args:
+            sample: an `image` or a `video`; of a video, whatever plays as its samples do (`frames(gray=True)`).
+            source: which of the two.
+            seed: of all chance in it.
+            model: of a picture `saccades`; of a film `frame-difference` (as in the paper, the default) or `contrast`.
+            vary: draw the options of `saccades` that are not given from the seed, for training on many sensors.
+            options: options of the model, such as its `threshold`, by name.
+
+        Raises:
+            BadInput: the picture cannot be scanned, or the film not be played to its end.
+            BadOption: a model or an option that there is not for this source, or that makes no sense.
+        """
+        from anybind_events.simulation.models import find_model
+        from anybind_events.simulation.saccades import varied
+
+        chosen = find_model(source, model)
+        if vary and chosen.name != "saccades":
+            raise BadOption(f"vary is for pictures, not for {source}")
+        drawn = varied(seed) if vary else {}
+        return concatenate_streams(list(chosen.simulate(sample, seed, drawn | options)))
 
 
 def red_blue_frame(stream: EventStream) -> np.ndarray:
@@ -47,6 +107,9 @@ def red_blue_frame(stream: EventStream) -> np.ndarray:
 
     Colour is full at the 99th percentile of the counts of pixels that have any.
     """
+    from anybind_events.augment import Augment
+from anybind_events.representations.paper import count_events  # compiled, as the simulations are
+
     rises, falls = (count_events(stream, polarity=polarity) for polarity in (True, False))
     busy = np.concatenate([rises[rises > 0], falls[falls > 0]])
     full = np.percentile(busy, 99) if busy.size else 1.0

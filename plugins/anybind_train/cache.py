@@ -34,7 +34,7 @@ def kept_array(
             array.flush()
     try:
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"{path} is damaged: {error}; remove it, and it is made anew") from error
     if kept.shape != shape or kept.dtype != dtype:
         raise BadInput(f"{path} holds {kept.dtype} of shape {kept.shape}, not {shape}; remove it, and it is made anew")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,13 +51,13 @@ def open_dataset(data: Data, folder: Path, modality: str) -> Dataset:
     Raises:
         BadInput, BadOption, UnknownName: as the data set's kind does.
     """
-    options: dict[str, Any] = dict(data.options)
+    sources = find_part("modality", modality).spec.consumes
+    options: dict[str, Any] = {"modalities": (modality, *sources), **data.options}
     if data.classes:
         options["classes"] = class_names(data.classes, folder)
     if data.limit:
         options["limit"] = data.limit
-    sources = find_part("modality", modality).spec.consumes
-    return create("dataset", data.dataset, folder / data.path, modalities=(modality, *sources), **options)
+    return create("dataset", data.dataset, folder / data.path, **options)
 
 
 def class_names(given: str | Sequence[str], folder: Path) -> list[str]:
@@ -94,9 +96,11 @@ class TrainingSet:
         """List the items; nothing but names is read.
 
         Raises:
-            BadInput: there are no items, fewer than a batch, or only one class where a loss needs labels.
+            BadInput: there are no items, or fewer than a batch.
+            BadOption, UnknownName: an augmentation is of no modality, or has an option that there is not.
         """
         self.recipe, self.binder, self.student = recipe, binder, student
+        _check_augment(recipe)
         self.pairs: list[Pair] = []
         self.classes: list[str] = []
         for data in recipe.data:
@@ -114,13 +118,13 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
-        """Hash of the items, the versions and whatever makes a version."""
+        """Hash of the items, their classes and sizes, the versions and whatever makes a version."""
         recipe = self.recipe
         augment = {name: dict(options) for name, options in recipe.augment.items()}
         return settings_hash(
-            [[pair.item.id for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
+            [[_identity(pair.item) for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
         )
 
     def seed_of(self, number: int, version: int, purpose: int) -> int:
@@ -167,6 +171,10 @@ class TrainingSet:
         find_modality(wanted).check(sample)
         return self.binder.encoder(wanted).preprocess(sample)
 
+    def shown_to_teacher(self, number: int, version: int) -> Any:
+        """The prepared input of the teacher, made of what is on disk; errors name the item."""
+        return self.told(number, lambda: self.teacher_input(self.source(number, version), number, version))
+
     def told(self, number: int, make: Callable[[], Any]) -> Any:
         """What `make` makes, its errors naming the item."""
         id = self.pairs[number].item.id
@@ -184,15 +192,12 @@ class TrainingSet:
         shape = (self.recipe.variants, len(self), encoder.space.dim)
 
         def fill(array: np.ndarray) -> None:
-            def prepared(place: tuple[int, int]) -> Any:
-                version, number = place
-                return self.told(number, lambda: self.teacher_input(self.source(number, version), number, version))
-
             places = list(np.ndindex(shape[:2]))
             with progress_bar(len(places), f"teacher: {teacher}") as advance:
                 for start in range(0, len(places), 32):
                     some = places[start : start + 32]
-                    vectors = encoder.encode(list(mapped(prepared, some)))
+                    shown = mapped(lambda place: self.shown_to_teacher(place[1], place[0]), some)
+                    vectors = encoder.encode(list(shown))
                     for place, vector in zip(some, vectors, strict=True):
                         array[place] = vector
                     advance(len(some))
@@ -203,9 +208,12 @@ class TrainingSet:
         """(versions, items, ...) float16, prepared inputs of the student, if the recipe keeps them."""
         if not self.recipe.cache_inputs:
             return None
-        first = self.student_input(self.source(0, 0), 0, 0, 0)
+        first = self.told(0, lambda: self.student_input(self.source(0, 0), 0, 0, 0))
         shape = (self.recipe.variants, len(self), *first.shape)
-        how = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size]
+        modality = find_modality(self.recipe.modality)
+        sources = find_part("modality", modality.name).spec.consumes
+        derivations = {source: dict(modality.derivation(source)) for source in sources}
+        how = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size, derivations]
 
         def fill(array: np.ndarray) -> None:
             def prepared(place: tuple[int, int]) -> torch.Tensor:
@@ -229,6 +237,28 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
 
 def _below(item: Item, dataset: str) -> Item:
     return replace(item, id=f"{dataset}/{item.id}")
+
+
+def _identity(item: Item) -> list[Any]:
+    """Name, class and sizes of an item: files of another folder may have the same names."""
+    return [item.id, item.label, _size(item.source), {of: _size(partner) for of, partner in item.partners.items()}]
+
+
+def _size(source: Any) -> int:
+    try:
+        return Path(source).stat().st_size if isinstance(source, str | Path) else 0
+    except OSError:  # told when it is read
+        return 0
+
+
+def _check_augment(recipe: Recipe) -> None:
+    for name, options in recipe.augment.items():
+        method = find_modality(name).augment
+        try:
+            inspect.signature(method).bind(None, seed=0, **options)
+        except TypeError as error:
+            takes = ", ".join(list(inspect.signature(method).parameters)[2:]) or "none"
+            raise BadOption(f"augment.{name}: {error} (options: {takes})") from None
 
 
 def _read(item: Item) -> tuple[Any, str]:

@@ -31,7 +31,7 @@ from anybind_train.probe import ask_probe, probe_of
 from anybind_train.prompts import PromptedText, PromptStudent
 from anybind_train.recipe import Recipe
 from anybind_train.records import Records, draw
-from anybind_train.state import Place, load_state, save_state
+from anybind_train.state import Place, check_finite, load_state, save_state
 from anybind_train.student import Average, StudentModule, merged_lora, student_binder
 from anybind_train.threads import mapped
 
@@ -75,6 +75,9 @@ class Run:
         tower = self.binder.encoder(recipe.modality)
         assert isinstance(tower, Tower)
         self.tower = tower
+        taught_by = self.binder.encoder(recipe.teacher) if recipe.teacher else None
+        # The binding's tower takes over what is learned, and the teacher stays as it was.
+        self.frozen = tower.copy() if taught_by is tower else taught_by
         self.data = TrainingSet(recipe, self.binder, folder, tower)
         self.probe = probe_of(recipe, folder, {pair.item.source for pair in self.data.pairs})
         self._prepare_folder(resume)
@@ -106,6 +109,9 @@ class Run:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"cannot make the folder {self.output}: {error.strerror}") from error
+        if self._writes:
+            for left in self.output.rglob(".anybind-*"):  # files that a killed run was writing
+                left.unlink(missing_ok=True)
 
     def _student(self) -> StudentModule | PromptStudent:
         if self.recipe.student.method != "prompts":
@@ -186,17 +192,24 @@ class Run:
         values = self.losses.values(batches)
         total = self.losses.total(values)
         told = {"loss": float(total.detach())} | {name: float(value.detach()) for name, value in values.items()}
-        if not np.isfinite(told["loss"]):
-            ids = ", ".join(self.data.pairs[number].item.id for number in numbers[:3])
-            raise BadInput(
-                f"the loss is {told['loss']} at epoch {epoch}, batch {step - epoch * self.batches} ({ids}, ...);"
-                f" {self.output / STATE} is the last good state: lower optimiser.lr, or set optimiser.clip"
-            )
+        self._check_finite("loss", told["loss"], numbers, epoch, step)
         self.fabric.backward(total)
-        if self.recipe.optimiser.clip:
-            self.fabric.clip_gradients(module, optimiser, max_norm=self.recipe.optimiser.clip)
+        if largest := self.recipe.optimiser.clip:
+            norm = self.fabric.clip_gradients(module, optimiser, max_norm=largest, error_if_nonfinite=False)
+            self._check_finite("gradient's norm", float(norm), numbers, epoch, step)  # pyright: ignore[reportArgumentType]
         optimiser.step()
         return told
+
+    def _check_finite(self, what: str, value: float, numbers: np.ndarray, epoch: int, step: int) -> None:
+        if np.isfinite(value):
+            return
+        ids = ", ".join(self.data.pairs[number].item.id for number in numbers[:3])
+        state = self.output / STATE
+        kept = f"{state} is the last good state" if state.is_file() else "no state was kept yet"
+        raise BadInput(
+            f"the {what} is {value} at epoch {epoch}, batch {step - epoch * self.batches} ({ids}, ...);"
+            f" {kept}: lower optimiser.lr, or set optimiser.clip"
+        )
 
     def _batches(self, epoch: int, first: int) -> Iterator[tuple[int, tuple[np.ndarray, Any]]]:
         """Batch numbers, the items of the whole batch, and this process's share of their inputs, ready to run."""
@@ -241,9 +254,9 @@ class Run:
             return None
         if self.teacher is not None:
             return torch.from_numpy(self.teacher[version, numbers]).to(self.fabric.device)
-        data, encoder = self.data, self.binder.encoder(self.recipe.teacher)
-        prepared = [data.teacher_input(data.source(int(n), version), int(n), version) for n in numbers]
-        return torch.from_numpy(encoder.encode(prepared)).to(self.fabric.device)
+        assert self.frozen is not None
+        prepared = [self.data.shown_to_teacher(int(number), version) for number in numbers]
+        return torch.from_numpy(self.frozen.encode(prepared)).to(self.fabric.device)
 
     @property
     def metric(self) -> str:
@@ -252,6 +265,7 @@ class Run:
 
     def _ask(self, epoch: int, records: Records | None) -> None:
         """Publish the weights to the binding's tower, ask the probe, keep the best and the last."""
+        check_finite(self.student.module.state_dict(), self.place, self.output / STATE)
         if not self._writes:
             return
         self._publish()
@@ -291,6 +305,7 @@ class Run:
         self.fabric.barrier()
 
     def _finish(self) -> dict[str, Any]:
+        self._publish()  # a run that was resumed behind its last step has published nothing yet
         result = {
             "recipe": self.recipe.name,
             "recipe_hash": self.recipe.hash,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, Binder, Dataset, Item, Task, create
+from anybind import BadInput, BadOption, Binder, Dataset, Item, Task, create, nearest
 from anybind_train.data import class_names, open_dataset
 from anybind_train.recipe import Recipe
 
@@ -66,6 +66,9 @@ def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | N
 
 
 def ask_probe(question: Question, binder: Binder, recipe: Recipe) -> dict[str, float]:
-    """The metrics of the binding as it is now."""
+    """The metrics of the binding as it is now; raises `BadOption` where the one that counts is not among them."""
     result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
+    if question.metric not in result.metrics:
+        near = nearest(question.metric, result.metrics)
+        raise BadOption(f"probe.metric: the task {question.task.name!r} gives no {question.metric!r}{near}")
     return {name: float(value) for name, value in result.metrics.items()}

@@ -15,7 +15,7 @@ class Records:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
-        lines = [line for line in self.read() if line["step"] < step]
+        lines = [line for line in self.read() if line["step"] < step] if step else []
         with atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.file = self.path.open("a", buffering=1)

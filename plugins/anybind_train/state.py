@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from anybind import BadInput, BadOption, atomic_path
+from anybind import BadInput, BadOption, atomic_path, check_state
 from anybind_train.student import Average
 
 
@@ -53,14 +53,22 @@ def save_state(path: Path, place: Place, module: nn.Module, optimiser: torch.opt
     for name, parameter in module.named_parameters():
         for key, value in optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
+    check_finite(tensors, place, path)
+    copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(copies, temporary, metadata={"anybind": json.dumps(asdict(place))})
+        except SafetensorError as error:  # its own name for what the system says, such as of a full disk
+            raise OSError(str(error)) from error
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor], place: Place, path: Path) -> None:
+    """Raise `BadInput`, naming the first tensor that holds what is no number, before anything is written over."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise BadInput(
                 f"{name} is not finite after epoch {place.epoch}, batch {place.batch}; {path} stays as it was"
             )
-    copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(copies, temporary, metadata={"anybind": json.dumps(asdict(place))})
 
 
 def load_state(
@@ -71,6 +79,7 @@ def load_state(
     Raises:
         BadInput: the file is missing or damaged.
         BadOption: it is of another recipe or other data.
+        WeightsMismatch: it is of another module, as of a binding that was changed since.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -81,8 +90,11 @@ def load_state(
     for what in ("recipe", "data"):
         if getattr(place, what) != getattr(wanted, what):
             raise BadOption(f"{path} is of another {what}: it cannot go on with this one; choose another folder")
-    module.load_state_dict(_below(tensors, "weights."), strict=False)
-    average.state = {name: each.to(average.state[name].device) for name, each in _below(tensors, "average.").items()}
+    weights, averages = (_below(tensors, prefix) for prefix in ("weights.", "average."))
+    check_state(path, weights, learned_state(module))
+    check_state(path, averages, average.state)
+    module.load_state_dict(weights, strict=False)
+    average.state = {name: each.to(average.state[name].device) for name, each in averages.items()}
     moments = _below(tensors, "optimiser.")
     for name, parameter in module.named_parameters():
         own = _below(moments, f"{name}.")

@@ -62,8 +62,8 @@ class StudentModule(nn.Module):
         """Training mode for the trained parts only: what is frozen drops out nothing and keeps its statistics."""
         super().train(mode)
         for part in self.module.modules():
-            own = list(part.parameters(recurse=False))
-            frozen = bool(own) and not any(parameter.requires_grad for parameter in own)
+            parameters = list(part.parameters())  # with those of the parts inside: they may learn where its own do not
+            frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
             if frozen or (isinstance(part, NORMS) and self.plan.batch_norm == "frozen"):
                 part.train(False)
         return self
@@ -92,18 +92,28 @@ def choose_trained(module: nn.Module, plan: Student) -> None:
 
 
 def add_lora(module: nn.Module, plan: Student) -> None:
-    """Put low-rank additions beside the layers whose names end as `targets` says; everything else is frozen."""
+    """Put low-rank additions beside the layers whose names end as `targets` says; everything else is frozen.
+
+    Left out are convolutions in groups, which have few weights and whose additions cannot be merged, and what is inside
+    torch's attention, which reads its layers' weights and passes by whatever stands beside them.
+    """
     from peft import LoraConfig, inject_adapter_in_model
 
-    layers = [name for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    inside = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, nn.MultiheadAttention))
+    layers = [name for name, part in module.named_modules() if _takes_lora(part) and not name.startswith(inside)]
     chosen = [name for name in layers if not plan.targets or name.endswith(plan.targets)]
     if not chosen:
         endings = {name.rpartition(".")[2] for name in layers}
         raise BadOption(
-            f"student.targets: no layer ends in {', '.join(plan.targets)} (there are {sorted(endings)[:8]})"
+            f"student.targets: no layer ends in {', '.join(plan.targets)} (there are {', '.join(sorted(endings)[:8])})"
         )
-    config = LoraConfig(r=plan.rank, lora_alpha=2 * plan.rank, target_modules=chosen, lora_dropout=0.0)
+    names = "|".join(map(re.escape, chosen))  # a list would be taken for endings
+    config = LoraConfig(r=plan.rank, lora_alpha=2 * plan.rank, target_modules=names, lora_dropout=0.0)
     inject_adapter_in_model(config, module)
+
+
+def _takes_lora(part: nn.Module) -> bool:
+    return isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1)
 
 
 def merged_lora(tower: Tower) -> Tower:
@@ -120,13 +130,14 @@ def merged_lora(tower: Tower) -> Tower:
 
 
 class Average:
-    """Exponential average of trained weights and of statistics, kept beside them; `swapped` lends it to the module."""
+    """Exponential average of trained weights and of statistics, kept beside them; `swap` lends it to the module."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         if not 0 <= decay < 1:
             raise BadOption(f"student.average must be from 0 to below 1, got {decay}")
         self.module, self.decay = module, decay
         self.state = {name: tensor.detach().clone() for name, tensor in self._floats()} if decay else {}
+        self._own: dict[str, torch.Tensor] | None = None
 
     def _floats(self) -> list[tuple[str, torch.Tensor]]:
         return [(name, each) for name, each in self.module.state_dict().items() if each.is_floating_point()]
@@ -137,13 +148,15 @@ class Average:
         if self.decay:
             decay = min(self.decay, (1 + step) / (10 + step))
             for name, tensor in self._floats():
-                self.state[name].lerp_(tensor, 1 - decay)
+                self.state[name].lerp_(tensor.to(self.state[name].dtype), 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the module's weights with the average; a second call undoes it."""
-        if self.decay:
-            for name, tensor in self._floats():
-                kept = tensor.clone()
-                tensor.copy_(self.state[name])
-                self.state[name].copy_(kept)
+        """Lay the average over the module's weights; a second call gives those back."""
+        if not self.decay:
+            return
+        wanted, self._own = self._own, None
+        if wanted is None:
+            wanted, self._own = self.state, {name: tensor.clone() for name, tensor in self._floats()}
+        for name, tensor in self._floats():
+            tensor.copy_(wanted[name])

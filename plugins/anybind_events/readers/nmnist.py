@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from anybind import BadInput, Reader
+from anybind import BadInput
+from anybind_events.jit import kernel
+from anybind_events.readers.binary import BinaryReader
+from anybind_events.readers.blocks import FIRST_FREE, Body, Decoder, Pixels
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 5
@@ -14,50 +18,25 @@ OVERFLOW_ROW = 240
 """An event with this y is none: it says that the sensor's 13-bit clock went round. The ATIS ends at row 239."""
 OVERFLOW_US = 1 << 13
 LAST_TIME = (1 << 23) - 1
-SENSORS = {"N-MNIST": (34, 34), "N-Caltech101": (240, 180), "ATIS": (304, 240)}
-"""Sensor sizes that data sets in this format have; the smallest that holds all events is taken."""
+WRAPS = FIRST_FREE
 
 
-class BinReader(Reader):
+class BinReader(BinaryReader):
     """Five bytes an event: x, y, then polarity (1 bit) and time in microseconds (23 bits), big endian.
 
-    Source of the format: the data sets' description by Orchard et al., 2015.
+    An event in row 240 moves all that follow it by 8,192 us. Source of the format: the data sets' description by
+    Orchard et al., 2015.
     """
+
+    sensors = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, ATIS
 
     def sniff(self, head: bytes) -> None:
         """The format has no mark."""
         return
 
-    def read(self, path: Path, *, size: tuple[int, int] | None = None) -> EventStream:
-        """The recording.
-
-        Args:
-            path: the file.
-            size: (width, height) of the sensor, which the format does not record; the smallest of
-                34x34, 240x180 and 304x240 that holds all events by default.
-
-        Raises:
-            BadInput: the file does not end with a whole event, its time runs backwards, or a row is above 240.
-        """
-        raw = np.fromfile(path, dtype=np.uint8)
-        if raw.size % EVENT_BYTES:
-            whole = raw.size - raw.size % EVENT_BYTES
-            raise BadInput(
-                f"{path} is truncated or no .bin recording: its last event, at byte {whole}, is cut short"
-                f" ({raw.size} bytes are no multiple of {EVENT_BYTES})"
-            )
-        x, y, high, middle, low = raw.reshape(-1, EVENT_BYTES).T
-        rise = high >= 128
-        time = ((high & 127).astype(np.int64) << 16) | (middle.astype(np.int64) << 8) | low
-        wraps = y == OVERFLOW_ROW
-        time += OVERFLOW_US * np.cumsum(wraps)
-        events = ~wraps
-        x, y, time, rise = x[events], y[events], time[events], rise[events]
-        try:
-            width, height = size or _smallest_sensor(x, y)
-            return EventStream(x, y, time, rise, width, height)
-        except BadInput as error:
-            raise BadInput(f"{path} is no .bin recording: {error}") from error
+    def body(self, file: IO[bytes], path: Path) -> Body:
+        decoder = Decoder(_decode, np.uint8, EVENT_BYTES, Pixels(0, 255, 8, 255, 16), counts={"clock_wraps": WRAPS})
+        return Body(0, decoder)
 
     def write(self, sample: EventStream, path: Path) -> None:
         """Write a recording; raises `BadInput` where the format has no room for its sensor or its length."""
@@ -74,9 +53,18 @@ class BinReader(Reader):
         packed.tofile(path)
 
 
-def _smallest_sensor(x: np.ndarray, y: np.ndarray) -> tuple[int, int]:
-    right, bottom = (int(column.max(initial=0)) for column in (x, y))
-    for width, height in SENSORS.values():
-        if right < width and bottom < height:
-            return width, height
-    raise BadInput(f"an event at ({right}, {bottom}) lies outside every sensor of this format")
+@kernel
+def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
+    at = np.uint64(0)
+    late = state[WRAPS] * OVERFLOW_US
+    for i in range(len(words) // EVENT_BYTES):
+        event = words[EVENT_BYTES * i : EVENT_BYTES * i + EVENT_BYTES]
+        if event[1] == OVERFLOW_ROW:
+            late += OVERFLOW_US
+            continue
+        high = np.uint32(event[2])
+        times[at] = late + np.int64((high & np.uint32(127)) << 16 | np.uint32(event[3]) << 8 | np.uint32(event[4]))
+        pixels[at] = np.uint32(event[0]) | np.uint32(event[1]) << 8 | high >> 7 << 16
+        at += np.uint64(1)
+    state[WRAPS] = late // OVERFLOW_US
+    return int(at)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from anybind import BadOption, Representation
+from anybind import BadOption
+from anybind_events.representations.frames import EventFrames, percentile_of_busy, positive, zeros
+from anybind_events.representations.kernels import count, count_polarities, to_shares
 from anybind_events.stream import EventStream
 
 
@@ -22,14 +24,17 @@ def count_events(stream: EventStream, polarity: bool | None = None) -> np.ndarra
     Returns:
         (height, width) int64.
     """
-    pixel = stream.y.astype(np.int64) * stream.width + stream.x
-    if polarity is not None:
-        pixel = pixel[stream.p == polarity]
-    return np.bincount(pixel, minlength=stream.height * stream.width).reshape(stream.height, stream.width)
+    counts = zeros((1 if polarity is None else 2, stream.height, stream.width)).view(np.uint32)
+    low = np.zeros(counts.size, np.uint8)
+    if polarity is None:
+        count(stream.x, stream.y, stream.width, counts.reshape(-1), low)
+    else:
+        count_polarities(stream.x, stream.y, stream.p, stream.width, counts.reshape(-1), low)
+    return counts[int(bool(polarity))].astype(np.int64)
 
 
 @dataclass(frozen=True)
-class CountFrame(Representation):
+class CountFrame(EventFrames):
     """Eq. 1: `E(x, y) = sum_p sum_t E(x, y, t, p)`, then `E / (max(E) + 1)`.
 
     The value range is [0, 1), or (0, 1] inverted; a recording without events is all 0 (or all 1).
@@ -41,35 +46,25 @@ class CountFrame(Representation):
         invert: give `1 - value`: dark edges on white, nearer to what a tower for pictures has seen.
     """
 
+    name: ClassVar[str] = "paper"
     clamp: float | None = None
     clamp_percentile: float | None = None
     invert: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("clamp", "clamp_percentile"):  # so that 20 and 20.0 are one and the same setting
-            given = getattr(self, name)
-            if isinstance(given, str):
-                raise BadOption(f"{name} must be a number, got {given!r}")
-            if given is not None:
-                object.__setattr__(self, name, float(given))
+        for name, most in (("clamp", math.inf), ("clamp_percentile", 100)):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, positive(name, given, most))
         if self.clamp is not None and self.clamp_percentile is not None:
             raise BadOption("give clamp or clamp_percentile, not both")
-        if self.clamp is not None and not self.clamp > 0:
-            raise BadOption(f"clamp must be positive, got {self.clamp}")
-        if self.clamp_percentile is not None and not 0 < self.clamp_percentile <= 100:
-            raise BadOption(f"clamp_percentile must be above 0 and at most 100, got {self.clamp_percentile}")
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {"representation": "paper", **asdict(self)}
+    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+        return 1, height, width
 
-    def __call__(self, sample: EventStream) -> np.ndarray:
-        """The frame of a recording, (1, height, width) float32."""
-        counts = count_events(sample).astype(np.float64)
-        limit = self.clamp
-        if self.clamp_percentile is not None and len(sample):
-            limit = np.percentile(counts[counts > 0], self.clamp_percentile)
-        if limit is not None:
-            counts = np.minimum(counts, limit)
-        frame = counts / (counts.max() + 1)
-        return (1 - frame if self.invert else frame).astype(np.float32)[None]
+    def fill(self, stream: EventStream, frame: np.ndarray) -> None:
+        counts = frame.reshape(-1).view(np.uint32)
+        count(stream.x, stream.y, stream.width, counts, np.zeros(len(counts), np.uint8))
+        limit = math.inf if self.clamp is None else self.clamp
+        if self.clamp_percentile is not None and len(stream):
+            limit = percentile_of_busy(counts, self.clamp_percentile)
+        to_shares(counts, limit, min(float(counts.max()), limit) + 1, self.invert)

@@ -10,16 +10,23 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from anybind import BadInput, BadOption
-from anybind_events.stream import EventStream
+from anybind import BadInput
+from anybind_events.simulation.pixels import darken, look
+from anybind_events.simulation.sensor import LINEAR_BELOW, Sensor, check_numbers, draw_thresholds
+from anybind_events.stream import EventStream, concatenate_streams
 
 FIELD = (240, 180)
 """A picture is scaled to fit this, as N-Caltech101's were; its own size is the sensor's."""
 CORNERS = ((-0.5, 0.5), (0.0, -0.5), (0.5, 0.5), (-0.5, 0.5))
 """Where the camera looks before, between and after the saccades: an isosceles triangle, in degrees."""
 SACCADE_US = 100_000
-LINEAR_BELOW = 20.0
-"""Gray level, of 255, below which a pixel answers linearly and not logarithmically, as sensors do in the dark."""
+VARIED = {
+    "threshold": (0.12, 0.4),
+    "mismatch": (0.0, 0.06),
+    "pixels_per_degree": (4.0, 12.0),
+    "turn_degrees": (0.0, 360.0),
+}
+"""Between which bounds `varied` draws each option, evenly: around the defaults, and the triangle turned any way."""
 
 
 def simulate_saccades(
@@ -29,6 +36,7 @@ def simulate_saccades(
     threshold: float = 0.25,
     mismatch: float = 0.03,
     pixels_per_degree: float = 7.0,
+    turn_degrees: float = 0.0,
 ) -> EventStream:
     """What an event camera records of a still picture that it scans by three saccades.
 
@@ -44,43 +52,39 @@ def simulate_saccades(
         threshold: mean contrast threshold, in natural log units of intensity.
         mismatch: standard deviation of the threshold over pixels and polarities.
         pixels_per_degree: size of the triangle; at 7 the picture moves by up to 7 pixels along each axis.
+        turn_degrees: turns the triangle.
 
     Raises:
         BadInput: the picture is narrower or lower than 2 pixels once it is scaled to fit.
-        BadOption: a number or the seed is negative or not finite, or the threshold is 0.
+        BadOption: a number or the seed is negative or not finite, or the threshold is below 0.001.
     """
-    options = {"threshold": threshold, "mismatch": mismatch, "pixels_per_degree": pixels_per_degree}
-    for name, value in options.items():
-        if not np.isfinite(value) or value < 0 or (name == "threshold" and value == 0):
-            at_least = "above 0" if name == "threshold" else "0 or more"
-            raise BadOption(f"{name} must be a finite number {at_least}, got {value}")
-    if seed < 0:
-        raise BadOption(f"the seed must be 0 or more, got {seed}")
+    check_numbers(seed, threshold=threshold, mismatch=mismatch, pixels_per_degree=pixels_per_degree)
+    check_numbers(seed, turn_degrees=abs(turn_degrees))
     gray = _scaled_gray(picture)
-    height, width = gray.shape
-    random = np.random.default_rng(seed)
-    thresholds = np.maximum(random.normal(threshold, mismatch, (2, height, width)), 0.2 * threshold)
-    thresholds = thresholds.astype(np.float32)
-    corners = pixels_per_degree * np.array(CORNERS)
-    views = _views(gray, corners)
-    _, before = next(views)
-    reference, time_before = before.copy(), 0.0
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for time, now in views:
-        for rise in (True, False):
-            found.append(_crossings(reference, before, now, thresholds[int(rise)], rise, time_before, time))
-        before, time_before = now, time
-    pixel, t, p = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.argsort(t, kind="stable")
-    pixel, t, p = pixel[order], t[order], p[order]
-    return EventStream(pixel % width, pixel // width, t, p, width, height)
+    falls, rises = draw_thresholds(np.random.default_rng(seed), threshold, mismatch, gray.shape)
+    views = _views(gray, pixels_per_degree * _turned(CORNERS, turn_degrees))
+    start, first = next(views)
+    sensor = Sensor(first, start, falls, rises)
+    return concatenate_streams([sensor.see(view, time) for time, view in views])
+
+
+def varied(seed: int) -> dict[str, float]:
+    """Options of `simulate_saccades` drawn from `VARIED`: for training on more than one sensor and one movement."""
+    random = np.random.default_rng([seed, len(VARIED)])  # not the numbers that the thresholds come from
+    return {name: float(random.uniform(low, high)) for name, (low, high) in VARIED.items()}
 
 
 def saccade_settings() -> dict[str, Any]:
     """Everything but the picture and the seed that shapes a recording by `simulate_saccades`, JSON-like."""
     defaults = {name: each.default for name, each in inspect.signature(simulate_saccades).parameters.items()}
     del defaults["picture"], defaults["seed"]
+    del defaults["turn_degrees"]  # told by the corners
     return {**defaults, "field": FIELD, "corners": CORNERS, "saccade_us": SACCADE_US, "linear_below": LINEAR_BELOW}
+
+
+def _turned(corners: tuple[tuple[float, float], ...], degrees: float) -> np.ndarray:
+    angle = np.radians(degrees)
+    return np.array(corners) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def _scaled_gray(picture: np.ndarray) -> np.ndarray:
@@ -94,53 +98,19 @@ def _scaled_gray(picture: np.ndarray) -> np.ndarray:
 
 
 def _views(gray: np.ndarray, corners: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
-    """Time (microseconds) and log intensity (height, width) at each step of the scan, the start included."""
+    """Time (microseconds) and log intensity (height, width) at each step of the scan, the start included.
+
+    A view stays as it is until the next but one is asked for.
+    """
     reach = int(np.ceil(np.abs(corners).max())) + 1
     wide = np.pad(gray, reach, mode="edge")
+    seen = np.empty_like(gray)
+    views = itertools.cycle((np.empty_like(gray), np.empty_like(gray)))
     for saccade, (start, end) in enumerate(itertools.pairwise(corners)):
         steps = max(1, int(np.ceil(2 * np.linalg.norm(end - start))))
         for step in range(0 if saccade == 0 else 1, steps + 1):
-            x, y = start + (end - start) * step / steps
-            yield (saccade + step / steps) * SACCADE_US, log_intensity(_window(wide, gray.shape, reach + x, reach + y))
-
-
-def _window(wide: np.ndarray, shape: tuple[int, ...], x: float, y: float) -> np.ndarray:
-    """A window of a picture whose corner lies between pixels, bilinear."""
-    left, top = int(np.floor(x)), int(np.floor(y))
-    across, down = np.float32(x - left), np.float32(y - top)
-    rows = wide[top : top + shape[0] + 1, left : left + shape[1] + 1]
-    rows = rows[:-1] * (1 - down) + rows[1:] * down
-    return rows[:, :-1] * (1 - across) + rows[:, 1:] * across
-
-
-def log_intensity(gray: np.ndarray) -> np.ndarray:
-    """Natural log of gray levels 0 to 255, linear below 20 and continuous there; float32."""
-    slope = np.float32(np.log(LINEAR_BELOW) / LINEAR_BELOW)
-    return np.where(gray <= LINEAR_BELOW, gray * slope, np.log(np.maximum(gray, LINEAR_BELOW))).astype(np.float32)
-
-
-def _crossings(
-    reference: np.ndarray,
-    before: np.ndarray,
-    now: np.ndarray,
-    thresholds: np.ndarray,
-    rise: bool,
-    time_before: float,
-    time_now: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Events of one polarity in one step: pixel numbers, times, polarities. Moves `reference` along."""
-    sign = 1 if rise else -1
-    counts = np.floor(sign * (now - reference) / thresholds).clip(min=0).astype(np.int64)
-    pixels = np.flatnonzero(counts)
-    times_each = counts.ravel()[pixels]
-    pixel = np.repeat(pixels, times_each)
-    ends = np.cumsum(times_each)
-    which = np.arange(len(pixel)) - np.repeat(ends - times_each, times_each) + 1  # 1, 2, ... at each pixel
-    level = reference.ravel()[pixel] + sign * which * thresholds.ravel()[pixel]
-    start, stop = before.ravel()[pixel], now.ravel()[pixel]
-    # Rounding may leave a crossing to the next step, in which the pixel may stand still: then it fires at its end.
-    share = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level))
-    share = np.clip(share, 0.0, 1.0)
-    reference += sign * counts * thresholds
-    time = time_before + share * (time_now - time_before)
-    return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), rise)
+            x, y = reach + (start + (end - start) * step / steps)
+            view = next(views)
+            look(wide, x, y, LINEAR_BELOW, seen, view)
+            darken(seen, LINEAR_BELOW, np.log(view, out=view))
+            yield (saccade + step / steps) * SACCADE_US, view

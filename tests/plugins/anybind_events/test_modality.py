@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import anybind
-from anybind import BadInput
-from anybind_events.simulation.saccades import simulate_saccades
-from anybind_events.stream import EventStream
+from anybind import BadInput, BadOption
+from anybind_events.simulation.film import contrast, frame_difference
+from anybind_events.simulation.saccades import simulate_saccades, varied
+from anybind_events.stream import EventStream, concatenate_streams
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+FRAMES = np.random.default_rng(4).integers(0, 256, (6, 12, 16), dtype=np.uint8)
 WHITE, RED, BLUE = [255, 255, 255], [255, 0, 0], [0, 0, 255]
+
+
+class Film:
+    """What plays as a `video` does."""
+
+    def frames(self, *, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
+        yield from ((40_000 * number, frame) for number, frame in enumerate(FRAMES))
+
+
+def columns(stream: EventStream) -> list[object]:
+    return [*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height]
 
 
 @pytest.fixture(scope="module")
@@ -78,5 +94,55 @@ def test_a_recording_is_derived_from_itself_as_it_is() -> None:
 
 
 def test_no_events_are_derived_from_a_text() -> None:
-    with pytest.raises(BadInput, match=r"no event can be made from text .*only from image"):
+    with pytest.raises(BadInput, match=r"no event can be made from text .*only from image, video"):
         anybind.derive("event", "a duck")
+
+
+def test_events_are_derived_from_a_film_by_frame_differences(event: anybind.Modality) -> None:
+    derived = anybind.derive("event", Film(), source="video")
+    assert len(derived) > 100
+    assert columns(derived) == columns(concatenate_streams(list(frame_difference(Film()))))
+
+
+def test_events_are_derived_from_a_film_by_the_model_and_with_the_options_that_are_asked_for() -> None:
+    derived = anybind.derive("event", Film(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
+    expected = list(contrast(Film(), seed=3, threshold=0.4, leak_hz=2.0))
+    assert columns(derived) == columns(concatenate_streams(expected))
+
+
+def test_varied_events_are_those_of_the_options_that_the_seed_draws() -> None:
+    derived = anybind.derive("event", PICTURE, seed=5, vary=True)
+    assert columns(derived) == columns(simulate_saccades(PICTURE, seed=5, **varied(5)))
+    assert columns(derived) != columns(anybind.derive("event", PICTURE, seed=5))
+
+
+def test_an_option_that_is_given_is_not_varied() -> None:
+    derived = anybind.derive("event", PICTURE, seed=5, vary=True, threshold=0.3)
+    assert columns(derived) == columns(simulate_saccades(PICTURE, seed=5, **{**varied(5), "threshold": 0.3}))
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        ("image", {"model": "contrast"}, "no simulation 'contrast' from image; there are: saccades"),
+        ("video", {"model": "contrst"}, "did you mean 'contrast'"),
+        ("video", {"leak_hz": 1.0}, "'frame-difference' takes no leak_hz; there are: threshold"),
+        ("image", {"treshold": 1.0}, "'saccades' takes no treshold; did you mean 'threshold'"),
+        ("video", {"vary": True}, "vary is for pictures, not for video"),
+    ],
+)
+def test_a_model_or_option_that_does_not_fit_is_refused(source: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(BadOption, match=said):
+        anybind.derive("event", PICTURE if source == "image" else Film(), source=source, **options)
+
+
+def test_what_events_are_derived_by_is_told_for_each_source(event: anybind.Modality) -> None:
+    assert event.derivation("image")["simulation"] == "saccades"
+    assert event.derivation("video") == {"simulation": "frame-difference", "threshold": 25.0}
+    with pytest.raises(BadInput, match="no events can be simulated from text"):
+        event.derivation("text")
+
+
+def test_knowing_the_modality_loads_no_compiler() -> None:
+    script = "import sys, anybind; anybind.find_modality('event'); assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import BadInput
+from anybind import AnybindWarning, BadInput
 from anybind_events.readers.nmnist import BinReader
 from anybind_events.stream import EventStream
 
@@ -35,6 +35,16 @@ def decode(raw: bytes) -> list[tuple[int, int, int, bool]]:
         else:
             events.append((x, y, clock + word % 2**23, word >= 2**23))
     return events
+
+
+def settle(events: list[tuple[int, int, int, bool]], width: int, height: int) -> list[tuple[int, int, int, bool]]:
+    """The events inside the sensor, none of them earlier than one in front of it."""
+    settled, latest = [], -1
+    for x, y, t, p in events:
+        if x < width and y < height:
+            latest = max(latest, t)
+            settled.append((x, y, latest, p))
+    return settled
 
 
 def pack(*events: tuple[int, int, int, bool]) -> bytes:
@@ -95,13 +105,23 @@ def test_a_written_file_means_the_same_to_another_decoder(folder: Path, stream: 
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_a_recording_cut_inside_an_event_is_refused_and_the_file_and_the_byte_are_named(
+def test_of_a_recording_cut_inside_an_event_the_whole_ones_are_read_and_the_byte_is_named(
     tmp_path: Path, cut: int
 ) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
-    with pytest.raises(BadInput, match=r"cut\.bin.*byte 10\b"):
-        anybind.read(path)
+    with pytest.warns(AnybindWarning, match=r"cut\.bin is truncated.*byte 10\b"):
+        stream = anybind.read(path)
+    assert rows(stream) == [(1, 2, 3, True), (4, 5, 6, False)]
+    assert stream.notes == {"truncated_bytes": cut}
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_recording_cut_inside_an_event_is_refused_when_strict(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "cut.bin"
+    path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
+    with pytest.raises(BadInput, match=r"cut\.bin is truncated.*byte 10\b"):
+        anybind.read(path, strict=True)
 
 
 @settings(deadline=None)
@@ -122,7 +142,9 @@ def test_an_event_in_row_240_is_none_and_moves_what_follows_by_8192_us(
 def test_an_event_after_two_overflows_is_16384_us_later(tmp_path: Path) -> None:
     path = tmp_path / "overflow.bin"
     path.write_bytes(pack((1, 1, 8000, True), (0, 240, 8191, False), (0, 240, 8191, False), (2, 2, 5, True)))
-    assert rows(anybind.read(path)) == [(1, 1, 8000, True), (2, 2, 16_389, True)]
+    stream = anybind.read(path)
+    assert rows(stream) == [(1, 1, 8000, True), (2, 2, 16_389, True)]
+    assert stream.notes == {"clock_wraps": 2}
 
 
 @pytest.mark.parametrize(
@@ -153,33 +175,49 @@ def test_a_sensor_size_that_is_given_is_taken(tmp_path: Path) -> None:
     assert (stream.width, stream.height) == (100, 50)
 
 
-def test_an_event_outside_the_sensor_that_is_given_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
+def test_an_event_outside_the_sensor_that_is_given_is_dropped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "sensor.bin"
-    path.write_bytes(pack((3, 4, 1, True), (3, 50, 2, True)))
-    with pytest.raises(BadInput, match=r"sensor\.bin.*event 1.*y = 50"):
-        anybind.read(path, size=(100, 50))
+    path.write_bytes(pack((3, 4, 1, True), (3, 50, 9, True), (5, 6, 3, False)))
+    stream = anybind.read(path, size=(100, 50))
+    assert rows(stream) == [(3, 4, 1, True), (5, 6, 3, False)]
+    assert stream.notes == {"outside": 1}
 
 
-def test_a_recording_whose_time_runs_backwards_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "backwards.bin"
-    path.write_bytes(pack((1, 1, 500, True), (1, 1, 499, True)))
-    with pytest.raises(BadInput, match=r"backwards\.bin.*event 1: 500 us, then 499 us"):
+def test_an_event_outside_every_known_sensor_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "beyond.bin"
+    path.write_bytes(pack((3, 4, 1, True), (3, 241, 2, True)))
+    with pytest.raises(BadInput, match=r"beyond\.bin.*row 241.*size="):
         anybind.read(path)
 
 
+def test_an_event_earlier_than_the_one_in_front_of_it_is_moved_to_its_time_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "backwards.bin"
+    path.write_bytes(pack((1, 1, 500, True), (2, 2, 499, True), (3, 3, 400, False), (4, 4, 501, True)))
+    stream = anybind.read(path)
+    assert rows(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
+    assert stream.notes == {"backwards": 2}
+
+
 @settings(deadline=None)
-@given(raw=st.lists(st.binary(min_size=5, max_size=5), max_size=6).map(b"".join))
-def test_whole_events_of_random_bytes_are_read_unless_time_runs_backwards_or_a_row_is_beyond_every_sensor(
+@given(raw=st.lists(st.binary(min_size=5, max_size=5), max_size=9).map(b"".join))
+def test_random_bytes_are_read_as_a_plain_decoder_reads_them_unless_a_row_is_beyond_every_sensor(
     folder: Path, raw: bytes
 ) -> None:
     path = folder / "random.bin"
     path.write_bytes(raw)
-    times = [time for _, _, time, _ in decode(raw)]
-    if times == sorted(times) and all(y <= 240 for y in raw[1::5]):
-        assert rows(BinReader().read(path)) == decode(raw)
+    assert rows(BinReader().read(path, size=(200, 230))) == settle(decode(raw), 200, 230)
+    if all(y <= 240 for y in raw[1::5]):
+        assert rows(BinReader().read(path)) == settle(decode(raw), 256, 240)
     else:
         with pytest.raises(BadInput, match=r"random\.bin"):
             BinReader().read(path)
+
+
+def test_the_recordings_of_tonic_s_reader_are_the_same(recording: Path) -> None:
+    tonic = pytest.importorskip("tonic.io")
+    dtype = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
+    theirs, ours = tonic.read_mnist_file(str(recording), dtype=dtype), anybind.read(recording)
+    assert all(np.array_equal(getattr(ours, name), theirs[name]) for name in "xytp")
 
 
 @pytest.mark.parametrize("first", [(66, 77, 1000, True), (80, 75, 0x030400, False)], ids=["bitmap", "zip archive"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,10 +79,10 @@ def test_an_archive_without_compression_is_read(tmp_path: Path) -> None:
     assert contents(anybind.read(tmp_path / "plain.npz")) == (*COLUMNS.values(), 34, 20)
 
 
-def test_without_a_recorded_size_the_sensor_is_the_smallest_that_holds_all_events(tmp_path: Path) -> None:
+def test_without_a_recorded_size_the_sensor_is_the_smallest_in_use_that_holds_all_events(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", **COLUMNS)
     stream = anybind.read(tmp_path / "bare.npz")
-    assert (stream.width, stream.height) == (4, 7)
+    assert (stream.width, stream.height) == (34, 34)
 
 
 def test_a_sensor_size_that_is_given_goes_before_the_recorded_one(tmp_path: Path, raw: bytes) -> None:
@@ -178,32 +181,32 @@ def damaged(raw: bytes) -> Iterator[tuple[str, bytes]]:
             yield f"bit {bit} of byte {at}", raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]
 
 
-def test_an_archive_with_a_bit_turned_over_is_read_or_refused_and_nothing_else(folder: Path, raw: bytes) -> None:
-    failed = {}
+@pytest.fixture(scope="module")
+def of_damaged(folder: Path, raw: bytes) -> dict[str, EventStream | Exception]:
+    """What reading each damaged archive gave or raised."""
+    outcomes: dict[str, EventStream | Exception] = {}
     for where, bent in damaged(raw):
         (folder / "bent.npz").write_bytes(bent)
         try:
-            NpzReader().read(folder / "bent.npz")
-        except BadInput:
-            continue
+            outcomes[where] = NpzReader().read(folder / "bent.npz")
         except Exception as error:
-            failed.setdefault(f"{type(error).__name__}: {error}", where)
+            outcomes[where] = error
+    return outcomes
+
+
+def test_an_archive_with_a_bit_turned_over_is_read_or_refused_and_nothing_else(
+    of_damaged: dict[str, EventStream | Exception],
+) -> None:
+    failed = {where: got for where, got in of_damaged.items() if not isinstance(got, EventStream | BadInput)}
     assert failed == {}
 
 
 def test_an_archive_with_a_bit_turned_over_never_gives_another_recording(
-    folder: Path, raw: bytes, written: EventStream
+    of_damaged: dict[str, EventStream | Exception], written: EventStream
 ) -> None:
-    differ = []
-    for where, bent in damaged(raw):
-        (folder / "bent.npz").write_bytes(bent)
-        try:
-            stream = NpzReader().read(folder / "bent.npz")
-        except Exception:  # whether it is the right one, the test above asks
-            continue
-        if contents(stream) != contents(written):
-            differ.append((where, stream))
-    assert differ == []
+    streams = {where: got for where, got in of_damaged.items() if isinstance(got, EventStream)}
+    assert streams
+    assert [where for where, stream in streams.items() if contents(stream) != contents(written)] == []
 
 
 @settings(deadline=None)
@@ -276,7 +279,7 @@ def test_an_archive_of_another_name_is_read_by_the_reader_that_is_named(
 
 
 @pytest.mark.parametrize("reader", [None, "npz-events"])
-@pytest.mark.parametrize("content", [b"x,y,t,p\n1,2,3,1\n", b"PK", b"", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("content", [b"neither an archive nor a table\n", b"PK", b"", b"\x93NUMPY\x01\x00"])
 def test_a_file_named_npz_that_is_none_is_refused_and_named(tmp_path: Path, content: bytes, reader: str | None) -> None:
     (tmp_path / "text.npz").write_bytes(content)
     with pytest.raises(BadInput, match=r"text\.npz"):
@@ -305,5 +308,52 @@ def test_a_folder_is_refused_and_named(tmp_path: Path, reader: str | None) -> No
 
 def test_a_recording_is_not_written_to_an_ending_of_no_event_format(tmp_path: Path, written: EventStream) -> None:
     with pytest.raises(BadInput, match=r"\.npz"):
-        anybind.write(written, tmp_path / "recording.npy")
+        anybind.write(written, tmp_path / "recording.xyz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_are_known_by_the_names_that_are_in_use_with_their_unit(tmp_path: Path) -> None:
+    x, y, t, p = COLUMNS.values()
+    np.savez(tmp_path / "names.npz", xs=x, ys=y, timestamp_ms=t, polarity=p, labels=[7])
+    assert anybind.read(tmp_path / "names.npz").t.tolist() == [10_000, 20_000, 30_000]
+    assert anybind.read(tmp_path / "names.npz", unit="us").t.tolist() == [10, 20, 30]
+
+
+def test_times_with_fractions_are_seconds(tmp_path: Path) -> None:
+    np.savez(tmp_path / "seconds.npz", **{**COLUMNS, "t": [0.5, 1.0, 1.000001]})
+    assert anybind.read(tmp_path / "seconds.npz").t.tolist() == [500_000, 1_000_000, 1_000_001]
+
+
+@pytest.mark.parametrize("table", [False, True], ids=["columns", "table"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_parts_are_the_whole_of_one_sensor(tmp_path: Path, table: bool, compressed: bool) -> None:
+    rows = [(i % 200, i % 7, 3 * i, i % 2 == 0) for i in range(1000)]
+    events = n_imagenet(*rows)
+    save = np.savez_compressed if compressed else np.savez
+    save(tmp_path / "parts.npz", **({"event_data": events} if table else {name: events[name] for name in "xytp"}))
+    parts = list(NpzReader().chunks(tmp_path / "parts.npz", count=300))
+    assert [len(part) for part in parts] == [300, 300, 300, 100]
+    assert {(part.width, part.height) for part in parts} == {(640, 480) if table else (240, 180)}
+    assert [row for part in parts for row in zip(part.x, part.y, part.t, part.p, strict=True)] == rows
+
+
+def test_an_array_that_claims_a_million_million_events_is_refused_and_allocates_nothing(tmp_path: Path) -> None:
+    for claimed in (10**12, 10**9, 4, 2):
+        with zipfile.ZipFile(tmp_path / "lie.npz", "w") as archive:
+            for name, column in COLUMNS.items():
+                header, data = io.BytesIO(), np.array(column, np.int64).tobytes()
+                shape = {"descr": "<i8", "fortran_order": False, "shape": (claimed,)}
+                np.lib.format.write_array_header_1_0(header, shape)
+                archive.writestr(f"{name}.npy", header.getvalue() + data)
+        tracemalloc.start()
+        with pytest.raises(BadInput, match=rf"lie\.npz: its array x is damaged: {8 * claimed} bytes"):
+            anybind.read(tmp_path / "lie.npz")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2**22
+
+
+def test_an_archive_whose_first_array_is_no_event_column_may_still_be_one() -> None:
+    assert NpzReader().sniff(b"PK\x03\x04" + bytes(22) + b"\x05\x00\x00\x00x.npy") is True
+    assert NpzReader().sniff(b"PK\x03\x04" + bytes(22) + b"\x0b\x00\x00\x00weights.npy") is None
+    assert NpzReader().sniff(b"\x93NUMPY") is False

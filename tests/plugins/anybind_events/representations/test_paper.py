@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
@@ -43,6 +43,7 @@ ONE = EventStream([2], [1], [5], [False], 3, 2)
 UNEVEN = EventStream([0] + [1] * 2 + [2] * 3 + [3] * 10, [0] * 16, range(16), [True] * 16, 4, 2)
 
 
+@settings(deadline=None)
 @given(stream=streams())
 def test_the_frame_is_eq_1(stream: EventStream) -> None:
     np.testing.assert_allclose(CountFrame()(stream)[0], eq_1(stream), rtol=1e-6)
@@ -65,6 +66,7 @@ def test_rises_and_falls_count_alike() -> None:
     assert CountFrame()(mixed).item() == 0.75
 
 
+@settings(deadline=None)
 @given(stream=streams(), clamp=st.floats(0.5, 20))
 def test_counts_are_clamped_before_they_are_normalised(stream: EventStream, clamp: float) -> None:
     np.testing.assert_allclose(CountFrame(clamp=clamp)(stream)[0], eq_1(stream, clamp), rtol=1e-6)
@@ -75,6 +77,7 @@ def test_a_clamp_moves_the_maximum_that_the_frame_is_divided_by() -> None:
     np.testing.assert_allclose(CountFrame(clamp=3)(UNEVEN)[0, 0], [1 / 4, 2 / 4, 3 / 4, 3 / 4], rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(stream=streams().filter(len), percentile=st.floats(1, 100))
 def test_a_clamp_percentile_is_one_of_the_counts_of_pixels_that_have_any(
     stream: EventStream, percentile: float
@@ -91,6 +94,7 @@ def test_pixels_without_events_do_not_pull_a_clamp_percentile_down() -> None:
     np.testing.assert_allclose(CountFrame(clamp_percentile=50)(UNEVEN)[0, 0, 3], 2.5 / 3.5, rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(stream=streams(), clamp=st.none() | st.floats(0.5, 20))
 def test_inverted_the_frame_is_1_minus_its_value(stream: EventStream, clamp: float | None) -> None:
     np.testing.assert_allclose(
@@ -98,6 +102,7 @@ def test_inverted_the_frame_is_1_minus_its_value(stream: EventStream, clamp: flo
     )
 
 
+@settings(deadline=None)
 @given(stream=streams())
 def test_values_are_from_0_to_below_1_and_inverted_from_above_0_to_1(stream: EventStream) -> None:
     frame, inverted = CountFrame()(stream), CountFrame(invert=True)(stream)
@@ -107,6 +112,7 @@ def test_values_are_from_0_to_below_1_and_inverted_from_above_0_to_1(stream: Eve
     assert inverted.max() <= 1
 
 
+@settings(deadline=None)
 @given(stream=streams())
 def test_the_frame_is_one_float32_channel_of_the_sensors_height_and_width(stream: EventStream) -> None:
     for options in ({}, {"clamp": 2}, {"clamp_percentile": 90}, {"invert": True}):
@@ -115,6 +121,7 @@ def test_the_frame_is_one_float32_channel_of_the_sensors_height_and_width(stream
         assert frame.dtype == np.float32
 
 
+@settings(deadline=None)
 @given(stream=streams())
 def test_the_recording_stays_as_it_was(stream: EventStream) -> None:
     before = [getattr(stream, name).tolist() for name in "xytp"]
@@ -122,6 +129,7 @@ def test_the_recording_stays_as_it_was(stream: EventStream) -> None:
     assert [getattr(stream, name).tolist() for name in "xytp"] == before
 
 
+@settings(deadline=None)
 @given(stream=streams())
 def test_events_of_one_polarity_can_be_counted_alone(stream: EventStream) -> None:
     for polarity in (True, False):

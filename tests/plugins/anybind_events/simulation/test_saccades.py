@@ -1,16 +1,20 @@
-"""Simulated saccades: what must hold of any recording, and the event model against a loop over pixels."""
+"""Simulated saccades: what must hold of any recording, and every event against the same simulation in plain NumPy."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+import anybind
 from anybind import BadInput, BadOption
-from anybind_events.simulation.saccades import _crossings, log_intensity, simulate_saccades
+from anybind_events.simulation.saccades import CORNERS, FIELD, VARIED, saccade_settings, simulate_saccades, varied
+from anybind_events.simulation.sensor import log_intensity
 from anybind_events.stream import EventStream
 
 
@@ -23,6 +27,93 @@ def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
 
 def columns(stream: EventStream) -> list[object]:
     return [*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height]
+
+
+def plain_saccades(
+    picture: np.ndarray, seed: int, threshold: float = 0.25, mismatch: float = 0.03, pixels_per_degree: float = 7.0
+) -> list[np.ndarray]:
+    """x, y, t, p of the same recording, one array operation after the other."""
+    image = PIL.Image.fromarray(picture).convert("L")
+    scale = min(FIELD[0] / image.width, FIELD[1] / image.height)
+    size = round(image.width * scale), round(image.height * scale)
+    gray = np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32)
+    thresholds = np.random.default_rng(seed).normal(threshold, mismatch, (2, *gray.shape))
+    thresholds = np.maximum(thresholds, 0.2 * threshold).astype(np.float32)
+    views = plain_views(gray, pixels_per_degree * np.array(CORNERS))
+    _, before = next(views)
+    reference, time_before = before.copy(), 0.0
+    found = []
+    for time, now in views:
+        for rise in (True, False):
+            found.append(plain_crossings(reference, before, now, thresholds[int(rise)], rise, time_before, time))
+        before, time_before = now, time
+    pixel, t, p = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.argsort(t, kind="stable")
+    return [pixel[order] % size[0], pixel[order] // size[0], t[order], p[order]]
+
+
+def plain_views(gray: np.ndarray, corners: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    reach = int(np.ceil(np.abs(corners).max())) + 1
+    wide = np.pad(gray, reach, mode="edge")
+    for saccade, (start, end) in enumerate(itertools.pairwise(corners)):
+        steps = max(1, int(np.ceil(2 * np.linalg.norm(end - start))))
+        for step in range(0 if saccade == 0 else 1, steps + 1):
+            x, y = reach + (start + (end - start) * step / steps)
+            left, top = int(np.floor(x)), int(np.floor(y))
+            across, down = np.float32(x - left), np.float32(y - top)
+            rows = wide[top : top + gray.shape[0] + 1, left : left + gray.shape[1] + 1]
+            rows = rows[:-1] * (1 - down) + rows[1:] * down
+            yield (saccade + step / steps) * 100_000, log_intensity(rows[:, :-1] * (1 - across) + rows[:, 1:] * across)
+
+
+def plain_crossings(
+    reference: np.ndarray,
+    before: np.ndarray,
+    now: np.ndarray,
+    thresholds: np.ndarray,
+    rise: bool,
+    time_before: float,
+    time_now: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Events of one polarity in one step: pixel numbers, times, polarities. Moves `reference` along."""
+    sign = 1 if rise else -1
+    counts = np.floor(sign * (now - reference) / thresholds).clip(min=0).astype(np.int64)
+    pixels = np.flatnonzero(counts)
+    times_each = counts.ravel()[pixels]
+    pixel = np.repeat(pixels, times_each)
+    ends = np.cumsum(times_each)
+    which = np.arange(len(pixel)) - np.repeat(ends - times_each, times_each) + 1
+    level = reference.ravel()[pixel] + sign * which * thresholds.ravel()[pixel]
+    start, stop = before.ravel()[pixel], now.ravel()[pixel]
+    share = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level)).clip(0.0, 1.0)
+    reference += sign * counts * thresholds
+    time = time_before + share * (time_now - time_before)
+    return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), rise)
+
+
+def assert_same(stream: EventStream, plain: list[np.ndarray]) -> None:
+    for name, column in zip("xytp", plain, strict=True):
+        assert np.array_equal(getattr(stream, name), column), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"threshold": 0.11, "mismatch": 0.05}, {"mismatch": 0.0}, {"pixels_per_degree": 3.37}, {"threshold": 3.0}],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [(45, 60), (30, 97)], ids=str)
+def test_every_event_is_that_of_the_same_simulation_in_plain_numpy(
+    shape: tuple[int, int], options: dict[str, float]
+) -> None:
+    picture = texture(110, shape)
+    assert_same(simulate_saccades(picture, seed=4, **options), plain_saccades(picture, 4, **options))
+
+
+def test_every_event_of_a_photograph_is_that_of_the_same_simulation_in_plain_numpy(shared: Path) -> None:
+    picture = anybind.read(shared / "data" / "caltech101" / "images" / "wrench" / "image_0002.jpg")
+    stream = simulate_saccades(picture, seed=3)
+    assert len(stream) > 10_000
+    assert_same(stream, plain_saccades(picture, 3))
 
 
 @pytest.fixture(scope="module")
@@ -127,79 +218,6 @@ def test_an_option_that_is_no_finite_number_is_refused(options: dict[str, float]
         simulate_saccades(texture(60), **options)
 
 
-@pytest.mark.parametrize("gray", [0.0, 1.0, 10.0, 20.0, 20.5, 100.0, 255.0])
-def test_log_intensity_is_the_natural_log_and_below_20_a_line_through_0(gray: float) -> None:
-    expected = math.log(gray) if gray > 20 else gray * math.log(20) / 20
-    assert log_intensity(np.array([gray], dtype=np.float32))[0] == pytest.approx(expected, rel=1e-6)
-
-
-# Multiples of 1/64 below 8, and thresholds from 8/64: their differences are exact in float32, and their
-# quotients lie on whole numbers or well away from them, so that no rounding can move a count.
-LEVELS = st.lists(st.integers(0, 511), min_size=12, max_size=12)
-THRESHOLDS = st.lists(st.integers(8, 60), min_size=12, max_size=12)
-
-
-def as_plane(numbers: list[int]) -> np.ndarray:
-    return (np.array(numbers, dtype=np.float32) / 64).reshape(3, 4)
-
-
-def crossings_of_a_pixel(reference: float, now: float, threshold: float, rise: bool) -> list[float]:
-    """The levels that a pixel fires at, one threshold after the other, as long as it has got that far."""
-    levels = []
-    step = threshold if rise else -threshold
-    while (reference + step <= now) if rise else (reference + step >= now):
-        reference += step
-        levels.append(reference)
-    return levels
-
-
-@settings(max_examples=100)
-@given(reference=LEVELS, now=LEVELS, thresholds=THRESHOLDS, rise=st.booleans())
-def test_a_pixel_fires_once_for_each_threshold_it_has_crossed_since_its_last_event(
-    reference: list[int], now: list[int], thresholds: list[int], rise: bool
-) -> None:
-    planes = [as_plane(numbers) for numbers in (reference, now, thresholds)]
-    moving = planes[0].copy()
-    pixel, _, polarity = _crossings(moving, planes[0], planes[1], planes[2], rise, 0.0, 1000.0)
-    counts, last_levels = [], []
-    for level, end, threshold in zip(*(plane.ravel().tolist() for plane in planes), strict=True):
-        fired = crossings_of_a_pixel(level, end, threshold, rise)
-        counts.append(len(fired))
-        last_levels.append(fired[-1] if fired else level)
-    assert np.bincount(pixel, minlength=12).tolist() == counts
-    assert (polarity == rise).all()
-    # A pixel remembers the level of its last event.
-    np.testing.assert_allclose(moving.ravel(), last_levels, atol=1e-6)
-
-
-@settings(max_examples=100)
-@given(before=LEVELS, now=LEVELS, thresholds=THRESHOLDS, rise=st.booleans())
-def test_an_event_comes_when_a_straight_line_from_before_to_now_crosses_its_level(
-    before: list[int], now: list[int], thresholds: list[int], rise: bool
-) -> None:
-    planes = [as_plane(numbers) for numbers in (before, now, thresholds)]
-    pixel, times, _ = _crossings(planes[0].copy(), *planes, rise, 2000.0, 3000.0)
-    expected = [
-        (number, 2000 + 1000 * (level - start) / (end - start))
-        for number, (start, end, threshold) in enumerate(zip(*(each.ravel().tolist() for each in planes), strict=True))
-        for level in crossings_of_a_pixel(start, end, threshold, rise)
-    ]
-    assert pixel.tolist() == [number for number, _ in expected]
-    # Times are whole microseconds.
-    np.testing.assert_allclose(times, [time for _, time in expected], atol=0.5 + 1e-3)
-
-
-def test_a_pixel_that_stands_still_gives_no_event_of_an_impossible_time() -> None:
-    # Rounded to float32, four thresholds are counted in the first step and a fifth is left over, which is
-    # found in the second step, where the pixel does not move and there is no line to interpolate on.
-    reference, now, threshold = (np.array([number], dtype=np.float32) for number in (0.13303848, 1.1595917, 0.20531064))
-    moving = reference.copy()
-    _, first, _ = _crossings(moving, reference, now, threshold, True, 0.0, 100.0)
-    _, second, _ = _crossings(moving, now, now, threshold, True, 100.0, 200.0)
-    assert all(0 <= time <= 100 for time in first)
-    assert all(100 <= time <= 200 for time in second)
-
-
 @pytest.mark.parametrize(("dark", "bright", "steps"), [(39, 192, 3), (42, 241, 3), (52, 159, 7)])
 def test_an_edge_that_is_a_whole_number_of_thresholds_high_gives_no_event_of_an_impossible_time(
     dark: int, bright: int, steps: int
@@ -211,3 +229,44 @@ def test_an_edge_that_is_a_whole_number_of_thresholds_high_gives_no_event_of_an_
     picture[:, 80:160] = bright
     stream = simulate_saccades(picture, threshold=threshold, mismatch=0)
     assert 0 <= stream.t[0] <= stream.t[-1] <= 300_000
+
+
+def test_a_turned_triangle_gives_other_events_of_the_same_scene() -> None:
+    straight, turned = (simulate_saccades(texture(100), mismatch=0, turn_degrees=degrees) for degrees in (0, 90))
+    assert straight.t.tolist() != turned.t.tolist()
+    assert len(turned) == pytest.approx(len(straight), rel=0.2)
+
+
+def test_a_triangle_turned_by_180_degrees_sees_a_picture_turned_by_180_degrees_turned() -> None:
+    picture = texture(100)
+    turned = simulate_saccades(picture[::-1, ::-1], mismatch=0, turn_degrees=180.0)
+    straight = simulate_saccades(picture, mismatch=0)
+    # Scaling and the cosine of 180 degrees round a little differently.
+    assert len(turned) == pytest.approx(len(straight), rel=0.001)
+    counts = [np.bincount(s.y.astype(int) * s.width + s.x, minlength=s.width * s.height) for s in (straight, turned)]
+    assert np.mean(counts[0] == counts[1][::-1]) > 0.98
+
+
+def test_varied_options_are_drawn_from_the_seed_within_their_bounds() -> None:
+    drawn = [varied(seed) for seed in range(200)]
+    assert drawn[0] == varied(0)
+    for name, (low, high) in VARIED.items():
+        values = [each[name] for each in drawn]
+        assert low <= min(values) < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < max(values) <= high
+
+
+def test_varied_options_are_options_of_the_simulation() -> None:
+    assert len(simulate_saccades(texture(100), seed=7, **varied(7))) > 0
+
+
+def test_the_settings_name_everything_that_shapes_a_recording_but_the_picture_and_the_seed() -> None:
+    assert saccade_settings() == {
+        "threshold": 0.25,
+        "mismatch": 0.03,
+        "pixels_per_degree": 7.0,
+        "field": (240, 180),
+        "corners": ((-0.5, 0.5), (0.0, -0.5), (0.5, 0.5), (-0.5, 0.5)),
+        "saccade_us": 100_000,
+        "linear_below": 20.0,
+    }

@@ -1,0 +1,213 @@
+"""What an AEDAT4 file is made of: a header, and packets of FlatBuffers."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from xml.etree import ElementTree
+
+import numpy as np
+
+from anybind import AnybindWarning, BadInput, BadOption
+from anybind_events.jit import kernel
+
+MAGIC = b"#!AER-DAT4.0\r\n"
+HEADER_AT = len(MAGIC) + 4
+"""Where the header begins, behind its own length."""
+PACKET_HEADER = 8
+"""Bytes in front of a packet: the number of its stream, and its length."""
+LARGEST_PACKET = 1 << 28
+"""Bytes that one packet may unpack to; those of cameras are some thousands of times smaller."""
+NONE, LZ4, LZ4_SMALLER, ZSTD, ZSTD_SMALLER = range(5)
+"""The compressions by their number in the file."""
+
+T = TypeVar("T")
+
+
+class Source(NamedTuple):
+    """One stream of a recording: its kind (`EVTS`, `FRME`, ...) and its sensor, 0x0 where none is told."""
+
+    kind: str
+    width: int
+    height: int
+
+
+class Packets(NamedTuple):
+    """The packets of one stream in a file.
+
+    Attributes:
+        data: all bytes of the file, (n,) uint8.
+        compression: of the packets, by number.
+        source: the stream.
+        starts, ends: the bytes of each packet's contents, (packets,) int64.
+        notes: what is to be told of the file.
+    """
+
+    data: np.ndarray
+    compression: int
+    source: Source
+    starts: np.ndarray
+    ends: np.ndarray
+    notes: dict[str, int]
+
+
+class Table:
+    """A table of a FlatBuffer. Every place is checked, since files may point anywhere."""
+
+    def __init__(self, data: bytes, prefixed: bool = True) -> None:
+        self.data = data
+        root = 4 if prefixed else 0  # packets have their own length in front
+        self.start = root + self.number("<I", root)
+        self.slots = self.start - self.number("<i", self.start)
+
+    def number(self, kind: str, at: int) -> int:
+        """The number at a byte."""
+        if at < 0:  # which would count from the end
+            raise struct.error("it points in front of its beginning")
+        return struct.unpack_from(kind, self.data, at)[0]
+
+    def place(self, slot: int) -> int | None:
+        """Where the field number `slot` is; None where it has its default."""
+        at = 4 + 2 * slot
+        offset = self.number("<H", self.slots + at) if at < self.number("<H", self.slots) else 0
+        return self.start + offset if offset else None
+
+    def value(self, slot: int, kind: str, default: int = 0) -> int:
+        """The number in a field."""
+        at = self.place(slot)
+        return default if at is None else self.number(kind, at)
+
+    def content(self, slot: int) -> bytes:
+        """The bytes in a field that is a text or a list of bytes."""
+        at = self.place(slot)
+        if at is None:
+            return b""
+        start = at + self.number("<I", at)
+        end = start + 4 + self.number("<I", start)
+        if end > len(self.data):
+            raise struct.error("a list ends behind its end")
+        return bytes(self.data[start + 4 : end])
+
+
+def find_packets(path: Path, kind: str, wanted: int | None, strict: bool) -> Packets:
+    """The packets of the stream `wanted`, or the first of that kind; raises `BadInput` for a damaged file."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise BadInput("it is no AEDAT4 recording: its first line is not that of the format")
+        data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    start = HEADER_AT + int.from_bytes(bytes(data[HEADER_AT - 4 : HEADER_AT]), "little")
+    if start > len(data):
+        raise BadInput(f"it is truncated: its header ends at byte {start}, and the file at byte {len(data)}")
+    compression, table_at, sources = _read_header(bytes(data[HEADER_AT:start]))
+    numbers = [number for number, source in sources.items() if source.kind == kind]
+    if not numbers:
+        raise BadInput(f"it holds no {'events' if kind == 'EVTS' else 'pictures'}")
+    if wanted is not None and wanted not in numbers:
+        raise BadOption(f"{path} has no event stream {wanted}; there are: {', '.join(map(str, numbers))}")
+    number = min(numbers) if wanted is None else wanted
+    closed = start <= table_at <= len(data)
+    end = table_at if closed else len(data)
+    starts, ends, stop, known = _scan(data, start, end, np.array(list(sources), np.int64), number)
+    notes = {}
+    if not known or (closed and stop < end):
+        raise BadInput(f"the packet at byte {stop} is damaged: its stream or its length cannot be")
+    if stop < end or table_at > end:
+        told = f"{path} is truncated: its last whole packet ends at byte {stop}, and the file at byte {len(data)}"
+        if strict:
+            raise BadInput(told)
+        warnings.warn(f"{told}; the packets before are kept", AnybindWarning, stacklevel=2)
+        notes["truncated_bytes"] = end - stop
+    return Packets(data, compression, sources[number], starts, ends, notes)
+
+
+def _read_header(header: bytes) -> tuple[int, int, dict[int, Source]]:
+    """The compression, where the table behind the packets is (-1: nowhere), and the streams by their number."""
+    try:
+        table = Table(header, prefixed=False)
+        compression, table_at = table.value(0, "<i"), table.value(1, "<q", default=-1)
+        description = table.content(2).rstrip(b"\0")
+        if b"<!" in description:
+            raise ValueError("its XML defines entities")
+        sources = {}
+        for node in ElementTree.fromstring(description).iterfind("node/node"):
+            told = {attr.get("key"): attr.text or "" for attr in node.iter("attr")}
+            width, height = (int(told.get(key, 0)) for key in ("sizeX", "sizeY"))
+            sources[int(node.get("name", ""))] = Source(told.get("typeIdentifier", ""), width, height)
+    except (struct.error, ValueError, ElementTree.ParseError) as error:
+        raise BadInput(f"the header at byte {HEADER_AT} is damaged: {error}") from error
+    if not NONE <= compression <= ZSTD_SMALLER:
+        raise BadInput(f"the header at byte {HEADER_AT} names an unknown compression, number {compression}")
+    return compression, table_at, sources
+
+
+@kernel
+def _scan(data: np.ndarray, start: int, end: int, known: np.ndarray, wanted: int) -> tuple:
+    """Where the packets of a stream are: starts and ends, the byte where it stopped, and whether all were known."""
+    starts, ends = [start for _ in range(0)], [start for _ in range(0)]
+    at = start
+    while at + PACKET_HEADER <= end:
+        stream, size = _u32(data, at), _u32(data, at + 4)
+        if not (known == stream).any():
+            return np.array(starts), np.array(ends), at, False
+        if at + PACKET_HEADER + size > end:
+            break
+        if stream == wanted:
+            starts.append(at + PACKET_HEADER)
+            ends.append(at + PACKET_HEADER + size)
+        at += PACKET_HEADER + size
+    return np.array(starts), np.array(ends), at, True
+
+
+@kernel
+def _u32(data: np.ndarray, at: int) -> Any:
+    number = np.int64(0)
+    for i in range(4):
+        number |= np.int64(data[at + i]) << 8 * i
+    return number
+
+
+def contents(packets: Packets, take: Callable[[bytes], T]) -> Iterator[T]:
+    """What `take` makes of each packet unpacked; what it raises is told with the byte at which the packet stands."""
+    unpack, view = _unpacker(packets.compression), packets.data.data
+    for start, end in zip(packets.starts.tolist(), packets.ends.tolist(), strict=True):
+        try:
+            content = take(unpack(view[start:end]))
+        except (RuntimeError, ValueError, struct.error) as error:  # lz4 raises the first
+            raise BadInput(f"the packet at byte {start} is damaged: {error}") from error
+        yield content
+
+
+def _unpacker(compression: int) -> Callable[[memoryview], bytes]:
+    """A function that unpacks a packet. What packets claim about their length is not believed."""
+    if compression == NONE:
+        return bytes
+    if compression in (LZ4, LZ4_SMALLER):
+        import lz4.frame
+
+        context, decompress = lz4.frame.create_decompression_context(), lz4.frame.decompress_chunk
+
+        def unpack_lz4(packet: memoryview) -> bytes:
+            data, _, ended = decompress(context, packet)
+            if not ended:
+                raise ValueError("it ends early")
+            return data
+
+        return unpack_lz4
+    import zstandard
+
+    def unpack_zstd(packet: memoryview) -> bytes:
+        data = bytearray()
+        try:
+            for block in zstandard.ZstdDecompressor().read_to_iter(packet):
+                data += block
+                if len(data) > LARGEST_PACKET:
+                    raise ValueError(f"it unpacks to more than {LARGEST_PACKET} bytes")
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from error
+        return bytes(data)
+
+    return unpack_zstd

@@ -1,0 +1,189 @@
+"""Films: the modality `video`, and the reader of film files and of folders of frames."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+from anybind import BadInput, BadOption, Modality, Reader
+from anybind_media.image import PictureReader
+
+FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+FOLDER_FPS = 25.0
+"""Frames a second of a folder of frames, which does not say it."""
+STILLS = 6
+STILL_HEIGHT = 120
+MARKS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"YUV4MPEG2")
+NO_FILMS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B ")
+"""What files that are laid out as MP4 but hold pictures or sound alone say of themselves."""
+PACKET_BYTES = 188
+"""Length of the packets of an MPEG transport stream, each of which begins with the letter G."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A film: a file, or a folder of pictures in the order of their names. Opened anew each time it is played.
+
+    Attributes:
+        path: the file or folder.
+        width, height: of every frame as it is shown (turned upright), in pixels.
+        fps: frames a second, on average; 0 where the file does not say it.
+        duration: seconds; 0 where the file does not say it.
+        pictures: the frames of a folder; none for a file.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    duration: float
+    pictures: tuple[Path, ...] = field(default=(), repr=False)
+
+    def frames(self, *, gray: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """The frames one after the other, in memory that does not grow with the film.
+
+        Gray is the luma that the film is coded in, Y', not made of red, green and blue anew: for most films Rec.
+        601 or Rec. 709, as the codec says, its limited range (16 to 235) expanded to 0 to 255. On an even gray
+        picture it is the same as the .2989 R + .587 G + .114 B of MATLAB's rgb2gray; on colours, the weights of
+        Rec. 709 (.2126, .7152, .0722) differ from those: pure blue by 11 levels of 255, pure green by 33. Frames
+        that are pictures, and films coded as RGB, give Rec. 601's weights, which are MATLAB's to three digits.
+
+        Args:
+            gray: one plane instead of three colours.
+
+        Yields:
+            the time since the first frame in whole microseconds, never falling (the film's own presentation
+            times, also where its rate varies), and the frame: uint8, (height, width, 3) RGB or (height, width).
+
+        Raises:
+            BadInput: the film is damaged or cut off, a frame has another size than the first, or time runs
+                backwards; what comes before is yielded first.
+        """
+        played = _pictures(self, gray) if self.pictures else _film().play(self.path, gray)
+        before = 0
+        for number, (time, frame) in enumerate(played):
+            height, width = frame.shape[:2]
+            if (width, height) != (self.width, self.height):
+                raise BadInput(
+                    f"{self.pictures[number] if self.pictures else self.path}: frame {number} is {width}x{height} and"
+                    f" those before it are {self.width}x{self.height}; make all of one size"
+                )
+            if time < before:
+                raise BadInput(f"{self.path}: time runs backwards at frame {number}: {before} us, then {time} us")
+            before = time
+            yield time, frame
+
+    def stills(self, count: int = STILLS) -> list[np.ndarray]:
+        """Up to `count` RGB frames, evenly spaced over the film; the first alone where its length is not known."""
+        if self.pictures:
+            places = sorted({len(self.pictures) * number // count for number in range(count)})
+            return [PictureReader().read(self.pictures[place]) for place in places]
+        return _film().stills(self.path, self.duration, count if self.duration else 1)
+
+
+def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Video:
+    """A film by its file or its folder of frames; only the first frame is decoded.
+
+    Args:
+        path: a file of any format that FFmpeg decodes, or a folder of pictures, played in the order of their names
+            (and of the numbers in them: `2.png` before `10.png`).
+        fps: frames a second of a folder, 25 by default; a file says its own times.
+
+    Raises:
+        BadInput: no such file or folder, no film, no frames, or a codec that is not installed.
+        BadOption: `fps` is not above 0, or is given for a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _open_folder(path, FOLDER_FPS if fps is None else fps)
+    if fps is not None:
+        raise BadOption(f"{path} is a file, which says its own times; fps is for a folder of frames")
+    return Video(path, *_film().describe(path))
+
+
+def _film() -> ModuleType:
+    """The module that decodes film files; its PyAV is loaded when the first is opened, and not to list frames."""
+    from anybind_media import film
+
+    return film
+
+
+def _open_folder(path: Path, fps: float) -> Video:
+    if not (math.isfinite(fps) and fps > 0):
+        raise BadOption(f"fps must be a number above 0, got {fps}")
+    pictures = [each for each in path.iterdir() if each.suffix.lower() in FRAME_SUFFIXES and each.name[0] != "."]
+    if not pictures:
+        raise BadInput(f"{path} holds no frames (pictures ending in {', '.join(FRAME_SUFFIXES)})")
+    pictures.sort(key=_natural)
+    height, width = PictureReader().read(pictures[0]).shape[:2]
+    return Video(path, width, height, float(fps), len(pictures) / fps, tuple(pictures))
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    """Sorts names by the numbers in them: `2.png` before `10.png`."""
+    parts = re.split(r"(\d+)", path.name)
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], path.name
+
+
+def _pictures(video: Video, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
+    for number, path in enumerate(video.pictures):
+        yield round(number * 1e6 / video.fps), _gray_picture(path) if gray else PictureReader().read(path)
+
+
+def _gray_picture(path: Path) -> np.ndarray:
+    with contextlib.suppress(Exception), PIL.Image.open(path) as picture:  # what is wrong with it, the reader tells
+        if picture.format == "JPEG":
+            picture.draft("L", None)  # leaves the planes of colour undecoded
+            return np.asarray(PIL.ImageOps.exif_transpose(picture).convert("L"))
+    return np.asarray(PIL.Image.fromarray(PictureReader().read(path)).convert("L"))
+
+
+class VideoModality(Modality):
+    """A film: a `Video`."""
+
+    name = "video"
+
+    def accepts(self, item: object) -> bool:
+        return isinstance(item, Video)
+
+    def check(self, sample: Any) -> None:
+        if not sample.width * sample.height:
+            raise BadInput(f"{sample.path} has frames without pixels ({sample.width}x{sample.height})")
+
+    def show(self, sample: Any) -> np.ndarray:
+        """A strip of frames, evenly spaced over the film, side by side."""
+        strip = []
+        for still in sample.stills():
+            picture = PIL.Image.fromarray(still)
+            width = max(1, round(picture.width * STILL_HEIGHT / picture.height))
+            strip.append(np.asarray(picture.resize((width, STILL_HEIGHT))))
+        return np.hstack(strip)
+
+
+class VideoReader(Reader):
+    """Film files by FFmpeg."""
+
+    def sniff(self, head: bytes) -> bool:
+        return (
+            head.startswith(MARKS)
+            or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+            or (head[:4] == b"OggS" and b"\x80theora" in head)
+            or (head[4:8] == b"ftyp" and head[8:12] not in NO_FILMS)
+            or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
+            or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
+        )
+
+    def read(self, path: Path, *, fps: float | None = None) -> Video:
+        """The film, not yet played; see `open_video`, which also says what is raised."""
+        return open_video(path, fps=fps)

@@ -1,0 +1,184 @@
+"""`anybind convert`: from any format that is read to any that is written, whole or cut out, in parts."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import anybind
+from anybind_events.commands import convert as convert_module
+from anybind_events.readers.aedat4 import Aedat4Reader
+from anybind_events.readers.hdf5 import Hdf5Reader
+from anybind_events.stream import EventStream
+
+
+def contents(stream: EventStream) -> tuple[object, ...]:
+    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
+
+
+@pytest.fixture
+def stream() -> EventStream:
+    numbers = np.arange(1000)
+    return EventStream(numbers % 34, numbers % 30, 5000 + 100 * numbers, numbers % 3 > 0, 34, 34)
+
+
+@pytest.fixture
+def recording(tmp_path: Path, stream: EventStream) -> Path:
+    anybind.write(stream, tmp_path / "recording.npz")
+    return tmp_path / "recording.npz"
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".csv", ".tsv", ".txt", ".npz", ".bin"])
+def test_a_recording_is_the_same_in_every_format_that_is_written(
+    cli, recording: Path, stream: EventStream, suffix: str
+) -> None:
+    output = recording.with_name(f"out{suffix}")
+    told = json.loads(cli("convert", recording, output, "--json").out)
+    assert told == {
+        "file": str(recording),
+        "format": "npz-events",
+        "output": str(output),
+        "events": 1000,
+        "width": 34,
+        "height": 34,
+        "notes": {},
+    }
+    assert contents(anybind.read(output)) == contents(stream)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
+def test_a_real_recording_is_the_same_afterwards(cli, shared: Path, tmp_path: Path, suffix: str) -> None:
+    path = shared / "data/events/davis346_with_frames.aedat4"
+    assert cli("convert", path, tmp_path / f"out{suffix}").out == (
+        f"{tmp_path / f'out{suffix}'}: 78830 events of 346x260, from aedat4\n"
+    )
+    assert contents(anybind.read(tmp_path / f"out{suffix}")) == contents(Aedat4Reader().read(path))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
+def test_a_recording_is_read_in_parts(
+    cli, recording: Path, stream: EventStream, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_small_parts(path: Path, **options: object):
+        yield from anybind.read_chunks(path, **{"count": 70, **options})
+
+    monkeypatch.setattr(convert_module, "read_chunks", in_small_parts)
+    monkeypatch.setattr(convert_module, "read", None)
+    output = recording.with_name(f"out{suffix}")
+    assert cli("convert", recording, output).code == 0
+    assert contents(anybind.read(output)) == contents(stream)
+
+
+@pytest.mark.parametrize(("start", "end"), [(10_000, 50_000), (None, 250), (99_000, None), (0, None), (99_900, 10**9)])
+@pytest.mark.parametrize("middle", [".npz", ".h5"])
+def test_a_part_is_cut_out_by_times_after_the_first_event(
+    cli, recording: Path, stream: EventStream, middle: str, start: int | None, end: int | None
+) -> None:
+    source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
+    anybind.write(stream, source)
+    limits = [*(("--start", start) if start is not None else ()), *(("--end", end) if end is not None else ())]
+    told = json.loads(cli("convert", source, output, *limits, "--json").out)
+    expected = stream.between(5000 + (start or 0), 10**12 if end is None else 5000 + end)
+    assert contents(anybind.read(output)) == contents(expected)
+    assert told["events"] == len(expected)
+
+
+def test_of_a_format_with_an_index_only_the_needed_part_is_read(
+    cli, recording: Path, stream: EventStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = recording.with_name("source.h5")
+    anybind.write(stream, source)
+    asked, chunks = [], Hdf5Reader.chunks
+
+    def noted(self: Hdf5Reader, path: Path, *, count: int, start: int | None = None, end: int | None = None):
+        asked.append((start, end))
+        yield from chunks(self, path, count=count, start=start, end=end)
+
+    monkeypatch.setattr(Hdf5Reader, "chunks", noted)
+    cli("convert", source, recording.with_name("part.csv"), "--start", 1000, "--end", 2000)
+    assert asked == [(None, None), (6000, 7000)]
+
+
+def test_nothing_is_written_where_no_event_is_left(cli, recording: Path) -> None:
+    output = recording.with_name("out.h5")
+    assert (
+        "has no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
+    )
+    assert (
+        "has no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
+    )
+    anybind.write(EventStream([], [], [], [], 34, 34), recording)
+    assert "empty recording" in cli("convert", recording, output, "--end", 60).error()
+    assert not output.exists()
+
+
+def test_an_empty_recording_keeps_its_sensor(cli, recording: Path) -> None:
+    anybind.write(EventStream([], [], [], [], 99, 77), recording)
+    assert cli("convert", recording, recording.with_name("out.h5")).code == 0
+    assert contents(anybind.read(recording.with_name("out.h5"))) == ([], [], [], [], 99, 77)
+
+
+def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
+    (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
+    options = ("--reader", "text-events", "--option", "size=[50,40]", "--option", "columns=yxtp")
+    assert cli("convert", tmp_path / "odd.data", tmp_path / "out.h5", *options).code == 0
+    expected = ([2, 4], [1, 3], [10, 20], [True, False], 50, 40)
+    assert contents(anybind.read(tmp_path / "out.h5")) == expected
+
+
+def test_a_recording_is_converted_in_its_own_place(cli, recording: Path, stream: EventStream) -> None:
+    assert cli("convert", recording, recording).code == 0
+    assert contents(anybind.read(recording)) == contents(stream)
+
+
+def test_a_cut_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: Path) -> None:
+    (tmp_path / "cut.csv").write_text("x,y,t,p\n1,2,3,1\n1,2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", anybind.AnybindWarning)
+        ended = cli("convert", tmp_path / "cut.csv", tmp_path / "out.h5", "--json")
+    told = json.loads(ended.out)
+    assert "cut.csv is truncated" in ended.err
+    assert (told["events"], told["notes"]) == (1, {"truncated_bytes": 3})
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("out.aedat4", r"no format of that ending is written (known: .bin, .csv"),
+        ("out.xyz", "no format of that ending is written"),
+        ("nowhere/out.h5", "there is no folder"),
+        (".", "it is no regular file"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line_and_leaves_nothing(cli, recording: Path, output: str, told: str) -> None:
+    assert told in cli("convert", recording, recording.parent / output).error()
+    assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
+
+
+def test_a_sensor_for_which_a_format_has_no_room_is_refused_and_what_stood_there_stays(cli, tmp_path: Path) -> None:
+    anybind.write(EventStream([500], [1], [1], [1], 640, 480), tmp_path / "wide.npz")
+    (tmp_path / "out.bin").write_text("kept")
+    assert f"cannot write {tmp_path / 'out.bin'}" in cli("convert", tmp_path / "wide.npz", tmp_path / "out.bin").error()
+    assert (tmp_path / "out.bin").read_text() == "kept"
+
+
+def test_what_is_wrong_in_the_middle_of_a_file_is_told_with_its_name(cli, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("x,y,t,p\n1,2,3,1\n1,oops,4,1\n")
+    assert f"{tmp_path / 'bad.csv'}: line 3" in cli("convert", tmp_path / "bad.csv", tmp_path / "out.h5").error()
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_samples_of_other_kinds_are_converted_too_and_have_no_times(cli, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.bmp")
+    refused = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--start", 5).error()
+    assert "--start and --end are for recordings of event cameras" in refused
+    ended = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--json")
+    assert json.loads(ended.out) == {
+        "file": str(tmp_path / "picture.bmp"), "format": "picture", "output": str(tmp_path / "out.png")
+    }  # fmt: skip
+    assert anybind.read(tmp_path / "out.png").shape == (10, 20, 3)

@@ -1,0 +1,185 @@
+"""`anybind info`: numbers of recordings and other files, the curve of the rate, and the picture of it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind_events.commands import info as info_module
+from anybind_events.commands.info import BINS, RateCurve
+from anybind_events.stream import EventStream
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A thousand events in two seconds: three of four are rises."""
+    times = 5_000_000 + np.linspace(0, 2_000_000, 1000).astype(np.int64)
+    stream = EventStream(np.arange(1000) % 34, np.arange(1000) % 30, times, np.arange(1000) % 4 > 0, 34, 30)
+    anybind.write(stream, tmp_path / "recording.npz")
+    return tmp_path / "recording.npz"
+
+
+def test_one_recording_is_one_object(cli, recording: Path) -> None:
+    told = json.loads(cli("info", recording, "--json").out)
+    assert told == {
+        "file": str(recording),
+        "format": "npz-events",
+        "modality": "event",
+        "events": 1000,
+        "width": 34,
+        "height": 30,
+        "duration_us": 2_000_000,
+        "start_us": 5_000_000,
+        "rate": 500.0,
+        "on_share": 0.75,
+        "notes": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "events", "width", "height"),
+    [
+        ("davis346_with_frames.aedat4", "aedat4", 78_830, 346, 260),
+        ("davis240.aedat4", "aedat4", 111_954, 320, 240),
+        ("dvs.es", "es", 473_225, 320, 240),
+        ("slider_depth.txt", "text-events", 50_000, 240, 180),
+        ("evt3_small.reference.npy", "npy-events", 219_596, 1280, 720),
+    ],
+)
+def test_the_real_recordings_have_the_numbers_that_are_known_of_them(
+    cli, shared: Path, name: str, format: str, events: int, width: int, height: int
+) -> None:
+    told = json.loads(cli("info", shared / "data/events" / name, "--json").out)
+    assert (told["format"], told["events"], told["width"], told["height"]) == (format, events, width, height)
+    assert told["rate"] == pytest.approx(1e6 * events / told["duration_us"])
+
+
+def test_a_person_reads_a_table_with_units(cli, recording: Path) -> None:
+    told = cli("info", recording).out
+    for words in ("npz-events", "1000", "2000000 (2.000 s)", "500 events/s", "75.0 %"):
+        assert words in told
+
+
+def test_what_a_reader_had_to_mend_is_noted_and_the_warning_told(cli, recording: Path, tmp_path: Path) -> None:
+    stream = anybind.read(recording)
+    np.save(tmp_path / "cut.npy", np.rec.fromarrays([getattr(stream, name) for name in "xytp"], names="x,y,t,p"))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", anybind.AnybindWarning)
+        ended = cli("info", tmp_path / "cut.npy", "--json")
+    told = json.loads(ended.out)
+    assert "cut.npy is truncated" in ended.err
+    assert told["events"] == 999
+    assert told["notes"] == {"truncated_bytes": 8}
+
+
+def test_an_empty_recording_has_no_rate(cli, tmp_path: Path) -> None:
+    anybind.write(EventStream([], [], [], [], 34, 34), tmp_path / "empty.npz")
+    told = json.loads(cli("info", tmp_path / "empty.npz", "--json").out)
+    assert (told["events"], told["duration_us"], told["start_us"]) == (0, 0, None)
+    assert told["rate"] is told["on_share"] is None
+    assert cli("info", tmp_path / "empty.npz").code == 0
+    assert "empty recording" in cli("info", tmp_path / "empty.npz", "-o", tmp_path / "rate.png").error()
+
+
+def test_a_recording_is_read_in_parts_and_never_whole(cli, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_small_parts(path: Path, **options: object):
+        yield from anybind.read_chunks(path, count=7, **options)
+
+    monkeypatch.setattr(info_module, "read", None)
+    monkeypatch.setattr(info_module, "read_chunks", in_small_parts)
+    told = json.loads(cli("info", recording, "--json").out)
+    assert (told["events"], told["duration_us"], told["on_share"]) == (1000, 2_000_000, 0.75)
+
+
+def test_several_files_are_a_list_and_bad_ones_can_be_skipped(cli, recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"PK")
+    assert "bad.npz" in cli("info", recording, tmp_path / "bad.npz").error()
+    ended = cli("info", recording, tmp_path / "bad.npz", "--skip-bad", "--json")
+    told = json.loads(ended.out)
+    assert [each["events"] for each in told["files"]] == [1000]
+    assert list(told["skipped"]) == [str(tmp_path / "bad.npz")]
+    assert "skipped 1" in ended.err
+    assert cli("info", tmp_path / "bad.npz", "--skip-bad").code == 2
+
+
+def test_a_picture_has_a_format_and_a_size(cli, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (20, 10)).save(tmp_path / "picture.png")
+    told = json.loads(cli("info", tmp_path / "picture.png", "--json").out)
+    assert (told["format"], told["modality"], told["width"], told["height"]) == ("picture", "image", 20, 10)
+    assert "event rate" in cli("info", tmp_path / "picture.png", "-o", tmp_path / "rate.png").error()
+
+
+def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
+    (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
+    command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--option")
+    told = json.loads(cli(*command, "size=[50,40]", "--option", "unit=ms").out)
+    assert (told["format"], told["width"], told["height"], told["duration_us"]) == ("text-events", 50, 40, 10_000)
+    assert "NAME=VALUE" in cli(*command, "size").error()
+    assert "colour" in cli(*command, "colour=red").error()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_rate_is_drawn_into_a_file(cli, recording: Path, tmp_path: Path, suffix: str) -> None:
+    told = json.loads(cli("info", recording, "-o", tmp_path / f"rate{suffix}", "--json").out)
+    assert told["output"] == str(tmp_path / f"rate{suffix}")
+    assert (tmp_path / f"rate{suffix}").stat().st_size > 5000
+
+
+def test_the_picture_shows_rises_above_falls(cli, recording: Path, tmp_path: Path) -> None:
+    cli("info", recording, "-o", tmp_path / "rate.png")
+    pixels = np.asarray(PIL.Image.open(tmp_path / "rate.png").convert("RGB")).astype(int)
+    red = (pixels[:, :, 0] - pixels[:, :, 2] > 80).nonzero()
+    blue = (pixels[:, :, 2] - pixels[:, :, 0] > 80).nonzero()
+    assert len(red[0]) > 2 * len(blue[0]) > 1000
+    assert np.median(red[0]) < np.median(blue[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-o", "rate.jpeg"], "must end in .png, .pdf, .svg"),
+        (["-o", "nowhere/rate.png"], "there is no folder"),
+        (["recording.npz", "-o", "rate.png"], "give one file"),
+        (["--reader", "nonsense"], "nonsense"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    cli, recording: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.chdir(recording.parent)
+    assert told in cli("info", recording, *arguments).error()
+    assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(st.integers(0, 3000) | st.integers(0, 10**12), min_size=1, max_size=60).map(sorted),
+    cuts=st.lists(st.integers(0, 60), max_size=4).map(sorted),
+    start=st.integers(-(10**15), 10**15),
+)
+def test_a_curve_counts_every_event_where_it_belongs(times: list[int], cuts: list[int], start: int) -> None:
+    polarity = [time % 3 == 0 for time in times]
+    zeros = [0] * len(times)
+    stream = EventStream(zeros, zeros, [start + time for time in times], polarity, 1, 1)
+    curve = RateCurve()
+    for low, high in zip([0, *cuts], [*cuts, len(times)], strict=True):
+        curve.add(stream.part(low, high))
+    span = times[-1] - times[0]
+    assert span < BINS * curve.step_us
+    assert curve.step_us == 1 or span >= BINS * curve.step_us // 2
+    expected = np.zeros((2, BINS), int)
+    for time, rise in zip(times, polarity, strict=True):
+        expected[int(rise), (time - times[0]) // curve.step_us] += 1
+    np.testing.assert_array_equal(curve.counts, expected)
+    edges, rates = curve.rates()
+    assert (edges[0], edges[-1]) == (0, span + 1)
+    np.testing.assert_allclose((rates * np.diff(edges)).sum(axis=1) / 1e6, expected.sum(axis=1))

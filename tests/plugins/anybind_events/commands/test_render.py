@@ -1,0 +1,192 @@
+"""`anybind render`: recordings as pictures and animations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+
+import anybind
+from anybind_events.stream import EventStream
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A pixel of a row of ten rises each tenth of a second, from left to right, for one second; the clock is at 5 s."""
+    times = [5 * SECOND + step * SECOND // 10 for step in range(10)] + [6 * SECOND - 1]
+    anybind.write(EventStream([*range(10), 9], [0] * 11, times, [True] * 11, 10, 4), tmp_path / "row.npz")
+    return tmp_path / "row.npz"
+
+
+def colours(picture: PIL.Image.Image) -> np.ndarray:
+    """The picture with one pixel for each of the sensor's."""
+    step = picture.width // 10
+    return np.asarray(picture.convert("RGB"))[step // 2 :: step, step // 2 :: step]
+
+
+def red(picture: PIL.Image.Image) -> list[int]:
+    """Columns of the upper row that are rather red than white."""
+    return np.flatnonzero(colours(picture)[0, :, 1] < 160).tolist()
+
+
+def frames_of_gif(path: Path) -> list[PIL.Image.Image]:
+    with PIL.Image.open(path) as gif:
+        return [gif.seek(number) or gif.convert("RGB") for number in range(getattr(gif, "n_frames", 1))]
+
+
+def frames_of_mp4(path: Path) -> list[PIL.Image.Image]:
+    with av.open(path) as container:
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+def test_a_picture_shows_rises_in_red_on_white_with_square_pixels(cli, recording: Path, tmp_path: Path) -> None:
+    assert cli("render", recording, "-o", tmp_path / "a.png").code == 0
+    picture = PIL.Image.open(tmp_path / "a.png")
+    assert picture.size == (720, 288)
+    assert red(picture) == list(range(10))
+    assert (colours(picture)[1:] == 255).all()
+
+
+def test_what_was_made_is_told_in_one_line(cli, recording: Path, tmp_path: Path) -> None:
+    said = cli("render", recording, "-o", tmp_path / "a.png").out
+    assert said == f"{tmp_path / 'a.png'}: 720x288, 11 events as polarity-histogram\n"
+
+
+def test_json_tells_what_was_made_of_what(cli, recording: Path, tmp_path: Path) -> None:
+    said = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
+    assert said == {
+        "file": str(recording),
+        "output": str(tmp_path / "a.gif"),
+        "representation": {"representation": "polarity-histogram", "normalise": False},
+        "sensor": [10, 4],
+        "events": 11,
+        "duration_us": SECOND - 1,
+        "size": [720, 288],
+        "frames": 2,
+        "fps": 25.0,
+        "window_us": 500_000,
+    }
+
+
+def test_start_and_end_count_from_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
+    cli("render", recording, "-o", tmp_path / "a.png", "--start", 200_000, "--end", 500_000)
+    assert red(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        part.name
+        for part in anybind.parts("representation")
+        if "event" in part.spec.consumes and part.plugin == "events"
+    ],
+)
+def test_every_representation_of_events_has_a_picture(cli, recording: Path, tmp_path: Path, name: str) -> None:
+    assert cli("render", recording, "-o", tmp_path / "a.png", "--representation", name).code == 0
+    assert len(np.unique(np.asarray(PIL.Image.open(tmp_path / "a.png")))) > 1
+
+
+def test_options_of_the_representation_are_given_by_name(cli, recording: Path, tmp_path: Path) -> None:
+    arguments = ["--representation", "voxel-grid", "--option", "bins=2", "--json"]
+    said = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
+    assert said["representation"]["bins"] == 2
+
+
+@pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
+def test_an_animation_shows_one_window_after_the_other(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+    path = tmp_path / f"a{ending}"
+    assert cli("render", recording, "-o", path, "--window", 200_000, "--fps", 5).code == 0
+    frames = frames_of(path)
+    assert [red(frame) for frame in frames] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert frames[0].size == (720, 288)
+
+
+@pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
+def test_a_frame_may_be_of_so_many_events(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+    path = tmp_path / f"a{ending}"
+    assert cli("render", recording, "-o", path, "--count", 4).code == 0
+    assert [red(frame) for frame in frames_of(path)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_a_window_without_events_is_a_white_frame(cli, recording: Path, tmp_path: Path) -> None:
+    cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 50_000)
+    frames = frames_of_mp4(tmp_path / "a.mp4")
+    assert len(frames) == 20
+    assert red(frames[1]) == []
+
+
+def test_an_animation_is_in_real_time_by_default(cli, recording: Path, tmp_path: Path) -> None:
+    cli("render", recording, "-o", tmp_path / "a.mp4", "--fps", 10)
+    with av.open(tmp_path / "a.mp4") as container:
+        video = container.streams.video[0]
+        assert video.average_rate == 10
+        assert video.frames == 10
+
+
+def test_a_gif_tells_its_rate_and_repeats(cli, recording: Path, tmp_path: Path) -> None:
+    cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--fps", 4)
+    with PIL.Image.open(tmp_path / "a.gif") as gif:
+        assert gif.info["duration"] == 250
+        assert gif.info["loop"] == 0
+
+
+def test_without_x264_a_video_is_mpeg_4(cli, recording: Path, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(av.codec, "codecs_available", {"mpeg4"})
+    cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 500_000)
+    with av.open(tmp_path / "a.mp4") as container:
+        assert container.streams.video[0].codec.name == "mpeg4"
+    assert [red(frame) for frame in frames_of_mp4(tmp_path / "a.mp4")] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None:
+    anybind.write(EventStream([0], [0], [0], [True], 801, 401), tmp_path / "odd.npz")
+    assert cli("render", tmp_path / "odd.npz", "-o", tmp_path / "a.mp4").code == 0
+    assert frames_of_mp4(tmp_path / "a.mp4")[0].size == (802, 402)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "a.jpg"], "cannot render to a.jpg: the name must end in .png, .gif, .mp4"),
+        (["-o", "none/a.png"], "there is no folder"),
+        (["-o", "a.png", "--window", 5], "--window and --count are for .gif and .mp4"),
+        (["-o", "a.gif", "--window", 5, "--count", 5], "--window (microseconds) or --count (events), not both"),
+        (["-o", "a.gif", "--count", 0], "at least 1 microsecond or event, got 0"),
+        (["-o", "a.gif", "--fps", 0], "--fps must be above 0"),
+        (["-o", "a.png", "--start", 10_000_000], "no events from 10000000 to 1000000 us; it takes 999999 us"),
+        (["-o", "a.png", "--start", 6, "--end", 5], "no events from 6 to 5 us"),
+        (["-o", "a.png", "--representation", "papr"], "did you mean 'paper'"),
+        (["-o", "a.png", "--option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
+        (["-o", "a.png", "--option", "bins=5"], "unexpected keyword argument 'bins'"),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_written(
+    cli, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in cli("render", recording, *arguments).error()
+    assert [path.name for path in tmp_path.iterdir()] == ["row.npz"]
+
+
+def test_a_picture_is_no_recording(cli, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    assert "photo.png holds image, not event" in cli("render", tmp_path / "photo.png", "-o", tmp_path / "a.png").error()
+
+
+def test_a_recording_without_events_is_refused_by_name(cli, tmp_path: Path) -> None:
+    anybind.write(EventStream([], [], [], [], 4, 4), tmp_path / "none.npz")
+    assert "none.npz" in cli("render", tmp_path / "none.npz", "-o", tmp_path / "a.png").error()
+
+
+def test_a_real_recording_has_a_picture_and_an_animation(cli, shared: Path, tmp_path: Path) -> None:
+    file = shared / "data" / "events" / "nmnist.bin"
+    assert cli("render", file, "-o", tmp_path / "a.png").code == 0
+    assert cli("render", file, "-o", tmp_path / "a.gif", "--count", 500).code == 0
+    assert PIL.Image.open(tmp_path / "a.png").size == (714, 714)
+    assert len(frames_of_gif(tmp_path / "a.gif")) == 9

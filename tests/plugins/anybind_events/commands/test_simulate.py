@@ -1,0 +1,189 @@
+"""`anybind simulate`: pictures, films and folders of frames to recordings on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+
+import anybind
+from anybind_events.simulation.film import contrast, frame_difference
+from anybind_events.simulation.saccades import simulate_saccades
+from anybind_events.stream import EventStream, concatenate_streams
+
+FRAMES = np.random.default_rng(4).integers(0, 256, (12, 24, 32), dtype=np.uint8)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    PIL.Image.fromarray(FRAMES[0]).save(path)
+    return path
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mkv"
+    with av.open(path, "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "gray"
+        for frame in FRAMES:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "frames"
+    root.mkdir()
+    for number, frame in enumerate(FRAMES):
+        PIL.Image.fromarray(frame).save(root / f"{number:03}.png")
+    return root
+
+
+def columns(stream: EventStream) -> list[object]:
+    return [*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height]
+
+
+def whole(parts: Any) -> list[object]:
+    return columns(concatenate_streams(list(parts)))
+
+
+def test_a_picture_is_simulated_by_saccades(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.npz"
+    ended = cli("simulate", picture, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
+    told = json.loads(ended.out)
+    expected = simulate_saccades(anybind.read(picture), seed=3, threshold=0.3)
+    assert columns(anybind.read(output)) == columns(expected)
+    assert told["model"] == "saccades"
+    assert told["settings"] == {
+        "seed": 3,
+        "threshold": 0.3,
+        "mismatch": 0.03,
+        "pixels_per_degree": 7.0,
+        "turn_degrees": 0.0,
+    }
+    assert (told["events"], told["sensor"]) == (len(expected), [240, 180])
+    assert told["duration_us"] == expected.duration_us
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.npz"])
+def test_a_film_is_simulated_by_frame_differences(
+    cli: Callable[..., Any], film: Path, tmp_path: Path, name: str
+) -> None:
+    ended = cli("simulate", film, "-o", tmp_path / name, "--json")
+    told = json.loads(ended.out)
+    recording = anybind.read(tmp_path / name)
+    assert columns(recording) == whole(frame_difference(anybind.read(film)))
+    assert (told["model"], told["settings"]) == ("frame-difference", {"threshold": 25.0})
+    assert (told["events"], told["frames"], told["sensor"]) == (len(recording), 12, [32, 24])
+    assert told["duration_us"] == recording.duration_us == 10 * 50_000
+
+
+def test_a_film_is_simulated_by_the_sensors_model(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+    options = {"threshold": 0.4, "mismatch": 0.1, "refractory_us": 900.0, "leak_hz": 3.0, "shot_hz": 4.0}
+    flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
+    cli("simulate", film, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
+    expected = contrast(anybind.read(film), seed=7, **options)
+    assert columns(anybind.read(tmp_path / "out.h5")) == whole(expected)
+
+
+def test_a_long_recording_is_written_in_parts(
+    cli: Callable[..., Any], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anybind_events.commands.simulate.GATHERED", 1000)
+    cli("simulate", film, "-o", tmp_path / "out.h5")
+    assert columns(anybind.read(tmp_path / "out.h5")) == whole(frame_difference(anybind.read(film)))
+
+
+def test_a_folder_of_frames_is_simulated(cli: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+    ended = cli("simulate", folder, "-o", tmp_path / "out.npz", "--fps", 10)
+    recording = anybind.read(tmp_path / "out.npz")
+    assert np.unique(recording.t).tolist() == [100_000 * number for number in range(1, 12)]
+    assert ended.out.strip() == (
+        f"{tmp_path / 'out.npz'}: {len(recording)} events, 32x24, 1000000 us, by frame-difference"
+    )
+
+
+def test_the_rate_of_a_folder_is_25_unless_told(cli: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+    cli("simulate", folder, "-o", tmp_path / "out.npz")
+    assert anybind.read(tmp_path / "out.npz").t[0] == 40_000
+
+
+def test_a_rate_for_what_is_no_folder_is_refused(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+    assert "--fps is for a folder" in cli("simulate", film, "-o", tmp_path / "a.h5", "--fps", 10).error()
+
+
+def test_a_model_of_another_source_is_refused(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
+    ended = cli("simulate", picture, "-o", tmp_path / "a.h5", "--model", "contrast")
+    assert "no simulation 'contrast' from image" in ended.error()
+
+
+def test_an_option_of_another_model_is_refused(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+    ended = cli("simulate", film, "-o", tmp_path / "a.h5", "--leak-hz", 2)
+    assert "'frame-difference' takes no leak_hz" in ended.error()
+
+
+def test_a_recording_is_not_simulated_again(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
+    cli("simulate", picture, "-o", tmp_path / "a.npz")
+    ended = cli("simulate", tmp_path / "a.npz", "-o", tmp_path / "b.npz")
+    assert "holds event; events are simulated from image, video" in ended.error()
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [("a.pdf", "cannot write event to"), ("none/a.h5", "there is no folder"), (".", "no regular")]
+)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_simulated(
+    cli: Callable[..., Any], tmp_path: Path, output: str, said: str
+) -> None:
+    assert said in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / output).error()
+
+
+def test_a_missing_file_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:
+    ended = cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.h5")
+    assert f"cannot read {tmp_path / 'none.mp4'}" in ended.error()
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.npz"])
+def test_a_film_in_which_nothing_moves_is_told_and_nothing_is_written(
+    cli: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
+    root = tmp_path / "still"
+    root.mkdir()
+    for number in range(3):
+        PIL.Image.fromarray(FRAMES[0]).save(root / f"{number}.png")
+    ended = cli("simulate", root, "-o", tmp_path / name)
+    assert f"{root}: nothing in it changes enough for an event; lower --threshold" in ended.error()
+    assert [path.name for path in tmp_path.iterdir()] == ["still"]
+
+
+def test_a_damaged_film_is_told_and_nothing_is_written(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(film.read_bytes()[:-4000])
+    film.unlink()
+    ended = cli("simulate", cut, "-o", tmp_path / "a.h5")
+    assert str(cut) in ended.error()
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.mkv"]
+
+
+def test_a_picture_too_narrow_to_be_seen_is_named(cli: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "line.png"
+    PIL.Image.fromarray(np.zeros((2, 1000, 3), np.uint8)).save(path)
+    ended = cli("simulate", path, "-o", tmp_path / "a.npz")
+    assert f"{path}: a picture of 1000x2 pixels is too narrow" in ended.error()
+
+
+def test_real_frames_become_a_recording(cli: Callable[..., Any], tmp_path: Path, shared: Path) -> None:
+    frames = shared / "data" / "ucsd_ped2" / "frames" / "01"
+    ended = cli("simulate", frames, "-o", tmp_path / "a.h5", "--fps", 10, "--json")
+    told = json.loads(ended.out)
+    recording = anybind.read(tmp_path / "a.h5")
+    assert len(recording) == told["events"] > 10_000
+    assert (recording.width, recording.height) == (360, 240)

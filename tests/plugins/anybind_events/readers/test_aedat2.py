@@ -1,0 +1,166 @@
+"""AEDAT 2.0 recordings, against a decoder that reads them event by event.
+
+No installed reader decodes these addresses: the reference is this plain transcription of iniVation's description
+and of how jAER, which wrote the real recordings, takes columns and the DVS128's polarity.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadInput
+from anybind_events.readers.aedat2 import Aedat2Reader
+from anybind_events.stream import EventStream
+
+FIRST = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n"
+DVS128 = FIRST + b"# HardwareInterface: DVS128-V1 0298\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n"
+DAVIS240 = FIRST + b"# HardwareInterface: DAVIS FX3 0002-INI\r\n# AEChip: eu.seebetter.ini.chips.davis.DAVIS240C\r\n"
+RANGE = 1 << 32
+Row = tuple[int, int, int, bool]
+
+
+def decode(raw: bytes, width: int, height: int, davis: bool) -> tuple[list[Row], dict[str, int]]:
+    """What the events of a file mean, one after the other."""
+    events, notes, rounds, before, latest = [], {}, 0, 0, 0
+    count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
+    for address, time in struct.iter_unpack(">II", raw):
+        if before - time > 2**31:
+            rounds += 1
+            count("clock_wraps")
+        before = time
+        if davis and address >= 2**31:
+            count("skipped_imu_samples" if address >> 10 & 3 == 3 else "skipped_frame_samples")
+            continue
+        if address >> 10 & 1 if davis else address & 0x80008000:
+            count("skipped_triggers")
+            continue
+        if davis:
+            x, y, rise = width - 1 - (address >> 12 & 1023), height - 1 - (address >> 22 & 511), address >> 11 & 1
+        else:
+            x, y, rise = 127 - (address >> 1 & 127), 127 - (address >> 8 & 127), address & 1 == 0
+        if x < 0 or y < 0:
+            count("outside")
+            continue
+        if rounds * RANGE + time < latest:
+            count("backwards")
+        latest = max(latest, rounds * RANGE + time)
+        events.append((x, y, latest, bool(rise)))
+    return events, notes
+
+
+def rows(stream: EventStream) -> list[Row]:
+    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("aedat2")
+
+
+TIMES = st.one_of(st.integers(0, 9), st.integers(RANGE - 9, RANGE - 1), st.integers(0, RANGE - 1))
+EVENTS = st.lists(st.tuples(st.one_of(st.integers(0, 2**15 - 1), st.integers(0, RANGE - 1)), TIMES), max_size=30)
+
+
+@settings(deadline=None)
+@given(events=EVENTS, camera=st.sampled_from([(DVS128, 128, 128, False), (DAVIS240, 240, 180, True)]))
+def test_any_events_are_read_as_a_plain_decoder_reads_them(
+    folder: Path, events: list[tuple[int, int]], camera: tuple[bytes, int, int, bool]
+) -> None:
+    header, width, height, davis = camera
+    raw = b"".join(struct.pack(">II", *event) for event in events)
+    path = folder / "any.aedat"
+    path.write_bytes(header + raw)
+    stream = Aedat2Reader().read(path)
+    assert (rows(stream), stream.notes) == decode(raw, width, height, davis)
+    assert (stream.width, stream.height) == (width, height)
+
+
+@settings(deadline=None)
+@given(data=st.data(), davis=st.booleans())
+def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject, davis: bool) -> None:
+    width, height = (240, 180) if davis else (128, 128)
+    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
+    times = np.cumsum(data.draw(st.lists(st.integers(0, 2**31 - 1), max_size=20))).tolist()
+    events = [(x, y, t, p) for t in times for x, y, p in [data.draw(pixel)]]
+    raw = b""
+    for x, y, t, p in events:
+        column, row = width - 1 - x, height - 1 - y
+        address = row << 22 | column << 12 | p << 11 if davis else row << 8 | column << 1 | (not p)
+        raw += struct.pack(">II", address, t % RANGE)
+    path = folder / "encoded.aedat"
+    path.write_bytes((DAVIS240 if davis else DVS128) + raw)
+    assert rows(Aedat2Reader().read(path)) == events
+
+
+@pytest.mark.parametrize(("name", "count"), [("dvs128_walking.aedat", 19_182), ("dvs128_walking_long.aedat", 70_304)])
+def test_real_recordings_are_read_as_a_plain_decoder_reads_them(shared: Path, name: str, count: int) -> None:
+    path = shared / "data" / "events" / name
+    stream = Aedat2Reader().read(path)
+    assert (len(stream), stream.width, stream.height) == (count, 128, 128)
+    raw = path.read_bytes()
+    assert (rows(stream), stream.notes) == decode(raw[len(raw) - 8 * count :], 128, 128, davis=False)
+
+
+def test_the_times_of_a_real_recording_are_those_that_tonic_finds(shared: Path) -> None:
+    tonic = pytest.importorskip("tonic.io")
+    path = shared / "data" / "events" / "dvs128_walking.aedat"
+    theirs = tonic.read_davis_346(str(path))[2]  # takes the addresses of another camera, and the same times
+    assert np.array_equal(Aedat2Reader().read(path).t, theirs["t"])
+
+
+def test_a_person_who_walks_away_in_a_real_recording_stands_on_the_floor(shared: Path) -> None:
+    # The head is at the top and the feet at the bottom, where the walker comes from and where the most happens.
+    stream = Aedat2Reader().read(shared / "data" / "events" / "dvs128_walking.aedat")
+    early, late = stream.head(3000), stream.part(len(stream) - 3000, len(stream))
+    assert np.percentile(early.y, 90) > 100
+    assert np.percentile(late.y, 90) < np.percentile(early.y, 90) - 10
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        (b"# AEChip: eu.seebetter.ini.chips.davis.DAVIS240B\r\n", (240, 180)),
+        (b"# AEChip: eu.seebetter.ini.chips.davis.Davis346blue\r\n", (346, 260)),
+        (b"# AEChip: eu.seebetter.ini.chips.davis.Davis640\r\n", (640, 480)),
+        (b"# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n", (128, 128)),
+        (b"# HardwareInterface: DVS128-V1 0298\r\n", (128, 128)),
+        (b"", (128, 128)),
+    ],
+)
+def test_the_sensor_is_that_of_the_camera_that_the_header_names(
+    tmp_path: Path, line: bytes, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "camera.aedat"
+    path.write_bytes(FIRST + line + bytes(8))
+    stream = Aedat2Reader().read(path)
+    assert (stream.width, stream.height) == size
+    assert (stream.x.tolist(), stream.y.tolist()) == ([size[0] - 1], [size[1] - 1])
+
+
+def test_a_recording_of_another_chip_is_refused_and_the_chip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cochlea.aedat"
+    path.write_bytes(FIRST + b"# AEChip: ch.unizh.ini.jaer.chip.cochlea.CochleaAMS1c\r\n" + bytes(8))
+    with pytest.raises(BadInput, match=r"cochlea\.aedat was recorded by .*CochleaAMS1c"):
+        Aedat2Reader().read(path)
+
+
+def test_events_that_begin_like_a_line_of_the_header_are_no_header(tmp_path: Path) -> None:
+    # 0x23 is "#": rows 140 to 143 of a DAVIS.
+    path = tmp_path / "hash.aedat"
+    events = b"".join(struct.pack(">II", 0x23000000 | x << 12, 10) for x in range(3))
+    for end in (b"", b"#End Of ASCII Header\r\n"):
+        path.write_bytes(DAVIS240 + end + events)
+        assert rows(Aedat2Reader().read(path)) == decode(events, 240, 180, davis=True)[0]
+
+
+def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
+    (tmp_path / "found.aedat").write_bytes(DVS128 + bytes(8))
+    found = anybind.find_reader(tmp_path / "found.aedat")
+    assert (found.name, found.spec.gives) == ("aedat2", "event")

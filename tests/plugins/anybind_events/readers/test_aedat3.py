@@ -1,0 +1,162 @@
+"""AEDAT 3.1 recordings, against a decoder that reads them packet by packet."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import AnybindWarning, BadInput
+from anybind_events.readers import blocks
+from anybind_events.readers.aedat3 import Aedat3Reader
+from anybind_events.stream import EventStream
+
+HEADER = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DAVIS240C\r\n#Start-Time: 2017-01-01\r\n#!END-HEADER\r\n"
+POLARITY, SPECIAL, FRAME, IMU6 = 1, 0, 2, 3
+Event = tuple[int, int, int, bool, bool]
+Row = tuple[int, int, int, bool]
+
+
+def packet(kind: int, size: int, offset: int, overflow: int, number: int, body: bytes) -> bytes:
+    return struct.pack("<hhiiiiii", kind, 1, size, offset, overflow, number, number, number) + body
+
+
+def polarities(events: list[Event], overflow: int = 0) -> bytes:
+    """A packet of events (x, y, t, rise, valid)."""
+    body = b"".join(struct.pack("<Ii", x << 17 | y << 2 | p << 1 | valid, t) for x, y, t, p, valid in events)
+    return packet(POLARITY, 8, 4, overflow, len(events), body)
+
+
+def decode(packets: list[tuple[int, list[Event]] | bytes], width: int, height: int) -> tuple[list[Row], dict[str, int]]:
+    """What packets (overflow, events) mean; bytes are packets of another type."""
+    rows, notes, latest = [], {}, 0
+    count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
+    for each in packets:
+        if isinstance(each, bytes):
+            count("skipped_packets")
+            continue
+        overflow, events = each
+        for x, y, t, p, valid in events:
+            if not valid:
+                count("skipped_invalid")
+            elif x >= width or y >= height:
+                count("outside")
+            else:
+                if overflow * 2**31 + t < latest:
+                    count("backwards")
+                latest = max(latest, overflow * 2**31 + t)
+                rows.append((x, y, latest, p))
+    return rows, notes
+
+
+def rows(stream: EventStream) -> list[Row]:
+    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("aedat3")
+
+
+NUMBERS = st.one_of(st.integers(0, 250), st.integers(0, 32767))
+EVENTS = st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 2**31 - 1), st.booleans(), st.booleans()), max_size=8)
+OTHERS = st.tuples(st.sampled_from([SPECIAL, FRAME, IMU6, 7, 300]), st.binary(min_size=1, max_size=40)).map(
+    lambda pair: packet(pair[0], len(pair[1]), 4, 0, 1, pair[1])
+)
+PACKETS = st.lists(st.one_of(st.tuples(st.integers(0, 3), EVENTS), OTHERS), max_size=8)
+
+
+@settings(deadline=None)
+@given(packets=PACKETS, block=st.sampled_from([64, 100, 1 << 19]))
+def test_any_packets_are_read_as_a_plain_decoder_reads_them(folder: Path, packets: list, block: int) -> None:
+    path = folder / "any.aedat"
+    path.write_bytes(HEADER + b"".join(p if isinstance(p, bytes) else polarities(p[1], p[0]) for p in packets))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BYTES", block)
+        stream = Aedat3Reader().read(path)
+    assert (rows(stream), stream.notes) == decode(packets, 240, 180)
+    assert (stream.width, stream.height) == (240, 180)
+
+
+def test_the_upper_part_of_the_clock_comes_with_the_packet(tmp_path: Path) -> None:
+    path = tmp_path / "late.aedat"
+    path.write_bytes(HEADER + polarities([(1, 2, 2**31 - 1, True, True)]) + polarities([(3, 4, 0, False, True)], 1))
+    assert rows(Aedat3Reader().read(path)) == [(1, 2, 2**31 - 1, True), (3, 4, 2**31, False)]
+
+
+@pytest.mark.parametrize("cut", range(1, 44))
+def test_of_a_file_cut_anywhere_behind_its_header_the_whole_events_are_read(tmp_path: Path, cut: int) -> None:
+    events: list[Event] = [(1, 2, 3, True, True), (4, 5, 6, False, True)]
+    path = tmp_path / "cut.aedat"
+    path.write_bytes((HEADER + polarities(events))[:-cut])
+    whole = 0 if cut > 16 else (16 - cut) // 8
+    at = len(HEADER) + (28 + 8 * whole if cut <= 16 else 0)
+    with pytest.warns(AnybindWarning, match=rf"cut\.aedat is truncated.*byte {at} "):
+        stream = Aedat3Reader().read(path)
+    assert rows(stream) == [event[:4] for event in events[:whole]]
+    assert stream.notes["truncated_bytes"] > 0
+    with pytest.raises(BadInput, match=rf"byte {at} "):
+        Aedat3Reader().read(path, strict=True)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        packet(POLARITY, 12, 4, 0, 1, bytes(12)),
+        packet(POLARITY, 8, 0, 0, 1, bytes(8)),
+        packet(FRAME, 0, 4, 0, 1, b""),
+        packet(FRAME, -8, 4, 0, 1, bytes(8)),
+        packet(POLARITY, 8, 4, -1, 1, bytes(8)),
+        packet(POLARITY, 8, 4, 0, -1, bytes(8)),
+    ],
+)
+def test_a_packet_that_makes_no_sense_is_refused_and_its_byte_is_named(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "corrupt.aedat"
+    before = polarities([(1, 2, 3, True, True)])
+    path.write_bytes(HEADER + before + broken)
+    with pytest.raises(BadInput, match=rf"corrupt\.aedat is corrupt at byte {len(HEADER + before)}\b"):
+        Aedat3Reader().read(path)
+
+
+@pytest.mark.parametrize("end", [1, 40, len(HEADER) - 1])
+def test_a_file_cut_inside_its_header_is_refused(tmp_path: Path, end: int) -> None:
+    path = tmp_path / "header.aedat"
+    path.write_bytes(HEADER[:end])
+    with pytest.raises(BadInput, match=r"header\.aedat is truncated at byte \d+, inside its header"):
+        Aedat3Reader().read(path)
+
+
+def test_compressed_packets_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "compressed.aedat"
+    path.write_bytes(HEADER.replace(b"RAW", b"SerializedTS"))
+    with pytest.raises(BadInput, match=r"compressed\.aedat is of the format SerializedTS"):
+        Aedat3Reader().read(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [
+        (b"#Source 1: DVS128", (128, 128)),
+        (b"#Source 1: DAVIS346B", (346, 260)),
+        (b"#-Source 0: DVS128\r\n#Source 1: DAVIS640", (640, 480)),
+        (b"#Source 1: File", (240, 180)),
+    ],
+)
+def test_the_sensor_is_that_of_the_source_or_else_the_smallest_that_holds_all(
+    tmp_path: Path, source: bytes, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "source.aedat"
+    events: list[Event] = [(200, 100, 3, True, True)] if size[0] > 128 else []
+    path.write_bytes(HEADER.replace(b"#Source 1: DAVIS240C", source) + polarities(events))
+    stream = Aedat3Reader().read(path)
+    assert (stream.width, stream.height, len(stream)) == (*size, len(events))
+
+
+def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
+    (tmp_path / "found.aedat").write_bytes(HEADER + polarities([(1, 2, 3, True, True)]))
+    found = anybind.find_reader(tmp_path / "found.aedat")
+    assert (found.name, found.spec.gives) == ("aedat3", "event")

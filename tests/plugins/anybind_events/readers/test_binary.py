@@ -1,0 +1,338 @@
+"""What all binary formats have in common: blocks, parts, threads, damage, sensors."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anybind import AnybindWarning, BadInput, BadOption
+from anybind_events.readers import binary, blocks
+from anybind_events.readers.aedat2 import Aedat2Reader
+from anybind_events.readers.aedat3 import Aedat3Reader
+from anybind_events.readers.binary import BinaryReader
+from anybind_events.readers.dat import DatReader
+from anybind_events.readers.evt2 import Evt2Reader
+from anybind_events.readers.evt3 import Evt3Reader
+from anybind_events.readers.evt21 import Evt21Reader
+from anybind_events.readers.nmnist import BinReader
+from anybind_events.stream import EventStream
+
+Row = tuple[int, int, int, bool]
+
+
+class Format(NamedTuple):
+    """A reader, a header that does and one that does not say the sensor, and how one event is written."""
+
+    reader: BinaryReader
+    sized: bytes
+    unsized: bytes
+    pack: Callable[[int, int, int, bool], bytes]
+
+
+def pack_bin(x: int, y: int, t: int, p: bool) -> bytes:
+    return bytes([x, y]) + (t | p << 23).to_bytes(3, "big")
+
+
+def pack_dat(x: int, y: int, t: int, p: bool) -> bytes:
+    return struct.pack("<II", t, x | y << 14 | p << 28)
+
+
+def pack_evt2(x: int, y: int, t: int, p: bool) -> bytes:
+    return struct.pack("<II", 8 << 28 | t >> 6, p << 28 | (t & 63) << 22 | x << 11 | y)
+
+
+def pack_evt21(x: int, y: int, t: int, p: bool) -> bytes:
+    return struct.pack("<QQ", 8 << 60 | t >> 6 << 32, p << 60 | (t & 63) << 54 | x << 43 | y << 32 | 1)
+
+
+def pack_evt3(x: int, y: int, t: int, p: bool) -> bytes:
+    return struct.pack("<4H", 8 << 12 | t >> 12, 6 << 12 | t & 4095, y, 3 << 12 | p << 11 | x) + b"\x01\x50"
+
+
+def pack_aedat2(x: int, y: int, t: int, p: bool) -> bytes:
+    return struct.pack(">II", (179 - y) << 22 | (239 - x) << 12 | p << 11, t)
+
+
+def pack_aedat3(x: int, y: int, t: int, p: bool) -> bytes:
+    return struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 1, 1, 1) + struct.pack("<Ii", x << 17 | y << 2 | p << 1 | 1, t)
+
+
+AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: %s\r\n#!END-HEADER\r\n"
+AEDAT2 = b"#!AER-DAT2.0\r\n# AEChip: DAVIS240C\r\n"
+FORMATS = {
+    "bin": Format(BinReader(), b"", b"", pack_bin),
+    "dat": Format(DatReader(), b"% Version 2\n% Width 240\n% Height 180\n\x0c\x08", b"% Version 2\n\x0c\x08", pack_dat),
+    "evt2": Format(Evt2Reader(), b"% evt 2.0\n% geometry 240x180\n", b"% evt 2.0\n", pack_evt2),
+    "evt21": Format(Evt21Reader(), b"% evt 2.1\n% geometry 240x180\n", b"% evt 2.1\n", pack_evt21),
+    "evt3": Format(Evt3Reader(), b"% evt 3.0\n% geometry 240x180\n", b"% evt 3.0\n", pack_evt3),
+    "aedat2": Format(Aedat2Reader(), AEDAT2, AEDAT2, pack_aedat2),
+    "aedat3": Format(Aedat3Reader(), AEDAT3 % b"DAVIS240C", AEDAT3 % b"File", pack_aedat3),
+}
+EVENTS: list[Row] = [(i * 7 % 240, i * 5 % 180, i * 90, i % 3 == 0) for i in range(400)]
+
+
+@pytest.fixture(params=FORMATS)
+def made(request: pytest.FixtureRequest) -> Format:
+    return FORMATS[request.param]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("binary")
+
+
+def write(path: Path, made: Format, events: list[Row], header: bytes | None = None) -> Path:
+    path.write_bytes((made.sized if header is None else header) + b"".join(made.pack(*event) for event in events))
+    return path
+
+
+def rows(*streams: EventStream) -> list[Row]:
+    return [
+        row
+        for stream in streams
+        for row in zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True)
+    ]
+
+
+def read_unless_refused(reader: BinaryReader, path: Path) -> EventStream | None:
+    """The recording, or None where it is refused in a line that names it."""
+    try:
+        return reader.read(path)
+    except BadInput as error:
+        refused = str(error)
+    assert path.name in refused
+    return None
+
+
+def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, made: Format) -> None:
+    stream = made.reader.read(write(tmp_path / "made", made, EVENTS))
+    assert [getattr(stream, name).dtype for name in "xytp"] == [np.uint16, np.uint16, np.int64, np.bool_]
+    assert not any(getattr(stream, name).flags.writeable for name in "xytp")
+    assert rows(stream) == EVENTS
+    assert stream.notes == {}
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 399, 400, 401, 10**9])
+def test_the_parts_are_of_the_count_asked_for_and_together_the_whole(tmp_path: Path, made: Format, count: int) -> None:
+    parts = list(made.reader.chunks(write(tmp_path / "made", made, EVENTS), count=count))
+    assert rows(*parts) == EVENTS
+    assert all(len(part) == count for part in parts[:-1])
+    assert 0 < len(parts[-1]) <= count
+
+
+@pytest.mark.parametrize("block", [64, 200, 1000])
+@pytest.mark.parametrize("alone", [0, 1 << 24])
+def test_the_size_of_blocks_and_a_second_thread_do_not_show(
+    tmp_path: Path, made: Format, block: int, alone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "made", made, [*EVENTS, (9, 9, 5, True)])
+    whole = made.reader.read(path, size=(200, 150))
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(binary, "ALONE_BYTES", alone)
+    again = made.reader.read(path, size=(200, 150))
+    parts = list(made.reader.chunks(path, count=50, size=(200, 150)))
+    assert rows(again) == rows(*parts) == rows(whole)
+    assert again.notes == whole.notes
+    assert {name: sum(part.notes.get(name, 0) for part in parts) for name in whole.notes} == whole.notes
+
+
+def test_without_a_header_that_says_it_the_sensor_is_the_smallest_in_use_also_of_the_parts(
+    tmp_path: Path, made: Format
+) -> None:
+    path = write(tmp_path / "made", made, EVENTS, made.unsized)
+    whole = made.reader.read(path)
+    holding = [size for size in made.reader.sensors if size[0] >= 240 and size[1] >= 180] or [(240, 180)]
+    assert (whole.width, whole.height) == holding[0]
+    for part in made.reader.chunks(path, count=100):
+        assert (part.width, part.height) == holding[0]
+
+
+def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path, made: Format) -> None:
+    inside = [event for event in EVENTS if event[0] < 200 and event[1] < 150]
+    stream = made.reader.read(write(tmp_path / "made", made, EVENTS), size=(200, 150))
+    assert rows(stream) == inside
+    assert (stream.width, stream.height) == (200, 150)
+    assert stream.notes == {"outside": len(EVENTS) - len(inside)}
+
+
+def test_events_earlier_than_one_in_front_are_moved_to_its_time_and_counted(tmp_path: Path, made: Format) -> None:
+    events = [(1, 1, 500, True), (2, 2, 499, True), (3, 3, 100, False), (4, 4, 501, True)]
+    stream = made.reader.read(write(tmp_path / "made", made, events))
+    assert rows(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
+    assert stream.notes == {"backwards": 2}
+
+
+def test_an_event_outside_the_sensor_does_not_move_the_others(tmp_path: Path, made: Format) -> None:
+    if made.reader is FORMATS["evt3"].reader:
+        pytest.skip("its times come in words of their own")
+    events = [(1, 1, 5, True), (239, 1, 900, True), (2, 2, 6, False)]
+    assert rows(made.reader.read(write(tmp_path / "made", made, events), size=(100, 100))) == [events[0], events[2]]
+
+
+def test_a_header_alone_is_a_recording_without_events(tmp_path: Path, made: Format) -> None:
+    path = write(tmp_path / "made", made, [])
+    assert len(made.reader.read(path)) == 0
+    (part,) = made.reader.chunks(path, count=10)
+    assert len(part) == 0
+
+
+def test_of_a_cut_file_the_whole_events_are_read_in_whole_and_in_parts(tmp_path: Path, made: Format) -> None:
+    path = write(tmp_path / "made", made, EVENTS[:9])
+    size = len(made.pack(*EVENTS[0]))
+    raw = path.read_bytes()
+    cuts = {}
+    for cut in range(1, size):
+        path.write_bytes(raw[:-cut])
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            stream = made.reader.read(path)
+            parts = list(made.reader.chunks(path, count=3))
+        assert rows(stream) == rows(*parts) == EVENTS[:8]
+        kinds = {(each.category, "is truncated" in str(each.message)) for each in told}
+        assert kinds <= {(AnybindWarning, True)}
+        assert bool(told) == ("truncated_bytes" in stream.notes) == ("truncated_bytes" in parts[-1].notes)
+        cuts[cut] = bool(told)
+        if told:
+            with pytest.raises(BadInput, match=r"made is truncated: what begins at byte \d+ "):
+                made.reader.read(path, strict=True)
+            with pytest.raises(BadInput, match="is truncated"):
+                list(made.reader.chunks(path, count=3, strict=True))
+    # A cut between two words is none to be seen, in formats that need several for an event.
+    assert cuts[1]
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10, 65536), (-1, 5), (3,), (1, 2, 3)])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, made: Format, size: tuple[int, ...]) -> None:
+    with pytest.raises(BadOption, match="size is a width and a height"):
+        made.reader.read(write(tmp_path / "made", made, EVENTS), size=size)  # pyright: ignore[reportArgumentType]
+
+
+def test_events_outside_every_sensor_in_use_are_refused_unless_the_size_is_given(tmp_path: Path) -> None:
+    path = write(tmp_path / "made", FORMATS["evt2"], [(2000, 1500, 1, True)], b"% evt 2.0\n")
+    for read in (Evt2Reader().read, lambda path: list(Evt2Reader().chunks(path, count=1))):
+        with pytest.raises(BadInput, match=r"column 2000 or row 1500 .*size="):
+            read(path)
+    assert rows(Evt2Reader().read(path, size=(2048, 2048))) == [(2000, 1500, 1, True)]
+
+
+def test_the_notes_of_parts_say_when_it_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 10)
+    events = [(i, 0, 100 if i == 25 else 10 * i, True) for i in range(60)]
+    parts = list(DatReader().chunks(write(tmp_path / "made", FORMATS["dat"], events), count=10))
+    assert [dict(part.notes) for part in parts] == [{}, {}, {"backwards": 1}, {}, {}, {}]
+
+
+def test_what_the_header_adds_to_the_times_is_added_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "made", FORMATS["dat"], EVENTS, b"% Version 2\n% T0 5000000\n\x0c\x08")
+    moved = [(x, y, t + 5_000_000, p) for x, y, t, p in EVENTS]
+    assert rows(DatReader().read(path)) == rows(*DatReader().chunks(path, count=60)) == moved
+
+
+def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "made", FORMATS["dat"], EVENTS)
+    parts = DatReader().chunks(path, count=60)
+    assert len(next(parts)) == 60
+    parts.close()
+    with pytest.raises(StopIteration):
+        next(parts)
+
+
+def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Path) -> None:
+    claims = AEDAT3 % b"File" + struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 2**31 - 1, 2**31 - 1, 2**31 - 1)
+    (tmp_path / "claims").write_bytes(claims)
+    (tmp_path / "wide").write_bytes(b"% evt 2.0\n% geometry 2048x2048\n" + bytes(40))
+    tracemalloc.start()
+    try:
+        with pytest.warns(AnybindWarning, match="truncated"):
+            Aedat3Reader().read(tmp_path / "claims")
+        Evt2Reader().read(tmp_path / "wide")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_parts_of_a_large_file_need_no_more_memory_than_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(FORMATS["dat"].sized + FORMATS["dat"].pack(1, 1, 1, True) * 3_000_000)
+    tracemalloc.start()
+    try:
+        assert sum(len(part) for part in DatReader().chunks(path, count=1000)) == 3_000_000
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_dense_vectors_grow_beyond_an_event_a_word_and_stay_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [8 << 12, 3 << 12, *[4 << 12 | 4095] * 100] * 60
+    path = tmp_path / "dense"
+    path.write_bytes(b"% evt 3.0\n% geometry 1280x720\n" + np.array(words, "<u2").tobytes())
+    whole = Evt3Reader().read(path)
+    assert len(whole) == 60 * 1200
+    assert np.array_equal(whole.x, np.tile(np.arange(1200), 60))
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(binary, "ALONE_BYTES", 0)
+    assert rows(Evt3Reader().read(path)) == rows(whole)
+
+
+@settings(deadline=None, max_examples=150)
+@given(name=st.sampled_from(sorted(FORMATS)), data=st.data())
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: str, data: st.DataObject) -> None:
+    made = FORMATS[name]
+    raw = bytearray(write(folder / "sound", made, EVENTS[:60], data.draw(st.sampled_from(made[1:3]))).read_bytes())
+    for at, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), min_size=1, max_size=8)
+    ):
+        raw[at] = value
+    first, last = sorted(data.draw(st.tuples(*2 * [st.integers(0, len(raw))])))
+    path = folder / "damaged"
+    path.write_bytes(raw[:first] + raw[last:] if data.draw(st.booleans()) else raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnybindWarning)
+        stream = read_unless_refused(made.reader, path)
+        if stream is None:
+            return
+        EventStream(stream.x, stream.y, stream.t, stream.p, stream.width, stream.height)  # checks what is promised
+        assert rows(*made.reader.chunks(path, count=13)) == rows(stream)
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [
+        ("nmnist.bin", BinReader()),
+        ("ncars.dat", DatReader()),
+        ("evt2.raw", Evt2Reader()),
+        ("evt3_small.raw", Evt3Reader()),
+        ("dvs128_walking.aedat", Aedat2Reader()),
+    ],
+)
+def test_a_real_recording_with_its_bits_turned_over_is_read_or_refused_within_its_memory(
+    shared: Path, tmp_path: Path, name: str, reader: BinaryReader
+) -> None:
+    sound = np.fromfile(shared / "data" / "events" / name, np.uint8)
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        bent = sound.copy()
+        at = random.integers(0, len(bent), random.integers(1, 40))
+        bent[at] ^= (1 << random.integers(0, 8, len(at))).astype(np.uint8)
+        path = tmp_path / name
+        path.write_bytes(bent[: random.integers(len(bent) // 2, len(bent))].tobytes())
+        tracemalloc.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnybindWarning)
+            stream = read_unless_refused(reader, path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= 4 * len(bent) + (64 << 20)
+        if stream is not None:
+            EventStream(stream.x, stream.y, stream.t, stream.p, stream.width, stream.height)

@@ -1,0 +1,226 @@
+"""DAT recordings, against a decoder that reads them event by event and against other people's readers."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadInput
+from anybind_events.readers.dat import DatReader
+from anybind_events.stream import EventStream
+
+HEADER = b"% Data file containing CD events\n% Version 2\n% Width 1280\n% Height 720\n"
+CD = b"\x0c\x08"
+RANGE = 1 << 32
+Row = tuple[int, int, int, bool]
+
+
+def decode(raw: bytes, width: int, height: int, version: int = 2) -> tuple[list[Row], dict[str, int]]:
+    """What the events of a file mean, one after the other as the format's description has it."""
+    events, notes, rounds, before, latest = [], {}, 0, 0, 0
+    count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
+    for time, pixel in struct.iter_unpack("<II", raw):
+        if before - time > 2**31:
+            rounds += 1
+            count("clock_wraps")
+        before = time
+        if version == 2:
+            x, y, p = pixel & 0x3FFF, pixel >> 14 & 0x3FFF, pixel >> 28 & 1
+        else:
+            x, y, p = pixel & 0x1FF, pixel >> 9 & 0xFF, pixel >> 17 & 1
+        if x >= width or y >= height:
+            count("outside")
+            continue
+        if rounds * RANGE + time < latest:
+            count("backwards")
+        latest = max(latest, rounds * RANGE + time)
+        events.append((x, y, latest, bool(p)))
+    return events, notes
+
+
+def pack(*events: Row) -> bytes:
+    return b"".join(struct.pack("<II", t % RANGE, x | y << 14 | p << 28) for x, y, t, p in events)
+
+
+def rows(stream: EventStream) -> list[Row]:
+    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dat")
+
+
+@pytest.fixture(scope="module", params=["ncars.dat", "ncars_obj_004397_td.dat"])
+def recording(shared: Path, request: pytest.FixtureRequest) -> Path:
+    return shared / "data" / "events" / request.param
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> EventStream:
+    """Recordings that the format has room for."""
+    width, height = draw(st.integers(1, 16384)), draw(st.integers(1, 16384))
+    # Two events more than half the clock's range apart look like a wrap that is none only when the later is earlier.
+    times = sorted(draw(st.lists(st.integers(0, RANGE - 1), max_size=12)))
+    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
+    pixels = [draw(pixel) for _ in times]
+    x, y, p = ([each[column] for each in pixels] for column in range(3))
+    return EventStream(x, y, times, p, width, height)
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(st.one_of(st.integers(0, 9), st.integers(RANGE - 9, RANGE - 1), st.integers(0, RANGE - 1))),
+    data=st.data(),
+    version=st.sampled_from([0, 1, 2]),
+)
+def test_any_events_are_read_as_a_plain_decoder_reads_them(
+    folder: Path, times: list[int], data: st.DataObject, version: int
+) -> None:
+    pixels = st.one_of(
+        st.integers(0, RANGE - 1), st.builds(lambda x, y, p: x | y << 14 | p << 28, *3 * [st.integers(0, 1)])
+    )
+    raw = b"".join(struct.pack("<II", time, data.draw(pixels)) for time in times)
+    path = folder / "any.dat"
+    path.write_bytes((f"% Version {version}\n" if version else "% Data file\n").encode() + CD + raw)
+    stream = DatReader().read(path, size=(400, 300))
+    assert (rows(stream), stream.notes) == decode(raw, 400, 300, max(version, 1))
+
+
+@settings(deadline=None)
+@given(stream=streams())
+def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> None:
+    path = folder / "round.dat"
+    DatReader().write(stream, path)
+    again = DatReader().read(path)
+    assert rows(again) == rows(stream)
+    assert (again.width, again.height, again.notes) == (stream.width, stream.height, {})
+
+
+def test_what_was_written_means_the_same_to_expelliarmus_and_faery(tmp_path: Path) -> None:
+    faery, expelliarmus = pytest.importorskip("faery"), pytest.importorskip("expelliarmus")
+    random = np.random.default_rng(0)
+    times = np.sort(random.integers(0, RANGE, 500))
+    x, y, p = random.integers(0, 1280, 500), random.integers(0, 720, 500), random.integers(0, 2, 500)
+    DatReader().write(EventStream(x, y, times, p, 1280, 720), tmp_path / "ours.dat")
+    theirs = faery.events_stream_from_file(str(tmp_path / "ours.dat"))
+    assert theirs.dimensions() == (1280, 720)
+    for name, column in (("x", x), ("y", y), ("t", times), ("on", p)):
+        assert np.array_equal(theirs.to_array()[name], column), name
+    theirs = expelliarmus.Wizard(encoding="dat").read(tmp_path / "ours.dat")
+    for name, column in (("x", x), ("y", y), ("p", p)):
+        assert np.array_equal(theirs[name], column), name
+
+
+def test_real_recordings_have_their_known_events_on_the_sensor_of_n_cars(shared: Path) -> None:
+    for name, count in (("ncars.dat", 2_009), ("ncars_obj_004397_td.dat", 4_407)):
+        stream = DatReader().read(shared / "data" / "events" / name)
+        assert (len(stream), stream.width, stream.height, stream.notes) == (count, 120, 100, {})
+
+
+def test_real_recordings_are_read_as_expelliarmus_reads_them(recording: Path) -> None:
+    expelliarmus = pytest.importorskip("expelliarmus")
+    theirs, ours = expelliarmus.Wizard(encoding="dat").read(recording), DatReader().read(recording)
+    for name in "xytp":
+        assert np.array_equal(getattr(ours, name), theirs[name]), name
+
+
+def test_a_real_recording_written_by_us_holds_the_same_events_byte_for_byte(recording: Path, tmp_path: Path) -> None:
+    stream = DatReader().read(recording)
+    DatReader().write(stream, tmp_path / "again.dat")
+    assert (tmp_path / "again.dat").read_bytes()[-8 * len(stream) :] == recording.read_bytes()[-8 * len(stream) :]
+
+
+@pytest.mark.parametrize("from_zero", [True, False])
+def test_what_faery_writes_is_read_as_it_was(tmp_path: Path, from_zero: bool) -> None:
+    faery = pytest.importorskip("faery")
+    random = np.random.default_rng(0)
+    events = np.zeros(2000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
+    events["t"] = np.cumsum(random.integers(0, 2**30, 2000)) + 5_000_000
+    events["x"], events["y"] = random.integers(0, 1280, 2000), random.integers(0, 720, 2000)
+    events["on"] = random.integers(0, 2, 2000)
+    stream = faery.events_stream_from_array(events, (1280, 720))
+    stream.to_file(str(tmp_path / "faery.dat"), version="dat2", zero_t0=from_zero)
+    ours = DatReader().read(tmp_path / "faery.dat")
+    assert rows(ours) == list(zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True))
+
+
+def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "round.dat"
+    path.write_bytes(HEADER + CD + pack((1, 2, RANGE - 5, True), (3, 4, 3, False), (5, 6, 7, True)))
+    stream = DatReader().read(path)
+    assert rows(stream) == [(1, 2, RANGE - 5, True), (3, 4, RANGE + 3, False), (5, 6, RANGE + 7, True)]
+    assert stream.notes == {"clock_wraps": 1}
+
+
+@pytest.mark.parametrize("damaged", [0, 2**31 - 1, 2**31 + 1001, 2**32 - 1])
+def test_a_damaged_time_moves_those_behind_it_by_no_more_than_the_clock_s_range(tmp_path: Path, damaged: int) -> None:
+    path = tmp_path / "damaged.dat"
+    path.write_bytes(HEADER + CD + pack((1, 1, 1000, True), (1, 1, damaged, True), (1, 1, 1001, True)))
+    assert DatReader().read(path).t[2] in (1001, damaged, 1001 + RANGE)
+
+
+def test_a_recording_of_older_software_says_its_type_0_and_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.dat"
+    path.write_bytes(b"% Data file containing Event2D events.\n% Version 2\n\x00\x08" + pack((303, 239, 5, True)))
+    stream = DatReader().read(path)
+    assert (rows(stream), stream.width, stream.height) == ([(303, 239, 5, True)], 304, 240)
+
+
+@pytest.mark.parametrize("said", [b"\x0e\x08", b"\x0c\x10", b"\x01\x04"])
+def test_events_without_pixels_are_refused_and_the_byte_is_named(tmp_path: Path, said: bytes) -> None:
+    path = tmp_path / "triggers.dat"
+    path.write_bytes(HEADER + said + bytes(8))
+    with pytest.raises(BadInput, match=rf"triggers\.dat.*byte {len(HEADER)} .*type {said[0]} and {said[1]} bytes"):
+        DatReader().read(path)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x0c"])
+def test_a_file_cut_in_front_of_its_events_is_refused_and_the_byte_is_named(tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "short.dat"
+    path.write_bytes(HEADER + rest)
+    with pytest.raises(BadInput, match=rf"short\.dat is truncated at byte {len(HEADER)}"):
+        DatReader().read(path)
+
+
+@pytest.mark.parametrize("size", [(16385, 10), (10, 16385)])
+def test_a_sensor_that_the_format_has_no_room_for_is_not_written(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(BadInput, match=f"{size[0]}x{size[1]}.*npz"):
+        DatReader().write(EventStream([0], [0], [0], [True], *size), tmp_path / "large.dat")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("times", [[0, RANGE], [-1, 5]])
+def test_times_that_the_format_has_no_room_for_are_not_written(tmp_path: Path, times: list[int]) -> None:
+    with pytest.raises(BadInput, match="4294967295 us"):
+        DatReader().write(EventStream([0, 0], [0, 0], times, [True, True], 34, 34), tmp_path / "long.dat")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "ours"),
+    [
+        (HEADER + CD, True),
+        (b"% Version 2\n" + CD, True),
+        (b"% Data file containing N9Chronocam7Event2dE events.\n% Version 2\n\x00\x08", True),
+        (b"% Version 2\n\\documentclass", False),
+        (b"% evt 2.0\n", False),
+        (b"% format EVT3\n% Version 2\n", False),
+        (CD + bytes(80), False),
+        (b"x,y,t,p\n", False),
+    ],
+)
+def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
+    assert DatReader().sniff(head) is ours
+
+
+def test_the_reader_is_found_by_content_and_gives_events_and_writes_its_ending(tmp_path: Path) -> None:
+    anybind.write(EventStream([1], [2], [3], [True], 34, 34), tmp_path / "found.dat")
+    found = anybind.find_reader(tmp_path / "found.dat")
+    assert (found.name, found.spec.gives) == ("dat", "event")

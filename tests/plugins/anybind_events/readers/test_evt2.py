@@ -1,0 +1,220 @@
+"""EVT 2.0 recordings, against a decoder that reads them word by word and against other people's readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind_events.readers.evt2 import Evt2Reader
+from anybind_events.stream import EventStream
+
+HEADER = b"% evt 2.0\n% geometry 640x480\n% end\n"
+TIME_HIGH, TRIGGER, OTHERS, CONTINUED = 8, 10, 14, 15
+RANGE = 1 << 34
+
+
+class Decoded(NamedTuple):
+    events: list[tuple[int, int, int, bool]]
+    notes: dict[str, int]
+
+
+def decode(words: list[int], width: int, height: int) -> Decoded:
+    """What the words of a file mean, one after the other as the format's description has it."""
+    events, notes, rounds, high, latest = [], {}, 0, None, 0
+    count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
+    for word in words:
+        kind = word >> 28
+        if kind == TIME_HIGH:
+            if high is not None and high - word % 2**28 > 2**27:
+                rounds += 1
+                count("clock_wraps")
+            high = word % 2**28
+        elif kind == TRIGGER:
+            count("skipped_triggers")
+        elif kind < 2 and high is None:
+            count("skipped_untimed")
+        elif kind < 2:
+            x, y, t = word >> 11 & 2047, word & 2047, rounds * RANGE + high * 64 + (word >> 22 & 63)
+            if x >= width or y >= height:
+                count("outside")
+                continue
+            if t < latest:
+                count("backwards")
+            latest = max(latest, t)
+            events.append((x, y, latest, bool(kind)))
+    return Decoded(events, notes)
+
+
+def event(x: int, y: int, low: int, rise: bool) -> int:
+    return rise << 28 | low << 22 | x << 11 | y
+
+
+def time_high(high: int) -> int:
+    return TIME_HIGH << 28 | high
+
+
+def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
+    path.write_bytes(header + np.array(words, "<u4").tobytes())
+    return path
+
+
+def rows(stream: EventStream) -> list[tuple[int, int, int, bool]]:
+    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evt2")
+
+
+@pytest.fixture(scope="module", params=["evt2.raw", "evt2_small.raw"])
+def recording(shared: Path, request: pytest.FixtureRequest) -> Path:
+    return shared / "data" / "events" / request.param
+
+
+EVENTS = st.builds(event, st.integers(0, 700), st.integers(0, 500), st.integers(0, 63), st.booleans())
+HIGHS = st.one_of(st.integers(0, 5), st.integers(2**28 - 3, 2**28 - 1), st.integers(0, 2**28 - 1)).map(time_high)
+ANY_WORD = st.integers(0, 2**32 - 1)
+# Mostly events, so that the runs of them are sometimes longer than sixteen.
+WORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, st.lists(EVENTS, max_size=20), HIGHS, ANY_WORD), max_size=40).map(
+    lambda parts: [word for part in parts for word in (part if isinstance(part, list) else [part])]
+)
+
+
+@settings(deadline=None)
+@given(words=WORDS)
+def test_any_words_are_read_as_a_plain_decoder_reads_them(folder: Path, words: list[int]) -> None:
+    stream = Evt2Reader().read(write(folder / "any.raw", words))
+    assert (rows(stream), stream.notes) == decode(words, 640, 480)
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject) -> None:
+    times = np.cumsum(data.draw(st.lists(st.integers(0, 2**33 - 64), max_size=30))).tolist()
+    pixel = st.tuples(st.integers(0, 639), st.integers(0, 479), st.booleans())
+    events = [(*data.draw(pixel), t) for t in times]
+    words, high = [time_high(0)], 0
+    for x, y, p, t in events:
+        # A camera tells the upper part of its clock whether or not there are events.
+        while high != t // 64:
+            high = min(t // 64, high + 2**27)
+            words.append(time_high(high % 2**28))
+        words.append(event(x, y, t % 64, p))
+    assert rows(Evt2Reader().read(write(folder / "encoded.raw", words))) == [(x, y, t, p) for x, y, p, t in events]
+
+
+def test_real_recordings_have_their_known_events_on_a_sensor_of_640_by_480(shared: Path) -> None:
+    for name, count in (("evt2.raw", 521_252), ("evt2_small.raw", 539_481)):
+        stream = Evt2Reader().read(shared / "data" / "events" / name)
+        assert (len(stream), stream.width, stream.height, stream.notes) == (count, 640, 480, {})
+
+
+def test_real_recordings_are_read_as_faery_reads_them(recording: Path) -> None:
+    faery = pytest.importorskip("faery")
+    theirs = faery.events_stream_from_file(str(recording), dimensions_fallback=(640, 480)).to_array()
+    ours = Evt2Reader().read(recording)
+    for name, their_name in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
+        assert np.array_equal(getattr(ours, name), theirs[their_name]), name
+
+
+def test_real_recordings_are_read_as_expelliarmus_reads_them(recording: Path) -> None:
+    expelliarmus = pytest.importorskip("expelliarmus")
+    theirs, ours = expelliarmus.Wizard(encoding="evt2").read(recording), Evt2Reader().read(recording)
+    for name in "xytp":
+        assert np.array_equal(getattr(ours, name), theirs[name]), name
+
+
+@pytest.mark.parametrize("from_zero", [True, False])
+def test_what_faery_writes_is_read_as_it_was(tmp_path: Path, from_zero: bool) -> None:
+    faery = pytest.importorskip("faery")
+    random = np.random.default_rng(0)
+    events = np.zeros(2000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
+    events["t"] = np.cumsum(random.integers(0, 2**28, 2000)) + 5_000_000
+    events["x"], events["y"] = random.integers(0, 1280, 2000), random.integers(0, 720, 2000)
+    events["on"] = random.integers(0, 2, 2000)
+    stream = faery.events_stream_from_array(events, (1280, 720))
+    stream.to_file(str(tmp_path / "faery.raw"), version="evt2", zero_t0=from_zero)
+    ours = Evt2Reader().read(tmp_path / "faery.raw")
+    assert rows(ours) == list(zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True))
+    assert (ours.width, ours.height) == (1280, 720)
+
+
+def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
+    words = [time_high(2**28 - 1), event(1, 2, 63, True), time_high(0), event(3, 4, 0, False)]
+    stream = Evt2Reader().read(write(tmp_path / "round.raw", words))
+    assert rows(stream) == [(1, 2, RANGE - 1, True), (3, 4, RANGE, False)]
+    assert stream.notes == {"clock_wraps": 1}
+
+
+@pytest.mark.parametrize("damaged", [0, 2**26, 2**27 - 1, 2**28 - 1])
+def test_a_damaged_time_moves_the_clock_by_no_more_than_its_range(tmp_path: Path, damaged: int) -> None:
+    words = [time_high(1000), event(1, 1, 0, True), time_high(damaged), time_high(1001), event(2, 2, 0, True)]
+    stream = Evt2Reader().read(write(tmp_path / "damaged.raw", words))
+    assert stream.t[1] in (1001 * 64, 1001 * 64 + RANGE)
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        (b"% evt 2.0\n% geometry 1280x720\n", (1280, 720)),
+        (b"% format EVT2;height=240;width=320\n", (320, 240)),
+        (b"% Evt 2.0\n% Width 304\n% Height 240\n", (304, 240)),
+        (b"% evt 2.0\n% plugin_name hal_plugin_gen41_evk3\n", (1280, 720)),
+        (b"% evt 2.0\n% plugin_name hal_plugin_gen31_fx3\n", (640, 480)),
+        (b"% evt 2.0\n% sensor_generation 4.2\n", (1280, 720)),
+        (b"% evt 2.0\n% plugin_name hal_plugin_genx320_cx3\n", (320, 320)),
+        (b"% evt 2.0\n", (304, 240)),
+        (b"% evt 2.0\n% geometry 12345678901234567890x5\n", (304, 240)),
+    ],
+)
+def test_the_sensor_is_what_the_header_says_or_else_the_smallest_that_holds_all(
+    tmp_path: Path, header: bytes, size: tuple[int, int]
+) -> None:
+    path = write(tmp_path / "sensor.raw", [time_high(0), event(303, 239, 0, True)], header)
+    stream = Evt2Reader().read(path)
+    assert (stream.width, stream.height) == size
+    assert rows(stream) == [(303, 239, 0, True)]
+    assert (next(Evt2Reader().chunks(path, count=1)).width) == size[0]
+
+
+@pytest.mark.parametrize("side", ["0", "2049", "99999999"])
+def test_a_header_with_a_sensor_that_the_format_cannot_have_is_refused_unless_a_size_is_given(
+    tmp_path: Path, side: str
+) -> None:
+    path = write(tmp_path / "huge.raw", [time_high(0)], f"% evt 2.0\n% geometry {side}x100\n".encode())
+    with pytest.raises(anybind.BadInput, match=rf"huge\.raw.*{side}x100.*size="):
+        Evt2Reader().read(path)
+    assert len(Evt2Reader().read(path, size=(640, 480))) == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "ours"),
+    [
+        (HEADER, True),
+        (b"% format EVT2;height=720;width=1280\n", True),
+        (b"% evt 3.0\n% format EVT3;height=720;width=1280\n", False),
+        (b"% evt 2.1\n", False),
+        (b"% Version 2\n\x0c\x08", False),
+        (b"\x89HDF\r\n", False),
+    ],
+)
+def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
+    assert Evt2Reader().sniff(head) is ours
+
+
+def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
+    found = anybind.find_reader(write(tmp_path / "found.raw", [time_high(0)]))
+    assert (found.name, found.spec.gives) == ("evt2", "event")
+
+
+def test_a_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "other.raw", [], b"% evt 3.0\n")
+    with pytest.raises(anybind.BadInput, match=r"other\.raw is no recording in EVT2"):
+        Evt2Reader().read(path)

@@ -1,0 +1,286 @@
+"""`.npy` recordings: events with fields, tables of four columns, and arrays that are something else."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import AnybindWarning, BadInput, BadOption
+from anybind_events.readers.npy import NpyReader
+from anybind_events.stream import EventStream
+
+ROWS = [(1, 2, 10, 1), (3, 4, 20, 0), (5, 6, 30, 1)]
+EXPECTED = ([1, 3, 5], [2, 4, 6], [10, 20, 30], [True, False, True], 34, 34)
+
+
+def contents(stream: EventStream) -> tuple[object, ...]:
+    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
+
+
+def structured(rows: list = ROWS, names: str = "x y t p", types: str = "u2 u2 i8 ?") -> np.ndarray:
+    return np.array(rows, dtype=list(zip(names.split(), types.split(), strict=True)))
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(array: np.ndarray, **options: object) -> EventStream:
+        np.save(tmp_path / "made.npy", array)
+        return NpyReader().read(tmp_path / "made.npy", **options)
+
+    return read
+
+
+def test_the_real_reference_has_the_events_that_are_known_of_it(shared: Path) -> None:
+    path = shared / "data/events/evt3_small.reference.npy"
+    stream, table = anybind.read(path), np.load(path)
+    assert (len(stream), stream.width, stream.height) == (219_596, 1280, 720)
+    for name in "xytp":
+        np.testing.assert_array_equal(getattr(stream, name), table[name])
+
+
+@pytest.mark.parametrize("names", ["x y t p", "X y ts pol", "xs ys timestamp polarity", "x y t_us on"])
+def test_fields_are_known_by_the_names_that_are_in_use(read, names: str) -> None:
+    assert contents(read(structured(names=names))) == EXPECTED
+
+
+def test_fields_may_stand_in_any_order_among_others_and_in_any_byte_order(read) -> None:
+    rows = [(t, 9.5, p, y, x) for x, y, t, p in ROWS]
+    assert contents(read(structured(rows, "t weight p y x", ">i8 f4 i1 >u2 >i4"))) == EXPECTED
+
+
+def test_a_field_says_its_unit_of_time(read) -> None:
+    assert read(structured(names="x y t_ms p")).t.tolist() == [10_000, 20_000, 30_000]
+    assert read(structured(names="x y t_ms p"), unit="us").t.tolist() == [10, 20, 30]
+
+
+def test_times_with_fractions_are_seconds(read) -> None:
+    rows = [(1, 2, 0.5, 1), (3, 4, 0.500001, -1)]
+    assert read(structured(rows, types="u2 u2 f8 i1")).t.tolist() == [500_000, 500_001]
+
+
+def test_times_from_1e17_on_are_nanoseconds(read) -> None:
+    rows = [(1, 2, 1_700_000_000_123_456_789, 1)]
+    assert read(structured(rows)).t.tolist() == [1_700_000_000_123_456]
+
+
+def test_a_unit_that_is_given_goes_before_all_guesses(read) -> None:
+    assert read(structured(), unit="ns").t.tolist() == [0, 0, 0]
+    assert read(structured(), unit="s").t.tolist() == [10_000_000, 20_000_000, 30_000_000]
+    with pytest.raises(BadOption, match=r"no unit of time 'sec'"):
+        read(structured(), unit="sec")
+
+
+@pytest.mark.parametrize("order", ["xytp", "txyp", "xypt", "tpxy", "ptxy"])
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("kind", ["i8", "f8", "f4"])
+def test_four_columns_are_told_apart_by_what_they_hold(read, order: str, fortran: bool, kind: str) -> None:
+    rows = [(5, 2, 10, 1), (3, 6, 20, 0), (5, 4, 30, 1)]
+    table = np.array([[row["xytp".index(letter)] for letter in order] for row in rows], kind)
+    stream = read(np.asfortranarray(table) if fortran else table)
+    assert contents(stream) == ([5, 3, 5], [2, 6, 4], [10, 20, 30], [True, False, True], 34, 34)
+
+
+def test_the_order_of_columns_can_be_given(read) -> None:
+    table = np.array([[1, 20, 3, 1], [2, 10, 4, 0]])
+    assert contents(read(table, columns="tyxp")) == ([3, 4], [20, 10], [1, 2], [True, False], 34, 34)
+    with pytest.raises(BadOption, match=r"not 'xyzt'"):
+        read(table, columns="xyzt")
+
+
+def test_four_columns_of_which_none_can_be_time_or_polarity_are_refused(read) -> None:
+    with pytest.raises(BadInput, match=r"made\.npy.*no column can be time"):
+        read(np.array([[5, 6, 7, 1], [4, 5, 6, 0]]))
+    with pytest.raises(BadInput, match=r"made\.npy.*no column holds polarities"):
+        read(np.array([[5, 6, 7, 3], [4, 5, 9, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("largest", "sensor"),
+    [((33, 33), (34, 34)), ((34, 0), (128, 128)), ((200, 179), (240, 180)), ((345, 0), (346, 260)),
+     ((0, 719), (1280, 720)), ((1280, 719), (1281, 720)), ((2000, 3000), (2001, 3001))],
+)  # fmt: skip
+def test_the_sensor_is_the_smallest_in_use_that_holds_all_events(
+    read, largest: tuple[int, int], sensor: tuple[int, int]
+) -> None:
+    stream = read(structured([(*largest, 1, 1)]))
+    assert (stream.width, stream.height) == sensor
+
+
+def test_a_sensor_size_that_is_given_is_taken_and_held_against_the_events(read) -> None:
+    stream = read(structured(), size=(6, 7))
+    assert (stream.width, stream.height) == (6, 7)
+    with pytest.raises(BadInput, match=r"made\.npy: event 2 lies outside"):
+        read(structured(), size=(5, 7))
+
+
+def test_an_event_at_an_unlikely_place_needs_a_size(read) -> None:
+    with pytest.raises(BadInput, match=r"row 4096; if that is right, give size="):
+        read(structured([(0, 4096, 1, 1)]))
+    assert read(structured([(0, 4096, 1, 1)]), size=(1, 5000)).height == 5000
+
+
+def test_time_that_runs_backwards_is_refused_with_the_number_of_the_event_also_in_parts(tmp_path: Path, read) -> None:
+    array = structured([(0, 0, time, 1) for time in (1, 2, 3, 2, 5)])
+    with pytest.raises(BadInput, match=r"made\.npy: time runs backwards at event 3"):
+        read(array)
+    with pytest.raises(BadInput, match=r"made\.npy: time runs backwards at event 3: 3 us, then 2 us"):
+        list(NpyReader().chunks(tmp_path / "made.npy", count=3))
+    with pytest.raises(BadInput, match=r"made\.npy: from event 2 on: time runs backwards at event 1"):
+        list(NpyReader().chunks(tmp_path / "made.npy", count=2))
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(st.integers(-(2**40), 2**40), max_size=20).map(sorted),
+    count=st.integers(1, 25),
+    fields=st.booleans(),
+)
+def test_parts_are_the_whole_of_one_sensor(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], count: int, fields: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "parts.npy"
+    rows = [(7 * i % 300, 5 * i % 100, time, i % 2) for i, time in enumerate(times)]
+    np.save(path, structured(rows) if fields else np.array(rows, np.int64).reshape(-1, 4))
+    options = {} if fields else {"columns": "xytp"}
+    parts, whole = list(NpyReader().chunks(path, count=count, **options)), NpyReader().read(path, **options)
+    assert len(parts) == max(1, -(-len(times) // count))
+    assert {(part.width, part.height) for part in parts} == {(whole.width, whole.height)}
+    assert [(x, y, t, p) for part in parts for x, y, t, p in zip(part.x, part.y, part.t, part.p, strict=True)] == rows
+
+
+def test_an_array_without_events_is_an_empty_recording(read) -> None:
+    assert len(read(structured([]))) == len(read(np.empty((0, 4)))) == 0
+
+
+@pytest.mark.parametrize("array", [structured(), np.array(ROWS)], ids=["fields", "columns"])
+def test_an_array_cut_at_any_byte_gives_the_whole_events_before_the_cut(tmp_path: Path, array: np.ndarray) -> None:
+    path = tmp_path / "cut.npy"
+    np.save(path, array)
+    raw, event = path.read_bytes(), array.nbytes // 3
+    start = len(raw) - array.nbytes
+    for length in range(start, len(raw)):
+        path.write_bytes(raw[:length])
+        with pytest.raises(BadInput, match=rf"cut\.npy is truncated.*byte {length}"):
+            NpyReader().read(path, strict=True)
+        with pytest.warns(AnybindWarning, match=rf"cut\.npy is truncated.*byte {length}"):
+            stream = NpyReader().read(path, columns="xytp")
+        assert stream.t.tolist() == [10, 20, 30][: (length - start) // event]
+        assert stream.notes == {"truncated_bytes": (length - start) % event}
+    for length in range(1, start):
+        path.write_bytes(raw[:length])
+        with pytest.raises(BadInput, match=r"cut\.npy: its header is damaged"):
+            NpyReader().read(path)
+
+
+def test_columns_one_after_the_other_that_are_cut_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.npy"
+    np.save(path, np.asfortranarray(np.array(ROWS)))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(BadInput, match=r"cut\.npy is truncated"):
+        NpyReader().read(path)
+
+
+@pytest.mark.parametrize("dtype", [structured().dtype, np.dtype("i8")], ids=["fields", "columns"])
+def test_a_header_that_claims_a_million_million_events_allocates_nothing(tmp_path: Path, dtype: np.dtype) -> None:
+    shape = (10**12,) if dtype.names else (10**12, 4)
+    with (tmp_path / "lie.npy").open("wb") as file:
+        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, described)
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r"lie\.npy is truncated"):
+        NpyReader().read(tmp_path / "lie.npy", strict=True)
+    with pytest.warns(AnybindWarning, match="the 0 whole events are kept"):
+        assert len(NpyReader().read(tmp_path / "lie.npy")) == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((5, 3)), np.zeros(5), np.zeros((2, 4, 4)), np.zeros((5, 4), "U3"), structured()[["x", "y", "t"]],
+     np.zeros((3, 3), structured().dtype)],
+    ids=str,
+)  # fmt: skip
+def test_an_array_of_something_else_is_not_claimed_and_refused(tmp_path: Path, read, array: np.ndarray) -> None:
+    with pytest.raises(BadInput, match=r"made\.npy: it holds no events"):
+        read(array)
+    assert NpyReader().sniff((tmp_path / "made.npy").read_bytes()[:4096]) is False
+
+
+def test_fields_that_are_no_numbers_are_refused(read) -> None:
+    for types in ("u2 u2 U3 i1", "(2,)u2 u2 i8 i1", "u2 U2 i8 i1"):
+        with pytest.raises(BadInput, match=r"made\.npy: event columns must be lists of numbers"):
+            read(np.zeros(3, [(name, kind) for name, kind in zip("xytp", types.split(), strict=True)]))
+    with pytest.raises(BadInput, match=r"made\.npy: event 1: t = nan s is no time"):
+        read(structured([(0, 0, 0.5, 1), (0, 0, np.nan, 1)], types="u2 u2 f8 i1"))
+
+
+class Trap:
+    """Unpickling this makes a folder."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.sprung),)
+
+
+def test_python_objects_are_refused_and_never_made(tmp_path: Path) -> None:
+    trap = Trap(tmp_path / "sprung")
+    for array in (
+        np.array([trap], object),
+        np.array([(trap, 1, 2, 1)], [("x", "O"), ("y", "u2"), ("t", "i8"), ("p", "?")]),
+    ):
+        np.save(tmp_path / "trap.npy", array)
+        with pytest.raises(BadInput, match=r"trap\.npy: it holds Python objects"):
+            NpyReader().read(tmp_path / "trap.npy")
+    (tmp_path / "trap.npy").write_bytes(pickle.dumps(trap))
+    with pytest.raises(BadInput, match=r"trap\.npy: its header is damaged"):
+        NpyReader().read(tmp_path / "trap.npy")
+    assert not (tmp_path / "sprung").exists()
+
+
+def outcome(read: Callable[[Path], object], path: Path) -> object:
+    """What was read, or the one line that refuses it; anything else raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnybindWarning)
+        try:
+            return read(path)
+        except BadInput as error:
+            return str(error)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of NumPy, on headers that look like those of Python 2
+def test_a_mutated_array_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    path, rng = tmp_path / "bent.npy", random.Random(0)
+    for array in (structured(), np.array(ROWS), np.asfortranarray(np.array(ROWS, float))):
+        np.save(path, array)
+        raw = path.read_bytes()
+        for _ in range(400):
+            bent = bytearray(raw)
+            for _ in range(rng.choice((1, 2))):
+                bent[rng.randrange(len(bent))] = rng.randrange(256)
+            path.write_bytes(bent[: rng.choice((len(bent), rng.randrange(1, len(bent))))])
+            got = outcome(NpyReader().read, path)
+            assert isinstance(got, EventStream) or "bent.npy" in str(got)
+
+
+def test_events_with_fields_are_known_by_content_and_four_columns_by_name(tmp_path: Path) -> None:
+    for array, verdict in ((structured(), True), (np.array(ROWS), None)):
+        np.save(tmp_path / "found.npy", array)
+        assert NpyReader().sniff((tmp_path / "found.npy").read_bytes()[:4096]) is verdict
+        assert anybind.find_reader(tmp_path / "found.npy").name == "npy-events"
+    assert NpyReader().sniff(b"PK\x03\x04") is False
+    assert NpyReader().sniff(b"\x93NUMPY\x01\x00") is None

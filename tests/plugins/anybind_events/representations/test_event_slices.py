@@ -1,0 +1,77 @@
+"""`EventSlices`: which events each view has, and how views lie in the array."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadOption, Representation, Spec, UnknownName
+from anybind_events.representations.event_slices import EventSlices
+from anybind_events.representations.on_white import RedBlueFrame
+from anybind_events.stream import EventStream
+
+
+def numbered(events: int) -> EventStream:
+    return EventStream(range(events), [0] * events, range(events), [True] * events, max(events, 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("events", "views", "count", "begins"),
+    [
+        (100, 2, 20, [0, 80]),
+        (100, 3, 20, [0, 40, 80]),
+        (100, 1, 20, [40]),
+        (50, 4, 20, [0, 10, 20, 30]),
+        (20, 3, 20, [0, 0, 0]),
+        (5, 2, 20, [0, 0]),
+        (0, 2, 20, [0, 0]),
+    ],
+)
+def test_slices_lie_evenly_from_the_first_event_to_the_last(
+    events: int, views: int, count: int, begins: list[int]
+) -> None:
+    slices = list(EventSlices(views=views, count=count).slices(numbered(events)))
+    assert [part.t.tolist() for part in slices] == [list(range(b, min(b + count, events))) for b in begins]
+
+
+@settings(deadline=None, max_examples=50)
+@given(stream=..., views=st.integers(1, 4), count=st.integers(1, 70))
+def test_each_view_is_the_frame_of_its_slice(stream: EventStream, views: int, count: int) -> None:
+    made = EventSlices(views=views, count=count, of="red-blue", options={"hot": 3})
+    seen = made(stream).reshape(views, 3, stream.height, stream.width)
+    expected = [RedBlueFrame(hot=3)(part) for part in made.slices(stream)]
+    assert np.array_equal(seen, expected)
+
+
+def test_settings_tell_the_options_of_the_inner_one_that_were_not_given() -> None:
+    made = EventSlices(of="time-surface")
+    assert made.settings["of"] == {"representation": "time-surface", "tau": 50_000.0}
+
+
+def test_views_of_views_are_all_views() -> None:
+    made = EventSlices(views=2, count=10, of="event-slices", options={"views": 3, "count": 4, "of": "red-blue"})
+    assert made.shape(7, 5) == (18, 5, 7)
+
+
+def test_an_unknown_inner_one_is_told_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'red-blue'"):
+        EventSlices(of="red-blu")
+
+
+def test_a_strangers_inner_one_is_refused(registry, add_plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strange(Representation):
+        settings: ClassVar[dict] = {}
+
+        def __call__(self, sample: object) -> np.ndarray:
+            return np.zeros((1, 1, 1), np.float32)
+
+    monkeypatch.setattr(anybind, "strange_for_test", Strange, raising=False)
+    strange = Spec(name="strange", summary="a stranger's", target="anybind:strange_for_test", consumes=("event",))
+    add_plugin(registry, register_representations=[strange])
+    with pytest.raises(BadOption, match="cannot be shown as 'strange'"):
+        EventSlices(of="strange")

@@ -1,0 +1,227 @@
+"""What holds for every representation of events."""
+
+from __future__ import annotations
+
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, fields
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+import anybind
+from anybind import BadInput, BadOption
+from anybind_events.representations import frames
+from anybind_events.representations.frames import EventFrames, percentile_of_busy
+from anybind_events.representations.kernels import BLOCK
+from anybind_events.stream import EventStream
+
+OPTIONS: dict[str, list[dict]] = {
+    "paper": [{}, {"clamp": 2}, {"clamp_percentile": 90}, {"invert": True}],
+    "author-code": [{}, {"events": None}, {"events": 20, "seed": 1}, {"clamp": 2}, {"size": 8}],
+    "polarity-histogram": [{}, {"normalise": True}],
+    "gray-frame": [{}, {"hot": 1}],
+    "red-blue": [{}, {"hot": 1}],
+    "event-slices": [{}, {"views": 3, "count": 10}, {"of": "voxel-grid"}, {"of": "paper", "options": {"clamp": 3}}],
+    "voxel-grid": [{}, {"bins": 1}, {"bins": 2}, {"normalise": True}],
+    "time-surface": [{}, {"tau": 300}, {"tau": 1e13}],
+    "signed-slices": [{}, {"parts": 1}, {"limit": 2}, {"limit_percentile": 50}],
+}
+NAMES = list(OPTIONS)
+ALL = [pytest.param(name, options, id=f"{name} {options}") for name in NAMES for options in OPTIONS[name]]
+
+
+SCRATCH = 3 * 4 * BLOCK + 20_000
+"""Bytes for a block of events, and for small things: fewer than the recordings below have events."""
+
+
+def make(name: str, options: dict) -> EventFrames:
+    return anybind.create("representation", name, **options)
+
+
+def recording(events: int = 3000, width: int = 40, height: int = 30, seed: int = 0) -> EventStream:
+    random = np.random.default_rng(seed)
+    return EventStream(
+        random.integers(0, width, events),
+        random.integers(0, height, events),
+        np.sort(random.integers(0, 100_000, events)),
+        random.random(events) < 0.5,
+        width,
+        height,
+    )
+
+
+def strided(stream: EventStream) -> EventStream:
+    """The same events as fields of packed records, which lie at odd addresses, read-only."""
+    records = np.zeros(len(stream), dtype=[("p", "?"), ("t", "<i8"), ("x", "<u2"), ("y", "<u2")])
+    for name in "xytp":
+        records[name] = getattr(stream, name)
+    records.flags.writeable = False
+    return EventStream(**{name: records[name] for name in "xytp"}, width=stream.width, height=stream.height)
+
+
+def test_every_representation_of_events_is_tried_here() -> None:
+    of_events = [part.name for part in anybind.parts("representation") if part.plugin == "events"]
+    assert sorted(NAMES) == of_events
+
+
+@pytest.mark.parametrize(("name", "options"), ALL)
+@settings(deadline=None, max_examples=25)
+@given(stream=...)
+def test_a_frame_is_finite_float32_of_its_shape(name: str, options: dict, stream: EventStream) -> None:
+    made = make(name, options)
+    frame = made(stream)
+    assert frame.dtype == np.float32
+    assert frame.shape == made.shape(stream.width, stream.height)
+    assert np.isfinite(frame).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_takes_a_frame_and_a_batch_without_a_copy(name: str) -> None:
+    made = make(name, {})
+    for array in (made(recording()), made.batch([recording(), recording(seed=1)])):
+        assert array.flags.c_contiguous
+        tensor = torch.from_numpy(array)  # warns of an array that cannot be written to
+        tensor.fill_(7)
+        assert (array == 7).all()
+
+
+@pytest.mark.parametrize(("name", "options"), ALL)
+def test_a_batch_is_the_frames_of_its_recordings(name: str, options: dict) -> None:
+    made = make(name, options)
+    streams = [recording(events, seed=events) for events in (0, 1, 50, 3000)]
+    assert np.array_equal(made.batch(streams), np.stack([made(stream) for stream in streams]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_large_batch_by_several_threads_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, streams = make(name, {}), [recording(seed=seed) for seed in range(7)]
+    alone = made.batch(streams)
+    monkeypatch.setattr(frames, "EVENTS_FOR_THREADS", 0)
+    monkeypatch.setattr(frames.os, "cpu_count", lambda: 3)
+    assert np.array_equal(made.batch(streams), alone)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_threads_may_call_at_once(name: str) -> None:
+    made, streams = make(name, {}), [recording(20_000, seed=seed) for seed in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(made, streams))
+    assert all(np.array_equal(frame, made(stream)) for frame, stream in zip(found, streams, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_columns_that_are_fields_of_packed_records_give_the_same(name: str) -> None:
+    made, stream = make(name, {}), recording()
+    assert np.array_equal(made(strided(stream)), made(stream))
+
+
+@pytest.mark.parametrize(("name", "options"), ALL)
+@pytest.mark.parametrize("columns", ["contiguous", "strided"])
+def test_beside_its_frame_a_call_allocates_at_most_twice_as_much(name: str, options: dict, columns: str) -> None:
+    made, stream = make(name, options), recording(400_000, 240, 180)
+    stream = strided(stream) if columns == "strided" else stream
+    made(stream)  # what is compiled or imported at the first call does not count
+    tracemalloc.start()
+    frame = made(stream)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 3 * frame.nbytes + SCRATCH
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_allocates_as_little(name: str) -> None:
+    made, streams = make(name, {}), [recording(200_000, 240, 180, seed) for seed in range(3)]
+    made.batch(streams)
+    tracemalloc.start()
+    found = made.batch(streams)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 3 * found.nbytes + SCRATCH
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_of_none_or_of_two_sensors_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="samples of one size, got none"):
+        make(name, {}).batch([])
+    with pytest.raises(BadInput, match="samples of one size, got"):
+        make(name, {}).batch([recording(), recording(width=41)])
+
+
+def test_a_batch_of_two_sensors_is_taken_where_both_are_scaled_to_one_size() -> None:
+    made = make("author-code", {"size": 16})
+    assert made.batch([recording(), recording(width=41)]).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sensor_whose_pixels_cannot_be_numbered_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="65535x65535 pixels is too large for"):
+        make(name, {})(EventStream([0], [0], [0], [True], 65_535, 65_535))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_cannot_be_changed_once_it_is_made(name: str) -> None:
+    made = make(name, {})
+    with pytest.raises(FrozenInstanceError):
+        setattr(made, fields(made)[0].name, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_name_the_representation_and_differ_wherever_an_option_does(name: str) -> None:
+    made = [make(name, options) for options in OPTIONS[name]]
+    assert {each.settings["representation"] for each in made} == {name}
+    assert len({anybind.settings_hash(dict(each.settings)) for each in made}) == len(made)
+
+
+@pytest.mark.parametrize(("name", "options"), ALL)
+def test_a_whole_number_given_with_a_point_is_the_same_setting(name: str, options: dict) -> None:
+    kept = ("events", "seed", "size", "views", "count", "bins", "parts", "options")
+    pointed = {key: float(v) if type(v) is int and key not in kept else v for key, v in options.items()}
+    assert make(name, pointed).settings == make(name, options).settings
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "named"),
+    [
+        ("author-code", {"events": 0}, "events must be at least 1, got 0"),
+        ("author-code", {"events": 1.5}, "events must be a whole number, got 1.5"),
+        ("author-code", {"seed": -1}, "seed must be at least 0, got -1"),
+        ("author-code", {"size": 0}, "size must be at least 1, got 0"),
+        ("author-code", {"clamp": 0}, "clamp must be positive, got 0"),
+        ("paper", {"clamp": "20"}, "clamp must be a number, got '20'"),
+        ("gray-frame", {"hot": -1}, "hot must be positive, got -1"),
+        ("red-blue", {"hot": True}, "hot must be a number, got True"),
+        ("event-slices", {"views": 0}, "views must be at least 1, got 0"),
+        ("event-slices", {"count": 0}, "count must be at least 1, got 0"),
+        ("event-slices", {"options": "clamp=3"}, "options of the representation must be a table, got 'clamp=3'"),
+        ("event-slices", {"of": "paper", "options": {"clamp": 0}}, "clamp must be positive, got 0"),
+        ("voxel-grid", {"bins": 0}, "bins must be at least 1, got 0"),
+        ("voxel-grid", {"bins": True}, "bins must be a whole number, got True"),
+        ("time-surface", {"tau": 0}, "tau must be positive, got 0"),
+        ("time-surface", {"tau": float("nan")}, "tau must be positive, got nan"),
+        ("signed-slices", {"parts": 0}, "parts must be at least 1, got 0"),
+        ("signed-slices", {"limit": 0}, "limit must be positive, got 0"),
+        ("signed-slices", {"limit_percentile": 101}, "limit_percentile must be above 0 and at most 100, got 101"),
+        ("signed-slices", {"limit": 2, "limit_percentile": 50}, "limit or limit_percentile, not both"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_and_named(name: str, options: dict, named: str) -> None:
+    with pytest.raises(BadOption, match=named):
+        make(name, options)
+
+
+@settings(deadline=None, max_examples=200)
+@given(...)
+def test_the_percentile_of_busy_pixels_is_numpys(counts: list[int], of: int) -> None:
+    values = np.array(counts or [0]).clip(-(2**20), 2**20).astype(np.int32)
+    percentile = abs(of) % 100 + 1
+    busy = np.abs(values[values != 0])
+    assert percentile_of_busy(values, percentile) == (np.percentile(busy, percentile) if len(busy) else 0)
+
+
+def test_the_percentile_of_many_pixels_of_few_counts_is_numpys() -> None:
+    counts = np.random.default_rng(0).poisson(1.5, 5000).astype(np.uint32)
+    for percentile in (1, 37.5, 50, 90, 99.9, 100):
+        assert percentile_of_busy(counts, percentile) == np.percentile(counts[counts > 0], percentile)

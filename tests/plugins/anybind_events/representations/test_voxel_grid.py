@@ -1,0 +1,70 @@
+"""`VoxelGrid` against Zhu et al.'s sum over all events and bins, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anybind_events.representations.kernels import BLOCK
+from anybind_events.representations.voxel_grid import VoxelGrid
+from anybind_events.stream import EventStream
+
+
+def voxels(stream: EventStream, bins: int) -> np.ndarray:
+    """Sum of p * max(0, 1 - |b - t'|) for each bin b, with t' from 0 to bins - 1."""
+    grid = np.zeros((bins, stream.height, stream.width))
+    duration = int(stream.t[-1]) - int(stream.t[0]) if len(stream) else 0
+    for x, y, t, p in zip(stream.x, stream.y, stream.t, stream.p, strict=True):
+        when = (bins - 1) * (int(t) - int(stream.t[0])) / duration if duration else 0.0
+        for b in range(bins):
+            grid[b, y, x] += (1 if p else -1) * max(0.0, 1 - abs(b - when))
+    return grid
+
+
+@settings(deadline=None)
+@given(stream=..., bins=st.integers(1, 7))
+def test_each_event_is_shared_out_between_the_two_bins_next_in_time(stream: EventStream, bins: int) -> None:
+    np.testing.assert_allclose(VoxelGrid(bins)(stream), voxels(stream, bins), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("events", [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
+def test_more_events_than_a_block_are_all_there(events: int) -> None:
+    random = np.random.default_rng(events)
+    t = np.sort(random.integers(0, 10_000, events))
+    stream = EventStream(random.integers(0, 3, events), [0] * events, t, random.random(events) < 0.5, 3, 1)
+    when = 4 * (t - t[0]) / (t[-1] - t[0])
+    expected = np.zeros((5, 1, 3))
+    for b in range(5):
+        weight = np.where(stream.p, 1.0, -1.0) * np.maximum(0, 1 - np.abs(b - when))
+        expected[b, 0] = np.bincount(stream.x, weights=weight, minlength=3)
+    np.testing.assert_allclose(VoxelGrid(5)(stream), expected, atol=2e-3)
+
+
+def test_the_first_event_is_in_the_first_bin_and_the_last_in_the_last() -> None:
+    stream = EventStream([0, 0, 0], [0, 0, 0], [1000, 1250, 2000], [True, False, True], 1, 1)
+    assert VoxelGrid(3)(stream).ravel().tolist() == [0.5, -0.5, 1.0]
+
+
+def test_times_long_after_1970_lose_nothing() -> None:
+    stream = EventStream([0, 1, 2], [0, 0, 0], [2**60, 2**60 + 1, 2**60 + 4], [True] * 3, 3, 1)
+    assert VoxelGrid(2)(stream)[:, 0].tolist() == [[1, 0.75, 0], [0, 0.25, 1]]
+
+
+@settings(deadline=None)
+@given(stream=...)
+def test_normalised_the_voxels_that_are_not_0_have_mean_0_and_variance_1(stream: EventStream) -> None:
+    raw, made = VoxelGrid()(stream), VoxelGrid(normalise=True)(stream)
+    busy = raw[raw != 0].astype(np.float64)
+    assert (made[raw == 0] == 0).all()
+    if len(busy) and busy.std() > 1e-3:
+        np.testing.assert_allclose(made[raw != 0], (busy - busy.mean()) / busy.std(), rtol=1e-3, atol=1e-4)
+
+
+def test_normalised_voxels_that_are_all_alike_become_0() -> None:
+    assert VoxelGrid(1, normalise=True)(EventStream([0, 1], [0, 0], [0, 0], [True, True], 3, 1)).ravel().tolist() == [
+        0,
+        0,
+        0,
+    ]
