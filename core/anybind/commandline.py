@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.errors import AnybindError, BadInput
+from anybind.errors import AnybindError, BadInput, BadOption
 from anybind.files import list_files, name_of_path
 from anybind.reader import find_reader, reader_suffixes
 
@@ -48,6 +48,24 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 def _is_number(cell: str) -> bool:
     return cell.strip("+-% ").replace(".", "", 1).isdigit()
+
+
+def named_values(pairs: Iterable[str] | None) -> dict[str, Any]:
+    """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself.
+
+    Raises:
+        BadOption: a text of another form.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not (name.isidentifier() and equals):
+            raise BadOption(f"an option is given as NAME=VALUE, got {pair!r}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
 
 
 class Skipped(dict[str, str]):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from anybind import BadInput, BadOption, Modality
+from anybind_events.augment import Augment
 from anybind_events.stream import EventStream, concatenate_streams
 
 
@@ -107,12 +108,9 @@ def red_blue_frame(stream: EventStream) -> np.ndarray:
 
     Colour is full at the 99th percentile of the counts of pixels that have any.
     """
-    from anybind_events.augment import Augment
-from anybind_events.representations.paper import count_events  # compiled, as the simulations are
+    # Compiled loops, as of the simulations.
+    from anybind_events.representations.pictures import Tone, red_blue_picture
+    from anybind_events.representations.polarity_histogram import PolarityHistogram
 
-    rises, falls = (count_events(stream, polarity=polarity) for polarity in (True, False))
-    busy = np.concatenate([rises[rises > 0], falls[falls > 0]])
-    full = np.percentile(busy, 99) if busy.size else 1.0
-    red, blue = np.minimum(rises / full, 1.0), np.minimum(falls / full, 1.0)
-    channels = np.stack([1 - blue, 1 - np.maximum(red, blue), 1 - red], axis=-1)
-    return np.rint(255 * channels).astype(np.uint8)
+    falls, rises = counts = PolarityHistogram()(stream)
+    return red_blue_picture(falls, rises, Tone.of([counts]).full)

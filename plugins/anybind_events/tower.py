@@ -28,6 +28,7 @@ class EventTower(Tower):
         representation: str = "paper",
         options: Mapping[str, Any] | None = None,
         size: int = 0,
+        direct: bool = False,
         weights: str | None = None,
     ) -> None:
         """Copy an image tower.
@@ -38,6 +39,8 @@ class EventTower(Tower):
             options: its options.
             size: side that the image tower's input is scaled to, 0 for as it is: frames of small sensors hold no more,
                 and a convolutional tower is several times faster on less.
+            direct: the frame itself, scaled to the size of the image tower's input, is what the module takes: no
+                rounding to a picture, no crop, no mean and standard deviation (the paper's authors' code does so).
             weights: a file that `save_weights` of such a tower wrote; without it the copy is untrained.
 
         Raises:
@@ -50,7 +53,7 @@ class EventTower(Tower):
             raise BadOption(f"options of the representation must be a table, got {options!r}")
         if size < 0:
             raise BadOption(f"size must be 0 or more, got {size}")
-        self.size = size
+        self.size, self.direct = size, direct
         self.image = of.copy()
         self.frame: Representation = create("representation", representation, **(options or {}))
         super().__init__(
@@ -61,6 +64,7 @@ class EventTower(Tower):
                 "frame": dict(self.frame.settings),
                 "picture": dict(of.preprocessing),
                 **({"size": size} if size else {}),
+                **({"direct": True} if direct else {}),
             },
             logit_scale=of.logit_scale,
         )
@@ -69,11 +73,14 @@ class EventTower(Tower):
 
     def preprocess(self, sample: EventStream) -> Any:
         """A recording to what the image tower's module takes."""
-        prepared = self.image.preprocess(as_picture(self.frame(sample)))
-        if not self.size:
-            return prepared
-        size = (self.size, self.size)
-        return functional.interpolate(prepared[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
+        frame = self.frame(sample)
+        if frame.shape[0] not in (1, 3):
+            raise BadOption(f"an image tower reads 1 or 3 channels, but the representation gives {frame.shape[0]}")
+        if self.direct:
+            side = self.size or self.image.preprocess(np.zeros((8, 8, 3), np.uint8)).shape[-1]
+            return _scaled(torch.from_numpy(frame), side).expand(3, -1, -1)
+        prepared = self.image.preprocess(as_picture(frame))
+        return _scaled(prepared, self.size) if self.size else prepared
 
     def collate(self, inputs: Sequence[Any]) -> Any:
         return self.image.collate(inputs)
@@ -94,6 +101,11 @@ class EventTower(Tower):
     @module.setter
     def module(self, module: torch.nn.Module) -> None:
         self.image.module = module
+
+
+def _scaled(channels: torch.Tensor, side: int) -> torch.Tensor:
+    size = (side, side)
+    return functional.interpolate(channels[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
 
 
 def as_picture(frame: np.ndarray) -> np.ndarray:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from anybind import BadOption, Dataset, Result, Task, create, find_part, load, read_names
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
+from anybind import Dataset, Result, Task, create, find_part, load, read_names
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    SkipBad,
+    Skipped,
+    named_values,
+    print_json,
+    print_table,
+)
 
 
 def evaluate(
@@ -35,10 +44,10 @@ def evaluate(
     sources = find_part("modality", modality).spec.consumes
     about = _given(classes=None if classes is None else read_names(classes), names=classnames, limit=limit)
     asked_of: Dataset = create(
-        "dataset", dataset, data, modalities=(modality, *sources), **about, **_options(data_option)
+        "dataset", dataset, data, modalities=(modality, *sources), **about, **named_values(data_option)
     )
     question: Task = create(
-        "task", task, **_given(templates=template, among=_asked(among, asked_of)), **_options(option)
+        "task", task, **_given(templates=template, among=_asked(among, asked_of)), **named_values(option)
     )
     binder = load(binding, device=device)
     binder.encoder(modality)  # an unknown modality is told before the text tower is loaded
@@ -54,20 +63,6 @@ def evaluate(
 def _given(**options: Any) -> dict[str, Any]:
     """Those options that were given: a task or data set need not know the others."""
     return {name: value for name, value in options.items() if value is not None and value != []}
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself."""
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not (name.isidentifier() and equals):
-            raise BadOption(f"an option is given as NAME=VALUE, got {pair!r}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
-    return options
 
 
 def _asked(among: str | None, dataset: Dataset) -> list[str] | None:

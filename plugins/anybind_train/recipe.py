@@ -34,6 +34,7 @@ class Student:
         context: number of learned context vectors of `prompts`.
         inverse_penalty: C of the logistic regression of `linear-probe`.
         weights: a safetensors file to start from.
+        shipped: start from the weights that the binding gives its encoder; else from those it has without.
     """
 
     method: str = "full"
@@ -47,6 +48,7 @@ class Student:
     context: int = 4
     inverse_penalty: float = 10.0
     weights: str = ""
+    shipped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

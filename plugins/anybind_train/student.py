@@ -27,8 +27,8 @@ def student_binder(recipe: Recipe, device: str) -> Binder:
         near = nearest(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
     options: dict[str, Any] = {**use.options, **recipe.student.options}
-    if "weights" in options and "weights" not in recipe.student.options:
-        del options["weights"]  # what is shipped with a binding is the outcome of a training, not its start
+    if not recipe.student.shipped and "weights" not in recipe.student.options:
+        options.pop("weights", None)
     encoders: dict[str, Use] = {**binding.encoders, recipe.modality: Use(use.name, options)}
     if recipe.student.method == "prompts":
         words = encoders["text"]

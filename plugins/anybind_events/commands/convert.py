@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from anybind import (
     read_chunks,
     write,
 )
-from anybind.commandline import AsJson, print_json
+from anybind.commandline import AsJson, named_values, print_json
 from anybind_events.readers.columns import join_streams
 from anybind_events.stream import EventStream
 
@@ -44,7 +43,7 @@ def convert(
 ) -> None:
     """Write a recording in the format that the output's ending says, whatever format it is in."""
     check_output(output)
-    options = reader_options(option)
+    options = named_values(option)
     source = find_part("reader", reader) if reader else find_reader(file)
     told: dict[str, Any] = {"file": str(file), "format": source.name, "output": str(output)}
     if source.spec.gives == "event":
@@ -59,20 +58,6 @@ def convert(
     else:
         what = f"{told['events']} events of {told['width']}x{told['height']}, " if "events" in told else ""
         typer.echo(f"{output}: {what}from {source.name}")
-
-
-def reader_options(pairs: list[str] | None) -> dict[str, Any]:
-    """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself."""
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not (name.isidentifier() and equals):
-            raise BadOption(f"an option is given as NAME=VALUE, got {pair!r}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
-    return options
 
 
 def _writing_format(output: Path) -> Part:

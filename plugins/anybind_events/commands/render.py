@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +25,7 @@ from anybind import (
     progress_bar,
     read,
 )
-from anybind.commandline import AsJson, print_json
+from anybind.commandline import AsJson, named_values, print_json
 from anybind_events.representations.pictures import Tone, picture_of
 from anybind_events.stream import EventStream
 
@@ -81,21 +80,7 @@ def render(
 def _representation(name: str, pairs: list[str] | None) -> Representation:
     if "event" not in find_part("representation", name).spec.consumes:
         raise BadOption(f"the representation {name!r} is not one of events")
-    return create("representation", name, **_options(pairs))
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself."""
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not (name.isidentifier() and equals):
-            raise BadOption(f"an option is given as NAME=VALUE, got {pair!r}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
-    return options
+    return create("representation", name, **named_values(pairs))
 
 
 def _recording(file: Path) -> EventStream:

@@ -157,7 +157,8 @@ def to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
         raise BadInput(f"the column t must hold numbers, not {time.dtype}")
     if unit == "ns" and time.dtype.kind in "iu":
         return time // 1000
-    scaled = np.rint(time * UNITS_US[unit])
+    with np.errstate(over="ignore"):
+        scaled = np.rint(time.astype(np.float64) * UNITS_US[unit])
     broken = ~(np.abs(scaled) < 2.0**63)
     if broken.any():
         at = int(broken.argmax())

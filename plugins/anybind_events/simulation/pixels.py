@@ -147,7 +147,7 @@ def in_order(
     mask = (1 << DIGIT_BITS) - 1
     shift = 0
     while shift == 0 or span >> shift:
-        places = np.zeros(min(span >> shift, mask) + 2, np.int64)
+        places = np.zeros(min(span >> shift, mask) + 2, np.int32)
         for code in codes:
             places[(((code - least) >> shift) & mask) + 1] += 1
         for digit in range(1, places.size):
