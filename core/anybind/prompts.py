@@ -25,7 +25,10 @@ def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
 
 
 def class_embeddings(binder: Binder, of: str, names: Sequence[str], templates: Sequence[str]) -> Embeddings:
-    """One embedding a class by the modality of words, (len(names), d): the mean over templates of unit vectors, again of norm 1."""
+    """One embedding a class, (len(names), d): the mean over templates of unit vectors, again of norm 1.
+
+    `of` is the modality of words.
+    """
     sentences = [template.replace("{}", name) for name in names for template in templates]
     embedded = binder.embed(of, sentences)
     means = embedded.vectors.reshape(len(names), len(templates), -1).mean(axis=1)

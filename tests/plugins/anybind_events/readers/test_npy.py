@@ -69,6 +69,18 @@ def test_times_with_fractions_are_seconds(read) -> None:
     assert read(structured(rows, types="u2 u2 f8 i1")).t.tolist() == [500_000, 500_001]
 
 
+def test_seconds_in_single_precision_are_as_exact_as_they_can_be(read) -> None:
+    seconds = np.array([0.123456, 3.654321], np.float32)
+    rows = [(1, 2, second, 1) for second in seconds]
+    assert read(structured(rows, types="u2 u2 f4 i1")).t.tolist() == [round(float(each) * 1e6) for each in seconds]
+
+
+def test_a_time_beyond_all_microseconds_is_refused(read) -> None:
+    for time in (1e300, -1e308, np.inf):
+        with pytest.raises(BadInput, match=r"made\.npy: event 0: t = .* is no time"):
+            read(structured([(1, 2, time, 1)], types="u2 u2 f8 i1"), unit="s")
+
+
 def test_times_from_1e17_on_are_nanoseconds(read) -> None:
     rows = [(1, 2, 1_700_000_000_123_456_789, 1)]
     assert read(structured(rows)).t.tolist() == [1_700_000_000_123_456]
