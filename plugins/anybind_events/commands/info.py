@@ -23,8 +23,8 @@ from anybind import (
     read,
     read_chunks,
 )
-from anybind.commandline import AsJson, SkipBad, Skipped, print_json, print_table
-from anybind_events.commands.convert import ReaderName, ReaderOption, reader_options
+from anybind.commandline import AsJson, SkipBad, Skipped, named_values, print_json, print_table
+from anybind_events.commands.convert import ReaderName, ReaderOption
 from anybind_events.stream import EventStream
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -53,7 +53,7 @@ def info(
         if output.suffix.lower() not in PICTURES:
             raise BadOption(f"cannot draw to {output}: the name must end in {', '.join(PICTURES)}")
         check_output(output)
-    options, skipped, rows = reader_options(option), Skipped(), []
+    options, skipped, rows = named_values(option), Skipped(), []
     for file in files:
         try:
             rows.append(_info_of(file, reader, options, output))
