@@ -5,8 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
 
-.PHONY: demo test lint types imports pytest format mini-adapter bench-embed clean
+# What the long targets read: a folder with caltech101 and imagenet_samples; recordings to damage, and for how long.
+DATA ?= ../shared/data
+RUNS ?= runs
+FILES ?= $(wildcard $(DATA)/events/*.*)
+SECONDS ?= 600
+
+.PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event ablation few-shot \
+	bench-embed bench-events bench-readers bench-video bench-train clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -43,6 +51,42 @@ mini-adapter: $(READY)
 # What embedding through a binding costs over the bare towers; writes benchmarks/results/embed.json.
 bench-embed: $(READY)
 	$(BIN)/python benchmarks/embed_rate.py
+
+# The same of the network that makes pictures of events, and of the event tower: both take minutes to hours.
+mini-picture: $(READY)
+	$(BIN)/python -m anybind_mini.build_event_picture --data $(DATA)
+
+mini-event: $(READY)
+	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event
+	$(BIN)/python -m anybind_mini.ship_event $(RUNS)/mini-event
+
+# Figure 4 of the paper, and few-shot learning, with mini's towers.
+ablation: $(READY)
+	$(BIN)/python benchmarks/ablation.py --data $(DATA) --output $(RUNS)/ablation
+
+few-shot: $(READY)
+	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --output $(RUNS)/few-shot
+
+# Damages recordings and reads them, for as long as SECONDS says.
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz_readers.py $(FILES) --seconds $(SECONDS)
+
+# Our rates beside those of other packages, in one process; they write benchmarks/results.
+bench-events: $(BENCH)
+	$(BIN)/python benchmarks/events_rate.py
+
+bench-readers: $(BENCH)
+	$(BIN)/python benchmarks/readers_rate.py
+
+bench-video: $(READY)
+	$(BIN)/python benchmarks/video_rate.py
+
+bench-train: $(READY)
+	$(BIN)/python benchmarks/train_rate.py
+
+$(BENCH): $(READY)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[bench]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist core/*.egg-info *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,113 @@
+"""Damages recordings and reads them: a reader gives events or one clear error, in little memory and time.
+
+    python tests/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
+
+Each case is a file with bits flipped, an end cut off, or pieces moved, doubled or overwritten. It prints what broke the
+rules, with the number that makes the case again, and ends with 1 if anything did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import anybind
+
+MOST_SECONDS = 20
+SPARE_BYTES = 64 << 20
+TIMES = 4
+"""Times its own size that reading a file may take of memory, beside the spare bytes."""
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """The content with one to four kinds of damage, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    held = np.frombuffer(content, np.uint8).copy()
+    for _ in range(int(random.integers(1, 5))):
+        if not len(held):
+            break
+        # Headers decide how the rest is read: half of all damage goes there.
+        reach = min(len(held), 512) if random.random() < 0.5 else len(held)
+        at = int(random.integers(reach))
+        length = int(random.integers(1, 65))
+        match int(random.integers(5)):
+            case 0:
+                held[at] ^= 1 << int(random.integers(8))
+            case 1:
+                held = held[:at]
+            case 2:
+                held[at : at + length] = random.integers(0, 256, len(held[at : at + length]))
+            case 3:
+                held = np.concatenate([held[:at], held[at + length :]])
+            case 4:
+                piece = held[int(random.integers(len(held))) :][:length]
+                held = np.concatenate([held[:at], piece, held[at:]])
+    return held.tobytes()
+
+
+def broken_rule(content: bytes, suffix: str, folder: Path, *, chunks: bool = False) -> str | None:
+    """What reading the content did that it should not; None where it was read, or refused in one line."""
+    path = folder / f"damaged{suffix}"
+    path.write_bytes(content)
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(MOST_SECONDS)
+    tracemalloc.start()
+    fault = _fault_of_reading(path, chunks)
+    signal.alarm(0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    if fault is None and peak > TIMES * len(content) + SPARE_BYTES:
+        return f"took {peak >> 20} MiB for {len(content)} bytes"
+    return fault
+
+
+def _fault_of_reading(path: Path, chunks: bool) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in anybind.read_chunks(path, count=1000) if chunks else [anybind.read(path)]:
+                pass
+    except anybind.PluginError as error:
+        return f"a plugin's fault: {error}"
+    except anybind.AnybindError as error:
+        return f"an error of several lines: {error}" if "\n" in str(error) else None
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"more than {MOST_SECONDS} s")
+
+
+def main() -> int:
+    """Damage and read until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    contents = {path: path.read_bytes() for path in given.files}
+    end, seed, faults = time.monotonic() + given.seconds, given.seed, 0
+    with tempfile.TemporaryDirectory() as folder:
+        while time.monotonic() < end:
+            for path, content in contents.items():
+                fault = broken_rule(damaged(content, seed), path.suffix, Path(folder), chunks=seed % 2 == 1)
+                if fault:
+                    faults += 1
+                    print(f"{path} with seed {seed}: {fault}")
+            seed += 1
+    print(f"{len(contents)} files, {seed - given.seed} cases each, {faults} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Damaged recordings of every format: events or one clear error, never a crash, a hang or a flood of memory."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind_events.stream import EventStream
+
+SPEC = importlib.util.spec_from_file_location("fuzz_readers", Path(__file__).parents[3] / "fuzz_readers.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+fuzz = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(fuzz)
+
+REAL = (
+    "nmnist.bin",
+    "ncars.dat",
+    "evt2_small.raw",
+    "evt3_small.raw",
+    "davis240.aedat4",
+    "dvs.es",
+    "dvs128_walking.aedat",
+    "slider_depth.txt",
+    "evt3_small.reference.npy",
+)
+LENGTH = 60_000
+"""Bytes of a real file that are damaged: whole files make the same errors, later."""
+
+
+def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
+    for seed in range(cases):
+        fault = fuzz.broken_rule(fuzz.damaged(content, seed), suffix, folder, chunks=seed % 3 == 2)
+        assert fault is None, f"seed {seed}: {fault}"
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_damaged_real_recording_is_read_or_refused(name: str, shared: Path, tmp_path: Path):
+    path = shared / "data" / "events" / name
+    check(path.read_bytes()[:LENGTH], path.suffix, tmp_path, 200)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".csv", ".dat", ".bin"])
+def test_a_damaged_recording_of_ours_is_read_or_refused(suffix: str, tmp_path: Path):
+    random = np.random.default_rng(0)
+    columns = {"x": random.integers(0, 30, 2000), "y": random.integers(0, 30, 2000), "p": random.random(2000) < 0.5}
+    stream = EventStream(t=np.sort(random.integers(0, 1 << 20, 2000)), width=34, height=34, **columns)
+    path = tmp_path / f"whole{suffix}"
+    anybind.write(stream, path)
+    check(path.read_bytes(), suffix, tmp_path, 200)
+
+
+def test_the_same_seed_gives_the_same_damage():
+    content = bytes(range(256)) * 4
+    assert fuzz.damaged(content, 3) == fuzz.damaged(content, 3)
+    assert len({fuzz.damaged(content, seed) for seed in range(20)}) > 15
