@@ -191,9 +191,9 @@ def draw_rate(curve: RateCurve, title: str, output: Path) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: prefixed(abs(value)))
     axes.set_xlabel(f"time after the first event ({unit})")
     axes.set_ylabel("event rate (events/s)")
-    axes.set_title(title)
+    axes.set_title(title, loc="left")
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper right", ncols=2, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     with atomic_path(output) as temporary:
