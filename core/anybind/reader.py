@@ -37,7 +37,7 @@ class Reader(ABC):
             BadInput: the file is truncated, corrupt or empty; the message names it and says where.
         """
 
-    def chunks(self, path: Path, /, *, count: int, **options: Any) -> Iterator[Any]:
+    def chunks(self, path: Path, /, *args: Any, count: int, **options: Any) -> Iterator[Any]:
         """The sample in parts of about `count` entries (events, frames), in order and in bounded memory.
 
         The whole at once, unless a format overrides it.

@@ -85,6 +85,7 @@ def register_encoders(register: Register) -> None:
             summary="a trainable copy of any image encoder that reads event frames",
             target="anybind_events.tower:EventTower",
             consumes=("event",),
+            weights_licence="as the copied tower's",
             extra="events",
         )
     )

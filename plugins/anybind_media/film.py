@@ -78,7 +78,7 @@ def stills(path: Path, duration: float, count: int) -> list[np.ndarray]:
 def _decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Times in seconds, and frames up to the first damage, which is raised as `BadInput`, as is a want of frames."""
     tick, interval = stream.time_base or Fraction(1, av.time_base), _interval(stream)
-    count, time, sent, damage = 0, Fraction(0), 0, ""
+    count, time, damage = 0, Fraction(0), ""
 
     def packets() -> Iterator[Packet | None]:
         nonlocal damage
@@ -89,10 +89,9 @@ def _decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iter
             yield None  # asks for the frames that the decoder still holds
 
     def frames() -> Iterator[av.VideoFrame]:
-        nonlocal sent, damage
+        nonlocal damage
         try:
             for packet in packets():
-                sent = max(sent, packet.pts or 0) if packet else sent
                 yield from stream.decode(packet)
         except DAMAGE as error:
             damage = _reason(error)
@@ -101,8 +100,6 @@ def _decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iter
         time = time + interval if frame.pts is None else frame.pts * tick
         yield time, frame
         count += 1
-    if not damage and sent * tick - time > 1.5 * interval:
-        damage = "what follows cannot be decoded"  # decoders in several threads say nothing and give no more frames
     if damage:
         raise BadInput(f"{path} is damaged or cut off after {count} frames ({damage}); copy it again")
     if not count:

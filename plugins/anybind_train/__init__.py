@@ -27,6 +27,7 @@ def register_encoders(register: Register) -> None:
             summary="any text tower, with learned context vectors in front of class names",
             target="anybind_train.prompts:PromptedText",
             consumes=("text",),
+            weights_licence="as the text tower's",
             extra="train",
         )
     )

@@ -23,7 +23,7 @@ def test_a_sample_of_the_modality_itself_is_returned_as_it_is():
 
 
 def test_what_cannot_be_derived_is_refused_with_what_can():
-    with pytest.raises(anybind.BadInput, match=r"no event can be made from text \(only from image\)"):
+    with pytest.raises(anybind.BadInput, match=r"no event can be made from text \(only from image, video\)"):
         anybind.derive("event", "a duck")
     with pytest.raises(anybind.BadInput, match=r"no image can be made from text \(from nothing else\)"):
         anybind.derive("image", "a duck")

@@ -107,7 +107,7 @@ def test_a_file_that_nobody_reads_is_named(readers, tmp_path, name, contents, me
 def test_an_option_that_the_reader_does_not_take_is_refused(tmp_path):
     anybind.write(anybind.derive("event", np.eye(3, dtype=np.uint8)[..., None].repeat(3, 2)), tmp_path / "e.npz")
     assert anybind.read(tmp_path / "e.npz", size=(300, 200)).width == 300
-    with pytest.raises(anybind.BadOption, match=r"reader 'npz-events': .*'sise' \(options: size\)"):
+    with pytest.raises(anybind.BadOption, match=r"reader 'npz-events': .*'sise' \(options: strict, size, unit\)"):
         anybind.read(tmp_path / "e.npz", sise=(300, 200))
 
 

@@ -23,6 +23,8 @@ from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 BLOCK_BYTES = 1 << 19
 """How much of a file is decoded at once: what stays in a core's cache."""
+BLOCK_EVENTS = 1 << 20
+"""How many events a block may hold at most, in formats with several to a word."""
 LEFT, DUE, FIRST_FREE = 0, 1, 2
 """Places in a decoder's state: bytes that a kernel left for its next call, bytes that the file still owes."""
 LAST, OUTSIDE, BACKWARDS, RIGHT, BOTTOM, WIDTH, HEIGHT = range(7)
@@ -100,7 +102,9 @@ class Run:
         self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or room)], np.int64)
         self.cut = self._rest = 0
         self.bytes = max(0, os.fstat(file.fileno()).st_size - self.whole)
-        self._buffer = np.empty(max(min(BLOCK_BYTES, self.bytes) // unit, 1) * unit, np.uint8)
+        block = min(BLOCK_BYTES, BLOCK_EVENTS // self.decoder.most * self.decoder.event_bytes, self.bytes)
+        self._buffer = np.empty(max(block // unit, 1) * unit, np.uint8)
+        self.block_events = len(self._buffer) // self.decoder.event_bytes * self.decoder.most
         file.seek(self.whole)
 
     def step(self, columns: Columns) -> bool:
@@ -155,27 +159,26 @@ class Columns:
     def __init__(self, run: Run, events: int, pool: ThreadPoolExecutor | None = None) -> None:
         self._run, self._pool = run, pool
         self._bits = tuple(map(np.uint32, run.decoder.pixels))
-        self._pixels: list[np.ndarray] = []
+        # A kernel may write one event more than there are, here and in the columns.
+        self._pixels = [np.empty(run.block_events + 1, np.uint32) for _ in range(2 if pool else 1)]
         self._blocks = self._decoded = self._placed = 0
         self._working: Future[None] | None = None
         self._columns = [np.empty(events + 1, dtype) for dtype in DTYPES.values()]
 
     def room(self, events: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where a kernel is to write the packed pixels and the times of up to so many events."""
-        if self._decoded + events >= len(self._columns[0]):
+        """Where a kernel is to write the packed pixels and the times of a block of up to so many events."""
+        need = self._decoded + events + 1
+        if need > len(self._columns[0]):
             self._wait()
-            longer = max(self._decoded + events + 1, 2 * self._decoded)
             for i, column in enumerate(self._columns):
-                self._columns[i] = np.empty(longer, column.dtype)
+                self._columns[i] = np.empty(max(need, 2 * self._decoded), column.dtype)
                 self._columns[i][: self._decoded] = column[: self._decoded]
-        if len(self._pixels) < 2:
-            self._pixels.append(np.empty(events + 1, np.uint32))
-        return self._pixels[self._blocks % 2], self._columns[2][self._decoded :]
+        return self._pixels[self._blocks % len(self._pixels)], self._columns[2][self._decoded :]
 
     def add(self, events: int) -> None:
         """Keep the events that a kernel has written."""
         self._wait()
-        block = self._pixels[self._blocks % 2][:events], self._decoded
+        block = self._pixels[self._blocks % len(self._pixels)][:events], self._decoded
         self._decoded += events
         self._blocks += 1
         if self._pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from fractions import Fraction
@@ -242,6 +243,15 @@ def test_a_rate_for_a_file_is_refused(film: Path) -> None:
         anybind.read(film, fps=10)
 
 
+def whole_packets(path: Path) -> int:
+    """How many frames a film has in full."""
+    count = 0
+    with av.open(path) as container, contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(video=0):
+            count += packet.size > 0 and not packet.is_corrupt
+    return count
+
+
 @pytest.mark.parametrize("share", [0.6, 0.3])
 @pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mp4"])
 def test_a_film_that_is_cut_off_is_told_after_its_last_frame(tmp_path: Path, name: str, share: float) -> None:
@@ -252,7 +262,9 @@ def test_a_film_that_is_cut_off_is_told_after_its_last_frame(tmp_path: Path, nam
     cut = tmp_path / f"cut-{name}"
     cut.write_bytes(raw[: int(len(raw) * share)])
     count, said = played(anybind.read(cut))
-    assert 100 * share * 0.7 < count < 100 * share * 1.2
+    whole = whole_packets(cut)
+    assert whole > 90 * share
+    assert count in (whole, whole + 1)  # of a frame that is cut itself, decoders may show what there is
     assert str(cut) in said
     assert "cut off" in said
 

@@ -21,7 +21,7 @@ def root(tmp_path):
         "n01_Tench.jpg",
         "n02_tench.png",
         "more/n09_hen.png",
-        "notes.txt",
+        "notes.xyz",
         ".n01_x.png",
     ):
         (root / name).touch()

@@ -386,5 +386,5 @@ def test_a_teacher_in_another_space_is_compared_in_the_common_one_only(world):
     own, common = ({"use": "cosine", "space": space} for space in ("own", "common"))
     check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common]))
     check_spaces(Two(), world.plan("teacher=event"), WeightedSum.from_recipe([own]))
-    with pytest.raises(anybind.SpaceMismatch, match="the student is in .*event.*, its teacher in .*image"):
+    with pytest.raises(anybind.SpaceMismatch, match=r"the student is in .*event.*, its teacher in .*image"):
         check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common, own]))

@@ -19,11 +19,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.nn import functional
 
 import anybind
 from anybind.cli import main
 from anybind_train import engine
 from anybind_train.records import Records
+from anybind_train.student import StudentModule
 
 IMAGE = ("modality=image", "student.options={}", "probe.every=8")
 # Each of these draws or keeps something that a run which goes on has to get back.
@@ -44,7 +46,7 @@ PRELOADED = [
     "matplotlib.pyplot",
     "torch.utils.tensorboard",
 ]
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Death(BaseException):
@@ -118,6 +120,25 @@ def test_a_run_that_dies_again_and_again_ends_as_one_that_does_not(train, mortal
             deaths += 1
             assert deaths < 60
     assert deaths >= 2
+    assert_same(tmp_path / "run", tmp_path / "alone")
+
+
+def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
+    forward = StudentModule.forward
+
+    def dropping(self: StudentModule, batch: Any) -> torch.Tensor:
+        return functional.normalize(functional.dropout(forward(self, batch), 0.3, self.training), dim=1)
+
+    mortal(0)
+    without = train(*RUNS["plain"], output=tmp_path / "without")
+    monkeypatch.setattr(StudentModule, "forward", dropping)
+    alone = train(*RUNS["plain"], output=tmp_path / "alone")
+    assert alone.losses() != without.losses()
+    mortal(8)
+    with pytest.raises(Death):
+        train(*RUNS["plain"])
+    mortal(0)
+    train(*RUNS["plain"], resume=True)
     assert_same(tmp_path / "run", tmp_path / "alone")
 
 

@@ -246,6 +246,17 @@ def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -
         next(parts)
 
 
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, made: Format) -> None:
+    path = write(tmp_path / "made", made, EVENTS[:20])
+    with path.open("rb") as file:
+        run = made.reader._run(file, path, None)
+        write(path, made, EVENTS)
+        columns = blocks.Columns(run, 20)
+        while run.step(columns):
+            pass
+    assert rows(columns.stream((240, 180), {})) == EVENTS
+
+
 def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Path) -> None:
     claims = AEDAT3 % b"File" + struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 2**31 - 1, 2**31 - 1, 2**31 - 1)
     (tmp_path / "claims").write_bytes(claims)

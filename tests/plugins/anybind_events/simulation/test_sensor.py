@@ -102,9 +102,9 @@ def test_blindness_lasts_into_the_next_steps() -> None:
 
 
 def test_a_pixel_whose_blindness_ends_with_a_step_sees_the_next_from_its_beginning() -> None:
-    eye = sensor(plane(0.0), threshold=0.1, refractory_us=900)
-    assert events(eye.see(plane(1.0), 1000)) == [(0, 100, True)]
-    assert events(eye.see(plane(2.0), 2000)) == [(0, 1100, True)]
+    eye = sensor(plane(0.0), threshold=0.125, refractory_us=875)
+    assert events(eye.see(plane(1.0), 1000)) == [(0, 125, True)]
+    assert events(eye.see(plane(2.0), 2000)) == [(0, 1125, True)]
 
 
 def test_a_pixel_that_leaks_rises_while_nothing_changes() -> None:
