@@ -32,6 +32,8 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
         task = bar.add_task(description, total=total, note="")
 
         def advance(steps: int, note: str | None = None) -> None:
-            bar.update(task, advance=steps, **({} if note is None else {"note": note}))
+            if note is not None:
+                bar.update(task, note=note)
+            bar.update(task, advance=steps)
 
         yield advance

@@ -32,7 +32,7 @@ def to_structured(stream: EventStream, dtype: Any = TONIC) -> np.ndarray:
     Raises:
         BadInput: a coordinate does not fit the type of its field (int16 holds sensors up to 32768 pixels).
     """
-    table = np.empty(len(stream), dtype)
+    table: Any = np.empty(len(stream), dtype)
     for name in "xytp":
         column = getattr(stream, name)
         table[name] = column

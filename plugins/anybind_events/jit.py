@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def kernel(function: F) -> F:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled at its first call, without the interpreter's lock.
 
     What was compiled is kept beside the module, or in the user's cache folder (`NUMBA_CACHE_DIR` names
     another); where neither can be written, it is compiled anew in each process.
     """
     try:
-        return numba.njit(cache=True, nogil=True)(function)  # pyright: ignore[reportReturnType]
+        return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # "cannot cache function: no locator available"
-        return numba.njit(nogil=True)(function)  # pyright: ignore[reportReturnType]
+        return numba.njit(nogil=True)(function)

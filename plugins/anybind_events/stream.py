@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -94,8 +95,8 @@ class EventStream:
     def part(self, first: int, last: int) -> Self:
         """Events number `first` to `last`, the latter not included; a view. Numbers beyond the ends are cut off."""
         first, last = max(0, first), max(0, last)
-        columns = (column[first:last] for column in (self.x, self.y, self.t, self.p))
-        return self.of_checked(*columns, self.width, self.height)
+        x, y, t, p = (column[first:last] for column in (self.x, self.y, self.t, self.p))
+        return self.of_checked(x, y, t, p, self.width, self.height)
 
     def head(self, count: int) -> Self:
         """The first `count` events, a view."""
@@ -103,8 +104,7 @@ class EventStream:
 
     def between(self, start: int, end: int) -> Self:
         """The events with start <= t < end, in microseconds, a view."""
-        first, last = np.searchsorted(self.t, (start, end))
-        return self.part(int(first), int(last))
+        return self.part(bisect.bisect_left(self.t, start), bisect.bisect_left(self.t, end))
 
     def chunks(self, *, count: int | None = None, duration: int | None = None) -> Iterator[Self]:
         """The stream in parts, views, in order: of `count` events, or of `duration` microseconds.
@@ -192,8 +192,8 @@ class EventStream:
         return self.of_checked(x[kept], y[kept], self.t[kept], self.p[kept], coarse.width, coarse.height)
 
     def _with(self, **columns: np.ndarray) -> Self:
-        values = {name: columns.get(name, getattr(self, name)) for name in "xytp"}
-        return self.of_checked(**values, width=self.width, height=self.height)
+        x, y, t, p = (columns[name] if name in columns else getattr(self, name) for name in "xytp")
+        return self.of_checked(x, y, t, p, self.width, self.height)
 
 
 def concatenate_streams(streams: Sequence[EventStream]) -> EventStream:

@@ -12,7 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from anybind import BadInput
@@ -78,30 +77,17 @@ def stills(path: Path, duration: float, count: int) -> list[np.ndarray]:
 def _decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Times in seconds, and frames up to the first damage, which is raised as `BadInput`, as is a want of frames."""
     tick, interval = stream.time_base or Fraction(1, av.time_base), _interval(stream)
-    count, time, damage = 0, Fraction(0), ""
-
-    def packets() -> Iterator[Packet | None]:
-        nonlocal damage
-        try:
-            yield from container.demux(stream)
-        except DAMAGE as error:
-            damage = _reason(error)
-            yield None  # asks for the frames that the decoder still holds
-
-    def frames() -> Iterator[av.VideoFrame]:
-        nonlocal damage
-        try:
-            for packet in packets():
-                yield from stream.decode(packet)
-        except DAMAGE as error:
-            damage = _reason(error)
-
-    for frame in frames():
-        time = time + interval if frame.pts is None else frame.pts * tick
-        yield time, frame
-        count += 1
-    if damage:
-        raise BadInput(f"{path} is damaged or cut off after {count} frames ({damage}); copy it again")
+    count, time = 0, Fraction(0)
+    try:
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                time = time + interval if frame.pts is None else frame.pts * tick
+                yield time, frame
+                count += 1
+    except DAMAGE as error:
+        raise BadInput(
+            f"{path} is damaged or cut off after {count} frames ({_reason(error)}); copy it again"
+        ) from error
     if not count:
         raise BadInput(f"{path} holds no frames")
 

@@ -58,7 +58,7 @@ class Image(Modality):
         if len(crop) != 2 or not 0 < crop[0] <= crop[1] <= 1:
             raise BadOption(f"crop must be the least and greatest share of a side, inside (0, 1], got {crop}")
         random = np.random.default_rng(seed)
-        share = random.uniform(*crop)
+        share = random.uniform(crop[0], crop[1])
         aspect = np.exp(random.uniform(-0.5, 0.5) * np.log(4 / 3))
         shares = np.clip([share * aspect, share / aspect], crop[0], crop[1])
         sides = np.maximum(1, np.rint(shares * sample.shape[:2]).astype(int))

@@ -14,6 +14,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -73,7 +74,8 @@ def one_example(path: Path, number: int, version: int) -> tuple[np.ndarray, np.n
     """A square of a recording and of its picture, cut at the same place."""
     random = np.random.default_rng((number, version))
     seed = int(random.integers(1 << 30))
-    picture = find_modality("image").augment(read(path), seed=seed, crop=(0.6, 1.0), flip=True)
+    image: Any = find_modality("image")
+    picture = image.augment(read(path), seed=seed, crop=(0.6, 1.0), flip=True)
     recording = derive("event", picture, seed=int(random.integers(1 << 30)), vary=True)
     slices = network_input(create("representation", "signed-slices", parts=PARTS)(recording)).numpy()
     height, width = slices.shape[1:]

@@ -235,7 +235,7 @@ class Run:
 
     def _views(self, vectors: torch.Tensor, numbers: np.ndarray, version: int) -> dict[str, TrainingBatch]:
         """The whole batch, of all processes, in the student's own space and in the common one."""
-        own = self.fabric.all_gather(vectors, sync_grads=True) if self.fabric.world_size > 1 else vectors
+        own: Any = self.fabric.all_gather(vectors, sync_grads=True) if self.fabric.world_size > 1 else vectors
         own = own.reshape(-1, vectors.shape[-1])
         labels = self.data.labels[torch.from_numpy(numbers)].to(own.device)
         teacher = taught = self._teacher(numbers, version)

@@ -51,13 +51,14 @@ class PromptedText(Tower):
             preprocessing={"text": text.identity, "context": context},
             logit_scale=text.logit_scale,
         )
-        embedding.register_forward_hook(lambda part, given, tokens: self._put_in(tokens))
+        embedding.register_forward_hook(self._put_in)
         if weights is not None:
             self.load_weights(weights)
 
-    def _put_in(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _put_in(self, embedding: nn.Module, given: Any, tokens: torch.Tensor) -> torch.Tensor:
         """Embedded tokens, (n, length, width), with the context behind the first."""
-        context = self.module.vectors.to(tokens.dtype).expand(len(tokens), -1, -1)
+        vectors: Any = self.module.vectors
+        context = vectors.to(tokens.dtype).expand(len(tokens), -1, -1)
         return torch.cat([tokens[:, :1], context, tokens[:, 1 + self.length :]], dim=1)
 
     def preprocess(self, sample: str) -> Any:

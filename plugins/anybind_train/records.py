@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def _tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
 
-def draw(lines: list[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
+def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
     """A picture of the losses by step and of the probe by epoch, PNG."""
     import matplotlib as mpl
 
