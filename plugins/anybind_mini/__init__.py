@@ -33,6 +33,21 @@ def register_encoders(register: Register) -> None:
 
 
 @hookimpl
+def register_representations(register: Register) -> None:
+    """What the event tower looks at."""
+    register(
+        Spec(
+            name="mini-picture",
+            summary="the gray picture that a small network makes of a recording",
+            target="anybind_mini.event_picture:EventPicture",
+            consumes=("event",),
+            weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )
+
+
+@hookimpl
 def register_adapters(register: Register) -> None:
     """What carries pictures to words."""
     register(

@@ -110,8 +110,8 @@ class Run:
         except OSError as error:
             raise BadInput(f"cannot make the folder {self.output}: {error.strerror}") from error
         if self._writes:
-            for left in self.output.rglob(".anybind-*"):  # files that a killed run was writing
-                left.unlink(missing_ok=True)
+            for left in [*self.output.rglob(".anybind-*"), *self.output.glob(".tmp*")]:
+                left.unlink(missing_ok=True)  # what a killed run was writing, under our name or safetensors' own
 
     def _student(self) -> StudentModule | PromptStudent:
         if self.recipe.student.method != "prompts":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind import atomic_path
+from anybind import BadInput, atomic_path
 
 
 class Records:
@@ -29,8 +30,11 @@ class Records:
         return [json.loads(line) for line in whole if line.endswith("\n")]
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """One line: `kind` is `step` or `probe`."""
-        self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        """One line: `kind` is `step` or `probe`; raises `BadInput` when the disk is full."""
+        try:
+            self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        except OSError as error:
+            raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
         if self.board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
@@ -38,7 +42,8 @@ class Records:
 
     def close(self) -> None:
         """Close both files."""
-        self.file.close()
+        with contextlib.suppress(OSError):  # of a full disk, which was told
+            self.file.close()
         if self.board is not None:
             self.board.close()
 

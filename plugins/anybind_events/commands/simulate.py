@@ -103,8 +103,10 @@ def _writer(output: Path) -> Reader:
     """The event format of an output's ending, of those that can be written."""
     able: dict[str, Reader] = {}
     for part in parts("reader"):
-        if part.spec.gives == "event" and type(reader := part.load()()).write is not Reader.write:
-            able |= dict.fromkeys(part.spec.suffixes, reader)
+        if part.spec.gives == "event":
+            reader: Reader = part.load()()
+            if type(reader).write is not Reader.write:
+                able.update(dict.fromkeys(part.spec.suffixes, reader))
     if output.suffix.lower() not in able:
         raise BadInput(f"cannot write event to {output}: no format of that ending{nearest(output.suffix, able)}")
     return able[output.suffix.lower()]

@@ -55,7 +55,7 @@ def frame_difference(film: Film, *, threshold: float = 25.0) -> Iterator[EventSt
     for time, frame in ahead(film.frames(gray=True)):
         height, width = frame.shape
         if before is None:
-            yield EventStream([], [], [], [], width, height)
+            yield _nothing(frame)
         else:
             change = np.maximum(frame, before)
             change -= np.minimum(frame, before)
@@ -108,7 +108,7 @@ def contrast(
     sensor, views, last = None, itertools.cycle([np.empty(0, np.float32)]), 0
     for time, frame in ahead(film.frames(gray=True)):
         if sensor is None:
-            yield EventStream([], [], [], [], frame.shape[1], frame.shape[0])
+            yield _nothing(frame)
             views = itertools.cycle([np.empty(frame.shape, np.float32) for _ in range(2)])
             view = look_up(frame, levels, next(views))
             falls, rises = draw_thresholds(random, threshold, mismatch, frame.shape)
@@ -117,6 +117,12 @@ def contrast(
             noise = _shots(random, shot_hz, last, time, frame.size)
             yield sensor.see(look_up(frame, levels, next(views)), time, noise)
         last = time
+
+
+def _nothing(frame: np.ndarray) -> EventStream:
+    """No events, of a sensor of a frame's size; raises `BadInput` where no sensor is so large."""
+    none = np.empty(0, np.int64)
+    return EventStream(none, none, none, none, frame.shape[1], frame.shape[0])
 
 
 def _shots(random: np.random.Generator, rate_hz: float, start: int, end: int, pixels: int) -> Noise | None:

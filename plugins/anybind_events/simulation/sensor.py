@@ -106,8 +106,8 @@ class Sensor:
         if noise is not None:
             pixels = np.concatenate([pixels, noise[0].astype(np.uint32)])
             codes = np.concatenate([codes, 2 * noise[1] + ~noise[2]])
-        columns = in_order(pixels, codes, 2 * round(start), self.width)
-        return EventStream.of_checked(*columns, self.width, self.height)
+        x, y, t, p = in_order(pixels, codes, 2 * round(start), self.width)
+        return EventStream.of_checked(x, y, t, p, self.width, self.height)
 
 
 def _twice(scratch: np.ndarray) -> np.ndarray:

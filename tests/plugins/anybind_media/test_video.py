@@ -152,6 +152,7 @@ def test_gray_frames_are_right_in_other_layouts(tmp_path: Path, layout: str) -> 
     path = save_film(tmp_path / "other.mkv", shades(3), codec, layout)
     for (_, gray), rgb in zip(anybind.read(path).frames(gray=True), shades(3), strict=True):
         assert (gray.shape, gray.dtype) == ((48, 64), np.uint8)
+        assert gray.flags.c_contiguous
         np.testing.assert_allclose(gray.astype(int), rgb[..., 0], atol=3)
 
 
@@ -287,12 +288,57 @@ def test_a_film_with_damage_near_its_end_gives_the_frames_before_it(tmp_path: Pa
     assert "damaged or cut off after 50 frames" in said
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.avi"])
+def test_a_film_that_claims_frames_of_gigabytes_is_refused(tmp_path: Path) -> None:
+    raw = bytearray(save_film(tmp_path / "a.avi", shades(3), "mjpeg", "yuvj420p").read_bytes())
+    size = raw.index(b"\xff\xc0") + 5  # in the header of the first JPEG picture
+    assert raw[size : size + 4] == bytes([0, 48, 0, 64])
+    raw[size : size + 4] = (60_000).to_bytes(2, "big") * 2
+    (tmp_path / "big.avi").write_bytes(raw)
+    with pytest.raises(BadInput, match=r"big\.avi is damaged or cut off after 0 frames"):
+        anybind.read(tmp_path / "big.avi")
+
+
+def test_words_in_a_film_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
+    raw = save_film(tmp_path / "a.mkv", shades(3)).read_bytes()
+    assert b"Lavf" in raw
+    (tmp_path / "odd.mkv").write_bytes(raw.replace(b"Lavf", b"\xff\xfe\xfd\xfc"))
+    assert len(list(anybind.read(tmp_path / "odd.mkv").frames())) == 3
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mp4", "a.ts"])
+def test_damage_of_any_kind_is_told_as_bad_input(tmp_path: Path, name: str) -> None:
+    raw = save_film(tmp_path / name, shades(20), "mpeg2video" if name == "a.ts" else "mpeg4").read_bytes()
+    random = np.random.default_rng(0)
+    hurt, told = tmp_path / f"hurt-{name}", []
+    for _ in range(40):
+        mutated = bytearray(raw)
+        for place in random.integers(0, len(raw), random.integers(1, 30)):
+            mutated[place] ^= 1 << random.integers(8)
+        first, last = np.sort(random.integers(0, len(raw), 2))
+        hurt.write_bytes(mutated[: first + 1] + mutated[last:] if random.random() < 0.5 else mutated)
+        try:
+            video = anybind.read(hurt, reader="video")
+            anybind.find_modality("video").show(video)
+            assert all(frame.shape == (video.height, video.width) for _, frame in video.frames(gray=True))
+        except BadInput as error:
+            told.append(str(error))
+    assert len(told) > 5
+    assert all(str(hurt) in said for said in told)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
 def test_a_file_that_is_no_film_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"no film at all " * 100)
     with pytest.raises(BadInput, match=f"{name} is no"):
         anybind.read(path)
+
+
+def test_a_playlist_is_not_followed_even_when_it_is_called_a_film(tmp_path: Path, film: Path) -> None:
+    path = tmp_path / "list.m3u8"
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{film}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(BadInput, match="is no film"):
+        anybind.read(path, reader="video")
 
 
 def test_an_empty_film_is_refused(tmp_path: Path) -> None:

@@ -229,11 +229,20 @@ def test_an_augmentation_of_the_students_modality_is_drawn_anew_each_epoch(train
     assert np.array_equal(source[0], data.source(0, 1)[0])  # what the teacher sees stays
 
 
+def test_recordings_that_are_simulated_are_changed_anew_each_epoch(training_set):
+    data = training_set("augment.event.shift=9")
+    source = data.source(0, 0)
+    inputs = [data.student_input(source, 0, 0, epoch) for epoch in (0, 1)]
+    assert not torch.equal(*inputs)
+    assert torch.equal(inputs[1], data.student_input(source, 0, 0, 1))
+
+
 @pytest.mark.parametrize(
     ("change", "error", "problem"),
     [
         ("augment.imgae.flip=true", anybind.UnknownName, "no modality 'imgae'; did you mean 'image'"),
         ("augment.image.flop=true", anybind.BadOption, "augment.image: .*'flop'.*options: crop, flip"),
+        ("augment.event.shft=1", anybind.BadOption, "augment.event: .*'shft'.*options: .*shift"),
         ("augment.text.x=1", anybind.BadOption, "augment.text: "),
         ("augment.image=3", anybind.BadOption, "augment.image: "),
     ],

@@ -314,6 +314,17 @@ def test_a_rate_far_too_high_ends_in_one_line_with_what_was_good_kept(command, t
         assert not path.exists() or all(value.isfinite().all() for value in load_file(path).values())
 
 
+def test_a_gradient_that_is_no_number_is_not_clipped_but_told(command, tmp_path, monkeypatch):
+    total = engine.WeightedSum.total
+
+    def steep(self, values):
+        return total(self, values) + (0 * values["contrastive"]).sqrt()  # finite, and without a slope
+
+    monkeypatch.setattr(engine.WeightedSum, "total", steep)
+    said = command(*IMAGE, "optimiser.clip=1").error()
+    assert "the gradient's norm is nan at epoch 0, batch 0" in said
+
+
 def test_before_the_first_state_it_is_said_that_there_is_none(command, monkeypatch):
     monkeypatch.setattr(engine.WeightedSum, "total", lambda self, values: torch.tensor(float("inf")))
     assert "the loss is inf at epoch 0, batch 0" in (said := command(*IMAGE).error())

@@ -233,6 +233,18 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     records.close()
 
 
+def test_a_line_that_does_not_fit_on_the_disk_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+    records_of(tmp_path, 3)
+    records = Records(tmp_path, 3)
+    size = records.path.stat().st_size
+    with full_disk(left=size), pytest.raises(anybind.BadInput, match=r"cannot write .*metrics\.jsonl: "):
+        records.write("step", 3, loss=3.0)
+    with full_disk(left=size):
+        records.close()
+    assert [line["step"] for line in written(tmp_path)] == [-1, 0, 1, 2]
+
+
 def test_numbers_are_in_tensorboards_file_too(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind_events.readers.npz import NpzReader
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades
 from anybind_events.stream import EventStream, concatenate_streams
@@ -144,6 +145,13 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_simulated(
     cli: Callable[..., Any], tmp_path: Path, output: str, said: str
 ) -> None:
     assert said in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / output).error()
+
+
+def test_a_format_that_is_only_read_is_told_before_anything_is_simulated(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(NpzReader, "write")
+    assert "cannot write event to" in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
 
 
 def test_a_missing_file_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:
