@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
+from anybind import BadInput, Item
 from anybind_events.datasets.local import LocalDataset, choose, held_out, load_lists
 
 SENSOR = (640, 480)
@@ -31,6 +34,7 @@ class NImageNet(LocalDataset):
         classes: Iterable[str] | None = None,
         limit: int | None = None,
         split: str = "val",
+        pictures: str | os.PathLike[str] | None = None,
     ) -> None:
         """List the recordings.
 
@@ -40,21 +44,32 @@ class NImageNet(LocalDataset):
             classes: keep only these, by WordNet id (the folder) or class name.
             limit: keep about this many, spread evenly over the classes.
             split: `train` or `val`, or the folder of a variant, such as `val_mode_1` of N_ImageNet_cam.7z.
+            pictures: ImageNet's folder, which holds `train` and `val` with a folder a class, from `folder` or
+                absolute: every recording then has the picture it was made of as its partner `image`.
 
         Raises:
-            BadInput: the folder lacks what the split needs.
+            BadInput: the folder lacks what the split needs, or a recording's picture is missing.
             BadOption: no such class, or a limit below 1.
         """
         super().__init__(folder, self._all_names(), modalities, classes)
-        self._list(split, limit)
+        self._list(split, limit, pictures)
 
     def _all_names(self) -> Mapping[str, str]:
         return load_lists(__file__)["names"]
 
-    def _list(self, split: str, limit: int | None) -> None:
+    def _list(self, split: str, limit: int | None, pictures: str | os.PathLike[str] | None) -> None:
         part = split if (self.folder / split).is_dir() else f"extracted_{split}"
         root = self.find_root("N_Imagenet", [part])
         self.hold(self.recordings([root / part], ".npz", size=SENSOR), limit)
+        if pictures is not None:
+            source = self.folder / pictures / ("train" if "train" in part else "val")
+            self._items = [replace(item, partners={"image": self._picture(item, source)}) for item in self._items]
+
+    def _picture(self, item: Item, source: Path) -> Path:
+        path = source / item.source.parent.name / f"{item.source.stem}.JPEG"
+        if not path.is_file():
+            raise BadInput(f"{item.id} does not pair: there is no picture {path}")
+        return path
 
 
 class NImageNetMini(NImageNet):
@@ -75,13 +90,14 @@ class NImageNetMini(NImageNet):
         classes: Iterable[str] | None = None,
         limit: int | None = None,
         split: str = "val",
+        pictures: str | os.PathLike[str] | None = None,
         part: str = "all",
         seed: int = 0,
     ) -> None:
         """List the recordings.
 
         Args:
-            folder, modalities, limit, split: as N-ImageNet's.
+            folder, modalities, limit, split, pictures: as N-ImageNet's.
             classes: keep only these of the part, by WordNet id or class name.
             part: `seen` (80 classes), `unseen` (20) or `all`.
             seed: of the choice of unseen classes.
@@ -94,7 +110,7 @@ class NImageNetMini(NImageNet):
         parts = {"all": {*self.names}, "seen": {*self.names} - unseen, "unseen": unseen}
         kept = choose(part, parts, "part")
         self.kept = [label for label in self.kept if label in kept]
-        self._list(split, limit)
+        self._list(split, limit, pictures)
 
     def _all_names(self) -> Mapping[str, str]:
         lists = load_lists(__file__)

@@ -103,3 +103,17 @@ def test_a_recording_is_read_with_the_sensors_size(fill: Callable[..., Path]) ->
     item = dataset(folder, "n-imagenet", classes=["tench"]).items[0]
     stream = anybind.read(item.source, **item.options)
     assert (stream.width, stream.height) == (640, 480)
+
+
+def test_recordings_have_the_pictures_they_were_made_of_as_partners(touch: Callable[..., Path]) -> None:
+    folder = touch(*files(["n01440764"], "N_Imagenet/extracted_train"))
+    for number in (1, 3):
+        path = folder / "ImageNet" / "train" / "n01440764" / f"n01440764_{number}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    options = {"classes": ["tench"], "split": "train", "pictures": "../ImageNet"}
+    data = dataset(folder / "N_Imagenet", "n-imagenet", **options)
+    assert [item.partners["image"].stem for item in data.items] == ["n01440764_1", "n01440764_3"]
+    path.unlink()
+    with pytest.raises(BadInput, match="does not pair"):
+        dataset(folder / "N_Imagenet", "n-imagenet", **options)
