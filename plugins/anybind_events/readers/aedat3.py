@@ -13,6 +13,7 @@ from anybind_events.jit import kernel
 from anybind_events.readers.aedat2 import DAVIS, DVS128
 from anybind_events.readers.binary import BinaryReader, header_lines
 from anybind_events.readers.blocks import DUE, FIRST_FREE, LEFT, Body, Decoder, Pixels
+from anybind_events.stream import EventStream
 
 MAGIC = b"#!AER-DAT3.1"
 END_OF_HEADER = b"#!END-HEADER"
@@ -35,6 +36,24 @@ class Aedat3Reader(BinaryReader):
     def sniff(self, head: bytes) -> bool:
         """The first line names the format."""
         return head.startswith(MAGIC)
+
+    def read(
+        self,
+        path: Path,
+        *,
+        size: tuple[int, int] | None = None,
+        strict: bool = False,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> EventStream:
+        """As other binary formats; with `start` and `end` only the events from one up to the other.
+
+        Both are microseconds on the recording's own clock, as the tables of DVS128 Gesture have them.
+        """
+        whole = super().read(path, size=size, strict=strict)
+        if (start is None and end is None) or not len(whole):
+            return whole
+        return whole.between(int(whole.t[0]) if start is None else start, int(whole.t[-1]) + 1 if end is None else end)
 
     def body(self, file: IO[bytes], path: Path) -> Body:
         lines, start = header_lines(file, b"#", (END_OF_HEADER,))

@@ -160,3 +160,12 @@ def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None
     (tmp_path / "found.aedat").write_bytes(HEADER + polarities([(1, 2, 3, True, True)]))
     found = anybind.find_reader(tmp_path / "found.aedat")
     assert (found.name, found.spec.gives) == ("aedat3", "event")
+
+
+def test_a_part_of_the_recording_is_read_by_the_clock(tmp_path: Path) -> None:
+    path = tmp_path / "part.aedat"
+    path.write_bytes(HEADER + polarities([(1, 2, t, True, True) for t in (10, 20, 30, 40)]))
+    times = lambda **options: anybind.read(path, **options).t.tolist()  # noqa: E731
+    assert times(start=20, end=40) == [20, 30]
+    assert times(start=25) == [30, 40]
+    assert times(end=11) == [10]
