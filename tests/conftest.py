@@ -16,7 +16,6 @@ import anybind
 from anybind.cli import main
 from anybind.registry import Plugin, Registry, use_registry
 
-
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
 hypothesis.settings.load_profile("anybind")

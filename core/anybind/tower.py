@@ -113,7 +113,10 @@ class Tower(Encoder):
             "preprocessing": self._preprocessing,
         }
         with atomic_path(path) as temporary:
-            save_file(state, temporary, metadata={"anybind": json.dumps(card, ensure_ascii=False)})
+            try:
+                save_file(state, temporary, metadata={"anybind": json.dumps(card, ensure_ascii=False)})
+            except SafetensorError as error:  # a full disk, which is no OSError here
+                raise BadInput(f"cannot write {path}: {error}") from error
 
     def load_weights(self, path: str | os.PathLike[str]) -> Self:
         """Take over the weights that `save_weights` wrote, and return the tower.

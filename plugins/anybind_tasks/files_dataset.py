@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from anybind import BadInput, BadOption, Dataset, Item, list_files, name_of_path, reader_suffixes
+from anybind import BadInput, BadOption, Dataset, Item, list_files, name_of_path, nearest, reader_suffixes
 from anybind_tasks.class_names import class_name
 
 
@@ -45,7 +45,7 @@ class FilesDataset(Dataset):
         self._items: list[Item] = []
         for path in list_files(root, reader_suffixes(modalities)):
             found = find.search(path.stem) if find else None
-            if find and not found:
+            if find and not (found and found[1]):
                 raise BadInput(f"{path}: its name does not fit the pattern {pattern!r}")
             label = class_name(found[1]) if found else ""
             self._items.append(Item(id=name_of_path(path.relative_to(root)), source=path, label=label))
@@ -54,10 +54,12 @@ class FilesDataset(Dataset):
         if classes is not None:
             wanted = {class_name(name) for name in classes}
             for name in sorted(wanted - set(self._all_classes)):
-                raise BadOption(f"{root}: no file is of the class {name!r}")
+                raise BadOption(f"{root}: no file is of the class {name!r}{nearest(name, self._all_classes)}")
             self._classes = [name for name in self._all_classes if name in wanted]
             self._items = [item for item in self._items if item.label in wanted]
         if limit is not None:
+            if limit < 1:
+                raise BadOption(f"the limit must be at least 1, got {limit}")
             self._items = self._items[:limit]
 
     @property

@@ -27,7 +27,7 @@ from anybind_train.class_words import Words
 from anybind_train.data import TrainingSet, epoch_order
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.optimise import learning_rate, make_optimiser
-from anybind_train.probe import ask_probe, probe_of
+from anybind_train.probe import ask_probe, probe_of, source_key
 from anybind_train.prompts import PromptedText, PromptStudent
 from anybind_train.recipe import Recipe
 from anybind_train.records import Records, draw
@@ -79,7 +79,7 @@ class Run:
         # The binding's tower takes over what is learned, and the teacher stays as it was.
         self.frozen = tower.copy() if taught_by is tower else taught_by
         self.data = TrainingSet(recipe, self.binder, folder, tower)
-        self.probe = probe_of(recipe, folder, {pair.item.source for pair in self.data.pairs})
+        self.probe = probe_of(recipe, folder, {source_key(pair.item) for pair in self.data.pairs})
         self._prepare_folder(resume)
         check_spaces(self.binder, recipe, self.losses)
         self.words = self._words()

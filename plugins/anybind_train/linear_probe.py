@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from anybind import BadInput, BadOption, Binder, Binding, Embeddings, Tower, atomic_path
 from anybind_train.data import TrainingSet
-from anybind_train.probe import probe_of
+from anybind_train.probe import probe_of, source_key
 from anybind_train.recipe import Recipe
 from anybind_train.student import student_binder
 
@@ -36,7 +36,7 @@ def linear_probe(recipe: Recipe, folder: Path, output: Path, device: str) -> dic
     tower = binder.encoder(recipe.modality)
     assert isinstance(tower, Tower)
     data = TrainingSet(recipe, binder, folder, tower)
-    question = probe_of(recipe, folder, {pair.item.source for pair in data.pairs})
+    question = probe_of(recipe, folder, {source_key(pair.item) for pair in data.pairs})
     assert question is not None
     numbers = {name: number for number, name in enumerate(data.classes)}
     asked = [item for item in question.dataset.items if item.label in numbers]

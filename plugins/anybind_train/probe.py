@@ -17,7 +17,7 @@ class Without(Dataset):
 
     def __init__(self, whole: Dataset, left_out: set[Any]) -> None:
         self.name, self.licence, self.whole = whole.name, whole.licence, whole
-        self._items = [item for item in whole.items if item.source not in left_out]
+        self._items = [item for item in whole.items if source_key(item) not in left_out]
 
     @property
     def items(self) -> Sequence[Item]:
@@ -41,6 +41,12 @@ class Question:
     metric: str
 
 
+def source_key(item: Item) -> Any:
+    """What tells two recordings apart: where they lie, or which sample in memory they are, and which part."""
+    place = str(item.source) if isinstance(item.source, str | Path) else id(item.source)
+    return place, repr(sorted(item.options.items()))
+
+
 def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | None:
     """The recipe's probe, made; None where it has none.
 
@@ -51,7 +57,7 @@ def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | N
     if plan is None:
         return None
     dataset = open_dataset(plan, folder, recipe.modality)
-    known = [item for item in dataset.items if item.source in trained_on]
+    known = [item for item in dataset.items if source_key(item) in trained_on]
     if known and not plan.held_out:
         raise BadInput(
             f"the probe asks about {len(known)} samples that are trained on ({known[0].id}, ...):"

@@ -177,6 +177,10 @@ class Recipe:
             raise BadOption(f"optimiser.lr must be above 0, got {self.optimiser.lr}")
         if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
             raise BadOption(f"optimiser.betas must be two numbers, 0 to below 1, got {list(self.optimiser.betas)}")
+        if self.probe is not None and self.probe.shots:
+            raise BadOption("probe.shots makes no sense: a probe asks about all its samples (see probe.limit)")
+        if self.student.method == "prompts" and self.student.average:
+            raise BadOption("student.average is of a tower's weights: learned prompts have none")
         if self.student.method == "prompts":  # what is learned stands where a sentence would
             object.__setattr__(self, "templates", ("{}",))
         if not self.data:
