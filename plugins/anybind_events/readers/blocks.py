@@ -21,7 +21,7 @@ from anybind import AnybindWarning, BadInput, BadOption
 from anybind_events.jit import kernel
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 18
 """How much of a file is decoded at once: what stays in a core's cache."""
 BLOCK_EVENTS = 1 << 20
 """How many events a block may hold at most, in formats with several to a word."""
@@ -87,7 +87,19 @@ class Body(NamedTuple):
 
 
 class Run:
-    """One pass over a file, block by block, and what was counted."""
+    """One pass over a file, block by block, and what was counted.
+
+    Attributes:
+        file, path: what is read.
+        decoder: with what it remembers so far.
+        size: (width, height) of the sensor, as it was given or as the header says; None where nothing does.
+        start_us: microseconds to add to all times.
+        bytes: how many there are behind the header.
+        block_events: events in a block at most.
+        whole: the byte behind the last event or packet that was whole.
+        cut: bytes behind `whole` at the end of the file, or bytes that are missing there.
+        counts: (7,) int64: time of the last event, events dropped, events lifted, last column and row, sensor.
+    """
 
     def __init__(self, file: BufferedReader, path: Path, body: Body, size: tuple[int, int] | None) -> None:
         if size is not None and not (len(size) == 2 and all(0 < side <= MAX_SENSOR for side in size)):
@@ -116,7 +128,7 @@ class Run:
             return False
         held = self._rest + got
         words = buffer[: held - held % decoder.unit].view(decoder.word)
-        events = decoder.kernel(words, decoder.state, *columns.room(held // decoder.event_bytes * decoder.most))
+        events = decoder.kernel(words, decoder.state, *columns.room())
         self._rest = held % decoder.unit + int(decoder.state[LEFT])
         self.whole += held - self._rest
         if events < 0:
@@ -154,40 +166,39 @@ class Run:
 
 
 class Columns:
-    """The events of a run. With a pool, the pixels of one block are unpacked while the next one is decoded."""
+    """The events of a run. With a pool, the events of one block are unpacked while the next one is decoded."""
 
     def __init__(self, run: Run, events: int, pool: ThreadPoolExecutor | None = None) -> None:
         self._run, self._pool = run, pool
         self._bits = tuple(map(np.uint32, run.decoder.pixels))
-        # A kernel may write one event more than there are, here and in the columns.
-        self._pixels = [np.empty(run.block_events + 1, np.uint32) for _ in range(2 if pool else 1)]
-        self._blocks = self._decoded = self._placed = 0
+        room = run.block_events + 1  # kernels may write one event more than there are
+        slots = 2 if pool else 1
+        self._packed = [(np.empty(room, np.uint32), np.empty(room, np.int64)) for _ in range(slots)]
+        self._blocks = self._count = 0
         self._working: Future[None] | None = None
-        self._columns = [np.empty(events + 1, dtype) for dtype in DTYPES.values()]
+        self._columns = [np.empty(events, dtype) for dtype in DTYPES.values()]
 
-    def room(self, events: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where a kernel is to write the packed pixels and the times of a block of up to so many events."""
-        need = self._decoded + events + 1
-        if need > len(self._columns[0]):
-            self._wait()
-            for i, column in enumerate(self._columns):
-                self._columns[i] = np.empty(max(need, 2 * self._decoded), column.dtype)
-                self._columns[i][: self._decoded] = column[: self._decoded]
-        return self._pixels[self._blocks % len(self._pixels)], self._columns[2][self._decoded :]
+    def room(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where a kernel is to write the packed pixels and the times of a block."""
+        return self._packed[self._blocks % len(self._packed)]
 
     def add(self, events: int) -> None:
         """Keep the events that a kernel has written."""
         self._wait()
-        block = self._pixels[self._blocks % len(self._pixels)][:events], self._decoded
-        self._decoded += events
+        pixels, times = self.room()
         self._blocks += 1
         if self._pool:
-            self._working = self._pool.submit(self._place, *block)
+            self._working = self._pool.submit(self._place, pixels[:events], times[:events])
         else:
-            self._place(*block)
+            self._place(pixels[:events], times[:events])
 
-    def _place(self, pixels: np.ndarray, first: int) -> None:
-        self._placed += _place(pixels, self._bits, self._run.counts, first, self._placed, tuple(self._columns))
+    def _place(self, pixels: np.ndarray, times: np.ndarray) -> None:
+        need = self._count + len(pixels)
+        if need > len(self._columns[0]):
+            for i, column in enumerate(self._columns):
+                self._columns[i] = np.empty(max(need, 2 * self._count), column.dtype)
+                self._columns[i][: self._count] = column[: self._count]
+        self._count += _place(pixels, times, self._bits, self._run.counts, self._count, tuple(self._columns))
 
     def _wait(self) -> None:
         if self._working:
@@ -197,7 +208,7 @@ class Columns:
         """All events; none can be added afterwards."""
         self._wait()
         for column in self._columns:
-            column.resize(self._placed, refcheck=False)  # gives the rest of the memory back, without a copy
+            column.resize(self._count, refcheck=False)  # gives the rest of the memory back, without a copy
         if self._run.start_us:
             self._columns[2] += self._run.start_us
         x, y, t, p = self._columns
@@ -205,13 +216,12 @@ class Columns:
 
 
 @kernel
-def _place(pixels: np.ndarray, bits: tuple, counts: np.ndarray, first: int, at: int, columns: tuple) -> int:
-    """Write events, whose times stand in `t` from `first` on, to the columns' place `at`; how many were kept."""
+def _place(pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarray, at: int, columns: tuple) -> int:
+    """Write events into columns from place `at` on; how many were kept."""
     x, y, t, p = columns
     n = len(pixels)
     if n == 0:
         return 0
-    times = t[first : first + n]
     x_bits, x_mask, y_bits, y_mask, p_bits = bits
     right, bottom, falls = np.uint32(0), np.uint32(0), times[0] < counts[LAST]
     for i in range(n):
@@ -220,10 +230,10 @@ def _place(pixels: np.ndarray, bits: tuple, counts: np.ndarray, first: int, at: 
     for i in range(1, n):
         falls |= times[i] < times[i - 1]
     if falls or right >= counts[WIDTH] or bottom >= counts[HEIGHT]:
-        return _place_one_by_one(pixels, bits, counts, first, at, columns)
+        return _place_one_by_one(pixels, times, bits, counts, at, columns)
     counts[RIGHT], counts[BOTTOM] = max(counts[RIGHT], right), max(counts[BOTTOM], bottom)
     counts[LAST] = times[n - 1]
-    x, y, p = x[at : at + n], y[at : at + n], p[at : at + n]
+    x, y, t, p = x[at : at + n], y[at : at + n], t[at : at + n], p[at : at + n]
     # A loop for each column, so that the compiler makes vectors of it.
     for i in range(n):
         x[i] = pixels[i] >> x_bits & x_mask
@@ -231,14 +241,15 @@ def _place(pixels: np.ndarray, bits: tuple, counts: np.ndarray, first: int, at: 
         y[i] = pixels[i] >> y_bits & y_mask
     for i in range(n):
         p[i] = pixels[i] >> p_bits & np.uint32(1)
-    if at < first:
-        for i in range(n):
-            t[at + i] = times[i]
+    for i in range(n):
+        t[i] = times[i]
     return n
 
 
 @kernel
-def _place_one_by_one(pixels: np.ndarray, bits: tuple, counts: np.ndarray, first: int, at: int, columns: tuple) -> int:
+def _place_one_by_one(
+    pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarray, at: int, columns: tuple
+) -> int:
     """As `_place`, where an event is to be dropped or its time is before that of the one in front."""
     x, y, t, p = columns
     start = at
@@ -247,8 +258,8 @@ def _place_one_by_one(pixels: np.ndarray, bits: tuple, counts: np.ndarray, first
         if column >= counts[WIDTH] or row >= counts[HEIGHT]:
             counts[OUTSIDE] += 1
             continue
-        counts[BACKWARDS] += t[first + i] < counts[LAST]
-        counts[LAST] = max(counts[LAST], t[first + i])
+        counts[BACKWARDS] += times[i] < counts[LAST]
+        counts[LAST] = max(counts[LAST], times[i])
         counts[RIGHT], counts[BOTTOM] = max(counts[RIGHT], column), max(counts[BOTTOM], row)
         x[at], y[at], t[at], p[at] = column, row, counts[LAST], pixels[i] >> bits[4] & np.uint32(1)
         at += 1

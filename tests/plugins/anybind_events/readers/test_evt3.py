@@ -244,9 +244,10 @@ def test_what_comes_before_the_first_time_is_passed_over_and_counted(tmp_path: P
 
 
 def test_a_recording_that_never_tells_the_time_has_no_events(tmp_path: Path) -> None:
-    stream = Evt3Reader().read(write(tmp_path / "never.raw", [word(COLUMN, 1), word(LOW, 3), word(LOW, 1)]))
+    words = [word(COLUMN, 1), word(LOW, 3), word(LOW, 1), word(COLUMN, 2)]
+    stream = Evt3Reader().read(write(tmp_path / "never.raw", words))
     assert len(stream) == 0
-    assert stream.notes == {"skipped_untimed": 1}
+    assert stream.notes == {"skipped_untimed": 2}
 
 
 def test_triggers_and_words_of_the_maker_are_no_events(tmp_path: Path) -> None:
