@@ -14,8 +14,6 @@ from anybind import Reader
 from anybind_events.readers.blocks import Body, Columns, Run
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
-ALONE_BYTES = 1 << 24
-"""Files up to this size are not worth a second thread."""
 LONGEST_LINE = 1 << 16
 """Bytes after which a line of a header that has not ended is none."""
 
@@ -50,7 +48,7 @@ class BinaryReader(Reader):
         """
         with path.open("rb") as file:
             run = self._run(file, path, size)
-            with ThreadPoolExecutor(1) if run.bytes > ALONE_BYTES else nullcontext() as pool:
+            with ThreadPoolExecutor(1) if run.paired else nullcontext() as pool:
                 columns = Columns(run, run.bytes // run.decoder.event_bytes, pool)
                 while run.step(columns):
                     pass

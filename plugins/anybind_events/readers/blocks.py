@@ -21,8 +21,10 @@ from anybind import AnybindWarning, BadInput, BadOption
 from anybind_events.jit import kernel
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
-BLOCK_BYTES = 1 << 18
-"""How much of a file is decoded at once: what stays in a core's cache."""
+ALONE_BYTES = 1 << 24
+"""Files up to this size are not worth a second thread."""
+BLOCK_BYTES, PAIRED_BLOCK_BYTES = 1 << 16, 1 << 19
+"""How much of a file is decoded at once: what stays in a core's cache; more where two threads hand blocks over."""
 BLOCK_EVENTS = 1 << 20
 """How many events a block may hold at most, in formats with several to a word."""
 LEFT, DUE, FIRST_FREE = 0, 1, 2
@@ -95,6 +97,7 @@ class Run:
         size: (width, height) of the sensor, as it was given or as the header says; None where nothing does.
         start_us: microseconds to add to all times.
         bytes: how many there are behind the header.
+        paired: whether these are worth a second thread.
         block_events: events in a block at most.
         whole: the byte behind the last event or packet that was whole.
         cut: bytes behind `whole` at the end of the file, or bytes that are missing there.
@@ -114,7 +117,9 @@ class Run:
         self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or room)], np.int64)
         self.cut = self._rest = 0
         self.bytes = max(0, os.fstat(file.fileno()).st_size - self.whole)
-        block = min(BLOCK_BYTES, BLOCK_EVENTS // self.decoder.most * self.decoder.event_bytes, self.bytes)
+        self.paired = self.bytes > ALONE_BYTES
+        block = PAIRED_BLOCK_BYTES if self.paired else min(BLOCK_BYTES, self.bytes)
+        block = min(block, BLOCK_EVENTS // self.decoder.most * self.decoder.event_bytes)
         self._buffer = np.empty(max(block // unit, 1) * unit, np.uint8)
         self.block_events = len(self._buffer) // self.decoder.event_bytes * self.decoder.most
         file.seek(self.whole)
@@ -171,12 +176,12 @@ class Columns:
     def __init__(self, run: Run, events: int, pool: ThreadPoolExecutor | None = None) -> None:
         self._run, self._pool = run, pool
         self._bits = tuple(map(np.uint32, run.decoder.pixels))
-        room = run.block_events + 1  # kernels may write one event more than there are
-        slots = 2 if pool else 1
-        self._packed = [(np.empty(room, np.uint32), np.empty(room, np.int64)) for _ in range(slots)]
         self._blocks = self._count = 0
         self._working: Future[None] | None = None
-        self._columns = [np.empty(events, dtype) for dtype in DTYPES.values()]
+        room = run.block_events + 1  # kernels may write one event more than there are
+        packed = [(np.uint32, room), (np.int64, room)] * (2 if pool else 1)
+        arrays = _arrays([*((dtype, events) for dtype in DTYPES.values()), *packed])
+        self._columns, self._packed = arrays[:4], list(zip(arrays[4::2], arrays[5::2], strict=True))
 
     def room(self) -> tuple[np.ndarray, np.ndarray]:
         """Where a kernel is to write the packed pixels and the times of a block."""
@@ -195,9 +200,10 @@ class Columns:
     def _place(self, pixels: np.ndarray, times: np.ndarray) -> None:
         need = self._count + len(pixels)
         if need > len(self._columns[0]):
-            for i, column in enumerate(self._columns):
-                self._columns[i] = np.empty(max(need, 2 * self._count), column.dtype)
-                self._columns[i][: self._count] = column[: self._count]
+            longer = _arrays([(dtype, max(need, 2 * self._count)) for dtype in DTYPES.values()])
+            for new, old in zip(longer, self._columns, strict=True):
+                new[: self._count] = old[: self._count]
+            self._columns = longer
         self._count += _place(pixels, times, self._bits, self._run.counts, self._count, tuple(self._columns))
 
     def _wait(self) -> None:
@@ -207,12 +213,22 @@ class Columns:
     def stream(self, size: tuple[int, int], notes: Mapping[str, int]) -> EventStream:
         """All events; none can be added afterwards."""
         self._wait()
-        for column in self._columns:
-            column.resize(self._count, refcheck=False)  # gives the rest of the memory back, without a copy
+        x, y, t, p = (column[: self._count] for column in self._columns)
         if self._run.start_us:
-            self._columns[2] += self._run.start_us
-        x, y, t, p = self._columns
+            t += self._run.start_us
         return EventStream.of_checked(x, y, t, p, width=size[0], height=size[1], notes=notes)
+
+
+def _arrays(wanted: Sequence[tuple[np.dtype | type[np.generic], int]]) -> list[np.ndarray]:
+    """Arrays of these types and lengths in one piece of memory.
+
+    A large piece comes in large pages, which cost a tenth of as many small ones; what is never written to costs none.
+    """
+    sizes = [np.dtype(dtype).itemsize * length for dtype, length in wanted]
+    starts = np.cumsum([0, *(-(-size // 64) * 64 for size in sizes)]).tolist()
+    memory = np.empty(starts[-1], np.uint8)
+    places = zip(wanted, starts, sizes, strict=False)
+    return [memory[start : start + size].view(dtype) for (dtype, _), start, size in places]
 
 
 @kernel

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind import AnybindWarning, BadInput, BadOption
-from anybind_events.readers import binary, blocks
+from anybind_events.readers import blocks
 from anybind_events.readers.aedat2 import Aedat2Reader
 from anybind_events.readers.aedat3 import Aedat3Reader
 from anybind_events.readers.binary import BinaryReader
@@ -137,7 +137,8 @@ def test_the_size_of_blocks_and_a_second_thread_do_not_show(
     path = write(tmp_path / "made", made, [*EVENTS, (9, 9, 5, True)])
     whole = made.reader.read(path, size=(200, 150))
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
-    monkeypatch.setattr(binary, "ALONE_BYTES", alone)
+    monkeypatch.setattr(blocks, "PAIRED_BLOCK_BYTES", block)
+    monkeypatch.setattr(blocks, "ALONE_BYTES", alone)
     again = made.reader.read(path, size=(200, 150))
     parts = list(made.reader.chunks(path, count=50, size=(200, 150)))
     assert rows(again) == rows(*parts) == rows(whole)
@@ -292,7 +293,8 @@ def test_dense_vectors_grow_beyond_an_event_a_word_and_stay_whole(
     assert len(whole) == 60 * 1200
     assert np.array_equal(whole.x, np.tile(np.arange(1200), 60))
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
-    monkeypatch.setattr(binary, "ALONE_BYTES", 0)
+    monkeypatch.setattr(blocks, "PAIRED_BLOCK_BYTES", 256)
+    monkeypatch.setattr(blocks, "ALONE_BYTES", 0)
     assert rows(Evt3Reader().read(path)) == rows(whole)
 
 
