@@ -1,8 +1,8 @@
 """How fast recordings are read beside other readers, and whether all read the same: `make bench-readers`.
 
 Each made file has as many events as a recording of some seconds; the real ones, where the shared data are here, are
-what they are. All readers take the same file in one process, by turns, from the page cache to columns or tables in
-memory. Prints two tables and writes them to benchmarks/results/readers.json and .md. Ratios travel between machines,
+what they are. We and each other reader take the same file in one process, by turns, from the page cache to columns
+or tables in memory. Prints two tables and writes them to benchmarks/results/readers.json and .md. Ratios travel between machines,
 rates do not.
 """
 
@@ -26,7 +26,7 @@ import anybind
 from anybind.commandline import print_table
 from anybind_events.stream import EventStream
 
-ROUNDS = 7
+ROUNDS = 8
 EVENTS = 10_000_000
 SMALL_FILES = 300
 RESULTS = Path(__file__).parent / "results"
@@ -195,19 +195,36 @@ def load(module: str) -> Any:
 
 
 def contest(what: str, form: str, paths: list[Path]) -> list[dict[str, Any]]:
-    """Median rates and ratios of all readers of a format, taken by turns after a round that does not count."""
-    readers = {"anybind": anybind.read, **installed(form, paths[0])}
-    count = sum(len(anybind.read(path)) for path in paths)
-    seconds = np.array([[timed(read, paths) for read in readers.values()] for _ in range(ROUNDS + 1)])[1:]
-    rates = dict(zip(readers, count / np.median(seconds, axis=0) / 1e6, strict=True))
-    rows = []
-    for place, peer in enumerate(readers):
-        goal = GOALS.get((what, peer), int(form == "aedat4"))
-        ratio = statistics.median(seconds[:, place] / seconds[:, 0])
-        if peer != "anybind":
-            rates_of_both = {"anybind": rates["anybind"], "theirs": rates[peer]}
-            rows.append({"what": what, "events": count, "peer": peer, **rates_of_both, "ratio": ratio, "goal": goal})
+    """Median rates and ratios beside each other reader of a format."""
+    count, rows = sum(len(anybind.read(path)) for path in paths), []
+    for peer, read in installed(form, paths[0]).items():
+        ours, theirs = by_turns(anybind.read, read, paths)
+        rows.append(
+            {
+                "what": what,
+                "events": count,
+                "peer": peer,
+                "anybind": count / statistics.median(ours) / 1e6,
+                "theirs": count / statistics.median(theirs) / 1e6,
+                "ratio": statistics.median(np.divide(theirs, ours)),
+                "goal": GOALS.get((what, peer), int(form == "aedat4")),
+            }
+        )
     return rows
+
+
+def by_turns(
+    ours: Callable[[Path], Any], theirs: Callable[[Path], Any], paths: list[Path]
+) -> tuple[list[float], list[float]]:
+    """Seconds that both take in each round, after one that does not count.
+
+    Who goes first changes: the second finds memory that the first has asked the system for and given back.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for number in range(ROUNDS + 1):
+        for which in (0, 1) if number % 2 else (1, 0):
+            seconds[which].append(timed((ours, theirs)[which], paths))
+    return seconds[0][1:], seconds[1][1:]
 
 
 def timed(read: Callable[[Path], Any], paths: list[Path]) -> float:

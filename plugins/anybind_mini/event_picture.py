@@ -26,7 +26,7 @@ LONGEST = 8
 class EventPicture(Representation):
     """The gray picture behind a recording, (1, height, width) in [0, 1], the shorter side 180 pixels.
 
-    A network of 0.25 M parameters reads the recording's signed slices (six parts of equal duration, rises less falls,
+    A network of 0.33 M parameters reads the recording's signed slices (six parts of equal duration, rises less falls,
     clipped at their 95th percentile). It learned from simulated saccades over pictures, so it makes most of recordings
     in which the camera moves for some 300 ms. Its card is `event_picture.md`.
     """

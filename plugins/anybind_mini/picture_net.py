@@ -11,7 +11,7 @@ PARTS = 6
 
 
 class PictureNet(nn.Module):
-    """Signed slices, (n, 6, h, w) in [-1, 1], to gray pictures, (n, 1, h, w) in [0, 1]; 0.25 M parameters.
+    """Signed slices, (n, 6, h, w) in [-1, 1], to gray pictures, (n, 1, h, w) in [0, 1]; 0.33 M parameters.
 
     A U-Net without norms, down to an eighth of the size and back up by bilinear scaling; skips are added.
     """
