@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from anybind import BadInput, atomic_path
 
 
@@ -68,15 +70,13 @@ def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     skipped = ("kind", "step", "epoch", "lr", "seconds")
     for name in (name for name in (steps[0] if steps else {}) if name not in skipped):
-        values = [line[name] for line in steps]
-        width = max(1, len(values) // 100)
-        smooth = [
-            sum(values[max(0, at - width) : at + 1]) / len(values[max(0, at - width) : at + 1])
-            for at in range(len(values))
-        ]
-        left.plot([line["step"] for line in steps], smooth, label=name, linewidth=2.2 if name == "loss" else 1.2)
-    left.set(xlabel="step", ylabel="loss (not weighted; mean of the last hundredth)", title="losses")
-    left.legend(frameon=False)
+        values = np.array([line[name] for line in steps])
+        window = np.ones(max(1, len(values) // 20))
+        mean = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+        width = 2.2 if name == "loss" else 1.2
+        left.plot([line["step"] for line in steps], mean, label=name, linewidth=width)
+    left.set(xlabel="step", ylabel="loss; its terms without their weights", title="losses (mean over a twentieth)")
+    left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
     right.plot([line["epoch"] for line in probes], [line[metric] for line in probes], marker="o")
     right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe: classes never trained on", ylim=(0, 1))
     right.xaxis.get_major_locator().set_params(integer=True)
