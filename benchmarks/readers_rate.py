@@ -2,8 +2,8 @@
 
 Each made file has as many events as a recording of some seconds; the real ones, where the shared data are here, are
 what they are. We and each other reader take the same file in one process, by turns, from the page cache to columns
-or tables in memory. Prints two tables and writes them to benchmarks/results/readers.json and .md. Ratios travel between machines,
-rates do not.
+or tables in memory. Prints two tables and writes them to benchmarks/results/readers.json and .md. Ratios travel
+between machines, rates do not.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def made_files(folder: Path) -> list[tuple[str, str, list[Path]]]:
 def made_events(count: int, width: int, height: int, seconds: float) -> EventStream:
     """Events that come in short runs of one time and one row, as a camera's do."""
     random = np.random.default_rng(0)
-    new_time, new_row = random.random((2, count)) < ((0.6,), (0.8,))
-    time = np.cumsum(new_time * random.geometric(min(1.0, count * 0.6 / (seconds * 1e6)), count))
+    new_time, new_row = random.random((2, count)) < ((0.25,), (0.8,))
+    time = np.cumsum(new_time * random.geometric(min(1.0, count * 0.25 / (seconds * 1e6)), count))
     x, p = random.integers(0, width, count), random.random(count) < 0.5
     y = random.integers(0, height, count + 1)[np.cumsum(new_row)]
     return EventStream(x, y, time, p, width, height)

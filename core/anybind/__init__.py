@@ -40,7 +40,7 @@ from anybind.loading import OnBad
 from anybind.modality import Modality, derive, find_modality, modality_of
 from anybind.progress import progress_bar
 from anybind.prompts import DEFAULT_TEMPLATES, check_templates, class_embeddings
-from anybind.reader import Reader, find_reader, read, read_chunks, reader_suffixes, write
+from anybind.reader import Reader, find_reader, list_samples, read, read_chunks, reader_suffixes, write
 from anybind.registry import Part, Plugin, Registry, create, find_part, parts, plugins
 from anybind.representation import Representation
 from anybind.result import Result
@@ -108,6 +108,7 @@ __all__ = [
     "find_suite",
     "hookimpl",
     "list_files",
+    "list_samples",
     "load",
     "load_embeddings",
     "modality_of",

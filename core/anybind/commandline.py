@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from anybind.errors import AnybindError, BadInput, BadOption
-from anybind.files import list_files, name_of_path
-from anybind.reader import find_reader, reader_suffixes
+from anybind.files import name_of_path
+from anybind.reader import find_reader, list_samples
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
@@ -89,10 +89,10 @@ def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[s
     Raises:
         BadInput: a folder is missing or holds no samples.
     """
-    suffixes = reader_suffixes(modalities)
+    known = tuple(modalities)
     files: list[Path] = []
     for path in map(Path, paths):
-        files += list_files(path, suffixes) if path.is_dir() else [path]
+        files += list_samples(path, known) if path.is_dir() else [path]
     return files
 
 

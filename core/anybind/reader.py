@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from anybind.errors import AnybindError, BadInput, BadOption, PluginError, nearest
-from anybind.files import atomic_path
+from anybind.files import atomic_path, list_files
 from anybind.modality import modality_of
 from anybind.registry import Part, check_options, find_part, parts
 
+NOTES = (".txt", ".csv", ".tsv")
+"""Endings that samples share with notes about them."""
 HEAD_BYTES = 4096
 """How much of a file's beginning a reader sees when it is asked whether the file is its own."""
 
@@ -53,6 +55,30 @@ def reader_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
     """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
     wanted = None if modalities is None else set(modalities)
     return {s for part in parts("reader") if wanted is None or part.spec.gives in wanted for s in part.spec.suffixes}
+
+
+def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | None = None) -> list[Path]:
+    """The files in and below a folder that readers of these modalities know, of all by default, by path.
+
+    Texts are also notes about a data set: those that no such reader claims by what they hold are passed over.
+
+    Raises:
+        BadInput: the folder is missing, or holds no such file.
+    """
+    wanted = None if modalities is None else set(modalities)
+    found = list_files(folder, reader_suffixes(wanted))
+    kept = [path for path in found if path.suffix.lower() not in NOTES or _claimed(path, wanted)]
+    if not kept:
+        raise BadInput(f"{folder} holds no samples, only notes such as {found[0].name}")
+    return kept
+
+
+def _claimed(path: Path, wanted: set[str] | None) -> bool:
+    try:
+        held = find_reader(path).spec.gives
+    except BadInput:
+        return False
+    return wanted is None or held in wanted
 
 
 def find_reader(path: str | os.PathLike[str]) -> Part:

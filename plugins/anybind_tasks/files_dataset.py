@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from anybind import BadInput, BadOption, Dataset, Item, list_files, name_of_path, nearest, reader_suffixes
+from anybind import BadInput, BadOption, Dataset, Item, list_samples, name_of_path, nearest
 from anybind_tasks.class_names import class_name
 
 
@@ -43,7 +43,7 @@ class FilesDataset(Dataset):
         self.name = root.resolve().name
         find = _compiled(pattern)
         self._items: list[Item] = []
-        for path in list_files(root, reader_suffixes(modalities)):
+        for path in list_samples(root, modalities):
             found = find.search(path.stem) if find else None
             if find and not (found and found[1]):
                 raise BadInput(f"{path}: its name does not fit the pattern {pattern!r}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, BadOption, Dataset, Item, list_files, name_of_path, nearest, reader_suffixes
+from anybind import BadInput, BadOption, Dataset, Item, list_samples, name_of_path, nearest
 from anybind_tasks.class_names import class_name
 
 
@@ -53,8 +53,8 @@ class FolderDataset(Dataset):
         if len(set(self._classes)) < len(self._classes):
             double = next(name for name in self._classes if self._classes.count(name) > 1)
             raise BadOption(f"{root} has two folders of the class {double!r}; tell them apart with --classnames")
-        suffixes = reader_suffixes(modalities)
-        files = {path: list_files(path, suffixes) for path in kept}
+        kinds = None if modalities is None else tuple(modalities)
+        files = {path: list_samples(path, kinds) for path in kept}
         self._items = [
             Item(id=name_of_path(path.relative_to(root)), source=path, label=self.class_of[of.name])
             for of, path in _spread(files, limit)

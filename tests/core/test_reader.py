@@ -162,3 +162,12 @@ def test_a_format_that_cannot_be_written_is_told_with_the_users_own_path(readers
         == f"cannot write {tmp_path / 'o.m'}: this format can be read and not written; choose another ending"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_notes_about_samples_are_no_samples(tmp_path):
+    (tmp_path / "readme.txt").write_text("Recorded on a rainy day.\nBy nobody in particular.\n")
+    (tmp_path / "events.txt").write_text("".join(f"{t} 1 2 1\n" for t in range(100, 140)))
+    assert [path.name for path in anybind.list_samples(tmp_path, ["event"])] == ["events.txt"]
+    (tmp_path / "events.txt").unlink()
+    with pytest.raises(anybind.BadInput, match=r"only notes such as readme\.txt"):
+        anybind.list_samples(tmp_path)

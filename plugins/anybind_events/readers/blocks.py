@@ -23,7 +23,7 @@ from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 ALONE_BYTES = 1 << 24
 """Files up to this size are not worth a second thread."""
-BLOCK_BYTES, PAIRED_BLOCK_BYTES = 1 << 16, 1 << 19
+BLOCK_BYTES, PAIRED_BLOCK_BYTES = 1 << 17, 1 << 20
 """How much of a file is decoded at once: what stays in a core's cache; more where two threads hand blocks over."""
 BLOCK_EVENTS = 1 << 20
 """How many events a block may hold at most, in formats with several to a word."""
@@ -240,25 +240,26 @@ def _place(pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarra
         return 0
     x_bits, x_mask, y_bits, y_mask, p_bits = bits
     right, bottom, falls = np.uint32(0), np.uint32(0), times[0] < counts[LAST]
+    x, y, t, p = x[at : at + n], y[at : at + n], t[at : at + n], p[at : at + n]
+    # A loop for each column, so that the compiler makes vectors of it; what is wrong is only asked at the end.
     for i in range(n):
-        right = max(right, pixels[i] >> x_bits & x_mask)
-        bottom = max(bottom, pixels[i] >> y_bits & y_mask)
+        column = pixels[i] >> x_bits & x_mask
+        right = max(right, column)
+        x[i] = column
+    for i in range(n):
+        row = pixels[i] >> y_bits & y_mask
+        bottom = max(bottom, row)
+        y[i] = row
+    for i in range(n):
+        p[i] = pixels[i] >> p_bits & np.uint32(1)
+    t[0] = times[0]
     for i in range(1, n):
         falls |= times[i] < times[i - 1]
+        t[i] = times[i]
     if falls or right >= counts[WIDTH] or bottom >= counts[HEIGHT]:
         return _place_one_by_one(pixels, times, bits, counts, at, columns)
     counts[RIGHT], counts[BOTTOM] = max(counts[RIGHT], right), max(counts[BOTTOM], bottom)
     counts[LAST] = times[n - 1]
-    x, y, t, p = x[at : at + n], y[at : at + n], t[at : at + n], p[at : at + n]
-    # A loop for each column, so that the compiler makes vectors of it.
-    for i in range(n):
-        x[i] = pixels[i] >> x_bits & x_mask
-    for i in range(n):
-        y[i] = pixels[i] >> y_bits & y_mask
-    for i in range(n):
-        p[i] = pixels[i] >> p_bits & np.uint32(1)
-    for i in range(n):
-        t[i] = times[i]
     return n
 
 

@@ -33,6 +33,7 @@ VERSIONS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
 WRAPS, HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
 """Places in the state: how often the clock went round, its high part, whether it was told yet; words passed over."""
 COUNTS = {"clock_wraps": WRAPS, "skipped_triggers": TRIGGERS, "skipped_untimed": UNTIMED}
+U = np.uint64
 LOW_BITS, HIGH_BITS = 6, 28
 """The clock of EVT 2 is of 34 bits: six come with each event, the rest in words of their own."""
 
@@ -134,42 +135,42 @@ def time_high(state: np.ndarray) -> int:
 
 @kernel
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    clock = time_high(state)
-    at = i = 0
-    while i < len(words):
+    # Places are unsigned, since the compiler would ask of each signed one whether it is negative.
+    clock, n = time_high(state), U(len(words))
+    at = i = U(0)
+    while i < n:
         end = _end_of_events(words, i)
-        n, run, run_pixels, run_times = end - i, words[i:end], pixels[at:], times[at:]
-        for j in range(n):
-            run_pixels[j] = run[j]
-        for j in range(n):
-            run_times[j] = clock | np.int64(run[j] >> np.uint32(22) & np.uint32(63))
-        at += n
-        i = end + 1
-        if end == len(words):
-            break
-        kind = words[end] >> np.uint32(28)
-        if kind == 8:
-            if not state[STARTED]:  # what came before the first time has none
-                state[UNTIMED] += at
-                at = 0
-            clock = set_clock(state, words[end])
-        state[TRIGGERS] += kind == 10
+        for j in range(end - i):
+            pixels[at + j] = words[i + j]
+        for j in range(end - i):
+            times[at + j] = clock | np.int64(words[i + j] >> np.uint32(22) & np.uint32(63))
+        at += end - i
+        if end < n:
+            kind = words[end] >> np.uint32(28)
+            if kind == 8:
+                if not state[STARTED]:  # what came before the first time has none
+                    state[UNTIMED] += np.int64(at)
+                    at = U(0)
+                clock = set_clock(state, words[end])
+            state[TRIGGERS] += kind == 10
+        i = end + U(1)
     if not state[STARTED]:
-        state[UNTIMED] += at
-        return 0
-    return at
+        state[UNTIMED] += np.int64(at)
+        at = U(0)
+    return int(at)
 
 
 @kernel
-def _end_of_events(words: np.ndarray, i: int) -> int:
+def _end_of_events(words: np.ndarray, i: np.uint64) -> np.uint64:
     """The place, from `i` on, of the first word that is no event. Sixteen are asked at once, by their upper bits."""
-    while i + 16 <= len(words):
+    n, other = U(len(words)), np.uint32(1 << 29)
+    while i + U(16) <= n:
         kinds = np.uint32(0)
-        for j in range(16):
+        for j in range(U(16)):
             kinds |= words[i + j]
-        if kinds >= 1 << 29:
+        if kinds >= other:
             break
-        i += 16
-    while i < len(words) and words[i] < 1 << 29:
-        i += 1
+        i += U(16)
+    while i < n and words[i] < other:
+        i += U(1)
     return i

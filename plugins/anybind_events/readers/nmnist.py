@@ -55,8 +55,7 @@ class BinReader(BinaryReader):
 
 @kernel
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    at = np.uint64(0)
-    late = state[WRAPS] * OVERFLOW_US
+    late, at = state[WRAPS] * OVERFLOW_US, np.uint64(0)
     for i in range(len(words) // EVENT_BYTES):
         event = words[EVENT_BYTES * i : EVENT_BYTES * i + EVENT_BYTES]
         if event[1] == OVERFLOW_ROW:

@@ -29,14 +29,14 @@ def bad_files(tmp_path: Path) -> dict[str, Path]:
     """Files that cannot be used, by what is wrong with them."""
     folder = tmp_path / "bad"
     folder.mkdir()
-    files = {name: folder / name for name in ("truncated.jpg", "text.png", "zero.png", "truncated.bin", "empty.npz")}
+    files = {name: folder / name for name in ("truncated.jpg", "text.png", "zero.png", "truncated.npz", "empty.npz")}
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(noise).save(files["truncated.jpg"])
     files["truncated.jpg"].write_bytes(files["truncated.jpg"].read_bytes()[:900])
     files["text.png"].write_text("this is no picture")
     files["zero.png"].touch()
-    files["truncated.bin"].write_bytes(bytes(23))
     anybind.write(anybind.derive("event", np.full((4, 4, 3), 9, dtype=np.uint8)), files["empty.npz"])
+    files["truncated.npz"].write_bytes(files["empty.npz"].read_bytes()[:-30])
     files["missing.png"] = folder / "missing.png"
     files["unknown.xyz"] = folder / "unknown.xyz"
     files["unknown.xyz"].write_text("?")

@@ -118,7 +118,7 @@ BAD_INPUT = {
     "truncated.jpg": "is no complete picture",
     "text.png": "is no .png file that can be read",
     "zero.png": "is empty (0 bytes)",
-    "truncated.bin": "is truncated",
+    "truncated.npz": "is no complete",
     "empty.npz": "it holds no events",
     "missing.png": "No such file",
     "unknown.xyz": "no reader knows this format",

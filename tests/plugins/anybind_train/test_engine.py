@@ -19,7 +19,7 @@ import anybind
 from anybind_train import engine
 from anybind_train.checks import check_spaces
 from anybind_train.losses.weighted_sum import WeightedSum
-from anybind_train.probe import probe_of
+from anybind_train.probe import probe_of, source_key
 from anybind_train.student import student_binder
 
 IMAGE = ("modality=image", "student.options={}")
@@ -373,7 +373,8 @@ def test_an_even_picture_of_which_no_events_come_is_named(command, own_data):
 
 def test_the_probe_may_hold_out_what_is_trained_on(world):
     plan = world.plan('probe.classes=["disc","bar"]', "probe.held_out=true", "data.0.shots=2")
-    trained = {world.data / "pictures" / "disc" / f"{number}.png" for number in range(2)}
+    pictures = [world.data / "pictures" / "disc" / f"{number}.png" for number in range(2)]
+    trained = {source_key(anybind.Item(path.name, path)) for path in pictures}
     question = probe_of(plan, world.data, trained)
     assert [item.id for item in question.dataset.items if item.label == "disc"] == [
         f"disc/{number}.png" for number in range(2, 6)
