@@ -31,10 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     given = parser.parse_args()
     rows = []
     for shots in SHOTS:
-        for method in METHODS:
+        for method in given.methods:
             results = [ask(method, shots, seed, given) for seed in SEEDS]
             top1 = np.array([result["probes"][-1]["top1"] for result in results])
             before = [result["probes"][0]["top1"] for result in results if len(result["probes"]) > 1]
