@@ -12,6 +12,7 @@ from typing import IO, ClassVar
 
 from anybind import Reader
 from anybind_events.readers.blocks import Body, Columns, Run
+from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
 LONGEST_LINE = 1 << 16
@@ -48,10 +49,7 @@ class BinaryReader(Reader):
         """
         with path.open("rb") as file:
             run = self._run(file, path, size)
-            with ThreadPoolExecutor(1) if run.paired else nullcontext() as pool:
-                columns = Columns(run, run.bytes // run.decoder.event_bytes, pool)
-                while run.step(columns):
-                    pass
+            run, columns = (read_halves(run, size) if run.paired else None) or _one_pass(run)
         run.end(strict)
         return columns.stream(run.size or run.smallest(self.sensors), run.notes())
 
@@ -70,6 +68,14 @@ class BinaryReader(Reader):
                     pass
                 run = self._run(file, path, run.smallest(self.sensors))
             yield from _regroup(run, count, strict)
+
+
+def _one_pass(run: Run) -> tuple[Run, Columns]:
+    with ThreadPoolExecutor(1) if run.paired else nullcontext() as pool:
+        columns = Columns(run, run.bytes // run.decoder.event_bytes, pool)
+        while run.step(columns):
+            pass
+    return run, columns
 
 
 def _regroup(run: Run, count: int, strict: bool) -> Iterator[EventStream]:

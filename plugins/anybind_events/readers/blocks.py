@@ -56,6 +56,11 @@ class Decoder:
         pixels: how the pixels are packed.
         event_bytes, most: so many bytes hold so many events at most; a unit holds one where nothing is said.
         counts: names of what the kernel counts, and where in the state.
+        seam: of words, the place of the first one from which on events depend on nothing before but the turns of the
+            clock; as many as there are words where there is none. Formats that have it can be read in halves.
+        events: how many events words hold; one a unit where nothing is said.
+        turns: takes the state at the end of a half and the first word of the next; counts a turn of the clock between
+            them, and gives the microseconds to add to the next half.
         state: (16,) int64, all the kernel's own but for `LEFT` and `DUE`.
     """
 
@@ -66,6 +71,9 @@ class Decoder:
     event_bytes: int = 0
     most: int = 1
     counts: Mapping[str, int] = field(default_factory=dict)
+    seam: Callable[[np.ndarray], int] | None = None
+    events: Callable[[np.ndarray], int] | None = None
+    turns: Callable[[np.ndarray, int], int] | None = None
     state: np.ndarray = field(default_factory=lambda: np.zeros(16, np.int64))
 
     def __post_init__(self) -> None:
@@ -92,7 +100,7 @@ class Run:
     """One pass over a file, block by block, and what was counted.
 
     Attributes:
-        file, path: what is read.
+        file, path, body: what is read.
         decoder: with what it remembers so far.
         size: (width, height) of the sensor, as it was given or as the header says; None where nothing does.
         start_us: microseconds to add to all times.
@@ -100,14 +108,17 @@ class Run:
         paired: whether these are worth a second thread.
         block_events: events in a block at most.
         whole: the byte behind the last event or packet that was whole.
+        stop: the byte where the pass ends; None: the file's end, also of one that grows.
         cut: bytes behind `whole` at the end of the file, or bytes that are missing there.
         counts: (7,) int64: time of the last event, events dropped, events lifted, last column and row, sensor.
     """
 
-    def __init__(self, file: BufferedReader, path: Path, body: Body, size: tuple[int, int] | None) -> None:
+    def __init__(
+        self, file: BufferedReader, path: Path, body: Body, size: tuple[int, int] | None, stop: int | None = None
+    ) -> None:
         if size is not None and not (len(size) == 2 and all(0 < side <= MAX_SENSOR for side in size)):
             raise BadOption(f"size is a width and a height of 1 to {MAX_SENSOR} pixels, not {size}")
-        self.file, self.path = file, path
+        self.file, self.path, self.body = file, path, body
         self.whole, self.decoder, said, self.start_us = body
         pixels, unit = self.decoder.pixels, self.decoder.unit
         room = pixels.x_mask + 1, pixels.y_mask + 1
@@ -116,7 +127,8 @@ class Run:
         self.size = (int(size[0]), int(size[1])) if size else said
         self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or room)], np.int64)
         self.cut = self._rest = 0
-        self.bytes = max(0, os.fstat(file.fileno()).st_size - self.whole)
+        self.stop = stop
+        self.bytes = max(0, (stop or os.fstat(file.fileno()).st_size) - self.whole)
         self.paired = self.bytes > ALONE_BYTES
         block = PAIRED_BLOCK_BYTES if self.paired else min(BLOCK_BYTES, self.bytes)
         block = min(block, BLOCK_EVENTS // self.decoder.most * self.decoder.event_bytes)
@@ -127,7 +139,8 @@ class Run:
     def step(self, columns: Columns) -> bool:
         """Decode the next block into columns; False at the end of the file."""
         decoder, buffer = self.decoder, self._buffer
-        got = self.file.readinto(buffer[self._rest :].data)
+        here = self.whole + self._rest
+        got = self.file.readinto(buffer[self._rest :][: self.stop - here if self.stop else None].data)
         if not got:
             self.cut = self._rest or int(decoder.state[DUE])
             return False
@@ -173,14 +186,21 @@ class Run:
 class Columns:
     """The events of a run. With a pool, the events of one block are unpacked while the next one is decoded."""
 
-    def __init__(self, run: Run, events: int, pool: ThreadPoolExecutor | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        events: int,
+        pool: ThreadPoolExecutor | None = None,
+        columns: Sequence[np.ndarray] | None = None,
+    ) -> None:
         self._run, self._pool = run, pool
         self._bits = tuple(map(np.uint32, run.decoder.pixels))
         self._blocks = self._count = 0
         self._working: Future[None] | None = None
         room = run.block_events + 1  # kernels may write one event more than there are
         packed = [(np.uint32, room), (np.int64, room)] * (2 if pool else 1)
-        arrays = _arrays([*((dtype, events) for dtype in DTYPES.values()), *packed])
+        wanted = [] if columns else [(dtype, events) for dtype in DTYPES.values()]
+        arrays = [*(columns or ()), *arrays_of([*wanted, *packed])]
         self._columns, self._packed = arrays[:4], list(zip(arrays[4::2], arrays[5::2], strict=True))
 
     def room(self) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +220,7 @@ class Columns:
     def _place(self, pixels: np.ndarray, times: np.ndarray) -> None:
         need = self._count + len(pixels)
         if need > len(self._columns[0]):
-            longer = _arrays([(dtype, max(need, 2 * self._count)) for dtype in DTYPES.values()])
+            longer = arrays_of([(dtype, max(need, 2 * self._count)) for dtype in DTYPES.values()])
             for new, old in zip(longer, self._columns, strict=True):
                 new[: self._count] = old[: self._count]
             self._columns = longer
@@ -209,6 +229,17 @@ class Columns:
     def _wait(self) -> None:
         if self._working:
             self._working.result()
+
+    @property
+    def count(self) -> int:
+        """How many events there are."""
+        self._wait()
+        return self._count
+
+    def extend(self, columns: Sequence[np.ndarray], events: int) -> None:
+        """Take over longer columns, which begin with these and hold so many more events behind them."""
+        self._columns = list(columns)
+        self._count += events
 
     def stream(self, size: tuple[int, int], notes: Mapping[str, int]) -> EventStream:
         """All events; none can be added afterwards."""
@@ -219,7 +250,7 @@ class Columns:
         return EventStream.of_checked(x, y, t, p, width=size[0], height=size[1], notes=notes)
 
 
-def _arrays(wanted: Sequence[tuple[np.dtype | type[np.generic], int]]) -> list[np.ndarray]:
+def arrays_of(wanted: Sequence[tuple[np.dtype | type[np.generic], int]]) -> list[np.ndarray]:
     """Arrays of these types and lengths in one piece of memory.
 
     A large piece comes in large pages, which cost a tenth of as many small ones; what is never written to costs none.

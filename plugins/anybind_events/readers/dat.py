@@ -52,7 +52,8 @@ class DatReader(BinaryReader):
             )
         version = fields.get("version", "0")
         pixels = PIXELS_1 if version in ("0", "1") else PIXELS_2
-        decoder = Decoder(_decode, np.uint64, EVENT_BYTES, pixels, counts={"clock_wraps": WRAPS})
+        seams = {"seam": lambda words: 0, "turns": _turns}
+        decoder = Decoder(_decode, np.uint64, EVENT_BYTES, pixels, counts={"clock_wraps": WRAPS}, **seams)
         return Body(start + 2, decoder, sensor_of(fields), start_of(fields))
 
     def write(self, sample: EventStream, path: Path) -> None:
@@ -70,6 +71,11 @@ class DatReader(BinaryReader):
         with path.open("wb") as file:
             file.write(header.encode() + bytes((TYPES[1], EVENT_BYTES)))
             file.write(packed.data)
+
+
+def _turns(state: np.ndarray, word: int) -> int:
+    state[WRAPS] += int(state[BEFORE]) - (word & LAST_TIME) > 1 << 31
+    return int(state[WRAPS]) << 32
 
 
 @kernel

@@ -34,6 +34,10 @@ WRAPS, HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
 """Places in the state: how often the clock went round, its high part, whether it was told yet; words passed over."""
 COUNTS = {"clock_wraps": WRAPS, "skipped_triggers": TRIGGERS, "skipped_untimed": UNTIMED}
 U = np.uint64
+TIME_HIGH = 8
+"""The kind, in the upper four bits of a word, of those that tell the clock."""
+OTHERS = 1 << 29
+"""From this number on a word is no event."""
 LOW_BITS, HIGH_BITS = 6, 28
 """The clock of EVT 2 is of 34 bits: six come with each event, the rest in words of their own."""
 
@@ -111,7 +115,29 @@ class Evt2Reader(RawReader):
     encoding = "EVT2"
 
     def decoder(self, fields: Mapping[str, str]) -> Decoder:
-        return Decoder(_decode, np.uint32, 4, Pixels(11, 2047, 0, 2047, 28), counts=COUNTS)
+        pixels = Pixels(11, 2047, 0, 2047, 28)
+        seams = {"seam": _first_time, "events": _events, "turns": _turns}
+        return Decoder(_decode, np.uint32, 4, pixels, counts=COUNTS, **seams)
+
+
+def _first_time(words: np.ndarray) -> int:
+    """The place of the first word with the clock's upper bits."""
+    found = np.flatnonzero(words >> np.uint32(HIGH_BITS) == TIME_HIGH)
+    return int(found[0]) if len(found) else len(words)
+
+
+@kernel
+def _events(words: np.ndarray) -> int:
+    """How many of the words are events."""
+    found = 0
+    for word in words:
+        found += word < np.uint32(OTHERS)
+    return found
+
+
+def _turns(state: np.ndarray, word: int) -> int:
+    set_clock(state, np.uint32(word))
+    return int(state[WRAPS]) << (HIGH_BITS + LOW_BITS)
 
 
 @kernel
@@ -147,7 +173,7 @@ def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.
         at += end - i
         if end < n:
             kind = words[end] >> np.uint32(28)
-            if kind == 8:
+            if kind == TIME_HIGH:
                 if not state[STARTED]:  # what came before the first time has none
                     state[UNTIMED] += np.int64(at)
                     at = U(0)
@@ -163,7 +189,7 @@ def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.
 @kernel
 def _end_of_events(words: np.ndarray, i: np.uint64) -> np.uint64:
     """The place, from `i` on, of the first word that is no event. Sixteen are asked at once, by their upper bits."""
-    n, other = U(len(words)), np.uint32(1 << 29)
+    n, other = U(len(words)), np.uint32(OTHERS)
     while i + U(16) <= n:
         kinds = np.uint32(0)
         for j in range(U(16)):
