@@ -13,7 +13,7 @@ RUNS ?= runs
 FILES ?= $(wildcard $(DATA)/events/*.*)
 SECONDS ?= 600
 
-.PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event ablation few-shot \
+.PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event mini-sound ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train clean
 
 demo: $(READY)
@@ -24,7 +24,7 @@ test: lint types imports pytest
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,train,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,imagebind,languagebind,search,train,dev]'
 	touch $@
 
 lint: $(READY)
@@ -58,7 +58,11 @@ mini-picture: $(READY)
 
 mini-event: $(READY)
 	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event
-	$(BIN)/python -m anybind_mini.ship_event $(RUNS)/mini-event
+	$(BIN)/python -m anybind_mini.ship $(RUNS)/mini-event
+
+mini-sound: $(READY)
+	$(BIN)/anybind train benchmarks/recipes/mini-sound.toml --data $(DATA) -o $(RUNS)/mini-sound
+	$(BIN)/python -m anybind_mini.ship $(RUNS)/mini-sound
 
 # Figure 4 of the paper, and few-shot learning, with mini's towers.
 ablation: $(READY)

@@ -35,9 +35,12 @@ from anybind.errors import (
     nearest,
 )
 from anybind.files import atomic_path, check_output, list_files, name_of_path, settings_hash
+from anybind.head import Head, WindowSet, find_head
 from anybind.hookspecs import Register, hookimpl
+from anybind.hub import weights_file
+from anybind.jit import kernel
 from anybind.loading import OnBad
-from anybind.modality import Modality, derive, find_modality, modality_of
+from anybind.modality import Modality, Window, derive, derive_windows, find_modality, modality_of
 from anybind.progress import progress_bar
 from anybind.prompts import DEFAULT_TEMPLATES, check_templates, class_embeddings
 from anybind.reader import Reader, find_reader, list_samples, read, read_chunks, reader_suffixes, write
@@ -66,6 +69,7 @@ __all__ = [
     "Dataset",
     "Embeddings",
     "Encoder",
+    "Head",
     "Item",
     "Loss",
     "MissingExtra",
@@ -91,6 +95,8 @@ __all__ = [
     "UnknownName",
     "Use",
     "WeightsMismatch",
+    "Window",
+    "WindowSet",
     "atomic_path",
     "bindings",
     "check_keys",
@@ -101,12 +107,15 @@ __all__ = [
     "concatenate",
     "create",
     "derive",
+    "derive_windows",
     "find_binding",
+    "find_head",
     "find_modality",
     "find_part",
     "find_reader",
     "find_suite",
     "hookimpl",
+    "kernel",
     "list_files",
     "list_samples",
     "load",
@@ -126,6 +135,7 @@ __all__ = [
     "settings_hash",
     "state_hash",
     "unit",
+    "weights_file",
     "write",
 ]
 

@@ -102,6 +102,12 @@ class Binder:
     def _resolve(self, value: Any) -> Any:
         return self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
 
+    def in_own_space(self, of: str) -> Binder:
+        """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
+        own = Binder(replace(self.binding, space=self.encoder(of).space.name, adapters=()), self.device)
+        own._encoders, own._loading, own._lock = self._encoders, self._loading, self._lock
+        return own
+
     def route(self, of: str) -> list[Adapter]:
         """The adapters, in order, that lead from a modality's own space to the common one; often none.
 
@@ -121,7 +127,9 @@ class Binder:
                 if adapter.source == here and adapter.target not in seen:
                     seen.add(adapter.target)
                     paths.append([*path, adapter])
-        raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {of} from {start} to {goal!r}")
+        there = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
+        hint = f" (its adapters lead from {there})" if there else ""
+        raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {of} from {start} to {goal!r}{hint}")
 
     @property
     def adapters(self) -> list[Adapter]:

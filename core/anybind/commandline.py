@@ -99,7 +99,7 @@ def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[s
 def by_modality(
     files: Iterable[Path], modalities: Iterable[str], skipped: Skipped | None = None
 ) -> dict[str, list[Path]]:
-    """Files grouped by the modality of what they hold.
+    """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
 
     Raises:
         BadInput: a file is unreadable or of none of these modalities, unless `skipped` takes note of it.
@@ -108,12 +108,19 @@ def by_modality(
     groups: dict[str, list[Path]] = {}
     for path in files:
         try:
-            held = find_reader(path).spec.gives
-            if held not in known:
-                raise BadInput(f"{path} holds {held}, which the binding does not embed (it embeds {', '.join(known)})")
-            groups.setdefault(held, []).append(path)
+            groups.setdefault(_held(path, known), []).append(path)
         except AnybindError as error:
             if skipped is None:
                 raise
             skipped.note(name_of_path(path), error)
     return groups
+
+
+def _held(path: Path, known: Sequence[str]) -> str:
+    held = find_reader(path).spec.gives
+    if held in known:
+        return held
+    for modality in known:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
+        if find_reader(path, modality).spec.gives == modality:
+            return modality
+    raise BadInput(f"{path} holds {held}, which the binding does not embed (it embeds {', '.join(known)})")

@@ -22,6 +22,8 @@ class Item:
         options: for the reader of a path, such as the sensor size that a file does not record.
         partners: recordings of the same thing by modality, each a path or a sample: the picture that an event
             recording was made of, the sound that goes with a film.
+        notes: what else the data set says of it, JSON-like, by the names that its tasks know: which frames of a film
+            are abnormal, which part of the data it is in.
     """
 
     id: str
@@ -29,6 +31,7 @@ class Item:
     label: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     partners: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Dataset(ABC):
@@ -66,5 +69,6 @@ class Dataset(ABC):
 
     @property
     def split_hash(self) -> str:
-        """Hash of ids, labels and classes: two results are of one question only when these agree."""
-        return settings_hash([list(self.classes), [[item.id, item.label] for item in self.items]])
+        """Hash of ids, labels, notes and classes: two results are of one question only when these agree."""
+        told = [[item.id, item.label, *([dict(item.notes)] if item.notes else [])] for item in self.items]
+        return settings_hash([list(self.classes), told])

@@ -64,6 +64,11 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_heads(register: Register) -> None:
+    """Windows of a film to how abnormal each is. Target: makes an `anybind.Head` from its options."""
+
+
+@hookspec
 def register_tasks(register: Register) -> None:
     """Questions with a metric. Target: makes an `anybind.Task` from its options."""
 

@@ -61,7 +61,7 @@ class Loader:
         if not isinstance(item, str | os.PathLike):
             raise BadInput(f"a {type(item).__name__} is neither a path nor a sample of {self.kind.name}")
         path = Path(item)
-        reader = find_reader(path)
+        reader = find_reader(path, self.kind.name)
         found = reader.spec.gives
         if found == self.kind.name:
             return read(path, reader=reader.name, **options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ HEAD_BYTES = 4096
 
 
 class Reader(ABC):
-    """One file format of one modality. Registered as a class that takes no arguments."""
+    """One file format of one modality. Registered as a class that takes no arguments; one instance serves a process."""
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:
@@ -81,8 +82,13 @@ def _claimed(path: Path, wanted: set[str] | None) -> bool:
     return wanted is None or held in wanted
 
 
-def find_reader(path: str | os.PathLike[str]) -> Part:
+def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part:
     """The reader for a file; its `spec.gives` is the modality of what the file holds.
+
+    Args:
+        path: the file.
+        wanted: the modality that the file should hold. A reader of it goes before all others that claim the file
+            (a picture in 16-bit gray may be a depth map); where there is none, the modality may be another.
 
     Raises:
         BadInput: the file is missing, empty or unreadable, or no reader knows its format, or more than
@@ -92,10 +98,8 @@ def find_reader(path: str | os.PathLike[str]) -> Part:
     head = _head(path)
     suffix = path.suffix.lower()
     verdicts, failed = _verdicts(head)
-    sure = [part for part, verdict in verdicts.items() if verdict]
-    unsure = [part for part, verdict in verdicts.items() if verdict is None]
-    by_name = [part for part in (sure or unsure) if suffix in part.spec.suffixes]
-    chosen = by_name or sure
+    of_wanted = {part: verdict for part, verdict in verdicts.items() if part.spec.gives == wanted}
+    chosen = _claimants(of_wanted, suffix) or _claimants(verdicts, suffix)
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
@@ -108,6 +112,13 @@ def find_reader(path: str | os.PathLike[str]) -> Part:
     if suffix in known:
         raise BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
     raise BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
+
+
+def _claimants(verdicts: Mapping[Part, bool | None], suffix: str) -> list[Part]:
+    """The readers that a file may be meant for: by content, then by name."""
+    sure = [part for part, verdict in verdicts.items() if verdict]
+    unsure = [part for part, verdict in verdicts.items() if verdict is None]
+    return [part for part in (sure or unsure) if suffix in part.spec.suffixes] or sure
 
 
 def _head(path: Path) -> bytes:
@@ -124,13 +135,19 @@ def _head(path: Path) -> bytes:
     return head
 
 
+@functools.cache
+def _made(part: Part) -> Reader:
+    """The reader itself, always the same one; a failed import is tried again."""
+    return part.load()()
+
+
 def _verdicts(head: bytes) -> tuple[dict[Part, bool | None], dict[Part, AnybindError]]:
     """What each reader says of a file's beginning, and which readers could not be asked."""
     verdicts: dict[Part, bool | None] = {}
     failed: dict[Part, AnybindError] = {}
     for part in parts("reader"):
         try:
-            verdicts[part] = part.load()().sniff(head)
+            verdicts[part] = _made(part).sniff(head)
         except AnybindError as error:
             failed[part] = error
         except Exception as error:  # a stranger's bug must not keep others' files from being read
@@ -152,7 +169,7 @@ def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: 
         MissingExtra: its reader needs packages that are not installed.
     """
     path, part = Path(path), _reader_for(path, reader)
-    method = part.load()().read
+    method = _made(part).read
     check_options(f"reader {part.name!r}", method, path, **options)
     with part.explain_missing_extra():
         return method(path, **options)
@@ -169,7 +186,7 @@ def read_chunks(
     if count < 1:
         raise BadOption(f"parts must be of at least 1, got {count}")
     path, part = Path(path), _reader_for(path, reader)
-    method = part.load()().chunks
+    method = _made(part).chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with part.explain_missing_extra():
         yield from method(path, count=count, **options)
@@ -193,7 +210,7 @@ def write(sample: Any, path: str | os.PathLike[str]) -> None:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
-                    part.load()().write(sample, temporary)
+                    _made(part).write(sample, temporary)
                 except BadInput as error:  # a reader knows only the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return

@@ -13,6 +13,7 @@ KINDS = (
     "loss",
     "binding",
     "dataset",
+    "head",
     "task",
     "suite",
     "command",

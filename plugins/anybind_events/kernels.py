@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind_events.jit import kernel
+from anybind import kernel
 
 
 @kernel

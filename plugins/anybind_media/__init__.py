@@ -1,4 +1,4 @@
-"""Bundled plugin: pictures, films and words - the samples that towers of several plugins share."""
+"""Bundled plugin: pictures, films, sounds, depth maps and words - samples that towers of several plugins share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ ALSO_FILMS = (".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv", ".flv", ".ogv", "
 
 @hookimpl
 def register_modalities(register: Register) -> None:
-    """`image`, `text` and `video`."""
+    """`image`, `text`, `video`, `sound` and `depth`."""
     register(Spec(name="image", summary="pictures, RGB arrays", target="anybind_media.image:Image"))
     register(Spec(name="text", summary="words, plain strings", target="anybind_media.text:Text"))
     register(Spec(name="video", summary="films", target="anybind_media.video:VideoModality", extra="events"))
+    register(Spec(name="sound", summary="sounds", target="anybind_media.sound:Sound", extra="sound"))
+    register(Spec(name="depth", summary="depth maps, in metres", target="anybind_media.depth:Depth"))
 
 
 @hookimpl
 def register_readers(register: Register) -> None:
-    """One reader for the picture formats that Pillow knows and people use, one for the films that FFmpeg decodes."""
+    """One reader a modality: what Pillow knows and people use, what FFmpeg and libsndfile decode, arrays of depth."""
     register(
         Spec(
             name="picture",
@@ -37,3 +39,52 @@ def register_readers(register: Register) -> None:
             extra="events",
         )
     )
+    register(
+        Spec(
+            name="sound",
+            summary="WAV, FLAC, Ogg, MP3, AIFF",
+            target="anybind_media.sound_files:SoundReader",
+            gives="sound",
+            suffixes=(".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64"),
+            extra="sound",
+        )
+    )
+    register(
+        Spec(
+            name="depth",
+            summary="16-bit PNG, PGM and TIFF, float TIFF, NPY, OpenEXR: options scale, preset, fx, baseline",
+            target="anybind_media.depth_files:DepthReader",
+            gives="depth",
+            suffixes=(".png", ".npy", ".tiff", ".tif", ".pgm", ".exr"),
+        )
+    )
+
+
+@hookimpl
+def register_representations(register: Register) -> None:
+    """What audio towers see of a sound."""
+    register(
+        Spec(
+            name="kaldi-fbank",
+            summary="log mel energies as Kaldi computes them",
+            target="anybind_media.fbank:KaldiFbank",
+            consumes=("sound",),
+            extra="imagebind",
+        )
+    )
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Recordings of one thing in several modalities, and sounds."""
+    for name, summary, target in (
+        ("esc-50", "ESC-50, or ESC-10 in its earlier layout: environmental sounds in five folds", "esc:Esc50"),
+        (
+            "manifest",
+            "a table of files that belong together: one line a thing, one column a modality",
+            "manifest:ManifestDataset",
+        ),
+        ("spoken-digits", "MNIST's test digits and the Free Spoken Digit Dataset", "spoken_digits:SpokenDigits"),
+        ("tuxpaint-triplets", "pictures, names and sounds of Tux Paint's stamps", "manifest:TuxpaintTriplets"),
+    ):
+        register(Spec(name=name, summary=summary, target=f"anybind_media.datasets.{target}"))

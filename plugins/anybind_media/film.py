@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from anybind import BadInput
+from anybind import BadInput, kernel
+from anybind_media.video import Look
 
 MISSING = 1.0, 0.1
 """A film is cut off that ends this many seconds, or this share of itself, before the time that it declares."""
@@ -28,7 +30,7 @@ LUMA_FIRST = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
 LIMITED_RANGE, FULL_RANGE = 1, 2
 BLACK, WHITE = 16, 235
 """Luma of limited range."""
-EXPANSION = np.float32(255 / (WHITE - BLACK))
+EXPANSION = round(255 / (WHITE - BLACK) * 2**16)
 
 
 def describe(path: Path) -> tuple[int, int, float, float]:
@@ -43,13 +45,18 @@ def describe(path: Path) -> tuple[int, int, float, float]:
         return width, height, float(stream.average_rate or stream.guessed_rate or 0), _declared(container, stream)
 
 
-def play(path: Path, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
-    """Times and frames of a film file, as they come; raises `BadInput` where it is damaged or ends too early."""
+def play(path: Path, gray: bool, look: Look | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Times and frames of a film file, as they come, and `look` is told of each before.
+
+    Raises `BadInput` where it is damaged or ends too early.
+    """
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
         first, time, shown = None, Fraction(0), Fraction(0)
-        for time, frame in _decoded(path, container, stream):
+        for number, (time, frame) in enumerate(_decoded(path, container, stream)):
             first = time if first is None else first
+            if look is not None:
+                look(number, functools.partial(_as_array, frame, gray=False))
             yield round((time - first) * 1_000_000), _as_array(frame, gray)
             shown = max(_interval(stream), (frame.duration or 0) * (stream.time_base or 0))
         # Some formats count their duration from the first frame, some from 0.
@@ -148,6 +155,16 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
     full = frame.color_range == FULL_RANGE or layout.startswith("yuvj")
     if full or (layout == "gray" and frame.color_range != LIMITED_RANGE):
         return plane.copy()
-    levels = np.multiply(np.clip(plane, BLACK, WHITE) - np.uint8(BLACK), EXPANSION, dtype=np.float32)
-    levels += np.float32(0.5)
-    return levels.astype(np.uint8)
+    luma = np.empty_like(plane, order="C")
+    _expand(plane, luma)
+    return luma
+
+
+@kernel
+def _expand(plane: np.ndarray, luma: np.ndarray) -> None:
+    """Luma of limited range to 0 to 255, rounded: whole numbers, times 2**16 and back."""
+    black, white = np.uint8(BLACK), np.uint8(WHITE)
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            level = np.uint32(max(black, min(plane[y, x], white)) - black)
+            luma[y, x] = (level * np.uint32(EXPANSION) + np.uint32(1 << 15)) >> np.uint32(16)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,8 @@ MARKS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\x
 NO_FILMS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B ")
 """What files that are laid out as MP4 but hold pictures or sound alone say of themselves."""
 HEAD_BYTES = 4096
+Look = Callable[[int, Callable[[], np.ndarray]], None]
+"""Told of a frame: its number, and a function that gives it in RGB, uint8 (height, width, 3), while it is told."""
 PACKET_BYTES = 188
 """Length of the packets of an MPEG transport stream, each of which begins with the letter G."""
 
@@ -51,7 +54,7 @@ class Video:
     duration: float
     pictures: tuple[Path, ...] = field(default=(), repr=False)
 
-    def frames(self, *, gray: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+    def frames(self, *, gray: bool = False, look: Look | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """The frames one after the other, in memory that does not grow with the film.
 
         Gray is the luma that the film is coded in, Y', not made of red, green and blue anew: for most films Rec.
@@ -62,6 +65,8 @@ class Video:
 
         Args:
             gray: one plane instead of three colours.
+            look: called with each frame before it is yielded, for whoever wants some gray frames also in colour: their
+                colours are made when it asks for them, and the film is decoded once.
 
         Yields:
             the time since the first frame in whole microseconds, never falling (the film's own presentation
@@ -71,7 +76,7 @@ class Video:
             BadInput: the film is damaged or cut off, a frame has another size than the first, or time runs
                 backwards; what comes before is yielded first.
         """
-        played = _pictures(self, gray) if self.pictures else _film().play(self.path, gray)
+        played = _pictures(self, gray, look) if self.pictures else _film().play(self.path, gray, look)
         before = 0
         for number, (time, frame) in enumerate(played):
             height, width = frame.shape[:2]
@@ -152,8 +157,10 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], path.name
 
 
-def _pictures(video: Video, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
+def _pictures(video: Video, gray: bool, look: Look | None = None) -> Iterator[tuple[int, np.ndarray]]:
     for number, path in enumerate(video.pictures):
+        if look is not None:
+            look(number, functools.partial(PictureReader().read, path))
         yield round(number * 1e6 / video.fps), _gray_picture(path) if gray else PictureReader().read(path)
 
 

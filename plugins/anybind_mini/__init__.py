@@ -7,7 +7,7 @@ from anybind import Register, Spec, hookimpl
 
 @hookimpl
 def register_encoders(register: Register) -> None:
-    """The text tower and the image tower."""
+    """The towers for words, pictures, sounds and depth maps."""
     register(
         Spec(
             name="mini-text",
@@ -27,6 +27,27 @@ def register_encoders(register: Register) -> None:
             consumes=("image",),
             gives="efficientnet-lite0",
             weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )
+    register(
+        Spec(
+            name="mini-sound",
+            summary="half of EfficientNet-Lite0 on spectrograms, taught by words",
+            target="anybind_mini.sound_tower:MiniSoundTower",
+            consumes=("sound",),
+            gives="all-MiniLM-L6-v2",
+            weights_licence="Apache-2.0",
+            extra="mini",
+        )
+    )
+    register(
+        Spec(
+            name="depth-as-picture",
+            summary="a baseline: disparity as a gray picture, seen by an image tower",
+            target="anybind_mini.depth_tower:DepthAsPicture",
+            consumes=("depth",),
+            weights_licence="of the image tower",
             extra="mini",
         )
     )
@@ -69,9 +90,9 @@ def register_bindings(register: Register) -> None:
     register(
         Spec(
             name="mini",
-            summary="the default: small towers for words, pictures and events; no download",
+            summary="the default: small towers for words, pictures, events, sounds and depth; no download",
             target="anybind_mini:mini.toml",
-            consumes=("text", "image", "event"),
+            consumes=("text", "image", "event", "depth", "sound"),
             weights_licence="Apache-2.0",
             extra="mini",
         )

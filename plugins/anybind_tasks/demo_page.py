@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import importlib.resources
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-import PIL.Image
 
 from anybind import Binder, atomic_path, find_modality, read
 from anybind_tasks.demo_questions import Answers, Scene, Similarities
+from anybind_tasks.pages import picture_uri, render
 
 SHOWN_WORDS = 4
-PICTURE_PIXELS = 480
-"""Longest side of a picture on the page."""
 
 
 def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Answers, seed: int) -> None:
     """Write the page, whole or not at all."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        importlib.resources.files("anybind_tasks").joinpath("demo_page.html").read_text(encoding="utf-8")
-    )
-    page = template.render(
+    page = render(
+        "demo_page.html",
         binding=binder.name,
         space=binder.space("event"),
         identities={of: binder.identity(of) for of in ("event", "image", "text")},
@@ -47,8 +38,8 @@ def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:
     found = answers.event_to_pictures.best(row) if answers.event_to_pictures else None
     return {
         "name": answers.names[row],
-        "picture": None if scene.picture is None else _data_uri(read(scene.picture)),
-        "events": _data_uri(np.asarray(find_modality("event").show(stream))),
+        "picture": None if scene.picture is None else picture_uri(read(scene.picture)),
+        "events": picture_uri(np.asarray(find_modality("event").show(stream))),
         "about": f"{len(stream):,} events in {stream.duration_us / 1000:.0f} ms",
         "words": [(word, value, word == scene.caption) for word, value in words],
         "found": found,
@@ -82,11 +73,3 @@ def _cells(answers: Answers, matrix: Similarities) -> list[tuple[str, list[dict[
         ]
         rows.append((name, cells))
     return rows
-
-
-def _data_uri(picture: np.ndarray) -> str:
-    image = PIL.Image.fromarray(picture)
-    image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
-    buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -78,7 +78,12 @@ def test_a_binding_that_takes_no_argument_refuses_one():
 
 
 @pytest.mark.parametrize("part", anybind.bindings(), ids=lambda part: part.name)
-def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part):
+def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    if part.name == "clip-vit-l-14+imagebind":  # has a file of the user's own, which its own tests make
+        with pytest.raises(anybind.BadInput, match="fit-adapter"):
+            anybind.find_binding(part.name)
+        return
     argument = "any" if part.name == "open_clip" else ""
     binding = anybind.find_binding(f"{part.name}:{argument}" if argument else part.name)
     assert tuple(binding.encoders) == part.spec.consumes

@@ -17,7 +17,7 @@ HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith
 
 def test_there_is_one_hook_for_each_kind_of_part():
     assert sorted(HOOKS) == sorted(f"register_{PLURALS[kind]}" for kind in anybind.KINDS)
-    assert len(HOOKS) == 11
+    assert len(HOOKS) == 12
 
 
 @pytest.mark.parametrize("name", HOOKS)

@@ -7,6 +7,8 @@ import pytest
 
 import anybind
 from anybind import Spec
+from anybind.commandline import Skipped, by_modality
+from anybind.loading import Loader
 
 
 class Marked(anybind.Reader):
@@ -171,3 +173,67 @@ def test_notes_about_samples_are_no_samples(tmp_path):
     (tmp_path / "events.txt").unlink()
     with pytest.raises(anybind.BadInput, match=r"only notes such as readme\.txt"):
         anybind.list_samples(tmp_path)
+
+
+class Letters(anybind.Modality):
+    name = "letters"
+
+    def accepts(self, item):
+        return isinstance(item, str)
+
+    def check(self, sample): ...
+
+    def show(self, sample):
+        return sample
+
+
+class PerhapsLetters(anybind.Reader):
+    """What is marked, or called .m, may be letters: only whoever asks for them can tell."""
+
+    def sniff(self, head):
+        return None if head.startswith(b"MARK") else False
+
+    def read(self, path):
+        return path.read_text()
+
+
+@pytest.fixture
+def letters(readers, registry, add_plugin):
+    reader = Spec(
+        name="Letters", summary="s", target=f"{__name__}:PerhapsLetters", gives="letters", suffixes=(".m", ".l")
+    )
+    modality = Spec(name="letters", summary="s", target=f"{__name__}:Letters")
+    add_plugin(registry, "more", "more-dist", register_modalities=[modality], register_readers=[reader])
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "reader"),
+    [
+        ("x.m", None, "Marked"),
+        ("x.m", "bytes", "Marked"),
+        ("x.m", "letters", "Letters"),
+        ("x.also", "letters", "AlsoMarked"),  # it may not be letters by its name
+        ("x.m", "nothing", "Marked"),
+    ],
+)
+def test_a_reader_of_what_is_wanted_goes_first(letters, tmp_path, name, wanted, reader):
+    assert anybind.find_reader(file(tmp_path, name), wanted).name == reader
+
+
+def test_a_file_is_loaded_as_what_the_encoder_takes(letters, tmp_path):
+    path = file(tmp_path, "x.m")
+    for modality, sample in (("letters", "MARK and more"), ("bytes", ("marked", {}))):
+        loader = Loader(anybind.find_modality(modality), encoder=None, derive_seed=None)
+        assert loader.sample(path) == sample
+    unmarked = file(tmp_path, "x.u", b"other")
+    with pytest.raises(anybind.BadInput, match=r"x\.u holds bytes, not letters"):
+        Loader(anybind.find_modality("letters"), encoder=None, derive_seed=None).sample(unmarked)
+
+
+def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(letters, tmp_path):
+    marked, unmarked = file(tmp_path, "x.m"), file(tmp_path, "x.u", b"other")
+    assert by_modality([marked, unmarked], ["letters", "bytes"]) == {"bytes": [marked, unmarked]}
+    assert by_modality([marked], ["letters"]) == {"letters": [marked]}
+    skipped = Skipped()
+    assert by_modality([marked, unmarked], ["letters"], skipped) == {"letters": [marked]}
+    assert "holds bytes, which the binding does not embed (it embeds letters)" in skipped[str(unmarked)]

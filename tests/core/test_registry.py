@@ -164,7 +164,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_ones():
 
 
 def test_a_wildcard_lists_the_names_that_match():
-    assert [part.name for part in anybind.parts("encoder", "mini-*")] == ["mini-image", "mini-text"]
+    assert [part.name for part in anybind.parts("encoder", "mini-*")] == ["mini-image", "mini-sound", "mini-text"]
     assert anybind.parts("encoder", "nothing*") == []
 
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Reader
-from anybind_events.jit import kernel
+from anybind import BadInput, BadOption, Reader, kernel
 from anybind_events.readers.aedat4_packets import MAGIC, Packets, Table, contents, find_packets
 from anybind_events.readers.columns import WHOLE, naming
 from anybind_events.stream import MAX_SENSOR, EventStream

@@ -12,8 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput, BadOption
-from anybind_events.jit import kernel
+from anybind import AnybindWarning, BadInput, BadOption, kernel
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 HEADER_AT = len(MAGIC) + 4

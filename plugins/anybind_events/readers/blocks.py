@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput, BadOption
-from anybind_events.jit import kernel
+from anybind import AnybindWarning, BadInput, BadOption, kernel
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 ALONE_BYTES = 1 << 24

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind import BadInput
-from anybind_events.jit import kernel
+from anybind import BadInput, kernel
 from anybind_events.readers.blocks import (
     BACKWARDS,
     BOTTOM,

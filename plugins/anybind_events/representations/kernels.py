@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind_events.jit import kernel
+from anybind import kernel
 
 BLOCK = 8192
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from anybind import BadOption
+from anybind import BadInput, BadOption
 from anybind_events.simulation.pixels import look_up
 from anybind_events.simulation.sensor import Noise, Sensor, check_numbers, draw_thresholds, log_intensity
 from anybind_events.stream import EventStream, concatenate_streams
@@ -60,7 +60,8 @@ def frame_difference(film: Film, *, threshold: float = 25.0) -> Iterator[EventSt
             change = np.maximum(frame, before)
             change -= np.minimum(frame, before)
             pixels = np.flatnonzero(change > limit)
-            y, x = np.divmod(pixels, width)
+            y = pixels // width  # a tenth of the time that divmod takes
+            x = pixels - y * width
             rises = frame.ravel()[pixels] > before.ravel()[pixels]
             columns = x.astype(np.uint16), y.astype(np.uint16), np.full(len(pixels), time, np.int64), rises
             yield EventStream.of_checked(*columns, width, height)
@@ -134,26 +135,48 @@ def _shots(random: np.random.Generator, rate_hz: float, start: int, end: int, pi
     return where, when, random.random(count) < 0.5
 
 
-def frame_windows(film: Film, *, frames: int = WINDOW, threshold: float = 25.0) -> Iterator[tuple[range, EventStream]]:
+def frame_windows(
+    film: Film, *, frames: int = WINDOW, stride: int | None = None, threshold: float = 25.0
+) -> Iterator[tuple[range, EventStream]]:
     """The events of `frame_difference` in samples of consecutive frames, 16 in the paper.
 
     The events of a frame are those where it differs from the frame before it, also from the last one of the sample
-    before: so no event is lost between samples. The last sample may be of fewer frames.
+    before: so no event is lost between samples. Every frame is in a sample; the last one may be of fewer frames.
+
+    Args:
+        film: the film.
+        frames: how many make a sample.
+        stride: frames from the beginning of a sample to that of the next, 1 to `frames`; `frames` by default.
+        threshold: as of `frame_difference`.
 
     Yields:
-        the numbers of the sample's frames, from 0, and its events.
+        the numbers of the sample's frames, from 0, and its events. Of a film that is damaged, also those of its last
+        whole frames, before the error is raised.
 
     Raises:
-        BadOption: `frames` is below 1, or as `frame_difference`.
+        BadOption: `frames` or `stride` makes no sense, or as `frame_difference`.
+        BadInput: as `frame_difference`.
     """
-    if frames < 1:
-        raise BadOption(f"a sample must be of at least 1 frame, got {frames}")
-    streams = frame_difference(film, threshold=threshold)
-    for first in itertools.count(0, frames):
-        window = list(itertools.islice(streams, frames))
-        if not window:
-            return
-        yield range(first, first + len(window)), concatenate_streams(window)
+    stride = frames if stride is None else stride
+    if frames < 1 or not 1 <= stride <= frames:
+        raise BadOption(f"a sample must be of at least 1 frame and the stride 1 to {frames}, got {frames} and {stride}")
+    window: deque[EventStream] = deque()
+    first = done = 0
+    damage: BadInput | None = None
+    try:
+        for stream in frame_difference(film, threshold=threshold):
+            window.append(stream)
+            if len(window) == frames:
+                yield range(first, first + frames), concatenate_streams(list(window))
+                first, done = first + stride, first + frames
+                for _ in range(stride):
+                    window.popleft()
+    except BadInput as error:
+        damage = error
+    if first + len(window) > done:
+        yield range(first, first + len(window)), concatenate_streams(list(window))
+    if damage is not None:
+        raise damage
 
 
 def ahead(items: Iterator[T], count: int = AHEAD) -> Iterator[T]:

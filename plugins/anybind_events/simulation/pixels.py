@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind_events.jit import kernel
+from anybind import kernel
 
 DIGIT_BITS = 18
 """How many bits are sorted by in one go: the times within an eighth of a second."""

@@ -9,7 +9,7 @@ import pytest
 import anybind
 from anybind_events.stream import EventStream
 from anybind_mini.event_picture import FILE, EventPicture
-from anybind_mini.ship_event import FILE as EVENT_FILE
+from anybind_mini.ship import FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_weights_are_part_of_the_settings():
 
 
 def test_the_shipped_files_are_small():
-    assert FILE.stat().st_size + EVENT_FILE.stat().st_size < 12_000_000
+    assert FILE.stat().st_size + (FOLDER / "event.safetensors").stat().st_size < 12_000_000
 
 
 def test_the_trained_event_tower_is_nearer_to_the_pictures_than_an_untrained_copy(pictures, recordings):

@@ -1,0 +1,111 @@
+"""Retrieval between all modalities of `mini`: `python benchmarks/retrieval_mini.py --data DIR`.
+
+DIR holds `tuxpaint_triplets` (each picture has a description and a sound: the right answer is the partner) and `digits`
+(written and spoken digits: every one of the same class is right; words are "a photo of a seven"). Events are simulated
+from the pictures; what gives no events is left out and listed. Every direction is asked of the full gallery; behind
+each figure stand its 95 % interval and, in brackets, what chance gives. Prints one table in Markdown for
+docs/retrieval.md, and writes benchmarks/results/retrieval_mini.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import anybind
+from anybind.commandline import Skipped
+from anybind_media.datasets.manifest import TuxpaintTriplets
+from anybind_media.datasets.spoken_digits import SpokenDigits
+from anybind_tasks.retrieval.task import Retrieval
+
+ASKED = ("event", "image", "text", "sound", "depth")
+SHOWN = ("R@1", "R@5", "R@10", "mAP@5", "MRR", "median_rank")
+COLUMNS = ("data", "from", "to", "queries", "gallery", *(name.replace("_", " ") for name in SHOWN))
+
+
+class Remembering(anybind.Binder):
+    """A binder that embeds the same items once, whatever they are then compared with."""
+
+    def embed(self, of: str, items: Any, **options: Any) -> anybind.Embeddings:
+        """As `Binder.embed`."""
+        listed = list(items)
+        key = (of, tuple(item.id if isinstance(item, anybind.Item) else str(item) for item in listed))
+        known = self.__dict__.setdefault("known", {})
+        if key not in known:
+            known[key] = super().embed(of, listed, **options)
+        return known[key]
+
+
+def main() -> None:
+    """Ask, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--binding", default="mini")
+    parser.add_argument("--pictures", type=int, default=1000, help="of the digits, spread evenly over the classes")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    binder = Remembering(anybind.load(given.binding).binding)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", anybind.AnybindWarning)  # drawings in SVG are counted in docs/retrieval.md
+        questions: list[tuple[anybind.Dataset, dict[str, Any]]] = [
+            (TuxpaintTriplets(given.data / "tuxpaint_triplets"), {}),
+            (SpokenDigits(given.data / "digits", limit=given.pictures), {"relevance": "class"}),
+        ]
+    rows: list[dict[str, Any]] = []
+    skipped = Skipped()
+    for dataset, options in questions:
+        kinds = {kind for item in dataset.items for kind in (kind_of(item), *item.partners)}
+        there = [of for of in ASKED if of in binder.modalities and (of in {*kinds, "text"} or of == "event")]
+        for one, other in itertools.combinations(there, 2):
+            result = Retrieval(to=other, **options).run(
+                binder, dataset, modality=one, seed=given.seed, on_bad=skipped.note
+            )
+            rows += rows_of(result)
+    print("\n".join(["| " + " | ".join(COLUMNS) + " |", "|---" * 3 + "|---:" * (len(COLUMNS) - 3) + "|"]))
+    for row in rows:
+        print("| " + " | ".join(cells(row)) + " |")
+    skipped.report()
+    with anybind.atomic_path(Path(__file__).parent / "results" / "retrieval_mini.json") as path:
+        path.write_text(
+            json.dumps({"binding": binder.name, "seed": given.seed, "skipped": skipped, "rows": rows}, indent=1) + "\n"
+        )
+
+
+def kind_of(item: anybind.Item) -> str:
+    """The modality of an item's source."""
+    return (
+        anybind.find_reader(item.source).spec.gives
+        if isinstance(item.source, Path)
+        else anybind.modality_of(item.source)
+    )
+
+
+def rows_of(result: anybind.Result) -> list[dict[str, Any]]:
+    """One row a direction."""
+    rows = []
+    for direction, sizes in result.details["directions"].items():
+        one, other = direction.split("_to_")
+        found = {name: result.metrics[f"{direction}_{name}"] for name in SHOWN}
+        of_chance = {name: result.details["chance"][f"{direction}_{name}"] for name in SHOWN}
+        between = {name: result.details["intervals"][f"{direction}_{name}"] for name in SHOWN}
+        about = {"data": result.dataset, "from": one, "to": other, "relevance": result.details["relevance"]}
+        rows.append({**about, **sizes, "metrics": found, "chance": of_chance, "intervals": between})
+    return rows
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row as texts: each figure, its interval where it is a share, and chance."""
+    told = []
+    for name in SHOWN:
+        form = ".1f" if name == "median_rank" else ".3f"
+        low, high = row["intervals"][name]
+        told.append(f"{row['metrics'][name]:{form}} ({low:{form}} to {high:{form}}) [{row['chance'][name]:{form}}]")
+    return [row["data"], row["from"], row["to"], str(row["queries"]), str(row["gallery"]), *told]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Weight files by path or from the model hub; what is already here is used without asking the network."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from anybind.errors import BadInput, BadOption
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def weights_file(source: str | os.PathLike[str], *, file: str | Sequence[str], revision: str | None = None) -> Path:
+    """The path of a weight file on this machine, fetched from the hub only where it is not there yet.
+
+    Args:
+        source: a file; a folder, which `local-dir:` may precede; or a repository of the hub, `ORG/REPO`.
+        file: what the file is called in a folder or repository; of several names, the first that is there.
+        revision: of the repository: a commit, tag or branch; its main branch by default. A commit always
+            names the same weights. Paths have none.
+
+    Returns:
+        the file. From the hub it lies in the hub's own cache, in a folder named after the commit.
+
+    Raises:
+        BadInput: there is no such file, or the hub cannot be reached or has none.
+        BadOption: the source is neither a path nor the name of a repository.
+        ModuleNotFoundError: the hub is needed, and the package huggingface_hub is not installed; for a part
+            with an extra, `anybind.create` makes a `MissingExtra` of it.
+    """
+    names = (file,) if isinstance(file, str) else tuple(file)
+    text = os.fspath(source)
+    named = text.removeprefix("local-dir:")
+    path = Path(named).expanduser()
+    if path.is_file():
+        return path
+    if named and path.is_dir():
+        return _of_folder(path, names)
+    if text.startswith("local-dir:"):
+        raise BadInput(f"{named!r} is no folder; check the path")
+    if isinstance(source, os.PathLike) or path.is_absolute() or text.startswith((".", "~")):
+        raise BadInput(f"{path} is no file and no folder; check the path")
+    if not REPOSITORY.fullmatch(text):
+        raise BadOption(f"{text!r} is neither a file, nor a folder, nor a repository of the hub (ORG/REPO)")
+    return _of_hub(text, names, revision)
+
+
+def _of_folder(folder: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise BadInput(f"{folder} holds no {' and no '.join(names)}; put the file there, or name the file itself")
+
+
+def _of_hub(repository: str, names: Sequence[str], revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        for name in names:
+            try:
+                return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
+            except LocalEntryNotFoundError:
+                continue
+        for name in names:
+            # snapshot_download asks the hub once and gives up at once; hf_hub_download tries for most of a minute.
+            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=[name]))
+            if (folder / name).is_file():
+                return folder / name
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise _not_had(repository, names, revision) from error
+    raise _not_had(repository, names, revision)
+
+
+def _not_had(repository: str, names: Sequence[str], revision: str | None) -> BadInput:
+    at = f" at {revision}" if revision else ""
+    return BadInput(
+        f"cannot fetch {' or '.join(names)} of {repository}{at}: the hub cannot be reached, or has no such file;"
+        " download it elsewhere and give its path, or put it into a folder and give local-dir:FOLDER"
+    )

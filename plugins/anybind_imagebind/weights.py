@@ -1,0 +1,82 @@
+"""From ImageBind's weight file to the module of one tower: only that tower's weights are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from anybind import BadInput, Space, WeightsMismatch, check_state, state_hash, weights_file
+from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, upstream_name
+
+REPOSITORY = "nielsr/imagebind-huge"
+REVISION = "51fc1ff707903501e60bdb2f73dd4e8818eef099"
+FILES = ("model.safetensors", "imagebind_huge.pth")
+"""What the repository and upstream call the same weights; the one that cannot hold code comes first."""
+ANCHOR = "modality_heads.vision."
+"""The picture's head: every other tower was trained to meet what it gives, so that it names the space."""
+HIGHEST_SCALE = 100.0
+
+
+def load_module(
+    of: Architecture, source: str, revision: str | None = None
+) -> tuple[PatchTransformer | TextTransformer, Space]:
+    """A tower's module with its weights, and the space that it leads to.
+
+    The weights stay in the file, which the system reads as they are needed: it must not be overwritten in place.
+
+    The space is named after the weights of the picture's head, and after the tower's own head where a file has no
+    other: towers loaded from the hub, from `imagebind_huge.pth` and from a copy of either are in one space, and those
+    of another training are not.
+
+    Args:
+        of: the tower's sizes.
+        source: a file, a folder, or a repository of the hub.
+        revision: of the repository; of the one that this plugin names, the revision that it was checked with.
+
+    Raises:
+        BadInput: the file is missing, unreadable, or cannot be fetched.
+        WeightsMismatch: it lacks weights of the tower, or has more, or others.
+    """
+    if revision is None and source == REPOSITORY:
+        revision = REVISION
+    path = weights_file(source, file=FILES, revision=revision)
+    own = re.compile(rf"modality_\w+\.{of.key}\.")
+    found = read_tensors(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
+    state = {name: tensor for name, tensor in found.items() if own.match(name)}
+    with torch.device("meta"):  # the file's own tensors take the place of these
+        module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
+    names = {upstream_name(of, name): name for name in module.state_dict()}
+    check_state(path, state, {theirs: module.state_dict()[ours] for theirs, ours in names.items()})
+    module.load_state_dict({names[theirs]: tensor.float() for theirs, tensor in state.items()}, assign=True)
+    heads = {name: tensor for name, tensor in found.items() if name.startswith(ANCHOR)}
+    own_head = {name: tensor for name, tensor in state.items() if name.startswith("modality_heads.")}
+    return module, Space("imagebind", of.dim, f"weights:{state_hash(heads or own_head)}")
+
+
+def read_tensors(path: Path, wanted: Callable[[str], bool]) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file, or of one that torch saved, whose names are wanted, by name.
+
+    They are views of the file: nothing of it is read before it is looked at.
+
+    Raises:
+        BadInput: the file is none of these, or is truncated.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path} is no readable weight file: {error}") from error
+    except Exception as error:  # torch and the zip reader each raise their own on a bad file
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(
+            f"{path} is no weight file that torch saved: {reason}; check it, or download it again"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
+        raise WeightsMismatch(f"{path} holds no weights by name; give the file of a state dict")
+    return {name: tensor for name, tensor in state.items() if wanted(name)}

@@ -1,0 +1,98 @@
+"""The tower of words, which all of LanguageBind's modalities were bound to."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
+
+from anybind import AnybindWarning, BadInput, Tower, weights_file
+from anybind_languagebind.checkpoint import TEXT, open_checkpoint
+from anybind_languagebind.vision import REQUIRED, clip_config, fill
+
+SIZES = (*(key for key in REQUIRED if key != "patch_size"), "vocab_size", "max_position_embeddings")
+END = "<|endoftext|>"
+
+
+class TextFeatures(torch.nn.Module):
+    """Tokens to features, not of norm 1."""
+
+    def __init__(self, model: CLIPTextModelWithProjection) -> None:
+        super().__init__()
+        self.text_model = model.text_model
+        self.text_projection = model.text_projection
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(n, length) to (n, d); what stands behind the first end of a text changes nothing."""
+        return self.text_projection(self.text_model(input_ids=tokens).pooler_output)
+
+
+class TextTower(Tower):
+    """Words. A text longer than the context (77 tokens) is cut, with a warning that shows where.
+
+    Args:
+        model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json`, the weights, `vocab.json` and
+            `merges.txt`. Each checkpoint of LanguageBind carries the same text tower.
+        revision: of the repository.
+
+    Raises:
+        BadInput, BadOption, WeightsMismatch: as `open_checkpoint`; the tokenizer's files are missing or damaged, or
+            of another vocabulary.
+    """
+
+    def __init__(self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None) -> None:
+        checkpoint = open_checkpoint(model, TEXT, revision)
+        section = checkpoint.section("text_config")
+        sizes = {key: section.count(key) for key in SIZES}
+        vocabulary, merges = (
+            weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
+        )
+        try:
+            # The tokenizer within only reads when it is asked to encode, so that threads may share it.
+            self.tokenizer: Any = CLIPTokenizerFast(str(vocabulary), str(merges)).backend_tokenizer
+        except Exception as error:  # the tokenizers are Rust's, and raise bare Exceptions
+            raise BadInput(f"{vocabulary} and {merges} make no tokenizer: {' '.join(str(error).split())}") from error
+        self.end = self.tokenizer.token_to_id(END)
+        if self.end is None or self.tokenizer.get_vocab_size() > sizes["vocab_size"]:
+            raise BadInput(
+                f"{vocabulary} is not of this model: {self.tokenizer.get_vocab_size()} tokens, of which"
+                f" {sizes['vocab_size']} have weights; take the file that came with them"
+            )
+        self.context = sizes["max_position_embeddings"]
+        config = clip_config(
+            CLIPTextConfig, section, {**sizes, "projection_dim": checkpoint.space.dim, "eos_token_id": self.end}
+        )
+        with torch.device("meta"):
+            module = TextFeatures(CLIPTextModelWithProjection(config))
+        fill(module, checkpoint)
+        # Counts from 0 that are no weights, and so were not read.
+        module.text_model.embeddings.position_ids = torch.arange(self.context)[None]
+        super().__init__(
+            module,
+            modality="text",
+            space=checkpoint.space,
+            preprocessing={"tokenizer": "CLIP", "context_length": self.context},
+            logit_scale=checkpoint.logit_scale,
+        )
+
+    def preprocess(self, sample: str) -> list[int]:
+        """A text to its tokens, with those of beginning and end, at most `context`."""
+        encoding = self.tokenizer.encode(sample)
+        if len(encoding.ids) <= self.context:
+            return encoding.ids
+        kept = encoding.offsets[self.context - 2][1]
+        warnings.warn(
+            f"text cut to {self.context} tokens: kept up to {sample[max(0, kept - 30) : kept]!r},"
+            f" dropped {sample[kept : kept + 30]!r}...",
+            AnybindWarning,
+            stacklevel=2,
+        )
+        return [*encoding.ids[: self.context - 1], self.end]
+
+    def collate(self, inputs: Sequence[list[int]]) -> torch.Tensor:
+        """Tokens of texts to (n, longest), filled with ends: each token sees those before it only."""
+        longest = max(map(len, inputs))
+        return torch.tensor([ids + [self.end] * (longest - len(ids)) for ids in inputs], device=self.device)

@@ -1,0 +1,69 @@
+"""The modality `thermal`: pictures of warmth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anybind import BadInput, Modality, Reader, find_modality, find_part
+
+
+@dataclass(frozen=True, eq=False)
+class ThermalPicture:
+    """A picture of warmth, of a type of its own so that no one takes it for a photograph.
+
+    Attributes:
+        pixels: uint8 (height, width, 3), 0 to 255: one gray in all channels, or false colours. Brightness is as the
+            camera chose it; temperatures of more than 8 bits are to be stretched to them beforehand.
+    """
+
+    pixels: np.ndarray
+
+
+class Thermal(Modality):
+    """A picture of warmth: a `ThermalPicture`.
+
+    Its files are picture files, which do not say what they are of: a tower of thermal pictures takes any picture file
+    as one, `read(path, reader="thermal-picture")` reads one so, and `derive("thermal", picture)` takes a picture in
+    memory.
+    """
+
+    name = "thermal"
+
+    def accepts(self, item: object) -> bool:
+        return isinstance(item, ThermalPicture)
+
+    def check(self, sample: Any) -> None:
+        picture = find_modality("image")
+        if not picture.accepts(sample.pixels):
+            raise BadInput("a thermal picture holds a uint8 array (height, width, 3)")
+        picture.check(sample.pixels)
+
+    def show(self, sample: Any) -> np.ndarray:
+        return sample.pixels
+
+    def derive(self, sample: Any, source: str, *, seed: int) -> ThermalPicture:
+        """A picture, taken as one of warmth: nothing is changed, and no chance is in it."""
+        return ThermalPicture(sample)
+
+
+class ThermalReader(Reader):
+    """Picture files, taken as pictures of warmth."""
+
+    def sniff(self, head: bytes) -> bool | None:
+        """None for pictures: they are of warmth only where that is asked for."""
+        return None if _pictures().sniff(head) else False
+
+    def read(self, path: Path) -> ThermalPicture:
+        """The picture in the file, as the reader of pictures reads it, which also says what is raised."""
+        return ThermalPicture(_pictures().read(path))
+
+    def write(self, sample: Any, path: Path) -> None:
+        _pictures().write(sample.pixels, path)
+
+
+def _pictures() -> Reader:
+    return find_part("reader", "picture").load()()

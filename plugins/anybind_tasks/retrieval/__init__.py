@@ -1,0 +1,1 @@
+"""Retrieval: which items of one modality answer those of another, how well, and fast exact search."""

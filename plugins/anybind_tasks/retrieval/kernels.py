@@ -1,0 +1,215 @@
+"""Loops over similarities that no array operation does well; they hold no lock, so that threads share the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+
+CHUNK = 256
+"""Similarities that are looked at together: a number known beforehand makes vector loops of the innermost."""
+
+
+def kernel(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that compiles a function at its first call, and keeps what it compiled where a folder takes it.
+
+    Args:
+        reorder: sums may be taken in another order than written (always the same one), which vector loops need.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"} if reorder else False}
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # "cannot cache function: no locator available"
+            return numba.njit(**options)(function)
+
+    return compiled
+
+
+def over_rows(call: Callable[[slice], object], rows: int) -> None:
+    """Call with slices that together make up all rows, one for each processor, in threads."""
+    parts = max(1, min(rows, os.cpu_count() or 1))
+    edges = [rows * part // parts for part in range(parts + 1)]
+    slices = [slice(first, last) for first, last in pairwise(edges)]
+    with ThreadPoolExecutor(parts) as pool:
+        list(pool.map(call, slices))
+
+
+@kernel()
+def collect(
+    block: np.ndarray,
+    first: int,
+    margins: np.ndarray,
+    best: np.ndarray,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    """Keep every row that may be among a query's k nearest when similarities are known to half a margin.
+
+    A row is let go once k others lie more than a margin above it. Called with block after block of a gallery.
+
+    Args:
+        block: (q, n) float32, similarities to the gallery's rows `first`, `first + 1`, ...
+        first: the row that the first column belongs to.
+        margins: (q,) float32.
+        best: (q, k) float32, heaps of the k highest similarities so far, the lowest first; -inf where fewer.
+        rows: (q, room) int64, the rows kept.
+        scores: (q, room) float32, their similarities.
+        counts: (q,) int64, how many are kept; -1 where it would be more than there is room for.
+    """
+    width = block.shape[1]
+    whole = width - width % CHUNK
+    for i in range(block.shape[0]):
+        row, heap, margin, kept = block[i], best[i], margins[i], (rows[i], scores[i])
+        for start in range(0, whole, CHUNK):
+            least = heap[0] - margin
+            hits = np.int32(0)  # 32 bits, so that a vector holds as many counters as similarities
+            for j in range(CHUNK):
+                hits += np.int32(row[start + j] >= least)
+            if hits > 0 and counts[i] >= 0:
+                counts[i] = _take(row, start, start + CHUNK, first, heap, margin, kept, counts[i])
+        if counts[i] >= 0:
+            counts[i] = _take(row, whole, width, first, heap, margin, kept, counts[i])
+        if counts[i] >= 0:
+            counts[i] = _still_kept(kept, counts[i], heap[0] - margin)
+
+
+@kernel()
+def _take(
+    row: np.ndarray,
+    start: int,
+    stop: int,
+    first: int,
+    heap: np.ndarray,
+    margin: np.float32,
+    kept: tuple[np.ndarray, np.ndarray],
+    count: int,
+) -> int:
+    """Look at each similarity of a chunk; how many are kept afterwards, -1 where there is no room for them."""
+    rows, scores = kept
+    for j in range(start, stop):
+        if row[j] < heap[0] - margin:
+            continue
+        if row[j] > heap[0]:
+            _replace_lowest(heap, row[j])
+        if count == len(rows):
+            count = _still_kept(kept, count, heap[0] - margin)
+        if count == len(rows):
+            return -1
+        rows[count], scores[count] = first + j, row[j]
+        count += 1
+    return count
+
+
+@kernel()
+def _replace_lowest(heap: np.ndarray, value: np.float32) -> None:
+    place, child = 0, 1
+    while child < len(heap):
+        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place, child = child, 2 * child + 1
+    heap[place] = value
+
+
+@kernel()
+def _still_kept(kept: tuple[np.ndarray, np.ndarray], count: int, least: np.float32) -> int:
+    """Move those of `least` or more to the front; how many they are."""
+    rows, scores = kept
+    number = 0
+    for j in range(count):
+        if scores[j] >= least:
+            rows[number], scores[number] = rows[j], scores[j]
+            number += 1
+    return number
+
+
+@kernel(reorder=True)
+def rescore(query: np.ndarray, gallery: np.ndarray, places: np.ndarray, scores: np.ndarray) -> None:
+    """Similarities of a query (d,) to `gallery[places]`, summed in float64 and rounded once, into `scores`."""
+    for j in range(len(places)):
+        total = 0.0
+        for d in range(len(query)):
+            total += np.float64(query[d]) * np.float64(gallery[places[j], d])
+        scores[j] = np.float32(total)
+
+
+@kernel()
+def ranks_of_right(
+    block: np.ndarray,
+    groups: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    tolerance: np.float32,
+    ranks: np.ndarray,
+) -> None:
+    """Ranks of each query's first right answers when all that is as similar as a right one comes before it.
+
+    Args:
+        block: (q, n) float32, similarities of queries to the whole gallery, every row contiguous.
+        groups: (q,) int64, which group of columns is right for a query.
+        starts: (groups + 1,) int64, where each group begins in `columns`.
+        columns: (n,) int64, columns by group.
+        tolerance: similarities that differ by no more than this count as equal.
+        ranks: (q, depth) int64, filled: column j holds the rank of the right answer that comes j-th, from 1 on; 0
+            where there is none, and behind the first column also where the rank is above depth.
+    """
+    depth = ranks.shape[1]
+    highest = np.empty(depth, np.float32)
+    values = np.empty(np.max(starts[1:] - starts[:-1]), np.float32)
+    for i in range(block.shape[0]):
+        row, right = block[i], columns[starts[groups[i]] : starts[groups[i] + 1]]
+        for j in range(len(right)):
+            values[j] = row[right[j]]
+        of_right = values[: len(right)]
+        number = _highest_of(of_right, highest)
+        ranks[i] = 0
+        for j in range(number):
+            least = highest[j] - tolerance
+            rank = _from(row, least) - _from(of_right, least) + j + 1
+            if j == 0 or rank <= depth:
+                ranks[i, j] = rank
+            if rank >= depth:
+                break
+
+
+@kernel()
+def _highest_of(values: np.ndarray, highest: np.ndarray) -> int:
+    """Fill in the highest values, in descending order; how many there are."""
+    number = 0
+    for value in values:
+        if number == len(highest):
+            if not value > highest[number - 1]:
+                continue
+            number -= 1
+        place = number
+        while place > 0 and highest[place - 1] < value:
+            highest[place] = highest[place - 1]
+            place -= 1
+        highest[place] = value
+        number += 1
+    return number
+
+
+@kernel()
+def _from(row: np.ndarray, least: np.float32) -> Any:
+    """How many similarities of a row are `least` or more, or no numbers."""
+    total = 0
+    whole = len(row) - len(row) % CHUNK
+    for start in range(0, whole, CHUNK):
+        part = np.int32(0)
+        for j in range(CHUNK):
+            part += np.int32(not row[start + j] < least)
+        total += part
+    for j in range(whole, len(row)):
+        total += not row[j] < least
+    return total

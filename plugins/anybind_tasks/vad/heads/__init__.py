@@ -1,0 +1,1 @@
+"""The heads: windows to how abnormal each is."""

@@ -1,0 +1,20 @@
+"""The head `event-rate`: how much moves, which every other head must be read against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anybind import BadInput, Head, WindowSet
+
+
+class EventRateHead(Head):
+    """Events per pixel and frame of each window; it looks at nothing else and learns nothing."""
+
+    name = "event-rate"
+
+    def rate(self, windows: WindowSet) -> np.ndarray:
+        for name in ("events", "frames", "pixels"):
+            if name not in windows.measures:
+                raise BadInput(f"the head 'event-rate' needs the measure {name!r} of the windows")
+        events, frames, pixels = (np.asarray(windows.measures[name], float) for name in ("events", "frames", "pixels"))
+        return events / (frames * pixels)

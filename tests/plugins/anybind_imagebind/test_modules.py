@@ -1,0 +1,118 @@
+"""The modules beside the same sums written out in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anybind_imagebind.modules import Architecture
+from anybind_imagebind.weights import load_module
+
+State = Mapping[str, np.ndarray]
+erf = np.vectorize(math.erf)
+
+
+def normed(x: np.ndarray, state: State, name: str, eps: float) -> np.ndarray:
+    centred = x - x.mean(-1, keepdims=True)
+    return (
+        centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * state[f"{name}.weight"] + state[f"{name}.bias"]
+    )
+
+
+def attention(x: np.ndarray, state: State, name: str, of: Architecture, mask: np.ndarray | None) -> np.ndarray:
+    q, k, v = np.split(x @ state[f"{name}.in_proj_weight"].T + state[f"{name}.in_proj_bias"], 3, axis=-1)
+    if of.joined:
+        k, v = (np.concatenate([each, state[f"{name}.bias_{which}"][0]]) for each, which in ((k, "k"), (v, "v")))
+    size, mixed = of.width // of.heads, []
+    for head in range(of.heads):
+        part = slice(head * size, (head + 1) * size)
+        scores = q[:, part] @ k[:, part].T / math.sqrt(size) + (0 if mask is None else mask)
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed.append(shares / shares.sum(-1, keepdims=True) @ v[:, part])
+    return np.concatenate(mixed, axis=-1) @ state[f"{name}.out_proj.weight"].T + state[f"{name}.out_proj.bias"]
+
+
+def through_blocks(x: np.ndarray, state: State, of: Architecture, mask: np.ndarray | None = None) -> np.ndarray:
+    for number in range(of.blocks):
+        name = f"modality_trunks.{of.key}.blocks.{number}"
+        x = x + attention(normed(x, state, f"{name}.norm_1", 1e-6), state, f"{name}.attn", of, mask)
+        y = normed(x, state, f"{name}.norm_2", 1e-6) @ state[f"{name}.mlp.fc1.weight"].T + state[f"{name}.mlp.fc1.bias"]
+        y = y * (1 + erf(y / math.sqrt(2))) / 2
+        x = x + y @ state[f"{name}.mlp.fc2.weight"].T + state[f"{name}.mlp.fc2.bias"]
+    return x
+
+
+def patches_reference(picture: np.ndarray, state: State, of: Architecture) -> np.ndarray:
+    before = f"modality_preprocessors.{of.key}"
+    stem = {"depth": "depth_stem.proj", "vision": "rgbt_stem.proj.1"}.get(of.key, "rgbt_stem.proj")
+    kernel = state[f"{before}.{stem}.weight"]
+    if kernel.ndim == 4:
+        kernel = kernel[:, :, None]
+    high, wide = kernel.shape[-2:]
+    film = np.repeat(picture[:, None], kernel.shape[2], axis=1)
+    tokens = [
+        np.einsum("dcfhw,cfhw->d", kernel, film[:, :, y : y + high, x : x + wide])
+        for y in range(0, picture.shape[1] - high + 1, of.stride)
+        for x in range(0, picture.shape[2] - wide + 1, of.stride)
+    ]
+    x = np.stack(tokens)
+    if of.joined:
+        x = normed(x, state, f"{before}.{stem.partition('.')[0]}.norm_layer", 1e-5)
+    x = np.concatenate([state[f"{before}.cls_token"][0], x]) + state[f"{before}.pos_embedding_helper.pos_embed"][0]
+    if not of.joined:
+        x = normed(x, state, f"modality_trunks.{of.key}.pre_transformer_layer.0", 1e-6)
+    last = through_blocks(x, state, of)[0]
+    return normed(last, state, f"modality_heads.{of.key}.0", 1e-6) @ state[f"modality_heads.{of.key}.2.weight"].T
+
+
+@pytest.fixture(scope="module")
+def state(whole_state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.double().numpy() for name, value in whole_state.items()}
+
+
+@pytest.mark.parametrize(
+    ("modality", "shape"), [("sound", (1, 128, 204)), ("depth", (1, 224, 224)), ("image", (3, 224, 224))]
+)
+def test_patches_become_the_vector_that_the_sums_say(
+    modality: str, shape: tuple[int, ...], state: State, weights: str, architectures: Any
+) -> None:
+    of = architectures[modality]
+    batch = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    module, _ = load_module(of, weights)
+    with torch.inference_mode():
+        ours = module(torch.from_numpy(batch)).numpy()
+    expected = np.stack([patches_reference(each.astype(np.float64), state, of) for each in batch])
+    assert np.abs(expected[0] - expected[1]).max() > 1e-2
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_tokens_become_the_vector_that_the_sums_say(state: State, weights: str, architectures: Any) -> None:
+    of = architectures["text"]
+    tokens = np.zeros((2, of.tokens), np.int64)
+    tokens[0, :4] = 49406, 320, 1929, 49407
+    tokens[1, :6] = 49406, 518, 1929, 320, 7, 49407
+    module, _ = load_module(of, weights)
+    with torch.inference_mode():
+        ours = module(torch.from_numpy(tokens)).numpy()
+    before = np.full((of.tokens, of.tokens), -np.inf)
+    mask = np.triu(before, 1)
+    for row, end, vector in zip(tokens, (3, 5), ours, strict=True):
+        x = state["modality_preprocessors.text.token_embedding.weight"][row]
+        x = through_blocks(x + state["modality_preprocessors.text.pos_embed"][0], state, of, mask)[end]
+        expected = normed(x, state, "modality_heads.text.proj.0", 1e-6) @ state["modality_heads.text.proj.1.weight"].T
+        np.testing.assert_allclose(vector, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_what_follows_the_end_of_a_text_changes_nothing(weights: str, architectures: Any) -> None:
+    module, _ = load_module(architectures["text"], weights)
+    tokens = torch.zeros(2, 77, dtype=torch.int64)
+    tokens[:, :3] = torch.tensor([49406, 320, 49407])
+    tokens[1, 3:] = 42
+    with torch.inference_mode():
+        one, other = module(tokens)
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)

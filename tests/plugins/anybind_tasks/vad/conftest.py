@@ -1,0 +1,136 @@
+"""Films for anomaly detection: people who walk along a wall, and one who runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import anybind
+
+WIDTH, HEIGHT = 240, 180
+FPS = 25
+
+
+@dataclass(frozen=True)
+class Street:
+    """A made film.
+
+    Attributes:
+        path: the file.
+        frames: how many it has.
+        runner: numbers of the frames in which someone runs.
+    """
+
+    path: Path
+    frames: int
+    runner: range
+
+    @property
+    def labels(self) -> np.ndarray:
+        """1 for each frame in which someone runs, else 0."""
+        return np.isin(np.arange(self.frames), self.runner).astype(int)
+
+
+def street(frames: int, runner: range, seed: int = 0) -> list[np.ndarray]:
+    """RGB frames: six people walk to and fro at about a pixel a frame; a runner crosses at seven."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(90, 140, (HEIGHT // 6, WIDTH // 6, 3))
+    wall = coarse.repeat(6, axis=0).repeat(6, axis=1).astype(np.uint8)
+    starts, speeds = random.uniform(0, WIDTH, 6), random.uniform(0.6, 1.3, 6) * random.choice([-1, 1], 6)
+    tops, colours = random.integers(20, HEIGHT - 60, 7), random.integers(0, 60, (7, 3))
+    made = []
+    for number in range(frames):
+        picture = wall.copy()
+        for who in range(6):
+            _person(picture, starts[who] + speeds[who] * number, tops[who], colours[who], number * abs(speeds[who]))
+        if number in runner:
+            place = 7.0 * (number - runner.start)
+            _person(picture, place, tops[6], colours[6], 3.0 * number)
+        made.append(picture)
+    return made
+
+
+def _person(picture: np.ndarray, x: float, top: int, colour: np.ndarray, step: float) -> None:
+    """A head, a body, and two legs that swing."""
+    x %= WIDTH
+    left = max(0, round(x) - 12)
+    rows, columns = np.ogrid[:44, left : min(WIDTH, left + 24)]
+    head = (columns - x) ** 2 + (rows - 5) ** 2 < 20
+    body = (np.abs(columns - x) < 5) & (np.abs(rows - 18) < 9)
+    lean = (rows - 27) / 15 * 5 * np.sin(step / 4)
+    legs = (rows >= 27) & (rows < 42) & ((np.abs(columns - x - lean) < 2.5) | (np.abs(columns - x + lean) < 2.5))
+    picture[top : top + 44, left : left + 24][head | body | legs] = colour
+
+
+def save_film(
+    path: Path, frames: Sequence[np.ndarray], times_ms: Sequence[int] | None = None, codec: str = "mpeg4"
+) -> Path:
+    """A film of RGB frames at 25 a second, or at these times."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 4_000_000
+        tick = Fraction(1, FPS) if times_ms is None else Fraction(1, 1000)
+        stream.codec_context.time_base = tick
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture.pts, picture.time_base = (number if times_ms is None else times_ms[number]), tick
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_film() -> Callable[..., Path]:
+    """Write frames as a film: `make_film(path, frames, times_ms=None)`."""
+    return save_film
+
+
+@pytest.fixture(scope="session")
+def make_street(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Street]:
+    """A film of a street: `make_street(frames=192, runner=range(96, 128), seed=0)`; the same one is made once."""
+    folder = tmp_path_factory.mktemp("streets")
+
+    def make(frames: int = 192, runner: range = range(96, 128), seed: int = 0) -> Street:
+        path = folder / f"{frames}-{runner.start}-{runner.stop}-{seed}.mkv"
+        if not path.exists():
+            save_film(path, street(frames, runner, seed))
+        return Street(path, frames, runner)
+
+    return make
+
+
+class Toy(anybind.Encoder):
+    """Embeds events by how many there are and how many are rises, pictures by their mean colour."""
+
+    weights_hash = "2" * 12
+    preprocessing = {}  # noqa: RUF012 (an interface attribute)
+
+    def __init__(self, modality: str) -> None:
+        self.modality = modality
+        self.space = anybind.Space("toy", 3)
+        self.embedded = 0
+
+    def encode(self, inputs: Sequence[object]) -> np.ndarray:
+        self.embedded += len(inputs)
+        return anybind.unit(np.array([self.one(sample) for sample in inputs], dtype=np.float32))
+
+    def one(self, sample: object) -> list[float]:
+        if isinstance(sample, np.ndarray):
+            return sample.reshape(-1, 3).mean(axis=0).tolist()
+        return [len(sample), sample.p.sum(), 1.0]
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> anybind.Binder:
+    """A binder of events and pictures by `Toy`."""
+    binder = anybind.load(anybind.Binding("toy", {name: anybind.Use("none") for name in ("event", "image")}))
+    monkeypatch.setattr(binder, "_encoders", {name: Toy(name) for name in ("event", "image")})
+    return binder
