@@ -14,7 +14,8 @@ FILES ?= $(wildcard $(DATA)/events/*.*)
 SECONDS ?= 600
 
 .PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event mini-sound ablation few-shot \
-	bench-embed bench-events bench-readers bench-video bench-train clean
+	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
+	vad-memory vad-ped2 parity clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -87,6 +88,34 @@ bench-video: $(READY)
 
 bench-train: $(READY)
 	$(BIN)/python benchmarks/train_rate.py
+
+bench-sound: $(READY)
+	$(BIN)/python benchmarks/sound_rate.py
+
+bench-retrieval: $(READY)
+	$(BIN)/python benchmarks/retrieval_rate.py
+
+bench-vad: $(READY)
+	$(BIN)/python benchmarks/vad_rate.py
+
+# Peak memory of an hour-long film beside that of a short one, and the heads side by side on UCSD Ped2.
+vad-memory: $(READY)
+	$(BIN)/python benchmarks/vad_memory.py
+
+vad-ped2: $(READY)
+	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs
+
+# Our towers of ImageBind and LanguageBind beside upstream's packages, which have an environment of their own.
+PARITY := $(VENV)/parity
+
+parity: $(READY) $(PARITY)/.ready
+	$(BIN)/python benchmarks/parity/run.py --data $(DATA) --upstream $(PARITY)/bin/python
+
+$(PARITY)/.ready: $(READY) benchmarks/parity/requirements.txt benchmarks/parity/upstream.txt
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --disable-pip-version-check -r benchmarks/parity/requirements.txt
+	$(PARITY)/bin/python -m pip install --disable-pip-version-check --no-deps -r benchmarks/parity/upstream.txt
+	touch $@
 
 $(BENCH): $(READY)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[bench]'

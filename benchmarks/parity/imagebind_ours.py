@@ -18,7 +18,8 @@ from anybind_media.sound import Waveform
 SOUNDS, RESAMPLED, PICTURES = 20, 8, 6
 RATE = 16_000
 NOTE = """
-All towers are of the published sizes. Upstream's own loaders make its inputs, of sounds with both conventions of where
+All towers are of the published sizes, and every weight is moved off its initial value, so that none can be left out
+unnoticed. Upstream's own loaders make its inputs, of sounds with both conventions of where
 clips begin; of depth maps it publishes none, and torchvision's transforms follow its description (pixels without a
 depth get 4 m on both sides). Sounds are handed over at 16 kHz; the rows at 44.1 kHz say what the two resamplers, SoX's
 and torchaudio's, amount to.

@@ -43,12 +43,9 @@ INTRODUCTION = """# Parity with upstream
 `make parity` runs upstream's own packages in an environment of their own and our towers in ours, on the same random
 weights and the same recordings, and compares what goes into the towers and the unit vectors that come out. A difference
 is the largest absolute one over all numbers of all n samples; above {tolerance:g} the run fails. *Apart* is the median,
-over pairs of samples, of the largest difference between the two: how much there is to get wrong. The weights are random
-since no model hub is needed for this, and every one of them is moved off its initial value, so that none can be left
-out unnoticed.
+over pairs of samples, of the largest difference between the two: how much there is to get wrong.
 
-Written by the last run; not edited by hand.
-"""
+Written by the last run; not edited by hand."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def write_docs() -> None:
     for path in sorted(RESULTS.glob("parity_*.json")):
         report = json.loads(path.read_text())
         table = [HEAD, ("---", "---", "---:", "---:", "---:", "---"), *map(cells, report["rows"])]
-        parts.append(f"## {path.stem.removeprefix('parity_')}\n")
+        parts.append(f"\n## {path.stem.removeprefix('parity_')}\n")
         parts += [textwrap.fill(report["note"], 120), ""] if report["note"] else []
         parts += [textwrap.fill(f"{side.capitalize()}: {listed(report[side])}.", 120) + "\n" for side in SIDES]
         parts += ["| " + " | ".join(row) + " |" for row in table]

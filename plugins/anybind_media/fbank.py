@@ -104,35 +104,34 @@ def _energies(frames: torch.Tensor, mels: int, rate: int) -> torch.Tensor:
     what towers were trained on.
     """
     n, count, length = frames.shape
-    size = 1 << (length - 1).bit_length()
+    rows, size = n * count, 1 << (length - 1).bit_length()
+    bins = size // 2 + 1
     window = _window(length)
-    _scratch.make(length, size, mels)
-    centred, padded, power = (each[: n * count] for each in (_scratch.centred, _scratch.padded, _scratch.power))
+    padded, flat = _scratch.make(size, max(length, bins + mels))
+    padded, centred = padded[:rows], flat[: rows * length].view(rows, length)
     torch.sub(frames, frames.mean(-1, keepdim=True), out=centred.view(n, count, length))
     for part, before, behind in ((padded[:, 1:length], slice(None, -1), slice(1, None)), (padded[:, :1], FIRST, FIRST)):
         torch.addcmul(centred[:, behind], centred[:, before], ONE, value=-PREEMPHASIS, out=part).mul_(window[behind])
+    padded[:, length:] = 0
     squares = torch.view_as_real(torch.fft.rfft(padded)).square_()
+    power, energies = flat[: rows * bins].view(rows, bins), flat[rows * bins :][: rows * mels].view(mels, rows)
     torch.add(squares[..., 0], squares[..., 1], out=power)
-    energies = _scratch.energies[: mels * n * count].view(mels, n * count)
-    for bands, bins, weights in _bands(mels, rate, size):
-        torch.mm(weights, power.T[bins], out=energies[bands])
+    for bands, span, weights in _bands(mels, rate, size):
+        torch.mm(weights, power.T[span], out=energies[bands])
     return energies.view(mels, n, count)
 
 
 class _Scratch(threading.local):
     """Memory of a thread that each block of frames is worked on in: fresh pages would cost more than the work."""
 
-    shape: tuple[int, ...] = ()
+    size = 0, 0, 0
 
-    def make(self, length: int, size: int, mels: int) -> None:
-        """Have room for blocks of such frames, spectra and bands."""
-        if self.shape == (BLOCK, length, size, mels):
-            return
-        self.shape = BLOCK, length, size, mels
-        self.centred = torch.empty(BLOCK, length)
-        self.padded = torch.zeros(BLOCK, size)  # stays zero behind the samples of a frame
-        self.power = torch.empty(BLOCK, size // 2 + 1)
-        self.energies = torch.empty(mels * BLOCK)
+    def make(self, size: int, numbers: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Room for a block of frames of that padded size, and for so many numbers a frame beside it, flat."""
+        if self.size != (BLOCK, size, numbers):
+            self.size = BLOCK, size, numbers
+            self.padded, self.flat = torch.empty(BLOCK, size), torch.empty(BLOCK * numbers)
+        return self.padded, self.flat
 
 
 _scratch = _Scratch()
