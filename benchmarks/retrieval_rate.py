@@ -3,7 +3,8 @@
 * Metrics of a similarity matrix in memory, over reading that matrix once. Reading is a sum of it by the same kind of
   compiled loop on the same threads, one half of the rows each.
 * Exact search, over the matrix product alone: `numpy.matmul` of all queries and the whole gallery into an array that
-  is there beforehand.
+  is there beforehand. BLAS waits for all its threads after every block: on a machine that does other work, set
+  OPENBLAS_NUM_THREADS=1.
 * Search behind a pre-pass in bfloat16, over exact search. Both give the same rows, which is checked; making the
   gallery ready is done once and told on its own.
 

@@ -59,6 +59,8 @@ class Loader:
         if self.kind.accepts(item):
             return item
         if not isinstance(item, str | os.PathLike):
+            if self.derive_seed is not None:
+                return derive(self.kind.name, item, seed=self.derive_seed)
             raise BadInput(f"a {type(item).__name__} is neither a path nor a sample of {self.kind.name}")
         path = Path(item)
         reader = find_reader(path, self.kind.name)

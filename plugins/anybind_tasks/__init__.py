@@ -65,6 +65,14 @@ def register_tasks(register: Register) -> None:
     )
     register(
         Spec(
+            name="retrieval",
+            summary="one modality asks for another: R@k, mAP@k, MRR, median rank, both ways",
+            target="anybind_tasks.retrieval.task:Retrieval",
+            extra="search",
+        )
+    )
+    register(
+        Spec(
             name="vad",
             summary="which frames of films are abnormal: ROC AUC and average precision",
             target="anybind_tasks.vad.task:VideoAnomaly",

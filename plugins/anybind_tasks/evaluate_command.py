@@ -56,7 +56,11 @@ def evaluate(
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
-        print_table(("metric", "value"), _rows(result), f"{task}: {modality} of {asked_of.name} by {binder.name}")
+        print_table(
+            ("metric", "value", "95 % interval"),
+            _rows(result),
+            f"{task}: {modality} of {asked_of.name} by {binder.name}",
+        )
     skipped.report()
 
 
@@ -71,6 +75,13 @@ def _asked(among: str | None, dataset: Dataset) -> list[str] | None:
     return list(dataset.all_classes) if among == "all" else [dataset.class_named(name) for name in read_names(among)]
 
 
-def _rows(result: Result) -> list[tuple[str, str]]:
-    rows = [(name, f"{value:.4f}") for name, value in result.metrics.items()]
-    return [*rows, ("samples", str(result.n)), ("asked among", str(result.gallery_size))]
+def _rows(result: Result) -> list[tuple[str, str, str]]:
+    """Metrics with their intervals, which stand in details as `NAME_interval` or under the name in `intervals`."""
+    known = result.details.get("intervals", {})
+    rows = []
+    for name, value in result.metrics.items():
+        ends = result.details.get(f"{name}_interval") or known.get(name)
+        rows.append((name, f"{value:.4f}", f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else ""))
+    rows.append(("samples", str(result.n), ""))
+    # There are no candidates where nothing is asked for, as with scores of films.
+    return [*rows, ("asked among", str(result.gallery_size), "")] if result.gallery_size else rows

@@ -134,7 +134,7 @@ class TrainingSet:
 
     def source(self, number: int, version: int) -> tuple[Any, str]:
         """What the item's file holds, as this version shows it, and its modality."""
-        return self._as_version(*_read(self.pairs[number].item), number, version)
+        return self._as_version(*_read(self.pairs[number].item, self.recipe.modality), number, version)
 
     def _as_version(self, sample: Any, modality: str, number: int, version: int) -> tuple[Any, str]:
         options = self.recipe.augment.get(modality)
@@ -164,7 +164,7 @@ class TrainingSet:
         sample, modality = source
         wanted, item = self.recipe.teacher, self.pairs[number].item
         if wanted in item.partners:
-            partner = _read(replace(item, source=item.partners[wanted], options={}))
+            partner = _read(replace(item, source=item.partners[wanted], options={}), wanted)
             sample, modality = self._as_version(*partner, number, version)
         if modality != wanted:
             raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
@@ -261,12 +261,12 @@ def _check_augment(recipe: Recipe) -> None:
             raise BadOption(f"augment.{name}: {error} (options: {takes})") from None
 
 
-def _read(item: Item) -> tuple[Any, str]:
+def _read(item: Item, wanted: str) -> tuple[Any, str]:
     if not isinstance(item.source, str | Path):
         from anybind import modality_of
 
         return item.source, modality_of(item.source)
-    reader = find_reader(item.source)
+    reader = find_reader(item.source, wanted)
     return read(item.source, reader=reader.name, **item.options), reader.spec.gives
 
 

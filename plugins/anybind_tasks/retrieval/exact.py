@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from anybind import BadInput, BadOption
 from anybind_tasks.retrieval.kernels import collect, over_rows, rescore
 
-QUERIES, BLOCK = 1024, 32768
-"""Queries and gallery rows that are multiplied at once: 128 MiB of products."""
+QUERIES, BLOCK = 1024, 8192
+"""Queries and gallery rows that are multiplied at once: 32 MiB of products."""
 ROOM = 2048
 """Candidates that are kept for a query, at least; where more are needed, the query is compared with all rows."""
 HALF_ULP = 2.0**-24
 """Of a float32 of about 1."""
-
-Product = Callable[[int, int, np.ndarray], None]
-"""Writes similarities to gallery rows from `first` to before `last` into a (q, last - first) float32 array."""
 
 
 def top_k(queries: np.ndarray, gallery: np.ndarray, k: int, *, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:

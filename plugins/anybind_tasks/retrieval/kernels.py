@@ -5,31 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
+from itertools import pairwise
 
-import numba
 import numpy as np
+
+from anybind import kernel
 
 CHUNK = 256
 """Similarities that are looked at together: a number known beforehand makes vector loops of the innermost."""
-
-
-def kernel(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that compiles a function at its first call, and keeps what it compiled where a folder takes it.
-
-    Args:
-        reorder: sums may be taken in another order than written (always the same one), which vector loops need.
-    """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"} if reorder else False}
-
-    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # "cannot cache function: no locator available"
-            return numba.njit(**options)(function)
-
-    return compiled
 
 
 def over_rows(call: Callable[[slice], object], rows: int) -> None:
@@ -41,7 +25,7 @@ def over_rows(call: Callable[[slice], object], rows: int) -> None:
         list(pool.map(call, slices))
 
 
-@kernel()
+@kernel
 def collect(
     block: np.ndarray,
     first: int,
@@ -81,7 +65,7 @@ def collect(
             counts[i] = _still_kept(kept, counts[i], heap[0] - margin)
 
 
-@kernel()
+@kernel
 def _take(
     row: np.ndarray,
     start: int,
@@ -108,7 +92,7 @@ def _take(
     return count
 
 
-@kernel()
+@kernel
 def _replace_lowest(heap: np.ndarray, value: np.float32) -> None:
     place, child = 0, 1
     while child < len(heap):
@@ -121,7 +105,7 @@ def _replace_lowest(heap: np.ndarray, value: np.float32) -> None:
     heap[place] = value
 
 
-@kernel()
+@kernel
 def _still_kept(kept: tuple[np.ndarray, np.ndarray], count: int, least: np.float32) -> int:
     """Move those of `least` or more to the front; how many they are."""
     rows, scores = kept
@@ -143,7 +127,7 @@ def rescore(query: np.ndarray, gallery: np.ndarray, places: np.ndarray, scores: 
         scores[j] = np.float32(total)
 
 
-@kernel()
+@kernel
 def ranks_of_right(
     block: np.ndarray,
     groups: np.ndarray,
@@ -182,7 +166,7 @@ def ranks_of_right(
                 break
 
 
-@kernel()
+@kernel
 def _highest_of(values: np.ndarray, highest: np.ndarray) -> int:
     """Fill in the highest values, in descending order; how many there are."""
     number = 0
@@ -200,7 +184,7 @@ def _highest_of(values: np.ndarray, highest: np.ndarray) -> int:
     return number
 
 
-@kernel()
+@kernel
 def _from(row: np.ndarray, least: np.float32) -> Any:
     """How many similarities of a row are `least` or more, or no numbers."""
     total = 0

@@ -25,7 +25,7 @@ from anybind import (
 from anybind.commandline import AsJson, BindingName, Device, named_values, print_json, print_table
 from anybind_tasks.vad.embed import BATCH
 from anybind_tasks.vad.gallery import SIDE, Gallery
-from anybind_tasks.vad.presets import PAPER, find_preset, with_clamp
+from anybind_tasks.vad.presets import PAPER, bind_events, find_preset
 from anybind_tasks.vad.score_log import ScoreLog, film_mark
 from anybind_tasks.vad.scores import FilmScores, score_film
 from anybind_tasks.vad.segments import Segment, automatic_threshold, find_segments, smooth
@@ -130,17 +130,9 @@ def _binder(
     name: str, device: str, preset: str, threshold: float | None, clamp: float | None
 ) -> tuple[Binder, dict[str, Any]]:
     """The binder, and what shapes the events: `preset`, `threshold`, `clamp` (None: the binding's own, or none)."""
-    fixed, binding = find_preset(preset), find_binding(name)
-    if clamp is not None:
-        binding = with_clamp(binding, clamp)
-    elif fixed.clamp is not None:
-        try:
-            binding, clamp = with_clamp(binding, fixed.clamp), fixed.clamp
-        except BadOption as error:
-            told = f"{error}: of the preset {preset!r}, only its threshold applies"
-            warnings.warn(told, AnybindWarning, stacklevel=2)
-    used = fixed.threshold if threshold is None else threshold
-    return load(binding, device=device), {"preset": preset, "threshold": used, "clamp": clamp}
+    used = find_preset(preset).threshold if threshold is None else threshold
+    binding, applied = bind_events(find_binding(name), preset, clamp)
+    return load(binding, device=device), {"preset": preset, "threshold": used, "clamp": applied}
 
 
 def _head(name: str, file: Path | None, options: list[str] | None) -> Head:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,17 +23,19 @@ BATCH = 16
 
 
 def embed_windows(
-    binder: Binder, windows: Sequence[FilmWindow], needs: Iterable[str], batch_size: int = BATCH
+    binder: Binder, windows: Sequence[FilmWindow], needs: Iterable[str], batch_size: int = BATCH, *, making: str
 ) -> WindowSet:
     """Embed consecutive windows of a film in those modalities only that a head needs.
 
-    A window without events has no row of `event`; one played without its picture has none of `image`.
+    A window without events has no row of `event`; one played without its picture has none of `image`. What made the
+    rows of `event` is the encoder and how events were made: a head that knows the one refuses the other.
 
     Args:
         binder: what embeds.
         windows: as `FilmPass` gives them.
         needs: modalities, `event` or `image`; there may be none.
         batch_size: how many go through a tower at once.
+        making: how their events were made: `FilmPass.making`.
 
     Raises:
         UnknownName: the binding has no encoder for one of them, or windows of films are nothing of that kind.
@@ -47,7 +50,8 @@ def embed_windows(
         rows[of] = np.array([number for number, sample in enumerate(samples) if sample is not None], np.int64)
         held = [sample for sample in samples if sample is not None]
         batches = list(binder.embed_batches(of, held, batch_size=batch_size))
-        embeddings[of] = concatenate(batches) if batches else binder.embed(of, [])
+        found = concatenate(batches) if batches else binder.embed(of, [])
+        embeddings[of] = replace(found, encoder=f"{found.encoder}/{making}") if of == "event" else found
     told = [window.measures for window in windows]
     measures = {name: np.array([each[name] for each in told]) for name in (told[0] if told else ())}
     return WindowSet(embeddings, measures, rows)

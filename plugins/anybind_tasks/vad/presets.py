@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from anybind import BadOption, Binding, UnknownName, Use, find_part, nearest
+from anybind import AnybindWarning, BadOption, Binding, UnknownName, Use, find_part, nearest
 
 PAPER = "paper"
 
@@ -34,6 +35,33 @@ def find_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UnknownName(f"there is no preset {name!r}{nearest(name, PRESETS)}")
     return PRESETS[name]
+
+
+def bind_events(binding: Binding, preset: str, clamp: float | None = None) -> tuple[Binding, float | None]:
+    """The binding, its events counted up to the clamp that applies, and that clamp; None where there is none.
+
+    Where the binding takes no clamp, that of a preset is left out with a warning.
+
+    Args:
+        binding: whose representation of events takes the clamp.
+        preset: how films become events; see `find_preset`.
+        clamp: in place of the preset's.
+
+    Raises:
+        UnknownName: no such preset.
+        BadOption: a clamp is given that the binding does not take; see `with_clamp`.
+    """
+    fixed = find_preset(preset).clamp
+    if clamp is not None:
+        return with_clamp(binding, clamp), clamp
+    if fixed is None:
+        return binding, None
+    try:
+        return with_clamp(binding, fixed), fixed
+    except BadOption as error:
+        told = f"{error}: of the preset {preset!r}, only its threshold applies"
+        warnings.warn(told, AnybindWarning, stacklevel=3)
+        return binding, None
 
 
 def with_clamp(binding: Binding, clamp: float) -> Binding:

@@ -57,7 +57,7 @@ def record_film(
     passed = FilmPass(film, pictures="image" in needs, **options)
     sets, spans = [], []
     for group in one_ahead(grouped(passed, batch_size)):
-        sets.append(embed_windows(binder, group, needs, batch_size))
+        sets.append(embed_windows(binder, group, needs, batch_size, making=passed.making))
         spans += [(window.first, window.frames) for window in group]
     firsts, lengths = np.array(spans, dtype=np.int64).reshape(-1, 2).T
     return FilmRecord(joined(sets), firsts, lengths, np.array(passed.times, dtype=np.int64))

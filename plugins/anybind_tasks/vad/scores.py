@@ -90,7 +90,8 @@ def score_film(
             if place < len(known) and len(known[place]) == len(group):
                 found = [float(score) for score in known[place]]
             else:
-                found = head.score(embed_windows(binder, group, head.needs, batch_size)).tolist()
+                held = embed_windows(binder, group, head.needs, batch_size, making=film.making)
+                found = head.score(held).tolist()
                 if log is not None and len(group) == batch_size:
                     log.append(found)
             for window, score in zip(group, found, strict=True):

@@ -31,7 +31,7 @@ from anybind import (
 from anybind_tasks.vad.embed import BATCH
 from anybind_tasks.vad.labels import film_label, frame_labels, lesson_labels, majority_labels
 from anybind_tasks.vad.metrics import draw_roc, measure, roc_auc
-from anybind_tasks.vad.presets import PAPER, find_preset, with_clamp
+from anybind_tasks.vad.presets import PAPER, bind_events, find_preset
 from anybind_tasks.vad.records import FilmRecord, Keep, record_film
 from anybind_tasks.vad.score_log import film_mark
 from anybind_tasks.vad.segments import frame_scores, smooth
@@ -66,6 +66,7 @@ class VideoAnomaly(Task):
         fit_on: str | Sequence[str] = "train",
         preset: str = PAPER,
         threshold: float | None = None,
+        clamp: float | None = None,
         frames: int = 16,
         stride: int | None = None,
         smooth: float = 0.0,
@@ -83,6 +84,7 @@ class VideoAnomaly(Task):
                 film all the others; or the ids of films, which are scored all the same.
             preset: how films become events; see `find_preset`.
             threshold: gray levels, of 255, in place of the preset's.
+            clamp: largest count of events of a pixel that is told apart, in place of the preset's.
             frames, stride: of windows; the stride is that of windows side by side if left out.
             smooth: scores of frames, by a bell of this many seconds.
             keep: a folder where embedded films are kept; those that are there are not played again, so that a run
@@ -99,9 +101,9 @@ class VideoAnomaly(Task):
         self.make = lambda: find_head(head, **options)
         self.made = self.make()
         self.fit_on = [fit_on] if isinstance(fit_on, str) and fit_on not in WAYS else fit_on
-        self.preset = find_preset(preset)
-        self.threshold = self.preset.threshold if threshold is None else threshold
-        self.clamp: float | None = None
+        self.preset, self.clamp = preset, clamp
+        self.applied: float | None = None
+        self.threshold = find_preset(preset).threshold if threshold is None else threshold
         self.size, self.stride = frames, frames if stride is None else stride
         self.smooth, self.batch_size = smooth, batch_size
         self.keep = None if keep is None else Keep(Path(keep))
@@ -121,13 +123,17 @@ class VideoAnomaly(Task):
 
         The result's metrics are `auc`, `ap` (frames, all films together), `macro_auc`, `macro_ap` (means over
         films with both kinds), and the same of windows as `window_auc`, ...; what is not defined is left out, and
-        `notes` says why. Its details also hold intervals, `films` (a row each) and `settings`.
+        `notes` says why. Its samples are films, compared with no candidates. Its details also hold intervals, how many
+        `frames` and `windows` there are, `films` (a row each) and `settings`.
         """
         if modality != "event":
             raise BadOption(
                 f"films are seen as windows of events, not as {modality}; the head 'image' reads their pictures"
             )
-        binder = self._as_preset(binder)
+        binding, self.applied = bind_events(binder.binding, self.preset, self.clamp)
+        if self.applied is not None:
+            binder = load(binding, device=binder.device)
+        self.made = self.make()  # what another run has fitted is not this one's
         self.made.prepare(binder)
         asked, lessons = self._parts(dataset)
         records = self._records(binder, [*asked, *lessons], on_bad)
@@ -135,17 +141,6 @@ class VideoAnomaly(Task):
         if not scored:
             raise BadInput(f"{dataset.name} holds no films that can be scored")
         return self._result(binder, dataset, scored, seed, records)
-
-    def _as_preset(self, binder: Binder) -> Binder:
-        if self.preset.clamp is None:
-            return binder
-        try:
-            clamped = load(with_clamp(binder.binding, self.preset.clamp), device=binder.device)
-            self.clamp = self.preset.clamp
-            return clamped
-        except BadOption as error:
-            warnings.warn(f"{error}: only the preset's threshold applies", AnybindWarning, stacklevel=3)
-            return binder
 
     def _parts(self, dataset: Dataset) -> tuple[list[Item], list[Item]]:
         """The films that are scored, and those that are learned from (both, where the same ones are)."""
@@ -261,12 +256,14 @@ class VideoAnomaly(Task):
             modality="event",
             encoders={of: rows.encoder for of, rows in made.items()},
             seed=seed,
-            n=sum(len(each.frames[0]) for each in scored),
-            gallery_size=2,
+            n=len(scored),
+            gallery_size=0,
             metrics=frames | {f"window_{name}": value for name, value in windows.items()},
             details={
                 **details,
                 **{f"window_{name}": value for name, value in of_windows.items()},
+                "frames": sum(len(each.frames[0]) for each in scored),
+                "windows": sum(len(each.windows[0]) for each in scored),
                 "films": [_row(each) for each in scored],
                 "settings": self._settings(),
             },
@@ -277,7 +274,7 @@ class VideoAnomaly(Task):
             "head": {"name": self.made.name, **self.made.settings},
             "fit_on": self.fit_on if self.made.learns != "nothing" else None,
             "threshold": self.threshold,
-            "clamp": self.clamp,
+            "clamp": self.applied,
             "frames": self.size,
             "stride": self.stride,
             "smooth": self.smooth,

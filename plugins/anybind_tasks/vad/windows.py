@@ -51,6 +51,7 @@ class FilmPass:
 
     Attributes:
         times: when each frame was shown that has been played so far, microseconds since the first.
+        making: what shapes the events of a window, as text; the stride is none of it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class FilmPass:
             BadOption: numbers that make no sense.
         """
         self.times = array("q")
+        self.making = f"frames={frames},threshold={threshold:g}"
         self._film = film
         self._size, self._step = frames, frames if stride is None else stride
         self._kept: dict[int, np.ndarray] = {}  # frames in colour of windows that are still to come

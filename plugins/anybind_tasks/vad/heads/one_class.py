@@ -27,14 +27,14 @@ class OneClassHead(Head):
     learns = "windows"
 
     def __init__(
-        self, *, method: str = "nearest", neighbours: int = 5, keep: int = 20_000, modality: str = "event"
+        self, *, method: str = "nearest", neighbours: int = 5, rows: int = 20_000, modality: str = "event"
     ) -> None:
         """Set the distance.
 
         Args:
             method: `nearest` or `gaussian`.
             neighbours: of `nearest`; all, where fewer are kept.
-            keep: rows that `nearest` keeps at most, evenly spaced over those given.
+            rows: how many `nearest` keeps at most, evenly spaced over those given.
             modality: whose embeddings are compared.
 
         Raises:
@@ -42,11 +42,11 @@ class OneClassHead(Head):
         """
         if method not in METHODS:
             raise BadOption(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        for name, number in (("neighbours", neighbours), ("keep", keep)):
+        for name, number in (("neighbours", neighbours), ("rows", rows)):
             if not isinstance(number, int) or number < 1:
                 raise BadOption(f"{name} must be a whole number above 0, got {number!r}")
-        self.method, self.neighbours, self.keep = method, neighbours, keep
-        options: dict[str, Any] = {"method": method, "neighbours": neighbours, "keep": keep, "modality": modality}
+        self.method, self.neighbours, self.rows = method, neighbours, rows
+        options: dict[str, Any] = {"method": method, "neighbours": neighbours, "rows": rows, "modality": modality}
         super().__init__(needs=(modality,), settings=options)
 
     def fit(self, sets: Sequence[WindowSet], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
@@ -65,7 +65,7 @@ class OneClassHead(Head):
         if self.method == "gaussian":
             self.tensors = _gaussian(rows.vectors.astype(np.float64))
         else:
-            kept = np.unique(np.linspace(0, len(rows) - 1, min(self.keep, len(rows))).round().astype(int))
+            kept = np.unique(np.linspace(0, len(rows) - 1, min(self.rows, len(rows))).round().astype(int))
             self.tensors = {"normal": rows.vectors[kept]}
         return self
 

@@ -34,33 +34,34 @@ def windows():
 
 
 def test_windows_without_events_have_no_row(toy, windows):
-    found = embed_windows(toy, windows, ("event", "image"))
+    found = embed_windows(toy, windows, ("event", "image"), making="by hand")
     assert len(found) == 5
     assert found.rows["event"].tolist() == [1, 3]
     assert found.rows["image"].tolist() == [0, 1, 2, 3, 4]
     assert len(found.embeddings["event"]) == 2
     assert found.measures["events"].tolist() == [float(len(each.sample)) for each in windows]
-    assert found.embeddings["event"].encoder == toy.identity("event")
+    assert found.embeddings["event"].encoder == toy.identity("event") + "/by hand"
+    assert found.embeddings["image"].encoder == toy.identity("image")
 
 
 def test_only_what_is_needed_is_embedded(toy, windows):
-    assert embed_windows(toy, windows, ()).embeddings == {}
-    embed_windows(toy, windows, ("image",))
+    assert embed_windows(toy, windows, (), making="").embeddings == {}
+    embed_windows(toy, windows, ("image",), making="")
     assert (toy.encoder("event").embedded, toy.encoder("image").embedded) == (0, 5)
 
 
 def test_windows_in_which_nothing_moves_make_a_set_without_rows(toy):
-    found = embed_windows(toy, list(FilmPass(Still(8, moving=()), frames=4)), ("event",))
+    found = embed_windows(toy, list(FilmPass(Still(8, moving=()), frames=4)), ("event",), making="")
     assert (len(found), len(found.embeddings["event"])) == (2, 0)
 
 
 def test_no_windows_make_an_empty_set(toy):
-    assert len(embed_windows(toy, [], ("event",))) == 0
+    assert len(embed_windows(toy, [], ("event",), making="")) == 0
 
 
 def test_what_windows_cannot_be_embedded_as_is_refused(toy, windows):
     with pytest.raises(UnknownName, match="event or image, not as sound"):
-        embed_windows(toy, windows, ("sound",))
+        embed_windows(toy, windows, ("sound",), making="")
 
 
 def test_groups_are_of_one_size_and_come_before_what_the_film_raises():
@@ -90,7 +91,7 @@ def test_items_are_made_one_ahead_and_no_further():
 
 
 def test_vectors_are_those_that_the_binder_gives(toy, windows):
-    found = embed_windows(toy, windows, ("event",))
+    found = embed_windows(toy, windows, ("event",), making="")
     whole = toy.embed("event", [each.sample for each in windows if len(each.sample)])
     assert isinstance(found, anybind.WindowSet)
     assert np.array_equal(found.embeddings["event"].vectors, whole.vectors)

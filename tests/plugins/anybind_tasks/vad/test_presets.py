@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from anybind import BadOption, Binding, UnknownName, Use, find_binding
+from anybind import AnybindWarning, BadOption, Binding, UnknownName, Use, find_binding
 from anybind_tasks.vad import presets
-from anybind_tasks.vad.presets import PRESETS, find_preset, with_clamp
+from anybind_tasks.vad.presets import PRESETS, bind_events, find_preset, with_clamp
 
 
 def binding(**options):
@@ -38,6 +38,20 @@ def test_a_clamp_reaches_the_representation_and_nothing_else_changes():
 
 def test_a_clamp_reaches_the_representation_that_the_tower_has_by_default():
     assert with_clamp(binding(), 16).encoders["event"].options["options"] == {"clamp": 16}
+
+
+def test_a_given_clamp_comes_before_that_of_the_preset():
+    assert bind_events(binding(), "author-readme", 5) == (with_clamp(binding(), 5), 5)
+    assert bind_events(binding(), "author-readme") == (with_clamp(binding(), 10), 10)
+    assert bind_events(binding(), "paper") == (binding(), None)
+
+
+def test_a_clamp_that_a_binding_does_not_take_is_left_out_of_a_preset_and_refused_where_given():
+    mini = find_binding("mini")
+    with pytest.warns(AnybindWarning, match="of the preset 'author-later', only its threshold applies"):
+        assert bind_events(mini, "author-later") == (mini, None)
+    with pytest.raises(BadOption, match="takes no clamp"):
+        bind_events(mini, "author-later", 16)
 
 
 def test_a_representation_without_a_clamp_is_told():

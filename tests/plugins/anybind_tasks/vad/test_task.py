@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption
+from anybind import AnybindWarning, BadInput, BadOption, WeightsMismatch
 from anybind_tasks.vad.labels import majority_labels
 from anybind_tasks.vad.windows import FilmPass, open_film
 
@@ -110,7 +111,8 @@ def test_the_metrics_are_of_frames_and_windows_and_equal_scikit_learns(binder, f
     assert result.metrics["ap"] == pytest.approx(average_precision_score(*together[:2]))
     assert result.metrics["window_auc"] == pytest.approx(roc_auc_score(*together[2:]))
     assert result.metrics["window_ap"] == pytest.approx(average_precision_score(*together[2:]))
-    assert result.n == 2 * FRAMES
+    assert (result.n, result.gallery_size) == (2, 0)
+    assert (result.details["frames"], result.details["windows"]) == (2 * FRAMES, 2 * FRAMES // 16)
     rows = result.details["films"]
     assert [(row["film"], row["abnormal"], row["auc"] is None) for row in rows] == [
         ("calm", 0, True),
@@ -140,6 +142,29 @@ def test_a_saved_head_needs_no_films_to_learn_from(binder, folder, tmp_path):
     first = ask(binder, folder, head="one-class", save_head=tmp_path / "head.safetensors")
     again = ask(binder, folder, head=str(tmp_path / "head.safetensors"), split="test")
     assert again.metrics == first.metrics
+
+
+def test_a_head_is_refused_at_film_settings_other_than_its_own(binder, folder, tmp_path):
+    saved = str(tmp_path / "head.safetensors")
+    ask(binder, folder, head="one-class", save_head=saved)
+    for options, said in (({"threshold": 12}, "frames=16,threshold=12"), ({"frames": 8}, "frames=8,threshold=25")):
+        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25, and these are by .*{said}"):
+            ask(binder, folder, head=saved, split="test", **options)
+    assert ask(binder, folder, head=saved, split="test", threshold=25.0, stride=4).metrics["auc"] > 0.9
+
+
+def test_a_head_of_pictures_does_not_mind_how_events_are_made(binder, folder, tmp_path):
+    saved = str(tmp_path / "head.safetensors")
+    first = ask(binder, folder, head="image", of="one-class", save_head=saved)
+    assert ask(binder, folder, head=saved, split="test", threshold=12).metrics == first.metrics
+
+
+def test_a_task_fits_its_head_anew_each_time(binder, folder):
+    films = anybind.create("dataset", "labelled-films", folder)
+    task = anybind.create("task", "vad", head="one-class", fit_on=["calm"])
+    first = task.run(binder, films, modality="event")
+    task.fit_on = ["wild-a"]
+    assert task.run(binder, films, modality="event").details["films"] != first.details["films"]
 
 
 def test_a_head_can_learn_from_all_other_films(binder, folder):
@@ -203,7 +228,7 @@ def test_options_that_make_no_sense_are_refused_before_films_are_played(binder, 
 
 
 def test_a_preset_whose_clamp_the_tower_does_not_take_is_told(folder):
-    with pytest.warns(AnybindWarning, match="only the preset's threshold applies"):
+    with pytest.warns(AnybindWarning, match="of the preset 'author-readme', only its threshold applies"):
         result = ask(anybind.load("mini"), folder, head="event-rate", preset="author-readme")
     assert result.details["settings"]["threshold"] == 10
     assert result.details["settings"]["clamp"] is None
@@ -216,3 +241,11 @@ def test_the_command_asks_the_task(cli, folder):
     )
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["auc"] > 0.9
+
+
+def test_people_read_metrics_with_intervals_and_how_many_films(cli, folder):
+    command = ("evaluate", "vad", "--dataset", "labelled-films", "--data", folder, "--modality", "event")
+    said = cli(*command, "--option", "head=event-rate").out
+    assert re.search(r"\bauc\b.*0\.\d{4} to 1\.0000", said)
+    assert re.search(r"samples\W+2\b", said)
+    assert "asked among" not in said

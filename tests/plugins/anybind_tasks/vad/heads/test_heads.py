@@ -200,7 +200,7 @@ def test_gaussian_equals_scikit_learns_ledoit_and_wolf(count):
 
 
 def test_one_class_keeps_no_more_than_it_is_told():
-    head = anybind.find_head("one-class", keep=7).fit([windows([0, 1] * 50)], [np.zeros(100)])
+    head = anybind.find_head("one-class", rows=7).fit([windows([0, 1] * 50)], [np.zeros(100)])
     assert head.tensors["normal"].shape == (7, DIM)
 
 
@@ -264,7 +264,7 @@ def test_the_head_image_refuses_what_reads_no_pictures(options):
         ("zero-shot", {"scale": 0}),
         ("one-class", {"method": "far"}),
         ("one-class", {"neighbours": 0}),
-        ("one-class", {"keep": 1.5}),
+        ("one-class", {"rows": 1.5}),
         ("mil", {"loss": "least"}),
         ("mil", {"steps": 0}),
         ("mil", {"dropout": 1}),
