@@ -116,14 +116,15 @@ def last_times(
 def add_voxels(
     x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, scale: float, voxels: np.ndarray
 ) -> None:
-    """Add each event's sign to the two planes about its time, (t - t[0]) * scale, by nearness; (planes, pixels)."""
+    """Share each event's sign out to the two planes about its time, (t - t[0]) * scale, by nearness; (planes, pixels)."""
     scratch = np.empty(BLOCK, np.uint32)
     before, behind = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    # A pixel of both planes lies in one place, so that an event goes to memory once.
+    pairs = np.zeros((voxels.shape[1], 2), np.float32)
     start, first = t[0], 0
     for plane in range(len(voxels) - 1):
         # Events go by time, so that those between two planes are next to each other, and no others write there.
         end = len(t) if plane == len(voxels) - 2 else first_at(t, scale, plane + 1, first)
-        near, far = voxels[plane], voxels[plane + 1]
         while first < end:
             part = slice(first, min(first + BLOCK, end))
             pixels, when, signs = scratch[: part.stop - first], t[part], p[part]
@@ -133,10 +134,14 @@ def add_voxels(
                 behind[i] = sign * np.float32((when[i] - start) * scale - plane)
                 before[i] = sign - behind[i]
             for i in range(len(pixels)):
-                near[pixels[i]] += before[i]
-            for i in range(len(pixels)):
-                far[pixels[i]] += behind[i]
+                pixel = pixels[i]
+                near, far = pairs[pixel, 0] + before[i], pairs[pixel, 1] + behind[i]
+                pairs[pixel, 0], pairs[pixel, 1] = near, far
             first = part.stop
+        done = voxels[plane]
+        for i in range(len(done)):
+            done[i], pairs[i, 0], pairs[i, 1] = pairs[i, 0], pairs[i, 1], np.float32(0)
+    voxels[len(voxels) - 1] = pairs[:, 0]
 
 
 @kernel
