@@ -13,7 +13,7 @@ RUNS ?= runs
 FILES ?= $(wildcard $(DATA)/events/*.*)
 SECONDS ?= 600
 
-.PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event mini-sound ablation few-shot \
+.PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
 	vad-memory vad-ped2 parity clean
 
@@ -71,6 +71,13 @@ ablation: $(READY)
 
 few-shot: $(READY)
 	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --output $(RUNS)/few-shot
+
+# What mini's sound tower knows of ESC-10's fold 4, and what mini answers across modalities.
+esc10: $(READY)
+	$(BIN)/python benchmarks/esc10.py --data $(DATA)/esc10
+
+retrieval-mini: $(READY)
+	$(BIN)/python benchmarks/retrieval_mini.py --data $(DATA)
 
 # Damages recordings and reads them, for as long as SECONDS says.
 fuzz: $(READY)

@@ -32,7 +32,8 @@ from anybind_tasks.vad.segments import frame_scores
 from anybind_tasks.vad.windows import open_film
 
 HERE = Path(__file__).parent
-STRIDES = (16, 4)
+SETTINGS = ((8, 4), (16, 16), (16, 4))
+"""Frames of a window, and from one to the next."""
 GIVEN = ("01", "02", "04")
 HEADS: dict[str, dict[str, Any]] = {
     "event-rate": {"head": "event-rate"},
@@ -42,13 +43,21 @@ HEADS: dict[str, dict[str, Any]] = {
     "image: zero-shot, ucf-crime": {"head": "image", "prompts": "ucf-crime"},
     "one-class, nearest": {"head": "one-class"},
     "one-class, gaussian": {"head": "one-class", "method": "gaussian"},
+    "one-class, gaussian, motion": {"head": "one-class", "method": "gaussian", "motion": True},
     "image: one-class, nearest": {"head": "image", "of": "one-class"},
     "image: one-class, gaussian": {"head": "image", "of": "one-class", "method": "gaussian"},
+    "image: one-class, gaussian, motion": {"head": "image", "of": "one-class", "method": "gaussian", "motion": True},
     "mil, ranking": {"head": "mil"},
     "mil, top-k": {"head": "mil", "loss": "top-k"},
     "image: mil, ranking": {"head": "image", "of": "mil"},
 }
-SHOWN = ("event-rate", "zero-shot, general", "one-class, gaussian", "image: one-class, gaussian")
+SHOWN = (
+    "event-rate",
+    "zero-shot, general",
+    "one-class, gaussian",
+    "one-class, gaussian, motion",
+    "image: one-class, gaussian",
+)
 
 
 class Clip:
@@ -98,11 +107,12 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     clips: list[Clip] = []
     found: dict[str, list[np.ndarray]] = {}
-    for stride in STRIDES:
-        clips = [Clip(item, play(item, binder, stride, given.keep)) for item in dataset.items]
+    for size, stride in SETTINGS:
+        clips = [Clip(item, play(item, binder, size, stride, given.keep)) for item in dataset.items]
         for name, options in HEADS.items():
             for protocol, scores, calm in ask(options, binder, clips):
-                rows.append({"stride": stride, "head": name, "fitted": protocol, **figures(clips, scores, calm)})
+                about = {"window": size, "stride": stride, "head": name, "fitted": protocol}
+                rows.append({**about, **figures(clips, scores, calm)})
                 if name in SHOWN and protocol in ("", "given"):
                     found[name] = scores
     if given.docs:
@@ -112,13 +122,18 @@ def main() -> None:
         path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 
-def play(item: anybind.Item, binder: anybind.Binder, stride: int, keep: Path) -> FilmRecord:
+def play(item: anybind.Item, binder: anybind.Binder, size: int, stride: int, keep: Path) -> FilmRecord:
     """The windows of a clip, embedded once."""
-    about = {"clip": item.id, "stride": stride, "by": [binder.identity(of) for of in ("event", "image")]}
+    about = {
+        "clip": item.id,
+        "frames": size,
+        "stride": stride,
+        "by": [binder.identity(of) for of in ("event", "image")],
+    }
     known = Keep(keep).find(about)
     if known is None:
         film = open_film(item.source, **item.options)
-        known = record_film(film, binder, ("event", "image"), stride=stride, threshold=25.0)
+        known = record_film(film, binder, ("event", "image"), frames=size, stride=stride, threshold=25.0)
         Keep(keep).put(about, known)
     return known
 
@@ -177,12 +192,15 @@ def figures(clips: Sequence[Clip], scores: Sequence[np.ndarray], calm: bool) -> 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as Markdown."""
     lines = []
-    for stride in STRIDES:
+    for size, stride in SETTINGS:
         ids = list(rows[0]["clips"])
-        lines += [f"\nStride {stride}\n", "| head | fitted | frames | AUC | AP | macro AUC | " + " | ".join(ids) + " |"]
+        lines += [
+            f"\nWindows of {size} frames, stride {stride}\n",
+            "| head | fitted | frames | AUC | AP | macro AUC | " + " | ".join(ids) + " |",
+        ]
         lines.append("|---|---|" + "---|" * (4 + len(ids)))
         for row in rows:
-            if row["stride"] == stride:
+            if (row["window"], row["stride"]) == (size, stride):
                 cells = [f"{row[name]:.3f}" for name in ("auc", "ap", "macro_auc")]
                 cells += [f"{row['clips'][id]:.3f}" for id in ids]
                 fitted = row["fitted"] or "not fitted"

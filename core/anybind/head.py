@@ -188,6 +188,9 @@ class Head(ABC):
         card, tensors = _read(Path(path))
         if (card["head"], card["settings"]) != (self.name, json.loads(json.dumps(self.settings))):
             raise WeightsMismatch(f"{path} is of the head {card['head']!r} with the options {card['settings']}")
+        unknown = [of for of in self.needs if self.learns != "nothing" and of not in card["made_for"]]
+        if unknown:
+            raise BadInput(f"{path} does not say what made the {unknown[0]} vectors that its head knows")
         self.made_for, self.tensors = card["made_for"], tensors
         return self
 
@@ -215,6 +218,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with safe_open(path, framework="numpy") as file:
             card = json.loads((file.metadata() or {})[CARD])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return {key: card[key] for key in ("head", "settings", "made_for")}, tensors
+            held = {key: card[key] for key in ("head", "settings", "made_for")}
+            if list(map(type, held.values())) != [str, dict, dict]:
+                raise ValueError("its card is none")
+            return held, tensors
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} holds no head that anybind saved: {error}") from error

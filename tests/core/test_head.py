@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import anybind
 from anybind import BadInput, BadOption, Embeddings, Space, SpaceMismatch, UnknownName, WeightsMismatch, WindowSet
@@ -127,6 +131,18 @@ def test_files_that_hold_no_head_are_refused(mean, tmp_path):
     for name in ("text", "vectors", "none"):
         with pytest.raises(BadInput, match="holds no head"):
             anybind.find_head(tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("card", [{"settings": [1]}, {"made_for": []}, {"made_for": {}}, {"head": None}])
+def test_files_whose_card_makes_no_sense_are_refused(mean, tmp_path, card):
+    path = tmp_path / "head.safetensors"
+    mean().fit([windows(3)], [np.zeros(3)]).save(path)
+    tensors = load_file(path)
+    with safe_open(path, framework="numpy") as file:
+        held = json.loads(file.metadata()["anybind-head"])
+    save_file(tensors, path, metadata={"anybind-head": json.dumps({**held, **card})})
+    with pytest.raises(BadInput, match=r"head\.safetensors"):
+        anybind.find_head(path)
 
 
 def test_an_unknown_head_is_told_with_the_nearest(mean):

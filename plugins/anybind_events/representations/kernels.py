@@ -116,7 +116,7 @@ def last_times(
 def add_voxels(
     x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, scale: float, voxels: np.ndarray
 ) -> None:
-    """Share each event's sign out to the two planes about its time, (t - t[0]) * scale, by nearness; (planes, pixels)."""
+    """Share each event's sign out to the two planes about its time, (t - t[0]) * scale; voxels are (planes, pixels)."""
     scratch = np.empty(BLOCK, np.uint32)
     before, behind = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     # A pixel of both planes lies in one place, so that an event goes to memory once.

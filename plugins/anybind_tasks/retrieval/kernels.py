@@ -14,6 +14,8 @@ from anybind import kernel
 
 CHUNK = 256
 """Similarities that are looked at together: a number known beforehand makes vector loops of the innermost."""
+WITHOUT_SIGN = np.int32(0x7FFFFFFF)
+"""All bits of a float32 but its sign."""
 
 
 def over_rows(call: Callable[[slice], object], rows: int) -> None:
@@ -54,9 +56,10 @@ def collect(
         row, heap, margin, kept = block[i], best[i], margins[i], (rows[i], scores[i])
         for start in range(0, whole, CHUNK):
             least = heap[0] - margin
-            hits = np.int32(0)  # 32 bits, so that a vector holds as many counters as similarities
+            # 32 bits, here and below, so that a vector holds as many counters as similarities; sums become 64.
+            hits = np.int32(0)
             for j in range(CHUNK):
-                hits += np.int32(row[start + j] >= least)
+                hits = np.int32(hits + (row[start + j] >= least))
             if hits > 0 and counts[i] >= 0:
                 counts[i] = _take(row, start, start + CHUNK, first, heap, margin, kept, counts[i])
         if counts[i] >= 0:
@@ -130,6 +133,7 @@ def rescore(query: np.ndarray, gallery: np.ndarray, places: np.ndarray, scores: 
 @kernel
 def ranks_of_right(
     block: np.ndarray,
+    bits: np.ndarray,
     groups: np.ndarray,
     starts: np.ndarray,
     columns: np.ndarray,
@@ -138,8 +142,12 @@ def ranks_of_right(
 ) -> None:
     """Ranks of each query's first right answers when all that is as similar as a right one comes before it.
 
+    Where several answers are right, a row is read once for a bound of every chunk, and then looked at only where
+    something may be as high as a right answer.
+
     Args:
         block: (q, n) float32, similarities of queries to the whole gallery, every row contiguous.
+        bits: the same memory as int32.
         groups: (q,) int64, which group of columns is right for a query.
         starts: (groups + 1,) int64, where each group begins in `columns`.
         columns: (n,) int64, columns by group.
@@ -150,20 +158,68 @@ def ranks_of_right(
     depth = ranks.shape[1]
     highest = np.empty(depth, np.float32)
     values = np.empty(np.max(starts[1:] - starts[:-1]), np.float32)
+    bounds = np.full(block.shape[1] // CHUNK, np.nan, np.float32)
     for i in range(block.shape[0]):
         row, right = block[i], columns[starts[groups[i]] : starts[groups[i] + 1]]
-        for j in range(len(right)):
-            values[j] = row[right[j]]
+        if len(right) > 1:
+            _bound(bits[i], bounds.view(np.int32))
+        else:
+            bounds[:] = np.nan
         of_right = values[: len(right)]
-        number = _highest_of(of_right, highest)
+        highest[0] = _take_right(row, right, of_right)
         ranks[i] = 0
-        for j in range(number):
-            least = highest[j] - tolerance
-            rank = _from(row, least) - _from(of_right, least) + j + 1
-            if j == 0 or rank <= depth:
-                ranks[i, j] = rank
-            if rank >= depth:
+        ranks[i, 0] = 1 + _wrong_from(row, bounds, of_right, highest[0] - tolerance)
+        if ranks[i, 0] >= depth or len(right) == 1:
+            continue
+        for j in range(1, _highest_of(of_right, highest)):
+            rank = j + 1 + _wrong_from(row, bounds, of_right, highest[j] - tolerance)
+            if rank > depth:
                 break
+            ranks[i, j] = rank
+
+
+@kernel
+def _bound(bits: np.ndarray, bounds: np.ndarray) -> None:
+    """The largest magnitude in each whole chunk, or what is no number where the chunk holds such.
+
+    It is found in the bits of the floats, since without their signs these are ordered as the floats are, NaN above
+    infinity; vector loops find no largest float where there may be NaN.
+    """
+    for c in range(len(bounds)):
+        largest = np.int32(0)
+        for j in range(CHUNK):
+            largest = np.int32(max(largest, np.int32(bits[c * CHUNK + j] & WITHOUT_SIGN)))
+        bounds[c] = largest
+
+
+@kernel
+def _take_right(row: np.ndarray, right: np.ndarray, values: np.ndarray) -> np.float32:
+    """The similarities of the right answers, into `values`, and the highest; one that is no number comes last."""
+    best = np.float32(-np.inf)
+    for j in range(len(right)):
+        value = row[right[j]]
+        values[j] = value if value == value else np.float32(-np.inf)
+        best = values[j] if values[j] > best else best
+    return best
+
+
+@kernel
+def _wrong_from(row: np.ndarray, bounds: np.ndarray, of_right: np.ndarray, least: np.float32) -> Any:
+    """How many wrong answers have a similarity of `least` or more, or none that is a number."""
+    right = 0
+    for value in of_right:
+        right += value >= least
+    total = 0
+    for c in range(len(bounds)):
+        if bounds[c] < least:
+            continue
+        part = np.int32(0)
+        for j in range(CHUNK):
+            part = np.int32(part + (not row[c * CHUNK + j] < least))
+        total += part
+    for j in range(len(bounds) * CHUNK, len(row)):
+        total += not row[j] < least
+    return total - right
 
 
 @kernel
@@ -182,18 +238,3 @@ def _highest_of(values: np.ndarray, highest: np.ndarray) -> int:
         highest[place] = value
         number += 1
     return number
-
-
-@kernel
-def _from(row: np.ndarray, least: np.float32) -> Any:
-    """How many similarities of a row are `least` or more, or no numbers."""
-    total = 0
-    whole = len(row) - len(row) % CHUNK
-    for start in range(0, whole, CHUNK):
-        part = np.int32(0)
-        for j in range(CHUNK):
-            part += np.int32(not row[start + j] < least)
-        total += part
-    for j in range(whole, len(row)):
-        total += not row[j] < least
-    return total

@@ -58,10 +58,12 @@ def ranks_in(
         tolerance: similarities that differ by no more are equal.
 
     Raises:
-        BadInput: a query has no right answer, or the shapes do not fit.
+        BadInput: a query has no right answer, or shapes or type do not fit.
     """
     if similarities.shape != (len(queries), len(gallery)):
         raise BadInput(f"{len(queries)} queries and {len(gallery)} answers do not fit {similarities.shape}")
+    if similarities.dtype != np.float32:
+        raise BadInput(f"similarities must be float32, got {similarities.dtype}")
     groups = _Groups.of(queries, gallery)
     ranks = np.empty((len(queries), depth), np.int64)
     groups.rank(similarities, slice(None), np.float32(tolerance), ranks)
@@ -132,7 +134,8 @@ class _Groups:
 
         def some(rows: slice) -> None:
             for piece, block in _row_by_row(similarities, rows):
-                ranks_of_right(block, of_query[piece], self.starts, self.columns, tolerance, ranks[piece])
+                per_query = block, block.view(np.int32), of_query[piece]
+                ranks_of_right(*per_query, self.starts, self.columns, tolerance, ranks[piece])
 
         over_rows(some, len(ranks))
 

@@ -171,7 +171,7 @@ def _tell(film: Path, found: FilmScores, frames: int, strict: bool, kept: Path |
         warnings.warn(f"{found.problem} ({scored}{again})", AnybindWarning, stacklevel=2)
     if len(found.times_us) < frames:
         count = len(found.times_us)
-        told = f"{film} has {count} frames, fewer than a window of {frames}; it is scored as one shorter window"
+        told = f"{film} is of {count} frames, fewer than the {frames} of a window; it is scored as one shorter window"
         warnings.warn(told, AnybindWarning, stacklevel=2)
     if not found.events.any():
         told = f"nothing in {film} changes enough for an event, so nothing of it can be told apart; lower --threshold"

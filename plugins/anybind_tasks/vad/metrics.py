@@ -143,6 +143,7 @@ def draw_roc(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], ti
             axes.plot(misses, hits, label=f"{name} ({area:.3f})")
     axes.plot([0, 1], [0, 1], color="0.7", linestyle=":", linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
-    axes.legend(loc="lower right", fontsize=8)
+    if len(axes.lines) > 1:
+        axes.legend(loc="lower right", fontsize=8)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -33,7 +33,7 @@ from anybind_tasks.vad.labels import film_label, frame_labels, lesson_labels, ma
 from anybind_tasks.vad.metrics import draw_roc, measure, roc_auc
 from anybind_tasks.vad.presets import PAPER, bind_events, find_preset
 from anybind_tasks.vad.records import FilmRecord, Keep, record_film
-from anybind_tasks.vad.score_log import film_mark
+from anybind_tasks.vad.score_log import film_mark, film_size
 from anybind_tasks.vad.segments import frame_scores, smooth
 from anybind_tasks.vad.windows import open_film
 
@@ -100,12 +100,14 @@ class VideoAnomaly(Task):
         """
         self.make = lambda: find_head(head, **options)
         self.made = self.make()
-        self.fit_on = [fit_on] if isinstance(fit_on, str) and fit_on not in WAYS else fit_on
+        self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in WAYS else _ids(fit_on)
         self.preset, self.clamp = preset, clamp
         self.applied: float | None = None
         self.threshold = find_preset(preset).threshold if threshold is None else threshold
         self.size, self.stride = frames, frames if stride is None else stride
         self.smooth, self.batch_size = smooth, batch_size
+        _check_numbers({"threshold": threshold, "clamp": clamp, "smooth": smooth})
+        _check_whole({"frames": frames, "stride": stride, "batch_size": batch_size})
         self.keep = None if keep is None else Keep(Path(keep))
         self.roc, self.save_head = roc, save_head
         for path in (roc, save_head):
@@ -184,7 +186,7 @@ class VideoAnomaly(Task):
     def _record(self, binder: Binder, item: Item) -> FilmRecord:
         options = {"frames": self.size, "stride": self.stride, "threshold": self.threshold}
         about = {
-            "film": [item.id, film_mark(Path(item.source)), dict(item.options)],
+            "film": [item.id, film_mark(Path(item.source)), film_size(Path(item.source)), dict(item.options)],
             "needs": {of: binder.identity(of) for of in self.made.needs},
             "device": binder.device,
             **options,
@@ -279,6 +281,24 @@ class VideoAnomaly(Task):
             "stride": self.stride,
             "smooth": self.smooth,
         }
+
+
+def _ids(films: str | Sequence[str]) -> list[str]:
+    """The ids of films; a name may look like a number."""
+    listed = list(films) if isinstance(films, Sequence) and not isinstance(films, str) else [films]
+    return [str(id) for id in listed]
+
+
+def _check_numbers(given: Mapping[str, float | None]) -> None:
+    for name, number in given.items():
+        if number is not None and not (isinstance(number, int | float) and 0 <= number < np.inf):
+            raise BadOption(f"{name} must be a number, 0 or more, got {number!r}")
+
+
+def _check_whole(given: Mapping[str, int | None]) -> None:
+    for name, number in given.items():
+        if number is not None and not (isinstance(number, int) and number > 0):
+            raise BadOption(f"{name} must be a whole number above 0, got {number!r}")
 
 
 def _row(scored: Scored) -> dict[str, Any]:

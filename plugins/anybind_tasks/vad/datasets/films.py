@@ -22,7 +22,7 @@ Spans = list[list[int]]
 class FilmDataset(Dataset):
     """Films of which it is known when something abnormal happens. Items' `notes` say it: see `vad.labels`.
 
-    A class names the films by `find`, and says in `home` where the data is published.
+    A class names the films by `find`, and says in `home` where the data is published, if it is.
     """
 
     home = ""
@@ -59,7 +59,7 @@ class FilmDataset(Dataset):
         found = sorted(self.find(root), key=lambda item: (item.notes["split"], item.id))
         if self._missing:
             count, first = len(self._missing), self._missing[0]
-            told = f"{root}: {count} films that the annotations name are not here, {first} first; the others go on"
+            told = f"{root}: films that the annotations name are missing: {count}, {first} first; the others go on"
             warnings.warn(told, AnybindWarning, stacklevel=2)
         self._items = [
             item
@@ -80,7 +80,7 @@ class FilmDataset(Dataset):
 
     def lacking(self, root: Path, what: str) -> BadInput:
         """The error that says what is missing and where it is published."""
-        return BadInput(f"{root} has no {what}; the data is published at {self.home}")
+        return BadInput(f"{root} has no {what}" + (f"; the data is published at {self.home}" if self.home else ""))
 
     @property
     def items(self) -> Sequence[Item]:

@@ -21,8 +21,6 @@ class LabelledFilms(FilmDataset):
     `{"01": {"anomalous": [[61, 180]], "split": "train", "class": "fighting"}}`.
     """
 
-    home = "nowhere: it is yours"
-
     def find(self, root: Path) -> Iterator[Item]:
         self.name = root.resolve().name
         if not (root / LABELS).is_file():

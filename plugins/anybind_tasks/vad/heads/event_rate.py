@@ -7,14 +7,19 @@ import numpy as np
 from anybind import BadInput, Head, WindowSet
 
 
+def event_rates(windows: WindowSet) -> np.ndarray:
+    """Events per pixel and frame of each window, (n,) float64; raises `BadInput` where they were not counted."""
+    for name in ("events", "frames", "pixels"):
+        if name not in windows.measures:
+            raise BadInput(f"the measure {name!r} of the windows is needed to say how much moves")
+    events, frames, pixels = (np.asarray(windows.measures[name], float) for name in ("events", "frames", "pixels"))
+    return events / (frames * pixels)
+
+
 class EventRateHead(Head):
     """Events per pixel and frame of each window; it looks at nothing else and learns nothing."""
 
     name = "event-rate"
 
     def rate(self, windows: WindowSet) -> np.ndarray:
-        for name in ("events", "frames", "pixels"):
-            if name not in windows.measures:
-                raise BadInput(f"the head 'event-rate' needs the measure {name!r} of the windows")
-        events, frames, pixels = (np.asarray(windows.measures[name], float) for name in ("events", "frames", "pixels"))
-        return events / (frames * pixels)
+        return event_rates(windows)

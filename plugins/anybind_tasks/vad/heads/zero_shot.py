@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from anybind import BadOption, Binder, Head, Space, WindowSet, class_embeddings
-from anybind_tasks.vad.heads.prompts import PromptSet, read_prompts
+from anybind_tasks.vad.heads.prompts import read_prompts
 
 SCALE = 100.0
 """Of the softmax where the tower names none: CLIP's."""
@@ -47,8 +48,9 @@ class ZeroShotHead(Head):
         """
         if scale is not None and not (isinstance(scale, int | float) and 0 < scale < np.inf):
             raise BadOption(f"scale must be a number above 0, got {scale!r}")
-        base = PromptSet(normal, abnormal) if normal and abnormal else read_prompts(prompts)
-        self.prompts = PromptSet(normal or base.normal, abnormal or base.abnormal, templates or base.templates)
+        base = read_prompts(prompts)
+        given = {"normal": normal, "abnormal": abnormal, "templates": templates}
+        self.prompts = replace(base, **{name: texts for name, texts in given.items() if texts is not None})
         self.words, self.scale = words, scale
         chosen = {name: list(getattr(self.prompts, name)) for name in ("normal", "abnormal", "templates")}
         super().__init__(needs=(modality,), settings={**chosen, "modality": modality, "words": words, "scale": scale})

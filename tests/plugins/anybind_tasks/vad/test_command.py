@@ -150,7 +150,7 @@ def test_seconds_stay_right_where_the_rate_varies(quick, make_film, noise, tmp_p
 def test_a_clip_shorter_than_a_window_is_scored_as_one_shorter_window(warned, make_film, noise, tmp_path):
     path = make_film(tmp_path / "short.mkv", noise(5))
     told, said = warned(path, "-o", tmp_path / "page.html")
-    assert re.search("has 5 frames, fewer than a window of 16; it is scored as one shorter window", said)
+    assert re.search("is of 5 frames, fewer than the 16 of a window; it is scored as one shorter window", said)
     assert (len(told["window_scores"]), len(told["frame_scores"])) == (1, 5)
 
 
@@ -279,4 +279,4 @@ def test_scores_of_another_run_are_not_taken_up(warned, cli, cut, tmp_path):
     ended = cli(
         "vad", path, "-o", tmp_path / "page.html", "--resume", "--threshold", 10, "--head", "event-rate", "--json"
     )
-    assert "another threshold" in ended.error()
+    assert "of another run: threshold was 25, and is now 10" in ended.error()

@@ -50,6 +50,9 @@ FITTED = {
     "zero-shot": words_head,
     "nearest": lambda: anybind.find_head("one-class").fit([windows([0, 1] * 20)], [np.zeros(40)]),
     "gaussian": lambda: anybind.find_head("one-class", method="gaussian").fit([windows([0, 1] * 20)], [np.zeros(40)]),
+    "motion": lambda: anybind.find_head("one-class", method="gaussian", motion=True).fit(
+        [windows([0, 1] * 20)], [np.zeros(40)]
+    ),
     "ranking": lambda: anybind.find_head("mil", steps=60).fit(*films()),
     "top-k": lambda: anybind.find_head("mil", steps=60, loss="top-k").fit(*films()),
 }
@@ -77,7 +80,8 @@ def test_abnormal_windows_score_higher_than_any_normal_one(fitted):
 def test_scores_do_not_depend_on_the_batch(fitted):
     together = windows([0, 1, 2, 3] * 10, seed=5)
     rows = together.embeddings["event"]
-    alone = [WindowSet({"event": rows[place]}, {"events": np.ones(1)}) for place in range(len(rows))]
+    measures = {name: values[:1] for name, values in together.measures.items()}
+    alone = [WindowSet({"event": rows[place]}, measures) for place in range(len(rows))]
     np.testing.assert_allclose(
         np.concatenate([fitted.score(each) for each in alone]), fitted.score(together), rtol=1e-5
     )
@@ -90,7 +94,8 @@ def test_a_window_without_rows_scores_0_and_one_with_several_their_largest(fitte
 
 
 def test_films_without_any_events_can_be_scored(fitted):
-    empty = WindowSet({"event": windows([0]).embeddings["event"][:0]}, {"events": np.zeros(2)}, {"event": np.array([])})
+    measures = {"events": np.zeros(2), "frames": np.full(2, 16.0), "pixels": np.full(2, 100.0)}
+    empty = WindowSet({"event": windows([0]).embeddings["event"][:0]}, measures, {"event": np.array([])})
     assert fitted.score(empty).tolist() == [0, 0]
 
 
@@ -199,6 +204,22 @@ def test_gaussian_equals_scikit_learns_ledoit_and_wolf(count):
     np.testing.assert_allclose(head.score(asked), expected, rtol=1e-4)
 
 
+def test_motion_counts_in_standard_deviations_where_there_is_more_than_in_normal_windows():
+    def moving(events):
+        held = windows([0, 1] * (len(events) // 2), seed=len(events))
+        return WindowSet(held.embeddings, {**held.measures, "events": np.array(events, float)})
+
+    normal, asked = moving([160, 320, 240, 200]), moving([80, 4000])
+    plain, joined = (
+        anybind.find_head("one-class", method="gaussian", motion=motion).fit([normal], [np.array([0, 0, 0, 1])])
+        for motion in (False, True)
+    )
+    logs = np.log(np.array([160, 320, 240]) / 1600)
+    more = (np.log(4000 / 1600) - logs.mean()) / logs.std()
+    expected = np.hypot(plain.score(asked), [0, more])
+    np.testing.assert_allclose(joined.score(asked), expected, rtol=1e-3)
+
+
 def test_one_class_keeps_no_more_than_it_is_told():
     head = anybind.find_head("one-class", rows=7).fit([windows([0, 1] * 50)], [np.zeros(100)])
     assert head.tensors["normal"].shape == (7, DIM)
@@ -265,6 +286,9 @@ def test_the_head_image_refuses_what_reads_no_pictures(options):
         ("one-class", {"method": "far"}),
         ("one-class", {"neighbours": 0}),
         ("one-class", {"rows": 1.5}),
+        ("one-class", {"motion": True}),
+        ("one-class", {"motion": 1, "method": "gaussian"}),
+        ("zero-shot", {"normal": []}),
         ("mil", {"loss": "least"}),
         ("mil", {"steps": 0}),
         ("mil", {"dropout": 1}),
