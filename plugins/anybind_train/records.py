@@ -78,7 +78,7 @@ def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str
     left.set(xlabel="step", ylabel="loss; its terms without their weights", title="losses (mean over a twentieth)")
     left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
     right.plot([line["epoch"] for line in probes], [line[metric] for line in probes], marker="o")
-    right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe: classes never trained on", ylim=(0, 1))
+    right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe: samples never trained on", ylim=(0, 1))
     right.xaxis.get_major_locator().set_params(integer=True)
     for axis in (left, right):
         axis.grid(alpha=0.25)
