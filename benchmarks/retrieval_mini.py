@@ -3,8 +3,9 @@
 DIR holds `tuxpaint_triplets` (each picture has a description and a sound: the right answer is the partner) and `digits`
 (written and spoken digits: every one of the same class is right; words are "a photo of a seven"). Events are simulated
 from the pictures; what gives no events is left out and listed. Every direction is asked of the full gallery; behind
-each figure stand its 95 % interval and, in brackets, what chance gives. Prints one table in Markdown for
-docs/retrieval.md, and writes benchmarks/results/retrieval_mini.json.
+each figure stand its 95 % interval and, in brackets, what chance gives. Prints one table in Markdown, and writes
+benchmarks/results/retrieval_mini.json and .md, and the same table into docs/retrieval.md between its marks; with
+`--output DIR`, only the first two, there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from anybind_tasks.retrieval.task import Retrieval
 
 ASKED = ("event", "image", "text", "sound", "depth")
 SHOWN = ("R@1", "R@5", "R@10", "mAP@5", "MRR", "median_rank")
+BEGIN, END = "<!-- table of mini: begin -->", "<!-- table of mini: end -->"
 COLUMNS = ("data", "from", "to", "queries", "gallery", *(name.replace("_", " ") for name in SHOWN))
 
 
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--binding", default="mini")
     parser.add_argument("--pictures", type=int, default=1000, help="of the digits, spread evenly over the classes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="write the results to this folder and leave the repository alone")
     given = parser.parse_args()
     binder = Remembering(anybind.load(given.binding).binding)
     with warnings.catch_warnings():
@@ -65,14 +68,42 @@ def main() -> None:
                 binder, dataset, modality=one, seed=given.seed, on_bad=skipped.note
             )
             rows += rows_of(result)
-    print("\n".join(["| " + " | ".join(COLUMNS) + " |", "|---" * 3 + "|---:" * (len(COLUMNS) - 3) + "|"]))
-    for row in rows:
-        print("| " + " | ".join(cells(row)) + " |")
     skipped.report()
-    with anybind.atomic_path(Path(__file__).parent / "results" / "retrieval_mini.json") as path:
-        path.write_text(
-            json.dumps({"binding": binder.name, "seed": given.seed, "skipped": skipped, "rows": rows}, indent=1) + "\n"
-        )
+    lines = table(rows)
+    print("\n".join(lines))
+    write(given.output, {"binding": binder.name, "seed": given.seed, "skipped": skipped, "rows": rows}, lines)
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """The lines of the table in Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * 3 + "|---:" * (len(COLUMNS) - 3) + "|"]
+    return lines + ["| " + " | ".join(cells(row)) + " |" for row in rows]
+
+
+def write(output: Path | None, results: dict[str, Any], lines: list[str]) -> None:
+    """Write the results as JSON and Markdown, and the table into the documentation unless they go elsewhere."""
+    folder = output or Path(__file__).parent / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    title = f"# Retrieval by {results['binding']}, full gallery, seed {results['seed']}"
+    files = {
+        folder / "retrieval_mini.json": json.dumps(results, indent=1),
+        folder / "retrieval_mini.md": "\n".join([title, "", *lines, "", *notes(results["skipped"])]),
+    }
+    if output is None:
+        page = Path(__file__).parents[1] / "docs" / "retrieval.md"
+        before, _, rest = page.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        files[page] = "\n".join([before + BEGIN, *lines, "", *notes(results["skipped"]), END]) + after.rstrip("\n")
+    for path, text in files.items():
+        with anybind.atomic_path(path) as part:
+            part.write_text(text + "\n")
+
+
+def notes(skipped: dict[str, Any]) -> list[str]:
+    """What is said below the table."""
+    if not skipped:
+        return ["Every sample could be used."]
+    return [f"{len(skipped)} samples could not be used; they are listed in retrieval_mini.json."]
 
 
 def kind_of(item: anybind.Item) -> str:

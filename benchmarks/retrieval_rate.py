@@ -3,8 +3,8 @@
 * Metrics of a similarity matrix in memory, over reading that matrix once. Reading is a sum of it by the same kind of
   compiled loop on the same threads, one half of the rows each.
 * Exact search, over the matrix product alone: `numpy.matmul` of all queries and the whole gallery into an array that
-  is there beforehand. BLAS waits for all its threads after every block: on a machine that does other work, set
-  OPENBLAS_NUM_THREADS=1.
+  is there beforehand, by as many threads as BLAS takes. BLAS waits for all its threads after every block: where other
+  programs run, both sides say little.
 * Search behind a pre-pass in bfloat16, over exact search. Both give the same rows, which is checked; making the
   gallery ready is done once and told on its own.
 
@@ -39,7 +39,7 @@ from anybind_tasks.retrieval.ranks import ranks_in
 
 ITEMS = 10_000
 GALLERY, QUERIES, DIMENSIONS, K = 100_000, 1000, 512, 10
-ROUNDS = 9
+ROUNDS = 7
 COLUMNS = ("what", "ms", "floor ms", "ratio", "(at most)")
 
 

@@ -1,6 +1,7 @@
-"""Damages recordings and reads them: a reader gives events or one clear error, in little memory and time.
+"""Damages recordings and reads them: a reader gives a sample or one clear error, in little memory and time.
 
     python tests/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
+    python tests/fuzz_readers.py depth.png --reader depth --option preset=tum
 
 Each case is a file with bits flipped, an end cut off, or pieces moved, doubled or overwritten. It prints what broke the
 rules, with the number that makes the case again, and ends with 1 if anything did.
@@ -16,10 +17,12 @@ import time
 import tracemalloc
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import anybind
+from anybind.commandline import named_values
 
 MOST_SECONDS = 20
 SPARE_BYTES = 64 << 20
@@ -53,14 +56,25 @@ def damaged(content: bytes, seed: int) -> bytes:
     return held.tobytes()
 
 
-def broken_rule(content: bytes, suffix: str, folder: Path, *, chunks: bool = False) -> str | None:
-    """What reading the content did that it should not; None where it was read, or refused in one line."""
+def broken_rule(
+    content: bytes, suffix: str, folder: Path, *, chunks: bool = False, reader: str | None = None, **options: Any
+) -> str | None:
+    """What reading the content did that it should not; None where it was read, or refused in one line.
+
+    Args:
+        content: of the file.
+        suffix: of its name.
+        folder: where it is put.
+        chunks: whether it is read in parts.
+        reader: by name; found as users' files are, by default.
+        options: of the reader.
+    """
     path = folder / f"damaged{suffix}"
     path.write_bytes(content)
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(MOST_SECONDS)
     tracemalloc.start()
-    fault = _fault_of_reading(path, chunks)
+    fault = _fault_of_reading(path, chunks, {"reader": reader, **options})
     signal.alarm(0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -69,11 +83,12 @@ def broken_rule(content: bytes, suffix: str, folder: Path, *, chunks: bool = Fal
     return fault
 
 
-def _fault_of_reading(path: Path, chunks: bool) -> str | None:
+def _fault_of_reading(path: Path, chunks: bool, options: dict[str, Any]) -> str | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for _ in anybind.read_chunks(path, count=1000) if chunks else [anybind.read(path)]:
+            warnings.simplefilter("ignore", anybind.AnybindWarning)
+            warnings.simplefilter("error", RuntimeWarning)  # arithmetic that no one thought of
+            for _ in anybind.read_chunks(path, count=1000, **options) if chunks else [anybind.read(path, **options)]:
                 pass
     except anybind.PluginError as error:
         return f"a plugin's fault: {error}"
@@ -94,13 +109,16 @@ def main() -> int:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reader")
+    parser.add_argument("--option", action="append", help="NAME=VALUE for the reader")
     given = parser.parse_args()
+    options = {"reader": given.reader, **named_values(given.option)}
     contents = {path: path.read_bytes() for path in given.files}
     end, seed, faults = time.monotonic() + given.seconds, given.seed, 0
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
             for path, content in contents.items():
-                fault = broken_rule(damaged(content, seed), path.suffix, Path(folder), chunks=seed % 2 == 1)
+                fault = broken_rule(damaged(content, seed), path.suffix, Path(folder), chunks=seed % 2 == 1, **options)
                 if fault:
                     faults += 1
                     print(f"{path} with seed {seed}: {fault}")

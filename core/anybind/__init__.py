@@ -18,7 +18,7 @@ from anybind.adapter import Adapter
 from anybind.binder import Binder, load
 from anybind.binding import Binding, Use, bindings, find_binding
 from anybind.config import check_keys, read_names, read_toml
-from anybind.dataset import Dataset, Item
+from anybind.dataset import Dataset, Item, LocalDataset, spread
 from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
 from anybind.encoder import Encoder
 from anybind.errors import (
@@ -71,6 +71,7 @@ __all__ = [
     "Encoder",
     "Head",
     "Item",
+    "LocalDataset",
     "Loss",
     "MissingExtra",
     "Modality",
@@ -133,6 +134,7 @@ __all__ = [
     "reader_suffixes",
     "save_embeddings",
     "settings_hash",
+    "spread",
     "state_hash",
     "unit",
     "weights_file",

@@ -115,9 +115,10 @@ def encoded(
         try:
             yield [id], encoder.encode([prepared])
         except BadInput as error:
+            named = BadInput(f"{id}: {error}")
             if on_bad is None:
-                raise BadInput(f"{id}: {error}") from error
-            on_bad(id, error)
+                raise named from error
+            on_bad(id, named)
 
 
 def batched(pairs: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:

@@ -22,6 +22,12 @@ class Task(ABC):
     name: ClassVar[str]
     main_metric: ClassVar[str]
 
+    def modalities(self, modality: str) -> tuple[str, ...]:
+        """The modalities that are asked of a data set's samples when the samples are embedded as `modality`: that one,
+        unless overridden.
+        """
+        return (modality,)
+
     @abstractmethod
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None

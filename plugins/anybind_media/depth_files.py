@@ -107,7 +107,8 @@ class DepthReader(Reader):
         chosen = _preset(preset)
         stored = _stored(path)
         if stored.dtype.kind == "f":
-            metres = stored.astype(np.float32) * np.float32(positive("scale", scale) or 1.0)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32, or no number, is not known
+                metres = stored.astype(np.float32) * np.float32(positive("scale", scale) or 1.0)
         else:
             metres = _metres(path, stored, chosen, positive("scale", scale))
         metres[~np.isfinite(metres) | (metres == 0)] = np.nan

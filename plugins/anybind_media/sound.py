@@ -12,6 +12,9 @@ import soxr
 from anybind import BadInput, BadOption, Modality
 from anybind_media.sound_picture import sound_picture
 
+LONGEST = 1 << 28
+"""Samples a channel that resampling makes at most, 1 GiB: a header that tells of 1 Hz must not make more of 4 MB."""
+
 
 @dataclass(frozen=True, eq=False)
 class Waveform:
@@ -73,7 +76,7 @@ class Waveform:
 
         Raises:
             BadOption: the rate is not above 0.
-            BadInput: the sound's own rate is not above 0.
+            BadInput: the sound's own rate is not above 0, or so low that the result would be too large.
         """
         if rate <= 0:
             raise BadOption(f"the rate must be above 0, got {rate}")
@@ -81,6 +84,11 @@ class Waveform:
             raise BadInput(f"a sound of {self.rate} Hz cannot be resampled")
         if rate == self.rate or not len(self):
             return Waveform(self.samples, rate)
+        if rate > self.rate and len(self) * rate // self.rate > LONGEST:
+            raise BadInput(
+                f"a sound of {self.duration:.0f} s at {self.rate} Hz is too long to be resampled to {rate} Hz;"
+                " is its rate right?"
+            )
         resampled = soxr.resample(np.ascontiguousarray(self.samples.T), self.rate, rate, quality="HQ")
         return Waveform(np.ascontiguousarray(resampled.T), rate)
 

@@ -41,14 +41,15 @@ def evaluate(
 ) -> None:
     """Ask a task of a binding on a folder of data, and print the metrics."""
     find_part("task", task)  # unknown names are told before any file is looked for
-    sources = find_part("modality", modality).spec.consumes
+    find_part("modality", modality)
+    options = {**_given(templates=template), **named_values(option)}
+    question: Task = create("task", task, **options)
     about = _given(classes=None if classes is None else read_names(classes), names=classnames, limit=limit)
     asked_of: Dataset = create(
-        "dataset", dataset, data, modalities=(modality, *sources), **about, **named_values(data_option)
+        "dataset", dataset, data, modalities=_with_sources(question, modality), **about, **named_values(data_option)
     )
-    question: Task = create(
-        "task", task, **_given(templates=template, among=_asked(among, asked_of)), **named_values(option)
-    )
+    if among is not None:
+        question = create("task", task, among=_asked(among, asked_of), **options)
     binder = load(binding, device=device)
     binder.encoder(modality)  # an unknown modality is told before the text tower is loaded
     skipped = Skipped()
@@ -56,8 +57,9 @@ def evaluate(
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
+        with_chance = ("chance",) if "chance" in result.details else ()
         print_table(
-            ("metric", "value", "95 % interval"),
+            ("metric", "value", "95 % interval", *with_chance),
             _rows(result),
             f"{task}: {modality} of {asked_of.name} by {binder.name}",
         )
@@ -69,19 +71,29 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != []}
 
 
-def _asked(among: str | None, dataset: Dataset) -> list[str] | None:
-    if among is None:
-        return None
+def _with_sources(question: Task, modality: str) -> tuple[str, ...]:
+    """The modalities that a task reads, and those that they are derived from."""
+    asked = question.modalities(modality)
+    sources = [source for each in asked for source in find_part("modality", each).spec.consumes]
+    return tuple(dict.fromkeys([*asked, *sources]))
+
+
+def _asked(among: str, dataset: Dataset) -> list[str]:
     return list(dataset.all_classes) if among == "all" else [dataset.class_named(name) for name in read_names(among)]
 
 
-def _rows(result: Result) -> list[tuple[str, str, str]]:
-    """Metrics with their intervals, which stand in details as `NAME_interval` or under the name in `intervals`."""
-    known = result.details.get("intervals", {})
-    rows = []
+def _rows(result: Result) -> list[tuple[str, ...]]:
+    """Metrics with their intervals, which stand in details as `NAME_interval` or under the name in `intervals`, and
+    what chance gives, where it stands in `chance`.
+    """
+    known, chance = result.details.get("intervals", {}), result.details.get("chance")
+    rows: list[tuple[str, ...]] = []
     for name, value in result.metrics.items():
         ends = result.details.get(f"{name}_interval") or known.get(name)
         rows.append((name, f"{value:.4f}", f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else ""))
-    rows.append(("samples", str(result.n), ""))
+        if chance is not None:
+            rows[-1] += (f"{chance[name]:.4f}" if name in chance else "",)
+    empty = ("",) if chance is None else ("", "")
+    rows.append(("samples", str(result.n), *empty))
     # There are no candidates where nothing is asked for, as with scores of films.
-    return [*rows, ("asked among", str(result.gallery_size), "")] if result.gallery_size else rows
+    return [*rows, ("asked among", str(result.gallery_size), *empty)] if result.gallery_size else rows

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, BadOption, Dataset, Item, list_samples, name_of_path, nearest
+from anybind import BadInput, BadOption, Dataset, Item, list_samples, name_of_path, nearest, spread
 from anybind_tasks.class_names import class_name
 
 
@@ -54,11 +54,12 @@ class FolderDataset(Dataset):
             double = next(name for name in self._classes if self._classes.count(name) > 1)
             raise BadOption(f"{root} has two folders of the class {double!r}; tell them apart with --classnames")
         kinds = None if modalities is None else tuple(modalities)
-        files = {path: list_samples(path, kinds) for path in kept}
-        self._items = [
+        items = [
             Item(id=name_of_path(path.relative_to(root)), source=path, label=self.class_of[of.name])
-            for of, path in _spread(files, limit)
+            for of in kept
+            for path in list_samples(of, kinds)
         ]
+        self._items = spread(items, limit)
 
     @property
     def items(self) -> Sequence[Item]:
@@ -104,11 +105,3 @@ def _keep(folders: Sequence[Path], class_of: Mapping[str, str], classes: Iterabl
     for name in sorted(wanted - known):
         raise BadOption(f"there is no class {name!r}{nearest(name, known)}")
     return kept
-
-
-def _spread(files: Mapping[Path, Sequence[Path]], limit: int | None) -> list[tuple[Path, Path]]:
-    """(class folder, file) pairs by class: the first file of every class, then the second, up to the limit."""
-    if limit is not None and limit < 1:
-        raise BadOption(f"the limit must be at least 1, got {limit}")
-    ranked = sorted((rank, of, path) for of, paths in files.items() for rank, path in enumerate(paths))
-    return sorted((of, path) for _, of, path in ranked[:limit])

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
-from anybind import BadInput, BadOption, Binder, Binding, Embeddings, Tower, atomic_path
+from anybind import BadInput, BadOption, Binder, Embeddings, Tower, atomic_path
 from anybind_train.data import TrainingSet
 from anybind_train.probe import probe_of, source_key
 from anybind_train.recipe import Recipe
@@ -32,7 +32,7 @@ def linear_probe(recipe: Recipe, folder: Path, output: Path, device: str) -> dic
         raise BadOption("a linear probe needs a [probe]: the samples that it is asked about")
     if recipe.augment or recipe.variants > 1:
         raise BadOption("a linear probe sees each sample once: leave out augment and variants")
-    binder = _own_space(student_binder(recipe, device), recipe)
+    binder = student_binder(recipe, device).in_own_space(recipe.modality)
     tower = binder.encoder(recipe.modality)
     assert isinstance(tower, Tower)
     data = TrainingSet(recipe, binder, folder, tower)
@@ -67,14 +67,6 @@ def linear_probe(recipe: Recipe, folder: Path, output: Path, device: str) -> dic
     with atomic_path(output / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1))
     return result
-
-
-def _own_space(binder: Binder, recipe: Recipe) -> Binder:
-    """The same binding, whose common space is the student's own: no adapter comes between."""
-    of = binder.binding
-    return Binder(
-        Binding(of.name, of.encoders, of.summary, binder.encoder(recipe.modality).space.name, ()), binder.device
-    )
 
 
 def _embed(binder: Binder, recipe: Recipe, items: Any) -> Embeddings:

@@ -169,6 +169,7 @@ def test_a_sample_that_the_tower_gives_no_direction_is_named_and_costs_only_itse
     made = binder().embed("letters", [b"a", b"abc", b"ab"], on_bad=lambda id, e: told.update({id: e}))
     assert made.ids == ("letters[0]", "letters[2]")
     assert list(told) == ["letters[1]"]
+    assert str(told["letters[1]"]).startswith("letters[1]: ")  # a list of what was skipped shows nothing else
 
 
 def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):

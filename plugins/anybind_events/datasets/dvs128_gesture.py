@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from anybind import BadInput, Item
-from anybind_events.datasets.local import LocalDataset, choose, load_lists
+from anybind_events.datasets.local import EventDataset, choose, load_lists
 
 SPLITS = {
     "train": ("trials_to_train.txt",),
@@ -18,7 +18,7 @@ SPLITS = {
 TABLE = ("class", "startTime_usec", "endTime_usec")
 
 
-class Dvs128Gesture(LocalDataset):
+class Dvs128Gesture(EventDataset):
     """1,342 gestures of 11 classes, cut out of 122 recordings (AEDAT 3.1) at the times of the tables beside them.
 
     An item is one gesture: its source is the whole recording, and `start` and `end` (microseconds on the

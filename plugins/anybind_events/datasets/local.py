@@ -1,4 +1,4 @@
-"""What the published data sets share: a local folder, class names from a data file, choosing classes and samples."""
+"""What the published data sets share: class names from a data file, folders of recordings, choosing parts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from anybind import BadInput, BadOption, Dataset, Item, name_of_path, nearest
+from anybind import BadOption, Item, LocalDataset, nearest
 
 
-class LocalDataset(Dataset):
-    """A published data set of event recordings in a folder, laid out as it was published.
+class EventDataset(LocalDataset):
+    """A published data set of event recordings in a folder, laid out as it was published."""
 
-    Attributes:
-        published: where it can be had, in words.
-    """
-
-    published: ClassVar[str]
+    kinds = ("event",)
 
     def __init__(
         self,
@@ -36,34 +32,8 @@ class LocalDataset(Dataset):
             modalities: what kinds of file count as samples; `event` must be among them.
             classes: keep only these, by published label or class name.
         """
-        self.folder = self.root = Path(folder)
-        self.names = dict(names)
-        if not self.folder.is_dir():
-            raise BadInput(f"{self.folder} is no folder; {self.name} is published at {self.published}")
-        if modalities is not None and "event" not in (modalities := list(modalities)):
-            raise BadInput(f"{self.name} holds recordings of modality event, not {', '.join(modalities) or 'none'}")
-        wanted = None if classes is None else set(classes)
-        known = {*self.names, *self.names.values()}
-        for name in sorted((wanted or set()) - known):
-            raise BadOption(f"{self.name} has no class {name!r}{nearest(name, known)}")
-        self.kept = [label for label, name in self.names.items() if wanted is None or {label, name} & wanted]
-        self._items: list[Item] = []
-
-    def hold(self, items: Iterable[Item], limit: int | None) -> None:
-        """Take the samples, or about `limit` of them, spread evenly over the classes, the first of each class first."""
-        if limit is not None and limit < 1:
-            raise BadOption(f"the limit must be at least 1, got {limit}")
-        listed, ranks, ranked = list(items), dict.fromkeys(self.classes, 0), []
-        for number, item in enumerate(listed):
-            ranked.append((ranks[item.label], number))
-            ranks[item.label] += 1
-        self._items = [listed[number] for number in sorted(number for _, number in sorted(ranked)[:limit])]
-
-    def missing(self, what: str) -> BadInput:
-        """The error that says what a folder lacks and where the data set is published."""
-        return BadInput(
-            f"{self.folder} is no complete copy of {self.name}: {what}; it is published at {self.published}"
-        )
+        super().__init__(folder, modalities)
+        self.keep_classes(names, classes)
 
     def find_root(self, inner: str, needed: Sequence[str]) -> Path:
         """The folder itself, or the one of the name `inner` in it, whichever holds all files and folders needed.
@@ -94,27 +64,6 @@ class LocalDataset(Dataset):
                     raise self.missing(f"{folder} holds no {suffix} files")
                 for path in files:
                     yield Item(self.id_of(path), path, self.names[label], options)
-
-    def id_of(self, path: Path) -> str:
-        """A path from the data set's root, the same on every machine."""
-        return name_of_path(path.relative_to(self.root))
-
-    @property
-    def items(self) -> Sequence[Item]:
-        return self._items
-
-    @property
-    def classes(self) -> Sequence[str]:
-        return [self.names[label] for label in self.kept]
-
-    @property
-    def all_classes(self) -> Sequence[str]:
-        """Class names of the whole data, kept or not."""
-        return list(self.names.values())
-
-    def class_named(self, text: str) -> str:
-        """The class name that a published label stands for; any other text is one already."""
-        return self.names.get(text, text)
 
 
 def load_lists(module_file: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from anybind import Item
-from anybind_events.datasets.local import LocalDataset, choose, held_out, load_lists
+from anybind_events.datasets.local import EventDataset, choose, held_out, load_lists
 
 SENSOR = (240, 180)
 HELD_OUT = 0.2
@@ -15,7 +15,7 @@ SPLITS = {"train": (False,), "val": (True,), "all": (False, True)}
 """Whether a split has the recordings that are held out, those that are not, or both."""
 
 
-class NCaltech101(LocalDataset):
+class NCaltech101(EventDataset):
     """8,709 recordings in 101 classes (100 kinds of thing and the background), as `Caltech101/ant/image_0001.bin`.
 
     The data have no published split. EventBind's has 6,968 recordings to train and 1,741 to validate, but its list

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from anybind_events.datasets.local import LocalDataset, choose
+from anybind_events.datasets.local import EventDataset, choose
 
 SPLITS = {"train": ("n-cars_train",), "test": ("n-cars_test",), "all": ("n-cars_train", "n-cars_test")}
 NAMES = {"background": "background", "cars": "car"}
@@ -13,7 +13,7 @@ SENSOR = (120, 100)
 """Largest recording; the files do not say their sizes."""
 
 
-class NCars(LocalDataset):
+class NCars(EventDataset):
     """15,422 recordings of 100 ms to train and 8,607 to test, as `n-cars_train/cars/obj_000000_td.dat`.
 
     Source: Sironi et al., 2018, "HATS: Histograms of Averaged Time Surfaces for Robust Event-based Object

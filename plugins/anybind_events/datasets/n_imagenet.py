@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from anybind import BadInput, Item
-from anybind_events.datasets.local import LocalDataset, choose, held_out, load_lists
+from anybind_events.datasets.local import EventDataset, choose, held_out, load_lists
 
 SENSOR = (640, 480)
 UNSEEN = 0.2
 """Share of the mini classes that the paper never trains on."""
 
 
-class NImageNet(LocalDataset):
+class NImageNet(EventDataset):
     """1,281,166 recordings to train and 50,000 to validate, as `extracted_val/n01440764/ILSVRC2012_val_00000293.npz`.
 
     The classes are called as CLIP's prompts call those of ImageNet. Source: Kim et al., 2021, "N-ImageNet: Towards
@@ -105,7 +105,7 @@ class NImageNetMini(NImageNet):
         Raises:
             BadInput, BadOption: as N-ImageNet; or no such part.
         """
-        LocalDataset.__init__(self, folder, self._all_names(), modalities, classes)
+        EventDataset.__init__(self, folder, self._all_names(), modalities, classes)
         unseen = held_out(self.names, UNSEEN, seed)
         parts = {"all": {*self.names}, "seen": {*self.names} - unseen, "unseen": unseen}
         kept = choose(part, parts, "part")

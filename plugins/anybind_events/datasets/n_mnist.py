@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from anybind_events.datasets.local import LocalDataset, choose
+from anybind_events.datasets.local import EventDataset, choose
 
 SPLITS = {"train": ("Train",), "test": ("Test",), "all": ("Train", "Test")}
 SENSOR = (34, 34)
 
 
-class NMnist(LocalDataset):
+class NMnist(EventDataset):
     """60,000 recordings to train and 10,000 to test, as `Train/0/00002.bin`; the classes are `0` to `9`.
 
     Source: Orchard et al., 2015, "Converting Static Image Datasets to Spiking Neuromorphic Datasets Using Saccades".

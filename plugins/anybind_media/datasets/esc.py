@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from anybind import BadOption, Item
-from anybind_media.datasets.published import PublishedDataset
+from anybind import BadOption, Item, LocalDataset
 from anybind_media.datasets.tables import read_table
 
 FOLDS = 5
@@ -28,7 +27,7 @@ OF_ESC_10 = {
 """ESC-50's words for the classes that ESC-10 has in folders of these names."""
 
 
-class Esc50(PublishedDataset):
+class Esc50(LocalDataset):
     """ESC-50 (2,000 clips, 50 classes), or ESC-10 (400 clips of 10 of them) in its own earlier layout.
 
     ESC-50 has `meta/esc50.csv`, which says the fold and the class of each clip in `audio`; ESC-10 has one folder a
@@ -76,12 +75,8 @@ class Esc50(PublishedDataset):
             items = list(self._from_folders())
         else:
             raise self.missing("it holds neither meta/esc50.csv nor the ten folders of ESC-10")
-        self.hold(
-            (item for item in items if item.notes["fold"] in self.folds),
-            sorted({item.label for item in items}),
-            classes,
-            limit,
-        )
+        self.keep_classes({name: name for name in sorted({item.label for item in items})}, classes)
+        self.hold((item for item in items if item.notes["fold"] in self.folds), limit)
 
     def _from_table(self, only_esc10: bool) -> Iterator[Item]:
         table = self.root / "meta" / "esc50.csv"

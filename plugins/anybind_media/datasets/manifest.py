@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind import AnybindWarning, BadInput, BadOption, Dataset, Item, parts, reader_suffixes
-from anybind_media.datasets.published import PublishedDataset
+from anybind import AnybindWarning, BadInput, BadOption, Dataset, Item, LocalDataset, parts, reader_suffixes
 from anybind_media.datasets.tables import read_table
 
 
@@ -70,7 +69,7 @@ class ManifestDataset(Dataset):
         return self._classes
 
 
-class TuxpaintTriplets(PublishedDataset):
+class TuxpaintTriplets(LocalDataset):
     """Pictures of animals, instruments and things, each with its English description and its sound.
 
     Drawings in SVG are left out, with a warning that counts them, unless an installed reader reads them.
@@ -108,7 +107,7 @@ class TuxpaintTriplets(PublishedDataset):
                 AnybindWarning,
                 stacklevel=2,
             )
-        self.hold(kept, (), None, limit)
+        self.hold(kept, limit)
 
 
 def columns_of(path: Path, row: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind import BadOption, Item
-from anybind_media.datasets.published import PublishedDataset
+from anybind import BadOption, Item, LocalDataset
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PICTURES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -22,7 +21,7 @@ TEST_INDICES = range(5)
 """Recordings that the Free Spoken Digit Dataset holds out."""
 
 
-class SpokenDigits(PublishedDataset):
+class SpokenDigits(LocalDataset):
     """Written and spoken digits: two lists of samples with the same ten classes, `zero` to `nine`.
 
     The folder `mnist` holds MNIST's test digits as published (idx, packed by gzip or not); `speech` holds the Free
@@ -66,10 +65,11 @@ class SpokenDigits(PublishedDataset):
         super().__init__(folder, modalities)
         if split not in ("test", "train", "all"):
             raise BadOption(f"split is test, train or all, got {split!r}")
+        self.keep_classes({word: word for word in WORDS}, classes)
         items: list[Item] = []
         for kind, listed in (("image", self._pictures(paper)), ("sound", self._sounds(split))):
             if kind in self.asked:
-                self.hold(listed, WORDS, classes, limit)
+                self.hold(listed, limit)
                 items += self._items
         self._items = items
 

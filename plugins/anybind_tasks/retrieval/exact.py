@@ -115,39 +115,27 @@ class Candidates:
         def look(part: slice) -> None:
             collect(similarities[part], first, *(each[part] for each in per_query))
 
-        over_rows(look, len(similarities))
+        over_rows(look, len(similarities), beside_blas=True)
 
     def ranked(self, queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores and rows of the k nearest, from exact similarities; see `top_k`."""
         k = self.best.shape[1]
-        kept = [rows[: max(count, 0)] for rows, count in zip(self.rows, self.counts, strict=True)]
-        vectors, places = np.asarray(gallery), kept
+        vectors, places = np.asarray(gallery), self.rows
         if gallery.dtype != np.float32:
-            needed, inverse = np.unique(np.concatenate(kept), return_inverse=True)
-            vectors, places = (
-                as_float32(gallery[needed]),
-                np.split(inverse, np.cumsum([len(rows) for rows in kept])[:-1]),
-            )
-        scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+            kept = np.arange(places.shape[1]) < self.counts[:, None]
+            needed, inverse = np.unique(places[kept], return_inverse=True)
+            vectors, places = as_float32(gallery[needed]), np.zeros_like(places)
+            places[kept] = inverse
+        scores, order = np.empty((len(queries), k), np.float32), np.zeros((len(queries), k), np.int64)
 
         def rank(part: slice) -> None:
-            for i in range(len(queries))[part]:
-                if self.counts[i] >= 0:
-                    scores[i], order = _highest(queries[i], vectors, places[i], k)
-                    rows[i] = kept[i][order]
+            rescore(queries[part], vectors, places[part], self.counts[part], scores[part], order[part])
 
         over_rows(rank, len(queries))
+        rows = np.take_along_axis(self.rows, order, axis=1)
         for i in np.flatnonzero(self.counts < 0):
             scores[i], rows[i] = _among_all(queries[i], gallery, k)
         return scores, rows
-
-
-def _highest(query: np.ndarray, vectors: np.ndarray, places: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of the k highest of `vectors[places]`, and which of the (ascending) places they are; ties by place."""
-    scores = np.empty(len(places), np.float32)
-    rescore(query, vectors, places, scores)
-    order = np.argsort(-scores, kind="stable")[:k]
-    return scores[order], order
 
 
 def _among_all(query: np.ndarray, gallery: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,8 +143,11 @@ def _among_all(query: np.ndarray, gallery: np.ndarray, k: int) -> tuple[np.ndarr
     scores, rows = np.empty(0, np.float32), np.empty(0, np.int64)
     for first in range(0, len(gallery), BLOCK):
         vectors = as_float32(gallery[first : first + BLOCK])
-        found, places = _highest(query, vectors, np.arange(len(vectors)), k)
-        scores, rows = np.concatenate([scores, found]), np.concatenate([rows, first + places])
+        most = min(k, len(vectors))
+        found, places = np.empty((1, most), np.float32), np.empty((1, most), np.int64)
+        everything = np.arange(len(vectors))[None]
+        rescore(query[None], vectors, everything, np.array([len(vectors)]), found, places)
+        scores, rows = np.concatenate([scores, found[0]]), np.concatenate([rows, first + places[0]])
         order = np.argsort(-scores, kind="stable")[:k]
         scores, rows = scores[order], rows[order]
     return scores, rows

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -14,15 +13,27 @@ from anybind import kernel
 
 CHUNK = 256
 """Similarities that are looked at together: a number known beforehand makes vector loops of the innermost."""
+PIECE = 64
+"""As many are looked at together where what is found is then gone through one by one."""
 WITHOUT_SIGN = np.int32(0x7FFFFFFF)
 """All bits of a float32 but its sign."""
 
 
-def over_rows(call: Callable[[slice], object], rows: int) -> None:
-    """Call with slices that together make up all rows, one for each processor, in threads."""
-    parts = max(1, min(rows, os.cpu_count() or 1))
+def over_rows(call: Callable[[slice], object], rows: int, *, beside_blas: bool = False) -> None:
+    """Call with slices that together make up all rows, one for each processor, in threads.
+
+    Args:
+        call: what to call.
+        rows: how many there are.
+        beside_blas: take half of the processors: the threads of BLAS keep theirs busy for a while after each product,
+            waiting for another one, and a slice that has to share its processor holds up all.
+    """
+    parts = max(1, min(rows, (os.cpu_count() or 1) // (2 if beside_blas else 1)))
     edges = [rows * part // parts for part in range(parts + 1)]
     slices = [slice(first, last) for first, last in pairwise(edges)]
+    if parts == 1:
+        call(slices[0])
+        return
     with ThreadPoolExecutor(parts) as pool:
         list(pool.map(call, slices))
 
@@ -51,17 +62,17 @@ def collect(
         counts: (q,) int64, how many are kept; -1 where it would be more than there is room for.
     """
     width = block.shape[1]
-    whole = width - width % CHUNK
+    whole = width - width % PIECE
     for i in range(block.shape[0]):
         row, heap, margin, kept = block[i], best[i], margins[i], (rows[i], scores[i])
-        for start in range(0, whole, CHUNK):
+        for start in range(0, whole, PIECE):
             least = heap[0] - margin
             # 32 bits, here and below, so that a vector holds as many counters as similarities; sums become 64.
             hits = np.int32(0)
-            for j in range(CHUNK):
+            for j in range(PIECE):
                 hits = np.int32(hits + (row[start + j] >= least))
             if hits > 0 and counts[i] >= 0:
-                counts[i] = _take(row, start, start + CHUNK, first, heap, margin, kept, counts[i])
+                counts[i] = _take(row, start, start + PIECE, first, heap, margin, kept, counts[i])
         if counts[i] >= 0:
             counts[i] = _take(row, whole, width, first, heap, margin, kept, counts[i])
         if counts[i] >= 0:
@@ -121,13 +132,36 @@ def _still_kept(kept: tuple[np.ndarray, np.ndarray], count: int, least: np.float
 
 
 @kernel(reorder=True)
-def rescore(query: np.ndarray, gallery: np.ndarray, places: np.ndarray, scores: np.ndarray) -> None:
-    """Similarities of a query (d,) to `gallery[places]`, summed in float64 and rounded once, into `scores`."""
-    for j in range(len(places)):
-        total = 0.0
-        for d in range(len(query)):
-            total += np.float64(query[d]) * np.float64(gallery[places[j], d])
-        scores[j] = np.float32(total)
+def rescore(
+    queries: np.ndarray,
+    vectors: np.ndarray,
+    places: np.ndarray,
+    counts: np.ndarray,
+    scores: np.ndarray,
+    order: np.ndarray,
+) -> None:
+    """The highest similarities of queries (q, d) to some vectors (n, d) each, summed in float64 and rounded once.
+
+    Args:
+        queries: (q, d) float32.
+        vectors: (n, d) float32.
+        places: (q, room) int64, which vectors, ascending.
+        counts: (q,) int64, how many of them, at least k; queries with -1 are passed over.
+        scores: (q, k) float32, filled: the highest first.
+        order: (q, k) int64, filled: where in `places` they stand; of equal ones the first comes first.
+    """
+    k = scores.shape[1]
+    for i in range(len(queries)):
+        found = np.empty(max(counts[i], 0), np.float32)
+        for j in range(counts[i]):
+            vector = vectors[places[i, j]]
+            total = 0.0
+            for d in range(len(vector)):
+                total += np.float64(queries[i, d]) * np.float64(vector[d])
+            found[j] = -np.float32(total)
+        if len(found):
+            order[i] = np.argsort(found, kind="mergesort")[:k]
+            scores[i] = -found[order[i]]
 
 
 @kernel
@@ -194,21 +228,20 @@ def _bound(bits: np.ndarray, bounds: np.ndarray) -> None:
 
 @kernel
 def _take_right(row: np.ndarray, right: np.ndarray, values: np.ndarray) -> np.float32:
-    """The similarities of the right answers, into `values`, and the highest; one that is no number comes last."""
+    """The similarities of the right answers, into `values`; returns the highest."""
     best = np.float32(-np.inf)
     for j in range(len(right)):
-        value = row[right[j]]
-        values[j] = value if value == value else np.float32(-np.inf)
+        values[j] = row[right[j]]
         best = values[j] if values[j] > best else best
     return best
 
 
 @kernel
-def _wrong_from(row: np.ndarray, bounds: np.ndarray, of_right: np.ndarray, least: np.float32) -> Any:
+def _wrong_from(row: np.ndarray, bounds: np.ndarray, of_right: np.ndarray, least: np.float32) -> int:
     """How many wrong answers have a similarity of `least` or more, or none that is a number."""
     right = 0
     for value in of_right:
-        right += value >= least
+        right += not value < least
     total = 0
     for c in range(len(bounds)):
         if bounds[c] < least:
@@ -216,7 +249,7 @@ def _wrong_from(row: np.ndarray, bounds: np.ndarray, of_right: np.ndarray, least
         part = np.int32(0)
         for j in range(CHUNK):
             part = np.int32(part + (not row[c * CHUNK + j] < least))
-        total += part
+        total += int(part)
     for j in range(len(bounds) * CHUNK, len(row)):
         total += not row[j] < least
     return total - right
@@ -224,9 +257,10 @@ def _wrong_from(row: np.ndarray, bounds: np.ndarray, of_right: np.ndarray, least
 
 @kernel
 def _highest_of(values: np.ndarray, highest: np.ndarray) -> int:
-    """Fill in the highest values, in descending order; how many there are."""
+    """Fill in the highest values, in descending order, -inf for what is no number; how many there are."""
     number = 0
-    for value in values:
+    for each in values:
+        value = each if each == each else np.float32(-np.inf)
         if number == len(highest):
             if not value > highest[number - 1]:
                 continue
@@ -238,3 +272,21 @@ def _highest_of(values: np.ndarray, highest: np.ndarray) -> int:
         highest[place] = value
         number += 1
     return number
+
+
+@kernel
+def average_precisions(ranks: np.ndarray, right: np.ndarray, cut: int, values: np.ndarray) -> None:
+    """Average precision of each query among the first `cut`, into `values` (q,); see `metrics_of`.
+
+    Args:
+        ranks: (q, depth) int64, as `ranks_of_right` fills it.
+        right: (q,) int64, how many answers are right.
+        cut: at most depth, if all that is right is to count.
+        values: (q,) float64.
+    """
+    for i in range(len(ranks)):
+        total = 0.0
+        for j in range(ranks.shape[1]):
+            if 0 < ranks[i, j] <= cut:
+                total += (j + 1) / ranks[i, j]
+        values[i] = total / min(cut, right[i])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from anybind_tasks.retrieval.kernels import average_precisions
 from anybind_tasks.retrieval.ranks import Ranks
 
 CUTS = (1, 5, 10)
@@ -19,7 +20,7 @@ def metrics_of(ranks: Ranks) -> dict[str, float]:
     * `MRR`: mean of 1 / (rank of the first right answer), however far down it comes.
     * `median_rank`: median rank of the first right answer, 1 at best.
 
-    Where every query has one right answer, `R@1` and `mAP@1` are the same.
+    So `mAP@1` is `R@1`, and where every query has one right answer, `mAP@k` is 1 / (its rank) where that is up to k.
     """
     each = per_query(ranks)
     return {**{name: float(values.mean()) for name, values in each.items()}, "median_rank": median_rank(ranks)}
@@ -28,10 +29,10 @@ def metrics_of(ranks: Ranks) -> dict[str, float]:
 def per_query(ranks: Ranks) -> dict[str, np.ndarray]:
     """The values (q,) float64 whose means are `R@k`, `mAP@k` and `MRR`; see `metrics_of`."""
     first = ranks.ranks[:, 0]
-    found = np.where(ranks.ranks > 0, np.arange(1, ranks.ranks.shape[1] + 1) / np.maximum(ranks.ranks, 1), 0.0)
     values = {f"R@{k}": (first <= k).astype(np.float64) for k in CUTS}
     for k in CUTS:
-        values[f"mAP@{k}"] = np.where(ranks.ranks <= k, found, 0.0).sum(axis=1) / np.minimum(k, ranks.right)
+        values[f"mAP@{k}"] = np.empty(len(first))
+        average_precisions(ranks.ranks, ranks.right, k, values[f"mAP@{k}"])
     return values | {"MRR": 1 / first}
 
 

@@ -113,15 +113,17 @@ class _Groups:
 
     @classmethod
     def of(cls, queries: np.ndarray, gallery: np.ndarray) -> _Groups:
-        known, of_answer = np.unique(gallery, return_inverse=True)
-        if not len(known):
+        if not len(gallery):
             raise BadInput("the gallery is empty")
-        of_query = np.minimum(np.searchsorted(known, queries), len(known) - 1)
-        lost = np.flatnonzero(known[of_query] != queries)
+        known, number = np.unique(np.concatenate([gallery, queries]), return_inverse=True)
+        of_answer, of_query = np.split(number.astype(np.int64), [len(gallery)])
+        sizes = np.bincount(of_answer, minlength=len(known))
+        lost = np.flatnonzero(sizes[of_query] == 0)
         if lost.size:
             raise BadInput(f"query {int(lost[0])} has no right answer in the gallery")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(of_answer))])
-        return cls(of_query.astype(np.int64), starts.astype(np.int64), np.argsort(of_answer, kind="stable"))
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        order = np.argsort(of_answer.astype(np.min_scalar_type(len(known))), kind="stable")  # few bits sort faster
+        return cls(of_query, starts, order)
 
     @property
     def right(self) -> np.ndarray:

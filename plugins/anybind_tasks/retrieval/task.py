@@ -27,6 +27,7 @@ from anybind_tasks.retrieval.ranks import TOLERANCE, Ranks, ranks_in, ranks_of
 from anybind_tasks.retrieval.sides import check_items, sides
 
 RELEVANCES = ("instance", "class")
+MOST_RESAMPLES = 100_000
 
 
 class Retrieval(Task):
@@ -67,21 +68,26 @@ class Retrieval(Task):
                 the seed and cut into batches of K, the last incomplete one is dropped, and every query is compared
                 with its batch only, as some papers do; such figures are better the smaller K is.
             templates: sentences with `{}` for the class name.
-            resamples: of the bootstrap over queries that gives the intervals.
+            resamples: of the bootstrap over queries that gives the intervals, at most 100,000.
 
         Raises:
             BadOption: a value that is none of these.
         """
+        if not isinstance(to, str):
+            raise BadOption(f"to is the name of a modality, got {to!r}")
         if relevance not in RELEVANCES:
             raise BadOption(f"relevance is {' or '.join(RELEVANCES)}, got {relevance!r}")
         batch = re.fullmatch(r"full|in-batch:([1-9]\d*)", str(gallery))
         if batch is None:
             raise BadOption(f"gallery is full, or in-batch:K with a whole number K, got {gallery!r}")
-        if not isinstance(resamples, int) or resamples < 1:
-            raise BadOption(f"resamples must be a whole number above 0, got {resamples!r}")
+        if not isinstance(resamples, int) or not 1 <= resamples <= MOST_RESAMPLES:
+            raise BadOption(f"resamples must be a whole number from 1 to {MOST_RESAMPLES}, got {resamples!r}")
         self.to, self.relevance, self.gallery, self.resamples = to, relevance, gallery, resamples
         self.batch = None if batch[1] is None else int(batch[1])
         self.templates = check_templates([templates] if isinstance(templates, str) else templates)
+
+    def modalities(self, modality: str) -> tuple[str, ...]:
+        return (modality, self.to)
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
@@ -127,6 +133,8 @@ class Retrieval(Task):
             kept = [held for _, held in listed if None not in held]
         else:
             kept = [held for item, held in listed if item.label and held != (None, None)]
+        if self.batch is not None:
+            check_batch(self.batch, sum(None not in held for held in kept))  # before anything is embedded
         columns = [[each for each in column if each is not None] for column in zip(*kept, strict=True)] or [[], []]
         words = self.relevance == "class" and "text" in pair and not columns[pair.index("text")]
         found: list[Embeddings] = []
@@ -209,8 +217,7 @@ class _Both:
         n = len(self.one)
         if self.one.ids != self.other.ids:
             raise BadOption("batches need items that can be had as both modalities; use gallery=full here")
-        if size > n:
-            raise BadOption(f"a batch of {size} is more than the {n} pairs there are")
+        check_batch(size, n)
         found = []
         order = np.random.default_rng(seed).permutation(n)
         for batch in order[: n - n % size].reshape(-1, size):
@@ -220,6 +227,12 @@ class _Both:
         return Ranks(
             np.concatenate([each.ranks for each in found]), np.concatenate([each.right for each in found]), size
         )
+
+
+def check_batch(size: int, pairs: int) -> None:
+    """Raise `BadOption` where there are fewer pairs than a batch has."""
+    if size > pairs:
+        raise BadOption(f"a batch of {size} is more than the {pairs} pairs there are")
 
 
 def _paired(one: Embeddings, other: Embeddings) -> tuple[Embeddings, Embeddings]:

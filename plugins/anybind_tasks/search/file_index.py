@@ -12,7 +12,7 @@ import numpy as np
 
 from anybind import BadInput, atomic_path
 from anybind_tasks.search.index import Card, Draft, Entry, Index, Key, damaged
-from anybind_tasks.search.ranking import nearest_rows
+from anybind_tasks.search.ranking import check_unit, nearest_rows
 
 SUFFIX = ".safetensors"
 CARD = "anybind-index"
@@ -32,10 +32,15 @@ class FileIndex(Index):
             BadInput: the file is missing, damaged, of a later version, or no index.
         """
         self.where = str(path)
+        if not path.exists():
+            raise BadInput(
+                f"there is no folder and no index {path}; check the path, or make one with anybind index DIR -o FILE"
+            )
         tensors, metadata = _mapped(path)
         if CARD not in metadata:
             raise BadInput(f"{path} is a safetensors file but no index; make one with anybind index DIR -o FILE")
         self._vectors: dict[str, np.ndarray] = {}
+        self._sound: set[str] = set()  # kinds whose vectors were looked through
         self._files: dict[str, list[tuple[str, int, int, str]]] = {}  # entries in the making: few are looked at
         try:
             self.card = Card.from_json(metadata[CARD])
@@ -66,15 +71,16 @@ class FileIndex(Index):
         return len(self._files.get(kind, []))
 
     def vectors(self, kind: str) -> np.ndarray:
-        """All vectors of a kind, (n, d) float32, mapped from the file."""
+        """All vectors of a kind, (n, d) float32, mapped from the file; raises `BadInput` where they are damaged."""
+        if kind not in self._sound:
+            check_unit(self.where, self._vectors[kind])
+            self._sound.add(kind)
         return self._vectors[kind]
 
     def candidates(self, kind: str, query: np.ndarray, count: int) -> tuple[Sequence[Entry], np.ndarray]:
-        try:
-            rows = nearest_rows(query, self._vectors[kind], count)
-        except BadInput as error:  # vectors that are not finite
-            raise damaged(self.where, error) from error
-        return [Entry(*self._files[kind][row]) for row in rows], self._vectors[kind][rows]
+        vectors = self.vectors(kind)
+        rows = nearest_rows(query, vectors, count)
+        return [Entry(*self._files[kind][row]) for row in rows], vectors[rows]
 
 
 class FileDraft(Draft):

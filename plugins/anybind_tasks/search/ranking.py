@@ -15,6 +15,8 @@ SLACK = 1e-5
 SPARE = 16
 """How many candidates more than wanted are asked for at first, to see that no tie was cut."""
 NORM_TOLERANCE = 1e-3
+BLOCK = 16_384
+"""Vectors that are checked at once."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,17 @@ def similarities(where: str, query: np.ndarray, vectors: np.ndarray) -> np.ndarr
     return np.round(np.clip(np.einsum("nd,d->n", rows, query.astype(np.float64)), -1, 1), DIGITS)
 
 
+def check_unit(where: str, vectors: np.ndarray) -> None:
+    """Raise `BadInput` unless all vectors, (n, d) float32, are of norm 1: a search never finds those of NaN or zeros.
+
+    They may be mapped from a file, and are read a block at a time.
+    """
+    for start in range(0, len(vectors), BLOCK):
+        rows = vectors[start : start + BLOCK]
+        if not (np.abs(np.einsum("nd,nd->n", rows, rows) - 1) <= 2 * NORM_TOLERANCE).all():  # also true for NaN
+            raise damaged(where, "it holds vectors that are not of norm 1")
+
+
 def nearest_rows(query: np.ndarray, vectors: np.ndarray, count: int) -> np.ndarray:
     """Rows of the `count` largest products with the query, in any order, by faiss where it is installed.
 
@@ -82,4 +95,4 @@ def nearest_rows(query: np.ndarray, vectors: np.ndarray, count: int) -> np.ndarr
 
         return top_k(query[None], vectors, count)[1][0]
     _, rows = faiss.knn(query[None], vectors, count, metric=faiss.METRIC_INNER_PRODUCT)
-    return rows[0][rows[0] >= 0]  # -1 where nothing compares, as with NaN
+    return rows[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,15 @@ def test_floating_point_numbers_are_metres_and_what_is_not_finite_is_not_known(t
     np.testing.assert_array_equal(read(path), expected)
     np.testing.assert_allclose(read(path, scale=0.01), expected * 0.01, rtol=1e-6)
     np.testing.assert_array_equal(read(path, preset="nyu"), expected)
+
+
+@pytest.mark.parametrize("array", [np.array([[1e300, 2.0]]), np.array([[0x7F800001, 0x40000000]], "u4").view("f4")])
+def test_what_is_beyond_float32_or_no_number_is_not_known_and_no_warning(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "far.npy", array)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metres = anybind.read(tmp_path / "far.npy", reader="depth").metres
+    np.testing.assert_array_equal(metres, np.array([[np.nan, 2.0]], np.float32))
 
 
 def test_an_array_of_one_channel_is_a_map(tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ def test_resampling_to_the_same_rate_changes_nothing_and_to_none_is_refused() ->
         Waveform(sound.samples, 0).resample(8000)
 
 
+def test_a_rate_so_low_that_resampling_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(BadInput, match="of 100000 s at 1 Hz is too long to be resampled to 16000 Hz"):
+        noise(n=100_000, rate=1).resample(16_000)
+
+
 @given(start=st.floats(-1, 2), length=st.floats(0, 3))
 def test_a_part_holds_the_samples_between_two_times(start: float, length: float) -> None:
     sound = noise(n=1000, rate=1000)

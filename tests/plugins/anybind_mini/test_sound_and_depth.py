@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -121,3 +123,24 @@ def test_a_depth_file_is_read_with_the_options_of_its_item(binder, shared):
     assert len(binder.embed("depth", [Item("one", path, options={"scale": 0.001})])) == 1
     with pytest.raises(BadInput, match="scale"):
         binder.embed("depth", [path])
+
+
+def test_a_folder_with_sounds_and_depth_maps_is_embedded_by_the_command_and_bad_ones_are_listed(cli, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    broken = tone(440, 1)
+    broken.samples[0, 5] = np.nan
+    for name, sound in (("short", tone(440, 0.01)), ("eight", tone(440, 1, channels=8)), ("nan", broken)):
+        anybind.write(sound, folder / f"{name}.wav")
+    anybind.write(DepthMap(np.linspace(1, 4, 600, dtype=np.float32).reshape(20, 30)), folder / "map.npy")
+    np.save(folder / "zero.npy", np.zeros((20, 30), np.float32))
+    ended = cli("embed", folder, "-o", tmp_path / "v.safetensors", "--skip-bad", "--json")
+    assert ended.code == 0
+    told = json.loads(ended.out)
+    assert {group["modality"]: group["n"] for group in told["embeddings"]} == {"depth": 1, "sound": 2}
+    assert {path.rpartition("/")[2] for path in told["skipped"]} == {"nan.wav", "zero.npy"}
+    for path, reason in told["skipped"].items():
+        assert reason.startswith(path)
+        assert reason in ended.err
+    stored = anybind.load_embeddings(tmp_path / "v.safetensors")
+    assert all(np.isfinite(group.vectors).all() for group in stored.values())

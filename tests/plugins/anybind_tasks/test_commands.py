@@ -175,8 +175,8 @@ def test_evaluate_skips_bad_samples_on_request(cli, pictures, bad_files):
         (["classify", "{p}", "--labels", "a,b", "--binding", "minni"], "no binding 'minni'; did you mean 'mini'"),
         (["classify", "{p}", "--labels", "a,b", "--template", "a photo"], "needs {} where"),
         (
-            ["classify", "{p}", "--labels", "a,b", "--modality", "sound"],
-            "there is no modality 'sound'; there are: event, image, text",
+            ["classify", "{p}", "--labels", "a,b", "--modality", "smell"],
+            "there is no modality 'smell'; there are: depth, event, image, sound, text",
         ),
         (["classify", "{d}", "--labels", "a,b"], "holds no samples"),
         (["embed", "{d}", "-o", "x.safetensors"], "holds no samples"),

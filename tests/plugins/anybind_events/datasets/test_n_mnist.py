@@ -112,5 +112,5 @@ def test_other_and_hidden_files_are_passed_over(touch: Callable[..., Path]) -> N
 def test_event_must_be_among_the_modalities(touch: Callable[..., Path]) -> None:
     folder = touch(*FILES)
     assert len(dataset(folder, modalities=("event", "image")).items) == 30
-    with pytest.raises(BadInput, match="N-MNIST holds recordings of modality event, not image"):
+    with pytest.raises(BadInput, match="N-MNIST holds samples of event, not of image"):
         dataset(folder, modalities=("image",))

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind_tasks.retrieval import ranks as module
+from anybind_tasks.retrieval.kernels import CHUNK
 from anybind_tasks.retrieval.metrics import chance, intervals, metrics_of
 from anybind_tasks.retrieval.ranks import Ranks, ranks_in, ranks_of
 
 
 def listed(similarities, queries, gallery):
-    """For each query whether each answer is right, in the order that the convention gives."""
+    """For each query whether each answer is right, in the order that the convention gives: ties, and what is no number,
+    never help.
+    """
     for row, group in zip(similarities.tolist(), queries.tolist(), strict=True):
-        order = sorted(zip(row, (gallery == group).tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
+        pairs = zip(row, (gallery == group).tolist(), strict=True)
+        order = sorted(pairs, key=lambda pair: (-pair[0] if pair[0] == pair[0] else (2 * pair[1] - 1) * 9e9, pair[1]))
         yield [right for _, right in order]
 
 
@@ -47,6 +51,29 @@ def test_metrics_equal_a_slow_reference_with_ties(q, n, groups, levels, seed):
     assert found == pytest.approx(slow_metrics(similarities, queries, gallery))
     of_columns = ranks_in(np.asfortranarray(similarities), queries, gallery)
     assert metrics_of(of_columns) == found
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("n", [CHUNK - 1, 5 * CHUNK, 6 * CHUNK + 17])
+def test_long_rows_near_and_far_classes_and_what_is_no_number(apart, n):
+    random = np.random.default_rng(n)
+    gallery = random.integers(0, 12, n)
+    queries = random.choice(gallery, 40)
+    for sign in (1, -1):  # of falling magnitude where all are below zero
+        drawn = random.standard_normal((40, n)) + apart * (gallery == queries[:, None]) + 3 * (sign - 1)
+        similarities = np.round(drawn, 2).astype(np.float32)
+        expected = slow_metrics(similarities, queries, gallery)
+        assert metrics_of(ranks_in(similarities, queries, gallery)) == pytest.approx(expected)
+        similarities[random.random((40, n)) < 0.002] = np.nan
+        similarities[:3, :CHUNK] = -np.nan
+        expected = slow_metrics(similarities, queries, gallery)
+        assert metrics_of(ranks_in(similarities, queries, gallery)) == pytest.approx(expected)
+
+
+def test_infinite_similarities_are_ranked_like_others():
+    similarities = np.array([[np.inf, np.inf, 1, -np.inf, 0]], np.float32)
+    groups = np.array([3, 4, 3, 3, 4])
+    np.testing.assert_array_equal(ranks_in(similarities, np.array([3]), groups).ranks[0, :4], [2, 3, 5, 0])
 
 
 @given(st.integers(1, 200), st.integers(1, 6), st.integers(0, 2**32))
@@ -94,6 +121,8 @@ def test_what_cannot_be_ranked_is_refused():
         ranks_in(similarities, np.array([0, 5]), np.array([0, 1, 2]))
     with pytest.raises(anybind.BadInput, match="do not fit"):
         ranks_in(similarities, np.arange(2), np.arange(4))
+    with pytest.raises(anybind.BadInput, match="must be float32, got float64"):
+        ranks_in(similarities.astype(np.float64), np.arange(2), np.arange(3))
     with pytest.raises(anybind.BadInput, match="gallery is empty"):
         ranks_in(np.zeros((2, 0), np.float32), np.arange(2), np.arange(0))
 

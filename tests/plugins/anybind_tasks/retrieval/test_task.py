@@ -194,18 +194,55 @@ def test_options_that_make_no_sense_are_refused(binder):
         {"gallery": "in-batch:0"},
         {"gallery": "half"},
         {"resamples": 0},
+        {"resamples": 10**9},
+        {"to": 5},
         {"templates": ["a photo"]},
     ):
         with pytest.raises(anybind.BadOption):
-            Retrieval(to="text", **options)
+            Retrieval(**{"to": "text", **options})
     with pytest.raises(anybind.BadOption, match="another one than image"):
         Retrieval(to="image").run(binder, Colours(pairs(*COLOURS)), modality="image")
     with pytest.raises(anybind.BadOption, match="a batch of 5 is more than the 4 pairs"):
         Retrieval(to="text", gallery="in-batch:5").run(binder, Colours(pairs(*COLOURS)), modality="image")
     items = [anybind.Item("p", picture("red"), "red"), anybind.Item("w", "red", "red")]
-    with pytest.raises(anybind.BadOption, match="batches need items"):
+    with pytest.raises(anybind.BadOption, match="a batch of 1 is more than the 0 pairs"):
         Retrieval(to="text", relevance="class", gallery="in-batch:1").run(
             binder, Colours(items, ("red",)), modality="image"
         )
+    mixed = [*items, anybind.Item("both", picture("red"), "red", partners={"text": "red"})]
+    with pytest.raises(anybind.BadOption, match="batches need items"):
+        Retrieval(to="text", relevance="class", gallery="in-batch:1").run(
+            binder, Colours(mixed, ("red",)), modality="image"
+        )
     with pytest.raises(anybind.UnknownName, match="sound"):
         Retrieval(to="sound").run(binder, Colours(pairs(*COLOURS)), modality="image")
+
+
+def test_one_item_is_found_as_chance_finds_it(binder):
+    result = Retrieval(to="text").run(binder, Colours(pairs("red")), modality="image")
+    assert (result.n, result.metrics["R@1"], result.details["chance"]["R@1"]) == (1, 1, 1)
+
+
+def test_a_batch_larger_than_all_pairs_is_told_before_anything_is_embedded(binder, monkeypatch):
+    monkeypatch.setattr(Corner, "encode", lambda *_: pytest.fail("embedded"))
+    with pytest.raises(anybind.BadOption, match="a batch of 5 is more than the 4 pairs"):
+        Retrieval(to="text", gallery="in-batch:5").run(binder, Colours(pairs(*COLOURS)), modality="image")
+
+
+def test_a_sample_whose_vector_is_no_number_is_left_out_or_told(binder, monkeypatch):
+    black = anybind.Item("black", np.zeros((2, 2, 3), np.uint8), partners={"text": "red"})
+    skipped = []
+    with np.errstate(invalid="ignore"):
+        with pytest.raises(anybind.BadInput, match="black"):
+            Retrieval(to="text").run(binder, Colours([*pairs("red", "green"), black]), modality="image")
+        result = Retrieval(to="text").run(
+            binder,
+            Colours([*pairs("red", "green"), black]),
+            modality="image",
+            on_bad=lambda id, error: skipped.append(id),
+        )
+    assert (skipped, result.n) == (["black"], 2)
+
+
+def test_the_task_says_which_modalities_it_reads():
+    assert Retrieval(to="sound").modalities("event") == ("event", "sound")

@@ -111,15 +111,27 @@ def test_vectors_in_a_file_are_mapped_and_not_read(tmp_path):
     np.testing.assert_array_equal(index.vectors("image"), vectors[order])
 
 
-@pytest.mark.parametrize(("value", "faiss"), [(np.nan, False), (np.inf, False), (np.inf, True), (3.0, True)])
-def test_an_index_with_damaged_vectors_is_one_clear_line(tmp_path, monkeypatch, value, faiss):
+@pytest.mark.parametrize("faiss", [True, False], ids=["faiss", "numpy"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 3.0])
+@pytest.mark.parametrize("top", [1, 100])
+def test_an_index_with_damaged_vectors_is_one_clear_line(tmp_path, monkeypatch, value, faiss, top):
     if not faiss:
         monkeypatch.setitem(sys.modules, "faiss", None)
-    vectors = anybind.unit(np.ones((3, 4)))
-    vectors[1] = value
+    vectors = anybind.unit(np.ones((100, 4)))
+    vectors[61] = value
     index = file_index(tmp_path, vectors)
     with pytest.raises(anybind.BadInput, match=r"i\.safetensors is no index that can be read.*make it anew"):
-        ranked(index, "image", vectors[0], 3)
+        ranked(index, "image", vectors[0], top)
+
+
+def test_an_index_with_damaged_vectors_is_not_taken_over_into_the_next_one(tmp_path):
+    vectors = anybind.unit(np.ones((3, 4)))
+    vectors[1] = np.nan
+    former = file_index(tmp_path, vectors)
+    draft = FileDraft(tmp_path / "i.safetensors", former)
+    draft.drop("image", {entries(3)[0].key})
+    with pytest.raises(anybind.BadInput, match="not of norm 1"):
+        draft.finish(card(4))
 
 
 def test_a_large_database_has_an_index_of_its_own_and_is_exact_unless_asked(tmp_path, monkeypatch):

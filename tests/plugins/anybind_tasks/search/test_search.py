@@ -156,8 +156,8 @@ def test_the_table_names_files_from_here(cli, world):
     [
         (["dogg.png", "--in", "{d}"], "there is no file dogg.png; check the path, or search for the words"),
         (["  ", "--in", "{d}"], "the query is empty"),
-        (["red", "--in", "{d}/absent"], "cannot read"),
-        (["red", "--in", "absent.safetensors"], "No such file"),
+        (["red", "--in", "{d}/absent"], "there is no folder and no index"),
+        (["red", "--in", "absent.safetensors"], "there is no folder and no index absent.safetensors"),
         (["red", "--in", "absent.lance"], "there is no index absent.lance"),
         (["red", "--in", "{d}/green.png"], "green.png"),
         (["red", "--in", "{d}", "--modality", "sound"], "embeds no sound"),

@@ -47,7 +47,7 @@ def test_where_there_is_no_file_one_is_begun(tmp_path):
 
 
 def test_scores_of_a_run_with_other_settings_are_refused(kept):
-    with pytest.raises(BadOption, match="threshold was 25.0, and is now 10"):
+    with pytest.raises(BadOption, match=r"threshold was 25\.0, and is now 10"):
         ScoreLog.resume(kept, {**ABOUT, "threshold": 10})
 
 

@@ -1,0 +1,70 @@
+"""Without soundfile and soxr: sounds are answered with the pip line, and everything else works as before."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import anybind
+from anybind import MissingExtra
+from anybind.registry import Registry, use_registry
+from anybind_media.sound import Waveform
+
+MODULES = ("soundfile", "soxr", "anybind_media.sound", "anybind_media.sound_files")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sound, a picture and a depth map."""
+    anybind.write(Waveform(np.full((1, 800), 0.1, np.float32), 8000), tmp_path / "a.wav")
+    PIL.Image.fromarray(np.full((6, 8, 3), 99, np.uint8)).save(tmp_path / "b.png")
+    np.save(tmp_path / "c.npy", np.full((6, 8), 2.0, np.float32))
+    return tmp_path
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the extra `sound` had not been installed, in a process that has loaded nothing yet."""
+    from anybind import modality, reader
+
+    for cache in (modality._made, reader._made):
+        cache.cache_clear()
+    for name in MODULES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("soundfile", "soxr"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def test_a_sound_is_answered_with_the_pip_line(folder: Path, without: None) -> None:
+    with pytest.raises(MissingExtra, match=r"needs the package 'so(undfile|xr)': pip install 'anybind\[sound\]'"):
+        anybind.read(folder / "a.wav")
+    with pytest.raises(MissingExtra, match=r"pip install 'anybind\[sound\]'"):
+        anybind.find_reader(folder / "a.wav")
+
+
+def test_all_else_is_read_as_before(folder: Path, without: None) -> None:
+    assert anybind.read(folder / "b.png").shape == (6, 8, 3)
+    assert anybind.read(folder / "c.npy").metres.shape == (6, 8)
+    assert anybind.modality_of(anybind.read(folder / "b.png")) == "image"
+
+
+@pytest.mark.parametrize("command", ["plugins", "bindings"])
+def test_what_is_installed_is_listed_and_nothing_is_broken(
+    cli: Callable[..., Any], without: None, command: str
+) -> None:
+    former = use_registry(Registry.from_entry_points())
+    try:
+        told = json.loads(cli(command, "--json").out)
+    finally:
+        use_registry(former)
+    if command == "plugins":
+        assert {plugin["status"] for plugin in told["plugins"]} == {"ok"}
+    else:
+        assert {"mini", "imagebind", "languagebind"} <= {binding["name"] for binding in told["bindings"]}
