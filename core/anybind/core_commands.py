@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from anybind import plugin_commands
 from anybind.binder import load
 from anybind.binding import binding_of_part, bindings
 from anybind.commandline import (
@@ -22,37 +22,15 @@ from anybind.commandline import (
     sample_files,
 )
 from anybind.embeddings import save_embeddings
-from anybind.errors import AnybindError, BadInput, NameClash
+from anybind.errors import AnybindError, BadInput
 from anybind.files import check_output
-from anybind.registry import registry
-from anybind.spec import KINDS
 
 
 def add_to(app: typer.Typer) -> None:
     """Add core's commands to the command line."""
-    app.command("plugins")(list_plugins)
+    app.add_typer(plugin_commands.app, name="plugins")
     app.command("bindings")(list_bindings)
     app.command("embed")(embed)
-
-
-def list_plugins(as_json: AsJson = False) -> None:
-    """List installed plugins, what each brings, and which are broken."""
-    found, clashes = registry().plugins, registry().clashes()
-    brought = [part for kind in KINDS for part in registry().parts(kind)]
-    if as_json:
-        rows = [{"kind": p.kind, "plugin": p.plugin, "distribution": p.distribution, **asdict(p.spec)} for p in brought]
-        print_json({"plugins": [asdict(plugin) for plugin in found], "parts": rows, "clashes": clashes})
-    else:
-        print_table(
-            ("plugin", "distribution", "version", "status"),
-            [(p.name, p.distribution, p.version, ": ".join(filter(None, (p.status, p.problem)))) for p in found],
-        )
-        print_table(
-            ("kind", "name", "plugin", "summary"),
-            [(part.kind, part.name, part.plugin, part.spec.summary) for part in brought],
-        )
-    if clashes:
-        raise NameClash("; ".join(clashes))
 
 
 def list_bindings(as_json: AsJson = False) -> None:

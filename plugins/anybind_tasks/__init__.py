@@ -104,3 +104,11 @@ def register_commands(register: Register) -> None:
             extra="events",
         )
     )
+    register(
+        Spec(
+            name="explain",
+            summary="Show where in a recording or picture, and in which words, their likeness lies.",
+            target="anybind_tasks.explain.command:explain",
+            extra="explain",
+        )
+    )

@@ -22,7 +22,7 @@ from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 ALONE_BYTES = 1 << 24
 """Files up to this size are not worth a second thread."""
-BLOCK_BYTES, PAIRED_BLOCK_BYTES = 1 << 17, 1 << 20
+BLOCK_BYTES, PAIRED_BLOCK_BYTES = 1 << 17, 1 << 19
 """How much of a file is decoded at once: what stays in a core's cache; more where two threads hand blocks over."""
 BLOCK_EVENTS = 1 << 20
 """How many events a block may hold at most, in formats with several to a word."""
