@@ -25,7 +25,7 @@ test: lint types imports pytest
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,imagebind,languagebind,search,train,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,imagebind,languagebind,search,explain,train,dev]'
 	touch $@
 
 lint: $(READY)
