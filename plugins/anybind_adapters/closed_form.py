@@ -118,18 +118,20 @@ def cross_validate(parts: Sequence[Moments], strengths: Sequence[float], centre:
     """
     total = _sum(parts)
     errors = np.zeros(len(strengths))
-    least = ALIKE * np.trace(total.xx) / len(total.x)  # where the others' vectors are all alike
+    least = ALIKE * np.trace(total.xx) / len(total.x)
     for part in parts:
         rest = total - part
         means = _means(rest, centre)
         rest, asked = rest.about(*means), part.about(*means)
         values, basis = np.linalg.eigh(rest.xx)
+        if values.mean() < least:  # the others' vectors are all alike: what is left of them is rounding
+            errors += asked.yy
+            continue
         crossed = basis.T @ rest.xy
         linear = np.einsum("ij,ij->i", crossed, basis.T @ asked.xy)
         square = (basis.T @ asked.xx @ basis) * (crossed @ crossed.T)
-        mean = max(values.mean(), least)
         for number, strength in enumerate(strengths):
-            shrunk = 1 / (np.maximum(values, 0) + strength * mean)
+            shrunk = 1 / (np.maximum(values, 0) + strength * values.mean())
             errors[number] += asked.yy - 2 * shrunk @ linear + shrunk @ square @ shrunk
     return errors / total.n
 
