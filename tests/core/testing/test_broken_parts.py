@@ -1,0 +1,224 @@
+"""Parts of other kinds that are broken on purpose: the kit fails each by the rules that it breaks."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind import BadInput, Space
+from anybind.testing import (
+    check_adapter,
+    check_modality,
+    check_reader,
+    check_representation,
+)
+
+SAMPLES = [np.random.default_rng(n).standard_normal(6).astype(np.float32) for n in range(4)]
+
+
+class Turn(anybind.Adapter):
+    source, target, identity = Space("here", 4), Space("there", 2), "0123456789ab"
+
+    def map(self, vectors):
+        return vectors[:, :2] + 3
+
+
+class WrongTarget(Turn):
+    def map(self, vectors):
+        return vectors[:, :3]
+
+
+class Centring(Turn):
+    def map(self, vectors):
+        return vectors[:, :2] - vectors[:, :2].mean(0) if len(vectors) else vectors[:, :2]
+
+
+class NoHash(Turn):
+    identity = "my adapter"
+
+
+class TakesAnySpace(Turn):
+    def __call__(self, embeddings):
+        return super().__call__(replace(embeddings, space=self.source))
+
+
+class NeedsRows(Turn):
+    def map(self, vectors):
+        return super().map(vectors / vectors.max())
+
+
+@pytest.mark.parametrize(
+    ("adapter", "rule"),
+    [
+        (WrongTarget, "target dim"),
+        (Centring, "batch invariant"),
+        (NoHash, "identity"),
+        (TakesAnySpace, "refuses another space"),
+        (NeedsRows, "takes no rows"),
+    ],
+)
+def test_an_adapter_fails_by_the_rule_that_it_breaks(adapter, rule, broken_rules):
+    assert broken_rules(check_adapter, Turn()) == []
+    assert rule in broken_rules(check_adapter, adapter())
+
+
+@dataclass(frozen=True)
+class Frame(anybind.Representation):
+    @property
+    def settings(self):
+        return {"kind": "frame"}
+
+    def __call__(self, sample):
+        if not isinstance(sample, np.ndarray):
+            raise BadInput("not an array")
+        return np.array(sample).reshape(1, 2, 3)
+
+
+class Flat(Frame):
+    def __call__(self, sample):
+        return super().__call__(sample)[0]
+
+
+class Bytes(Frame):
+    def __call__(self, sample):
+        return super().__call__(sample).astype(np.uint8)
+
+
+class Scribbles(Frame):
+    def __call__(self, sample):
+        array = super().__call__(sample)
+        sample[:] = sample / 2
+        return array
+
+
+class OtherBatch(Frame):
+    def batch(self, samples):
+        return super().batch(samples) / len(samples)
+
+
+@pytest.mark.parametrize(
+    ("representation", "rules"),
+    [
+        (Frame, []),
+        (Flat, ["shape (channels, height, width)"]),
+        (Bytes, ["dtype float32"]),
+        (Scribbles, ["deterministic", "leaves samples alone"]),
+        (OtherBatch, ["batch agrees"]),
+    ],
+)
+def test_a_representation_fails_by_the_rule_that_it_breaks(representation, rules, broken_rules):
+    assert broken_rules(check_representation, representation(), [each.copy() for each in SAMPLES], wrong=["x"]) == rules
+
+
+class Counted(anybind.Reader):
+    """A mark, a number, and so many bytes."""
+
+    def sniff(self, head):
+        return head.startswith(b"CNT")
+
+    def read(self, path):
+        content = path.read_bytes()
+        if (
+            len(content) < 5
+            or not content.startswith(b"CNT")
+            or len(content) != 5 + struct.unpack_from("<H", content, 3)[0]
+        ):
+            raise BadInput(f"{path} is cut or damaged at byte {len(content)}")
+        return np.frombuffer(content, np.uint8, offset=5)
+
+    def write(self, sample, path):
+        path.write_bytes(b"CNT" + struct.pack("<H", len(sample)) + sample.tobytes())
+
+
+class CrashesOnCuts(Counted):
+    def read(self, path):
+        content = path.read_bytes()
+        return np.frombuffer(content, np.uint8, count=struct.unpack_from("<H", content, 3)[0], offset=5)
+
+
+class ClaimsAll(Counted):
+    def sniff(self, head):
+        return True
+
+
+class NamesNoFile(Counted):
+    def read(self, path):
+        try:
+            return super().read(path)
+        except BadInput:
+            raise BadInput("something is wrong") from None
+
+
+@pytest.mark.parametrize(
+    ("reader", "rules"),
+    [
+        (Counted, set()),
+        (CrashesOnCuts, {"survives cut files", "survives damaged files", "refuses foreign files"}),
+        (ClaimsAll, {"leaves others' files alone"}),
+        (NamesNoFile, {"refuses foreign files"}),
+    ],
+)
+def test_a_reader_fails_by_the_rules_that_it_breaks(reader, rules, broken_rules):
+    sample = np.arange(200, dtype=np.uint8)
+    found = broken_rules(check_reader, reader(), samples=[sample], suffix=".cnt")
+    assert set(found) == rules | ({"reads in parts"} & set(found))
+
+
+class Numbers(anybind.Modality):
+    name = "numbers"
+
+    def accepts(self, item):
+        return isinstance(item, np.ndarray)
+
+    def check(self, sample):
+        if not np.isfinite(sample).all():
+            raise BadInput("the numbers are not finite")
+
+    def show(self, sample):
+        return str(sample)
+
+
+class ChecksNothing(Numbers):
+    def check(self, sample):
+        pass
+
+
+class AcceptsAll(Numbers):
+    def accepts(self, item):
+        return True
+
+
+class ShowsFloats(Numbers):
+    def show(self, sample):
+        return sample
+
+
+class AugmentsAtWill(Numbers):
+    def augment(self, sample, /, *, seed):
+        return sample + np.random.standard_normal(6)
+
+
+class DerivesAtWill(Numbers):
+    def derive(self, sample, source, /, *, seed):
+        return np.random.standard_normal(6)
+
+
+@pytest.mark.parametrize(
+    ("modality", "rules"),
+    [
+        (ChecksNothing, ["check refuses wrong samples"]),
+        (AcceptsAll, ["accepts nothing else"]),
+        (ShowsFloats, ["shows samples"]),
+        (AugmentsAtWill, ["augments by seed"]),
+        (DerivesAtWill, ["derives by seed"]),
+    ],
+)
+def test_a_modality_fails_by_the_rule_that_it_breaks(modality, rules, broken_rules):
+    given = {"samples": SAMPLES, "wrong": [SAMPLES[0] * np.nan]}
+    assert broken_rules(check_modality, Numbers(), **given) == []
+    sources = {"letters": "abc"} if modality is DerivesAtWill else {}
+    assert broken_rules(check_modality, modality(), **given, sources=sources) == rules

@@ -1,0 +1,53 @@
+"""The fixture `clean_registry`, in a run of pytest that knows nothing but the plugin."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = """
+import anybind
+import pytest
+
+class Mine:
+    @anybind.hookimpl
+    def register_tasks(register):
+        register(anybind.Spec(name="mine", summary="s", target="m:a"))
+
+Mine.register_tasks = staticmethod(Mine.register_tasks)
+
+def names(kind):
+    return [part.name for part in anybind.parts(kind)]
+
+def test_it_is_empty_at_first(clean_registry):
+    assert anybind.plugins() == []
+
+def test_only_those_named_are_there(clean_registry):
+    clean_registry("media")
+    assert "image" in names("modality")
+    assert names("task") == []
+
+def test_a_module_need_not_be_installed(clean_registry):
+    clean_registry("media", Mine)
+    assert names("task") == ["mine"]
+    clean_registry(Mine)
+    assert names("modality") == []
+
+def test_an_unknown_name_is_refused(clean_registry):
+    with pytest.raises(anybind.UnknownName, match="media"):
+        clean_registry("medja")
+
+def test_afterwards_all_are_back():
+    assert "zero-shot" in names("task")
+"""
+
+
+def test_the_fixture_gives_only_what_is_named_and_puts_everything_back(tmp_path: Path):
+    (tmp_path / "test_it.py").write_text(TESTS)
+    # Loaded by name and not by its entry point, which an older installation of this checkout may lack.
+    plugins = ["-p", "no:anybind", "-p", "anybind.testing.pytest_plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "test_it.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "5 passed" in result.stdout
