@@ -97,7 +97,12 @@ def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part
     path = Path(path)
     head = _head(path)
     suffix = path.suffix.lower()
-    verdicts, failed = _verdicts(head)
+    # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before them.
+    verdicts, failed = _verdicts(head, [part for part in parts("reader") if suffix in part.spec.suffixes])
+    sure = [part for part, verdict in verdicts.items() if verdict and wanted in (None, part.spec.gives)]
+    if len(sure) == 1:
+        return sure[0]
+    verdicts, failed = _verdicts(head, parts("reader"))
     of_wanted = {part: verdict for part, verdict in verdicts.items() if part.spec.gives == wanted}
     chosen = _claimants(of_wanted, suffix) or _claimants(verdicts, suffix)
     if len(chosen) == 1:
@@ -141,11 +146,11 @@ def _made(part: Part) -> Reader:
     return part.load()()
 
 
-def _verdicts(head: bytes) -> tuple[dict[Part, bool | None], dict[Part, AnybindError]]:
+def _verdicts(head: bytes, asked: Iterable[Part]) -> tuple[dict[Part, bool | None], dict[Part, AnybindError]]:
     """What each reader says of a file's beginning, and which readers could not be asked."""
     verdicts: dict[Part, bool | None] = {}
     failed: dict[Part, AnybindError] = {}
-    for part in parts("reader"):
+    for part in asked:
         try:
             verdicts[part] = _made(part).sniff(head)
         except AnybindError as error:
