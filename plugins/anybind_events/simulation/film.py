@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from anybind import BadInput, BadOption
-from anybind_events.simulation.pixels import look_up
+from anybind_events.simulation.pixels import changed, look_up
 from anybind_events.simulation.sensor import Noise, Sensor, check_numbers, draw_thresholds, log_intensity
 from anybind_events.stream import EventStream, concatenate_streams
 
@@ -59,12 +59,9 @@ def frame_difference(film: Film, *, threshold: float = 25.0) -> Iterator[EventSt
         else:
             change = np.maximum(frame, before)
             change -= np.minimum(frame, before)
-            pixels = np.flatnonzero(change > limit)
-            y = pixels // width  # a tenth of the time that divmod takes
-            x = pixels - y * width
-            rises = frame.ravel()[pixels] > before.ravel()[pixels]
-            columns = x.astype(np.uint16), y.astype(np.uint16), np.full(len(pixels), time, np.int64), rises
-            yield EventStream.of_checked(*columns, width, height)
+            fires = (change > limit).ravel()
+            x, y, rises = changed(fires, frame.ravel(), before.ravel(), width, int(np.count_nonzero(fires)))
+            yield EventStream.of_checked(x, y, np.full(len(x), time, np.int64), rises, width, height)
         before = frame
 
 

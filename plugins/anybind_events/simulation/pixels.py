@@ -206,3 +206,24 @@ def look_up(frame: np.ndarray, levels: np.ndarray, found: np.ndarray) -> np.ndar
         for column in range(grays.size):
             here[column] = levels[grays[column]]
     return found
+
+
+@kernel
+def changed(fires: np.ndarray, frame: np.ndarray, before: np.ndarray, width: int, count: int) -> tuple:
+    """Columns and rows (uint16) of the pixels that fire, and which of them rose; all given as flat arrays.
+
+    Eight pixels are looked at together, since most do not fire.
+    """
+    x, y = np.empty(count, np.uint16), np.empty(count, np.uint16)
+    rises = np.empty(count, np.bool_)
+    whole, found = len(fires) // 8 * 8, 0
+    eights = fires[:whole].view(np.uint64)
+    for eight in range(len(eights) + 1):
+        if eight < len(eights) and eights[eight] == 0:
+            continue
+        for i in range(8 * eight, min(8 * eight + 8, len(fires))):
+            if fires[i]:
+                row = i // width
+                x[found], y[found], rises[found] = i - row * width, row, frame[i] > before[i]
+                found += 1
+    return x, y, rises
