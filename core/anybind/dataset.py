@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from anybind.errors import BadInput, BadOption, nearest
 from anybind.files import name_of_path, settings_hash
@@ -70,6 +71,15 @@ class Dataset(ABC):
         """The class name that a user means by a text; the text itself unless overridden."""
         return text
 
+    def part(self, name: str) -> Dataset:
+        """Another part of the same data, such as `train`, made with the same options otherwise.
+
+        Raises:
+            BadInput: the data set has no parts, or the folder lacks this one.
+            BadOption: there is no such part.
+        """
+        raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
+
     @property
     def split_hash(self) -> str:
         """Hash of ids, labels, notes and classes: two results are of one question only when these agree."""
@@ -94,6 +104,14 @@ class LocalDataset(Dataset):
 
     published: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
+
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Remember the options: `part` makes the data set again with others."""
+        made = super().__new__(cls)
+        made._made_with = (arguments, options)
+        return made
 
     def __init__(self, folder: str | os.PathLike[str], modalities: Iterable[str] | None) -> None:
         """Look at the folder.
@@ -151,6 +169,12 @@ class LocalDataset(Dataset):
         return BadInput(
             f"{self.folder} is no complete copy of {self.name}: {what}; it is published at {self.published}"
         )
+
+    def part(self, name: str) -> Self:
+        if "split" not in inspect.signature(type(self)).parameters:
+            raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
+        arguments, options = self._made_with
+        return type(self)(*arguments, **{**options, "split": name})
 
     def id_of(self, path: Path) -> str:
         """A path from the data set's root, the same on every machine."""

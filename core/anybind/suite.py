@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,11 @@ from typing import Any
 from anybind.config import check_keys, read_toml
 from anybind.errors import BadOption
 from anybind.registry import find_part
+
+Published = Mapping[str, float | Mapping[str, float]]
+"""Numbers by whose they are: of the task's main metric, or by the names of metrics. In the metric's own unit: shares are
+0 to 1, also where the source prints per cent.
+"""
 
 
 @dataclass(frozen=True)
@@ -21,52 +26,112 @@ class Question:
     Attributes:
         task, dataset: names of registered parts.
         modality: what the samples are embedded as.
+        title: names it in plans and reports; task, data set and modality if left out.
+        path: the data set's folder, from the folder of all data; the data set's name if left out.
+        made: the data set makes what it holds: it needs no data, and is given an empty folder to write into.
         options: of the task.
         dataset_options: of the data set.
-        published: numbers that others reported, by whose they are, for the task's main metric.
+        seeds: it is asked once with each; reports show the mean.
+        metrics: what reports show, by name; the task's main metric if left out.
+        published: numbers that others reported.
         source: where those were published.
+        differs: what is known to be otherwise than in the source: footnotes of reports.
     """
 
     task: str
     dataset: str
     modality: str
+    title: str = ""
+    path: str = ""
+    made: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
-    published: Mapping[str, float] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    metrics: tuple[str, ...] = ()
+    published: Published = field(default_factory=dict)
     source: str = ""
+    differs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or f"{self.task}: {self.modality} of {self.dataset}")
+        object.__setattr__(self, "path", self.path or self.dataset)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A list of questions, to be asked of the same bindings."""
+    """A list of questions, to be asked of the same bindings.
+
+    Attributes:
+        name: as it is registered, or of the user's choice.
+        questions: its rows.
+        bindings: names of those that are asked unless others are given.
+        summary: what it is, in a line.
+        source: where its published numbers are from; that of questions which name none.
+        compare: whose published numbers are set against ours, by binding; under `*` those for all other bindings.
+        differs: footnotes of the whole suite, as those of questions.
+    """
 
     name: str
     questions: tuple[Question, ...]
     bindings: tuple[str, ...] = ()
     summary: str = ""
+    source: str = ""
+    compare: Mapping[str, str] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()
 
     @classmethod
     def from_toml(cls, path: Path | Any) -> Suite:
-        """Read a suite file: `name`, `summary`, `bindings`, and one `[[questions]]` table a row.
+        """Read a suite file: the attributes of `Suite`, and one `[[questions]]` table a row.
 
         Raises:
             BadInput: the file cannot be read.
-            BadOption: it is no TOML, or has an unknown or a missing key; the message says which.
+            BadOption: it is no TOML, or has an unknown or a missing key, or a value of another kind than it takes; the
+                message says which.
         """
         table = read_toml(path)
-        check_keys(f"suite {path}", table, ("name", "summary", "bindings", "questions"), ("name", "questions"))
-        fields = tuple(Question.__dataclass_fields__)
-        for key in ("bindings", "questions"):
-            if not isinstance(table.get(key, []), list):
-                raise BadOption(f"suite {path}: {key} must be a list")
-        for number, row in enumerate(table["questions"], start=1):
-            check_keys(f"suite {path}, [[questions]] {number}", row, fields, ("task", "dataset", "modality"))
-        return cls(
-            name=table["name"],
-            questions=tuple(Question(**row) for row in table["questions"]),
-            bindings=tuple(table.get("bindings", ())),
-            summary=table.get("summary", ""),
-        )
+        where = f"suite {path}"
+        check_keys(where, table, tuple(cls.__dataclass_fields__), ("name", "questions"))
+        _check_kinds(where, table, lists=("bindings", "questions", "differs"), tables=("compare",))
+        if not table["questions"]:
+            raise BadOption(f"{where}: there are no questions in it")
+        questions = tuple(_question(f"{where}, [[questions]] {at}", row) for at, row in enumerate(table["questions"], 1))
+        suite = cls(**{**_lists_as_tuples(table), "questions": questions})
+        _check_titles(where, suite)
+        return suite
+
+
+def _question(where: str, row: Any) -> Question:
+    check_keys(where, row, tuple(Question.__dataclass_fields__), ("task", "dataset", "modality"))
+    tables = ("options", "dataset_options", "published")
+    _check_kinds(where, row, lists=("seeds", "metrics", "differs"), tables=tables)
+    if not all(isinstance(seed, int) and seed >= 0 for seed in row.get("seeds", [0])) or row.get("seeds") == []:
+        raise BadOption(f"{where}: seeds must be whole numbers, 0 or more, and at least one")
+    for whose, numbers in row.get("published", {}).items():
+        every = numbers.values() if isinstance(numbers, Mapping) else [numbers]
+        if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in every):
+            raise BadOption(f"{where}: published numbers of {whose!r} must be numbers")
+    return Question(**_lists_as_tuples(row))
+
+
+def _lists_as_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _check_kinds(where: str, table: Mapping[str, Any], *, lists: Sequence[str], tables: Sequence[str]) -> None:
+    """Raise `BadOption` where a value is not of the kind that its key takes: the others are words, `made` aside."""
+    for key, value in table.items():
+        kind, told = (list, "a list") if key in lists else (Mapping, "a table") if key in tables else (str, "a text")
+        if key == "made":
+            kind, told = bool, "true or false"
+        if not isinstance(value, kind):
+            raise BadOption(f"{where}: {key} must be {told}")
+
+
+def _check_titles(where: str, suite: Suite) -> None:
+    titles = [question.title for question in suite.questions]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise BadOption(f"{where}: two questions are called {title!r}; give each a title of its own")
 
 
 def find_suite(name: str | os.PathLike[str]) -> Suite:
