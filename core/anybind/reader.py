@@ -48,7 +48,11 @@ class Reader(ABC):
         yield self.read(path, **options)
 
     def write(self, sample: Any, path: Path) -> None:
-        """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place."""
+        """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place.
+
+        Raises:
+            BadInput: the format is only read, as unless a reader overrides it, or cannot hold the sample.
+        """
         raise BadInput("this format can be read and not written; choose another ending")
 
 
@@ -198,8 +202,10 @@ def read_chunks(
 
 
 def _reader_for(path: str | os.PathLike[str], name: str | None) -> Part:
-    _head(Path(path))
-    return find_part("reader", name) if name else find_reader(path)
+    if name is None:
+        return find_reader(path)
+    _head(Path(path))  # that the file is missing is told before anything else
+    return find_part("reader", name)
 
 
 def write(sample: Any, path: str | os.PathLike[str]) -> None:

@@ -6,6 +6,7 @@ There is one way in: the entry point group `anybind`. The bundled plugins use it
 from __future__ import annotations
 
 import fnmatch
+import functools
 import importlib
 import inspect
 import os
@@ -164,6 +165,7 @@ class Registry:
         self._note(plugin, "ok", "")
         for part in parts:
             self._parts.setdefault((part.kind, part.name), []).append(part)
+        self._parts = dict(sorted(self._parts.items()))  # parts are listed far more often than added
 
     def _note(self, plugin: Plugin, status: str, problem: str) -> None:
         self.plugins.append(Plugin(plugin.name, plugin.distribution, plugin.version, status, problem))
@@ -172,13 +174,16 @@ class Registry:
         """The parts of a kind whose names match a wildcard pattern, by name; nothing is imported.
 
         A name that two distributions claim stands in the list once for each.
+
+        Raises:
+            UnknownName: there is no such kind.
         """
         if kind not in KINDS:
             raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, KINDS)}")
         return [
             part
-            for (of_kind, name), claims in sorted(self._parts.items())
-            if of_kind == kind and fnmatch.fnmatchcase(name, pattern)
+            for (of_kind, name), claims in self._parts.items()
+            if of_kind == kind and (pattern == "*" or fnmatch.fnmatchcase(name, pattern))
             for part in claims
         ]
 
@@ -187,7 +192,7 @@ class Registry:
         refused = {plugin.problem for plugin in self.plugins if plugin.status == "refused"}
         return sorted(refused) + [
             f"{_and(f'{part.distribution} (plugin {part.plugin!r})' for part in claims)} both bring the {kind} {name!r}"
-            for (kind, name), claims in sorted(self._parts.items())
+            for (kind, name), claims in self._parts.items()
             if len(claims) > 1
         ]
 
@@ -272,9 +277,15 @@ def plugins() -> list[Plugin]:
     return list(registry().plugins)
 
 
+_signature = functools.lru_cache(maxsize=256)(inspect.signature)
+
+
 def check_options(what: str, target: Callable[..., Any], /, *args: Any, **options: Any) -> None:
     """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
-    signature = inspect.signature(target)
+    try:
+        signature = _signature(target)
+    except TypeError:  # what cannot be hashed, such as a method of a plain dataclass
+        signature = inspect.signature(target)
     try:
         signature.bind(*args, **options)
     except TypeError as error:

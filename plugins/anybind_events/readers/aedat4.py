@@ -9,7 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind import BadInput, BadOption, Reader, kernel
-from anybind_events.readers.aedat4_packets import MAGIC, Packets, Table, contents, find_packets
+from anybind_events.readers.aedat4_lz4 import event_counts, unpack_events
+from anybind_events.readers.aedat4_packets import (
+    LZ4,
+    LZ4_SMALLER,
+    MAGIC,
+    Packets,
+    Table,
+    contents,
+    find_packets,
+)
 from anybind_events.readers.columns import WHOLE, naming
 from anybind_events.stream import MAX_SENSOR, EventStream
 
@@ -17,8 +26,6 @@ EVENT = np.dtype(
     {"names": ["t", "x", "y", "p"], "formats": ["<i8", "<u2", "<u2", "u1"], "offsets": [0, 8, 10, 12], "itemsize": 16}
 )
 """An event in a packet."""
-USUAL = bytes.fromhex("100000004556545300000600080004000600000004000000")
-"""What stands between a packet's length and the number of its events where it is laid out as cameras' software does."""
 CHANNELS = {0: 1, 16: 3, 24: 4}
 """Channels of a picture by the number of its format: gray, BGR, BGRA."""
 BEFORE_ALL, AFTER_ALL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -119,6 +126,24 @@ def read_frames(path: Path, *, strict: bool = False) -> list[Frame]:
 
 def _groups(packets: Packets, count: int) -> Iterator[np.ndarray]:
     """The events of all packets in arrays of about `count`: at least one, which may be empty."""
+    counts = event_counts(packets) if packets.compression in (LZ4, LZ4_SMALLER) else None
+    if counts is None or not len(counts):
+        yield from _joined(packets, count)
+        return
+    first, totals = 0, np.cumsum(counts)
+    while first < len(counts):
+        before = totals[first - 1] if first else 0
+        behind = min(int(np.searchsorted(totals, before + count)) + 1, len(counts))
+        events = unpack_events(packets, counts, first, behind)
+        if events is None:  # tells what is wrong, or gets along with it
+            yield from _joined(packets.part(first, behind), WHOLE)
+        else:
+            yield events.view(EVENT)
+        first = behind
+
+
+def _joined(packets: Packets, count: int) -> Iterator[np.ndarray]:
+    """As `_groups`, of packets in any compression and layout: each is unpacked by a library and looked at."""
     likely = 3 * int((packets.ends - packets.starts).sum())
     joined, held, none = memoryview(bytearray()), 0, True
     for events in contents(packets, _event_list):
@@ -139,14 +164,11 @@ def _groups(packets: Packets, count: int) -> Iterator[np.ndarray]:
 
 def _event_list(content: bytes) -> memoryview:
     """The bytes of the events in a packet."""
-    if content[4 : 4 + len(USUAL)] == USUAL:
-        start = 4 + len(USUAL)
-    else:
-        table = Table(content)
-        field = table.place(0)
-        if field is None:  # an empty list
-            return memoryview(b"")
-        start = field + table.number("<I", field)
+    table = Table(content)
+    field = table.place(0)
+    if field is None:  # an empty list
+        return memoryview(b"")
+    start = field + table.number("<I", field)
     end = start + 4 + EVENT.itemsize * int.from_bytes(content[start : start + 4], "little")
     if end > len(content):
         raise ValueError("its list of events ends behind its end")

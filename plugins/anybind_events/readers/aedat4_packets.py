@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
@@ -21,6 +23,10 @@ PACKET_HEADER = 8
 """Bytes in front of a packet: the number of its stream, and its length."""
 LARGEST_PACKET = 1 << 28
 """Bytes that one packet may unpack to; those of cameras are some thousands of times smaller."""
+MAPPED_FROM = 1 << 24
+"""Bytes from which on a file is mapped and not copied."""
+WINDOW = 1 << 14
+"""Bytes that are read at once to look for packets."""
 NONE, LZ4, LZ4_SMALLER, ZSTD, ZSTD_SMALLER = range(5)
 """The compressions by their number in the file."""
 
@@ -39,10 +45,11 @@ class Packets(NamedTuple):
     """The packets of one stream in a file.
 
     Attributes:
-        data: all bytes of the file, (n,) uint8.
+        data: bytes of the file, (n,) uint8.
         compression: of the packets, by number.
         source: the stream.
-        starts, ends: the bytes of each packet's contents, (packets,) int64.
+        starts, ends: where in `data` each packet's contents are, (packets,) int64.
+        places: the bytes of the file where they begin, (packets,) int64.
         notes: what is to be told of the file.
     """
 
@@ -51,7 +58,13 @@ class Packets(NamedTuple):
     source: Source
     starts: np.ndarray
     ends: np.ndarray
+    places: np.ndarray
     notes: dict[str, int]
+
+    def part(self, first: int, behind: int) -> Packets:
+        """Some of the packets, by number."""
+        some = slice(first, behind)
+        return self._replace(starts=self.starts[some], ends=self.ends[some], places=self.places[some])
 
 
 class Table:
@@ -94,33 +107,40 @@ class Table:
 
 def find_packets(path: Path, kind: str, wanted: int | None, strict: bool) -> Packets:
     """The packets of the stream `wanted`, or the first of that kind; raises `BadInput` for a damaged file."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
         if file.read(len(MAGIC)) != MAGIC:
             raise BadInput("it is no AEDAT4 recording: its first line is not that of the format")
-        data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    start = HEADER_AT + int.from_bytes(bytes(data[HEADER_AT - 4 : HEADER_AT]), "little")
-    if start > len(data):
-        raise BadInput(f"it is truncated: its header ends at byte {start}, and the file at byte {len(data)}")
-    compression, table_at, sources = _read_header(bytes(data[HEADER_AT:start]))
+        start = HEADER_AT + int.from_bytes(file.read(4), "little")
+        if start > size:
+            raise BadInput(f"it is truncated: its header ends at byte {start}, and the file at byte {size}")
+        compression, table_at, sources = _read_header(file.read(start - HEADER_AT))
+        number = _chosen(path, kind, wanted, sources)
+        closed = start <= table_at <= size
+        end = table_at if closed else size
+        gather = _map if size > MAPPED_FROM else _copy
+        found = gather(file, start, end, np.array(list(sources), np.int64), number)
+    notes = {}
+    if not found.known or (closed and found.stop < end):
+        raise BadInput(f"the packet at byte {found.stop} is damaged: its stream or its length cannot be")
+    if found.stop < end or table_at > end:
+        told = f"{path} is truncated: its last whole packet ends at byte {found.stop}, and the file at byte {size}"
+        if strict:
+            raise BadInput(told)
+        warnings.warn(f"{told}; the packets before are kept", AnybindWarning, stacklevel=2)
+        notes["truncated_bytes"] = end - found.stop
+    starts, ends, places = found.spans.T
+    return Packets(found.data, compression, sources[number], starts, ends, places, notes)
+
+
+def _chosen(path: Path, kind: str, wanted: int | None, sources: dict[int, Source]) -> int:
+    """The number of the stream `wanted`, or of the first of that kind."""
     numbers = [number for number, source in sources.items() if source.kind == kind]
     if not numbers:
         raise BadInput(f"it holds no {'events' if kind == 'EVTS' else 'pictures'}")
     if wanted is not None and wanted not in numbers:
         raise BadOption(f"{path} has no event stream {wanted}; there are: {', '.join(map(str, numbers))}")
-    number = min(numbers) if wanted is None else wanted
-    closed = start <= table_at <= len(data)
-    end = table_at if closed else len(data)
-    starts, ends, stop, known = _scan(data, start, end, np.array(list(sources), np.int64), number)
-    notes = {}
-    if not known or (closed and stop < end):
-        raise BadInput(f"the packet at byte {stop} is damaged: its stream or its length cannot be")
-    if stop < end or table_at > end:
-        told = f"{path} is truncated: its last whole packet ends at byte {stop}, and the file at byte {len(data)}"
-        if strict:
-            raise BadInput(told)
-        warnings.warn(f"{told}; the packets before are kept", AnybindWarning, stacklevel=2)
-        notes["truncated_bytes"] = end - stop
-    return Packets(data, compression, sources[number], starts, ends, notes)
+    return min(numbers) if wanted is None else wanted
 
 
 def _read_header(header: bytes) -> tuple[int, int, dict[int, Source]]:
@@ -143,22 +163,99 @@ def _read_header(header: bytes) -> tuple[int, int, dict[int, Source]]:
     return compression, table_at, sources
 
 
+class Found(NamedTuple):
+    """Where the packets of a stream are: `spans` is (packets, 3) int64 - start and end in `data`, place in the file.
+
+    `stop` is the byte of the file where it stopped, and `known` says whether all packets were of known streams.
+    """
+
+    data: np.ndarray
+    spans: np.ndarray
+    stop: int
+    known: bool
+
+
+def _map(file: FileIO, start: int, end: int, known: np.ndarray, wanted: int) -> Found:
+    """The packets of a large file: its pages are read when they are looked at."""
+    data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    spans, stop, sure = _scan(data, start, end, known, wanted)
+    return Found(data, spans, stop, sure)
+
+
 @kernel
 def _scan(data: np.ndarray, start: int, end: int, known: np.ndarray, wanted: int) -> tuple:
-    """Where the packets of a stream are: starts and ends, the byte where it stopped, and whether all were known."""
-    starts, ends = [start for _ in range(0)], [start for _ in range(0)]
+    spans, count = np.empty((64, 3), np.int64), 0
     at = start
     while at + PACKET_HEADER <= end:
         stream, size = _u32(data, at), _u32(data, at + 4)
         if not (known == stream).any():
-            return np.array(starts), np.array(ends), at, False
+            return spans[:count].copy(), at, False
         if at + PACKET_HEADER + size > end:
             break
-        if stream == wanted:
-            starts.append(at + PACKET_HEADER)
-            ends.append(at + PACKET_HEADER + size)
         at += PACKET_HEADER + size
-    return np.array(starts), np.array(ends), at, True
+        if stream == wanted:
+            if count == len(spans):
+                spans = np.concatenate((spans, spans))
+            spans[count] = (at - size, at, at - size)
+            count += 1
+    return spans[:count].copy(), at, True
+
+
+def _copy(file: FileIO, start: int, end: int, known: np.ndarray, wanted: int) -> Found:
+    """The packets of a small file, copied: the faults of mapped pages would take longer, and pictures are left out.
+
+    A window of the file is read behind what is kept, and kept as far as the last wanted packet in it goes.
+    """
+    data, spans = np.empty(64 * WINDOW, np.uint8), np.empty((WINDOW, 3), np.int64)
+    at, count, held, sure, window = start, 0, 0, True, WINDOW
+    while at + PACKET_HEADER <= end and sure:
+        if held + window > len(data):
+            data = np.concatenate([data, np.empty(held + window, np.uint8)])
+        if count + window // PACKET_HEADER > len(spans):
+            spans = np.concatenate([spans, np.empty((len(spans) + window, 3), np.int64)])
+        file.seek(at)
+        read = file.readinto(data[held : held + window])
+        begin = at
+        at, count, held, sure, window = _take(data, held, held + read, at, end, known, wanted, spans, count)
+        if at == begin and window <= read:
+            break
+    return Found(data[:held], spans[:count], at, sure)
+
+
+@kernel
+def _take(
+    data: np.ndarray,
+    held: int,
+    filled: int,
+    at: int,
+    end: int,
+    known: np.ndarray,
+    wanted: int,
+    spans: np.ndarray,
+    count: int,
+) -> tuple:
+    """Look for packets in what was read from the byte `at` of the file to `held` in the data, up to `filled`.
+
+    Returns:
+        the byte behind the last packet looked at, how many wanted ones there are by now, the place in the data behind
+        the last of these, whether all were of known streams, and how many bytes are to be read next.
+    """
+    offset = held - at
+    while at + PACKET_HEADER <= min(filled - offset, end):
+        stream, size = _u32(data, at + offset), _u32(data, at + offset + 4)
+        if not (known == stream).any():
+            return at, count, held, False, WINDOW
+        behind = at + PACKET_HEADER + size
+        if behind > end:
+            break
+        if stream == wanted:
+            if behind + offset > filled:
+                return at, count, held, True, max(PACKET_HEADER + size, WINDOW)
+            spans[count] = (behind + offset - size, behind + offset, behind - size)
+            count += 1
+            held = behind + offset
+        at = behind
+    return at, count, held, True, WINDOW
 
 
 @kernel
@@ -172,11 +269,12 @@ def _u32(data: np.ndarray, at: int) -> Any:
 def contents(packets: Packets, take: Callable[[bytes], T]) -> Iterator[T]:
     """What `take` makes of each packet unpacked; what it raises is told with the byte at which the packet stands."""
     unpack, view = _unpacker(packets.compression), packets.data.data
-    for start, end in zip(packets.starts.tolist(), packets.ends.tolist(), strict=True):
+    each = zip(packets.starts.tolist(), packets.ends.tolist(), packets.places.tolist(), strict=True)
+    for start, end, place in each:
         try:
             content = take(unpack(view[start:end]))
         except (RuntimeError, ValueError, struct.error) as error:  # lz4 raises the first
-            raise BadInput(f"the packet at byte {start} is damaged: {error}") from error
+            raise BadInput(f"the packet at byte {place} is damaged: {error}") from error
         yield content
 
 
