@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -42,7 +43,11 @@ WORTH_A_THREAD = 1 << 19
 """Bytes of events from which on a second thread gains more than its start costs."""
 
 
-@intrinsic
+_compiled_in: Callable[..., Callable[..., Any]] = intrinsic
+"""Kernels call what it makes without the argument for the context, which type checkers do not know."""
+
+
+@_compiled_in
 def _copy_step(typing_context: Any, target: Any, to: Any, source: Any, at: Any) -> Any:
     """16 bytes from one place of an array to a place of another, neither of which need be aligned."""
 
@@ -58,7 +63,7 @@ def _copy_step(typing_context: Any, target: Any, to: Any, source: Any, at: Any) 
     return types.void(target, types.intp, source, types.intp), generate
 
 
-@intrinsic
+@_compiled_in
 def _pair(typing_context: Any, array: Any, at: Any) -> Any:
     """The number in two bytes of an array, at any place in it."""
 
@@ -197,7 +202,7 @@ def _frame(data: np.ndarray, start: int, end: int, room: np.ndarray) -> Any:
 
 
 @kernel
-def _block(data: np.ndarray, at: int, end: int, room: np.ndarray, held: int, enough: int) -> Any:
+def _block(data: np.ndarray, at: Any, end: int, room: np.ndarray, held: Any, enough: int) -> Any:
     """Unpack a block behind what is held, or until enough is; how much is, or -1 where it is damaged or the room full.
 
     Copies are made in steps, also of what is shorter: the bytes behind are written over by what follows.

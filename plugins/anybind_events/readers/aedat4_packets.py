@@ -214,7 +214,7 @@ def _copy(file: FileIO, start: int, end: int, known: np.ndarray, wanted: int) ->
         if count + window // PACKET_HEADER > len(spans):
             spans = np.concatenate([spans, np.empty((len(spans) + window, 3), np.int64)])
         file.seek(at)
-        read = file.readinto(data[held : held + window])
+        read = file.readinto(data[held : held + window].data)
         begin = at
         at, count, held, sure, window = _take(data, held, held + read, at, end, known, wanted, spans, count)
         if at == begin and window <= read:
