@@ -14,14 +14,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from anybind import ranks
 from anybind.adapter import Adapter
 from anybind.binder import Binder, load
 from anybind.binding import Binding, Use, bindings, find_binding
+from anybind.cache import EmbeddingCache
 from anybind.config import check_keys, read_names, read_toml
+from anybind.contents import content_key, file_key
 from anybind.dataset import Dataset, Item, LocalDataset, spread
+from anybind.deprecation import RENAMED, deprecated
 from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
 from anybind.encoder import Encoder
 from anybind.errors import (
+    AnybindDeprecationWarning,
     AnybindError,
     AnybindWarning,
     BadInput,
@@ -47,6 +52,7 @@ from anybind.reader import Reader, find_reader, list_samples, read, read_chunks,
 from anybind.registry import Part, Plugin, Registry, create, find_part, parts, plugins
 from anybind.representation import Representation
 from anybind.result import Result
+from anybind.sharing import Counts
 from anybind.space import Space
 from anybind.spec import KINDS, Spec
 from anybind.suite import Question, Suite, find_suite
@@ -60,13 +66,16 @@ __all__ = [
     "DEFAULT_TEMPLATES",
     "KINDS",
     "Adapter",
+    "AnybindDeprecationWarning",
     "AnybindError",
     "AnybindWarning",
     "BadInput",
     "BadOption",
     "Binder",
     "Binding",
+    "Counts",
     "Dataset",
+    "EmbeddingCache",
     "Embeddings",
     "Encoder",
     "Head",
@@ -106,9 +115,11 @@ __all__ = [
     "check_templates",
     "class_embeddings",
     "concatenate",
+    "content_key",
     "create",
     "derive",
     "derive_windows",
+    "file_key",
     "find_binding",
     "find_head",
     "find_modality",
@@ -127,6 +138,7 @@ __all__ = [
     "parts",
     "plugins",
     "progress_bar",
+    "ranks",
     "read",
     "read_chunks",
     "read_names",
@@ -145,7 +157,11 @@ _ON_TORCH = {"Loss": "loss", "Tower": "tower", "TrainingBatch": "loss", "check_s
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch only when it is asked for, so that listing and `--help` stay light."""
+    """Import what needs torch only when it is asked for, so that listing and `--help` stay light; know former names."""
     if name in _ON_TORCH:
         return getattr(importlib.import_module(f"anybind.{_ON_TORCH[name]}"), name)
+    if name in RENAMED:
+        new, since, removal = RENAMED[name]
+        deprecated(f"anybind.{name}", f"anybind.{new}", since, removal)
+        return getattr(importlib.import_module("anybind"), new)
     raise AttributeError(f"module 'anybind' has no attribute {name!r}")

@@ -6,23 +6,27 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from anybind import ranks
 from anybind.adapter import Adapter
 from anybind.binding import Binding, Use, find_binding
+from anybind.cache import EmbeddingCache
 from anybind.dataset import Item
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import AnybindWarning, BadOption, PluginError, SpaceMismatch, UnknownName, nearest
+from anybind.errors import AnybindError, AnybindWarning, BadOption, PluginError, SpaceMismatch, UnknownName, nearest
 from anybind.files import settings_hash
-from anybind.loading import Loader, OnBad, batched, encoded, in_order
+from anybind.loading import Loaded, Loader, OnBad, Refuse, batched, encoded, in_order
 from anybind.modality import find_modality
 from anybind.progress import progress_bar
-from anybind.registry import create, find_part
+from anybind.registry import create, find_part, parts, plugins
+from anybind.sharing import Counts, embed_shared
+from anybind.shelf import Shelf
 from anybind.space import Space
 
 
@@ -32,11 +36,15 @@ class Binder:
     Attributes:
         binding: what it was made from.
         device: where towers run, as torch names it.
+        cache: where vectors are kept and looked up, before adapters; None for nowhere.
+        counts: what it embedded so far. Binders made from this one count here too.
     """
 
-    def __init__(self, binding: Binding, device: str = "cpu") -> None:
+    def __init__(self, binding: Binding, device: str = "cpu", cache: EmbeddingCache | None = None) -> None:
         self.binding = binding
         self.device = device
+        self.cache = cache
+        self.counts = Counts()
         self._encoders: dict[str, Encoder] = {}
         self._loading: list[str] = []
         self._adapters: list[Adapter] | None = None
@@ -104,9 +112,17 @@ class Binder:
 
     def in_own_space(self, of: str) -> Binder:
         """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
-        own = Binder(replace(self.binding, space=self.encoder(of).space.name, adapters=()), self.device)
-        own._encoders, own._loading, own._lock = self._encoders, self._loading, self._lock
-        return own
+        return self._twin(replace(self.binding, space=self.encoder(of).space.name, adapters=()), self.cache)
+
+    def without_cache(self) -> Binder:
+        """A binder on the same encoders that keeps nothing, for samples that will not be asked for again."""
+        return self._twin(self.binding, None)
+
+    def _twin(self, binding: Binding, cache: EmbeddingCache | None) -> Binder:
+        twin = Binder(binding, self.device, cache)
+        twin._encoders, twin._loading, twin._lock = self._encoders, self._loading, self._lock
+        twin.counts = self.counts
+        return twin
 
     def route(self, of: str) -> list[Adapter]:
         """The adapters, in order, that lead from a modality's own space to the common one; often none.
@@ -179,10 +195,17 @@ class Binder:
         if isinstance(items, str | os.PathLike | Item) or find_modality(of).accepts(items):
             items = [items]
         listed = list(items)
+        size = _checked_size(batch_size)
+        if ranks.world_size() > 1:
+
+            def share(numbers: range, refuse: Refuse) -> Iterator[tuple[list[int], Embeddings]]:
+                mine = ((number, listed[number]) for number in numbers)
+                return self._batches(of, mine, size, derive_seed, refuse)
+
+            return embed_shared(len(listed), share, lambda: self._nothing(of, derive_seed), self.counts, on_bad)
         batches = []
         with progress_bar(len(listed), f"embedding {of}") as advance:
-            options: dict[str, Any] = {"batch_size": batch_size, "derive_seed": derive_seed, "on_bad": on_bad}
-            for batch in self.embed_batches(of, listed, **options):
+            for batch in self.embed_batches(of, listed, batch_size=size, derive_seed=derive_seed, on_bad=on_bad):
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._nothing(of, derive_seed)
@@ -196,18 +219,69 @@ class Binder:
         derive_seed: int | None = None,
         on_bad: OnBad | None = None,
     ) -> Iterator[Embeddings]:
-        """As `embed`, a batch at a time: items are taken as they are needed, so there may be any number."""
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise BadOption(f"the batch size must be a whole number above 0, got {batch_size!r}")
+        """As `embed`, a batch at a time: items are taken as they are needed, so there may be any number.
+
+        Ranks do not share them.
+        """
+
+        def refuse(number: int, id: str, error: AnybindError) -> None:
+            if on_bad is None:
+                raise error
+            on_bad(id, error)
+
+        size = _checked_size(batch_size)
+        for _, embeddings in self._batches(of, enumerate(items), size, derive_seed, refuse):
+            yield embeddings
+
+    def _batches(
+        self, of: str, items: Iterable[tuple[int, Any]], size: int, derive_seed: int | None, refuse: Refuse
+    ) -> Iterator[tuple[list[int], Embeddings]]:
+        """Numbers and embeddings of numbered items, a batch at a time."""
         encoder, route = self.encoder(of), self.route(of)
-        load = Loader(find_modality(of), encoder, derive_seed)
         blank = self._nothing(of, derive_seed, adapted=False)
-        for batch in batched(in_order(load, items, ahead=2 * batch_size, on_bad=on_bad), batch_size):
-            for ids, vectors in encoded(encoder, batch, on_bad):
-                embeddings = replace(blank, vectors=vectors, ids=tuple(ids))
+        shelf = self._shelf(of, blank)
+        load = Loader(find_modality(of), encoder, derive_seed, shelf)
+        try:
+            for loaded in batched(in_order(load, items, 2 * size, refuse), size):
+                batch = encoded(encoder, loaded, refuse)
+                if not batch:
+                    continue
+                vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
+                embeddings = replace(blank, vectors=vectors, ids=tuple(each.id for each in batch))
+                self._keep(shelf, batch)
                 for adapter in route:
                     embeddings = adapter(embeddings)
-                yield embeddings
+                yield [each.number for each in batch], embeddings
+        finally:
+            if shelf is not None:
+                shelf.flush()
+
+    def _keep(self, shelf: Shelf | None, batch: Sequence[Loaded]) -> None:
+        """Count a batch whose vectors were found to be right, and keep those that are new."""
+        new = [each for each in batch if not each.cached]
+        self.counts.computed += len(new)
+        self.counts.cached += len(batch) - len(new)
+        if shelf is not None:
+            shelf.put({each.key: each.vector for each in new if each.key and each.vector is not None})
+
+    def _shelf(self, of: str, nothing: Embeddings) -> Shelf | None:
+        """Where vectors of a modality are kept: of one encoder, at work on one kind of device, read by one software."""
+        if self.cache is None:
+            return None
+        encoder = self.encoder(of)
+        sources = {of, *find_part("modality", of).spec.consumes}
+        readers = {part.plugin for part in parts("reader") if part.spec.gives in sources}
+        makers = {part.plugin for part in parts("encoder") if part.name == self.binding.encoders[of].name}
+        used = {find_part("modality", of).plugin} | readers | makers
+        about = {
+            "encoder": nothing.encoder,
+            "modality": of,
+            "class": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
+            "dim": encoder.space.dim,
+            "device": self.device.partition(":")[0],
+            "plugins": {each.name: f"{each.distribution} {each.version}" for each in plugins() if each.name in used},
+        }
+        return self.cache.shelf(about, {"name": self.binding.encoders[of].name})
 
     def _nothing(self, of: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
         """No rows, with everything else as it will be."""
@@ -224,15 +298,24 @@ class Binder:
         return embeddings
 
 
-def load(binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu") -> Binder:
+def _checked_size(batch_size: Any) -> int:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise BadOption(f"the batch size must be a whole number above 0, got {batch_size!r}")
+    return batch_size
+
+
+def load(
+    binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu", cache: EmbeddingCache | None = None
+) -> Binder:
     """A binder by the binding's name, by the path of its TOML file, or from a `Binding`.
 
     Args:
         binding: for instance `mini`, `clip-vit-b-32`, `open_clip:local-dir:/models/b32`, `my.toml`.
         device: where towers run, as torch names it.
+        cache: where vectors are kept, so that nothing is embedded twice; nowhere by default.
 
     Raises:
         UnknownName: no such binding; the message offers the nearest ones.
         BadInput, BadOption: the TOML file cannot be read or makes no sense.
     """
-    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device)
+    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, cache)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from anybind import core_commands
-from anybind.errors import AnybindError, AnybindWarning, UnknownName, nearest
+from anybind.errors import AnybindDeprecationWarning, AnybindError, AnybindWarning, UnknownName, nearest
 from anybind.registry import Part, find_part, parts, registry
 
 
@@ -80,6 +80,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # taken at any place, also behind the command's own options
     warnings.showwarning = _show_warning
+    warnings.simplefilter("once", AnybindDeprecationWarning, append=True)  # however often a plugin uses the name
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -26,8 +26,13 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; it stand
 
 def print_json(fields: Mapping[str, Any]) -> None:
     """Print one JSON object on a line of its own."""
-    # NumPy's numbers and arrays, which a stranger's metrics may be, know how to become plain ones.
-    typer.echo(json.dumps(fields, ensure_ascii=False, default=lambda value: value.tolist()))
+    before = "{"
+    for name, value in fields.items():  # one at a time: the scores of a long film are large as text
+        # NumPy's numbers and arrays, which a stranger's metrics may be, know how to become plain ones.
+        text = json.dumps(value, ensure_ascii=False, default=lambda value: value.tolist())
+        typer.echo(f"{before}{json.dumps(str(name), ensure_ascii=False)}: {text}", nl=False)
+        before = ", "
+    typer.echo("}" if fields else "{}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind import plugin_commands
+from anybind import cache_command, dataset_commands, plugin_commands
 from anybind.binder import load
 from anybind.binding import binding_of_part, bindings
 from anybind.commandline import (
@@ -29,6 +29,8 @@ from anybind.files import check_output
 def add_to(app: typer.Typer) -> None:
     """Add core's commands to the command line."""
     app.add_typer(plugin_commands.app, name="plugins")
+    app.add_typer(dataset_commands.app, name="datasets")
+    app.add_typer(cache_command.app, name="cache")
     app.command("bindings")(list_bindings)
     app.command("embed")(embed)
 

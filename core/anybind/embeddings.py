@@ -62,7 +62,7 @@ class Embeddings:
         return len(self.ids)
 
     def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> Embeddings:
-        """The embeddings of some rows: one, a slice, indices, or a boolean mask."""
+        """The embeddings of some rows: one, a slice, indices (any number), or a boolean mask, (n,)."""
         index = np.atleast_1d(np.arange(len(self))[rows])
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
 

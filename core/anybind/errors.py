@@ -46,6 +46,10 @@ class AnybindWarning(UserWarning):
     """Something was changed or left out that the user should know of, such as a text cut short."""
 
 
+class AnybindDeprecationWarning(AnybindWarning):
+    """A name that is on its way out was used; the message says what took its place, and until when both work."""
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """Say which of `known` come nearest to `name`, as the end of an error message.
 

@@ -167,7 +167,11 @@ class Head(ABC):
         return {"head": self.name, "settings": self.settings, "made_for": self.made_for}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file of what it knows, with a JSON card; `find_head` makes a head of it again."""
+        """Write a safetensors file of what it knows, with a JSON card; `find_head` makes a head of it again.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 

@@ -66,6 +66,9 @@ class Modality(ABC):
         """A sample changed at random, as training wants it, the same for the same seed and options.
 
         A modality that can do so names its options.
+
+        Raises:
+            BadOption: it has no augmentation, or an option makes no sense.
         """
         raise BadOption(f"samples of {self.name} have no augmentation")
 
@@ -73,6 +76,9 @@ class Modality(ABC):
         """Make a sample of this modality from one of `source`, a modality that the spec's `consumes` names.
 
         The same sample, seed and options always give the same result. A modality names the options it takes.
+
+        Raises:
+            BadInput: it cannot be made from that modality, or not from this sample.
         """
         raise BadInput(f"no {self.name} can be made from {source}")
 
@@ -82,6 +88,9 @@ class Modality(ABC):
         """Make samples of this modality from consecutive frames of one of `source`, in memory that does not grow.
 
         `derive_windows` of the package has checked `frames` and `stride`. A modality names the options it takes.
+
+        Raises:
+            BadInput: it cannot be made from that modality, or what the film raises.
         """
         raise BadInput(f"no windows of {self.name} can be made from {source}")
 

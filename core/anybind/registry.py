@@ -23,7 +23,7 @@ from anybind.errors import BadOption, MissingExtra, NameClash, PluginError, Unkn
 from anybind.spec import KINDS, Spec
 
 GROUP = "anybind"
-CORE_COMMANDS = ("bindings", "embed", "plugins")
+CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "plugins")
 """Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
 PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"modality": "modalities", "loss": "losses"}
 

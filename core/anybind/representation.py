@@ -24,7 +24,7 @@ class Representation(ABC):
         """The array, float32, (channels, height, width); each class says its value range."""
 
     def batch(self, samples: Sequence[Any]) -> np.ndarray:
-        """The arrays of several samples of one size, float32, (len(samples), channels, height, width).
+        """The arrays of several samples of one size, float32, (n, channels, height, width).
 
         Raises:
             BadInput: there is no sample, or they are of different sizes.

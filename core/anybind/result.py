@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import re
 from collections.abc import Mapping
@@ -16,8 +17,13 @@ from anybind.registry import plugins
 
 def versions() -> dict[str, str]:
     """Versions of Python, of every distribution that brings plugins, and of the packages that these require."""
+    return dict(_versions(frozenset({"anybind", *(plugin.distribution for plugin in plugins())})))
+
+
+@functools.lru_cache(maxsize=8)  # reading the metadata of a hundred packages takes a tenth of a second
+def _versions(distributions: frozenset[str]) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for distribution in {"anybind", *(plugin.distribution for plugin in plugins())}:
+    for distribution in distributions:
         for name in (distribution, *_required(distribution)):
             with contextlib.suppress(PackageNotFoundError):
                 found[name] = version(name)

@@ -104,7 +104,11 @@ class Tower(Encoder):
         return unit(vectors, f"{self.modality} embedding")
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file of the weights that carries the space and the preprocessing with them."""
+        """Write a safetensors file of the weights that carries the space and the preprocessing with them.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
         # Copies, since safetensors refuses tensors that share memory, as tied weights do.
         state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in self.module.state_dict().items()}
         card = {

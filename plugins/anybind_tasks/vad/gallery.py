@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anybind import find_modality
-from anybind_tasks.pages import picture_uri
+from anybind.pages import picture_uri
 from anybind_tasks.vad.windows import FilmWindow, shrunk
 
 MOST = 96

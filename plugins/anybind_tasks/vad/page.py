@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import atomic_path
-from anybind_tasks.pages import render
+from anybind.pages import save_page
 from anybind_tasks.vad.gallery import Shot, spread
 from anybind_tasks.vad.scores import FilmScores
 from anybind_tasks.vad.segments import Segment
@@ -52,7 +51,9 @@ def write_page(
     end = scored.end_us
     shown = sorted(sorted(segments, key=lambda segment: -segment.score)[:CARDS], key=lambda segment: segment.first)
     scores = chart(scored.times_us, end, frame_scores, above)
-    page = render(
+    save_page(
+        path,
+        "anybind_tasks",
         "vad/page.html",
         title=title,
         duration=clock(end / 1e6, True),
@@ -71,8 +72,6 @@ def write_page(
         share=sum(segment.end - segment.start for segment in segments) / max(end / 1e6, 1e-9),
         settings=settings,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _strip(shots: Sequence[Shot], end_us: int) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, Binder, Embeddings, Space, WindowSet, atomic_path, concatenate, settings_hash
+from anybind import (
+    AnybindError,
+    BadInput,
+    Binder,
+    Embeddings,
+    Item,
+    Space,
+    WindowSet,
+    atomic_path,
+    concatenate,
+    content_key,
+    file_key,
+    ranks,
+    settings_hash,
+)
 from anybind_tasks.vad.embed import BATCH, embed_windows, grouped, one_ahead
-from anybind_tasks.vad.windows import FilmPass
+from anybind_tasks.vad.windows import FilmPass, open_film
 
 CARD = "anybind-film"
+CHECK = "anybind-check"
 
 
 @dataclass(frozen=True)
@@ -77,6 +94,23 @@ def joined(sets: Sequence[WindowSet]) -> WindowSet:
     )
 
 
+def film_key(path: Path) -> str:
+    """What a film is known again by: a hash of its file, or of the names and the contents of its frames in a folder.
+
+    Raises:
+        BadInput: there is no such film, or it cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            return file_key(path).hex()
+        frames = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+        key = content_key([[os.fsencode(each.name), file_key(each)] for each in frames])
+    except OSError as error:
+        raise BadInput(f"cannot read the film {path}: {error.strerror}") from error
+    assert key is not None  # bytes have one
+    return key.hex()
+
+
 class Keep:
     """A folder of films that were recorded, one file each.
 
@@ -96,26 +130,26 @@ class Keep:
         return self.folder / f"{settings_hash(dict(about))}.safetensors"
 
     def find(self, about: Mapping[str, Any]) -> FilmRecord | None:
-        """The record of a film, if it is there and whole."""
+        """The record of a film, if it is there and every byte is what was written; it was then used just now."""
         from safetensors import SafetensorError, safe_open
 
+        path = self.path(about)
         try:
-            with safe_open(self.path(about), framework="numpy") as file:
-                card = json.loads((file.metadata() or {})[CARD])
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
                 held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, ValueError):
+            if metadata[CHECK] != _check(metadata[CARD], held):
+                return None
+            record = _record(json.loads(metadata[CARD]), held)
+        except (AnybindError, OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
-        embeddings = {
-            of: Embeddings(held[f"vectors.{of}"], Space(**fields.pop("space")), ids=tuple(fields.pop("ids")), **fields)
-            for of, fields in card["embeddings"].items()
-        }
-        measures = {name.removeprefix("measure."): held[name] for name in held if name.startswith("measure.")}
-        windows = WindowSet(embeddings, measures, {of: held[f"rows.{of}"] for of in embeddings})
-        return FilmRecord(windows, held["firsts"], held["lengths"], held["times_us"])
+        with contextlib.suppress(OSError):  # of a folder that may only be read
+            os.utime(path)
+        return record
 
-    def put(self, about: Mapping[str, Any], record: FilmRecord) -> None:
-        """Keep a record; raises `BadInput` where it cannot be written."""
-        from safetensors.numpy import save_file
+    def put(self, about: Mapping[str, Any], record: FilmRecord) -> int:
+        """Keep a record, and tell how many bytes that takes; raises `BadInput` where it cannot be written."""
+        from safetensors.numpy import save
 
         windows = record.windows
         tensors = {"firsts": record.firsts, "lengths": record.lengths, "times_us": record.times_us}
@@ -125,6 +159,111 @@ class Keep:
             tensors |= {f"vectors.{of}": rows.vectors, f"rows.{of}": windows.rows[of]}
             told = {name: getattr(rows, name) for name in ("modality", "ids", "encoder", "logit_scale")}
             card["embeddings"][of] = told | {"space": vars(rows.space)}
+        tensors = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+        text = json.dumps(card, ensure_ascii=False)
+        data = save(tensors, {CARD: text, CHECK: _check(text, tensors)})
         with atomic_path(self.path(about)) as temporary:
-            contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-            save_file(contiguous, temporary, metadata={CARD: json.dumps(card, ensure_ascii=False)})
+            temporary.write_bytes(data)
+        return len(data)
+
+
+def _check(card: str, tensors: Mapping[str, np.ndarray]) -> str:
+    key = content_key(card, dict(tensors))
+    assert key is not None  # texts and plain arrays have one
+    return key.hex()
+
+
+def _record(card: Mapping[str, Any], held: Mapping[str, np.ndarray]) -> FilmRecord:
+    embeddings = {
+        of: Embeddings(held[f"vectors.{of}"], Space(**fields.pop("space")), ids=tuple(fields.pop("ids")), **fields)
+        for of, fields in card["embeddings"].items()
+    }
+    measures = {name.removeprefix("measure."): held[name] for name in held if name.startswith("measure.")}
+    windows = WindowSet(embeddings, measures, {of: held[f"rows.{of}"] for of in embeddings})
+    return FilmRecord(windows, held["firsts"], held["lengths"], held["times_us"])
+
+
+class Films:
+    """Films, played or taken up from where they are kept: a folder of the user's, or below the binder's cache."""
+
+    def __init__(
+        self, binder: Binder, needs: Iterable[str], keep: Keep | None, batch_size: int, how: Mapping[str, Any]
+    ) -> None:
+        """Say how films are seen.
+
+        Args:
+            binder: what embeds.
+            needs: modalities, `event` or `image`.
+            keep: where films are kept; below the binder's cache by default, if it has one that can be used.
+            batch_size: windows that are embedded at a time.
+            how: `frames`, `stride` and `threshold` of `FilmPass`.
+        """
+        self._binder, self._needs, self._batch_size, self._how = binder, tuple(needs), batch_size, dict(how)
+        self._cache = None if keep else binder.cache
+        self._keep = keep
+        self._played: set[str] = set()
+        if self._cache:
+            try:
+                self._keep = Keep(self._cache.films)
+            except BadInput as error:
+                self._cache.complain(error)
+
+    def record(self, item: Item) -> FilmRecord:
+        """A film by its item, played only where it is not kept; its rows are counted as the binder counts its own.
+
+        Raises:
+            BadInput: there is no such film, it cannot be played to its end, or the user's folder cannot be written.
+        """
+        about = self._about(item)
+        known = self._keep.find(about) if self._keep else None
+        if known is None:
+            return self._play(item, about)
+        if item.id not in self._played:
+            self._binder.counts.cached += sum(map(len, known.windows.embeddings.values()))
+        return known
+
+    def play_ahead(self, items: Sequence[Item]) -> None:
+        """Under `torchrun`, play what is not kept yet, each rank its share, so that all ranks find it there.
+
+        Films that cannot be played are told of by `record`.
+        """
+        keep, counts = self._keep, self._binder.counts
+        if keep is None or ranks.world_size() < 2:
+            return
+        before = counts.computed
+
+        def share() -> None:
+            for item in items[ranks.rank() :: ranks.world_size()]:
+                with contextlib.suppress(AnybindError):
+                    about = self._about(item)
+                    if keep.find(about) is None:
+                        self._play(item, about)
+
+        ranks.together(share)
+        told = ranks.gather([sorted(self._played), counts.computed - before])
+        self._played = {id for played, _ in told for id in played}
+        counts.computed = before + sum(count for _, count in told)
+
+    def _about(self, item: Item) -> dict[str, Any]:
+        return {
+            "film": [item.id, film_key(Path(item.source)), dict(item.options)],
+            "needs": {of: self._binder.identity(of) for of in self._needs},
+            "device": self._binder.device,
+            **self._how,
+        }
+
+    def _play(self, item: Item, about: Mapping[str, Any]) -> FilmRecord:
+        with ranks.alone():  # the others may be at another film
+            film = open_film(item.source, **item.options)
+            # A window by itself is not asked for again: the film is kept as a whole.
+            binder = self._binder.without_cache()
+            record = record_film(film, binder, self._needs, batch_size=self._batch_size, **self._how)
+        self._played.add(item.id)
+        if self._cache is None and self._keep:
+            self._keep.put(about, record)
+        elif self._cache is not None and self._keep:
+            try:
+                self._cache.written(self._keep.put(about, record))
+            except BadInput as error:
+                self._cache.complain(error)
+        return record

@@ -26,11 +26,6 @@ def film_mark(path: Path) -> str:
         return hashlib.sha256(name.encode(errors="surrogateescape") + file.read(HEAD_BYTES)).hexdigest()[:12]
 
 
-def film_size(path: Path) -> int:
-    """A film's bytes, or how many files there are in a folder of frames."""
-    return sum(1 for _ in path.iterdir()) if path.is_dir() else path.stat().st_size
-
-
 class ScoreLog:
     """A file of JSON lines: what shaped the scores, then the scores of one group of windows a line.
 

@@ -32,10 +32,8 @@ from anybind_tasks.vad.embed import BATCH
 from anybind_tasks.vad.labels import film_label, frame_labels, lesson_labels, majority_labels
 from anybind_tasks.vad.metrics import draw_roc, measure, roc_auc
 from anybind_tasks.vad.presets import PAPER, bind_events, find_preset
-from anybind_tasks.vad.records import FilmRecord, Keep, record_film
-from anybind_tasks.vad.score_log import film_mark, film_size
+from anybind_tasks.vad.records import FilmRecord, Films, Keep
 from anybind_tasks.vad.segments import frame_scores, smooth
-from anybind_tasks.vad.windows import open_film
 
 WAYS = ("train", "others")
 
@@ -88,7 +86,8 @@ class VideoAnomaly(Task):
             frames, stride: of windows; the stride is that of windows side by side if left out.
             smooth: scores of frames, by a bell of this many seconds.
             keep: a folder where embedded films are kept; those that are there are not played again, so that a run
-                that was ended goes on, and another head costs little.
+                that was ended goes on, and another head costs little. Below the binder's cache by default, if it has
+                one.
             roc: a picture of the ROC curves, of all films and of each, to write.
             save_head: a file for the fitted head to be saved to.
             batch_size: windows that are embedded at a time.
@@ -134,7 +133,9 @@ class VideoAnomaly(Task):
             )
         binding, self.applied = bind_events(binder.binding, self.preset, self.clamp)
         if self.applied is not None:
-            binder = load(binding, device=binder.device)
+            counts = binder.counts
+            binder = load(binding, device=binder.device, cache=binder.cache)
+            binder.counts = counts
         self.made = self.make()  # what another run has fitted is not this one's
         self.made.prepare(binder)
         asked, lessons = self._parts(dataset)
@@ -171,34 +172,21 @@ class VideoAnomaly(Task):
 
     def _records(self, binder: Binder, items: Sequence[Item], on_bad: OnBad | None) -> dict[str, FilmRecord]:
         """The films, played or taken up, by id; those that cannot be used are told of and left out."""
+        how = {"frames": self.size, "stride": self.stride, "threshold": self.threshold}
+        films = Films(binder, self.made.needs, self.keep, self.batch_size, how)
+        once = list({item.id: item for item in items}.values())
+        films.play_ahead(once)
         found: dict[str, FilmRecord] = {}
-        with progress_bar(len(items), "films") as advance:
-            for item in {item.id: item for item in items}.values():
+        with progress_bar(len(once), "films") as advance:
+            for item in once:
                 try:
-                    found[item.id] = self._record(binder, item)
+                    found[item.id] = films.record(item)
                 except AnybindError as error:
                     if on_bad is None:
                         raise
                     on_bad(item.id, error)
                 advance(1)
         return found
-
-    def _record(self, binder: Binder, item: Item) -> FilmRecord:
-        options = {"frames": self.size, "stride": self.stride, "threshold": self.threshold}
-        about = {
-            "film": [item.id, film_mark(Path(item.source)), film_size(Path(item.source)), dict(item.options)],
-            "needs": {of: binder.identity(of) for of in self.made.needs},
-            "device": binder.device,
-            **options,
-        }
-        known = self.keep.find(about) if self.keep else None
-        if known is not None:
-            return known
-        film = open_film(item.source, **item.options)
-        record = record_film(film, binder, self.made.needs, batch_size=self.batch_size, **options)
-        if self.keep:
-            self.keep.put(about, record)
-        return record
 
     def _score(
         self, binder: Binder, records: Mapping[str, FilmRecord], asked: Sequence[Item], lessons: Sequence[Item]

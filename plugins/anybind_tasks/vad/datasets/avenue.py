@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from scipy.io import loadmat
@@ -21,7 +22,9 @@ class Avenue(FilmDataset):
     """
 
     name = "CUHK Avenue"
-    home = "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html"
+    size = "37 films, 30,652 frames"
+    parts: ClassVar = {"train": 16, "test": 21}
+    published = "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html"
 
     def find(self, root: Path) -> Iterator[Item]:
         masks = {path.stem.removesuffix("_label"): path for path in sorted(root.rglob("*_label.mat"))}
@@ -31,7 +34,7 @@ class Avenue(FilmDataset):
         for name, path in sorted(masks.items()):
             film = films.get(name.lstrip("0"))
             if film is None:
-                self.missing(f"testing_videos/{int(name):02}.avi" if name.isdigit() else name)
+                self.absent(f"testing_videos/{int(name):02}.avi" if name.isdigit() else name)
                 continue
             yield film_item(film.stem, film, "test", _abnormal(path))
         for name, path in films_by_name(root / "training_videos").items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput, BadOption, Dataset, Item
+from anybind import AnybindWarning, BadInput, BadOption, Item, LocalDataset
 from anybind_tasks.vad.labels import NORMAL
 
 FILMS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
@@ -19,14 +19,14 @@ Spans = list[list[int]]
 """Abnormal parts of a film: first frame and the frame behind the last, counted from 0."""
 
 
-class FilmDataset(Dataset):
+class FilmDataset(LocalDataset):
     """Films of which it is known when something abnormal happens. Items' `notes` say it: see `vad.labels`.
 
-    A class names the films by `find`, and says in `home` where the data is published, if it is.
+    A class names the films by `find`, and says in `published` where the data is published, if it is.
     """
 
-    home = ""
     licence = "as published with the data"
+    kinds = ("video",)
 
     def __init__(
         self,
@@ -49,16 +49,21 @@ class FilmDataset(Dataset):
             BadOption: no such part, or a limit below 1.
         """
         root = Path(folder)
+        if not root.is_dir():
+            raise BadInput(f"{root} is no folder; check the path")
+        super().__init__(root, None)
         if split not in PARTS:
             raise BadOption(f"split must be one of {', '.join(PARTS)}, got {split!r}")
         if limit is not None and limit < 1:
             raise BadOption(f"the limit must be at least 1, got {limit}")
-        if not root.is_dir():
-            raise BadInput(f"{root} is no folder; check the path")
-        self._missing: list[str] = []
+        self._absent: list[tuple[str, str]] = []
         found = sorted(self.find(root), key=lambda item: (item.notes["split"], item.id))
-        if self._missing:
-            count, first = len(self._missing), self._missing[0]
+        absent = [name for part, name in self._absent if split in ("all", part)]
+        if self.checking:
+            for name in absent:
+                self.lack(f"there is no film {name}")
+        elif self._absent:
+            count, first = len(self._absent), self._absent[0][1]
             told = f"{root}: films that the annotations name are missing: {count}, {first} first; the others go on"
             warnings.warn(told, AnybindWarning, stacklevel=2)
         self._items = [
@@ -67,28 +72,30 @@ class FilmDataset(Dataset):
             if split in ("all", part)
             for item in [item for item in found if item.notes["split"] == part][:limit]
         ]
-        if not self._items:
-            raise self.lacking(root, "films")
+        if not self._items and not (self.checking and absent):
+            raise self.lacking(root, "films" if split == "all" else f"films of the part {split}")
 
     @abstractmethod
     def find(self, root: Path) -> Iterator[Item]:
-        """The films that are there, with their notes; `missing` is told of the others."""
+        """The films that are there, with their notes; `absent` is told of the others."""
 
-    def missing(self, name: str) -> None:
+    def absent(self, name: str, part: str = "test") -> None:
         """Take note of a film that the annotations name and that is not there."""
-        self._missing.append(name)
+        self._absent.append((part, name))
 
     def lacking(self, root: Path, what: str) -> BadInput:
         """The error that says what is missing and where it is published."""
-        return BadInput(f"{root} has no {what}" + (f"; the data is published at {self.home}" if self.home else ""))
-
-    @property
-    def items(self) -> Sequence[Item]:
-        return self._items
+        where = f"; the data is published at {self.published}" if self.published and not self.checking else ""
+        return BadInput(f"{root} has no {what}{where}")
 
     @property
     def classes(self) -> Sequence[str]:
         return sorted({item.label for item in self._items})
+
+    @property
+    def all_classes(self) -> Sequence[str]:
+        """The classes: of a part, those of its films."""
+        return self.classes
 
 
 def film_item(id: str, source: Path, split: str, abnormal: Spans | bool, label: str = "") -> Item:

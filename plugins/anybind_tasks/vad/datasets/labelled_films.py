@@ -51,7 +51,7 @@ def labelled_films(root: Path, dataset: FilmDataset, fps: float | None = None) -
     }
     for name, about in held.items():
         if name not in places:
-            dataset.missing(name)
+            dataset.absent(name, str(about.get("split", "test")))
             continue
         pairs, split = about.get("anomalous", []), about.get("split", "test")
         if split not in ("train", "test") or not isinstance(pairs, list) or not all(isinstance(p, list) for p in pairs):

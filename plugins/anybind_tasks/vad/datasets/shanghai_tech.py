@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,7 +20,9 @@ class ShanghaiTech(FilmDataset):
     """
 
     name = "ShanghaiTech Campus"
-    home = "https://svip-lab.github.io/dataset/campus_dataset.html"
+    size = "437 films, 317,398 frames"
+    parts: ClassVar = {"train": 330, "test": 107}
+    published = "https://svip-lab.github.io/dataset/campus_dataset.html"
 
     def find(self, root: Path) -> Iterator[Item]:
         masks = sorted((root / "testing" / "test_frame_mask").glob("*.npy"))
@@ -28,7 +31,7 @@ class ShanghaiTech(FilmDataset):
         for path in masks:
             frames = root / "testing" / "frames" / path.stem
             if not frames.is_dir():
-                self.missing(str(frames.relative_to(root)))
+                self.absent(str(frames.relative_to(root)))
                 continue
             yield film_item(path.stem, frames, "test", spans_of_mask(_mask(path)))
         for name, path in films_by_name(root / "training").items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -27,7 +29,15 @@ class UcsdPed(FilmDataset):
     """
 
     name = "UCSD Ped"
-    home = "http://www.svcl.ucsd.edu/projects/anomaly/dataset.htm"
+    size = "Ped1: 70 films of 200 frames; Ped2: 28 films of 120 to 180 frames"
+    parts: ClassVar = {"train": 16, "test": 12}
+    published = "http://www.svcl.ucsd.edu/projects/anomaly/dataset.htm"
+
+    @classmethod
+    def published_parts(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
+        root = Path(folder).resolve()
+        first = "ped1" in root.name.lower() or (root / "Test" / "UCSDped1.m").is_file()
+        return {"train": 34, "test": 36} if first else cls.parts
 
     def find(self, root: Path) -> Iterator[Item]:
         self.name = root.resolve().name
@@ -50,7 +60,7 @@ class UcsdPed(FilmDataset):
             yield _item(path, "test", spans)
         for number in range(1, len(listed) + 1):
             if root / "Test" / f"Test{number:03}" not in films:
-                self.missing(f"Test/Test{number:03}")
+                self.absent(f"Test/Test{number:03}")
         for path in subfolders(root / "Train"):
             yield _item(path, "train", [])
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import anybind
+from anybind_media.datasets.made_films import street
 
-WIDTH, HEIGHT = 240, 180
 FPS = 25
 
 
@@ -35,37 +35,6 @@ class Street:
     def labels(self) -> np.ndarray:
         """1 for each frame in which someone runs, else 0."""
         return np.isin(np.arange(self.frames), self.runner).astype(int)
-
-
-def street(frames: int, runner: range, seed: int = 0) -> list[np.ndarray]:
-    """RGB frames: six people walk to and fro at about a pixel a frame; a runner crosses at seven."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(90, 140, (HEIGHT // 6, WIDTH // 6, 3))
-    wall = coarse.repeat(6, axis=0).repeat(6, axis=1).astype(np.uint8)
-    starts, speeds = random.uniform(0, WIDTH, 6), random.uniform(0.6, 1.3, 6) * random.choice([-1, 1], 6)
-    tops, colours = random.integers(20, HEIGHT - 60, 7), random.integers(0, 60, (7, 3))
-    made = []
-    for number in range(frames):
-        picture = wall.copy()
-        for who in range(6):
-            _person(picture, starts[who] + speeds[who] * number, tops[who], colours[who], number * abs(speeds[who]))
-        if number in runner:
-            place = 7.0 * (number - runner.start)
-            _person(picture, place, tops[6], colours[6], 3.0 * number)
-        made.append(picture)
-    return made
-
-
-def _person(picture: np.ndarray, x: float, top: int, colour: np.ndarray, step: float) -> None:
-    """A head, a body, and two legs that swing."""
-    x %= WIDTH
-    left = max(0, round(x) - 12)
-    rows, columns = np.ogrid[:44, left : min(WIDTH, left + 24)]
-    head = (columns - x) ** 2 + (rows - 5) ** 2 < 20
-    body = (np.abs(columns - x) < 5) & (np.abs(rows - 18) < 9)
-    lean = (rows - 27) / 15 * 5 * np.sin(step / 4)
-    legs = (rows >= 27) & (rows < 42) & ((np.abs(columns - x - lean) < 2.5) | (np.abs(columns - x + lean) < 2.5))
-    picture[top : top + 44, left : left + 24][head | body | legs] = colour
 
 
 def save_film(

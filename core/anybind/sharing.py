@@ -1,0 +1,90 @@
+"""Embedding by several ranks: each embeds its share of the items, and all of them get all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from anybind import ranks
+from anybind.embeddings import Embeddings
+from anybind.errors import AnybindError, BadOption
+from anybind.loading import OnBad, Refuse
+from anybind.progress import progress_bar
+
+
+@dataclass
+class Counts:
+    """How many items a binder has embedded, of all modalities together and on all ranks.
+
+    Attributes:
+        computed: went through an encoder.
+        cached: were there already.
+    """
+
+    computed: int = 0
+    cached: int = 0
+
+
+def embed_shared(
+    count: int,
+    embed: Callable[[range, Refuse], Iterator[tuple[list[int], Embeddings]]],
+    nothing: Callable[[], Embeddings],
+    counts: Counts,
+    on_bad: OnBad | None,
+) -> Embeddings:
+    """The rows of all items, in order.
+
+    Args:
+        count: how many items there are, the same on all ranks.
+        embed: embeds the items of these numbers, counts them, and yields numbers and rows.
+        nothing: what gives no rows, with everything else as it will be.
+        counts: raised by what the other ranks did.
+        on_bad: called on every rank for every item that was left out, in order; without it the error of the first
+            rank that has one is raised on all.
+
+    Raises:
+        BadOption: the ranks were given different numbers of items.
+    """
+    skipped: list[tuple[int, str, str, str]] = []
+    before = replace(counts)
+
+    def refuse(number: int, id: str, error: AnybindError) -> None:
+        if on_bad is None:
+            raise error
+        skipped.append((number, id, *ranks.described(error)))
+
+    def share() -> list[tuple[list[int], Embeddings]]:
+        mine, made = range(ranks.rank(), count, ranks.world_size()), []
+        with progress_bar(0 if ranks.rank() else len(mine), "embedding a share") as advance:
+            for numbers, batch in embed(mine, refuse):
+                made.append((numbers, batch))
+                advance(len(batch))
+        return made
+
+    own = ranks.together(share)
+    blank = nothing()
+    told = ranks.gather(
+        {
+            "items": count,
+            "numbers": [number for numbers, _ in own for number in numbers],
+            "ids": [id for _, batch in own for id in batch.ids],
+            "skipped": skipped,
+            "computed": counts.computed - before.computed,
+            "cached": counts.cached - before.cached,
+        }
+    )
+    rows = ranks.gather_rows(np.concatenate([blank.vectors, *(batch.vectors for _, batch in own)]))
+    given = [each["items"] for each in told]
+    if len(set(given)) > 1:
+        raise BadOption(f"the ranks were given {given} items to embed: each must be given all of them")
+    counts.computed = before.computed + sum(each["computed"] for each in told)
+    counts.cached = before.cached + sum(each["cached"] for each in told)
+    for _, id, kind, message in sorted(each for one in told for each in one["skipped"]):
+        error = ranks.recalled(kind, message)
+        if on_bad is not None and isinstance(error, AnybindError):
+            on_bad(id, error)
+    order = np.argsort(np.array([number for each in told for number in each["numbers"]], np.int64))
+    ids = [id for each in told for id in each["ids"]]
+    return replace(blank, vectors=np.concatenate(rows)[order], ids=tuple(ids[place] for place in order))

@@ -1,0 +1,176 @@
+"""Ranks: alone they do nothing; as two processes under torchrun they share the items and agree on all else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind import ranks
+
+SCRIPT = """
+import json, sys, warnings
+import numpy as np
+import anybind
+from anybind import Binding, EmbeddingCache, Spec, Use, ranks
+from anybind.registry import Plugin, Registry, use_registry
+
+
+class Letters(anybind.Modality):
+    name = "letters"
+
+    def accepts(self, item):
+        return isinstance(item, bytes)
+
+    def check(self, sample):
+        if not sample:
+            raise anybind.BadInput("no letters")
+
+    def show(self, sample):
+        return "letters"
+
+
+class Counting(anybind.Encoder):
+    modality, space, weights_hash, preprocessing = "letters", anybind.Space("own", 3), "0" * 12, {}
+
+    def preprocess(self, sample):
+        if sample == b"bug":
+            raise ZeroDivisionError("a bug")
+        return np.array([sample.count(b"a"), len(sample), 1.0])
+
+    def encode(self, inputs):
+        if any(each[0] == 5 for each in inputs):
+            raise MemoryError("not enough of it")
+        return anybind.unit(np.stack(inputs))
+
+
+class Hooks:
+    @staticmethod
+    @anybind.hookimpl
+    def register_modalities(register):
+        register(Spec(name="letters", summary="s", target="__main__:Letters"))
+
+    @staticmethod
+    @anybind.hookimpl
+    def register_encoders(register):
+        register(Spec(name="count", summary="s", target="__main__:Counting"))
+
+
+registry = Registry()
+use_registry(registry)
+registry.add(Plugin("test", "test-dist", "1.0"), Hooks)
+
+
+def ask(items, cache=None, skip=True):
+    binder = anybind.load(Binding("b", {"letters": Use("count")}), cache=cache)
+    told = []
+    try:
+        made = binder.embed(
+            "letters", items, batch_size=2, on_bad=(lambda *each: told.append(list(map(str, each)))) if skip else None
+        )
+    except Exception as error:
+        return {"error": [type(error).__name__, str(error)]}
+    counts = [binder.counts.computed, binder.counts.cached]
+    return {"ids": made.ids, "vectors": made.vectors.tolist(), "told": told, "counts": counts}
+
+
+started = ranks.start()
+good = [b"a" * n + b"b" * 9 for n in (1, 2, 3, 4, 6, 7, 8)]
+cache = EmbeddingCache(sys.argv[1])
+said = {
+    "rank": [ranks.rank(), ranks.world_size(), started, ranks.start()],
+    "first": ranks.from_first({"rank": ranks.rank()}),
+    "gathered": ranks.gather(ranks.rank()),
+    "rows": [each.tolist() for each in ranks.gather_rows(np.full((ranks.rank(), 2), 7))],
+    "good": ask(good),
+    "none": ask([]),
+    "one": ask(good[:1]),
+    "cold": ask(good, cache),
+    "warm": ask(good, cache),
+    "bad": ask([good[0], b"", b"bug", good[1], b"", good[2]]),
+    "raised": ask([*good, b""], skip=False),
+    "broken": ask([*good, b"a" * 5]),
+    "lists": ask(good[: 2 + ranks.rank()]),
+}
+rank = ranks.rank()
+with ranks.alone():
+    said["alone"] = [ranks.rank(), ranks.world_size(), ask(good[: 2 + rank])["counts"]]
+with open(f"{sys.argv[1]}/rank{rank}.json", "w") as file:
+    json.dump(said, file)
+ranks.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    (folder / "work.py").write_text(SCRIPT)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, folder / "work.py", folder], check=True, timeout=120, env=environment)
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_two_processes_of_torchrun_share_the_items_and_agree(said):
+    first, second = said
+    assert [each["rank"] for each in said] == [[0, 2, True, False], [1, 2, True, False]]
+    for each in said:
+        assert each["first"] == {"rank": 0}
+        assert each["gathered"] == [0, 1]
+        assert each["rows"] == [[], [[7, 7]]]
+    for what in first.keys() - {"rank", "alone", "broken"}:
+        assert first[what] == second[what], what
+    vectors = anybind.unit(np.array([[n, n + 9, 1] for n in (1, 2, 3, 4, 6, 7, 8)], float))
+    np.testing.assert_array_equal(np.float32(first["good"]["vectors"]), vectors)
+    assert first["good"]["ids"] == [f"letters[{number}]" for number in range(7)]
+    assert (first["good"]["counts"], first["none"]["ids"], len(first["one"]["ids"])) == ([7, 0], [], 1)
+
+
+def test_ranks_share_a_cache(said):
+    assert said[0]["cold"]["counts"] == [7, 0]
+    assert said[0]["warm"]["counts"] == [0, 7]
+    assert said[0]["warm"]["vectors"] == said[0]["good"]["vectors"]
+
+
+def test_what_one_rank_cannot_use_all_are_told_in_order(said):
+    bad = said[1]["bad"]
+    assert bad["ids"] == ["letters[0]", "letters[3]", "letters[5]"]
+    assert [id for id, _ in bad["told"]] == ["letters[1]", "letters[2]", "letters[4]"]
+    assert bad["told"][0][1] == "letters[1]: no letters"
+    assert "ZeroDivisionError: a bug" in bad["told"][1][1]
+
+
+def test_an_error_of_one_rank_is_raised_on_all(said):
+    assert said[0]["raised"]["error"] == ["BadInput", "letters[7]: no letters"]
+    kinds = {each["broken"]["error"][0] for each in said}
+    assert kinds <= {"MemoryError", "RuntimeError"}
+    assert {each["broken"]["error"][1] for each in said} == {"not enough of it"}
+    assert said[0]["lists"]["error"][0] == "BadOption"
+    assert "the ranks were given [2, 3] items" in said[0]["lists"]["error"][1]
+
+
+def test_a_rank_may_work_alone_for_a_while(said):
+    assert [each["alone"] for each in said] == [[0, 1, [2, 0]], [0, 1, [3, 0]]]
+
+
+def test_a_process_alone_is_rank_0_of_1_and_starts_nothing(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert (ranks.rank(), ranks.world_size(), ranks.start()) == (0, 1, False)
+    assert ranks.gather({"a": (1, 2)}) == [{"a": [1, 2]}]
+    assert ranks.from_first([1]) == [1]
+    np.testing.assert_array_equal(ranks.gather_rows(np.eye(2))[0], np.eye(2))
+    assert ranks.together(lambda: 5) == 5
+    with pytest.raises(KeyError):
+        ranks.together(lambda: {}["a"])
+    ranks.stop()
+
+
+def test_errors_of_other_ranks_keep_their_kind_where_it_is_known():
+    assert isinstance(ranks.recalled("BadInput", "m"), anybind.BadInput)
+    assert type(ranks.recalled("ZeroDivisionError", "m")) is RuntimeError
+    assert type(ranks.recalled("nearest", "m")) is RuntimeError
