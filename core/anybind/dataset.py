@@ -7,10 +7,11 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from anybind.completeness import PartHeld, empty_files
 from anybind.errors import BadInput, BadOption, nearest
 from anybind.files import name_of_path, settings_hash
 
@@ -24,8 +25,8 @@ class Item:
         source: a path, or the sample itself.
         label: name of its class; empty where the data set has none.
         options: for the reader of a path, such as the sensor size that a file does not record.
-        partners: recordings of the same thing by modality, each a path or a sample: the picture that an event
-            recording was made of, the sound that goes with a film.
+        partners: recordings of the same thing by modality, each a path, a sample, or an `Item` where its reader needs
+            options: the picture that an event recording was made of, the sound that goes with a film.
         notes: what else the data set says of it, JSON-like, by the names that its tasks know: which frames of a film
             are abnormal, which part of the data it is in.
     """
@@ -37,6 +38,12 @@ class Item:
     partners: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    def partner(self, modality: str) -> Item:
+        """Its recording in another modality as an item of the same id, label and notes; raises `KeyError` for none."""
+        found = self.partners[modality]
+        source, options = (found.source, found.options) if isinstance(found, Item) else (found, {})
+        return replace(self, source=source, options=options, partners={})
+
 
 class Dataset(ABC):
     """Samples with labels, by local folder.
@@ -47,10 +54,18 @@ class Dataset(ABC):
     Attributes:
         name: shown in results.
         licence: what is known of the data's licence.
+        size: how much there is of it, in words; empty where there is no published size, as of a user's own folder.
+        published: where it can be had, in words; empty where it is not published.
+        kinds: the modalities of its samples; empty where that depends on the folder.
+        parts: how many samples are published, by part; `all` where there is one part only, None where it is not known.
     """
 
     name: str
     licence: str = ""
+    size: ClassVar[str] = ""
+    published: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[Mapping[str, int | None]] = {}
 
     @property
     @abstractmethod
@@ -80,6 +95,54 @@ class Dataset(ABC):
         """
         raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
 
+    @classmethod
+    def check(cls, folder: str | os.PathLike[str], **options: Any) -> tuple[PartHeld, ...]:
+        """What a folder holds of each part, and what it lacks; no sample is opened.
+
+        Args:
+            folder: as the data set takes it.
+            options: as the data set takes them. With a `split` only that part is looked at; with any other option the
+                published numbers are not compared, since they are of the whole.
+
+        Raises:
+            BadInput: there is no such folder.
+            BadOption: an option that the data set refuses.
+        """
+        if not Path(folder).is_dir():
+            raise BadInput(f"{folder} is no folder; check the path")
+        published = {} if set(options) - {"split"} else cls.published_parts(folder)
+        if "split" in options or "split" not in inspect.signature(cls).parameters or not cls.parts:
+            asked = {options.get("split", "all"): options}
+        else:
+            asked = {name: {**options, "split": name} for name in cls.parts}
+        return tuple(cls._check_part(folder, name, each, published.get(name)) for name, each in asked.items())
+
+    @classmethod
+    def _check_part(
+        cls, folder: str | os.PathLike[str], name: str, options: Mapping[str, Any], published: int | None
+    ) -> PartHeld:
+        made, lacks = cls._made_for_check(folder, options)
+        items = [] if made is None else made.items
+        counts = Counter(item.label for item in items)
+        classes = {} if made is None else {label: counts[label] for label in made.classes}
+        files = (each for item in items for each in (item, *map(item.partner, item.partners)))
+        return PartHeld(name, len(items), published, classes, tuple(lacks), empty_files(files))
+
+    @classmethod
+    def published_parts(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
+        """How many samples are published, by part: `parts`, unless a folder may hold one of several sets."""
+        return cls.parts
+
+    @classmethod
+    def _made_for_check(
+        cls, folder: str | os.PathLike[str], options: Mapping[str, Any]
+    ) -> tuple[Dataset | None, list[str]]:
+        """The data set, None where it cannot be made, and what the folder lacks."""
+        try:
+            return cls(folder, **options), []  # pyright: ignore[reportCallIssue]
+        except BadInput as error:
+            return None, [str(error)]
+
     @property
     def split_hash(self) -> str:
         """Hash of ids, labels, notes and classes: two results are of one question only when these agree."""
@@ -90,11 +153,10 @@ class Dataset(ABC):
 class LocalDataset(Dataset):
     """A published data set in a folder, laid out as it was published: what such data sets share.
 
-    A subclass calls `keep_classes` with its classes and `hold` with its samples.
+    A subclass calls `keep_classes` with its classes and `hold` with its samples, and says with `lack` what is missing
+    that another sample can do without.
 
     Attributes:
-        published: where it can be had, in words.
-        kinds: the modalities of its samples.
         folder: as it was given.
         root: the folder that ids of samples are paths from; `folder`, unless a subclass finds it further down.
         asked: the modalities that were asked for, in the order of `kinds`.
@@ -102,10 +164,9 @@ class LocalDataset(Dataset):
         kept: the labels of the classes that were kept.
     """
 
-    published: ClassVar[str]
-    kinds: ClassVar[tuple[str, ...]]
-
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+    _lacks: list[str] | None = None
+    """Where it is only checked: what was found to be missing."""
 
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
         """Remember the options: `part` makes the data set again with others."""
@@ -162,13 +223,39 @@ class LocalDataset(Dataset):
         classes = set(self.classes)
         self._items = spread([item for item in items if item.label in classes or not self.names], limit)
         if not self._items:
-            raise self.missing("it holds no samples of what was asked for")
+            self.lack("it holds no samples of what was asked for")
+
+    @property
+    def checking(self) -> bool:
+        """Whether the folder is being checked, so that what it lacks is noted."""
+        return self._lacks is not None
+
+    def lack(self, what: str) -> None:
+        """Say what the folder lacks: raise `missing`; where the folder is being checked, note it and go on."""
+        if self._lacks is None:
+            raise self.missing(what)
+        self._lacks.append(what)
 
     def missing(self, what: str) -> BadInput:
         """The error that says what a folder lacks and where the data set is published."""
+        if self.checking:
+            return BadInput(what)
         return BadInput(
             f"{self.folder} is no complete copy of {self.name}: {what}; it is published at {self.published}"
         )
+
+    @classmethod
+    def _made_for_check(
+        cls, folder: str | os.PathLike[str], options: Mapping[str, Any]
+    ) -> tuple[Dataset | None, list[str]]:
+        made, lacks = cls.__new__(cls, folder, **options), []
+        made._lacks = lacks
+        try:
+            made.__init__(folder, **options)  # pyright: ignore[reportCallIssue]
+        except BadInput as error:
+            lacks.append(str(error))
+            return None, lacks
+        return made, lacks
 
     def part(self, name: str) -> Self:
         if "split" not in inspect.signature(type(self)).parameters:

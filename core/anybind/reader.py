@@ -14,7 +14,7 @@ from anybind.files import atomic_path, list_files
 from anybind.modality import modality_of
 from anybind.registry import Part, check_options, find_part, parts
 
-NOTES = (".txt", ".csv", ".tsv")
+NOTES = (".txt", ".csv", ".tsv", ".mat")
 """Endings that samples share with notes about them."""
 HEAD_BYTES = 4096
 """How much of a file's beginning a reader sees when it is asked whether the file is its own."""

@@ -36,6 +36,7 @@ DATASETS = (
     ("n-imagenet", "N-ImageNet: 1000 classes, .npz", "n_imagenet:NImageNet"),
     ("n-imagenet-mini", "N-ImageNet mini: 100 classes, .npz", "n_imagenet:NImageNetMini"),
     ("n-cars", "N-CARS: cars and background, .dat", "n_cars:NCars"),
+    ("dense", "DENSE: simulated drives, events with depth maps and pictures", "dense:Dense"),
     ("dvs128-gesture", "DVS128 Gesture: 11 gestures, .aedat", "dvs128_gesture:Dvs128Gesture"),
 )
 COMMANDS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,9 @@ class ThermalReader(Reader):
         """None for pictures: they are of warmth only where that is asked for."""
         return None if _pictures().sniff(head) else False
 
-    def read(self, path: Path) -> ThermalPicture:
-        """The picture in the file, as the reader of pictures reads it, which also says what is raised."""
-        return ThermalPicture(_pictures().read(path))
+    def read(self, path: Path, *, box: Sequence[int] | None = None) -> ThermalPicture:
+        """The picture in the file, or the part of it in a box, as the reader of pictures reads it and raises."""
+        return ThermalPicture(_pictures().read(path, box=box))
 
     def write(self, sample: Any, path: Path) -> None:
         _pictures().write(sample.pixels, path)

@@ -58,6 +58,17 @@ def register_readers(register: Register) -> None:
             suffixes=(".png", ".npy", ".tiff", ".tif", ".pgm", ".exr"),
         )
     )
+    for kind, gives in (("Depth", "depth"), ("Picture", "image")):
+        register(
+            Spec(
+                name=f"nyu-{kind.lower()}-mat",
+                summary=f"one of NYU Depth v2's labelled {kind.lower()}s in MATLAB's file, by its index",
+                target=f"anybind_media.nyu_mat:Nyu{kind}Reader",
+                gives=gives,
+                suffixes=(".mat",),
+                extra="events",
+            )
+        )
 
 
 @hookimpl
@@ -84,7 +95,19 @@ def register_datasets(register: Register) -> None:
             "a table of files that belong together: one line a thing, one column a modality",
             "manifest:ManifestDataset",
         ),
+        ("llvip", "LLVIP: people and backgrounds, or pairs, in infrared and visible light", "llvip:Llvip"),
         ("spoken-digits", "MNIST's test digits and the Free Spoken Digit Dataset", "spoken_digits:SpokenDigits"),
         ("tuxpaint-triplets", "pictures, names and sounds of Tux Paint's stamps", "manifest:TuxpaintTriplets"),
     ):
         register(Spec(name=name, summary=summary, target=f"anybind_media.datasets.{target}"))
+    for name, summary, target, extra in (
+        ("digits-8x8", "scikit-learn's 1,797 handwritten digits; no data needed", "packaged:Digits8x8", "train"),
+        ("skimage-pictures", "scikit-image's pictures, in words; no data needed", "packaged:SkimagePictures", "mini"),
+        ("stereo-tiles", "parts of a picture and their depth maps; no data needed", "packaged:StereoTiles", "mini"),
+        # MATLAB's lists are read by SciPy, which comes with scikit-learn.
+        ("nyu-d", "NYU Depth v2: depth maps and pictures of ten kinds of scene", "nyu_d:NyuDepth", "train"),
+        ("sun-d", "SUN RGB-D: depth maps and pictures of 19 kinds of scene", "sun_d:SunRgbd", "train"),
+        ("made-films", "people walk, one runs: films made on the spot", "made_films:MadeFilms", "events"),
+    ):
+        gives = "video" if name == "made-films" else ""
+        register(Spec(name=name, summary=summary, target=f"anybind_media.datasets.{target}", gives=gives, extra=extra))

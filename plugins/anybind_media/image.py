@@ -78,19 +78,39 @@ class PictureReader(Reader):
     def sniff(self, head: bytes) -> bool:
         return head.startswith(MARKS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or _is_bitmap(head)
 
-    def read(self, path: Path) -> np.ndarray:
-        """The picture as an `image` sample; raises `BadInput` when the file is truncated or corrupt."""
+    def read(self, path: Path, *, box: Sequence[int] | None = None) -> np.ndarray:
+        """The picture as an `image` sample, or the part of it that lies in a box.
+
+        Args:
+            path: the file.
+            box: left, top, right and bottom of a part of the upright picture, in pixels from its left upper corner;
+                right and bottom are behind the last pixel. The whole picture by default.
+
+        Raises:
+            BadInput: the file is truncated or corrupt.
+            BadOption: the box is none, or not inside the picture.
+        """
         try:
             with PIL.Image.open(path) as picture:
                 picture.load()
-                return np.asarray(_to_rgb(path, PIL.ImageOps.exif_transpose(picture)))
+                whole = np.asarray(_to_rgb(path, PIL.ImageOps.exif_transpose(picture)))
         except BadInput:
             raise
         except Exception as error:  # Pillow's many decoders raise what they like on damaged files
             raise BadInput(f"{os.fspath(path)} is no complete picture: {_reason(error)}; save it again") from error
+        return whole if box is None else _part(path, whole, box)
 
     def write(self, sample: Any, path: Path) -> None:
         PIL.Image.fromarray(sample).save(path)
+
+
+def _part(path: Path, whole: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    height, width = whole.shape[:2]
+    numbers = [int(each) for each in box]
+    if len(numbers) != 4 or not (0 <= numbers[0] < numbers[2] <= width and 0 <= numbers[1] < numbers[3] <= height):
+        raise BadOption(f"{path} is {width}x{height} pixels; left, top, right, bottom of a part in it, not {list(box)}")
+    left, top, right, bottom = numbers
+    return np.ascontiguousarray(whole[top:bottom, left:right])
 
 
 def _is_bitmap(head: bytes) -> bool:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anybind import BadOption, Item, LocalDataset, nearest
+from anybind import BadInput, BadOption, Item, LocalDataset, nearest
 
 
 class EventDataset(LocalDataset):
@@ -41,7 +42,8 @@ class EventDataset(LocalDataset):
         Ids of samples are paths from there.
 
         Raises:
-            BadInput: neither does; the message names what is missing.
+            BadInput: neither does; the message names what is missing. A folder that is checked need only hold one of
+                them: what it lacks beyond that is told where it is looked for.
         """
         lacking = {
             place: [name for name in needed if not (place / name).exists()]
@@ -49,7 +51,7 @@ class EventDataset(LocalDataset):
         }
         self.root = min(lacking, key=lambda place: len(lacking[place]))
         absent = lacking[self.root]
-        if absent:
+        if absent and not (self.checking and len(absent) < len(needed)):
             raise self.missing(f"{self.root} lacks {', '.join(absent)}")
         return self.root
 
@@ -58,12 +60,30 @@ class EventDataset(LocalDataset):
         for label in self.kept:
             for folder in (each / label for each in folders):
                 if not folder.is_dir():
-                    raise self.missing(f"there is no folder {folder}")
+                    self.lack(f"there is no folder {folder}")
+                    continue
                 files = sorted(each for each in folder.iterdir() if each.suffix == suffix and each.name[0] != ".")
                 if not files:
-                    raise self.missing(f"{folder} holds no {suffix} files")
+                    self.lack(f"{folder} holds no {suffix} files")
                 for path in files:
                     yield Item(self.id_of(path), path, self.names[label], options)
+
+    def beside_pictures(self, source: Path, suffix: str) -> None:
+        """Give every sample its picture as its partner `image`: the file of the same class folder and name in `source`.
+
+        Raises:
+            BadInput: a recording's picture is missing.
+        """
+        self._items = [replace(item, partners={"image": self._picture(item, source, suffix)}) for item in self._items]
+
+    def _picture(self, item: Item, source: Path, suffix: str) -> Path:
+        path = source / item.source.parent.name / f"{item.source.stem}{suffix}"
+        if not path.is_file():
+            told = f"{item.id} does not pair: there is no picture {path}"
+            if not self.checking:
+                raise BadInput(told)
+            self.lack(told)
+        return path
 
 
 def load_lists(module_file: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import ClassVar
 
 from anybind import Item
 from anybind_events.datasets.local import EventDataset, choose, held_out, load_lists
@@ -26,7 +27,9 @@ class NCaltech101(EventDataset):
     """
 
     name = "N-Caltech101"
-    licence = "as published with the data"
+    licence = "CC BY 4.0"
+    size = "8,709 recordings"
+    parts: ClassVar = {"all": 8_709}
     published = "https://www.garrickorchard.com/datasets/n-caltech101 (Caltech101.zip, unpacked)"
 
     def __init__(
@@ -37,6 +40,7 @@ class NCaltech101(EventDataset):
         classes: Iterable[str] | None = None,
         limit: int | None = None,
         split: str = "val",
+        pictures: str | os.PathLike[str] | None = None,
         seed: int = 0,
     ) -> None:
         """List the recordings.
@@ -47,10 +51,12 @@ class NCaltech101(EventDataset):
             classes: keep only these, by folder or class name.
             limit: keep about this many, spread evenly over the classes.
             split: `train`, `val` or `all`.
+            pictures: Caltech101's folder of class folders (`101_ObjectCategories`), from `folder` or absolute: every
+                recording then has the picture it was made of as its partner `image`.
             seed: of the split.
 
         Raises:
-            BadInput: a class folder is missing or holds no recordings.
+            BadInput: a class folder is missing or holds no recordings, or a recording's picture is missing.
             BadOption: no such class or split, or a limit below 1.
         """
         super().__init__(folder, load_lists(__file__)["names"], modalities, classes)
@@ -59,6 +65,8 @@ class NCaltech101(EventDataset):
         items = list(self.recordings([root], ".bin", size=SENSOR))
         val = {id for name in self.classes for id in held_out(_ids(items, name), HELD_OUT, seed)}
         self.hold((item for item in items if (item.id in val) in parts), limit)
+        if pictures is not None:
+            self.beside_pictures(self.folder / pictures, ".jpg")
 
 
 def _ids(items: Iterable[Item], label: str) -> list[str]:

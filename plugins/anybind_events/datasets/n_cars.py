@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import ClassVar
 
 from anybind_events.datasets.local import EventDataset, choose
 
@@ -22,6 +23,8 @@ class NCars(EventDataset):
 
     name = "N-CARS"
     licence = "as published with the data (for research)"
+    size = "24,029 recordings of 100 ms"
+    parts: ClassVar = {"train": 15_422, "test": 8_607}
     published = "https://www.prophesee.ai/dataset-n-cars-download (n-cars_train.zip and n-cars_test.zip, unpacked)"
 
     def __init__(

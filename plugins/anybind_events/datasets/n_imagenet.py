@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
+from typing import ClassVar
 
-from anybind import BadInput, Item
 from anybind_events.datasets.local import EventDataset, choose, held_out, load_lists
 
 SENSOR = (640, 480)
@@ -24,6 +22,8 @@ class NImageNet(EventDataset):
 
     name = "N-ImageNet"
     licence = "as published with the data (ImageNet's terms: for research)"
+    size = "1,331,166 recordings"
+    parts: ClassVar = {"train": 1_281_166, "val": 50_000}
     published = "https://github.com/82magnolia/n_imagenet (N_ImageNet.7z, unpacked)"
 
     def __init__(
@@ -63,13 +63,7 @@ class NImageNet(EventDataset):
         self.hold(self.recordings([root / part], ".npz", size=SENSOR), limit)
         if pictures is not None:
             source = self.folder / pictures / ("train" if "train" in part else "val")
-            self._items = [replace(item, partners={"image": self._picture(item, source)}) for item in self._items]
-
-    def _picture(self, item: Item, source: Path) -> Path:
-        path = source / item.source.parent.name / f"{item.source.stem}.JPEG"
-        if not path.is_file():
-            raise BadInput(f"{item.id} does not pair: there is no picture {path}")
-        return path
+            self.beside_pictures(source, ".JPEG")
 
 
 class NImageNetMini(NImageNet):
@@ -81,6 +75,8 @@ class NImageNetMini(NImageNet):
     """
 
     name = "N-ImageNet mini"
+    size = "100 classes of N-ImageNet, 5,000 recordings of them to validate; about 45 GB"
+    parts: ClassVar = {"train": None, "val": 5_000}
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
@@ -43,7 +43,7 @@ WORTH_A_THREAD = 1 << 19
 """Bytes of events from which on a second thread gains more than its start costs."""
 
 
-_compiled_in: Callable[..., Callable[..., Any]] = intrinsic
+_compiled_in = cast("Callable[..., Callable[..., Any]]", intrinsic)
 """Kernels call what it makes without the argument for the context, which type checkers do not know."""
 
 

@@ -215,9 +215,9 @@ def _copy(file: FileIO, start: int, end: int, known: np.ndarray, wanted: int) ->
             spans = np.concatenate([spans, np.empty((len(spans) + window, 3), np.int64)])
         file.seek(at)
         read = file.readinto(data[held : held + window].data)
-        begin = at
+        begin, asked = at, window
         at, count, held, sure, window = _take(data, held, held + read, at, end, known, wanted, spans, count)
-        if at == begin and window <= read:
+        if at == begin and window <= asked:  # what is there ends within a packet
             break
     return Found(data[:held], spans[:count], at, sure)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from anybind import BadOption, Item, LocalDataset
 from anybind_media.datasets.tables import read_table
@@ -39,6 +40,8 @@ class Esc50(LocalDataset):
 
     name = "ESC-50"
     licence = "CC-BY-NC-3.0 (ESC-10: CC-BY-3.0)"
+    size = "2,000 clips of 5 seconds (ESC-10: 400)"
+    parts: ClassVar = {"all": 2_000}
     published = "https://github.com/karolpiczak/ESC-50 (ESC-10 also at https://github.com/karolpiczak/ESC-10)"
     kinds = ("sound",)
 
@@ -78,6 +81,11 @@ class Esc50(LocalDataset):
         self.keep_classes({name: name for name in sorted({item.label for item in items})}, classes)
         self.hold((item for item in items if item.notes["fold"] in self.folds), limit)
 
+    @classmethod
+    def published_parts(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
+        earlier = (Path(folder) / next(iter(OF_ESC_10))).is_dir()
+        return {"all": 400} if earlier else cls.parts
+
     def _from_table(self, only_esc10: bool) -> Iterator[Item]:
         table = self.root / "meta" / "esc50.csv"
         for number, row in enumerate(read_table(table, ("filename", "fold", "category", "esc10")), 2):
@@ -87,14 +95,15 @@ class Esc50(LocalDataset):
                 raise self.missing(f"{table}, line {number}: the fold is {row['fold']!r}")
             path = self.root / "audio" / row["filename"]
             if not path.is_file():
-                raise self.missing(f"there is no file {path}")
+                self.lack(f"there is no file {path}")
+                continue
             yield self._item(path, row["category"].replace("_", " "), int(row["fold"]))
 
     def _from_folders(self) -> Iterator[Item]:
         for folder, label in OF_ESC_10.items():
             clips = sorted(path for path in (self.root / folder).iterdir() if path.suffix in SUFFIXES)
             if not clips:
-                raise self.missing(f"{self.root / folder} holds no clips")
+                self.lack(f"{self.root / folder} holds no clips")
             for path in clips:
                 if not re.match(r"[1-5]-", path.name):
                     raise self.missing(f"the name of {path} does not begin with its fold, 1 to {FOLDS}")

@@ -77,6 +77,7 @@ class TuxpaintTriplets(LocalDataset):
 
     name = "tuxpaint-triplets"
     licence = "GPL-2.0-or-later, see the copyright file of the stamps"
+    size = "as many stamps as the table names"
     published = (
         "https://tuxpaint.org/stamps/ (tuxpaint-stamps; list the stamps that have a sound in manifest.csv, "
         "with the columns image, name_en and sound)"

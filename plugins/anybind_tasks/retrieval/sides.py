@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from anybind import AnybindError, BadInput, Dataset, Item, OnBad, find_part, find_reader, modality_of
@@ -18,12 +17,12 @@ def side(item: Item, of: str) -> Item | None:
         BadInput: the source is a file that is missing or that no reader knows.
     """
     if of in item.partners:
-        return _partner(item, of)
+        return item.partner(of)
     held = _held(item.source, of)
     sources = find_part("modality", of).spec.consumes
     if held == of or held in sources:
         return item
-    return next((_partner(item, source) for source in sources if source in item.partners), None)
+    return next((item.partner(source) for source in sources if source in item.partners), None)
 
 
 def sides(
@@ -49,10 +48,6 @@ def check_items(dataset: Dataset) -> None:
     stray = sorted({item.label for item in dataset.items} - {"", *dataset.classes})
     if stray:
         raise BadInput(f"{dataset.name} has samples labelled {stray[0]!r}, which is none of its classes")
-
-
-def _partner(item: Item, of: str) -> Item:
-    return replace(item, source=item.partners[of], options={}, partners={})
 
 
 def _held(source: Any, wanted: str) -> str:

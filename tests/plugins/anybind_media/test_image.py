@@ -350,3 +350,27 @@ def test_a_picture_is_shown_as_it_is() -> None:
 def test_no_picture_is_made_from_a_text() -> None:
     with pytest.raises(BadInput, match="no image can be made from text"):
         anybind.derive("image", "a duck")
+
+
+def test_a_part_of_a_picture_can_be_read(tmp_path: Path) -> None:
+    picture = few_colours((5, 7))
+    path = save(tmp_path / "a.png", picture)
+    assert (anybind.read(path, box=(1, 0, 4, 5)) == picture[0:5, 1:4]).all()
+    assert (anybind.read(path, box=[0, 0, 7, 5]) == picture).all()
+
+
+def test_a_part_is_of_the_upright_picture(tmp_path: Path) -> None:
+    picture = PIL.Image.fromarray(slope((24, 32)))
+    exif = picture.getexif()
+    exif[ORIENTATION] = 6  # turned by a quarter
+    picture.save(tmp_path / "a.png", exif=exif)
+    whole = anybind.read(tmp_path / "a.png")
+    assert whole.shape == (32, 24, 3)
+    assert (anybind.read(tmp_path / "a.png", box=(0, 20, 10, 32)) == whole[20:32, 0:10]).all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 8, 5), (-1, 0, 3, 3), (3, 0, 3, 3), (0, 0, 3), (4, 4, 2, 5)])
+def test_a_part_that_is_not_in_the_picture_is_refused(tmp_path: Path, box: tuple[int, ...]) -> None:
+    path = save(tmp_path / "a.png", few_colours((5, 7)))
+    with pytest.raises(anybind.BadOption, match=r"a\.png is 7x5 pixels"):
+        anybind.read(path, box=box)

@@ -431,3 +431,14 @@ def test_the_reader_is_found_by_content_whatever_the_name(tmp_path: Path) -> Non
 def test_it_is_not_written(tmp_path: Path, read) -> None:
     with pytest.raises(BadInput, match="not written"):
         anybind.write(read(recording(TWO_PACKETS)), tmp_path / "out.aedat4")
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9, 40, 3000, 30_000])
+def test_a_recording_cut_within_a_packet_of_any_length_gives_the_packets_before(tmp_path: Path, cut: int) -> None:
+    packets = [
+        (0, event_packet([(time, 1, 1, 1) for time in range(start, start + 2500)])) for start in range(0, 7500, 2500)
+    ]
+    whole = recording(packets, compression=0, closed=False)
+    (tmp_path / "cut.aedat4").write_bytes(whole[:-cut])
+    with pytest.warns(anybind.AnybindWarning, match="truncated"):
+        assert len(anybind.read(tmp_path / "cut.aedat4")) == 5000

@@ -1,0 +1,134 @@
+"""What the conformance kit tries this plugin's parts on: small pictures, tones, depth maps, a film of four frames."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from anybind.testing import Example
+from anybind_media.depth import DepthMap
+
+
+def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
+    """The example of a part; None where the samples of its modality's example do."""
+    made = {"modality": MODALITIES, "reader": READERS, "dataset": DATASETS}.get(kind, {}).get(name)
+    return made(folder) if made else None
+
+
+def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """Smooth colours, (height, width, 3) uint8."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(PIL.Image.fromarray(coarse).resize((width, height), PIL.Image.Resampling.BICUBIC))
+
+
+def _depth(seed: int) -> DepthMap:
+    metres = np.random.default_rng(seed).uniform(0.5, 9, (24, 32)).astype(np.float32)
+    metres[0, :5] = np.nan
+    return DepthMap(np.round(metres, 3), fx=30.0, baseline=0.1)
+
+
+def _images(folder: Path) -> Example:
+    return Example(samples=[picture(0), picture(1, 64, 40)], wrong=[picture(0)[:0]])
+
+
+def _texts(folder: Path) -> Example:
+    return Example(samples=["a cat", "two dogs in the rain", "x"], wrong=["", "  "])
+
+
+def _sounds(folder: Path) -> Example:
+    from anybind_media.sound import Waveform
+
+    rate, random = 16000, np.random.default_rng(0)
+    time = np.arange(24000) / rate
+    waves = [0.3 * np.sin(2 * np.pi * pitch * time) + 0.01 * random.standard_normal(len(time)) for pitch in (500, 800)]
+    samples = [Waveform(wave.astype(np.float32)[None], rate) for wave in waves]
+    return Example(samples=samples, wrong=[Waveform(np.full((1, 99), np.nan, np.float32), rate)])
+
+
+def _depths(folder: Path) -> Example:
+    return Example(samples=[_depth(0), _depth(1)], wrong=[DepthMap(np.full((4, 4), np.nan, np.float32))])
+
+
+def _films(folder: Path) -> Example:
+    from anybind_media.video import VideoReader
+
+    frames = folder / "film"
+    frames.mkdir()
+    for number in range(4):
+        PIL.Image.fromarray(picture(number)).save(frames / f"{number}.png")
+    return Example(samples=[VideoReader().read(frames)])
+
+
+def _film_file(folder: Path) -> Example:
+    import av
+
+    with av.open(str(folder / "film.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(4):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        film.mux(stream.encode())
+    return Example(files=[folder / "film.mp4"])
+
+
+def _esc(folder: Path) -> Example:
+    from anybind_media.datasets.esc import OF_ESC_10
+
+    for name in OF_ESC_10:
+        (folder / name).mkdir()
+        (folder / name / "1-100-A.ogg").touch()
+    return Example(folder=folder)
+
+
+def _table(folder: Path) -> Example:
+    for label in ("cat", "dog"):
+        PIL.Image.fromarray(picture(1)).save(folder / f"{label}.png")
+    (folder / "manifest.csv").write_text("image,label\ncat.png,cat\ndog.png,dog\n")
+    return Example(folder=folder)
+
+
+def _triplets(folder: Path) -> Example:
+    for name in ("cat.png", "cat.ogg"):
+        (folder / name).touch()
+    (folder / "manifest.csv").write_text("image,name_en,sound\ncat.png,A cat.,cat.ogg\n")
+    return Example(folder=folder)
+
+
+def _digits(folder: Path) -> Example:
+    from anybind_media.datasets.spoken_digits import LABELS, PICTURES
+
+    for part in ("mnist", "speech"):
+        (folder / part).mkdir()
+    header = struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28)
+    (folder / "mnist" / f"{PICTURES}.gz").write_bytes(gzip.compress(header + bytes(2 * 28 * 28)))
+    (folder / "mnist" / f"{LABELS}.gz").write_bytes(gzip.compress(struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([3, 7])))
+    (folder / "speech" / "7_jackson_3.wav").touch()
+    return Example(folder=folder)
+
+
+def _pair(name: str) -> Callable[[Path], Example]:
+    """An example of the module that needs the packages for MATLAB's files."""
+
+    def made(folder: Path) -> Example:
+        from anybind_media import pair_examples
+
+        return getattr(pair_examples, name)(folder)
+
+    return made
+
+
+Makes = dict[str, Callable[[Path], Example]]
+MODALITIES: Makes = {"image": _images, "text": _texts, "sound": _sounds, "depth": _depths, "video": _films}
+READERS: Makes = {"depth": lambda folder: Example(samples=[_depth(0)]), "video": _film_file}
+READERS |= {"nyu-depth-mat": _pair("nyu"), "nyu-picture-mat": _pair("nyu")}
+DATASETS: Makes = {"esc-50": _esc, "manifest": _table, "tuxpaint-triplets": _triplets, "spoken-digits": _digits}
+# What packages hold or formulas make, any folder will do for.
+DATASETS |= dict.fromkeys(
+    ("digits-8x8", "made-films", "skimage-pictures", "stereo-tiles"), lambda at: Example(folder=at)
+)
+DATASETS |= {"llvip": _pair("llvip"), "nyu-d": _pair("nyu"), "sun-d": _pair("sun")}

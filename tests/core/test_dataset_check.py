@@ -1,0 +1,260 @@
+"""How much of a data set a folder holds: counts by part and class, what is missing, and what is empty."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anybind import BadInput, BadOption, Dataset, Item, LocalDataset, Spec
+from anybind.completeness import PartHeld
+from anybind.registry import Registry
+
+
+class Letters(LocalDataset):
+    """Files in folders of parts, named after a letter and a number; each has a twin in the folder `twins`, if any."""
+
+    name = "letters"
+    licence = "CC0-1.0"
+    size = "5 letters"
+    published = "https://example.org/letters"
+    kinds = ("letters",)
+    parts = {"train": 3, "test": 2}  # noqa: RUF012 (an interface attribute)
+
+    def __init__(self, folder, *, modalities=None, classes=None, limit=None, split="test"):
+        super().__init__(folder, modalities)
+        self.keep_classes({"a": "alpha", "b": "beta"}, classes)
+        home = self.root / split
+        if not home.is_dir():
+            raise self.missing(f"there is no folder {split}")
+        self.hold(self._letters(home), limit)
+
+    def _letters(self, home):
+        for label in self.kept:
+            files = sorted(home.glob(f"{label}*"))
+            if not files:
+                self.lack(f"there is no {label} in {home.name}")
+            for path in files:
+                twin = self.root / "twins" / path.name
+                partners = {"letters": Item("", twin, options={"size": 1})} if twin.exists() else {}
+                yield Item(self.id_of(path), path, self.names[label], partners=partners)
+
+
+class Plain(Dataset):
+    """A stranger's data set, which knows nothing of checks."""
+
+    name = "plain"
+
+    def __init__(self, folder, *, modalities=None):
+        paths = sorted(Path(folder).iterdir())
+        if not paths:
+            raise BadInput(f"{folder} holds no samples")
+        self._items = [Item(path.name, path) for path in paths]
+
+    @property
+    def items(self):
+        return self._items
+
+    @property
+    def classes(self):
+        return []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("train/a1", "train/a2", "train/b1", "test/a3", "test/b2"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("letter")
+    return tmp_path / "data"
+
+
+def test_a_complete_copy_is_counted_by_part_and_class(folder):
+    train, test = Letters.check(folder)
+    assert train == PartHeld("train", 3, 3, {"alpha": 2, "beta": 1}, (), ())
+    assert test == PartHeld("test", 2, 2, {"alpha": 1, "beta": 1}, (), ())
+    assert train.complete
+    assert test.complete
+
+
+def test_all_that_is_missing_is_told_and_not_only_the_first(folder):
+    for name in ("train/a1", "train/a2", "train/b1"):
+        (folder / name).unlink()
+    train, test = Letters.check(folder)
+    assert train.missing == (
+        "there is no a in train",
+        "there is no b in train",
+        "it holds no samples of what was asked for",
+    )
+    assert (train.found, train.absent, train.bare, train.complete) == (0, 3, ("alpha", "beta"), False)
+    assert test.complete
+
+
+def test_a_part_that_is_not_there_at_all_is_told_without_the_place_it_is_published_at(folder):
+    for path in (folder / "test").iterdir():
+        path.unlink()
+    (folder / "test").rmdir()
+    train, test = Letters.check(folder)
+    assert train.complete
+    assert test == PartHeld("test", 0, 2, {}, ("there is no folder test",), ())
+
+
+def test_making_the_data_set_after_a_check_still_raises(folder):
+    (folder / "test" / "a3").unlink()
+    Letters.check(folder)
+    with pytest.raises(BadInput, match=r"no complete copy of letters: there is no a in test; it is published at"):
+        Letters(folder)
+
+
+def test_fewer_than_published_is_incomplete_and_more_is_not(folder):
+    (folder / "train" / "a1").unlink()
+    (folder / "test" / "a9").write_text("letter")
+    train, test = Letters.check(folder)
+    assert (train.found, train.absent, train.missing, train.complete) == (2, 1, (), False)
+    assert (test.found, test.absent, test.complete) == (3, 0, True)
+
+
+def test_empty_files_are_told_also_those_of_partners(folder):
+    (folder / "twins").mkdir()
+    (folder / "twins" / "a1").touch()
+    (folder / "train" / "b1").write_text("")
+    train, test = Letters.check(folder)
+    assert train.empty == ("train/a1", "train/b1")
+    assert not train.complete
+    assert test.complete
+
+
+def test_one_part_may_be_asked_for(folder):
+    (only,) = Letters.check(folder, split="train")
+    assert (only.name, only.published, only.complete) == ("train", 3, True)
+
+
+def test_with_other_options_the_published_numbers_are_not_compared(folder):
+    train, test = Letters.check(folder, classes=["alpha"])
+    assert (train.found, train.published, train.complete) == (2, None, True)
+    assert test.classes == {"alpha": 1}
+
+
+def test_options_that_make_no_sense_are_refused(folder):
+    with pytest.raises(BadOption, match="no class 'omega'"):
+        Letters.check(folder, classes=["omega"])
+    with pytest.raises(BadInput, match="is no folder"):
+        Letters.check(folder / "none")
+
+
+def test_a_data_set_that_knows_nothing_of_checks_is_counted_too(folder, tmp_path):
+    assert Plain.check(folder / "train") == (PartHeld("all", 3, None, {}, (), ()),)
+    (tmp_path / "bare").mkdir()
+    (held,) = Plain.check(tmp_path / "bare")
+    assert (held.found, held.complete, held.missing) == (0, False, (f"{tmp_path / 'bare'} holds no samples",))
+
+
+def test_a_partner_may_have_options_of_its_own(folder):
+    item = Item(
+        "id", folder / "a", "alpha", {"x": 1}, {"one": folder / "b", "two": Item("", folder / "c", options={"y": 2})}
+    )
+    assert item.partner("one") == Item("id", folder / "b", "alpha")
+    assert item.partner("two") == Item("id", folder / "c", "alpha", {"y": 2})
+
+
+@pytest.fixture
+def installed(registry: Registry, add_plugin, make_module) -> Registry:
+    targets = {"letters": "letters_here:Letters", "plain": "letters_here:Plain"}
+    broken = {"lacking": "letters_lacking:Letters", "failing": "letters_failing:Letters"}
+    specs = [
+        Spec(name=name, summary="s", target=target, gives="letters", extra="more" if name == "lacking" else "")
+        for name, target in {**targets, **broken}.items()
+    ]
+    add_plugin(registry, register_datasets=specs)
+    make_module("letters_here", Letters=Letters, Plain=Plain)
+    make_module("letters_failing", "raise RuntimeError('oh')")
+    make_module("letters_lacking", "import no_such_package_at_all")
+    return registry
+
+
+@pytest.fixture
+def make_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    (tmp_path / "modules").mkdir()
+
+    def make(name: str, source: str = "", **held: object) -> None:
+        (tmp_path / "modules" / f"{name}.py").write_text(source)
+        if held:
+            import importlib
+
+            vars(importlib.import_module(name)).update(held)
+
+    return make
+
+
+def test_data_sets_are_listed_also_those_that_cannot_be_used(installed, cli):
+    told = {row["name"]: row for row in json.loads(cli("datasets", "--json").out)["datasets"]}
+    assert told["letters"] == {
+        "name": "letters",
+        "summary": "s",
+        "modalities": ["letters"],
+        "licence": "CC0-1.0",
+        "size": "5 letters",
+        "published": "https://example.org/letters",
+        "parts": {"train": 3, "test": 2},
+        "plugin": "test",
+        "problem": "",
+    }
+    assert (told["plain"]["size"], told["plain"]["published"]) == ("as you have it", "your own folder")
+    assert "pip install 'test-dist[more]'" in told["lacking"]["problem"]
+    assert "RuntimeError: oh" in told["failing"]["problem"]
+    ended = cli("datasets")
+    assert ended.code == 0
+    assert "CC0-1.0" in ended.out
+    assert "failing cannot be used" in ended.err
+
+
+def test_the_command_ends_with_0_for_a_complete_copy_and_1_for_another(installed, cli, folder):
+    assert cli("datasets", "check", "letters", folder).code == 0
+    (folder / "train" / "a1").unlink()
+    ended = cli("datasets", "check", "letters", folder)
+    assert ended.code == 1
+    assert "train: 1 of 3 samples are missing" in ended.out
+    assert "it is published at https://example.org/letters" in ended.out
+    told = json.loads(cli("datasets", "check", "letters", folder, "--json").out)
+    assert (told["complete"], told["published"]) == (False, "https://example.org/letters")
+    assert told["parts"][0] == {
+        "name": "train",
+        "found": 2,
+        "published": 3,
+        "classes": {"alpha": 1, "beta": 1},
+        "missing": [],
+        "empty": [],
+        "absent": 1,
+        "complete": False,
+    }
+
+
+def test_the_first_few_things_that_are_missing_are_named_and_the_others_counted(installed, cli, folder):
+    for number in range(2, 9):
+        (folder / "train" / f"b{number}").touch()
+    ended = cli("datasets", "check", "letters", folder)
+    assert [line for line in ended.out.splitlines() if line.startswith("train: ")] == [
+        *(f"train: train/b{number} is empty" for number in range(2, 7)),
+        "train: and 2 more",
+    ]
+
+
+def test_options_of_the_data_set_can_be_given(installed, cli, folder):
+    ended = cli("datasets", "check", "letters", folder, "--data-option", "split=test", "--json")
+    assert [part["name"] for part in json.loads(ended.out)["parts"]] == ["test"]
+    assert "takes" not in cli("datasets", "check", "letters", folder, "--data-option", "colour=1").error()
+
+
+def test_a_folder_of_ones_own_has_no_published_numbers(installed, cli, folder):
+    ended = cli("datasets", "check", "plain", folder / "train")
+    assert ended.code == 0
+    assert "there are no published numbers to compare with" in ended.out
+
+
+def test_what_cannot_be_checked_is_one_line(installed, cli, folder):
+    assert "is no folder" in cli("datasets", "check", "letters", folder / "none").error()
+    assert "did you mean 'letters'" in cli("datasets", "check", "leters", folder).error()
+    assert "did you mean 'check'" in cli("datasets", "chek").error()
+    assert "pip install" in cli("datasets", "check", "lacking", folder).error()
