@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from anybind import Binder, atomic_path, find_modality, read
+from anybind import Binder, find_modality, read
+from anybind.pages import picture_uri, save_page
 from anybind_tasks.demo_questions import Answers, Scene, Similarities
-from anybind_tasks.pages import picture_uri, render
 
 SHOWN_WORDS = 4
 
 
 def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Answers, seed: int) -> None:
     """Write the page, whole or not at all."""
-    page = render(
+    save_page(
+        path,
+        "anybind_tasks",
         "demo_page.html",
         binding=binder.name,
         space=binder.space("event"),
@@ -28,8 +30,6 @@ def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Ans
         full=max(1e-9, float(answers.event_to_words.values.max())),
         matrices=_matrices(answers),
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:

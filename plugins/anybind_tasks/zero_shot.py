@@ -28,18 +28,24 @@ class ZeroShot(Task):
     name = "zero-shot"
     main_metric = "top1"
 
-    def __init__(self, *, templates: Iterable[str] = DEFAULT_TEMPLATES, among: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, *, templates: Iterable[str] = DEFAULT_TEMPLATES, among: str | Iterable[str] | None = None
+    ) -> None:
         """Set the question.
 
         Args:
             templates: sentences with `{}` for the class name; several make an ensemble.
-            among: class names that are asked for, at least the data set's own; just those by default.
+            among: class names that are asked for, at least the data set's own; just those by default, and with `all`
+                those of the whole data, of which the data set may keep a part (a class of that name is asked for by a
+                list of it).
 
         Raises:
             BadOption: a template without `{}`.
         """
         self.templates = check_templates([templates] if isinstance(templates, str) else templates)
-        self.among = None if among is None else list(dict.fromkeys([among] if isinstance(among, str) else among))
+        self.whole = among == "all"
+        names = [among] if isinstance(among, str) else among
+        self.among = None if names is None or self.whole else list(dict.fromkeys(names))
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
@@ -84,7 +90,8 @@ class ZeroShot(Task):
         )
 
     def _asked(self, dataset: Dataset) -> list[str]:
-        asked = list(dataset.classes) if self.among is None else self.among
+        own = dataset.all_classes if self.whole else dataset.classes
+        asked = list(own) if self.among is None else self.among
         missing = [name for name in dataset.classes if name not in asked]
         if missing:
             raise BadOption(f"the classes asked for must include those of the data; missing: {', '.join(missing)}")

@@ -8,11 +8,10 @@ from typing import Any
 
 import markupsafe
 
-from anybind import atomic_path
+from anybind.pages import picture_uri, save_page
 from anybind_tasks.explain.drawing import COLOURS
 from anybind_tasks.explain.panels import Panel
 from anybind_tasks.explain.relevance import Relevance, WordWeight
-from anybind_tasks.pages import picture_uri, render
 
 STRONGEST = 0.7
 """Opacity of the colour behind the most relevant word; letters can be read on it, by day and by night."""
@@ -36,7 +35,9 @@ def write_page(
     Raises:
         BadInput: the file cannot be written.
     """
-    page = render(
+    save_page(
+        path,
+        "anybind_tasks",
         "explain/page.html",
         title=title,
         text=text,
@@ -46,8 +47,6 @@ def write_page(
         colours=markupsafe.Markup(", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in COLOURS)),
         settings=settings,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _shaded(words: Sequence[WordWeight]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anybind import AnybindError, find_modality, find_reader, name_of_path, read
-from anybind_tasks.pages import PICTURE_PIXELS, data_uri, picture_uri
+from anybind.pages import PICTURE_PIXELS, data_uri, picture_uri
 from anybind_tasks.search.index import Entry
 
 SOUND_BYTES = 400_000

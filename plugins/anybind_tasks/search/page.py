@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from anybind import atomic_path
-from anybind_tasks.pages import render
+from anybind.pages import save_page
 from anybind_tasks.search.index import Entry, Index
 from anybind_tasks.search.media import Shown, shown
 from anybind_tasks.search.query import Query
@@ -26,7 +25,9 @@ def write_page(path: Path, query: Query, hits: Sequence[Hit], index: Index, wher
     Raises:
         BadInput: the page cannot be written.
     """
-    page = render(
+    save_page(
+        path,
+        "anybind_tasks",
         "search/page.html",
         query=query,
         asked=shown(query.kind, Entry.of_file(query.path)) if query.path else Shown(query.shown, ""),
@@ -34,8 +35,6 @@ def write_page(path: Path, query: Query, hits: Sequence[Hit], index: Index, wher
         where=where,
         card=index.card,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _kinds(hits: Sequence[Hit]) -> list[str]:

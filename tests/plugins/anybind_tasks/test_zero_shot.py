@@ -104,6 +104,16 @@ def test_more_classes_may_be_asked_for_than_the_data_has(binder):
     assert result.details["confusion"] == [[0, 0, 1], [0, 1, 0]]
 
 
+def test_all_classes_of_data_of_which_a_part_was_kept_may_be_asked_for(binder):
+    class Kept(Colours):
+        all_classes = ("green", "red", "blue")
+
+    result = ZeroShot(among="all").run(binder, Kept(), modality="image")
+    assert result.details["classes"] == ["green", "red", "blue"]
+    assert (result.gallery_size, result.metrics["top1"]) == (3, 1)
+    assert ZeroShot(among="all").run(binder, Colours(), modality="image").gallery_size == 2
+
+
 def test_classes_of_the_data_that_are_not_asked_for_are_an_error(binder):
     with pytest.raises(anybind.BadOption, match="missing: green"):
         ZeroShot(among=["red", "blue"]).run(binder, Colours(), modality="image")

@@ -1,0 +1,67 @@
+"""Pages: one HTML file each, that holds its pictures and needs nothing else.
+
+Public: a plugin's module that writes a page may import these names. A template begins with
+`{% extends "page_base.html" %}` and fills the blocks `title`, `style` and `content`.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import PIL.Image
+
+from anybind.files import atomic_path
+
+PICTURE_PIXELS = 480
+"""Longest side of a picture on a page."""
+BASE = "page_base.html"
+"""The template that all others extend: it belongs to the core."""
+
+
+def save_page(path: Path, package: str, template: str, **fields: Any) -> None:
+    """Write a page, whole or not at all.
+
+    Args:
+        path: the file.
+        package: the package that holds the template.
+        template: its path inside the package, with `/` between folders.
+        fields: what is filled in; texts are escaped.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    page = render(package, template, **fields)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(package: str, template: str, **fields: Any) -> str:
+    """A page from one of a package's templates; see `save_page`."""
+
+    def source(name: str) -> str:
+        folder = importlib.resources.files("anybind" if name == BASE else package)
+        return folder.joinpath(name).read_text(encoding="utf-8")
+
+    loader = jinja2.FunctionLoader(source)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.get_template(template).render(fields)
+
+
+def picture_uri(picture: np.ndarray, longest: int = PICTURE_PIXELS) -> str:
+    """A picture, (height, width, 3) uint8, as a `data:` URI, made smaller where a side is longer than `longest`."""
+    image = PIL.Image.fromarray(picture)
+    image.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=80)
+    return data_uri("image/webp", buffer.getvalue())
+
+
+def data_uri(kind: str, contents: bytes) -> str:
+    """Bytes of a media type as a `data:` URI."""
+    return f"data:{kind};base64,{base64.b64encode(contents).decode()}"
