@@ -19,6 +19,7 @@ import numpy as np
 
 from anybind import atomic_path
 from anybind.commandline import print_table
+from anybind_train.ablation_task import arms
 from anybind_train.engine import STATE, Run
 from anybind_train.recipe import Recipe
 
@@ -45,16 +46,6 @@ def main() -> None:
     with atomic_path(HERE / "results" / "ablation.json") as path:
         held = {"changes": changes, "seeds": SEEDS, "rows": rows, "curves": curves}
         path.write_text(json.dumps(held, indent=1) + "\n")
-
-
-def arms(whole: Recipe) -> dict[str, Recipe]:
-    """The recipe, and the recipe without each of its losses."""
-    assert not isinstance(whole.losses, str)
-    found = {"all": whole}
-    for number, term in enumerate(whole.losses):
-        rest = whole.losses[:number] + whole.losses[number + 1 :]
-        found[f"without {term['use']}"] = dataclasses.replace(whole, losses=rest)
-    return found
 
 
 def run(recipe: Recipe, seed: int, given: Any) -> list[dict[str, float]]:

@@ -19,6 +19,21 @@ def register_losses(register: Register) -> None:
 
 
 @hookimpl
+def register_tasks(register: Register) -> None:
+    """Questions that something is learned for."""
+    for name, summary, target in (
+        ("few-shot", "classification after learning from a few samples a class", "learning_tasks:FewShot"),
+        ("fine-tune", "classification after learning from the training part", "learning_tasks:FineTune"),
+        (
+            "loss-ablation",
+            "unseen classes by words, by epoch, with each loss left out in turn",
+            "ablation_task:LossAblation",
+        ),
+    ):
+        register(Spec(name=name, summary=summary, target=f"anybind_train.{target}", extra="train"))
+
+
+@hookimpl
 def register_encoders(register: Register) -> None:
     """Text towers with learned prompts."""
     register(

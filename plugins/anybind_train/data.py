@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ from anybind_train.threads import mapped
 
 SHAPE_OF_SEEDS = (1 << 31) - 1
 
+Sources = Path | Mapping[str, Dataset]
+"""Where a recipe's data are: the folder that its paths lie below, or data sets that are made already, each by the
+`path` of the table that means it; of such a table only `path` and `shots` are looked at.
+"""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -45,25 +50,28 @@ class Pair:
     label: int
 
 
-def open_dataset(data: Data, folder: Path, modality: str) -> Dataset:
-    """The data set that a recipe's table names, below `folder`; `shots` is not applied.
+def open_dataset(data: Data, sources: Sources, modality: str) -> Dataset:
+    """The data set that a recipe's table names; `shots` is not applied.
 
     Raises:
         BadInput, BadOption, UnknownName: as the data set's kind does.
     """
-    sources = find_part("modality", modality).spec.consumes
-    options: dict[str, Any] = {"modalities": (modality, *sources), **data.options}
+    if isinstance(sources, Mapping):
+        return sources[data.path]
+    kinds = find_part("modality", modality).spec.consumes
+    options: dict[str, Any] = {"modalities": (modality, *kinds), **data.options}
     if data.classes:
-        options["classes"] = class_names(data.classes, folder)
+        options["classes"] = class_names(data.classes, sources)
     if data.limit:
         options["limit"] = data.limit
-    return create("dataset", data.dataset, folder / data.path, **options)
+    return create("dataset", data.dataset, sources / data.path, **options)
 
 
-def class_names(given: str | Sequence[str], folder: Path) -> list[str]:
+def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
     """Names as a recipe gives them: a list, `a,b`, or a file below the data folder, `FILE.json:KEY`."""
     if not isinstance(given, str):
         return list(given)
+    folder = Path() if isinstance(sources, Mapping) else sources
     return read_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
 
 
@@ -92,7 +100,7 @@ class TrainingSet:
         classes: class names of all data sets, each once; a pair's label is a number in this list, or -1.
     """
 
-    def __init__(self, recipe: Recipe, binder: Binder, folder: Path, student: Any) -> None:
+    def __init__(self, recipe: Recipe, binder: Binder, sources: Sources, student: Any) -> None:
         """List the items; nothing but names is read.
 
         Raises:
@@ -104,7 +112,7 @@ class TrainingSet:
         self.pairs: list[Pair] = []
         self.classes: list[str] = []
         for data in recipe.data:
-            dataset = open_dataset(data, folder, recipe.modality)
+            dataset = open_dataset(data, sources, recipe.modality)
             items = few_shots(dataset, data.shots, recipe.seed)
             self.classes += [name for name in dict.fromkeys(dataset.classes) if name not in self.classes]
             number = {name: place for place, name in enumerate(self.classes)}
@@ -164,7 +172,7 @@ class TrainingSet:
         sample, modality = source
         wanted, item = self.recipe.teacher, self.pairs[number].item
         if wanted in item.partners:
-            partner = _read(replace(item, source=item.partners[wanted], options={}), wanted)
+            partner = _read(item.partner(wanted), wanted)
             sample, modality = self._as_version(*partner, number, version)
         if modality != wanted:
             raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
@@ -241,7 +249,7 @@ def _below(item: Item, dataset: str) -> Item:
 
 def _identity(item: Item) -> list[Any]:
     """Name, class and sizes of an item: files of another folder may have the same names."""
-    return [item.id, item.label, _size(item.source), {of: _size(partner) for of, partner in item.partners.items()}]
+    return [item.id, item.label, _size(item.source), {of: _size(item.partner(of).source) for of in item.partners}]
 
 
 def _size(source: Any) -> int:

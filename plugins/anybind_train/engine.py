@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from anybind import (
     BadInput,
     BadOption,
+    Binding,
     Tower,
     TrainingBatch,
     atomic_path,
@@ -24,7 +25,7 @@ from anybind import (
 )
 from anybind_train.checks import check_batch, check_spaces
 from anybind_train.class_words import Words
-from anybind_train.data import TrainingSet, epoch_order
+from anybind_train.data import Sources, TrainingSet, epoch_order
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.optimise import learning_rate, make_optimiser
 from anybind_train.probe import ask_probe, probe_of, source_key
@@ -44,9 +45,10 @@ class Run:
     def __init__(
         self,
         recipe: Recipe,
-        folder: Path,
+        sources: Sources,
         output: Path,
         *,
+        binding: Binding | None = None,
         cache: Path | None = None,
         fabric: Fabric | None = None,
         resume: bool = False,
@@ -56,8 +58,9 @@ class Run:
 
         Args:
             recipe: what to do.
-            folder: the data folder that the recipe's paths lie below.
+            sources: the data folder that the recipe's paths lie below, or data sets that are made already.
             output: the run's folder, made if it is not there: weights, state, metrics, picture.
+            binding: the recipe's binding itself, where it cannot be found by its name.
             cache: where teacher vectors and prepared inputs are kept; `output/cache` by default.
             fabric: where it runs; one process on the CPU by default. On several, every process makes a `Run`.
             resume: go on from the state in `output`.
@@ -71,15 +74,14 @@ class Run:
         self.losses = WeightedSum.from_recipe(recipe.losses)
         check_batch(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
-        self.binder = student_binder(recipe, str(self.fabric.device))
-        tower = self.binder.encoder(recipe.modality)
-        assert isinstance(tower, Tower)
-        self.tower = tower
+        self.binder = student_binder(recipe, str(self.fabric.device), binding)
+        tower: Any = self.binder.encoder(recipe.modality)  # one on torch: the student's binder sees to that
+        self.tower: Tower = tower
         taught_by = self.binder.encoder(recipe.teacher) if recipe.teacher else None
         # The binding's tower takes over what is learned, and the teacher stays as it was.
         self.frozen = tower.copy() if taught_by is tower else taught_by
-        self.data = TrainingSet(recipe, self.binder, folder, tower)
-        self.probe = probe_of(recipe, folder, {source_key(pair.item) for pair in self.data.pairs})
+        self.data = TrainingSet(recipe, self.binder, sources, tower)
+        self.probe = probe_of(recipe, sources, {source_key(pair.item) for pair in self.data.pairs})
         self._prepare_folder(resume)
         check_spaces(self.binder, recipe, self.losses)
         self.words = self._words()

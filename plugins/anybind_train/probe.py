@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, BadOption, Binder, Dataset, Item, Task, create, nearest
-from anybind_train.data import class_names, open_dataset
+from anybind import BadInput, BadOption, Binder, Dataset, Item, Task, create, nearest, ranks
+from anybind_train.data import Sources, class_names, open_dataset
 from anybind_train.recipe import Recipe
 
 
-class Without(Dataset):
-    """A data set less some items."""
+class Some(Dataset):
+    """A data set of which some items are kept, and some classes."""
 
-    def __init__(self, whole: Dataset, left_out: set[Any]) -> None:
+    def __init__(self, whole: Dataset, keep: Callable[[Item], bool], classes: Sequence[str] | None = None) -> None:
         self.name, self.licence, self.whole = whole.name, whole.licence, whole
-        self._items = [item for item in whole.items if source_key(item) not in left_out]
+        self._items = [item for item in whole.items if keep(item)]
+        self._classes = whole.classes if classes is None else classes
 
     @property
     def items(self) -> Sequence[Item]:
@@ -25,11 +26,16 @@ class Without(Dataset):
 
     @property
     def classes(self) -> Sequence[str]:
-        return self.whole.classes
+        return self._classes
 
     @property
     def all_classes(self) -> Sequence[str]:
         return self.whole.all_classes
+
+
+def without(whole: Dataset, trained_on: set[Any]) -> Dataset:
+    """A data set less the items that are trained on, which are known by their `source_key`."""
+    return Some(whole, lambda item: source_key(item) not in trained_on)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def source_key(item: Item) -> Any:
     return place, repr(sorted(item.options.items()))
 
 
-def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | None:
+def probe_of(recipe: Recipe, sources: Sources, trained_on: set[Any]) -> Question | None:
     """The recipe's probe, made; None where it has none.
 
     Raises:
@@ -56,7 +62,7 @@ def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | N
     plan = recipe.probe
     if plan is None:
         return None
-    dataset = open_dataset(plan, folder, recipe.modality)
+    dataset = open_dataset(plan, sources, recipe.modality)
     known = [item for item in dataset.items if source_key(item) in trained_on]
     if known and not plan.held_out:
         raise BadInput(
@@ -65,15 +71,16 @@ def probe_of(recipe: Recipe, folder: Path, trained_on: set[Any]) -> Question | N
         )
     options: dict[str, Any] = {"templates": recipe.templates, **plan.task_options}
     if plan.among:
-        named = list(dataset.all_classes) if plan.among == "all" else class_names(plan.among, folder)
+        named = list(dataset.all_classes) if plan.among == "all" else class_names(plan.among, sources)
         options["among"] = named if plan.among == "all" else [dataset.class_named(name) for name in named]
     task: Task = create("task", plan.task, **options)
-    return Question(task, Without(dataset, trained_on) if known else dataset, plan.metric or task.main_metric)
+    return Question(task, without(dataset, trained_on) if known else dataset, plan.metric or task.main_metric)
 
 
 def ask_probe(question: Question, binder: Binder, recipe: Recipe) -> dict[str, float]:
     """The metrics of the binding as it is now; raises `BadOption` where the one that counts is not among them."""
-    result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
+    with ranks.alone():  # of several processes only one asks
+        result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
     if question.metric not in result.metrics:
         near = nearest(question.metric, result.metrics)
         raise BadOption(f"probe.metric: the task {question.task.name!r} gives no {question.metric!r}{near}")

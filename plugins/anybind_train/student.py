@@ -15,13 +15,18 @@ from anybind_train.recipe import Recipe, Student
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
-def student_binder(recipe: Recipe, device: str) -> Binder:
+def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) -> Binder:
     """The recipe's binding, whose student has the recipe's options and weights.
+
+    Args:
+        recipe: what is trained.
+        device: where towers run, as torch names it.
+        binding: the recipe's binding itself; found by its name if left out.
 
     Raises:
         UnknownName, BadOption, BadInput, WeightsMismatch: the binding or its student cannot be made.
     """
-    binding = find_binding(recipe.binding)
+    binding = binding or find_binding(recipe.binding)
     use = binding.encoders.get(recipe.modality)
     if use is None:
         near = nearest(recipe.modality, binding.encoders)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from lightning_fabric import Fabric
 
-from anybind import BadOption
 from anybind.commandline import AsJson, print_json, print_table
+from anybind_train.devices import make_fabric
 from anybind_train.engine import Run
 from anybind_train.linear_probe import linear_probe
 from anybind_train.recipe import Recipe
@@ -36,7 +35,7 @@ def train(
         result = linear_probe(plan, data, output, device)
         print_json(result) if as_json else typer.echo(f"{output}: top1 {result['probes'][-1]['top1']:.4f}")
         return
-    fabric = _fabric(plan, device, devices, nodes, strategy)
+    fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
     run = Run(plan, data, output, cache=cache, fabric=fabric, resume=resume)
     result = run.go()
@@ -48,11 +47,3 @@ def train(
         rows = [(str(probe["epoch"]), f"{probe[run.metric]:.4f}") for probe in result["probes"]]
         print_table(("epoch", f"probe: {run.metric}"), rows, f"{plan.name}: {result['steps']} steps")
         typer.echo(f"{output}: weights, metrics.jsonl, training.png")
-
-
-def _fabric(plan: Recipe, device: str, devices: int, nodes: int, strategy: str) -> Fabric:
-    options: dict[str, Any] = {"devices": devices, "num_nodes": nodes, "strategy": strategy}
-    try:
-        return Fabric(accelerator=device, precision=plan.precision, **options)  # pyright: ignore[reportArgumentType]
-    except Exception as error:  # Fabric has its own errors for what it does not know or cannot reach
-        raise BadOption(f"cannot train on {device} with {strategy}: {' '.join(str(error).split())[:200]}") from error

@@ -1,0 +1,179 @@
+"""The task `loss-ablation`: what each loss contributes, on classes that are never trained on (Fig. 4 of the paper)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from anybind import BadInput, BadOption, Binder, Dataset, OnBad, Result, Task, nearest
+from anybind_train.learning import (
+    ASKED,
+    LESSONS,
+    PartName,
+    ask_after,
+    do_run,
+    recipe_of,
+    settings_of,
+    training_part,
+    work_folder,
+)
+from anybind_train.losses.weighted_sum import PRESETS
+from anybind_train.probe import Some
+from anybind_train.recipe import Recipe
+
+WHOLE = "all"
+
+
+class LossAblation(Task):
+    """Zero-shot accuracy on unseen classes by epoch: with all losses of a recipe, and with each of them left out.
+
+    The encoder of the samples learns from the vectors of a frozen teacher, beside which its training samples lie or
+    which they were derived from. Classes that are asked about are never trained on.
+    """
+
+    name = "loss-ablation"
+    main_metric = "top1"
+
+    def __init__(
+        self,
+        *,
+        teacher: str = "image",
+        losses: str | Sequence[Mapping[str, Any]] = "paper",
+        epochs: int = 200,
+        lr: float = 1e-6,
+        batch_size: int = 32,
+        every: int = 1,
+        train: PartName = None,
+        unseen: int | Iterable[str] = 5,
+        among: str | Iterable[str] | None = None,
+        keep: str | None = None,
+        **recipe: Any,
+    ) -> None:
+        """Set the question.
+
+        Args:
+            teacher: the modality of the frozen encoder.
+            losses: a preset's name or tables, as in a recipe; two or more.
+            epochs, lr, batch_size: of training; the paper's pre-training by default, with the batch of its authors'
+                code.
+            every: epochs between two points of the curves.
+            train: the training part: its name, or a table of the data set's options that make it; by default `train`,
+                or the data set itself where it is not published in parts.
+            unseen: of a training part that has the classes asked about, names of those that are held out: they alone
+                are asked about; or a number n: every n-th class.
+            among: class names that are asked for, or `all` for every class of the whole data; those asked about by
+                default.
+            keep: a folder where what was learned stays, so that a run that was interrupted goes on.
+            recipe: further keys of a training recipe: the tables `student`, `optimiser`, `augment`, ...
+
+        Raises:
+            BadOption: `unseen` is below 2.
+        """
+        if isinstance(unseen, int) and unseen < 2:
+            raise BadOption(f"unseen is a list of classes, or at least 2 for every second one, got {unseen}")
+        self.teacher, self.losses, self.every, self.train = teacher, losses, every, train
+        self.unseen = unseen if isinstance(unseen, int) else list(unseen)
+        self.among = among if among is None or among == "all" else list(among)
+        self.epochs, self.lr, self.batch_size, self.keep, self.recipe = epochs, lr, batch_size, keep, recipe
+
+    def modalities(self, modality: str) -> tuple[str, ...]:
+        return (modality, self.teacher)
+
+    def run(
+        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
+    ) -> Result:
+        """Train every arm and ask; see `Task.run`. The seed is that of everything drawn.
+
+        Metrics are those of `zero-shot` after the last epoch with all losses, `before` (top-1 of the untrained
+        encoder), and `without_LOSS` (top-1 after the last epoch without it). The details hold `plot` with the curve of
+        each arm, `intervals` (95 %, Wilson), `settings` by arm, and those of `zero-shot` with all losses.
+
+        Raises:
+            BadInput: samples have nothing for the teacher, or no classes are left to train on or to ask about.
+            BadOption: an option that a recipe does not take, or fewer than two losses.
+        """
+        lessons, asked = self._parts(dataset)
+        among = {} if self.among is None else {"among": dataset.all_classes if self.among == "all" else self.among}
+        table = {
+            "name": self.name,
+            "teacher": self.teacher,
+            "losses": self.losses,
+            "epochs": self.epochs,
+            "batch_size": min(self.batch_size, len(lessons.items)),
+            "seed": seed,
+            "optimiser": {"weight_decay": 0.03, "lr": self.lr, "warmup_epochs": self.epochs / 5},
+            "data": [{"path": LESSONS}],
+            "probe": {"path": ASKED, "every": self.every, "task_options": among},
+        }
+        whole = recipe_of(table, self.recipe, binder=binder, modality=modality)
+        results: dict[str, Result] = {}
+        with work_folder(self.keep) as folder:
+            for arm, recipe in arms(whole).items():
+                run = do_run(recipe, {LESSONS: lessons, ASKED: asked}, folder, binder)
+                told = {"probes": run.place.probes or [], "settings": settings_of(run)}
+                given = among.get("among")
+                results[arm] = ask_after(run, asked, given, name=self.name, seed=seed, on_bad=on_bad, **told)
+        return dataclasses.replace(_together(results), split_hash=dataset.split_hash)
+
+    def _parts(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
+        """What is trained on, and what is asked about, with no class in common."""
+        lessons = training_part(dataset, self.train)
+        if not set(lessons.classes) & set(dataset.classes):
+            return lessons, dataset
+        listed = list(dataset.classes)
+        held = listed[:: self.unseen] if isinstance(self.unseen, int) else self.unseen
+        for name in held:
+            if name not in listed:
+                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{nearest(name, listed)}")
+        seen = [name for name in lessons.classes if name not in held]
+        if not seen or not held:
+            raise BadInput(f"{dataset.name} has {len(listed)} classes: too few to train on some and ask about others")
+        return (
+            Some(lessons, lambda item: item.label in seen, seen),
+            Some(dataset, lambda item: item.label in held, [name for name in listed if name in held]),
+        )
+
+
+def arms(whole: Recipe) -> dict[str, Recipe]:
+    """A recipe, and the recipe without each of its losses, by `all`, `without LOSS`, ...
+
+    Raises:
+        BadOption: it has fewer than two.
+    """
+    terms: Sequence[Mapping[str, Any]]
+    if isinstance(whole.losses, str):
+        preset = PRESETS.get(whole.losses, ())
+        terms = [{"use": each.use, "weight": each.weight, "space": each.space, **each.options} for each in preset]
+    else:
+        terms = whole.losses
+    if len(terms) < 2:
+        raise BadOption(f"an ablation needs two losses or more, got {whole.losses!r}")
+    found = {WHOLE: dataclasses.replace(whole, losses=tuple(terms))}
+    for number, term in enumerate(terms):
+        rest = (*terms[:number], *terms[number + 1 :])
+        double = sum(other["use"] == term["use"] for other in terms[: number + 1])
+        name = term["use"] if double == 1 else f"{term['use']} {double}"
+        found[f"without {name}"] = dataclasses.replace(whole, losses=rest)
+    return found
+
+
+def _together(results: Mapping[str, Result]) -> Result:
+    """The result with all losses, and of the others their curves, settings, and top-1."""
+    whole = results[WHOLE]
+    keys = {arm: "top1" if arm == WHOLE else arm.replace(" ", "_").replace("-", "_") for arm in results}
+    curves = {
+        arm: [[probe["epoch"], probe["top1"]] for probe in result.details["probes"]] for arm, result in results.items()
+    }
+    details = {name: value for name, value in whole.details.items() if name != "probes"}
+    details |= {
+        "intervals": {keys[arm]: result.details["top1_interval"] for arm, result in results.items()},
+        "settings": {arm: result.details["settings"] for arm, result in results.items()},
+        "plot": {"x": "epoch", "y": "top-1, unseen classes", "series": curves},
+    }
+    metrics = {
+        **whole.metrics,
+        "before": curves[WHOLE][0][1],
+        **{keys[arm]: result.metrics["top1"] for arm, result in results.items() if arm != WHOLE},
+    }
+    return dataclasses.replace(whole, metrics=metrics, details=details)

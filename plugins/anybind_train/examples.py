@@ -1,0 +1,40 @@
+"""What the conformance kit makes this plugin's parts with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import anybind
+from anybind.testing import Example
+
+
+def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
+    """The text tower that learned prompts are put in front of; and what a classifier on frozen vectors is asked."""
+    if kind == "encoder":
+        return Example(options={"use": "mini-text"})
+    if kind == "task" and name == "few-shot":
+        options = {"method": "linear-probe", "shots": 2}
+        return Example(options=options, dataset=Pictures(), modality="image")
+    return Example(cannot="it needs a tower that can learn, and none is made up") if kind == "task" else None
+
+
+class Pictures(anybind.Dataset):
+    """Ten pictures of two classes, light ones and dark ones."""
+
+    name = "pictures"
+    licence = "Apache-2.0"
+
+    @property
+    def items(self) -> list[anybind.Item]:
+        random = np.random.default_rng(0)
+        lowest = {"light": 128, "dark": 0}
+        return [
+            anybind.Item(str(number), random.integers(0, 128, (24, 32, 3), np.uint8) + np.uint8(lowest[label]), label)
+            for number, label in enumerate(["light", "dark"] * 5)
+        ]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("light", "dark")

@@ -1,0 +1,166 @@
+"""What the tasks that learn share: recipes from options, training parts, runs and their folders, the last question."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anybind import BadOption, Binder, Dataset, LocalDataset, OnBad, Result, create, ranks, settings_hash
+from anybind_train.devices import make_fabric
+from anybind_train.engine import STATE, Run
+from anybind_train.probe import source_key, without
+from anybind_train.recipe import Recipe, from_table
+
+LESSONS, ASKED = "lessons", "asked"
+"""The names by which these tasks' recipes call the data sets that they are given."""
+
+PartName = str | Mapping[str, Any] | None
+"""How a training part is named: a part of the data set, or a table of its options, or None for what there is."""
+
+
+def recipe_of(table: Mapping[str, Any], further: Mapping[str, Any], *, binder: Binder, modality: str) -> Recipe:
+    """The recipe of a task.
+
+    Args:
+        table: what the task says: keys of a recipe, tables as in its file.
+        further: what its user says besides; entries of tables are laid over the task's, one by one.
+        binder: whose binding is trained.
+        modality: of the student.
+
+    Raises:
+        BadOption: an unknown key, or one that the task itself has to say, or a value that makes no sense.
+    """
+    merged = {"binding": binder.name, "modality": modality, **table}
+    for key, value in further.items():
+        if key in ("name", "binding", "modality", "data", "probe", "seed"):
+            raise BadOption(f"the option {key} is no one's to give: the question says it")
+        laid_over = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if laid_over else value
+    return from_table(Recipe, _lists(merged), f"the task {merged['name']}")
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, all the way down, since a recipe's file has no others."""
+    if isinstance(value, Mapping):
+        return {key: _lists(each) for key, each in value.items()}
+    return [_lists(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def training_part(dataset: Dataset, train: PartName) -> Dataset:
+    """What a data set is learned from.
+
+    Args:
+        dataset: the part that is asked about.
+        train: the name of another part; or a table of options, with which the data set is made again from the same
+            folder; None for the part `train` of data that are published in parts, else the data set itself.
+
+    Raises:
+        BadInput: the folder lacks the part.
+        BadOption: there is no such part or option, or a table is given for data that are in no folder.
+    """
+    if isinstance(train, Mapping):
+        if not isinstance(dataset, LocalDataset):
+            raise BadOption(f"train as a table of options is for data sets in published layouts, not {dataset.name}")
+        try:
+            return type(dataset)(dataset.folder, **{"modalities": dataset.asked, **train})  # pyright: ignore[reportCallIssue]
+        except TypeError as error:
+            raise BadOption(f"train: {dataset.name} takes other options: {error}") from None
+    if train is None and not in_parts(dataset):
+        return dataset
+    return dataset.part(train or "train")
+
+
+def in_parts(dataset: Dataset) -> bool:
+    """Whether a data set is published in parts: it then takes the option `split`."""
+    return "split" in inspect.signature(type(dataset)).parameters
+
+
+@contextlib.contextmanager
+def work_folder(keep: str | None) -> Iterator[Path]:
+    """The folder that runs are in: one that stays, or one that goes with what it holds.
+
+    Under `torchrun` every rank learns for itself, on its own device, and only the first one's folder stays.
+    """
+    if keep is not None and ranks.rank() == 0:
+        yield Path(keep)
+        return
+    with tempfile.TemporaryDirectory(prefix="anybind-") as folder:
+        yield Path(folder)
+
+
+def do_run(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder: Binder) -> Run:
+    """Train to the end, in a folder of the recipe's own in `folder`, or go on where that was interrupted.
+
+    The binder's towers stay as they are: the run loads its own, on the same device. Ranks do not share its work: where
+    one goes on, another may begin.
+    """
+    encoders = {of: binder.identity(of) for of in (recipe.modality, recipe.teacher) if of}
+    output = folder / settings_hash([recipe.hash, encoders, {name: each.split_hash for name, each in sources.items()}])
+    with ranks.alone():
+        run = Run(
+            recipe,
+            sources,
+            output,
+            binding=binder.binding,
+            cache=folder / "cache",
+            fabric=make_fabric(recipe.precision, _own_device(binder)),
+            resume=(output / STATE).is_file(),
+        )
+        run.go()
+    return run
+
+
+def _own_device(binder: Binder) -> str:
+    """The binder's device with its number, where this process has one of several."""
+    return f"cuda:{torch.cuda.current_device()}" if binder.device == "cuda" else binder.device
+
+
+def ask_after(
+    run: Run, dataset: Dataset, among: Any, *, name: str, seed: int, on_bad: OnBad | None = None, **details: Any
+) -> Result:
+    """The question `zero-shot`, asked of what a run has learned, about samples that it has not learned from.
+
+    Args:
+        run: one that has ended.
+        dataset: what it is asked about; samples that are trained on are left out, and counted as `left_out`.
+        among: as the task `zero-shot` takes it.
+        name: of the task that the result is of.
+        seed: of recordings that are derived from others.
+        on_bad: told of samples that cannot be used.
+        details: what the result's details hold besides the question's own.
+    """
+    rest = without(dataset, {source_key(pair.item) for pair in run.data.pairs})
+    task = create("task", "zero-shot", templates=run.recipe.templates, **({} if among is None else {"among": among}))
+    with ranks.alone():  # each has learned for itself
+        result: Result = task.run(run.binder, rest, modality=run.recipe.modality, seed=seed, on_bad=on_bad)
+    interval = result.details["top1_interval"]
+    told = {
+        **result.details,
+        "intervals": {"top1": interval},
+        "left_out": len(dataset.items) - len(rest.items),
+        **details,
+    }
+    return replace(result, task=name, split_hash=dataset.split_hash, details=told)
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """How was learned, and of what: JSON-like, the same on every machine."""
+    recipe, student = run.recipe, run.recipe.student
+    return {
+        "method": student.method,
+        "epochs": recipe.epochs,
+        "steps": run.steps,
+        "batch_size": recipe.batch_size,
+        "lr": recipe.optimiser.lr,
+        "samples": len(run.data),
+        "classes": len(run.data.classes),
+        "recipe": recipe.hash,
+        "data": run.data.hash,
+    }

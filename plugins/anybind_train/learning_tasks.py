@@ -1,0 +1,203 @@
+"""The tasks `fine-tune` and `few-shot`: how well classes are told apart after learning from samples of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from anybind import BadInput, BadOption, Binder, Dataset, OnBad, Result, Task
+from anybind_train.data import few_shots
+from anybind_train.learning import (
+    ASKED,
+    LESSONS,
+    PartName,
+    ask_after,
+    do_run,
+    recipe_of,
+    settings_of,
+    training_part,
+    work_folder,
+)
+from anybind_train.linear_probe import linear_probe
+from anybind_train.probe import source_key, without
+from anybind_train.recipe import METHODS, Recipe
+from anybind_train.student import student_binder
+
+
+class FineTune(Task):
+    """Top-1 and top-5 accuracy of the part that is asked about, after learning from all of the training part.
+
+    The encoder of the samples learns cross-entropy to the words of its classes (Eq. 6 of the paper), starting from the
+    weights that the binding gives it; words and whatever else the binding has stay as they are, and so does the binder
+    that is handed over. Then the question is that of `zero-shot`.
+    """
+
+    name = "fine-tune"
+    main_metric = "top1"
+    shots = 0
+    optimiser: ClassVar[Mapping[str, Any]] = {"weight_decay": 0.03, "warmup_epochs": 1, "clip": 1.0}
+    rates: ClassVar[Mapping[str, float]] = {"full": 1e-5, "lora": 1e-4, "prompts": 5e-3, "linear-probe": 1e-5}
+
+    def __init__(
+        self,
+        *,
+        method: str = "full",
+        epochs: int = 30,
+        lr: float | None = None,
+        batch_size: int = 64,
+        every: int = 0,
+        train: PartName = None,
+        among: str | Iterable[str] | None = None,
+        keep: str | None = None,
+        **recipe: Any,
+    ) -> None:
+        """Set the question.
+
+        Args:
+            method: `full` trains all weights of the encoder, `lora` low-rank additions to them, `prompts` the words in
+                front of class names, `linear-probe` a classifier on frozen vectors, which has no use for the other
+                options.
+            epochs, batch_size: of training; a batch is no larger than the samples there are.
+            lr: highest learning rate; 1e-5 for `full` (few-shot: 5e-6), 1e-4 for `lora`, 5e-3 for `prompts` by default.
+            every: epochs between two questions while it learns, which make the curve in the details; 0 for none.
+            train: the training part: its name, or a table of the data set's options that make it; by default `train`,
+                or the data set itself where it is not published in parts, of which samples that are learned from are
+                then not asked about.
+            among: class names that are asked for, or `all` for every class of the whole data; the data set's own by
+                default.
+            keep: a folder where what was learned stays, so that a run that was interrupted goes on; by default all is
+                gone at the end.
+            recipe: further keys of a training recipe: the tables `student`, `optimiser`, `augment`, ...; `losses`,
+                `templates`, `precision`, ...
+
+        Raises:
+            BadOption: no such method.
+        """
+        if method not in METHODS:
+            raise BadOption(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        self.method, self.epochs, self.batch_size = method, epochs, batch_size
+        self.lr = self.rates[method] if lr is None else lr
+        self.every, self.train, self.among, self.keep = every, train, among, keep
+        self.recipe = recipe
+
+    def run(
+        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
+    ) -> Result:
+        """Learn and ask; see `Task.run`. The seed is that of everything drawn: shots, order, augmentation.
+
+        A sample that cannot be learned from raises; `on_bad` is told of those that are asked about, and for a linear
+        probe of all.
+
+        Metrics and details are those of `zero-shot`, of the classifier `top1` alone. The details also hold `settings`,
+        `intervals` (95 %, Wilson), `left_out` (samples that were learned from and so not asked about), and where
+        `every` is set `curve` and `plot`: top-1 by epoch. The encoders are those that have learned.
+
+        Raises:
+            BadInput: there is nothing to learn from, or nothing else to ask about.
+            BadOption: an option that a recipe does not take, or a device that is not there.
+        """
+        lessons = training_part(dataset, self.train)
+        if lessons is dataset and not self.shots:
+            raise BadInput(f"{dataset.name} is published in one part: say with train which other part to learn from")
+        chosen = few_shots(lessons, self.shots, seed)
+        if not [item for item in without(dataset, {source_key(item) for item in chosen}).items if item.label]:
+            raise BadInput(f"{dataset.name}: all samples are learned from, and none is left to ask about")
+        recipe = self._recipe(binder, modality, seed, len(chosen))
+        sources = {LESSONS: lessons, ASKED: dataset}
+        with work_folder(self.keep) as folder:
+            if self.method == "linear-probe":
+                return self._classifier(recipe, sources, folder, binder, on_bad)
+            run = do_run(recipe, sources, folder, binder)
+            details = {"settings": {"shots": self.shots, **settings_of(run)}, **curve_of(run.place.probes or [])}
+            return ask_after(run, dataset, self.among, name=self.name, seed=seed, on_bad=on_bad, **details)
+
+    def _recipe(self, binder: Binder, modality: str, seed: int, samples: int) -> Recipe:
+        among = {} if self.among is None else {"among": self.among if self.among == "all" else list(self.among)}
+        table: dict[str, Any] = {
+            "name": self.name,
+            "losses": [{"use": "prediction"}],
+            "epochs": self.epochs,
+            "batch_size": min(self.batch_size, samples) if self.method != "linear-probe" else 1,
+            "seed": seed,
+            "student": {"method": self.method, "shipped": True},
+            "optimiser": {**self.optimiser, "lr": self.lr},
+            "data": [{"path": LESSONS, "shots": self.shots}],
+        }
+        if self.every or self.method == "linear-probe":
+            table["probe"] = {"path": ASKED, "held_out": True, "every": max(self.every, 1), "task_options": among}
+        return recipe_of(table, self.recipe, binder=binder, modality=modality)
+
+    def _classifier(
+        self,
+        recipe: Recipe,
+        sources: Mapping[str, Dataset],
+        folder: Path,
+        binder: Binder,
+        on_bad: OnBad | None,
+    ) -> Result:
+        """The result of a linear probe, which embeds by the binder itself: what it has in its cache is used."""
+        from scipy.stats import binomtest  # comes with scikit-learn, which the probe needs
+
+        student = recipe.student
+        own = student_binder(recipe, binder.device, binder.binding) if student.options or student.weights else binder
+        told = linear_probe(recipe, sources, folder / recipe.hash, binder.device, own, on_bad)
+        top1, n = told["probes"][-1]["top1"], told["probes"][-1]["n"]
+        sure = binomtest(round(top1 * n), n).proportion_ci(method="wilson")
+        asked = sources[ASKED]
+        settings = {"shots": self.shots, "method": self.method, "inverse_penalty": student.inverse_penalty}
+        return Result(
+            task=self.name,
+            dataset=asked.name,
+            split_hash=asked.split_hash,
+            binding=binder.name,
+            modality=recipe.modality,
+            encoders={recipe.modality: told["encoder"]},
+            seed=recipe.seed,
+            n=n,
+            gallery_size=told["classes"],
+            metrics={"top1": top1},
+            details={
+                "intervals": {"top1": (float(sure.low), float(sure.high))},
+                "left_out": len(asked.items) - n,
+                "settings": {**settings, **{name: told[name] for name in ("samples", "classes")}},
+            },
+        )
+
+
+class FewShot(FineTune):
+    """As `fine-tune`, learning from a few samples of each class, which the seed draws.
+
+    By default as in the paper: all weights of the encoder learn cross-entropy to the words. Where the data set is not
+    published in parts, the shots are drawn from the data set itself, and the rest is asked about.
+    """
+
+    name = "few-shot"
+    optimiser: ClassVar[Mapping[str, Any]] = {"weight_decay": 0.03, "warmup_epochs": 5}
+    rates: ClassVar[Mapping[str, float]] = {**FineTune.rates, "full": 5e-6}
+
+    def __init__(
+        self, *, shots: int = 1, method: str = "full", epochs: int = 100, batch_size: int = 32, **options: Any
+    ) -> None:
+        """Set the question.
+
+        Args:
+            shots: samples of each class that are learned from.
+            method, epochs, batch_size: as of `fine-tune`.
+            options: the other options of `fine-tune`, and further keys of a recipe.
+
+        Raises:
+            BadOption: no such method, or fewer than one shot.
+        """
+        if not isinstance(shots, int) or shots < 1:
+            raise BadOption(f"shots must be a whole number above 0, got {shots!r}")
+        super().__init__(method=method, epochs=epochs, batch_size=batch_size, **options)
+        self.shots = shots
+
+
+def curve_of(probes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What details tell of questions asked while something learned: nothing where none were."""
+    if not probes:
+        return {}
+    points = [[probe["epoch"], probe["top1"]] for probe in probes]
+    return {"curve": points, "plot": {"x": "epoch", "y": "top-1", "series": {"top-1": points}}}

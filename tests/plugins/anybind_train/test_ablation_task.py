@@ -1,0 +1,111 @@
+"""The task `loss-ablation`: its arms, their curves, and classes that are never trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+import anybind
+from anybind_train.ablation_task import LossAblation, arms
+from anybind_train.data import TrainingSet
+from anybind_train.losses.weighted_sum import WeightedSum
+
+LOSSES = [{"use": "contrastive", "temperature": 0.2}, {"use": "zero-shot", "weight": 0.1}]
+QUICK = {"epochs": 2, "lr": 1e-2, "batch_size": 6, "losses": LOSSES}
+
+
+@pytest.fixture(autouse=True)
+def nothing_drawn(monkeypatch):
+    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+
+
+@pytest.fixture(scope="module")
+def binder(world):
+    return anybind.load(world.binding)
+
+
+@pytest.fixture
+def shapes(world) -> anybind.Dataset:
+    return anybind.create("dataset", "folder", world.data / "pictures", modalities=("event", "image"))
+
+
+def test_each_loss_is_left_out_in_turn(world):
+    whole = world.plan()
+    found = arms(whole)
+    assert list(found) == ["all", "without contrastive", "without zero-shot"]
+    assert found["all"].hash == whole.hash
+    assert found["without contrastive"].losses == whole.losses[1:]
+    assert found["without zero-shot"].losses == whole.losses[:1]
+
+
+def test_a_preset_is_taken_apart_into_what_it_stands_for(world):
+    found = arms(world.plan("losses=author-code"))
+    assert list(found) == ["all", "without contrastive", "without zero-shot", "without kl"]
+    preset, apart = (WeightedSum.from_recipe(losses).terms for losses in ("author-code", found["all"].losses))
+    assert apart == preset
+
+
+def test_two_losses_of_one_kind_are_told_apart(world):
+    twice = json.dumps([{"use": "kl"}, {"use": "kl", "temperature": 2}])
+    assert list(arms(world.plan(f"losses={twice}"))) == ["all", "without kl", "without kl 2"]
+
+
+def test_one_loss_is_no_ablation(world):
+    with pytest.raises(anybind.BadOption, match="needs two losses or more"):
+        arms(world.plan('losses=[{"use":"kl"}]'))
+
+
+def test_every_arm_has_its_curve_and_its_figure(binder, shapes):
+    result = LossAblation(unseen=["beam", "cross"], **QUICK).run(binder, shapes, modality="event", seed=1)
+    assert (result.task, result.n, result.gallery_size) == ("loss-ablation", 6, 2)
+    plot = result.details["plot"]
+    assert (plot["x"], plot["y"]) == ("epoch", "top-1, unseen classes")
+    assert list(plot["series"]) == ["all", "without contrastive", "without zero-shot"]
+    assert all([epoch for epoch, _ in points] == [0, 1, 2] for points in plot["series"].values())
+    ends = {arm: points[-1][1] for arm, points in plot["series"].items()}
+    assert result.metrics["top1"] == ends["all"]
+    assert result.metrics["without_contrastive"] == ends["without contrastive"]
+    assert result.metrics["without_zero_shot"] == ends["without zero-shot"]
+    assert result.metrics["before"] == plot["series"]["all"][0][1]
+    assert set(result.details["intervals"]) == {"top1", "without_contrastive", "without_zero_shot"}
+    json.dumps(asdict(result))
+
+
+def test_the_classes_asked_about_are_not_trained_on(binder, shapes, monkeypatch):
+    seen, made = [], TrainingSet.__init__
+
+    def init(self, *arguments):
+        made(self, *arguments)
+        seen.append(self.classes)
+
+    monkeypatch.setattr(TrainingSet, "__init__", init)
+    result = LossAblation(unseen=2, among="all", **QUICK).run(binder, shapes, modality="event")
+    asked = list(result.details["per_class"])
+    assert asked == list(shapes.classes)[::2]
+    assert seen == 3 * [[name for name in shapes.classes if name not in asked]]
+    assert result.gallery_size == 5
+
+
+def test_words_are_asked_of_samples_and_of_their_teacher():
+    assert LossAblation().modalities("event") == ("event", "image")
+    assert LossAblation(teacher="depth").modalities("sound") == ("sound", "depth")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"unseen": ["star"]}, "unseen: pictures has no class 'star'"),
+        ({"unseen": ["disc", "bar", "ring", "beam", "cross"]}, "too few to train on some and ask about others"),
+    ],
+)
+def test_classes_that_cannot_be_held_out_are_told(options, told, binder, shapes):
+    with pytest.raises(anybind.AnybindError, match=told):
+        LossAblation(**options).run(binder, shapes, modality="event")
+
+
+def test_every_first_class_cannot_be_unseen():
+    with pytest.raises(anybind.BadOption, match="at least 2 for every second one"):
+        LossAblation(unseen=1)
