@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
+DOCS := $(VENV)/.docs
 
 # What the long targets read: a folder with caltech101 and imagenet_samples; recordings to damage, and for how long.
 DATA ?= ../shared/data
@@ -13,9 +14,9 @@ RUNS ?= runs
 FILES ?= $(wildcard $(DATA)/events/*.*)
 SECONDS ?= 600
 
-.PHONY: demo test lint types imports pytest format fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
+.PHONY: demo test lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
-	vad-memory vad-ped2 parity clean
+	vad-memory vad-ped2 parity bench-suite look public-api clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -38,12 +39,25 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports --no-logo
 
+# One process a core, a thread each: a file's tests stay together, since they share what is slow to make.
 pytest: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The site in site/, from docs/: a warning of any kind is an error. Needs no network once its packages are there.
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(DOCS): $(READY)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
+# The list of public names, after one was added; one that is gone stays until it is deprecated.
+public-api: $(READY)
+	$(BIN)/python tests/core/test_public_api.py
 
 # Makes the shipped adapter of the binding `mini` anew, from the two packages that carry its towers.
 mini-adapter: $(READY)
@@ -112,6 +126,16 @@ vad-memory: $(READY)
 vad-ped2: $(READY)
 	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs
 
+# The suite that needs no data, twice: the second run takes all vectors from the cache.
+bench-suite: $(READY)
+	$(BIN)/python benchmarks/suite_rate.py --output $(RUNS)/suite
+
+# Opens pages in headless Chromium: errors, anything cut off; screenshots go to $(RUNS)/looks.
+PAGES ?= $(wildcard anybind-demo/index.html $(RUNS)/*.html)
+
+look: $(READY)
+	$(BIN)/python benchmarks/browser_look.py $(PAGES) --output $(RUNS)/looks
+
 # Our towers of ImageBind and LanguageBind beside upstream's packages, which have an environment of their own.
 PARITY := $(VENV)/parity
 
@@ -129,4 +153,4 @@ $(BENCH): $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist core/*.egg-info *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site core/*.egg-info *.egg-info .pytest_cache .ruff_cache

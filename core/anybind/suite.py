@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anybind.config import check_keys, read_toml
@@ -14,8 +15,8 @@ from anybind.errors import BadOption
 from anybind.registry import find_part
 
 Published = Mapping[str, float | Mapping[str, float]]
-"""Numbers by whose they are: of the task's main metric, or by the names of metrics. In the metric's own unit: shares are
-0 to 1, also where the source prints per cent.
+"""Numbers by whose they are: of the task's main metric, or by the names of metrics. In the metric's own unit: shares
+are 0 to 1, also where the source prints per cent.
 """
 
 
@@ -27,7 +28,7 @@ class Question:
         task, dataset: names of registered parts.
         modality: what the samples are embedded as.
         title: names it in plans and reports; task, data set and modality if left out.
-        path: the data set's folder, from the folder of all data; the data set's name if left out.
+        path: the data set's folder or file, from the folder of all data; the data set's name if left out.
         made: the data set makes what it holds: it needs no data, and is given an empty folder to write into.
         options: of the task.
         dataset_options: of the data set.
@@ -94,9 +95,11 @@ class Suite:
         _check_kinds(where, table, lists=("bindings", "questions", "differs"), tables=("compare",))
         if not table["questions"]:
             raise BadOption(f"{where}: there are no questions in it")
-        questions = tuple(_question(f"{where}, [[questions]] {at}", row) for at, row in enumerate(table["questions"], 1))
+        questions = tuple(
+            _question(f"{where}, [[questions]] {at}", row) for at, row in enumerate(table["questions"], 1)
+        )
         suite = cls(**{**_lists_as_tuples(table), "questions": questions})
-        _check_titles(where, suite)
+        _check_names(where, suite)
         return suite
 
 
@@ -104,13 +107,22 @@ def _question(where: str, row: Any) -> Question:
     check_keys(where, row, tuple(Question.__dataclass_fields__), ("task", "dataset", "modality"))
     tables = ("options", "dataset_options", "published")
     _check_kinds(where, row, lists=("seeds", "metrics", "differs"), tables=tables)
-    if not all(isinstance(seed, int) and seed >= 0 for seed in row.get("seeds", [0])) or row.get("seeds") == []:
-        raise BadOption(f"{where}: seeds must be whole numbers, 0 or more, and at least one")
+    _check_seeds(where, row.get("seeds", [0]))
+    path = PurePosixPath(row.get("path", ""))
+    if path.is_absolute() or ".." in path.parts:
+        raise BadOption(f"{where}: path must lead from the folder of all data into it, got {str(path)!r}")
     for whose, numbers in row.get("published", {}).items():
         every = numbers.values() if isinstance(numbers, Mapping) else [numbers]
         if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in every):
             raise BadOption(f"{where}: published numbers of {whose!r} must be numbers")
     return Question(**_lists_as_tuples(row))
+
+
+def _check_seeds(where: str, seeds: Sequence[Any]) -> None:
+    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise BadOption(f"{where}: seeds must be whole numbers, 0 or more, and at least one")
+    if len(set(seeds)) < len(seeds):
+        raise BadOption(f"{where}: a seed stands twice among {', '.join(map(str, seeds))}")
 
 
 def _lists_as_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,13 +137,28 @@ def _check_kinds(where: str, table: Mapping[str, Any], *, lists: Sequence[str], 
             kind, told = bool, "true or false"
         if not isinstance(value, kind):
             raise BadOption(f"{where}: {key} must be {told}")
+        if isinstance(value, list) and key not in ("questions", "seeds") and {type(each) for each in value} - {str}:
+            raise BadOption(f"{where}: {key} must be a list of texts")
+        if kind is Mapping:
+            try:
+                json.dumps(value)  # what a result is known by is hashed as JSON, which has no dates
+            except TypeError as error:
+                raise BadOption(f"{where}: {key} holds what no JSON can hold ({error}); write it as a text") from None
 
 
-def _check_titles(where: str, suite: Suite) -> None:
+def _check_names(where: str, suite: Suite) -> None:
+    if not suite.name.strip(". ") or {"/", "\\"} & set(suite.name):
+        raise BadOption(f"{where}: name must be fit to name a folder, got {suite.name!r}")
     titles = [question.title for question in suite.questions]
     for title in titles:
         if titles.count(title) > 1:
             raise BadOption(f"{where}: two questions are called {title!r}; give each a title of its own")
+    for name in suite.bindings:
+        if suite.bindings.count(name) > 1:
+            raise BadOption(f"{where}: the binding {name!r} stands there twice")
+    for binding, whose in suite.compare.items():
+        if not isinstance(whose, str):
+            raise BadOption(f"{where}: compare must say by a text whose numbers {binding!r} is set against")
 
 
 def find_suite(name: str | os.PathLike[str]) -> Suite:

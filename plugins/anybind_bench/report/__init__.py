@@ -1,0 +1,1 @@
+"""Reports of results: the table as it was published, ours beside it, plots, footnotes."""

@@ -1,0 +1,107 @@
+"""The page of a report: tables, footnotes, plots, and how each number was made. One file, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from anybind.pages import save_page
+from anybind_bench.report.answers import Section
+from anybind_bench.report.grid import Entry, Footnotes, Grid, grid, remarks
+from anybind_bench.report.plots import curves, panels
+from anybind_bench.report.results import Cell
+
+SHOWN_PROMPTS = 3
+
+
+def write_page(path: Path, sections: Sequence[Section]) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    notes = Footnotes()
+    save_page(
+        path,
+        "anybind_bench",
+        "report/page.html",
+        title=", ".join(section.suite.name for section in sections),
+        sections=[_section(section, notes) for section in sections],
+    )
+
+
+def _section(section: Section, notes: Footnotes) -> dict[str, Any]:
+    told = len(notes.texts)
+    table = grid(section, notes)
+    return {
+        "suite": section.suite,
+        "top": _top(table),
+        "below": [head for head in table.heads if head.group],
+        "rows": _rows(table),
+        "columns": len(table.heads),
+        "remarks": remarks(section),
+        "notes": list(enumerate(notes.texts, 1))[told:],
+        "published": bool(section.published),
+        "panels": panels(section),
+        "curves": curves(section),
+        "made": [_made(each.row.name, cell) for each in section.ours for cell in each.row.cells.values()],
+        "versions": _versions(section),
+    }
+
+
+def _top(table: Grid) -> list[tuple[Entry, int]]:
+    """Heads of the first line, each with how many columns it is over; 0 where it has one and both lines."""
+    found: list[tuple[Entry, int]] = []
+    for group, heads in groupby(table.heads, key=lambda head: head.group):
+        held = list(heads)
+        if group:
+            found.append((Entry(group, marks=held[0].group_marks), len(held)))
+        else:
+            found += [(head, 0) for head in held]
+    return found
+
+
+def _rows(table: Grid) -> list[dict[str, Any]]:
+    """Rows with the kind of each place; the first of a group says what the group is."""
+    rows, former = [], ""
+    for label, entries in table.rows:
+        begins = Entry(label.group, marks=label.group_marks) if label.group and label.group != former else None
+        former = label.group
+        kinds = [label.kind or head.kind for head in table.heads]
+        rows.append({"label": label, "begins": begins, "entries": list(zip(entries, kinds, strict=True))})
+    return rows
+
+
+def _made(row: str, cell: Cell) -> dict[str, Any]:
+    """What the page tells of one answer."""
+    result = cell.result or {}
+    prompts = list(result.get("prompts") or ())
+    more = len(prompts) - SHOWN_PROMPTS
+    return {
+        "question": cell.question,
+        "row": row,
+        "seed": cell.seed,
+        "state": cell.state,
+        "n": result.get("n"),
+        "gallery": result.get("gallery_size") or None,
+        "prompts": [*prompts[:SHOWN_PROMPTS], *([f"and {more} more"] if more > 0 else [])],
+        "encoders": dict(result.get("encoders") or {}),
+        "identity": cell.identity or "",
+    }
+
+
+def _versions(section: Section) -> list[tuple[str, str]]:
+    """Packages and their versions, and the rows that they were of where not all are the same."""
+    found: dict[str, list[str]] = {}
+    for each in section.ours:
+        for cell in each.row.cells.values():
+            told: Mapping[str, str] = (cell.result or {}).get("versions") or {}
+            if told:
+                found.setdefault(", ".join(f"{name} {version}" for name, version in told.items()), []).append(
+                    each.row.name
+                )
+    if len(found) == 1:
+        return [("all answers", next(iter(found)))]
+    return [(", ".join(dict.fromkeys(rows)), told) for told, rows in found.items()]

@@ -1,0 +1,124 @@
+"""Results folders, read and laid together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anybind import BadInput
+from anybind_bench.report.results import merge, read_run
+
+
+def merged(*folders):
+    [one] = merge(map(read_run, folders))
+    return one
+
+
+def test_a_folder_and_the_file_in_it_are_the_same_results(results, question, cell):
+    folder = results("a", [question("q", published={"paper": 0.5})], [cell(0, "mini", metrics={"top1": 0.25})])
+    of_folder, of_file = read_run(folder), read_run(folder / "results.json")
+    assert of_folder.cells == of_file.cells
+    assert of_folder.suite.questions == (question("q", published={"paper": 0.5}),)
+    assert of_folder.cells[0].question == "q"
+
+
+def test_bindings_of_two_folders_stand_in_one_table(results, question, cell):
+    one = results("a", [question("q")], [cell(0, "mini", metrics={"top1": 0.25})])
+    other = results("b", [question("q"), question("r")], [cell(1, "clip", metrics={"top1": 0.5})])
+    both = merged(one, other)
+    assert [each.title for each in both.suite.questions] == ["q", "r"]
+    assert [row.name for row in both.rows] == ["mini", "clip"]
+    assert both.rows[1].cells["r", 0].result["metrics"] == {"top1": 0.5}
+
+
+def test_a_cell_that_is_done_stands_before_one_that_failed(results, question, cell):
+    failed = results("a", [question("q")], [cell(0, "mini", state="failed", error="no memory")])
+    done = results("b", [question("q")], [cell(0, "mini", metrics={"top1": 0.5})])
+    for folders in ((failed, done), (done, failed)):
+        [row] = merged(*folders).rows
+        assert row.cells["q", 0].state == "done"
+
+
+def test_the_same_cell_in_two_folders_is_one_row(results, question, cell):
+    folders = [results(name, [question("q")], [cell(0, "mini", metrics={"top1": 0.5})]) for name in "ab"]
+    assert [row.name for row in merged(*folders).rows] == ["mini"]
+
+
+def test_other_weights_under_one_name_are_rows_of_their_own_named_by_folder(results, question, cell):
+    other = question("r")
+    one = results("old", [question("q")], [cell(0, "mini", metrics={"top1": 0.5}, identity="a" * 12)])
+    two = results("new", [question("q")], [cell(0, "mini", metrics={"top1": 0.5}, identity="b" * 12)])
+    third = results("third", [other], [cell(0, "clip", metrics={"top1": 0.5})])
+    assert [row.name for row in merged(one, third, two).rows] == ["mini (old)", "mini (new)", "clip"]
+
+
+def test_suites_are_apart_in_the_order_given(results, question, cell):
+    folders = [
+        results(name, [question("q")], [cell(0, "mini", metrics={"top1": 0.5})], name=suite)
+        for name, suite in (("a", "one"), ("b", "two"), ("c", "one"))
+    ]
+    assert [each.suite.name for each in merge(map(read_run, folders))] == ["one", "two"]
+
+
+def test_one_title_for_two_questions_is_refused(results, question, cell):
+    done = cell(0, "mini", metrics={"top1": 0.5})
+    one = results("a", [question("q")], [done])
+    other = results("b", [question("q", options={"among": ["a", "b"]})], [done])
+    with pytest.raises(BadInput, match=r"b and .*a both ask 'q' of the suite 'table', and not the same"):
+        merged(one, other)
+
+
+def test_what_a_report_shows_of_a_question_may_change_between_runs(results, question, cell):
+    done = cell(0, "mini", metrics={"top1": 0.5})
+    one = results("a", [question("q", published={"paper": 0.5})], [done])
+    other = results("b", [question("q", path="elsewhere", differs=("a note",), seeds=(0, 1))], [done])
+    assert merged(one, other).suite.questions[0].published == {"paper": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("contents", "told"),
+    [
+        ('{"format": 2, "cells": []}', "another version of anybind .format 2; this one reads 1"),
+        ('{"format": 1, "suite": {"na', "is damaged: "),
+        ("[1, 2]", "holds no results of `anybind bench run`"),
+        ('{"name": "model.json"}', "holds no results of `anybind bench run`"),
+        ('{"format": 1, "suite": {"name": "s"}, "questions": []}', "KeyError: 'cells'"),
+        ('{"format": 1, "suite": {"name": "s", "colour": "red"}, "questions": [], "cells": []}', "colour"),
+        ("\xff", "cannot read .*results.json: .*utf-8"),
+    ],
+)
+def test_what_is_no_results_file_is_told_in_one_line(tmp_path, contents, told):
+    (tmp_path / "results.json").write_bytes(contents.encode("latin1"))
+    with pytest.raises(BadInput, match=told) as raised:
+        read_run(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "running"},
+        {"question": 7},
+        {"seed": None},
+        {"result": None},
+        {"result": {"metrics": {"top1": "high"}}},
+        {"result": {"metrics": [0.5]}},
+    ],
+    ids=str,
+)
+def test_a_damaged_cell_is_told(results, question, cell, change):
+    folder = results("a", [question("q")], [cell(0, "mini", metrics={"top1": 0.5}) | change])
+    with pytest.raises(BadInput, match="is damaged, or was written by another version"):
+        read_run(folder)
+
+
+def test_a_missing_folder_says_what_writes_one(tmp_path):
+    with pytest.raises(BadInput, match=r"holds no results: there is no .*results.json; `anybind bench run` writes it"):
+        read_run(tmp_path)
+
+
+def test_an_error_over_several_lines_is_one_line(results, question, cell):
+    folder = results("a", [question("q")], [cell(0, "mini", state="failed", error="first\n  second")])
+    assert read_run(folder).cells[0].error == "first second"
+    assert json.loads((folder / "results.json").read_text())["cells"][0]["error"] == "first\n  second"

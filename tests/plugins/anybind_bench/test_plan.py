@@ -1,0 +1,123 @@
+"""Plans: what is at hand, what is missing, and what it is known by."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+import anybind
+from anybind_bench.identity import Remembered, cell_identity, fingerprint, taking_part
+from anybind_bench.plan import chosen, find_named, narrowed
+
+
+def test_missing_data_are_told_with_where_they_are_published_and_the_rest_goes_on(world):
+    world.add("elsewhere", 'dataset = "notes"\npath = "deep/er"\n')
+    ended = world.run()
+    assert ended["code"] == 1
+    assert [cell["state"] for cell in ended["cells"]] == ["done"] * 3 + ["missing"]
+    assert [each["there"] for each in ended["plan"]] == [True, True, False]
+    told = "there is no deep/er in the folder of all data; notes is published at https://example.org/notes"
+    assert world.held()["cells"][3]["error"] == told
+    assert ended["err"].splitlines() == [f"missing: elsewhere: {told}"]
+
+
+def test_a_folder_that_lacks_a_part_of_its_data_is_told_without_the_machines_folders(world):
+    (world.data / "half").mkdir()
+    world.add("half", 'dataset = "notes"\npath = "half"\n')
+    error = world.run("--only", "half")["cells"][0]["error"]
+    assert error.startswith("half is no complete copy of notes: notes.txt is not there")
+
+
+def test_without_a_folder_of_data_the_line_says_how_to_give_it(world, a_plan):
+    [first, *_] = a_plan(data=None).cells
+    assert first.state == "missing"
+    assert "needs the folder notes of notes; give the folder of all data by --data" in str(first.error)
+
+
+def test_names_of_parts_that_are_not_there_fail_their_cells_alone(world):
+    text = world.suite.read_text().replace('task = "count"', 'task = "cuont"', 1)
+    world.suite.write_text(text)
+    world.add("odd options", surprise=1)
+    world.add("odd data", 'dataset = "ntoes"\n')
+    ended = world.run()
+    assert [cell["state"] for cell in ended["cells"]] == ["failed", "done", "done", "failed", "failed"]
+    errors = [cell["error"] for cell in ended["cells"] if cell["error"]]
+    assert "there is no task 'cuont'; did you mean 'count'?" in errors[0]
+    assert "unexpected keyword argument 'surprise'" in errors[1]
+    assert "there is no dataset 'ntoes'; did you mean 'notes'?" in errors[2]
+
+
+def test_only_takes_titles_tasks_and_data_sets_and_offers_the_nearest(world):
+    world.add("third", 'dataset = "written"\nmade = true\n')
+    suite = anybind.find_suite(world.suite)
+    assert chosen(suite, ["First"]) == [0]
+    assert chosen(suite, ["written", "first"]) == [0, 2]
+    assert chosen(suite, ["count"]) == [0, 1, 2] == chosen(suite, [])
+    with pytest.raises(anybind.BadOption, match="called 'secnd'; did you mean 'second'"):
+        chosen(suite, ["secnd"])
+
+
+def test_a_limit_goes_to_the_data_sets_that_take_one(world):
+    world.add("third", 'dataset = "written"\nmade = true\n')
+    suite = narrowed(anybind.find_suite(world.suite), [0, 2], limit=2, seeds=(4, 4, 1))
+    assert [dict(each.dataset_options) for each in suite.questions] == [{"limit": 2}, {}, {}]
+    assert [each.seeds for each in suite.questions] == [(4, 1), (0, 1), (4, 1)]
+    assert world.run("--limit", "2", "--only", "first")["cells"][0]["value"] == pytest.approx(1 / 2)
+
+
+def test_bindings_given_must_exist_and_have_names_of_their_own(world):
+    suite = anybind.find_suite(world.suite)
+    with pytest.raises(anybind.UnknownName, match="no binding 'tyo'; did you mean 'toy'"):
+        find_named(suite, ["tyo"])
+    with pytest.raises(anybind.BadOption, match="two of the bindings are called 'toy'"):
+        find_named(suite, ["toy", "toy:"])
+    world.suite.write_text(world.suite.read_text().replace('bindings = ["toy"]', ""))
+    with pytest.raises(anybind.BadOption, match="names no bindings; give some by --binding"):
+        find_named(anybind.find_suite(world.suite), [])
+
+
+def test_a_binding_of_the_suite_that_is_not_there_fails_its_cells_alone(world):
+    world.suite.write_text(world.suite.read_text().replace('["toy"]', '["absent", "toy"]'))
+    ended = world.run()
+    assert [cell["state"] for cell in ended["cells"]] == ["failed", "done", "failed", "failed", "done", "done"]
+    assert "there is no binding 'absent'" in ended["cells"][0]["error"]
+
+
+def test_the_identity_depends_on_all_that_decides_the_answer_and_on_nothing_else(toys):
+    question = anybind.Question("count", "notes", "text", title="a", options={"note": "x"})
+    same = anybind.Question("count", "notes", "text", title="b", options={"note": "x"}, published={"them": 1.0})
+    known = ("hash", "toy", {"text": "e"}, 0)
+    identity, about = cell_identity(question, *known)
+    assert cell_identity(same, *known)[0] == identity
+    assert json.loads(json.dumps(about)) == about
+    others = [
+        cell_identity(anybind.Question("count", "notes", "text", options={"note": "y"}), *known),
+        cell_identity(anybind.Question("count", "notes", "text", dataset_options={"limit": 1}), *known),
+        cell_identity(question, "other", *known[1:]),
+        cell_identity(question, "hash", "other", *known[2:]),
+        cell_identity(question, "hash", "toy", {"text": "f"}, 0),
+        cell_identity(question, *known[:3], 1),
+    ]
+    assert len({identity, *(each for each, _ in others)}) == 7
+
+
+def test_encoders_of_words_count_as_taking_part_where_there_are_some(toys):
+    task = anybind.create("task", "count")
+    assert taking_part(task, "image", anybind.find_binding("wordless")) == ("image",)
+    both = anybind.Binding("b", {name: anybind.Use("words", {"of": name}) for name in ("image", "text")})
+    assert taking_part(task, "image", both) == ("image", "text")
+
+
+def test_what_is_remembered_of_encoders_holds_while_their_files_stay(toys, tmp_path):
+    weights = tmp_path / "weights"
+    weights.write_text("a")
+    binding = anybind.Binding("b", {"text": anybind.Use("words", {"salt": str(weights)})})
+    remembered = Remembered(tmp_path)
+    assert remembered.known(binding) == {}
+    found = remembered.learn(anybind.load(binding), ["text"])
+    assert Remembered(tmp_path).known(binding) == found
+    os.utime(weights, ns=(1, 1))
+    assert Remembered(tmp_path).known(binding) == {}
+    assert fingerprint(binding) != fingerprint(anybind.Binding("b", {"text": anybind.Use("words")}))

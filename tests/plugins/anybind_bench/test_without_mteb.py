@@ -1,0 +1,18 @@
+"""What is said where MTEB is not installed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import anybind
+
+
+def test_the_pip_line_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    for name in [name for name in sys.modules if name.startswith("mteb.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "anybind_bench.mteb", raising=False)
+    with pytest.raises(anybind.MissingExtra, match="pip install 'anybind\\[mteb\\]'"):
+        import anybind_bench.mteb  # noqa: F401
