@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 TEMPLATES = ("adapter", "dataset", "encoder", "head", "modality", "reader", "representation", "task")
 """Kinds of part that there is a template for."""
+USES = {
+    "adapter": '# in the TOML file of a binding, behind its encoders\n[[adapters]]\nuse = "$name"',
+    "dataset": "anybind evaluate zero-shot --dataset $name --data FOLDER --modality image",
+    "encoder": '# in the TOML file of a binding, for `--binding FILE.toml`\n[encoders.image]\nuse = "$name"',
+    "head": "anybind evaluate vad --data FOLDER --dataset labelled-films --modality event --option head=$name",
+    "modality": 'anybind.find_modality("$name")  # in Python; an encoder of it takes its samples',
+    "reader": "anybind embed FILE.rawrgb -o vectors.safetensors",
+    "representation": 'anybind.create("representation", "$name")  # in Python',
+    "task": "anybind evaluate $name --data FOLDER --modality image",
+}
+"""How a part of each kind is used once its plugin is installed, for the README."""
 FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
 
 
@@ -145,6 +156,7 @@ def write_template(folder: Path, name: str, module: str, kind: str) -> list[Path
     """
     files = {f"{kind}.txt": f"{module}.py", **FILES}
     words = {"name": name, "module": module, "kind": kind, "title": _title(name) + kind.capitalize()}
+    words["use"] = string.Template(USES[kind]).substitute(words)
     templates = importlib.resources.files("anybind").joinpath("templates")
     try:
         with tempfile.TemporaryDirectory(prefix=".anybind-", dir=folder.parent) as temporary:

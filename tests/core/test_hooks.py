@@ -44,3 +44,8 @@ def test_an_implementation_may_take_a_subset_of_a_hooks_arguments(registry):
 
     registry.add(anybind.Plugin("old", "old-dist", "1.0"), Old)
     assert registry.plugins[0].status == "ok"
+
+
+def test_every_hook_is_tried_by_a_test():
+    (tried,) = test_every_hook_brings_parts_of_its_kind.pytestmark
+    assert {f"register_{PLURALS[kind]}" for kind in tried.args[1]} == set(HOOKS)

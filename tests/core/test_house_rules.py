@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import anybind
+from anybind.registry import CORE_COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN_FILES = sorted((ROOT / "plugins").rglob("*.py"))
 SOURCES = sorted([*(ROOT / "core").rglob("*.py"), *PLUGIN_FILES])
-PUBLIC_MODULES = {"anybind.commandline", "anybind.testing"}
+PUBLIC_MODULES = {"anybind.commandline", "anybind.pages", "anybind.testing"}
 
 
 def short(path: Path) -> str:
@@ -117,7 +118,7 @@ def test_the_core_knows_no_modality_by_name(path):
     assert not texts_but_docstrings(ast.parse(path.read_text())) & modalities
 
 
-COMMANDS = ["plugins", "bindings", "embed", *(part.name for part in anybind.parts("command"))]
+COMMANDS = [*CORE_COMMANDS, *(part.name for part in anybind.parts("command"))]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

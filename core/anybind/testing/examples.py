@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from anybind.binder import Binder
 from anybind.dataset import Dataset
-from anybind.errors import PluginError
+from anybind.errors import MissingExtra, PluginError, UnknownName
 from anybind.registry import GROUP, Part
 
 
@@ -47,7 +49,8 @@ class Example:
 def example_of(part: Part, folder: Path) -> Example | None:
     """What the part's plugin offers to try it on; None where it offers nothing.
 
-    A plugin offers examples by a function in its module, the one that the entry point names:
+    A plugin offers examples by a function in its module, the one that the entry point names, or in the module
+    `examples` of its package, which nothing but the kit imports:
 
         def anybind_examples(kind, name, folder):
             from anybind.testing import Example
@@ -55,22 +58,32 @@ def example_of(part: Part, folder: Path) -> Example | None:
             if (kind, name) == ("encoder", "thermal-tower"):
                 return Example(options={"width": 32}, samples=[...], wrong=[...])
 
-    It may write files into `folder`, an empty one.
+    It may write files into `folder`, an empty one. What it needs and is not installed makes the part one that cannot
+    be tried.
 
     Raises:
         PluginError: the function fails, or gives something else.
     """
     points = [point for point in entry_points(group=GROUP) if point.name == part.plugin]
     owned = [point for point in points if point.dist and point.dist.name == part.distribution] or points
-    offered = getattr(owned[0].load(), "anybind_examples", None) if owned else None
-    if offered is None:
-        return None
     try:
-        example = offered(part.kind, part.name, folder)
+        offered = _offered(owned[0]) if owned else None
+        example = offered and offered(part.kind, part.name, folder)
     except ModuleNotFoundError as error:
         return Example(cannot=f"its example needs the package {error.name!r}")
+    except (MissingExtra, UnknownName) as error:
+        return Example(cannot=f"its example needs what is not here: {error}")
     except Exception as error:
         raise PluginError(f"anybind_examples of {part.plugin!r} failed: {type(error).__name__}: {error}") from error
     if example is not None and not isinstance(example, Example):
         raise PluginError(f"anybind_examples of {part.plugin!r} gave a {type(example).__name__}, no Example")
     return example
+
+
+def _offered(point: EntryPoint) -> Callable[[str, str, Path], Any] | None:
+    """The plugin's function, of its module or of the module `examples` in its package; None where it has none."""
+    module = point.load()
+    offered = getattr(module, "anybind_examples", None)
+    if offered is None and hasattr(module, "__path__") and importlib.util.find_spec(f"{module.__name__}.examples"):
+        offered = getattr(importlib.import_module(f"{module.__name__}.examples"), "anybind_examples", None)
+    return offered

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import PIL.Image
 import pytest
 
 from anybind.plugin_commands import TEMPLATES
@@ -84,23 +83,6 @@ def test_the_test_of_a_template_fails_once_the_part_breaks_a_rule(eight: Path, t
     assert "unit norm: norms are 2, 2, 2, not 1" in result.stdout
 
 
-def test_what_new_writes_can_be_installed_checked_and_asked(eight: Path, tmp_path: Path, run_anybind):
-    options = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet", "--target", str(tmp_path / "site")]
-    command = [sys.executable, "-m", "pip", "install", *options, str(eight / "my-task")]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    checked = run_anybind("plugins", "check", "my-task", "--json", path=tmp_path / "site")
-    assert checked.returncode == 0, checked.stderr
-    assert {rule["status"] for rule in json.loads(checked.stdout)["parts"][0]["rules"]} <= {"passed", "not checked"}
-    for number, level in enumerate((0, 250, 10, 240)):
-        (tmp_path / "data" / ("dark", "bright")[number % 2]).mkdir(parents=True, exist_ok=True)
-        picture = PIL.Image.new("RGB", (32, 32), (level, level, 255 - level))
-        picture.save(tmp_path / "data" / ("dark", "bright")[number % 2] / f"{number}.png")
-    data = ("--data", tmp_path / "data", "--modality", "image")
-    asked = run_anybind("evaluate", "my-task", *data, "--json", path=tmp_path / "site")
-    assert asked.returncode == 0, asked.stderr
-    assert json.loads(asked.stdout)["accuracy"] == 1
-
-
 def test_new_writes_a_distribution_of_five_files_and_says_what_to_do_next(
     eight: Path, tmp_path: Path, monkeypatch, cli
 ):
@@ -113,6 +95,14 @@ def test_new_writes_a_distribution_of_five_files_and_says_what_to_do_next(
     assert ended.out.splitlines()[-1] == "next: pip install -e ./my-thermal && anybind plugins check my-thermal"
     assert "class MyThermalModality(anybind.Modality)" in (tmp_path / module).read_text()
     assert not re.search(r"\$\w", "".join(path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()))
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_the_readme_of_a_new_plugin_says_how_its_part_is_used(eight: Path, kind: str):
+    text = (eight / f"my-{kind}" / "README.md").read_text()
+    used = text.split("```")[3]
+    assert f"my-{kind}" in used or kind == "reader"
+    assert "$" not in text
 
 
 @pytest.mark.parametrize(
@@ -159,13 +149,37 @@ def test_check_ends_with_1_and_says_what_is_broken_and_what_was_not_checked(make
 
 
 def test_a_part_whose_plugin_offers_no_example_fails_in_a_test(make_distribution, tmp_path: Path):
-    source = BROKEN.replace("def anybind_examples", "def other_examples")
+    # An encoder of pictures would be tried on those of the modality's example.
+    source = BROKEN.replace("def anybind_examples", "def other_examples").replace('("image",)', '("smell",)')
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     script = "from anybind.testing import *\ntry: check_part(parts_of('wreck')[1])\nexcept NotConforming as e: print(e)"
     result = subprocess.run(
         [sys.executable, "-c", script], env=environment(site), capture_output=True, text=True, check=True
     )
     assert result.stdout.startswith("encoder 'loud' was not tried: its plugin offers no example with samples")
+
+
+def test_examples_may_stand_in_a_module_of_their_own_and_say_what_they_lack(make_distribution, tmp_path: Path):
+    plugin, _, examples = BROKEN.partition("def anybind_examples")
+    site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"other": ""})
+    (site / "wreck_plugin").mkdir()
+    (site / "wreck_plugin" / "__init__.py").write_text(plugin)
+    module = "import {}, numpy as np\ndef anybind_examples" + examples
+    script = (
+        "import sys, anybind\nfrom anybind.testing import examine_part, parts_of\n"
+        "print('wreck_plugin.examples' in sys.modules)\n"
+        "report = examine_part(parts_of('wreck')[1])\n"
+        "print(report.broken, [each.seen for each in report.outcomes if each.rule == 'tried'])"
+    )
+    for needs, told in (
+        ("json", "['unit norm'] []"),
+        ("no_such_package", "[] [\"its example needs the package 'no_such_package'\"]"),
+    ):
+        (site / "wreck_plugin" / "examples.py").write_text(module.format(needs))
+        result = subprocess.run(
+            [sys.executable, "-B", "-c", script], env=environment(site), capture_output=True, text=True, check=True
+        )
+        assert result.stdout.splitlines() == ["False", told]
 
 
 def test_an_example_that_fails_is_a_broken_part(make_distribution, run_anybind):

@@ -1,0 +1,137 @@
+"""The data set `made-activities`: what a phone in a pocket would measure, by formulas."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from anybind import BadOption, Item, LocalDataset
+
+from anybind_inertial.trace import Trace, random_turn
+
+GRAVITY = 9.81
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How an activity moves the device: ranges from which each trace draws.
+
+    Attributes:
+        cadence: Hz, of steps, turns or swings.
+        up, across: m/s^2, swing along gravity and across it.
+        turn: rad/s, swing of the rotation.
+        noise: m/s^2, of the road, an engine, or a hand that is never still.
+        impact: how sharp the swing is: 0 a sine, 1 mostly one peak.
+    """
+
+    cadence: tuple[float, float]
+    up: tuple[float, float]
+    across: tuple[float, float]
+    turn: tuple[float, float]
+    noise: tuple[float, float]
+    impact: float = 0.0
+
+
+ACTIVITIES = {
+    "walking": Activity((1.6, 2.1), (2.0, 4.0), (0.8, 1.8), (0.6, 1.3), (0.1, 0.3), 0.3),
+    "running": Activity((2.5, 3.2), (8.0, 14.0), (2.0, 5.0), (1.5, 3.0), (0.4, 0.9), 0.6),
+    "climbing stairs": Activity((1.1, 1.5), (2.0, 3.6), (1.4, 2.6), (1.4, 2.4), (0.1, 0.3), 0.1),
+    "jumping": Activity((0.8, 1.3), (13.0, 22.0), (1.0, 3.0), (0.5, 1.5), (0.2, 0.6), 0.9),
+    "cycling": Activity((1.0, 1.5), (0.4, 0.9), (0.4, 0.9), (1.6, 2.8), (0.5, 1.2), 0.0),
+    "waving": Activity((1.8, 2.8), (1.0, 3.0), (5.0, 9.0), (4.0, 7.0), (0.2, 0.5), 0.0),
+    "driving": Activity((0.05, 0.2), (0.1, 0.4), (0.3, 1.0), (0.02, 0.12), (0.25, 0.6), 0.0),
+    "sitting": Activity((0.2, 0.35), (0.02, 0.06), (0.01, 0.04), (0.005, 0.03), (0.01, 0.03), 0.0),
+}
+
+
+def make_trace(activity: str, seed: int, *, seconds: float = 6.0, rate: float = 50.0) -> Trace:
+    """A trace of someone who does one of `ACTIVITIES`, the same for the same seed; the device lies in any way.
+
+    Args:
+        activity: its name.
+        seed: of all that is drawn.
+        seconds: length.
+        rate: measurements per second, Hz.
+
+    Raises:
+        BadOption: there is no such activity.
+    """
+    if activity not in ACTIVITIES:
+        raise BadOption(f"there is no activity {activity!r}; there are: {', '.join(ACTIVITIES)}")
+    about = ACTIVITIES[activity]
+    random = np.random.default_rng([seed, zlib.crc32(activity.encode())])
+    time = np.arange(int(seconds * rate)) / rate
+    cadence, up, across, turn, noise = (
+        random.uniform(*span) for span in (about.cadence, about.up, about.across, about.turn, about.noise)
+    )
+    phase = 2 * np.pi * cadence * time + 0.3 * np.cumsum(random.standard_normal(len(time))) / np.sqrt(rate)
+    phase += random.uniform(0, 2 * np.pi)
+    peaks = np.maximum(np.cos(phase), 0) ** (2 + 6 * about.impact)
+    swing = (1 - about.impact) * np.cos(phase) + about.impact * 2 * (peaks - peaks.mean())
+    # Left and right take turns: sway is at half the cadence of steps, and so is the leg that turns.
+    sway = np.cos(phase / 2 + random.uniform(0, 2 * np.pi))
+    body = np.column_stack([across * sway, 0.5 * across * np.sin(phase), GRAVITY + up * swing])
+    spin = turn * np.column_stack([sway, 0.3 * np.sin(phase), 0.5 * np.cos(phase / 2)])
+    lies = random_turn(random)
+    acceleration = (body + noise * random.standard_normal(body.shape)) @ lies
+    rotation = (spin + 0.1 * noise * random.standard_normal(spin.shape)) @ lies
+    return Trace(acceleration.astype(np.float32), rotation.astype(np.float32), rate)
+
+
+class MadeActivities(LocalDataset):
+    """Traces of eight activities, each with a sentence beside it. Nothing is read from the folder.
+
+    They are made up: good for trying things out, and no measure of how people really move.
+    """
+
+    name = "made activities"
+    licence = "Apache-2.0"
+    published = "no place: it is made up, and any folder will do"
+    size = "made up as it is asked for"
+    kinds = ("inertial",)
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        modalities: Iterable[str] | None = None,
+        classes: Iterable[str] | None = None,
+        limit: int | None = None,
+        split: str = "test",
+        each: int = 12,
+    ) -> None:
+        """Make the traces.
+
+        Args:
+            folder: any folder.
+            modalities: what samples are asked for; `inertial` must be among them.
+            classes: keep only these.
+            limit: keep about this many, spread evenly over the classes.
+            split: `train` or `test`, which share no trace.
+            each: traces of each activity, above 0.
+
+        Raises:
+            BadInput: there is no such folder.
+            BadOption: no such class or split, or a number below 1.
+        """
+        super().__init__(folder, modalities)
+        if split not in ("train", "test"):
+            raise BadOption(f"split is train or test, got {split!r}")
+        if not isinstance(each, int) or each < 1:
+            raise BadOption(f"each must be a whole number above 0, got {each!r}")
+        self.keep_classes({name: name for name in ACTIVITIES}, classes)
+        first = 0 if split == "test" else 1_000_000
+        items = [
+            Item(
+                id=f"{split}/{name}/{number:03}",
+                source=make_trace(name, first + number),
+                label=name,
+                partners={"text": f"someone is {name}"},
+            )
+            for name in self.classes
+            for number in range(each)
+        ]
+        self.hold(items, limit)

@@ -1,0 +1,71 @@
+"""The adapter `inertial-to-words`: vectors of motion to the space that words are in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from anybind import Adapter, BadInput, Embeddings, Space, atomic_path, settings_hash
+
+from anybind_inertial.motion import load_tensors, tensors_hash
+
+WEIGHTS = Path(__file__).with_name("words.safetensors")
+CARD = "anybind-inertial-words"
+
+
+class ToWords(Adapter):
+    """A linear map and a constant, by ridge regression; `python -m anybind_inertial.fit` finds one for other words."""
+
+    def __init__(self, *, weights: str | Path = WEIGHTS) -> None:
+        """Load a map.
+
+        Args:
+            weights: a file that `save` wrote; the one to `letter-grams` by default.
+
+        Raises:
+            BadInput: the file is missing or is none.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        self.tensors = load_tensors(weights, ("map", "constant"))
+        try:
+            with safe_open(weights, framework="numpy") as file:
+                card = json.loads((file.metadata() or {})[CARD])
+            self.source, self.target = Space(**card["source"]), Space(**card["target"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise BadInput(f"{weights} is no map from motion to words: {error}") from error
+
+    @property
+    def identity(self) -> str:
+        return settings_hash([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
+
+    def map(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors @ self.tensors["map"] + self.tensors["constant"]
+
+
+def save(path: str | Path, motion: Embeddings, words: Embeddings, penalty: float = 1.0) -> None:
+    """Fit the map that takes each row of motion nearest to that of words, and write it.
+
+    Words are centred, so that what all of them share decides nothing.
+
+    Args:
+        path: a .safetensors file to write.
+        motion, words: (n, d) each, rows that belong together.
+        penalty: on the squared entries of the map, above 0.
+
+    Raises:
+        BadInput: there are not as many of one as of the other, or the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    if len(motion) != len(words):
+        raise BadInput(f"{len(motion)} traces and {len(words)} texts do not pair")
+    mean = motion.vectors.mean(axis=0, dtype=np.float64)
+    given, wanted = motion.vectors - mean, words.vectors - words.vectors.mean(axis=0, dtype=np.float64)
+    found = np.linalg.solve(given.T @ given + penalty * np.eye(given.shape[1]), given.T @ wanted)
+    tensors = {"map": found.astype(np.float32), "constant": (-mean @ found).astype(np.float32)}
+    card = json.dumps({"source": asdict(motion.space), "target": asdict(words.space)})
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={CARD: card})

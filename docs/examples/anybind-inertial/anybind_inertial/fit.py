@@ -1,0 +1,72 @@
+"""How the two files of weights came about; `python -m anybind_inertial.fit --help`.
+
+The map of motion: features of made traces are centred, turned so that traces of one activity scatter alike in all
+directions (their pooled covariance, with a tenth of its mean variance added, becomes the identity), and the sixteen
+directions in which all traces scatter most are kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import anybind
+import numpy as np
+import typer
+
+from anybind_inertial import adapter, motion
+from anybind_inertial.activities import ACTIVITIES, make_trace
+
+EACH = 60
+DIM = 16
+SENTENCES = ("{}", "someone is {}", "a person {}")
+FIRST = 2_000_000
+"""Seed of the first trace: neither part of the data set has it."""
+
+
+def fit_motion(path: Path) -> None:
+    """Fit the map of the encoder, and write it."""
+    from safetensors.numpy import save_file
+
+    groups = [
+        np.stack([motion.features(make_trace(name, FIRST + number)) for number in range(EACH)]) for name in ACTIVITIES
+    ]
+    rows = np.concatenate(groups)
+    centre = rows.mean(axis=0)
+    inside = np.concatenate([group - group.mean(axis=0) for group in groups])
+    covariance = inside.T @ inside / len(inside)
+    covariance += 0.1 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    values, directions = np.linalg.eigh(covariance)
+    whitening = directions / np.sqrt(values)
+    _, _, most = np.linalg.svd((rows - centre) @ whitening, full_matrices=False)
+    tensors = {"centre": centre.astype(np.float32), "map": (whitening @ most[:DIM].T).astype(np.float32)}
+    with anybind.atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def fit_words(path: Path, words: anybind.Binder, encoder: motion.MotionEncoder) -> None:
+    """Fit the adapter from the encoder's space to that of a binding's words, and write it."""
+    pairs = [(name, make_trace(name, FIRST + number)) for name in ACTIVITIES for number in range(EACH)]
+    vectors = encoder.encode([encoder.preprocess(trace) for _, trace in pairs])
+    ids = tuple(f"{name} {number}" for number, (name, _) in enumerate(pairs))
+    moved = anybind.Embeddings(vectors, encoder.space, encoder.modality, ids)
+    of_class = anybind.class_embeddings(words, "text", list(ACTIVITIES), SENTENCES)
+    numbers = {name: number for number, name in enumerate(ACTIVITIES)}
+    adapter.save(path, moved, of_class[[numbers[name] for name, _ in pairs]])
+
+
+def main(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .safetensors file to write.")] = adapter.WEIGHTS,
+    binding: Annotated[str, typer.Option(help="A binding whose words motion is carried to.")] = "inertial",
+    device: Annotated[str, typer.Option(help="Where its tower runs.")] = "cpu",
+    encoder: Annotated[bool, typer.Option("--encoder", help="Also fit the encoder's own map anew.")] = False,
+) -> None:
+    """Fit the adapter from motion to the words of a binding that is installed."""
+    if encoder:
+        fit_motion(motion.WEIGHTS)
+    fit_words(output, anybind.load(binding, device=device), motion.MotionEncoder())
+    typer.echo(f"wrote {output}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""The reader `inertial-table`: a line for each moment, seven numbers with commas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from anybind import BadInput, Reader
+
+from anybind_inertial.trace import Trace
+
+HEADER = "t,ax,ay,az,gx,gy,gz"
+LARGEST = 1e5
+"""Neither m/s^2 nor rad/s come near it."""
+
+
+class TableReader(Reader):
+    """Text: the line `t,ax,ay,az,gx,gy,gz`, then seconds, m/s^2 and rad/s of each moment, at an even rate."""
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(HEADER.encode())
+
+    def read(self, path: Path) -> Trace:
+        lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
+        if not lines or lines[0].strip() != HEADER:
+            raise BadInput(f"{path} is no table of a trace: its first line must be {HEADER}")
+        rows = [_numbers(line, f"{path}, line {number}") for number, line in enumerate(lines[1:], start=2)]
+        if len(rows) < 2:
+            raise BadInput(f"{path} holds {len(rows)} moments; at least 2 are needed")
+        table = np.array(rows)
+        steps = np.diff(table[:, 0])
+        usual = float(np.median(steps))
+        uneven = np.flatnonzero(~((steps > 0.5 * usual) & (steps < 2 * usual) & (steps > 0)))
+        if uneven.size:
+            first = int(uneven[0])
+            raise BadInput(
+                f"{path}, line {first + 3}: {steps[first]:g} s after the line before, where {usual:g} s are usual; "
+                "cut it there, or bring it to an even rate"
+            )
+        rate = (len(table) - 1) / float(table[-1, 0] - table[0, 0])
+        return Trace(table[:, 1:4].astype(np.float32), table[:, 4:].astype(np.float32), rate)
+
+    def write(self, sample: Trace, path: Path) -> None:
+        times = np.arange(len(sample.acceleration)) / sample.rate
+        table = np.column_stack([times, sample.acceleration, sample.rotation])
+        # Nine digits bring back every float32 as it was.
+        np.savetxt(path, table, fmt="%.9g", delimiter=",", header=HEADER, comments="")
+
+
+def _numbers(line: str, where: str) -> list[float]:
+    try:
+        row = [float(cell) for cell in line.split(",")]
+    except ValueError:
+        row = []
+    if len(row) != 7 or not all(abs(value) < LARGEST for value in row):
+        raise BadInput(f"{where}: expected seven finite numbers, got {line[:60]!r}")
+    return row

@@ -1,0 +1,47 @@
+"""The encoder `letter-grams`: words by their spelling, so that the plugin's binding needs no tower for words."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from anybind import Encoder, Space, settings_hash, unit
+
+DIM = 512
+RUNS = (3, 4, 5)
+"""Letters in a row that are counted."""
+
+
+class LetterGrams(Encoder):
+    """Texts to unit vectors: every run of three to five letters of a word adds 1 or -1 to a place that its hash names.
+
+    Words of one stem are near each other (`walk`, `walking`); nothing is known of what words mean.
+    """
+
+    modality = "text"
+    space = Space("letter-grams", DIM)
+
+    @property
+    def weights_hash(self) -> str:
+        return settings_hash({"dim": DIM, "hash": "crc32"})
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        return {"runs": list(RUNS), "words": "[a-z0-9]+, lower case", "ends": "_"}
+
+    def preprocess(self, sample: str) -> np.ndarray:
+        """Counts of a text, (512,) float32; a text without letters counts as the word `_`."""
+        counts = np.zeros(DIM, np.float32)
+        for word in re.findall(r"[a-z0-9]+", sample.lower()) or [""]:
+            marked = f"_{word}_"
+            for length in RUNS:
+                for start in range(max(len(marked) - length, 0) + 1):
+                    code = zlib.crc32(marked[start : start + length].encode())
+                    counts[code % DIM] += 1 if code >> 31 else -1
+        return counts
+
+    def encode(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return unit(np.stack(inputs), "text's vector")

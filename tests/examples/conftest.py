@@ -1,0 +1,134 @@
+"""An environment as a stranger has it: the core and what it requires, installed from wheels, and nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted(path.parent for path in (ROOT / "docs" / "examples").glob("*/pyproject.toml"))
+SOURCES = ("core", "plugins", "pyproject.toml", "README.md", "LICENSE")
+BESIDE = ("pytest", "setuptools")
+"""What the environment has beside the core: what its tests run with, and what builds a distribution."""
+
+
+class Environment(NamedTuple):
+    """A Python of its own."""
+
+    python: Path
+    folder: Path
+
+    def run(self, *arguments: object, at: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run this Python, with nothing of ours in the variables of the process."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ANYBIND"))}
+        command = [str(self.python), *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=at or self.folder,
+            env={**inherited, "COLUMNS": "200", **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def anybind(self, *arguments: object, at: Path | None = None, **variables: str):
+        """Run the command, as it is installed."""
+        return self.run(self.python.with_name("anybind"), *arguments, at=at, **variables)
+
+    def install(self, *wheels_or_folders: object) -> None:
+        """Install wheels, or folders that are built first; the network is not asked."""
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self.python), "install"]
+        options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--no-compile"]
+        ended = subprocess.run(
+            [*pip, *options, *map(str, wheels_or_folders)], capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+
+
+def build_wheel(source: Path, into: Path) -> Path:
+    """Build a wheel from a copy of the sources, so that nothing is left beside them."""
+    copy = into / f"{source.name}-sources"
+    for name in SOURCES if source == ROOT else (path.name for path in source.iterdir()):
+        target, ignored = copy / name, shutil.ignore_patterns("__pycache__", "*.egg-info", "build", ".*")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target, ignore=ignored)
+        else:
+            shutil.copy(source / name, target)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"]
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(into / copy.name)]
+    ended = subprocess.run([*pip, *options, str(copy)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    (wheel,) = (into / copy.name).glob("*.whl")
+    return wheel
+
+
+def required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[importlib.metadata.Distribution]:
+    """The distributions that one requires here, and those that they require."""
+    for line in importlib.metadata.requires(name) or []:
+        requirement = Requirement(line)
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": each}) for each in {"", *extras}):
+            yield importlib.metadata.distribution(requirement.name)
+            yield from required(requirement.name, frozenset(requirement.extras))
+
+
+def link(distributions: Iterator[importlib.metadata.Distribution], site: Path) -> None:
+    """Make the top folders and modules of distributions appear in another environment."""
+    for distribution in distributions:
+        for top in {file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")}:
+            target = Path(str(distribution.locate_file(top)))
+            if target.exists() and not (site / top).exists():
+                (site / top).symlink_to(target)
+
+
+def make_environment(folder: Path) -> Environment:
+    """A virtual environment in which what the core requires is linked, and nothing else is there."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    lines = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    site = Path(lines.stdout.strip())
+    link(required("anybind"), site)
+    for name in BESIDE:
+        link(iter([importlib.metadata.distribution(name)]), site)
+        link(required(name), site)
+    return Environment(python, folder)
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels of anybind and of the examples, by name."""
+    into = tmp_path_factory.mktemp("wheels")
+    return {"anybind": build_wheel(ROOT, into), **{source.name: build_wheel(source, into) for source in EXAMPLES}}
+
+
+@pytest.fixture(scope="session")
+def strangers(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with the core and all examples, installed from wheels."""
+    made = make_environment(tmp_path_factory.mktemp("strangers"))
+    made.install(*wheels.values())
+    return made
+
+
+@pytest.fixture(scope="session")
+def newcomer(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with the core alone, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    made = make_environment(folder / "environment")
+    made.install(wheels["anybind"])
+    return made._replace(folder=folder)

@@ -1,0 +1,93 @@
+"""As a new user would: start a plugin, edit ten lines, install it, check it, and ask about it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+COLOURS = {"a red thing": (200, 30, 20), "a blue thing": (30, 40, 210), "a green thing": (20, 180, 60)}
+EDITS = {
+    "DIM = 64": "DIM = 6",
+    '"pictures by a random projection"': '"pictures by how much there is of each colour"',
+    "side: int = 16": "side: int = 8",
+    "np.random.default_rng(0).standard_normal((side * side * 3, DIM)).astype(np.float32)": (
+        "np.tile(np.hstack([np.eye(3), -np.eye(3)]), (side * side, 1)).astype(np.float32)"
+    ),
+    '"centre": 127.5, "scale": 127.5': '"centre": "gray of the picture"',
+    "return (sample[rows][:, columns].astype(np.float32).ravel() - 127.5) / 127.5": (
+        "seen = sample[rows][:, columns].astype(np.float32)\n"
+        "        return (seen - seen.mean() + np.float32([1, 2, 3])).ravel()"
+    ),
+    "np.stack(inputs) @ self.weights": "np.maximum(np.stack(inputs) @ self.weights, 0)",
+}
+"""The template's random projection becomes a measure of colours."""
+BINDING = """
+name = "colours"
+
+[encoders.image]
+use = "my-colours"
+side = 4
+"""
+
+
+def pictures(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            noise = random.integers(-20, 20, (40, 50, 3))
+            picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            PIL.Image.fromarray(picture).save(folder / name / f"{number}.png")
+
+
+def ran(environment: Any, *arguments: object) -> str:
+    ended = environment.anybind(*arguments)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any):
+    here = newcomer.folder
+    said = ran(newcomer, "plugins", "new", "my-colours", "--kind", "encoder")
+    assert said.splitlines()[-1] == "next: pip install -e ./my-colours && anybind plugins check my-colours"
+    module = here / "my-colours" / "my_colours.py"
+    template = module.read_text()
+    edited = template
+    for old, new in EDITS.items():
+        assert edited.count(old) == 1, old
+        edited = edited.replace(old, new)
+    changed = [line for line in difflib.ndiff(template.splitlines(), edited.splitlines()) if line.startswith("+ ")]
+    assert len(changed) <= 10
+    module.write_text(edited)
+
+    ran(newcomer, "plugins", "new", "my-question", "--kind", "task")
+    newcomer.install(here / "my-colours", here / "my-question")
+    for name in ("my-colours", "my-question"):
+        table = ran(newcomer, "plugins", "check", name)
+        assert " ok" in table
+        assert "mend" not in table
+    tests = newcomer.run("-m", "pytest", "-p", "no:cacheprovider", at=here / "my-colours")
+    assert "1 passed" in tests.stdout, tests.stdout
+
+    pictures(here / "pictures")
+    (here / "colours.toml").write_text(BINDING)
+    options = ("--binding", "colours.toml", "--modality", "image", "--data", "pictures", "--json")
+    told = json.loads(ran(newcomer, "evaluate", "my-question", *options))
+    assert told["accuracy"] == 1
+    assert told["n"] == 12
+    assert told["versions"]["my-colours"] == "0.1.0"
+
+
+def test_a_rule_that_an_edit_breaks_turns_the_check_red(newcomer: Any):
+    ran(newcomer, "plugins", "new", "my-loud")
+    module = newcomer.folder / "my-loud" / "my_loud.py"
+    module.write_text(module.read_text().replace("return anybind.unit(", "return 3 * anybind.unit("))
+    newcomer.install(newcomer.folder / "my-loud")
+    ended = newcomer.anybind("plugins", "check", "my-loud")
+    assert ended.returncode == 1
+    assert "unit norm: norms are 3, 3, 3, not 1" in ended.stdout
