@@ -34,6 +34,12 @@ def test_a_file_is_read_as_one_of_warmth_where_that_is_wanted(pixels, tmp_path, 
     assert (read.pixels == anybind.read(tmp_path / "a.png")).all()
 
 
+def test_a_part_of_a_file_can_be_read(pixels, tmp_path):
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    read = anybind.read(tmp_path / "a.png", reader="thermal-picture", box=[3, 4, 10, 20])
+    assert (read.pixels == pixels[4:20, 3:10]).all()
+
+
 def test_what_is_no_picture_is_not_read_as_one_of_warmth(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture at all")
     with pytest.raises(anybind.BadInput, match=r"is no \.png file that can be read"):

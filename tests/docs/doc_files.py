@@ -1,0 +1,106 @@
+"""The files that pages speak of, small: a photo, recordings, sounds, films, folders of classes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+import anybind
+
+MACHINES = ("a washing machine", "a fan", "a drill", "a saw", "a pump", "a lathe", "a press", "a mixer", "a compressor")
+MACHINES += ("a dishwasher", "a train", "a truck")
+CLASSES = {"cat": "chelsea.png", "cup of coffee": "coffee.png", "rocket": "rocket.jpg"}
+
+
+def make_files(folder: Path) -> None:
+    """Write them all into a folder."""
+    photo = _photo("coffee.png")
+    photo.save(folder / "photo.jpg")
+    _photo("chelsea.png").save(folder / "cat.jpg")
+    picture = anybind.read(folder / "photo.jpg")
+    recording = anybind.derive("event", picture)
+    for name in ("photo.npz", "recording.npz", "recording.h5", "day.h5"):
+        anybind.write(recording, folder / name)
+    _class_folders(folder / "photos")
+    _sounds(folder)
+    _films(folder)
+    depth = np.linspace(5000, 15000, 48 * 64).reshape(48, 64).astype(np.uint16)
+    PIL.Image.fromarray(depth).save(folder / "depth.png")
+    anybind.write(anybind.read(folder / "depth.png", reader="depth", preset="tum"), folder / "depth.npy")
+    (folder / "words.txt").write_text("a cat\na cup of coffee\na rocket\n")
+    _vibrations(folder / "machines")
+
+
+def _photo(name: str, side: int = 96) -> PIL.Image.Image:
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    picture = PIL.Image.open(Path(spec.origin).parent / "data" / name).convert("RGB")
+    picture.thumbnail((side, side))
+    return picture
+
+
+def _class_folders(folder: Path) -> None:
+    """Three classes of four pictures each: parts of one photograph."""
+    for name, source in CLASSES.items():
+        (folder / name).mkdir(parents=True)
+        whole = _photo(source, 128)
+        for number in range(4):
+            left, top = 8 * (number % 2), 8 * (number // 2)
+            part = whole.crop((left, top, left + whole.width - 8, top + whole.height - 8))
+            part.resize((96, 72)).save(folder / name / f"{number}.jpg")
+
+
+def _sounds(folder: Path) -> None:
+    """Three seconds of noise that comes and goes."""
+    random = np.random.default_rng(0)
+    loudness = np.abs(np.sin(np.linspace(0, 9, 3 * 44_100)))
+    noise = (0.1 * loudness * random.standard_normal(3 * 44_100)).astype(np.float32)
+    from anybind_media.sound import Waveform
+
+    anybind.write(Waveform(noise[None], 44_100), folder / "dog.ogg")
+
+
+def _films(folder: Path) -> None:
+    """A bright square that crosses a dark ground, as film files and with labels for one of them."""
+    import av
+
+    (folder / "films").mkdir()
+    for path, frames in (
+        (folder / "film.mp4", 40),
+        (folder / "films" / "calm.mp4", 48),
+        (folder / "films" / "odd.mp4", 48),
+    ):
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for number in range(frames):
+                frame = np.full((48, 64, 3), 30, np.uint8)
+                step = 5 if path.stem == "odd" and number > 32 else 1
+                left = number * step % 48
+                frame[16:32, left : left + 16] = 220
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+            file.mux(stream.encode(None))
+    labels = {"calm": {"anomalous": [], "split": "train"}, "odd": {"anomalous": [[33, 48]]}}
+    (folder / "frames").mkdir()
+    for number in range(20):
+        picture = np.full((48, 64), 30, np.uint8)
+        picture[16:32, number : number + 16] = 220
+        PIL.Image.fromarray(picture).save(folder / "frames" / f"{number + 1}.png")
+    (folder / "films" / "labels.json").write_text(json.dumps(labels))
+
+
+def _vibrations(folder: Path) -> None:
+    """Traces of a sensor on machines: a CSV file a trace, a folder a machine, each with a tone of its own."""
+    random = np.random.default_rng(0)
+    times = np.arange(256)[:, None] / 256
+    for number, name in enumerate(MACHINES):
+        (folder / name).mkdir(parents=True)
+        for take in range(3):
+            tones = np.sin(2 * np.pi * 8 * (number + 1) * times + np.arange(3) + take)
+            trace = (1 + number % 3) * tones + 0.1 * random.standard_normal((256, 3))
+            np.savetxt(folder / name / f"{take}.vib", trace, fmt="%.4f", delimiter=",")

@@ -1,0 +1,74 @@
+"""What the pages show is run: Python and commands as they stand there, one page after the other."""
+
+from __future__ import annotations
+
+import pytest
+from doc_blocks import PAGES, ROOT, Block, blocks_of
+from doc_runner import Page, check_line, shell_lines
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_blocks_of_a_page_run(path, page_folder):
+    page = Page(page_folder)
+    for block in blocks_of(path):
+        try:
+            page.run(block)
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"{block}: {type(error).__name__}: {error}") from error
+
+
+def block(text: str, language: str = "sh", **about: str) -> Block:
+    return Block(ROOT / "README.md", 1, language, about.get("title", ""), about.get("not_run", ""), text)
+
+
+def test_blocks_are_found_with_their_line_language_file_and_reason():
+    text = '# A\n\n```toml title="a.toml"\nx = 1\n```\n\n<!-- not run: needs\ntwo machines -->\n```sh\nls\n```\n\n```\nx\n```\n'
+    found = blocks_of(ROOT / "README.md", text)
+    assert [(one.line, one.language, one.title, one.not_run) for one in found] == [
+        (3, "toml", "a.toml", ""),
+        (9, "sh", "", "needs\ntwo machines"),
+        (13, "", "", ""),
+    ]
+
+
+def test_a_block_without_a_language_is_refused(page_folder):
+    with pytest.raises(AssertionError, match="language"):
+        Page(page_folder).run(block("anybind plugins", language=""))
+
+
+def test_blocks_of_a_page_share_their_names(page_folder):
+    page = Page(page_folder)
+    page.run(block("x = 1", "python"))
+    page.run(block("assert x == 1", "python"))
+    with pytest.raises(NameError):
+        Page(page_folder / "machines").run(block("x", "python"))
+
+
+def test_a_command_that_fails_fails_the_page(page_folder):
+    with pytest.raises(AssertionError, match="no-such-file"):
+        Page(page_folder).run(block("anybind info no-such-file.h5"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["anybind search", "anybind search a --in b --no-such-option", "anybind no-such-command", "make no-such-target"],
+)
+def test_a_command_that_is_not_run_is_held_against_what_there_is(line):
+    with pytest.raises(AssertionError, match=r"README\.md"):
+        check_line(line, block(line, not_run="needs a GPU"))
+
+
+def test_a_command_that_is_not_run_may_be_right(page_folder):
+    Page(page_folder).run(block("anybind search a --in b --device cuda", not_run="needs a GPU"))
+
+
+def test_python_that_is_not_run_must_parse(page_folder):
+    Page(page_folder).run(block("undefined()", "python", not_run="needs weights"))
+    with pytest.raises(SyntaxError):
+        Page(page_folder / "machines").run(block("if", "python", not_run="needs weights"))
+
+
+def test_lines_of_a_shell_block_go_on_behind_a_backslash():
+    assert shell_lines("# comment\na b \\\n    c\n\nd\n") == ["a b c", "d"]
