@@ -137,10 +137,8 @@ def file_key(path: Path, mark: FileMark | None = None) -> bytes:
     mark = mark or file_mark(path)
     if mark is None:
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    name = os.path.abspath(path)  # noqa: PTH100 (as a text, and many times a second)
-    known = _hashes.get(name)
-    if known is not None and known[0] == mark:
-        return known[1]
+    if (known := remembered_key(path, mark)) is not None:
+        return known
     now = time.time_ns()
     with path.open("rb") as file:
         key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_BYTES)).digest()
@@ -148,5 +146,15 @@ def file_key(path: Path, mark: FileMark | None = None) -> bytes:
         with _lock:
             if len(_hashes) >= _REMEMBERED:
                 _hashes.clear()
-            _hashes[name] = (mark, key)
+            _hashes[_name(path)] = (mark, key)
     return key
+
+
+def remembered_key(path: Path, mark: FileMark) -> bytes | None:
+    """The key of a file that this process has read and that has not changed since; None of any other."""
+    known = _hashes.get(_name(path))
+    return known[1] if known is not None and known[0] == mark else None
+
+
+def _name(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 (as a text, and many times a second)

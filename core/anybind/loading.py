@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from anybind.contents import FileMark, content_key, file_key, file_mark
+from anybind.contents import FileMark, content_key, file_key, file_mark, remembered_key
 from anybind.dataset import Item
 from anybind.encoder import Encoder
 from anybind.errors import AnybindError, BadInput, PluginError
@@ -82,6 +82,18 @@ class Loader:
             key = None  # written in between: what was read may not be what was hashed
         return Loaded(number, id, prepared, key)
 
+    def at_once(self, number: int, item: Any) -> Loaded | None:
+        """What the cache has of an item, where to look takes less time than to hand the item to a thread."""
+        source = item.source if isinstance(item, Item) else item
+        if self.shelf is None or not isinstance(source, str | os.PathLike):
+            return None
+        mark = self.mark(item)
+        if not self.kind.accepts(source) and (mark is None or remembered_key(Path(source), mark) is None):
+            return None
+        key = self.key(item, mark)
+        vector = None if key is None else self.shelf.find(key)
+        return None if vector is None else Loaded(number, self.id_of(number, item), key=key, vector=vector, cached=True)
+
     def mark(self, item: Any) -> FileMark | None:
         """What changes when the item's file is written; None where there is no such file, or the item is a sample."""
         source = item.source if isinstance(item, Item) else item
@@ -136,27 +148,29 @@ class Loader:
 def in_order(load: Loader, items: Iterable[tuple[int, Any]], ahead: int, refuse: Refuse) -> Iterator[Loaded]:
     """Load numbered items in threads, a few ahead of their use, and hand them out in order."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        waiting: deque[tuple[int, str, Future[Loaded]]] = deque()
+        waiting: deque[tuple[int, str, Loaded | Future[Loaded]]] = deque()
         coming = iter(items)
 
         def send_one() -> None:
             for number, item in coming:
-                waiting.append((number, load.id_of(number, item), pool.submit(load, number, item)))
+                found = load.at_once(number, item) or pool.submit(load, number, item)
+                waiting.append((number, load.id_of(number, item), found))
                 return
 
         try:
             for _ in range(ahead):
                 send_one()
             while waiting:
-                number, id, future = waiting.popleft()
+                number, id, found = waiting.popleft()
                 send_one()
                 try:
-                    yield future.result()
+                    yield found if isinstance(found, Loaded) else found.result()
                 except AnybindError as error:
                     refuse(number, id, error)
         finally:
-            for *_, future in waiting:
-                future.cancel()
+            for *_, found in waiting:
+                if not isinstance(found, Loaded):
+                    found.cancel()
 
 
 def encoded(encoder: Encoder, batch: list[Loaded], refuse: Refuse) -> list[Loaded]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING, Any
 
 from anybind import BadOption
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def make_fabric(precision: str, device: str, **options: Any) -> Fabric:
@@ -20,6 +21,8 @@ def make_fabric(precision: str, device: str, **options: Any) -> Fabric:
     Raises:
         BadOption: there is no such device, precision or strategy here.
     """
+    from lightning_fabric import Fabric  # takes a second, which a task that trains nothing would wait for
+
     kind, _, number = device.partition(":")
     try:
         chosen = {"devices": 1} | options | ({"devices": [int(number)]} if number and kind != "cpu" else {})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from anybind import (
     BadInput,
@@ -26,6 +26,7 @@ from anybind import (
 from anybind_train.checks import check_batch, check_spaces
 from anybind_train.class_words import Words
 from anybind_train.data import Sources, TrainingSet, epoch_order
+from anybind_train.devices import make_fabric
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.optimise import learning_rate, make_optimiser
 from anybind_train.probe import ask_probe, probe_of, source_key
@@ -35,6 +36,9 @@ from anybind_train.records import Records, draw
 from anybind_train.state import Place, check_finite, load_state, save_state
 from anybind_train.student import Average, StudentModule, merged_lora, student_binder
 from anybind_train.threads import mapped
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 STATE, LAST, BEST = "state.safetensors", "last.safetensors", "best.safetensors"
 
@@ -69,8 +73,7 @@ class Run:
         Raises:
             BadInput, BadOption, UnknownName, SpaceMismatch: something in the recipe or the data does not fit.
         """
-        self.recipe, self.output = recipe, output
-        self.fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=recipe.precision)  # pyright: ignore[reportArgumentType]
+        self.recipe, self.output, self.fabric = recipe, output, fabric or make_fabric(recipe.precision, "cpu")
         self.losses = WeightedSum.from_recipe(recipe.losses)
         check_batch(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
@@ -91,14 +94,13 @@ class Run:
         self.place = Place(recipe.hash, self.data.hash, probes=[])
         if resume:
             self.place = load_state(output / STATE, self.place, self.student.module, self.optimiser, self.average)
-        self.cache = cache or output / "cache"
+        self.cache, self.batches = cache or output / "cache", len(self.data) // recipe.batch_size
         if self.fabric.is_global_zero:  # one process computes what all of them read
             self.data.teacher_vectors(self.cache) if cache_teacher else None
             self.data.inputs(self.cache)
         self.fabric.barrier()
         self.teacher = self.data.teacher_vectors(self.cache) if cache_teacher else None
         self.inputs = self.data.inputs(self.cache)
-        self.batches = len(self.data) // recipe.batch_size
         self.steps = recipe.epochs * self.batches
 
     def _prepare_folder(self, resume: bool) -> None:
@@ -123,8 +125,7 @@ class Run:
         return PromptStudent(self.tower, prompted, self.data.classes)
 
     def _words(self) -> Words:
-        recipe, binder = self.recipe, self.binder
-        route = binder.route(recipe.modality)
+        recipe, binder, route = self.recipe, self.binder, self.binder.route(self.recipe.modality)
         if "labels" in self.losses.needs and len(self.data.classes) < 2:
             raise BadInput(f"the data has {len(self.data.classes)} classes; a loss by labels needs at least two")
         if "texts" not in self.losses.needs:
@@ -323,8 +324,7 @@ class Run:
         if self._writes:
             with atomic_path(self.output / "result.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=1))
-            lines = Records(self.output, self.steps)
-            draw(lines.read(), self.output / "training.png", self.recipe.name, self.metric)
-            lines.close()
+            with contextlib.closing(Records(self.output, self.steps)) as lines:
+                draw(lines.read(), self.output / "training.png", self.recipe.name, self.metric)
         self.fabric.barrier()
         return result

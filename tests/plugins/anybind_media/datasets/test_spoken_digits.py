@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mnist").mkdir()
     (tmp_path / "speech").mkdir()
     pictures = np.arange(3 * 6, dtype=np.uint8).reshape(3, 2, 3)
-    (tmp_path / "mnist" / f"{PICTURES}.gz").write_bytes(gzip.compress(idx(pictures)))
+    (tmp_path / "mnist" / f"{PICTURES}.gz").write_bytes(gzip.compress(idx(pictures), mtime=0))
     (tmp_path / "mnist" / LABELS).write_bytes(idx(np.array([7, 1, 7], np.uint8)))
     for name in ("7_lucas_0.wav", "7_lucas_5.wav", "0_theo_12.wav"):
         (tmp_path / "speech" / name).touch()
@@ -65,8 +65,12 @@ def test_dark_on_white(folder):
     ("name", "content", "message"),
     [
         (f"mnist/{PICTURES}.gz", b"no gzip", "cannot be read"),
-        (f"mnist/{PICTURES}.gz", gzip.compress(b"\0\0\10\3\0\0"), "does not begin as an idx file of 3 axes"),
-        (f"mnist/{PICTURES}.gz", gzip.compress(b"\0\0\10\3" + b"\xff" * 12), "holds 16 bytes, which are not those of"),
+        (f"mnist/{PICTURES}.gz", gzip.compress(b"\0\0\10\3\0\0", mtime=0), "does not begin as an idx file of 3 axes"),
+        (
+            f"mnist/{PICTURES}.gz",
+            gzip.compress(b"\0\0\10\3" + b"\xff" * 12, mtime=0),
+            "holds 16 bytes, which are not those of",
+        ),
         (f"mnist/{LABELS}", idx(np.array([7, 1], np.uint8)), "3 pictures and 2 labels"),
         (f"mnist/{LABELS}", idx(np.array([7, 1, 10], np.uint8)), "labels from 0 to 9"),
         ("speech/seven.wav", b"", r"seven\.wav is no digit_speaker_index"),
