@@ -26,8 +26,6 @@ from anybind_bench.store import Results, json_text
 
 PAUSE_S = 0.1
 """How often it is looked whether another process has let go of a cell."""
-WRITE_EVERY_S = 1.0
-"""How often `results.json` is written while cells end quickly."""
 SIGN_OF_LIFE_S = 60.0
 """How often rank 0 tells the other ranks that it still waits: they give up after some minutes of silence."""
 
@@ -70,7 +68,6 @@ class Run:
         self._sure: set[tuple[str, str]] = set()  # binding and modality, where the tower itself was asked
         self._binder: Binder | None = None
         self._told = time.monotonic()
-        self._written = 0.0
 
     def take_up(self) -> None:
         """Take up the cells that are finished, as far as this can be told without loading a tower; asks nothing."""
@@ -106,13 +103,11 @@ class Run:
                 self._answer(self.plan.cells[number])
 
     def _lead(self, settled: Callable[[Cell], None]) -> None:
-        try:
-            while any(cell.state == TO_DO for cell in self.plan.cells):
-                went_on = [self._settle(cell, settled) for cell in self._by_binding() if cell.state == TO_DO]
-                if not any(went_on):  # another process is at these: it finishes them, or ends and lets go of them
-                    self._pause()
-        finally:
-            self.results.write(self.plan)
+        while any(cell.state == TO_DO for cell in self.plan.cells):
+            went_on = [self._settle(cell, settled) for cell in self._by_binding() if cell.state == TO_DO]
+            if not any(went_on):  # another process is at these: it finishes them, or ends and lets go of them
+                self._pause()
+        self.results.write(self.plan)
 
     def _by_binding(self) -> list[Cell]:
         return [cell for named in self.plan.bindings for cell in self.plan.cells if cell.binding == named.name]
@@ -138,9 +133,7 @@ class Run:
                     return False
                 if not self._adopt(cell, again=True):
                     self._ask(cell)
-        if time.monotonic() - self._written > WRITE_EVERY_S:  # what is finished is safe in a file of its own
-            self.results.write(self.plan)
-            self._written = time.monotonic()
+        self.results.write(self.plan)
         settled(cell)
         return True
 

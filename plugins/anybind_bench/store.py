@@ -176,7 +176,7 @@ class Results:
         """Put the row of a planned cell in the place of what another run said of it."""
         key = (cell.number, cell.binding, cell.seed)
         former = rows.pop(key, None)
-        row = asdict(cell)
+        row = dict(vars(cell))
         row = {"question": row.pop("number"), **row}
         if cell.state == TO_DO:
             held = self.finished(cell.identity) if cell.identity else None
