@@ -108,13 +108,13 @@ def _feed_array(digest: Any, value: np.ndarray | np.generic) -> None:
         digest.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
 
 
-def file_mark(path: Path) -> FileMark | None:
+def file_mark(path: str | os.PathLike[str]) -> FileMark | None:
     """What changes when a file is written; None for what is no regular file, such as a folder or a pipe.
 
     Raises:
         OSError: there is no such file.
     """
-    about = path.stat()
+    about = os.stat(path)  # noqa: PTH116 (many times a second)
     if not stat.S_ISREG(about.st_mode):
         return None
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
@@ -124,7 +124,7 @@ _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
 
 
-def file_key(path: Path, mark: FileMark | None = None) -> bytes:
+def file_key(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
     """A key of a file's bytes, 16 bytes; a file that has not changed is read once by a process.
 
     Args:
@@ -140,7 +140,7 @@ def file_key(path: Path, mark: FileMark | None = None) -> bytes:
     if (known := remembered_key(path, mark)) is not None:
         return known
     now = time.time_ns()
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_BYTES)).digest()
     if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == file_mark(path):
         with _lock:
@@ -150,11 +150,11 @@ def file_key(path: Path, mark: FileMark | None = None) -> bytes:
     return key
 
 
-def remembered_key(path: Path, mark: FileMark) -> bytes | None:
+def remembered_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
     """The key of a file that this process has read and that has not changed since; None of any other."""
     known = _hashes.get(_name(path))
     return known[1] if known is not None and known[0] == mark else None
 
 
-def _name(path: Path) -> str:
+def _name(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(path)  # noqa: PTH100 (as a text, and many times a second)

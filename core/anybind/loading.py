@@ -88,7 +88,7 @@ class Loader:
         if self.shelf is None or not isinstance(source, str | os.PathLike):
             return None
         mark = self.mark(item)
-        if not self.kind.accepts(source) and (mark is None or remembered_key(Path(source), mark) is None):
+        if not self.kind.accepts(source) and (mark is None or remembered_key(source, mark) is None):
             return None
         key = self.key(item, mark)
         vector = None if key is None else self.shelf.find(key)
@@ -100,7 +100,7 @@ class Loader:
         if self.kind.accepts(source) or not isinstance(source, str | os.PathLike):
             return None
         with contextlib.suppress(OSError, ValueError):  # told when the file is read
-            return file_mark(Path(source))
+            return file_mark(source)
         return None
 
     def key(self, item: Any, mark: FileMark | None) -> bytes | None:
@@ -110,10 +110,10 @@ class Loader:
             return content_key("sample", source)
         if mark is None:  # a folder, a pipe, or nothing at all
             return None
-        path = Path(source)
         with contextlib.suppress(OSError):
             # The ending is part of it, since which reader reads a file depends on it.
-            return content_key("file", path.suffix.lower(), file_key(path, mark), dict(options))
+            ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
+            return content_key("file", ending, file_key(source, mark), dict(options))
         return None
 
     def id_of(self, number: int, item: Any) -> str:
