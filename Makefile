@@ -16,7 +16,7 @@ SECONDS ?= 600
 
 .PHONY: demo test lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
-	vad-memory vad-ped2 parity bench-suite look public-api clean
+	vad-memory vad-ped2 parity bench-suite look public-api tables clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -58,6 +58,10 @@ $(DOCS): $(READY)
 # The list of public names, after one was added; one that is gone stays until it is deprecated.
 public-api: $(READY)
 	$(BIN)/python tests/core/test_public_api.py
+
+# The tables of README and of pages, from benchmarks/results and the specs of parts.
+tables: $(READY)
+	$(BIN)/python docs/tables.py
 
 # Makes the shipped adapter of the binding `mini` anew, from the two packages that carry its towers.
 mini-adapter: $(READY)

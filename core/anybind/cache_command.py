@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from anybind.cache import EmbeddingCache
-from anybind.commandline import AsJson, print_json, print_table
-from anybind.errors import UnknownName, nearest
+from anybind.commandline import AsJson, print_json, print_table, sub_app
 
 Folder = Annotated[
     Path | None,
@@ -19,14 +17,7 @@ Folder = Annotated[
 ]
 
 
-class _Commands(TyperGroup):
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            raise UnknownName(f"`anybind cache` has no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(cls=_Commands, invoke_without_command=True, add_completion=False)
+app = sub_app()
 
 
 @app.callback()

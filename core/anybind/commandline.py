@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from anybind.errors import AnybindError, BadInput, BadOption
+from anybind.errors import AnybindError, BadInput, BadOption, UnknownName, nearest
 from anybind.files import name_of_path
 from anybind.reader import find_reader, list_samples
 
@@ -22,6 +23,25 @@ Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on past files that cannot be read; list them.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; it stands in the result.")]
+
+
+class SubCommands(TyperGroup):
+    """A command with commands of its own: `sub_app` makes one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of that name; raises `UnknownName` with the nearest ones where there is none."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise UnknownName(f"`{ctx.command_path}` has no command {args[0]!r}{nearest(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+
+def sub_app() -> typer.Typer:
+    """An app for a command that has commands of its own, and does something without one too.
+
+    Its callback takes `ctx: typer.Context`, and does nothing where `ctx.invoked_subcommand` names a command.
+    """
+    return typer.Typer(cls=SubCommands, invoke_without_command=True, add_completion=False)
 
 
 def print_json(fields: Mapping[str, Any]) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from anybind.commandline import AsJson, named_values, print_json, print_table
+from anybind.commandline import AsJson, named_values, print_json, print_table, sub_app
 from anybind.completeness import PartHeld
 from anybind.dataset import Dataset
-from anybind.errors import AnybindError, PluginError, UnknownName, nearest
+from anybind.errors import AnybindError, PluginError
 from anybind.files import name_of_path
 from anybind.registry import Part, check_options, find_part, parts
 
@@ -22,15 +21,7 @@ SHOWN = 5
 """How many of the things that are missing are told by name."""
 
 
-class _Commands(TyperGroup):
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in known:
-            raise UnknownName(f"`anybind datasets` has no command {args[0]!r}{nearest(args[0], known)}")
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(cls=_Commands, invoke_without_command=True, add_completion=False)
+app = sub_app()
 
 
 @app.callback()

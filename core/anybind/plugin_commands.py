@@ -10,12 +10,11 @@ import string
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from anybind.commandline import AsJson, print_json, print_table
+from anybind.commandline import AsJson, print_json, print_table, sub_app
 from anybind.errors import BadInput, BadOption, NameClash, UnknownName, nearest
 from anybind.registry import plugins, registry
 from anybind.spec import KINDS
@@ -39,16 +38,7 @@ USES = {
 FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
 
 
-class _Commands(TyperGroup):
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            raise UnknownName(
-                f"`anybind plugins` has no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}"
-            )
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(cls=_Commands, invoke_without_command=True, add_completion=False)
+app = sub_app()
 
 
 @app.callback()

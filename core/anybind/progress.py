@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -18,7 +20,6 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
     if total <= 1 or not sys.stderr.isatty():
         yield lambda steps, note=None: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -28,7 +29,7 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=_console(), transient=True) as bar:
         task = bar.add_task(description, total=total, note="")
 
         def advance(steps: int, note: str | None = None) -> None:
@@ -37,3 +38,11 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
             bar.update(task, advance=steps)
 
         yield advance
+
+
+@functools.cache
+def _console() -> Any:
+    """One for all bars, so that a loop within a loop draws its bar below the other's."""
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from anybind import BadOption, EmbeddingCache, UnknownName, find_suite, nearest, parts, progress_bar, ranks
-from anybind.commandline import AsJson, Device, print_json, print_table
+from anybind import BadOption, EmbeddingCache, find_suite, parts, progress_bar, ranks
+from anybind.commandline import AsJson, Device, print_json, print_table, sub_app
 from anybind_bench.plan import DONE, TO_DO, Cell, Folders, Plan, chosen, find_named, make_plan, narrowed
 from anybind_bench.report.command import report
 from anybind_bench.run import Run, unfinished
@@ -21,14 +20,7 @@ from anybind_bench.tables import answers, cell_line, json_fields, plan_rows, pro
 INTERRUPTED = 130
 
 
-class _Commands(TyperGroup):
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            raise UnknownName(f"`anybind bench` has no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(cls=_Commands, invoke_without_command=True, add_completion=False)
+app = sub_app()
 app.command("report")(report)
 
 

@@ -35,3 +35,25 @@ def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_not_on_stdout():
     assert result.stdout == "done\n"
     assert "embedding things" in drawn
     assert "1/3" in drawn
+
+
+def test_a_loop_within_a_loop_draws_its_bar_beside_the_other(tmp_path):
+    script = tmp_path / "nested.py"
+    script.write_text(
+        "from anybind import progress_bar\n"
+        "import time\n"
+        'with progress_bar(2, "outer loop") as outer:\n'
+        "    for _ in range(2):\n"
+        '        with progress_bar(2, "inner loop") as inner:\n'
+        "            time.sleep(0.3)\n"
+        "            inner(1)\n"
+        "        outer(1)\n"
+    )
+    ours, theirs = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    subprocess.run([sys.executable, script], stderr=theirs, check=True, env=variables)
+    os.close(theirs)
+    drawn = os.read(ours, 100_000).decode()
+    os.close(ours)
+    both = drawn[drawn.index("inner loop") :]
+    assert "outer loop" in both
