@@ -101,18 +101,21 @@ def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part
     path = Path(path)
     head = _head(path)
     suffix = path.suffix.lower()
+    installed = parts("reader")
+    named = [part for part in installed if suffix in part.spec.suffixes]
     # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before them.
-    verdicts, failed = _verdicts(head, [part for part in parts("reader") if suffix in part.spec.suffixes])
+    verdicts, failed = _verdicts(head, named)
     sure = [part for part, verdict in verdicts.items() if verdict and wanted in (None, part.spec.gives)]
     if len(sure) == 1:
         return sure[0]
-    verdicts, failed = _verdicts(head, parts("reader"))
+    more, failed_more = _verdicts(head, [part for part in installed if part not in named])
+    verdicts, failed = verdicts | more, failed | failed_more
     of_wanted = {part: verdict for part, verdict in verdicts.items() if part.spec.gives == wanted}
     chosen = _claimants(of_wanted, suffix) or _claimants(verdicts, suffix)
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
-        names = " and ".join(repr(part.name) for part in chosen)
+        names = " and ".join(sorted(repr(part.name) for part in chosen))
         raise BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
     for part, error in failed.items():
         if suffix in part.spec.suffixes:

@@ -28,7 +28,7 @@ CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "plugins")
 PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"modality": "modalities", "loss": "losses"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # there is one of each, and they are looked up with every file
 class Part:
     """A `Spec` with its kind and the plugin that brought it."""
 
