@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from anybind.binder import Binder
@@ -17,10 +18,14 @@ class Task(ABC):
     Attributes:
         name: as it is registered.
         main_metric: the key of `Result.metrics` that stands for the whole.
+        work: a folder, which need not be there yet, that whoever asks keeps until the question is answered, so that a
+            task that takes long can go on where it was interrupted; None where there is none. Most tasks have no use
+            for it.
     """
 
     name: ClassVar[str]
     main_metric: ClassVar[str]
+    work: Path | None = None
 
     def modalities(self, modality: str) -> tuple[str, ...]:
         """The modalities that are asked of a data set's samples when the samples are embedded as `modality`: that one,

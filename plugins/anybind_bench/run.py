@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -202,6 +203,8 @@ class Run:
         others = self._others(cell)
         about = self._identity(cell, self._remembered.known(self._binding(cell)))[1]
         self.results.finish(cell, about, others, seconds)
+        if cell.state == DONE and before:  # one that failed may go on from there
+            shutil.rmtree(self.results.work / before, ignore_errors=True)
         told = f": {cell.error}" if cell.error else ""
         self.results.note(f"{self._called(cell)}: {cell.state} in {seconds:.1f} s{told}")
 
@@ -238,6 +241,7 @@ class Run:
         binder = None
         try:
             binder = self._load(cell)
+            ready.task.work = self.results.work / cell.identity if cell.identity else None
             result = ready.task.run(binder, ready.dataset, modality=ready.question.modality, seed=cell.seed)
             if not isinstance(result, Result):
                 raise PluginError(f"the task {ready.question.task!r} gave a {type(result).__name__}, no anybind.Result")

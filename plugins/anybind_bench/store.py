@@ -44,6 +44,7 @@ class Results:
         self.cells = folder / "cells"
         self.encoders = folder / "encoders"
         self.locks = folder / "locks"
+        self.work = folder / "work"
         self._before: dict[str, tuple[int, int]] = {}
 
     def check(self, suite: Suite) -> None:

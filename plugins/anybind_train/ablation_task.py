@@ -108,7 +108,7 @@ class LossAblation(Task):
         }
         whole = recipe_of(table, self.recipe, binder=binder, modality=modality)
         results: dict[str, Result] = {}
-        with work_folder(self.keep) as folder:
+        with work_folder(self.keep or self.work) as folder:
             for arm, recipe in arms(whole).items():
                 run = do_run(recipe, {LESSONS: lessons, ASKED: asked}, folder, binder)
                 told = {"probes": run.place.probes or [], "settings": settings_of(run)}

@@ -83,7 +83,7 @@ def in_parts(dataset: Dataset) -> bool:
 
 
 @contextlib.contextmanager
-def work_folder(keep: str | None) -> Iterator[Path]:
+def work_folder(keep: str | Path | None) -> Iterator[Path]:
     """The folder that runs are in: one that stays, or one that goes with what it holds.
 
     Under `torchrun` every rank learns for itself, on its own device, and only the first one's folder stays.

@@ -105,7 +105,7 @@ class FineTune(Task):
             raise BadInput(f"{dataset.name}: all samples are learned from, and none is left to ask about")
         recipe = self._recipe(binder, modality, seed, len(chosen))
         sources = {LESSONS: lessons, ASKED: dataset}
-        with work_folder(self.keep) as folder:
+        with work_folder(self.keep or self.work) as folder:
             if self.method == "linear-probe":
                 return self._classifier(recipe, sources, folder, binder, on_bad)
             run = do_run(recipe, sources, folder, binder)

@@ -50,6 +50,15 @@ def test_what_is_embedded_is_counted_and_comes_from_the_cache_in_another_folder(
     assert here.read_bytes() == there.read_bytes()
 
 
+def test_a_task_has_a_folder_to_go_on_from_until_it_has_answered(world):
+    world.add("long", fail="once")
+    assert [cell["state"] for cell in world.run()["cells"]] == ["done"] * 3 + ["failed"]
+    (left,) = (world.results / "work").iterdir()
+    assert [file.name for file in left.iterdir()] == ["half"]
+    assert [cell["state"] for cell in world.run()["cells"]] == ["done"] * 4
+    assert not list((world.results / "work").iterdir())
+
+
 def test_a_cell_that_fails_is_noted_in_a_line_and_the_rest_goes_on(world):
     world.add("inner", fail="internal")
     world.add("exit", fail="exit")

@@ -121,6 +121,10 @@ class Count(Task):
             raise SystemExit(3)
         if self.fail == "none":
             return None
+        if self.fail == "once" and self.work is not None and not (self.work / "half").exists():
+            self.work.mkdir(parents=True)
+            (self.work / "half").touch()
+            raise BadInput("interrupted half-way")
         rows = binder.embed(modality, list(dataset.items))
         encoders = {modality: rows.encoder}
         if self.also:
