@@ -38,7 +38,7 @@ def main() -> None:
     """Make the films, run the command on both, print a table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, nargs=2, default=(1, 120), help="lengths of the two films")
-    options.add_argument("--head", default="event-rate", help="a head that needs no fitting")
+    options.add_argument("--head", default="zero-shot", help="a head that needs no fitting")
     options.add_argument("--binding", default="mini")
     given = options.parse_args()
     rows = []

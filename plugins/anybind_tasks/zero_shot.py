@@ -53,8 +53,8 @@ class ZeroShot(Task):
         """Embed the samples and the words, and count; see `Task.run`.
 
         The result's details hold `classes` (those asked for), `per_class` (accuracy of each class of the
-        data), `confusion` (rows: the data's classes, columns: `classes`, counts) and `top1_interval`
-        (Wilson, 95 %).
+        data), `confusion` (rows: the data's classes, columns: `classes`, counts), `top1_interval`
+        (Wilson, 95 %), and `chance`: what guessing gives, by metric.
         """
         asked = self._asked(dataset)
         words = class_embeddings(binder, "text", asked, self.templates)
@@ -86,6 +86,7 @@ class ZeroShot(Task):
                 "per_class": per_class_accuracy(ranked, truth, asked),
                 "confusion": confusion(ranked, truth, asked, dataset.classes),
                 "top1_interval": wilson_interval(int((ranked[:, 0] == truth).sum()), len(truth)),
+                "chance": {"top1": 1 / len(asked), "top5": min(5 / len(asked), 1.0), "mean_per_class": 1 / len(asked)},
             },
         )
 

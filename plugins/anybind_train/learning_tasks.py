@@ -159,6 +159,7 @@ class FineTune(Task):
             metrics={"top1": top1},
             details={
                 "intervals": {"top1": (float(sure.low), float(sure.high))},
+                "chance": {"top1": 1 / told["classes"]},
                 "left_out": len(asked.items) - n,
                 "settings": {**settings, **{name: told[name] for name in ("samples", "classes")}},
             },
