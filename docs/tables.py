@@ -189,6 +189,16 @@ def training() -> str:
     return table(("ours", "beside", "samples per s", "theirs", "ratio"), rows)
 
 
+def suite() -> str:
+    """The suite `mini`, without and with a cache of embeddings."""
+    names = {"first": "with an empty cache", "second": "again, with that cache"}
+    rows = [
+        (names[row["run"]], row["cells"], row["computed"], row["cached"], f"{row['seconds']:.0f}")
+        for row in kept("suite")["rows"]
+    ]
+    return table(("run", "cells", "embeddings computed", "from the cache", "seconds"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "bindings": bindings,
     "licences": licences,
@@ -200,6 +210,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sounds": sounds,
     "searches": retrieval,
     "training": training,
+    "suite": suite,
 }
 
 
