@@ -39,9 +39,9 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports --no-logo
 
-# One process a core, a thread each: a file's tests stay together, since they share what is slow to make.
+# One process a core, eight at most, a thread each: a file's tests stay together, since they share what is slow to make.
 pytest: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 format: $(READY)
 	$(BIN)/ruff check --fix
