@@ -17,8 +17,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from anybind import atomic_path
 from anybind.commandline import print_table
+from anybind.plugin import files
 from anybind_train.ablation_task import arms
 from anybind_train.engine import STATE, Run
 from anybind_train.recipe import Recipe
@@ -43,7 +43,7 @@ def main() -> None:
     columns = ("losses", "seeds", "before", "after", "spread of seeds", "best epoch")
     print_table(columns, [tuple(map(str, row.values())) for row in rows])
     draw(curves, HERE.parent / "docs" / "ablation.png")
-    with atomic_path(HERE / "results" / "ablation.json") as path:
+    with files.atomic_path(HERE / "results" / "ablation.json") as path:
         held = {"changes": changes, "seeds": SEEDS, "rows": rows, "curves": curves}
         path.write_text(json.dumps(held, indent=1) + "\n")
 
@@ -88,7 +88,7 @@ def draw(curves: dict[str, list[list[dict[str, float]]]], path: Path) -> None:
     axis.legend(frameon=False)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
 
 

@@ -19,7 +19,8 @@ import torch
 
 import anybind
 from anybind.commandline import print_table
-from anybind_tasks.demo_pictures import demo_pictures
+from anybind.tower import Tower
+from anybind_classification.demo_pictures import demo_pictures
 
 ROUNDS = 7
 FILES = 160
@@ -68,7 +69,7 @@ def timed(call: Callable[[], object]) -> float:
 def bare_pictures(binder: anybind.Binder, paths: list[Path]) -> np.ndarray:
     """Decode, transform and embed, batch by batch, then adapt."""
     tower = binder.encoder("image")
-    assert isinstance(tower, anybind.Tower)
+    assert isinstance(tower, Tower)
     found = []
     with torch.inference_mode():
         for start in range(0, len(paths), BATCH):
@@ -81,7 +82,7 @@ def bare_pictures(binder: anybind.Binder, paths: list[Path]) -> np.ndarray:
 def bare_texts(binder: anybind.Binder, texts: list[str]) -> np.ndarray:
     """Tokenise and embed, batch by batch."""
     tower = binder.encoder("text")
-    assert isinstance(tower, anybind.Tower)
+    assert isinstance(tower, Tower)
     found = []
     with torch.inference_mode():
         for start in range(0, len(texts), BATCH):

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from anybind import atomic_path
 from anybind.commandline import print_table
+from anybind.plugin import files
 from anybind_train.engine import Run
 from anybind_train.linear_probe import linear_probe
 from anybind_train.recipe import Recipe
@@ -51,7 +51,7 @@ def main() -> None:
             )
     cells = [tuple(str(row[name]) for name in ("shots", "method", "before", "top1", "spread")) for row in rows]
     print_table(("shots", "method", "zero-shot", "top-1", "spread of seeds"), cells)
-    with atomic_path(HERE / "results" / "few_shot.json") as path:
+    with files.atomic_path(HERE / "results" / "few_shot.json") as path:
         path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 import anybind
 from anybind.commandline import print_table
+from anybind.reader import find_reader
 from anybind_events.stream import EventStream
 
 ROUNDS = 8
@@ -138,7 +139,7 @@ def real_files() -> list[Path]:
 def format_of(path: Path) -> str:
     """A file's format as `PEERS` has it: the reader's name, or the file's ending."""
     try:
-        name = anybind.find_reader(path).name
+        name = find_reader(path).name
     except anybind.BadInput:
         return ""
     return name if name in PEERS else path.suffix.removeprefix(".")

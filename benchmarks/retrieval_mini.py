@@ -19,9 +19,13 @@ from typing import Any
 
 import anybind
 from anybind.commandline import Skipped
-from anybind_media.datasets.manifest import TuxpaintTriplets
-from anybind_media.datasets.spoken_digits import SpokenDigits
-from anybind_tasks.retrieval.task import Retrieval
+from anybind.dataset import Dataset, Item
+from anybind.files import atomic_path
+from anybind.modality import modality_of
+from anybind.reader import find_reader
+from anybind_datasets.manifest import TuxpaintTriplets
+from anybind_datasets.spoken_digits import SpokenDigits
+from anybind_retrieval.task import Retrieval
 
 ASKED = ("event", "image", "text", "sound", "depth")
 SHOWN = ("R@1", "R@5", "R@10", "mAP@5", "MRR", "median_rank")
@@ -35,7 +39,7 @@ class Remembering(anybind.Binder):
     def embed(self, of: str, items: Any, **options: Any) -> anybind.Embeddings:
         """As `Binder.embed`."""
         listed = list(items)
-        key = (of, tuple(item.id if isinstance(item, anybind.Item) else str(item) for item in listed))
+        key = (of, tuple(item.id if isinstance(item, Item) else str(item) for item in listed))
         known = self.__dict__.setdefault("known", {})
         if key not in known:
             known[key] = super().embed(of, listed, **options)
@@ -54,7 +58,7 @@ def main() -> None:
     binder = Remembering(anybind.load(given.binding).binding)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", anybind.AnybindWarning)  # drawings in SVG are counted in docs/retrieval.md
-        questions: list[tuple[anybind.Dataset, dict[str, Any]]] = [
+        questions: list[tuple[Dataset, dict[str, Any]]] = [
             (TuxpaintTriplets(given.data / "tuxpaint_triplets"), {}),
             (SpokenDigits(given.data / "digits", limit=given.pictures), {"relevance": "class"}),
         ]
@@ -95,7 +99,7 @@ def write(output: Path | None, results: dict[str, Any], lines: list[str]) -> Non
         _, _, after = rest.partition(END)
         files[page] = "\n".join([before + BEGIN, *lines, "", *notes(results["skipped"]), END]) + after.rstrip("\n")
     for path, text in files.items():
-        with anybind.atomic_path(path) as part:
+        with atomic_path(path) as part:
             part.write_text(text + "\n")
 
 
@@ -106,13 +110,9 @@ def notes(skipped: dict[str, Any]) -> list[str]:
     return [f"{len(skipped)} samples could not be used; they are listed in retrieval_mini.json."]
 
 
-def kind_of(item: anybind.Item) -> str:
+def kind_of(item: Item) -> str:
     """The modality of an item's source."""
-    return (
-        anybind.find_reader(item.source).spec.gives
-        if isinstance(item.source, Path)
-        else anybind.modality_of(item.source)
-    )
+    return find_reader(item.source).spec.modality if isinstance(item.source, Path) else modality_of(item.source)
 
 
 def rows_of(result: anybind.Result) -> list[dict[str, Any]]:

@@ -31,11 +31,11 @@ import numpy as np
 
 import anybind
 from anybind.commandline import print_table
-from anybind_tasks.retrieval.coarse import CoarseGallery
-from anybind_tasks.retrieval.exact import top_k
-from anybind_tasks.retrieval.kernels import over_rows
-from anybind_tasks.retrieval.metrics import metrics_of
-from anybind_tasks.retrieval.ranks import ranks_in
+from anybind_retrieval.coarse import CoarseGallery
+from anybind_retrieval.exact import top_k
+from anybind_retrieval.kernels import over_rows
+from anybind_retrieval.metrics import metrics_of
+from anybind_retrieval.ranks import ranks_in
 
 ITEMS = 10_000
 GALLERY, QUERIES, DIMENSIONS, K = 100_000, 1000, 512, 10

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from anybind import atomic_path
 from anybind.commandline import print_table
+from anybind.plugin import files
 
 MOST = 0.1
 """What the second run may take of the first one's time."""
@@ -36,7 +36,7 @@ def main() -> None:
     ratio = rows[1]["seconds"] / rows[0]["seconds"]
     print_table(list(rows[0]), [tuple(str(value) for value in row.values()) for row in rows])
     print(f"the second run took {ratio:.3f} of the first one's time; allowed: {MOST}")
-    with atomic_path(Path(__file__).parent / "results" / "suite.json") as path:
+    with files.atomic_path(Path(__file__).parent / "results" / "suite.json") as path:
         path.write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows, "ratio": round(ratio, 3)}, indent=1) + "\n")
     raise SystemExit(ratio > MOST or rows[1]["computed"] > 0)
 

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from anybind.commandline import print_table
-from anybind_tasks.demo_pictures import demo_pictures
+from anybind_classification.demo_pictures import demo_pictures
 from anybind_train.engine import Run
 from anybind_train.recipe import Data, Optimiser, Recipe, Student
 from anybind_train.records import Records

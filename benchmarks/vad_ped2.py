@@ -24,12 +24,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import anybind
-from anybind import Head, WindowSet, atomic_path
-from anybind_tasks.vad.labels import frame_labels, lesson_labels
-from anybind_tasks.vad.metrics import draw_roc, measure, roc_auc
-from anybind_tasks.vad.records import FilmRecord, Keep, record_film
-from anybind_tasks.vad.segments import frame_scores
-from anybind_tasks.vad.windows import open_film
+from anybind.dataset import Item
+from anybind.head import find_head
+from anybind.plugin import Head, HeadInput, files
+from anybind.registry import create
+from anybind_vad.labels import frame_labels, lesson_labels
+from anybind_vad.metrics import draw_roc, measure, roc_auc
+from anybind_vad.records import FilmRecord, Keep, record_film
+from anybind_vad.segments import frame_scores
+from anybind_vad.windows import open_film
 
 HERE = Path(__file__).parent
 SETTINGS = ((8, 4), (16, 16), (16, 4))
@@ -69,7 +72,7 @@ class Clip:
         calm: frames from the beginning that calibration may look at: half of those before the first abnormal one.
     """
 
-    def __init__(self, item: anybind.Item, record: FilmRecord) -> None:
+    def __init__(self, item: Item, record: FilmRecord) -> None:
         labels = frame_labels(item, len(record.times_us))
         assert labels is not None
         self.id, self.record, self.labels = item.id, record, labels
@@ -83,12 +86,12 @@ class Clip:
         scores = head.score(record.windows)
         return frame_scores(record.firsts.tolist(), record.lengths.tolist(), scores, len(self.labels))
 
-    def part(self, mark: int) -> WindowSet:
+    def part(self, mark: int) -> HeadInput:
         """The windows of one mark, as a film of its own."""
         windows, chosen = self.record.windows, self.marks == mark
         numbers = np.cumsum(chosen) - 1
         kept = {of: chosen[windows.rows[of]] for of in windows.embeddings}
-        return WindowSet(
+        return HeadInput(
             {of: rows[kept[of]] for of, rows in windows.embeddings.items()},
             {name: values[chosen] for name, values in windows.measures.items()},
             {of: numbers[windows.rows[of][kept[of]]] for of in windows.embeddings},
@@ -103,7 +106,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path)
     given = parser.parse_args()
     binder = anybind.load("mini")
-    dataset = anybind.create("dataset", "ucsd-ped", given.data)
+    dataset = create("dataset", "ucsd-ped", given.data)
     rows: list[dict[str, Any]] = []
     clips: list[Clip] = []
     found: dict[str, list[np.ndarray]] = {}
@@ -118,11 +121,11 @@ def main() -> None:
     if given.docs:
         draw(given.docs, clips, found)
     print(table(rows))
-    with atomic_path(HERE / "results" / "vad_ped2.json") as path:
+    with files.atomic_path(HERE / "results" / "vad_ped2.json") as path:
         path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 
-def play(item: anybind.Item, binder: anybind.Binder, size: int, stride: int, keep: Path) -> FilmRecord:
+def play(item: Item, binder: anybind.Binder, size: int, stride: int, keep: Path) -> FilmRecord:
     """The windows of a clip, embedded once."""
     about = {
         "clip": item.id,
@@ -143,7 +146,7 @@ def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip
 
     def make() -> Head:
         settings = dict(options)
-        head = anybind.find_head(settings.pop("head"), **settings)
+        head = find_head(settings.pop("head"), **settings)
         head.prepare(binder)
         return head
 
@@ -225,7 +228,7 @@ def draw(folder: Path, clips: Sequence[Clip], found: Mapping[str, list[np.ndarra
             panel.tick_params(labelsize=7)
         axes[row][0].set_ylabel(name.replace(": ", ":\n").replace(", ", ",\n"), fontsize=7)
     figure.supxlabel("frame (red: abnormal)", fontsize=9)
-    with atomic_path(folder / "vad-ped2-scores.png") as path:
+    with files.atomic_path(folder / "vad-ped2-scores.png") as path:
         figure.savefig(path, dpi=120)
 
 

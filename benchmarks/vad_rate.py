@@ -20,8 +20,8 @@ import numpy as np
 from video_rate import CODECS, FRAMES, RESULTS, SIZE, decoded, encode, pictures, timed
 
 from anybind.commandline import print_table
-from anybind_tasks.vad.gallery import SIDE
-from anybind_tasks.vad.windows import FilmPass, open_film
+from anybind_vad.gallery import SIDE
+from anybind_vad.windows import FilmPass, open_film
 
 ROUNDS = 9
 ALONE = ("PyAV", "PyAV in threads", "PyAV to gray arrays")

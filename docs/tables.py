@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import anybind
+from anybind.registry import find_part, parts
+from anybind.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -38,15 +40,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def encoders_of(binding: str) -> list[tuple[str, anybind.Spec]]:
+def encoders_of(binding: str) -> list[tuple[str, Spec]]:
     """Modality and spec of each encoder of a binding; of a carried one those that it takes of its two sides."""
     if binding in CARRIED:
         own, other = map(encoders_of, CARRIED[binding])
         return [*own, *((of, spec) for of, spec in other if of not in dict(own))]
     name = "open_clip:ViT-B-32/openai" if binding == "open_clip" else binding
-    return [
-        (of, anybind.find_part("encoder", use.name).spec) for of, use in anybind.find_binding(name).encoders.items()
-    ]
+    return [(of, find_part("encoder", use.name).spec) for of, use in anybind.find_binding(name).encoders.items()]
 
 
 def licence_of(binding: str) -> str:
@@ -62,7 +62,7 @@ def bindings() -> str:
     """What there is to load."""
     sizes = kept("sizes")["weights"]
     rows = []
-    for part in sorted(anybind.parts("binding"), key=lambda part: (part.name != "mini", part.name)):
+    for part in sorted(parts("binding"), key=lambda part: (part.name != "mini", part.name)):
         encoders = encoders_of(part.name)
         extras = {spec.extra for _, spec in encoders} - {"events"} | ({"adapters"} if part.name in CARRIED else set())
         extras -= {"openclip"} if "imagebind" in extras else set()  # which brings it
@@ -87,7 +87,7 @@ def licences() -> str:
     rows = [
         (part.kind, f"`{part.name}`", part.spec.licence, part.spec.weights_licence)
         for kind in ("encoder", "adapter")
-        for part in anybind.parts(kind)
+        for part in parts(kind)
         if part.spec.weights_licence
     ]
     return table(("kind", "part", "code", "weights"), rows)

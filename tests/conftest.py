@@ -12,9 +12,9 @@ from typing import NamedTuple
 import hypothesis
 import pytest
 
-import anybind
 from anybind.cli import main
-from anybind.registry import Plugin, Registry, use_registry
+from anybind.registry import Plugin, Registry, hookimpl, use_registry
+from anybind.spec import Spec
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
@@ -110,17 +110,17 @@ def registry() -> Iterator[Registry]:
 def add_plugin() -> Callable[..., None]:
     """Add a plugin made of hook functions to a registry: `add(registry, register_encoders=[Spec(...)])`."""
 
-    def add(to: Registry, name: str = "test", distribution: str = "test-dist", **specs: list[anybind.Spec]) -> None:
+    def add(to: Registry, name: str = "test", distribution: str = "test-dist", **specs: list[Spec]) -> None:
         class Hooks:
             pass
 
         for hook, brought in specs.items():
 
-            def implementation(register: Callable[[anybind.Spec], None], brought: list = brought) -> None:
+            def implementation(register: Callable[[Spec], None], brought: list = brought) -> None:
                 for spec in brought:
                     register(spec)
 
-            setattr(Hooks, hook, staticmethod(anybind.hookimpl(implementation)))
+            setattr(Hooks, hook, staticmethod(hookimpl(implementation)))
         to.add(Plugin(name, distribution, "1.0"), Hooks)
 
     return add

@@ -23,6 +23,7 @@ import numpy as np
 
 import anybind
 from anybind.commandline import named_values
+from anybind.errors import PluginError
 
 MOST_SECONDS = 20
 SPARE_BYTES = 64 << 20
@@ -90,7 +91,7 @@ def _fault_of_reading(path: Path, chunks: bool, options: dict[str, Any]) -> str 
             warnings.simplefilter("error", RuntimeWarning)  # arithmetic that no one thought of
             for _ in anybind.read_chunks(path, count=1000, **options) if chunks else [anybind.read(path, **options)]:
                 pass
-    except anybind.PluginError as error:
+    except PluginError as error:
         return f"a plugin's fault: {error}"
     except anybind.AnybindError as error:
         return f"an error of several lines: {error}" if "\n" in str(error) else None

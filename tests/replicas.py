@@ -304,7 +304,7 @@ def _llvip(root: Path, random: np.random.Generator, classes: int, per_class: int
 
 def lists(module: str) -> Any:
     """The lists of class names beside a data set's module."""
-    return json.loads(importlib.resources.files("anybind_events.datasets").joinpath(f"{module}.json").read_text())
+    return json.loads(importlib.resources.files("anybind_datasets").joinpath(f"{module}.json").read_text())
 
 
 def recording(

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 import anybind
-from anybind import Item
+from anybind.dataset import Dataset, Item
+from anybind.modality import find_modality
+from anybind.reader import find_reader
+from anybind.registry import create, find_part
+from anybind.registry import parts as _parts
+from anybind_datasets.local_dataset import LocalDataset
 
 SPEC = importlib.util.spec_from_file_location("replicas", Path(__file__).parent / "replicas.py")
 assert SPEC is not None
@@ -47,21 +52,21 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: replicas.make_replica(name, home / name) for name in COUNTS}
 
 
-def dataset(name: str, folder: Path, **options: Any) -> anybind.Dataset:
-    return anybind.create("dataset", name, folder, **options)
+def dataset(name: str, folder: Path, **options: Any) -> Dataset:
+    return create("dataset", name, folder, **options)
 
 
 def sample(item: Item, modality: str) -> Any:
-    reader = anybind.find_reader(item.source, modality)
+    reader = find_reader(item.source, modality)
     assert reader.spec.gives == modality
     found = anybind.read(item.source, reader=reader.name, **item.options)
-    anybind.find_modality(modality).check(found)
+    find_modality(modality).check(found)
     return found
 
 
 def test_there_is_a_replica_of_every_published_data_set() -> None:
     assert set(replicas.MAKERS) == set(COUNTS)
-    assert set(COUNTS) <= {part.name for part in anybind.parts("dataset")}
+    assert set(COUNTS) <= {part.name for part in _parts("dataset")}
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -73,7 +78,7 @@ def test_it_opens_with_no_options(folders, name: str) -> None:
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_it_is_counted_by_part_and_what_lacks_to_the_published_numbers_is_told(folders, name: str) -> None:
-    kind = anybind.find_part("dataset", name).load()
+    kind = find_part("dataset", name).load()
     held = kind.check(folders[name])
     assert {part.name: part.found for part in held} == COUNTS[name]
     published = dict(kind.parts)
@@ -90,12 +95,12 @@ def test_it_is_counted_by_part_and_what_lacks_to_the_published_numbers_is_told(f
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_its_first_samples_and_their_partners_can_be_read(folders, name: str) -> None:
-    kind = anybind.find_part("dataset", name).load()
+    kind = find_part("dataset", name).load()
     data = dataset(name, folders[name])
-    assert isinstance(data, anybind.LocalDataset)
+    assert isinstance(data, LocalDataset)
     for item in data.items[:READ]:
         if kind.kinds == ("video",):
-            film = anybind.find_part("reader", "video").load()().read(item.source, **item.options)
+            film = find_part("reader", "video").load()().read(item.source, **item.options)
             assert sum(1 for _ in film.frames()) == replicas.FRAMES
             continue
         sample(item, kind.kinds[0])
@@ -144,7 +149,7 @@ def test_labels_are_classes(folders, name: str) -> None:
 def test_a_part_that_is_missing_is_named(tmp_path: Path, name: str, gone: str, told: str) -> None:
     folder = replicas.make_replica(name, tmp_path / "data")
     remove(folder / gone)
-    held = anybind.find_part("dataset", name).load().check(folder)
+    held = find_part("dataset", name).load().check(folder)
     missing = [line for part in held for line in part.missing]
     assert any(told.format(folder) in line for line in missing), missing
 
@@ -161,7 +166,7 @@ def remove(path: Path) -> None:
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
     folder = replicas.make_replica("n-mnist", tmp_path / "data")
     (folder / "Train" / "7" / "00000.bin").write_bytes(b"")
-    train, test = anybind.find_part("dataset", "n-mnist").load().check(folder)
+    train, test = find_part("dataset", "n-mnist").load().check(folder)
     assert (train.empty, test.empty) == (("Train/7/00000.bin",), ())
 
 
@@ -191,7 +196,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_its_size_licence_place_and_modalities_are_known(name: str) -> None:
-    kind = anybind.find_part("dataset", name).load()
+    kind = find_part("dataset", name).load()
     assert kind.size
     assert kind.licence
     assert "http" in kind.published
@@ -204,7 +209,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="
 @pytest.mark.parametrize("name", COUNTS)
 def test_the_page_on_data_sets_tells_of_it_and_its_parts(name: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
-    parts = anybind.find_part("dataset", name).load().parts
+    parts = find_part("dataset", name).load().parts
     for part, count in parts.items():
         assert part in row or count is None
         assert count is None or f"{count:,}" in row or name == "dvs128-gesture"  # whose recordings are counted

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from anybind import atomic_path
 from anybind.commandline import print_table
+from anybind.plugin import files
 
 TOLERANCE = 1e-5
 HERE = Path(__file__).parent
@@ -121,7 +121,7 @@ def run(family: str, data: Path, upstream: Path, keep: Path | None) -> list[Row]
     mine = {package: version(package) for package in ("anybind", "torch", "numpy", "pillow")}
     note = " ".join(getattr(ours, "NOTE", "").split())
     report = {"note": note, "upstream": versions, "ours": mine, "rows": [asdict(row) for row in rows]}
-    with atomic_path(RESULTS / f"parity_{family}.json") as path:
+    with files.atomic_path(RESULTS / f"parity_{family}.json") as path:
         path.write_text(json.dumps(report, indent=1) + "\n")
     return rows
 
@@ -147,7 +147,7 @@ def write_docs() -> None:
         parts += [textwrap.fill(report["note"], 120), ""] if report["note"] else []
         parts += [textwrap.fill(f"{side.capitalize()}: {listed(report[side])}.", 120) + "\n" for side in SIDES]
         parts += ["| " + " | ".join(row) + " |" for row in table]
-    with atomic_path(ROOT / "docs" / "parity.md") as path:
+    with files.atomic_path(ROOT / "docs" / "parity.md") as path:
         path.write_text("\n".join(parts) + "\n")
 
 

@@ -19,15 +19,25 @@ from anybind.cache import EmbeddingCache
 from anybind.dataset import Item
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import AnybindError, AnybindWarning, BadOption, PluginError, SpaceMismatch, UnknownName, nearest
-from anybind.files import settings_hash
-from anybind.loading import Loaded, Loader, OnBad, Refuse, batched, encoded, in_order
-from anybind.modality import find_modality
+from anybind.errors import (
+    AnybindError,
+    AnybindWarning,
+    BadOption,
+    OnBad,
+    PluginError,
+    SpaceMismatch,
+    UnknownName,
+    nearest,
+)
+from anybind.loading import Loaded, Loader, Refuse, batched, encoded, in_order
+from anybind.modality import find_modality, sources_of
 from anybind.progress import progress_bar
 from anybind.registry import create, find_part, parts, plugins
 from anybind.sharing import Counts, embed_shared
 from anybind.shelf import Shelf
 from anybind.space import Space
+from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
+from anybind.tables import settings_hash
 
 
 class Binder:
@@ -91,7 +101,7 @@ class Binder:
     def _load_encoder(self, of: str, use: Use) -> Encoder:
         options = {key: self._resolve(value) for key, value in use.options.items()}
         encoder = create("encoder", use.name, **options)
-        part = find_part("encoder", use.name)
+        part = find_part(EncoderSpec, use.name)
         if not isinstance(encoder, Encoder):
             raise PluginError(f"encoder {use.name!r} of {part.distribution} made a {type(encoder).__name__}")
         if encoder.modality != of:
@@ -269,8 +279,8 @@ class Binder:
         if self.cache is None:
             return None
         encoder = self.encoder(of)
-        sources = {of, *find_part("modality", of).spec.consumes}
-        readers = {part.plugin for part in parts("reader") if part.spec.gives in sources}
+        sources = sources_of(of)
+        readers = {part.plugin for part in parts(ReaderSpec) if part.spec.modality in sources}
         makers = {part.plugin for part in parts("encoder") if part.name == self.binding.encoders[of].name}
         used = {find_part("modality", of).plugin} | readers | makers
         about = {
@@ -287,7 +297,7 @@ class Binder:
         """No rows, with everything else as it will be."""
         encoder = self.encoder(of)
         identity = encoder.identity
-        sources = find_part("modality", of).spec.consumes
+        sources = find_part(ModalitySpec, of).spec.derived_from
         if derive_seed is not None and sources:
             how = {source: dict(find_modality(of).derivation(source)) for source in sources}
             identity += f"~{settings_hash({'seed': derive_seed, 'from': how})}"
@@ -319,3 +329,19 @@ def load(
         BadInput, BadOption: the TOML file cannot be read or makes no sense.
     """
     return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, cache)
+
+
+def load_encoder(name: str, *, device: str = "cpu", cache: EmbeddingCache | None = None, **options: Any) -> Binder:
+    """A binder of one registered encoder, in the encoder's own space: no binding file is needed.
+
+    Args:
+        name: as the encoder is registered.
+        device: as `load` takes it.
+        cache: as `load` takes it.
+        options: of the encoder.
+
+    Raises:
+        UnknownName: no such encoder; the message offers the nearest ones.
+    """
+    spec = find_part(EncoderSpec, name).spec
+    return Binder(Binding(name, {spec.modality: Use(name, options)}, summary=spec.summary), device, cache)

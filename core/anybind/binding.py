@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anybind.config import check_keys, read_toml
 from anybind.errors import BadOption, PluginError
 from anybind.registry import Part, find_part, parts
+from anybind.spec import BindingSpec
+from anybind.tables import check_keys, read_toml
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Binding:
     summary: str = ""
     space: str = ""
     adapters: tuple[Use, ...] = ()
+
+    @staticmethod
+    def use(name: str, /, **options: Any) -> Use:
+        """A registered encoder or adapter with its options, for `encoders` and `adapters`."""
+        return Use(name, options)
 
     @classmethod
     def from_toml(cls, path: Path | Any) -> Binding:
@@ -97,11 +103,11 @@ def find_binding(name: str | os.PathLike[str]) -> Binding:
     if text.endswith(".toml"):
         return Binding.from_toml(Path(text))
     plain, _, argument = text.partition(":")
-    part = find_part("binding", plain)
+    part = find_part(BindingSpec, plain)
     return binding_of_part(part, argument)
 
 
-def binding_of_part(part: Part, argument: str = "") -> Binding:
+def binding_of_part(part: Part[BindingSpec], argument: str = "") -> Binding:
     """The binding that a registered part stands for: its TOML resource, or what its function makes."""
     module, _, target = part.spec.target.partition(":")
     if not target.endswith(".toml"):
@@ -114,6 +120,6 @@ def binding_of_part(part: Part, argument: str = "") -> Binding:
     return Binding.from_toml(importlib.resources.files(module).joinpath(target))
 
 
-def bindings() -> list[Part]:
-    """The installed bindings."""
-    return parts("binding")
+def list_bindings() -> list[Part[BindingSpec]]:
+    """The installed bindings, by name, each with its spec; none is loaded."""
+    return parts(BindingSpec)

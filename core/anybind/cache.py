@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from anybind.errors import AnybindWarning, BadInput, BadOption, UnknownName, nearest
-from anybind.files import settings_hash
 from anybind.shards import SUFFIX, DamagedShard, is_shard, listed, open_shard
 from anybind.shelf import ABOUT, Shelf
+from anybind.tables import settings_hash
 
 DEFAULT_BYTES = 10 << 30
 _SCAN_SECONDS = 60.0

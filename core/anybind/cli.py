@@ -1,4 +1,4 @@
-"""The command line. Core's own commands are in `core_commands`; all others come from plugins."""
+"""The command line. Core's own commands are in `anybind.commands`; all others come from plugins."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from anybind import core_commands
-from anybind.errors import AnybindDeprecationWarning, AnybindError, AnybindWarning, UnknownName, nearest
+from anybind import commands
+from anybind.errors import AnybindError, AnybindWarning, UnknownName, nearest
 from anybind.registry import Part, find_part, parts, registry
+from anybind.spec import CommandSpec
 
 
 class LazyCommand(TyperCommand):
     """A plugin's command: `--help` shows its summary, and its module is imported only when it runs."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part[CommandSpec]) -> None:
         super().__init__(part.name, help=part.spec.summary)
         self.name_of_part = part.name
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         app = typer.Typer(add_completion=False)
-        target = find_part("command", self.name_of_part).load()
+        target = find_part(CommandSpec, self.name_of_part).load()
         if isinstance(target, typer.Typer):
             app = target
         else:
@@ -37,11 +38,11 @@ class Commands(TyperGroup):
     """Core's commands and, by their specs, the plugins'."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted({*super().list_commands(ctx), *(part.name for part in parts("command"))})
+        return sorted({*super().list_commands(ctx), *(part.name for part in parts(CommandSpec))})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         own = super().get_command(ctx, cmd_name)
-        claims = [part for part in parts("command") if part.name == cmd_name]
+        claims = [part for part in parts(CommandSpec) if part.name == cmd_name]
         # A name that two plugins claim is still listed; running it tells of the clash.
         return own if own is not None or not claims else LazyCommand(claims[0])
 
@@ -53,7 +54,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-core_commands.add_to(app)
+commands.add_to(app)
 
 
 def _print_version(asked: bool) -> None:
@@ -80,7 +81,6 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # taken at any place, also behind the command's own options
     warnings.showwarning = _show_warning
-    warnings.simplefilter("once", AnybindDeprecationWarning, append=True)  # however often a plugin uses the name
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

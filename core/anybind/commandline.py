@@ -6,17 +6,13 @@ Public: a plugin's command module may import these names.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from anybind.errors import AnybindError, BadInput, BadOption, UnknownName, nearest
-from anybind.files import name_of_path
-from anybind.reader import find_reader, list_samples
+from anybind.errors import AnybindError, BadOption, UnknownName, nearest
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
@@ -106,46 +102,3 @@ class Skipped(dict[str, str]):
             typer.echo(f"skipped {len(self)}:", err=True)
             for reason in self.values():
                 typer.echo(f"  {reason}", err=True)
-
-
-def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path]:
-    """The files named, and those that any reader of these modalities knows in and below the folders named.
-
-    Raises:
-        BadInput: a folder is missing or holds no samples.
-    """
-    known = tuple(modalities)
-    files: list[Path] = []
-    for path in map(Path, paths):
-        files += list_samples(path, known) if path.is_dir() else [path]
-    return files
-
-
-def by_modality(
-    files: Iterable[Path], modalities: Iterable[str], skipped: Skipped | None = None
-) -> dict[str, list[Path]]:
-    """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
-
-    Raises:
-        BadInput: a file is unreadable or of none of these modalities, unless `skipped` takes note of it.
-    """
-    known = tuple(modalities)
-    groups: dict[str, list[Path]] = {}
-    for path in files:
-        try:
-            groups.setdefault(_held(path, known), []).append(path)
-        except AnybindError as error:
-            if skipped is None:
-                raise
-            skipped.note(name_of_path(path), error)
-    return groups
-
-
-def _held(path: Path, known: Sequence[str]) -> str:
-    held = find_reader(path).spec.gives
-    if held in known:
-        return held
-    for modality in known:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
-        if find_reader(path, modality).spec.gives == modality:
-            return modality
-    raise BadInput(f"{path} holds {held}, which the binding does not embed (it embeds {', '.join(known)})")

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from anybind.files import settings_hash
 from anybind.space import Space
+from anybind.tables import settings_hash
 
 
 class Encoder(ABC):

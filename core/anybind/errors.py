@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class AnybindError(Exception):
@@ -46,8 +46,8 @@ class AnybindWarning(UserWarning):
     """Something was changed or left out that the user should know of, such as a text cut short."""
 
 
-class AnybindDeprecationWarning(AnybindWarning):
-    """A name that is on its way out was used; the message says what took its place, and until when both work."""
+OnBad = Callable[[str, AnybindError], None]
+"""Called with the id of an item that could not be used, and the error."""
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:

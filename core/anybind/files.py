@@ -1,21 +1,14 @@
-"""Writing files whole or not at all, and hashing what identifies a part."""
+"""Writing files whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
+import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from anybind.errors import BadInput
-
-UMASK = os.umask(0)
-"""Which permissions new files do not get: read once, since reading it means setting it for all threads."""
-os.umask(UMASK)
 
 
 @contextmanager
@@ -29,12 +22,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         BadInput: as `check_output`, or the disk is full.
     """
     target = check_output(path)
-    handle, name = tempfile.mkstemp(prefix=".anybind-", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".anybind-{secrets.token_hex(8)}{target.suffix}")
     try:
+        # Opened by hand, since `mkstemp` makes files that only the owner can read.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        temporary.chmod(0o666 & ~UMASK)  # mkstemp makes files that only the owner can read
         temporary.replace(target)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
@@ -84,9 +76,3 @@ def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> lis
     if not found:
         raise BadInput(f"{folder} holds no samples (files ending in {', '.join(sorted(suffixes))})")
     return sorted(found)
-
-
-def settings_hash(settings: Any) -> str:
-    """Hash of JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""`Head`: windows of a film to how abnormal each one is; `WindowSet`: what a head is told of them."""
+"""`Head`: windows of a film to how abnormal each one is; `HeadInput`: what a head is told of them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ import numpy as np
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings
 from anybind.errors import BadInput, BadOption, WeightsMismatch
-from anybind.files import atomic_path, settings_hash
+from anybind.files import atomic_path
 from anybind.registry import create
 from anybind.space import Space
+from anybind.tables import settings_hash
 
 CARD = "anybind-head"
 
 
 @dataclass(frozen=True, eq=False)
-class WindowSet:
+class HeadInput:
     """What is known of n consecutive windows of one film.
 
     Attributes:
@@ -106,7 +107,7 @@ class Head(ABC):
         """
         return
 
-    def fit(self, sets: Sequence[WindowSet], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
+    def fit(self, sets: Sequence[HeadInput], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
         """Learn from films. The same films, labels and options give the same head.
 
         Args:
@@ -119,7 +120,7 @@ class Head(ABC):
         """
         return self
 
-    def score(self, windows: WindowSet) -> np.ndarray:
+    def score(self, windows: HeadInput) -> np.ndarray:
         """How abnormal each window is: (n,) float32, 0 or more, larger is more abnormal.
 
         A window's score does not depend on which others are in the set, but for rounding (1e-5 of the largest).
@@ -138,7 +139,7 @@ class Head(ABC):
         return np.asarray(self.rate(windows), dtype=np.float32)
 
     @abstractmethod
-    def rate(self, windows: WindowSet) -> np.ndarray:
+    def rate(self, windows: HeadInput) -> np.ndarray:
         """The scores that `score` gives, once it has checked the windows: (n,), 0 or more."""
 
     def remember(self, embeddings: Embeddings) -> None:

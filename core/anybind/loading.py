@@ -24,8 +24,6 @@ from anybind.shelf import Shelf
 
 T = TypeVar("T")
 
-OnBad = Callable[[str, AnybindError], None]
-"""Told of an item that could not be used: its id, and what was wrong."""
 Refuse = Callable[[int, str, AnybindError], None]
 """As `OnBad`, with the item's number before its id; raises what it does not let pass."""
 
@@ -135,7 +133,7 @@ class Loader:
             raise BadInput(f"a {type(item).__name__} is neither a path nor a sample of {self.kind.name}")
         path = Path(item)
         reader = find_reader(path, self.kind.name)
-        found = reader.spec.gives
+        found = reader.spec.modality
         if found == self.kind.name:
             return read(path, reader=reader.name, **options)
         if self.derive_seed is None:

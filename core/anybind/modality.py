@@ -13,6 +13,7 @@ import numpy as np
 
 from anybind.errors import AnybindError, BadInput, BadOption
 from anybind.registry import Part, check_options, find_part, parts
+from anybind.spec import ModalitySpec
 
 WINDOW = 16
 """Frames of a film that make one sample, unless told: as many as in the paper."""
@@ -58,6 +59,16 @@ class Modality(ABC):
     def show(self, sample: Any) -> np.ndarray | str:
         """What a person should see of a sample: an RGB picture (height, width, 3) uint8, or a text."""
 
+    def make(self, /, *args: Any, **fields: Any) -> Any:
+        """Make a sample from its parts, so that other plugins need not import the sample's class.
+
+        A modality whose samples have a class of their own names its parts: those that the class takes.
+
+        Raises:
+            BadInput: as the sample's class raises it, or samples of this modality are plain arrays or texts.
+        """
+        raise BadInput(f"samples of {self.name} have no class of their own: give the array or text itself")
+
     def derivation(self, source: str) -> Mapping[str, Any]:
         """Everything but the seed that shapes what `derive` makes, JSON-like: part of the identity of vectors."""
         return {}
@@ -73,7 +84,7 @@ class Modality(ABC):
         raise BadOption(f"samples of {self.name} have no augmentation")
 
     def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> Any:
-        """Make a sample of this modality from one of `source`, a modality that the spec's `consumes` names.
+        """Make a sample of this modality from one of `source`, a modality that the spec's `derived_from` names.
 
         The same sample, seed and options always give the same result. A modality names the options it takes.
 
@@ -96,13 +107,28 @@ class Modality(ABC):
 
 
 @functools.cache
-def _made(part: Part) -> Modality:
+def _made(part: Part[ModalitySpec]) -> Modality:
     return part.load()()
 
 
 def find_modality(name: str) -> Modality:
     """The installed modality of that name, always the same one; raises `UnknownName` with the nearest ones."""
-    return _made(find_part("modality", name))
+    return _made(find_part(ModalitySpec, name))
+
+
+def sources_of(name: str) -> tuple[str, ...]:
+    """The modality itself, then those whose samples it can be derived from."""
+    return (name, *find_part(ModalitySpec, name).spec.derived_from)
+
+
+def make_sample(modality: str, /, *args: Any, **fields: Any) -> Any:
+    """A sample of a modality, made from its parts: `make_sample("depth", metres, fx=520.0)`.
+
+    Raises:
+        UnknownName: no such modality.
+        BadInput, BadOption: as the modality's `make` raises it.
+    """
+    return find_modality(modality).make(*args, **fields)
 
 
 def modality_of(sample: object) -> str:
@@ -179,7 +205,7 @@ def derive_windows(
 
 def _able(target: str, source: str) -> Modality:
     """The modality to make; raises `BadInput` where its spec does not say that it can be made from the source."""
-    sources = find_part("modality", target).spec.consumes
+    sources = find_part(ModalitySpec, target).spec.derived_from
     if source not in sources:
         able = f"only from {', '.join(sources)}" if sources else "from nothing else"
         raise BadInput(f"no {target} can be made from {source} ({able})")

@@ -1,7 +1,9 @@
-"""Class names put into words, and their embeddings."""
+"""Class names as users give them, put into prompts, and their embeddings."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -33,3 +35,22 @@ def class_embeddings(binder: Binder, of: str, names: Sequence[str], templates: S
     embedded = binder.embed(of, sentences)
     means = embedded.vectors.reshape(len(names), len(templates), -1).mean(axis=1)
     return replace(embedded, vectors=unit(means, "class embedding"), ids=tuple(names))
+
+
+def class_name(folder: str) -> str:
+    """The class that a folder is named after: `_` a space, lower case, a leading `NNN - ` dropped.
+
+    >>> class_name("001 - Dog bark"), class_name("yin_yang")
+    ('dog bark', 'yin yang')
+    """
+    return re.sub(r"^\d+ - ", "", folder).replace("_", " ").strip().lower()
+
+
+def check_labels(labels: Iterable[str]) -> None:
+    """Raise `BadOption` unless there are at least two labels and no doubles."""
+    counts = Counter(label.lower() for label in labels)
+    doubles = sorted(label for label, count in counts.items() if count > 1)
+    if doubles:
+        raise BadOption(f"labels must differ; given twice: {', '.join(doubles)}")
+    if len(counts) < 2:
+        raise BadOption(f"give at least two labels to choose from, got {', '.join(counts) or 'none'}")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind.errors import AnybindError, BadInput, BadOption, PluginError, nearest
-from anybind.files import atomic_path, list_files
+from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, nearest
+from anybind.files import atomic_path, list_files, name_of_path
 from anybind.modality import modality_of
 from anybind.registry import Part, check_options, find_part, parts
+from anybind.spec import ReaderSpec
 
 NOTES = (".txt", ".csv", ".tsv", ".mat")
 """Endings that samples share with notes about them."""
@@ -59,7 +60,9 @@ class Reader(ABC):
 def reader_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
     """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
     wanted = None if modalities is None else set(modalities)
-    return {s for part in parts("reader") if wanted is None or part.spec.gives in wanted for s in part.spec.suffixes}
+    return {
+        s for part in parts(ReaderSpec) if wanted is None or part.spec.modality in wanted for s in part.spec.suffixes
+    }
 
 
 def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | None = None) -> list[Path]:
@@ -80,14 +83,14 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
 
 def _claimed(path: Path, wanted: set[str] | None) -> bool:
     try:
-        held = find_reader(path).spec.gives
+        held = find_reader(path).spec.modality
     except BadInput:
         return False
     return wanted is None or held in wanted
 
 
-def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part:
-    """The reader for a file; its `spec.gives` is the modality of what the file holds.
+def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part[ReaderSpec]:
+    """The reader for a file; its `spec.modality` is the modality of what the file holds.
 
     Args:
         path: the file.
@@ -101,16 +104,16 @@ def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part
     path = Path(path)
     head = _head(path)
     suffix = path.suffix.lower()
-    installed = parts("reader")
+    installed = parts(ReaderSpec)
     named = [part for part in installed if suffix in part.spec.suffixes]
     # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before them.
     verdicts, failed = _verdicts(head, named)
-    sure = [part for part, verdict in verdicts.items() if verdict and wanted in (None, part.spec.gives)]
+    sure = [part for part, verdict in verdicts.items() if verdict and wanted in (None, part.spec.modality)]
     if len(sure) == 1:
         return sure[0]
     more, failed_more = _verdicts(head, [part for part in installed if part not in named])
     verdicts, failed = verdicts | more, failed | failed_more
-    of_wanted = {part: verdict for part, verdict in verdicts.items() if part.spec.gives == wanted}
+    of_wanted = {part: verdict for part, verdict in verdicts.items() if part.spec.modality == wanted}
     chosen = _claimants(of_wanted, suffix) or _claimants(verdicts, suffix)
     if len(chosen) == 1:
         return chosen[0]
@@ -126,7 +129,7 @@ def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part
     raise BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
 
 
-def _claimants(verdicts: Mapping[Part, bool | None], suffix: str) -> list[Part]:
+def _claimants(verdicts: Mapping[Part[ReaderSpec], bool | None], suffix: str) -> list[Part[ReaderSpec]]:
     """The readers that a file may be meant for: by content, then by name."""
     sure = [part for part, verdict in verdicts.items() if verdict]
     unsure = [part for part, verdict in verdicts.items() if verdict is None]
@@ -148,15 +151,17 @@ def _head(path: Path) -> bytes:
 
 
 @functools.cache
-def _made(part: Part) -> Reader:
+def _made(part: Part[ReaderSpec]) -> Reader:
     """The reader itself, always the same one; a failed import is tried again."""
     return part.load()()
 
 
-def _verdicts(head: bytes, asked: Iterable[Part]) -> tuple[dict[Part, bool | None], dict[Part, AnybindError]]:
+def _verdicts(
+    head: bytes, asked: Iterable[Part[ReaderSpec]]
+) -> tuple[dict[Part[ReaderSpec], bool | None], dict[Part[ReaderSpec], AnybindError]]:
     """What each reader says of a file's beginning, and which readers could not be asked."""
-    verdicts: dict[Part, bool | None] = {}
-    failed: dict[Part, AnybindError] = {}
+    verdicts: dict[Part[ReaderSpec], bool | None] = {}
+    failed: dict[Part[ReaderSpec], AnybindError] = {}
     for part in asked:
         try:
             verdicts[part] = _made(part).sniff(head)
@@ -204,11 +209,11 @@ def read_chunks(
         yield from method(path, count=count, **options)
 
 
-def _reader_for(path: str | os.PathLike[str], name: str | None) -> Part:
+def _reader_for(path: str | os.PathLike[str], name: str | None) -> Part[ReaderSpec]:
     if name is None:
         return find_reader(path)
     _head(Path(path))  # that the file is missing is told before anything else
-    return find_part("reader", name)
+    return find_part(ReaderSpec, name)
 
 
 def write(sample: Any, path: str | os.PathLike[str]) -> None:
@@ -219,7 +224,7 @@ def write(sample: Any, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     of = modality_of(sample)
-    formats = [part for part in parts("reader") if part.spec.gives == of]
+    formats = [part for part in parts(ReaderSpec) if part.spec.modality == of]
     for part in formats:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
@@ -231,3 +236,44 @@ def write(sample: Any, path: str | os.PathLike[str]) -> None:
     known = sorted({suffix for part in formats for suffix in part.spec.suffixes})
     hint = nearest(path.suffix, known)
     raise BadInput(f"cannot write {of} to {path}: no format of that ending{hint} (known: {', '.join(known)})")
+
+
+def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path]:
+    """The files named, and those that any reader of these modalities knows in and below the folders named.
+
+    Raises:
+        BadInput: a folder is missing or holds no samples.
+    """
+    known = tuple(modalities)
+    files: list[Path] = []
+    for path in map(Path, paths):
+        files += list_samples(path, known) if path.is_dir() else [path]
+    return files
+
+
+def by_modality(files: Iterable[Path], modalities: Iterable[str], on_bad: OnBad | None = None) -> dict[str, list[Path]]:
+    """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
+
+    Raises:
+        BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is called with it instead.
+    """
+    known = tuple(modalities)
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        try:
+            groups.setdefault(_modality_among(path, known), []).append(path)
+        except AnybindError as error:
+            if on_bad is None:
+                raise
+            on_bad(name_of_path(path), error)
+    return groups
+
+
+def _modality_among(path: Path, known: Sequence[str]) -> str:
+    held = find_reader(path).spec.modality
+    if held in known:
+        return held
+    for modality in known:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
+        if find_reader(path, modality).spec.modality == modality:
+            return modality
+    raise BadInput(f"{path} holds {held}, which the binding does not embed (it embeds {', '.join(known)})")

@@ -1,6 +1,13 @@
 """The registry: finds plugins by entry point, lists their parts without importing them, makes parts.
 
-There is one way in: the entry point group `anybind`. The bundled plugins use it as strangers do.
+There is one way in: the entry point group `anybind`. Bundled plugins use it as any other plugin does. A plugin module
+declares the version of the contract it was written for, and registers its parts in one hook:
+
+    anybind_contract = 1
+
+    @anybind.plugin.hookimpl
+    def register(registry):
+        registry.add(EncoderSpec(name="my-encoder", modality="image", summary="...", target="my_plugin:MyEncoder"))
 """
 
 from __future__ import annotations
@@ -12,30 +19,48 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import pluggy
 
-from anybind import hookspecs
 from anybind.errors import BadOption, MissingExtra, NameClash, PluginError, UnknownName, nearest
-from anybind.spec import KINDS, Spec
+from anybind.spec import CORE_KINDS, KindSpec, Spec
 
 GROUP = "anybind"
-CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "plugins")
+CONTRACT = 1
+"""Version of the plugin contract; a plugin module declares the one it was written for as `anybind_contract`."""
+CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "evaluate", "plugins")
 """Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
-PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"modality": "modalities", "loss": "losses"}
+
+S = TypeVar("S", bound=Spec)
+S_co = TypeVar("S_co", bound=Spec, covariant=True)
+
+hookspec = pluggy.HookspecMarker("anybind")
+hookimpl = pluggy.HookimplMarker("anybind")
+
+
+class HookSpecs:
+    """The one hook that a plugin implements."""
+
+    @staticmethod
+    @hookspec
+    def register(registry: Registrar) -> None:
+        """Add the plugin's parts: `registry.add(EncoderSpec(...))` for each."""
 
 
 @dataclass(frozen=True, eq=False)  # there is one of each, and they are looked up with every file
-class Part:
-    """A `Spec` with its kind and the plugin that brought it."""
+class Part(Generic[S_co]):
+    """A spec with the plugin that brought it."""
 
-    kind: str
-    spec: Spec
+    spec: S_co
     plugin: str
     distribution: str
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
 
     @property
     def name(self) -> str:
@@ -66,7 +91,7 @@ class Part:
 
 
 class _ExplainMissingExtra:
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part[Spec]) -> None:
         self.part = part
 
     def __enter__(self) -> None:
@@ -89,8 +114,8 @@ class Plugin:
     """An installed plugin as found by its entry point, and how loading it went.
 
     Attributes:
-        status: `ok`, `broken` (import or registration raised), `refused` (its name is taken twice)
-            or `off` (not among those that `ANYBIND_PLUGINS` names).
+        status: `ok`, `broken` (import or registration raised), `refused` (its name is taken twice), `incomplete` (it
+            brings parts of a kind that no plugin declares) or `off` (not among those that `ANYBIND_PLUGINS` names).
         problem: one line that says why, unless the status is `ok`.
     """
 
@@ -99,6 +124,30 @@ class Plugin:
     version: str
     status: str = "ok"
     problem: str = ""
+
+
+class Registrar:
+    """What a plugin's `register` is handed: it takes the specs of that plugin."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+        self.parts: dict[tuple[str, str], Part[Spec]] = {}
+
+    def add(self, spec: Spec) -> None:
+        """Add one part.
+
+        Raises:
+            PluginError: it is no spec, the plugin brings two of that kind and name, or the name is one of core's.
+        """
+        if not isinstance(spec, Spec) or not hasattr(type(spec), "kind"):
+            raise PluginError(f"registry.add() takes a spec such as EncoderSpec, got {type(spec).__name__}")
+        if spec.kind == "command" and spec.name in CORE_COMMANDS:
+            raise PluginError(f"the command {spec.name!r} is anybind's own; give yours another name")
+        if spec.kind == "kind" and spec.name in (*CORE_KINDS, "kind"):
+            raise PluginError(f"the kind {spec.name!r} is anybind's own; give yours another name")
+        if (spec.kind, spec.name) in self.parts:
+            raise PluginError(f"it brings the {spec.kind} {spec.name!r} twice")
+        self.parts[spec.kind, spec.name] = Part(spec, self._plugin.name, self._plugin.distribution)
 
 
 @dataclass
@@ -110,7 +159,8 @@ class Registry:
     """
 
     plugins: list[Plugin] = field(default_factory=list)
-    _parts: dict[tuple[str, str], list[Part]] = field(default_factory=dict)
+    _parts: dict[str, dict[str, list[Part[Spec]]]] = field(default_factory=dict)
+    _manager: pluggy.PluginManager = field(default_factory=lambda: _plugin_manager())
 
     @classmethod
     def from_entry_points(cls, found: Iterable[EntryPoint] | None = None, only: str | None = None) -> Registry:
@@ -144,67 +194,120 @@ class Registry:
             elif len(rivals) > 1:
                 registry._note(plugin, "refused", f"{_and(rivals)} both bring a plugin named {name!r}")
             else:
-                registry.add(plugin, point.load)
+                registry._load(plugin, point.load)
+        registry._settle()
         return registry
 
     def add(self, plugin: Plugin, load: Callable[[], object]) -> None:
-        """Load one plugin and take in its parts; what goes wrong is noted beside it and breaks nothing else."""
-        manager = pluggy.PluginManager("anybind")
-        manager.add_hookspecs(hookspecs)
-        parts: list[Part] = []
+        """Load one plugin and take in its parts; what goes wrong is noted beside it and breaks nothing else.
+
+        Args:
+            plugin: name, distribution and version.
+            load: imports the plugin's module and returns it.
+        """
+        self._load(plugin, load)
+        self._settle()
+
+    def _load(self, plugin: Plugin, load: Callable[[], object]) -> None:
+        registrar = Registrar(plugin)
         try:
-            manager.register(load(), plugin.name)
-            manager.check_pending()
-            for kind in KINDS:
-                _call_hook(manager, kind, plugin, parts)
+            module = load()
+            _check_contract(module)
+            self._manager.register(module, plugin.name)
+            try:
+                self._manager.check_pending()
+                for hook in self._manager.hook.register.get_hookimpls():
+                    if hook.plugin_name == plugin.name:  # one at a time, so that one that raises spoils no other
+                        hook.function(*[registrar for _ in hook.argnames])
+            except BaseException:
+                self._manager.unregister(name=plugin.name)
+                raise
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin may not end the program it is listed by
             self._note(plugin, "broken", f"{type(error).__name__}: {_one_line(error)}")
             return
         self._note(plugin, "ok", "")
-        for part in parts:
-            self._parts.setdefault((part.kind, part.name), []).append(part)
-        self._parts = dict(sorted(self._parts.items()))  # parts are listed far more often than added
+        for (kind, name), part in registrar.parts.items():
+            self._parts.setdefault(kind, {}).setdefault(name, []).append(part)
 
     def _note(self, plugin: Plugin, status: str, problem: str) -> None:
         self.plugins.append(Plugin(plugin.name, plugin.distribution, plugin.version, status, problem))
 
-    def parts(self, kind: str, pattern: str = "*") -> list[Part]:
+    def _settle(self) -> None:
+        """Sort the parts by name, and note beside its plugin every part of a kind that no plugin declares."""
+        self._parts = {kind: dict(sorted(named.items())) for kind, named in self._parts.items()}
+        for kind in self._parts.keys() - self.kinds().keys() - {"kind"}:
+            orphans = [part for claims in self._parts.pop(kind).values() for part in claims]
+            for position, plugin in enumerate(self.plugins):
+                names = ", ".join(part.name for part in orphans if part.plugin == plugin.name)
+                if names and plugin.status == "ok":
+                    problem = f"left out {names}: no installed plugin declares the kind {kind!r}"
+                    self.plugins[position] = replace(plugin, status="incomplete", problem=problem)
+
+    def kinds(self) -> dict[str, KindSpec]:
+        """The kinds of part there are, by name: core's, in the order in which data meets them, then the plugins'."""
+        declared = {name: claims[0].spec for name, claims in self._parts.get("kind", {}).items()}
+        return {**CORE_KINDS, **{name: spec for name, spec in declared.items() if isinstance(spec, KindSpec)}}
+
+    @overload
+    def parts(self, kind: type[S], pattern: str = "*") -> list[Part[S]]: ...
+
+    @overload
+    def parts(self, kind: str, pattern: str = "*") -> list[Part[Spec]]: ...
+
+    def parts(self, kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[Part[Spec]]:
         """The parts of a kind whose names match a wildcard pattern, by name; nothing is imported.
 
         A name that two distributions claim stands in the list once for each.
 
+        Args:
+            kind: the kind by name, or its spec class.
+            pattern: as `fnmatch` takes it.
+
         Raises:
             UnknownName: there is no such kind.
         """
-        if kind not in KINDS:
-            raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, KINDS)}")
+        kind = self._kind_name(kind)
         return [
             part
-            for (of_kind, name), claims in self._parts.items()
-            if of_kind == kind and (pattern == "*" or fnmatch.fnmatchcase(name, pattern))
+            for name, claims in self._parts.get(kind, {}).items()
+            if pattern == "*" or fnmatch.fnmatchcase(name, pattern)
             for part in claims
         ]
+
+    def _kind_name(self, kind: type[Spec] | str) -> str:
+        kind = kind if isinstance(kind, str) else kind.kind
+        if kind not in self._parts and kind not in (known := self.kinds()) and kind != "kind":
+            raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, known)}")
+        return kind
 
     def clashes(self) -> list[str]:
         """One line for every name, of a part or of a plugin, that more than one distribution claims."""
         refused = {plugin.problem for plugin in self.plugins if plugin.status == "refused"}
         return sorted(refused) + [
             f"{_and(f'{part.distribution} (plugin {part.plugin!r})' for part in claims)} both bring the {kind} {name!r}"
-            for (kind, name), claims in self._parts.items()
+            for kind, named in self._parts.items()
+            for name, claims in named.items()
             if len(claims) > 1
         ]
 
-    def part(self, kind: str, name: str) -> Part:
-        """The one part of that kind and name.
+    @overload
+    def part(self, kind: type[S], name: str) -> Part[S]: ...
+
+    @overload
+    def part(self, kind: str, name: str) -> Part[Spec]: ...
+
+    def part(self, kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
+        """The one part of that kind (by name, or its spec class) and name.
 
         Raises:
             UnknownName: there is none; the message offers the nearest names and tells of plugins that
                 were not loaded, since one of those may have brought it.
             NameClash: more than one plugin claims the name.
         """
-        claims = self._parts.get((kind, name), [])
+        kind = self._kind_name(kind)
+        claims = self._parts.get(kind, {}).get(name, [])
         if len(claims) == 1:
             return claims[0]
         if claims:
@@ -212,7 +315,7 @@ class Registry:
             raise NameClash(
                 f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
             )
-        known = {part.name for part in self.parts(kind)}
+        known = self._parts.get(kind, {})
         raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{self.not_loaded()}")
 
     def not_loaded(self) -> str:
@@ -224,7 +327,7 @@ class Registry:
         )
         return f" (not loaded: {absent})" if absent else ""
 
-    def create(self, kind: str, name: str, /, *args: Any, **options: Any) -> Any:
+    def create(self, kind: type[Spec] | str, name: str, /, *args: Any, **options: Any) -> Any:
         """Import the part's target and call it with its options.
 
         Raises:
@@ -234,7 +337,7 @@ class Registry:
         """
         part = self.part(kind, name)
         target = part.load()
-        check_options(f"{kind} {name!r}", target, *args, **options)
+        check_options(f"{part.kind} {name!r}", target, *args, **options)
         with part.explain_missing_extra():
             return target(*args, **options)
 
@@ -257,17 +360,33 @@ def use_registry(new: Registry | None) -> Registry | None:
     return former
 
 
-def parts(kind: str, pattern: str = "*") -> list[Part]:
+@overload
+def parts(kind: type[S], pattern: str = "*") -> list[Part[S]]: ...
+
+
+@overload
+def parts(kind: str, pattern: str = "*") -> list[Part[Spec]]: ...
+
+
+def parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[Part[Spec]]:
     """The installed parts of a kind, by name, importing none of them; see `Registry.parts`."""
     return registry().parts(kind, pattern)
 
 
-def find_part(kind: str, name: str) -> Part:
+@overload
+def find_part(kind: type[S], name: str) -> Part[S]: ...
+
+
+@overload
+def find_part(kind: str, name: str) -> Part[Spec]: ...
+
+
+def find_part(kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
     """The one installed part of that kind and name, importing nothing; see `Registry.part` for what is raised."""
     return registry().part(kind, name)
 
 
-def create(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
+def create(kind: type[Spec] | str, name: str, /, *args: Any, **options: Any) -> Any:
     """Make an installed part from its options; see `Registry.create` for what is raised."""
     return registry().create(kind, name, *args, **options)
 
@@ -293,17 +412,24 @@ def check_options(what: str, target: Callable[..., Any], /, *args: Any, **option
         raise BadOption(f"{what}: {error} (options: {takes})") from None
 
 
-def _call_hook(manager: pluggy.PluginManager, kind: str, plugin: Plugin, parts: list[Part]) -> None:
-    def register(spec: Spec) -> None:
-        if not isinstance(spec, Spec):
-            raise PluginError(f"register() takes an anybind.Spec, got {type(spec).__name__}")
-        if kind == "command" and spec.name in CORE_COMMANDS:
-            raise PluginError(f"the command {spec.name!r} is anybind's own; give yours another name")
-        if any(part.kind == kind and part.name == spec.name for part in parts):
-            raise PluginError(f"it brings the {kind} {spec.name!r} twice")
-        parts.append(Part(kind, spec, plugin.name, plugin.distribution))
+def _plugin_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("anybind")
+    manager.add_hookspecs(HookSpecs)
+    return manager
 
-    getattr(manager.hook, f"register_{PLURALS[kind]}")(register=register)
+
+def _check_contract(module: object) -> None:
+    """Raise `PluginError` unless the module declares this version of the contract."""
+    declared = getattr(module, "anybind_contract", None)
+    if declared is None:
+        raise PluginError(
+            f"it declares no version of the contract: write `anybind_contract = {CONTRACT}` in its module"
+        )
+    if declared != CONTRACT:
+        remedy = "update anybind" if isinstance(declared, int) and declared > CONTRACT else "update the plugin"
+        raise PluginError(
+            f"it was written for contract {declared!r}, and this anybind has contract {CONTRACT}: {remedy}"
+        )
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from anybind import ranks
 from anybind.embeddings import Embeddings
-from anybind.errors import AnybindError, BadOption
-from anybind.loading import OnBad, Refuse
+from anybind.errors import AnybindError, BadOption, OnBad
+from anybind.loading import Refuse
 from anybind.progress import progress_bar
 
 

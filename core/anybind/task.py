@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from anybind.binder import Binder
 from anybind.dataset import Dataset
-from anybind.loading import OnBad
+from anybind.errors import OnBad
 from anybind.result import Result
 
 

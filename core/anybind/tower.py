@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from anybind.encoder import Encoder
 from anybind.errors import BadInput, WeightsMismatch
 from anybind.files import atomic_path
 from anybind.space import Space
+from anybind.tensors import check_state, state_hash
 
 
 class Tower(Encoder):
@@ -163,33 +163,3 @@ class Tower(Encoder):
             raise WeightsMismatch(
                 f"{path} was made with another preprocessing: {', '.join(differ)} differ ({there} there)"
             )
-
-
-def state_hash(state: Mapping[str, torch.Tensor]) -> str:
-    """Hash of names, types, shapes and values of a state dict, 12 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        # Seen as bytes, so that bfloat16, which numpy lacks, needs no detour; a scalar has no last dimension.
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:12]
-
-
-def check_state(path: Path, given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
-    """Raise `WeightsMismatch`, naming the first few keys, unless names and shapes agree."""
-    complaints = {
-        "lacks": sorted(wanted.keys() - given.keys()),
-        "has too many": sorted(given.keys() - wanted.keys()),
-        "has other shapes of": sorted(
-            name for name in wanted.keys() & given.keys() if wanted[name].shape != given[name].shape
-        ),
-    }
-    found = [f"{what} {_first_few(names)}" for what, names in complaints.items() if names]
-    if found:
-        raise WeightsMismatch(f"{path} is a weight file of another model: it {'; '.join(found)}")
-
-
-def _first_few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

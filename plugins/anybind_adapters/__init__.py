@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from anybind import Register, Spec, hookimpl
+from anybind.plugin import AdapterSpec, BindingSpec, CommandSpec, Registrar, hookimpl
+
+anybind_contract = 1
+
+ADAPTERS = (
+    ("linear", "a single layer trained by InfoNCE, as in the paper's retrieval", "Linear"),
+    ("mlp", "a linear layer with a small network beside it, trained by InfoNCE", "Mlp"),
+    ("procrustes", "the nearest rotation, or semi-orthogonal map", "Procrustes"),
+    ("ridge", "least squares with a penalty that cross-validation chose", "Ridge"),
+)
 
 
 @hookimpl
-def register_adapters(register: Register) -> None:
-    """Four kinds; each is loaded from a file that `anybind fit-adapter` wrote."""
-    kinds = {
-        "linear": ("Linear", "a single layer trained by InfoNCE, as in the paper's retrieval"),
-        "mlp": ("Mlp", "a linear layer with a small network beside it, trained by InfoNCE"),
-        "procrustes": ("Procrustes", "the nearest rotation, or semi-orthogonal map"),
-        "ridge": ("Ridge", "least squares with a penalty that cross-validation chose"),
-    }
-    for name, (target, summary) in kinds.items():
-        register(Spec(name=name, summary=summary, target=f"anybind_adapters.adapters:{target}", extra="adapters"))
-
-
-@hookimpl
-def register_bindings(register: Register) -> None:
-    """CLIP's words, pictures and events beside ImageBind's sounds and depth maps."""
-    register(
-        Spec(
+def register(registry: Registrar) -> None:
+    """Add four kinds of adapter, the binding of CLIP and ImageBind, and the command."""
+    for name, summary, target in ADAPTERS:
+        target = f"anybind_adapters.adapters:{target}"
+        registry.add(AdapterSpec(name=name, summary=summary, target=target, extra="adapters"))
+    registry.add(
+        BindingSpec(
             name="clip-vit-l-14+imagebind",
             summary="CLIP L/14 carried to ImageBind's space by an adapter of your own; its file as NAME:PATH",
             target="anybind_adapters.binding:clip_and_imagebind",
-            consumes=("text", "image", "event", "sound", "depth"),
+            modalities=("text", "image", "event", "sound", "depth"),
             weights_licence="CC-BY-NC-SA-4.0",
             extra="imagebind",
         )
     )
-
-
-@hookimpl
-def register_commands(register: Register) -> None:
-    """`anybind fit-adapter`."""
-    register(
-        Spec(
+    registry.add(
+        CommandSpec(
             name="fit-adapter",
             summary="Fit what carries vectors of one space to another.",
             target="anybind_adapters.fit_command:fit_adapter",

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from anybind import Adapter, BadInput, BadOption, Embeddings, Space, WeightsMismatch, check_state, settings_hash
-from anybind import state_hash as hash_of
+from anybind import Embeddings, Space
+from anybind.plugin import Adapter, BadInput, BadOption, errors, tables, tensors
 from anybind_adapters.card import WIDEST
 from anybind_adapters.closed_form import procrustes_map, ridge_map
 from anybind_adapters.contrastive import Training, layer, train
@@ -50,12 +50,12 @@ class FittedAdapter(Adapter):
         held = weights if isinstance(weights, AdapterFile) else read_adapter(weights)
         name = "the fitted adapter" if isinstance(weights, AdapterFile) else os.fspath(weights)
         if held.kind != self.kind:
-            raise WeightsMismatch(f'{name} holds an adapter of kind {held.kind!r}; write use = "{held.kind}"')
+            raise errors.WeightsMismatch(f'{name} holds an adapter of kind {held.kind!r}; write use = "{held.kind}"')
         self.source, self.target = held.source, held.target
         self.settings: Mapping[str, Any] = held.settings
         shapes = self.shapes(held.source, held.target, held.settings)
         wanted = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
-        check_state(Path(name), held.tensors, wanted)
+        tensors.check_state(Path(name), held.tensors, wanted)
         self.tensors = {key: held.tensors[key].float() for key in shapes}
         for key, tensor in self.tensors.items():
             if not torch.isfinite(tensor).all():
@@ -68,7 +68,7 @@ class FittedAdapter(Adapter):
 
     @property
     def identity(self) -> str:
-        return settings_hash([self.kind, vars(self.source), vars(self.target), hash_of(self.tensors)])
+        return tables.settings_hash([self.kind, vars(self.source), vars(self.target), tensors.state_hash(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, source.dim) to (n, target.dim), float32."""
@@ -205,7 +205,7 @@ class Mlp(FittedAdapter):
     def shapes(source: Space, target: Space, settings: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
         hidden = settings.get("hidden")
         if not isinstance(hidden, int) or not 1 <= hidden <= WIDEST:
-            raise WeightsMismatch(f"the settings of an mlp need hidden from 1 to {WIDEST}, got {hidden!r}")
+            raise errors.WeightsMismatch(f"the settings of an mlp need hidden from 1 to {WIDEST}, got {hidden!r}")
         return {
             "weight": (source.dim, target.dim),
             "bias": (target.dim,),

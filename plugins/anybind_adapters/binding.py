@@ -6,7 +6,8 @@ import os
 import shlex
 from pathlib import Path
 
-from anybind import BadInput, Binding, Use
+from anybind import Binding
+from anybind.plugin import BadInput
 from anybind_adapters.card import read_card
 
 NAME = "clip-vit-l-14+imagebind"
@@ -31,13 +32,13 @@ def clip_and_imagebind(adapter: str) -> Binding:
         summary="CLIP ViT-L-14 carried to ImageBind's space by an adapter; sounds and depth maps by ImageBind",
         space="imagebind",
         encoders={
-            "text": Use("open_clip-text", {"model": MODEL}),
-            "image": Use("open_clip-image", {"model": MODEL}),
-            "event": Use("event-tower", {"of": "@image", "representation": "paper"}),
-            "sound": Use("imagebind-sound"),
-            "depth": Use("imagebind-depth"),
+            "text": Binding.use("open_clip-text", model=MODEL),
+            "image": Binding.use("open_clip-image", model=MODEL),
+            "event": Binding.use("event-tower", of="@image", representation="paper"),
+            "sound": Binding.use("imagebind-sound"),
+            "depth": Binding.use("imagebind-depth"),
         },
-        adapters=(Use(card["kind"], {"weights": str(path)}),),
+        adapters=(Binding.use(card["kind"], weights=str(path)),),
     )
 
 

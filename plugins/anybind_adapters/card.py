@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 
 from safetensors import SafetensorError, safe_open
 
-from anybind import BadInput, Space
+from anybind import Space
+from anybind.plugin import BadInput
 
 KEY = "anybind-adapter"
 """Of the file's metadata, under which the card stands."""

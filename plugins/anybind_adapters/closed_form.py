@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, BadOption
+from anybind.plugin import BadInput, BadOption
 from anybind_adapters.moments import Moments
 
 STRENGTHS = tuple(float(10 ** (power / 4)) for power in range(-16, 9))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind import BadOption, progress_bar
+from anybind.plugin import BadOption, progress_bar
 from anybind_adapters.closed_form import fold_rows, ridge_map
 
 Tensors = dict[str, torch.Tensor]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import anybind
+from anybind.registry import find_part
 from anybind.testing import Example
 
 
@@ -21,6 +22,6 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
         for side, dim in (("here", 8), ("there", 6))
     ]
     few = {"epochs": 2} if name in ("linear", "mlp") else {}
-    fitted = anybind.find_part("adapter", name).load().fit(*sides, groups=np.arange(40), seed=0, **few)
+    fitted = find_part("adapter", name).load().fit(*sides, groups=np.arange(40), seed=0, **few)
     fitted.save(folder / "adapter.safetensors")
     return Example(options={"weights": str(folder / "adapter.safetensors")})

@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from anybind import BadInput, Space, atomic_path
+from anybind import Space
+from anybind.plugin import BadInput, files
 from anybind_adapters.card import KEY, VERSION, read_card
 
 
@@ -48,7 +49,7 @@ def write_adapter(path: str | os.PathLike[str], held: AdapterFile) -> None:
         "settings": dict(held.settings),
     }
     state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in held.tensors.items()}
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         try:
             save_file(state, temporary, metadata={KEY: json.dumps(card, ensure_ascii=False)})
         except SafetensorError as error:  # a full disk, which is no OSError here

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind import Adapter, BadOption, Embeddings, check_output, check_templates, find_part, parts, read_names
+from anybind import Embeddings
 from anybind.commandline import (
     AsJson,
     Device,
@@ -21,6 +21,7 @@ from anybind.commandline import (
     print_json,
     print_table,
 )
+from anybind.plugin import Adapter, AdapterSpec, BadOption, files, find_part, parts, prompts, tables
 from anybind_adapters.held_out import Found, chance, retrieve
 from anybind_adapters.pairs import Pairs
 from anybind_adapters.sides import FILE, WORDS, Data, embed_pairs, find_sides, holds_vectors, pairs_of_files
@@ -55,14 +56,14 @@ def fit_adapter(
     as_json: AsJson = False,
 ) -> None:
     """Fit an adapter between two spaces, say how well held-out pairs find each other, and write it."""
-    check_output(output)
+    files.check_output(output)
     fit_options = named_values(option)
     fit = fit_of(kind, fit_options)
     if output.suffix != FILE:
         raise BadOption(f"the adapter's file must end in {FILE}, got {output}")
     if not 0 < held_out < 1:
         raise BadOption(f"the share that is held out must lie between 0 and 1, got {held_out}")
-    check_templates([template])
+    prompts.check_templates([template])
     skipped = Skipped()
     names = (source, target)
     if holds_vectors(source) and holds_vectors(target):
@@ -71,7 +72,7 @@ def fit_adapter(
         pairs = pairs_of_files(names, modality)
     else:
         sides = find_sides(names, modality, device)
-        options = named_values(data_option) | ({} if classes is None else {"classes": read_names(classes)})
+        options = named_values(data_option) | ({} if classes is None else {"classes": tables.read_names(classes)})
         by_class = classes is not None or (texts is None and WORDS in {side.modality for side in sides})
         about = Data(data, dataset or ("folder" if by_class else "files"), options, texts, template, seed)
         pairs = embed_pairs(sides, about, skipped.note if skip_bad else None)
@@ -96,10 +97,10 @@ def fit_of(kind: str, options: Mapping[str, Any]) -> Callable[..., Any]:
         UnknownName: there is no such adapter.
         BadOption: it cannot be fitted from pairs, or does not take an option.
     """
-    made: Any = find_part("adapter", kind).load()
+    made: Any = find_part(AdapterSpec, kind).load()
     fit = getattr(made, "fit", None)
     if fit is None:
-        able = [part.name for part in parts("adapter") if hasattr(part.load(), "fit")]
+        able = [part.name for part in parts(AdapterSpec) if hasattr(part.load(), "fit")]
         raise BadOption(f"the adapter {kind!r} cannot be fitted from pairs; there are: {', '.join(able)}")
     taken = [name for name in inspect.signature(fit).parameters if name not in GIVEN]
     for name in options:

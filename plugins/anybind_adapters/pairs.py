@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anybind import BadInput, Embeddings
+from anybind import Embeddings
+from anybind.plugin import BadInput
 
 LEAST = 10
 """Different things that there must be: eight of them fit an adapter, two say how well."""

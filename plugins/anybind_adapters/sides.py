@@ -8,21 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from anybind import (
+from anybind import Binder, Embeddings, Space, load, load_embeddings
+from anybind.plugin import (
     BadInput,
     BadOption,
-    Binder,
+    BindingSpec,
     Dataset,
-    Embeddings,
     Item,
-    OnBad,
-    Space,
+    ModalitySpec,
     create,
-    find_part,
-    load,
-    load_embeddings,
+    errors,
+    modalities,
     parts,
-    read_names,
+    tables,
 )
 from anybind_adapters.pairs import Pairs, pair_by_id, pair_with_words
 
@@ -92,14 +90,14 @@ def find_sides(names: tuple[str, str], modality: str | None, device: str) -> tup
 
 def holds_vectors(name: str) -> bool:
     """Whether a side is called by a file of vectors and not by a binding, such as `imagebind:FILE.safetensors`."""
-    is_binding = any(part.name == name.partition(":")[0] for part in parts("binding"))
+    is_binding = any(part.name == name.partition(":")[0] for part in parts(BindingSpec))
     return _split(name)[0].endswith(FILE) and not is_binding
 
 
 def _split(name: str) -> tuple[str, str]:
     """The binding's name, and the modality behind its last colon where there is one."""
     binding, colon, last = name.rpartition(":")
-    return (binding, last) if colon and any(part.name == last for part in parts("modality")) else (name, "")
+    return (binding, last) if colon and any(part.name == last for part in parts(ModalitySpec)) else (name, "")
 
 
 def _in_common(names: tuple[str, str], binders: Sequence[Binder]) -> str:
@@ -131,7 +129,7 @@ def pairs_of_files(names: tuple[str, str], modality: str | None) -> Pairs:
     return pair_by_id(*sides)
 
 
-def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: OnBad | None = None) -> Pairs:
+def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: errors.OnBad | None = None) -> Pairs:
     """Embed the same things on both sides.
 
     Where the sides' modalities differ, a sample goes with the words of its class (or with those that `texts` holds),
@@ -146,7 +144,7 @@ def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: OnBad | None = Non
     if all(words):
         if data.texts is None:
             raise BadOption("say which words are embedded: --texts FILE, with a text a line")
-        texts: list[Any] = list(dict.fromkeys(read_names(str(data.texts))))
+        texts: list[Any] = list(dict.fromkeys(tables.read_names(str(data.texts))))
         return pair_by_id(*(_embed(side, texts, None, on_bad) for side in sides))
     if data.folder is None:
         raise BadOption("say where the data is: --data DIR")
@@ -166,7 +164,7 @@ def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: OnBad | None = Non
     return pair_by_id(*(_embed(side, items, data.seed, on_bad) for side, items in zip(sides, renamed, strict=True)))
 
 
-def _with_words(side: Side, words: Side, data: Data, flipped: bool, on_bad: OnBad | None) -> Pairs:
+def _with_words(side: Side, words: Side, data: Data, flipped: bool, on_bad: errors.OnBad | None) -> Pairs:
     items = _samples(side.modality, data)
     if data.texts is not None:
         texts = _texts_by_id(data.texts)
@@ -186,7 +184,7 @@ def _samples(modality: str, data: Data) -> dict[str, Item]:
     try:
         found: Dataset = create("dataset", data.dataset, data.folder, modalities=kinds, **data.options)
     except BadInput:
-        sources = find_part("modality", modality).spec.consumes
+        sources = modalities.sources_of(modality)[1:]
         if not sources:
             raise
         found = create("dataset", data.dataset, data.folder, modalities=(*kinds, *sources), **data.options)
@@ -216,5 +214,5 @@ def _texts_by_id(path: Path) -> dict[str, str]:
     return held
 
 
-def _embed(side: Side, items: Sequence[Any], seed: int | None, on_bad: OnBad | None) -> Embeddings:
+def _embed(side: Side, items: Sequence[Any], seed: int | None, on_bad: errors.OnBad | None) -> Embeddings:
     return side.binder.embed(side.modality, items, derive_seed=seed, on_bad=on_bad)

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
-from anybind import BadOption, EmbeddingCache, find_suite, parts, progress_bar, ranks
+from anybind import EmbeddingCache
 from anybind.commandline import AsJson, Device, print_json, print_table, sub_app
+from anybind.plugin import BadOption, parts, progress_bar, ranks
 from anybind_bench.plan import DONE, TO_DO, Cell, Folders, Plan, chosen, find_named, make_plan, narrowed
 from anybind_bench.report.command import report
 from anybind_bench.run import Run, unfinished
 from anybind_bench.store import Results
+from anybind_bench.suite import SuiteSpec, find_suite
 from anybind_bench.tables import answers, cell_line, json_fields, plan_rows, problems, suite_row
 
 INTERRUPTED = 130
@@ -34,7 +36,7 @@ def bench(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command("list")
 def list_suites(as_json: AsJson = False) -> None:
     """List suites: how many questions, of which bindings, and the folders of data that they want."""
-    rows = [suite_row(part) for part in parts("suite")]
+    rows = [suite_row(part.spec) for part in parts(SuiteSpec)]
     if as_json:
         print_json({"suites": rows})
         return

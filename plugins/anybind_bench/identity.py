@@ -12,17 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from anybind import (
-    AnybindError,
-    Binder,
-    Binding,
-    Question,
-    Task,
-    atomic_path,
-    find_modality,
-    find_part,
-    settings_hash,
-)
+from anybind import AnybindError, Binder, Binding
+from anybind.plugin import Task, files, find_part, modalities, tables
+from anybind_bench.suite import Question
 
 FORMAT = 1
 """Of everything that is written into a results folder; a part of each cell's identity."""
@@ -49,7 +41,7 @@ def cell_identity(
         encoders: identity of every encoder that takes part, by modality.
         seed: of the task.
     """
-    sources = {of: find_part("modality", of).spec.consumes for of in encoders}
+    sources = {of: modalities.sources_of(of)[1:] for of in encoders}
     about = {
         "format": FORMAT,
         "task": question.task,
@@ -61,13 +53,13 @@ def cell_identity(
         "binding": binding,
         "encoders": dict(sorted(encoders.items())),
         "derived": {
-            of: {source: dict(find_modality(of).derivation(source)) for source in sources[of]}
+            of: {source: dict(modalities.find_modality(of).derivation(source)) for source in sources[of]}
             for of in sorted(sources)
             if sources[of]
         },
         "seed": seed,
     }
-    return settings_hash(about), about
+    return tables.settings_hash(about), about
 
 
 class Remembered:
@@ -102,7 +94,7 @@ class Remembered:
         if not found.items() <= before.items():
             mark = self._print(binder.binding)
             self._known[mark] = {**before, **found}
-            with atomic_path(self.folder / f"{mark}.json") as temporary:
+            with files.atomic_path(self.folder / f"{mark}.json") as temporary:
                 temporary.write_text(json.dumps(self._known[mark], sort_keys=True), encoding="utf-8")
         return found
 
@@ -121,7 +113,7 @@ def fingerprint(binding: Binding) -> str:
         with contextlib.suppress(AnybindError):  # a part that is not there is told of when it is to be used
             packages.add(find_part(kind, use.name).spec.target.partition(":")[0].partition(".")[0])
     named = {value for _, use in uses for value in use.options.values() if isinstance(value, str)}
-    return settings_hash(
+    return tables.settings_hash(
         {
             "binding": asdict(binding),
             "files": {value: list(_named_files(value)) for value in sorted(named)},
@@ -140,7 +132,7 @@ def package_stamp(name: str) -> str:
     except ValueError:  # a module that was made on the spot, and is in no file
         found = None
     places = [] if found is None else list(found.submodule_search_locations or [found.origin or ""])
-    return settings_hash([stamp for place in places for stamp in _stamps(Path(place))])
+    return tables.settings_hash([stamp for place in places for stamp in _stamps(Path(place))])
 
 
 def _named_files(value: str) -> Iterator[list[Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anybind import BadInput
+from anybind.plugin import BadInput
 
 if sys.platform == "win32":
     import msvcrt

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, Dataset, create, find_part, settings_hash
+from anybind.plugin import BadInput, Dataset, DatasetSpec, create, find_part, tables
 from anybind_bench.identity import package_stamp
 from anybind_bench.lock import file_lock
 
@@ -43,8 +43,8 @@ def is_made(root: Path, name: str, kinds: tuple[str, ...], options: Mapping[str,
 
 
 def _folder(root: Path, name: str, kinds: tuple[str, ...], options: Mapping[str, Any]) -> Path:
-    package = find_part("dataset", name).spec.target.partition(":")[0].partition(".")[0]
-    return root / f"{name}-{settings_hash([name, kinds, dict(options), package_stamp(package)])}"
+    package = find_part(DatasetSpec, name).spec.target.partition(":")[0].partition(".")[0]
+    return root / f"{name}-{tables.settings_hash([name, kinds, dict(options), package_stamp(package)])}"
 
 
 def _whole(folder: Path) -> Path:

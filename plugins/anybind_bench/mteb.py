@@ -12,19 +12,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from anybind import (
-    AnybindWarning,
-    BadInput,
-    BadOption,
-    Binder,
-    Encoder,
-    MissingExtra,
-    concatenate,
-    find_part,
-    load,
-    progress_bar,
-    settings_hash,
-)
+from anybind import AnybindWarning, Binder, concatenate, load
+from anybind.plugin import BadInput, BadOption, Encoder, errors, find_part, progress_bar, tables
 
 # MTEB is an extra that types are checked without.
 # pyright: reportMissingImports=false
@@ -33,7 +22,7 @@ try:
     from mteb.similarity_functions import cos_sim, pairwise_cos_sim
     from mteb.types import Licenses
 except ModuleNotFoundError as error:
-    raise MissingExtra(f"MTEB cannot be imported ({error}): pip install 'anybind[mteb]'") from error
+    raise errors.MissingExtra(f"MTEB cannot be imported ({error}): pip install 'anybind[mteb]'") from error
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
@@ -106,7 +95,7 @@ class MtebEncoder:
         return ModelMeta(
             loader=None,
             name="anybind/" + re.sub(r"[^\w.-]+", "-", self.binder.name).strip("-"),
-            revision=settings_hash({**identities, **seen}),
+            revision=tables.settings_hash({**identities, **seen}),
             release_date=None,
             languages=None,
             n_parameters=count,

@@ -9,21 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anybind import (
-    AnybindError,
+from anybind import AnybindError, Binding, find_binding
+from anybind.plugin import (
     BadInput,
     BadOption,
-    Binding,
     Dataset,
-    Question,
-    Suite,
+    DatasetSpec,
     Task,
     create,
-    find_binding,
+    errors,
     find_part,
-    nearest,
+    modalities,
 )
 from anybind_bench.made import is_made, make_dataset
+from anybind_bench.suite import Question, Suite
 
 TO_DO, DONE, FAILED, MISSING, NOT_APPLICABLE = "to do", "done", "failed", "missing", "not-applicable"
 
@@ -120,7 +119,7 @@ def narrowed(suite: Suite, numbers: Sequence[int], *, limit: int | None, seeds: 
 
 def _takes_limit(dataset: str) -> bool:
     try:
-        return "limit" in inspect.signature(find_part("dataset", dataset).load()).parameters
+        return "limit" in inspect.signature(find_part(DatasetSpec, dataset).load()).parameters
     except AnybindError:  # what cannot be loaded is told of when it is to be used
         return False
 
@@ -141,7 +140,7 @@ def chosen(suite: Suite, only: Sequence[str]) -> list[int]:
         ]
         if not asked:
             raise BadOption(
-                f"suite {suite.name!r} has no question, task or data set called {name!r}{nearest(name, known)}"
+                f"suite {suite.name!r} has no question, task or data set called {name!r}{errors.nearest(name, known)}"
             )
         found.update(asked)
     return sorted(found) if only else list(range(len(suite.questions)))
@@ -220,7 +219,7 @@ def _ready(question: Question, folders: Folders, held: dict[str, Dataset]) -> Re
             raise BadOption(f"the task {question.task!r} is no anybind.Task")
         ready = replace(ready, task=task)
         kinds = _with_sources(task, question.modality)
-        find_part("dataset", question.dataset)  # an unknown name is told before a folder is asked for
+        find_part(DatasetSpec, question.dataset)  # an unknown name is told before a folder is asked for
         if there is False:
             return replace(ready, state=MISSING, error=_where(question, folders.data))
         options = question.dataset_options
@@ -246,7 +245,7 @@ def _dataset(question: Question, place: Path | None, folders: Folders, kinds: tu
 def _with_sources(task: Task, modality: str) -> tuple[str, ...]:
     """The modalities that a task reads, and those that they are derived from."""
     asked = task.modalities(modality)
-    sources = [source for each in asked for source in find_part("modality", each).spec.consumes]
+    sources = [source for each in asked for source in modalities.sources_of(each)[1:]]
     return tuple(dict.fromkeys([*asked, *sources]))
 
 
@@ -254,7 +253,7 @@ def _where(question: Question, data: Path | None) -> str:
     """What is missing, and where it can be had where the data set knows."""
     published = ""
     with contextlib.suppress(AnybindError):  # a package that it needs may be missing, too
-        published = getattr(find_part("dataset", question.dataset).load(), "published", "")
+        published = getattr(find_part(DatasetSpec, question.dataset).load(), "published", "")
     source = f"; {question.dataset} is published at {published}" if published else ""
     if data is None:
         return f"needs the folder {question.path} of {question.dataset}; give the folder of all data by --data{source}"

@@ -10,17 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from anybind import (
-    AnybindError,
-    Binder,
-    Binding,
-    EmbeddingCache,
-    PluginError,
-    Result,
-    UnknownName,
-    load,
-    ranks,
-)
+from anybind import AnybindError, Binder, Binding, EmbeddingCache, Result, load
+from anybind.plugin import errors, ranks
 from anybind_bench.identity import Remembered, cell_identity, taking_part
 from anybind_bench.plan import DONE, FAILED, NOT_APPLICABLE, TO_DO, Cell, Folders, Plan, Ready, one_line
 from anybind_bench.store import Results, json_text
@@ -244,12 +235,16 @@ class Run:
             ready.task.work = self.results.work / cell.identity if cell.identity else None
             result = ready.task.run(binder, ready.dataset, modality=ready.question.modality, seed=cell.seed)
             if not isinstance(result, Result):
-                raise PluginError(f"the task {ready.question.task!r} gave a {type(result).__name__}, no anybind.Result")
+                raise errors.PluginError(
+                    f"the task {ready.question.task!r} gave a {type(result).__name__}, no anybind.Result"
+                )
             # As it is read from the file, so that it does not matter which process asked.
             return Outcome(DONE, result=json.loads(json_text(asdict(result))))
         except (Exception, SystemExit) as error:
             told = one_line(error, self.folders)
-            lacks = isinstance(error, UnknownName) and told.startswith(f"binding {cell.binding!r} has no encoder for")
+            lacks = isinstance(error, errors.UnknownName) and told.startswith(
+                f"binding {cell.binding!r} has no encoder for"
+            )
             return Outcome(NOT_APPLICABLE if lacks else FAILED, told)
 
     def _load(self, cell: Cell) -> Binder:

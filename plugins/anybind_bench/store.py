@@ -20,10 +20,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from anybind import AnybindWarning, BadInput, Suite, atomic_path
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, files
 from anybind_bench.identity import FORMAT
 from anybind_bench.lock import file_lock
 from anybind_bench.plan import TO_DO, Cell, Plan
+from anybind_bench.suite import Suite
 
 NAME = "results.json"
 COSMETIC = ("path", "made", "seeds", "metrics", "published", "source", "differs")
@@ -144,7 +146,7 @@ class Results:
         """
         record = {"identity": cell.identity, "about": about, "others": others, "seconds": round(seconds, 3)}
         record |= {name: getattr(cell, name) for name in KEPT}
-        with atomic_path(self.cells / f"{cell.identity}.json") as temporary:
+        with files.atomic_path(self.cells / f"{cell.identity}.json") as temporary:
             temporary.write_text(json_text(record) + "\n", encoding="utf-8")
 
     def write(self, plan: Plan) -> None:
@@ -170,7 +172,7 @@ class Results:
                 f'"bindings": {json_text(bindings)},\n"cells": [\n{_lines([rows[key] for key in order])}]}}\n'
             )
             path = self.folder / NAME
-            with atomic_path(path) as temporary:
+            with files.atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
     def _set(self, rows: dict[Key, dict[str, Any]], cell: Cell) -> None:

@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from anybind import AnybindError, Part, find_suite
+from anybind import AnybindError
 from anybind_bench.plan import DONE, FAILED, MISSING, NOT_APPLICABLE, TO_DO, Cell, Plan, Ready
 from anybind_bench.store import Results
+from anybind_bench.suite import SuiteSpec, find_suite
 
 STATES = (DONE, TO_DO, FAILED, MISSING, NOT_APPLICABLE)
 
 
-def suite_row(part: Part) -> dict[str, Any]:
+def suite_row(spec: SuiteSpec) -> dict[str, Any]:
     """What is told of an installed suite; one that cannot be read is listed with the reason."""
-    row: dict[str, Any] = {"name": part.name, "questions": 0, "bindings": [], "data": {}, "summary": part.spec.summary}
+    row: dict[str, Any] = {"name": spec.name, "questions": 0, "bindings": [], "data": {}, "summary": spec.summary}
     try:
-        suite = find_suite(part.name)
+        suite = find_suite(spec.name)
     except AnybindError as error:
         return {**row, "summary": f"broken: {error}"}
     data: dict[str, list[str]] = {}
@@ -25,7 +26,7 @@ def suite_row(part: Part) -> dict[str, Any]:
         if not question.made and question.dataset not in data.setdefault(question.path, []):
             data[question.path].append(question.dataset)
     row |= {"questions": len(suite.questions), "bindings": list(suite.bindings), "data": data}
-    return {**row, "summary": suite.summary or part.spec.summary}
+    return {**row, "summary": suite.summary or spec.summary}
 
 
 def plan_rows(plan: Plan) -> Iterator[tuple[str, ...]]:

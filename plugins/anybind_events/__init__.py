@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from anybind import Register, Spec, hookimpl
+from anybind.plugin import (
+    CommandSpec,
+    EncoderSpec,
+    ModalitySpec,
+    ReaderSpec,
+    Registrar,
+    RepresentationSpec,
+    hookimpl,
+)
+
+anybind_contract = 1
 
 READERS = (
     ("nmnist-bin", "40-bit events of N-MNIST and N-Caltech101", "nmnist:BinReader", (".bin",)),
@@ -30,15 +40,6 @@ REPRESENTATIONS = (
     ("voxel-grid", "polarity in bins of time, bilinear", "voxel_grid:VoxelGrid"),
     ("time-surface", "how long ago each pixel fired, exponential decay", "time_surface:TimeSurface"),
 )
-DATASETS = (
-    ("n-caltech101", "N-Caltech101: 101 classes, recordings of .bin", "n_caltech101:NCaltech101"),
-    ("n-mnist", "N-MNIST: handwritten digits, recordings of .bin", "n_mnist:NMnist"),
-    ("n-imagenet", "N-ImageNet: 1000 classes, .npz", "n_imagenet:NImageNet"),
-    ("n-imagenet-mini", "N-ImageNet mini: 100 classes, .npz", "n_imagenet:NImageNetMini"),
-    ("n-cars", "N-CARS: cars and background, .dat", "n_cars:NCars"),
-    ("dense", "DENSE: simulated drives, events with depth maps and pictures", "dense:Dense"),
-    ("dvs128-gesture", "DVS128 Gesture: 11 gestures, .aedat", "dvs128_gesture:Dvs128Gesture"),
-)
 COMMANDS = (
     ("info", "Tell what is in a recording: format, events, sensor, duration, rate."),
     ("convert", "Write a recording in another format."),
@@ -48,60 +49,36 @@ COMMANDS = (
 
 
 @hookimpl
-def register_modalities(register: Register) -> None:
-    """`event`, which can be simulated from a picture or a film."""
-    register(
-        Spec(
+def register(registry: Registrar) -> None:
+    """Add the modality, file formats, representations, the event encoder and the commands."""
+    registry.add(
+        ModalitySpec(
             name="event",
             summary="recordings of event cameras",
             target="anybind_events.modality:Event",
-            consumes=("image", "video"),
+            derived_from=("image", "video"),
             extra="events",
         )
     )
-
-
-@hookimpl
-def register_readers(register: Register) -> None:
-    """Recordings on disk."""
     for name, summary, target, suffixes in READERS:
         target = f"anybind_events.readers.{target}"
-        register(Spec(name=name, summary=summary, target=target, gives="event", suffixes=suffixes, extra="events"))
-
-
-@hookimpl
-def register_representations(register: Register) -> None:
-    """Event streams to frames."""
+        registry.add(
+            ReaderSpec(name=name, summary=summary, target=target, modality="event", suffixes=suffixes, extra="events")
+        )
     for name, summary, target in REPRESENTATIONS:
         target = f"anybind_events.representations.{target}"
-        register(Spec(name=name, summary=summary, target=target, consumes=("event",), extra="events"))
-
-
-@hookimpl
-def register_encoders(register: Register) -> None:
-    """The event tower of the paper."""
-    register(
-        Spec(
+        registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))
+    registry.add(
+        EncoderSpec(
             name="event-tower",
             summary="a trainable copy of any image encoder that reads event frames",
             target="anybind_events.tower:EventTower",
-            consumes=("event",),
+            modality="event",
             weights_licence="as the copied tower's",
             extra="events",
         )
     )
-
-
-@hookimpl
-def register_datasets(register: Register) -> None:
-    """Published data sets, by local folder."""
-    for name, summary, target in DATASETS:
-        target = f"anybind_events.datasets.{target}"
-        register(Spec(name=name, summary=summary, target=target, gives="event", extra="events"))
-
-
-@hookimpl
-def register_commands(register: Register) -> None:
-    """What a user types."""
     for name, summary in COMMANDS:
-        register(Spec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events"))
+        registry.add(
+            CommandSpec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events")
+        )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadOption
+from anybind.plugin import BadOption
 from anybind_events.stream import EventStream
 
 

@@ -1,9 +1,9 @@
-"""What the conformance kit tries this plugin's parts on: small made recordings, empty files in published layouts."""
+"""What the conformance kit tries this plugin's parts on: small made recordings."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,6 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
         return Example(files=[path])
     if kind == "reader" and name == "aedat4":
         return Example(cannot="there is no recording of the format here, and none is made up")
-    if kind == "dataset":
-        DATASETS[name](folder)  # one recording a class, of which N-Caltech101's rule would hold out none
-        return Example(folder=folder, options={"split": "all"} if name == "n-caltech101" else {})
     return None
 
 
@@ -96,45 +93,3 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "npy-events": (".npy", _npy),
 }
 """Of formats that the plugin does not write."""
-
-
-def _touch(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def _of_classes(module: str, names: str, place: str) -> Callable[[Path], None]:
-    """Makes one empty file for each class that a data set's list names."""
-
-    def files(folder: Path) -> Iterator[Path]:
-        from anybind_events.datasets.local import load_lists
-
-        lists = load_lists(str(Path(__file__).with_name("datasets") / f"{module}.py"))
-        return (folder / place.format(label) for label in lists[names])
-
-    return lambda folder: _touch(files(folder))
-
-
-def _gestures(folder: Path) -> None:
-    _touch([folder / "user24_led.aedat"])
-    (folder / "trials_to_test.txt").write_text("user24_led.aedat\n")
-    lines = [f"{gesture},{gesture * 1000},{gesture * 1000 + 900}" for gesture in range(1, 12)]
-    (folder / "user24_led_labels.csv").write_text("\n".join(["class,startTime_usec,endTime_usec", *lines]))
-
-
-DATASETS: dict[str, Callable[[Path], None]] = {
-    "n-caltech101": _of_classes("n_caltech101", "names", "{}/image_0001.bin"),
-    "n-mnist": lambda folder: _touch(folder / "Test" / str(digit) / "00001.bin" for digit in range(10)),
-    "n-imagenet": _of_classes("n_imagenet", "names", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
-    "n-imagenet-mini": _of_classes("n_imagenet", "mini", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
-    "n-cars": lambda folder: _touch(
-        folder / "n-cars_test" / label / "obj_000001_td.dat" for label in ("cars", "background")
-    ),
-    "dense": lambda folder: _touch(
-        folder / "test_sequence_00_town10" / f"{name}_{number:010d}.{suffix}"
-        for name, suffix in (("events/data/events", "npy"), ("depth/data/depth", "npy"), ("rgb/frames/frame", "png"))
-        for number in range(2)
-    ),
-    "dvs128-gesture": _gestures,
-}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput
+from anybind.plugin import BadInput
 from anybind_events.stream import EventStream
 
 TONIC = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.bool_)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind import kernel
+from anybind.plugin import kernel
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Modality, Window
+from anybind.plugin import BadInput, BadOption, Modality, modalities
 from anybind_events.augment import Augment
 from anybind_events.stream import EventStream, concatenate_streams
 
@@ -19,6 +19,9 @@ class Event(Modality):
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, EventStream)
+
+    def make(self, /, *args: Any, **fields: Any) -> EventStream:
+        return EventStream(*args, **fields)
 
     def check(self, sample: Any) -> None:
         if not len(sample):
@@ -104,7 +107,7 @@ class Event(Modality):
 
     def derive_windows(
         self, sample: Any, source: str, *, frames: int, stride: int, threshold: float = 25.0
-    ) -> Iterator[Window]:
+    ) -> Iterator[modalities.Window]:
         """The events of a film in samples of consecutive frames; see `frame_windows`. A sample may hold no event.
 
         Args:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from anybind import BadInput, BadOption
+from anybind.plugin import BadInput, BadOption
 
 MAX_SENSOR = 65_535
 """Widest sensor whose coordinates fit into uint16."""

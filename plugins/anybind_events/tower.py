@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind import BadOption, Encoder, Representation, Tower, create
+from anybind.plugin import BadOption, Encoder, Representation, Tower, create
 from anybind_events.stream import EventStream
 
 

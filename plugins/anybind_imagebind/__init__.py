@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from anybind import Register, Spec, hookimpl
+from anybind.plugin import BindingSpec, EncoderSpec, Registrar, hookimpl
+
+anybind_contract = 1
 
 WEIGHTS_LICENCE = "CC-BY-NC-SA-4.0"
+TOWERS = {
+    "sound": ("towers:SoundTower", "imagebind"),
+    "depth": ("towers:DepthTower", "imagebind"),
+    "image": ("towers:ImageTower", "imagebind"),
+    "text": ("words:TextTower", "openclip"),
+}
+"""Where the tower of each modality is, and the extra it needs."""
 
 
 @hookimpl
-def register_encoders(register: Register) -> None:
-    """One tower a modality; the option `weights` says of which file, folder or repository."""
-    towers = {
-        "sound": ("towers:SoundTower", "imagebind"),
-        "depth": ("towers:DepthTower", "imagebind"),
-        "image": ("towers:ImageTower", "imagebind"),
-        "text": ("words:TextTower", "openclip"),
-    }
-    for modality, (target, extra) in towers.items():
-        register(
-            Spec(
+def register(registry: Registrar) -> None:
+    """Add one encoder a modality, and the binding of all of them: published weights, or `imagebind:SOURCE`."""
+    for modality, (target, extra) in TOWERS.items():
+        registry.add(
+            EncoderSpec(
                 name=f"imagebind-{modality}",
                 summary=f"{modality} tower of ImageBind (imagebind_huge)",
                 target=f"anybind_imagebind.{target}",
-                consumes=(modality,),
-                gives="imagebind",
+                modality=modality,
+                space="imagebind",
                 weights_licence=WEIGHTS_LICENCE,
                 extra=extra,
             )
         )
-
-
-@hookimpl
-def register_bindings(register: Register) -> None:
-    """All towers of the published weights, or, as `imagebind:SOURCE`, of a file, folder or repository."""
-    register(
-        Spec(
+    registry.add(
+        BindingSpec(
             name="imagebind",
             summary="ImageBind: five modalities in one space; a local file as imagebind:PATH",
             target="anybind_imagebind.binding:imagebind",
-            consumes=("text", "image", "sound", "depth", "event"),
+            modalities=("text", "image", "sound", "depth", "event"),
             weights_licence=WEIGHTS_LICENCE,
             extra="imagebind",
         )

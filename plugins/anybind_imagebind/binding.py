@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anybind import Binding, Use
+from anybind import Binding
 
 
 def imagebind(source: str) -> Binding:
@@ -17,7 +17,10 @@ def imagebind(source: str) -> Binding:
         summary="towers of ImageBind, and an event tower that starts as a copy of its image tower",
         space="imagebind",  # said here, so that no other tower is loaded to find it out
         encoders={
-            **{modality: Use(f"imagebind-{modality}", options) for modality in ("text", "image", "sound", "depth")},
-            "event": Use("event-tower", {"of": "@image", "representation": "paper"}),
+            **{
+                modality: Binding.use(f"imagebind-{modality}", **options)
+                for modality in ("text", "image", "sound", "depth")
+            },
+            "event": Binding.use("event-tower", of="@image", representation="paper"),
         },
     )

@@ -12,7 +12,7 @@ import PIL.Image
 import torch
 from torch.nn import functional
 
-from anybind import BadInput, BadOption, Representation, Tower, create, nearest
+from anybind.plugin import BadInput, BadOption, Representation, Tower, create, errors
 from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, Architecture
 from anybind_imagebind.weights import REPOSITORY, load_module
 
@@ -60,7 +60,7 @@ class SoundTower(Tower):
             BadInput, WeightsMismatch: see `load_module`.
         """
         if clips not in CLIP_STARTS:
-            raise BadOption(f"there are no clips {clips!r}{nearest(clips, CLIP_STARTS)}")
+            raise BadOption(f"there are no clips {clips!r}{errors.nearest(clips, CLIP_STARTS)}")
         self._steps = CLIP_STARTS[clips]
         self._fbank: Representation = create("representation", "kaldi-fbank", mels=MELS, rate=RATE)
         module, space = load_module(architecture, weights, revision)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from anybind import BadInput, Space, WeightsMismatch, check_state, state_hash, weights_file
+from anybind import Space
+from anybind.plugin import BadInput, errors, hub, tensors
 from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, upstream_name
 
 REPOSITORY = "nielsr/imagebind-huge"
@@ -43,18 +44,18 @@ def load_module(
     """
     if revision is None and source == REPOSITORY:
         revision = REVISION
-    path = weights_file(source, file=FILES, revision=revision)
+    path = hub.weights_file(source, file=FILES, revision=revision)
     own = re.compile(rf"modality_\w+\.{of.key}\.")
     found = read_tensors(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
     state = {name: tensor for name, tensor in found.items() if own.match(name)}
     with torch.device("meta"):  # the file's own tensors take the place of these
         module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
     names = {upstream_name(of, name): name for name in module.state_dict()}
-    check_state(path, state, {theirs: module.state_dict()[ours] for theirs, ours in names.items()})
+    tensors.check_state(path, state, {theirs: module.state_dict()[ours] for theirs, ours in names.items()})
     module.load_state_dict({names[theirs]: tensor.float() for theirs, tensor in state.items()}, assign=True)
     heads = {name: tensor for name, tensor in found.items() if name.startswith(ANCHOR)}
     own_head = {name: tensor for name, tensor in state.items() if name.startswith("modality_heads.")}
-    return module, Space("imagebind", of.dim, f"weights:{state_hash(heads or own_head)}")
+    return module, Space("imagebind", of.dim, f"weights:{tensors.state_hash(heads or own_head)}")
 
 
 def read_tensors(path: Path, wanted: Callable[[str], bool]) -> dict[str, torch.Tensor]:
@@ -78,5 +79,5 @@ def read_tensors(path: Path, wanted: Callable[[str], bool]) -> dict[str, torch.T
             f"{path} is no weight file that torch saved: {reason}; check it, or download it again"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
-        raise WeightsMismatch(f"{path} holds no weights by name; give the file of a state dict")
+        raise errors.WeightsMismatch(f"{path} holds no weights by name; give the file of a state dict")
     return {name: tensor for name, tensor in state.items() if wanted(name)}

@@ -7,7 +7,8 @@ import warnings
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 
-from anybind import AnybindWarning, Tower
+from anybind import AnybindWarning
+from anybind.plugin import Tower
 from anybind_imagebind.modules import TEXT, Architecture
 from anybind_imagebind.towers import scale_of
 from anybind_imagebind.weights import HIGHEST_SCALE, REPOSITORY, load_module

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from anybind import Register, Spec, hookimpl
+from anybind.plugin import BindingSpec, EncoderSpec, ModalitySpec, ReaderSpec, Registrar, hookimpl
+
+anybind_contract = 1
 
 TOWERS = {
     "text": ("words", "text:TextTower"),
@@ -16,58 +18,43 @@ TOWERS = {
 
 
 @hookimpl
-def register_modalities(register: Register) -> None:
-    """`thermal`: pictures of warmth, which any picture can be taken as."""
-    register(
-        Spec(
+def register(registry: Registrar) -> None:
+    """Add the modality `thermal`, one encoder a modality, and the binding: `languagebind[:local-dir:PATH]`."""
+    registry.add(
+        ModalitySpec(
             name="thermal",
             summary="thermal pictures, gray or in false colours",
             target="anybind_languagebind.thermal:Thermal",
-            consumes=("image",),
+            derived_from=("image",),
         )
     )
-
-
-@hookimpl
-def register_readers(register: Register) -> None:
-    """Picture files as thermal pictures, where those are wanted."""
-    register(
-        Spec(
+    registry.add(
+        ReaderSpec(
             name="thermal-picture",
             summary="picture files, taken as thermal pictures where those are wanted",
             target="anybind_languagebind.thermal:ThermalReader",
-            gives="thermal",
+            modality="thermal",
             suffixes=(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
         )
     )
-
-
-@hookimpl
-def register_encoders(register: Register) -> None:
-    """One tower a modality, from a checkpoint of its own."""
     for modality, (of, target) in TOWERS.items():
-        register(
-            Spec(
+        registry.add(
+            EncoderSpec(
                 name=f"languagebind-{modality}",
                 summary=f"{of} by LanguageBind's tower: ORG/REPO or local-dir:PATH",
                 target=f"anybind_languagebind.{target}",
-                consumes=(modality,),
-                gives="languagebind",
+                modality=modality,
+                space="languagebind",
                 weights_licence="MIT",
                 extra="languagebind",
             )
         )
-
-
-@hookimpl
-def register_bindings(register: Register) -> None:
-    """All of them, as `languagebind` or `languagebind:local-dir:PATH`."""
-    register(
-        Spec(
+    registry.add(
+        BindingSpec(
             name="languagebind",
             summary="LanguageBind's towers; languagebind:local-dir:PATH takes them from folders",
             target="anybind_languagebind.binding:languagebind",
-            consumes=tuple(TOWERS),
+            modalities=tuple(TOWERS),
             weights_licence="MIT",
             extra="languagebind",
         )

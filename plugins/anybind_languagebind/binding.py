@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anybind import BadInput, BadOption, Binding, Use
+from anybind import Binding
+from anybind.plugin import BadInput, BadOption
 
 CHECKPOINTS = {
     "text": ("Image", "Audio_FT", "Audio", "Depth", "Thermal", "Video_FT", "Video", "Video_V1.5_FT"),
@@ -48,6 +49,6 @@ def _binding(name: str, models: dict[str, str]) -> Binding:
     return Binding(
         name=name,
         summary="LanguageBind's towers, all bound to words",
-        encoders={modality: Use(f"languagebind-{modality}", {"model": model}) for modality, model in models.items()},
+        encoders={modality: Binding.use(f"languagebind-{modality}", model=model) for modality, model in models.items()},
         space="languagebind",
     )

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from anybind import BadInput, Space, WeightsMismatch, state_hash, weights_file
+from anybind import Space
+from anybind.plugin import BadInput, errors, hub, tensors
 from anybind_languagebind.lora import merge_lora
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -105,23 +106,23 @@ def open_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None 
         BadOption: `model` is neither a folder nor the name of a repository.
         WeightsMismatch: the weights are of another model; the message names the first few tensors.
     """
-    config_path = weights_file(model, file="config.json", revision=revision)
+    config_path = hub.weights_file(model, file="config.json", revision=revision)
     config = _read_config(config_path)
-    path = weights_file(model, file=WEIGHTS, revision=revision)
-    with _tensors(path) as tensors:
-        _check_names(path, tensors)
+    path = hub.weights_file(model, file=WEIGHTS, revision=revision)
+    with _tensors(path) as stored:
+        _check_names(path, stored)
         # Copies of float32, so that nothing of the file stays open and half precision is computed in full.
         tower = {
-            name: tensors[name].to(torch.float32, copy=True)
-            for name in tensors
+            name: stored[name].to(torch.float32, copy=True)
+            for name in stored
             if name.startswith(prefixes) and name not in TABLES
         }
         # In half precision, so that copies of one tower that were saved in whole and in half are one space.
-        shared = {name: tensors[name].to(torch.float16, copy=True) for name in SHARED}
-        scale = float(tensors[SCALE].to(torch.float32).exp())
+        shared = {name: stored[name].to(torch.float16, copy=True) for name in SHARED}
+        scale = float(stored[SCALE].to(torch.float32).exp())
     lora = config.get("vision_config")
     tower = merge_lora(path, tower, lora if isinstance(lora, Mapping) else {})
-    space = Space("languagebind", shared[SHARED[0]].shape[0], f"text-tower:{state_hash(shared)}")
+    space = Space("languagebind", shared[SHARED[0]].shape[0], f"text-tower:{tensors.state_hash(shared)}")
     return Checkpoint(path, config, tower, space, scale)
 
 
@@ -177,7 +178,9 @@ def _unpacked(path: Path) -> Mapping[str, torch.Tensor]:
         reason = " ".join(str(error).split())[:160]
         raise BadInput(f"{path} is no readable file of weights: {reason}; download it again") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsMismatch(f"{path} holds no tensors by name; take the file that the model was published with")
+        raise errors.WeightsMismatch(
+            f"{path} holds no tensors by name; take the file that the model was published with"
+        )
     return state
 
 
@@ -185,10 +188,14 @@ def _check_names(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """The tower's own names are compared with its module; here, that there is the rest and nothing else."""
     lacking = [name for name in (*SHARED, SCALE) if name not in tensors]
     if lacking:
-        raise WeightsMismatch(f"{path} is a weight file of another model: it lacks {', '.join(lacking)}")
+        raise errors.WeightsMismatch(f"{path} is a weight file of another model: it lacks {', '.join(lacking)}")
     foreign = [name for name in tensors if not name.startswith((*VISION, *TEXT)) and name != SCALE]
     if foreign:
         named = ", ".join(sorted(foreign)[:3])
-        raise WeightsMismatch(f"{path} is a weight file of another model: it has {len(foreign)} too many: {named}")
+        raise errors.WeightsMismatch(
+            f"{path} is a weight file of another model: it has {len(foreign)} too many: {named}"
+        )
     if tensors[SCALE].numel() != 1 or tensors[SHARED[0]].ndim != 2:
-        raise WeightsMismatch(f"{path} is a weight file of another model: {SCALE} or {SHARED[0]} has another shape")
+        raise errors.WeightsMismatch(
+            f"{path} is a weight file of another model: {SCALE} or {SHARED[0]} has another shape"
+        )

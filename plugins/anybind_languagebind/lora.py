@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from anybind import WeightsMismatch
+from anybind.plugin import errors
 
 DOWN, UP = ".lora_A.default.weight", ".lora_B.default.weight"
 
@@ -29,7 +29,7 @@ def merge_lora(path: Path, state: Mapping[str, torch.Tensor], settings: Mapping[
     updates = {name: tensor for name, tensor in state.items() if ".lora_" in name}
     plain = {_plain_name(name): tensor for name, tensor in state.items() if name not in updates}
     if len(plain) + len(updates) != len(state):
-        raise WeightsMismatch(f"{path} holds some weights twice, with and without base_layer in their names")
+        raise errors.WeightsMismatch(f"{path} holds some weights twice, with and without base_layer in their names")
     if not updates:
         return plain
     rank, scale = _rank_and_scale(path, settings)
@@ -37,15 +37,17 @@ def merge_lora(path: Path, state: Mapping[str, torch.Tensor], settings: Mapping[
         layer = name.removesuffix(DOWN)
         down, up, weight = updates.pop(name), updates.pop(layer + UP, None), plain.get(_plain_name(layer + ".weight"))
         if up is None or weight is None:
-            raise WeightsMismatch(f"{path} lacks {layer + UP if up is None else layer + '.weight'}, the half of {name}")
+            raise errors.WeightsMismatch(
+                f"{path} lacks {layer + UP if up is None else layer + '.weight'}, the half of {name}"
+            )
         if up.shape != (weight.shape[0], rank) or down.shape != (rank, weight.shape[1]):
-            raise WeightsMismatch(
+            raise errors.WeightsMismatch(
                 f"{path}: the LoRA update of {layer} is of shapes {tuple(up.shape)} and {tuple(down.shape)}, which do"
                 f" not make {tuple(weight.shape)} through lora_r = {rank}"
             )
         weight += up @ down * scale
     if updates:
-        raise WeightsMismatch(f"{path} holds LoRA tensors of an unknown kind: {', '.join(sorted(updates)[:3])}")
+        raise errors.WeightsMismatch(f"{path} holds LoRA tensors of an unknown kind: {', '.join(sorted(updates)[:3])}")
     return plain
 
 
@@ -56,7 +58,7 @@ def _plain_name(name: str) -> str:
 def _rank_and_scale(path: Path, settings: Mapping[str, Any]) -> tuple[int, float]:
     rank, alpha = settings.get("lora_r"), settings.get("lora_alpha")
     if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
-        raise WeightsMismatch(
+        raise errors.WeightsMismatch(
             f"{path} holds LoRA tensors, and vision_config of its config.json does not say their scale"
             f" (lora_r = {rank!r}, lora_alpha = {alpha!r})"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anybind import BadInput, Tower, create
+from anybind.plugin import BadInput, Tower, create
 from anybind_languagebind.checkpoint import VISION, open_checkpoint
 from anybind_languagebind.vision import vision_features
 

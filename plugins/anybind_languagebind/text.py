@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
 
-from anybind import AnybindWarning, BadInput, Tower, weights_file
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, Tower, hub
 from anybind_languagebind.checkpoint import TEXT, open_checkpoint
 from anybind_languagebind.vision import REQUIRED, clip_config, fill
 
@@ -48,7 +49,7 @@ class TextTower(Tower):
         section = checkpoint.section("text_config")
         sizes = {key: section.count(key) for key in SIZES}
         vocabulary, merges = (
-            weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
+            hub.weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
         )
         try:
             # The tokenizer within only reads when it is asked to encode, so that threads may share it.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, Modality, Reader, find_modality, find_part
+from anybind.plugin import BadInput, Modality, Reader, ReaderSpec, find_part, modalities
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Thermal(Modality):
         return isinstance(item, ThermalPicture)
 
     def check(self, sample: Any) -> None:
-        picture = find_modality("image")
+        picture = modalities.find_modality("image")
         if not picture.accepts(sample.pixels):
             raise BadInput("a thermal picture holds a uint8 array (height, width, 3)")
         picture.check(sample.pixels)
@@ -67,4 +67,4 @@ class ThermalReader(Reader):
 
 
 def _pictures() -> Reader:
-    return find_part("reader", "picture").load()()
+    return find_part(ReaderSpec, "picture").load()()

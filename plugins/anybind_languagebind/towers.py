@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anybind import BadInput, Tower
+from anybind.plugin import BadInput, Tower
 from anybind_languagebind.checkpoint import VISION, Checkpoint, open_checkpoint
 from anybind_languagebind.pixels import MEAN, STD, fit, standardise
 from anybind_languagebind.vision import vision_features

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
-from anybind import BadInput, check_state
+from anybind.plugin import BadInput, tensors
 from anybind_languagebind.checkpoint import Checkpoint, Section
 
 REQUIRED = (
@@ -140,5 +140,5 @@ def clip_config(kind: Any, section: Section, sizes: Mapping[str, Any]) -> Any:
 
 def fill(module: nn.Module, checkpoint: Checkpoint) -> None:
     """Give a module without memory the tensors of a tower; raises `WeightsMismatch` unless they fit exactly."""
-    check_state(checkpoint.path, checkpoint.tower, module.state_dict())
+    tensors.check_state(checkpoint.path, checkpoint.tower, module.state_dict())
     module.load_state_dict(checkpoint.tower, assign=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Modality
+from anybind.plugin import BadInput, BadOption, Modality
 from anybind_media.drawing import coloured
 
 NARROWEST = 100
@@ -88,6 +88,9 @@ class Depth(Modality):
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, DepthMap)
+
+    def make(self, /, *args: Any, **fields: Any) -> DepthMap:
+        return DepthMap(*args, **fields)
 
     def check(self, sample: Any) -> None:
         metres = sample.metres

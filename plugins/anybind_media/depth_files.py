@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from anybind import BadInput, BadOption, MissingExtra, Reader, nearest
+from anybind.plugin import BadInput, BadOption, Reader, errors
 from anybind_media.depth import DepthMap, positive
 
 LARGEST = 1 << 27
@@ -136,7 +136,7 @@ def _preset(name: str | None) -> Preset | None:
     if name is None:
         return None
     if name not in PRESETS:
-        raise BadOption(f"there is no preset {name!r} of depth{nearest(str(name), PRESETS)}")
+        raise BadOption(f"there is no preset {name!r} of depth{errors.nearest(str(name), PRESETS)}")
     return PRESETS[name]
 
 
@@ -172,7 +172,7 @@ def _stored(path: Path) -> np.ndarray:
             stored = _from_pgm(path, header)
         else:
             stored = _from_picture(path)
-    except (BadInput, MissingExtra):
+    except (BadInput, errors.MissingExtra):
         raise
     except Exception as error:  # decoders raise what they like on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -223,7 +223,7 @@ def _from_exr(path: Path) -> np.ndarray:
     try:
         exr = importlib.import_module("OpenEXR")
     except ModuleNotFoundError as error:
-        raise MissingExtra(
+        raise errors.MissingExtra(
             f"{path} is OpenEXR, which needs the package 'OpenEXR': pip install 'anybind[exr]'"
         ) from error
     with exr.File(os.fspath(path), header_only=True) as file:

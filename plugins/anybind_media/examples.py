@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from anybind_media.depth import DepthMap
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """The example of a part; None where the samples of its modality's example do."""
-    made = {"modality": MODALITIES, "reader": READERS, "dataset": DATASETS}.get(kind, {}).get(name)
+    made = {"modality": MODALITIES, "reader": READERS}.get(kind, {}).get(name)
     return made(folder) if made else None
 
 
@@ -76,59 +74,6 @@ def _film_file(folder: Path) -> Example:
     return Example(files=[folder / "film.mp4"])
 
 
-def _esc(folder: Path) -> Example:
-    from anybind_media.datasets.esc import OF_ESC_10
-
-    for name in OF_ESC_10:
-        (folder / name).mkdir()
-        (folder / name / "1-100-A.ogg").touch()
-    return Example(folder=folder)
-
-
-def _table(folder: Path) -> Example:
-    for label in ("cat", "dog"):
-        PIL.Image.fromarray(picture(1)).save(folder / f"{label}.png")
-    (folder / "manifest.csv").write_text("image,label\ncat.png,cat\ndog.png,dog\n")
-    return Example(folder=folder)
-
-
-def _triplets(folder: Path) -> Example:
-    for name in ("cat.png", "cat.ogg"):
-        (folder / name).touch()
-    (folder / "manifest.csv").write_text("image,name_en,sound\ncat.png,A cat.,cat.ogg\n")
-    return Example(folder=folder)
-
-
-def _digits(folder: Path) -> Example:
-    from anybind_media.datasets.spoken_digits import LABELS, PICTURES
-
-    for part in ("mnist", "speech"):
-        (folder / part).mkdir()
-    header = struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28)
-    (folder / "mnist" / f"{PICTURES}.gz").write_bytes(gzip.compress(header + bytes(2 * 28 * 28)))
-    (folder / "mnist" / f"{LABELS}.gz").write_bytes(gzip.compress(struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([3, 7])))
-    (folder / "speech" / "7_jackson_3.wav").touch()
-    return Example(folder=folder)
-
-
-def _pair(name: str) -> Callable[[Path], Example]:
-    """An example of the module that needs the packages for MATLAB's files."""
-
-    def made(folder: Path) -> Example:
-        from anybind_media import pair_examples
-
-        return getattr(pair_examples, name)(folder)
-
-    return made
-
-
 Makes = dict[str, Callable[[Path], Example]]
 MODALITIES: Makes = {"image": _images, "text": _texts, "sound": _sounds, "depth": _depths, "video": _films}
 READERS: Makes = {"depth": lambda folder: Example(samples=[_depth(0)]), "video": _film_file}
-READERS |= {"nyu-depth-mat": _pair("nyu"), "nyu-picture-mat": _pair("nyu")}
-DATASETS: Makes = {"esc-50": _esc, "manifest": _table, "tuxpaint-triplets": _triplets, "spoken-digits": _digits}
-# What packages hold or formulas make, any folder will do for.
-DATASETS |= dict.fromkeys(
-    ("digits-8x8", "made-films", "skimage-pictures", "stereo-tiles"), lambda at: Example(folder=at)
-)
-DATASETS |= {"llvip": _pair("llvip"), "nyu-d": _pair("nyu"), "sun-d": _pair("sun")}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from anybind import BadInput, BadOption, Representation
+from anybind.plugin import BadInput, BadOption, Representation
 
 FRAME_S, STEP_S = 0.025, 0.010
 LOWEST_HZ = 20.0

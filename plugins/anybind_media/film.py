@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from anybind import BadInput, kernel
+from anybind.plugin import BadInput, kernel
 from anybind_media.video import Look
 
 MISSING = 1.0, 0.1

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind import BadInput, BadOption, Modality, Reader
+from anybind.plugin import BadInput, BadOption, Modality, Reader
 
 NARROWEST = 100
 """Largest ratio of the sides: towers scale the short one up, and a thread of pixels would fill the memory."""

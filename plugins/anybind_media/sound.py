@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from anybind import BadInput, BadOption, Modality
+from anybind.plugin import BadInput, BadOption, Modality
 from anybind_media.sound_picture import sound_picture
 
 LONGEST = 1 << 28
@@ -111,6 +111,9 @@ class Sound(Modality):
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, Waveform)
+
+    def make(self, /, *args: Any, **fields: Any) -> Waveform:
+        return Waveform(*args, **fields)
 
     def check(self, sample: Any) -> None:
         if sample.rate <= 0:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from anybind import AnybindWarning, BadInput, BadOption, Reader
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, BadOption, Reader
 from anybind_media.sound import Waveform
 
 BLOCK = 4096

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anybind import BadInput, Modality
+from anybind.plugin import BadInput, Modality
 
 
 class Text(Modality):

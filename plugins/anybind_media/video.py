@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind import BadInput, BadOption, Modality, Reader
+from anybind.plugin import BadInput, BadOption, Modality, Reader
 from anybind_media.image import PictureReader
 
 FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")

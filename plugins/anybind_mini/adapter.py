@@ -20,7 +20,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from torch.nn import functional
 
-from anybind import Adapter, Space, WeightsMismatch, settings_hash
+from anybind import Space
+from anybind.plugin import Adapter, errors, tables
 from anybind_mini.image_tower import classifier_weights
 from anybind_mini.packages import image_space, text_space
 
@@ -44,10 +45,12 @@ class MiniAdapter(Adapter):
         made_for = (Space(**card["source"]), Space(**card["target"]))
         self.source, self.target = image_space(), text_space()
         if made_for != (self.source, self.target):
-            raise WeightsMismatch(f"{FILE} was made for {made_for[0]} and {made_for[1]}; rebuild it for these packages")
-        tables = {name: table.astype(np.float32) for name, table in load_file(FILE).items()}
-        self._identity = settings_hash([card, float(tables["names"].sum()), float(tables["ridge"].sum())])
-        self.names, self.ridge = (torch.from_numpy(tables[name]) for name in ("names", "ridge"))
+            raise errors.WeightsMismatch(
+                f"{FILE} was made for {made_for[0]} and {made_for[1]}; rebuild it for these packages"
+            )
+        arrays = {name: table.astype(np.float32) for name, table in load_file(FILE).items()}
+        self._identity = tables.settings_hash([card, float(arrays["names"].sum()), float(arrays["ridge"].sum())])
+        self.names, self.ridge = (torch.from_numpy(arrays[name]) for name in ("names", "ridge"))
         self.weight, self.bias = classifier_weights()
 
     @property

@@ -17,7 +17,7 @@ from open_clip import IMAGENET_CLASSNAMES
 from safetensors.numpy import save_file
 from timm.data.imagenet_info import ImageNetInfo
 
-from anybind import atomic_path
+from anybind.plugin import files
 from anybind_mini.adapter import FILE
 from anybind_mini.image_tower import classifier_weights
 from anybind_mini.packages import image_space, text_space
@@ -72,7 +72,7 @@ def main() -> None:
         "shrinkage": SHRINKAGE,
         "texts": "a photo of a {open_clip's class name}, {WordNet definition, from timm}",
     }
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         tables = {name: np.ascontiguousarray(table, dtype=np.float16) for name, table in build().items()}
         save_file(tables, temporary, metadata={"anybind": json.dumps(card)})
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")

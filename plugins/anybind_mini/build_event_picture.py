@@ -22,7 +22,8 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from anybind import atomic_path, create, derive, find_modality, progress_bar, read
+from anybind import derive, read
+from anybind.plugin import create, files, modalities, progress_bar
 from anybind_mini.event_picture import FILE, SHORT_SIDE, network_input
 from anybind_mini.image_tower import MiniImageTower
 from anybind_mini.picture_net import PARTS, PictureNet
@@ -74,7 +75,7 @@ def one_example(path: Path, number: int, version: int) -> tuple[np.ndarray, np.n
     """A square of a recording and of its picture, cut at the same place."""
     random = np.random.default_rng((number, version))
     seed = int(random.integers(1 << 30))
-    image: Any = find_modality("image")
+    image: Any = modalities.find_modality("image")
     picture = image.augment(read(path), seed=seed, crop=(0.6, 1.0), flip=True)
     recording = derive("event", picture, seed=int(random.integers(1 << 30)), vary=True)
     slices = network_input(create("representation", "signed-slices", parts=PARTS)(recording)).numpy()
@@ -176,7 +177,7 @@ def save_net(net: PictureNet, path: Path, examples: int) -> None:
     """Write the network's weights, float16, and what they were made with."""
     card = {"parts": PARTS, "short_side": SHORT_SIDE, "examples": examples, "steps": [PIXEL_STEPS, FEATURE_STEPS]}
     state = {name: tensor.detach().half().contiguous() for name, tensor in net.state_dict().items()}
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         save_file(state, temporary, metadata={"anybind": json.dumps(card)})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Encoder, Tower
+from anybind.plugin import BadInput, BadOption, Encoder, Tower
 
 PERCENTILES = 2.0, 98.0
 """Of nearness, what becomes black and white: single pixels of a sensor's noise must not take up the range."""

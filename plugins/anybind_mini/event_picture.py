@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from anybind import Representation, create, state_hash
+from anybind.plugin import Representation, create, tensors
 from anybind_mini.picture_net import PARTS, PictureNet
 
 FILE = Path(__file__).with_name("event_picture.safetensors")
@@ -38,7 +38,7 @@ class EventPicture(Representation):
         self.net.float().eval().requires_grad_(False)
         with safe_open(FILE, framework="pt") as file:
             self.card = json.loads(file.metadata()["anybind"])
-        self._weights = state_hash(self.net.state_dict())
+        self._weights = tensors.state_hash(self.net.state_dict())
 
     @property
     def settings(self) -> Mapping[str, Any]:

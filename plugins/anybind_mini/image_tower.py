@@ -12,7 +12,7 @@ import torch
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
-from anybind import Tower, WeightsMismatch
+from anybind.plugin import Tower, errors
 from anybind_mini.packages import image_space, image_weights
 from anybind_mini.text_tower import LOGIT_SCALE
 
@@ -59,7 +59,7 @@ def feature_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     theirs = {name: tensor for name, tensor in _state().items() if not name.startswith("_fc.")}
     ours = module.state_dict()
     if [tensor.shape for tensor in theirs.values()] != [tensor.shape for tensor in ours.values()]:
-        raise WeightsMismatch(f"{image_weights()} does not hold the tensors of EfficientNet-Lite0")
+        raise errors.WeightsMismatch(f"{image_weights()} does not hold the tensors of EfficientNet-Lite0")
     return dict(zip(ours, theirs.values(), strict=True))
 
 

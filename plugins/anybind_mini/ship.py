@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from anybind import atomic_path
+from anybind.plugin import files
 
 FOLDER = Path(__file__).parent
 
@@ -29,7 +29,7 @@ def ship(run: Path, path: Path | None = None) -> Path:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     path = path or FOLDER / f"{json.loads(card['anybind'])['modality']}.safetensors"
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         save_file(halves, temporary, metadata=card)
     return path
 

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from anybind import Tower, create
+from anybind.plugin import Tower, create, modalities
 from anybind_mini.image_tower import feature_weights
 from anybind_mini.packages import text_space
 from anybind_mini.text_tower import LOGIT_SCALE
@@ -72,7 +72,7 @@ class MiniSoundTower(Tower):
     def preprocess(self, sample: Any) -> torch.Tensor:
         """A sound, with `mono`, `resample` and `samples` as those of `sound` have, to (1, mels, frames) float32."""
         sound = sample.mono().resample(RATE)
-        part = type(sound)(loudest_part(sound.samples[0], int(SECONDS * RATE)), RATE)
+        part = modalities.make_sample("sound", loudest_part(sound.samples[0], int(SECONDS * RATE)), RATE)
         return (torch.from_numpy(self.fbank(part)) - MEAN) / SPREAD
 
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
-from anybind import AnybindWarning, Tower, WeightsMismatch
+from anybind import AnybindWarning
+from anybind.plugin import Tower, errors
 from anybind_mini.packages import text_folder, text_space
 
 CONTEXT = 256
@@ -44,7 +45,7 @@ class MiniTextTower(Tower):
         bert = BertModel(BertConfig.from_json_file(str(folder / "config.json")), add_pooling_layer=False)
         unused = bert.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
         if unused.missing_keys:
-            raise WeightsMismatch(f"{folder} lacks weights: {', '.join(unused.missing_keys[:3])}")
+            raise errors.WeightsMismatch(f"{folder} lacks weights: {', '.join(unused.missing_keys[:3])}")
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(CONTEXT)

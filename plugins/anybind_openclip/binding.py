@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from anybind import BadOption, Binding, Use
+from anybind import Binding
+from anybind.plugin import BadOption
 
 
 def open_clip(model: str) -> Binding:
@@ -20,8 +21,8 @@ def open_clip(model: str) -> Binding:
         name=f"open_clip:{model}",
         summary="towers of one open_clip model",
         encoders={
-            "text": Use("open_clip-text", {"model": model}),
-            "image": Use("open_clip-image", {"model": model}),
-            "event": Use("event-tower", {"of": "@image", "representation": "paper"}),
+            "text": Binding.use("open_clip-text", model=model),
+            "image": Binding.use("open_clip-image", model=model),
+            "event": Binding.use("event-tower", of="@image", representation="paper"),
         },
     )

@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from open_clip import get_model_config, get_pretrained_cfg, list_models, list_pretrained_tags_by_model
 from open_clip.pretrained import download_pretrained_from_url
 
-from anybind import BadInput, BadOption, WeightsMismatch, nearest
+from anybind.plugin import BadInput, BadOption, errors
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -88,7 +88,7 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
         raise BadInput(f"{config_path} is no model configuration of open_clip: model_cfg lacks {' and '.join(lacking)}")
     missing = [key for key in PREPROCESSING[:2] if key not in (config.get("preprocess_cfg") or {})]
     if missing:
-        raise WeightsMismatch(
+        raise errors.WeightsMismatch(
             f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} to preprocess_cfg"
         )
     weights = next((folder / each for each in WEIGHTS if (folder / each).is_file()), None)
@@ -113,7 +113,7 @@ def _from_file(path: Path, architecture: str | None, preprocess: Mapping[str, An
         raise BadInput(f"{path} is no file; check the path")
     missing = sorted(set(PREPROCESSING) - set(preprocess or {}))
     if architecture is None or missing:
-        raise WeightsMismatch(f"{path} does not say which preprocessing its weights need: {BARE_FILE}")
+        raise errors.WeightsMismatch(f"{path} does not say which preprocessing its weights need: {BARE_FILE}")
     return Source(_built_in(architecture), path, dict(preprocess or {}), architecture, path.stem)
 
 
@@ -123,7 +123,7 @@ def _from_tag(model: str) -> Source:
     pretrained = get_pretrained_cfg(architecture, tag)
     if not pretrained:
         tags = list_pretrained_tags_by_model(architecture)
-        near = nearest(tag, tags) if tag else f"; there are: {', '.join(tags)}"
+        near = errors.nearest(tag, tags) if tag else f"; there are: {', '.join(tags)}"
         raise BadOption(f"open_clip has no weights {tag!r} for {architecture}, write {architecture}/TAG{near}")
     # The tag knows which activation its weights were made with; open_clip itself only warns of a mismatch.
     config = {**config, "quick_gelu": bool(pretrained.get("quick_gelu") or config.get("quick_gelu"))}
@@ -187,6 +187,6 @@ def _built_in(architecture: str) -> dict[str, Any]:
     # Only names of the list: get_model_config itself would also go to folders and to the hub.
     config = get_model_config(architecture) if architecture in list_models() else None
     if config is None:
-        near = nearest(architecture, list_models())
+        near = errors.nearest(architecture, list_models())
         raise BadOption(f"open_clip knows no architecture {architecture!r}{near}")
     return config

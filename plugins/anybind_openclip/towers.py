@@ -15,7 +15,8 @@ import torch
 from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
-from anybind import AnybindWarning, BadInput, Space, Tower, WeightsMismatch, settings_hash, state_hash
+from anybind import AnybindWarning, Space
+from anybind.plugin import BadInput, Tower, errors, tables, tensors
 from anybind_openclip.source import Source, find_source
 
 
@@ -110,7 +111,7 @@ def image_tower(
     half, common = _load_half(source, "image")
     size = half.visual.image_size
     settings = merge_preprocess_dict(PreprocessCfg(), {**source.preprocess, "size": size})
-    return ImageTower(half, {**settings, "config": settings_hash(dict(source.config))}, **common)
+    return ImageTower(half, {**settings, "config": tables.settings_hash(dict(source.config))}, **common)
 
 
 def text_tower(
@@ -119,17 +120,19 @@ def text_tower(
     """The text tower of a model; see `find_source` for the arguments and what is raised."""
     source = find_source(model, architecture, preprocess)
     half, common = _load_half(source, "text")
-    return TextTower(half, open_clip.get_tokenizer(source.tokenizer), settings_hash(dict(source.config)), **common)
+    return TextTower(
+        half, open_clip.get_tokenizer(source.tokenizer), tables.settings_hash(dict(source.config)), **common
+    )
 
 
 def _load_half(source: Source, wanted: str) -> tuple[Any, dict[str, Any]]:
-    config_hash, file = settings_hash(dict(source.config)), source.weights.stat()
+    config_hash, file = tables.settings_hash(dict(source.config)), source.weights.stat()
     key = (source.weights, file.st_mtime_ns, file.st_size, config_hash)
     kept = _other_half.pop(key, None)
     if kept is not None and kept[0] == wanted:
         return kept[1]
     model = _load_model(source)
-    backbone = source.backbone or f"weights:{state_hash(model.state_dict())}-{config_hash}"
+    backbone = source.backbone or f"weights:{tensors.state_hash(model.state_dict())}-{config_hash}"
     common = {
         "space": Space(source.name, source.config["embed_dim"], backbone),
         "logit_scale": model.logit_scale.exp().item(),
@@ -161,7 +164,7 @@ def _load_model(source: Source) -> Any:
         load_checkpoint(model, str(source.weights), strict=True, weights_only=True, device="cpu")
     except Exception as error:  # torch, safetensors and zip readers each raise their own on a bad file
         reason = " ".join(str(error).split())[:200]
-        raise WeightsMismatch(
+        raise errors.WeightsMismatch(
             f"{source.weights} holds no weights that fit {source.name}: {reason}; check the file, or download it again"
         ) from error
     return model.eval()

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from anybind import BadInput, BadOption, Binder, Dataset, OnBad, Result, Task, nearest
+from anybind import Binder, Result
+from anybind.plugin import BadInput, BadOption, Dataset, Task, errors
 from anybind_train.learning import (
     ASKED,
     LESSONS,
@@ -81,7 +82,7 @@ class LossAblation(Task):
         return (modality, self.teacher)
 
     def run(
-        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
+        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
         """Train every arm and ask; see `Task.run`. The seed is that of everything drawn.
 
@@ -125,7 +126,7 @@ class LossAblation(Task):
         held = listed[:: self.unseen] if isinstance(self.unseen, int) else self.unseen
         for name in held:
             if name not in listed:
-                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{nearest(name, listed)}")
+                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{errors.nearest(name, listed)}")
         seen = [name for name in lessons.classes if name not in held]
         if not seen or not held:
             raise BadInput(f"{dataset.name} has {len(listed)} classes: too few to train on some and ask about others")

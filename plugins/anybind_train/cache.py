@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, atomic_path
+from anybind.plugin import BadInput, files
 
 
 def kept_array(
@@ -26,7 +26,7 @@ def kept_array(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"cannot make the folder {folder}: {error.strerror}") from error
-        with atomic_path(path) as temporary:
+        with files.atomic_path(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
             with temporary.open("r+b") as file:  # on a full disk, writing to mapped memory would end the process
                 os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)

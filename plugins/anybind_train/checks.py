@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from anybind import BadOption, Binder, SpaceMismatch
+from anybind import Binder
+from anybind.plugin import BadOption, errors
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.recipe import Recipe
 
@@ -23,4 +24,6 @@ def check_spaces(binder: Binder, recipe: Recipe, losses: WeightedSum) -> None:
         return
     student, teacher = (binder.encoder(of).space for of in (recipe.modality, recipe.teacher))
     if any(term.space == "own" for term in losses.terms) and student != teacher:
-        raise SpaceMismatch(f"the student is in {student}, its teacher in {teacher}: compare them in the common space")
+        raise errors.SpaceMismatch(
+            f"the student is in {student}, its teacher in {teacher}: compare them in the common space"
+        )

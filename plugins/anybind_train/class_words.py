@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from anybind import Adapter
+from anybind.plugin import Adapter
 
 
 @dataclass

@@ -13,22 +13,17 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind import (
-    AnybindError,
+from anybind import AnybindError, Binder, derive, read
+from anybind.plugin import (
     BadInput,
     BadOption,
-    Binder,
     Dataset,
     Item,
     create,
-    derive,
-    find_modality,
-    find_part,
-    find_reader,
+    modalities,
     progress_bar,
-    read,
-    read_names,
-    settings_hash,
+    readers,
+    tables,
 )
 from anybind_train.cache import kept_array
 from anybind_train.recipe import Data, Recipe
@@ -58,7 +53,7 @@ def open_dataset(data: Data, sources: Sources, modality: str) -> Dataset:
     """
     if isinstance(sources, Mapping):
         return sources[data.path]
-    kinds = find_part("modality", modality).spec.consumes
+    kinds = modalities.sources_of(modality)[1:]
     options: dict[str, Any] = {"modalities": (modality, *kinds), **data.options}
     if data.classes:
         options["classes"] = class_names(data.classes, sources)
@@ -72,7 +67,7 @@ def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
     if not isinstance(given, str):
         return list(given)
     folder = Path() if isinstance(sources, Mapping) else sources
-    return read_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
+    return tables.read_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
 
 
 def few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
@@ -131,7 +126,7 @@ class TrainingSet:
         """Hash of the items, their classes and sizes, the versions and whatever makes a version."""
         recipe = self.recipe
         augment = {name: dict(options) for name, options in recipe.augment.items()}
-        return settings_hash(
+        return tables.settings_hash(
             [[_identity(pair.item) for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
         )
 
@@ -147,7 +142,9 @@ class TrainingSet:
     def _as_version(self, sample: Any, modality: str, number: int, version: int) -> tuple[Any, str]:
         options = self.recipe.augment.get(modality)
         if options is not None and modality != self.recipe.modality:
-            sample = find_modality(modality).augment(sample, seed=self.seed_of(number, version, 0), **options)
+            sample = modalities.find_modality(modality).augment(
+                sample, seed=self.seed_of(number, version, 0), **options
+            )
         return sample, modality
 
     def student_input(self, source: tuple[Any, str], number: int, version: int, epoch: int) -> torch.Tensor:
@@ -159,8 +156,8 @@ class TrainingSet:
             sample = derive(wanted, sample, source=modality, seed=seed, **self.recipe.derive)
         if self.recipe.drawn_anew:
             seed = self.seed_of(number, epoch, 2)
-            sample = find_modality(wanted).augment(sample, seed=seed, **self.recipe.augment[wanted])
-        find_modality(wanted).check(sample)
+            sample = modalities.find_modality(wanted).augment(sample, seed=seed, **self.recipe.augment[wanted])
+        modalities.find_modality(wanted).check(sample)
         return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
 
     def teacher_input(self, source: tuple[Any, str], number: int, version: int) -> Any:
@@ -176,7 +173,7 @@ class TrainingSet:
             sample, modality = self._as_version(*partner, number, version)
         if modality != wanted:
             raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
-        find_modality(wanted).check(sample)
+        modalities.find_modality(wanted).check(sample)
         return self.binder.encoder(wanted).preprocess(sample)
 
     def shown_to_teacher(self, number: int, version: int) -> Any:
@@ -210,7 +207,9 @@ class TrainingSet:
                         array[place] = vector
                     advance(len(some))
 
-        return kept_array(cache, f"teacher-{settings_hash([self.hash, encoder.identity])}", shape, np.float32, fill)
+        return kept_array(
+            cache, f"teacher-{tables.settings_hash([self.hash, encoder.identity])}", shape, np.float32, fill
+        )
 
     def inputs(self, cache: Path) -> np.ndarray | None:
         """(versions, items, ...) float16, prepared inputs of the student, if the recipe keeps them."""
@@ -218,8 +217,8 @@ class TrainingSet:
             return None
         first = self.told(0, lambda: self.student_input(self.source(0, 0), 0, 0, 0))
         shape = (self.recipe.variants, len(self), *first.shape)
-        modality = find_modality(self.recipe.modality)
-        sources = find_part("modality", modality.name).spec.consumes
+        modality = modalities.find_modality(self.recipe.modality)
+        sources = modalities.sources_of(modality.name)[1:]
         derivations = {source: dict(modality.derivation(source)) for source in sources}
         how = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size, derivations]
 
@@ -235,7 +234,7 @@ class TrainingSet:
                     array[place] = value.numpy()
                     advance(1)
 
-        return kept_array(cache, f"inputs-{settings_hash(how)}", shape, np.float16, fill)
+        return kept_array(cache, f"inputs-{tables.settings_hash(how)}", shape, np.float16, fill)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -261,7 +260,7 @@ def _size(source: Any) -> int:
 
 def _check_augment(recipe: Recipe) -> None:
     for name, options in recipe.augment.items():
-        method = find_modality(name).augment
+        method = modalities.find_modality(name).augment
         try:
             inspect.signature(method).bind(None, seed=0, **options)
         except TypeError as error:
@@ -271,11 +270,11 @@ def _check_augment(recipe: Recipe) -> None:
 
 def _read(item: Item, wanted: str) -> tuple[Any, str]:
     if not isinstance(item.source, str | Path):
-        from anybind import modality_of
+        from anybind.plugin import modalities
 
-        return item.source, modality_of(item.source)
-    reader = find_reader(item.source, wanted)
-    return read(item.source, reader=reader.name, **item.options), reader.spec.gives
+        return item.source, modalities.modality_of(item.source)
+    reader = readers.find_reader(item.source, wanted)
+    return read(item.source, reader=reader.name, **item.options), reader.spec.modality
 
 
 def _scaled(prepared: Any, side: int) -> torch.Tensor:

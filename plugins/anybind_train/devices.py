@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from anybind import BadOption
+from anybind.plugin import BadOption
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

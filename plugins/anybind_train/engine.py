@@ -12,21 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from anybind import (
-    BadInput,
-    BadOption,
-    Binding,
-    Tower,
-    TrainingBatch,
-    atomic_path,
-    check_templates,
-    class_embeddings,
-    progress_bar,
-)
+from anybind import Binding
+from anybind.plugin import BadInput, BadOption, Tower, files, progress_bar, prompts
 from anybind_train.checks import check_batch, check_spaces
 from anybind_train.class_words import Words
 from anybind_train.data import Sources, TrainingSet, epoch_order
 from anybind_train.devices import make_fabric
+from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.optimise import learning_rate, make_optimiser
 from anybind_train.probe import ask_probe, probe_of, source_key
@@ -132,7 +124,7 @@ class Run:
             return Words(None, route)
         if len(self.data.classes) < 2:
             raise BadInput("the data has fewer than two classes; a loss that compares with words needs them")
-        texts = class_embeddings(binder, "text", self.data.classes, check_templates(recipe.templates))
+        texts = prompts.class_embeddings(binder, "text", self.data.classes, prompts.check_templates(recipe.templates))
         binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
         return Words(torch.tensor(texts.vectors, device=self.fabric.device), route)
 
@@ -322,7 +314,7 @@ class Run:
             "probes": self.place.probes or [],
         }
         if self._writes:
-            with atomic_path(self.output / "result.json") as temporary:
+            with files.atomic_path(self.output / "result.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=1))
             with contextlib.closing(Records(self.output, self.steps)) as lines:
                 draw(lines.read(), self.output / "training.png", self.recipe.name, self.metric)

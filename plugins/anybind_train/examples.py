@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-import anybind
+from anybind.dataset import Dataset, Item
 from anybind.testing import Example
 
 
@@ -20,18 +20,18 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     return Example(cannot="it needs a tower that can learn, and none is made up") if kind == "task" else None
 
 
-class Pictures(anybind.Dataset):
+class Pictures(Dataset):
     """Ten pictures of two classes, light ones and dark ones."""
 
     name = "pictures"
     licence = "Apache-2.0"
 
     @property
-    def items(self) -> list[anybind.Item]:
+    def items(self) -> list[Item]:
         random = np.random.default_rng(0)
         lowest = {"light": 128, "dark": 0}
         return [
-            anybind.Item(str(number), random.integers(0, 128, (24, 32, 3), np.uint8) + np.uint8(lowest[label]), label)
+            Item(str(number), random.integers(0, 128, (24, 32, 3), np.uint8) + np.uint8(lowest[label]), label)
             for number, label in enumerate(["light", "dark"] * 5)
         ]
 

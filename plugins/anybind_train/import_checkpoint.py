@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from anybind import AnybindWarning, BadInput, BadOption, Binder, Tower, check_output, check_state, load
+from anybind import AnybindWarning, Binder, load
 from anybind.commandline import AsJson, print_json
+from anybind.plugin import BadInput, BadOption, Tower, files, tensors
 
 ENCODER = "encoder_k."
 """What stands, after whatever a wrapper put in front, before the names of the event tower's weights."""
@@ -42,7 +43,7 @@ def import_checkpoint(
     as_json: AsJson = False,
 ) -> None:
     """Turn a checkpoint of the paper's authors into weights for an event tower; nothing in it is executed."""
-    check_output(output)
+    files.check_output(output)
     state = event_encoder_state(checkpoint)
     binder = load(binding or fitting_binding(checkpoint, state))
     tower = binder.encoder("event")
@@ -137,7 +138,7 @@ def take_over(tower: Tower, path: Path, state: Mapping[str, torch.Tensor]) -> No
         BadInput: a weight is not finite. Whatever is raised, the tower keeps the weights it had.
     """
     half = {name: weight for name, weight in state.items() if name.startswith(IMAGE_HALF)}
-    check_state(path, half, tower.module.state_dict())
+    tensors.check_state(path, half, tower.module.state_dict())
     for name, weight in half.items():
         if not weight.isfinite().all():
             raise BadInput(f"{path}: {name!r} holds numbers that are not finite; the training that made it broke down")

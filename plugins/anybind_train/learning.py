@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
-from anybind import BadOption, Binder, Dataset, LocalDataset, OnBad, Result, create, ranks, settings_hash
+from anybind import Binder, Result
+from anybind.plugin import BadOption, Dataset, create, errors, ranks, tables
+from anybind_datasets.local_dataset import LocalDataset
 from anybind_train.devices import make_fabric
 from anybind_train.engine import STATE, Run
 from anybind_train.probe import source_key, without
@@ -102,7 +104,9 @@ def do_run(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder:
     one goes on, another may begin.
     """
     encoders = {of: binder.identity(of) for of in (recipe.modality, recipe.teacher) if of}
-    output = folder / settings_hash([recipe.hash, encoders, {name: each.split_hash for name, each in sources.items()}])
+    output = folder / tables.settings_hash(
+        [recipe.hash, encoders, {name: each.split_hash for name, each in sources.items()}]
+    )
     with ranks.alone():
         run = Run(
             recipe,
@@ -123,7 +127,7 @@ def _own_device(binder: Binder) -> str:
 
 
 def ask_after(
-    run: Run, dataset: Dataset, among: Any, *, name: str, seed: int, on_bad: OnBad | None = None, **details: Any
+    run: Run, dataset: Dataset, among: Any, *, name: str, seed: int, on_bad: errors.OnBad | None = None, **details: Any
 ) -> Result:
     """The question `zero-shot`, asked of what a run has learned, about samples that it has not learned from.
 

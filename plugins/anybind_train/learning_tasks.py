@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from anybind import BadInput, BadOption, Binder, Dataset, OnBad, Result, Task
+from anybind import Binder, Result
+from anybind.plugin import BadInput, BadOption, Dataset, Task, errors
 from anybind_train.data import few_shots
 from anybind_train.learning import (
     ASKED,
@@ -82,7 +83,7 @@ class FineTune(Task):
         self.recipe = recipe
 
     def run(
-        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
+        self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
         """Learn and ask; see `Task.run`. The seed is that of everything drawn: shots, order, augmentation.
 
@@ -134,7 +135,7 @@ class FineTune(Task):
         sources: Mapping[str, Dataset],
         folder: Path,
         binder: Binder,
-        on_bad: OnBad | None,
+        on_bad: errors.OnBad | None,
     ) -> Result:
         """The result of a linear probe, which embeds by the binder itself: what it has in its cache is used."""
         from scipy.stats import binomtest  # comes with scikit-learn, which the probe needs

@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from anybind import BadInput, BadOption, Binder, Item, OnBad, atomic_path
+from anybind import Binder
+from anybind.plugin import BadInput, BadOption, Item, errors, files
 from anybind_train.data import Sources, TrainingSet
 from anybind_train.probe import probe_of, source_key
 from anybind_train.recipe import Recipe
@@ -27,7 +28,7 @@ def linear_probe(
     output: Path,
     device: str,
     binder: Binder | None = None,
-    on_bad: OnBad | None = None,
+    on_bad: errors.OnBad | None = None,
 ) -> dict[str, Any]:
     """Fit a logistic regression on the student's vectors, in its own space, and ask it about the probe's samples.
 
@@ -65,7 +66,7 @@ def linear_probe(
     hits = fitted.predict(vectors) == truth
     output.mkdir(parents=True, exist_ok=True)
     head = {"weight": fitted.coef_.astype(np.float32), "bias": fitted.intercept_.astype(np.float32)}
-    with atomic_path(output / HEAD) as temporary:
+    with files.atomic_path(output / HEAD) as temporary:
         card = {"encoder": tower.identity, "space": vars(tower.space), "classes": data.classes}
         save_file(head, temporary, metadata={"anybind": json.dumps(card)})
     result = {
@@ -80,13 +81,13 @@ def linear_probe(
         "encoder": tower.identity,
         "probes": [{"epoch": 1, "top1": float(hits.mean()), "n": len(hits)}],
     }
-    with atomic_path(output / "result.json") as temporary:
+    with files.atomic_path(output / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1))
     return result
 
 
 def _embed(
-    binder: Binder, recipe: Recipe, labelled: Sequence[tuple[Item, int]], on_bad: OnBad | None
+    binder: Binder, recipe: Recipe, labelled: Sequence[tuple[Item, int]], on_bad: errors.OnBad | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (n, d) and labels (n,) of the samples that can be used."""
     items = [item for item, _ in labelled]

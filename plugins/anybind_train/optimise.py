@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from anybind import BadOption
+from anybind.plugin import BadOption
 from anybind_train.recipe import Optimiser
 
 

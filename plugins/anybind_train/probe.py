@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, BadOption, Binder, Dataset, Item, Task, create, nearest, ranks
+from anybind import Binder
+from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, create, errors, ranks
 from anybind_train.data import Sources, class_names, open_dataset
 from anybind_train.recipe import Recipe
 
@@ -82,6 +83,6 @@ def ask_probe(question: Question, binder: Binder, recipe: Recipe) -> dict[str, f
     with ranks.alone():  # of several processes only one asks
         result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
     if question.metric not in result.metrics:
-        near = nearest(question.metric, result.metrics)
+        near = errors.nearest(question.metric, result.metrics)
         raise BadOption(f"probe.metric: the task {question.task.name!r} gives no {question.metric!r}{near}")
     return {name: float(value) for name, value in result.metrics.items()}

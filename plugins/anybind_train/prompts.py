@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from anybind import BadOption, Tower, create
+from anybind.plugin import BadOption, Tower, create
 
 PLACEHOLDER = "x"
 """A word that tokenizers make one token of; learned vectors take its place behind the token that begins a text."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from anybind import DEFAULT_TEMPLATES, BadOption, check_keys, read_toml, settings_hash
+from anybind.plugin import BadOption, prompts, tables
 
 METHODS = ("full", "lora", "linear-probe", "prompts")
 
@@ -153,7 +153,7 @@ class Recipe:
     derive: Mapping[str, Any] = field(default_factory=dict)
     augment: Mapping[str, Any] = field(default_factory=dict)
     cache_inputs: bool = False
-    templates: tuple[str, ...] = DEFAULT_TEMPLATES
+    templates: tuple[str, ...] = prompts.DEFAULT_TEMPLATES
     epochs: int
     batch_size: int
     seed: int = 0
@@ -199,7 +199,7 @@ class Recipe:
         settings = dataclasses.asdict(self)
         for name in ("name", "summary", "checkpoint_steps"):
             del settings[name]
-        return settings_hash(settings)
+        return tables.settings_hash(settings)
 
     @classmethod
     def from_toml(cls, path: Path, changes: Sequence[str] = ()) -> Self:
@@ -214,7 +214,7 @@ class Recipe:
             BadInput: the file cannot be read.
             BadOption: an unknown key (the nearest is offered), a missing one, or a value of the wrong type.
         """
-        table = read_toml(path)
+        table = tables.read_toml(path)
         for change in changes:
             key, equals, value = change.partition("=")
             if not (key and equals):
@@ -250,7 +250,7 @@ def from_table(kind: Any, table: Any, where: str) -> Any:
     """A dataclass from a table of a TOML file, keys and types checked, tables inside tables likewise."""
     hints = get_type_hints(kind)
     fields = {each.name: each for each in dataclasses.fields(kind)}
-    check_keys(where, table, allowed=fields, required=[name for name, each in fields.items() if _required(each)])
+    tables.check_keys(where, table, allowed=fields, required=[name for name, each in fields.items() if _required(each)])
     values = {name: _as_type(hints[name], value, f"{where}, {name}") for name, value in table.items()}
     try:
         return kind(**values)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, atomic_path
+from anybind.plugin import BadInput, files
 
 
 class Records:
@@ -19,7 +19,7 @@ class Records:
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
         lines = [line for line in self.read() if line["step"] < step] if step else []
-        with atomic_path(self.path) as temporary:
+        with files.atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.file = self.path.open("a", buffering=1)
         self.board = _tensorboard(folder, step)
@@ -84,6 +84,6 @@ def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
     pyplot.close(figure)

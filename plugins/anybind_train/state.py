@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from anybind import BadInput, BadOption, atomic_path, check_state
+from anybind.plugin import BadInput, BadOption, files, tensors
 from anybind_train.student import Average
 
 
@@ -55,7 +55,7 @@ def save_state(path: Path, place: Place, module: nn.Module, optimiser: torch.opt
             tensors[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
     check_finite(tensors, place, path)
     copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         try:
             save_file(copies, temporary, metadata={"anybind": json.dumps(asdict(place))})
         except SafetensorError as error:  # its own name for what the system says, such as of a full disk
@@ -84,18 +84,18 @@ def load_state(
     try:
         with safe_open(path, framework="pt") as file:
             place = Place(**json.loads((file.metadata() or {})["anybind"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BadInput(f"{path} is no state that a run can go on from: {error}") from error
     for what in ("recipe", "data"):
         if getattr(place, what) != getattr(wanted, what):
             raise BadOption(f"{path} is of another {what}: it cannot go on with this one; choose another folder")
-    weights, averages = (_below(tensors, prefix) for prefix in ("weights.", "average."))
-    check_state(path, weights, learned_state(module))
-    check_state(path, averages, average.state)
+    weights, averages = (_below(stored, prefix) for prefix in ("weights.", "average."))
+    tensors.check_state(path, weights, learned_state(module))
+    tensors.check_state(path, averages, average.state)
     module.load_state_dict(weights, strict=False)
     average.state = {name: each.to(average.state[name].device) for name, each in averages.items()}
-    moments = _below(tensors, "optimiser.")
+    moments = _below(stored, "optimiser.")
     for name, parameter in module.named_parameters():
         own = _below(moments, f"{name}.")
         if parameter.requires_grad and own:

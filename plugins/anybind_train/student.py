@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from anybind import BadOption, Binder, Binding, Tower, Use, find_binding, nearest
+from anybind import Binder, Binding, find_binding
+from anybind.plugin import BadOption, Tower, errors
 from anybind_train.recipe import Recipe, Student
 
 NORMS = (nn.modules.batchnorm._BatchNorm,)
@@ -29,16 +30,16 @@ def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) 
     binding = binding or find_binding(recipe.binding)
     use = binding.encoders.get(recipe.modality)
     if use is None:
-        near = nearest(recipe.modality, binding.encoders)
+        near = errors.nearest(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
     options: dict[str, Any] = {**use.options, **recipe.student.options}
     if not recipe.student.shipped and "weights" not in recipe.student.options:
         options.pop("weights", None)
-    encoders: dict[str, Use] = {**binding.encoders, recipe.modality: Use(use.name, options)}
+    encoders = {**binding.encoders, recipe.modality: Binding.use(use.name, **options)}
     if recipe.student.method == "prompts":
         words = encoders["text"]
         options = {"use": words.name, "options": words.options, "context": recipe.student.context}
-        encoders["text"] = Use("prompted-text", options)
+        encoders["text"] = Binding.use("prompted-text", **options)
     binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
     tower = binder.encoder(recipe.modality)
     if not isinstance(tower, Tower):
@@ -89,7 +90,7 @@ def choose_trained(module: nn.Module, plan: Student) -> None:
         for start in plan.train:
             if not any(name.startswith(start) for name in names):
                 known = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
-                raise BadOption(f"student.train: no parameter begins with {start!r}{nearest(start, known)}")
+                raise BadOption(f"student.train: no parameter begins with {start!r}{errors.nearest(start, known)}")
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name.startswith(plan.train))
     else:

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind import Binding, Spec, Use
+from anybind import Binding
+from anybind.adapter import Adapter
+from anybind.binding import Use
+from anybind.dataset import Item
+from anybind.encoder import Encoder
+from anybind.errors import BadOption, PluginError, SpaceMismatch, UnknownName
+from anybind.modality import Modality
+from anybind.reader import Reader
+from anybind.spec import Spec
 
 BAD = "bad sample"
 
 
-class Letters(anybind.Modality):
+class Letters(Modality):
     """Strings as recordings: short enough to embed by hand."""
 
     name = "letters"
@@ -27,7 +35,7 @@ class Letters(anybind.Modality):
         return sample.decode()
 
 
-class LettersReader(anybind.Reader):
+class LettersReader(Reader):
     def sniff(self, head):
         return head.startswith(b"L:")
 
@@ -35,7 +43,7 @@ class LettersReader(anybind.Reader):
         return path.read_bytes()[2:]
 
 
-class Counting(anybind.Encoder):
+class Counting(Encoder):
     """Embeds letters by how many vowels, consonants and other characters there are."""
 
     modality = "letters"
@@ -59,7 +67,7 @@ class Counting(anybind.Encoder):
         return anybind.unit(np.stack(inputs))
 
 
-class Turn(anybind.Adapter):
+class Turn(Adapter):
     """Moves the axes round by one."""
 
     identity = "turned"
@@ -107,13 +115,13 @@ def test_the_shortest_chain_of_adapters_leads_to_the_common_space(plugin):
 
 
 def test_a_space_that_no_adapter_leads_to_is_an_error_that_names_both(plugin):
-    with pytest.raises(anybind.SpaceMismatch, match=r"no adapter leads letters from own \(3-d\) to 'goal'"):
+    with pytest.raises(SpaceMismatch, match=r"no adapter leads letters from own \(3-d\) to 'goal'"):
         binder("goal", [("a", "goal")]).embed("letters", [b"ab"])
 
 
 def test_an_adapter_refuses_embeddings_of_another_space(plugin):
     made = binder().embed("letters", [b"ab"])
-    with pytest.raises(anybind.SpaceMismatch, match="cannot adapt letters embeddings"):
+    with pytest.raises(SpaceMismatch, match="cannot adapt letters embeddings"):
         Turn("elsewhere", "goal")(made)
 
 
@@ -130,7 +138,7 @@ def test_batches_change_no_vector_and_items_stay_in_order(plugin):
 def test_files_samples_and_items_mix_and_keep_their_names(plugin, tmp_path):
     path = tmp_path / "x.let"
     path.write_bytes(b"L:aab")
-    made = binder().embed("letters", [path, str(path), b"aab", anybind.Item("mine", path)])
+    made = binder().embed("letters", [path, str(path), b"aab", Item("mine", path)])
     assert made.ids == (str(path), str(path), "letters[2]", "mine")
     assert np.ptp(made.vectors, axis=0).max() == 0
 
@@ -179,14 +187,14 @@ def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
 
 
 def test_a_modality_that_the_binding_lacks_is_an_error_with_those_it_has(plugin):
-    with pytest.raises(anybind.UnknownName, match="binding 'b' has no encoder for 'image'; there are: letters"):
+    with pytest.raises(UnknownName, match="binding 'b' has no encoder for 'image'; there are: letters"):
         binder().encoder("image")
-    with pytest.raises(anybind.UnknownName, match="no modality 'leters'; did you mean 'letters'"):
+    with pytest.raises(UnknownName, match="no modality 'leters'; did you mean 'letters'"):
         binder().embed("leters", [b"a"])
 
 
 def test_an_encoder_of_another_modality_is_refused(plugin):
-    with pytest.raises(anybind.BadOption, match="embeds image, not letters"):
+    with pytest.raises(BadOption, match="embeds image, not letters"):
         binder(modality="image").encoder("letters")
 
 
@@ -198,13 +206,13 @@ def test_an_option_at_sign_stands_for_the_bindings_own_encoder(plugin):
 
 def test_encoders_that_refer_to_each_other_are_an_error(plugin):
     uses = {"letters": Use("count", {"of": "@image"}), "image": Use("count", {"modality": "image", "of": "@letters"})}
-    with pytest.raises(anybind.BadOption, match="letters -> image -> letters refer to each other"):
+    with pytest.raises(BadOption, match="letters -> image -> letters refer to each other"):
         anybind.load(Binding("b", uses)).encoder("letters")
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])
 def test_a_batch_size_that_makes_no_sense_is_refused(plugin, size):
-    with pytest.raises(anybind.BadOption, match="the batch size must be a whole number above 0"):
+    with pytest.raises(BadOption, match="the batch size must be a whole number above 0"):
         binder().embed("letters", [b"a"], batch_size=size)
 
 
@@ -229,9 +237,7 @@ def test_a_strangers_bug_is_told_with_the_item_and_can_be_skipped(plugin, monkey
         return np.ones(3)
 
     monkeypatch.setattr(Counting, "preprocess", explode)
-    with pytest.raises(
-        anybind.PluginError, match=r"letters\[1\]: its reader or encoder failed: ZeroDivisionError: two lines"
-    ):
+    with pytest.raises(PluginError, match=r"letters\[1\]: its reader or encoder failed: ZeroDivisionError: two lines"):
         binder().embed("letters", [b"a", b"boom"])
     told = []
     assert len(binder().embed("letters", [b"a", b"boom"], on_bad=lambda id, e: told.append(id))) == 1
@@ -258,7 +264,7 @@ def test_threads_may_ask_a_fresh_binder_for_its_encoder_at_once(plugin, monkeypa
 def test_what_a_plugin_makes_must_be_an_encoder(plugin, registry, add_plugin):
     spec = Spec(name="nothing", summary="s", target=f"{__name__}:Letters")
     add_plugin(registry, "other", "other-dist", register_encoders=[spec])
-    with pytest.raises(anybind.PluginError, match="encoder 'nothing' of other-dist made a Letters"):
+    with pytest.raises(PluginError, match="encoder 'nothing' of other-dist made a Letters"):
         anybind.load(Binding("b", {"letters": Use("nothing")})).encoder("letters")
 
 
@@ -275,7 +281,7 @@ def test_options_of_an_item_reach_its_reader(plugin, tmp_path, monkeypatch):
     monkeypatch.setattr(LettersReader, "read", lambda self, path, repeat=1: path.read_bytes()[2:] * repeat)
     path = tmp_path / "x.let"
     path.write_bytes(b"L:ab")
-    items = [anybind.Item("once", path), anybind.Item("many", path, options={"repeat": 9})]
+    items = [Item("once", path), Item("many", path, options={"repeat": 9})]
     made = binder().embed("letters", items)
     expected = binder().embed("letters", [b"ab", b"ab" * 9])
     np.testing.assert_array_equal(made.vectors, expected.vectors)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 import anybind
+from anybind.binding import Use
+from anybind.errors import BadOption, UnknownName
+from anybind.registry import find_part
 
 WHOLE = """
 name = "mine"
@@ -35,17 +38,17 @@ def test_a_binding_file_says_encoders_options_space_and_adapters(tmp_path):
     binding = anybind.find_binding(written(tmp_path, WHOLE))
     assert (binding.name, binding.summary, binding.space) == ("mine", "for a test", "goal")
     assert list(binding.encoders) == ["text", "event"]
-    assert binding.encoders["event"] == anybind.Use("event-tower", {"of": "@image", "options": {"invert": True}})
-    assert binding.adapters == (anybind.Use("turn", {"source": "a"}),)
+    assert binding.encoders["event"] == Use("event-tower", {"of": "@image", "options": {"invert": True}})
+    assert binding.adapters == (Use("turn", {"source": "a"}),)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (("space", "spase"), anybind.BadOption, "unknown key 'spase'; did you mean 'space'"),
-        (('name = "mine"', ""), anybind.BadOption, "lacks the key 'name'"),
-        (('use = "turn"', ""), anybind.BadOption, r"\[\[adapters\]\] 1 lacks the key 'use'"),
-        (("[encoders.text]", "[encoders.text"), anybind.BadOption, "no valid TOML.*line 6"),
+        (("space", "spase"), BadOption, "unknown key 'spase'; did you mean 'space'"),
+        (('name = "mine"', ""), BadOption, "lacks the key 'name'"),
+        (('use = "turn"', ""), BadOption, r"\[\[adapters\]\] 1 lacks the key 'use'"),
+        (("[encoders.text]", "[encoders.text"), BadOption, "no valid TOML.*line 6"),
     ],
 )
 def test_a_binding_file_with_a_mistake_is_refused_by_file_and_key(tmp_path, change, error, message):
@@ -58,7 +61,7 @@ def test_a_binding_file_with_a_mistake_is_refused_by_file_and_key(tmp_path, chan
     "text", ['name = "x"\nencoders = 3', 'name = "x"\n[encoders]\ntext = 3', 'name = "x"\n[encoders]']
 )
 def test_encoders_must_be_tables(tmp_path, text):
-    with pytest.raises(anybind.BadOption, match="table"):
+    with pytest.raises(BadOption, match="table"):
         anybind.find_binding(written(tmp_path, text))
 
 
@@ -68,16 +71,16 @@ def test_a_missing_binding_file_is_named(tmp_path):
 
 
 def test_an_unknown_binding_is_answered_with_the_nearest():
-    with pytest.raises(anybind.UnknownName, match="no binding 'clip-vit-b32'; did you mean 'clip-vit-b-32'"):
+    with pytest.raises(UnknownName, match="no binding 'clip-vit-b32'; did you mean 'clip-vit-b-32'"):
         anybind.load("clip-vit-b32")
 
 
 def test_a_binding_that_takes_no_argument_refuses_one():
-    with pytest.raises(anybind.BadOption, match="takes nothing after its name, got 'x'"):
+    with pytest.raises(BadOption, match="takes nothing after its name, got 'x'"):
         anybind.load("mini:x")
 
 
-@pytest.mark.parametrize("part", anybind.bindings(), ids=lambda part: part.name)
+@pytest.mark.parametrize("part", anybind.list_bindings(), ids=lambda part: part.name)
 def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     if part.name == "clip-vit-l-14+imagebind":  # has a file of the user's own, which its own tests make
@@ -88,9 +91,9 @@ def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part, tmp
     binding = anybind.find_binding(f"{part.name}:{argument}" if argument else part.name)
     assert tuple(binding.encoders) == part.spec.consumes
     for use in binding.encoders.values():
-        assert anybind.find_part("encoder", use.name)
+        assert find_part("encoder", use.name)
     for use in binding.adapters:
-        assert anybind.find_part("adapter", use.name)
+        assert find_part("adapter", use.name)
 
 
 def test_a_path_from_the_binding_files_own_folder_is_found_from_anywhere(tmp_path):
@@ -104,5 +107,5 @@ def test_a_path_from_the_binding_files_own_folder_is_found_from_anywhere(tmp_pat
 
 @pytest.mark.parametrize("text", ['name = 5\n[encoders.a]\nuse = "x"', 'name = "x"\n[encoders.a]\nuse = 5'])
 def test_names_must_be_texts(tmp_path, text):
-    with pytest.raises(anybind.BadOption, match="got 5"):
+    with pytest.raises(BadOption, match="got 5"):
         anybind.find_binding(written(tmp_path, text))

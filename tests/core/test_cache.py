@@ -18,11 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption, Binding, EmbeddingCache, Spec, UnknownName, Use, content_key
-from anybind.contents import file_key
+from anybind import AnybindWarning, BadInput, Binding, EmbeddingCache
+from anybind.adapter import Adapter
+from anybind.binding import Use
+from anybind.contents import content_key, file_key
+from anybind.dataset import Item
+from anybind.encoder import Encoder
+from anybind.errors import BadOption, UnknownName
+from anybind.modality import Modality
+from anybind.reader import Reader
+from anybind.registry import Plugin
+from anybind.spec import Spec
 
 
-class Letters(anybind.Modality):
+class Letters(Modality):
     name = "letters"
 
     def accepts(self, item):
@@ -50,7 +59,7 @@ class Film:
     """A sample that cannot be told apart by what it holds."""
 
 
-class LettersReader(anybind.Reader):
+class LettersReader(Reader):
     reads = 0
 
     def sniff(self, head):
@@ -61,7 +70,7 @@ class LettersReader(anybind.Reader):
         return path.read_bytes()[2:] * repeat
 
 
-class Counting(anybind.Encoder):
+class Counting(Encoder):
     modality = "letters"
     space = anybind.Space("own", 3)
     weights_hash = "0" * 12
@@ -85,7 +94,7 @@ class Counting(anybind.Encoder):
         return anybind.unit(np.stack(inputs))
 
 
-class Turn(anybind.Adapter):
+class Turn(Adapter):
     identity = "turned"
     source, target = anybind.Space("own", 3), anybind.Space("goal", 3)
 
@@ -163,7 +172,7 @@ def test_a_file_that_is_known_is_not_read_again_wherever_it_lies(tmp_path):
         (tmp_path / name).write_bytes(b"L:same")
     binder(tmp_path / "c").embed("letters", [tmp_path / "a.let"])
     again = binder(tmp_path / "c")
-    made = again.embed("letters", [tmp_path / "b.let", anybind.Item("mine", tmp_path / "a.let")])
+    made = again.embed("letters", [tmp_path / "b.let", Item("mine", tmp_path / "a.let")])
     assert made.ids == (str(tmp_path / "b.let"), "mine")
     assert LettersReader.reads == 1
     assert counted(again) == (0, 2)
@@ -198,7 +207,7 @@ def test_reader_options_file_endings_encoders_and_seeds_are_part_of_what_counts_
     cache = tmp_path / "c"
     work = binder(cache)
     for options in ({}, {"repeat": 2}, {"repeat": 3}, {"repeat": 2}):
-        work.embed("letters", [anybind.Item("x", path, options=options)])
+        work.embed("letters", [Item("x", path, options=options)])
     assert counted(work) == (3, 1)
     work.embed("letters", [other])
     assert counted(work) == (4, 1)
@@ -213,7 +222,7 @@ def test_reader_options_file_endings_encoders_and_seeds_are_part_of_what_counts_
 
 def test_other_versions_of_the_software_share_nothing(tmp_path, registry):
     binder(tmp_path).embed("letters", samples(3))
-    registry.plugins[0] = anybind.Plugin("test", "test-dist", "2.0")
+    registry.plugins[0] = Plugin("test", "test-dist", "2.0")
     newer = binder(tmp_path)
     newer.embed("letters", samples(3))
     assert counted(newer) == (3, 0)

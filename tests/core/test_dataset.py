@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 import anybind
-from anybind import BadInput, BadOption, Item, LocalDataset, spread
+from anybind import BadInput
+from anybind.dataset import Item
+from anybind.errors import BadOption
+from anybind_datasets.local_dataset import LocalDataset, spread
 
 
 class Letters(LocalDataset):

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from anybind import BadInput, BadOption, Dataset, Item, LocalDataset, Spec
+from anybind import BadInput
 from anybind.completeness import PartHeld
+from anybind.dataset import Dataset, Item
+from anybind.errors import BadOption
 from anybind.registry import Registry
+from anybind.spec import Spec
+from anybind_datasets.local_dataset import LocalDataset
 
 
 class Letters(LocalDataset):

@@ -8,12 +8,14 @@ import stat
 import pytest
 
 import anybind
+from anybind.files import atomic_path, list_files, name_of_path
+from anybind.tables import settings_hash
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "f.txt"
     path.write_text("old")
-    with pytest.raises(KeyError), anybind.atomic_path(path) as temporary:
+    with pytest.raises(KeyError), atomic_path(path) as temporary:
         temporary.write_text("half")
         raise KeyError
     assert path.read_text() == "old"
@@ -22,7 +24,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 
 def test_a_block_that_ends_well_replaces_the_file_and_keeps_the_suffix(tmp_path):
     path = tmp_path / "f.txt"
-    with anybind.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         assert temporary.suffix == ".txt"
         assert not path.exists()
         temporary.write_text("new")
@@ -31,14 +33,14 @@ def test_a_block_that_ends_well_replaces_the_file_and_keeps_the_suffix(tmp_path)
 
 def test_the_file_gets_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "ordinary").touch()
-    with anybind.atomic_path(tmp_path / "f") as temporary:
+    with atomic_path(tmp_path / "f") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "f").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
 def test_a_link_is_followed_and_stays_a_link(tmp_path):
     (tmp_path / "link").symlink_to("target")
-    with anybind.atomic_path(tmp_path / "link") as temporary:
+    with atomic_path(tmp_path / "link") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "x"
@@ -47,20 +49,20 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
 def test_a_folder_or_a_device_is_never_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(anybind.BadInput, match="is no regular file"), anybind.atomic_path(path):
+        with pytest.raises(anybind.BadInput, match="is no regular file"), atomic_path(path):
             pass
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path):
     path = tmp_path / ("n" * 251 + ".txt")
-    with anybind.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text("x")
     assert path.read_text() == "x"
 
 
 def test_a_path_that_is_no_unicode_can_be_printed():
-    name = anybind.name_of_path(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
+    name = name_of_path(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
     assert name == "caf\\xe9.jpg"
     assert name.encode()
 
@@ -68,15 +70,15 @@ def test_a_path_that_is_no_unicode_can_be_printed():
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with (
         pytest.raises(anybind.BadInput, match=r"cannot write .*absent"),
-        anybind.atomic_path(tmp_path / "absent" / "f"),
+        atomic_path(tmp_path / "absent" / "f"),
     ):
         pass
 
 
 def test_the_hash_of_settings_depends_on_values_and_not_on_order():
-    first = anybind.settings_hash({"a": 1, "b": [1, 2]})
-    assert first == anybind.settings_hash({"b": [1, 2], "a": 1})
-    assert first != anybind.settings_hash({"a": 1, "b": [2, 1]})
+    first = settings_hash({"a": 1, "b": [1, 2]})
+    assert first == settings_hash({"b": [1, 2], "a": 1})
+    assert first != settings_hash({"a": 1, "b": [2, 1]})
     assert len(first) == 12
 
 
@@ -84,12 +86,12 @@ def test_files_are_listed_by_ending_below_a_folder_without_hidden_ones(tmp_path)
     for name in ("b.PNG", "a.png", "deep/er/c.png", "d.txt", ".hidden/e.png", "deep/.f.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = anybind.list_files(tmp_path, {".png"})
+    found = list_files(tmp_path, {".png"})
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.png", "b.PNG", "deep/er/c.png"]
 
 
 def test_a_folder_without_samples_is_refused(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"holds no samples \(files ending in \.png\)"):
-        anybind.list_files(tmp_path, {".png"})
+        list_files(tmp_path, {".png"})
     with pytest.raises(anybind.BadInput, match="is no folder"):
-        anybind.list_files(tmp_path / "absent", {".png"})
+        list_files(tmp_path / "absent", {".png"})

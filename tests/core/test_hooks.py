@@ -9,7 +9,8 @@ import pytest
 
 import anybind
 from anybind import hookspecs
-from anybind.registry import PLURALS
+from anybind.registry import PLURALS, Plugin, hookimpl, parts
+from anybind.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("register_")}
@@ -28,21 +29,21 @@ def test_every_hook_is_documented_with_its_exact_signature(name):
 
 @pytest.mark.parametrize("kind", anybind.KINDS)
 def test_every_hook_brings_parts_of_its_kind(kind, registry, add_plugin):
-    spec = anybind.Spec(name=f"my-{kind}", summary="s", target="m:a")
+    spec = Spec(name=f"my-{kind}", summary="s", target="m:a")
     add_plugin(registry, **{f"register_{PLURALS[kind]}": [spec]})
     assert [plugin.status for plugin in registry.plugins] == ["ok"]
-    assert [part.spec for part in anybind.parts(kind)] == [spec]
-    assert all(anybind.parts(other) == [] for other in anybind.KINDS if other != kind)
+    assert [part.spec for part in parts(kind)] == [spec]
+    assert all(parts(other) == [] for other in anybind.KINDS if other != kind)
 
 
 def test_an_implementation_may_take_a_subset_of_a_hooks_arguments(registry):
     # So arguments can be added to a hook later without breaking plugins written before.
     class Old:
         @staticmethod
-        @anybind.hookimpl
+        @hookimpl
         def register_tasks(): ...
 
-    registry.add(anybind.Plugin("old", "old-dist", "1.0"), Old)
+    registry.add(Plugin("old", "old-dist", "1.0"), Old)
     assert registry.plugins[0].status == "ok"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import anybind
-from anybind.registry import CORE_COMMANDS
+from anybind.registry import CORE_COMMANDS, parts
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN_FILES = sorted((ROOT / "plugins").rglob("*.py"))
@@ -113,12 +113,12 @@ def texts_but_docstrings(tree: ast.AST) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "core").rglob("*.py")), ids=short)
 def test_the_core_knows_no_modality_by_name(path):
-    modalities = {part.name for part in anybind.parts("modality")}
+    modalities = {part.name for part in parts("modality")}
     assert modalities >= {"event", "image", "text"}
     assert not texts_but_docstrings(ast.parse(path.read_text())) & modalities
 
 
-COMMANDS = [*CORE_COMMANDS, *(part.name for part in anybind.parts("command"))]
+COMMANDS = [*CORE_COMMANDS, *(part.name for part in parts("command"))]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -135,7 +135,7 @@ def test_files_fit_in_a_head(path):
 
 def test_every_part_says_its_licence_and_what_it_is():
     for kind in anybind.KINDS:
-        for part in anybind.parts(kind):
+        for part in parts(kind):
             assert part.spec.summary, part
             assert part.spec.licence, part
             if kind == "encoder" and part.spec.extra:
@@ -144,7 +144,7 @@ def test_every_part_says_its_licence_and_what_it_is():
 
 def test_every_target_of_the_bundled_plugins_can_be_imported():
     for kind in anybind.KINDS:
-        for part in anybind.parts(kind):
+        for part in parts(kind):
             if not part.spec.target.endswith(".toml"):
                 assert callable(part.load()), part
 
@@ -153,6 +153,6 @@ def test_every_extra_that_a_part_names_is_one_of_its_distribution():
     from importlib.metadata import metadata
 
     extras = set(metadata("anybind").get_all("Provides-Extra") or [])
-    named = {part.spec.extra for kind in anybind.KINDS for part in anybind.parts(kind)} - {""}
+    named = {part.spec.extra for kind in anybind.KINDS for part in parts(kind)} - {""}
     assert named
     assert named <= extras

@@ -15,7 +15,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anybind import BadInput, BadOption, weights_file
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.hub import weights_file
 
 COMMIT, OLDER = "cd" * 20, "ab" * 20
 NAMES = ("model.safetensors", "model.pth")

@@ -19,12 +19,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from anybind.deprecation import RENAMED, deprecated
 
 import anybind
 import anybind.commandline
 import anybind.testing
 from anybind import AnybindDeprecationWarning
-from anybind.deprecation import RENAMED, deprecated
 
 LISTED = Path(__file__).with_name("public_api.txt")
 ERRORS = {name for name, value in vars(anybind.errors).items() if inspect.isclass(value)} - {"AnybindWarning"}

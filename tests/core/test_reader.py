@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind import Spec
 from anybind.commandline import Skipped, by_modality
+from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.loading import Loader
+from anybind.modality import Modality, find_modality
+from anybind.reader import Reader, find_reader, list_samples
+from anybind.spec import Spec
 
 
-class Marked(anybind.Reader):
+class Marked(Reader):
     def sniff(self, head):
         return head.startswith(b"MARK")
 
@@ -24,7 +27,7 @@ class AlsoMarked(Marked):
         return ("also", options)
 
 
-class Unmarked(anybind.Reader):
+class Unmarked(Reader):
     """A format without a mark."""
 
     def sniff(self, head):
@@ -39,7 +42,7 @@ class Unmarked(anybind.Reader):
             raise OSError(28, "No space left on device")
 
 
-class Bytes(anybind.Modality):
+class Bytes(Modality):
     name = "bytes"
 
     def accepts(self, item):
@@ -109,7 +112,7 @@ def test_a_file_that_nobody_reads_is_named(readers, tmp_path, name, contents, me
 def test_an_option_that_the_reader_does_not_take_is_refused(tmp_path):
     anybind.write(anybind.derive("event", np.eye(3, dtype=np.uint8)[..., None].repeat(3, 2)), tmp_path / "e.npz")
     assert anybind.read(tmp_path / "e.npz", size=(300, 200)).width == 300
-    with pytest.raises(anybind.BadOption, match=r"reader 'npz-events': .*'sise' \(options: strict, size, unit\)"):
+    with pytest.raises(BadOption, match=r"reader 'npz-events': .*'sise' \(options: strict, size, unit\)"):
         anybind.read(tmp_path / "e.npz", sise=(300, 200))
 
 
@@ -128,9 +131,9 @@ def test_a_reader_that_fails_only_matters_for_its_own_files(readers, registry, a
     broken = [spec("crash", f"{__name__}:Crashing", ".crash"), spec("needy", "needy_reader:R", ".needy", "x")]
     add_plugin(registry, "strange", "strange-dist", register_readers=broken)
     assert anybind.read(file(tmp_path, "x.m"))[0] == "marked"
-    with pytest.raises(anybind.PluginError, match="reader 'crash' of strange-dist failed: ZeroDivisionError"):
+    with pytest.raises(PluginError, match="reader 'crash' of strange-dist failed: ZeroDivisionError"):
         anybind.read(file(tmp_path, "x.crash", b"?"))
-    with pytest.raises(anybind.MissingExtra, match=r"strange-dist\[x\]"):
+    with pytest.raises(MissingExtra, match=r"strange-dist\[x\]"):
         anybind.read(file(tmp_path, "x.needy", b"?"))
 
 
@@ -169,13 +172,13 @@ def test_a_format_that_cannot_be_written_is_told_with_the_users_own_path(readers
 def test_notes_about_samples_are_no_samples(tmp_path):
     (tmp_path / "readme.txt").write_text("Recorded on a rainy day.\nBy nobody in particular.\n")
     (tmp_path / "events.txt").write_text("".join(f"{t} 1 2 1\n" for t in range(100, 140)))
-    assert [path.name for path in anybind.list_samples(tmp_path, ["event"])] == ["events.txt"]
+    assert [path.name for path in list_samples(tmp_path, ["event"])] == ["events.txt"]
     (tmp_path / "events.txt").unlink()
     with pytest.raises(anybind.BadInput, match=r"only notes such as readme\.txt"):
-        anybind.list_samples(tmp_path)
+        list_samples(tmp_path)
 
 
-class Letters(anybind.Modality):
+class Letters(Modality):
     name = "letters"
 
     def accepts(self, item):
@@ -187,7 +190,7 @@ class Letters(anybind.Modality):
         return sample
 
 
-class PerhapsLetters(anybind.Reader):
+class PerhapsLetters(Reader):
     """What is marked, or called .m, may be letters: only whoever asks for them can tell."""
 
     def sniff(self, head):
@@ -217,17 +220,17 @@ def letters(readers, registry, add_plugin):
     ],
 )
 def test_a_reader_of_what_is_wanted_goes_first(letters, tmp_path, name, wanted, reader):
-    assert anybind.find_reader(file(tmp_path, name), wanted).name == reader
+    assert find_reader(file(tmp_path, name), wanted).name == reader
 
 
 def test_a_file_is_loaded_as_what_the_encoder_takes(letters, tmp_path):
     path = file(tmp_path, "x.m")
     for modality, sample in (("letters", "MARK and more"), ("bytes", ("marked", {}))):
-        loader = Loader(anybind.find_modality(modality), encoder=None, derive_seed=None)
+        loader = Loader(find_modality(modality), encoder=None, derive_seed=None)
         assert loader.sample(path) == sample
     unmarked = file(tmp_path, "x.u", b"other")
     with pytest.raises(anybind.BadInput, match=r"x\.u holds bytes, not letters"):
-        Loader(anybind.find_modality("letters"), encoder=None, derive_seed=None).sample(unmarked)
+        Loader(find_modality("letters"), encoder=None, derive_seed=None).sample(unmarked)
 
 
 def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(letters, tmp_path):

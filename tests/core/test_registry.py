@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-import anybind
-from anybind.registry import Registry
+from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName
+from anybind.registry import Registry, create, parts
+from anybind.spec import Spec
 
 GOOD = """
 import anybind
@@ -157,24 +158,24 @@ def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_ones():
-    with pytest.raises(anybind.UnknownName, match="did you mean 'mini-image'"):
-        anybind.create("encoder", "mini-imgae")
-    with pytest.raises(anybind.UnknownName, match="did you mean 'encoder'"):
-        anybind.parts("encoders")
+    with pytest.raises(UnknownName, match="did you mean 'mini-image'"):
+        create("encoder", "mini-imgae")
+    with pytest.raises(UnknownName, match="did you mean 'encoder'"):
+        parts("encoders")
 
 
 def test_a_wildcard_lists_the_names_that_match():
-    assert [part.name for part in anybind.parts("encoder", "mini-*")] == ["mini-image", "mini-sound", "mini-text"]
-    assert anybind.parts("encoder", "nothing*") == []
+    assert [part.name for part in parts("encoder", "mini-*")] == ["mini-image", "mini-sound", "mini-text"]
+    assert parts("encoder", "nothing*") == []
 
 
 def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "needy_plugin.py").write_text("import package_that_nobody_has\ndef make(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    spec = anybind.Spec(name="needy", summary="s", target="needy_plugin:make", extra="heavy")
+    spec = Spec(name="needy", summary="s", target="needy_plugin:make", extra="heavy")
     add_plugin(registry, distribution="needy-dist", register_encoders=[spec])
-    with pytest.raises(anybind.MissingExtra, match=r"package_that_nobody_has.*pip install 'needy-dist\[heavy\]'"):
-        anybind.create("encoder", "needy")
+    with pytest.raises(MissingExtra, match=r"package_that_nobody_has.*pip install 'needy-dist\[heavy\]'"):
+        create("encoder", "needy")
 
 
 def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
@@ -182,29 +183,27 @@ def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
 ):
     (tmp_path / "late_plugin.py").write_text("def make():\n    import package_that_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)
-    add_plugin(
-        registry, register_encoders=[anybind.Spec(name="late", summary="s", target="late_plugin:make", extra="x")]
-    )
-    with pytest.raises(anybind.MissingExtra, match=r"pip install 'test-dist\[x\]'"):
-        anybind.create("encoder", "late")
+    add_plugin(registry, register_encoders=[Spec(name="late", summary="s", target="late_plugin:make", extra="x")])
+    with pytest.raises(MissingExtra, match=r"pip install 'test-dist\[x\]'"):
+        create("encoder", "late")
 
 
 def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "buggy_plugin.py").write_text("from buggy_plugin.helpers import nothing\n")
     monkeypatch.syspath_prepend(tmp_path)
-    spec = anybind.Spec(name="buggy", summary="s", target="buggy_plugin:make", extra="x")
+    spec = Spec(name="buggy", summary="s", target="buggy_plugin:make", extra="x")
     add_plugin(registry, register_encoders=[spec])
-    with pytest.raises(anybind.PluginError, match="failed to import"):
-        anybind.create("encoder", "buggy")
+    with pytest.raises(PluginError, match="failed to import"):
+        create("encoder", "buggy")
 
 
 def test_an_option_that_a_part_does_not_take_is_refused_with_those_it_takes():
-    with pytest.raises(anybind.BadOption, match=r"'clam'.*options: clamp, clamp_percentile, invert"):
-        anybind.create("representation", "paper", clam=3)
+    with pytest.raises(BadOption, match=r"'clam'.*options: clamp, clamp_percentile, invert"):
+        create("representation", "paper", clam=3)
 
 
 def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
-    spec = anybind.Spec(name="double", summary="s", target="m:a")
+    spec = Spec(name="double", summary="s", target="m:a")
     add_plugin(registry, register_tasks=[spec, spec])
     assert registry.plugins[0].status == "broken"
     assert "the task 'double' twice" in registry.plugins[0].problem
@@ -213,11 +212,11 @@ def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
 @pytest.mark.parametrize("target", ["module", "module:", ":attribute", ""])
 def test_a_spec_without_a_whole_target_is_refused(target):
     with pytest.raises(ValueError, match=r"package\.module:attribute"):
-        anybind.Spec(name="x", summary="s", target=target)
+        Spec(name="x", summary="s", target=target)
 
 
 def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
-    specs = [anybind.Spec(name="same", summary="s", target="m:a")]
+    specs = [Spec(name="same", summary="s", target="m:a")]
     add_plugin(registry, register_tasks=specs, register_readers=specs)
     assert registry.part("task", "same").kind == "task"
     assert registry.clashes() == []
@@ -237,7 +236,7 @@ def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
 )
 def test_a_spec_with_a_field_of_another_type_is_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
-        anybind.Spec(**{"name": "x", "summary": "s", "target": "m:a", **wrong})
+        Spec(**{"name": "x", "summary": "s", "target": "m:a", **wrong})
 
 
 def test_a_command_of_two_plugins_is_listed_and_told_of_when_it_runs(make_distribution, run_anybind):

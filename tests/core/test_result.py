@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 import anybind
+from anybind.errors import PluginError
 
 
 def result(**fields):
@@ -21,7 +22,7 @@ def test_metrics_and_details_stand_beside_the_other_fields():
 
 @pytest.mark.parametrize("fields", [{"metrics": {"n": 1.0}}, {"details": {"seed": 3}}, {"details": {"top1": 3}}])
 def test_two_values_of_one_name_are_refused(fields):
-    with pytest.raises(anybind.PluginError, match="gives two values for"):
+    with pytest.raises(PluginError, match="gives two values for"):
         result(**fields).to_dict()
 
 

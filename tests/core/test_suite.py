@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-import anybind
+from anybind.errors import BadOption, UnknownName
+from anybind.spec import Spec
+from anybind_bench.suite import Question, Suite, find_suite
 
 TEXT = """
 name = "table"
@@ -22,10 +24,10 @@ source = "the paper, table 2"
 
 def test_a_suite_file_lists_questions_with_published_answers(tmp_path):
     (tmp_path / "s.toml").write_text(TEXT)
-    suite = anybind.Suite.from_toml(tmp_path / "s.toml")
+    suite = Suite.from_toml(tmp_path / "s.toml")
     assert suite.bindings == ("mini",)
     assert suite.questions == (
-        anybind.Question(
+        Question(
             task="zero-shot",
             dataset="folder",
             modality="event",
@@ -42,18 +44,16 @@ def test_a_suite_is_found_by_name_inside_its_plugins_package(registry, add_plugi
     (package / "__init__.py").touch()
     (package / "table.toml").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
-    add_plugin(registry, register_suites=[anybind.Spec(name="table", summary="s", target="suite_package:table.toml")])
-    assert anybind.find_suite("table") == anybind.find_suite(package / "table.toml")
-    with pytest.raises(anybind.UnknownName, match="no suite 'tabel'; did you mean 'table'"):
-        anybind.find_suite("tabel")
+    add_plugin(registry, register_suites=[Spec(name="table", summary="s", target="suite_package:table.toml")])
+    assert find_suite("table") == find_suite(package / "table.toml")
+    with pytest.raises(UnknownName, match="no suite 'tabel'; did you mean 'table'"):
+        find_suite("tabel")
 
 
 def test_a_mistake_is_told_by_row_and_key(tmp_path):
     (tmp_path / "s.toml").write_text(TEXT.replace("modality", "modalty"))
-    with pytest.raises(
-        anybind.BadOption, match=r"questions\]\] 1 has an unknown key 'modalty'; did you mean 'modality'"
-    ):
-        anybind.Suite.from_toml(tmp_path / "s.toml")
+    with pytest.raises(BadOption, match=r"questions\]\] 1 has an unknown key 'modalty'; did you mean 'modality'"):
+        Suite.from_toml(tmp_path / "s.toml")
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_mistake_is_told_by_row_and_key(tmp_path):
 def test_a_value_of_another_kind_is_told_with_its_row_and_key(tmp_path, line, told):
     text = TEXT.replace("published = { paper = 0.5 }\n", "")
     (tmp_path / "s.toml").write_text(f"{text}{line}\n")
-    with pytest.raises(anybind.BadOption, match=r"s\.toml, \[\[questions\]\] 1: ") as error:
-        anybind.Suite.from_toml(tmp_path / "s.toml")
+    with pytest.raises(BadOption, match=r"s\.toml, \[\[questions\]\] 1: ") as error:
+        Suite.from_toml(tmp_path / "s.toml")
     assert told in str(error.value)
 
 
@@ -97,19 +97,19 @@ def test_a_value_of_another_kind_is_told_with_its_row_and_key(tmp_path, line, to
 def test_a_mistake_of_the_whole_suite_is_told(tmp_path, head, told):
     rows = "" if "questions" in head else TEXT[TEXT.index("[[questions]]") :]
     (tmp_path / "s.toml").write_text(f"{head}\n\n{rows}")
-    with pytest.raises(anybind.BadOption) as error:
-        anybind.Suite.from_toml(tmp_path / "s.toml")
+    with pytest.raises(BadOption) as error:
+        Suite.from_toml(tmp_path / "s.toml")
     assert told in str(error.value)
 
 
 def test_two_questions_need_two_titles(tmp_path):
     rows = TEXT[TEXT.index("[[questions]]") :]
     (tmp_path / "s.toml").write_text(f"{TEXT}\n{rows}")
-    with pytest.raises(anybind.BadOption, match="two questions are called 'zero-shot: event of folder'"):
-        anybind.Suite.from_toml(tmp_path / "s.toml")
+    with pytest.raises(BadOption, match="two questions are called 'zero-shot: event of folder'"):
+        Suite.from_toml(tmp_path / "s.toml")
 
 
 def test_titles_and_paths_that_are_left_out_follow_from_the_rest(tmp_path):
     (tmp_path / "s.toml").write_text(TEXT)
-    [question] = anybind.Suite.from_toml(tmp_path / "s.toml").questions
+    [question] = Suite.from_toml(tmp_path / "s.toml").questions
     assert (question.title, question.path, question.seeds) == ("zero-shot: event of folder", "folder", (0,))

@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import anybind
+from anybind.errors import WeightsMismatch
+from anybind.tensors import state_hash
+from anybind.tower import Tower
 
 SPACE = anybind.Space("test", 3)
 
 
-class Doubling(anybind.Tower):
+class Doubling(Tower):
     """A linear layer over vectors; the preprocessing doubles them."""
 
     def __init__(self, seed=0, width=4, space=SPACE, factor=2.0):
@@ -52,7 +55,7 @@ def test_weights_come_back_from_their_file(tmp_path):
     assert other.identity == tower.identity
 
 
-def refused(tower, path, message, error=anybind.WeightsMismatch):
+def refused(tower, path, message, error=WeightsMismatch):
     before = vectors(tower)
     with pytest.raises(error, match=message) as caught:
         tower.load_weights(path)
@@ -130,8 +133,8 @@ def test_the_identity_is_the_same_for_every_dtype_of_tensor():
         "b": torch.tensor([True]),
         "e": torch.ones(0),
     }
-    assert anybind.state_hash(state) == anybind.state_hash(dict(reversed(state.items())))
-    assert anybind.state_hash(state) != anybind.state_hash({**state, "f": torch.ones(2)})
+    assert state_hash(state) == state_hash(dict(reversed(state.items())))
+    assert state_hash(state) != state_hash({**state, "f": torch.ones(2)})
 
 
 def test_a_copy_has_weights_of_its_own():
@@ -197,4 +200,4 @@ def test_a_module_that_takes_anothers_place_and_memory_has_an_identity_of_its_ow
     for seed in range(50):
         torch.manual_seed(seed)
         tower.module = torch.nn.Linear(4, 3)
-        assert tower.weights_hash == anybind.state_hash(tower.module.state_dict())
+        assert tower.weights_hash == state_hash(tower.module.state_dict())

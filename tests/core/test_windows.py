@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.modality import Window, derive_windows, find_modality
 
 
 class Film:
@@ -19,8 +20,8 @@ class Film:
             yield 1000 * number, np.full((2, 3), 30 * number, np.uint8)
 
 
-def windows(**options) -> list[anybind.Window]:
-    return list(anybind.derive_windows("event", Film(), source="video", **options))
+def windows(**options) -> list[Window]:
+    return list(derive_windows("event", Film(), source="video", **options))
 
 
 def test_windows_follow_each_other_and_the_last_one_may_be_shorter():
@@ -56,11 +57,11 @@ def test_an_option_that_the_modality_does_not_take_is_refused_with_those_it_take
 
 def test_what_windows_cannot_be_made_of_is_refused():
     with pytest.raises(BadInput, match="no text can be made from video"):
-        anybind.derive_windows("text", Film(), source="video")
+        derive_windows("text", Film(), source="video")
     with pytest.raises(BadInput, match="image has none"):
-        anybind.derive_windows("event", np.zeros((4, 4, 3), np.uint8))
+        derive_windows("event", np.zeros((4, 4, 3), np.uint8))
 
 
 def test_a_modality_makes_no_windows_unless_it_says_how():
     with pytest.raises(BadInput, match="no windows of image can be made from video"):
-        anybind.find_modality("image").derive_windows(Film(), "video", frames=1, stride=1)
+        find_modality("image").derive_windows(Film(), "video", frames=1, stride=1)

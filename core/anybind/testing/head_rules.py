@@ -15,7 +15,7 @@ import numpy as np
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings, unit
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
-from anybind.head import Head, WindowSet
+from anybind.head import Head, HeadInput
 from anybind.testing.rules import (
     NotChecked,
     Rules,
@@ -40,7 +40,7 @@ class HeadCase:
     head: Head
     binder: Binder
 
-    def film(self, seed: int, abnormal: bool) -> tuple[WindowSet, np.ndarray]:
+    def film(self, seed: int, abnormal: bool) -> tuple[HeadInput, np.ndarray]:
         """A film and, for each window, whether it is abnormal: the second half of an abnormal film."""
         random = np.random.default_rng(seed)
         labels = (np.arange(WINDOWS) >= WINDOWS // 2).astype(np.int64) * abnormal
@@ -52,7 +52,7 @@ class HeadCase:
             embeddings[modality] = Embeddings(unit(vectors), space, modality, ids, self.binder.identity(modality))
         counts = random.integers(1, 1000, WINDOWS) * (1.0 + labels)
         measures = {"events": counts, "frames": np.full(WINDOWS, 16.0), "pixels": np.full(WINDOWS, 1024.0)}
-        return WindowSet(embeddings, measures), labels
+        return HeadInput(embeddings, measures), labels
 
     def fitted(self, seed: int = 0) -> Head:
         """A copy of the head, prepared and fitted."""
@@ -74,7 +74,7 @@ class HeadCase:
             raise NotChecked(f"it cannot be fitted ({told(error)})") from error
 
     @functools.cached_property
-    def asked(self) -> WindowSet:
+    def asked(self) -> HeadInput:
         return self.film(99, abnormal=True)[0]
 
     @functools.cached_property
@@ -85,11 +85,11 @@ class HeadCase:
             raise NotChecked(f"it gives no scores ({told(error)})") from error
 
 
-def some(windows: WindowSet, chosen: Sequence[int]) -> WindowSet:
+def some(windows: HeadInput, chosen: Sequence[int]) -> HeadInput:
     """Some windows of a film in which each has one row."""
     rows = list(chosen)
     embeddings: Mapping[str, Embeddings] = {name: held[rows] for name, held in windows.embeddings.items()}
-    return WindowSet(embeddings, {name: held[rows] for name, held in windows.measures.items()})
+    return HeadInput(embeddings, {name: held[rows] for name, held in windows.measures.items()})
 
 
 @_rule(
@@ -129,13 +129,13 @@ def _alone(case: HeadCase) -> None:
     require_close(alone, case.scores, tolerance, "each window alone and all in one set")
 
 
-@_rule("nothing to see scores 0", "give 0 for a window without rows: `WindowSet.largest` does")
+@_rule("nothing to see scores 0", "give 0 for a window without rows: `HeadInput.largest` does")
 def _nothing(case: HeadCase) -> None:
     if not case.head.needs:
         raise NotChecked("it reads measures alone")
     measures, rows = case.asked.measures, {of: np.arange(1, WINDOWS) for of in case.head.needs}
     shown = {of: case.asked.embeddings[of][1:] for of in case.head.needs}
-    score = case.ready.score(WindowSet(shown, measures, rows))[0]
+    score = case.ready.score(HeadInput(shown, measures, rows))[0]
     require(score == 0, f"a window without rows has score {score}")
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from anybind.errors import AnybindError, BadInput, MissingExtra, UnknownName, nearest
 from anybind.reader import Reader
 from anybind.registry import Part, create, parts, plugins, registry
-from anybind.spec import KINDS
 from anybind.testing import checks
 from anybind.testing.adapter_rules import AdapterCase
 from anybind.testing.dataset_rules import DatasetCase
@@ -39,7 +38,7 @@ def parts_of(name: str) -> list[Part]:
     Raises:
         UnknownName: no plugin or distribution of that name was loaded; the message says why, where it was not.
     """
-    found = [part for kind in KINDS for part in parts(kind) if name in (part.plugin, part.distribution)]
+    found = [part for kind in registry().kinds() for part in parts(kind) if name in (part.plugin, part.distribution)]
     loaded = [plugin for plugin in plugins() if plugin.status == "ok" and name in (plugin.name, plugin.distribution)]
     if not loaded:
         known = {each for plugin in plugins() for each in (plugin.name, plugin.distribution)}

@@ -9,9 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from anybind import AnybindError, Question, Suite, find_part
+from anybind import AnybindError
+from anybind.plugin import TaskSpec, find_part
 from anybind_bench.report.numbers import is_share
 from anybind_bench.report.results import Cell, Merged, Row
+from anybind_bench.suite import Question, Suite
 
 NO_ENCODER = "the binding has no encoder for what the task needs"
 NOT_ASKED = "not asked in these results"
@@ -108,7 +110,7 @@ def main_metric(question: Question, rows: Sequence[Row]) -> str:
             if cell.question == question.title and cell.main_metric:
                 return cell.main_metric
     with suppress(AnybindError):  # a report can be made where the task is not installed
-        return find_part("task", question.task).load().main_metric
+        return find_part(TaskSpec, question.task).load().main_metric
     return "answer"
 
 

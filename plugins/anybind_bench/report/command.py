@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from anybind import BadOption, atomic_path, check_output
 from anybind.commandline import AsJson, print_json
+from anybind.plugin import BadOption, files
 from anybind_bench.report.answers import Section, section
 from anybind_bench.report.results import merge, read_run
 from anybind_bench.report.words import comma_separated, fields_of, markdown, show
@@ -39,7 +39,7 @@ Writer = Callable[[Path, Sequence[Section]], None]
 def _writer(output: Path) -> Writer:
     """What writes a report of this kind, once it is sure that the file can be written."""
     kind = output.suffix.lower()
-    check_output(output)
+    files.check_output(output)
     if kind == ".html":
         from anybind_bench.report.page import write_page
 
@@ -52,5 +52,5 @@ def _writer(output: Path) -> Writer:
 
 
 def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

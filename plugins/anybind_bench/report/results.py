@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anybind import BadInput, Question, Suite
+from anybind.plugin import BadInput
+from anybind_bench.suite import Question, Suite
 
 FORMAT = 1
 NAME = "results.json"

@@ -10,21 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind import (
-    BadInput,
-    BadOption,
-    Part,
-    Reader,
-    atomic_path,
-    check_output,
-    find_part,
-    find_reader,
-    parts,
-    read,
-    read_chunks,
-    write,
-)
+from anybind import read, read_chunks, write
 from anybind.commandline import AsJson, named_values, print_json
+from anybind.plugin import BadInput, BadOption, Reader, ReaderSpec, files, find_part, parts, readers
+from anybind.registry import Part
 from anybind_events.readers.columns import join_streams
 from anybind_events.stream import EventStream
 
@@ -42,15 +31,15 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Write a recording in the format that the output's ending says, whatever format it is in."""
-    check_output(output)
+    files.check_output(output)
     options = named_values(option)
-    source = find_part("reader", reader) if reader else find_reader(file)
+    source = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
     told: dict[str, Any] = {"file": str(file), "format": source.name, "output": str(output)}
-    if source.spec.gives == "event":
+    if source.spec.modality == "event":
         target = _writing_format(output)
         told |= _write_events(_streams(source, file, start, end, options), file, output, target)
     elif start is not None or end is not None:
-        raise BadOption(f"--start and --end are for recordings of event cameras; {file} holds {source.spec.gives}")
+        raise BadOption(f"--start and --end are for recordings of event cameras; {file} holds {source.spec.modality}")
     else:
         write(read(file, reader=source.name, **options), output)
     if as_json:
@@ -62,7 +51,7 @@ def convert(
 
 def _writing_format(output: Path) -> Part:
     """The format that writes events to such a file."""
-    formats = [part for part in parts("reader") if part.spec.gives == "event"]
+    formats = [part for part in parts(ReaderSpec) if part.spec.modality == "event"]
     able = [part for part in formats if part.load().write is not Reader.write]
     for part in able:
         if output.suffix.lower() in part.spec.suffixes:
@@ -114,7 +103,7 @@ def _write_events(streams: Iterator[EventStream], file: Path, output: Path, targ
             yield stream
 
     writer = target.load()()
-    with atomic_path(output) as temporary, target.explain_missing_extra():
+    with files.atomic_path(output) as temporary, target.explain_missing_extra():
         try:
             if hasattr(writer, "write_chunks"):
                 writer.write_chunks(counted(), temporary)

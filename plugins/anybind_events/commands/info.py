@@ -11,19 +11,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from anybind import (
-    AnybindError,
-    BadInput,
-    BadOption,
-    atomic_path,
-    check_output,
-    find_part,
-    find_reader,
-    name_of_path,
-    read,
-    read_chunks,
-)
+from anybind import AnybindError, read, read_chunks
 from anybind.commandline import AsJson, SkipBad, Skipped, named_values, print_json, print_table
+from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
 from anybind_events.commands.convert import ReaderName, ReaderOption
 from anybind_events.stream import EventStream
 
@@ -37,7 +27,7 @@ RISES, FALLS = "#c0392b", "#2c5fa8"
 
 
 def info(
-    files: Annotated[list[Path], typer.Argument(help="Recordings, or samples of any other kind.")],
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or samples of any other kind.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Draw the event rate over time: a .png, .pdf or .svg.")
     ] = None,
@@ -48,35 +38,35 @@ def info(
 ) -> None:
     """Say what is in a file: format, number of events, sensor, duration, rate, and what its reader had to mend."""
     if output is not None:
-        if len(files) > 1:
+        if len(paths) > 1:
             raise BadOption("--output draws the rate of one recording; give one file")
         if output.suffix.lower() not in PICTURES:
             raise BadOption(f"cannot draw to {output}: the name must end in {', '.join(PICTURES)}")
-        check_output(output)
+        files.check_output(output)
     options, skipped, rows = named_values(option), Skipped(), []
-    for file in files:
+    for file in paths:
         try:
             rows.append(_info_of(file, reader, options, output))
         except AnybindError as error:
             if not skip_bad:
                 raise
-            skipped.note(name_of_path(file), error)
+            skipped.note(files.name_of_path(file), error)
     if not rows:
         skipped.report()
         raise BadInput("no file could be read")
     if as_json:
-        print_json(rows[0] if len(files) == 1 else {"files": rows, "skipped": skipped})
+        print_json(rows[0] if len(paths) == 1 else {"files": rows, "skipped": skipped})
     else:
         print_table(("file", "property", "value"), _table(rows))
     skipped.report()
 
 
 def _info_of(file: Path, reader: str, options: dict[str, Any], output: Path | None) -> dict[str, Any]:
-    part = find_part("reader", reader) if reader else find_reader(file)
-    told: dict[str, Any] = {"file": name_of_path(file), "format": part.name, "modality": part.spec.gives}
-    if part.spec.gives != "event":
+    part = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
+    told: dict[str, Any] = {"file": files.name_of_path(file), "format": part.name, "modality": part.spec.modality}
+    if part.spec.modality != "event":
         if output is not None:
-            raise BadInput(f"{file} holds {part.spec.gives}, which has no event rate to draw")
+            raise BadInput(f"{file} holds {part.spec.modality}, which has no event rate to draw")
         return told | _describe(read(file, reader=part.name, **options))
     curve = RateCurve()
     told |= _count(read_chunks(file, reader=part.name, **options), curve)
@@ -196,7 +186,7 @@ def draw_rate(curve: RateCurve, title: str, output: Path) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    with atomic_path(output) as temporary:
+    with files.atomic_path(output) as temporary:
         figure.savefig(temporary, dpi=150)
 
 

@@ -12,20 +12,19 @@ import numpy as np
 import PIL.Image
 import typer
 
-from anybind import (
+from anybind import read
+from anybind.commandline import AsJson, named_values, print_json
+from anybind.plugin import (
     BadInput,
     BadOption,
     Representation,
-    atomic_path,
-    check_output,
+    RepresentationSpec,
     create,
-    find_modality,
+    files,
     find_part,
-    modality_of,
+    modalities,
     progress_bar,
-    read,
 )
-from anybind.commandline import AsJson, named_values, print_json
 from anybind_events.representations.pictures import Tone, picture_of
 from anybind_events.stream import EventStream
 
@@ -53,7 +52,7 @@ def render(
         raise BadOption(f"cannot render to {output}: the name must end in {', '.join((*STILLS, *ANIMATIONS))}")
     if kind in STILLS and (window is not None or count is not None):
         raise BadOption(f"--window and --count are for {' and '.join(ANIMATIONS)}; give --start and --end for a .png")
-    check_output(output)
+    files.check_output(output)
     frames: Representation = _representation(representation, option)
     stream = _part(_recording(file), file, start, end)
     if kind in STILLS:
@@ -78,7 +77,7 @@ def render(
 
 
 def _representation(name: str, pairs: list[str] | None) -> Representation:
-    if "event" not in find_part("representation", name).spec.consumes:
+    if find_part(RepresentationSpec, name).spec.modality != "event":
         raise BadOption(f"the representation {name!r} is not one of events")
     return create("representation", name, **named_values(pairs))
 
@@ -86,9 +85,9 @@ def _representation(name: str, pairs: list[str] | None) -> Representation:
 def _recording(file: Path) -> EventStream:
     sample = read(file)
     if not isinstance(sample, EventStream):
-        raise BadInput(f"{file} holds {modality_of(sample)}, not event; give a recording of an event camera")
+        raise BadInput(f"{file} holds {modalities.modality_of(sample)}, not event; give a recording of an event camera")
     try:
-        find_modality("event").check(sample)
+        modalities.find_modality("event").check(sample)
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from error
     return sample
@@ -106,7 +105,7 @@ def _part(stream: EventStream, file: Path, start: int | None, end: int | None) -
 def _write_still(output: Path, stream: EventStream, frames: Representation) -> dict[str, Any]:
     frame = frames(stream)
     picture = picture_of(frame, Tone.of([frame]), _views(frames))
-    with atomic_path(output) as temporary:
+    with files.atomic_path(output) as temporary:
         PIL.Image.fromarray(picture).save(temporary)
     return {"size": [picture.shape[1], picture.shape[0]]}
 
@@ -132,7 +131,7 @@ def _write_animation(
 
     tone = Tone.of([frame(place) for place in sorted({k * number // FRAMES_FOR_TONE for k in range(FRAMES_FOR_TONE)})])
     write = _write_gif if output.suffix.lower() == ".gif" else _write_mp4
-    with progress_bar(number, "rendering") as advance, atomic_path(output) as temporary:
+    with progress_bar(number, "rendering") as advance, files.atomic_path(output) as temporary:
         pictures = (picture_of(frame(place), tone, _views(frames)) for place in range(number))
         size = write(temporary, _noted(pictures, advance), fps)
     about = {"count": count} if window is None else {"window_us": window}

@@ -9,22 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind import (
+from anybind import read, write
+from anybind.commandline import AsJson, Seed, print_json
+from anybind.plugin import (
     BadInput,
     BadOption,
     Reader,
-    atomic_path,
-    check_output,
-    find_modality,
+    ReaderSpec,
+    errors,
+    files,
     find_part,
-    find_reader,
-    nearest,
+    modalities,
     parts,
     progress_bar,
-    read,
-    write,
+    readers,
 )
-from anybind.commandline import AsJson, Seed, print_json
 from anybind_events.simulation.models import find_model
 from anybind_events.stream import EventStream, concatenate_streams
 
@@ -52,7 +51,7 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Simulate what an event camera would have recorded of a picture, a film or a folder of frames."""
-    check_output(output)
+    files.check_output(output)
     _writer(output)  # an ending that cannot be written is told before anything is simulated
     of, sample = _open(source, fps)
     chosen = find_model(of, model)
@@ -84,31 +83,31 @@ def simulate(
 def _open(source: Path, fps: float | None) -> tuple[str, Any]:
     """The modality of what is to be simulated, and the sample."""
     if source.is_dir():
-        part = find_part("reader", "video")
+        part = find_part(ReaderSpec, "video")
         with part.explain_missing_extra():
             return "video", part.load()().read(source, **({} if fps is None else {"fps": fps}))
     if fps is not None:
         raise BadOption(f"--fps is for a folder of frames, and {source} is none")
-    part = find_reader(source)
-    of = part.spec.gives
-    if of not in (sources := find_part("modality", "event").spec.consumes):
+    part = readers.find_reader(source)
+    of = part.spec.modality
+    if of not in (sources := modalities.sources_of("event")[1:]):
         raise BadInput(f"{source} holds {of}; events are simulated from {', '.join(sources)}")
     sample = read(source, reader=part.name)
     with _naming(source):
-        find_modality(of).check(sample)
+        modalities.find_modality(of).check(sample)
     return of, sample
 
 
 def _writer(output: Path) -> Reader:
     """The event format of an output's ending, of those that can be written."""
     able: dict[str, Reader] = {}
-    for part in parts("reader"):
-        if part.spec.gives == "event":
+    for part in parts(ReaderSpec):
+        if part.spec.modality == "event":
             reader: Reader = part.load()()
             if type(reader).write is not Reader.write:
                 able.update(dict.fromkeys(part.spec.suffixes, reader))
     if output.suffix.lower() not in able:
-        raise BadInput(f"cannot write event to {output}: no format of that ending{nearest(output.suffix, able)}")
+        raise BadInput(f"cannot write event to {output}: no format of that ending{errors.nearest(output.suffix, able)}")
     return able[output.suffix.lower()]
 
 
@@ -155,7 +154,7 @@ def _write(streams: Iterator[EventStream], output: Path, advance: Callable[[int]
     if write_chunks is None:
         write(concatenate_streams(list(noted())), output)
     else:
-        with atomic_path(output) as temporary:
+        with files.atomic_path(output) as temporary:
             write_chunks(_gathered(noted()), temporary)
     return told
 

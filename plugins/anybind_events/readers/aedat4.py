@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Reader, kernel
+from anybind.plugin import BadInput, BadOption, Reader, kernel
 from anybind_events.readers.aedat4_lz4 import event_counts, unpack_events
 from anybind_events.readers.aedat4_packets import (
     LZ4,

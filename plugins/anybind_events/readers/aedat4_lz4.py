@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from anybind import kernel
+from anybind.plugin import kernel
 from anybind_events.readers.aedat4_packets import Packets
 
 PREFIX = np.frombuffer(bytes.fromhex("100000004556545300000600080004000600000004000000"), np.uint8)

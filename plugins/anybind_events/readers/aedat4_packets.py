@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput, BadOption, kernel
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, BadOption, kernel
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 HEADER_AT = len(MAGIC) + 4

@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, ClassVar
 
-from anybind import Reader
+from anybind.plugin import Reader
 from anybind_events.readers.blocks import Body, Columns, Run
 from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams

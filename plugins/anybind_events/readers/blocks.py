@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput, BadOption, kernel
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, BadOption, kernel
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 ALONE_BYTES = 1 << 24

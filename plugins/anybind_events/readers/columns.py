@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind import BadInput, BadOption, nearest
+from anybind.plugin import BadInput, BadOption, errors
 from anybind_events.stream import EventStream, concatenate_streams
 
 NAMES = {
@@ -72,7 +72,7 @@ def check_order(order: str | None) -> None:
 def check_unit(unit: str | None) -> None:
     """Raise `BadOption` for a unit of time that is none."""
     if unit is not None and unit not in UNITS_US:
-        raise BadOption(f"there is no unit of time {unit!r}{nearest(unit, UNITS_US)}")
+        raise BadOption(f"there is no unit of time {unit!r}{errors.nearest(unit, UNITS_US)}")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from anybind import BadInput, kernel
+from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, Body, Decoder, Pixels
 from anybind_events.readers.evt2 import encoding_of, header_fields, sensor_of, start_of

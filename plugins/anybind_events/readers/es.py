@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from anybind import BadInput, kernel
+from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, LEFT, Body, Decoder, Pixels
 

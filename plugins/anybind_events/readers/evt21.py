@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from anybind import kernel
+from anybind.plugin import kernel
 from anybind_events.readers.blocks import Decoder, Pixels
 from anybind_events.readers.evt2 import COUNTS, STARTED, TRIGGERS, UNTIMED, RawReader, set_clock, time_high
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind import BadInput, kernel
+from anybind.plugin import BadInput, kernel
 from anybind_events.readers.blocks import (
     BACKWARDS,
     BOTTOM,

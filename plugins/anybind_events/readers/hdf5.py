@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, Reader
+from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import WHOLE, batches_by, check_unit, naming, streams_of
 from anybind_events.readers.hdf5_layout import check_source, find_source, first_at, likely_unit, opened
 from anybind_events.stream import EventStream

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, BadOption, nearest
+from anybind.plugin import BadInput, BadOption, errors
 from anybind_events.readers.columns import Batch, Facts, find_columns, to_microseconds, unit_in
 
 DSEC_SIZE = (640, 480)
@@ -98,7 +98,7 @@ def find_source(path: Path, file: Any, wanted: str | None) -> Source:
     if wanted is not None:
         wanted = wanted.strip("/")
         if wanted not in found:
-            raise BadOption(f"{path} holds no events in the group {wanted!r}{nearest(wanted, found)}")
+            raise BadOption(f"{path} holds no events in the group {wanted!r}{errors.nearest(wanted, found)}")
         return found[wanted]
     if not found:
         raise BadInput(f"{path} holds no event columns x, y, t, p (it holds: {', '.join(file) or 'nothing'})")

@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from anybind import BadInput, kernel
+from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, Body, Decoder, Pixels
 from anybind_events.stream import EventStream

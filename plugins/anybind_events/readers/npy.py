@@ -12,7 +12,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput, Reader
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import (
     WHOLE,
     Batch,

@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from anybind import BadInput, Reader
+from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import NAMES, WHOLE, Batch, check_unit, find_columns, naming, streams_of, unit_in
 from anybind_events.readers.npy import Header, read_header
 from anybind_events.stream import EventStream

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from anybind import BadInput, Reader
+from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import (
     NANOSECONDS_FROM,
     WHOLE,

@@ -11,7 +11,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from anybind import AnybindWarning, BadInput
+from anybind import AnybindWarning
+from anybind.plugin import BadInput
 from anybind_events.readers.columns import Batch
 
 COMMENTS = (b"#", b"%", b"//")

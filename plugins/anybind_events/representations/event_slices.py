@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anybind import BadOption, create
+from anybind.plugin import BadOption, create
 from anybind_events.representations.frames import EventFrames, at_least
 from anybind_events.stream import EventStream
 

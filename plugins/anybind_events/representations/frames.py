@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anybind import BadInput, BadOption, Representation
+from anybind.plugin import BadInput, BadOption, Representation
 from anybind_events.representations.kernels import count_magnitudes
 from anybind_events.stream import EventStream
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind import kernel
+from anybind.plugin import kernel
 
 BLOCK = 8192
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from anybind import BadOption
+from anybind.plugin import BadOption
 from anybind_events.representations.frames import EventFrames, percentile_of_busy, positive, zeros
 from anybind_events.representations.kernels import count, count_polarities, to_shares
 from anybind_events.stream import EventStream

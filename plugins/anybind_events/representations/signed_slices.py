@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from anybind import BadOption
+from anybind.plugin import BadOption
 from anybind_events.representations.frames import EventFrames, at_least, percentile_of_busy, positive
 from anybind_events.representations.kernels import sum_polarities, to_levels
 from anybind_events.stream import EventStream

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from anybind import BadInput, BadOption
+from anybind.plugin import BadInput, BadOption
 from anybind_events.simulation.pixels import changed, look_up
 from anybind_events.simulation.sensor import Noise, Sensor, check_numbers, draw_thresholds, log_intensity
 from anybind_events.stream import EventStream, concatenate_streams

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anybind import BadInput, BadOption, nearest
+from anybind.plugin import BadInput, BadOption, errors
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades
 from anybind_events.stream import EventStream
@@ -45,7 +45,7 @@ class Model:
         given = {name: value for name, value in options.items() if value is not None}
         for name in given:
             if name not in self.defaults:
-                raise BadOption(f"the simulation {self.name!r} takes no {name}{nearest(name, self.defaults)}")
+                raise BadOption(f"the simulation {self.name!r} takes no {name}{errors.nearest(name, self.defaults)}")
         return self.defaults | ({"seed": seed} if "seed" in self.defaults else {}) | given
 
     def simulate(self, sample: Any, seed: int, options: Mapping[str, Any]) -> Iterator[EventStream]:
@@ -73,5 +73,5 @@ def find_model(source: str, name: str | None = None) -> Model:
     if not able:
         raise BadInput(f"no events can be simulated from {source}")
     if name is not None and name not in able:
-        raise BadOption(f"there is no simulation {name!r} from {source}{nearest(name, able)}")
+        raise BadOption(f"there is no simulation {name!r} from {source}{errors.nearest(name, able)}")
     return able[name] if name is not None else next(iter(able.values()))

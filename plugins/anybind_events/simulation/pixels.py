@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind import kernel
+from anybind.plugin import kernel
 
 DIGIT_BITS = 18
 """How many bits are sorted by in one go: the times within an eighth of a second."""

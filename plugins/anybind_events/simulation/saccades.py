@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from anybind import BadInput
+from anybind.plugin import BadInput
 from anybind_events.simulation.pixels import darken, look
 from anybind_events.simulation.sensor import LINEAR_BELOW, Sensor, check_numbers, draw_thresholds
 from anybind_events.stream import EventStream, concatenate_streams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind import BadOption
+from anybind.plugin import BadOption
 from anybind_events.simulation.pixels import find_busy, fire, in_order
 from anybind_events.stream import EventStream
 

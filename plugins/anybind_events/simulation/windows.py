@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anybind import BadInput, Window
+from anybind.plugin import BadInput, modalities
 from anybind_events.simulation.film import Film, frame_windows
 from anybind_events.stream import EventStream
 
@@ -25,7 +25,7 @@ class Timed:
             self.times[number] = time
             yield time, frame
 
-    def window(self, numbers: range, stream: EventStream) -> Window:
+    def window(self, numbers: range, stream: EventStream) -> modalities.Window:
         """A window of these frames. It ends when the frame behind it begins.
 
         Behind the film's last frame there is none: that one lasts as long as the one before it, and alone no time.
@@ -34,14 +34,14 @@ class Timed:
         end = self.times.get(last + 1)
         if end is None:
             end = 2 * self.times[last] - self.times.get(last - 1, self.times[last])
-        window = Window(numbers.start, len(numbers), self.times[numbers.start], end, stream)
+        window = modalities.Window(numbers.start, len(numbers), self.times[numbers.start], end, stream)
         for number in range(self.oldest, numbers.start):
             del self.times[number]
         self.oldest = numbers.start
         return window
 
 
-def film_windows(film: Film, *, frames: int, stride: int, threshold: float) -> Iterator[Window]:
+def film_windows(film: Film, *, frames: int, stride: int, threshold: float) -> Iterator[modalities.Window]:
     """`frame_windows` with times, each handed on when the next one is known: only then is its end.
 
     Raises:

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from anybind import BadOption, Loss, TrainingBatch
+from anybind.plugin import BadOption
+from anybind_train.loss import Loss, TrainingBatch
 from anybind_train.losses.shared import needed, one_of, positive, similarities
 
 OVER = {"dimensions": ("teacher",), "texts": ("teacher", "texts"), "batch": ("teacher",)}

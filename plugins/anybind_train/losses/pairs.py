@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import cross_entropy
 
-from anybind import Loss, TrainingBatch
+from anybind_train.loss import Loss, TrainingBatch
 from anybind_train.losses.shared import flag, needed, positive, similarities
 
 

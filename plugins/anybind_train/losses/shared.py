@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from anybind import BadOption, TrainingBatch, nearest
+from anybind.plugin import BadOption, errors
+from anybind_train.loss import TrainingBatch
 
 
 def positive(name: str, value: Any) -> float:
@@ -29,7 +30,7 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
     """An option that must be one of some words; raises `BadOption`, offering the nearest."""
     known = tuple(known)
     if value not in known:
-        raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(str(value), known)}")
+        raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}{errors.nearest(str(value), known)}")
     return value
 
 

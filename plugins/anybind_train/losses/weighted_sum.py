@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import torch
 
-from anybind import BadOption, Loss, PluginError, TrainingBatch, check_keys, create, find_part, nearest
+from anybind.plugin import BadOption, create, errors, find_part, tables
+from anybind_train.loss import Loss, TrainingBatch
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class WeightedSum(Loss):
         """
         if isinstance(given, str):
             if given not in PRESETS:
-                raise BadOption(f"there is no preset of losses {given!r}{nearest(given, PRESETS)}")
+                raise BadOption(f"there is no preset of losses {given!r}{errors.nearest(given, PRESETS)}")
             return cls(PRESETS[given])
         if not isinstance(given, Sequence):
             raise BadOption(f"losses must be the name of a preset or tables [[losses]], got {given!r}")
@@ -113,12 +114,12 @@ def _make(term: Term, number: int) -> Loss:
         raise BadOption(f"[[losses]] {number} ({term.use}): {error}") from error
     if not isinstance(loss, Loss):
         part = find_part("loss", term.use)
-        raise PluginError(f"loss {term.use!r} of {part.distribution} made a {type(loss).__name__}")
+        raise errors.PluginError(f"loss {term.use!r} of {part.distribution} made a {type(loss).__name__}")
     return loss
 
 
 def _term(where: str, table: Any) -> Term:
-    check_keys(where, table, allowed=table if isinstance(table, Mapping) else (), required=("use",))
+    tables.check_keys(where, table, allowed=table if isinstance(table, Mapping) else (), required=("use",))
     use, weight = table["use"], table.get("weight", 1.0)
     if not isinstance(use, str):
         raise BadOption(f"{where}: use must be the name of a loss, got {use!r}")

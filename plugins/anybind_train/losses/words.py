@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import cross_entropy
 
-from anybind import BadOption, Loss, TrainingBatch
+from anybind.plugin import BadOption
+from anybind_train.loss import Loss, TrainingBatch
 from anybind_train.losses.shared import flag, needed, one_of, positive, similarities, soft_cross_entropy
 
 CLIP_TEMPERATURE = 0.01

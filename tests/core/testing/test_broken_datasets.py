@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import anybind
 from anybind import BadInput
+from anybind.dataset import Dataset, Item
+from anybind.spec import Spec
 from anybind.testing import check_dataset, check_spec
 
 
-class Listed(anybind.Dataset):
+class Listed(Dataset):
     name, licence, classes = "listed", "CC0-1.0", ("a", "b")
 
     def __init__(self, folder):
         if not folder.is_dir():
             raise BadInput(f"{folder} is no folder")
-        self.items = [anybind.Item(path.name, path, path.name[0]) for path in sorted(folder.iterdir())]
+        self.items = [Item(path.name, path, path.name[0]) for path in sorted(folder.iterdir())]
 
     items = ()
 
@@ -55,7 +56,7 @@ class Shuffled(Listed):
 
 class TakesMissing(Listed):
     def __init__(self, folder):
-        self.items = [anybind.Item("a", np.zeros(3), "a")]
+        self.items = [Item("a", np.zeros(3), "a")]
 
 
 @pytest.mark.parametrize(
@@ -102,4 +103,4 @@ GOOD_SPEC = {
     ],
 )
 def test_a_spec_fails_by_the_rule_that_it_breaks(changed, rules, broken_rules):
-    assert broken_rules(check_spec, anybind.Spec(**(GOOD_SPEC | changed)), kind="encoder") == rules
+    assert broken_rules(check_spec, Spec(**(GOOD_SPEC | changed)), kind="encoder") == rules

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-import anybind
 from anybind import BadInput, Space, unit
+from anybind.errors import BadOption, UnknownName
+from anybind.spec import Spec
 from anybind.testing import NotConforming, check_encoder, rule_names
+from anybind.tower import Tower
 
 SAMPLES = [np.random.default_rng(n).standard_normal(6).astype(np.float32) for n in range(4)]
 WRONG = np.full(6, np.nan, np.float32)
 
 
-class Good(anybind.Tower):
+class Good(Tower):
     """Six numbers to three, by a linear layer."""
 
     def __init__(self):
@@ -161,15 +163,15 @@ def test_a_failure_says_what_was_seen_and_how_to_mend_it():
 def test_one_rule_can_be_checked_by_itself(broken_rules):
     assert check_encoder(NotUnit(), SAMPLES, only="deterministic").broken == []
     assert broken_rules(check_encoder, NotUnit(), SAMPLES, only="unit norm") == ["unit norm"]
-    with pytest.raises(anybind.UnknownName, match="did you mean 'unit norm'"):
+    with pytest.raises(UnknownName, match="did you mean 'unit norm'"):
         check_encoder(Good(), SAMPLES, only="unit nrom")
 
 
 def test_an_encoder_that_its_spec_does_not_describe_fails(broken_rules):
-    spec = anybind.Spec(name="n", summary="s", target="m:a", consumes=("numbers",), gives="elsewhere")
+    spec = Spec(name="n", summary="s", target="m:a", consumes=("numbers",), gives="elsewhere")
     assert broken_rules(check_encoder, Good(), SAMPLES, spec=spec) == ["modality and space"]
 
 
 def test_nothing_to_check_with_is_said():
-    with pytest.raises(anybind.BadOption, match="give samples"):
+    with pytest.raises(BadOption, match="give samples"):
         check_encoder(Good(), [])

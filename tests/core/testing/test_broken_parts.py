@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-import anybind
 from anybind import BadInput, Space
+from anybind.adapter import Adapter
+from anybind.modality import Modality
+from anybind.reader import Reader
+from anybind.representation import Representation
 from anybind.testing import (
     check_adapter,
     check_modality,
@@ -20,7 +23,7 @@ from anybind.testing import (
 SAMPLES = [np.random.default_rng(n).standard_normal(6).astype(np.float32) for n in range(4)]
 
 
-class Turn(anybind.Adapter):
+class Turn(Adapter):
     source, target, identity = Space("here", 4), Space("there", 2), "0123456789ab"
 
     def map(self, vectors):
@@ -67,7 +70,7 @@ def test_an_adapter_fails_by_the_rule_that_it_breaks(adapter, rule, broken_rules
 
 
 @dataclass(frozen=True)
-class Frame(anybind.Representation):
+class Frame(Representation):
     @property
     def settings(self):
         return {"kind": "frame"}
@@ -114,7 +117,7 @@ def test_a_representation_fails_by_the_rule_that_it_breaks(representation, rules
     assert broken_rules(check_representation, representation(), [each.copy() for each in SAMPLES], wrong=["x"]) == rules
 
 
-class Counted(anybind.Reader):
+class Counted(Reader):
     """A mark, a number, and so many bytes."""
 
     def sniff(self, head):
@@ -168,7 +171,7 @@ def test_a_reader_fails_by_the_rules_that_it_breaks(reader, rules, broken_rules)
     assert set(found) == rules | ({"reads in parts"} & set(found))
 
 
-class Numbers(anybind.Modality):
+class Numbers(Modality):
     name = "numbers"
 
     def accepts(self, item):

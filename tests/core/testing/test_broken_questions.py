@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 import anybind
+from anybind.dataset import Dataset, Item
+from anybind.head import Head
+from anybind.registry import parts
+from anybind.task import Task
 from anybind.testing import check_head, check_task, stand_in_binder
 
 
-class Texts(anybind.Dataset):
+class Texts(Dataset):
     name, licence, classes = "texts", "CC0-1.0", ()
-    items = tuple(anybind.Item(f"{number}", f"text number {number}") for number in range(4))
+    items = tuple(Item(f"{number}", f"text number {number}") for number in range(4))
 
 
-class Spread(anybind.Task):
+class Spread(Task):
     """How far from each other the samples are."""
 
     name, main_metric = "spread", "mean"
@@ -82,7 +86,7 @@ def test_a_task_fails_by_the_rule_that_it_breaks(task, rules, broken_rules):
     assert broken_rules(check_task, task(), Texts(), modality="text") == rules
 
 
-class FromMean(anybind.Head):
+class FromMean(Head):
     """How far from the mean of normal windows."""
 
     name, learns = "from-mean", "windows"
@@ -157,7 +161,7 @@ def test_a_head_fails_by_the_rules_that_it_breaks(head, rules, broken_rules):
 
 def test_the_stand_in_embeds_any_sample_the_same_each_time_and_tells_samples_apart():
     binder = stand_in_binder()
-    assert set(binder.modalities) == {part.name for part in anybind.parts("modality")}
+    assert set(binder.modalities) == {part.name for part in parts("modality")}
     vectors = binder.embed("text", ["a", "b", "a"])
     similarity = vectors @ vectors
     assert similarity[0, 2] > 0.9999

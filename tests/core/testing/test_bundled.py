@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import anybind
+from anybind.registry import Part, find_part, parts
 from anybind.testing import Example, examine_part
 from anybind.testing.checks import SUITES
 
@@ -19,7 +20,7 @@ RECORDINGS = {
 }
 """Of formats that we do not write; the beginning of a recording is one."""
 NOT_TRIED = ("downloaded from a hub", "it plays films for a minute", "and none is made up")
-BUNDLED = [part for kind in anybind.KINDS for part in anybind.parts(kind) if part.distribution == "anybind"]
+BUNDLED = [part for kind in anybind.KINDS for part in parts(kind) if part.distribution == "anybind"]
 
 
 @pytest.mark.parametrize("part", BUNDLED, ids=lambda part: f"{part.kind}-{part.name}")
@@ -42,10 +43,10 @@ def test_most_parts_are_tried_and_every_kind_that_has_rules_is():
 def test_readers_keep_every_rule_on_real_recordings(shared: Path, name: str):
     path = shared / "data" / "events" / RECORDINGS[name]
 
-    def offer(part: anybind.Part, folder: Path) -> Example:
+    def offer(part: Part, folder: Path) -> Example:
         beginning = folder / f"recording{path.suffix}"
         with path.open("rb") as file:
             beginning.write_bytes(file.read(30_000))
         return Example(files=[beginning])
 
-    examine_part(anybind.find_part("reader", name), offer).require()
+    examine_part(find_part("reader", name), offer).require()

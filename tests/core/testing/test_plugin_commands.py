@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from anybind.plugin_commands import TEMPLATES
+from anybind.commands.plugins import TEMPLATES
 
 BROKEN = """
 import anybind, numpy as np

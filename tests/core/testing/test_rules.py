@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import anybind
+from anybind.errors import UnknownName
 from anybind.testing import rule_names
 from anybind.testing.checks import SUITES
 from anybind.testing.rules import Rules, Seen, require_json_like, same
@@ -87,7 +88,7 @@ def test_every_kind_of_part_but_four_has_rules_each_with_a_name_of_its_own_and_a
         names = rule_names(kind)
         assert len(set(names)) == len(names) > 5
         assert all(rule.mend for rule in SUITES[kind].listed)
-    with pytest.raises(anybind.UnknownName, match="no rules for 'encodr'"):
+    with pytest.raises(UnknownName, match="no rules for 'encodr'"):
         rule_names("encodr")
 
 

@@ -11,9 +11,10 @@ import PIL.Image
 import pytest
 import torch
 
-import anybind
-from anybind import Embeddings, Space, Spec, unit
-from anybind.registry import Registry, use_registry
+from anybind import Embeddings, Space, unit
+from anybind.adapter import Adapter
+from anybind.registry import Registry, find_part, use_registry
+from anybind.spec import Spec
 
 MakePairs = Callable[..., tuple[Embeddings, Embeddings]]
 
@@ -45,13 +46,13 @@ def make_pairs() -> MakePairs:
 
 
 @pytest.fixture
-def fitted(make_pairs: MakePairs) -> Callable[..., anybind.Adapter]:
+def fitted(make_pairs: MakePairs) -> Callable[..., Adapter]:
     """An adapter of a kind on the made pairs; training ones after a few steps."""
 
-    def fit(kind: str, seed: int = 0, **changes: int) -> anybind.Adapter:
+    def fit(kind: str, seed: int = 0, **changes: int) -> Adapter:
         source, target = make_pairs(**changes)
         short = {"linear": {"epochs": 3}, "mlp": {"epochs": 3, "hidden": 5}}
-        cls = anybind.find_part("adapter", kind).load()
+        cls = find_part("adapter", kind).load()
         return cls.fit(source, target, groups=np.arange(len(source)), seed=seed, **short.get(kind, {}))
 
     return fit

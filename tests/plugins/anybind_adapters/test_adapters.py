@@ -12,7 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import anybind
-from anybind import Binding, Space, Use
+from anybind import Binding, Space
+from anybind.binding import Use
+from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
+from anybind.registry import create, find_part
 from anybind_adapters.card import KEY, read_card
 
 KINDS = ("linear", "mlp", "procrustes", "ridge")
@@ -20,7 +23,7 @@ KINDS = ("linear", "mlp", "procrustes", "ridge")
 
 def reread(adapter, tmp_path):
     adapter.save(tmp_path / "x.safetensors", {"data": {"hash": "abc", "n": 60}})
-    return anybind.create("adapter", adapter.kind, weights=str(tmp_path / "x.safetensors"))
+    return create("adapter", adapter.kind, weights=str(tmp_path / "x.safetensors"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,7 +73,7 @@ def test_pairs_find_each_other_once_adapted(fitted, make_pairs, kind):
 def test_embeddings_of_any_other_space_are_refused(fitted, make_pairs, other):
     source, _ = make_pairs(d=other.get("dim", 8))
     elsewhere = replace(source, space=replace(source.space, **other))
-    with pytest.raises(anybind.SpaceMismatch, match="cannot adapt image embeddings"):
+    with pytest.raises(SpaceMismatch, match="cannot adapt image embeddings"):
         fitted("ridge")(elsewhere)
 
 
@@ -81,14 +84,14 @@ def test_a_binding_of_another_backbone_is_told_which_spaces_the_adapter_is_for(f
         '[[adapters]]\nuse = "ridge"\nweights = "./x.safetensors"\n'
     )
     told = r"no adapter leads text from here \(8-d of tiny\) to 'there' \(its adapters lead from here \(8-d of tower@1\) to"
-    with pytest.raises(anybind.SpaceMismatch, match=told):
+    with pytest.raises(SpaceMismatch, match=told):
         anybind.load(tmp_path / "b.toml").embed("text", ["a"])
 
 
 def test_another_kind_of_adapter_is_told(fitted, tmp_path):
     fitted("procrustes").save(tmp_path / "x.safetensors")
-    with pytest.raises(anybind.WeightsMismatch, match="of kind 'procrustes'; write use = \"procrustes\""):
-        anybind.create("adapter", "ridge", weights=tmp_path / "x.safetensors")
+    with pytest.raises(WeightsMismatch, match="of kind 'procrustes'; write use = \"procrustes\""):
+        create("adapter", "ridge", weights=tmp_path / "x.safetensors")
 
 
 def changed(path, tensors=None, card=None):
@@ -115,8 +118,8 @@ def test_tensors_that_are_missing_too_many_or_of_other_shapes_are_named(fitted, 
     path = tmp_path / "x.safetensors"
     fitted("ridge").save(path)
     changed(path, tensors)
-    with pytest.raises((anybind.WeightsMismatch, anybind.BadInput), match=told):
-        anybind.create("adapter", "ridge", weights=path)
+    with pytest.raises((WeightsMismatch, anybind.BadInput), match=told):
+        create("adapter", "ridge", weights=path)
 
 
 @pytest.mark.parametrize("hidden", [0, -3, "many", 1 << 60])
@@ -124,8 +127,8 @@ def test_a_card_that_claims_another_width_allocates_nothing(fitted, tmp_path, hi
     path = tmp_path / "x.safetensors"
     fitted("mlp").save(path)
     changed(path, card={"settings": {"hidden": hidden}})
-    with pytest.raises(anybind.WeightsMismatch, match=r"hidden|other shapes"):
-        anybind.create("adapter", "mlp", weights=path)
+    with pytest.raises(WeightsMismatch, match=r"hidden|other shapes"):
+        create("adapter", "mlp", weights=path)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_a_card_that_makes_no_sense_is_refused(fitted, tmp_path, card):
     fitted("ridge").save(path)
     changed(path, card=card)
     with pytest.raises(anybind.BadInput, match=r"x\.safetensors: the card of the adapter"):
-        anybind.create("adapter", "ridge", weights=path)
+        create("adapter", "ridge", weights=path)
 
 
 def test_a_file_that_is_cut_at_any_place_is_one_line(fitted, tmp_path):
@@ -148,16 +151,16 @@ def test_a_file_that_is_cut_at_any_place_is_one_line(fitted, tmp_path):
     for length in (0, 5, 8, 60, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(anybind.BadInput, match="no readable safetensors file") as error:
-            anybind.create("adapter", "ridge", weights=path)
+            create("adapter", "ridge", weights=path)
         assert "\n" not in str(error.value)
 
 
 def test_files_that_are_missing_or_hold_something_else_are_told(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"there is no adapter .*absent.*fit-adapter"):
-        anybind.create("adapter", "ridge", weights=tmp_path / "absent.safetensors")
+        create("adapter", "ridge", weights=tmp_path / "absent.safetensors")
     save_file({"weight": torch.ones(1)}, tmp_path / "plain.safetensors")
     with pytest.raises(anybind.BadInput, match="holds no adapter"):
-        anybind.create("adapter", "ridge", weights=tmp_path / "plain.safetensors")
+        create("adapter", "ridge", weights=tmp_path / "plain.safetensors")
 
 
 def test_a_path_that_cannot_be_written_is_told_and_leaves_nothing(fitted, tmp_path):
@@ -182,6 +185,6 @@ def test_other_weights_other_identity(fitted):
 @pytest.mark.parametrize("hidden", [0, 2.0, 1 << 21])
 def test_a_network_of_no_sensible_width_is_refused(make_pairs, hidden):
     source, target = make_pairs()
-    fit = anybind.find_part("adapter", "mlp").load().fit
-    with pytest.raises(anybind.BadOption, match="hidden must be"):
+    fit = find_part("adapter", "mlp").load().fit
+    with pytest.raises(BadOption, match="hidden must be"):
         fit(source, target, groups=np.arange(60), seed=0, hidden=hidden)

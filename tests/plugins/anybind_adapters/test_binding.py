@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import anybind
+from anybind.errors import SpaceMismatch
+from anybind.registry import find_part
 from anybind_adapters.binding import NAME, default_file
 
 ONE_SPACE = anybind.Space("imagebind", 12, "tiny-imagebind")
@@ -20,7 +22,7 @@ def adapter_file(tiny_towers, make_pairs, tmp_path):
         source, wanted = make_pairs(d=16, e=12)
         clip = anybind.Space("tiny-pictures", 16, "tiny")
         source, wanted = replace(source, space=clip), replace(wanted, space=target)
-        fit = anybind.find_part("adapter", kind).load().fit
+        fit = find_part("adapter", kind).load().fit
         path.parent.mkdir(parents=True, exist_ok=True)
         fit(source, wanted, groups=np.arange(60), seed=0).save(path)
         return path
@@ -89,7 +91,7 @@ def test_a_file_that_holds_no_adapter_is_told(tiny_towers, tmp_path):
 def test_an_adapter_to_another_imagebind_meets_no_sound(adapter_file, samples, tmp_path):
     elsewhere = anybind.Space("imagebind", 12, "another-imagebind")
     binder = anybind.load(f"{NAME}:{adapter_file(tmp_path / 'x.safetensors', target=elsewhere)}")
-    with pytest.raises(anybind.SpaceMismatch, match=r"another-imagebind.* and .*tiny-imagebind.* are different spaces"):
+    with pytest.raises(SpaceMismatch, match=r"another-imagebind.* and .*tiny-imagebind.* are different spaces"):
         binder.embed("image", [samples["image"]]) @ binder.embed("sound", [samples["sound"]])
 
 

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import anybind
+from anybind.errors import BadOption
 from anybind_adapters.closed_form import cross_validate, fold_rows, procrustes_map, ridge_map
 from anybind_adapters.moments import BLOCK, Moments
 
@@ -155,18 +156,18 @@ def test_more_dimensions_than_pairs_are_no_trouble():
 
 @pytest.mark.parametrize("strengths", [0, -1.0, [], ["a"], [0.1, float("nan")], float("inf"), True])
 def test_strengths_that_are_no_positive_numbers_are_refused(strengths):
-    with pytest.raises(anybind.BadOption, match="strength"):
+    with pytest.raises(BadOption, match="strength"):
         ridge_map(*made(9, 2, 2, 0), np.arange(9), strengths=strengths)
 
 
 @pytest.mark.parametrize("folds", [1, 0, 2.5, "3"])
 def test_folds_that_make_no_sense_are_refused(folds):
-    with pytest.raises(anybind.BadOption, match="folds must be"):
+    with pytest.raises(BadOption, match="folds must be"):
         ridge_map(*made(9, 2, 2, 0), np.arange(9), folds=folds)
 
 
 def test_pairs_of_one_thing_cannot_be_cross_validated():
-    with pytest.raises(anybind.BadOption, match="two different things"):
+    with pytest.raises(BadOption, match="two different things"):
         ridge_map(*made(9, 2, 2, 0), np.zeros(9))
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
+from anybind.errors import BadOption
 from anybind_adapters.contrastive import Training, info_nce, layer, train
 
 SHORT = {"temperature": 0.07, "lr": 1e-2, "epochs": 6, "batch_size": 16, "patience": 6}
@@ -87,5 +88,5 @@ def test_a_network_can_do_what_no_single_layer_can():
     "wrong", [{"temperature": 0}, {"lr": -1}, {"lr": "fast"}, {"epochs": 0}, {"batch_size": 1}, {"patience": 1.5}]
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(anybind.BadOption, match=f"{next(iter(wrong))} must be"):
+    with pytest.raises(BadOption, match=f"{next(iter(wrong))} must be"):
         Training(0, **{**SHORT, **wrong})

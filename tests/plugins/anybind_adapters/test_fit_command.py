@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind.registry import create
 from anybind_adapters.card import read_card
 
 TINY = 'name = "{name}"\nspace = "{space}"\n[encoders.{of}]\nuse = "tiny-{of}"\nspace = "{space}"\ndim = {dim}\n'
@@ -295,5 +296,5 @@ def test_a_process_of_its_own_fits_minis_pictures_to_minis_words(run_anybind, cl
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
     assert (told["source"]["dim"], told["target"]["dim"], told["data"]["n"]) == (1280, 384, 15)
-    adapter = anybind.create("adapter", "procrustes", weights=path)
+    adapter = create("adapter", "procrustes", weights=path)
     assert adapter.source == anybind.load("mini").encoder("image").space

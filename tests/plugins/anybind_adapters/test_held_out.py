@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import Embeddings, Space
+from anybind.errors import SpaceMismatch
 from anybind_adapters import held_out
 from anybind_adapters.held_out import chance, retrieve
 
@@ -63,7 +64,7 @@ def test_vectors_that_are_all_alike_find_nothing():
 
 def test_two_spaces_are_never_compared():
     a, b = embeddings(np.eye(3)), embeddings(np.eye(3), space="t")
-    with pytest.raises(anybind.SpaceMismatch):
+    with pytest.raises(SpaceMismatch):
         retrieve(a, b, np.arange(3), np.arange(3))
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import PIL.Image
 import torch
 
-from anybind import Encoder, Space, Tower, unit
+from anybind import Space, unit
+from anybind.encoder import Encoder
+from anybind.tower import Tower
 
 SIDE = 6
 

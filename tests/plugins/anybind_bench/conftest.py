@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import anybind
 from anybind.registry import Plugin, Registry, use_registry
+from anybind_bench.suite import find_suite
 
 HERE = Path(__file__).parent
 
@@ -103,7 +103,7 @@ def a_plan(world: World) -> Callable[..., Any]:
     from anybind_bench.plan import Folders, find_named, make_plan
 
     def make(*, bindings: tuple[str, ...] = (), data: Path | None = world.data) -> Any:
-        suite = anybind.find_suite(world.suite)
+        suite = find_suite(world.suite)
         numbers = range(len(suite.questions))
         return make_plan(suite, numbers, find_named(suite, bindings), Folders(data, world.folder / "made"))
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import anybind
+from anybind.spec import Spec
 
 
 def test_suites_are_listed_with_the_folders_that_they_want(world, toys, add_plugin, tmp_path, monkeypatch):
@@ -18,9 +18,7 @@ def test_suites_are_listed_with_the_folders_that_they_want(world, toys, add_plug
     (package / "toys.toml").write_text(world.suite.read_text())
     (package / "bad.toml").write_text("name = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    specs = [
-        anybind.Spec(name=name, summary="in a line", target=f"package_of_toys:{name}.toml") for name in ("toys", "bad")
-    ]
+    specs = [Spec(name=name, summary="in a line", target=f"package_of_toys:{name}.toml") for name in ("toys", "bad")]
     add_plugin(toys, name="suites", register_suites=specs)
     rows = {row["name"]: row for row in json.loads(world.cli("bench", "list", "--json").out)["suites"]}
     assert rows["toys"] == {

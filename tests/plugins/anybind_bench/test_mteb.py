@@ -11,7 +11,9 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind_media.datasets.packaged import SkimagePictures
+from anybind.errors import BadOption
+from anybind.registry import create
+from anybind_datasets.packaged import SkimagePictures
 from anybind_media.sound import Waveform
 
 mteb = pytest.importorskip("mteb", reason="MTEB is not installed: pip install 'anybind[mteb]'")
@@ -153,7 +155,7 @@ def test_likeness_of_sentences_is_ranked_as_by_the_binder(binder):
 def test_pictures_are_named_as_often_as_by_our_task(binder, pictures, seen_as):
     task = Named()
     task.ours = pictures
-    ours = anybind.create("task", "zero-shot", templates=TEMPLATE).run(binder, pictures, modality=seen_as, seed=3)
+    ours = create("task", "zero-shot", templates=TEMPLATE).run(binder, pictures, modality=seen_as, seed=3)
     found = asked(as_mteb_encoder(binder, images_as=seen_as, seed=3), task)
     assert found["accuracy"] == pytest.approx(ours.metrics["top1"], abs=1e-5)  # MTEB rounds
     assert 0.2 < found["accuracy"] < 1
@@ -162,7 +164,7 @@ def test_pictures_are_named_as_often_as_by_our_task(binder, pictures, seen_as):
 def test_phrases_find_as_many_pictures_as_by_our_task(binder, pictures):
     task = Told()
     task.ours = pictures
-    ours = anybind.create("task", "retrieval", to="text").run(binder, pictures, modality="image")
+    ours = create("task", "retrieval", to="text").run(binder, pictures, modality="image")
     found = asked(as_mteb_encoder(binder), task)
     assert found["recall_at_1"] == pytest.approx(ours.metrics["text_to_image_R@1"], abs=1e-5)
     assert 0.2 < found["recall_at_1"] < 1
@@ -206,11 +208,11 @@ def test_a_modality_that_the_binding_lacks_is_refused(binder):
 
 
 def test_options_that_make_no_sense_are_refused(binder):
-    with pytest.raises(anybind.BadOption, match="text, image, sound, not about event"):
+    with pytest.raises(BadOption, match="text, image, sound, not about event"):
         as_mteb_encoder(binder, modalities=["event"])
-    with pytest.raises(anybind.BadOption, match="none of what is asked for: image"):
+    with pytest.raises(BadOption, match="none of what is asked for: image"):
         as_mteb_encoder(binder, modalities=["image"], images_as="video")
-    with pytest.raises(anybind.BadOption, match="not int8"):
+    with pytest.raises(BadOption, match="not int8"):
         as_mteb_encoder(binder, modalities=["text"]).encode(
             [], task_metadata=Pairs.metadata, hf_split="test", hf_subset="default", precision="int8"
         )

@@ -23,8 +23,10 @@ import torch
 from safetensors.torch import save_file
 
 import anybind
+from anybind.registry import create, find_part
 from anybind_adapters.adapters import Linear
 from anybind_adapters.file import AdapterFile
+from anybind_bench.suite import Question, Suite, find_suite
 
 TESTS = Path(__file__).parents[2]
 CLIP = {
@@ -67,7 +69,7 @@ def test_table_1_prints_what_was_published():
         "paper B/32": (62.04, 89.26, 99.17),
         "paper L/14": (71.51, 95.41, 99.45),
     }
-    suite = anybind.find_suite("paper-table1")
+    suite = find_suite("paper-table1")
     assert published(suite) == {
         column: {whose: {"": of[number]} for whose, of in rows.items() if of[number] is not None}
         for number, column in enumerate(columns)
@@ -82,7 +84,7 @@ def test_table_2_prints_what_was_published():
         "N-MNIST": ("48.72 56.81 46.95", "74.62 74.64 69.43", "82.78 82.89 83.33", "93.78 94.44 94.23"),
     }
     shots = ("0 shots", "1 shot", "2 shots", "5 shots")
-    suite = anybind.find_suite("paper-table2")
+    suite = find_suite("paper-table2")
     assert published(suite) == {
         f"{column}, {words}": {
             whose: {"": float(number)}
@@ -117,7 +119,7 @@ def test_table_3_prints_what_was_published():
         expected[name] = {**row, "paper": {"window_auc": paper}}
         expected[f"{name}: pictures in place of events"] = row
         expected[f"{name}: how much moves"] = {}
-    assert published(anybind.find_suite("paper-table3")) == expected
+    assert published(find_suite("paper-table3")) == expected
 
 
 def test_table_4_prints_what_was_published():
@@ -138,16 +140,16 @@ def test_table_4_prints_what_was_published():
         }
         expected[f"events and {words}"] = {}
         expected[f"events and {words}, within batches"] = {"paper": figures}
-    assert published(anybind.find_suite("paper-table4")) == expected
+    assert published(find_suite("paper-table4")) == expected
 
 
 def test_the_towers_suites_print_what_was_published():
-    assert published(anybind.find_suite("imagebind-zero-shot")) == {
+    assert published(find_suite("imagebind-zero-shot")) == {
         "ESC-50": {"ImageBind": {"": 66.9}, "MTEB": {"": 66.4}},
         "NYU-D": {"ImageBind": {"": 54.0}},
         "SUN-D": {"ImageBind": {"": 35.1}},
     }
-    assert published(anybind.find_suite("languagebind-zero-shot")) == {
+    assert published(find_suite("languagebind-zero-shot")) == {
         "ESC-50": {"LanguageBind": {"": 91.8}, "LanguageBind, Audio_FT": {"": 94.0}},
         "NYU-D": {"LanguageBind": {"": 65.1}},
         "LLVIP": {"LanguageBind": {"": 87.2}},
@@ -155,16 +157,16 @@ def test_the_towers_suites_print_what_was_published():
 
 
 def test_figure_4_has_no_printed_figures_and_every_suite_names_its_source():
-    assert published(anybind.find_suite("paper-fig4")) == {"N-ImageNet mini": {}}
+    assert published(find_suite("paper-fig4")) == {"N-ImageNet mini": {}}
     for name in NAMES:
-        suite = anybind.find_suite(name)
+        suite = find_suite(name)
         assert suite.name == name
         assert suite.source
         assert suite.differs
         assert not {*suite.compare.values()} - {whose for each in suite.questions for whose in each.published}
 
 
-def published(suite: anybind.Suite) -> dict[str, dict[str, dict[str, float]]]:
+def published(suite: Suite) -> dict[str, dict[str, dict[str, float]]]:
     """Figures in per cent by question, whose and metric; an empty name is the main metric's."""
     found = {}
     for question in suite.questions:
@@ -205,7 +207,7 @@ def test_table_2_runs(run):
         options = {} if ", 0 shots" in title else {"shots": 1, "epochs": 1}
         return options, {"classes": ["0", "1"]} if "MNIST" in title else {}
 
-    suite = anybind.find_suite("paper-table2")
+    suite = find_suite("paper-table2")
     results = run("paper-table2", "clip", {each.title: shorter(each.title) for each in suite.questions}, "--seed", 0)
     sizes = {suite.questions[cell["question"]].title: cell["result"]["gallery_size"] for cell in results["cells"]}
     assert sizes["N-ImageNet, 0 shots"] == sizes["N-ImageNet, 5 shots"] == 100
@@ -220,11 +222,11 @@ def test_table_3_runs(run):
 
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
 def test_table_4_runs(run):
-    def shorter(question: anybind.Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    def shorter(question: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         batches = {"gallery": "in-batch:2"} if "within" in question.title else {}
         return {**batches, "resamples": 10}, {"limit": 4} if question.dataset != "paired-by-class" else {"limit": 9}
 
-    suite = anybind.find_suite("paper-table4")
+    suite = find_suite("paper-table4")
     results = run("paper-table4", "both", {each.title: shorter(each) for each in suite.questions})
     whole = {suite.questions[cell["question"]].title: cell["result"] for cell in results["cells"]}
     assert whole["events and words"]["gallery_size"] == 101
@@ -275,7 +277,7 @@ def run(
         command = ["bench", "run", file, "--data", world.data, "--binding", bindings[binding], "--no-cache", "--json"]
         ended = cli(*command, "-o", tmp_path / "results", *more)
         results = json.loads((tmp_path / "results" / "results.json").read_text())
-        suite = anybind.find_suite(name)
+        suite = find_suite(name)
         told = [(suite.questions[cell["question"]].title, cell["state"], cell["error"]) for cell in results["cells"]]
         assert [each for each in told if each[1:] != ("done", None)] == []
         assert ended.code == 0, ended.err
@@ -293,7 +295,7 @@ def run(
 
 def shortened(name: str, shorter: Mapping[str, tuple[Any, Any]]) -> str:
     """The suite's file with other options of tasks and of data sets, by title."""
-    target = anybind.find_part("suite", name).spec.target.partition(":")[2]
+    target = find_part("suite", name).spec.target.partition(":")[2]
     table = tomllib.loads(Path(anybind_bench_folder(), target).read_text(encoding="utf-8"))
     assert set(shorter) <= {question["title"] for question in table["questions"]}
     for question in table["questions"]:
@@ -418,7 +420,7 @@ def _backbone(weights: Path) -> str:
     """How ImageBind's towers name the weights that their space belongs to."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         _shrink_imagebind(monkeypatch)
-        return anybind.create("encoder", "imagebind-depth", weights=str(weights)).space.backbone
+        return create("encoder", "imagebind-depth", weights=str(weights)).space.backbone
 
 
 def _shrink_imagebind(monkeypatch: pytest.MonkeyPatch) -> None:

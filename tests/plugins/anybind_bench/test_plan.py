@@ -8,8 +8,12 @@ import os
 import pytest
 
 import anybind
+from anybind.binding import Use
+from anybind.errors import BadOption, UnknownName
+from anybind.registry import create
 from anybind_bench.identity import Remembered, cell_identity, fingerprint, taking_part
 from anybind_bench.plan import chosen, find_named, narrowed
+from anybind_bench.suite import Question, find_suite
 
 
 def test_missing_data_are_told_with_where_they_are_published_and_the_rest_goes_on(world):
@@ -51,31 +55,31 @@ def test_names_of_parts_that_are_not_there_fail_their_cells_alone(world):
 
 def test_only_takes_titles_tasks_and_data_sets_and_offers_the_nearest(world):
     world.add("third", 'dataset = "written"\nmade = true\n')
-    suite = anybind.find_suite(world.suite)
+    suite = find_suite(world.suite)
     assert chosen(suite, ["First"]) == [0]
     assert chosen(suite, ["written", "first"]) == [0, 2]
     assert chosen(suite, ["count"]) == [0, 1, 2] == chosen(suite, [])
-    with pytest.raises(anybind.BadOption, match="called 'secnd'; did you mean 'second'"):
+    with pytest.raises(BadOption, match="called 'secnd'; did you mean 'second'"):
         chosen(suite, ["secnd"])
 
 
 def test_a_limit_goes_to_the_data_sets_that_take_one(world):
     world.add("third", 'dataset = "written"\nmade = true\n')
-    suite = narrowed(anybind.find_suite(world.suite), [0, 2], limit=2, seeds=(4, 4, 1))
+    suite = narrowed(find_suite(world.suite), [0, 2], limit=2, seeds=(4, 4, 1))
     assert [dict(each.dataset_options) for each in suite.questions] == [{"limit": 2}, {}, {}]
     assert [each.seeds for each in suite.questions] == [(4, 1), (0, 1), (4, 1)]
     assert world.run("--limit", "2", "--only", "first")["cells"][0]["value"] == pytest.approx(1 / 2)
 
 
 def test_bindings_given_must_exist_and_have_names_of_their_own(world):
-    suite = anybind.find_suite(world.suite)
-    with pytest.raises(anybind.UnknownName, match="no binding 'tyo'; did you mean 'toy'"):
+    suite = find_suite(world.suite)
+    with pytest.raises(UnknownName, match="no binding 'tyo'; did you mean 'toy'"):
         find_named(suite, ["tyo"])
-    with pytest.raises(anybind.BadOption, match="two of the bindings are called 'toy'"):
+    with pytest.raises(BadOption, match="two of the bindings are called 'toy'"):
         find_named(suite, ["toy", "toy:"])
     world.suite.write_text(world.suite.read_text().replace('bindings = ["toy"]', ""))
-    with pytest.raises(anybind.BadOption, match="names no bindings; give some by --binding"):
-        find_named(anybind.find_suite(world.suite), [])
+    with pytest.raises(BadOption, match="names no bindings; give some by --binding"):
+        find_named(find_suite(world.suite), [])
 
 
 def test_a_binding_of_the_suite_that_is_not_there_fails_its_cells_alone(world):
@@ -86,15 +90,15 @@ def test_a_binding_of_the_suite_that_is_not_there_fails_its_cells_alone(world):
 
 
 def test_the_identity_depends_on_all_that_decides_the_answer_and_on_nothing_else(toys):
-    question = anybind.Question("count", "notes", "text", title="a", options={"note": "x"})
-    same = anybind.Question("count", "notes", "text", title="b", options={"note": "x"}, published={"them": 1.0})
+    question = Question("count", "notes", "text", title="a", options={"note": "x"})
+    same = Question("count", "notes", "text", title="b", options={"note": "x"}, published={"them": 1.0})
     known = ("hash", "toy", {"text": "e"}, 0)
     identity, about = cell_identity(question, *known)
     assert cell_identity(same, *known)[0] == identity
     assert json.loads(json.dumps(about)) == about
     others = [
-        cell_identity(anybind.Question("count", "notes", "text", options={"note": "y"}), *known),
-        cell_identity(anybind.Question("count", "notes", "text", dataset_options={"limit": 1}), *known),
+        cell_identity(Question("count", "notes", "text", options={"note": "y"}), *known),
+        cell_identity(Question("count", "notes", "text", dataset_options={"limit": 1}), *known),
         cell_identity(question, "other", *known[1:]),
         cell_identity(question, "hash", "other", *known[2:]),
         cell_identity(question, "hash", "toy", {"text": "f"}, 0),
@@ -104,20 +108,20 @@ def test_the_identity_depends_on_all_that_decides_the_answer_and_on_nothing_else
 
 
 def test_encoders_of_words_count_as_taking_part_where_there_are_some(toys):
-    task = anybind.create("task", "count")
+    task = create("task", "count")
     assert taking_part(task, "image", anybind.find_binding("wordless")) == ("image",)
-    both = anybind.Binding("b", {name: anybind.Use("words", {"of": name}) for name in ("image", "text")})
+    both = anybind.Binding("b", {name: Use("words", {"of": name}) for name in ("image", "text")})
     assert taking_part(task, "image", both) == ("image", "text")
 
 
 def test_what_is_remembered_of_encoders_holds_while_their_files_stay(toys, tmp_path):
     weights = tmp_path / "weights"
     weights.write_text("a")
-    binding = anybind.Binding("b", {"text": anybind.Use("words", {"salt": str(weights)})})
+    binding = anybind.Binding("b", {"text": Use("words", {"salt": str(weights)})})
     remembered = Remembered(tmp_path)
     assert remembered.known(binding) == {}
     found = remembered.learn(anybind.load(binding), ["text"])
     assert Remembered(tmp_path).known(binding) == found
     os.utime(weights, ns=(1, 1))
     assert Remembered(tmp_path).known(binding) == {}
-    assert fingerprint(binding) != fingerprint(anybind.Binding("b", {"text": anybind.Use("words")}))
+    assert fingerprint(binding) != fingerprint(anybind.Binding("b", {"text": Use("words")}))

@@ -7,13 +7,15 @@ import json
 import pytest
 
 import anybind
+from anybind.tables import settings_hash
 from anybind_bench.store import Results
+from anybind_bench.suite import find_suite
 
 
 @pytest.fixture
 def suite(world):
     world.run()
-    return anybind.find_suite(world.suite)
+    return find_suite(world.suite)
 
 
 def test_a_folder_of_another_version_is_left_alone(world, suite):
@@ -42,7 +44,7 @@ def test_where_questions_have_changed_the_answers_to_the_others_are_used(world, 
     world.marks()
     world.suite.write_text(world.suite.read_text().replace('note = "first"', 'note = "changed"'))
     with pytest.warns(anybind.AnybindWarning, match=r"1 of its 2 questions are now asked otherwise .*'first'"):
-        Results(world.results).check(anybind.find_suite(world.suite))
+        Results(world.results).check(find_suite(world.suite))
     (world.results / "results.json").unlink()  # the same without the line, which a test would take for an error
     assert world.run()["code"] == 0
     assert world.marks() == ["changed0 toy"]
@@ -61,7 +63,7 @@ def test_rows_of_changed_questions_leave_the_file_and_those_of_others_move(world
 
 def test_what_is_published_beside_a_question_is_no_change(world, suite):
     world.suite.write_text(world.suite.read_text().replace('title = "first"', 'title = "first"\npublished = { x = 1 }'))
-    Results(world.results).check(anybind.find_suite(world.suite))
+    Results(world.results).check(find_suite(world.suite))
 
 
 def test_a_damaged_file_is_written_again(world, suite):
@@ -88,7 +90,7 @@ def test_a_damaged_cell_is_asked_again(world, suite, damage):
 def test_the_file_of_a_cell_says_what_its_identity_is_the_hash_of(world, suite):
     for cell in world.held()["cells"]:
         held = json.loads((world.results / "cells" / f"{cell['identity']}.json").read_text())
-        assert anybind.settings_hash(held["about"]) == held["identity"] == cell["identity"]
+        assert settings_hash(held["about"]) == held["identity"] == cell["identity"]
         assert held["seconds"] >= 0
         assert held["result"] == cell["result"]
 

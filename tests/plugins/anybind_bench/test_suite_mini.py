@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 import anybind
+from anybind.registry import create
+from anybind_bench.suite import find_suite
 
-SUITE = anybind.find_suite("mini")
+SUITE = find_suite("mini")
 
 
 def test_no_question_wants_data_and_no_figure_is_said_to_be_published():
@@ -24,10 +26,10 @@ def test_every_kind_of_question_is_asked():
 def test_its_parts_are_there_and_take_its_options(question, tmp_path, monkeypatch):
     for package in ("sklearn", "skimage", "av", "faiss"):
         pytest.importorskip(package)
-    task = anybind.create("task", question.task, **question.options)
+    task = create("task", question.task, **question.options)
     options = {**question.dataset_options, "limit": 3} if question.dataset != "made-films" else {}
-    monkeypatch.setattr("anybind_media.datasets.made_films.FRAMES", 4)
-    dataset = anybind.create("dataset", question.dataset, tmp_path, **options)
+    monkeypatch.setattr("anybind_datasets.made_films.FRAMES", 4)
+    dataset = create("dataset", question.dataset, tmp_path, **options)
     assert dataset.items
     binding = anybind.find_binding("mini")
     assert set(task.modalities(question.modality)) <= set(binding.encoders)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-import anybind
+from anybind.errors import MissingExtra
 
 
 def test_the_pip_line_is_told(monkeypatch):
@@ -14,5 +14,5 @@ def test_the_pip_line_is_told(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("mteb.")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "anybind_bench.mteb", raising=False)
-    with pytest.raises(anybind.MissingExtra, match="pip install 'anybind\\[mteb\\]'"):
+    with pytest.raises(MissingExtra, match="pip install 'anybind\\[mteb\\]'"):
         import anybind_bench.mteb  # noqa: F401

@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 
 import anybind
-from anybind import BadInput, Binding, Dataset, Encoder, Item, LocalDataset, Result, Space, Spec, Task, Use, unit
+from anybind import BadInput, Binding, Result, Space, unit
+from anybind.binding import Use
+from anybind.dataset import Dataset, Item
+from anybind.encoder import Encoder
+from anybind.registry import hookimpl
+from anybind.spec import Spec
+from anybind.task import Task
+from anybind_datasets.local_dataset import LocalDataset
 
 SPACE = Space("toy", 4)
 
@@ -152,23 +159,23 @@ def mark(line: str) -> None:
             file.write(f"{line}\n")
 
 
-@anybind.hookimpl
+@hookimpl
 def register_encoders(register: anybind.Register) -> None:
     register(Spec(name="words", summary="s", target="toys:Words"))
 
 
-@anybind.hookimpl
+@hookimpl
 def register_bindings(register: anybind.Register) -> None:
     for name in ("toy", "wordless", "broken"):
         register(Spec(name=name, summary="s", target=f"toys:{name}"))
 
 
-@anybind.hookimpl
+@hookimpl
 def register_datasets(register: anybind.Register) -> None:
     register(Spec(name="notes", summary="s", target="toys:Notes"))
     register(Spec(name="written", summary="s", target="toys:Written"))
 
 
-@anybind.hookimpl
+@hookimpl
 def register_tasks(register: anybind.Register) -> None:
     register(Spec(name="count", summary="s", target="toys:Count"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anybind import BadOption
+from anybind.errors import BadOption
 from anybind_events import augment
 from anybind_events.augment import Augment
 from anybind_events.stream import EventStream

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.modality import Modality, find_modality, modality_of
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades, varied
 from anybind_events.stream import EventStream, concatenate_streams
@@ -33,42 +35,40 @@ def columns(stream: EventStream) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def event() -> anybind.Modality:
-    return anybind.find_modality("event")
+def event() -> Modality:
+    return find_modality("event")
 
 
-def test_an_event_stream_is_a_sample_and_an_array_is_none(event: anybind.Modality) -> None:
+def test_an_event_stream_is_a_sample_and_an_array_is_none(event: Modality) -> None:
     assert event.accepts(EventStream([], [], [], [], 3, 2))
     assert not event.accepts(PICTURE)
     assert not event.accepts("rec.bin")
 
 
 def test_the_modality_of_an_event_stream_is_event() -> None:
-    assert anybind.modality_of(EventStream([0], [0], [0], [True], 3, 2)) == "event"
+    assert modality_of(EventStream([0], [0], [0], [True], 3, 2)) == "event"
 
 
-def test_a_recording_without_events_is_refused(event: anybind.Modality) -> None:
+def test_a_recording_without_events_is_refused(event: Modality) -> None:
     with pytest.raises(BadInput, match="no events"):
         event.check(EventStream([], [], [], [], 34, 34))
 
 
-def test_a_recording_of_one_event_is_enough(event: anybind.Modality) -> None:
+def test_a_recording_of_one_event_is_enough(event: Modality) -> None:
     event.check(EventStream([0], [0], [0], [True], 34, 34))
 
 
-def test_a_rise_is_shown_red_and_a_fall_blue_on_white(event: anybind.Modality) -> None:
+def test_a_rise_is_shown_red_and_a_fall_blue_on_white(event: Modality) -> None:
     # The outer events only stretch the recording, so that the inner two lie in its middle third.
     stream = EventStream([3, 0, 1, 3], [1, 0, 1, 1], [0, 45, 50, 90], [True, True, False, True], 4, 2)
     assert event.show(stream).tolist() == [[RED, WHITE, WHITE, WHITE], [WHITE, BLUE, WHITE, WHITE]]
 
 
-def test_one_event_alone_is_shown(event: anybind.Modality) -> None:
+def test_one_event_alone_is_shown(event: Modality) -> None:
     assert event.show(EventStream([1], [0], [7], [False], 2, 1)).tolist() == [[WHITE, BLUE]]
 
 
-def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(
-    event: anybind.Modality, shared: Path
-) -> None:
+def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(event: Modality, shared: Path) -> None:
     shown = event.show(anybind.read(shared / "data" / "events" / "nmnist.bin"))
     assert shown.shape == (34, 34, 3)
     assert shown.dtype == np.uint8
@@ -98,7 +98,7 @@ def test_no_events_are_derived_from_a_text() -> None:
         anybind.derive("event", "a duck")
 
 
-def test_events_are_derived_from_a_film_by_frame_differences(event: anybind.Modality) -> None:
+def test_events_are_derived_from_a_film_by_frame_differences(event: Modality) -> None:
     derived = anybind.derive("event", Film(), source="video")
     assert len(derived) > 100
     assert columns(derived) == columns(concatenate_streams(list(frame_difference(Film()))))
@@ -136,7 +136,7 @@ def test_a_model_or_option_that_does_not_fit_is_refused(source: str, options: di
         anybind.derive("event", PICTURE if source == "image" else Film(), source=source, **options)
 
 
-def test_what_events_are_derived_by_is_told_for_each_source(event: anybind.Modality) -> None:
+def test_what_events_are_derived_by_is_told_for_each_source(event: Modality) -> None:
     assert event.derivation("image")["simulation"] == "saccades"
     assert event.derivation("video") == {"simulation": "frame-difference", "threshold": 25.0}
     with pytest.raises(BadInput, match="no events can be simulated from text"):

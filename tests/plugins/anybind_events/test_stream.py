@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
 from anybind_events.stream import EventStream, concatenate_streams
 
 

@@ -12,8 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import anybind
-from anybind import BadInput, BadOption, Encoder, Space, Tower, WeightsMismatch
+from anybind import BadInput, Space
+from anybind.encoder import Encoder
+from anybind.errors import BadOption, WeightsMismatch
+from anybind.registry import create
+from anybind.tower import Tower
 from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
 from anybind_events.tower import EventTower
@@ -210,7 +213,7 @@ def test_weights_are_loaded_where_the_tower_is_made_by_its_name(
     train(event)
     event.save_weights(tmp_path / "event.safetensors")
     path = str(tmp_path / "event.safetensors")
-    made = anybind.create("encoder", "event-tower", of=image, options={"clamp": 20}, weights=path)
+    made = create("encoder", "event-tower", of=image, options={"clamp": 20}, weights=path)
     np.testing.assert_array_equal(vectors(made, a_recording()), vectors(event, a_recording()))
 
 

@@ -15,7 +15,10 @@ from PIL import Image
 from torchvision.transforms.functional import InterpolationMode
 
 import anybind
-from anybind import BadInput, BadOption, Binding, Use
+from anybind import BadInput, Binding
+from anybind.binding import Use
+from anybind.errors import BadOption
+from anybind.registry import create
 from anybind_events.stream import EventStream
 from anybind_imagebind.towers import DepthTower, ImageTower, SoundTower, clip_bounds
 from anybind_media.depth import DepthMap
@@ -39,7 +42,7 @@ def spectrogram(samples: np.ndarray) -> np.ndarray:
     """What a clip becomes, from the registered representation."""
     clip = torch.from_numpy(samples.copy())
     clip -= clip.mean()
-    fbank = anybind.create("representation", "kaldi-fbank", mels=128, rate=RATE)(Waveform(clip.numpy(), RATE))[0]
+    fbank = create("representation", "kaldi-fbank", mels=128, rate=RATE)(Waveform(clip.numpy(), RATE))[0]
     held = np.zeros((128, 204), np.float32)
     held[:, : fbank.shape[1]] = fbank[:, :204]
     return (held + 4.268) / 9.138

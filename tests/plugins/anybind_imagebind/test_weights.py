@@ -16,7 +16,8 @@ import safetensors
 import torch
 from safetensors.torch import save_file
 
-from anybind import BadInput, WeightsMismatch
+from anybind import BadInput
+from anybind.errors import WeightsMismatch
 from anybind_imagebind import weights as module_of_weights
 from anybind_imagebind.modules import (
     DEPTH,

@@ -7,7 +7,8 @@ import socket
 import pytest
 import torch
 
-from anybind import BadInput, BadOption, WeightsMismatch
+from anybind import BadInput
+from anybind.errors import BadOption, WeightsMismatch
 from anybind_languagebind.towers import DepthTower, ImageTower, ThermalTower
 from anybind_languagebind.vision import VisionFeatures
 

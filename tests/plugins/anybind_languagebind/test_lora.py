@@ -6,7 +6,7 @@ import peft
 import pytest
 import torch
 
-from anybind import WeightsMismatch
+from anybind.errors import WeightsMismatch
 from anybind_languagebind.lora import merge_lora
 
 FILE = Path("weights.bin")

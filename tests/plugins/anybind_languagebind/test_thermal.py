@@ -5,6 +5,8 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind.modality import find_modality, modality_of
+from anybind.reader import find_reader
 from anybind_languagebind.thermal import ThermalPicture
 
 
@@ -15,20 +17,20 @@ def pixels() -> np.ndarray:
 
 def test_a_picture_can_be_taken_as_one_of_warmth(pixels):
     taken = anybind.derive("thermal", pixels)
-    assert anybind.modality_of(taken) == "thermal"
+    assert modality_of(taken) == "thermal"
     assert taken.pixels is pixels
 
 
 def test_a_photograph_is_still_a_picture(pixels, tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert anybind.modality_of(anybind.read(tmp_path / "a.png")) == "image"
-    assert anybind.find_reader(tmp_path / "a.png").name == "picture"
+    assert modality_of(anybind.read(tmp_path / "a.png")) == "image"
+    assert find_reader(tmp_path / "a.png").name == "picture"
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_file_is_read_as_one_of_warmth_where_that_is_wanted(pixels, tmp_path, mode):
     PIL.Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png")
-    assert anybind.find_reader(tmp_path / "a.png", "thermal").name == "thermal-picture"
+    assert find_reader(tmp_path / "a.png", "thermal").name == "thermal-picture"
     read = anybind.read(tmp_path / "a.png", reader="thermal-picture")
     assert isinstance(read, ThermalPicture)
     assert (read.pixels == anybind.read(tmp_path / "a.png")).all()
@@ -43,16 +45,16 @@ def test_a_part_of_a_file_can_be_read(pixels, tmp_path):
 def test_what_is_no_picture_is_not_read_as_one_of_warmth(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture at all")
     with pytest.raises(anybind.BadInput, match=r"is no \.png file that can be read"):
-        anybind.find_reader(tmp_path / "a.png", "thermal")
+        find_reader(tmp_path / "a.png", "thermal")
 
 
 def test_thermal_pictures_are_written_and_shown_as_pictures(pixels, tmp_path):
     anybind.write(ThermalPicture(pixels), tmp_path / "a.png")
     assert (anybind.read(tmp_path / "a.png") == pixels).all()
-    assert anybind.find_modality("thermal").show(ThermalPicture(pixels)) is pixels
+    assert find_modality("thermal").show(ThermalPicture(pixels)) is pixels
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (1, 200, 3), (5, 5, 4), (5, 5)])
 def test_pictures_that_show_nothing_are_refused(shape):
     with pytest.raises(anybind.BadInput):
-        anybind.find_modality("thermal").check(ThermalPicture(np.zeros(shape, np.uint8)))
+        find_modality("thermal").check(ThermalPicture(np.zeros(shape, np.uint8)))

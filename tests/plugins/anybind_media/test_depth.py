@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.modality import find_modality, modality_of
 from anybind_media.depth import HOLE, DepthMap
 
 NAN = float("nan")
@@ -65,19 +66,19 @@ def test_a_map_is_metres_in_rows_and_columns() -> None:
 )
 def test_what_cannot_be_embedded_is_refused(metres: np.ndarray, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        anybind.find_modality("depth").check(DepthMap(metres))
+        find_modality("depth").check(DepthMap(metres))
 
 
 def test_one_known_pixel_is_enough() -> None:
     sample = DepthMap(np.array([[NAN, 1.0], [NAN, NAN]]))
-    anybind.find_modality("depth").check(sample)
-    assert anybind.modality_of(sample) == "depth"
+    find_modality("depth").check(sample)
+    assert modality_of(sample) == "depth"
 
 
 def test_near_is_shown_light_far_dark_and_holes_in_a_colour_of_their_own() -> None:
     metres = np.linspace(1, 5, 50, dtype=np.float32).reshape(5, 10)
     metres[2, 3] = NAN
-    picture = anybind.find_modality("depth").show(DepthMap(metres))
+    picture = find_modality("depth").show(DepthMap(metres))
     assert picture.shape == (5, 10, 3)
     assert picture.dtype == np.uint8
     assert picture[2, 3].tolist() == list(HOLE)
@@ -88,4 +89,4 @@ def test_near_is_shown_light_far_dark_and_holes_in_a_colour_of_their_own() -> No
 
 
 def test_an_even_map_can_be_shown() -> None:
-    assert anybind.find_modality("depth").show(DepthMap(np.full((3, 3), 2.0))).shape == (3, 3, 3)
+    assert find_modality("depth").show(DepthMap(np.full((3, 3), 2.0))).shape == (3, 3, 3)

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption, MissingExtra
+from anybind.reader import find_reader
 from anybind_media.depth import DepthMap
 from anybind_media.depth_files import PRESETS, DepthReader
 
@@ -224,13 +226,13 @@ def test_depth_is_not_written_where_its_unit_would_be_lost(tmp_path: Path) -> No
 )
 def test_a_picture_is_a_depth_map_only_where_depth_is_wanted(tmp_path: Path, suffix: str, by_itself: str) -> None:
     path = save(tmp_path / f"depth{suffix}", np.ones((6, 5), np.uint16))
-    assert anybind.find_reader(path).name == by_itself
-    assert anybind.find_reader(path, wanted="depth").name == "depth"
+    assert find_reader(path).name == by_itself
+    assert find_reader(path, wanted="depth").name == "depth"
 
 
 def test_a_picture_in_colour_is_none_even_where_depth_is_wanted(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")
-    assert anybind.find_reader(tmp_path / "colour.png", wanted="depth").name == "picture"
+    assert find_reader(tmp_path / "colour.png", wanted="depth").name == "picture"
 
 
 def test_events_in_an_array_stay_events(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def test_events_in_an_array_stay_events(tmp_path: Path) -> None:
     for array in (events, named):
         np.save(tmp_path / "events.npy", array)
         for wanted in (None, "event", "depth"):
-            assert anybind.find_reader(tmp_path / "events.npy", wanted).spec.gives == "event"
+            assert find_reader(tmp_path / "events.npy", wanted).spec.gives == "event"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_the_package_that_reads_openexr_is_named_where_it_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
     (tmp_path / "depth.exr").write_bytes(b"\x76\x2f\x31\x01" + bytes(100))
-    with pytest.raises(anybind.MissingExtra, match=r"pip install 'anybind\[exr\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'anybind\[exr\]'"):
         anybind.read(tmp_path / "depth.exr")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-import anybind
+from anybind.registry import find_part
 from anybind_media.depth_files import PRESETS, DepthReader
 from anybind_media.sound_files import FORMATS, SoundReader
 
@@ -21,7 +21,7 @@ def test_every_preset_and_ending_is_told() -> None:
 
 
 def test_every_ending_that_is_written_is_one_that_is_read() -> None:
-    assert set(FORMATS) == set(anybind.find_part("reader", "sound").spec.suffixes)
+    assert set(FORMATS) == set(find_part("reader", "sound").spec.suffixes)
 
 
 def test_every_option_of_the_readers_is_told() -> None:

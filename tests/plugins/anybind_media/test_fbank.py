@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.registry import create
 from anybind_media.fbank import KaldiFbank
 from anybind_media.sound import Waveform
 
@@ -157,8 +159,8 @@ def test_a_batch_of_several_lengths_or_none_is_refused() -> None:
 
 
 def test_it_is_made_by_name_and_says_its_settings() -> None:
-    made = anybind.create("representation", "kaldi-fbank", mels=112, rate=RATE)
+    made = create("representation", "kaldi-fbank", mels=112, rate=RATE)
     assert made.settings == {"representation": "kaldi-fbank", "mels": 112, "rate": 16_000}
     for options in ({"mels": 3}, {"rate": 999}, {"mels": 12.5}):
         with pytest.raises(BadOption):
-            anybind.create("representation", "kaldi-fbank", **options)
+            create("representation", "kaldi-fbank", **options)

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.modality import find_modality, modality_of
+from anybind.reader import find_reader
 
 LOSSLESS = {
     "png": {},
@@ -84,7 +87,7 @@ def test_what_was_written_is_read_again(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_reader_is_found_by_content_and_gives_pictures(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"picture.{suffix}", few_colours(), **FORMATS[suffix]).rename(tmp_path / "picture")
-    found = anybind.find_reader(path)
+    found = find_reader(path)
     assert (found.name, found.spec.gives) == ("picture", "image")
 
 
@@ -315,7 +318,7 @@ def test_a_picture_is_not_written_to_an_ending_of_no_picture_format(tmp_path: Pa
 
 
 def test_an_array_of_red_green_and_blue_bytes_is_an_image() -> None:
-    assert anybind.modality_of(few_colours()) == "image"
+    assert modality_of(few_colours()) == "image"
 
 
 @pytest.mark.parametrize(
@@ -330,21 +333,21 @@ def test_an_array_of_red_green_and_blue_bytes_is_an_image() -> None:
     ids=lambda array: f"{array.shape} {array.dtype}",
 )
 def test_an_array_of_another_shape_or_type_is_no_image(array: np.ndarray) -> None:
-    assert not anybind.find_modality("image").accepts(array)
+    assert not find_modality("image").accepts(array)
 
 
 @pytest.mark.parametrize("shape", [(0, 7, 3), (5, 0, 3)])
 def test_a_picture_without_pixels_is_refused_and_its_shape_is_named(shape: tuple[int, int, int]) -> None:
     with pytest.raises(BadInput, match=rf"no pixels \(shape \({shape[0]}, {shape[1]}, 3\)\)"):
-        anybind.find_modality("image").check(np.zeros(shape, dtype=np.uint8))
+        find_modality("image").check(np.zeros(shape, dtype=np.uint8))
 
 
 def test_a_picture_of_one_pixel_is_enough() -> None:
-    anybind.find_modality("image").check(np.zeros((1, 1, 3), dtype=np.uint8))
+    find_modality("image").check(np.zeros((1, 1, 3), dtype=np.uint8))
 
 
 def test_a_picture_is_shown_as_it_is() -> None:
-    assert np.array_equal(anybind.find_modality("image").show(few_colours()), few_colours())
+    assert np.array_equal(find_modality("image").show(few_colours()), few_colours())
 
 
 def test_no_picture_is_made_from_a_text() -> None:
@@ -372,5 +375,5 @@ def test_a_part_is_of_the_upright_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("box", [(0, 0, 8, 5), (-1, 0, 3, 3), (3, 0, 3, 3), (0, 0, 3), (4, 4, 2, 5)])
 def test_a_part_that_is_not_in_the_picture_is_refused(tmp_path: Path, box: tuple[int, ...]) -> None:
     path = save(tmp_path / "a.png", few_colours((5, 7)))
-    with pytest.raises(anybind.BadOption, match=r"a\.png is 7x5 pixels"):
+    with pytest.raises(BadOption, match=r"a\.png is 7x5 pixels"):
         anybind.read(path, box=box)

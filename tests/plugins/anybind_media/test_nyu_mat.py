@@ -8,10 +8,12 @@ import h5py
 import numpy as np
 import PIL.Image
 import pytest
+from anybind_media.nyu_mat import scene_types
 
 import anybind
-from anybind import BadInput, BadOption
-from anybind_media.nyu_mat import scene_types
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.reader import find_reader, list_samples
 
 DEPTHS = np.arange(1, 1 + 2 * 4 * 3, dtype=np.float32).reshape(2, 4, 3)
 """Two maps of 4x3 pixels, columns first, as MATLAB has them."""
@@ -59,15 +61,15 @@ def test_a_picture_is_read_by_its_index_and_turned_upright(labelled):
 
 
 def test_the_file_is_found_by_what_is_wanted(labelled):
-    assert anybind.find_reader(labelled, "depth").name == "nyu-depth-mat"
-    assert anybind.find_reader(labelled, "image").name == "nyu-picture-mat"
+    assert find_reader(labelled, "depth").name == "nyu-depth-mat"
+    assert find_reader(labelled, "image").name == "nyu-picture-mat"
 
 
 def test_files_of_matlab_beside_pictures_are_no_samples(labelled, tmp_path):
     PIL.Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "masks.mat").write_bytes(b"MATLAB 5.0 MAT-file")
     for wanted in (None, ["image"], ["depth"]):
-        assert [path.name for path in anybind.list_samples(tmp_path, wanted)] == ["a.png"]
+        assert [path.name for path in list_samples(tmp_path, wanted)] == ["a.png"]
 
 
 def test_kinds_of_scene_are_read(labelled):

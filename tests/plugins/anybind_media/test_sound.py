@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.modality import find_modality, modality_of
 from anybind_media.sound import Waveform
 
 
@@ -104,24 +105,24 @@ def test_a_part_between_no_times_is_refused(times: tuple[float, float]) -> None:
 )
 def test_what_cannot_be_embedded_is_refused(sound: Waveform, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        anybind.find_modality("sound").check(sound)
+        find_modality("sound").check(sound)
 
 
 def test_silence_is_a_sound() -> None:
     silence = Waveform(np.zeros(80, np.float32), 8000)
-    anybind.find_modality("sound").check(silence)
-    assert anybind.modality_of(silence) == "sound"
+    find_modality("sound").check(silence)
+    assert modality_of(silence) == "sound"
 
 
 @pytest.mark.parametrize("sound", [noise(), noise(8, 3), Waveform(np.zeros(1, np.float32), 44_100), noise(1, 9, 1)])
 def test_any_sound_can_be_shown(sound: Waveform) -> None:
-    picture = anybind.find_modality("sound").show(sound)
+    picture = find_modality("sound").show(sound)
     assert picture.shape == (200, 480, 3)
     assert picture.dtype == np.uint8
 
 
 def test_higher_tones_are_shown_higher() -> None:
-    show = anybind.find_modality("sound").show
+    show = find_modality("sound").show
     rows = [int(show(tone(hz, 16_000))[80:].sum(axis=(1, 2)).argmax()) for hz in (200, 1000, 4000, 7000)]
     assert rows == sorted(rows, reverse=True)
     # The bands are even on the mel scale: 1000 Hz lies at ln(1 + 1000 / 700) / ln(1 + 8000 / 700) of the height.
@@ -130,13 +131,13 @@ def test_higher_tones_are_shown_higher() -> None:
 
 def test_loud_is_wide_in_the_waveform() -> None:
     samples = np.concatenate([np.full(800, 0.9), np.zeros(800)]).astype(np.float32) * noise(n=1600).samples[0]
-    inked = (anybind.find_modality("sound").show(Waveform(samples, 8000))[:80] == (32, 74, 135)).all(axis=2)
+    inked = (find_modality("sound").show(Waveform(samples, 8000))[:80] == (32, 74, 135)).all(axis=2)
     assert inked[:, :240].sum() > 2000
     assert not inked[:, 241:].any()
 
 
 def test_augmentation_is_the_same_for_the_same_seed_and_leaves_the_sample_as_it_was() -> None:
-    sound, augment = noise(2), anybind.find_modality("sound").augment
+    sound, augment = noise(2), find_modality("sound").augment
     before = sound.samples.copy()
     first, again, other = (augment(sound, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first.samples, again.samples)
@@ -151,7 +152,7 @@ OFF = {"gain": 0, "shift": 0, "noise": 0, "mask": 0}
 @given(seed=st.integers(0, 1000))
 def test_gain_is_one_factor_within_its_bounds(seed: int) -> None:
     sound = noise()
-    louder = anybind.find_modality("sound").augment(sound, seed=seed, **OFF | {"gain": 6.0})
+    louder = find_modality("sound").augment(sound, seed=seed, **OFF | {"gain": 6.0})
     factor = float(louder.samples[0, 0] / sound.samples[0, 0])
     assert 10 ** (-6 / 20) - 1e-6 <= factor <= 10 ** (6 / 20) + 1e-6
     np.testing.assert_allclose(louder.samples, sound.samples * factor, rtol=1e-5)
@@ -160,7 +161,7 @@ def test_gain_is_one_factor_within_its_bounds(seed: int) -> None:
 @given(seed=st.integers(0, 1000))
 def test_a_shift_moves_round_within_its_bounds(seed: int) -> None:
     sound = Waveform(np.arange(100, dtype=np.float32), 100)
-    moved = anybind.find_modality("sound").augment(sound, seed=seed, **OFF | {"shift": 0.2})
+    moved = find_modality("sound").augment(sound, seed=seed, **OFF | {"shift": 0.2})
     by = int(moved.samples[0].argmin())
     assert np.array_equal(moved.samples[0], np.roll(sound.samples[0], by))
     assert min(by, 100 - by) <= 20
@@ -169,25 +170,23 @@ def test_a_shift_moves_round_within_its_bounds(seed: int) -> None:
 @given(seed=st.integers(0, 1000))
 def test_a_mask_is_one_silent_piece_within_its_bounds(seed: int) -> None:
     sound = Waveform(np.ones(1000, np.float32), 1000)
-    silent = np.flatnonzero(
-        anybind.find_modality("sound").augment(sound, seed=seed, **OFF | {"mask": 0.3}).samples[0] == 0
-    )
+    silent = np.flatnonzero(find_modality("sound").augment(sound, seed=seed, **OFF | {"mask": 0.3}).samples[0] == 0)
     assert len(silent) <= 300
     assert not len(silent) or silent[-1] - silent[0] + 1 == len(silent)
 
 
 def test_noise_is_measured_by_the_sound() -> None:
     sound = noise()
-    added = anybind.find_modality("sound").augment(sound, seed=3, **OFF | {"noise": 0.5}).samples - sound.samples
+    added = find_modality("sound").augment(sound, seed=3, **OFF | {"noise": 0.5}).samples - sound.samples
     assert 0 < added.std() < 0.5 * sound.samples.std() * 1.1
     silence = Waveform(np.zeros(100, np.float32), 100)
-    assert not anybind.find_modality("sound").augment(silence, seed=3, noise=1.0).samples.any()
+    assert not find_modality("sound").augment(silence, seed=3, noise=1.0).samples.any()
 
 
 @given(seed=st.integers(0, 1000), length=st.sampled_from([0.1, 0.5, 1.0, 1.7]))
 def test_a_part_of_any_length_is_taken_or_laid_on_silence(seed: int, length: float) -> None:
     sound = Waveform(1 + np.arange(100, dtype=np.float32), 100)
-    part = anybind.find_modality("sound").augment(sound, seed=seed, length=length, **OFF).samples[0]
+    part = find_modality("sound").augment(sound, seed=seed, length=length, **OFF).samples[0]
     assert len(part) == round(length * 100)
     heard = part[part > 0]
     assert len(heard) == min(100, len(part))
@@ -197,4 +196,4 @@ def test_a_part_of_any_length_is_taken_or_laid_on_silence(seed: int, length: flo
 @pytest.mark.parametrize("options", [{"shift": 1.5}, {"noise": -0.1}, {"mask": 2}, {"gain": -1}, {"length": 0}])
 def test_augmentation_without_sense_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(BadOption):
-        anybind.find_modality("sound").augment(noise(), seed=0, **options)
+        find_modality("sound").augment(noise(), seed=0, **options)

@@ -12,7 +12,10 @@ import pytest
 import soundfile
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
+from anybind.modality import find_modality
+from anybind.reader import find_reader
 from anybind_media.sound import Waveform
 from anybind_media.sound_files import SoundReader
 
@@ -52,7 +55,7 @@ def test_what_is_written_with_loss_comes_back_nearly(tmp_path: Path, suffix: str
 @pytest.mark.parametrize("suffix", LOSSLESS + LOSSY)
 def test_the_reader_is_found_by_content(tmp_path: Path, suffix: str) -> None:
     path = written(tmp_path, suffix).rename(tmp_path / "recording")
-    found = anybind.find_reader(path)
+    found = find_reader(path)
     assert (found.name, found.spec.gives) == ("sound", "sound")
 
 
@@ -80,7 +83,7 @@ def test_an_mp3_with_tags_is_read(tmp_path: Path) -> None:
     plain = anybind.read(path)
     tag = b"ID3\x03\0\0" + bytes([0, 0, 16, 0]) + bytes(2048)
     path.write_bytes(tag + path.read_bytes())
-    assert anybind.find_reader(path).name == "sound"
+    assert find_reader(path).name == "sound"
     assert np.array_equal(anybind.read(path).samples, plain.samples)
 
 
@@ -205,7 +208,7 @@ def test_samples_that_are_no_numbers_are_read_and_not_embedded(tmp_path: Path) -
     samples[50] = np.nan
     sound = anybind.read(written(tmp_path, ".wav", Waveform(samples, 100)))
     with pytest.raises(BadInput, match=r"first at 0\.500 s of channel 0"):
-        anybind.find_modality("sound").check(sound)
+        find_modality("sound").check(sound)
 
 
 def test_eight_channels_and_ten_milliseconds_are_a_sound(tmp_path: Path) -> None:
@@ -220,7 +223,7 @@ def test_a_sound_without_samples_is_empty(tmp_path: Path) -> None:
     sound = anybind.read(path)
     assert sound.samples.shape == (2, 0)
     with pytest.raises(BadInput, match="the sound is empty"):
-        anybind.find_modality("sound").check(sound)
+        find_modality("sound").check(sound)
     assert list(anybind.read_chunks(path)) == []
 
 

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind import BadInput, Modality
+from anybind import BadInput
+from anybind.modality import Modality, find_modality, modality_of
 
 
 @pytest.fixture(scope="module")
 def text() -> Modality:
-    return anybind.find_modality("text")
+    return find_modality("text")
 
 
 @pytest.mark.parametrize("words", ["a rubber duck", "鸭子", "x"])
 def test_a_string_is_a_text(text: Modality, words: str) -> None:
     assert text.accepts(words)
-    assert anybind.modality_of(words) == "text"
+    assert modality_of(words) == "text"
     text.check(words)
 
 
@@ -36,7 +37,7 @@ def test_a_blank_text_is_refused(text: Modality, blank: str) -> None:
 
 def test_a_plain_string_is_taken_for_a_text_and_not_for_a_path(text: Modality) -> None:
     assert text.accepts("photo.jpg")
-    assert not anybind.find_modality("image").accepts("photo.jpg")
+    assert not find_modality("image").accepts("photo.jpg")
 
 
 def test_a_text_is_shown_as_it_is(text: Modality) -> None:

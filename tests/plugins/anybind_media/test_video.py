@@ -14,7 +14,9 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.modality import find_modality, modality_of
 from anybind_media.video import Video, VideoReader, open_video
 
 SIZE = (64, 48)
@@ -93,7 +95,7 @@ def test_a_film_of_every_common_format_is_read(tmp_path: Path, name: str, codec:
         pytest.skip(f"this FFmpeg has no {codec}")
     path = save_film(tmp_path / name, shades(10), codec)
     video = anybind.read(path)
-    assert anybind.modality_of(video) == "video"
+    assert modality_of(video) == "video"
     assert (video.width, video.height, video.fps) == (*SIZE, 25.0)
     frames = list(video.frames())
     assert [time for time, _ in frames] == [40_000 * number for number in range(10)]
@@ -318,7 +320,7 @@ def test_damage_of_any_kind_is_told_as_bad_input(tmp_path: Path, name: str) -> N
         hurt.write_bytes(mutated[: first + 1] + mutated[last:] if random.random() < 0.5 else mutated)
         try:
             video = anybind.read(hurt, reader="video")
-            anybind.find_modality("video").show(video)
+            find_modality("video").show(video)
             assert all(frame.shape == (video.height, video.width) for _, frame in video.frames(gray=True))
         except BadInput as error:
             told.append(str(error))
@@ -401,7 +403,7 @@ def test_time_that_runs_backwards_is_told_after_the_frames_before(tmp_path: Path
 
 
 def test_a_film_is_shown_as_a_strip_of_frames(film: Path) -> None:
-    kind = anybind.find_modality("video")
+    kind = find_modality("video")
     video = anybind.read(film)
     kind.check(video)
     strip = kind.show(video)
@@ -422,16 +424,16 @@ def test_stills_are_evenly_spaced(film: Path) -> None:
 
 def test_a_folder_is_shown_as_a_strip_of_frames(tmp_path: Path) -> None:
     video = open_video(folder_of(tmp_path, shades(4)))
-    assert anybind.find_modality("video").show(video).shape == (120, 4 * 160, 3)
+    assert find_modality("video").show(video).shape == (120, 4 * 160, 3)
 
 
 def test_a_film_of_no_pixels_is_refused() -> None:
     with pytest.raises(BadInput, match="frames without pixels"):
-        anybind.find_modality("video").check(Video(Path("a.mp4"), 0, 48, 25.0, 1.0))
+        find_modality("video").check(Video(Path("a.mp4"), 0, 48, 25.0, 1.0))
 
 
 def test_only_a_video_is_a_sample_of_video() -> None:
-    kind = anybind.find_modality("video")
+    kind = find_modality("video")
     assert not kind.accepts("film.mp4")
     assert not kind.accepts(np.zeros((4, 4, 3), np.uint8))
 

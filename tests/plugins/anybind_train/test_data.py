@@ -12,8 +12,10 @@ import pytest
 import torch
 
 import anybind
-from anybind import Dataset, Item, Registry, Spec
-from anybind.registry import use_registry
+from anybind.dataset import Dataset, Item
+from anybind.errors import BadOption, UnknownName
+from anybind.registry import Registry, use_registry
+from anybind.spec import Spec
 from anybind_train.cache import kept_array
 from anybind_train.data import TrainingSet, epoch_order, few_shots, open_dataset
 from anybind_train.recipe import Data
@@ -240,11 +242,11 @@ def test_recordings_that_are_simulated_are_changed_anew_each_epoch(training_set)
 @pytest.mark.parametrize(
     ("change", "error", "problem"),
     [
-        ("augment.imgae.flip=true", anybind.UnknownName, "no modality 'imgae'; did you mean 'image'"),
-        ("augment.image.flop=true", anybind.BadOption, "augment.image: .*'flop'.*options: crop, flip"),
-        ("augment.event.shft=1", anybind.BadOption, "augment.event: .*'shft'.*options: .*shift"),
-        ("augment.text.x=1", anybind.BadOption, "augment.text: "),
-        ("augment.image=3", anybind.BadOption, "augment.image: "),
+        ("augment.imgae.flip=true", UnknownName, "no modality 'imgae'; did you mean 'image'"),
+        ("augment.image.flop=true", BadOption, "augment.image: .*'flop'.*options: crop, flip"),
+        ("augment.event.shft=1", BadOption, "augment.event: .*'shft'.*options: .*shift"),
+        ("augment.text.x=1", BadOption, "augment.text: "),
+        ("augment.image=3", BadOption, "augment.image: "),
     ],
 )
 def test_an_augmentation_that_there_is_not_is_refused_before_anything_is_read(training_set, change, error, problem):
@@ -254,7 +256,7 @@ def test_an_augmentation_that_there_is_not_is_refused_before_anything_is_read(tr
 
 def test_a_derivation_that_there_is_not_is_told_with_the_sample(training_set, tmp_path):
     data = training_set("derive.nonsense=1", "cache_inputs=true")
-    with pytest.raises(anybind.BadOption, match=r"pictures/bar/0\.png: .*nonsense"):
+    with pytest.raises(BadOption, match=r"pictures/bar/0\.png: .*nonsense"):
         data.inputs(tmp_path)
 
 
@@ -281,7 +283,7 @@ def test_a_recipe_may_say_which_kinds_of_file_are_samples(own_data):
 def test_what_is_no_picture_has_no_size_to_scale_to(training_set):
     changes = ("modality=text", "teacher=", "student.options={}", "student.input_size=16")
     data = training_set(*changes, 'data=[{"path":"pictures","options":{"modalities":["image"]}}]')
-    with pytest.raises(anybind.BadOption, match=r"student.input_size is for pictures, but .* shape \(16,\)"):
+    with pytest.raises(BadOption, match=r"student.input_size is for pictures, but .* shape \(16,\)"):
         data.student_input(("a disc", "text"), 0, 0, 0)
 
 

@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 import anybind
+from anybind.dataset import Item
+from anybind.errors import SpaceMismatch
 from anybind_train import engine
 from anybind_train.checks import check_spaces
 from anybind_train.losses.weighted_sum import WeightedSum
@@ -374,7 +376,7 @@ def test_an_even_picture_of_which_no_events_come_is_named(command, own_data):
 def test_the_probe_may_hold_out_what_is_trained_on(world):
     plan = world.plan('probe.classes=["disc","bar"]', "probe.held_out=true", "data.0.shots=2")
     pictures = [world.data / "pictures" / "disc" / f"{number}.png" for number in range(2)]
-    trained = {source_key(anybind.Item(path.name, path)) for path in pictures}
+    trained = {source_key(Item(path.name, path)) for path in pictures}
     question = probe_of(plan, world.data, trained)
     assert [item.id for item in question.dataset.items if item.label == "disc"] == [
         f"disc/{number}.png" for number in range(2, 6)
@@ -398,5 +400,5 @@ def test_a_teacher_in_another_space_is_compared_in_the_common_one_only(world):
     own, common = ({"use": "cosine", "space": space} for space in ("own", "common"))
     check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common]))
     check_spaces(Two(), world.plan("teacher=event"), WeightedSum.from_recipe([own]))
-    with pytest.raises(anybind.SpaceMismatch, match=r"the student is in .*event.*, its teacher in .*image"):
+    with pytest.raises(SpaceMismatch, match=r"the student is in .*event.*, its teacher in .*image"):
         check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common, own]))

@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import save_file
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption, WeightsMismatch
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption, WeightsMismatch
 from anybind_events.stream import EventStream
 from anybind_events.tower import EventTower, as_picture
 from anybind_train import import_checkpoint as module

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 import anybind
+from anybind.dataset import Dataset, Item
+from anybind.errors import BadOption
+from anybind.registry import create
+from anybind_datasets.local_dataset import LocalDataset
 from anybind_train.engine import Run
 from anybind_train.learning import training_part
 from anybind_train.learning_tasks import FewShot, FineTune
@@ -25,7 +29,7 @@ def nothing_drawn(monkeypatch):
     monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
 
 
-class Parted(anybind.LocalDataset):
+class Parted(LocalDataset):
     """The pictures of some shapes, the first two of each to be asked about and the others to learn from."""
 
     name = "parted"
@@ -40,7 +44,7 @@ class Parted(anybind.LocalDataset):
     def _all(self):
         for label in SHAPES:
             for path in sorted((self.root / label).iterdir()):
-                yield anybind.Item(self.id_of(path), path, label)
+                yield Item(self.id_of(path), path, label)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +58,13 @@ def parted(world) -> Parted:
 
 
 @pytest.fixture
-def in_one_part(world) -> anybind.Dataset:
-    return anybind.create("dataset", "folder", world.data / "pictures", modalities=("image",), classes=SHAPES)
+def in_one_part(world) -> Dataset:
+    return create("dataset", "folder", world.data / "pictures", modalities=("image",), classes=SHAPES)
 
 
 def test_both_are_registered():
-    assert isinstance(anybind.create("task", "few-shot", shots=2), FewShot)
-    assert isinstance(anybind.create("task", "fine-tune", epochs=3), FineTune)
+    assert isinstance(create("task", "few-shot", shots=2), FewShot)
+    assert isinstance(create("task", "fine-tune", epochs=3), FineTune)
 
 
 def test_an_encoder_is_fine_tuned_on_the_training_part_and_asked_about_the_other(binder, parted):
@@ -80,7 +84,7 @@ def test_an_encoder_is_fine_tuned_on_the_training_part_and_asked_about_the_other
 def test_what_was_learned_is_what_is_asked(binder, parted, tmp_path):
     """Of pictures that were learned by heart, copies are known; untrained they are not."""
     copies = Parted(shutil.copytree(parted.folder, tmp_path / "copies"), split="train")
-    untrained = anybind.create("task", "zero-shot").run(binder, copies, modality="event")
+    untrained = create("task", "zero-shot").run(binder, copies, modality="event")
     task = FineTune(epochs=30, lr=1e-2, batch_size=12)
     copies.part = lambda name: parted.part(name)
     learned = task.run(binder, copies, modality="event")
@@ -189,7 +193,7 @@ def test_nothing_is_left_behind_unless_it_is_kept(binder, parted, tmp_path, monk
     ],
 )
 def test_options_that_make_no_sense_are_refused(make, told):
-    with pytest.raises(anybind.BadOption, match=told):
+    with pytest.raises(BadOption, match=told):
         make()
 
 
@@ -203,7 +207,7 @@ def test_options_that_make_no_sense_are_refused(make, told):
     ],
 )
 def test_options_that_no_recipe_takes_are_refused(options, told, binder, parted):
-    with pytest.raises(anybind.BadOption, match=told):
+    with pytest.raises(BadOption, match=told):
         FewShot(**options).run(binder, parted, modality="event")
 
 
@@ -212,14 +216,14 @@ def test_a_device_that_is_not_there_is_refused(world, parted):
     for of in ("event", "text"):
         binder.encoder(of)
     binder.device = "abacus"
-    with pytest.raises(anybind.BadOption, match="cannot train on abacus"):
+    with pytest.raises(BadOption, match="cannot train on abacus"):
         FewShot(**QUICK).run(binder, parted, modality="event")
 
 
 def test_data_in_one_part_cannot_be_fine_tuned_on_whole(binder, in_one_part):
     with pytest.raises(anybind.BadInput, match="is published in one part: say with train"):
         FineTune(**QUICK).run(binder, in_one_part, modality="event")
-    with pytest.raises(anybind.BadOption, match="train as a table of options is for data sets in published layouts"):
+    with pytest.raises(BadOption, match="train as a table of options is for data sets in published layouts"):
         FineTune(train={"limit": 3}).run(binder, in_one_part, modality="event")
 
 

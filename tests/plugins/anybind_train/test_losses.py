@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import BadOption, Loss, PluginError, Spec, TrainingBatch, UnknownName
+from anybind.errors import BadOption, PluginError, UnknownName
+from anybind.spec import Spec
+from anybind_train.loss import Loss, TrainingBatch
 from anybind_train.losses.divergence import KL, sinkhorn
 from anybind_train.losses.pairs import Contrastive, Cosine
 from anybind_train.losses.weighted_sum import PRESETS, Term, WeightedSum

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import anybind
+from anybind.errors import BadOption
 from anybind_train.checks import check_batch
 from anybind_train.losses.weighted_sum import WeightedSum
 
@@ -70,6 +70,6 @@ def test_two_processes_end_where_one_does(train, world, tmp_path):
 
 def test_a_batch_that_cannot_be_shared_is_refused(world):
     plan = world.plan("batch_size=5")
-    with pytest.raises(anybind.BadOption, match="batch_size 5 cannot be shared evenly by 2 processes"):
+    with pytest.raises(BadOption, match="batch_size 5 cannot be shared evenly by 2 processes"):
         check_batch(plan, WeightedSum.from_recipe(plan.losses), 2)
     check_batch(world.plan("batch_size=6"), WeightedSum.from_recipe(plan.losses), 2)

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 import anybind
+from anybind.errors import BadOption
+from anybind.prompts import DEFAULT_TEMPLATES
+from anybind.registry import find_part
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.recipe import Data, Optimiser, Probe, Recipe, Student
 
@@ -40,7 +43,7 @@ def test_what_a_recipe_leaves_out_has_its_default(plan):
     given = plan()
     assert given == Recipe(name="r", modality="event", epochs=3, batch_size=4, data=(Data(),))
     assert (given.losses, given.student, given.optimiser, given.probe) == ("paper", Student(), Optimiser(), None)
-    assert given.templates == anybind.DEFAULT_TEMPLATES
+    assert given.templates == DEFAULT_TEMPLATES
 
 
 def test_tables_become_what_they_describe(recipe_file):
@@ -104,7 +107,7 @@ held_out = true
     ],
 )
 def test_an_unknown_key_or_a_wrong_type_is_named_with_its_place(plan, change, problem):
-    with pytest.raises(anybind.BadOption) as raised:
+    with pytest.raises(BadOption) as raised:
         plan(change)
     assert "recipe.toml" in str(raised.value)
     assert problem in str(raised.value)
@@ -137,12 +140,12 @@ def test_an_unknown_key_or_a_wrong_type_is_named_with_its_place(plan, change, pr
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(plan, change, problem):
-    with pytest.raises(anybind.BadOption, match=problem):
+    with pytest.raises(BadOption, match=problem):
         plan(change)
 
 
 def test_inputs_cannot_be_kept_where_they_are_drawn_anew(plan):
-    with pytest.raises(anybind.BadOption, match=r"cache_inputs keeps one input a version, but augment.event is drawn"):
+    with pytest.raises(BadOption, match=r"cache_inputs keeps one input a version, but augment.event is drawn"):
         plan("cache_inputs=true", "augment.event.shift=3")
     assert plan("cache_inputs=true", "augment.image.flip=true").cache_inputs
 
@@ -150,14 +153,14 @@ def test_inputs_cannot_be_kept_where_they_are_drawn_anew(plan):
 @pytest.mark.parametrize("key", ["name", "modality", "epochs", "batch_size"])
 def test_what_a_recipe_must_say_is_asked_for(recipe_file, key):
     text = "\n".join(line for line in SMALLEST.splitlines() if not line.startswith(key))
-    with pytest.raises(anybind.BadOption, match=f"lacks the key '{key}'"):
+    with pytest.raises(BadOption, match=f"lacks the key '{key}'"):
         Recipe.from_toml(recipe_file(text))
 
 
 def test_a_file_that_is_missing_or_no_toml_is_named(recipe_file, tmp_path):
     with pytest.raises(anybind.BadInput, match=r"absent\.toml: No such file"):
         Recipe.from_toml(tmp_path / "absent.toml")
-    with pytest.raises(anybind.BadOption, match=r"recipe\.toml is no valid TOML: Invalid value"):
+    with pytest.raises(BadOption, match=r"recipe\.toml is no valid TOML: Invalid value"):
         Recipe.from_toml(recipe_file("name = ["))
 
 
@@ -188,7 +191,7 @@ def test_the_last_of_two_changes_counts(plan):
     ],
 )
 def test_a_change_that_fits_nowhere_is_refused(plan, change, problem):
-    with pytest.raises(anybind.BadOption, match=problem):
+    with pytest.raises(BadOption, match=problem):
         plan(change)
 
 
@@ -227,4 +230,4 @@ def test_the_recipes_that_are_shipped_make_sense(path):
     needs = WeightedSum.from_recipe(given.losses).needs
     assert given.teacher or "teacher" not in needs
     assert given.name == path.stem
-    anybind.find_part("binding", given.binding)
+    find_part("binding", given.binding)

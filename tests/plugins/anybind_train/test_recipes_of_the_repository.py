@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import anybind
+from anybind.registry import create, find_part
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.recipe import Recipe
 
@@ -19,10 +19,10 @@ def test_a_recipe_can_be_read_and_names_what_there_is(path: Path) -> None:
     assert recipe.name == path.stem
     WeightedSum.from_recipe(recipe.losses)
     for used in (*recipe.data, *([recipe.probe] if recipe.probe else [])):
-        anybind.find_part("dataset", used.dataset)
+        find_part("dataset", used.dataset)
     options = recipe.student.options
     if "representation" in options:
-        anybind.create("representation", options["representation"], **options.get("options", {}))
+        create("representation", options["representation"], **options.get("options", {}))
 
 
 def test_every_recipe_that_the_project_promises_is_there() -> None:

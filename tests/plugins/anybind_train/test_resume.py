@@ -21,8 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.nn import functional
 
-import anybind
 from anybind.cli import main
+from anybind.tower import Tower
 from anybind_train import engine
 from anybind_train.records import Records
 from anybind_train.student import StudentModule
@@ -46,7 +46,7 @@ PRELOADED = [
     "anybind.cli",
     "anybind_events.tower",
     "anybind_openclip.towers",
-    "anybind_tasks.zero_shot",
+    "anybind_classification.zero_shot",
     "anybind_train.train_command",
     "matplotlib.pyplot",
     "torch.utils.tensorboard",
@@ -104,7 +104,7 @@ def mortal(monkeypatch):
 
     monkeypatch.setattr(engine.Run, "step", dying(engine.Run.step))
     monkeypatch.setattr(Records, "write", dying(Records.write))
-    monkeypatch.setattr(anybind.Tower, "save_weights", dying(anybind.Tower.save_weights))
+    monkeypatch.setattr(Tower, "save_weights", dying(Tower.save_weights))
     monkeypatch.setattr(engine, "save_state", dying(engine.save_state))
     return lambda moments: left.__setitem__(0, moments)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-import anybind
+from anybind.errors import BadOption
 from anybind_train.optimise import learning_rate, make_optimiser
 from anybind_train.recipe import Optimiser
 
@@ -66,5 +66,5 @@ def test_matrices_decay_and_gains_and_biases_do_not():
 
 
 def test_nothing_to_train_is_refused():
-    with pytest.raises(anybind.BadOption, match="nothing is trained"):
+    with pytest.raises(BadOption, match="nothing is trained"):
         make_optimiser(Optimiser(), nn.Linear(2, 2).requires_grad_(False))

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import anybind
+from anybind.errors import BadOption, WeightsMismatch
 from anybind_train.records import Records, draw
 from anybind_train.state import Place, load_state, save_state
 from anybind_train.student import Average
@@ -170,7 +171,7 @@ def test_a_state_of_another_module_is_refused(path, name, value, problem):
     tensors = {**load_file(path), name: value}
     card = {"anybind": json.dumps({"recipe": "r", "data": "d"})}
     save_file({name: each for name, each in tensors.items() if each is not None}, path, metadata=card)
-    with pytest.raises(anybind.WeightsMismatch, match=problem):
+    with pytest.raises(WeightsMismatch, match=problem):
         Trained(0).load(path)
 
 
@@ -185,7 +186,7 @@ def test_a_state_of_another_recipe_or_other_data_is_refused(path, other):
     trained.step()
     trained.save(path)
     before = {name: value.clone() for name, value in trained.tensors().items()}
-    with pytest.raises(anybind.BadOption, match=f"is of another {other}: it cannot go on with this one"):
+    with pytest.raises(BadOption, match=f"is of another {other}: it cannot go on with this one"):
         trained.load(path, **{other: "x"})
     assert all(torch.equal(value, trained.tensors()[name]) for name, value in before.items())
 

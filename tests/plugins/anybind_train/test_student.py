@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 import anybind
-from anybind import Space, Tower
+from anybind import Space
+from anybind.errors import BadOption
+from anybind.tower import Tower
 from anybind_train.recipe import Student
 from anybind_train.student import Average, StudentModule, add_lora, choose_trained, merged_lora, student_binder
 
@@ -147,9 +149,7 @@ def test_names_begin_as_the_recipe_says():
 
 
 def test_a_beginning_of_no_name_is_answered_with_the_nearest():
-    with pytest.raises(
-        anybind.BadOption, match=r"student.train: no parameter begins with 'frist'; did you mean 'first'"
-    ):
+    with pytest.raises(BadOption, match=r"student.train: no parameter begins with 'frist'; did you mean 'first'"):
         choose_trained(Net(), Student(train=("bias", "frist")))
 
 
@@ -200,9 +200,7 @@ def test_lora_adds_to_the_layers_whose_names_end_so():
 
 
 def test_lora_without_a_layer_to_add_to_is_refused():
-    with pytest.raises(
-        anybind.BadOption, match=r"student.targets: no layer ends in qkv \(there are 0, out_proj, wide\)"
-    ):
+    with pytest.raises(BadOption, match=r"student.targets: no layer ends in qkv \(there are 0, out_proj, wide\)"):
         add_lora(Attention(), Student(method="lora", targets=("qkv",)))
 
 
@@ -260,12 +258,12 @@ def test_no_average_keeps_no_copy():
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
 def test_an_average_that_never_moves_or_forgets_is_refused(decay):
-    with pytest.raises(anybind.BadOption, match=r"student.average must be from 0 to below 1"):
+    with pytest.raises(BadOption, match=r"student.average must be from 0 to below 1"):
         Average(Net(), decay)
 
 
 def test_a_binding_without_the_modality_offers_the_nearest(world):
-    with pytest.raises(anybind.BadOption, match=r"has no encoder for 'evnt'; did you mean 'event'"):
+    with pytest.raises(BadOption, match=r"has no encoder for 'evnt'; did you mean 'event'"):
         student_binder(world.plan("modality=evnt"), "cpu")
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import anybind
+from anybind.registry import hookimpl
+from anybind.spec import Spec
 
 
-@anybind.hookimpl
+@hookimpl
 def register_tasks(register: anybind.Register) -> None:
     """Two questions about certainty."""
     register(
-        anybind.Spec(
+        Spec(
             name="calibration",
             summary="whether zero-shot answers are right as often as they are certain: ECE, Brier, risk and coverage",
             target="anybind_calibration.calibration:Calibration",
         )
     )
     register(
-        anybind.Spec(
+        Spec(
             name="out-of-distribution",
             summary="whether samples of classes that nobody asked for are noticed: AUROC, FPR at 95 %",
             target="anybind_calibration.unknown:OutOfDistribution",
@@ -24,11 +26,11 @@ def register_tasks(register: anybind.Register) -> None:
     )
 
 
-@anybind.hookimpl
+@hookimpl
 def register_heads(register: anybind.Register) -> None:
     """What is abnormal in films, by the same reasoning."""
     register(
-        anybind.Spec(
+        Spec(
             name="residual",
             summary="how much of a window lies outside the directions that normal windows take",
             target="anybind_calibration.residual:Residual",

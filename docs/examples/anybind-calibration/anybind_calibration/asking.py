@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import anybind
 import numpy as np
+from anybind.dataset import Dataset
+from anybind.errors import BadOption, OnBad
+from anybind.prompts import class_embeddings
 
 WITHOUT = 100.0
 """Factor of the softmax for towers that were made without one: CLIP's."""
@@ -31,12 +34,12 @@ class Asked:
 
 def ask(
     binder: anybind.Binder,
-    dataset: anybind.Dataset,
+    dataset: Dataset,
     modality: str,
     classes: Sequence[str],
     templates: Sequence[str],
     seed: int,
-    on_bad: anybind.OnBad | None,
+    on_bad: OnBad | None,
 ) -> Asked:
     """Embed a data set's samples and compare each with the words for some classes.
 
@@ -45,7 +48,7 @@ def ask(
     """
     if len(classes) < 2:
         raise anybind.BadInput(f"{dataset.name} has {len(classes)} classes to ask for; at least 2 are needed")
-    words = anybind.class_embeddings(binder, "text", classes, templates)
+    words = class_embeddings(binder, "text", classes, templates)
     label_of = {item.id: item.label for item in dataset.items}
     labelled = [item for item in dataset.items if item.label]
     samples = binder.embed(modality, labelled, derive_seed=seed, on_bad=on_bad)
@@ -63,4 +66,4 @@ def check_above(name: str, value: float | None, least: float = 0.0) -> None:
     """Raise `BadOption` unless an option is a number above `least`, or none."""
     right = isinstance(value, int | float) and not isinstance(value, bool) and least < value < float("inf")
     if value is not None and not right:
-        raise anybind.BadOption(f"{name} must be a number above {least:g}, got {value!r}")
+        raise BadOption(f"{name} must be a number above {least:g}, got {value!r}")

@@ -8,6 +8,10 @@ from typing import Any
 
 import anybind
 import numpy as np
+from anybind.dataset import Dataset
+from anybind.errors import BadOption, OnBad
+from anybind.prompts import DEFAULT_TEMPLATES, check_templates
+from anybind.task import Task
 
 from anybind_calibration.asking import ask, check_above
 from anybind_calibration.metrics import (
@@ -22,7 +26,7 @@ from anybind_calibration.metrics import (
 )
 
 
-class Calibration(anybind.Task):
+class Calibration(Task):
     """Certainty is the largest probability of the softmax over cosines with the classes' words.
 
     Metrics: `ece` (expected calibration error), `brier` (0 to 2), `nll` (0 or more), `aurc` (mean share of wrong
@@ -37,7 +41,7 @@ class Calibration(anybind.Task):
     def __init__(
         self,
         *,
-        templates: str | Iterable[str] = anybind.DEFAULT_TEMPLATES,
+        templates: str | Iterable[str] = DEFAULT_TEMPLATES,
         scale: float | None = None,
         fit_on: str = "",
         bins: int = 15,
@@ -54,22 +58,22 @@ class Calibration(anybind.Task):
         Raises:
             BadOption: a template without `{}`, numbers that make no sense, or a scale that is given and fitted.
         """
-        self.templates = anybind.check_templates([templates] if isinstance(templates, str) else templates)
+        self.templates = check_templates([templates] if isinstance(templates, str) else templates)
         check_above("scale", scale)
         if not isinstance(bins, int) or bins < 1:
-            raise anybind.BadOption(f"bins must be a whole number above 0, got {bins!r}")
+            raise BadOption(f"bins must be a whole number above 0, got {bins!r}")
         if scale is not None and fit_on:
-            raise anybind.BadOption("give scale, or fit_on to have it found; not both")
+            raise BadOption("give scale, or fit_on to have it found; not both")
         self.scale, self.fit_on, self.bins = scale, fit_on, bins
 
     def run(
         self,
         binder: anybind.Binder,
-        dataset: anybind.Dataset,
+        dataset: Dataset,
         *,
         modality: str,
         seed: int = 0,
-        on_bad: anybind.OnBad | None = None,
+        on_bad: OnBad | None = None,
     ) -> anybind.Result:
         """Ask, and compare certainty with truth; see `Task.run`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anybind
+from anybind.dataset import Dataset, Item
 from anybind.testing import Example
 
 
@@ -13,7 +13,7 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     return Example(dataset=Texts(), modality="text") if kind == "task" else Example()
 
 
-class Texts(anybind.Dataset):
+class Texts(Dataset):
     """Sentences about animals."""
 
     name = "texts"
@@ -24,9 +24,7 @@ class Texts(anybind.Dataset):
         return ("cat", "dog", "horse", "duck")
 
     @property
-    def items(self) -> list[anybind.Item]:
+    def items(self) -> list[Item]:
         return [
-            anybind.Item(f"{name}/{number}", f"{number} times a {name}", name)
-            for name in self.classes
-            for number in range(3)
+            Item(f"{name}/{number}", f"{number} times a {name}", name) for name in self.classes for number in range(3)
         ]

@@ -7,9 +7,11 @@ from typing import Self
 
 import anybind
 import numpy as np
+from anybind.errors import BadOption
+from anybind.head import Head, HeadInput
 
 
-class Residual(anybind.Head):
+class Residual(Head):
     """Norm of what is left of a window's unit vector, 0 to 2, once the span of normal windows is taken away.
 
     The span is their mean and the principal directions that hold a share of their variance. See Wang et al., "ViM:
@@ -30,11 +32,11 @@ class Residual(anybind.Head):
             BadOption: a share outside 0 to 1.
         """
         if not isinstance(share, int | float) or not 0 < share < 1:
-            raise anybind.BadOption(f"share must be above 0 and below 1, got {share!r}")
+            raise BadOption(f"share must be above 0 and below 1, got {share!r}")
         self.share = float(share)
         super().__init__(needs=(modality,), settings={"share": self.share, "modality": modality})
 
-    def fit(self, sets: Sequence[anybind.WindowSet], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
+    def fit(self, sets: Sequence[HeadInput], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
         """Learn from the windows labelled 0."""
         (modality,) = self.needs
         normal = [
@@ -53,7 +55,7 @@ class Residual(anybind.Head):
         self.tensors = {"mean": mean, "directions": directions[:count]}
         return self
 
-    def rate(self, windows: anybind.WindowSet) -> np.ndarray:
+    def rate(self, windows: HeadInput) -> np.ndarray:
         (modality,) = self.needs
         away = windows.embeddings[modality].vectors - self.tensors["mean"]
         kept = away @ self.tensors["directions"].T @ self.tensors["directions"]

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 import anybind
 import numpy as np
+from anybind.dataset import Dataset
+from anybind.errors import BadOption, OnBad, nearest
+from anybind.prompts import DEFAULT_TEMPLATES, check_templates
+from anybind.task import Task
 
 from anybind_calibration.asking import ask, check_above
 from anybind_calibration.metrics import auroc, false_positives, intervals, softmax
@@ -13,7 +17,7 @@ from anybind_calibration.metrics import auroc, false_positives, intervals, softm
 SCORES = ("softmax", "similarity", "energy")
 
 
-class OutOfDistribution(anybind.Task):
+class OutOfDistribution(Task):
     """Some of a data set's classes are asked for, the known ones; samples of all others should be less certain.
 
     Metrics: `auroc` (0.5 by chance), `fpr95` (share of unknown samples that pass where 95 % of the known ones do) and
@@ -29,7 +33,7 @@ class OutOfDistribution(anybind.Task):
         known: str | Iterable[str] | None = None,
         score: str = "softmax",
         scale: float | None = None,
-        templates: str | Iterable[str] = anybind.DEFAULT_TEMPLATES,
+        templates: str | Iterable[str] = DEFAULT_TEMPLATES,
     ) -> None:
         """Set the question.
 
@@ -45,20 +49,20 @@ class OutOfDistribution(anybind.Task):
             BadOption: no such score, a template without `{}`, or a scale of 0 or less.
         """
         if score not in SCORES:
-            raise anybind.BadOption(f"score must be one of {', '.join(SCORES)}, got {score!r}")
+            raise BadOption(f"score must be one of {', '.join(SCORES)}, got {score!r}")
         check_above("scale", scale)
         self.score, self.scale = score, scale
         self.known = [name.strip() for name in known.split(",")] if isinstance(known, str) else known and list(known)
-        self.templates = anybind.check_templates([templates] if isinstance(templates, str) else templates)
+        self.templates = check_templates([templates] if isinstance(templates, str) else templates)
 
     def run(
         self,
         binder: anybind.Binder,
-        dataset: anybind.Dataset,
+        dataset: Dataset,
         *,
         modality: str,
         seed: int = 0,
-        on_bad: anybind.OnBad | None = None,
+        on_bad: OnBad | None = None,
     ) -> anybind.Result:
         """Ask for the known classes and rank all samples by certainty; see `Task.run`.
 
@@ -95,14 +99,14 @@ class OutOfDistribution(anybind.Task):
             },
         )
 
-    def _known(self, dataset: anybind.Dataset, seed: int) -> list[str]:
+    def _known(self, dataset: Dataset, seed: int) -> list[str]:
         classes = list(dataset.classes)
         if self.known is None:
             drawn = np.random.default_rng(seed).permutation(len(classes))[: len(classes) // 2]
             return [classes[number] for number in sorted(drawn.tolist())]
         for name in self.known:
             if name not in classes:
-                raise anybind.BadOption(f"{dataset.name} has no class {name!r}{anybind.nearest(name, classes)}")
+                raise BadOption(f"{dataset.name} has no class {name!r}{nearest(name, classes)}")
         return list(dict.fromkeys(self.known))
 
 

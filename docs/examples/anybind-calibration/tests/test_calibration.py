@@ -3,6 +3,9 @@
 import anybind
 import numpy as np
 import pytest
+from anybind.dataset import Item
+from anybind.errors import BadOption
+from anybind.head import HeadInput
 from anybind.testing import stand_in_binder
 
 from anybind_calibration.calibration import Calibration
@@ -91,7 +94,7 @@ def test_a_fitted_scale_makes_the_truth_likelier():
 
 def test_samples_that_are_what_is_asked_for_are_told_from_those_that_are_not():
     class Named(Texts):
-        items = tuple(anybind.Item(f"{name}/{n}", f"a {name}", name) for name in Texts().classes for n in range(3))
+        items = tuple(Item(f"{name}/{n}", f"a {name}", name) for name in Texts().classes for n in range(3))
 
     task = OutOfDistribution(known="cat, dog", score="similarity", templates="a {}")
     result = task.run(stand_in_binder(), Named(), modality="text")
@@ -111,11 +114,11 @@ def test_nonsense_is_recognised_by_chance_only(score):
 
 def test_options_that_make_no_sense_are_refused():
     for options in ({"scale": 0}, {"bins": 0}, {"scale": 2, "fit_on": "train"}, {"templates": "cat"}):
-        with pytest.raises(anybind.BadOption):
+        with pytest.raises(BadOption):
             Calibration(**options)
-    with pytest.raises(anybind.BadOption, match="score must be one of"):
+    with pytest.raises(BadOption, match="score must be one of"):
         OutOfDistribution(score="magic")
-    with pytest.raises(anybind.BadOption, match="has no class 'hors'; did you mean 'horse'"):
+    with pytest.raises(BadOption, match="has no class 'hors'; did you mean 'horse'"):
         OutOfDistribution(known="cat,hors").run(stand_in_binder(), Texts(), modality="text")
 
 
@@ -127,7 +130,7 @@ def test_the_head_gives_nothing_to_what_lies_in_the_normal_span():
     def windows(vectors):
         ids = tuple(map(str, range(len(vectors))))
         made = anybind.Embeddings(anybind.unit(vectors), space, "event", ids, "e")
-        return anybind.WindowSet({"event": made}, {"events": np.ones(len(vectors))})
+        return HeadInput({"event": made}, {"events": np.ones(len(vectors))})
 
     head = Residual(share=0.999).fit([windows(flat)], [np.zeros(30, int)])
     inside, outside = head.score(windows(flat)), head.score(windows(np.eye(8)[5:]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import anybind
+from anybind.registry import hookimpl
+from anybind.spec import Spec
 
 
-@anybind.hookimpl
+@hookimpl
 def register_modalities(register: anybind.Register) -> None:
     """`inertial`."""
     register(
-        anybind.Spec(
+        Spec(
             name="inertial",
             summary="traces of an accelerometer and a gyroscope",
             target="anybind_inertial.trace:Inertial",
@@ -17,11 +19,11 @@ def register_modalities(register: anybind.Register) -> None:
     )
 
 
-@anybind.hookimpl
+@hookimpl
 def register_readers(register: anybind.Register) -> None:
     """Tables of seven columns."""
     register(
-        anybind.Spec(
+        Spec(
             name="inertial-table",
             summary="time, acceleration and rotation as a table with commas",
             target="anybind_inertial.table:TableReader",
@@ -31,11 +33,11 @@ def register_readers(register: anybind.Register) -> None:
     )
 
 
-@anybind.hookimpl
+@hookimpl
 def register_encoders(register: anybind.Register) -> None:
     """What moves, and what it is called."""
     register(
-        anybind.Spec(
+        Spec(
             name="inertial-motion",
             summary="spectra and moments of a trace, by a linear map that was fitted to made traces",
             target="anybind_inertial.motion:MotionEncoder",
@@ -45,7 +47,7 @@ def register_encoders(register: anybind.Register) -> None:
         )
     )
     register(
-        anybind.Spec(
+        Spec(
             name="letter-grams",
             summary="words by the runs of letters in them: no weights, and no meaning beyond the spelling",
             target="anybind_inertial.words:LetterGrams",
@@ -56,11 +58,11 @@ def register_encoders(register: anybind.Register) -> None:
     )
 
 
-@anybind.hookimpl
+@hookimpl
 def register_adapters(register: anybind.Register) -> None:
     """From motion to words."""
     register(
-        anybind.Spec(
+        Spec(
             name="inertial-to-words",
             summary="ridge regression from motion to the words for it",
             target="anybind_inertial.adapter:ToWords",
@@ -70,11 +72,11 @@ def register_adapters(register: anybind.Register) -> None:
     )
 
 
-@anybind.hookimpl
+@hookimpl
 def register_bindings(register: anybind.Register) -> None:
     """Motion and words in one space."""
     register(
-        anybind.Spec(
+        Spec(
             name="inertial",
             summary="traces and the spelling of words for them, on numpy alone",
             target="anybind_inertial:inertial.toml",
@@ -84,11 +86,11 @@ def register_bindings(register: anybind.Register) -> None:
     )
 
 
-@anybind.hookimpl
+@hookimpl
 def register_datasets(register: anybind.Register) -> None:
     """Traces that are made up."""
     register(
-        anybind.Spec(
+        Spec(
             name="made-activities",
             summary="eight activities, traces made by formulas; any folder will do",
             target="anybind_inertial.activities:MadeActivities",

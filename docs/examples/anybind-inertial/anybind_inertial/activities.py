@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from anybind import BadOption, Item, LocalDataset
+from anybind.plugin import BadOption, Item
+from anybind_datasets.local_dataset import LocalDataset
 
 from anybind_inertial.trace import Trace, random_turn
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from anybind import Adapter, BadInput, Embeddings, Space, atomic_path, settings_hash
+from anybind import Embeddings, Space
+from anybind.plugin import Adapter, BadInput, files, tables
 
 from anybind_inertial.motion import load_tensors, tensors_hash
 
@@ -39,7 +40,7 @@ class ToWords(Adapter):
 
     @property
     def identity(self) -> str:
-        return settings_hash([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
+        return tables.settings_hash([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors @ self.tensors["map"] + self.tensors["constant"]
@@ -67,5 +68,5 @@ def save(path: str | Path, motion: Embeddings, words: Embeddings, penalty: float
     found = np.linalg.solve(given.T @ given + penalty * np.eye(given.shape[1]), given.T @ wanted)
     tensors = {"map": found.astype(np.float32), "constant": (-mean @ found).astype(np.float32)}
     card = json.dumps({"source": asdict(motion.space), "target": asdict(words.space)})
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={CARD: card})

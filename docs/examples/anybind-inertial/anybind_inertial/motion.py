@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from anybind import BadInput, Encoder, Space, settings_hash, unit
+from anybind import Space, unit
+from anybind.plugin import BadInput, Encoder, tables
 
 from anybind_inertial.trace import Trace
 
@@ -119,4 +120,4 @@ def load_tensors(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray
 
 def tensors_hash(tensors: dict[str, np.ndarray]) -> str:
     """Hash of tensors, 12 hexadecimal digits."""
-    return settings_hash(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))
+    return tables.settings_hash(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))

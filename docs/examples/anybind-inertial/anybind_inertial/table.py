@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from anybind import BadInput, Reader
+from anybind.plugin import BadInput, Reader
 
 from anybind_inertial.trace import Trace
 

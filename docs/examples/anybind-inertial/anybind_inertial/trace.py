@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from anybind import BadInput, BadOption, Modality
+from anybind.plugin import BadInput, BadOption, Modality
 
 SHORTEST = 2.0
 """Seconds: two steps of someone who walks."""

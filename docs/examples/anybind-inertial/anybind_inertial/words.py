@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from anybind import Encoder, Space, settings_hash, unit
+from anybind import Space, unit
+from anybind.plugin import Encoder, tables
 
 DIM = 512
 RUNS = (3, 4, 5)
@@ -26,7 +27,7 @@ class LetterGrams(Encoder):
 
     @property
     def weights_hash(self) -> str:
-        return settings_hash({"dim": DIM, "hash": "crc32"})
+        return tables.settings_hash({"dim": DIM, "hash": "crc32"})
 
     @property
     def preprocessing(self) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-import anybind
+from anybind_bench.suite import Question, Suite
 
 VERSIONS = {"python": "3.11.9", "anybind": "0.1.0", "numpy": "2.2.0"}
 
 
-def question(title: str, **fields: Any) -> anybind.Question:
+def question(title: str, **fields: Any) -> Question:
     """A question about a data set of the same name."""
-    return anybind.Question(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
+    return Question(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
 
 
 def cell(
@@ -53,7 +53,7 @@ def cell(
 
 def write_results(
     folder: Path,
-    questions: Sequence[anybind.Question],
+    questions: Sequence[Question],
     cells: Sequence[Mapping[str, Any]],
     *,
     name: str = "table",
@@ -61,7 +61,7 @@ def write_results(
 ) -> Path:
     """Write `results.json` of a suite into a new folder."""
     folder.mkdir(parents=True)
-    about = asdict(anybind.Suite(name, (), **suite))
+    about = asdict(Suite(name, (), **suite))
     del about["questions"]
     fields = {
         "format": 1,
@@ -75,7 +75,7 @@ def write_results(
 
 
 @pytest.fixture(name="question")
-def question_fixture() -> Callable[..., anybind.Question]:
+def question_fixture() -> Callable[..., Question]:
     """See `question`."""
     return question
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anybind
 from anybind import BadInput
+from anybind.reader import find_reader
 from anybind_events.readers.aedat2 import Aedat2Reader
 from anybind_events.stream import EventStream
 
@@ -162,5 +162,5 @@ def test_events_that_begin_like_a_line_of_the_header_are_no_header(tmp_path: Pat
 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     (tmp_path / "found.aedat").write_bytes(DVS128 + bytes(8))
-    found = anybind.find_reader(tmp_path / "found.aedat")
+    found = find_reader(tmp_path / "found.aedat")
     assert (found.name, found.spec.gives) == ("aedat2", "event")

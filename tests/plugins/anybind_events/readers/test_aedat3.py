@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import AnybindWarning, BadInput
+from anybind.reader import find_reader
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat3 import Aedat3Reader
 from anybind_events.stream import EventStream
@@ -158,7 +159,7 @@ def test_the_sensor_is_that_of_the_source_or_else_the_smallest_that_holds_all(
 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     (tmp_path / "found.aedat").write_bytes(HEADER + polarities([(1, 2, 3, True, True)]))
-    found = anybind.find_reader(tmp_path / "found.aedat")
+    found = find_reader(tmp_path / "found.aedat")
     assert (found.name, found.spec.gives) == ("aedat3", "event")
 
 

@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
+from anybind.reader import find_reader
 from anybind_events.readers.aedat4 import Aedat4Reader, read_frames
 from anybind_events.stream import EventStream
 
@@ -424,7 +426,7 @@ def test_the_first_line_alone_decides_what_is_of_the_format() -> None:
 
 def test_the_reader_is_found_by_content_whatever_the_name(tmp_path: Path) -> None:
     (tmp_path / "recording.bin").write_bytes(recording(TWO_PACKETS))
-    assert anybind.find_reader(tmp_path / "recording.bin").name == "aedat4"
+    assert find_reader(tmp_path / "recording.bin").name == "aedat4"
     assert contents(anybind.read(tmp_path / "recording.bin")) == BOTH
 
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anybind import AnybindWarning, BadInput, BadOption
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat2 import Aedat2Reader
 from anybind_events.readers.aedat3 import Aedat3Reader

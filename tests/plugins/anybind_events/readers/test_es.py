@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import AnybindWarning, BadInput
+from anybind.reader import find_reader
 from anybind_events.readers.es import EsReader
 from anybind_events.stream import EventStream
 
@@ -208,4 +209,4 @@ def test_the_first_bytes_alone_decide_what_is_of_the_format(tmp_path: Path) -> N
     assert EsReader().sniff(header())
     assert not EsReader().sniff(b"Event Strea")
     (tmp_path / "recording.raw").write_bytes(dvs([(1, 2, 3, 1)]))
-    assert anybind.find_reader(tmp_path / "recording.raw").name == "es"
+    assert find_reader(tmp_path / "recording.raw").name == "es"

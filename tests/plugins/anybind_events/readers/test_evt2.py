@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
+from anybind.reader import find_reader
 from anybind_events.readers.evt2 import Evt2Reader
 from anybind_events.stream import EventStream
 
@@ -210,7 +211,7 @@ def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
 
 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
-    found = anybind.find_reader(write(tmp_path / "found.raw", [time_high(0)]))
+    found = find_reader(write(tmp_path / "found.raw", [time_high(0)]))
     assert (found.name, found.spec.gives) == ("evt2", "event")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anybind
+from anybind.reader import find_reader
 from anybind_events.readers.evt21 import Evt21Reader
 from anybind_events.stream import EventStream
 
@@ -117,5 +117,5 @@ def test_a_vector_at_the_edge_of_the_sensor_loses_what_lies_behind_it(tmp_path: 
 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     for header in (LITTLE, LEGACY, b"% evt 2.1\n"):
-        found = anybind.find_reader(write(tmp_path / "found.raw", [time_high(0)], header))
+        found = find_reader(write(tmp_path / "found.raw", [time_high(0)], header))
         assert (found.name, found.spec.gives) == ("evt21", "event")

@@ -15,7 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.reader import find_reader
 from anybind_events.readers import hdf5, hdf5_layout
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
@@ -340,4 +342,4 @@ def test_an_hdf5_file_is_known_by_its_name_since_it_may_hold_anything(tmp_path: 
     head = (tmp_path / "found.hdf5").read_bytes()[:4096]
     assert Hdf5Reader().sniff(head) is None
     assert Hdf5Reader().sniff(b"HDF") is False
-    assert anybind.find_reader(tmp_path / "found.hdf5").name == "hdf5-events"
+    assert find_reader(tmp_path / "found.hdf5").name == "hdf5-events"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import AnybindWarning, BadInput
+from anybind.reader import find_reader
 from anybind_events.readers.nmnist import BinReader
 from anybind_events.stream import EventStream
 
@@ -252,7 +253,7 @@ def test_the_largest_sensor_and_the_latest_time_of_the_format_are_written(tmp_pa
 def test_the_reader_is_found_by_the_file_name_and_gives_events(tmp_path: Path) -> None:
     path = tmp_path / "RECORDING.BIN"
     path.write_bytes(pack((1, 1, 500, True)))
-    found = anybind.find_reader(path)
+    found = find_reader(path)
     assert (found.name, found.spec.gives) == ("nmnist-bin", "event")
 
 

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
+from anybind.reader import find_reader
 from anybind_events.readers.npy import NpyReader
 from anybind_events.stream import EventStream
 
@@ -293,6 +295,6 @@ def test_events_with_fields_are_known_by_content_and_four_columns_by_name(tmp_pa
     for array, verdict in ((structured(), True), (np.array(ROWS), None)):
         np.save(tmp_path / "found.npy", array)
         assert NpyReader().sniff((tmp_path / "found.npy").read_bytes()[:4096]) is verdict
-        assert anybind.find_reader(tmp_path / "found.npy").name == "npy-events"
+        assert find_reader(tmp_path / "found.npy").name == "npy-events"
     assert NpyReader().sniff(b"PK\x03\x04") is False
     assert NpyReader().sniff(b"\x93NUMPY\x01\x00") is None

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import BadInput
+from anybind.reader import find_reader
 from anybind_events.readers.npz import NpzReader
 from anybind_events.stream import EventStream
 
@@ -267,7 +268,7 @@ def test_a_pickle_is_refused_and_never_run(tmp_path: Path, lay: object) -> None:
 
 def test_the_reader_is_found_by_content_and_name_and_gives_events(folder: Path, raw: bytes) -> None:
     (folder / "FOUND.NPZ").write_bytes(raw)
-    found = anybind.find_reader(folder / "FOUND.NPZ")
+    found = find_reader(folder / "FOUND.NPZ")
     assert (found.name, found.spec.gives) == ("npz-events", "event")
 
 

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import AnybindWarning, BadInput, BadOption
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
+from anybind.reader import find_reader
 from anybind_events.readers import text_lines
 from anybind_events.readers.text import TextReader
 from anybind_events.stream import EventStream
@@ -295,10 +297,10 @@ def test_a_file_is_claimed_for_sure_only_by_its_header_and_never_when_it_is_pros
 
 def test_columns_without_a_header_are_known_by_the_files_name(tmp_path: Path) -> None:
     (tmp_path / "events.txt").write_text(lines())
-    assert anybind.find_reader(tmp_path / "events.txt").name == "text-events"
+    assert find_reader(tmp_path / "events.txt").name == "text-events"
     (tmp_path / "notes.txt").write_text("These are notes.\n")
     with pytest.raises(BadInput, match=r"notes\.txt"):
-        anybind.find_reader(tmp_path / "notes.txt")
+        find_reader(tmp_path / "notes.txt")
 
 
 def outcome(read: Callable[[Path], object], path: Path) -> object:

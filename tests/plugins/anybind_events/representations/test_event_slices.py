@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind import BadOption, Representation, Spec, UnknownName
+from anybind.errors import BadOption, UnknownName
+from anybind.representation import Representation
+from anybind.spec import Spec
 from anybind_events.representations.event_slices import EventSlices
 from anybind_events.representations.on_white import RedBlueFrame
 from anybind_events.stream import EventStream

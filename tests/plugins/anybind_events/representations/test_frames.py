@@ -11,8 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.registry import create, parts
+from anybind.tables import settings_hash
 from anybind_events.representations import frames
 from anybind_events.representations.frames import EventFrames, percentile_of_busy
 from anybind_events.representations.kernels import BLOCK
@@ -38,7 +40,7 @@ SCRATCH = 3 * 4 * BLOCK + 20_000
 
 
 def make(name: str, options: dict) -> EventFrames:
-    return anybind.create("representation", name, **options)
+    return create("representation", name, **options)
 
 
 def recording(events: int = 3000, width: int = 40, height: int = 30, seed: int = 0) -> EventStream:
@@ -63,7 +65,7 @@ def strided(stream: EventStream) -> EventStream:
 
 
 def test_every_representation_of_events_is_tried_here() -> None:
-    of_events = [part.name for part in anybind.parts("representation") if part.plugin == "events"]
+    of_events = [part.name for part in parts("representation") if part.plugin == "events"]
     assert sorted(NAMES) == of_events
 
 
@@ -172,7 +174,7 @@ def test_options_cannot_be_changed_once_it_is_made(name: str) -> None:
 def test_settings_name_the_representation_and_differ_wherever_an_option_does(name: str) -> None:
     made = [make(name, options) for options in OPTIONS[name]]
     assert {each.settings["representation"] for each in made} == {name}
-    assert len({anybind.settings_hash(dict(each.settings)) for each in made}) == len(made)
+    assert len({settings_hash(dict(each.settings)) for each in made}) == len(made)
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)

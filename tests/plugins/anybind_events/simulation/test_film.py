@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind.registry import find_part
 from anybind_events.simulation.film import AHEAD, contrast, frame_difference, frame_windows
 from anybind_events.simulation.sensor import draw_thresholds, log_intensity
 from anybind_events.stream import EventStream, concatenate_streams
@@ -233,7 +234,7 @@ def test_what_comes_before_damage_is_simulated_first(model: Callable[..., Iterat
 
 @MODELS
 def test_a_real_film_gives_events_where_people_walk(model: Callable[..., Iterator[EventStream]], shared: Path) -> None:
-    reader = anybind.find_part("reader", "video").load()()
+    reader = find_part("reader", "video").load()()
     film = reader.read(shared / "data" / "ucsd_ped2" / "frames" / "01", fps=10)
     streams = []
     for stream in model(film):

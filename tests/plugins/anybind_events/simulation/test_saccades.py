@@ -12,7 +12,8 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
 from anybind_events.simulation.saccades import CORNERS, FIELD, VARIED, saccade_settings, simulate_saccades, varied
 from anybind_events.simulation.sensor import log_intensity
 from anybind_events.stream import EventStream

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybind import BadInput, BadOption
+from anybind import BadInput
+from anybind.errors import BadOption
 from anybind_events.simulation.film import frame_difference, frame_windows
 from anybind_events.simulation.windows import film_windows
 from anybind_events.stream import concatenate_streams

@@ -1,0 +1,98 @@
+"""`embed` and `evaluate`: what most people do with a binding, each in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from anybind.binder import Binder, load
+from anybind.dataset import Dataset, load_dataset
+from anybind.embeddings import Embeddings
+from anybind.errors import OnBad
+from anybind.modality import sources_of
+from anybind.reader import by_modality, sample_files
+from anybind.registry import create, find_part
+from anybind.result import Result
+from anybind.spec import ModalitySpec, TaskSpec
+from anybind.task import Task
+
+
+def embed(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    binding: str | os.PathLike[str] | Binder = "mini",
+    batch_size: int = 32,
+    device: str = "cpu",
+    on_bad: OnBad | None = None,
+) -> dict[str, Embeddings]:
+    """Embed files into one space, each as the modality that it holds.
+
+    Args:
+        paths: files, or folders that are searched for files of the binding's modalities; one or several.
+        binding: as `load` takes it, or a binder.
+        batch_size: samples a call of the encoder.
+        device: torch device, unless `binding` is a binder.
+        on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
+            the first one raises.
+
+    Returns:
+        embeddings by modality, rows in the order of the files.
+
+    Raises:
+        BadInput: a file is missing, unreadable, or of no modality of the binding.
+    """
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    files = sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
+    groups = {
+        modality: binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
+        for modality, group in by_modality(files, binder.modalities, on_bad).items()
+    }
+    return {modality: group for modality, group in groups.items() if len(group)}
+
+
+def evaluate(
+    task: str | Task,
+    data: str | os.PathLike[str] | Dataset,
+    *,
+    modality: str,
+    binding: str | os.PathLike[str] | Binder = "mini",
+    dataset: str = "folder",
+    task_options: Mapping[str, Any] | None = None,
+    dataset_options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    on_bad: OnBad | None = None,
+) -> Result:
+    """Evaluate a task on a dataset.
+
+    Args:
+        task: a task by name, or a task.
+        data: the folder of the dataset, or a dataset.
+        modality: what samples are embedded as; those of another modality are derived where that is possible.
+        binding: as `load` takes it, or a binder.
+        dataset: the registered dataset that reads the folder.
+        task_options, dataset_options: options of the task and of the dataset, by name.
+        seed: of all randomness; it is in the result.
+        device: torch device, unless `binding` is a binder.
+        on_bad: called with the id and the error of each sample that cannot be used, which is then left out; by default
+            the first one raises.
+
+    Raises:
+        UnknownName: no such task, dataset, binding or modality; the message offers the nearest names.
+        BadOption: an option that the task or the dataset does not take.
+        BadInput: the data cannot be read or does not suit the task.
+    """
+    chosen = create(TaskSpec, task, **(task_options or {})) if isinstance(task, str) else task
+    find_part(ModalitySpec, modality)  # an unknown name is reported before any file is looked for
+    if not isinstance(data, Dataset):
+        data = load_dataset(dataset, Path(data), modalities=task_sources(chosen, modality), **(dataset_options or {}))
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder.encoder(modality)  # an unknown modality is reported before the text encoder is loaded
+    return chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
+
+
+def task_sources(task: Task, modality: str) -> tuple[str, ...]:
+    """The modalities that a task reads of a dataset's samples, and those that these can be derived from."""
+    return tuple(dict.fromkeys(source for read in task.modalities(modality) for source in sources_of(read)))

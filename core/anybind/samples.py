@@ -1,0 +1,78 @@
+"""Protocols of the samples that plugins share: what an encoder may expect of an event stream, a sound or a video.
+
+Modality plugins implement them; all others annotate with them and import nothing of those plugins.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+ImageSample: TypeAlias = np.ndarray
+"""RGB, (height, width, 3) uint8."""
+TextSample: TypeAlias = str
+
+
+class EventSample(Protocol):
+    """A recording of an event camera: one entry an event, in order of time.
+
+    Attributes:
+        x, y: pixel columns and rows, (n,).
+        t: times in microseconds, (n,) int64, never falling.
+        p: True where brightness rose, (n,) bool.
+        width, height: of the sensor, in pixels.
+    """
+
+    @property
+    def x(self) -> np.ndarray: ...
+    @property
+    def y(self) -> np.ndarray: ...
+    @property
+    def t(self) -> np.ndarray: ...
+    @property
+    def p(self) -> np.ndarray: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    def __len__(self) -> int: ...
+
+
+class DepthSample(Protocol):
+    """A depth map.
+
+    Attributes:
+        metres: distance along the axis of the camera, float32 (height, width), NaN where it is not known.
+        fx: focal length in pixels, None where it is not known.
+        baseline: distance of a stereo camera's two eyes in metres, None where it is not known.
+    """
+
+    @property
+    def metres(self) -> np.ndarray: ...
+    @property
+    def fx(self) -> float | None: ...
+    @property
+    def baseline(self) -> float | None: ...
+    def disparity(
+        self, *, fx: float | None = None, baseline: float | None = None, nearest: float = 0.01, farthest: float = 50.0
+    ) -> np.ndarray:
+        """Shift between two eyes in pixels, float32 (height, width): baseline * fx / depth."""
+        ...
+
+
+class AudioSample(Protocol):
+    """A sound.
+
+    Attributes:
+        samples: float32 (channels, n), nominally from -1 to 1.
+        rate: samples a second, in Hz.
+    """
+
+    @property
+    def samples(self) -> np.ndarray: ...
+    @property
+    def rate(self) -> int: ...
+    @property
+    def duration(self) -> float: ...
+    def __len__(self) -> int: ...

@@ -1,0 +1,121 @@
+"""The digits of MNIST as pictures beside the spoken digits of the Free Spoken Digit Dataset."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from anybind.plugin import BadOption, Item
+from anybind_datasets.local_dataset import LocalDataset
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PICTURES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+MOST = 1 << 26
+"""Bytes of an idx file that are read: MNIST has 8 million, and what is longer is not MNIST's."""
+TEST_INDICES = range(5)
+"""Recordings that the Free Spoken Digit Dataset holds out."""
+
+
+class SpokenDigits(LocalDataset):
+    """Written and spoken digits: two lists of samples with the same ten classes, `zero` to `nine`.
+
+    The folder `mnist` holds MNIST's test digits as published (idx, packed by gzip or not); `speech` holds the Free
+    Spoken Digit Dataset's recordings, `7_jackson_3.wav` being digit, speaker and index. There are no pairs: ask
+    `retrieval` with `relevance=class`. Pictures are turned to dark on white where `paper` is true, else they are white
+    on black as published.
+    """
+
+    name = "spoken-digits"
+    licence = "MNIST: as published; Free Spoken Digit Dataset: CC-BY-SA-4.0"
+    size = "10,000 pictures and 3,000 sounds"
+    parts: ClassVar = {"train": 12_700, "test": 10_300}
+    """The pictures are in both."""
+    published = (
+        "https://yann.lecun.org/exdb/mnist/ and https://github.com/Jakobovski/free-spoken-digit-dataset "
+        "(put the first into mnist, recordings of the second into speech)"
+    )
+    kinds = ("image", "sound")
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        modalities: Iterable[str] | None = None,
+        classes: Iterable[str] | None = None,
+        limit: int | None = None,
+        split: str = "test",
+        paper: bool = False,
+    ) -> None:
+        """List the samples; pictures are read into memory, 2.4 kB each, sounds are not read.
+
+        Args:
+            folder: holds `mnist` and `speech`.
+            modalities: `image` and `sound`: which of them are listed; both by default.
+            classes: keep only these.
+            limit: keep about this many of each modality, spread evenly over the classes.
+            split: of the sounds, `test` (index 0 to 4), `train` (5 on) or `all`. Pictures are test digits always.
+            paper: turn pictures to dark on white.
+
+        Raises:
+            BadInput: the folder lacks files, or they are damaged.
+            BadOption: no such class or split, or a limit below 1.
+        """
+        super().__init__(folder, modalities)
+        if split not in ("test", "train", "all"):
+            raise BadOption(f"split is test, train or all, got {split!r}")
+        self.keep_classes({word: word for word in WORDS}, classes)
+        items: list[Item] = []
+        for kind, listed in (("image", self._pictures(paper)), ("sound", self._sounds(split))):
+            if kind in self.asked:
+                self.hold(listed, limit)
+                items += self._items
+        self._items = items
+
+    def _pictures(self, paper: bool) -> Iterator[Item]:
+        pictures, labels = self._idx(PICTURES, 3), self._idx(LABELS, 1)
+        if len(pictures) != len(labels) or (labels > 9).any():
+            raise self.missing(f"{len(pictures)} pictures and {len(labels)} labels from 0 to 9 do not belong together")
+        shown = 255 - pictures if paper else pictures
+        for number, (picture, label) in enumerate(zip(shown, labels, strict=True)):
+            yield Item(f"mnist/{number:05d}", np.repeat(picture[..., None], 3, axis=2), WORDS[label])
+
+    def _idx(self, name: str, axes: int) -> np.ndarray:
+        """An array of bytes in the format that MNIST is published in: big-endian sizes behind a mark."""
+        path = next((each for each in self._names(name) if each.is_file()), None)
+        if path is None:
+            raise self.missing(f"there is no file mnist/{name}.gz")
+        try:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+                data = file.read(MOST)
+        except (OSError, EOFError, zlib.error) as error:
+            raise self.missing(f"{path} cannot be read: {error}") from error
+        start = 4 + 4 * axes
+        if data[:4] != bytes([0, 0, 8, axes]) or len(data) < start:
+            raise self.missing(f"{path} does not begin as an idx file of {axes} axes does")
+        shape = np.frombuffer(data, ">u4", axes, 4).tolist()
+        if len(data) != start + int(np.prod(shape, dtype=object)):
+            raise self.missing(f"{path} holds {len(data)} bytes, which are not those of {shape}")
+        return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+    def _names(self, name: str) -> list[Path]:
+        return [self.root / "mnist" / f"{name}{ending}" for ending in (".gz", "")]
+
+    def _sounds(self, split: str) -> Iterator[Item]:
+        folder = self.root / "speech"
+        files = sorted(folder.glob("*.wav")) if folder.is_dir() else []
+        if not files:
+            raise self.missing(f"{folder} holds no .wav files")
+        for path in files:
+            found = re.fullmatch(r"(\d)_([a-z]+)_(\d+)", path.stem)
+            if not found:
+                raise self.missing(f"{path.name} is no digit_speaker_index.wav")
+            held_out = int(found[3]) in TEST_INDICES
+            if split == "all" or held_out == (split == "test"):
+                yield Item(self.id_of(path), path, WORDS[int(found[1])], notes={"speaker": found[2]})

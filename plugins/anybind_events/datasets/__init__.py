@@ -1,1 +1,0 @@
-"""Published event data sets, by local folder."""

@@ -1,0 +1,54 @@
+"""The page of an explanation: shaded words, and the map over frame and picture. One file, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import markupsafe
+
+from anybind.pages import picture_uri, save_page
+from anybind_explain.drawing import COLOURS
+from anybind_explain.panels import Panel
+from anybind_explain.relevance import Relevance, WordWeight
+
+STRONGEST = 0.7
+"""Opacity of the colour behind the most relevant word; letters can be read on it, by day and by night."""
+LONGEST = 840
+"""Longest side of a picture of the page, in pixels."""
+
+
+def write_page(
+    path: Path, title: str, text: str, found: Relevance, panels: Sequence[Panel], settings: Mapping[str, Any]
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: the file.
+        title: what the recording or picture is called.
+        text: that it was held against.
+        found: what is shown of it: the words, the score.
+        panels: the map over frames.
+        settings: told at the end of the page, by name.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    save_page(
+        path,
+        "anybind_explain",
+        "explain/page.html",
+        title=title,
+        text=text,
+        score=found.score,
+        words=_shaded(found.words),
+        panels=[(picture_uri(each.drawn, LONGEST), picture_uri(each.plain, LONGEST), each.caption) for each in panels],
+        colours=markupsafe.Markup(", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in COLOURS)),
+        settings=settings,
+    )
+
+
+def _shaded(words: Sequence[WordWeight]) -> list[dict[str, Any]]:
+    full = max(each.weight for each in words) or 1.0
+    return [{**vars(each), "shade": STRONGEST * each.weight / full} for each in words]

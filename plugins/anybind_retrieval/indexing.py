@@ -1,0 +1,294 @@
+"""Making an index, and keeping it up with the files: what did not change is not embedded again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anybind import AnybindError, Binder
+from anybind.commandline import Skipped
+from anybind.plugin import (
+    BadInput,
+    BadOption,
+    Item,
+    errors,
+    files,
+    modalities,
+    progress_bar,
+    readers,
+)
+from anybind_retrieval import lance_index
+from anybind_retrieval.file_index import SUFFIX, FileDraft, FileIndex
+from anybind_retrieval.index import Card, Draft, Entry, Index, Key, Shelf, absolute, is_uri
+from anybind_retrieval.lance_index import LanceDraft, LanceIndex
+
+TEXT = "text"
+SEED = 0
+"""Of what is derived, such as the event recording that stands for a film."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a run did to the entries of an index that it was asked about."""
+
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+
+
+def kinds_of(binder: Binder, wanted: Sequence[str] = ()) -> dict[str, str]:
+    """The kinds of file that a binding can index, and what each is embedded as.
+
+    A kind that has no encoder is embedded as what can be derived from it: a film as the recording that an event
+    camera would make of it.
+
+    Raises:
+        BadOption: a kind is wanted that the binding cannot embed.
+    """
+    kinds = {of: of for of in binder.modalities}
+    for of in binder.modalities:
+        for source in modalities.sources_of(of)[1:]:
+            kinds.setdefault(source, of)
+    for kind in wanted:
+        if kind not in kinds:
+            raise BadOption(f"the binding {binder.name!r} embeds no {kind}{errors.nearest(kind, kinds)}")
+    return {kind: of for kind, of in kinds.items() if not wanted or kind in wanted}
+
+
+def shelf_of(binder: Binder, kind: str, of: str) -> tuple[Shelf, Any]:
+    """What files of a kind are embedded with, and the space; loads the tower."""
+    nothing = binder.embed(of, [], derive_seed=seed_of(kind, of))
+    return Shelf(of, nothing.encoder), nothing.space
+
+
+def seed_of(kind: str, of: str) -> int | None:
+    """Seed of the derivation of files of a kind that are embedded as another; none where nothing is derived."""
+    return None if kind == of else SEED
+
+
+def open_index(where: str, *, approximate: bool = False) -> Index:
+    """The index at a path or URI; `.lance` is LanceDB's, anything else a file.
+
+    Raises:
+        BadInput, MissingExtra: see `FileIndex` and `LanceIndex`.
+    """
+    return LanceIndex(where, approximate=approximate) if is_lance(where) else FileIndex(Path(where))
+
+
+def exists(where: str) -> bool:
+    """Whether there is an index at a path or URI."""
+    return lance_index.exists(where) if is_lance(where) else Path(where).exists()
+
+
+def is_lance(where: str) -> bool:
+    """Whether a path or URI is that of a LanceDB database."""
+    return where.rstrip("/").endswith(lance_index.SUFFIX)
+
+
+def check_place(where: str) -> None:
+    """Refuse, before anything is embedded, a place that an index cannot be written to.
+
+    Raises:
+        BadOption: its ending is neither `.safetensors` nor `.lance`.
+        BadInput: the folder is missing or may not be written to.
+    """
+    if is_lance(where):
+        lance_index.check_place(where)
+    elif is_uri(where) or not where.endswith(SUFFIX):
+        raise BadOption(
+            f"an index is a file that ends in {SUFFIX}, or a folder or URI that ends in .lance; got {where}"
+        )
+    else:
+        files.check_output(where)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an index shall hold of the places that a user names.
+
+    Attributes:
+        paths: files and folders.
+        texts: files that hold a text a line.
+        kinds: kinds of file, and what each is embedded as.
+    """
+
+    paths: Sequence[str]
+    texts: Sequence[str]
+    kinds: Mapping[str, str]
+
+    def files(self) -> dict[str, bool]:
+        """Absolute paths of all files, and whether each was named itself rather than found in a folder."""
+        found: dict[str, bool] = {}
+        of_files = [kind for kind in self.kinds if kind != TEXT]
+        for path in self.paths:
+            if Path(path).is_dir():
+                for each in readers.list_samples(path, of_files):
+                    found.setdefault(absolute(each), False)
+            else:
+                found[absolute(path)] = True
+        return found
+
+    def covers(self, entry: Entry) -> bool:
+        """Whether an entry of an index is in one of the places, so that it goes when it is not there any more."""
+        if entry.text:
+            return entry.path in map(absolute, self.texts)
+        return any(entry.path == place or entry.path.startswith(place.rstrip(os.sep) + os.sep) for place in self._roots)
+
+    @property
+    def _roots(self) -> list[str]:
+        return [absolute(path) for path in self.paths]
+
+
+def update(
+    where: str, former: Index | None, binder: Binder, wanted: Wanted, skipped: Skipped | None, batch_size: int = 32
+) -> Counts:
+    """Bring an index up to date, or make it.
+
+    Args:
+        where: path or URI.
+        former: the index there, unless it is made anew.
+        binder: embeds; its encoders must be those of the former index.
+        wanted: the places to look at; entries elsewhere, and of other kinds, stay as they are.
+        skipped: takes note of files that cannot be used; without it the first one raises.
+        batch_size: how many files are held in memory and embedded at once.
+
+    Raises:
+        BadInput: a file cannot be used, the index would be empty, or the place cannot be written to.
+        SpaceMismatch, WeightsMismatch: the index was made with other encoders.
+    """
+    known = _known(former, wanted)
+    todo, same = _sorted_out(wanted, known, skipped)
+    stale = known.keys() - same
+    card = _card(where, former, binder, {kind: wanted.kinds[kind] for kind in {*todo, *(kind for kind, _ in same)}})
+    if former is not None and not (todo or stale):
+        return Counts(0, 0, len(same), 0)
+    draft = _draft(where, card, former)
+    for kind in {kind for kind, _ in stale}:
+        draft.drop(kind, {key for of, key in stale if of == kind})
+    done = _embed(draft, binder, wanted.kinds, todo, skipped, batch_size)
+    elsewhere = _count(former) - len(known) if former else 0
+    if not (done or same or elsewhere):
+        raise BadInput(f"nothing to write to {where}: no file could be embedded")
+    draft.finish(card)
+    before = {key for _, key in stale}
+    return Counts(added=len(done - before), changed=len(done & before), unchanged=len(same), removed=len(before - done))
+
+
+def _known(former: Index | None, wanted: Wanted) -> dict[tuple[str, Key], Entry]:
+    """The entries of an index that are in the places asked about."""
+    if former is None:
+        return {}
+    return {
+        (kind, entry.key): entry
+        for kind in former.card.shelves
+        if kind in wanted.kinds
+        for entry in former.entries(kind)
+        if wanted.covers(entry)
+    }
+
+
+def _count(index: Index) -> int:
+    return sum(index.count(kind) for kind in index.card.shelves)
+
+
+def _sorted_out(
+    wanted: Wanted, known: Mapping[tuple[str, Key], Entry], skipped: Skipped | None
+) -> tuple[dict[str, list[Entry]], set[tuple[str, Key]]]:
+    """The entries to embed by kind, and the keys of those that did not change: their files are not even opened."""
+    todo: dict[str, list[Entry]] = {}
+    same: set[tuple[str, Key]] = set()
+    for path, named in wanted.files().items():
+        try:
+            entry = Entry.of_file(path)
+            held = {(kind, entry.key) for kind in wanted.kinds if known.get((kind, entry.key)) == entry}
+            same |= held
+            if not held and (kind := _kind(path, named, wanted.kinds)):
+                todo.setdefault(kind, []).append(entry)
+        except AnybindError as error:
+            if skipped is None:
+                raise
+            skipped.note(files.name_of_path(path), error)
+    for entry in _lines(wanted.texts):
+        if entry == known.get((TEXT, entry.key)):
+            same.add((TEXT, entry.key))
+        else:
+            todo.setdefault(TEXT, []).append(entry)
+    return todo, same
+
+
+def _kind(path: str, named: bool, kinds: Mapping[str, str]) -> str:
+    """What a file holds; empty for one that lies in a folder and holds something else than was asked for."""
+    held = readers.find_reader(path).spec.modality
+    if held in kinds:
+        return held
+    for kind in kinds:  # a picture in 16-bit gray is a depth map where depth alone is asked for
+        if readers.find_reader(path, kind).spec.modality == kind:
+            return kind
+    if named:
+        raise BadInput(f"{files.name_of_path(path)} holds {held}; what was asked for is {', '.join(kinds)}")
+    return ""
+
+
+def _lines(paths: Iterable[str]) -> Iterable[Entry]:
+    """An entry for every line, without doubles, of files of texts."""
+    for path in map(absolute, paths):
+        about = Entry.of_file(path)
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"cannot read {files.name_of_path(path)} as UTF-8 text, a text a line: {error}") from error
+        for line in dict.fromkeys(line.strip() for line in lines):
+            if line:
+                yield replace(about, text=line)
+
+
+def _card(where: str, former: Index | None, binder: Binder, kinds: Mapping[str, str]) -> Card:
+    """The card with the shelves of these kinds, once it is sure that the index was made with the same encoders."""
+    shelves = dict(former.card.shelves) if former else {}
+    space = former.card.space if former else None
+    for kind, of in kinds.items():
+        shelf, of_binder = shelf_of(binder, kind, of)
+        space = space or of_binder
+        if former is not None:
+            former.card.require(kind, shelf, of_binder, where)
+        shelves[kind] = shelf
+    if space is None:
+        raise BadInput(f"nothing to write to {where}: no file could be embedded")
+    return Card(binder.name, space, dict(sorted(shelves.items())))
+
+
+def _draft(where: str, card: Card, former: Index | None) -> Draft:
+    if is_lance(where):
+        return LanceDraft(where, card, former if isinstance(former, LanceIndex) else None)
+    return FileDraft(Path(where), former if isinstance(former, FileIndex) else None)
+
+
+def _embed(
+    draft: Draft,
+    binder: Binder,
+    kinds: Mapping[str, str],
+    todo: Mapping[str, list[Entry]],
+    skipped: Skipped | None,
+    batch_size: int,
+) -> set[Key]:
+    """Embed what is to do into the draft; keys of what went in."""
+    done: set[Key] = set()
+    with progress_bar(sum(map(len, todo.values())), "indexing") as advance:
+        for kind, entries in todo.items():
+            by_id: dict[str, list[Entry]] = {}  # one text may stand in several files
+            for entry in entries:
+                by_id.setdefault(entry.name, []).append(entry)
+            items = (Item(id=id, source=some[0].text or Path(some[0].path)) for id, some in by_id.items())
+            options: dict[str, Any] = {"batch_size": batch_size, "derive_seed": seed_of(kind, kinds[kind])}
+            on_bad = skipped.note if skipped is not None else None
+            for batch in binder.embed_batches(kinds[kind], items, on_bad=on_bad, **options):
+                rows = [(entry, row) for row, id in enumerate(batch.ids) for entry in by_id[id]]
+                some = [entry for entry, _ in rows]
+                draft.add(kind, some, batch.vectors[[row for _, row in rows]])
+                done |= {entry.key for entry in some}
+                advance(len(some), f"{kind}: {batch.ids[-1][-60:]}")
+    return done

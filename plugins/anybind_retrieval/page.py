@@ -1,0 +1,48 @@
+"""The page of a search: the query, and the files found as cards with pictures and sounds. One file, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anybind.pages import save_page
+from anybind_retrieval.index import Entry, Index
+from anybind_retrieval.media import Shown, shown
+from anybind_retrieval.query import Query
+from anybind_retrieval.ranking import Hit
+
+
+def write_page(path: Path, query: Query, hits: Sequence[Hit], index: Index, where: str) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: the file.
+        query: what was searched for.
+        hits: kind after kind, best first.
+        index: where they were found.
+        where: that, as the user named it.
+
+    Raises:
+        BadInput: the page cannot be written.
+    """
+    save_page(
+        path,
+        "anybind_retrieval",
+        "search/page.html",
+        query=query,
+        asked=shown(query.kind, Entry.of_file(query.path)) if query.path else Shown(query.shown, ""),
+        groups=[_group(kind, [hit for hit in hits if hit.kind == kind], index) for kind in _kinds(hits)],
+        where=where,
+        card=index.card,
+    )
+
+
+def _kinds(hits: Sequence[Hit]) -> list[str]:
+    return list(dict.fromkeys(hit.kind for hit in hits))
+
+
+def _group(kind: str, hits: Sequence[Hit], index: Index) -> dict[str, object]:
+    """The hits of one kind. Bars are relative to the best of them: cosines of two kinds do not compare."""
+    full = max(1e-9, *(hit.score for hit in hits))
+    cards = [{"hit": hit, "shown": shown(kind, hit.entry), "percent": 100 * max(hit.score, 0.0) / full} for hit in hits]
+    return {"kind": kind, "of": index.count(kind), "cards": cards, "encoder": index.card.shelves[kind].encoder}

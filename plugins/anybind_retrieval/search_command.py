@@ -1,0 +1,150 @@
+"""`anybind search`: the files nearest to a text or to another file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anybind import Binder, list_bindings, load
+from anybind.commandline import AsJson, Device, SkipBad, Skipped, print_json, print_table
+from anybind.plugin import BadInput, BadOption, errors, files, tables
+from anybind_retrieval.index import Index, absolute, is_uri
+from anybind_retrieval.index_command import Kinds
+from anybind_retrieval.indexing import Wanted, exists, is_lance, kinds_of, open_index, shelf_of, update
+from anybind_retrieval.query import Query, find_query
+from anybind_retrieval.ranking import Hit, ranked
+
+DEFAULT_BINDING = "mini"
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="A text, or the path of a recording, picture, sound, ...")],
+    where: Annotated[str, typer.Option("--in", help="A folder of files, or what `anybind index` wrote.")],
+    modality: Kinds = None,
+    embed_as: Annotated[str, typer.Option("--as", help="Take the query as text, or embed its file as this.")] = "",
+    top: Annotated[int, typer.Option(min=1, help="How many files of each modality.")] = 10,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="An HTML page to write.")] = None,
+    binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file; by default the index's.")] = "",
+    approximate: Annotated[bool, typer.Option("--approximate", help="Use the index of a large .lance.")] = False,
+    device: Device = "cpu",
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank files by how near they are to a text or to another file, those of each modality by themselves."""
+    if output is not None:
+        files.check_output(output)
+    of_folder = not is_uri(where) and not is_lance(where) and Path(where).is_dir()
+    index = None if of_folder else open_index(where, approximate=approximate)
+    if approximate and not is_lance(where):
+        raise BadOption("--approximate is for an index that ends in .lance; any other is searched exactly and fast")
+    binder = load(binding or (DEFAULT_BINDING if index is None else _binding_of(index)), device=device)
+    kinds = kinds_of(binder, modality or ())
+    asked = find_query(query, kinds_of(binder), embed_as)
+    skipped = Skipped()
+    if index is None:
+        index = _index_of_folder(where, binder, kinds, skipped if skip_bad else None)
+    hits = find(index, binder, asked, modality or (), top)
+    if output is not None:
+        from anybind_retrieval.page import write_page
+
+        write_page(output, asked, hits, index, where)
+    _report(asked, hits, index, where, output, skipped, as_json)
+
+
+def find(index: Index, binder: Binder, query: Query, modalities: Sequence[str], top: int) -> list[Hit]:
+    """The hits of each kind of file, kind after kind in the order of the index, best first.
+
+    Raises:
+        BadOption: the index holds no files of a kind that was asked for.
+        SpaceMismatch, WeightsMismatch: the index was made with other encoders than the binder's.
+    """
+    shelves = index.card.shelves
+    for kind in modalities:
+        if kind not in shelves:
+            raise BadOption(f"{index.where} holds no files of {kind}{errors.nearest(kind, shelves)}")
+    vector, space = query.embed(binder)
+    embedded_as = kinds_of(binder)
+    hits: list[Hit] = []
+    for kind in modalities or shelves:
+        if kind not in embedded_as:
+            raise BadOption(
+                f"{index.where} holds {kind}, which the binding {binder.name!r} does not embed; it was made with"
+                f" {index.card.binding!r}: give that as --binding, or what to search as --modality"
+            )
+        index.card.require(kind, shelf_of(binder, kind, embedded_as[kind])[0], space, index.where)
+        hits += ranked(index, kind, vector, top, without=query.path)
+    return hits
+
+
+def _binding_of(index: Index) -> str:
+    """The binding that an index names, if it is one of those installed.
+
+    An index may come from anywhere: it shall not choose files or models to load.
+    """
+    name = index.card.binding
+    if name not in {part.name for part in list_bindings()}:
+        raise BadOption(f"{index.where} was made with the binding {name!r}; name it, or its file, with --binding")
+    return name
+
+
+def _index_of_folder(where: str, binder: Binder, kinds: dict[str, str], skipped: Skipped | None) -> Index:
+    """The index of a folder, which is kept in the user's cache and brought up to date."""
+    path = str(_cached(where, binder.name))
+    former = None
+    if exists(path):
+        with contextlib.suppress(BadInput):  # damaged: made anew
+            former = open_index(path)
+    wanted = Wanted([where], [], kinds)
+    try:
+        update(path, former, binder, wanted, skipped)
+    except (errors.SpaceMismatch, errors.WeightsMismatch):  # of the same name, and another now
+        update(path, None, binder, wanted, skipped)
+    return open_index(path)
+
+
+def _cached(folder: str, binding: str) -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anybind" / "search"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"cannot make the folder {home} for the index of {folder}: {error.strerror}; set XDG_CACHE_HOME,"
+            " or make an index elsewhere with anybind index"
+        ) from error
+    return home / f"{tables.settings_hash([absolute(folder), binding])}.safetensors"
+
+
+def _report(
+    query: Query, hits: list[Hit], index: Index, where: str, page: Path | None, skipped: Skipped, as_json: bool
+) -> None:
+    if as_json:
+        about = {"query": query.shown, "modality": query.kind, "embedded_as": query.embedded_as, "in": where}
+        made = {"binding": index.card.binding, "space": index.card.space.name, "page": page and str(page)}
+        searched = {kind: index.count(kind) for kind in dict.fromkeys(hit.kind for hit in hits)}
+        print_json({**about, **made, "searched": searched, "hits": [_fields(hit) for hit in hits], "skipped": skipped})
+    else:
+        rows = [(hit.kind, str(hit.rank), f"{hit.score:.3f}", _named(hit)) for hit in hits]
+        print_table(("modality", "rank", "cosine", "file"), rows, f"nearest to {query.shown!r} by {index.card.binding}")
+        if page is not None:
+            typer.echo(f"page: {page}")
+    skipped.report()
+
+
+def _fields(hit: Hit) -> dict[str, Any]:
+    entry = hit.entry
+    about = {"modality": hit.kind, "rank": hit.rank, "cosine": hit.score, "file": files.name_of_path(entry.path)}
+    return about | ({"text": entry.text} if entry.text else {}) | {"state": entry.state() or "unchanged"}
+
+
+def _named(hit: Hit) -> str:
+    """The file, from here if it lies below, and what is to be known of it."""
+    entry = hit.entry
+    here = os.getcwd() + os.sep  # noqa: PTH109 (as `absolute` has it)
+    path = files.name_of_path(entry.path.removeprefix(here))
+    state = entry.state()
+    return (f"{entry.text} ({path})" if entry.text else path) + (f" ({state})" if state else "")

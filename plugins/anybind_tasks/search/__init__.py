@@ -1,1 +1,0 @@
-"""`anybind index` and `anybind search`: vectors of many files, kept, and those nearest to a query."""

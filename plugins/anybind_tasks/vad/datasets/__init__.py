@@ -1,1 +1,0 @@
-"""Data sets of films whose abnormal frames are known, by their own annotation files."""

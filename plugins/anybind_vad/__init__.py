@@ -1,0 +1,39 @@
+"""Bundled plugin: video anomaly detection - heads, the task and the command `vad`."""
+
+from __future__ import annotations
+
+from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
+
+anybind_contract = 1
+
+HEADS = (
+    ("zero-shot", "words for what is normal and what is not", "zero_shot:ZeroShotHead"),
+    ("one-class", "distance to windows of normal film", "one_class:OneClassHead"),
+    ("mil", "learned from labels of whole films", "mil:MilHead"),
+    ("event-rate", "how much moves: the baseline that looks at nothing else", "event_rate:EventRateHead"),
+    ("image", "another head, asked of each window's middle frame: the paper's CLIP row", "image:image_head"),
+)
+
+
+@hookimpl
+def register(registry: Registrar) -> None:
+    """Add heads, the task and the command."""
+    for name, summary, target in HEADS:
+        registry.add(HeadSpec(name=name, summary=summary, target=f"anybind_vad.heads.{target}", predicts="anomaly"))
+    registry.add(
+        TaskSpec(
+            name="vad",
+            summary="which frames of films are abnormal: ROC AUC and average precision",
+            target="anybind_vad.task:VideoAnomaly",
+            modalities=("event",),
+            extra="events",
+        )
+    )
+    registry.add(
+        CommandSpec(
+            name="vad",
+            summary="Score how abnormal each moment of a film is, and name the abnormal segments.",
+            target="anybind_vad.command:vad",
+            extra="events",
+        )
+    )

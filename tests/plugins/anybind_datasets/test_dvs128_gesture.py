@@ -1,0 +1,105 @@
+"""DVS128 Gesture by local folder: gestures cut out of recordings at the times of the tables beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anybind import BadInput
+from anybind.dataset import Dataset
+from anybind.registry import create
+
+HEADER = "class,startTime_usec,endTime_usec\n"
+TABLES = {
+    "user01_lab": "1,80048239,85092709\n2,89431170,95231007\n3,95938861,103200075\n",
+    "user02_led": "11,100,200\n1,300,400\n",
+    "user24_led": "2,5,6\n11,7,9\n",
+}
+LISTS = {"trials_to_train.txt": "user01_lab.aedat\nuser02_led.aedat\n", "trials_to_test.txt": "user24_led.aedat\n\n"}
+
+
+@pytest.fixture
+def folder(touch: Callable[..., Path]) -> Path:
+    root = touch(*(f"{name}.aedat" for name in TABLES))
+    for name, rows in TABLES.items():
+        (root / f"{name}_labels.csv").write_text(HEADER + rows)
+    for name, text in LISTS.items():
+        (root / name).write_text(text)
+    return root
+
+
+def dataset(folder: Path, **options: object) -> Dataset:
+    return create("dataset", "dvs128-gesture", folder, **options)
+
+
+def test_gestures_are_parts_of_recordings_by_time(folder: Path) -> None:
+    data = dataset(folder, split="train")
+    assert [(item.id, item.label, dict(item.options)) for item in data.items[:2]] == [
+        ("user01_lab.aedat:0", "hand clapping", {"start": 80048239, "end": 85092709}),
+        ("user01_lab.aedat:1", "right hand wave", {"start": 89431170, "end": 95231007}),
+    ]
+    assert data.items[0].source == folder / "user01_lab.aedat"
+    assert len(data.items) == 5
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 5), ("test", 2), ("all", 7)])
+def test_splits_are_the_lists_of_the_folder(folder: Path, split: str, count: int) -> None:
+    assert len(dataset(folder, split=split).items) == count
+
+
+def test_there_are_eleven_gestures(folder: Path) -> None:
+    data = dataset(folder)
+    assert len(data.classes) == 11
+    assert (data.classes[0], data.classes[10]) == ("hand clapping", "other gestures")
+    assert data.class_named("8") == "arm roll"
+
+
+def test_gestures_are_kept_by_name(folder: Path) -> None:
+    data = dataset(folder, split="all", classes=["right hand wave", "11"])
+    assert [item.id for item in data.items] == [
+        "user01_lab.aedat:1",
+        "user02_led.aedat:0",
+        "user24_led.aedat:0",
+        "user24_led.aedat:1",
+    ]
+
+
+def test_the_folder_may_be_the_one_around_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "around").mkdir()
+    folder.rename(tmp_path / "around" / "DvsGesture")
+    assert dataset(tmp_path / "around").items[0].id == "user24_led.aedat:0"
+
+
+def test_a_missing_list_is_named(folder: Path) -> None:
+    (folder / "trials_to_test.txt").unlink()
+    with pytest.raises(BadInput, match=r"lacks trials_to_test\.txt; it is published at https://research\.ibm\.com"):
+        dataset(folder)
+
+
+@pytest.mark.parametrize("name", ["user24_led.aedat", "user24_led_labels.csv"])
+def test_a_missing_file_of_a_recording_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BadInput, match=rf"trials_to_test\.txt lists user24_led\.aedat, but there is no .*{name}"):
+        dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("12,5,6", "there is no gesture 12 from 5 to 6 us"),
+        ("2,6,5", "there is no gesture 2 from 6 to 5 us"),
+        ("2,6", "expected class, startTime_usec, endTime_usec as numbers"),
+        ("wave,5,6", "expected class, startTime_usec, endTime_usec as numbers"),
+    ],
+)
+def test_a_damaged_table_is_named_with_its_line(folder: Path, row: str, said: str) -> None:
+    (folder / "user24_led_labels.csv").write_text(f"{HEADER}2,5,6\n{row}\n")
+    with pytest.raises(BadInput, match=rf"user24_led_labels\.csv, line 3: {said}"):
+        dataset(folder)
+
+
+def test_a_table_without_its_first_line_is_read_as_well(folder: Path) -> None:
+    (folder / "user24_led_labels.csv").write_text("2,5,6\n")
+    assert [item.label for item in dataset(folder).items] == ["right hand wave"]

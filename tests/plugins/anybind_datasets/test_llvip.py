@@ -1,0 +1,163 @@
+"""LLVIP by local folder: people and places without people, or pairs of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import anybind
+from anybind import BadInput
+from anybind.dataset import Dataset
+from anybind.errors import BadOption
+from anybind.registry import create, find_part
+from anybind_datasets.llvip import _empty_place
+
+SIZE = (80, 64)
+PEOPLE = {"010001": [(4, 10, 14, 40)], "190001": [(0, 0, 10, 30), (60, 20, 75, 60)], "190002": []}
+
+
+def annotation(boxes, name="person", size=SIZE):
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    things = [
+        f"<object><name>{name}</name><bndbox>{''.join(f'<{c}>{n}</{c}>' for c, n in zip(corners, box, strict=True))}"
+        "</bndbox></object>"
+        for box in boxes
+    ]
+    about = f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    return f"<annotation>{about}{''.join(things)}</annotation>"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    home = tmp_path / "LLVIP"
+    (home / "Annotations").mkdir(parents=True)
+    for stem, boxes in PEOPLE.items():
+        (home / "Annotations" / f"{stem}.xml").write_text(annotation(boxes))
+        for kind in ("infrared", "visible"):
+            path = home / kind / ("test" if stem.startswith("19") else "train") / f"{stem}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+            for left, top, right, bottom in boxes:
+                pixels[top:bottom, left:right] = 255
+            PIL.Image.fromarray(pixels).save(path, quality=95)
+    return tmp_path
+
+
+def dataset(folder: Path, **options: object) -> Dataset:
+    return create("dataset", "llvip", folder, **options)
+
+
+def test_people_are_cut_out_and_as_many_places_without_people(folder):
+    data = dataset(folder)
+    assert list(data.classes) == ["background", "people"]
+    assert [(item.id, item.label) for item in data.items] == [
+        ("test/190001:person:0", "people"),
+        ("test/190001:background:0", "background"),
+        ("test/190001:person:1", "people"),
+        ("test/190001:background:1", "background"),
+    ]
+    assert data.items[2].source == folder / "LLVIP" / "infrared" / "test" / "190001.jpg"
+    assert data.items[2].options == {"box": (60, 20, 75, 60)}
+    visible = data.items[2].partner("image")
+    assert visible.source == folder / "LLVIP" / "visible" / "test" / "190001.jpg"
+    assert visible.options == {"box": (60, 20, 75, 60)}
+
+
+def test_crops_of_people_are_bright_and_of_backgrounds_dark(folder):
+    for item in dataset(folder).items:
+        warm = anybind.read(item.source, reader="thermal-picture", **item.options).pixels
+        cold = anybind.read(item.partner("image").source, **item.partner("image").options)
+        assert warm.shape == cold.shape == ((30, 10, 3) if item.id.endswith("0") else (40, 15, 3))
+        assert (warm.mean() > 200) == (item.label == "people")
+
+
+def test_backgrounds_are_the_same_everywhere_and_others_for_another_seed(folder):
+    boxes = [item.options["box"] for item in dataset(folder).items]
+    assert boxes == [item.options["box"] for item in dataset(folder, seed=0).items]
+    assert boxes != [item.options["box"] for item in dataset(folder, seed=1).items]
+
+
+def test_one_class_can_be_kept(folder):
+    assert {item.label for item in dataset(folder, classes=["person"]).items} == {"people"}
+    assert len(dataset(folder, split="all", classes=["background"]).items) == 3
+
+
+def test_pairs_are_whole_pictures_without_classes(folder):
+    data = dataset(folder, what="pairs", split="all")
+    assert [item.id for item in data.items] == ["train/010001", "test/190001", "test/190002"]
+    assert list(data.classes) == []
+    assert dict(data.items[0].options) == {}
+    assert anybind.read(data.items[0].partner("image").source).shape == (64, 80, 3)
+
+
+def test_visible_pictures_alone_may_be_asked_for(folder):
+    item = dataset(folder, modalities=["image"]).items[0]
+    assert item.source.parent.parent.name == "visible"
+
+
+def test_people_at_the_border_are_cut_to_the_picture_and_others_passed_over(folder):
+    table = folder / "LLVIP" / "Annotations" / "190001.xml"
+    table.write_text(annotation([(-3, 5, 9, 70), (5, 5, 5, 9)]))
+    assert [item.options["box"] for item in dataset(folder, classes=["person"]).items] == [(0, 5, 9, 64)]
+    table.write_text(annotation([(1, 5, 9, 30)], name="bicycle"))
+    with pytest.raises(BadInput, match="holds no samples"):
+        dataset(folder)
+
+
+def test_where_a_crowd_leaves_no_place_there_is_no_background(folder):
+    (folder / "LLVIP" / "Annotations" / "190001.xml").write_text(annotation([(0, 0, 79, 63)]))
+    assert [item.label for item in dataset(folder).items] == ["people"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<annotation>", "<a></a>", annotation([("x", 1, 2, 3)]), annotation([("inf", 1, 2, 3)])]
+)
+def test_damaged_annotations_are_named(folder, text):
+    (folder / "LLVIP" / "Annotations" / "190001.xml").write_text(text)
+    with pytest.raises(BadInput, match=r"190001\.xml is no annotation"):
+        dataset(folder)
+
+
+def test_what_lacks_is_told(folder):
+    (folder / "LLVIP" / "visible" / "test" / "190002.jpg").unlink()
+    with pytest.raises(BadInput, match=r"there is no file .*visible/test/190002\.jpg; it is published at https://bupt"):
+        dataset(folder)
+    train, test = find_part("dataset", "llvip").load().check(folder)
+    assert train.missing == ("12024 of 12025 pairs of pictures are missing",)
+    assert test.missing[0].endswith("190002.jpg")
+    assert test.missing[1] == "3462 of 3463 pairs of pictures are missing"
+    for path in (folder / "LLVIP" / "Annotations").iterdir():
+        path.unlink()
+    (folder / "LLVIP" / "Annotations").rmdir()
+    with pytest.raises(BadInput, match="LLVIP lacks Annotations"):
+        dataset(folder)
+
+
+@pytest.mark.parametrize("options", [{"what": "boxes"}, {"split": "val"}, {"classes": ["dog"]}, {"limit": 0}])
+def test_options_that_make_no_sense_are_refused(folder, options):
+    with pytest.raises(BadOption):
+        dataset(folder, **options)
+
+
+@given(
+    st.integers(0, 99),
+    st.lists(st.tuples(*[st.integers(0, 60)] * 4), max_size=4),
+    st.integers(1, 60),
+    st.integers(1, 60),
+)
+def test_an_empty_place_touches_no_one_and_lies_in_the_picture(seed, corners, width, height):
+    taken = [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
+    place = _empty_place(np.random.default_rng(seed), (61, 61), taken, width, height)
+    if place is not None:
+        left, top, right, bottom = place
+        assert (right - left, bottom - top) == (width, height)
+        assert min(left, top) >= 0
+        assert max(right, bottom) <= 61
+        cells = {(x, y) for x in range(left, right) for y in range(top, bottom)}
+        for a, b, c, d in taken:
+            assert not cells & {(x, y) for x in range(a, c) for y in range(b, d)}

@@ -1,0 +1,111 @@
+"""Written and spoken digits: two lists of samples with the same classes."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind.errors import BadOption
+from anybind_datasets.spoken_digits import LABELS, PICTURES, SpokenDigits
+
+
+def idx(array: np.ndarray) -> bytes:
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures of 7, 1, 7 and recordings of 7 (held out), 7 and 0."""
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "speech").mkdir()
+    pictures = np.arange(3 * 6, dtype=np.uint8).reshape(3, 2, 3)
+    (tmp_path / "mnist" / f"{PICTURES}.gz").write_bytes(gzip.compress(idx(pictures), mtime=0))
+    (tmp_path / "mnist" / LABELS).write_bytes(idx(np.array([7, 1, 7], np.uint8)))
+    for name in ("7_lucas_0.wav", "7_lucas_5.wav", "0_theo_12.wav"):
+        (tmp_path / "speech" / name).touch()
+    return tmp_path
+
+
+def test_pictures_and_sounds_are_items_of_their_own(folder):
+    items = SpokenDigits(folder, split="all").items
+    assert [(item.id, item.label) for item in items] == [
+        ("mnist/00000", "seven"),
+        ("mnist/00001", "one"),
+        ("mnist/00002", "seven"),
+        ("speech/0_theo_12.wav", "zero"),
+        ("speech/7_lucas_0.wav", "seven"),
+        ("speech/7_lucas_5.wav", "seven"),
+    ]
+    np.testing.assert_array_equal(items[1].source, np.repeat([[[6], [7], [8]], [[9], [10], [11]]], 3, axis=2))
+    assert items[3].notes == {"speaker": "theo"}
+
+
+def test_one_modality_one_part_some_classes_a_few_samples(folder):
+    def ids(**options):
+        return [item.id for item in SpokenDigits(folder, **options).items]
+
+    assert ids(modalities=["event", "image"]) == ["mnist/00000", "mnist/00001", "mnist/00002"]
+    assert ids(modalities=["sound"]) == ["speech/7_lucas_0.wav"]
+    assert ids(modalities=["sound"], split="train") == ["speech/0_theo_12.wav", "speech/7_lucas_5.wav"]
+    assert ids(classes=["seven"], limit=1) == ["mnist/00000", "speech/7_lucas_0.wav"]
+    assert SpokenDigits(folder, classes=["seven"]).classes == ["seven"]
+    assert len(SpokenDigits(folder).all_classes) == 10
+
+
+def test_dark_on_white(folder):
+    white = SpokenDigits(folder, modalities=["image"]).items[0].source
+    np.testing.assert_array_equal(SpokenDigits(folder, modalities=["image"], paper=True).items[0].source, 255 - white)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (f"mnist/{PICTURES}.gz", b"no gzip", "cannot be read"),
+        (f"mnist/{PICTURES}.gz", gzip.compress(b"\0\0\10\3\0\0", mtime=0), "does not begin as an idx file of 3 axes"),
+        (
+            f"mnist/{PICTURES}.gz",
+            gzip.compress(b"\0\0\10\3" + b"\xff" * 12, mtime=0),
+            "holds 16 bytes, which are not those of",
+        ),
+        (f"mnist/{LABELS}", idx(np.array([7, 1], np.uint8)), "3 pictures and 2 labels"),
+        (f"mnist/{LABELS}", idx(np.array([7, 1, 10], np.uint8)), "labels from 0 to 9"),
+        ("speech/seven.wav", b"", r"seven\.wav is no digit_speaker_index"),
+    ],
+)
+def test_damaged_files_are_told(folder, name, content, message):
+    (folder / name).write_bytes(content)
+    with pytest.raises(anybind.BadInput, match=f"no complete copy of spoken-digits: .*{message}"):
+        SpokenDigits(folder)
+
+
+def test_a_truncated_or_corrupt_gzip_is_told(folder):
+    path = folder / "mnist" / f"{PICTURES}.gz"
+    whole = path.read_bytes()
+    for damaged in (whole[:-9], whole[:12] + bytes(255 - each for each in whole[12:20]) + whole[20:]):
+        path.write_bytes(damaged)
+        with pytest.raises(anybind.BadInput, match="cannot be read"):
+            SpokenDigits(folder)
+
+
+def test_missing_files_and_options_that_make_no_sense(folder, tmp_path):
+    with pytest.raises(BadOption, match="split is test, train or all"):
+        SpokenDigits(folder, split="half")
+    for path in (folder / "speech").iterdir():
+        path.unlink()
+    with pytest.raises(anybind.BadInput, match="speech holds no"):
+        SpokenDigits(folder)
+    (folder / "mnist" / LABELS).unlink()
+    with pytest.raises(anybind.BadInput, match=rf"no file mnist/{LABELS}\.gz; it is published at https://yann"):
+        SpokenDigits(folder)
+
+
+def test_the_digits(shared):
+    items = SpokenDigits(shared / "data" / "digits").items
+    assert len(items) == 10_000 + 300
+    assert items[0].source.shape == (28, 28, 3)
+    assert items[0].label == "seven"  # as everyone's first test digit of MNIST

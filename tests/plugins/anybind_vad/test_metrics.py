@@ -1,0 +1,119 @@
+"""Areas equal scikit-learn's, intervals come from whole videos, labels of one kind are told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from anybind import BadInput
+from anybind_vad.metrics import Ranking, average_precision, draw_roc, measure, roc_auc
+
+# Few different values, so that many are equal.
+SAMPLES = st.integers(2, 60).flatmap(
+    lambda n: st.tuples(
+        arrays(np.int64, n, elements=st.integers(0, 1)), arrays(np.float32, n, elements=st.integers(-4, 4))
+    )
+)
+
+
+@given(SAMPLES)
+def test_areas_equal_scikit_learns(sample):
+    labels, scores = sample
+    if 0 < labels.sum() < len(labels):
+        assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+    else:
+        assert roc_auc(labels, scores) is None
+        assert average_precision(labels, scores) == (1.0 if labels.all() else None)
+
+
+@given(SAMPLES, st.integers(0, 2**32 - 1))
+def test_weighted_areas_equal_those_of_repeated_samples(sample, seed):
+    labels, scores = sample
+    times = np.random.default_rng(seed).integers(0, 3, len(labels))
+    repeated = Ranking.of(np.repeat(labels, times), np.repeat(scores, times)).areas()
+    assert Ranking.of(labels, scores).areas(times) == tuple(
+        None if area is None else pytest.approx(area, abs=1e-12) for area in repeated
+    )
+
+
+@given(SAMPLES)
+def test_the_curve_equals_scikit_learns(sample):
+    labels, scores = sample
+    if 0 < labels.sum() < len(labels):
+        misses, hits, _ = roc_curve(labels, scores, drop_intermediate=False)
+        ours = Ranking.of(labels, scores).counts()
+        np.testing.assert_allclose(ours[0] / ours[0][-1], hits[1:])
+        np.testing.assert_allclose(ours[1] / ours[1][-1], misses[1:])
+
+
+def test_samples_that_make_no_sense_are_refused():
+    with pytest.raises(BadInput, match="not finite"):
+        roc_auc(np.array([0, 1]), np.array([0.0, np.nan]))
+    with pytest.raises(BadInput, match="0 or 1"):
+        roc_auc(np.array([0, 2]), np.array([0.0, 1.0]))
+    with pytest.raises(BadInput, match="one for each score"):
+        roc_auc(np.array([0, 1]), np.array([0.0]))
+
+
+def test_no_samples_have_no_areas():
+    assert Ranking.of(np.array([], int), np.array([])).areas() == (None, None)
+
+
+LABELS = [np.array([0, 0, 1, 1]), np.array([0, 1, 1]), np.array([0, 0])]
+SCORES = [np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.5, 0.4, 0.6]), np.array([0.3, 0.1])]
+
+
+def test_areas_are_of_all_videos_together_and_means_over_those_with_both_kinds():
+    metrics, details = measure(LABELS, SCORES)
+    assert metrics["auc"] == pytest.approx(roc_auc_score(np.concatenate(LABELS), np.concatenate(SCORES)))
+    assert metrics["macro_auc"] == pytest.approx((1.0 + 0.5) / 2)
+    assert metrics["macro_ap"] == pytest.approx((1.0 + average_precision_score(LABELS[1], SCORES[1])) / 2)
+    assert details["abnormal"] == pytest.approx(4 / 9)
+    assert details["notes"] == []
+
+
+def test_intervals_are_of_videos_drawn_with_the_seed():
+    random = np.random.default_rng(0)
+    labels = [random.integers(0, 2, 30) for _ in range(12)]
+    scores = [each + random.normal(size=30) for each in labels]
+    metrics, details = measure(labels, scores, seed=3, draws=100)
+    low, high = details["auc_interval"]
+    assert low < metrics["auc"] < high
+    assert measure(labels, scores, seed=3, draws=100) == (metrics, details)
+    assert measure(labels, scores, seed=4, draws=100)[1]["auc_interval"] != [low, high]
+    # Plain reference of the draws.
+    draw = np.random.default_rng(3)
+    areas = []
+    for _ in range(100):
+        chosen = draw.integers(12, size=12)
+        areas.append(
+            roc_auc_score(np.concatenate([labels[i] for i in chosen]), np.concatenate([scores[i] for i in chosen]))
+        )
+    np.testing.assert_allclose([low, high], np.percentile(areas, (2.5, 97.5)), atol=1e-9)
+
+
+def test_one_video_has_no_interval():
+    assert measure(LABELS[:1], SCORES[:1])[1]["auc_interval"] is None
+
+
+@pytest.mark.parametrize(("label", "kind", "left"), [(0, "normal", set()), (1, "abnormal", {"ap"})])
+def test_labels_of_one_kind_are_told_and_leave_out_what_is_not_defined(label, kind, left):
+    metrics, details = measure([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
+    assert set(metrics) == left
+    assert details["notes"] == [
+        f"the labels are of one kind only ({kind}): the area under the ROC curve is not defined"
+    ]
+    assert details["auc_interval"] is None
+
+
+def test_the_picture_leaves_out_films_of_one_kind(tmp_path):
+    pairs = zip("abc", LABELS, SCORES, strict=True)
+    draw_roc(tmp_path / "roc.svg", {name: (labels, scores) for name, labels, scores in pairs}, "films & <more>")
+    text = (tmp_path / "roc.svg").read_text()
+    assert "<!-- a (1.000) -->" in text
+    assert "<!-- c" not in text
