@@ -99,7 +99,7 @@ retrieval-mini: $(READY)
 
 # Damages recordings and reads them, for as long as SECONDS says.
 fuzz: $(READY)
-	$(BIN)/python tests/fuzz_readers.py $(FILES) --seconds $(SECONDS)
+	$(BIN)/python tests/helpers/fuzz_readers.py $(FILES) --seconds $(SECONDS)
 
 # Our rates beside those of other packages, in one process; they write benchmarks/results.
 bench-events: $(BENCH)

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from anybind.cli import main
-from anybind.registry import Plugin, Registry, hookimpl, use_registry
+from anybind.registry import Plugin, Registrar, Registry, hookimpl, use_registry
 from anybind.spec import Spec
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.
@@ -108,19 +108,18 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture
 def add_plugin() -> Callable[..., None]:
-    """Add a plugin made of hook functions to a registry: `add(registry, register_encoders=[Spec(...)])`."""
+    """Add a plugin that brings these specs to a registry: `add(registry, EncoderSpec(...), ...)`."""
 
-    def add(to: Registry, name: str = "test", distribution: str = "test-dist", **specs: list[Spec]) -> None:
-        class Hooks:
-            pass
+    def add(to: Registry, *specs: Spec, name: str = "test", distribution: str = "test-dist") -> None:
+        class Module:
+            anybind_contract = 1
 
-        for hook, brought in specs.items():
+            @staticmethod
+            @hookimpl
+            def register(registry: Registrar) -> None:
+                for spec in specs:
+                    registry.add(spec)
 
-            def implementation(register: Callable[[Spec], None], brought: list = brought) -> None:
-                for spec in brought:
-                    register(spec)
-
-            setattr(Hooks, hook, staticmethod(hookimpl(implementation)))
-        to.add(Plugin(name, distribution, "1.0"), Hooks)
+        to.add(Plugin(name, distribution, "1.0"), lambda: Module)
 
     return add

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,7 @@ from anybind.reader import find_reader
 from anybind.registry import create, find_part
 from anybind.registry import parts as _parts
 from anybind_datasets.local_dataset import LocalDataset
-
-SPEC = importlib.util.spec_from_file_location("replicas", Path(__file__).parent / "replicas.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-replicas = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(replicas)
+from helpers import replicas
 
 COUNTS = {
     "n-imagenet": {"train": 1002, "val": 1002},
@@ -58,7 +52,7 @@ def dataset(name: str, folder: Path, **options: Any) -> Dataset:
 
 def sample(item: Item, modality: str) -> Any:
     reader = find_reader(item.source, modality)
-    assert reader.spec.gives == modality
+    assert reader.spec.modality == modality
     found = anybind.read(item.source, reader=reader.name, **item.options)
     find_modality(modality).check(found)
     return found

@@ -9,19 +9,8 @@ import numpy as np
 import typer
 
 from anybind import Embeddings, load
-from anybind.commandline import (
-    AsJson,
-    BindingName,
-    Device,
-    Seed,
-    SkipBad,
-    Skipped,
-    by_modality,
-    print_json,
-    print_table,
-    sample_files,
-)
-from anybind.plugin import BadInput, files, prompts, tables
+from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
+from anybind.plugin import BadInput, files, prompts, readers, tables
 
 
 def classify(
@@ -43,8 +32,8 @@ def classify(
     binder = load(binding, device=device)
     skipped = Skipped()
     on_bad = skipped.note if skip_bad else None
-    found = sample_files(paths, [name for name in binder.modalities if name != "text"])
-    groups = {modality: found} if modality else by_modality(found, binder.modalities, on_bad)
+    found = readers.sample_files(paths, [name for name in binder.modalities if name != "text"])
+    groups = {modality: found} if modality else readers.by_modality(found, binder.modalities, on_bad)
     words = prompts.class_embeddings(binder, "text", names, templates)
     rows = [
         row

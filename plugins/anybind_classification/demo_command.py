@@ -9,18 +9,8 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError, Binder, derive, load, read, write
-from anybind.commandline import (
-    AsJson,
-    BindingName,
-    Device,
-    Seed,
-    SkipBad,
-    Skipped,
-    print_json,
-    print_table,
-    sample_files,
-)
-from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, tables
+from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
+from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
 from anybind_classification.demo_page import write_page
 from anybind_classification.demo_pictures import demo_pictures
 from anybind_classification.demo_questions import Answers, Scene, ask
@@ -63,7 +53,10 @@ def demo(
 def _captions(paths: list[Path] | None) -> dict[Path, str]:
     if not paths:
         return demo_pictures()
-    return {path: prompts.class_name(files.name_of_path(path.stem)) for path in sample_files(paths, ("image", "event"))}
+    return {
+        path: prompts.class_name(files.name_of_path(path.stem))
+        for path in readers.sample_files(paths, ("image", "event"))
+    }
 
 
 def _words(labels: str, captions: dict[Path, str]) -> list[str]:

@@ -89,7 +89,7 @@ def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part, tmp
         return
     argument = "any" if part.name == "open_clip" else ""
     binding = anybind.find_binding(f"{part.name}:{argument}" if argument else part.name)
-    assert tuple(binding.encoders) == part.spec.consumes
+    assert tuple(binding.encoders) == part.spec.modalities
     for use in binding.encoders.values():
         assert find_part("encoder", use.name)
     for use in binding.adapters:

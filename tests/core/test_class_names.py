@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from anybind_classification.class_names import check_labels, class_name
 
 import anybind
 from anybind.errors import BadOption
+from anybind.prompts import check_labels, class_name
 from anybind.tables import read_names
 
 

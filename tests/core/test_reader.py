@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind.commandline import Skipped, by_modality
+from anybind.commandline import Skipped
 from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.loading import Loader
 from anybind.modality import Modality, find_modality
-from anybind.reader import Reader, find_reader, list_samples
+from anybind.reader import Reader, by_modality, find_reader, list_samples
 from anybind.spec import Spec
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from anybind.embeddings import UNIT_TOLERANCE
 from anybind.encoder import Encoder
 from anybind.errors import UnknownName
-from anybind.files import settings_hash
 from anybind.modality import Modality, find_modality
 from anybind.space import Space
 from anybind.spec import Spec
+from anybind.tables import settings_hash
 from anybind.testing.rules import (
     NotChecked,
     Rules,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from anybind.files import settings_hash
 from anybind.representation import Representation
+from anybind.tables import settings_hash
 from anybind.testing.rules import (
     NotChecked,
     Rules,

@@ -57,7 +57,7 @@ def test_pictures_have_a_phrase_and_a_name_each(skimage, tmp_path):
     dataset = SkimagePictures(tmp_path, modalities=["image", "text"])
     assert len(dataset.items) == len(set(dataset.classes)) == dataset.parts["all"]
     assert len({item.partners["text"] for item in dataset.items}) == len(dataset.items)
-    assert all(find_reader(item.source).spec.gives == "image" for item in dataset.items)
+    assert all(find_reader(item.source).spec.modality == "image" for item in dataset.items)
     assert not list(tmp_path.iterdir())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,7 @@ from anybind.dataset import Dataset
 from anybind.errors import BadOption
 from anybind.reader import find_reader
 from anybind.registry import create, find_part
-
-SPEC = importlib.util.spec_from_file_location("replicas", Path(__file__).parents[3] / "replicas.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-replicas = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(replicas)
+from helpers import replicas
 
 CAMERAS = {"kv1": 0.075, "kv2": 0.075, "realsense": 0.095, "xtion": 0.095}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,8 @@ import pytest
 import anybind
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
+from helpers import fuzz_readers as fuzz
 
-SPEC = importlib.util.spec_from_file_location("fuzz_readers", Path(__file__).parents[2] / "fuzz_readers.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-fuzz = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(fuzz)
 CASES = 120
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".rf64", ".w64")
 DEPTHS = (".npy", ".tiff", ".png", ".pgm")

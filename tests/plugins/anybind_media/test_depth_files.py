@@ -241,7 +241,7 @@ def test_events_in_an_array_stay_events(tmp_path: Path) -> None:
     for array in (events, named):
         np.save(tmp_path / "events.npy", array)
         for wanted in (None, "event", "depth"):
-            assert find_reader(tmp_path / "events.npy", wanted).spec.gives == "event"
+            assert find_reader(tmp_path / "events.npy", wanted).spec.modality == "event"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_what_was_written_is_read_again(tmp_path: Path, suffix: str) -> None:
 def test_the_reader_is_found_by_content_and_gives_pictures(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"picture.{suffix}", few_colours(), **FORMATS[suffix]).rename(tmp_path / "picture")
     found = find_reader(path)
-    assert (found.name, found.spec.gives) == ("picture", "image")
+    assert (found.name, found.spec.modality) == ("picture", "image")
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.bin", "photo.npz", "photo.txt"])

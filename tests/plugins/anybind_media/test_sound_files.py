@@ -56,7 +56,7 @@ def test_what_is_written_with_loss_comes_back_nearly(tmp_path: Path, suffix: str
 def test_the_reader_is_found_by_content(tmp_path: Path, suffix: str) -> None:
     path = written(tmp_path, suffix).rename(tmp_path / "recording")
     found = find_reader(path)
-    assert (found.name, found.spec.gives) == ("sound", "sound")
+    assert (found.name, found.spec.modality) == ("sound", "sound")
 
 
 @pytest.mark.parametrize(

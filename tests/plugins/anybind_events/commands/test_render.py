@@ -12,6 +12,7 @@ import pytest
 
 import anybind
 from anybind.registry import parts
+from anybind.spec import RepresentationSpec
 from anybind_events.stream import EventStream
 
 SECOND = 1_000_000
@@ -82,7 +83,7 @@ def test_start_and_end_count_from_the_first_event(cli, recording: Path, tmp_path
 
 @pytest.mark.parametrize(
     "name",
-    [part.name for part in parts("representation") if "event" in part.spec.consumes and part.plugin == "events"],
+    [part.name for part in parts(RepresentationSpec) if part.spec.modality == "event" and part.plugin == "events"],
 )
 def test_every_representation_of_events_has_a_picture(cli, recording: Path, tmp_path: Path, name: str) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png", "--representation", name).code == 0

@@ -163,4 +163,4 @@ def test_events_that_begin_like_a_line_of_the_header_are_no_header(tmp_path: Pat
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     (tmp_path / "found.aedat").write_bytes(DVS128 + bytes(8))
     found = find_reader(tmp_path / "found.aedat")
-    assert (found.name, found.spec.gives) == ("aedat2", "event")
+    assert (found.name, found.spec.modality) == ("aedat2", "event")

@@ -160,7 +160,7 @@ def test_the_sensor_is_that_of_the_source_or_else_the_smallest_that_holds_all(
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     (tmp_path / "found.aedat").write_bytes(HEADER + polarities([(1, 2, 3, True, True)]))
     found = find_reader(tmp_path / "found.aedat")
-    assert (found.name, found.spec.gives) == ("aedat3", "event")
+    assert (found.name, found.spec.modality) == ("aedat3", "event")
 
 
 def test_a_part_of_the_recording_is_read_by_the_clock(tmp_path: Path) -> None:

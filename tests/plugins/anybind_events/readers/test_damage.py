@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,7 @@ import pytest
 
 import anybind
 from anybind_events.stream import EventStream
-
-SPEC = importlib.util.spec_from_file_location("fuzz_readers", Path(__file__).parents[3] / "fuzz_readers.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-fuzz = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(fuzz)
+from helpers import fuzz_readers as fuzz
 
 REAL = (
     "nmnist.bin",

@@ -224,4 +224,4 @@ def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
 def test_the_reader_is_found_by_content_and_gives_events_and_writes_its_ending(tmp_path: Path) -> None:
     anybind.write(EventStream([1], [2], [3], [True], 34, 34), tmp_path / "found.dat")
     found = find_reader(tmp_path / "found.dat")
-    assert (found.name, found.spec.gives) == ("dat", "event")
+    assert (found.name, found.spec.modality) == ("dat", "event")

@@ -212,7 +212,7 @@ def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     found = find_reader(write(tmp_path / "found.raw", [time_high(0)]))
-    assert (found.name, found.spec.gives) == ("evt2", "event")
+    assert (found.name, found.spec.modality) == ("evt2", "event")
 
 
 def test_a_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:

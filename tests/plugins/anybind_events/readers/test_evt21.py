@@ -118,4 +118,4 @@ def test_a_vector_at_the_edge_of_the_sensor_loses_what_lies_behind_it(tmp_path: 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     for header in (LITTLE, LEGACY, b"% evt 2.1\n"):
         found = find_reader(write(tmp_path / "found.raw", [time_high(0)], header))
-        assert (found.name, found.spec.gives) == ("evt21", "event")
+        assert (found.name, found.spec.modality) == ("evt21", "event")

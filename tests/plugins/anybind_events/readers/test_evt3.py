@@ -267,4 +267,4 @@ def test_vectors_that_run_off_the_last_column_are_dropped_and_do_not_begin_anew(
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     for header in (HEADER, b"% evt 3.0\n", b"% format EVT3\n"):
         found = find_reader(write(tmp_path / "found.raw", [word(HIGH, 0)], header))
-        assert (found.name, found.spec.gives) == ("evt3", "event")
+        assert (found.name, found.spec.modality) == ("evt3", "event")

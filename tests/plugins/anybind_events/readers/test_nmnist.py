@@ -254,7 +254,7 @@ def test_the_reader_is_found_by_the_file_name_and_gives_events(tmp_path: Path) -
     path = tmp_path / "RECORDING.BIN"
     path.write_bytes(pack((1, 1, 500, True)))
     found = find_reader(path)
-    assert (found.name, found.spec.gives) == ("nmnist-bin", "event")
+    assert (found.name, found.spec.modality) == ("nmnist-bin", "event")
 
 
 def test_a_recording_of_another_name_is_read_by_the_reader_that_is_named(tmp_path: Path) -> None:

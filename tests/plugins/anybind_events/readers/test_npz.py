@@ -269,7 +269,7 @@ def test_a_pickle_is_refused_and_never_run(tmp_path: Path, lay: object) -> None:
 def test_the_reader_is_found_by_content_and_name_and_gives_events(folder: Path, raw: bytes) -> None:
     (folder / "FOUND.NPZ").write_bytes(raw)
     found = find_reader(folder / "FOUND.NPZ")
-    assert (found.name, found.spec.gives) == ("npz-events", "event")
+    assert (found.name, found.spec.modality) == ("npz-events", "event")
 
 
 def test_an_archive_of_another_name_is_read_by_the_reader_that_is_named(

@@ -1,7 +1,7 @@
 """Damages recordings and reads them: a reader gives a sample or one clear error, in little memory and time.
 
-    python tests/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
-    python tests/fuzz_readers.py depth.png --reader depth --option preset=tum
+    python tests/helpers/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
+    python tests/helpers/fuzz_readers.py depth.png --reader depth --option preset=tum
 
 Each case is a file with bits flipped, an end cut off, or pieces moved, doubled or overwritten. It prints what broke the
 rules, with the number that makes the case again, and ends with 1 if anything did.

@@ -1,10 +1,6 @@
 """Replicas: small made copies of published data sets, in the folders and file formats that those are published in.
 
-A test takes it from the file, as there are no packages of tests:
-
-    SPEC = importlib.util.spec_from_file_location("replicas", Path(__file__).parents[N] / "replicas.py")
-    replicas = importlib.util.module_from_spec(SPEC); SPEC.loader.exec_module(replicas)
-    folder = replicas.make_replica("n-mnist", tmp_path)
+folder = replicas.make_replica("n-mnist", tmp_path)
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ import h5py
 import numpy as np
 import PIL.Image
 import pytest
-from anybind_media.nyu_mat import scene_types
 
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.reader import find_reader, list_samples
+from anybind_datasets.nyu_mat import scene_types
 
 DEPTHS = np.arange(1, 1 + 2 * 4 * 3, dtype=np.float32).reshape(2, 4, 3)
 """Two maps of 4x3 pixels, columns first, as MATLAB has them."""
