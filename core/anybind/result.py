@@ -6,7 +6,7 @@ import contextlib
 import functools
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
@@ -52,6 +52,10 @@ class Result:
         n: number of samples asked about.
         gallery_size: number of candidates that each was compared with.
         metrics: the answers: numbers in [0, 1] unless a name says otherwise.
+        intervals: confidence intervals by metric, (lowest, highest), 95 % unless the task says otherwise.
+        chance: by metric, what guessing gives.
+        curves: curves by name, each a mapping of axis names to lists of numbers of one length, the horizontal axis first.
+        undefined: by metric that could not be computed, the reason.
         prompts: what words were wrapped in.
         details: what the metrics were made of (per class, confusion, ...), JSON-like.
     """
@@ -66,6 +70,10 @@ class Result:
     n: int
     gallery_size: int
     metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)

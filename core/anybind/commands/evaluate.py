@@ -65,7 +65,7 @@ def evaluate(
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
-        with_chance = ("chance",) if "chance" in result.details else ()
+        with_chance = ("chance",) if result.chance else ()
         print_table(
             ("metric", "value", "95 % interval", *with_chance),
             _rows(result),
@@ -84,17 +84,14 @@ def _asked(among: str, dataset: Dataset) -> list[str]:
 
 
 def _rows(result: Result) -> list[tuple[str, ...]]:
-    """Metrics with their intervals, which stand in details as `NAME_interval` or under the name in `intervals`, and
-    what chance gives, where it stands in `chance`.
-    """
-    known, chance = result.details.get("intervals", {}), result.details.get("chance")
+    """Metrics with their intervals and, where it is known, what guessing gives."""
     rows: list[tuple[str, ...]] = []
     for name, value in result.metrics.items():
-        ends = result.details.get(f"{name}_interval") or known.get(name)
+        ends = result.intervals.get(name)
         rows.append((name, f"{value:.4f}", f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else ""))
-        if chance is not None:
-            rows[-1] += (f"{chance[name]:.4f}" if name in chance else "",)
-    empty = ("",) if chance is None else ("", "")
+        if result.chance:
+            rows[-1] += (f"{result.chance[name]:.4f}" if name in result.chance else "",)
+    empty = ("", "") if result.chance else ("",)
     rows.append(("samples", str(result.n), *empty))
-    # There are no candidates where nothing is asked for, as with scores of films.
+    # There are no candidates where nothing is compared, as with scores of videos.
     return [*rows, ("asked among", str(result.gallery_size), *empty)] if result.gallery_size else rows
