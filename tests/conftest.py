@@ -13,7 +13,8 @@ import hypothesis
 import pytest
 
 from anybind.cli import main
-from anybind.registry import Plugin, Registrar, Registry, hookimpl, use_registry
+from anybind.hooks import Plugin, Registrar, hookimpl
+from anybind.registry import Registry, use_registry
 from anybind.spec import Spec
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.

@@ -24,11 +24,12 @@ from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, BadOption
 from anybind.head import Head, HeadInput
+from anybind.hooks import Registrar, hookimpl
 from anybind.jit import kernel
 from anybind.modality import Modality
 from anybind.progress import progress_bar
 from anybind.reader import Reader
-from anybind.registry import Registrar, create, find_part, hookimpl, parts
+from anybind.registry import create, find_part, parts
 from anybind.representation import Representation
 from anybind.spec import (
     AdapterSpec,

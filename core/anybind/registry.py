@@ -13,141 +13,22 @@ declares the version of the contract it was written for, and registers its parts
 from __future__ import annotations
 
 import fnmatch
-import functools
-import importlib
-import inspect
 import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import pluggy
 
-from anybind.errors import BadOption, MissingExtra, NameClash, PluginError, UnknownName, nearest
+from anybind.errors import NameClash, UnknownName, nearest
+from anybind.hooks import Plugin, Registrar, check_contract, plugin_manager
+from anybind.part import Part, check_options, one_line
 from anybind.spec import CORE_KINDS, KindSpec, Spec
 
 GROUP = "anybind"
-CONTRACT = 1
-"""Version of the plugin contract; a plugin module declares the one it was written for as `anybind_contract`."""
-CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "evaluate", "plugins")
-"""Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
-
 S = TypeVar("S", bound=Spec)
-S_co = TypeVar("S_co", bound=Spec, covariant=True)
-
-hookspec = pluggy.HookspecMarker("anybind")
-hookimpl = pluggy.HookimplMarker("anybind")
-
-
-class HookSpecs:
-    """The one hook that a plugin implements."""
-
-    @staticmethod
-    @hookspec
-    def register(registry: Registrar) -> None:
-        """Add the plugin's parts: `registry.add(EncoderSpec(...))` for each."""
-
-
-@dataclass(frozen=True, eq=False)  # there is one of each, and they are looked up with every file
-class Part(Generic[S_co]):
-    """A spec with the plugin that brought it."""
-
-    spec: S_co
-    plugin: str
-    distribution: str
-
-    @property
-    def kind(self) -> str:
-        return self.spec.kind
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    def load(self) -> Any:
-        """Import the target and return it: a class or a factory.
-
-        Raises:
-            MissingExtra: a package that the part's extra brings is not installed.
-            PluginError: the import failed for another reason.
-        """
-        module, _, attribute = self.spec.target.partition(":")
-        try:
-            with self.explain_missing_extra():
-                return getattr(importlib.import_module(module), attribute)
-        except (MissingExtra, KeyboardInterrupt):
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{self.kind} {self.name!r} of {self.distribution} failed to import: "
-                f"{type(error).__name__}: {_one_line(error)}"
-            ) from error
-
-    def explain_missing_extra(self) -> _ExplainMissingExtra:
-        """A context in which a missing package turns into `MissingExtra` with its pip line."""
-        return _ExplainMissingExtra(self)
-
-
-class _ExplainMissingExtra:
-    def __init__(self, part: Part[Spec]) -> None:
-        self.part = part
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        part, extra = self.part, self.part.spec.extra
-        own_package = part.spec.target.partition(":")[0].partition(".")[0]
-        if not (extra and isinstance(error, ModuleNotFoundError) and error.name):
-            return
-        if error.name.partition(".")[0] != own_package:
-            raise MissingExtra(
-                f"{part.kind} {part.name!r} needs the package {error.name!r}: "
-                f"pip install '{part.distribution}[{extra}]'"
-            ) from error
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """An installed plugin as found by its entry point, and how loading it went.
-
-    Attributes:
-        status: `ok`, `broken` (import or registration raised), `refused` (its name is taken twice), `incomplete` (it
-            brings parts of a kind that no plugin declares) or `off` (not among those that `ANYBIND_PLUGINS` names).
-        problem: one line that says why, unless the status is `ok`.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    status: str = "ok"
-    problem: str = ""
-
-
-class Registrar:
-    """What a plugin's `register` is handed: it takes the specs of that plugin."""
-
-    def __init__(self, plugin: Plugin) -> None:
-        self._plugin = plugin
-        self.parts: dict[tuple[str, str], Part[Spec]] = {}
-
-    def add(self, spec: Spec) -> None:
-        """Add one part.
-
-        Raises:
-            PluginError: it is no spec, the plugin brings two of that kind and name, or the name is one of core's.
-        """
-        if not isinstance(spec, Spec) or not hasattr(type(spec), "kind"):
-            raise PluginError(f"registry.add() takes a spec such as EncoderSpec, got {type(spec).__name__}")
-        if spec.kind == "command" and spec.name in CORE_COMMANDS:
-            raise PluginError(f"the command {spec.name!r} is anybind's own; give yours another name")
-        if spec.kind == "kind" and spec.name in (*CORE_KINDS, "kind"):
-            raise PluginError(f"the kind {spec.name!r} is anybind's own; give yours another name")
-        if (spec.kind, spec.name) in self.parts:
-            raise PluginError(f"it brings the {spec.kind} {spec.name!r} twice")
-        self.parts[spec.kind, spec.name] = Part(spec, self._plugin.name, self._plugin.distribution)
 
 
 @dataclass
@@ -160,7 +41,7 @@ class Registry:
 
     plugins: list[Plugin] = field(default_factory=list)
     _parts: dict[str, dict[str, list[Part[Spec]]]] = field(default_factory=dict)
-    _manager: pluggy.PluginManager = field(default_factory=lambda: _plugin_manager())
+    _manager: pluggy.PluginManager = field(default_factory=lambda: plugin_manager())
 
     @classmethod
     def from_entry_points(cls, found: Iterable[EntryPoint] | None = None, only: str | None = None) -> Registry:
@@ -212,7 +93,7 @@ class Registry:
         registrar = Registrar(plugin)
         try:
             module = load()
-            _check_contract(module)
+            check_contract(module)
             self._manager.register(module, plugin.name)
             try:
                 self._manager.check_pending()
@@ -225,7 +106,7 @@ class Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin may not end the program it is listed by
-            self._note(plugin, "broken", f"{type(error).__name__}: {_one_line(error)}")
+            self._note(plugin, "broken", f"{type(error).__name__}: {one_line(error)}")
             return
         self._note(plugin, "ok", "")
         for (kind, name), part in registrar.parts.items():
@@ -396,42 +277,6 @@ def plugins() -> list[Plugin]:
     return list(registry().plugins)
 
 
-_signature = functools.lru_cache(maxsize=256)(inspect.signature)
-
-
-def check_options(what: str, target: Callable[..., Any], /, *args: Any, **options: Any) -> None:
-    """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
-    try:
-        signature = _signature(target)
-    except TypeError:  # what cannot be hashed, such as a method of a plain dataclass
-        signature = inspect.signature(target)
-    try:
-        signature.bind(*args, **options)
-    except TypeError as error:
-        takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
-        raise BadOption(f"{what}: {error} (options: {takes})") from None
-
-
-def _plugin_manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager("anybind")
-    manager.add_hookspecs(HookSpecs)
-    return manager
-
-
-def _check_contract(module: object) -> None:
-    """Raise `PluginError` unless the module declares this version of the contract."""
-    declared = getattr(module, "anybind_contract", None)
-    if declared is None:
-        raise PluginError(
-            f"it declares no version of the contract: write `anybind_contract = {CONTRACT}` in its module"
-        )
-    if declared != CONTRACT:
-        remedy = "update anybind" if isinstance(declared, int) and declared > CONTRACT else "update the plugin"
-        raise PluginError(
-            f"it was written for contract {declared!r}, and this anybind has contract {CONTRACT}: {remedy}"
-        )
-
-
 def _distribution(point: EntryPoint) -> tuple[str, str]:
     return (point.dist.name, point.dist.version) if point.dist else (point.value, "")
 
@@ -442,7 +287,3 @@ def _canonical(name: str) -> str:
 
 def _and(names: Iterable[str]) -> str:
     return " and ".join(sorted(names))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

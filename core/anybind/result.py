@@ -54,7 +54,7 @@ class Result:
         metrics: the answers: numbers in [0, 1] unless a name says otherwise.
         intervals: confidence intervals by metric, (lowest, highest), 95 % unless the task says otherwise.
         chance: by metric, what guessing gives.
-        curves: curves by name, each a mapping of axis names to lists of numbers of one length, the horizontal axis first.
+        curves: by name, numbers of one length by axis, the horizontal axis first.
         undefined: by metric that could not be computed, the reason.
         prompts: what words were wrapped in.
         details: what the metrics were made of (per class, confusion, ...), JSON-like.

@@ -20,7 +20,7 @@ from anybind import BadInput, Binding, Result, Space, unit
 from anybind.binding import Use
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
-from anybind.registry import hookimpl
+from anybind.plugin import hookimpl
 from anybind.spec import Spec
 from anybind.task import Task
 from anybind_datasets.local_dataset import LocalDataset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import anybind
-from anybind.registry import hookimpl
+from anybind.plugin import hookimpl
 from anybind.spec import Spec
 
 

@@ -1,0 +1,90 @@
+"""The one hook of the plugin contract, and what a plugin's `register` is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pluggy
+
+from anybind.errors import PluginError
+from anybind.part import Part
+from anybind.spec import CORE_KINDS, Spec
+
+CONTRACT = 1
+"""Version of the plugin contract; a plugin module declares the one it was written for as `anybind_contract`."""
+CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "evaluate", "plugins")
+"""Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
+
+hookspec = pluggy.HookspecMarker("anybind")
+hookimpl = pluggy.HookimplMarker("anybind")
+
+
+class HookSpecs:
+    """The one hook that a plugin implements."""
+
+    @staticmethod
+    @hookspec
+    def register(registry: Registrar) -> None:
+        """Add the plugin's parts: `registry.add(EncoderSpec(...))` for each."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plugin as found by its entry point, and how loading it went.
+
+    Attributes:
+        status: `ok`, `broken` (import or registration raised), `refused` (its name is taken twice), `incomplete` (it
+            brings parts of a kind that no plugin declares) or `off` (not among those that `ANYBIND_PLUGINS` names).
+        problem: one line that says why, unless the status is `ok`.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    status: str = "ok"
+    problem: str = ""
+
+
+class Registrar:
+    """What a plugin's `register` is handed: it takes the specs of that plugin."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+        self.parts: dict[tuple[str, str], Part[Spec]] = {}
+
+    def add(self, spec: Spec) -> None:
+        """Add one part.
+
+        Raises:
+            PluginError: it is no spec, the plugin brings two of that kind and name, or the name is one of core's.
+        """
+        if not isinstance(spec, Spec) or not hasattr(type(spec), "kind"):
+            raise PluginError(f"registry.add() takes a spec such as EncoderSpec, got {type(spec).__name__}")
+        if spec.kind == "command" and spec.name in CORE_COMMANDS:
+            raise PluginError(f"the command {spec.name!r} is anybind's own; give yours another name")
+        if spec.kind == "kind" and spec.name in (*CORE_KINDS, "kind"):
+            raise PluginError(f"the kind {spec.name!r} is anybind's own; give yours another name")
+        if (spec.kind, spec.name) in self.parts:
+            raise PluginError(f"it brings the {spec.kind} {spec.name!r} twice")
+        self.parts[spec.kind, spec.name] = Part(spec, self._plugin.name, self._plugin.distribution)
+
+
+def plugin_manager() -> pluggy.PluginManager:
+    """The one manager of all plugins, with the hook that they implement."""
+    manager = pluggy.PluginManager("anybind")
+    manager.add_hookspecs(HookSpecs)
+    return manager
+
+
+def check_contract(module: object) -> None:
+    """Raise `PluginError` unless the module declares this version of the contract."""
+    declared = getattr(module, "anybind_contract", None)
+    if declared is None:
+        raise PluginError(
+            f"it declares no version of the contract: write `anybind_contract = {CONTRACT}` in its module"
+        )
+    if declared != CONTRACT:
+        remedy = "update anybind" if isinstance(declared, int) and declared > CONTRACT else "update the plugin"
+        raise PluginError(
+            f"it was written for contract {declared!r}, and this anybind has contract {CONTRACT}: {remedy}"
+        )

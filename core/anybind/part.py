@@ -1,0 +1,95 @@
+"""`Part`: a spec with the plugin that brought it; loading it, and checking the options it is made with."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from anybind.errors import BadOption, MissingExtra, PluginError
+from anybind.spec import Spec
+
+S_co = TypeVar("S_co", bound=Spec, covariant=True)
+
+
+@dataclass(frozen=True, eq=False)  # there is one of each, and they are looked up with every file
+class Part(Generic[S_co]):
+    """A spec with the plugin that brought it."""
+
+    spec: S_co
+    plugin: str
+    distribution: str
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def load(self) -> Any:
+        """Import the target and return it: a class or a factory.
+
+        Raises:
+            MissingExtra: a package that the part's extra brings is not installed.
+            PluginError: the import failed for another reason.
+        """
+        module, _, attribute = self.spec.target.partition(":")
+        try:
+            with self.explain_missing_extra():
+                return getattr(importlib.import_module(module), attribute)
+        except (MissingExtra, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r} of {self.distribution} failed to import: "
+                f"{type(error).__name__}: {one_line(error)}"
+            ) from error
+
+    def explain_missing_extra(self) -> _ExplainMissingExtra:
+        """A context in which a missing package turns into `MissingExtra` with its pip line."""
+        return _ExplainMissingExtra(self)
+
+
+class _ExplainMissingExtra:
+    def __init__(self, part: Part[Spec]) -> None:
+        self.part = part
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        part, extra = self.part, self.part.spec.extra
+        own_package = part.spec.target.partition(":")[0].partition(".")[0]
+        if not (extra and isinstance(error, ModuleNotFoundError) and error.name):
+            return
+        if error.name.partition(".")[0] != own_package:
+            raise MissingExtra(
+                f"{part.kind} {part.name!r} needs the package {error.name!r}: "
+                f"pip install '{part.distribution}[{extra}]'"
+            ) from error
+
+
+_signature = functools.lru_cache(maxsize=256)(inspect.signature)
+
+
+def check_options(what: str, target: Callable[..., Any], /, *args: Any, **options: Any) -> None:
+    """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
+    try:
+        signature = _signature(target)
+    except TypeError:  # what cannot be hashed, such as a method of a plain dataclass
+        signature = inspect.signature(target)
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
+        raise BadOption(f"{what}: {error} (options: {takes})") from None
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, as one line."""
+    return " ".join(str(error).split())
