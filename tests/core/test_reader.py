@@ -11,7 +11,7 @@ from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.loading import Loader
 from anybind.modality import Modality, find_modality
 from anybind.reader import Reader, by_modality, find_reader, list_samples
-from anybind.spec import Spec
+from anybind.spec import ModalitySpec, ReaderSpec
 
 
 class Marked(Reader):
@@ -57,12 +57,12 @@ class Bytes(Modality):
 @pytest.fixture
 def readers(registry, add_plugin):
     def spec(name, *suffixes):
-        return Spec(name=name, summary="s", target=f"{__name__}:{name}", gives="bytes", suffixes=suffixes)
+        return ReaderSpec(name=name, summary="s", target=f"{__name__}:{name}", modality="bytes", suffixes=suffixes)
 
     add_plugin(
         registry,
-        register_modalities=[Spec(name="bytes", summary="s", target=f"{__name__}:Bytes")],
-        register_readers=[spec("Marked", ".m"), spec("AlsoMarked", ".also"), spec("Unmarked", ".u", ".uu")],
+        ModalitySpec(name="bytes", summary="s", target=f"{__name__}:Bytes"),
+        *(spec("Marked", ".m"), spec("AlsoMarked", ".also"), spec("Unmarked", ".u", ".uu")),
     )
 
 
@@ -126,10 +126,10 @@ def test_a_reader_that_fails_only_matters_for_its_own_files(readers, registry, a
     monkeypatch.syspath_prepend(tmp_path)
 
     def spec(name, target, suffix, extra=""):
-        return Spec(name=name, summary="s", target=target, gives="bytes", suffixes=(suffix,), extra=extra)
+        return ReaderSpec(name=name, summary="s", target=target, modality="bytes", suffixes=(suffix,), extra=extra)
 
     broken = [spec("crash", f"{__name__}:Crashing", ".crash"), spec("needy", "needy_reader:R", ".needy", "x")]
-    add_plugin(registry, "strange", "strange-dist", register_readers=broken)
+    add_plugin(registry, *broken, name="strange", distribution="strange-dist")
     assert anybind.read(file(tmp_path, "x.m"))[0] == "marked"
     with pytest.raises(PluginError, match="reader 'crash' of strange-dist failed: ZeroDivisionError"):
         anybind.read(file(tmp_path, "x.crash", b"?"))
@@ -202,11 +202,11 @@ class PerhapsLetters(Reader):
 
 @pytest.fixture
 def letters(readers, registry, add_plugin):
-    reader = Spec(
-        name="Letters", summary="s", target=f"{__name__}:PerhapsLetters", gives="letters", suffixes=(".m", ".l")
+    reader = ReaderSpec(
+        name="Letters", summary="s", target=f"{__name__}:PerhapsLetters", modality="letters", suffixes=(".m", ".l")
     )
-    modality = Spec(name="letters", summary="s", target=f"{__name__}:Letters")
-    add_plugin(registry, "more", "more-dist", register_modalities=[modality], register_readers=[reader])
+    modality = ModalitySpec(name="letters", summary="s", target=f"{__name__}:Letters")
+    add_plugin(registry, modality, reader, name="more", distribution="more-dist")
 
 
 @pytest.mark.parametrize(

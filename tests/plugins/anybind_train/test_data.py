@@ -15,7 +15,7 @@ import anybind
 from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption, UnknownName
 from anybind.registry import Registry, use_registry
-from anybind.spec import Spec
+from anybind.spec import DatasetSpec
 from anybind_train.cache import kept_array
 from anybind_train.data import TrainingSet, epoch_order, few_shots, open_dataset
 from anybind_train.recipe import Data
@@ -83,7 +83,7 @@ def own_data(world, tmp_path):
 def paired(world, tmp_path, add_plugin):
     """A folder of eight recordings with other pictures beside them, and a data set that knows of both."""
     registry = Registry.from_entry_points()
-    add_plugin(registry, register_datasets=[Spec(name="paired", summary="s", target=f"{__name__}:Paired")])
+    add_plugin(registry, DatasetSpec(name="paired", summary="s", target=f"{__name__}:Paired"))
     former = use_registry(registry)
     folder = tmp_path / "paired"
     folder.mkdir()

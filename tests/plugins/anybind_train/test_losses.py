@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind.errors import BadOption, PluginError, UnknownName
-from anybind.spec import Spec
-from anybind_train.loss import Loss, TrainingBatch
+from anybind.spec import KindSpec
+from anybind_train.loss import Loss, LossSpec, TrainingBatch
 from anybind_train.losses.divergence import KL, sinkhorn
 from anybind_train.losses.pairs import Contrastive, Cosine
 from anybind_train.losses.weighted_sum import PRESETS, Term, WeightedSum
@@ -231,9 +231,12 @@ LOSSES = {
 
 @pytest.fixture
 def registered(registry: Any, add_plugin: Callable[..., None]) -> None:
-    specs = [Spec(name=name, summary=name, target=f"anybind_train.losses.{at}") for name, at in LOSSES.items()]
-    strange = Spec(name="strange", summary="no loss", target="fractions:Fraction")
-    add_plugin(registry, register_losses=[*specs, strange])
+    specs = [LossSpec(name=name, summary=name, target=f"anybind_train.losses.{at}") for name, at in LOSSES.items()]
+    strange = LossSpec(name="strange", summary="no loss", target="fractions:Fraction")
+    loss = KindSpec(
+        name="loss", plural="losses", summary="s", target="anybind_train.loss:Loss", spec="anybind_train.loss:LossSpec"
+    )
+    add_plugin(registry, loss, *specs, strange)
 
 
 @pytest.mark.parametrize(("preset", "equation"), [("paper", paper), ("author-code", author_code)])
