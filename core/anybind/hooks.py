@@ -58,7 +58,7 @@ class Registrar:
         Raises:
             PluginError: it is no spec, the plugin brings two of that kind and name, or the name is one of core's.
         """
-        if not isinstance(spec, Spec) or not hasattr(type(spec), "kind"):
+        if not isinstance(spec, Spec) or type(spec) is Spec:
             raise PluginError(f"registry.add() takes a spec such as EncoderSpec, got {type(spec).__name__}")
         if spec.kind == "command" and spec.name in CORE_COMMANDS:
             raise PluginError(f"the command {spec.name!r} is anybind's own; give yours another name")
