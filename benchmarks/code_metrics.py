@@ -4,7 +4,7 @@
     python benchmarks/code_metrics.py 0ec0005 HEAD             commits side by side
     python benchmarks/code_metrics.py 0ec0005 HEAD --output table.md
 
-Statements are nodes `ast.stmt`, docstrings aside. A duplicate is a maximal run of six or more lines (blank lines, comments,
+Statements are nodes `ast.stmt`, docstrings aside. A duplicate is a maximal run of six or more lines (blanks, comments,
 imports and lone punctuation aside) that stands in two places of the source, white space folded, to the letter.
 What only a running program shows - functions entered by a command, CPU seconds of the tests - is not measured here.
 """
