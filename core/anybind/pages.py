@@ -12,9 +12,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-import PIL.Image
 
 from anybind.files import atomic_path
 
@@ -43,6 +41,7 @@ def save_page(path: Path, package: str, template: str, **fields: Any) -> None:
 
 def render(package: str, template: str, **fields: Any) -> str:
     """A page from one of a package's templates; see `save_page`."""
+    import jinja2  # with Pillow a fifth of the time of `anybind --help`, which renders no page
 
     def source(name: str) -> str:
         folder = importlib.resources.files("anybind" if name == BASE else package)
@@ -55,6 +54,8 @@ def render(package: str, template: str, **fields: Any) -> str:
 
 def picture_uri(picture: np.ndarray, longest: int = PICTURE_PIXELS) -> str:
     """A picture, (height, width, 3) uint8, as a `data:` URI, made smaller where a side is longer than `longest`."""
+    import PIL.Image
+
     image = PIL.Image.fromarray(picture)
     image.thumbnail((longest, longest))
     buffer = io.BytesIO()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def state_hash(state: Mapping[str, torch.Tensor]) -> str:
     """Hash of names, types, shapes and values of a state dict, 12 hexadecimal digits."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
