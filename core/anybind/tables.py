@@ -1,23 +1,38 @@
-"""Reading TOML files of ours and lists of names, with errors that name the file and the nearest key."""
+"""TOML and JSON files: reading them, and turning their tables into frozen dataclasses.
+
+The validator is our own, since pydantic and msgspec are compiled dependencies that core would not need otherwise, and
+neither offers the nearest key for a misspelt one.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import tomllib
+import types
 from collections.abc import Collection, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from anybind.errors import BadInput, BadOption, nearest
+from anybind.errors import AnybindError, BadInput, BadOption, nearest
 
+T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
 """Endings of files of names; a text that ends so is one, even where the file is missing."""
+_NOUNS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list",
+    Mapping: "a table",
+}
 
 
 def read_toml(path: Path | Traversable) -> dict[str, Any]:
-    """The contents of a TOML file; raises `BadInput` or `BadOption`, naming file and line."""
+    """Read a TOML file; raises `BadInput` or `BadOption`, naming file and line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -26,16 +41,123 @@ def read_toml(path: Path | Traversable) -> dict[str, Any]:
         raise BadOption(f"{path} is no valid TOML: {error}") from error
 
 
-def check_keys(where: str, table: Any, allowed: Collection[str], required: Collection[str] = ()) -> None:
-    """Raise `BadOption` for a key that is not allowed (offering the nearest) or one that is missing."""
+def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) -> Any:
+    """Read a JSON file; a byte order mark in front, as some editors write, is skipped.
+
+    Args:
+        path: the file.
+        invalid: raised, naming file and line, where it is not valid JSON; give `BadOption` for a file of options.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"{path}: not valid JSON ({error})") from error
+
+
+def from_table(cls: type[T], table: Any, where: str, error: type[AnybindError] = BadOption) -> T:
+    """Make a dataclass from a table of a TOML or JSON file, tables inside tables likewise.
+
+    Args:
+        cls: the dataclass. Its fields' types may be `str`, `int`, `float`, `bool`, `None`, `Literal`, dataclasses,
+            `tuple[X, ...]` or `Sequence[X]` (a list in the file, a tuple in the dataclass), `Mapping[str, X]`, unions
+            of these, and `Any`. A whole number may stand where a `float` is expected.
+        table: what was read.
+        where: names the table in errors, such as `recipe train.toml`.
+        error: class of the errors.
+
+    Raises:
+        BadOption: a key is unknown (the nearest is offered) or missing, or a value is of another type. An error of
+            this class that the dataclass itself raises is prefixed with `where`.
+    """
+    return _build(cls, table, where, "", error)
+
+
+def _build(cls: type[T], table: Any, where: str, path: str, error: type[AnybindError]) -> T:
+    """As `from_table`; `path` leads from the outermost table to this one, such as `data.0`."""
+    hints = get_type_hints(cls)
+    fields = {each.name: each for each in dataclasses.fields(cls) if each.init}  # pyright: ignore[reportArgumentType]
+    required = [name for name, each in fields.items() if each.default is each.default_factory is dataclasses.MISSING]
+    here = f"{where}: {path}" if path else where
+    check_keys(here, table, fields, required, error)
+    dotted = f"{path}." if path else ""
+    values = {name: _convert(hints[name], value, where, f"{dotted}{name}", error) for name, value in table.items()}
+    try:
+        return cls(**values)
+    except error as wrong:
+        raise error(f"{here}: {wrong}") from wrong
+
+
+def _convert(hint: Any, value: Any, where: str, path: str, error: type[AnybindError]) -> Any:
+    for option in _options(hint):
+        if not _fits(option, value):
+            continue
+        origin, inner = get_origin(option) or option, get_args(option)
+        if dataclasses.is_dataclass(option):
+            return _build(option, value, where, path, error)  # pyright: ignore[reportArgumentType]
+        if origin in (tuple, Sequence):
+            return tuple(_convert(inner[0], each, where, f"{path}.{at}", error) for at, each in enumerate(value))
+        if origin is Mapping and inner:
+            return {key: _convert(inner[1], each, where, f"{path}.{key}", error) for key, each in value.items()}
+        return float(value) if origin is float else value
+    known = [str(each) for option in _options(hint) if get_origin(option) is Literal for each in get_args(option)]
+    hint_text = nearest(value, known) if isinstance(value, str) and known else ""
+    raise error(f"{where}: {path}: expected {_describe(hint)}, got {value!r}{hint_text}")
+
+
+def _options(hint: Any) -> Sequence[Any]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _fits(option: Any, value: Any) -> bool:
+    """Whether a value is of the right kind, whatever it contains."""
+    if option is Any or option is object:
+        return True
+    if get_origin(option) is Literal:
+        return any(type(value) is type(each) and value == each for each in get_args(option))
+    kind = _kind(option)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, {tuple: (list, tuple), float: (int, float)}.get(kind, kind))
+
+
+def _kind(option: Any) -> Any:
+    origin = get_origin(option) or option
+    if dataclasses.is_dataclass(option) or origin is dict:
+        return Mapping
+    return tuple if origin in (list, Sequence) else origin
+
+
+def _describe(hint: Any) -> str:
+    nouns: list[str] = []
+    for option in _options(hint):
+        if get_origin(option) is Literal:
+            nouns += [repr(each) for each in get_args(option)]
+        elif option is not types.NoneType:
+            nouns.append(_NOUNS[_kind(option)])
+    return " or ".join(dict.fromkeys(nouns))
+
+
+def check_keys(
+    where: str,
+    table: Any,
+    allowed: Collection[str],
+    required: Collection[str] = (),
+    error: type[AnybindError] = BadOption,
+) -> None:
+    """Raise an error for a key that is not allowed (offering the nearest) or one that is missing."""
     if not isinstance(table, Mapping):
-        raise BadOption(f"{where} must be a table, not {type(table).__name__}")
+        raise error(f"{where}: expected a table, got {table!r}")
     for key in table:
         if key not in allowed:
-            raise BadOption(f"{where} has an unknown key {key!r}{nearest(key, allowed)}")
+            raise error(f"{where} has an unknown key {key!r}{nearest(str(key), allowed)}")
     for key in required:
         if key not in table:
-            raise BadOption(f"{where} lacks the key {key!r}")
+            raise error(f"{where} lacks the key {key!r}")
 
 
 def read_names(text: str) -> list[str]:

@@ -1,20 +1,200 @@
-"""Weights and other tensors by name: their hash, and whether they are those of a model."""
+"""Tensors by name: reading and writing safetensors files with a JSON card, hashing, comparing with a model's."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from anybind.errors import WeightsMismatch
+import numpy as np
+
+from anybind.errors import BadInput, WeightsMismatch
+from anybind.files import atomic_path
 
 if TYPE_CHECKING:
     import torch
 
+CARD = "anybind"
+"""Default key of the card in a file's metadata."""
+_NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1"}
+_NUMPY_DTYPES |= {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
+
+
+class InvalidCard(BadInput):
+    """A safetensors file whose card is missing or is not a JSON object."""
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray] | Mapping[str, torch.Tensor],
+    card: Mapping[str, Any],
+    *,
+    key: str | None = CARD,
+) -> None:
+    """Write a safetensors file with a JSON card, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: NumPy arrays or torch tensors by name, on any device, contiguous or not, also such as share memory.
+        card: JSON-like; stored in the file's metadata.
+        key: metadata key of the card. None stores every entry of the card under its own key.
+
+    Raises:
+        BadInput: the file cannot be written, as on a full disk.
+    """
+    from safetensors import SafetensorError
+
+    cards = card if key is None else {key: card}
+    metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in cards.items()}
+    arrays = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, np.ndarray)}
+    with atomic_path(path) as temporary:
+        try:
+            if len(arrays) == len(tensors):
+                from safetensors.numpy import save_file as save_arrays
+
+                save_arrays({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary, metadata)
+            else:
+                from safetensors.torch import save_file
+
+                save_file({name: _unshared(tensor) for name, tensor in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:  # a full disk, which is not an OSError here
+            raise BadInput(f"cannot write {path}: {error}") from error
+
+
+def _unshared(tensor: Any) -> torch.Tensor:
+    # A copy, since safetensors refuses tensors that share memory, as tied weights do.
+    return tensor.detach().cpu().clone().contiguous()
+
+
+@overload
+def read_tensors(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = ...,
+    framework: Literal["numpy"] = ...,
+    mapped: bool = ...,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]: ...
+@overload
+def read_tensors(
+    path: str | os.PathLike[str], *, key: str | None = ..., framework: Literal["torch"]
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]: ...
+def read_tensors(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = CARD,
+    framework: Literal["numpy", "torch"] = "numpy",
+    mapped: bool = False,
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Read the card and the tensors of a safetensors file.
+
+    Args:
+        path: the file.
+        key: metadata key of the card. None reads all metadata, each entry being JSON, as one card.
+        framework: `numpy` for arrays, `torch` for CPU tensors. Torch tensors are views of the file, which is read
+            as they are used and must not be overwritten in place.
+        mapped: the same for NumPy arrays, read-only; by default they are copies in memory.
+
+    Raises:
+        BadInput: the file is missing, truncated or not a safetensors file.
+        InvalidCard: it has no card under this key, or one that is not a JSON object. This is a `BadInput`.
+    """
+    with _opened(path, framework) as file:
+        card = _parse_card(path, file.metadata() or {}, key)
+        if mapped:
+            return card, _map_arrays(Path(path))
+        return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def read_card(path: str | os.PathLike[str], *, key: str | None = CARD) -> dict[str, Any]:
+    """Read the card of a safetensors file without its tensors; raises as `read_tensors`."""
+    with _opened(path, "numpy") as file:
+        return _parse_card(path, file.metadata() or {}, key)
+
+
+def read_weights(
+    path: str | os.PathLike[str], wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, torch.Tensor]:
+    """Read a published weight file: safetensors, or a state dict that torch saved. Nothing in it is executed.
+
+    Args:
+        path: the file; `.safetensors`, or any other ending for one that torch saved.
+        wanted: which tensors to return, by name.
+
+    Returns:
+        CPU tensors by name. They are views of the file (but for torch's oldest format), which is read as they are
+        used and must not be overwritten in place.
+
+    Raises:
+        BadInput: the file is missing, truncated, in neither format, or cannot be read without executing code.
+        WeightsMismatch: torch saved something other than tensors by name.
+    """
+    if Path(path).suffix == ".safetensors":
+        with _opened(path, "torch") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
+    import torch
+
+    try:
+        with Path(path).open("rb") as file:
+            is_archive = file.read(4) == b"PK\x03\x04"
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
+        reason = " ".join(str(error).split())[:200] or "it is empty"
+        raise BadInput(f"{path}: not a weight file that torch can load safely ({reason}); download it again") from error
+    if not isinstance(state, Mapping) or not all(isinstance(each, torch.Tensor) for each in state.values()):
+        raise WeightsMismatch(f"{path}: expected a state dict, tensors by name; take the file of the published model")
+    return {name: tensor for name, tensor in state.items() if wanted(name)}
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], framework: Literal["numpy", "torch"]) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(Path(path), framework="pt" if framework == "torch" else "numpy") as file:
+            yield file
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # also of types that NumPy lacks
+        raise BadInput(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _parse_card(path: str | os.PathLike[str], metadata: Mapping[str, str], key: str | None) -> dict[str, Any]:
+    if key is not None and key not in metadata:
+        raise InvalidCard(f"{path}: a safetensors file without the card {key!r}; anybind did not write it as such")
+    try:
+        if key is None:
+            return {name: json.loads(text) for name, text in metadata.items()}
+        card = json.loads(metadata[key])
+    except (ValueError, RecursionError) as error:
+        raise InvalidCard(f"{path}: its card is not valid JSON ({error})") from error
+    if not isinstance(card, dict):
+        raise InvalidCard(f"{path}: its card {key!r} is not a JSON object")
+    return card
+
+
+def _map_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Map the arrays of a file whose header is known to be sound."""
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+    arrays = {}
+    for name, about in header.items():
+        if name == "__metadata__":
+            continue
+        dtype, shape, (first, last) = _NUMPY_DTYPES[about["dtype"]], tuple(about["shape"]), about["data_offsets"]
+        empty = first == last  # nothing can be mapped there
+        arrays[name] = np.empty(shape, dtype) if empty else np.memmap(path, dtype, "r", start + first, shape)
+    return arrays
+
 
 def state_hash(state: Mapping[str, torch.Tensor]) -> str:
-    """Hash of names, types, shapes and values of a state dict, 12 hexadecimal digits."""
+    """Hash the names, types, shapes and values of a state dict: 12 hexadecimal digits."""
     import torch
 
     digest = hashlib.sha256()

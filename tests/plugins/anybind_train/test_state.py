@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import PIL.Image
 import pytest
@@ -18,6 +15,7 @@ from anybind.errors import BadOption, WeightsMismatch
 from anybind_train.records import Records, draw
 from anybind_train.state import Place, load_state, save_state
 from anybind_train.student import Average
+from helpers.disk import full_disk
 
 
 class Trained:
@@ -52,17 +50,6 @@ class Trained:
 
     def tensors(self):
         return {**self.module.state_dict(), **{f"average {name}": each for name, each in self.average.state.items()}}
-
-
-@contextmanager
-def full_disk(left: int) -> Iterator[None]:
-    """No file can grow above so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
