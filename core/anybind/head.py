@@ -65,7 +65,7 @@ class HeadInput:
         object.__setattr__(self, "groups", groups)
 
     def _count(self) -> int:
-        for values in (self.groups, *self.measures.values()):
+        for values in (*self.measures.values(), self.groups):
             if np.size(values):
                 return np.size(values)
         ends = [self.rows[of][-1] + 1 for of in self.embeddings if len(self.rows.get(of, ()))]
