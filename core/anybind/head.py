@@ -1,4 +1,4 @@
-"""`Head`: windows of a film to how abnormal each one is; `HeadInput`: what a head is told of them."""
+"""`Head`: embeddings to the scores of a task; `HeadInput`: the samples that a head reads."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from anybind.binder import Binder
-from anybind.embeddings import Embeddings
+from anybind.embeddings import Embeddings, concatenate
 from anybind.errors import BadInput, BadOption, WeightsMismatch
 from anybind.files import atomic_path
 from anybind.registry import create
 from anybind.space import Space
+from anybind.spec import HeadTarget
 from anybind.tables import settings_hash
 
 CARD = "anybind-head"
@@ -26,126 +27,217 @@ CARD = "anybind-head"
 
 @dataclass(frozen=True, eq=False)
 class HeadInput:
-    """What is known of n consecutive windows of one film.
+    """Embeddings of n samples, with numbers and a group id for each sample.
 
     Attributes:
-        embeddings: rows by modality. A row is of one window, or of a part of its picture (a tile).
-        measures: numbers by name, (n,) each, finite. Films turned into events give at least `events` (how many),
-            `frames` (how many the window has) and `pixels` (of one frame).
-        rows: for each row of a modality, the number of its window, never falling. A window may have several rows,
-            and it has none where there is nothing to embed, as in one without events. Left out for a modality with
-            one row for each window.
+        embeddings: rows by modality. A row belongs to a sample, or to a part of one (an image tile).
+        measures: numbers per sample by name, (n,) each, finite.
+        rows: by modality, the sample number of each row, non-decreasing. A sample may have several rows of a modality
+            or none. One row each by default.
+        groups: (n,) int64, the group id of each sample, 0 or more, such as the recording that it is a part of. All 0
+            by default.
 
     Raises:
-        BadInput: lengths that do not agree, numbers of windows that are not there, measures that are not finite.
+        BadInput: lengths that disagree, sample numbers out of range, measures that are not finite, negative group ids.
     """
 
     embeddings: Mapping[str, Embeddings]
-    measures: Mapping[str, np.ndarray]
+    measures: Mapping[str, np.ndarray] = field(default_factory=dict)
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
+        n = self._count()
+        groups = np.asarray(self.groups if np.size(self.groups) else np.zeros(n), dtype=np.int64)
+        if groups.shape != (n,) or (groups < 0).any():
+            raise BadInput(f"expected {n} group ids, 0 or more, one for each sample, got shape {groups.shape}")
         for name, values in self.measures.items():
-            if np.shape(values) != (len(self),) or not np.isfinite(values).all():
-                raise BadInput(f"the measure {name!r} must be {len(self)} finite numbers, one for each window")
+            if np.shape(values) != (n,) or not np.isfinite(values).all():
+                raise BadInput(f"the measure {name!r} must be {n} finite numbers, one for each sample")
         rows = {}
         for modality, embeddings in self.embeddings.items():
-            numbers = np.asarray(self.rows.get(modality, np.arange(len(self))), dtype=np.int64)
-            inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < len(self))
+            numbers = np.asarray(self.rows.get(modality, np.arange(n)), dtype=np.int64)
+            inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < n)
             if numbers.shape != (len(embeddings),) or not inside or (np.diff(numbers) < 0).any():
-                raise BadInput(f"{len(embeddings)} rows of {modality} do not fit {len(self)} windows")
+                raise BadInput(f"{len(embeddings)} rows of {modality} do not fit {n} samples")
             rows[modality] = numbers
         object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "groups", groups)
+
+    def _count(self) -> int:
+        for values in (*self.measures.values(), self.groups):
+            if np.size(values):
+                return np.size(values)
+        ends = [self.rows[of][-1] + 1 for of in self.embeddings if len(self.rows.get(of, ()))]
+        ends += [len(held) for of, held in self.embeddings.items() if of not in self.rows]
+        return int(max(ends, default=0))
 
     def __len__(self) -> int:
-        if self.measures:
-            return len(next(iter(self.measures.values())))
-        return max((len(embeddings) for embeddings in self.embeddings.values()), default=0)
+        return len(self.groups)
 
     def largest(self, modality: str, values: np.ndarray) -> np.ndarray:
-        """The largest of its rows' values for each window, (n,) float64; 0 for a window without rows.
+        """Return the largest value of each sample's rows, (n,) float64; 0 for a sample without rows.
 
         Args:
             modality: whose rows.
-            values: (rows,), none below 0.
+            values: (rows,), 0 or more.
         """
         best = np.zeros(len(self))
         np.maximum.at(best, self.rows[modality], values)
         return best
 
+    @classmethod
+    def concatenate(cls, inputs: Sequence[HeadInput]) -> HeadInput:
+        """Put the samples of several inputs one after the other; each input becomes a group of its own, from 0.
+
+        Raises:
+            BadInput: no input, or inputs of different modalities, encoders or measures.
+            SpaceMismatch: embeddings in different spaces.
+        """
+        if not inputs:
+            raise BadInput("expected one input or more to concatenate, got none")
+        first = inputs[0]
+        for each in inputs:
+            if (each.embeddings.keys(), each.measures.keys()) != (first.embeddings.keys(), first.measures.keys()):
+                raise BadInput(
+                    f"expected inputs alike, got {sorted({*first.embeddings, *first.measures})} and"
+                    f" {sorted({*each.embeddings, *each.measures})}"
+                )
+        lengths = [len(each) for each in inputs]
+        starts = np.cumsum([0, *lengths[:-1]])
+        return cls(
+            {of: concatenate([each.embeddings[of] for each in inputs]) for of in first.embeddings},
+            {name: np.concatenate([each.measures[name] for each in inputs]) for name in first.measures},
+            {
+                of: np.concatenate([each.rows[of] + start for each, start in zip(inputs, starts, strict=True)])
+                for of in first.embeddings
+            },
+            np.repeat(np.arange(len(inputs)), lengths),
+        )
+
 
 class Head(ABC):
-    """Windows of a film to scores. Its options are the arguments of its constructor, JSON-like.
+    """A task head: embeddings to scores. Its options are the arguments of its constructor, JSON-like.
 
-    Scores are 0 or more. A window without rows (in which nothing moved) has score 0: the least there is.
+    A subclass sets `name` and `predicts`, implements `rate`, and where it learns sets `learns` and implements `learn`.
 
     Attributes:
         name: as it is registered.
-        learns: what `fit` wants labels of: `nothing` (it needs no fitting), `windows` or `films`.
-        needs: modalities whose embeddings it reads; none where it reads measures alone.
-        settings: its options, all of them, as `anybind.create("head", name, **settings)` takes them.
-        made_for: by modality, the identity of the encoder and the space whose vectors it knows; filled by `fit` and
-            `prepare`.
-        tensors: what it has learned or embedded, by name.
+        predicts: the meaning of its scores: `classification` (a score per class, larger is more likely), `anomaly` (0
+            or more, larger is more abnormal; a sample without rows has 0) or `ranking` (a score per query and
+            candidate, larger is nearer).
+        learns: what `fit` takes labels of: `nothing` (it needs no fitting), `samples` or `groups`.
+        needs: modalities whose embeddings it reads; empty where it reads measures alone, or any modality.
+        settings: all its options, as `create("head", name, **settings)` takes them.
+        classes: the class names of a classification head, once it is fitted or loaded.
+        made_for: by modality, the identity of the encoder and the space of the embeddings that it was made for; filled
+            by `fit` and `prepare`.
+        tensors: the arrays that it has learned or embedded, by name: all that `save`, `load` and `identity` see.
     """
 
     name: ClassVar[str]
-    learns: ClassVar[Literal["nothing", "windows", "films"]] = "nothing"
+    predicts: ClassVar[HeadTarget]
+    learns: ClassVar[Literal["nothing", "samples", "groups"]] = "nothing"
 
     def __init__(self, *, needs: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
         self.needs = tuple(needs)
         self.settings = dict(settings or {})
+        self.classes: tuple[str, ...] = ()
         self.made_for: dict[str, dict[str, Any]] = {}
         self.tensors: dict[str, np.ndarray] = {}
 
     def prepare(self, binder: Binder) -> None:
-        """Embed what it compares windows with, such as words. Called once before `fit` and `score`.
+        """Embed what it compares samples with, such as prompts. Called once before `fit` and `score`.
 
         Raises:
             UnknownName: the binding has no encoder for it.
-            WeightsMismatch: it was loaded from a file that another encoder's vectors are in.
+            WeightsMismatch: it was loaded from a file that holds embeddings of another encoder.
         """
         return
 
-    def fit(self, sets: Sequence[HeadInput], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
-        """Learn from films. The same films, labels and options give the same head.
+    def fit(self, inputs: HeadInput, labels: Sequence[int] | np.ndarray, class_names: Sequence[str] = ()) -> Self:
+        """Learn from labelled samples, or groups of them. The same inputs, labels and options give the same head.
 
         Args:
-            sets: the windows of each film.
-            labels: where the head learns from `windows`, (n,) for each film: 0 normal, 1 abnormal, -1 not to be
-                learned from. Where it learns from `films`, one number for each: 0 normal, 1 abnormal somewhere.
+            inputs: the samples.
+            labels: (n,) integers, or where the head learns from `groups` one per group, by group id. A class number
+                (classification), or 0 normal and 1 abnormal (anomaly); -1 unknown, which is not learned from.
+            class_names: of a classification head: the name of each class number.
 
         Raises:
-            BadInput: too few windows or films of one kind, or films embedded in different ways.
+            BadInput: labels that do not fit the inputs, fewer than two classes, a class without a labelled sample, or
+                otherwise too little to learn from.
         """
+        if self.learns == "nothing":
+            return self
+        self._check_needs(inputs)
+        labels = np.asarray(labels)
+        if self.learns == "samples" and labels.shape != (len(inputs),):
+            raise BadInput(f"expected {len(inputs)} labels, one for each sample, got shape {labels.shape}")
+        groups = int(inputs.groups.max(initial=-1)) + 1
+        if self.learns == "groups" and (labels.ndim != 1 or len(labels) < groups):
+            raise BadInput(f"expected {groups} labels, one for each group, got shape {labels.shape}")
+        labels = labels.astype(np.int64)
+        if self.predicts == "classification":
+            _check_classes(self.name, labels, class_names)
+        elif self.predicts == "anomaly" and not np.isin(labels, (-1, 0, 1)).all():
+            raise BadInput("expected labels 0 (normal), 1 (abnormal) or -1 (unknown)")
+        self.made_for, self.tensors, self.classes = {}, {}, tuple(class_names)
+        for modality in self.needs:
+            self.remember(inputs.embeddings[modality])
+        self.tensors = self.learn(inputs, labels)
         return self
 
-    def score(self, windows: HeadInput) -> np.ndarray:
-        """How abnormal each window is: (n,) float32, 0 or more, larger is more abnormal.
+    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the tensors that the head learns; called by `fit`, which has checked and recorded its arguments.
 
-        A window's score does not depend on which others are in the set, but for rounding (1e-5 of the largest).
+        Args:
+            inputs: as of `fit`.
+            labels: int64, as of `fit`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns {self.learns} and has no method learn")
+
+    def score(self, inputs: HeadInput, queries: Embeddings | None = None) -> np.ndarray:
+        """Score samples, float32; larger is more likely, more abnormal or nearer (see `predicts`).
+
+        A sample's classification or anomaly score does not depend on the other samples, but for rounding (1e-5 of the
+        largest).
+
+        Args:
+            inputs: n samples.
+            queries: of a ranking head: what the samples are ranked for.
+
+        Returns:
+            (n, classes) for classification, (n,) for anomaly, (queries, n) for ranking.
 
         Raises:
             BadOption: it was not fitted, or not prepared.
-            BadInput: what it needs is missing.
-            SpaceMismatch, WeightsMismatch: the windows were embedded otherwise than those it was fitted on.
+            BadInput: embeddings or queries that it needs are missing.
+            SpaceMismatch, WeightsMismatch: embeddings of another space or encoder than it was made for.
         """
         if self.learns != "nothing" and not self.tensors:
-            raise BadOption(f"the head {self.name!r} knows nothing yet: fit it, or load one that was fitted")
-        for modality in self.needs:
-            if modality not in windows.embeddings:
-                raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the windows")
-            self._check_maker(windows.embeddings[modality])
-        return np.asarray(self.rate(windows), dtype=np.float32)
+            raise BadOption(f"the head {self.name!r} is not fitted: fit it, or load one that is")
+        self._check_needs(inputs)
+        if self.predicts == "ranking" and queries is None:
+            raise BadInput(f"the head {self.name!r} ranks samples for queries: expected their embeddings, got none")
+        for embeddings in (*inputs.embeddings.values(), *(() if queries is None else (queries,))):
+            self._check_maker(embeddings)
+        return np.asarray(self.rate(inputs, queries), dtype=np.float32)
 
     @abstractmethod
-    def rate(self, windows: HeadInput) -> np.ndarray:
-        """The scores that `score` gives, once it has checked the windows: (n,), 0 or more."""
+    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+        """Return the scores that `score` gives once it has checked its arguments; of the same shape."""
 
     def remember(self, embeddings: Embeddings) -> None:
-        """Take note of what made these vectors; raises as `score` where others are known already."""
+        """Record the encoder and space of embeddings that the head is made for; raises as `score` where they differ."""
         self._check_maker(embeddings)
-        self.made_for[embeddings.modality] = {"encoder": embeddings.encoder, "space": vars(embeddings.space)}
+        self.made_for[embeddings.modality] = {"encoder": embeddings.encoder, "space": asdict(embeddings.space)}
+
+    def _check_needs(self, inputs: HeadInput) -> None:
+        for modality in self.needs:
+            if modality not in inputs.embeddings:
+                held = ", ".join(inputs.embeddings) or "none"
+                raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the samples, got {held}")
 
     def _check_maker(self, embeddings: Embeddings) -> None:
         known = self.made_for.get(embeddings.modality)
@@ -154,21 +246,22 @@ class Head(ABC):
         Space(**known["space"]).require_same(embeddings.space, f"use the head {self.name!r}")
         if known["encoder"] != embeddings.encoder:
             raise WeightsMismatch(
-                f"the head {self.name!r} was made with vectors of {embeddings.modality} by {known['encoder']},"
-                f" and these are by {embeddings.encoder}: fit it anew"
+                f"the head {self.name!r} was made for {embeddings.modality} embeddings of the encoder"
+                f" {known['encoder']}, got those of {embeddings.encoder}: fit it anew"
             )
 
     @property
     def identity(self) -> str:
         """Hash of all that shapes the scores, 12 hexadecimal digits."""
-        hashes = {name: hashlib.sha256(held.tobytes()).hexdigest() for name, held in self.tensors.items()}
-        return settings_hash([self._card(), hashes])
+        arrays = {name: [held.dtype.str, held.shape, _digest(held)] for name, held in self.tensors.items()}
+        return settings_hash([self._card(), arrays])
 
     def _card(self) -> dict[str, Any]:
-        return {"head": self.name, "settings": self.settings, "made_for": self.made_for}
+        about = {"head": self.name, "settings": self.settings, "made_for": self.made_for}
+        return about | {"classes": list(self.classes)}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file of what it knows, with a JSON card; `find_head` makes a head of it again.
+        """Write a safetensors file with a JSON card, from which `find_head` makes the head again.
 
         Raises:
             BadInput: the file cannot be written.
@@ -184,48 +277,76 @@ class Head(ABC):
                 raise BadInput(f"cannot write {path}: {error}") from error
 
     def load(self, path: str | os.PathLike[str]) -> Self:
-        """Take over what `save` wrote, and return the head.
+        """Load what `save` wrote, and return the head.
 
         Raises:
-            BadInput: the file is missing or damaged, or is no file of a head.
-            WeightsMismatch: it is of another head, or of one with other options.
+            BadInput: the file is missing or damaged, or holds no head.
+            WeightsMismatch: it holds another head, or one with other options.
         """
         card, tensors = _read(Path(path))
         if (card["head"], card["settings"]) != (self.name, json.loads(json.dumps(self.settings))):
-            raise WeightsMismatch(f"{path} is of the head {card['head']!r} with the options {card['settings']}")
+            raise WeightsMismatch(f"{path} holds the head {card['head']!r} with the options {card['settings']}")
         unknown = [of for of in self.needs if self.learns != "nothing" and of not in card["made_for"]]
         if unknown:
-            raise BadInput(f"{path} does not say what made the {unknown[0]} vectors that its head knows")
-        self.made_for, self.tensors = card["made_for"], tensors
+            raise BadInput(
+                f"{path} does not name the encoder of the {unknown[0]} embeddings that its head was made for"
+            )
+        self.made_for, self.classes, self.tensors = card["made_for"], tuple(card["classes"]), tensors
         return self
 
 
-def find_head(source: str | os.PathLike[str], **options: Any) -> Head:
-    """A head by its registered name, with its options, or from a file that `Head.save` wrote (`.safetensors`).
+def find_head(source: str | os.PathLike[str], *, predicts: HeadTarget | None = None, **options: Any) -> Head:
+    """Make a head by its registered name and options, or from a file that `Head.save` wrote (`.safetensors`).
+
+    Args:
+        source: the name or the file.
+        predicts: the target that the head must have; any by default.
+        options: of the head; none with a file, which holds them.
 
     Raises:
-        UnknownName, BadOption: no such head, or an option that it does not take.
-        BadInput: the file is missing or damaged, or is no file of a head.
+        UnknownName: no head of that name.
+        BadOption: an option that the head does not take, or a head of another target.
+        BadInput: the file is missing or damaged, or holds no head.
     """
     text = os.fspath(source)
     if not text.endswith(".safetensors"):
-        return create("head", text, **options)
-    if options:
+        head: Head = create("head", text, **options)
+    elif options:
         raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
-    card, _ = _read(Path(text))
-    return create("head", card["head"], **card["settings"]).load(text)
+    else:
+        card, _ = _read(Path(text))
+        head = create("head", card["head"], **card["settings"]).load(text)
+    if predicts not in (None, head.predicts):
+        raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
+    return head
+
+
+def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    count = len(class_names)
+    if count < 2 or len(set(class_names)) < count:
+        raise BadInput(f"the head {name!r} needs the names of two classes or more, all different, got {class_names}")
+    if ((labels < -1) | (labels >= count)).any():
+        raise BadInput(f"expected labels from -1 to {count - 1}, one for each of {count} classes")
+    missing = [class_names[number] for number in range(count) if not (labels == number).any()]
+    if missing:
+        raise BadInput(f"the head {name!r} has no labelled samples of {', '.join(missing)}")
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the card and the tensors of a file that `Head.save` wrote."""
     from safetensors import SafetensorError, safe_open
 
+    types = {"head": str, "settings": dict, "made_for": dict, "classes": list}
     try:
         with safe_open(path, framework="numpy") as file:
             card = json.loads((file.metadata() or {})[CARD])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            held = {key: card[key] for key in ("head", "settings", "made_for")}
-            if list(map(type, held.values())) != [str, dict, dict]:
-                raise ValueError("its card is none")
-            return held, tensors
+        if not all(isinstance(card[key], wanted) for key, wanted in types.items()):
+            raise ValueError(f"its card is not of {', '.join(types)}")
+        return card, tensors
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} holds no head that anybind saved: {error}") from error

@@ -23,7 +23,7 @@ from anybind.adapter import Adapter
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, BadOption
-from anybind.head import Head, HeadInput
+from anybind.head import Head, HeadInput, find_head
 from anybind.hooks import Registrar, hookimpl
 from anybind.jit import kernel
 from anybind.modality import Modality
@@ -80,6 +80,7 @@ __all__ = [
     "create",
     "errors",
     "files",
+    "find_head",
     "find_part",
     "hookimpl",
     "hub",

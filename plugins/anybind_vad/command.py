@@ -11,8 +11,7 @@ import typer
 
 from anybind import AnybindWarning, Binder, find_binding, load
 from anybind.commandline import AsJson, BindingName, Device, named_values, print_json, print_table
-from anybind.head import find_head
-from anybind.plugin import BadInput, BadOption, Head, files, progress_bar
+from anybind.plugin import BadInput, BadOption, Head, files, find_head, progress_bar
 from anybind_vad.embed import BATCH
 from anybind_vad.gallery import SIDE, Gallery
 from anybind_vad.presets import PAPER, bind_events, find_preset
@@ -128,13 +127,13 @@ def _binder(
 def _head(name: str, file: Path | None, options: list[str] | None) -> Head:
     """The head; raises `BadOption` where it has still to learn, or the options do not go together."""
     if file is None:
-        head = find_head(name or "zero-shot", **named_values(options))
+        head = find_head(name or "zero-shot", predicts="anomaly", **named_values(options))
     elif file.suffix != ".safetensors" or options:
         raise BadOption(
             "--head-file takes a .safetensors file that a head was saved to, and no --option: it has its own"
         )
     else:
-        head = find_head(file)
+        head = find_head(file, predicts="anomaly")
     if file is not None and name not in ("", head.name):
         raise BadOption(f"{file} holds the head {head.name!r}, not {name!r}; leave out --head")
     if head.learns != "nothing" and not head.tensors:

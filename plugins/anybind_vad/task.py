@@ -12,8 +12,19 @@ from typing import Any
 import numpy as np
 
 from anybind import AnybindError, AnybindWarning, Binder, Result, load
-from anybind.head import find_head
-from anybind.plugin import BadInput, BadOption, Dataset, Head, Item, Task, errors, files, progress_bar
+from anybind.plugin import (
+    BadInput,
+    BadOption,
+    Dataset,
+    Head,
+    HeadInput,
+    Item,
+    Task,
+    errors,
+    files,
+    find_head,
+    progress_bar,
+)
 from anybind_vad.embed import BATCH
 from anybind_vad.labels import film_label, frame_labels, lesson_labels, majority_labels
 from anybind_vad.metrics import draw_roc, measure, roc_auc
@@ -83,7 +94,7 @@ class VideoAnomaly(Task):
             UnknownName, BadOption, BadInput: no such head or preset, an option that the head does not take, or
                 files that cannot be written.
         """
-        self.make = lambda: find_head(head, **options)
+        self.make = lambda: find_head(head, predicts="anomaly", **options)
         self.made = self.make()
         self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in WAYS else _ids(fit_on)
         self.preset, self.clamp = preset, clamp
@@ -200,16 +211,18 @@ class VideoAnomaly(Task):
 
     def _fit(self, head: Head, records: Mapping[str, FilmRecord], lessons: Sequence[Item]) -> None:
         used = [item for item in lessons if item.id in records]
-        sets = [records[item.id].windows for item in used]
-        if head.learns == "films":
-            head.fit(sets, [film_label(item) for item in used])
+        if not used:
+            raise BadInput(f"the head {head.name!r} has no videos to learn from")
+        inputs = HeadInput.concatenate([records[item.id].windows for item in used])
+        if head.learns == "groups":
+            head.fit(inputs, [film_label(item) for item in used])
             return
         marks = []
         for item in used:
             labels = frame_labels(item, len(records[item.id].times_us))
             spans = records[item.id].spans
             marks.append(np.full(len(spans), -1) if labels is None else lesson_labels(labels, spans))
-        head.fit(sets, marks)
+        head.fit(inputs, np.concatenate(marks))
 
     def _result(
         self, binder: Binder, dataset: Dataset, scored: Sequence[Scored], seed: int, records: Mapping[str, FilmRecord]

@@ -1,4 +1,4 @@
-"""Heads and what they are told: lengths that must agree, rows of windows, files that are of one head only."""
+"""Heads and their input: lengths that must agree, rows and groups of samples, labels, files of one head only."""
 
 from __future__ import annotations
 
@@ -13,33 +13,31 @@ import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
 from anybind.head import Head, HeadInput, find_head
-from anybind.spec import Spec
+from anybind.spec import HeadSpec
 
 
 class Mean(Head):
     """Distance to the mean of what it was fitted on."""
 
     name = "mean"
-    learns = "windows"
+    predicts = "anomaly"
+    learns = "samples"
 
     def __init__(self, *, factor: float = 1.0) -> None:
         self.factor = factor
         super().__init__(needs=("smell",), settings={"factor": factor})
 
-    def fit(self, sets, labels):
-        rows = [held.embeddings["smell"] for held in sets]
-        self.remember(rows[0])
-        self.tensors = {"mean": np.concatenate([each.vectors for each in rows]).mean(axis=0)}
-        return self
+    def learn(self, inputs, labels):
+        return {"mean": inputs.embeddings["smell"].vectors.mean(axis=0)}
 
-    def rate(self, windows):
-        vectors = windows.embeddings["smell"].vectors
-        return windows.largest("smell", self.factor * np.linalg.norm(vectors - self.tensors["mean"], axis=1))
+    def rate(self, inputs, queries):
+        vectors = inputs.embeddings["smell"].vectors
+        return inputs.largest("smell", self.factor * np.linalg.norm(vectors - self.tensors["mean"], axis=1))
 
 
 @pytest.fixture
 def mean(registry, add_plugin):
-    add_plugin(registry, register_heads=[Spec(name="mean", summary="s", target=f"{__name__}:Mean")])
+    add_plugin(registry, HeadSpec(name="mean", summary="s", target=f"{__name__}:Mean", predicts="anomaly"))
     return lambda **options: find_head("mean", **options)
 
 
@@ -48,30 +46,32 @@ def smells(count, seed=0, space="noses", encoder="one"):
     return Embeddings(vectors, Space(space, 4), "smell", tuple(map(str, range(count))), encoder)
 
 
-def windows(count, **options):
+def samples(count, **options):
     return HeadInput({"smell": smells(count, **options)}, {"events": np.ones(count)})
 
 
-def test_a_set_counts_its_windows_by_measures_or_by_rows():
-    assert len(windows(3)) == 3
+def test_an_input_counts_its_samples_by_groups_measures_or_rows():
+    assert len(samples(3)) == 3
     assert len(HeadInput({"smell": smells(5)}, {})) == 5
     assert len(HeadInput({}, {"events": np.ones(2)})) == 2
     assert len(HeadInput({}, {})) == 0
+    assert len(HeadInput({"smell": smells(2)}, rows={"smell": np.array([1, 4])})) == 5
+    assert len(HeadInput({}, groups=np.array([0, 0, 1]))) == 3
 
 
-def test_a_window_may_have_no_row_or_several():
+def test_a_sample_may_have_no_row_or_several():
     held = HeadInput({"smell": smells(3)}, {"events": np.ones(4)}, {"smell": np.array([0, 2, 2])})
     assert held.largest("smell", np.array([5.0, 1.0, 2.0])).tolist() == [5, 0, 2, 0]
 
 
 @pytest.mark.parametrize("rows", [[0, 1], [0, 1, 4], [-1, 0, 1], [2, 1, 0]])
-def test_rows_that_do_not_fit_the_windows_are_refused(rows):
-    with pytest.raises(BadInput, match="3 rows of smell do not fit 4 windows"):
+def test_rows_that_do_not_fit_the_samples_are_refused(rows):
+    with pytest.raises(BadInput, match="3 rows of smell do not fit 4 samples"):
         HeadInput({"smell": smells(3)}, {"events": np.ones(4)}, {"smell": np.array(rows)})
 
 
-def test_rows_without_numbers_must_be_one_for_each_window():
-    with pytest.raises(BadInput, match="3 rows of smell do not fit 4 windows"):
+def test_rows_without_numbers_must_be_one_for_each_sample():
+    with pytest.raises(BadInput, match="3 rows of smell do not fit 4 samples"):
         HeadInput({"smell": smells(3)}, {"events": np.ones(4)})
 
 
@@ -81,47 +81,145 @@ def test_measures_that_are_not_finite_or_too_many_are_refused(values):
         HeadInput({}, {"events": np.ones(2), "frames": np.array(values)})
 
 
+@pytest.mark.parametrize("groups", [[0], [0, -1], [[0, 0]]])
+def test_group_ids_that_do_not_fit_the_samples_are_refused(groups):
+    with pytest.raises(BadInput, match="group ids"):
+        HeadInput({"smell": smells(2)}, {"events": np.ones(2)}, groups=np.array(groups))
+
+
+def test_concatenated_inputs_become_groups():
+    first = HeadInput({"smell": smells(2)}, {"events": np.ones(3)}, {"smell": np.array([0, 2])})
+    whole = HeadInput.concatenate([first, samples(2, seed=1)])
+    assert whole.groups.tolist() == [0, 0, 0, 1, 1]
+    assert whole.rows["smell"].tolist() == [0, 2, 3, 4]
+    assert whole.measures["events"].tolist() == [1] * 5
+    np.testing.assert_array_equal(whole.embeddings["smell"].vectors[2:], smells(2, seed=1).vectors)
+
+
+def test_inputs_that_differ_are_not_concatenated():
+    with pytest.raises(BadInput, match="got none"):
+        HeadInput.concatenate([])
+    with pytest.raises(BadInput, match="alike"):
+        HeadInput.concatenate([samples(2), HeadInput({"smell": smells(2)})])
+    with pytest.raises(SpaceMismatch):
+        HeadInput.concatenate([samples(2), samples(2, space="tongues")])
+
+
+class Grouped(Mean):
+    """As `Mean`, learned from labels of groups."""
+
+    learns = "groups"
+
+
+class Nearest(Mean):
+    """A classification head that keeps one sample of each class."""
+
+    predicts = "classification"
+
+    def learn(self, inputs, labels):
+        firsts = [int(np.argmax(labels == number)) for number in range(len(self.classes))]
+        return {"kept": inputs.embeddings["smell"].vectors[firsts]}
+
+    def rate(self, inputs, queries):
+        return inputs.embeddings["smell"].vectors @ self.tensors["kept"].T
+
+
+class Cosine(Head):
+    """A ranking head."""
+
+    name = "cosine"
+    predicts = "ranking"
+
+    def rate(self, inputs, queries):
+        return queries @ inputs.embeddings["smell"]
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs", "labels", "names", "problem"),
+    [
+        (Mean, samples(3), [0, 0], (), "3 labels, one for each sample"),
+        (Mean, samples(2), [0, 2], (), "0 \\(normal\\)"),
+        (Mean, HeadInput({}, {"events": np.ones(2)}), [0, 1], (), "needs smell embeddings of the samples, got none"),
+        (Grouped, HeadInput.concatenate([samples(2)] * 3), [0, 1], (), "3 labels, one for each group"),
+        (Nearest, samples(2), [0, 0], ("a",), "two classes or more"),
+        (Nearest, samples(2), [0, 1], ("a", "a"), "all different"),
+        (Nearest, samples(2), [0, 2], ("a", "b"), "from -1 to 1"),
+        (Nearest, samples(2), [0, -1], ("a", "b", "c"), "no labelled samples of b, c"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(make, inputs, labels, names, problem):
+    with pytest.raises(BadInput, match=problem):
+        make().fit(inputs, labels, names)
+
+
+def test_a_classification_head_saves_its_class_names(add_plugin, registry, tmp_path):
+    spec = HeadSpec(name="mean", summary="s", target=f"{__name__}:Nearest", predicts="classification")
+    add_plugin(registry, spec)
+    Nearest().fit(samples(3), [1, 0, -1], ["a", "b"]).save(tmp_path / "head.safetensors")
+    head = find_head(tmp_path / "head.safetensors", predicts="classification")
+    assert head.classes == ("a", "b")
+    assert head.score(samples(3)).argmax(axis=1).tolist()[:2] == [1, 0]
+
+
+def test_class_names_are_part_of_the_identity():
+    heads = [Nearest().fit(samples(3), [1, 0, -1], names) for names in (["a", "b"], ["a", "c"])]
+    assert heads[0].identity != heads[1].identity
+
+
+def test_a_head_of_another_target_is_refused(mean):
+    with pytest.raises(BadOption, match="expected a head for ranking, got 'mean', which is for anomaly"):
+        find_head("mean", predicts="ranking")
+
+
+def test_a_ranking_head_scores_candidates_for_each_query():
+    assert Cosine().score(samples(3), smells(2)).shape == (2, 3)
+    with pytest.raises(BadInput, match="expected their embeddings"):
+        Cosine().score(samples(3))
+    with pytest.raises(SpaceMismatch):
+        Cosine().score(samples(3), smells(2, space="tongues"))
+
+
 def test_a_head_that_learns_says_so_before_it_is_fitted(mean):
-    with pytest.raises(BadOption, match="knows nothing yet"):
-        mean().score(windows(2))
+    with pytest.raises(BadOption, match="is not fitted"):
+        mean().score(samples(2))
 
 
 def test_a_saved_head_gives_the_same_scores_and_has_the_same_identity(mean, tmp_path):
-    fitted = mean(factor=2.0).fit([windows(20)], [np.zeros(20)])
+    fitted = mean(factor=2.0).fit(samples(20), np.zeros(20))
     fitted.save(tmp_path / "head.safetensors")
     again = find_head(tmp_path / "head.safetensors")
     assert again.settings == {"factor": 2.0}
     assert again.identity == fitted.identity
-    np.testing.assert_array_equal(again.score(windows(5, seed=1)), fitted.score(windows(5, seed=1)))
+    np.testing.assert_array_equal(again.score(samples(5, seed=1)), fitted.score(samples(5, seed=1)))
 
 
 def test_the_identity_tells_options_and_what_was_learned_apart(mean):
     heads = [
-        mean().fit([windows(20)], [np.zeros(20)]),
-        mean(factor=2.0).fit([windows(20)], [np.zeros(20)]),
-        mean().fit([windows(20, seed=1)], [np.zeros(20)]),
-        mean().fit([windows(20, encoder="two")], [np.zeros(20)]),
+        mean().fit(samples(20), np.zeros(20)),
+        mean(factor=2.0).fit(samples(20), np.zeros(20)),
+        mean().fit(samples(20, seed=1), np.zeros(20)),
+        mean().fit(samples(20, encoder="two"), np.zeros(20)),
     ]
     assert len({head.identity for head in heads}) == 4
-    assert heads[0].identity == mean().fit([windows(20)], [np.zeros(20)]).identity
+    assert heads[0].identity == mean().fit(samples(20), np.zeros(20)).identity
 
 
-def test_windows_of_another_space_or_encoder_are_refused(mean):
-    fitted = mean().fit([windows(20)], [np.zeros(20)])
+def test_samples_of_another_space_or_encoder_are_refused(mean):
+    fitted = mean().fit(samples(20), np.zeros(20))
     with pytest.raises(SpaceMismatch, match="use the head 'mean'"):
-        fitted.score(windows(2, space="tongues"))
-    with pytest.raises(WeightsMismatch, match="by one, and these are by two"):
-        fitted.score(windows(2, encoder="two"))
+        fitted.score(samples(2, space="tongues"))
+    with pytest.raises(WeightsMismatch, match="encoder one, got those of two"):
+        fitted.score(samples(2, encoder="two"))
 
 
-def test_windows_without_what_a_head_needs_are_refused(mean):
-    fitted = mean().fit([windows(20)], [np.zeros(20)])
+def test_samples_without_what_a_head_needs_are_refused(mean):
+    fitted = mean().fit(samples(20), np.zeros(20))
     with pytest.raises(BadInput, match="needs smell"):
         fitted.score(HeadInput({}, {"events": np.ones(2)}))
 
 
 def test_a_head_takes_only_files_of_its_own_options(mean, tmp_path):
-    mean().fit([windows(20)], [np.zeros(20)]).save(tmp_path / "head.safetensors")
+    mean().fit(samples(20), np.zeros(20)).save(tmp_path / "head.safetensors")
     with pytest.raises(WeightsMismatch, match=r"with the options .*'factor': 1.0"):
         mean(factor=3.0).load(tmp_path / "head.safetensors")
     with pytest.raises(BadOption, match="leave out factor"):
@@ -136,10 +234,12 @@ def test_files_that_hold_no_head_are_refused(mean, tmp_path):
             find_head(tmp_path / f"{name}.safetensors")
 
 
-@pytest.mark.parametrize("card", [{"settings": [1]}, {"made_for": []}, {"made_for": {}}, {"head": None}])
+@pytest.mark.parametrize(
+    "card", [{"settings": [1]}, {"made_for": []}, {"made_for": {}}, {"head": None}, {"classes": None}]
+)
 def test_files_whose_card_makes_no_sense_are_refused(mean, tmp_path, card):
     path = tmp_path / "head.safetensors"
-    mean().fit([windows(3)], [np.zeros(3)]).save(path)
+    mean().fit(samples(3), np.zeros(3)).save(path)
     tensors = load_file(path)
     with safe_open(path, framework="numpy") as file:
         held = json.loads(file.metadata()["anybind-head"])

@@ -1,25 +1,31 @@
-"""The head `event-rate`: how much moves, which every other head must be read against."""
+"""The head `event-rate`: a baseline by motion alone, which every other head must beat."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from anybind import Embeddings
 from anybind.plugin import BadInput, Head, HeadInput
 
 
-def event_rates(windows: HeadInput) -> np.ndarray:
-    """Events per pixel and frame of each window, (n,) float64; raises `BadInput` where they were not counted."""
+def event_rates(inputs: HeadInput) -> np.ndarray:
+    """Return events per pixel and frame of each window, (n,) float64.
+
+    Raises:
+        BadInput: one of the measures `events`, `frames` and `pixels` is missing.
+    """
     for name in ("events", "frames", "pixels"):
-        if name not in windows.measures:
-            raise BadInput(f"the measure {name!r} of the windows is needed to say how much moves")
-    events, frames, pixels = (np.asarray(windows.measures[name], float) for name in ("events", "frames", "pixels"))
+        if name not in inputs.measures:
+            raise BadInput(f"event rates need the measure {name!r}, got {', '.join(inputs.measures) or 'none'}")
+    events, frames, pixels = (np.asarray(inputs.measures[name], float) for name in ("events", "frames", "pixels"))
     return events / (frames * pixels)
 
 
 class EventRateHead(Head):
-    """Events per pixel and frame of each window; it looks at nothing else and learns nothing."""
+    """The event rate of each window, in events per pixel and frame; it reads no embeddings and learns nothing."""
 
     name = "event-rate"
+    predicts = "anomaly"
 
-    def rate(self, windows: HeadInput) -> np.ndarray:
-        return event_rates(windows)
+    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+        return event_rates(inputs)

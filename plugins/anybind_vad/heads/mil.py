@@ -1,12 +1,12 @@
-"""The head `mil`: learned from films that are known to hold something abnormal, and from others that do not."""
+"""The head `mil`: multiple-instance learning from labels of whole videos."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from anybind import Embeddings
 from anybind.plugin import BadInput, BadOption, Head, HeadInput
 
 LOSSES = ("ranking", "top-k")
@@ -25,7 +25,8 @@ class MilHead(Head):
     """
 
     name = "mil"
-    learns = "films"
+    predicts = "anomaly"
+    learns = "groups"
 
     def __init__(
         self,
@@ -73,32 +74,30 @@ class MilHead(Head):
             raise BadOption("rate must be above 0, margin and seed 0 or more, and dropout from 0 to below 1")
         super().__init__(needs=(modality,), settings={**self.options, "modality": modality})
 
-    def fit(self, sets: Sequence[HeadInput], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
-        """Learn from films labelled 0 (normal) and 1 (abnormal somewhere); films without rows are passed over."""
+    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the network's weights, trained on videos labelled 0 (normal) and 1 (abnormal somewhere).
+
+        Videos without embeddings, or of unknown label, are left out.
+        """
         (modality,) = self.needs
-        self.made_for = {}
-        bags: dict[int, list[np.ndarray]] = {0: [], 1: []}
-        for windows, label in zip(sets, labels, strict=True):
-            rows = windows.embeddings[modality]
-            if len(rows):
-                self.remember(rows)
-                bags[int(label)].append(_segments(rows.vectors, self.options["segments"]))
+        vectors, groups = inputs.embeddings[modality].vectors, inputs.groups[inputs.rows[modality]]
+        bags: dict[int, list[np.ndarray]] = {-1: [], 0: [], 1: []}
+        for group in np.unique(groups):
+            bags[int(labels[group])].append(_segments(vectors[groups == group], self.options["segments"]))
         if not (bags[0] and bags[1]):
             raise BadInput(
-                f"the head 'mil' needs normal films and abnormal ones to learn from, got {len(bags[0])} and"
-                f" {len(bags[1])}"
+                f"the head 'mil' needs normal and abnormal videos to learn from, got {len(bags[0])} and {len(bags[1])}"
             )
         from anybind_vad.heads.mil_training import train  # torch, which scoring does not need
 
-        self.tensors = train(np.stack(bags[0]), np.stack(bags[1]), **self.options)
-        return self
+        return train(np.stack(bags[0]), np.stack(bags[1]), **self.options)
 
-    def rate(self, windows: HeadInput) -> np.ndarray:
+    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
         held = self.tensors
-        hidden = np.maximum(windows.embeddings[modality].vectors @ held["weight"] + held["bias"], 0)
+        hidden = np.maximum(inputs.embeddings[modality].vectors @ held["weight"] + held["bias"], 0)
         logits = (hidden @ held["out_weight"] + held["out_bias"]).astype(np.float64)
-        return windows.largest(modality, 1 / (1 + np.exp(-logits)))
+        return inputs.largest(modality, 1 / (1 + np.exp(-logits)))
 
 
 def _segments(vectors: np.ndarray, count: int) -> np.ndarray:

@@ -1,13 +1,12 @@
-"""The head `one-class`: how far a window lies from windows of normal film."""
+"""The head `one-class`: distance to the embeddings of normal windows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from anybind import concatenate
+from anybind import Embeddings
 from anybind.plugin import BadInput, BadOption, Head, HeadInput
 from anybind_vad.heads.event_rate import event_rates
 
@@ -21,7 +20,7 @@ NARROWEST = 0.01
 
 
 class OneClassHead(Head):
-    """Distance to the embeddings of normal windows; those that are marked abnormal are never looked at.
+    """Distance to the embeddings of normal windows; those labelled abnormal are never read.
 
     `nearest`: mean cosine distance (1 - similarity, 0 to 2) to the `neighbours` nearest of them.
     `gaussian`: Mahalanobis distance to their mean, the covariance shrunk towards a multiple of the identity by as
@@ -32,7 +31,8 @@ class OneClassHead(Head):
     """
 
     name = "one-class"
-    learns = "windows"
+    predicts = "anomaly"
+    learns = "samples"
 
     def __init__(
         self,
@@ -66,42 +66,35 @@ class OneClassHead(Head):
         options: dict[str, Any] = {"method": method, "neighbours": neighbours, "rows": rows, "motion": motion}
         super().__init__(needs=(modality,), settings={**options, "modality": modality})
 
-    def fit(self, sets: Sequence[HeadInput], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
-        """Learn from the windows labelled 0."""
+    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the method keeps of the windows labelled 0."""
         (modality,) = self.needs
-        normal = [
-            held.embeddings[modality][np.asarray(marks)[held.rows[modality]] == 0]
-            for held, marks in zip(sets, labels, strict=True)
-        ]
-        count = sum(map(len, normal))
-        if count < 2:
-            told = f"the head 'one-class' needs two normal windows or more to learn from, got {count}"
-            raise BadInput(f"{told}; those in which nothing moves do not count")
-        rows = concatenate(normal)
-        self.made_for = {}
-        self.remember(rows)
+        rows = inputs.embeddings[modality].vectors[labels[inputs.rows[modality]] == 0]
+        if len(rows) < 2:
+            raise BadInput(
+                f"the head 'one-class' needs two normal windows or more to learn from, got {len(rows)}; windows without"
+                f" {modality} embeddings do not count"
+            )
         if self.method == "gaussian":
-            self.tensors = _gaussian(rows.vectors.astype(np.float64))
+            tensors = _gaussian(rows.astype(np.float64))
         else:
             kept = np.unique(np.linspace(0, len(rows) - 1, min(self.rows, len(rows))).round().astype(int))
-            self.tensors = {"normal": rows.vectors[kept]}
+            tensors = {"normal": rows[kept]}
         if self.motion:
-            logs = np.concatenate(
-                [_motion(held)[np.asarray(marks) == 0] for held, marks in zip(sets, labels, strict=True)]
-            )
-            self.tensors["motion"] = np.array([logs.mean(), max(float(logs.std()), NARROWEST)])
-        return self
+            logs = _motion(inputs)[labels == 0]
+            tensors["motion"] = np.array([logs.mean(), max(float(logs.std()), NARROWEST)])
+        return tensors
 
-    def rate(self, windows: HeadInput) -> np.ndarray:
+    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
-        vectors = windows.embeddings[modality].vectors
+        vectors = inputs.embeddings[modality].vectors
         distance = self._mahalanobis if self.method == "gaussian" else self._nearest
         parts = [distance(vectors[first : first + AT_ONCE]) for first in range(0, len(vectors), AT_ONCE)]
-        far = windows.largest(modality, np.concatenate(parts) if parts else np.empty(0))
+        far = inputs.largest(modality, np.concatenate(parts) if parts else np.empty(0))
         if not self.motion:
             return far
         mean, spread = self.tensors["motion"]
-        return np.hypot(far, np.maximum(_motion(windows) - mean, 0) / spread)
+        return np.hypot(far, np.maximum(_motion(inputs) - mean, 0) / spread)
 
     def _nearest(self, vectors: np.ndarray) -> np.ndarray:
         normal = self.tensors["normal"]
@@ -114,9 +107,9 @@ class OneClassHead(Head):
         return np.linalg.norm(away, axis=1) / np.sqrt(vectors.shape[1])
 
 
-def _motion(windows: HeadInput) -> np.ndarray:
+def _motion(inputs: HeadInput) -> np.ndarray:
     """The logarithm of each window's event rate."""
-    return np.log(event_rates(windows) + STILL)
+    return np.log(event_rates(inputs) + STILL)
 
 
 def _gaussian(rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The head `zero-shot`: windows are compared with words for what is normal and what is not."""
+"""The head `zero-shot`: windows are compared with prompts for normal and abnormal scenes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anybind import Binder, Space
+from anybind import Binder, Embeddings, Space
 from anybind.plugin import BadOption, Head, HeadInput, prompts
 from anybind_vad.heads.prompts import read_prompts
 
@@ -17,12 +17,13 @@ SCALE = 100.0
 
 
 class ZeroShotHead(Head):
-    """The share of the softmax, over all words, that falls to the words for what is abnormal: 0 to 1.
+    """The softmax probability of the abnormal prompts among all prompts, 0 to 1; the largest over a window's rows.
 
-    It learns nothing. The softmax is over cosine similarities times the tower's logit scale.
+    It learns nothing. The logits are cosine similarities times the encoder's logit scale.
     """
 
     name = "zero-shot"
+    predicts = "anomaly"
 
     def __init__(
         self,
@@ -63,14 +64,14 @@ class ZeroShotHead(Head):
         self.remember(embedded)
         self.tensors = {"words": embedded.vectors}
 
-    def rate(self, windows: HeadInput) -> np.ndarray:
+    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         if not self.tensors:
-            raise BadOption("the head 'zero-shot' has no words embedded yet: call prepare with a binder")
+            raise BadOption("the head 'zero-shot' has no embedded prompts: call prepare with a binder")
         (modality,) = self.needs
-        rows = windows.embeddings[modality]
+        rows = inputs.embeddings[modality]
         Space(**self.made_for[self.words]["space"]).require_same(rows.space, f"compare {modality} with {self.words}")
         scale = self.scale or rows.logit_scale or SCALE
         logits = scale * (rows.vectors @ self.tensors["words"].T).astype(np.float64)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         abnormal = shares[:, len(self.prompts.normal) :].sum(axis=1) / shares.sum(axis=1)
-        return windows.largest(modality, abnormal)
+        return inputs.largest(modality, abnormal)

@@ -18,12 +18,13 @@ class Brightness(Head):
     """Scores the first coordinate of the event vector; 0 where there is none."""
 
     name = "brightness"
+    predicts = "anomaly"
 
     def __init__(self):
         super().__init__(needs=("event",))
 
-    def rate(self, windows):
-        return windows.largest("event", windows.embeddings["event"].vectors[:, 0])
+    def rate(self, inputs, queries):
+        return inputs.largest("event", inputs.embeddings["event"].vectors[:, 0])
 
 
 class Noise:

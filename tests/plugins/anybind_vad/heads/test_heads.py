@@ -50,11 +50,9 @@ def words_head(**options):
 
 FITTED = {
     "zero-shot": words_head,
-    "nearest": lambda: find_head("one-class").fit([windows([0, 1] * 20)], [np.zeros(40)]),
-    "gaussian": lambda: find_head("one-class", method="gaussian").fit([windows([0, 1] * 20)], [np.zeros(40)]),
-    "motion": lambda: find_head("one-class", method="gaussian", motion=True).fit(
-        [windows([0, 1] * 20)], [np.zeros(40)]
-    ),
+    "nearest": lambda: find_head("one-class").fit(windows([0, 1] * 20), np.zeros(40)),
+    "gaussian": lambda: find_head("one-class", method="gaussian").fit(windows([0, 1] * 20), np.zeros(40)),
+    "motion": lambda: find_head("one-class", method="gaussian", motion=True).fit(windows([0, 1] * 20), np.zeros(40)),
     "ranking": lambda: find_head("mil", steps=60).fit(*films()),
     "top-k": lambda: find_head("mil", steps=60, loss="top-k").fit(*films()),
 }
@@ -64,7 +62,7 @@ def films():
     """Six normal films, and six with a few windows of a fight."""
     calm = [windows([0, 1] * 16, seed) for seed in range(6)]
     wild = [windows([0, 1] * 8 + [2] * 6 + [1] * 10, seed) for seed in range(6, 12)]
-    return calm + wild, [0] * 6 + [1] * 6
+    return HeadInput.concatenate(calm + wild), [0] * 6 + [1] * 6
 
 
 @pytest.fixture(params=FITTED, scope="module")
@@ -132,7 +130,7 @@ def test_zero_shot_wants_its_words_embedded_by_the_same_encoder(tmp_path):
     words_head().save(tmp_path / "head.safetensors")
     loaded = find_head(tmp_path / "head.safetensors")
     loaded.prepare(Binder())
-    with pytest.raises(WeightsMismatch, match="text by words"):
+    with pytest.raises(WeightsMismatch, match="of the encoder words, got those of others"):
         loaded.prepare(Binder(encoder="others"))
 
 
@@ -184,15 +182,15 @@ def test_unknown_prompts_are_told_with_those_there_are(tmp_path):
 
 def test_one_class_learns_from_normal_windows_alone():
     mixed = windows([0, 2, 1, 3, 0], seed=3)
-    marked = find_head("one-class").fit([mixed], [np.array([0, 1, 0, -1, 0])])
+    marked = find_head("one-class").fit(mixed, [0, 1, 0, -1, 0])
     rows = mixed.embeddings["event"][[0, 2, 4]]
-    alone = find_head("one-class").fit([HeadInput({"event": rows}, {})], [np.zeros(3)])
+    alone = find_head("one-class").fit(HeadInput({"event": rows}), np.zeros(3))
     assert marked.identity == alone.identity
 
 
 def test_one_class_is_the_mean_distance_to_the_nearest():
     normal, asked = windows([0, 1] * 10), windows([0, 2], seed=7)
-    head = find_head("one-class", neighbours=3).fit([normal], [np.zeros(20)])
+    head = find_head("one-class", neighbours=3).fit(normal, np.zeros(20))
     distances = 1 - asked.embeddings["event"].vectors @ normal.embeddings["event"].vectors.T
     np.testing.assert_allclose(head.score(asked), np.sort(distances, axis=1)[:, :3].mean(axis=1), atol=1e-6)
 
@@ -200,7 +198,7 @@ def test_one_class_is_the_mean_distance_to_the_nearest():
 @pytest.mark.parametrize("count", [3, 40])
 def test_gaussian_equals_scikit_learns_ledoit_and_wolf(count):
     normal, asked = windows([0, 1, 2, 3] * (count // 4) + [0] * (count % 4)), windows([0, 2, 5], seed=7)
-    head = find_head("one-class", method="gaussian").fit([normal], [np.zeros(count)])
+    head = find_head("one-class", method="gaussian").fit(normal, np.zeros(count))
     reference = LedoitWolf().fit(normal.embeddings["event"].vectors.astype(float))
     expected = np.sqrt(reference.mahalanobis(asked.embeddings["event"].vectors.astype(float)) / DIM)
     np.testing.assert_allclose(head.score(asked), expected, rtol=1e-4)
@@ -213,8 +211,7 @@ def test_motion_counts_in_standard_deviations_where_there_is_more_than_in_normal
 
     normal, asked = moving([160, 320, 240, 200]), moving([80, 4000])
     plain, joined = (
-        find_head("one-class", method="gaussian", motion=motion).fit([normal], [np.array([0, 0, 0, 1])])
-        for motion in (False, True)
+        find_head("one-class", method="gaussian", motion=motion).fit(normal, [0, 0, 0, 1]) for motion in (False, True)
     )
     logs = np.log(np.array([160, 320, 240]) / 1600)
     more = (np.log(4000 / 1600) - logs.mean()) / logs.std()
@@ -223,17 +220,26 @@ def test_motion_counts_in_standard_deviations_where_there_is_more_than_in_normal
 
 
 def test_one_class_keeps_no_more_than_it_is_told():
-    head = find_head("one-class", rows=7).fit([windows([0, 1] * 50)], [np.zeros(100)])
+    head = find_head("one-class", rows=7).fit(windows([0, 1] * 50), np.zeros(100))
     assert head.tensors["normal"].shape == (7, DIM)
 
 
 def test_heads_that_have_too_little_to_learn_from_say_so():
     with pytest.raises(BadInput, match="two normal windows or more to learn from, got 1"):
-        find_head("one-class").fit([windows([0, 1])], [np.array([0, 1])])
+        find_head("one-class").fit(windows([0, 1]), [0, 1])
     with pytest.raises(BadInput, match="to learn from, got 0"):
-        find_head("one-class").fit([], [])
+        find_head("one-class").fit(windows([0, 1]), [-1, -1])
     with pytest.raises(BadInput, match="got 2 and 0"):
-        find_head("mil").fit([windows([0])] * 2, [0, 0])
+        find_head("mil").fit(HeadInput.concatenate([windows([0])] * 3), [0, 0, -1])
+
+
+def test_mil_learns_from_known_videos_alone():
+    inputs, labels = films()
+    more = HeadInput.concatenate([inputs, windows([2, 3] * 16, seed=20)])
+    groups = np.concatenate([inputs.groups, np.full(32, 12)])
+    unknown = HeadInput(more.embeddings, more.measures, groups=groups)
+    heads = [find_head("mil", steps=2) for _ in range(2)]
+    assert heads[0].fit(unknown, [*labels, -1]).identity == heads[1].fit(inputs, labels).identity
 
 
 def test_mil_leaves_the_chance_of_others_alone():
@@ -268,7 +274,7 @@ def test_event_rate_is_events_per_pixel_and_frame():
 def test_the_head_image_asks_another_head_about_pictures():
     head = find_head("image", of="one-class", neighbours=2)
     assert head.needs == ("image",)
-    head.fit([windows([0, 1] * 10, modality="image")], [np.zeros(20)])
+    head.fit(windows([0, 1] * 10, modality="image"), np.zeros(20))
     scores = head.score(windows([0, 2], modality="image", seed=4))
     assert scores[1] > scores[0]
 
