@@ -14,7 +14,7 @@ RUNS ?= runs
 FILES ?= $(wildcard $(DATA)/events/*.*)
 SECONDS ?= 600
 
-.PHONY: demo test lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
 	vad-memory vad-ped2 parity bench-suite look public-api tables clean
 
@@ -32,6 +32,11 @@ $(READY): pyproject.toml constraints.txt
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python tests/lint.py
+
+# What a change can be checked with again and again: no torch, no real data, nothing slow.
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not torch and not data"
 
 types: $(READY)
 	$(BIN)/basedpyright
@@ -55,9 +60,9 @@ $(DOCS): $(READY)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
-# The list of public names, after one was added; one that is gone stays until it is deprecated.
+# The list of public names, after one was added, changed or removed.
 public-api: $(READY)
-	$(BIN)/python tests/core/test_public_api.py
+	$(BIN)/python tests/lint.py --write
 
 # The tables of README and of pages, from benchmarks/results and the specs of parts.
 tables: $(READY)
