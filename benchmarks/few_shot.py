@@ -37,8 +37,9 @@ def main() -> None:
     for shots in SHOTS:
         for method in given.methods:
             results = [ask(method, shots, seed, given) for seed in SEEDS]
-            top1 = np.array([result["probes"][-1]["top1"] for result in results])
-            before = [result["probes"][0]["top1"] for result in results if len(result["probes"]) > 1]
+            probes = [result.get("probes", [result]) for result in results]
+            top1 = np.array([each[-1]["top1"] for each in probes])
+            before = [each[0]["top1"] for each in probes if len(each) > 1]
             rows.append(
                 {
                     "shots": shots,

@@ -1,20 +1,30 @@
-"""Bundled plugin: zero-shot classification, the command `classify`, and the demo."""
+"""Bundled plugin: zero-shot classification, classification heads, `classify`, `fit-head`, and the demo."""
 
 from __future__ import annotations
 
-from anybind.plugin import CommandSpec, Registrar, TaskSpec, hookimpl
+from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
+from anybind_classification.fitting import fit_head
+
+__all__ = ["fit_head"]
 
 anybind_contract = 1
 
 COMMANDS = (
-    ("classify", "Say which of some labels fits each recording or picture best."),
+    ("classify", "Classify files by text labels (zero-shot), or by a fitted head."),
+    ("fit-head", "Fit a classification head on a folder of class folders."),
     ("demo", "Recognise event recordings of real pictures by words, and write a page that shows it."),
+)
+
+
+HEADS = (
+    ("prototypes", "nearest mean embedding of a class", "heads:Prototypes", ""),
+    ("linear-probe", "logistic regression on frozen embeddings", "heads:LinearProbe", "train"),
 )
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the task and the commands."""
+    """Add the task, the heads and the commands."""
     registry.add(
         TaskSpec(
             name="zero-shot",
@@ -22,5 +32,17 @@ def register(registry: Registrar) -> None:
             target="anybind_classification.zero_shot:ZeroShot",
         )
     )
+    for name, summary, target, extra in HEADS:
+        registry.add(
+            HeadSpec(
+                name=name,
+                summary=summary,
+                target=f"anybind_classification.{target}",
+                predicts="classification",
+                extra=extra,
+            )
+        )
     for name, summary in COMMANDS:
-        registry.add(CommandSpec(name=name, summary=summary, target=f"anybind_classification.{name}_command:{name}"))
+        function = name.replace("-", "_")
+        target = f"anybind_classification.{function}_command:{function}"
+        registry.add(CommandSpec(name=name, summary=summary, target=target))

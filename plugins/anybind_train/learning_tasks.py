@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from anybind import Binder, Result
-from anybind.plugin import BadInput, BadOption, Dataset, Task, errors
+from anybind.plugin import BadInput, BadOption, Dataset, HeadSpec, Task, create, errors, parts
 from anybind_train.data import few_shots
 from anybind_train.learning import (
     ASKED,
@@ -51,14 +51,15 @@ class FineTune(Task):
         train: PartName = None,
         among: str | Iterable[str] | None = None,
         keep: str | None = None,
+        head_options: Mapping[str, Any] | None = None,
         **recipe: Any,
     ) -> None:
         """Set the question.
 
         Args:
             method: `full` trains all weights of the encoder, `lora` low-rank additions to them, `prompts` the words in
-                front of class names, `linear-probe` a classifier on frozen vectors, which has no use for the other
-                options.
+                front of class names, and the name of a classification head, such as `linear-probe` or `prototypes`,
+                that head on frozen embeddings, which has no use for the other options.
             epochs, batch_size: of training; a batch is no larger than the samples there are.
             lr: highest learning rate; 1e-5 for `full` (few-shot: 5e-6), 1e-4 for `lora`, 5e-3 for `prompts` by default.
             every: epochs between two questions while it learns, which make the curve in the details; 0 for none.
@@ -69,16 +70,22 @@ class FineTune(Task):
                 default.
             keep: a folder where what was learned stays, so that a run that was interrupted goes on; by default all is
                 gone at the end.
+            head_options: of the classification head that `method` names.
             recipe: further keys of a training recipe: the tables `student`, `optimiser`, `augment`, ...; `losses`,
                 `templates`, `precision`, ...
 
         Raises:
             BadOption: no such method.
         """
-        if method not in METHODS:
-            raise BadOption(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        heads = [part.name for part in parts(HeadSpec) if part.spec.predicts == "classification"]
+        methods = list(dict.fromkeys((*METHODS, *heads)))
+        if method not in methods:
+            raise BadOption(f"method must be one of {', '.join(methods)}, got {method!r}")
+        self.has_head, self.head_options = method in heads, dict(head_options or {})
+        if head_options and not self.has_head:
+            raise BadOption(f"head_options are for a classification head, not for the method {method!r}")
         self.method, self.epochs, self.batch_size = method, epochs, batch_size
-        self.lr = self.rates[method] if lr is None else lr
+        self.lr = self.rates["linear-probe" if self.has_head else method] if lr is None else lr
         self.every, self.train, self.among, self.keep = every, train, among, keep
         self.recipe = recipe
 
@@ -107,7 +114,7 @@ class FineTune(Task):
         recipe = self._recipe(binder, modality, seed, len(chosen))
         sources = {LESSONS: lessons, ASKED: dataset}
         with work_folder(self.keep or self.work) as folder:
-            if self.method == "linear-probe":
+            if self.has_head:
                 return self._classifier(recipe, sources, folder, binder, on_bad)
             run = do_run(recipe, sources, folder, binder)
             details = {"settings": {"shots": self.shots, **settings_of(run)}, **curve_of(run.place.probes or [])}
@@ -119,13 +126,13 @@ class FineTune(Task):
             "name": self.name,
             "losses": [{"use": "prediction"}],
             "epochs": self.epochs,
-            "batch_size": min(self.batch_size, samples) if self.method != "linear-probe" else 1,
+            "batch_size": 1 if self.has_head else min(self.batch_size, samples),
             "seed": seed,
-            "student": {"method": self.method, "shipped": True},
+            "student": {"method": "linear-probe" if self.has_head else self.method, "shipped": True},
             "optimiser": {**self.optimiser, "lr": self.lr},
             "data": [{"path": LESSONS, "shots": self.shots}],
         }
-        if self.every or self.method == "linear-probe":
+        if self.every or self.has_head:
             table["probe"] = {"path": ASKED, "held_out": True, "every": max(self.every, 1), "task_options": among}
         return recipe_of(table, self.recipe, binder=binder, modality=modality)
 
@@ -137,16 +144,19 @@ class FineTune(Task):
         binder: Binder,
         on_bad: errors.OnBad | None,
     ) -> Result:
-        """The result of a linear probe, which embeds by the binder itself: what it has in its cache is used."""
+        """The result of a classification head on frozen embeddings, which are those of the binder and its cache."""
         from scipy.stats import binomtest  # comes with scikit-learn, which the probe needs
 
         student = recipe.student
         own = student_binder(recipe, binder.device, binder.binding) if student.options or student.weights else binder
-        told = linear_probe(recipe, sources, folder / recipe.hash, binder.device, own, on_bad)
-        top1, n = told["probes"][-1]["top1"], told["probes"][-1]["n"]
+        options = {"inverse_penalty": student.inverse_penalty} if self.method == "linear-probe" else {}
+        options |= self.head_options
+        head = create(HeadSpec, self.method, modality=recipe.modality, **options)
+        told = linear_probe(recipe, sources, folder / recipe.hash, binder.device, own, on_bad, head)
+        top1, n = told["top1"], told["n"]
         sure = binomtest(round(top1 * n), n).proportion_ci(method="wilson")
         asked = sources[ASKED]
-        settings = {"shots": self.shots, "method": self.method, "inverse_penalty": student.inverse_penalty}
+        settings = {"shots": self.shots, "method": self.method, **options}
         return Result(
             task=self.name,
             dataset=asked.name,

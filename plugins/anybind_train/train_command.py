@@ -33,7 +33,7 @@ def train(
     plan = Recipe.from_toml(recipe, changes)
     if plan.student.method == "linear-probe":
         result = linear_probe(plan, data, output, device)
-        print_json(result) if as_json else typer.echo(f"{output}: top1 {result['probes'][-1]['top1']:.4f}")
+        print_json(result) if as_json else typer.echo(f"{output}: top1 {result['top1']:.4f}")
         return
     fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
