@@ -16,13 +16,14 @@ import numpy as np
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings, concatenate
 from anybind.errors import BadInput, BadOption, WeightsMismatch
-from anybind.files import atomic_path
 from anybind.registry import create
 from anybind.space import Space
 from anybind.spec import HeadTarget
-from anybind.tables import settings_hash
+from anybind.tables import from_table, settings_hash
+from anybind.tensors import read_tensors, write_tensors
 
-CARD = "anybind-head"
+KEY = "anybind-head"
+"""Of the card in a file's metadata."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,24 @@ class HeadInput:
         )
 
 
+@dataclass(frozen=True)
+class Maker:
+    """The encoder and the space of embeddings that a head was made for."""
+
+    encoder: str
+    space: Space
+
+
+@dataclass(frozen=True)
+class Card:
+    """The card of a head's file; the fields are attributes of `Head`, `head` being its name."""
+
+    head: str
+    settings: Mapping[str, Any]
+    made_for: Mapping[str, Maker]
+    classes: Sequence[str]
+
+
 class Head(ABC):
     """A task head: embeddings to scores. Its options are the arguments of its constructor, JSON-like.
 
@@ -143,7 +162,7 @@ class Head(ABC):
         self.needs = tuple(needs)
         self.settings = dict(settings or {})
         self.classes: tuple[str, ...] = ()
-        self.made_for: dict[str, dict[str, Any]] = {}
+        self.made_for: dict[str, Maker] = {}
         self.tensors: dict[str, np.ndarray] = {}
 
     def prepare(self, binder: Binder) -> None:
@@ -231,7 +250,7 @@ class Head(ABC):
     def remember(self, embeddings: Embeddings) -> None:
         """Record the encoder and space of embeddings that the head is made for; raises as `score` where they differ."""
         self._check_maker(embeddings)
-        self.made_for[embeddings.modality] = {"encoder": embeddings.encoder, "space": asdict(embeddings.space)}
+        self.made_for[embeddings.modality] = Maker(embeddings.encoder, embeddings.space)
 
     def _check_needs(self, inputs: HeadInput) -> None:
         for modality in self.needs:
@@ -243,22 +262,21 @@ class Head(ABC):
         known = self.made_for.get(embeddings.modality)
         if known is None:
             return
-        Space(**known["space"]).require_same(embeddings.space, f"use the head {self.name!r}")
-        if known["encoder"] != embeddings.encoder:
+        known.space.require_same(embeddings.space, f"use the head {self.name!r}")
+        if known.encoder != embeddings.encoder:
             raise WeightsMismatch(
                 f"the head {self.name!r} was made for {embeddings.modality} embeddings of the encoder"
-                f" {known['encoder']}, got those of {embeddings.encoder}: fit it anew"
+                f" {known.encoder}, got those of {embeddings.encoder}: fit it anew"
             )
 
     @property
     def identity(self) -> str:
         """Hash of all that shapes the scores, 12 hexadecimal digits."""
         arrays = {name: [held.dtype.str, held.shape, _digest(held)] for name, held in self.tensors.items()}
-        return settings_hash([self._card(), arrays])
+        return settings_hash([asdict(self._card()), arrays])
 
-    def _card(self) -> dict[str, Any]:
-        about = {"head": self.name, "settings": self.settings, "made_for": self.made_for}
-        return about | {"classes": list(self.classes)}
+    def _card(self) -> Card:
+        return Card(self.name, self.settings, self.made_for, self.classes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file with a JSON card, from which `find_head` makes the head again.
@@ -266,15 +284,7 @@ class Head(ABC):
         Raises:
             BadInput: the file cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
-        tensors = {name: np.ascontiguousarray(held) for name, held in self.tensors.items()}
-        with atomic_path(path) as temporary:
-            try:
-                save_file(tensors, temporary, metadata={CARD: json.dumps(self._card(), ensure_ascii=False)})
-            except SafetensorError as error:  # a full disk, which is no OSError here
-                raise BadInput(f"cannot write {path}: {error}") from error
+        write_tensors(path, self.tensors, asdict(self._card()), key=KEY)
 
     def load(self, path: str | os.PathLike[str]) -> Self:
         """Load what `save` wrote, and return the head.
@@ -284,14 +294,14 @@ class Head(ABC):
             WeightsMismatch: it holds another head, or one with other options.
         """
         card, tensors = _read(Path(path))
-        if (card["head"], card["settings"]) != (self.name, json.loads(json.dumps(self.settings))):
-            raise WeightsMismatch(f"{path} holds the head {card['head']!r} with the options {card['settings']}")
-        unknown = [of for of in self.needs if self.learns != "nothing" and of not in card["made_for"]]
+        if (card.head, card.settings) != (self.name, json.loads(json.dumps(self.settings))):
+            raise WeightsMismatch(f"{path} holds the head {card.head!r} with the options {card.settings}")
+        unknown = [of for of in self.needs if self.learns != "nothing" and of not in card.made_for]
         if unknown:
             raise BadInput(
                 f"{path} does not name the encoder of the {unknown[0]} embeddings that its head was made for"
             )
-        self.made_for, self.classes, self.tensors = card["made_for"], tuple(card["classes"]), tensors
+        self.made_for, self.classes, self.tensors = dict(card.made_for), tuple(card.classes), tensors
         return self
 
 
@@ -315,7 +325,7 @@ def find_head(source: str | os.PathLike[str], *, predicts: HeadTarget | None = N
         raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
     else:
         card, _ = _read(Path(text))
-        head = create("head", card["head"], **card["settings"]).load(text)
+        head = create("head", card.head, **card.settings).load(text)
     if predicts not in (None, head.predicts):
         raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
     return head
@@ -336,17 +346,7 @@ def _digest(array: np.ndarray) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[Card, dict[str, np.ndarray]]:
     """Return the card and the tensors of a file that `Head.save` wrote."""
-    from safetensors import SafetensorError, safe_open
-
-    types = {"head": str, "settings": dict, "made_for": dict, "classes": list}
-    try:
-        with safe_open(path, framework="numpy") as file:
-            card = json.loads((file.metadata() or {})[CARD])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if not all(isinstance(card[key], wanted) for key, wanted in types.items()):
-            raise ValueError(f"its card is not of {', '.join(types)}")
-        return card, tensors
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} holds no head that anybind saved: {error}") from error
+    table, tensors = read_tensors(path, key=KEY)
+    return from_table(Card, table, f"{path}: the card of a head", BadInput), tensors

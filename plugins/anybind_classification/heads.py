@@ -62,7 +62,7 @@ class LinearHead(Head):
         """
         super().load(path)
         (modality,) = self.needs
-        dim = self.made_for[modality]["space"]["dim"]
+        dim = self.made_for[modality].space.dim
         for name, shape in (("weight", (len(self.classes), dim)), ("bias", (len(self.classes),))):
             held = self.tensors.get(name, np.empty(0))
             if held.shape != shape or not np.isfinite(held).all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anybind.plugin import CommandSpec, Registrar, TaskSpec, hookimpl
+from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
 
 anybind_contract = 1
 
@@ -14,13 +14,21 @@ COMMANDS = (
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the task and the commands."""
+    """Add the task, the ranking head and the commands."""
     registry.add(
         TaskSpec(
             name="retrieval",
             summary="one modality asks for another: R@k, mAP@k, MRR, median rank, both ways",
             target="anybind_retrieval.task:Retrieval",
             extra="search",
+        )
+    )
+    registry.add(
+        HeadSpec(
+            name="query-expansion",
+            summary="query averaged with its nearest neighbours (alpha-QE)",
+            target="anybind_retrieval.query_expansion:QueryExpansion",
+            predicts="ranking",
         )
     )
     for name, summary in COMMANDS:

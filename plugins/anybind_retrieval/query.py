@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from anybind import Binder, Space
+from anybind import Binder, Embeddings
 from anybind.plugin import BadInput, BadOption, errors, readers
 from anybind_retrieval.index import absolute
 from anybind_retrieval.indexing import SEED, TEXT
@@ -34,12 +32,11 @@ class Query:
         """The absolute path of the file; empty for a text."""
         return "" if self.kind == TEXT else absolute(self.shown)
 
-    def embed(self, binder: Binder) -> tuple[np.ndarray, Space]:
-        """Its vector, (d,) float32 of norm 1, and the space of that."""
+    def embed(self, binder: Binder) -> Embeddings:
+        """Embed the query: one row."""
         item: Any = self.shown if self.kind == TEXT else Path(self.shown)
         derived = self.kind != self.embedded_as
-        found = binder.embed(self.embedded_as, [item], derive_seed=SEED if derived else None)
-        return found.vectors[0], found.space
+        return binder.embed(self.embedded_as, [item], derive_seed=SEED if derived else None)
 
 
 def find_query(text: str, kinds: Mapping[str, str], embed_as: str = "") -> Query:

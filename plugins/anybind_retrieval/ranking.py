@@ -21,12 +21,17 @@ BLOCK = 16_384
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: its place among the files of its kind, from 1, and its cosine similarity with the query."""
+    """One answer: its place among the files of its kind, from 1, and its cosine similarity with the query.
+
+    Attributes:
+        reranked: the score of the ranking head that placed it; None where cosine similarity did.
+    """
 
     kind: str
     rank: int
     score: float
     entry: Entry
+    reranked: float | None = None
 
 
 def ranked(index: Index, kind: str, query: np.ndarray, top: int, without: str = "") -> list[Hit]:
@@ -42,9 +47,18 @@ def ranked(index: Index, kind: str, query: np.ndarray, top: int, without: str = 
     Raises:
         BadInput: the index is damaged.
     """
+    entries, scores, _ = nearest(index, kind, query, top, without)
+    found = zip(entries, scores, strict=True)
+    return [Hit(kind, rank, float(score), entry) for rank, (entry, score) in enumerate(found, start=1)]
+
+
+def nearest(
+    index: Index, kind: str, query: np.ndarray, top: int, without: str = ""
+) -> tuple[list[Entry], np.ndarray, np.ndarray]:
+    """Find entries as `ranked` does, with their similarities (n,) and vectors (n, d)."""
     total = index.count(kind)
     if not total:
-        return []
+        return [], np.empty(0), np.empty((0, len(query)))
     asked = min(total, top + SPARE)
     while True:
         entries, vectors = index.candidates(kind, query, asked)
@@ -53,7 +67,7 @@ def ranked(index: Index, kind: str, query: np.ndarray, top: int, without: str = 
         kept = [row for row in order if entries[row].path != without][:top]
         # Whatever is no candidate is at most as near as the last one of them, within the search's rounding.
         if asked >= total or (len(kept) == top and scores[order[-1]] < scores[kept[-1]] - SLACK):
-            return [Hit(kind, rank, float(scores[row]), entries[row]) for rank, row in enumerate(kept, start=1)]
+            return [entries[row] for row in kept], scores[kept], vectors[kept]
         asked = min(total, 4 * asked)
 
 

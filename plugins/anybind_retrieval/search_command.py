@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from anybind import Binder, list_bindings, load
-from anybind.commandline import AsJson, Device, SkipBad, Skipped, print_json, print_table
-from anybind.plugin import BadInput, BadOption, errors, files, tables
+from anybind.commandline import AsJson, Device, SkipBad, Skipped, named_values, print_json, print_table
+from anybind.plugin import BadInput, BadOption, Head, errors, files, find_head, tables
 from anybind_retrieval.index import Index, absolute, is_uri
 from anybind_retrieval.index_command import Kinds
 from anybind_retrieval.indexing import Wanted, exists, is_lance, kinds_of, open_index, shelf_of, update
 from anybind_retrieval.query import Query, find_query
 from anybind_retrieval.ranking import Hit, ranked
+from anybind_retrieval.reranking import DEPTH, rerank
 
 DEFAULT_BINDING = "mini"
 
@@ -28,6 +29,9 @@ def search(
     modality: Kinds = None,
     embed_as: Annotated[str, typer.Option("--as", help="Take the query as text, or embed its file as this.")] = "",
     top: Annotated[int, typer.Option(min=1, help="How many files of each modality.")] = 10,
+    rerank: Annotated[str, typer.Option(help="Ranking head by name or file, e.g. query-expansion.")] = "",
+    rerank_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for that head; repeatable.")] = None,
+    rerank_top: Annotated[int, typer.Option(min=1, help="Results of each modality that it re-ranks.")] = DEPTH,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="An HTML page to write.")] = None,
     binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file; by default the index's.")] = "",
     approximate: Annotated[bool, typer.Option("--approximate", help="Use the index of a large .lance.")] = False,
@@ -45,10 +49,11 @@ def search(
     binder = load(binding or (DEFAULT_BINDING if index is None else _binding_of(index)), device=device)
     kinds = kinds_of(binder, modality or ())
     asked = find_query(query, kinds_of(binder), embed_as)
+    head = _ranking_head(rerank, rerank_option, binder)
     skipped = Skipped()
     if index is None:
         index = _index_of_folder(where, binder, kinds, skipped if skip_bad else None)
-    hits = find(index, binder, asked, modality or (), top)
+    hits = find(index, binder, asked, modality or (), top, head, rerank_top)
     if output is not None:
         from anybind_retrieval.page import write_page
 
@@ -56,8 +61,28 @@ def search(
     _report(asked, hits, index, where, output, skipped, as_json)
 
 
-def find(index: Index, binder: Binder, query: Query, modalities: Sequence[str], top: int) -> list[Hit]:
+def _ranking_head(source: str, options: list[str] | None, binder: Binder) -> Head | None:
+    if not source:
+        if options:
+            raise BadOption("--rerank-option is for the head that --rerank names")
+        return None
+    head = find_head(source, predicts="ranking", **named_values(options))
+    head.prepare(binder)
+    return head
+
+
+def find(
+    index: Index,
+    binder: Binder,
+    query: Query,
+    modalities: Sequence[str],
+    top: int,
+    head: Head | None = None,
+    depth: int = DEPTH,
+) -> list[Hit]:
     """The hits of each kind of file, kind after kind in the order of the index, best first.
+
+    A ranking head re-ranks the first `depth` hits of each kind.
 
     Raises:
         BadOption: the index holds no files of a kind that was asked for.
@@ -67,7 +92,7 @@ def find(index: Index, binder: Binder, query: Query, modalities: Sequence[str], 
     for kind in modalities:
         if kind not in shelves:
             raise BadOption(f"{index.where} holds no files of {kind}{errors.nearest(kind, shelves)}")
-    vector, space = query.embed(binder)
+    embedded = query.embed(binder)
     embedded_as = kinds_of(binder)
     hits: list[Hit] = []
     for kind in modalities or shelves:
@@ -76,8 +101,11 @@ def find(index: Index, binder: Binder, query: Query, modalities: Sequence[str], 
                 f"{index.where} holds {kind}, which the binding {binder.name!r} does not embed; it was made with"
                 f" {index.card.binding!r}: give that as --binding, or what to search as --modality"
             )
-        index.card.require(kind, shelf_of(binder, kind, embedded_as[kind])[0], space, index.where)
-        hits += ranked(index, kind, vector, top, without=query.path)
+        index.card.require(kind, shelf_of(binder, kind, embedded_as[kind])[0], embedded.space, index.where)
+        if head is None:
+            hits += ranked(index, kind, embedded.vectors[0], top, without=query.path)
+        else:
+            hits += rerank(index, kind, embedded, head, top, depth=depth, without=query.path)
     return hits
 
 
@@ -128,16 +156,24 @@ def _report(
         searched = {kind: index.count(kind) for kind in dict.fromkeys(hit.kind for hit in hits)}
         print_json({**about, **made, "searched": searched, "hits": [_fields(hit) for hit in hits], "skipped": skipped})
     else:
-        rows = [(hit.kind, str(hit.rank), f"{hit.score:.3f}", _named(hit)) for hit in hits]
-        print_table(("modality", "rank", "cosine", "file"), rows, f"nearest to {query.shown!r} by {index.card.binding}")
+        again = any(hit.reranked is not None for hit in hits)
+        rows = [(hit.kind, str(hit.rank), *_scores(hit), _named(hit)) for hit in hits]
+        columns = ("modality", "rank", *(["score"] if again else []), "cosine", "file")
+        print_table(columns, rows, f"nearest to {query.shown!r} by {index.card.binding}")
         if page is not None:
             typer.echo(f"page: {page}")
     skipped.report()
 
 
+def _scores(hit: Hit) -> list[str]:
+    return [f"{score:.3f}" for score in (hit.reranked, hit.score) if score is not None]
+
+
 def _fields(hit: Hit) -> dict[str, Any]:
     entry = hit.entry
-    about = {"modality": hit.kind, "rank": hit.rank, "cosine": hit.score, "file": files.name_of_path(entry.path)}
+    about: dict[str, Any] = {"modality": hit.kind, "rank": hit.rank, "cosine": hit.score}
+    about |= {} if hit.reranked is None else {"score": hit.reranked}
+    about["file"] = files.name_of_path(entry.path)
     return about | ({"text": entry.text} if entry.text else {}) | {"state": entry.state() or "unchanged"}
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anybind import Binder, Embeddings, Space
+from anybind import Binder, Embeddings
 from anybind.plugin import BadOption, Head, HeadInput, prompts
 from anybind_vad.heads.prompts import read_prompts
 
@@ -69,7 +69,7 @@ class ZeroShotHead(Head):
             raise BadOption("the head 'zero-shot' has no embedded prompts: call prepare with a binder")
         (modality,) = self.needs
         rows = inputs.embeddings[modality]
-        Space(**self.made_for[self.words]["space"]).require_same(rows.space, f"compare {modality} with {self.words}")
+        self.made_for[self.words].space.require_same(rows.space, f"compare {modality} with {self.words}")
         scale = self.scale or rows.logit_scale or SCALE
         logits = scale * (rows.vectors @ self.tensors["words"].T).astype(np.float64)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
