@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
-
 import anybind
 import numpy as np
-from anybind.errors import BadOption
-from anybind.head import Head, HeadInput
+from anybind.plugin import BadInput, BadOption, Head, HeadInput
 
 
 class Residual(Head):
@@ -19,7 +15,8 @@ class Residual(Head):
     """
 
     name = "residual"
-    learns = "windows"
+    predicts = "anomaly"
+    learns = "samples"
 
     def __init__(self, *, share: float = 0.9, modality: str = "event") -> None:
         """Set what counts as normal.
@@ -36,27 +33,20 @@ class Residual(Head):
         self.share = float(share)
         super().__init__(needs=(modality,), settings={"share": self.share, "modality": modality})
 
-    def fit(self, sets: Sequence[HeadInput], labels: Sequence[np.ndarray] | Sequence[int]) -> Self:
-        """Learn from the windows labelled 0."""
+    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the mean and the principal directions of the windows labelled 0."""
         (modality,) = self.needs
-        normal = [
-            held.embeddings[modality][np.asarray(marks)[held.rows[modality]] == 0]
-            for held, marks in zip(sets, labels, strict=True)
-        ]
-        if sum(map(len, normal)) < 2:
-            raise anybind.BadInput("the head 'residual' needs two normal windows or more to learn from")
-        rows = anybind.concatenate(normal)
-        self.made_for = {}
-        self.remember(rows)
-        mean = rows.vectors.mean(axis=0, dtype=np.float64)
-        _, sizes, directions = np.linalg.svd(rows.vectors - mean, full_matrices=False)
+        rows = inputs.embeddings[modality].vectors[labels[inputs.rows[modality]] == 0]
+        if len(rows) < 2:
+            raise BadInput("the head 'residual' needs two normal windows or more to learn from")
+        mean = rows.mean(axis=0, dtype=np.float64)
+        _, sizes, directions = np.linalg.svd(rows - mean, full_matrices=False)
         held = np.cumsum(sizes**2) / max(float((sizes**2).sum()), 1e-12)
         count = min(int(np.searchsorted(held, self.share)) + 1, len(sizes))
-        self.tensors = {"mean": mean, "directions": directions[:count]}
-        return self
+        return {"mean": mean, "directions": directions[:count]}
 
-    def rate(self, windows: HeadInput) -> np.ndarray:
+    def rate(self, inputs: HeadInput, queries: anybind.Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
-        away = windows.embeddings[modality].vectors - self.tensors["mean"]
+        away = inputs.embeddings[modality].vectors - self.tensors["mean"]
         kept = away @ self.tensors["directions"].T @ self.tensors["directions"]
-        return windows.largest(modality, np.linalg.norm(away - kept, axis=1))
+        return inputs.largest(modality, np.linalg.norm(away - kept, axis=1))

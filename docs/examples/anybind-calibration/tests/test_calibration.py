@@ -132,7 +132,7 @@ def test_the_head_gives_nothing_to_what_lies_in_the_normal_span():
         made = anybind.Embeddings(anybind.unit(vectors), space, "event", ids, "e")
         return HeadInput({"event": made}, {"events": np.ones(len(vectors))})
 
-    head = Residual(share=0.999).fit([windows(flat)], [np.zeros(30, int)])
+    head = Residual(share=0.999).fit(windows(flat), np.zeros(30, int))
     inside, outside = head.score(windows(flat)), head.score(windows(np.eye(8)[5:]))
     assert inside.max() < 0.1
     np.testing.assert_allclose(outside, 1, atol=1e-4)
