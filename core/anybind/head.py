@@ -1,4 +1,4 @@
-"""`Head`: embeddings to the scores of a task; `HeadInput`: the samples that a head reads."""
+"""`Head`: embeddings to the scores of a task."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from anybind.binder import Binder
-from anybind.embeddings import Embeddings, concatenate
+from anybind.embeddings import Embeddings
 from anybind.errors import BadInput, BadOption, WeightsMismatch
+from anybind.head_input import HeadInput
 from anybind.registry import create
 from anybind.space import Space
 from anybind.spec import HeadTarget
@@ -24,97 +25,6 @@ from anybind.tensors import read_tensors, write_tensors
 
 KEY = "anybind-head"
 """Of the card in a file's metadata."""
-
-
-@dataclass(frozen=True, eq=False)
-class HeadInput:
-    """Embeddings of n samples, with numbers and a group id for each sample.
-
-    Attributes:
-        embeddings: rows by modality. A row belongs to a sample, or to a part of one (an image tile).
-        measures: numbers per sample by name, (n,) each, finite.
-        rows: by modality, the sample number of each row, non-decreasing. A sample may have several rows of a modality
-            or none. One row each by default.
-        groups: (n,) int64, the group id of each sample, 0 or more, such as the recording that it is a part of. All 0
-            by default.
-
-    Raises:
-        BadInput: lengths that disagree, sample numbers out of range, measures that are not finite, negative group ids.
-    """
-
-    embeddings: Mapping[str, Embeddings]
-    measures: Mapping[str, np.ndarray] = field(default_factory=dict)
-    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
-    groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def __post_init__(self) -> None:
-        n = self._count()
-        groups = np.asarray(self.groups if np.size(self.groups) else np.zeros(n), dtype=np.int64)
-        if groups.shape != (n,) or (groups < 0).any():
-            raise BadInput(f"expected {n} group ids, 0 or more, one for each sample, got shape {groups.shape}")
-        for name, values in self.measures.items():
-            if np.shape(values) != (n,) or not np.isfinite(values).all():
-                raise BadInput(f"the measure {name!r} must be {n} finite numbers, one for each sample")
-        rows = {}
-        for modality, embeddings in self.embeddings.items():
-            numbers = np.asarray(self.rows.get(modality, np.arange(n)), dtype=np.int64)
-            inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < n)
-            if numbers.shape != (len(embeddings),) or not inside or (np.diff(numbers) < 0).any():
-                raise BadInput(f"{len(embeddings)} rows of {modality} do not fit {n} samples")
-            rows[modality] = numbers
-        object.__setattr__(self, "rows", rows)
-        object.__setattr__(self, "groups", groups)
-
-    def _count(self) -> int:
-        for values in (*self.measures.values(), self.groups):
-            if np.size(values):
-                return np.size(values)
-        ends = [self.rows[of][-1] + 1 for of in self.embeddings if len(self.rows.get(of, ()))]
-        ends += [len(held) for of, held in self.embeddings.items() if of not in self.rows]
-        return int(max(ends, default=0))
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def largest(self, modality: str, values: np.ndarray) -> np.ndarray:
-        """Return the largest value of each sample's rows, (n,) float64; 0 for a sample without rows.
-
-        Args:
-            modality: whose rows.
-            values: (rows,), 0 or more.
-        """
-        best = np.zeros(len(self))
-        np.maximum.at(best, self.rows[modality], values)
-        return best
-
-    @classmethod
-    def concatenate(cls, inputs: Sequence[HeadInput]) -> HeadInput:
-        """Put the samples of several inputs one after the other; each input becomes a group of its own, from 0.
-
-        Raises:
-            BadInput: no input, or inputs of different modalities, encoders or measures.
-            SpaceMismatch: embeddings in different spaces.
-        """
-        if not inputs:
-            raise BadInput("expected one input or more to concatenate, got none")
-        first = inputs[0]
-        for each in inputs:
-            if (each.embeddings.keys(), each.measures.keys()) != (first.embeddings.keys(), first.measures.keys()):
-                raise BadInput(
-                    f"expected inputs alike, got {sorted({*first.embeddings, *first.measures})} and"
-                    f" {sorted({*each.embeddings, *each.measures})}"
-                )
-        lengths = [len(each) for each in inputs]
-        starts = np.cumsum([0, *lengths[:-1]])
-        return cls(
-            {of: concatenate([each.embeddings[of] for each in inputs]) for of in first.embeddings},
-            {name: np.concatenate([each.measures[name] for each in inputs]) for name in first.measures},
-            {
-                of: np.concatenate([each.rows[of] + start for each, start in zip(inputs, starts, strict=True)])
-                for of in first.embeddings
-            },
-            np.repeat(np.arange(len(inputs)), lengths),
-        )
 
 
 @dataclass(frozen=True)
@@ -211,8 +121,8 @@ class Head(ABC):
         """Return the tensors that the head learns; called by `fit`, which has checked and recorded its arguments.
 
         Args:
-            inputs: as of `fit`.
-            labels: int64, as of `fit`.
+            inputs: n samples.
+            labels: (n,) or (groups,) int64, as of `fit`.
         """
         raise NotImplementedError(f"{type(self).__name__} learns {self.learns} and has no method learn")
 
@@ -245,7 +155,7 @@ class Head(ABC):
 
     @abstractmethod
     def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
-        """Return the scores that `score` gives once it has checked its arguments; of the same shape."""
+        """Return the scores of n samples: (n, classes), (n,) or (queries, n); `score` has checked the arguments."""
 
     def remember(self, embeddings: Embeddings) -> None:
         """Record the encoder and space of embeddings that the head is made for; raises as `score` where they differ."""

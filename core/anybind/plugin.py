@@ -23,7 +23,8 @@ from anybind.adapter import Adapter
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, BadOption
-from anybind.head import Head, HeadInput, find_head
+from anybind.head import Head, find_head
+from anybind.head_input import HeadInput
 from anybind.hooks import Registrar, hookimpl
 from anybind.jit import kernel
 from anybind.modality import Modality

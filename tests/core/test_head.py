@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
-from anybind.head import Head, HeadInput, find_head
+from anybind.head import Head, find_head
+from anybind.head_input import HeadInput
 from anybind.spec import HeadSpec
 
 

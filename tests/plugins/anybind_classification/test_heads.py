@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
-from anybind.head import HeadInput, find_head
+from anybind.head import find_head
+from anybind.head_input import HeadInput
 
 DIM, NAMES = 6, ("duck", "kettle", "rocket")
 

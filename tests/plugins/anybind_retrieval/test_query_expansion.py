@@ -10,7 +10,8 @@ import pytest
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch
-from anybind.head import HeadInput, find_head
+from anybind.head import find_head
+from anybind.head_input import HeadInput
 from anybind_retrieval.metrics import metrics_of
 from anybind_retrieval.ranks import ranks_in
 

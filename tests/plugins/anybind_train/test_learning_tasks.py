@@ -132,6 +132,14 @@ def test_the_other_methods_learn_too(method, binder, parted):
     assert (result.encoders[learns] == binder.identity(learns)) == (method == "linear-probe")
 
 
+def test_a_classification_head_is_evaluated_by_its_name(binder, parted):
+    result = FewShot(shots=3, method="prototypes", head_options={"scale": 5.0}).run(binder, parted, modality="event")
+    assert result.n == 6
+    assert {"method": "prototypes", "scale": 5.0}.items() <= result.details["settings"].items()
+    with pytest.raises(BadOption, match="head_options are for a classification head"):
+        FewShot(method="lora", head_options={"scale": 5.0})
+
+
 def test_a_linear_probe_tells_the_interval_of_its_share(binder, parted):
     result = FineTune(method="linear-probe").run(binder, parted, modality="event")
     low, high = result.details["intervals"]["top1"]

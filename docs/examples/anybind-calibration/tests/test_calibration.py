@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from anybind.dataset import Item
 from anybind.errors import BadOption
-from anybind.head import HeadInput
+from anybind.plugin import HeadInput
 from anybind.testing import stand_in_binder
 
 from anybind_calibration.calibration import Calibration

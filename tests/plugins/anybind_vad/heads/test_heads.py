@@ -12,7 +12,8 @@ from sklearn.covariance import LedoitWolf
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
-from anybind.head import HeadInput, find_head
+from anybind.head import find_head
+from anybind.head_input import HeadInput
 from anybind_vad.heads.prompts import SHIPPED, read_prompts
 
 DIM = 8
