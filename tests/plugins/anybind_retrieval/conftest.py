@@ -17,7 +17,7 @@ import anybind
 from anybind.binding import Use
 from anybind.encoder import Encoder
 from anybind.registry import Registry, use_registry
-from anybind.spec import Spec
+from anybind.spec import BindingSpec, EncoderSpec
 
 RGB = {"red": (250, 10, 10), "green": (10, 250, 20), "blue": (20, 10, 250), "yellow": (250, 240, 5)}
 RATE = 8000
@@ -67,8 +67,8 @@ def made_binding(
     made = Registry.from_entry_points()
     add_plugin(
         made,
-        register_encoders=[Spec(name="colour", summary="s", target=f"{__name__}:Colour")],
-        register_bindings=[Spec(name="colours", summary="s", target=f"{__name__}:binding")],
+        EncoderSpec(name="colour", summary="s", target=f"{__name__}:Colour", modality="image"),
+        BindingSpec(name="colours", summary="s", target=f"{__name__}:binding"),
     )
     former = use_registry(made)
     monkeypatch.chdir(tmp_path)
