@@ -62,7 +62,11 @@ def binder(registry, add_plugin):
         ModalitySpec(name="image", summary="s", target="anybind_media.image:Image"),
         ModalitySpec(name="text", summary="s", target="anybind_media.text:Text"),
         ReaderSpec(
-            name="picture", summary="s", target="anybind_media.image:PictureReader", modality="image", suffixes=(".png",)
+            name="picture",
+            summary="s",
+            target="anybind_media.image:PictureReader",
+            modality="image",
+            suffixes=(".png",),
         ),
     )
     uses = {of: Use("corner", {"modality": of}) for of in ("image", "text")}
