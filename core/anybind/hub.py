@@ -108,6 +108,6 @@ def snapshot(
 def _lacking(repository: str, names: Sequence[str], revision: str | None) -> BadInput:
     at = f" at {revision}" if revision else ""
     return BadInput(
-        f"cannot fetch {' or '.join(names)} of {repository}{at}: the hub cannot be reached, or has no such file;"
+        f"cannot fetch {repository}{at}: the hub cannot be reached, or does not have {' or '.join(names)};"
         " download it elsewhere and give its path, or put it into a folder and give local-dir:FOLDER"
     )

@@ -229,7 +229,7 @@ def test_many_pictures_of_few_words_are_too_few_things(cli, binding, classes_of_
         (("--from", "A", "--to", "B", "--data", "D", "--modality", "text"), "no encoder for 'text'"),
         (("--from", "W", "--to", "V"), "which words are embedded: --texts FILE"),
         (("--from", "A", "--to", "B", "--data", "D", "--texts", "T"), "--texts goes with"),
-        (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "T"), "is no JSON"),
+        (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "T"), "not valid JSON"),
         (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "J"), "must hold a text for each sample"),
         (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "absent.json"), "cannot read absent.json"),
         (("--from", "A", "--to", "B", "--data", "absent"), "absent is no folder"),

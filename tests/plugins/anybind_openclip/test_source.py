@@ -408,7 +408,7 @@ def test_a_hub_out_of_reach_is_told_within_seconds_in_one_line_with_the_way_arou
 ) -> None:
     done = processes["ask"].result()  # it has 40 seconds, most of which importing torch may need
     assert done.stderr == ""
-    assert done.stdout.startswith("BadInput cannot fetch ")
+    assert done.stdout.startswith("BadInput cannot fetch org/repo")
     assert done.stdout.count("\n") == 1
     assert "local-dir:FOLDER" in done.stdout
 
