@@ -12,7 +12,7 @@ from typing import Any
 from anybind.errors import BadOption, PluginError
 from anybind.registry import Part, find_part, parts
 from anybind.spec import BindingSpec
-from anybind.tables import check_keys, read_toml
+from anybind.tables import check_keys, from_table, read_toml
 
 
 @dataclass(frozen=True)
@@ -55,32 +55,37 @@ class Binding:
             BadInput: the file cannot be read.
             BadOption: it is no TOML, or has an unknown or a missing key; the message says which.
         """
-        table = read_toml(path)
+        where = f"binding {path}"
+        file = from_table(_BindingFile, read_toml(path), where)
         folder = path.resolve().parent if isinstance(path, Path) else None
-        allowed = ("name", "summary", "space", "encoders", "adapters")
-        check_keys(f"binding {path}", table, allowed, required=("name", "encoders"))
-        for key in ("name", "summary", "space"):
-            if not isinstance(table.get(key, ""), str):
-                raise BadOption(f"binding {path}: {key} must be a text, got {table[key]!r}")
-        encoders = table["encoders"]
-        if not isinstance(encoders, Mapping) or not encoders:
-            raise BadOption(f"binding {path}: encoders must be tables [encoders.MODALITY]")
         return cls(
-            name=table["name"],
-            summary=table.get("summary", ""),
-            space=table.get("space", ""),
-            encoders={name: _use(f"binding {path}, [encoders.{name}]", of, folder) for name, of in encoders.items()},
-            adapters=tuple(
-                _use(f"binding {path}, [[adapters]] {number}", of, folder)
-                for number, of in enumerate(table.get("adapters", []), start=1)
-            ),
+            name=file.name,
+            summary=file.summary,
+            space=file.space,
+            encoders={of: _use(f"{where}: encoders.{of}", table, folder) for of, table in file.encoders.items()},
+            adapters=tuple(_use(f"{where}: adapters.{at}", table, folder) for at, table in enumerate(file.adapters)),
         )
 
 
+@dataclass(frozen=True)
+class _BindingFile:
+    """The tables of a binding file."""
+
+    name: str
+    encoders: Mapping[str, Mapping[str, Any]]
+    summary: str = ""
+    space: str = ""
+    adapters: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.encoders:
+            raise BadOption("encoders is empty; it needs a table [encoders.MODALITY]")
+
+
 def _use(where: str, table: Mapping[str, Any], folder: Path | None) -> Use:
-    check_keys(where, table, allowed=(*table, "use") if isinstance(table, Mapping) else (), required=("use",))
+    check_keys(where, table, allowed=(*table, "use"), required=("use",))
     if not isinstance(table["use"], str):
-        raise BadOption(f"{where}: use must be a name, got {table['use']!r}")
+        raise BadOption(f"{where}.use: expected a text, got {table['use']!r}")
     return Use(table["use"], {key: _from_folder(value, folder) for key, value in table.items() if key != "use"})
 
 

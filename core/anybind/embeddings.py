@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from anybind.errors import BadInput
-from anybind.files import atomic_path
 from anybind.space import Space
+from anybind.tensors import read_tensors, write_tensors
 
 UNIT_TOLERANCE = 1e-4
 """How far from 1 a norm may be: float32 sums over a few thousand dimensions stay well inside."""
@@ -121,17 +119,14 @@ def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) 
     Raises:
         BadInput: two groups are of one modality, or the file cannot be written.
     """
-    from safetensors.numpy import save_file
-
-    def describe(group: Embeddings) -> str:
-        fields = {name: getattr(group, name) for name in ("ids", "modality", "encoder", "logit_scale")}
-        return json.dumps(fields | {"space": asdict(group.space)}, ensure_ascii=False)
-
-    tensors = {group.modality: np.ascontiguousarray(group.vectors) for group in groups}
-    if len(tensors) < len(groups):
+    vectors = {group.modality: group.vectors for group in groups}
+    if len(vectors) < len(groups):
         raise BadInput(f"cannot write {path}: two of the groups are of one modality; concatenate them first")
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={group.modality: describe(group) for group in groups})
+    cards = {}
+    for group in groups:
+        fields = {name: getattr(group, name) for name in ("ids", "modality", "encoder", "logit_scale")}
+        cards[group.modality] = fields | {"space": asdict(group.space)}
+    write_tensors(path, vectors, cards, key=None)
 
 
 def load_embeddings(path: str | os.PathLike[str]) -> dict[str, Embeddings]:
@@ -140,18 +135,12 @@ def load_embeddings(path: str | os.PathLike[str]) -> dict[str, Embeddings]:
     Raises:
         BadInput: the file is missing, is no safetensors file, or was not written by anybind.
     """
-    return {group.modality: group for group in _read_groups(Path(path))}
-
-
-def _read_groups(path: Path) -> Iterator[Embeddings]:
-    from safetensors import SafetensorError, safe_open
-
+    cards, vectors = read_tensors(path, key=None)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            for modality in file.keys():  # noqa: SIM118 (a safetensors handle is no mapping)
-                fields = json.loads(metadata[modality])
-                space = Space(**fields.pop("space"))
-                yield Embeddings(vectors=file.get_tensor(modality), space=space, **fields)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} holds no embeddings that anybind wrote: {error}") from error
+        groups = [
+            Embeddings(rows, Space(**cards[modality].pop("space")), **cards[modality])
+            for modality, rows in vectors.items()
+        ]
+    except (BadInput, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: not embeddings that anybind wrote ({error})") from error
+    return {group.modality: group for group in groups}

@@ -7,8 +7,14 @@ import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anybind.errors import BadInput
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 @contextmanager
@@ -53,6 +59,16 @@ def check_output(path: str | os.PathLike[str]) -> Path:
 def name_of_path(path: str | os.PathLike[str]) -> str:
     """A path as text that can be printed and saved: bytes that are no UTF-8 are shown as escapes."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def open_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
+    """Open an image file by Pillow, in one of `IMAGE_FORMATS` whatever its name; pixels are decoded when used.
+
+    Others are refused, since Pillow has decoders that start programs, such as Ghostscript for EPS.
+    """
+    import PIL.Image
+
+    return PIL.Image.open(path, formats=IMAGE_FORMATS)
 
 
 def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:

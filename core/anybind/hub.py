@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anybind.errors import BadInput, BadOption
@@ -44,39 +44,70 @@ def weights_file(source: str | os.PathLike[str], *, file: str | Sequence[str], r
         raise BadInput(f"{path} is no file and no folder; check the path")
     if not REPOSITORY.fullmatch(text):
         raise BadOption(f"{text!r} is neither a file, nor a folder, nor a repository of the hub (ORG/REPO)")
-    return _of_hub(text, names, revision)
+    folder = snapshot(text, [[name] for name in names], lambda folder: first_file(folder, names) is not None, revision)
+    return _of_folder(folder, names)
+
+
+def first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of some files that a folder has."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def _of_folder(folder: Path, names: Sequence[str]) -> Path:
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+    if path := first_file(folder, names):
+        return path
     raise BadInput(f"{folder} holds no {' and no '.join(names)}; put the file there, or name the file itself")
 
 
-def _of_hub(repository: str, names: Sequence[str], revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download, snapshot_download
+def snapshot(
+    repository: str,
+    patterns: Sequence[Sequence[str]],
+    is_complete: Callable[[Path], bool],
+    revision: str | None = None,
+) -> Path:
+    """Return the folder of a repository's files at one revision, fetching only where it is not complete yet.
+
+    Args:
+        repository: `ORG/REPO`.
+        patterns: groups of file names (or patterns such as `*.json`), fetched one after the other until the folder is
+            complete.
+        is_complete: whether a folder has all the files needed.
+        revision: a commit, tag or branch; the main branch by default.
+
+    Returns:
+        the folder in the hub's own cache, named after the commit.
+
+    Raises:
+        BadInput: the hub cannot be reached, or does not have the files.
+        BadOption: the repository's name is invalid.
+        ModuleNotFoundError: as `weights_file`.
+    """
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        for name in names:
-            try:
-                return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
-            except LocalEntryNotFoundError:
-                continue
-        for name in names:
+        folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+        if is_complete(folder):
+            return folder
+    except LocalEntryNotFoundError:
+        pass
+    except ValueError as error:
+        raise BadOption(f"{repository!r} is not the name of a repository of the hub (ORG/REPO): {error}") from error
+    lacking = _lacking(repository, [name for group in patterns for name in group], revision)
+    for group in patterns:
+        try:
             # snapshot_download asks the hub once and gives up at once; hf_hub_download tries for most of a minute.
-            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=[name]))
-            if (folder / name).is_file():
-                return folder / name
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise _not_had(repository, names, revision) from error
-    raise _not_had(repository, names, revision)
+            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=list(group)))
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            raise lacking from error
+        if is_complete(folder):
+            return folder
+    raise lacking
 
 
-def _not_had(repository: str, names: Sequence[str], revision: str | None) -> BadInput:
+def _lacking(repository: str, names: Sequence[str], revision: str | None) -> BadInput:
     at = f" at {revision}" if revision else ""
     return BadInput(
-        f"cannot fetch {' or '.join(names)} of {repository}{at}: the hub cannot be reached, or has no such file;"
+        f"cannot fetch {repository}{at}: the hub cannot be reached, or does not have {' or '.join(names)};"
         " download it elsewhere and give its path, or put it into a folder and give local-dir:FOLDER"
     )

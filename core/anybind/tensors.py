@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,18 +139,42 @@ def read_weights(
             return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
     import torch
 
-    try:
-        with Path(path).open("rb") as file:
-            is_archive = file.read(4) == b"PK\x03\x04"
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
-        reason = " ".join(str(error).split())[:200] or "it is empty"
-        raise BadInput(f"{path}: not a weight file that torch can load safely ({reason}); download it again") from error
+    state = load_torch(path)
     if not isinstance(state, Mapping) or not all(isinstance(each, torch.Tensor) for each in state.values()):
         raise WeightsMismatch(f"{path}: expected a state dict, tensors by name; take the file of the published model")
     return {name: tensor for name, tensor in state.items() if wanted(name)}
+
+
+def load_torch(path: str | os.PathLike[str]) -> Any:
+    """Load a file that torch saved, on the CPU, without executing anything in it.
+
+    Tensors are views of the file, as those of `read_weights`.
+
+    Raises:
+        BadInput: the file is missing, damaged, or cannot be read without executing code.
+    """
+    import torch
+
+    try:
+        with Path(path).open("rb") as file:
+            is_archive = file.read(4) == b"PK\x03\x04"
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    try:
+        with warnings.catch_warnings():  # about what is refused below
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
+        raise BadInput(_describe_refusal(path, str(error))) from error
+
+
+def _describe_refusal(path: str | os.PathLike[str], reason: str) -> str:
+    code = re.search(r"GLOBAL ([\w.]+)", reason)
+    if code or "TorchScript" in reason:
+        what = f"calls {code[1]}" if code else "is a TorchScript program"
+        return f"{path} {what} to be read, and nothing in a weight file is executed: ask for one of tensors alone"
+    reason = " ".join(reason.split())[:160] or "it is empty"
+    return f"{path}: not a weight file that torch can load ({reason}); download it again"
 
 
 @contextmanager
@@ -156,6 +182,7 @@ def _opened(path: str | os.PathLike[str], framework: Literal["numpy", "torch"]) 
     from safetensors import SafetensorError, safe_open
 
     try:
+        Path(path).open("rb").close()  # an error of the system, which safe_open words otherwise
         with safe_open(Path(path), framework="pt" if framework == "torch" else "numpy") as file:
             yield file
     except OSError as error:

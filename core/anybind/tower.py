@@ -11,15 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from anybind.embeddings import unit
 from anybind.encoder import Encoder
-from anybind.errors import BadInput, WeightsMismatch
-from anybind.files import atomic_path
+from anybind.errors import WeightsMismatch
 from anybind.space import Space
-from anybind.tensors import check_state, state_hash
+from anybind.tensors import InvalidCard, check_state, read_tensors, state_hash, write_tensors
 
 
 class Tower(Encoder):
@@ -109,18 +106,8 @@ class Tower(Encoder):
         Raises:
             BadInput: the file cannot be written.
         """
-        # Copies, since safetensors refuses tensors that share memory, as tied weights do.
-        state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in self.module.state_dict().items()}
-        card = {
-            "space": vars(self.space),
-            "modality": self.modality,
-            "preprocessing": self._preprocessing,
-        }
-        with atomic_path(path) as temporary:
-            try:
-                save_file(state, temporary, metadata={"anybind": json.dumps(card, ensure_ascii=False)})
-            except SafetensorError as error:  # a full disk, which is no OSError here
-                raise BadInput(f"cannot write {path}: {error}") from error
+        card = {"space": vars(self.space), "modality": self.modality, "preprocessing": self._preprocessing}
+        write_tensors(path, self.module.state_dict(), card)
 
     def load_weights(self, path: str | os.PathLike[str]) -> Self:
         """Take over the weights that `save_weights` wrote, and return the tower.
@@ -132,26 +119,21 @@ class Tower(Encoder):
         """
         path = Path(path)
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise BadInput(f"{path} is no readable safetensors file: {error}") from error
-        self._check_card(path, metadata.get("anybind"))
+            card, state = read_tensors(path, framework="torch")
+        except InvalidCard as error:
+            raise WeightsMismatch(
+                f"{error}, so it does not say which preprocessing its weights need; save it with Tower.save_weights"
+            ) from error
+        self._check_card(path, card)
         check_state(path, state, self.module.state_dict())
         self.module.load_state_dict(state)
         return self
 
-    def _check_card(self, path: Path, card_text: str | None) -> None:
-        if card_text is None:
-            raise WeightsMismatch(
-                f"{path} does not say which preprocessing its weights need; save it with Tower.save_weights"
-            )
+    def _check_card(self, path: Path, card: Mapping[str, Any]) -> None:
         try:
-            card = json.loads(card_text)
             space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
         except (ValueError, KeyError, TypeError) as error:
-            raise WeightsMismatch(f"{path} says what it is in a way that cannot be read: {error}") from error
+            raise WeightsMismatch(f"{path}: its card is not that of weights ({error})") from error
         if space != self.space:
             raise WeightsMismatch(f"{path} holds weights for {space}, not for {self.space}")
         if modality != self.modality:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, TypedDict
 
-from safetensors import SafetensorError, safe_open
-
 from anybind import Space
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, tensors
 
 KEY = "anybind-adapter"
 """Of the file's metadata, under which the card stands."""
@@ -39,14 +36,10 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     if not path.is_file():
         raise BadInput(f"there is no adapter {path}; `anybind fit-adapter` makes one")
     try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path} is no readable safetensors file: {error}") from error
-    if text is None:
-        raise BadInput(f"{path} holds no adapter; `anybind fit-adapter` makes one")
+        held = tensors.read_card(path, key=KEY)
+    except tensors.InvalidCard as error:
+        raise BadInput(f"{error}; `anybind fit-adapter` makes an adapter") from error
     try:
-        held = dict(json.loads(text))
         version = held.pop("version")
         source, target = Space(**held.pop("source")), Space(**held.pop("target"))
         card = Card(

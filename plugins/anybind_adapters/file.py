@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from anybind import Space
-from anybind.plugin import BadInput, files
+from anybind.plugin import tensors
 from anybind_adapters.card import KEY, VERSION, read_card
 
 
@@ -48,12 +44,7 @@ def write_adapter(path: str | os.PathLike[str], held: AdapterFile) -> None:
         "target": asdict(held.target),
         "settings": dict(held.settings),
     }
-    state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in held.tensors.items()}
-    with files.atomic_path(path) as temporary:
-        try:
-            save_file(state, temporary, metadata={KEY: json.dumps(card, ensure_ascii=False)})
-        except SafetensorError as error:  # a full disk, which is no OSError here
-            raise BadInput(f"cannot write {path}: {error}") from error
+    tensors.write_tensors(path, held.tensors, card, key=KEY)
 
 
 def read_adapter(path: str | os.PathLike[str]) -> AdapterFile:
@@ -63,9 +54,5 @@ def read_adapter(path: str | os.PathLike[str]) -> AdapterFile:
         BadInput: the file is missing, cut, no safetensors file, or no adapter's.
     """
     card = read_card(path)
-    try:
-        with safe_open(Path(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path} is no readable safetensors file: {error}") from error
-    return AdapterFile(card["kind"], card["source"], card["target"], card["settings"], tensors, card["about"])
+    _, weights = tensors.read_tensors(path, key=KEY, framework="torch")
+    return AdapterFile(card["kind"], card["source"], card["target"], card["settings"], weights, card["about"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -203,12 +202,7 @@ def _by_plain_name(items: Mapping[str, Item]) -> dict[str, Item]:
 
 
 def _texts_by_id(path: Path) -> dict[str, str]:
-    try:
-        held = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is no JSON: {error}") from error
+    held = tables.read_json(path)
     if not isinstance(held, dict) or not all(isinstance(text, str) and text for text in held.values()):
         raise BadInput(f'{path} must hold a text for each sample: {{"folder/file.jpg": "what it shows", ...}}')
     return held

@@ -38,7 +38,7 @@ def write_page(
     save_page(
         path,
         "anybind_explain",
-        "explain/page.html",
+        "page.html",
         title=title,
         text=text,
         score=found.score,

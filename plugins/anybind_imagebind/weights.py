@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from anybind import Space
-from anybind.plugin import BadInput, errors, hub, tensors
+from anybind.plugin import hub, tensors
 from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, upstream_name
 
 REPOSITORY = "nielsr/imagebind-huge"
@@ -46,7 +43,7 @@ def load_module(
         revision = REVISION
     path = hub.weights_file(source, file=FILES, revision=revision)
     own = re.compile(rf"modality_\w+\.{of.key}\.")
-    found = read_tensors(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
+    found = tensors.read_weights(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
     state = {name: tensor for name, tensor in found.items() if own.match(name)}
     with torch.device("meta"):  # the file's own tensors take the place of these
         module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
@@ -56,28 +53,3 @@ def load_module(
     heads = {name: tensor for name, tensor in found.items() if name.startswith(ANCHOR)}
     own_head = {name: tensor for name, tensor in state.items() if name.startswith("modality_heads.")}
     return module, Space("imagebind", of.dim, f"weights:{tensors.state_hash(heads or own_head)}")
-
-
-def read_tensors(path: Path, wanted: Callable[[str], bool]) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, or of one that torch saved, whose names are wanted, by name.
-
-    They are views of the file: nothing of it is read before it is looked at.
-
-    Raises:
-        BadInput: the file is none of these, or is truncated.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path} is no readable weight file: {error}") from error
-    except Exception as error:  # torch and the zip reader each raise their own on a bad file
-        reason = " ".join(str(error).split())[:200]
-        raise BadInput(
-            f"{path} is no weight file that torch saved: {reason}; check it, or download it again"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
-        raise errors.WeightsMismatch(f"{path} holds no weights by name; give the file of a state dict")
-    return {name: tensor for name, tensor in state.items() if wanted(name)}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from anybind import Space
-from anybind.plugin import BadInput, errors, hub, tensors
+from anybind.plugin import BadInput, errors, hub, tables, tensors
 from anybind_languagebind.lora import merge_lora
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -107,95 +103,39 @@ def open_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None 
         WeightsMismatch: the weights are of another model; the message names the first few tensors.
     """
     config_path = hub.weights_file(model, file="config.json", revision=revision)
-    config = _read_config(config_path)
+    config = tables.read_json(config_path)
+    if not isinstance(config, Mapping):
+        raise BadInput(f"{config_path}: expected a model configuration, a JSON object, got {type(config).__name__}")
     path = hub.weights_file(model, file=WEIGHTS, revision=revision)
-    with _tensors(path) as stored:
-        _check_names(path, stored)
-        # Copies of float32, so that nothing of the file stays open and half precision is computed in full.
-        tower = {
-            name: stored[name].to(torch.float32, copy=True)
-            for name in stored
-            if name.startswith(prefixes) and name not in TABLES
-        }
-        # In half precision, so that copies of one tower that were saved in whole and in half are one space.
-        shared = {name: stored[name].to(torch.float16, copy=True) for name in SHARED}
-        scale = float(stored[SCALE].to(torch.float32).exp())
+    stored = tensors.read_weights(path)
+    _check_names(path, stored)
+    # Copies of float32, so that nothing of the file stays open and half precision is computed in full.
+    tower = {
+        name: tensor.to(torch.float32, copy=True)
+        for name, tensor in stored.items()
+        if name.startswith(prefixes) and name not in TABLES
+    }
+    # In half precision, so that copies of one tower that were saved in whole and in half are one space.
+    shared = {name: stored[name].to(torch.float16, copy=True) for name in SHARED}
+    scale = float(stored[SCALE].to(torch.float32).exp())
     lora = config.get("vision_config")
     tower = merge_lora(path, tower, lora if isinstance(lora, Mapping) else {})
     space = Space("languagebind", shared[SHARED[0]].shape[0], f"text-tower:{tensors.state_hash(shared)}")
     return Checkpoint(path, config, tower, space, scale)
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is no JSON: {error}; download it again") from error
-    if not isinstance(config, Mapping):
-        raise BadInput(f"{path} is no configuration of a model: it holds a {type(config).__name__}")
-    return config
-
-
-class _Lazy(Mapping[str, torch.Tensor]):
-    """The tensors of a safetensors file, each read when it is asked for."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-        self.names: list[str] = list(file.keys())
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        return self.file.get_tensor(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.names  # what Mapping does would read the tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-@contextmanager
-def _tensors(path: Path) -> Iterator[Mapping[str, torch.Tensor]]:
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                yield _Lazy(file)
-        else:
-            yield _unpacked(path)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path} is no readable file of weights: {error}; download it again") from error
-
-
-def _unpacked(path: Path) -> Mapping[str, torch.Tensor]:
-    try:
-        # Files of torch's present kind are mapped into memory, so that only the tower asked for is read.
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # torch and its zip reader each raise their own on a bad file
-        reason = " ".join(str(error).split())[:160]
-        raise BadInput(f"{path} is no readable file of weights: {reason}; download it again") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise errors.WeightsMismatch(
-            f"{path} holds no tensors by name; take the file that the model was published with"
-        )
-    return state
-
-
-def _check_names(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+def _check_names(path: Path, stored: Mapping[str, torch.Tensor]) -> None:
     """The tower's own names are compared with its module; here, that there is the rest and nothing else."""
-    lacking = [name for name in (*SHARED, SCALE) if name not in tensors]
+    lacking = [name for name in (*SHARED, SCALE) if name not in stored]
     if lacking:
         raise errors.WeightsMismatch(f"{path} is a weight file of another model: it lacks {', '.join(lacking)}")
-    foreign = [name for name in tensors if not name.startswith((*VISION, *TEXT)) and name != SCALE]
+    foreign = [name for name in stored if not name.startswith((*VISION, *TEXT)) and name != SCALE]
     if foreign:
         named = ", ".join(sorted(foreign)[:3])
         raise errors.WeightsMismatch(
             f"{path} is a weight file of another model: it has {len(foreign)} too many: {named}"
         )
-    if tensors[SCALE].numel() != 1 or tensors[SHARED[0]].ndim != 2:
+    if stored[SCALE].numel() != 1 or stored[SHARED[0]].ndim != 2:
         raise errors.WeightsMismatch(
             f"{path} is a weight file of another model: {SCALE} or {SHARED[0]} has another shape"
         )

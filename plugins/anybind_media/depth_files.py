@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind.plugin import BadInput, BadOption, Reader, errors, files
 from anybind_media.depth import DepthMap, positive
 
 LARGEST = 1 << 27
@@ -208,7 +208,7 @@ def _from_pgm(path: Path, header: re.Match[bytes]) -> np.ndarray:
 def _from_picture(path: Path) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's doubts of sizes and tags; what it cannot read it raises
-        with PIL.Image.open(path) as picture:
+        with files.open_image(path) as picture:
             if picture.width * picture.height > LARGEST:
                 raise BadInput(f"{path} tells of {picture.width}x{picture.height} pixels, which is too much for a map")
             if not (picture.mode in ("L", "F") or picture.mode.startswith("I")):

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, BadOption, Modality, Reader
+from anybind.plugin import BadInput, BadOption, Modality, Reader, files
 
 NARROWEST = 100
 """Largest ratio of the sides: towers scale the short one up, and a thread of pixels would fill the memory."""
@@ -91,7 +91,7 @@ class PictureReader(Reader):
             BadOption: the box is none, or not inside the picture.
         """
         try:
-            with PIL.Image.open(path) as picture:
+            with files.open_image(path) as picture:
                 picture.load()
                 whole = np.asarray(_to_rgb(path, PIL.ImageOps.exif_transpose(picture)))
         except BadInput:

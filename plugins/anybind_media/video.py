@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, BadOption, Modality, Reader
+from anybind.plugin import BadInput, BadOption, Modality, Reader, files
 from anybind_media.image import PictureReader
 
 FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -165,7 +165,7 @@ def _pictures(video: Video, gray: bool, look: Look | None = None) -> Iterator[tu
 
 
 def _gray_picture(path: Path) -> np.ndarray:
-    with contextlib.suppress(Exception), PIL.Image.open(path) as picture:  # what is wrong with it, the reader tells
+    with contextlib.suppress(Exception), files.open_image(path) as picture:  # what is wrong with it, the reader tells
         if picture.format == "JPEG":
             picture.draft("L", None)  # leaves the planes of colour undecoded
             return np.asarray(PIL.ImageOps.exif_transpose(picture).convert("L"))

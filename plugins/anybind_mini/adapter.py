@@ -11,17 +11,14 @@ Nothing here was trained on pictures. Two answers are added, each of norm 1:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.numpy import load_file
 from torch.nn import functional
 
 from anybind import Space
-from anybind.plugin import Adapter, errors, tables
+from anybind.plugin import Adapter, errors, tables, tensors
 from anybind_mini.image_tower import classifier_weights
 from anybind_mini.packages import image_space, text_space
 
@@ -40,15 +37,14 @@ class MiniAdapter(Adapter):
         Raises:
             WeightsMismatch: they were made for other versions of the two weight packages.
         """
-        with safe_open(FILE, framework="numpy") as file:
-            card = json.loads(file.metadata()["anybind"])
+        card, stored = tensors.read_tensors(FILE)
         made_for = (Space(**card["source"]), Space(**card["target"]))
         self.source, self.target = image_space(), text_space()
         if made_for != (self.source, self.target):
             raise errors.WeightsMismatch(
                 f"{FILE} was made for {made_for[0]} and {made_for[1]}; rebuild it for these packages"
             )
-        arrays = {name: table.astype(np.float32) for name, table in load_file(FILE).items()}
+        arrays = {name: table.astype(np.float32) for name, table in stored.items()}
         self._identity = tables.settings_hash([card, float(arrays["names"].sum()), float(arrays["ridge"].sum())])
         self.names, self.ridge = (torch.from_numpy(arrays[name]) for name in ("names", "ridge"))
         self.weight, self.bias = classifier_weights()

@@ -7,17 +7,15 @@ Needs the extras `mini` and `openclip` (for open_clip's list of readable class n
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from open_clip import IMAGENET_CLASSNAMES
-from safetensors.numpy import save_file
 from timm.data.imagenet_info import ImageNetInfo
 
-from anybind.plugin import files
+from anybind.plugin import tensors
 from anybind_mini.adapter import FILE
 from anybind_mini.image_tower import classifier_weights
 from anybind_mini.packages import image_space, text_space
@@ -72,9 +70,7 @@ def main() -> None:
         "shrinkage": SHRINKAGE,
         "texts": "a photo of a {open_clip's class name}, {WordNet definition, from timm}",
     }
-    with files.atomic_path(path) as temporary:
-        tables = {name: np.ascontiguousarray(table, dtype=np.float16) for name, table in build().items()}
-        save_file(tables, temporary, metadata={"anybind": json.dumps(card)})
+    tensors.write_tensors(path, {name: table.astype(np.float16) for name, table in build().items()}, card)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -10,7 +10,6 @@ the picture. Every tenth seen class is left out, for choosing; the unseen classe
 from __future__ import annotations
 
 import argparse
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional
 
 from anybind import derive, read
-from anybind.plugin import create, files, modalities, progress_bar
+from anybind.plugin import create, modalities, progress_bar, tables, tensors
 from anybind_mini.event_picture import FILE, SHORT_SIDE, network_input
 from anybind_mini.image_tower import MiniImageTower
 from anybind_mini.picture_net import PARTS, PictureNet
@@ -52,7 +50,7 @@ class Examples:
 
 def training_pictures(data: Path) -> list[Path]:
     """The pictures to learn from: seen classes less every tenth, and ImageNet's samples."""
-    seen = sorted(json.loads((data / "caltech101" / "splits.json").read_text())["seen"])
+    seen = sorted(tables.read_json(data / "caltech101" / "splits.json")["seen"])
     folders = [data / "caltech101" / "images" / name for name in seen if name not in seen[3::10]]
     return [path for folder in (*folders, data / "imagenet_samples") for path in sorted(folder.glob("*.jpg"))]
 
@@ -176,9 +174,7 @@ def main() -> None:
 def save_net(net: PictureNet, path: Path, examples: int) -> None:
     """Write the network's weights, float16, and what they were made with."""
     card = {"parts": PARTS, "short_side": SHORT_SIDE, "examples": examples, "steps": [PIXEL_STEPS, FEATURE_STEPS]}
-    state = {name: tensor.detach().half().contiguous() for name, tensor in net.state_dict().items()}
-    with files.atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={"anybind": json.dumps(card)})
+    tensors.write_tensors(path, {name: tensor.half() for name, tensor in net.state_dict().items()}, card)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch.nn import functional
 
 from anybind.plugin import Representation, create, tensors
@@ -34,10 +31,9 @@ class EventPicture(Representation):
     def __init__(self) -> None:
         self.slices: Representation = create("representation", "signed-slices", parts=PARTS)
         self.net = PictureNet()
-        self.net.load_state_dict(load_file(FILE))
+        self.card, weights = tensors.read_tensors(FILE, framework="torch")
+        self.net.load_state_dict(weights)
         self.net.float().eval().requires_grad_(False)
-        with safe_open(FILE, framework="pt") as file:
-            self.card = json.loads(file.metadata()["anybind"])
         self._weights = tensors.state_hash(self.net.state_dict())
 
     @property

@@ -7,14 +7,10 @@ RUN is the folder that `anybind train` wrote for benchmarks/recipes/mini-event.t
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import save_file
-
-from anybind.plugin import files
+from anybind.plugin import tensors
 
 FOLDER = Path(__file__).parent
 
@@ -24,13 +20,10 @@ def ship(run: Path, path: Path | None = None) -> Path:
 
     The file is named after the tower's modality where no other is given.
     """
-    with safe_open(run / "last.safetensors", framework="pt") as file:
-        card = file.metadata()
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    card, state = tensors.read_tensors(run / "last.safetensors", framework="torch")
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    path = path or FOLDER / f"{json.loads(card['anybind'])['modality']}.safetensors"
-    with files.atomic_path(path) as temporary:
-        save_file(halves, temporary, metadata=card)
+    path = path or FOLDER / f"{card['modality']}.safetensors"
+    tensors.write_tensors(path, halves, card)
     return path
 
 

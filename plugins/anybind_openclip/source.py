@@ -5,19 +5,16 @@ Files that are already here are used without asking the network.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from open_clip import get_model_config, get_pretrained_cfg, list_models, list_pretrained_tags_by_model
 from open_clip.pretrained import download_pretrained_from_url
 
-from anybind.plugin import BadInput, BadOption, errors
+from anybind.plugin import BadInput, BadOption, errors, hub, tables
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -76,22 +73,17 @@ def find_source(model: str, architecture: str | None = None, preprocess: Mapping
 
 def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
     config_path = folder / CONFIG
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-        model_config = config["model_cfg"]
-    except OSError as error:
-        raise BadInput(f"{config_path}: {error.strerror}; a model folder holds {CONFIG} and {WEIGHTS[0]}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{config_path} is no model configuration of open_clip: {error}") from error
-    lacking = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in model_config]
-    if lacking:
-        raise BadInput(f"{config_path} is no model configuration of open_clip: model_cfg lacks {' and '.join(lacking)}")
+    config = tables.read_json(config_path)
+    model_config = config.get("model_cfg") if isinstance(config, Mapping) else None
+    lacking = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in (model_config or {})]
+    if not isinstance(model_config, Mapping) or lacking:
+        raise BadInput(f"{config_path}: not a model configuration of open_clip: no model_cfg.{lacking[0]}")
     missing = [key for key in PREPROCESSING[:2] if key not in (config.get("preprocess_cfg") or {})]
     if missing:
         raise errors.WeightsMismatch(
             f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} to preprocess_cfg"
         )
-    weights = next((folder / each for each in WEIGHTS if (folder / each).is_file()), None)
+    weights = hub.first_file(folder, WEIGHTS)
     if weights is None:
         raise BadInput(f"{folder} holds no weights ({' or '.join(WEIGHTS)})")
     tokenizer = f"local-dir:{folder}"
@@ -100,12 +92,13 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
 
 def _from_hub(repository: str) -> Source:
     repository, _, revision = repository.partition("@")
-    folder = _local_snapshot(repository, revision)
-    for patterns in ([CONFIG, "*.json", "*.txt", "*.model", WEIGHTS[0]], [WEIGHTS[1]]):
-        if folder is None or not _is_whole(folder):
-            folder = _fetch(repository, revision, patterns)
-    assert folder is not None
+    patterns = ([CONFIG, "*.json", "*.txt", "*.model", WEIGHTS[0]], [WEIGHTS[1]])
+    folder = hub.snapshot(repository, patterns, _is_complete, revision or None)
     return _from_folder(folder, repository, f"{repository}@{folder.name}")
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and hub.first_file(folder, WEIGHTS) is not None
 
 
 def _from_file(path: Path, architecture: str | None, preprocess: Mapping[str, Any] | None) -> Source:
@@ -133,54 +126,18 @@ def _from_tag(model: str) -> Source:
 
 
 def _weights_of_tag(pretrained: Mapping[str, Any]) -> tuple[Path, str]:
-    hub = pretrained.get("hf_hub", "")
-    if not hub:
+    repository = pretrained.get("hf_hub", "")
+    if not repository:
         try:
             return Path(download_pretrained_from_url(pretrained["url"])), pretrained["url"]
         except OSError as error:
             raise BadInput(f"cannot fetch {pretrained['url']}: {error}") from error
-    repository, filename = os.path.split(hub)
-    candidates = (filename,) if filename else WEIGHTS
-    for candidate in candidates:
-        try:
-            path = Path(hf_hub_download(repository, candidate, local_files_only=True))
-            return path, f"{repository}@{path.parent.name}"
-        except LocalEntryNotFoundError:
-            continue
-    for candidate in candidates:
-        folder = _fetch(repository, "", [candidate])
-        if (folder / candidate).is_file():
-            return folder / candidate, f"{repository}@{folder.name}"
-    raise _unreachable(repository)
-
-
-def _local_snapshot(repository: str, revision: str) -> Path | None:
-    """The folder of what was fetched before, which may not be all of it; None where nothing was."""
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    except ValueError as error:
-        raise BadOption(f"hf-hub:{repository}: {error}") from error
-
-
-def _is_whole(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() and any((folder / each).is_file() for each in WEIGHTS)
-
-
-def _fetch(repository: str, revision: str, patterns: list[str]) -> Path:
-    # snapshot_download asks the hub once and gives up at once; hf_hub_download tries for most of a minute.
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise _unreachable(repository) from error
-
-
-def _unreachable(repository: str) -> BadInput:
-    return BadInput(
-        f"cannot fetch {repository} from the hub: it cannot be reached, or has no such files;"
-        " download its files elsewhere and name their folder as local-dir:FOLDER"
-    )
+    repository, filename = os.path.split(repository)
+    names = (filename,) if filename else WEIGHTS
+    folder = hub.snapshot(repository, [[name] for name in names], lambda folder: bool(hub.first_file(folder, names)))
+    path = hub.first_file(folder, names)
+    assert path is not None  # the snapshot is complete
+    return path, f"{repository}@{folder.name}"
 
 
 def _built_in(architecture: str) -> dict[str, Any]:

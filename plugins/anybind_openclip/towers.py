@@ -6,7 +6,7 @@ import copy
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import open_clip
@@ -18,6 +18,10 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from anybind import AnybindWarning, Space
 from anybind.plugin import BadInput, Tower, errors, tables, tensors
 from anybind_openclip.source import Source, find_source
+
+SMALL_VISION = {"layers": 1, "width": 64, "patch_size": 1, "image_size": 1}
+SMALL_TEXT = {"layers": 1, "width": 64, "heads": 1, "context_length": 1, "vocab_size": 1}
+"""Stand in for the half of a model that is not wanted while the other is built."""
 
 
 class VisualFeatures(torch.nn.Module):
@@ -96,13 +100,6 @@ class TextTower(Tower):
         )
 
 
-_other_half: dict[tuple[Any, ...], tuple[Any, Any]] = {}
-"""The half of the last model that nobody asked for yet: the second tower of a binding loads no file again.
-
-Each half is handed out once, so that no two encoders share weights.
-"""
-
-
 def image_tower(
     model: str, *, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None
 ) -> ImageTower:
@@ -125,46 +122,69 @@ def text_tower(
     )
 
 
-def _load_half(source: Source, wanted: str) -> tuple[Any, dict[str, Any]]:
-    config_hash, file = tables.settings_hash(dict(source.config)), source.weights.stat()
-    key = (source.weights, file.st_mtime_ns, file.st_size, config_hash)
-    kept = _other_half.pop(key, None)
-    if kept is not None and kept[0] == wanted:
-        return kept[1]
-    model = _load_model(source)
-    backbone = source.backbone or f"weights:{tensors.state_hash(model.state_dict())}-{config_hash}"
-    common = {
-        "space": Space(source.name, source.config["embed_dim"], backbone),
-        "logit_scale": model.logit_scale.exp().item(),
-    }
-    halves = {"image": (VisualFeatures(model.visual), common), "text": (TextFeatures(model), common)}
-    _other_half.clear()
-    other = "text" if wanted == "image" else "image"
-    _other_half[key] = (other, halves[other])
-    return halves[wanted]
-
-
-def _load_model(source: Source) -> Any:
+def _load_half(source: Source, wanted: Literal["image", "text"]) -> tuple[Any, dict[str, Any]]:
+    """The half of a model that is wanted, and the common arguments of its tower; the other half is never built."""
     config = copy.deepcopy(dict(source.config))
-    text_config = config["text_cfg"]
-    custom = config.pop("custom_text", False) or "hf_model_name" in text_config
-    # Weights come from the file below, so no base weights may be fetched for either half.
+    # Weights come from the file, so no base weights may be fetched for either half.
     if "timm_model_name" in config["vision_cfg"]:
         config["vision_cfg"]["timm_model_pretrained"] = False
-    if "hf_model_name" in text_config:
-        text_config["hf_model_pretrained"] = False
+    if "hf_model_name" in config["text_cfg"]:
+        config["text_cfg"]["hf_model_pretrained"] = False
+    is_custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
     build: Any = (
-        open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
+        open_clip.CLIP if not is_custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     )
     try:
-        model = build(**config)
+        whole = _build_outline(build, config)
+        if wanted == "image":
+            activation = config.get("quick_gelu", False)
+            model = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], SMALL_TEXT, quick_gelu=activation)  # pyright: ignore[reportArgumentType]
+            half = VisualFeatures(model.visual)
+        else:
+            half = TextFeatures(build(**{**config, "vision_cfg": SMALL_VISION}))
     except (TypeError, ValueError, AssertionError) as error:
         raise BadInput(f"the configuration of {source.name} makes no model: {' '.join(str(error).split())}") from error
+    state = _read_state(source, whole)
+    prefix = "" if wanted == "image" else "text."
+    half.load_state_dict(
+        {f"{prefix}{name}": each for name, each in state.items() if name.startswith("visual.") == (wanted == "image")}
+    )
+    backbone = source.backbone
+    if not backbone:
+        types = {name: each.dtype for name, each in whole.state_dict().items()}
+        weights = tensors.state_hash({name: each.to(types[name]) for name, each in state.items()})
+        backbone = f"weights:{weights}-{tables.settings_hash(dict(source.config))}"
+    common = {
+        "space": Space(source.name, source.config["embed_dim"], backbone),
+        "logit_scale": state["logit_scale"].float().exp().item(),
+    }
+    return half.eval(), common
+
+
+def _build_outline(build: Any, config: Mapping[str, Any]) -> Any:
+    """A whole model without memory for its weights where its classes allow that, for their names and shapes."""
     try:
-        load_checkpoint(model, str(source.weights), strict=True, weights_only=True, device="cpu")
+        with torch.device("meta"):
+            return build(**copy.deepcopy(config))
+    except RuntimeError:  # it computes with numbers that a tensor without memory lacks
+        return build(**copy.deepcopy(config))
+
+
+def _read_state(source: Source, whole: Any) -> Mapping[str, torch.Tensor]:
+    """The weights of both halves by open_clip's names, views of the file where its format allows that."""
+    state: dict[str, torch.Tensor] = {}
+
+    def take(converted: Mapping[str, torch.Tensor], strict: bool = True) -> None:
+        state.update(converted)
+
+    # What open_clip would load, once it has converted the names and shapes of other publishers' files.
+    whole.load_state_dict = take
+    try:
+        load_checkpoint(whole, str(source.weights), strict=True, weights_only=True, device="cpu")
     except Exception as error:  # torch, safetensors and zip readers each raise their own on a bad file
         reason = " ".join(str(error).split())[:200]
         raise errors.WeightsMismatch(
             f"{source.weights} holds no weights that fit {source.name}: {reason}; check the file, or download it again"
         ) from error
-    return model.eval()
+    tensors.check_state(source.weights, state, whole.state_dict())
+    return state

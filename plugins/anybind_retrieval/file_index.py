@@ -6,20 +6,18 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from anybind.plugin import BadInput, files
+from anybind.plugin import BadInput, tensors
 from anybind_retrieval.index import Card, Draft, Entry, Index, Key, damaged
 from anybind_retrieval.ranking import check_unit, nearest_rows
 
 SUFFIX = ".safetensors"
 CARD = "anybind-index"
 """Key of the card in the file's metadata."""
-DTYPES = {"vectors": "F32", "files": "U8", "sizes": "I64", "mtimes": "I64"}
-"""The tensors of a kind of file, each named `kind.tensor`, and their types as safetensors names them."""
-NUMPY_DTYPES = {"F32": np.dtype("<f4"), "U8": np.dtype("u1"), "I64": np.dtype("<i8")}
+DTYPES = {"vectors": np.float32, "files": np.uint8, "sizes": np.int64, "mtimes": np.int64}
+"""The tensors of a kind of file, each named `kind.tensor`, and their types."""
 
 
 class FileIndex(Index):
@@ -36,22 +34,25 @@ class FileIndex(Index):
             raise BadInput(
                 f"there is no folder and no index {path}; check the path, or make one with anybind index DIR -o FILE"
             )
-        tensors, metadata = _mapped(path)
-        if CARD not in metadata:
-            raise BadInput(f"{path} is a safetensors file but no index; make one with anybind index DIR -o FILE")
+        try:
+            card, arrays = tensors.read_tensors(path, key=CARD, mapped=True)
+        except tensors.InvalidCard as error:
+            raise BadInput(f"{error}; make an index with anybind index DIR -o FILE") from error
+        except BadInput as error:
+            raise BadInput(f"{error}; if it is damaged, make it anew with anybind index --rebuild") from error
         self._vectors: dict[str, np.ndarray] = {}
         self._sound: set[str] = set()  # kinds whose vectors were looked through
         self._files: dict[str, list[tuple[str, int, int, str]]] = {}  # entries in the making: few are looked at
         try:
-            self.card = Card.from_json(metadata[CARD])
+            self.card = Card.from_table(card)
             for kind in self.card.shelves:
-                self._take(kind, {name: tensors[f"{kind}.{name}"] for name in DTYPES})
+                self._take(kind, {name: arrays[f"{kind}.{name}"] for name in DTYPES})
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise damaged(self.where, error) from error
 
     def _take(self, kind: str, tensors: Mapping[str, np.ndarray]) -> None:
         for name, tensor in tensors.items():
-            if tensor.dtype != NUMPY_DTYPES[DTYPES[name]]:
+            if tensor.dtype != DTYPES[name]:
                 raise ValueError(f"its {kind}.{name} are of the type {tensor.dtype}")
         files = json.loads(tensors["files"].tobytes())
         sizes, mtimes = tensors["sizes"].tolist(), tensors["mtimes"].tolist()
@@ -100,14 +101,14 @@ class FileDraft(Draft):
         self._gone.setdefault(kind, set()).update(keys)
 
     def finish(self, card: Card) -> None:
-        tensors: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         kept = {}
         for kind, shelf in card.shelves.items():
             entries, vectors = self._shelf(kind)
             if entries:
                 kept[kind] = shelf
-                tensors |= {f"{kind}.{name}": tensor for name, tensor in _tensors(entries, vectors).items()}
-        _save(self.path, tensors, replace(card, shelves=kept))
+                arrays |= {f"{kind}.{name}": array for name, array in _arrays(entries, vectors).items()}
+        tensors.write_tensors(self.path, arrays, replace(card, shelves=kept).to_table(), key=CARD)
 
     def _shelf(self, kind: str) -> tuple[list[Entry], np.ndarray]:
         """All entries of a kind, by path, and their vectors."""
@@ -125,7 +126,7 @@ class FileDraft(Draft):
         return [entries[row] for row in order], vectors[order]
 
 
-def _tensors(entries: Sequence[Entry], vectors: np.ndarray) -> dict[str, np.ndarray]:
+def _arrays(entries: Sequence[Entry], vectors: np.ndarray) -> dict[str, np.ndarray]:
     # As a tensor, since safetensors' own header, where metadata stands, may not grow beyond 100 MB.
     files = json.dumps([entry.key for entry in entries]).encode()
     return {
@@ -134,40 +135,3 @@ def _tensors(entries: Sequence[Entry], vectors: np.ndarray) -> dict[str, np.ndar
         "sizes": np.array([entry.size for entry in entries], np.int64),
         "mtimes": np.array([entry.mtime for entry in entries], np.int64),
     }
-
-
-def _save(path: Path, tensors: Mapping[str, np.ndarray], card: Card) -> None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    with files.atomic_path(path) as temporary:
-        try:
-            save_file(dict(tensors), temporary, metadata={CARD: card.to_json()})
-        except SafetensorError as error:  # a full disk, which is no OSError here
-            raise BadInput(f"cannot write {path}: {error}") from error
-
-
-def _mapped(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a safetensors file, mapped and not read, and its metadata."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):  # checks that the header fits the file
-            pass
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length))
-        metadata = header.pop("__metadata__", None) or {}
-        return {name: _tensor(path, 8 + length, about) for name, about in header.items()}, metadata
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    except (SafetensorError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise damaged(str(path), error) from error
-
-
-def _tensor(path: Path, start: int, about: Mapping[str, Any]) -> np.ndarray:
-    begin, end = about["data_offsets"]
-    dtype = NUMPY_DTYPES[about["dtype"]]
-    if begin == end:  # nothing can be mapped there
-        return np.empty(about["shape"], dtype)
-    return np.memmap(path, dtype, "r", start + begin, tuple(about["shape"]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,18 +84,17 @@ class Card:
     space: Space
     shelves: Mapping[str, Shelf] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        """The card as a text to keep."""
-        return json.dumps({"version": VERSION, **asdict(self)})
+    def to_table(self) -> dict[str, Any]:
+        """Return the card as a JSON-like table to store."""
+        return {"version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, text: str) -> Card:
-        """The card that `to_json` wrote.
+    def from_table(cls, fields: Mapping[str, Any]) -> Card:
+        """Make a card from what `to_table` returned.
 
         Raises:
             KeyError, TypeError, ValueError: it is none, or of a later version.
         """
-        fields = json.loads(text)
         if fields["version"] != VERSION:
             raise ValueError(f"it is of version {fields['version']}, and this anybind reads version {VERSION}")
         space, binding = Space(**fields["space"]), fields["binding"]

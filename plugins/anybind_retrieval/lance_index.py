@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,7 @@ class LanceIndex(Index):
         with _told(where):
             database = _lancedb().connect(where)
             row = database.open_table(CARD).to_arrow().to_pylist()[0]
-            self.card = Card.from_json(row["card"])
+            self.card = Card.from_table(json.loads(row["card"]))
             self.table_name = str(row["table"])
             self.table = database.open_table(self.table_name)
             # Any metadata may name an embedding function, which LanceDB would then make.
@@ -148,7 +149,7 @@ class LanceDraft(Draft):
         """Make the table of files the one that counts, and let go of any other."""
         import pyarrow
 
-        row = pyarrow.table({"card": [card.to_json()], "table": [self.table_name]})
+        row = pyarrow.table({"card": [json.dumps(card.to_table())], "table": [self.table_name]})
         names = self._database.list_tables().tables
         mode = "overwrite" if CARD in names else "create"
         self._database.create_table(CARD, row, mode=mode)

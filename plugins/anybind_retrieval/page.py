@@ -28,7 +28,7 @@ def write_page(path: Path, query: Query, hits: Sequence[Hit], index: Index, wher
     save_page(
         path,
         "anybind_retrieval",
-        "search/page.html",
+        "page.html",
         query=query,
         asked=shown(query.kind, Entry.of_file(query.path)) if query.path else Shown(query.shown, ""),
         groups=[_group(kind, [hit for hit in hits if hit.kind == kind], index) for kind in _kinds(hits)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,22 @@ from typing import Any
 import numpy as np
 
 from anybind.plugin import BadInput, files
+
+_BLOCK = 1 << 20
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Reserve disk space for the last `size` bytes of a new file, which are zero and may not be stored yet.
+
+    On a full disk, writing to mapped memory would end the process; this raises OSError.
+    """
+    with path.open("r+b") as file:
+        file.seek(-size, os.SEEK_END)
+        if sys.platform == "linux":
+            os.posix_fallocate(file.fileno(), file.tell(), size)
+            return
+        for start in range(0, size, _BLOCK):
+            file.write(bytes(min(_BLOCK, size - start)))
 
 
 def kept_array(
@@ -28,8 +45,7 @@ def kept_array(
             raise BadInput(f"cannot make the folder {folder}: {error.strerror}") from error
         with files.atomic_path(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-            with temporary.open("r+b") as file:  # on a full disk, writing to mapped memory would end the process
-                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+            _reserve(temporary, array.nbytes)
             fill(array)
             array.flush()
     try:

@@ -7,7 +7,6 @@ tower takes.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +65,7 @@ def event_encoder_state(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         BadInput: the file is missing or damaged, needs code to be run, or holds no event encoder.
     """
-    held = _read(path)
+    held = tensors.load_torch(path)
     if isinstance(held, Mapping) and isinstance(held.get("checkpoint"), Mapping):
         held = held["checkpoint"]
     if not isinstance(held, Mapping) or not all(isinstance(key, str) for key in held):
@@ -85,30 +84,6 @@ def event_encoder_state(path: Path) -> dict[str, torch.Tensor]:
         begin = ", ".join(sorted({key.partition(".")[0] for key in held})[:5]) or "there is none"
         raise BadInput(f"{path} holds no event encoder: no key contains {ENCODER!r} (keys begin with: {begin})")
     return state
-
-
-def _read(path: Path) -> Any:
-    """What torch reads without running anything that stands in the file."""
-    try:
-        with path.open("rb") as file:
-            is_archive = file.read(4) == b"PK\x03\x04"
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
-    try:
-        with warnings.catch_warnings():  # of what then is refused
-            warnings.simplefilter("ignore")
-            # Mapped where it can be, so that only the weights that are taken come into memory.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
-    except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
-        raise BadInput(_refusal(path, str(error))) from error
-
-
-def _refusal(path: Path, reason: str) -> str:
-    code = re.search(r"GLOBAL ([\w.]+)", reason)
-    if code or "TorchScript" in reason:
-        what = f"calls {code[1]}" if code else "is a TorchScript program"
-        return f"{path} {what} to be read, and nothing in a checkpoint is executed: ask for one of tensors alone"
-    return f"{path} is no checkpoint that PyTorch can read: {' '.join(reason.split())[:160] or 'it is empty'}"
 
 
 def _is_weight(value: Any) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self
 
 from anybind.plugin import BadOption, prompts, tables
 
@@ -220,7 +219,7 @@ class Recipe:
             if not (key and equals):
                 raise BadOption(f"a change is given as KEY=VALUE, got {change!r}")
             _lay_over(table, key, value)
-        return from_table(cls, table, f"recipe {path}")
+        return tables.from_table(cls, table, f"recipe {path}")
 
 
 def _require_least(table: Any, where: str, **least: int) -> None:
@@ -244,35 +243,3 @@ def _lay_over(table: Any, key: str, text: str) -> None:
         table[last] = json.loads(text)
     except ValueError:
         table[last] = text
-
-
-def from_table(kind: Any, table: Any, where: str) -> Any:
-    """A dataclass from a table of a TOML file, keys and types checked, tables inside tables likewise."""
-    hints = get_type_hints(kind)
-    fields = {each.name: each for each in dataclasses.fields(kind)}
-    tables.check_keys(where, table, allowed=fields, required=[name for name, each in fields.items() if _required(each)])
-    values = {name: _as_type(hints[name], value, f"{where}, {name}") for name, value in table.items()}
-    try:
-        return kind(**values)
-    except BadOption as error:
-        raise BadOption(f"{where}: {error}") from error
-
-
-def _required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _as_type(hint: Any, value: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):  # a text or a list; a table or nothing
-        fits = [each for each in get_args(hint) if (get_origin(each) is tuple) == isinstance(value, list)]
-        hint = fits[0] if fits else get_args(hint)[0]
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise BadOption(f"{where} must be a list, got {value!r}")
-        return tuple(_as_type(get_args(hint)[0], each, f"{where} {number}") for number, each in enumerate(value))
-    if dataclasses.is_dataclass(hint):
-        return from_table(hint, value, where)
-    wanted = {float: (int, float), int: int, str: str, bool: bool}.get(hint, Mapping)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
-        raise BadOption(f"{where} must be a {'table' if wanted is Mapping else hint.__name__}, got {value!r}")
-    return float(value) if hint is float else value

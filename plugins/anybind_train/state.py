@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from anybind.plugin import BadInput, BadOption, files, tensors
+from anybind.plugin import BadInput, BadOption, tensors
 from anybind_train.student import Average
 
 
@@ -48,18 +45,13 @@ def save_state(path: Path, place: Place, module: nn.Module, optimiser: torch.opt
     Raises:
         BadInput: the disk is full, or a weight is not finite (the file that was there stays).
     """
-    tensors = {f"weights.{name}": each for name, each in learned_state(module).items()}
-    tensors |= {f"average.{name}": each.cpu() for name, each in average.state.items()}
+    state = {f"weights.{name}": each for name, each in learned_state(module).items()}
+    state |= {f"average.{name}": each.cpu() for name, each in average.state.items()}
     for name, parameter in module.named_parameters():
         for key, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
-    check_finite(tensors, place, path)
-    copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-    with files.atomic_path(path) as temporary:
-        try:
-            save_file(copies, temporary, metadata={"anybind": json.dumps(asdict(place))})
-        except SafetensorError as error:  # its own name for what the system says, such as of a full disk
-            raise OSError(str(error)) from error
+            state[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
+    check_finite(state, place, path)
+    tensors.write_tensors(path, state, asdict(place))
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor], place: Place, path: Path) -> None:
@@ -81,12 +73,11 @@ def load_state(
         BadOption: it is of another recipe or other data.
         WeightsMismatch: it is of another module, as of a binding that was changed since.
     """
+    card, stored = tensors.read_tensors(path, framework="torch")
     try:
-        with safe_open(path, framework="pt") as file:
-            place = Place(**json.loads((file.metadata() or {})["anybind"]))
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise BadInput(f"{path} is no state that a run can go on from: {error}") from error
+        place = Place(**card)
+    except TypeError as error:
+        raise BadInput(f"{path}: not the state of a training run ({error})") from error
     for what in ("recipe", "data"):
         if getattr(place, what) != getattr(wanted, what):
             raise BadOption(f"{path} is of another {what}: it cannot go on with this one; choose another folder")

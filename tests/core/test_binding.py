@@ -47,7 +47,7 @@ def test_a_binding_file_says_encoders_options_space_and_adapters(tmp_path):
     [
         (("space", "spase"), BadOption, "unknown key 'spase'; did you mean 'space'"),
         (('name = "mine"', ""), BadOption, "lacks the key 'name'"),
-        (('use = "turn"', ""), BadOption, r"\[\[adapters\]\] 1 lacks the key 'use'"),
+        (('use = "turn"', ""), BadOption, r"adapters\.0 lacks the key 'use'"),
         (("[encoders.text]", "[encoders.text"), BadOption, "no valid TOML.*line 6"),
     ],
 )

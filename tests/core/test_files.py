@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
+import PIL.Image
 import pytest
 
 import anybind
-from anybind.files import atomic_path, list_files, name_of_path
+from anybind.files import atomic_path, list_files, name_of_path, open_image
 from anybind.tables import settings_hash
 
 
@@ -95,3 +96,16 @@ def test_a_folder_without_samples_is_refused(tmp_path):
         list_files(tmp_path, {".png"})
     with pytest.raises(anybind.BadInput, match="is no folder"):
         list_files(tmp_path / "absent", {".png"})
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif", ".bmp", ".tiff", ".pgm"])
+def test_an_image_is_opened(tmp_path, suffix):
+    PIL.Image.new("L", (4, 3), 100).save(tmp_path / f"i{suffix}")
+    with open_image(tmp_path / f"i{suffix}") as image:
+        assert image.size == (4, 3)
+
+
+def test_an_image_format_that_starts_programs_is_refused(tmp_path):
+    PIL.Image.new("L", (4, 3)).save(tmp_path / "i.png", "EPS")
+    with pytest.raises(PIL.UnidentifiedImageError):
+        open_image(tmp_path / "i.png")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.hub import weights_file
+from helpers.hub import COMMIT, lay_out, serve_hub
 
-COMMIT, OLDER = "cd" * 20, "ab" * 20
+OLDER = "ab" * 20
 NAMES = ("model.safetensors", "model.pth")
 
 
@@ -95,7 +93,8 @@ def refuse(*arguments, **options):
     raise OSError("no network here")
 if sys.argv[1] == "refused":
     socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from anybind import AnybindError, weights_file
+from anybind import AnybindError
+from anybind.hub import weights_file
 answers = []
 for source, file, revision in json.loads(sys.argv[2]):
     try:
@@ -112,28 +111,17 @@ def look(network: str, cache: Path, *asked: tuple[str, Any, str | None], endpoin
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
     environment = inherited | {"HF_HUB_CACHE": str(cache), "HF_ENDPOINT": endpoint, "NO_PROXY": "*"}
     command = [sys.executable, "-c", LOOK, network, json.dumps(asked)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
-
-
-def lay_out(cache: Path, repository: str, commit: str, **files: str) -> None:
-    """Put files into a cache as huggingface_hub does; the commit is that of the main branch."""
-    root = cache / f"models--{repository.replace('/', '--')}"
-    snapshot = root / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    (root / "refs").mkdir(exist_ok=True)
-    (root / "refs" / "main").write_text(commit)
-    for name, held in files.items():
-        (snapshot / name.replace("__", ".")).write_text(held)
 
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Answers from a cache, in a process that refuses the network."""
     cache = tmp_path_factory.mktemp("cache")
-    lay_out(cache, "org/repo", OLDER, model__pth="older")
-    lay_out(cache, "org/repo", COMMIT, model__pth="newer", other__bin="other")
+    lay_out(cache, "org/repo", {"model.pth": b"older"}, OLDER)
+    lay_out(cache, "org/repo", {"model.pth": b"newer", "other.bin": b"other"}, COMMIT)
     asked = [
         ("org/repo", "model.pth", None),
         ("org/repo", "model.pth", OLDER),
@@ -168,47 +156,10 @@ def test_finding_a_file_imports_no_torch(offline: Any) -> None:
 
 
 def test_no_connection_is_tried_for_a_file_of_the_cache(tmp_path: Path) -> None:
-    lay_out(tmp_path, "org/repo", COMMIT, model__pth="weights")
+    lay_out(tmp_path, "org/repo", {"model.pth": b"weights"}, COMMIT)
     told = look("refused", tmp_path, ("org/repo", NAMES, None), ("org/repo", NAMES, COMMIT))
     assert [answer[2] for answer in told["answers"]] == ["weights"] * 2
     assert told["tried"] == []
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub of one repository at one revision."""
-
-    files: ClassVar[dict[str, bytes]] = {"model.pth": b"pickled", "model.safetensors": b"safe", "big.bin": b"unwanted"}
-    sent: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def answer(self, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        if re.fullmatch(r"/api/models/org/repo(/revision/\w+)?", path):
-            listed = [{"rfilename": name} for name in self.files]
-            described = {"id": "org/repo", "sha": COMMIT, "private": False, "tags": [], "siblings": listed}
-            self.send(200, json.dumps(described).encode(), {"Content-Type": "application/json"}, body)
-        elif (file := re.fullmatch(r"/org/repo/resolve/\w+/(.+)", path)) and file[1] in self.files:
-            if body:
-                self.sent.append(file[1])
-            self.send(200, self.files[file[1]], {"X-Repo-Commit": COMMIT, "ETag": f'"{file[1]}"'}, body)
-        else:
-            self.send(404, b"", {"X-Error-Code": "RepoNotFound"}, body)
-
-    def send(self, status: int, held: bytes, headers: dict[str, str], body: bool) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(held))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(held)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing on stderr."""
 
 
 @pytest.fixture(scope="module")
@@ -220,14 +171,9 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         ("org/repo", "absent.bin", None),
         ("org/nothing", "model.pth", None),
     ]
-    Hub.sent.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server, ThreadPoolExecutor() as pool:
-        pool.submit(server.serve_forever)
-        try:
-            cache = tmp_path_factory.mktemp("empty")
-            yield look("open", cache, *asked, endpoint=f"http://127.0.0.1:{server.server_port}")
-        finally:
-            server.shutdown()
+    files = {"model.pth": b"pickled", "model.safetensors": b"safe", "big.bin": b"unwanted"}
+    with serve_hub({"org/repo": files}) as hub:
+        yield look("open", tmp_path_factory.mktemp("empty"), *asked, endpoint=hub.url) | {"sent": hub.sent}
 
 
 def test_a_file_is_fetched_at_the_revision_asked_for(fetched: Any) -> None:
@@ -245,5 +191,4 @@ def test_what_the_hub_does_not_have_is_refused(fetched: Any) -> None:
 
 
 def test_nothing_but_the_files_asked_for_is_fetched(fetched: Any) -> None:
-    assert fetched["answers"]
-    assert sorted(Hub.sent) == ["model.pth", "model.safetensors"]
+    assert sorted(fetched["sent"]) == ["model.pth", "model.safetensors"]

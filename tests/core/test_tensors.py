@@ -117,7 +117,7 @@ class Harmful:
 
 def test_no_code_in_a_weight_file_is_executed(path, capsys):
     torch.save({"a": Harmful()}, path.with_suffix(".pt"))
-    with pytest.raises(BadInput, match=r"^.*file\.pt: "):
+    with pytest.raises(BadInput, match=r"file\.pt calls print"):
         read_weights(path.with_suffix(".pt"))
     assert capsys.readouterr().out == ""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib.resources
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
-from anybind.plugin import BadInput, BadOption, errors, prompts, tables
+from anybind.plugin import BadOption, errors, prompts, tables
 
 SHIPPED = ("general", "ucf-crime", "xd-violence")
 
@@ -68,15 +66,5 @@ def read_prompts(source: str | os.PathLike[str]) -> PromptSet:
         raise errors.UnknownName(
             f"there is no set of prompts {text!r}, and no file of one ends so (.toml, .json){near}"
         )
-    table = _read_json(Path(text)) if text.endswith(".json") else tables.read_toml(place)
-    tables.check_keys(text, table, ("normal", "abnormal", "templates"), required=("normal", "abnormal"))
-    return PromptSet(**table)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise BadOption(f"{path} is no valid JSON: {error}") from error
+    table = tables.read_json(Path(text), BadOption) if text.endswith(".json") else tables.read_toml(place)
+    return tables.from_table(PromptSet, table, text)

@@ -14,7 +14,7 @@ import torch
 from anybind import Embeddings, Space, unit
 from anybind.adapter import Adapter
 from anybind.registry import Registry, find_part, use_registry
-from anybind.spec import Spec
+from anybind.spec import EncoderSpec
 
 MakePairs = Callable[..., tuple[Embeddings, Embeddings]]
 
@@ -62,13 +62,16 @@ def fitted(make_pairs: MakePairs) -> Callable[..., Adapter]:
 def tiny_towers(add_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """The bundled plugins that bring no towers, and stand-ins under the names of CLIP's and ImageBind's."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    tiny = Registry.from_entry_points(only="adapters,events,media,tasks")
+    tiny = Registry.from_entry_points(only="adapters,classification,datasets,events,media,retrieval")
     targets = {
         "open_clip-text": "Tiny", "open_clip-image": "TinyImage", "tiny-text": "Tiny", "tiny-image": "TinyImage",
         "imagebind-sound": "tiny_sound", "imagebind-depth": "tiny_depth",
     }  # fmt: skip
-    specs = [Spec(name=name, summary="s", target=f"towers:{target}") for name, target in targets.items()]
-    add_plugin(tiny, register_encoders=specs)
+    specs = [
+        EncoderSpec(name=name, summary="s", target=f"towers:{target}", modality=name.rpartition("-")[2])
+        for name, target in targets.items()
+    ]
+    add_plugin(tiny, *specs)
     former = use_registry(tiny)
     yield tiny
     use_registry(former)

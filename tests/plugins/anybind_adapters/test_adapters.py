@@ -150,7 +150,7 @@ def test_a_file_that_is_cut_at_any_place_is_one_line(fitted, tmp_path):
     whole = path.read_bytes()
     for length in (0, 5, 8, 60, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(anybind.BadInput, match="no readable safetensors file") as error:
+        with pytest.raises(anybind.BadInput, match="not a readable safetensors file") as error:
             create("adapter", "ridge", weights=path)
         assert "\n" not in str(error.value)
 
@@ -159,7 +159,7 @@ def test_files_that_are_missing_or_hold_something_else_are_told(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"there is no adapter .*absent.*fit-adapter"):
         create("adapter", "ridge", weights=tmp_path / "absent.safetensors")
     save_file({"weight": torch.ones(1)}, tmp_path / "plain.safetensors")
-    with pytest.raises(anybind.BadInput, match="holds no adapter"):
+    with pytest.raises(anybind.BadInput, match="fit-adapter` makes an adapter"):
         create("adapter", "ridge", weights=tmp_path / "plain.safetensors")
 
 

@@ -84,7 +84,7 @@ def test_the_bindings_list_shows_it_without_an_adapter(cli, tmp_path, monkeypatc
 
 def test_a_file_that_holds_no_adapter_is_told(tiny_towers, tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
-    with pytest.raises(anybind.BadInput, match="no readable safetensors file"):
+    with pytest.raises(anybind.BadInput, match="not a readable safetensors file"):
         anybind.load(f"{NAME}:{tmp_path / 'x.safetensors'}")
 
 

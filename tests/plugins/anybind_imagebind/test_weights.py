@@ -18,7 +18,6 @@ from safetensors.torch import save_file
 
 from anybind import BadInput
 from anybind.errors import WeightsMismatch
-from anybind_imagebind import weights as module_of_weights
 from anybind_imagebind.modules import (
     DEPTH,
     IMAGE,
@@ -206,7 +205,7 @@ def test_half_precision_is_taken_to_full(whole_state: Any, architectures: Any, t
 def test_only_the_weights_of_the_tower_are_read(
     weights: str, architectures: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
+    read, original = [], safetensors.safe_open
 
     class Watched:
         def __init__(self, file: Any) -> None:
@@ -215,10 +214,10 @@ def test_only_the_weights_of_the_tower_are_read(
 
     @contextmanager
     def watched_open(path: Path, framework: str) -> Iterator[Watched]:
-        with safetensors.safe_open(path, framework=framework) as file:
+        with original(path, framework=framework) as file:
             yield Watched(file)
 
-    monkeypatch.setattr(module_of_weights, "safe_open", watched_open)
+    monkeypatch.setattr("safetensors.safe_open", watched_open)
     load_module(architectures["sound"], weights)
     beside = [name for name in read if ".audio." not in name]
     assert sorted(beside) == [f"modality_heads.vision.{name}" for name in ("0.bias", "0.weight", "2.weight")]
@@ -249,7 +248,7 @@ def test_both_towers_take_less_than_600_mb_of_a_file_of_full_size(sparse_file: P
 def test_what_is_no_weight_file_is_refused_in_one_line(tmp_path: Path, held: bytes, suffix: str) -> None:
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(held)
-    assert "readable weight file" in (message := refusal(BadInput, str(path), DEPTH)) or "torch saved" in message
+    assert str(path) in refusal(BadInput, str(path), DEPTH)
 
 
 def test_a_truncated_file_is_refused(weights: str, pickled: str, tmp_path: Path) -> None:
@@ -300,7 +299,7 @@ def test_the_published_repository_is_asked_for_the_revision_that_was_checked(
         calls.append((source, file, revision))
         return Path(weights)
 
-    monkeypatch.setattr(module_of_weights, "weights_file", found)
+    monkeypatch.setattr("anybind.hub.weights_file", found)
     load_module(architectures["depth"], source, revision)
     assert calls == [(source, ("model.safetensors", "imagebind_huge.pth"), asked)]
 

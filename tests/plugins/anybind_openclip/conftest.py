@@ -38,7 +38,6 @@ CLOSED_PORT = "http://127.0.0.1:9"
 
 MakeFolder = Callable[..., Path]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
-LayOut = Callable[..., str]
 
 
 class Reference(NamedTuple):
@@ -162,7 +161,7 @@ def texts() -> list[str]:
 def run_python() -> RunPython:
     """Run Python in a process of its own, in which no hub can be reached and nothing of ours is cached."""
 
-    def run(*arguments: str, hub_cache: Path, timeout: float = 40, **environment: str) -> Any:
+    def run(*arguments: str, hub_cache: Path, timeout: float = 300, **environment: str) -> Any:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
         settings = {"HF_HUB_CACHE": str(hub_cache), "HF_ENDPOINT": CLOSED_PORT, "NO_PROXY": "*", "OMP_NUM_THREADS": "1"}
         return subprocess.run(
@@ -176,20 +175,3 @@ def run_python() -> RunPython:
         )
 
     return run
-
-
-@pytest.fixture(scope="session")
-def lay_out() -> LayOut:
-    """Put files into a hub cache as huggingface_hub does, and return the revision."""
-
-    def lay(cache: Path, repository: str, files: Mapping[str, Path | bytes], revision: str = "5e" * 20) -> str:
-        root = cache / f"models--{repository.replace('/', '--')}"
-        (root / "refs").mkdir(parents=True)
-        (root / "refs" / "main").write_text(revision)
-        snapshot = root / "snapshots" / revision
-        snapshot.mkdir(parents=True)
-        for name, held in files.items():
-            (snapshot / name).write_bytes(held if isinstance(held, bytes) else held.read_bytes())
-        return revision
-
-    return lay

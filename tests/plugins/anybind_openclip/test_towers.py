@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import re
@@ -9,6 +10,7 @@ import shutil
 import string
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -360,3 +362,24 @@ def test_a_warning_comes_if_and_only_if_open_clips_tokenizer_drops_tokens(
     sample = " ".join(words)
     dropped = len(reference.tokenizer.encode(sample)) > text.context_length - 2
     assert len(warned(text, sample)) == int(dropped)
+
+
+@pytest.mark.parametrize("load", [image_tower, text_tower])
+def test_the_other_half_of_the_model_does_not_stay_in_memory(model_folder: Path, load: Any) -> None:
+    gc.collect()
+    before = {id(each) for each in gc.get_objects() if isinstance(each, torch.nn.Parameter)}
+    tower = load(f"local-dir:{model_folder}")
+    gc.collect()
+    alive = {id(each) for each in gc.get_objects() if isinstance(each, torch.nn.Parameter)}
+    assert alive - before == {id(each) for each in tower.module.parameters()}
+
+
+def test_towers_loaded_at_once_are_those_loaded_one_by_one(model_folder: Path) -> None:
+    name = f"local-dir:{model_folder}"
+    expected = [load(name).identity for load in (image_tower, text_tower)]
+    with ThreadPoolExecutor(4) as pool:
+        towers = list(pool.map(lambda load: load(name), [image_tower, text_tower] * 3))
+    assert [tower.identity for tower in towers] == expected * 3
+    assert len({id(each) for tower in towers for each in tower.module.parameters()}) == sum(
+        len(list(tower.module.parameters())) for tower in towers
+    )

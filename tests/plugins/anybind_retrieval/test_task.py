@@ -11,7 +11,7 @@ from anybind.binding import Use
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
-from anybind.spec import Spec
+from anybind.spec import ModalitySpec, ReaderSpec
 from anybind_retrieval.task import Retrieval
 
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 20), "blue": (20, 10, 250), "yellow": (250, 240, 0)}
@@ -57,22 +57,17 @@ def picture(colour):
 
 @pytest.fixture
 def binder(registry, add_plugin):
-    use = {"summary": "", "consumes": ()}
     add_plugin(
         registry,
-        register_modalities=[
-            Spec(name="image", target="anybind_media.image:Image", **use),
-            Spec(name="text", target="anybind_media.text:Text", **use),
-        ],
-        register_readers=[
-            Spec(
-                name="picture",
-                summary="",
-                target="anybind_media.image:PictureReader",
-                gives="image",
-                suffixes=(".png",),
-            )
-        ],
+        ModalitySpec(name="image", summary="s", target="anybind_media.image:Image"),
+        ModalitySpec(name="text", summary="s", target="anybind_media.text:Text"),
+        ReaderSpec(
+            name="picture",
+            summary="s",
+            target="anybind_media.image:PictureReader",
+            modality="image",
+            suffixes=(".png",),
+        ),
     )
     uses = {of: Use("corner", {"modality": of}) for of in ("image", "text")}
     made = anybind.Binder(anybind.Binding("corners", uses))

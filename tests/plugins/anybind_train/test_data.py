@@ -395,6 +395,19 @@ def test_a_full_disk_is_told_before_anything_is_computed(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_an_array_is_kept_on_every_platform(tmp_path, monkeypatch, platform):
+    monkeypatch.setattr("anybind_train.cache.sys.platform", platform)
+    monkeypatch.setattr("anybind_train.cache._BLOCK", 7)
+
+    def fill(array):
+        assert not array.any()
+        array[:] = 3
+
+    assert (kept_array(tmp_path, "a", (5, 2), np.float32, fill) == 3).all()
+    assert (tmp_path / "a.npy").stat().st_size == 128 + 40
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(anybind.BadInput, match=r"cannot make the folder .*file/cache"):

@@ -247,7 +247,7 @@ def test_the_command_says_in_words_what_came_out(command, tmp_path):
         (["probe.task=zero-shto"], "there is no task 'zero-shto'; did you mean 'zero-shot'"),
         (["probe.metric=top2"], "gives no 'top2'; did you mean 'top5' or 'top1'"),
         (["student.options.representation=papper"], "there is no representation 'papper'; did you mean 'paper'"),
-        (["student.weights=absent.safetensors"], "absent.safetensors is no readable safetensors file"),
+        (["student.weights=absent.safetensors"], "cannot read absent.safetensors"),
         (["student.average=1"], "student.average must be from 0 to below 1"),
         (["precision=33-true"], "cannot train on cpu"),
         (["augment.image.flop=true"], "augment.image: .*flop"),

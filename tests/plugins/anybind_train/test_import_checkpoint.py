@@ -210,7 +210,7 @@ def test_a_file_that_would_run_code_is_refused_and_the_code_does_not_run(
         own["encoder_k.visual.proj" if place == "weight" else "epoch"] = Touch(trace)  # pyright: ignore[reportArgumentType]
     torch.save(held, path, _use_new_zipfile_serialization=as_archive)
     message = refusal(BadInput, path)
-    assert re.search(r"hostile\.pt calls _?io\.open to be read, and nothing in a checkpoint is executed", message)
+    assert re.search(r"hostile\.pt calls _?io\.open to be read, and nothing in a weight file is executed", message)
     assert not trace.exists()
     assert bytes(trace) in path.read_bytes()  # the call that unpickling would make is there
 
@@ -239,13 +239,13 @@ def cut(path: Path, share: float) -> None:
 def test_a_truncated_checkpoint_is_refused(checkpoint: Callable[..., Path], share: float) -> None:
     path = checkpoint()
     cut(path, share)
-    assert "is no checkpoint that PyTorch can read" in refusal(BadInput, path)
+    assert "not a weight file that torch can load" in refusal(BadInput, path)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04", b"\x80\x04\x95", b"\x00" * 4096])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.pt").write_bytes(content)
-    assert "is no checkpoint that PyTorch can read" in refusal(BadInput, tmp_path / "x.pt")
+    assert "not a weight file that torch can load" in refusal(BadInput, tmp_path / "x.pt")
 
 
 def test_a_small_file_that_claims_a_huge_array_is_refused(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_state_that_was_cut_short_is_told(path, share):
     trained.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(anybind.BadInput, match=r"state\.safetensors is no state that a run can go on from: "):
+    with pytest.raises(anybind.BadInput, match=r"state\.safetensors: not a "):
         trained.load(path)
 
 
@@ -145,7 +145,7 @@ def test_a_state_that_was_cut_short_is_told(path, share):
 )
 def test_a_safetensors_file_of_something_else_is_told(path, card):
     save_file({"weights.2.bias": torch.zeros(2)}, path, metadata=card)
-    with pytest.raises(anybind.BadInput, match="is no state that a run can go on from: "):
+    with pytest.raises(anybind.BadInput, match=r"state\.safetensors"):
         Trained(0).load(path)
 
 
@@ -163,7 +163,7 @@ def test_a_state_of_another_module_is_refused(path, name, value, problem):
 
 
 def test_a_missing_state_is_told(path):
-    with pytest.raises(anybind.BadInput, match="is no state that a run can go on from: "):
+    with pytest.raises(anybind.BadInput, match=r"state\.safetensors"):
         Trained(0).load(path)
 
 

@@ -159,10 +159,10 @@ def test_prompts_come_from_files_and_can_be_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "no valid JSON"),
+        ("{", "not valid JSON"),
         ('{"normal": ["a"]}', "lacks the key 'abnormal'"),
         ('{"normal": ["a"], "abnormal": []}', "abnormal is empty"),
-        ('{"normal": ["a"], "abnormal": [1]}', "must be a list of texts"),
+        ('{"normal": ["a"], "abnormal": [1]}', "expected a text"),
         ('{"normal": ["a"], "abnormal": ["a"]}', "'a' stands twice"),
         ('{"normal": ["a"], "abnormal": ["b"], "templates": ["x"]}', "needs {}"),
         ('{"normal": ["a"], "abnormal": ["b"], "mood": []}', "unknown key 'mood'"),
