@@ -78,8 +78,8 @@ class Dataset:
 
     A subclass sets the class attributes that describe the dataset and defines `scan` and, where the labels found are
     not the class names, `class_names`. The base class checks the folder, the modalities and the options, filters by
-    class, limits, counts and reports what is missing. A dataset whose samples are in memory defines `__init__` and
-    the properties `items` and `classes` instead.
+    class, limits, counts and reports what is missing. A dataset whose samples are in memory defines `__init__`, which
+    calls `set_items`, or the properties `items` and `classes`.
 
     Attributes:
         name: shown in results; that of the folder if the class sets none.
@@ -116,6 +116,8 @@ class Dataset:
     derived: ClassVar[bool] = False
     class_of: Mapping[str, str] = MappingProxyType({})
     kept: Sequence[str] = ()
+    _items: Sequence[Item] = ()
+    _noted: list[str] | None = None
     _given: Mapping[str, Any] | None = None
 
     def __init__(
@@ -165,6 +167,12 @@ class Dataset:
             told = f"{self.folder} is no complete copy of {self.name}: {missing}; it is published at {self.published}"
             raise BadInput(told) from None
 
+    def set_items(self, items: Sequence[Item], classes: Iterable[str] = ()) -> None:
+        """Take samples that are in memory, and their classes: for an `__init__` that lists no folder."""
+        self._items = list(items)
+        self.class_of = {name: name for name in classes}
+        self.kept = list(self.class_of)
+
     def _set_options(self, options: Mapping[str, Any], limit: int | None) -> None:
         own = (*(("split",) if self.split_names() else ()), *self.options)
         for option, value in options.items():
@@ -190,7 +198,7 @@ class Dataset:
         elif unneeded:
             self.warn_missing(unneeded)
         kept = {self.class_of[label] for label in self.kept}
-        found = self.select([item for item in found if item.label in kept or not self.class_of], limit)
+        found = self.select([item for item in found if wanted is None or item.label in kept], limit)
         self._items = [each for item in found for each in self._collect(self.finish(item), unneeded)]
         if not self._items:
             self.note(self.nothing())

@@ -65,22 +65,20 @@ class PairedByClass(Dataset):
         second = None if other is None else _made(Path(folder), "other", other, kinds)
         self.name = first.name if second is None else f"{first.name} and {second.name}"
         named = _classes(first, second, classes)
-        self.class_of, self.kept = {name: name for name in named}, list(named)
         kept = self.select([item for item in first.items if item.label in named], limit)
         if second is None:
             words = {name: sentence.replace("{}", name) for name in named}
-            self._items = [_beside(item, "text", words[item.label]) for item in kept]
+            self.set_items([_beside(item, "text", words[item.label]) for item in kept], named)
             return
         meant = {theirs: ours for ours, theirs in named.items()}
-        theirs = self.select(
-            [_under(second, item, meant[item.label]) for item in second.items if item.label in meant], limit
-        )
+        others = [_under(second, item, meant[item.label]) for item in second.items if item.label in meant]
+        theirs = self.select(others, limit)
         if not kept or not theirs:
             raise BadInput(f"{self.name}: one of the two holds no samples of the classes {', '.join(named)}")
         if pairs:
-            self._items = _paired(kept, theirs, _kind(second, kinds), seed)
+            self.set_items(_paired(kept, theirs, _kind(second, kinds), seed), named)
         else:
-            self._items = [*(_under(first, item, item.label) for item in kept), *theirs]
+            self.set_items([*(_under(first, item, item.label) for item in kept), *theirs], named)
 
 
 def _made(folder: Path, name: str, table: Mapping[str, Any], kinds: tuple[str, ...] | None) -> Dataset:
