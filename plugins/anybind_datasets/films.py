@@ -61,7 +61,7 @@ class FilmDataset(Dataset):
         return [item for split in splits for item in [each for each in by_id if each.split == split][:limit]]
 
     def nothing(self) -> BadInput:
-        return self.missing(f"it has no films{'' if self.split == 'all' else f' of the part {self.split}'}")
+        return self.missing(f"{self.root} has no films{'' if self.split == 'all' else f' of the part {self.split}'}")
 
     def warn_missing(self, missing: Sequence[BadInput]) -> None:
         told = f"{self.folder}: annotated videos are missing: {len(missing)}, first: {missing[0]}; the others are used"
@@ -147,12 +147,12 @@ class UcsdPed(LabelledFilms):
         scripts = sorted((self.root / "Test").glob("*.m"))
         listed = spans_of_script(scripts[0]) if scripts else []
         if not films:
-            raise self.missing("it has no Test/Test001, ...")
+            raise self.missing(f"{self.root} has no Test/Test001, ...")
         for path in films:
             number, masks = int(path.name[4:]), path.with_name(f"{path.name}_gt")
             if number > len(listed) and not masks.is_dir():
                 told = f"labels of {path.name}, neither in Test/*.m nor as Test/{masks.name}"
-                raise self.missing(f"it has no {told}")
+                raise self.missing(f"{self.root} has no {told}")
             spans = listed[number - 1] if number <= len(listed) else spans_of_masks(masks)
             yield film_item(path.name, path, "test", spans, options={"fps": UCSD_FPS})
         for number in range(1, len(listed) + 1):
@@ -178,7 +178,7 @@ class Avenue(FilmDataset):
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         masks = {path.stem.removesuffix("_label"): path for path in sorted(self.root.rglob("*_label.mat"))}
         if not masks:
-            raise self.missing("it has no ground truth (1_label.mat, ...)")
+            raise self.missing(f"{self.root} has no ground truth (1_label.mat, ...)")
         films = {name.lstrip("0"): path for name, path in films_by_name(self.root / "testing_videos").items()}
         for name, path in sorted(masks.items()):
             film = films.get(name.lstrip("0"))
@@ -209,7 +209,7 @@ class ShanghaiTech(FilmDataset):
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         masks = sorted((self.root / "testing" / "test_frame_mask").glob("*.npy"))
         if not masks:
-            raise self.missing("it has no testing/test_frame_mask/*.npy")
+            raise self.missing(f"{self.root} has no testing/test_frame_mask/*.npy")
         for path in masks:
             frames = self.root / "testing" / "frames" / path.stem
             if frames.is_dir():
@@ -238,7 +238,7 @@ class UcfCrime(FilmDataset):
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         annotations = sorted(self.root.rglob(UCF_TEST))
         if not annotations:
-            raise self.missing(f"it has no annotation file {UCF_TEST}")
+            raise self.missing(f"{self.root} has no annotation file {UCF_TEST}")
         films = films_by_name(self.root)
         for number, fields in read_lines(annotations[0]):
             where, name = f"{annotations[0]}, line {number}", PurePosixPath(fields[0]).stem
@@ -275,7 +275,7 @@ class XdViolence(FilmDataset):
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         annotations = sorted(self.root.rglob(XD_ANNOTATIONS))
         if not annotations:
-            raise self.missing(f"it has no annotation file {XD_ANNOTATIONS}")
+            raise self.missing(f"{self.root} has no annotation file {XD_ANNOTATIONS}")
         films = films_by_name(self.root)
         for number, (name, *fields) in read_lines(annotations[0]):
             stem = name.removesuffix(".mp4")
