@@ -14,7 +14,6 @@ from anybind.modality import find_modality
 from anybind.reader import find_reader
 from anybind.registry import create, find_part
 from anybind.registry import parts as _parts
-from anybind_datasets.local_dataset import LocalDataset
 from helpers import replicas
 
 COUNTS = {
@@ -75,7 +74,7 @@ def test_it_is_counted_by_part_and_what_lacks_to_the_published_numbers_is_told(f
     kind = find_part("dataset", name).load()
     held = kind.check(folders[name])
     assert {part.name: part.found for part in held} == COUNTS[name]
-    published = dict(kind.parts)
+    published = dict(kind.splits)
     for part in held:
         assert part.complete == (published[part.name] is None and name != "llvip")
         assert part.empty == ()
@@ -91,7 +90,6 @@ def test_it_is_counted_by_part_and_what_lacks_to_the_published_numbers_is_told(f
 def test_its_first_samples_and_their_partners_can_be_read(folders, name: str) -> None:
     kind = find_part("dataset", name).load()
     data = dataset(name, folders[name])
-    assert isinstance(data, LocalDataset)
     for item in data.items[:READ]:
         if kind.kinds == ("video",):
             film = find_part("reader", "video").load()().read(item.source, **item.options)
@@ -108,7 +106,7 @@ def test_its_parts_can_be_had_from_each_other_and_share_no_file(folders, name: s
     first, *others = COUNTS[name]
     data = dataset(name, folders[name], split=first)
     for other in others:
-        part = data.part(other)
+        part = data.with_split(other)
         assert len(part.items) == COUNTS[name][other]
         assert not {item.id for item in part.items} & {item.id for item in data.items}
 
@@ -203,7 +201,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="
 @pytest.mark.parametrize("name", COUNTS)
 def test_the_page_on_data_sets_tells_of_it_and_its_parts(name: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
-    parts = find_part("dataset", name).load().parts
+    parts = find_part("dataset", name).load().splits
     for part, count in parts.items():
         assert part in row or count is None
         assert count is None or f"{count:,}" in row or name == "dvs128-gesture"  # whose recordings are counted

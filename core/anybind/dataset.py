@@ -1,36 +1,44 @@
-"""`Dataset`: samples with labels in a local folder, and the class names that the labels mean."""
+"""`Dataset`: labelled samples in a local folder, or in memory, and the class names that the labels mean."""
 
 from __future__ import annotations
 
-import inspect
 import os
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 from anybind.completeness import PartHeld, empty_files
-from anybind.errors import BadInput
+from anybind.errors import BadInput, BadOption, nearest
+from anybind.files import name_of_path
 from anybind.registry import create
 from anybind.spec import DatasetSpec
 from anybind.tables import settings_hash
 
+ALL = "all"
+"""The name of all splits together, and of the one split of a dataset that is published without any."""
+
+_NOTED: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+"""Where `Dataset.check` collects what a folder lacks; None where the first thing that is missing raises."""
+
 
 @dataclass(frozen=True)
 class Item:
-    """One sample of a data set.
+    """One sample of a dataset.
 
     Attributes:
         id: names it in results and errors, and is the same on every machine.
         source: a path, or the sample itself.
-        label: name of its class; empty where the data set has none.
+        label: name of its class; empty where the dataset has none.
         options: for the reader of a path, such as the sensor size that a file does not record.
         partners: recordings of the same thing by modality, each a path, a sample, or an `Item` where its reader needs
-            options: the picture that an event recording was made of, the sound that goes with a film.
-        notes: what else the data set says of it, JSON-like, by the names that its tasks know: which frames of a film
-            are abnormal, which part of the data it is in.
+            options: the image that an event recording was made of, the sound that goes with a video.
+        notes: what else the dataset says of it, JSON-like. Tasks know these names: `split` (see the property);
+            `abnormal`, of a video: a list of `[first, end]` frames counted from 0, `end` not included, or True where it
+            is only known that some frames are abnormal.
     """
 
     id: str
@@ -40,6 +48,11 @@ class Item:
     partners: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def split(self) -> str:
+        """The split that the sample belongs to; `test` where its dataset does not say."""
+        return self.notes.get("split", "test")
+
     def partner(self, modality: str) -> Item:
         """Its recording in another modality as an item of the same id, label and notes; raises `KeyError` for none."""
         found = self.partners[modality]
@@ -47,109 +60,365 @@ class Item:
         return replace(self, source=source, options=options, partners={})
 
 
-class Dataset(ABC):
-    """Samples with labels, by local folder.
-
-    A registered data set is made from its folder, `modalities=` (the kinds of file that count as samples),
-    and options of its own.
+class Missing(BadInput):
+    """Something that a copy of a dataset lacks; see `Dataset.missing`.
 
     Attributes:
-        name: shown in results.
+        needed: whether the dataset cannot be used without it.
+        split: the split that lacks it; empty for any.
+    """
+
+    def __init__(self, what: str, *, needed: bool = True, split: str = "") -> None:
+        super().__init__(what)
+        self.needed, self.split = needed, split
+
+
+class Dataset:
+    """Labelled samples: a record of a dataset, and `scan`, which lists its samples in a folder.
+
+    A subclass sets the class attributes that describe the dataset and defines `scan` and, where the labels found are
+    not the class names, `class_names`. The base class checks the folder, the modalities and the options, filters by
+    class, limits, counts and reports what is missing. A dataset whose samples are in memory defines `__init__`, which
+    calls `set_items`, or the properties `items` and `classes`.
+
+    Attributes:
+        name: shown in results; that of the folder if the class sets none.
         licence: what is known of the data's licence.
         size: how much there is of it, in words; empty where there is no published size, as of a user's own folder.
         published: where it can be had, in words; empty where it is not published.
         kinds: the modalities of its samples; empty where that depends on the folder.
-        parts: how many samples are published, by part; `all` where there is one part only, None where it is not known.
+        splits: the splits that it has, each with the number of its published samples (None: not known). `all` is what
+            the data hold together; a dataset that has no other is not split.
+        split: the split that is listed, an option of datasets that are split. The default is set in the class.
+        inner: folder that the published archive brings along; the root is this one or the folder itself.
+        options: names of options of its own, each a class attribute that holds its default.
+        takes_limit: whether it takes the option `limit`: False where an `__init__` of its own does not.
+        derived: whether its samples are turned into other modalities, so that `modalities` selects nothing.
+        folder: as it was given.
+        root: the folder that ids of samples are paths from.
+        limit, modalities: as they were given.
+        asked: those of `kinds` that were asked for, in the order of `kinds`.
+        class_of: class name by published label, of the whole data and in the order of the classes.
+        kept: the labels of the classes that were asked for.
+        checking: whether `check` is listing the folder.
     """
 
-    name: str
+    name: str = ""
     licence: str = ""
     size: ClassVar[str] = ""
     published: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ()
-    parts: ClassVar[Mapping[str, int | None]] = {}
+    splits: ClassVar[Mapping[str, int | None]] = {ALL: None}
+    split: str = ALL
+    inner: ClassVar[str] = ""
+    options: ClassVar[tuple[str, ...]] = ()
+    takes_limit: ClassVar[bool] = True
+    derived: ClassVar[bool] = False
+    class_of: Mapping[str, str] = MappingProxyType({})
+    kept: Sequence[str] = ()
+    _items: Sequence[Item] = ()
+    _noted: list[str] | None = None
+    _given: Mapping[str, Any] | None = None
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        modalities: Iterable[str] | None = None,
+        classes: Iterable[str] | None = None,
+        limit: int | None = None,
+        **options: Any,
+    ) -> None:
+        """List the samples of a folder; none is read.
+
+        Args:
+            folder: the local folder.
+            modalities: the kinds of file that count as samples; all by default.
+            classes: keep only these, by published label or class name.
+            limit: keep about this many samples, spread evenly over the classes.
+            options: `split`, where the dataset is split, and `options` of its own.
+
+        Raises:
+            BadInput: the folder is missing, damaged, no complete copy, or has no samples of what is asked for.
+            BadOption: no such option, split or class, or a limit below 1.
+        """
+        self._set_options(options, limit)
+        self.limit, self.modalities = limit, None if modalities is None else tuple(modalities)
+        wanted = None if classes is None else set(classes)
+        self._given = {**options, "modalities": self.modalities, "classes": wanted, "limit": limit}
+        self.folder = self.root = Path(folder)
+        if not self.folder.is_dir():
+            remedy = f"{self.name} is published at {self.published}" if self.published else "check the path"
+            raise BadInput(f"{self.folder} is no folder; {remedy}")
+        self.name = self.name or self.folder.resolve().name
+        kinds = self.kinds if self.derived or self.modalities is None else self.modalities
+        self.asked = [kind for kind in self.kinds if kind in kinds]
+        if self.kinds and not self.asked:
+            others = ", ".join(sorted(kinds)) or "none"
+            raise BadInput(f"{self.name} holds samples of {', '.join(self.kinds)}, not of {others}")
+        self._noted, self._items = _NOTED.get(), list[Item]()
+        try:
+            self._list(wanted, limit)
+        except Missing as missing:
+            if self.checking:
+                raise
+            if not self.published:
+                raise BadInput(f"{self.folder}: {missing}") from None
+            told = f"{self.folder} is no complete copy of {self.name}: {missing}; it is published at {self.published}"
+            raise BadInput(told) from None
+
+    def set_items(self, items: Sequence[Item], classes: Iterable[str] = ()) -> None:
+        """Take samples that are in memory, and their classes: for an `__init__` that lists no folder."""
+        self._items = list(items)
+        self.class_of = {name: name for name in classes}
+        self.kept = list(self.class_of)
+
+    def _set_options(self, options: Mapping[str, Any], limit: int | None) -> None:
+        own = (*(("split",) if self.split_names() else ()), *self.options)
+        for option, value in options.items():
+            if option not in own:
+                takes = ", ".join(("modalities", "classes", "limit", *own))
+                raise BadOption(f"{self.name or type(self).__name__} takes no option {option!r} (options: {takes})")
+            setattr(self, option, value)
+        if limit is not None and limit < 1:
+            raise BadOption(f"the limit must be at least 1, got {limit}")
+
+    def _list(self, wanted: set[str] | None, limit: int | None) -> None:
+        splits, names, unneeded = self.listed_splits(), self.class_names(), list[Missing]()
+        if names is not None:
+            self._keep_classes(names, wanted)
+        self._find_root(self.needs(splits))
+        found = list(self._collect(self.scan(splits), unneeded))
+        if names is None:
+            self._keep_classes({label: label for label in sorted({item.label for item in found} - {""})}, wanted)
+        unneeded = [each for each in unneeded if not each.split or each.split in splits]
+        if self.checking:
+            for each in unneeded:
+                self.note(each)
+        elif unneeded:
+            self.warn_missing(unneeded)
+        kept = {self.class_of[label] for label in self.kept}
+        found = self.select([item for item in found if wanted is None or item.label in kept], limit)
+        self._items = [each for item in found for each in self._collect(self.finish(item), unneeded)]
+        if not self._items:
+            self.note(self.nothing())
+
+    def _collect(self, found: Iterable[Item | BadInput], unneeded: list[Missing]) -> Iterator[Item]:
+        """The items; what is missing is noted, or put aside where it is not needed."""
+        for each in found:
+            if isinstance(each, Item):
+                yield each
+            elif isinstance(each, Missing) and not each.needed:
+                unneeded.append(each)
+            else:
+                self.note(each)
+
+    def _keep_classes(self, names: Mapping[str, str], wanted: set[str] | None) -> None:
+        self.class_of = dict(names)
+        known = {*self.class_of, *self.class_of.values()}
+        if wanted is not None:
+            wanted = {name if name in known else self.class_named(name) for name in wanted}
+            for name in sorted(wanted - known):
+                raise BadOption(f"{self.name} has no class {name!r}{nearest(name, known)}")
+        self.kept = [label for label, name in self.class_of.items() if wanted is None or {label, name} & wanted]
+
+    def _find_root(self, needed: Sequence[str]) -> None:
+        """Take the folder or the one named `inner` in it as root, whichever holds more of the paths needed."""
+        places = (self.folder, self.folder / self.inner) if self.inner else (self.folder,)
+        absent = {place: [name for name in needed if not (place / name).exists()] for place in places}
+        self.root = min(absent, key=lambda place: len(absent[place]))
+        if absent[self.root]:
+            self.lacking(absent[self.root], needed)
+
+    # What a subclass defines.
+
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        """List the samples, in an order that is the same on every machine, without reading them.
+
+        Yields items, and `missing(...)` for what the folder lacks: `check` lists all of it, and using the dataset
+        raises the first. Raise `missing(...)` where nothing can be listed without it.
+
+        Args:
+            splits: those to list, published ones where the data are split; (`all`,) if not.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither scan nor items")
+
+    def class_names(self) -> Mapping[str, str] | None:
+        """The class name by published label, in the order of the classes; None for the sorted labels that are found."""
+        return None
+
+    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+        """Paths in the root without which nothing can be listed of these splits."""
+        return ()
+
+    def lacking(self, absent: Sequence[str], needed: Sequence[str]) -> None:
+        """Raise `missing(...)` for the absent ones of the paths needed, unless `scan` yields it."""
+        raise self.missing(f"{self.root if self.inner else 'it'} lacks {', '.join(absent)}")
+
+    def listed_splits(self) -> Sequence[str]:
+        """The splits that the option `split` stands for.
+
+        Raises:
+            BadOption: there is no such split.
+        """
+        names = self.split_names()
+        if self.split not in (*names, ALL):
+            raise BadOption(f"there is no split {self.split!r}{nearest(self.split, (*names, ALL))}")
+        return (names or (ALL,)) if self.split == ALL else (self.split,)
+
+    def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
+        """About `limit` items, spread evenly over the labels, the first of each label first; all by default.
+
+        They stay in their order.
+        """
+        seen: Counter[str] = Counter()
+        ranked = []
+        for number, item in enumerate(items):
+            ranked.append((seen[item.label], number))
+            seen[item.label] += 1
+        return [items[number] for number in sorted(number for _, number in sorted(ranked)[:limit])]
+
+    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+        """Complete an item that was selected: yields it, with what takes longer than listing, as `scan` does."""
+        yield item
+
+    def nothing(self) -> BadInput:
+        """What is missing where no sample was found."""
+        return self.missing("it holds no samples of what was asked for")
+
+    def warn_missing(self, missing: Sequence[Missing]) -> None:
+        """Warn of what is missing and not needed; silent by default."""
+
+    @classmethod
+    def published_splits(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
+        """The published number of samples by split: `splits`, unless a folder may hold one of several datasets."""
+        return cls.splits
+
+    # What `scan` uses.
 
     @property
-    @abstractmethod
+    def checking(self) -> bool:
+        return self._noted is not None
+
+    def missing(self, what: str, *, needed: bool = True, split: str = "") -> Missing:
+        """What the folder lacks, to be yielded or raised by `scan`.
+
+        Args:
+            what: in words, with the path. The error adds the folder and where the dataset is published.
+            needed: whether the dataset cannot be used without it. If not, only `check` and `warn_missing` tell of it.
+            split: the split that lacks it, where other splits can do without; empty for any.
+        """
+        return Missing(what, needed=needed, split=split)
+
+    def note(self, missing: BadInput) -> None:
+        """Raise what is missing; note it and go on where the folder is being checked."""
+        if self._noted is None:
+            raise missing
+        self._noted.append(str(missing))
+
+    def id_of(self, path: Path) -> str:
+        """A path from the root, the same on every machine."""
+        return name_of_path(path.relative_to(self.root))
+
+    def as_asked(self, forms: Mapping[str, Item]) -> Item:
+        """An item that is there in several modalities: in the first one asked for, the others as its partners."""
+        first = self.asked[0]
+        return replace(forms[first], partners={kind: item for kind, item in forms.items() if kind != first})
+
+    # What users read.
+
+    @property
     def items(self) -> Sequence[Item]:
         """The samples, in an order that is the same on every machine."""
+        return self._items
 
     @property
-    @abstractmethod
     def classes(self) -> Sequence[str]:
         """Class names that the labels are taken from, without doubles; empty where there are no labels."""
+        return [self.class_of[label] for label in self.kept]
 
     @property
     def all_classes(self) -> Sequence[str]:
-        """Class names of the whole data, of which a part may have been kept; `classes` unless overridden."""
-        return self.classes
+        """Class names of the whole data, of which only some may have been asked for."""
+        return list(self.class_of.values()) or self.classes
 
     def class_named(self, text: str) -> str:
-        """The class name that a user means by a text; the text itself unless overridden."""
-        return text
+        """The class name that a user means by a published label or another text; the text itself if none is known."""
+        return self.class_of.get(text, text)
 
-    def part(self, name: str) -> Dataset:
-        """Another part of the same data, such as `train`, made with the same options otherwise.
+    @classmethod
+    def split_names(cls) -> tuple[str, ...]:
+        """The splits other than `all`, in order; none where the data are not split."""
+        return tuple(name for name in cls.splits if name != ALL)
+
+    def with_split(self, name: str) -> Dataset:
+        """Another split of the same data, such as `train`, with the same options otherwise.
 
         Raises:
-            BadInput: the data set has no parts, or the folder lacks this one.
-            BadOption: there is no such part.
+            BadInput: the data are not split, or the folder lacks this split.
+            BadOption: there is no such split.
         """
-        raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
+        if not self.split_names() or self._given is None:
+            raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
+        return self.with_options(**{**self._given, "split": name})
+
+    def with_options(self, **options: Any) -> Self:
+        """The same folder listed with other options; the modalities stay unless given.
+
+        Raises:
+            BadInput: the folder lacks what the options ask for.
+            BadOption: an option that the dataset does not take, or the samples are in no folder.
+        """
+        if self._given is None:
+            raise BadOption(f"options are for datasets in folders, and {self.name} is none")
+        return type(self)(self.folder, **{"modalities": self.modalities, **options})
 
     @classmethod
     def check(cls, folder: str | os.PathLike[str], **options: Any) -> tuple[PartHeld, ...]:
-        """What a folder holds of each part, and what it lacks; no sample is opened.
+        """Count what a folder holds of each split, and list what it lacks; no sample is opened.
 
         Args:
-            folder: as the data set takes it.
-            options: as the data set takes them. With a `split` only that part is looked at; with any other option the
+            folder: as the dataset takes it.
+            options: as the dataset takes them. With a `split` only that one is looked at; with any other option the
                 published numbers are not compared, since they are of the whole.
 
         Raises:
             BadInput: there is no such folder.
-            BadOption: an option that the data set refuses.
+            BadOption: an option that the dataset refuses.
         """
         if not Path(folder).is_dir():
             raise BadInput(f"{folder} is no folder; check the path")
-        published = {} if set(options) - {"split"} else cls.published_parts(folder)
-        if "split" in options or "split" not in inspect.signature(cls).parameters or not cls.parts:
-            asked = {options.get("split", "all"): options}
+        published = {} if set(options) - {"split"} else cls.published_splits(folder)
+        if "split" in options or not cls.split_names():
+            asked = {options.get("split", ALL): options}
         else:
-            asked = {name: {**options, "split": name} for name in cls.parts}
-        return tuple(cls._check_part(folder, name, each, published.get(name)) for name, each in asked.items())
+            asked = {name: {**options, "split": name} for name in ((ALL,) if ALL in cls.splits else cls.splits)}
+        return tuple(cls._check_split(folder, name, each, published.get(name)) for name, each in asked.items())
 
     @classmethod
-    def _check_part(
+    def _check_split(
         cls, folder: str | os.PathLike[str], name: str, options: Mapping[str, Any], published: int | None
     ) -> PartHeld:
-        made, lacks = cls._made_for_check(folder, options)
-        items = [] if made is None else made.items
-        counts = Counter(item.label for item in items)
-        classes = {} if made is None else {label: counts[label] for label in made.classes}
-        files = (each for item in items for each in (item, *map(item.partner, item.partners)))
-        return PartHeld(name, len(items), published, classes, tuple(lacks), empty_files(files))
-
-    @classmethod
-    def published_parts(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
-        """How many samples are published, by part: `parts`, unless a folder may hold one of several sets."""
-        return cls.parts
-
-    @classmethod
-    def _made_for_check(
-        cls, folder: str | os.PathLike[str], options: Mapping[str, Any]
-    ) -> tuple[Dataset | None, list[str]]:
-        """The data set, None where it cannot be made, and what the folder lacks."""
+        noted: list[str] = []
+        token = _NOTED.set(noted)
         try:
-            return cls(folder, **options), []  # pyright: ignore[reportCallIssue]
+            listed = cls(folder, **options)
+            items, classes = listed.items, listed.classes
         except BadInput as error:
-            return None, [str(error)]
+            noted.append(str(error))
+            items, classes = [], []
+        finally:
+            _NOTED.reset(token)
+        counts = Counter(item.label for item in items)
+        files = (each for item in items for each in (item, *map(item.partner, item.partners)))
+        by_class = {label: counts[label] for label in classes}
+        return PartHeld(name, len(items), published, by_class, tuple(noted), empty_files(files))
 
     @property
     def split_hash(self) -> str:
-        """Hash of ids, labels, notes and classes: two results are of one question only when these agree."""
-        told = [[item.id, item.label, *([dict(item.notes)] if item.notes else [])] for item in self.items]
-        return settings_hash([list(self.classes), told])
+        """Hash of ids, labels, notes and classes: two results are comparable only when these agree."""
+        rows = [[item.id, item.label, *([dict(item.notes)] if item.notes else [])] for item in self.items]
+        return settings_hash([list(self.classes), rows])
 
 
 def load_dataset(name: str, folder: str | os.PathLike[str], **options: Any) -> Dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,9 +118,10 @@ def narrowed(suite: Suite, numbers: Sequence[int], *, limit: int | None, seeds: 
 
 def _takes_limit(dataset: str) -> bool:
     try:
-        return "limit" in inspect.signature(find_part(DatasetSpec, dataset).load()).parameters
+        target = find_part(DatasetSpec, dataset).load()
     except AnybindError:  # what cannot be loaded is told of when it is to be used
         return False
+    return isinstance(target, type) and issubclass(target, Dataset) and target.takes_limit
 
 
 def chosen(suite: Suite, only: Sequence[str]) -> list[int]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from anybind.plugin import BadOption, Item
-from anybind_datasets.local_dataset import LocalDataset
-from anybind_datasets.tables import read_table
+from anybind.plugin import BadInput, BadOption, Dataset, Item
+from anybind_datasets.lists import read_table
 
 FOLDS = 5
 SUFFIXES = (".wav", ".ogg", ".flac")
@@ -26,10 +25,10 @@ OF_ESC_10 = {
     "009 - Rooster": "rooster",
     "010 - Fire crackling": "crackling fire",
 }
-"""ESC-50's words for the classes that ESC-10 has in folders of these names."""
+"""ESC-50's class names for those that ESC-10 has in folders of these names."""
 
 
-class Esc50(LocalDataset):
+class Esc50(Dataset):
     """ESC-50 (2,000 clips, 50 classes), or ESC-10 (400 clips of 10 of them) in its own earlier layout.
 
     ESC-50 has `meta/esc50.csv`, which says the fold and the class of each clip in `audio`; ESC-10 has one folder a
@@ -42,69 +41,50 @@ class Esc50(LocalDataset):
     name = "ESC-50"
     licence = "CC-BY-NC-3.0 (ESC-10: CC-BY-3.0)"
     size = "2,000 clips of 5 seconds (ESC-10: 400)"
-    parts: ClassVar = {"all": 2_000}
+    splits: ClassVar = {"all": 2_000}
     published = "https://github.com/karolpiczak/ESC-50 (ESC-10 also at https://github.com/karolpiczak/ESC-10)"
     kinds = ("sound",)
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-        folds: str | int | Sequence[int] = "1,2,3,4,5",
-        only_esc10: bool = False,
-    ) -> None:
-        """List the clips; none is read.
-
-        Args:
-            folder: holds `meta` and `audio`, or ESC-10's ten folders.
-            modalities: what kinds of file count as samples; `sound` must be among them.
-            classes: keep only these.
-            limit: keep about this many, spread evenly over the classes.
-            folds: those kept, 1 to 5: `4`, `"1,2,3"`.
-            only_esc10: of ESC-50, keep the clips of ESC-10.
-
-        Raises:
-            BadInput: the folder holds neither layout, or lacks clips.
-            BadOption: no such class or fold, or a limit below 1.
-        """
-        super().__init__(folder, modalities)
-        self.folds = chosen_folds(folds)
-        if (self.root / "meta" / "esc50.csv").is_file():
-            items = list(self._from_table(only_esc10))
-        elif all((self.root / name).is_dir() for name in OF_ESC_10):
-            self.name = "ESC-10"
-            items = list(self._from_folders())
-        else:
-            raise self.missing("it holds neither meta/esc50.csv nor the ten folders of ESC-10")
-        self.keep_classes({name: name for name in sorted({item.label for item in items})}, classes)
-        self.hold((item for item in items if item.notes["fold"] in self.folds), limit)
+    options = ("folds", "only_esc10")
+    folds: str | int | Sequence[int] = "1,2,3,4,5"
+    """Those kept, 1 to 5: `4`, `"1,2,3"`."""
+    only_esc10: bool = False
+    """Of ESC-50, keep the clips of ESC-10."""
 
     @classmethod
-    def published_parts(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
+    def published_splits(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
         earlier = (Path(folder) / next(iter(OF_ESC_10))).is_dir()
-        return {"all": 400} if earlier else cls.parts
+        return {"all": 400} if earlier else cls.splits
 
-    def _from_table(self, only_esc10: bool) -> Iterator[Item]:
-        table = self.root / "meta" / "esc50.csv"
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        self._folds = chosen_folds(self.folds)
+        if (self.root / "meta" / "esc50.csv").is_file():
+            yield from self._scan_table(self.root / "meta" / "esc50.csv")
+        elif all((self.root / name).is_dir() for name in OF_ESC_10):
+            self.name = "ESC-10"
+            yield from self._scan_folders()
+        else:
+            raise self.missing("it holds neither meta/esc50.csv nor the ten folders of ESC-10")
+
+    def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
+        return super().select([item for item in items if item.notes["fold"] in self._folds], limit)
+
+    def _scan_table(self, table: Path) -> Iterator[Item | BadInput]:
         for number, row in enumerate(read_table(table, ("filename", "fold", "category", "esc10")), 2):
-            if only_esc10 and row["esc10"] != "True":
+            if self.only_esc10 and row["esc10"] != "True":
                 continue
             if row["fold"] not in map(str, range(1, FOLDS + 1)):
                 raise self.missing(f"{table}, line {number}: the fold is {row['fold']!r}")
             path = self.root / "audio" / row["filename"]
-            if not path.is_file():
-                self.lack(f"there is no file {path}")
-                continue
-            yield self._item(path, row["category"].replace("_", " "), int(row["fold"]))
+            if path.is_file():
+                yield self._item(path, row["category"].replace("_", " "), int(row["fold"]))
+            else:
+                yield self.missing(f"there is no file {path}")
 
-    def _from_folders(self) -> Iterator[Item]:
+    def _scan_folders(self) -> Iterator[Item | BadInput]:
         for folder, label in OF_ESC_10.items():
             clips = sorted(path for path in (self.root / folder).iterdir() if path.suffix in SUFFIXES)
             if not clips:
-                self.lack(f"{self.root / folder} holds no clips")
+                yield self.missing(f"{self.root / folder} holds no clips")
             for path in clips:
                 if not re.match(r"[1-5]-", path.name):
                     raise self.missing(f"the name of {path} does not begin with its fold, 1 to {FOLDS}")

@@ -84,10 +84,9 @@ def _of_classes(module: str, names: str, place: str) -> Callable[[Path], None]:
     """Makes one empty file for each class that a data set's list names."""
 
     def files(folder: Path) -> Iterator[Path]:
-        from anybind_datasets.local import load_lists
+        from anybind_datasets.lists import load_lists
 
-        lists = load_lists(str(Path(__file__).with_name(f"{module}.py")))
-        return (folder / place.format(label) for label in lists[names])
+        return (folder / place.format(label) for label in load_lists(module)[names])
 
     return lambda folder: _touch(files(folder))
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Item
-from anybind_datasets.local_dataset import LocalDataset
-from anybind_datasets.pairs import chosen_parts, in_first_asked
+from anybind.plugin import BadInput, BadOption, Dataset, Item
 
 NAMES = {"background": "background", "person": "people"}
 """The words that LanguageBind asks for."""
 PAIRS = {"train": 12_025, "test": 3_463}
 """Published pairs of pictures of each part."""
-KINDS = {"thermal": "infrared", "image": "visible"}
+FOLDERS = {"thermal": "infrared", "image": "visible"}
 TRIES = 50
 """How often a place without people is looked for, before a picture is found to be full of them."""
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom of a part of a picture, in pixels; right and bottom are behind the last pixel."""
 
 
-class Llvip(LocalDataset):
+class Llvip(Dataset):
     """15,488 pairs of pictures of 1280x1024 pixels, infrared (`thermal`) and visible (`image`), with 41,579 people.
 
     The folder holds `infrared/train/010001.jpg`, ..., `visible` likewise, and `Annotations/010001.xml` (Pascal VOC).
@@ -38,6 +35,7 @@ class Llvip(LocalDataset):
     * `what=pairs`: whole pictures without classes, for `retrieval` from one kind of light to the other.
 
     The item's source is the infrared picture (the visible one, where only `image` is asked for), the other its partner.
+    The folder may also hold `LLVIP` which has the three.
 
     Source: Jia et al., 2021, "LLVIP: A Visible-infrared Paired Dataset for Low-light Vision".
     """
@@ -47,66 +45,40 @@ class Llvip(LocalDataset):
     size = "15,488 pairs of pictures, 41,579 people marked in them"
     published = "https://bupt-ai-cz.github.io/LLVIP/ (LLVIP.zip, unpacked)"
     kinds = ("thermal", "image")
-    parts: ClassVar = {"train": None, "test": None}
+    splits: ClassVar = {"train": None, "test": None}
     """How many backgrounds there are depends on where people stand; a check counts the pairs."""
+    split = "test"
+    inner = "LLVIP"
+    options = ("what", "seed")
+    what: str = "crops"
+    seed: int = 0
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-        split: str = "test",
-        what: str = "crops",
-        seed: int = 0,
-    ) -> None:
-        """List the crops or pairs; annotations are read, no picture.
+    def class_names(self) -> Mapping[str, str]:
+        if self.what not in ("crops", "pairs"):
+            raise BadOption(f"what is crops or pairs, got {self.what!r}")
+        return NAMES if self.what == "crops" else {}
 
-        Args:
-            folder: holds `infrared`, `visible` and `Annotations`, or `LLVIP` which does.
-            modalities: `thermal` and `image`: what is asked for; both by default.
-            classes: of crops, keep only these: `people` or `background`.
-            limit: keep about this many, spread evenly over the classes.
-            split: `train`, `test` or `all`, as published.
-            what: `crops` or `pairs`.
-            seed: of the places of backgrounds.
+    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+        return ["Annotations", *FOLDERS.values()]
 
-        Raises:
-            BadInput: the folder lacks a part or a picture, or an annotation is damaged.
-            BadOption: no such class, split or `what`, or a limit below 1.
-        """
-        super().__init__(folder, modalities)
-        if what not in ("crops", "pairs"):
-            raise BadOption(f"what is crops or pairs, got {what!r}")
-        parts = chosen_parts(split, list(PAIRS))
-        self.keep_classes(NAMES if what == "crops" else {}, classes)
-        if not (self.root / "Annotations").is_dir() and (self.root / "LLVIP").is_dir():
-            self.root = self.root / "LLVIP"
-        absent = [name for name in ("Annotations", *KINDS.values()) if not (self.root / name).is_dir()]
-        if absent:
-            raise self.missing(f"{self.root} lacks {', '.join(absent)}")
-        self.what, self.seed = what, seed
-        self.hold((item for part in parts for item in self._items_of(part)), limit)
-
-    def _items_of(self, part: str) -> Iterator[Item]:
-        stems = sorted({path.stem for name in KINDS.values() for path in (self.root / name / part).glob("*.jpg")})
-        pairs = 0
-        for stem in stems:
-            files = {kind: self.root / name / part / f"{stem}.jpg" for kind, name in KINDS.items()}
-            table = self.root / "Annotations" / f"{stem}.xml"
-            absent = [path for path in (*files.values(), table) if not path.is_file()]
-            for path in absent:
-                self.lack(f"there is no file {path}")
-            if absent:
-                continue
-            pairs += 1
-            cuts = [(stem, "", {})] if self.what == "pairs" else self._crops(stem, table)
-            for id, label, options in cuts:
-                held = {kind: Item(f"{part}/{id}", path, label, options) for kind, path in files.items()}
-                yield in_first_asked(held, self.asked)
-        if self.checking and pairs < PAIRS[part]:
-            self.lack(f"{PAIRS[part] - pairs} of {PAIRS[part]} pairs of pictures are missing")
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        for split in splits:
+            places = {kind: self.root / name / split for kind, name in FOLDERS.items()}
+            pairs = 0
+            for stem in sorted({path.stem for place in places.values() for path in place.glob("*.jpg")}):
+                files = {kind: place / f"{stem}.jpg" for kind, place in places.items()}
+                table = self.root / "Annotations" / f"{stem}.xml"
+                absent = [path for path in (*files.values(), table) if not path.is_file()]
+                yield from (self.missing(f"there is no file {path}") for path in absent)
+                if absent:
+                    continue
+                pairs += 1
+                for id, label, options in [(stem, "", {})] if self.what == "pairs" else self._crops(stem, table):
+                    forms = {kind: Item(f"{split}/{id}", path, label, options) for kind, path in files.items()}
+                    yield self.as_asked(forms)
+            if pairs < PAIRS[split]:
+                lost = PAIRS[split] - pairs
+                yield self.missing(f"{lost} of {PAIRS[split]} pairs of pictures are missing", needed=False)
 
     def _crops(self, stem: str, table: Path) -> Iterator[tuple[str, str, dict[str, Box]]]:
         """Id, label and reader's options of each person of a picture and of a background for each."""

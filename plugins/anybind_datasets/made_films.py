@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import av
 import numpy as np
 
-from anybind.plugin import BadOption, Item, files
-from anybind_datasets.local_dataset import LocalDataset
+from anybind.plugin import BadInput, Dataset, Item, files
 
 WIDTH, HEIGHT = 240, 180
 FPS = 25
@@ -34,55 +32,36 @@ TRAIN = {"walk-3": (4, NOBODY), "walk-4": (6, NOBODY), "walk-5": (8, NOBODY), "w
 FILMS = TEST | TRAIN
 
 
-class MadeFilms(LocalDataset):
-    """Ten films of eight seconds, made by a program: four to nine people walk to and fro; in four films one runs past.
+class MadeFilms(Dataset):
+    """Ten videos of eight seconds, made by a program: four to nine people walk to and fro; in four of them one runs.
 
-    Labels are `normal` and `running`; notes say the part and which frames are abnormal, as the task `vad` reads them.
-    They are written into the folder once, gray and without loss, the same pixels on every machine.
+    Labels are `normal` and `running`; notes hold the split and the abnormal frames (see `Item`). The split `train` has
+    normal videos only. They are written into the folder once, gray and lossless, the same pixels on every machine.
     """
 
     name = "made-films"
     licence = "Apache-2.0, as the program that makes them"
     published = "nowhere: they are made (any folder will do)"
     size = "10 films of 200 frames, 5 MB when made"
-    parts: ClassVar = {"train": 4, "test": 6}
+    splits: ClassVar = {"train": 4, "test": 6}
     kinds = ("video",)
+    derived = True
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        split: str = "all",
-        limit: int | None = None,
-    ) -> None:
-        """List the films, and make those that are not in the folder yet.
+    def class_names(self) -> Mapping[str, str]:
+        return {"normal": "normal", "running": "running"}
 
-        Args:
-            folder: where films are written; an empty one will do.
-            modalities: taken for the sake of other data sets; these are films, whatever they are turned into.
-            split: keep one part, `train` (normal films only) or `test`, or `all`.
-            limit: keep about this many, spread evenly over the labels.
-
-        Raises:
-            BadInput: there is no such folder, or it cannot be written into.
-            BadOption: no such part, or a limit below 1.
-        """
-        super().__init__(folder, self.kinds)
-        if split not in ("all", "train", "test"):
-            raise BadOption(f"split must be all, train or test, got {split!r}")
-        self.keep_classes({"normal": "normal", "running": "running"}, None)
-        self.hold((item for item in self._films() if split in ("all", item.notes["split"])), limit)
-        for item in self.items:
-            if not item.source.is_file():
-                walkers, runner = FILMS[item.id]
-                _save(item.source, street(FRAMES, runner, list(FILMS).index(item.id), walkers))
-
-    def _films(self) -> Iterator[Item]:
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         for name, (_, runner) in FILMS.items():
-            abnormal = [[runner.start, runner.stop]] if runner else []
-            notes = {"split": "test" if name in TEST else "train", "abnormal": abnormal}
-            yield Item(name, self.root / f"{name}.mkv", "running" if runner else "normal", notes=notes)
+            split = "test" if name in TEST else "train"
+            if split in splits:
+                notes = {"split": split, "abnormal": [[runner.start, runner.stop]] if runner else []}
+                yield Item(name, self.root / f"{name}.mkv", "running" if runner else "normal", notes=notes)
+
+    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+        if not item.source.is_file():
+            walkers, runner = FILMS[item.id]
+            _save(item.source, street(FRAMES, runner, list(FILMS).index(item.id), walkers))
+        yield item
 
 
 def street(frames: int, runner: range, seed: int, walkers: int = 6) -> list[np.ndarray]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Dataset, Item, ModalitySpec, parts, readers
-from anybind_datasets.local_dataset import LocalDataset
-from anybind_datasets.tables import read_table
+from anybind_datasets.lists import read_table
+
+TABLE = "manifest.csv"
 
 
 class ManifestDataset(Dataset):
@@ -20,61 +20,35 @@ class ManifestDataset(Dataset):
 
     Each column that is named after a modality holds a file's path from the table's folder, or words where the modality
     is `text`; a column `label` holds the class. Other columns are not looked at, and empty fields are left out. The
-    first column of a modality is the item's source, the others are its partners.
+    first column of a modality is the item's source, the others are its partners. One of the table's modalities must be
+    asked for; nothing is left out for it, since a task that goes from one modality to another needs the partners. A
+    `limit` keeps the first rows.
     """
 
     licence = "as published with the data"
+    options = ("table", "columns")
+    table: str = TABLE
+    """The table's path from the folder."""
+    columns: Mapping[str, str] | None = None
+    """The table's column by modality (or `label`), where it is not named after it."""
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        table: str = "manifest.csv",
-        columns: Mapping[str, str] | None = None,
-        limit: int | None = None,
-    ) -> None:
-        """Read the table; of the files, only that they are there is looked at.
-
-        Args:
-            folder: holds the table.
-            modalities: one of the table's must be among them. Nothing is left out for it: a task that goes from one
-                modality to another needs the partners.
-            table: the table's path from the folder.
-            columns: the table's column by modality (or `label`), where it is not named after it.
-            limit: keep the first this many rows.
-
-        Raises:
-            BadInput: the table is missing or broken, or a file that it names is missing.
-            BadOption: a column that the table lacks, or a limit below 1.
-        """
-        self.name = Path(folder).resolve().name
-        if limit is not None and limit < 1:
-            raise BadOption(f"the limit must be at least 1, got {limit}")
-        path = Path(folder) / table
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        path = self.root / self.table
         rows = read_table(path, ())
-        named = columns_of(path, rows[0], columns or {})
-        kinds = [kind for kind in named if kind != "label"]
+        columns = columns_of(path, rows[0], self.columns or {})
+        kinds = [kind for kind in columns if kind != "label"]
         if not kinds:
             raise BadInput(f"{path}: none of its columns is named after a modality; say which with columns")
-        if modalities is not None and not set(modalities) & set(kinds):
+        if self.modalities is not None and not set(self.modalities) & set(kinds):
             raise BadInput(f"{path} lists samples of {', '.join(kinds)}, none of which was asked for")
-        self._items = items_of(path, rows[:limit], named)
-        self._classes = sorted({item.label for item in self._items} - {""})
-
-    @property
-    def items(self) -> Sequence[Item]:
-        return self._items
-
-    @property
-    def classes(self) -> Sequence[str]:
-        return self._classes
+        yield from items_of(path, rows[: self.limit], columns)
 
 
-class TuxpaintTriplets(LocalDataset):
+class TuxpaintTriplets(Dataset):
     """Pictures of animals, instruments and things, each with its English description and its sound.
 
-    Drawings in SVG are left out, with a warning that counts them, unless an installed reader reads them.
+    Drawings in SVG are left out, with a warning that counts them, unless an installed reader reads them. As in
+    `manifest`, no partner is left out for `modalities`.
     """
 
     name = "tuxpaint-triplets"
@@ -85,32 +59,19 @@ class TuxpaintTriplets(LocalDataset):
         "with the columns image, name_en and sound)"
     )
     kinds = ("image", "sound", "text")
+    columns: ClassVar = {"image": "image", "text": "name_en", "sound": "sound"}
 
-    def __init__(
-        self, folder: str | os.PathLike[str], *, modalities: Iterable[str] | None = None, limit: int | None = None
-    ) -> None:
-        """List the triplets; see `ManifestDataset` about `modalities`.
+    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+        return [TABLE]
 
-        Raises:
-            BadInput: the folder or its table is missing, or a file that the table names.
-            BadOption: the limit is below 1.
-        """
-        super().__init__(folder, modalities)
-        table = self.root / "manifest.csv"
-        if not table.is_file():
-            raise self.missing("it lacks manifest.csv")
-        columns = {"image": "image", "text": "name_en", "sound": "sound"}
-        items = items_of(table, read_table(table, columns.values()), columns)
-        read = readers.reader_suffixes(["image"])
-        kept = [item for item in items if Path(item.source).suffix.lower() in read]
-        if len(kept) < len(items):
-            lost = len(items) - len(kept)
-            warnings.warn(
-                f"{self.name}: {lost} of {len(items)} pictures are left out, since no reader knows their format",
-                AnybindWarning,
-                stacklevel=2,
-            )
-        self.hold(kept, limit)
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        path, suffixes = self.root / TABLE, readers.reader_suffixes(["image"])
+        items = items_of(path, read_table(path, self.columns.values()), self.columns)
+        readable = [item for item in items if item.source.suffix.lower() in suffixes]
+        if lost := len(items) - len(readable):
+            told = f"{self.name}: {lost} of {len(items)} pictures are left out, since no reader knows their format"
+            warnings.warn(told, AnybindWarning, stacklevel=2)
+        yield from readable
 
 
 def columns_of(path: Path, row: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:

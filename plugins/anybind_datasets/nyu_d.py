@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from anybind.plugin import BadInput, Item
-from anybind_datasets.local_dataset import LocalDataset
-from anybind_datasets.mat_lists import mat_array
+import numpy as np
+
+from anybind.plugin import BadInput, Dataset, Item
+from anybind_datasets.lists import load_lists, mat_array
 from anybind_datasets.nyu_mat import scene_types
-from anybind_datasets.pairs import chosen_parts, in_first_asked, load_lists
 
 LABELLED, SPLITS = "nyu_depth_v2_labeled.mat", "splits.mat"
 NUMBERS = {"train": "trainNdxs", "test": "testNdxs"}
@@ -21,12 +19,13 @@ CAMERA = {"fx": 518.857901, "baseline": 0.075}
 OTHERS = "others"
 
 
-class NyuDepth(LocalDataset):
+class NyuDepth(Dataset):
     """1,449 depth maps and pictures of 640x480 pixels in ten classes of scene: the nine most common, and all others.
 
-    The whole is one file, of which a map or picture is read when it is asked for. An item's source is a depth map (or a
-    picture, where only pictures are asked for), the other its partner. The classes are those that LanguageBind asks
-    for. ImageBind counts 653 test maps, and takes for `others` the likeliest of 18 names of scenes.
+    The folder holds `nyu_depth_v2_labeled.mat` and `splits.mat`. The whole is one file, of which a map or picture is
+    read when it is asked for. An item's source is a depth map (or a picture, where only pictures are asked for), the
+    other its partner. The classes are those that LanguageBind asks for. ImageBind counts 653 test maps, and takes for
+    `others` the likeliest of 18 names of scenes.
 
     Source: Silberman et al., 2012, "Indoor Segmentation and Support Inference from RGBD Images".
     """
@@ -39,45 +38,24 @@ class NyuDepth(LocalDataset):
         "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
     )
     kinds = ("depth", "image")
-    parts: ClassVar = {"train": 795, "test": 654}
+    splits: ClassVar = {"train": 795, "test": 654}
+    split = "test"
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-        split: str = "test",
-    ) -> None:
-        """List the scenes; of the large file, only their kinds are read.
+    def class_names(self) -> Mapping[str, str]:
+        return load_lists("nyu_d")["names"]
 
-        Args:
-            folder: holds `nyu_depth_v2_labeled.mat` and `splits.mat`.
-            modalities: `depth` and `image`: what is asked for; both by default.
-            classes: keep only these, by kind of scene or class name.
-            limit: keep about this many, spread evenly over the classes.
-            split: `train`, `test` or `all`, as published.
+    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+        return [LABELLED, SPLITS]
 
-        Raises:
-            BadInput: a file is missing or damaged, or the two do not belong together.
-            BadOption: no such class or split, or a limit below 1.
-        """
-        super().__init__(folder, modalities)
-        self.keep_classes(load_lists(__file__)["names"], classes)
-        parts = chosen_parts(split, list(NUMBERS))
-        absent = [name for name in (LABELLED, SPLITS) if not (self.root / name).is_file()]
-        if absent:
-            raise self.missing(f"it lacks {', '.join(absent)}")
-        self.hold(self._scenes(self.root / LABELLED, parts), limit)
-
-    def _scenes(self, path: Path, parts: Iterable[str]) -> Iterator[Item]:
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        path = self.root / LABELLED
         scenes = scene_types(path)
-        for part in parts:
-            for number in sorted(int(each) for each in mat_array(self.root / SPLITS, NUMBERS[part])):
+        for split in splits:
+            for number in sorted(int(each) for each in np.ravel(mat_array(self.root / SPLITS, NUMBERS[split]))):
                 if not 1 <= number <= len(scenes):
                     raise BadInput(f"{self.root / SPLITS} names picture {number}, and {LABELLED} holds {len(scenes)}")
-                label = self.names.get(scenes[number - 1], self.names[OTHERS])
-                depth = Item(f"{number:04d}", path, label, {"index": number - 1, **CAMERA})
-                picture = Item(f"{number:04d}", path, label, {"index": number - 1})
-                yield in_first_asked({"depth": depth, "image": picture}, self.asked)
+                label = self.class_of.get(scenes[number - 1], self.class_of[OTHERS])
+                id, index = f"{number:04d}", {"index": number - 1}
+                yield self.as_asked(
+                    {"depth": Item(id, path, label, index | CAMERA), "image": Item(id, path, label, index)}
+                )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +11,7 @@ import numpy as np
 import PIL.Image
 
 from anybind import write
-from anybind.plugin import BadInput, Item, errors, modalities
-from anybind_datasets.local_dataset import LocalDataset
+from anybind.plugin import BadInput, Dataset, Item, errors, modalities
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDE, MARGIN = 96, 8
@@ -51,7 +49,7 @@ FX, BASELINE, OFFSET = 994.978, 0.193001, 31.086
 both principal points lie apart."""
 
 
-class Digits8x8(LocalDataset):
+class Digits8x8(Dataset):
     """The 1,797 handwritten digits that scikit-learn carries: 8x8 pixels, 17 levels, ten classes `zero` to `nine`.
 
     They are written into the folder as gray pictures of 96x96 pixels, white on black, scaled by bicubic interpolation:
@@ -62,38 +60,22 @@ class Digits8x8(LocalDataset):
     licence = "CC-BY-4.0: UCI, Optical Recognition of Handwritten Digits, its test part"
     published = "https://archive.ics.uci.edu/dataset/80 (scikit-learn carries it; any folder will do)"
     size = "1,797 pictures, in scikit-learn"
-    parts: ClassVar = {"all": 1797}
+    splits: ClassVar = {"all": 1797}
     kinds = ("image",)
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-    ) -> None:
-        """List the digits, and write the pictures that are not in the folder yet.
+    def class_names(self) -> Mapping[str, str]:
+        return {name: name for name in DIGITS}
 
-        Args:
-            folder: where pictures are written; an empty one will do.
-            modalities: `image`.
-            classes: keep only these, `zero` to `nine`.
-            limit: keep about this many, spread evenly over the classes, the first of each.
-
-        Raises:
-            BadInput: there is no such folder, or it cannot be written into.
-            BadOption: no such class, or a limit below 1.
-        """
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         from sklearn.datasets import load_digits  # a second to import
 
-        super().__init__(folder, modalities)
-        self.keep_classes({name: name for name in DIGITS}, classes)
-        levels, labels = load_digits(return_X_y=True)
-        ids = [f"{number:04d}.png" for number in range(len(labels))]
-        self.hold((Item(id, self.root / id, DIGITS[label]) for id, label in zip(ids, labels, strict=True)), limit)
-        for item in self.items:
-            _written(item.source, lambda id=item.id: digit_picture(levels[int(id[:4])].reshape(8, 8)))
+        self._levels, labels = load_digits(return_X_y=True)
+        for number, label in enumerate(labels):
+            yield Item(f"{number:04d}.png", self.root / f"{number:04d}.png", DIGITS[label])
+
+    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+        _write_once(item.source, lambda: digit_picture(self._levels[int(item.id[:4])].reshape(8, 8)))
+        yield item
 
 
 def digit_picture(levels: np.ndarray) -> np.ndarray:
@@ -104,101 +86,66 @@ def digit_picture(levels: np.ndarray) -> np.ndarray:
     return np.repeat(np.pad(inner, MARGIN)[..., None], 3, axis=2)
 
 
-class SkimagePictures(LocalDataset):
-    """The 21 pictures in scikit-image's wheel that can be told in words, each with a phrase as its partner of `text`.
+class SkimagePictures(Dataset):
+    """The 21 images in scikit-image's wheel that can be described, each with a caption as its partner of `text`.
 
-    A label is what a picture shows, so that no two have the same. Photographs, textures, and pictures from microscope
-    and telescope; nothing is written.
+    A label is what an image shows, so that no two have the same. Photos, textures, and images from microscope and
+    telescope; nothing is written.
     """
 
     name = "skimage-pictures"
     licence = "CC0 or public domain, but for the motorcycle (Middlebury stereo 2014) and where scikit-image knows none"
     published = "https://scikit-image.org (its wheel carries them; any folder will do)"
     size = "21 pictures, in scikit-image"
-    parts: ClassVar = {"all": 21}
+    splits: ClassVar = {"all": 21}
     kinds = ("image", "text")
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-    ) -> None:
-        """List the pictures.
+    def class_names(self) -> Mapping[str, str]:
+        return {label: label for label, _ in PICTURES.values()}
 
-        Args:
-            folder: taken for the sake of other data sets; nothing is read from it.
-            modalities: `image`, with `text` or without; the phrases are partners of the pictures in any case.
-            classes: keep only these, by what pictures show.
-            limit: keep this many, the first by file name.
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        folder = skimage_data()
+        for name, (label, caption) in PICTURES.items():
+            yield Item(name, folder / name, label, partners={"text": caption})
 
-        Raises:
-            BadInput: there is no such folder, or the installed scikit-image lacks a picture.
-            BadOption: no such class, or a limit below 1.
-            MissingExtra: scikit-image is not installed.
-        """
-        super().__init__(folder, modalities)
-        self.keep_classes({shown: shown for shown, _ in PICTURES.values()}, classes)
-        held = skimage_data()
-        self.hold(
-            (Item(name, held / name, shown, partners={"text": told}) for name, (shown, told) in PICTURES.items()), limit
-        )
-        for item in self.items:
-            _check_carried(item.source)
+    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+        _check_carried(item.source)
+        yield item
 
 
-class StereoTiles(LocalDataset):
+class StereoTiles(Dataset):
     """The motorcycle of Middlebury's stereo scenes of 2014, which scikit-image carries, cut into twelve tiles.
 
-    Each is a picture with its depth map as partner: one scene in twelve parts, so that what tells them apart is their
-    shape and not where they were taken. Both are written into the folder, once.
+    Each is an image with its depth map as partner, or the depth map with its image if only `depth` is asked for: one
+    scene in twelve parts, so that what distinguishes them is their shape and not where they were taken. Both are
+    written into the folder, once.
     """
 
     name = "stereo-tiles"
     licence = "as published: Middlebury stereo data of 2014"
     published = "https://vision.middlebury.edu/stereo/data/scenes2014 (scikit-image carries it; any folder will do)"
     size = "12 pictures with depth maps, in scikit-image"
-    parts: ClassVar = {"all": 12}
+    splits: ClassVar = {"all": 12}
     kinds = ("image", "depth")
 
-    def __init__(
-        self, folder: str | os.PathLike[str], *, modalities: Iterable[str] | None = None, limit: int | None = None
-    ) -> None:
-        """List the tiles, row by row, and write those that are not in the folder yet.
-
-        Args:
-            folder: where pictures and depth maps are written; an empty one will do.
-            modalities: `image`, `depth` or both: the source of each item is its picture, where that is asked for.
-            limit: keep this many.
-
-        Raises:
-            BadInput: there is no such folder, it cannot be written into, or the installed scikit-image lacks the scene.
-            BadOption: a limit below 1.
-            MissingExtra: scikit-image is not installed.
-        """
-        super().__init__(folder, modalities)
-        self.hold(self._tiles(), limit)
-
-    def _tiles(self) -> Iterator[Item]:
-        held = skimage_data()
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        folder = skimage_data()
         for name in ("motorcycle_left.png", "motorcycle_disp.npz"):
-            _check_carried(held / name)
-        with PIL.Image.open(held / "motorcycle_left.png") as file:
-            picture = np.asarray(file.convert("RGB"))
-        with np.load(held / "motorcycle_disp.npz", allow_pickle=False) as file:
+            _check_carried(folder / name)
+        with PIL.Image.open(folder / "motorcycle_left.png") as file:
+            image = np.asarray(file.convert("RGB"))
+        with np.load(folder / "motorcycle_disp.npz", allow_pickle=False) as file:
             disparity = file["arr_0"]  # infinite where it is not known
         metres = FX * BASELINE / (np.where(np.isfinite(disparity), disparity, np.nan) + OFFSET)
         height, width = (side // count for side, count in zip(metres.shape, TILES, strict=True))
         for row, column in np.ndindex(*TILES):
-            part = slice(row * height, (row + 1) * height), slice(column * width, (column + 1) * width)
-            paths = {kind: self.root / f"{row}-{column}{end}" for kind, end in (("image", ".png"), ("depth", ".npy"))}
-            _written(paths["image"], lambda part=part: picture[part])
-            _written(paths["depth"], lambda part=part: modalities.make_sample("depth", metres[part]))
-            source = self.asked[0]
-            partners = {kind: path for kind, path in paths.items() if kind != source}
-            yield Item(f"{row}-{column}", paths[source], partners=partners)
+            id = f"{row}-{column}"
+            tile = slice(row * height, (row + 1) * height), slice(column * width, (column + 1) * width)
+            paths = {"image": self.root / f"{id}.png", "depth": self.root / f"{id}.npy"}
+            _write_once(paths["image"], lambda tile=tile: image[tile])
+            _write_once(paths["depth"], lambda tile=tile: modalities.make_sample("depth", metres[tile]))
+            partners = {kind: path for kind, path in paths.items() if kind != self.asked[0]}
+            yield Item(id, paths[self.asked[0]], partners=partners)
 
 
 def skimage_data() -> Path:
@@ -214,7 +161,7 @@ def _check_carried(path: Path) -> None:
         raise BadInput(f"the installed scikit-image lacks {path.name}; install a wheel of 0.24 or later")
 
 
-def _written(path: Path, make: Callable[[], Any]) -> None:
+def _write_once(path: Path, make: Callable[[], Any]) -> None:
     """Write a sample, where it is not there yet."""
     if not path.is_file():
         write(make(), path)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Dataset, Item, create, errors, tables
-from anybind_datasets.local_dataset import spread
 
 KEYS = ("dataset", "path", "options")
 
@@ -59,35 +58,27 @@ class PairedByClass(Dataset):
         """
         if (other is None) == (not sentence) or (sentence and "{}" not in sentence):
             raise BadOption("paired-by-class needs other, or sentence with {} for the class name, and not both")
+        if limit is not None and limit < 1:
+            raise BadOption(f"the limit must be at least 1, got {limit}")
         kinds = None if modalities is None else tuple(modalities)
         first = _made(Path(folder), "one", one, kinds)
         second = None if other is None else _made(Path(folder), "other", other, kinds)
         self.name = first.name if second is None else f"{first.name} and {second.name}"
         named = _classes(first, second, classes)
-        self._classes = list(named)
-        kept = spread([item for item in first.items if item.label in named], limit)
+        kept = self.select([item for item in first.items if item.label in named], limit)
         if second is None:
             words = {name: sentence.replace("{}", name) for name in named}
-            self._items = [_beside(item, "text", words[item.label]) for item in kept]
+            self.set_items([_beside(item, "text", words[item.label]) for item in kept], named)
             return
         meant = {theirs: ours for ours, theirs in named.items()}
-        theirs = spread(
-            [_under(second, item, meant[item.label]) for item in second.items if item.label in meant], limit
-        )
+        others = [_under(second, item, meant[item.label]) for item in second.items if item.label in meant]
+        theirs = self.select(others, limit)
         if not kept or not theirs:
             raise BadInput(f"{self.name}: one of the two holds no samples of the classes {', '.join(named)}")
         if pairs:
-            self._items = _paired(kept, theirs, _kind(second, kinds), seed)
+            self.set_items(_paired(kept, theirs, _kind(second, kinds), seed), named)
         else:
-            self._items = [*(_under(first, item, item.label) for item in kept), *theirs]
-
-    @property
-    def items(self) -> Sequence[Item]:
-        return self._items
-
-    @property
-    def classes(self) -> Sequence[str]:
-        return self._classes
+            self.set_items([*(_under(first, item, item.label) for item in kept), *theirs], named)
 
 
 def _made(folder: Path, name: str, table: Mapping[str, Any], kinds: tuple[str, ...] | None) -> Dataset:

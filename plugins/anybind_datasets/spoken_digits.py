@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from anybind.plugin import BadOption, Item
-from anybind_datasets.local_dataset import LocalDataset
+from anybind.plugin import BadInput, Dataset, Item
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PICTURES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -23,7 +21,7 @@ TEST_INDICES = range(5)
 """Recordings that the Free Spoken Digit Dataset holds out."""
 
 
-class SpokenDigits(LocalDataset):
+class SpokenDigits(Dataset):
     """Written and spoken digits: two lists of samples with the same ten classes, `zero` to `nine`.
 
     The folder `mnist` holds MNIST's test digits as published (idx, packed by gzip or not); `speech` holds the Free
@@ -35,60 +33,46 @@ class SpokenDigits(LocalDataset):
     name = "spoken-digits"
     licence = "MNIST: as published; Free Spoken Digit Dataset: CC-BY-SA-4.0"
     size = "10,000 pictures and 3,000 sounds"
-    parts: ClassVar = {"train": 12_700, "test": 10_300}
-    """The pictures are in both."""
+    splits: ClassVar = {"train": 12_700, "test": 10_300}
+    """The pictures, all of them MNIST's test digits, are in both; the sounds of index 0 to 4 are in `test`."""
+    split = "test"
     published = (
         "https://yann.lecun.org/exdb/mnist/ and https://github.com/Jakobovski/free-spoken-digit-dataset "
         "(put the first into mnist, recordings of the second into speech)"
     )
     kinds = ("image", "sound")
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-        split: str = "test",
-        paper: bool = False,
-    ) -> None:
-        """List the samples; pictures are read into memory, 2.4 kB each, sounds are not read.
+    options = ("paper",)
+    paper: bool = False
 
-        Args:
-            folder: holds `mnist` and `speech`.
-            modalities: `image` and `sound`: which of them are listed; both by default.
-            classes: keep only these.
-            limit: keep about this many of each modality, spread evenly over the classes.
-            split: of the sounds, `test` (index 0 to 4), `train` (5 on) or `all`. Pictures are test digits always.
-            paper: turn pictures to dark on white.
+    def class_names(self) -> Mapping[str, str]:
+        return {word: word for word in WORDS}
 
-        Raises:
-            BadInput: the folder lacks files, or they are damaged.
-            BadOption: no such class or split, or a limit below 1.
-        """
-        super().__init__(folder, modalities)
-        if split not in ("test", "train", "all"):
-            raise BadOption(f"split is test, train or all, got {split!r}")
-        self.keep_classes({word: word for word in WORDS}, classes)
-        items: list[Item] = []
-        for kind, listed in (("image", self._pictures(paper)), ("sound", self._sounds(split))):
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        for kind, samples in (("image", self._pictures()), ("sound", self._sounds(splits))):
             if kind in self.asked:
-                self.hold(listed, limit)
-                items += self._items
-        self._items = items
+                yield from samples
 
-    def _pictures(self, paper: bool) -> Iterator[Item]:
+    def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
+        """About `limit` items of each modality."""
+        sounds = [item for item in items if isinstance(item.source, Path)]
+        images = [item for item in items if not isinstance(item.source, Path)]
+        if items and not all({"image": images, "sound": sounds}[kind] for kind in self.asked):
+            self.note(self.nothing())
+        return [*super().select(images, limit), *super().select(sounds, limit)]
+
+    def _pictures(self) -> Iterator[Item]:
         pictures, labels = self._idx(PICTURES, 3), self._idx(LABELS, 1)
         if len(pictures) != len(labels) or (labels > 9).any():
             raise self.missing(f"{len(pictures)} pictures and {len(labels)} labels from 0 to 9 do not belong together")
-        shown = 255 - pictures if paper else pictures
+        shown = 255 - pictures if self.paper else pictures
         for number, (picture, label) in enumerate(zip(shown, labels, strict=True)):
             yield Item(f"mnist/{number:05d}", np.repeat(picture[..., None], 3, axis=2), WORDS[label])
 
     def _idx(self, name: str, axes: int) -> np.ndarray:
         """An array of bytes in the format that MNIST is published in: big-endian sizes behind a mark."""
-        path = next((each for each in self._names(name) if each.is_file()), None)
+        paths = (self.root / "mnist" / f"{name}{ending}" for ending in (".gz", ""))
+        path = next((each for each in paths if each.is_file()), None)
         if path is None:
             raise self.missing(f"there is no file mnist/{name}.gz")
         try:
@@ -104,10 +88,7 @@ class SpokenDigits(LocalDataset):
             raise self.missing(f"{path} holds {len(data)} bytes, which are not those of {shape}")
         return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
-    def _names(self, name: str) -> list[Path]:
-        return [self.root / "mnist" / f"{name}{ending}" for ending in (".gz", "")]
-
-    def _sounds(self, split: str) -> Iterator[Item]:
+    def _sounds(self, splits: Sequence[str]) -> Iterator[Item]:
         folder = self.root / "speech"
         files = sorted(folder.glob("*.wav")) if folder.is_dir() else []
         if not files:
@@ -116,6 +97,5 @@ class SpokenDigits(LocalDataset):
             found = re.fullmatch(r"(\d)_([a-z]+)_(\d+)", path.stem)
             if not found:
                 raise self.missing(f"{path.name} is no digit_speaker_index.wav")
-            held_out = int(found[3]) in TEST_INDICES
-            if split == "all" or held_out == (split == "test"):
+            if ("test" if int(found[3]) in TEST_INDICES else "train") in splits:
                 yield Item(self.id_of(path), path, WORDS[int(found[1])], notes={"speaker": found[2]})

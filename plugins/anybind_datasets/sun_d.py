@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from anybind.plugin import BadInput, BadOption, Item
-from anybind_datasets.local_dataset import LocalDataset
-from anybind_datasets.mat_lists import mat_array
-from anybind_datasets.pairs import chosen_parts, in_first_asked, load_lists
+import numpy as np
+
+from anybind.plugin import BadInput, BadOption, Dataset, Item
+from anybind_datasets.lists import load_lists, mat_array
 
 SPLITS = Path("SUNRGBDtoolbox", "traintestSUNRGBD", "allsplit.mat")
 LISTS = {"train": "alltrain", "test": "alltest"}
@@ -19,12 +18,13 @@ HOME = "SUNRGBD"
 DEPTHS = ("depth_bfx", "depth")
 
 
-class SunRgbd(LocalDataset):
+class SunRgbd(Dataset):
     """9,504 depth maps and pictures in 19 classes of scene: those of SUN RGB-D that have more than 80 pictures.
 
-    Each lies in a folder such as `SUNRGBD/kv1/NYUdata/NYU0001`, beside its kind of scene and its camera's focal length.
-    The published split has 4,659 of these classes to test; ImageBind counts 4,660. An item's source is a depth map (or
-    a picture, where only pictures are asked for), the other its partner.
+    The folder holds `SUNRGBD` and `SUNRGBDtoolbox`. Each scene lies in a folder such as `SUNRGBD/kv1/NYUdata/NYU0001`,
+    beside its kind of scene and its camera's focal length. The published split has 4,659 of these classes to test;
+    ImageBind counts 4,660. An item's source is a depth map (or a picture, where only pictures are asked for), the other
+    its partner.
 
     Source: Song, Lichtenberg and Xiao, 2015, "SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite".
     """
@@ -34,79 +34,49 @@ class SunRgbd(LocalDataset):
     size = "10,335 depth maps with pictures, 9,504 of them in the 19 classes"
     published = "https://rgbd.cs.princeton.edu (SUNRGBD.zip and SUNRGBDtoolbox.zip, unpacked side by side)"
     kinds = ("depth", "image")
-    parts: ClassVar = {"train": 4_845, "test": 4_659}
+    splits: ClassVar = {"train": 4_845, "test": 4_659}
+    split = "test"
+    options = ("depth",)
+    depth: str = "depth_bfx"
+    """`depth_bfx`, the maps whose holes were filled, or `depth`, as the camera gave them."""
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-        split: str = "test",
-        depth: str = "depth_bfx",
-    ) -> None:
-        """List the scenes; their kinds and focal lengths are read, no map or picture.
+    def class_names(self) -> Mapping[str, str]:
+        return load_lists("sun_d")["names"]
 
-        Args:
-            folder: holds `SUNRGBD` and `SUNRGBDtoolbox`.
-            modalities: `depth` and `image`: what is asked for; both by default.
-            classes: keep only these, by kind of scene or class name.
-            limit: keep about this many, spread evenly over the classes.
-            split: `train`, `test` or `all`, as published.
-            depth: `depth_bfx`, the maps whose holes were filled, or `depth`, as the camera gave them.
+    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+        return [str(SPLITS), HOME]
 
-        Raises:
-            BadInput: the folder lacks a part, or a file in it is damaged.
-            BadOption: no such class or split or kind of depth, or a limit below 1.
-        """
-        super().__init__(folder, modalities)
-        lists = load_lists(__file__)
-        self.keep_classes(lists["names"], classes)
-        self.baselines: dict[str, float] = lists["baselines"]
-        parts = chosen_parts(split, list(LISTS))
-        if depth not in DEPTHS:
-            raise BadOption(f"depth is {' or '.join(DEPTHS)}, got {depth!r}")
-        absent = [str(name) for name in (SPLITS, Path(HOME)) if not (self.root / name).exists()]
-        if absent:
-            raise self.missing(f"it lacks {', '.join(absent)}")
-        self.hold((item for part in parts for item in self._scenes(part, depth)), limit)
-
-    def _scenes(self, part: str, depth: str) -> Iterator[Item]:
-        table = self.root / SPLITS
-        for cell in mat_array(table, LISTS[part]):
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        if self.depth not in DEPTHS:
+            raise BadOption(f"depth is {' or '.join(DEPTHS)}, got {self.depth!r}")
+        table, baselines = self.root / SPLITS, load_lists("sun_d")["baselines"]
+        for cell in (cell for split in splits for cell in np.ravel(mat_array(table, LISTS[split]))):
             place = PurePosixPath(str(cell if isinstance(cell, str) else "".join(map(str, cell))))
             if HOME not in place.parts:
                 raise BadInput(f"{table}: {place} is no folder in {HOME}")
             inside = place.parts[place.parts.index(HOME) + 1 :]
-            home = self.root.joinpath(HOME, *inside)
-            if not inside or inside[0] not in self.baselines:
-                raise BadInput(f"{table}: {place} is of no camera that is known ({', '.join(self.baselines)})")
-            item = self._scene(home, depth, self.baselines[inside[0]])
-            if item is not None:
-                yield item
+            if not inside or inside[0] not in baselines:
+                raise BadInput(f"{table}: {place} is of no camera that is known ({', '.join(baselines)})")
+            yield from self._scene(self.root.joinpath(HOME, *inside), baselines[inside[0]])
 
-    def _scene(self, home: Path, depth: str, baseline: float) -> Item | None:
-        """One folder; None where its kind of scene is none of the 19, or it lacks something."""
+    def _scene(self, home: Path, baseline: float) -> Iterator[Item | BadInput]:
+        """The item of one folder; none where its kind of scene is none of the 19."""
         try:
-            label = self.names.get((home / "scene.txt").read_text(encoding="utf-8").strip())
+            label = self.class_of.get((home / "scene.txt").read_text(encoding="utf-8").strip())
             if label is None:
-                return None
+                return
             words = (home / "intrinsics.txt").read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            self.lack(f"cannot read {getattr(error, 'filename', None) or home}")
-            return None
-        files = [_only(home / depth, ".png"), _only(home / "image", ".jpg")]
-        if None in files:
-            lacking = home / depth if files[0] is None else home / "image"
-            self.lack(f"there is no {'.png' if files[0] is None else '.jpg'} in {lacking}")
-            return None
-        options = {"preset": "sun-rgbd", "fx": _focal_length(home, words), "baseline": baseline}
-        held = {
-            "depth": Item(self.id_of(home), files[0], label, options),
-            "image": Item(self.id_of(home), files[1], label),
-        }
-        return in_first_asked(held, self.asked)
+            yield self.missing(f"cannot read {(isinstance(error, OSError) and error.filename) or home}")
+            return
+        files = {"depth": _only(home / self.depth, ".png"), "image": _only(home / "image", ".jpg")}
+        for kind, suffix, folder in (("depth", ".png", self.depth), ("image", ".jpg", "image")):
+            if files[kind] is None:
+                yield self.missing(f"there is no {suffix} in {home / folder}")
+                return
+        options = {"depth": {"preset": "sun-rgbd", "fx": _focal_length(home, words), "baseline": baseline}}
+        id = self.id_of(home)
+        yield self.as_asked({kind: Item(id, path, label, options.get(kind, {})) for kind, path in files.items()})
 
 
 def _only(folder: Path, suffix: str) -> Path | None:

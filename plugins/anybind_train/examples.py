@@ -26,15 +26,11 @@ class Pictures(Dataset):
     name = "pictures"
     licence = "Apache-2.0"
 
-    @property
-    def items(self) -> list[Item]:
+    def __init__(self) -> None:
         random = np.random.default_rng(0)
         lowest = {"light": 128, "dark": 0}
-        return [
+        items = [
             Item(str(number), random.integers(0, 128, (24, 32, 3), np.uint8) + np.uint8(lowest[label]), label)
             for number, label in enumerate(["light", "dark"] * 5)
         ]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return ("light", "dark")
+        self.set_items(items, lowest)

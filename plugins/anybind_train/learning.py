@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +13,6 @@ import torch
 
 from anybind import Binder, Result
 from anybind.plugin import BadOption, Dataset, create, errors, ranks, tables
-from anybind_datasets.local_dataset import LocalDataset
 from anybind_train.devices import make_fabric
 from anybind_train.engine import STATE, Run
 from anybind_train.probe import source_key, without
@@ -68,20 +66,10 @@ def training_part(dataset: Dataset, train: PartName) -> Dataset:
         BadOption: there is no such part or option, or a table is given for data that are in no folder.
     """
     if isinstance(train, Mapping):
-        if not isinstance(dataset, LocalDataset):
-            raise BadOption(f"train as a table of options is for data sets in published layouts, not {dataset.name}")
-        try:
-            return type(dataset)(dataset.folder, **{"modalities": dataset.asked, **train})  # pyright: ignore[reportCallIssue]
-        except TypeError as error:
-            raise BadOption(f"train: {dataset.name} takes other options: {error}") from None
-    if train is None and not in_parts(dataset):
+        return dataset.with_options(**train)
+    if train is None and not dataset.split_names():
         return dataset
-    return dataset.part(train or "train")
-
-
-def in_parts(dataset: Dataset) -> bool:
-    """Whether a data set is published in parts: it then takes the option `split`."""
-    return "split" in inspect.signature(type(dataset)).parameters
+    return dataset.with_split(train or "train")
 
 
 @contextlib.contextmanager

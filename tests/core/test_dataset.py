@@ -4,26 +4,56 @@ from __future__ import annotations
 
 import pytest
 
-import anybind
 from anybind import BadInput
-from anybind.dataset import Item
+from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption
-from anybind_datasets.local_dataset import LocalDataset, spread
 
 
-class Letters(LocalDataset):
+class Letters(Dataset):
     """Files that are named after a label and a number."""
 
     name = "letters"
     published = "https://example.org"
     kinds = ("letters", "numbers")
+    options = ("labelled",)
+    labelled = True
 
-    def __init__(self, folder, modalities=None, classes=None, limit=None, labelled=True):
-        super().__init__(folder, modalities)
-        if labelled:
-            self.keep_classes({"a": "alpha", "b": "beta", "c": "gamma"}, classes)
-        files = sorted(self.root.iterdir())
-        self.hold((Item(self.id_of(path), path, self.names.get(path.name[0], "")) for path in files), limit)
+    def class_names(self):
+        return {"a": "alpha", "b": "beta", "c": "gamma"} if self.labelled else {}
+
+    def scan(self, splits):
+        for path in sorted(self.root.iterdir()):
+            yield Item(self.id_of(path), path, self.class_of.get(path.name[0], ""))
+
+
+class Found(Letters):
+    """The same, whose classes are the first letters found; three splits and a folder of the archive."""
+
+    splits = {"train": None, "test": None}  # noqa: RUF012 (an interface attribute)
+    split = "test"
+    inner = "letters"
+
+    def class_names(self):
+        return None
+
+    def needs(self, splits):
+        return splits
+
+    def scan(self, splits):
+        for split in splits:
+            for path in sorted((self.root / split).iterdir()):
+                yield Item(self.id_of(path), path, path.name[0])
+
+
+class Thirds(Dataset):
+    """Three samples in memory."""
+
+    name, licence = "thirds", "CC0-1.0"
+
+    def __init__(self):
+        self.set_items(
+            [Item(str(number), number, "odd" if number % 2 else "even") for number in range(3)], ["even", "odd"]
+        )
 
 
 @pytest.fixture
@@ -64,7 +94,11 @@ def test_what_makes_no_sense_is_refused_and_told(folder, tmp_path_factory):
     with pytest.raises(BadOption, match="no class 'alpa'; did you mean 'alpha'"):
         Letters(folder, classes=["alpa"])
     with pytest.raises(BadOption, match="limit must be at least 1, got 0"):
-        spread([], 0)
+        Letters(folder, limit=0)
+    with pytest.raises(BadOption, match=r"no option 'labeled' .options: .*, limit, labelled"):
+        Letters(folder, labeled=False)
+    with pytest.raises(BadOption, match="no option 'split'"):
+        Letters(folder, split="train")
     with pytest.raises(BadInput, match="letters holds samples of letters, numbers, not of sounds"):
         Letters(folder, modalities=["sounds"])
     with pytest.raises(BadInput, match=r"is no folder; letters is published at https://example\.org"):
@@ -74,5 +108,58 @@ def test_what_makes_no_sense_is_refused_and_told(folder, tmp_path_factory):
         Letters(empty)
 
 
-def test_they_are_public():
-    assert {"LocalDataset", "spread"} <= set(anybind.__all__)
+@pytest.fixture
+def parted(tmp_path):
+    for name in ("letters/train/a1", "letters/train/b1", "letters/test/b2", "letters/test/b3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_the_root_is_the_folder_that_the_archive_brings_along(parted):
+    assert ids(Found(parted)) == ids(Found(parted / "letters")) == ["test/b2", "test/b3"]
+
+
+def test_classes_are_the_labels_found_where_none_are_named(parted):
+    assert Found(parted, split="all").classes == ["a", "b"]
+    assert Found(parted, split="all", classes=["a"]).all_classes == ["a", "b"]
+
+
+def test_another_split_has_the_same_options_otherwise(parted):
+    dataset = Found(parted, classes=["b"])
+    assert ids(dataset.with_split("train")) == ["train/b1"]
+    with pytest.raises(BadOption, match="there is no split 'tests'; did you mean 'test'"):
+        dataset.with_split("tests")
+
+
+def test_data_that_are_not_split_have_no_other_split(folder):
+    with pytest.raises(BadInput, match="published in one part"):
+        Letters(folder).with_split("train")
+
+
+def test_other_options_replace_those_given_but_the_modalities(folder):
+    again = Letters(folder, limit=1, modalities=["numbers"]).with_options(classes=["a"])
+    assert (ids(again), again.asked) == (["a1", "a2", "a3"], ["numbers"])
+
+
+def test_what_is_needed_and_not_there_is_named(parted):
+    (parted / "letters" / "test" / "b2").unlink()
+    (parted / "letters" / "test" / "b3").unlink()
+    (parted / "letters" / "test").rmdir()
+    with pytest.raises(
+        BadInput, match=r"no complete copy of letters: .*letters lacks test; it is published at https://"
+    ):
+        Found(parted, split="all")
+
+
+def test_samples_in_memory_need_no_folder():
+    dataset = Thirds()
+    assert ids(dataset) == ["0", "1", "2"]
+    assert dataset.classes == dataset.all_classes == ["even", "odd"]
+    assert dataset.class_named("odd") == "odd"
+    with pytest.raises(BadOption, match="thirds is none"):
+        dataset.with_options(limit=1)
+
+
+def test_the_split_of_a_sample_is_test_unless_its_notes_say_another():
+    assert (Item("a", 0).split, Item("a", 0, notes={"split": "train"}).split) == ("test", "train")

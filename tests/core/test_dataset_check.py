@@ -12,11 +12,10 @@ from anybind.completeness import PartHeld
 from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption
 from anybind.registry import Registry
-from anybind.spec import Spec
-from anybind_datasets.local_dataset import LocalDataset
+from anybind.spec import DatasetSpec
 
 
-class Letters(LocalDataset):
+class Letters(Dataset):
     """Files in folders of parts, named after a letter and a number; each has a twin in the folder `twins`, if any."""
 
     name = "letters"
@@ -24,25 +23,24 @@ class Letters(LocalDataset):
     size = "5 letters"
     published = "https://example.org/letters"
     kinds = ("letters",)
-    parts = {"train": 3, "test": 2}  # noqa: RUF012 (an interface attribute)
+    splits = {"train": 3, "test": 2}  # noqa: RUF012 (an interface attribute)
+    split = "test"
 
-    def __init__(self, folder, *, modalities=None, classes=None, limit=None, split="test"):
-        super().__init__(folder, modalities)
-        self.keep_classes({"a": "alpha", "b": "beta"}, classes)
-        home = self.root / split
-        if not home.is_dir():
-            raise self.missing(f"there is no folder {split}")
-        self.hold(self._letters(home), limit)
+    def class_names(self):
+        return {"a": "alpha", "b": "beta"}
 
-    def _letters(self, home):
-        for label in self.kept:
-            files = sorted(home.glob(f"{label}*"))
-            if not files:
-                self.lack(f"there is no {label} in {home.name}")
-            for path in files:
-                twin = self.root / "twins" / path.name
-                partners = {"letters": Item("", twin, options={"size": 1})} if twin.exists() else {}
-                yield Item(self.id_of(path), path, self.names[label], partners=partners)
+    def scan(self, splits):
+        for home in (self.root / split for split in splits):
+            if not home.is_dir():
+                raise self.missing(f"there is no folder {home.name}")
+            for label in self.kept:
+                files = sorted(home.glob(f"{label}*"))
+                if not files:
+                    yield self.missing(f"there is no {label} in {home.name}")
+                for path in files:
+                    twin = self.root / "twins" / path.name
+                    partners = {"letters": Item("", twin, options={"size": 1})} if twin.exists() else {}
+                    yield Item(self.id_of(path), path, self.class_of[label], partners=partners)
 
 
 class Plain(Dataset):
@@ -129,6 +127,20 @@ def test_empty_files_are_told_also_those_of_partners(folder):
     assert test.complete
 
 
+def test_what_is_not_needed_is_told_by_a_check_only(folder):
+    class Counted(Letters):
+        def scan(self, splits):
+            yield self.missing("a letter is worn", needed=False)
+            yield self.missing("a letter to train with is worn", needed=False, split="train")
+            yield from super().scan(splits)
+
+    assert [part.missing for part in Counted.check(folder)] == [
+        ("a letter is worn", "a letter to train with is worn"),
+        ("a letter is worn",),
+    ]
+    assert len(Counted(folder).items) == 2
+
+
 def test_one_part_may_be_asked_for(folder):
     (only,) = Letters.check(folder, split="train")
     assert (only.name, only.published, only.complete) == ("train", 3, True)
@@ -167,10 +179,12 @@ def installed(registry: Registry, add_plugin, make_module) -> Registry:
     targets = {"letters": "letters_here:Letters", "plain": "letters_here:Plain"}
     broken = {"lacking": "letters_lacking:Letters", "failing": "letters_failing:Letters"}
     specs = [
-        Spec(name=name, summary="s", target=target, gives="letters", extra="more" if name == "lacking" else "")
+        DatasetSpec(
+            name=name, summary="s", target=target, modality="letters", extra="more" if name == "lacking" else ""
+        )
         for name, target in {**targets, **broken}.items()
     ]
-    add_plugin(registry, register_datasets=specs)
+    add_plugin(registry, *specs)
     make_module("letters_here", Letters=Letters, Plain=Plain)
     make_module("letters_failing", "raise RuntimeError('oh')")
     make_module("letters_lacking", "import no_such_package_at_all")
@@ -248,7 +262,7 @@ def test_the_first_few_things_that_are_missing_are_named_and_the_others_counted(
 def test_options_of_the_data_set_can_be_given(installed, cli, folder):
     ended = cli("datasets", "check", "letters", folder, "--data-option", "split=test", "--json")
     assert [part["name"] for part in json.loads(ended.out)["parts"]] == ["test"]
-    assert "takes" not in cli("datasets", "check", "letters", folder, "--data-option", "colour=1").error()
+    assert "no option 'colour'" in cli("datasets", "check", "letters", folder, "--data-option", "colour=1").error()
 
 
 def test_a_folder_of_ones_own_has_no_published_numbers(installed, cli, folder):

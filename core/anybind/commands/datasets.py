@@ -59,11 +59,16 @@ def about(part: Part[DatasetSpec]) -> dict[str, Any]:
         made = part.load()
     except AnybindError as error:  # a broken one, or one whose extra is not installed, is still listed
         return {**told, "problem": " ".join(str(error).split())}
-    told["modalities"] = list(getattr(made, "kinds", ())) or told["modalities"]
-    told["licence"] = getattr(made, "licence", "")
-    told["published"] = getattr(made, "published", "") or "your own folder"
-    told["size"] = getattr(made, "size", "") or ("" if getattr(made, "published", "") else "as you have it")
-    return {**told, "parts": dict(getattr(made, "parts", {}))}
+    if not (isinstance(made, type) and issubclass(made, Dataset)):  # a function: only its specification is known
+        return {**told, "published": "your own folder", "size": "as you have it"}
+    return {
+        **told,
+        "modalities": list(made.kinds) or told["modalities"],
+        "licence": made.licence,
+        "size": made.size or ("" if made.published else "as you have it"),
+        "published": made.published or "your own folder",
+        "parts": {split: count for split, count in made.splits.items() if split != "all" or count is not None},
+    }
 
 
 @app.command("check")
@@ -91,7 +96,7 @@ def check(
         print_json({**fields, "complete": complete, "parts": rows})
     else:
         _print_parts(f"{name} in {name_of_path(folder)}", held)
-        if not made.parts:
+        if made.splits.get("all", 0) is None:
             typer.echo("there are no published numbers to compare with: what is there is counted")
         if not complete and made.published:
             typer.echo(f"it is published at {made.published}")

@@ -16,8 +16,10 @@ from anybind.testing import check_head, check_task, stand_in_binder
 
 
 class Texts(Dataset):
-    name, licence, classes = "texts", "CC0-1.0", ()
-    items = tuple(Item(f"{number}", f"text number {number}") for number in range(4))
+    name, licence = "texts", "CC0-1.0"
+
+    def __init__(self):
+        self.set_items([Item(f"{number}", f"text number {number}") for number in range(4)])
 
 
 class Spread(Task):

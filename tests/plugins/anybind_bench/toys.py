@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from anybind.encoder import Encoder
 from anybind.plugin import hookimpl
 from anybind.spec import Spec
 from anybind.task import Task
-from anybind_datasets.local_dataset import LocalDataset
 
 SPACE = Space("toy", 4)
 
@@ -67,26 +66,26 @@ def broken(argument: str) -> Binding:
     return Binding("broken", {"text": Use("words", {"broken": True})})
 
 
-class Notes(LocalDataset):
+class Notes(Dataset):
     """The lines of `notes.txt`."""
 
     name = "notes"
     published = "https://example.org/notes"
     kinds = ("text",)
 
-    def __init__(self, folder: Path, *, modalities: Any = None, limit: int | None = None) -> None:
-        super().__init__(folder, modalities)
-        file = self.root / "notes.txt"
-        if not file.is_file():
-            raise self.missing("notes.txt is not there")
-        self.keep_classes({}, None)
-        self.hold([Item(f"{at}", line) for at, line in enumerate(file.read_text().splitlines())], limit)
+    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+        return ["notes.txt"]
+
+    def scan(self, splits: Sequence[str]) -> Iterator[Item]:
+        for number, line in enumerate((self.root / "notes.txt").read_text().splitlines()):
+            yield Item(f"{number}", line)
 
 
 class Written(Dataset):
     """Writes its one text into the folder that it is given."""
 
     name = "written"
+    takes_limit = False
 
     def __init__(self, folder: Path, *, modalities: Any = None) -> None:
         mark(f"made in {'an empty' if not any(folder.iterdir()) else 'a full'} folder")

@@ -77,7 +77,7 @@ def test_the_first_files_are_kept_up_to_a_limit(root):
 
 
 def test_a_class_that_no_file_is_of_is_named(root):
-    with pytest.raises(BadOption, match="no file is of the class 'trench'"):
+    with pytest.raises(BadOption, match="has no class 'trench'"):
         FilesDataset(root, pattern=PATTERN, classes=["tench", "trench"])
 
 

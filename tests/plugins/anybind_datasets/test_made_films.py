@@ -46,11 +46,11 @@ def test_films_are_made_once(short, tmp_path):
 def test_notes_say_part_and_frames_as_the_task_reads_them(short, tmp_path):
     dataset = MadeFilms(tmp_path)
     parts = {part: [item for item in dataset.items if item.notes["split"] == part] for part in ("train", "test")}
-    assert {part: len(items) for part, items in parts.items()} == dataset.parts
+    assert {part: len(items) for part, items in parts.items()} == dataset.splits
     assert {item.label for item in parts["train"]} == {"normal"}
     assert next(item.notes["abnormal"] for item in parts["test"] if item.label == "running") == [[48, 80]]
     assert all(bool(item.notes["abnormal"]) == (item.label == "running") for item in dataset.items)
-    assert [item.id for item in dataset.part("train").items] == [item.id for item in parts["train"]]
+    assert [item.id for item in dataset.with_split("train").items] == [item.id for item in parts["train"]]
 
 
 def test_someone_who_runs_moves_faster_than_those_who_walk():
@@ -63,5 +63,5 @@ def test_someone_who_runs_moves_faster_than_those_who_walk():
 
 
 def test_a_part_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(BadOption, match="split must be all, train or test, got 'val'"):
+    with pytest.raises(BadOption, match="no split 'val'"):
         MadeFilms(tmp_path, split="val")

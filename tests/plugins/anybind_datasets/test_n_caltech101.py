@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +11,9 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.registry import create
-from anybind_datasets import n_caltech101
-from anybind_datasets.local import held_out
+from anybind_datasets.lists import held_out, load_lists
 
-NAMES = json.loads(Path(n_caltech101.__file__).with_suffix(".json").read_text())["names"]
+NAMES = load_lists("n_caltech101")["names"]
 FILES = [f"{label}/image_{number:04}.bin" for label in NAMES for number in range(1, 11)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
 from anybind.registry import create
-from anybind_datasets import n_imagenet
+from anybind_datasets.lists import load_lists
 
-LISTS = json.loads(Path(n_imagenet.__file__).with_suffix(".json").read_text())
+LISTS = load_lists("n_imagenet")
 
 
 def dataset(folder: Path, name: str = "n-imagenet-mini", **options: object) -> Dataset:

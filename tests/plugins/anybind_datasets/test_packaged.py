@@ -47,15 +47,15 @@ def test_digits_are_written_once(digits, tmp_path):
 
 
 def test_there_are_1797_digits(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(packaged, "_written", lambda path, make: None)
+    monkeypatch.setattr(packaged, "_write_once", lambda path, make: None)
     dataset = Digits8x8(tmp_path)
-    assert len(dataset.items) == dataset.parts["all"] == 1797
+    assert len(dataset.items) == dataset.splits["all"] == 1797
     assert list(dataset.classes) == list(packaged.DIGITS)
 
 
 def test_pictures_have_a_phrase_and_a_name_each(skimage, tmp_path):
     dataset = SkimagePictures(tmp_path, modalities=["image", "text"])
-    assert len(dataset.items) == len(set(dataset.classes)) == dataset.parts["all"]
+    assert len(dataset.items) == len(set(dataset.classes)) == dataset.splits["all"]
     assert len({item.partners["text"] for item in dataset.items}) == len(dataset.items)
     assert all(find_reader(item.source).spec.modality == "image" for item in dataset.items)
     assert not list(tmp_path.iterdir())

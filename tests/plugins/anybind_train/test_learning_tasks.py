@@ -13,8 +13,8 @@ import anybind
 from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption
 from anybind.registry import create
-from anybind_datasets.local_dataset import LocalDataset
 from anybind_train.engine import Run
+from anybind_train.examples import Pictures
 from anybind_train.learning import training_part
 from anybind_train.learning_tasks import FewShot, FineTune
 
@@ -29,22 +29,23 @@ def nothing_drawn(monkeypatch):
     monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
 
 
-class Parted(LocalDataset):
+class Parted(Dataset):
     """The pictures of some shapes, the first two of each to be asked about and the others to learn from."""
 
     name = "parted"
     published = "nowhere"
     kinds = ("image",)
+    splits = {"train": None, "test": None}  # noqa: RUF012 (an interface attribute)
+    split = "test"
 
-    def __init__(self, folder, *, modalities=None, classes=None, limit=None, split="test"):
-        super().__init__(folder, modalities)
-        self.keep_classes({name: name for name in SHAPES}, classes)
-        self.hold((item for item in self._all() if (int(item.source.stem) < 2) == (split == "test")), limit)
+    def class_names(self):
+        return {name: name for name in SHAPES}
 
-    def _all(self):
+    def scan(self, splits):
         for label in SHAPES:
             for path in sorted((self.root / label).iterdir()):
-                yield Item(self.id_of(path), path, label)
+                if ("test" if int(path.stem) < 2 else "train") in splits:
+                    yield Item(self.id_of(path), path, label)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_what_was_learned_is_what_is_asked(binder, parted, tmp_path):
     copies = Parted(shutil.copytree(parted.folder, tmp_path / "copies"), split="train")
     untrained = create("task", "zero-shot").run(binder, copies, modality="event")
     task = FineTune(epochs=30, lr=1e-2, batch_size=12)
-    copies.part = lambda name: parted.part(name)
+    copies.with_split = lambda name: parted.with_split(name)
     learned = task.run(binder, copies, modality="event")
     assert learned.details["settings"]["samples"] == learned.n == 12
     assert untrained.metrics["top1"] < 0.6 < 0.8 < learned.metrics["top1"]
@@ -210,7 +211,7 @@ def test_options_that_make_no_sense_are_refused(make, told):
     [
         ({"nonsense": 1}, "unknown key 'nonsense'|nonsense"),
         ({"data": []}, "the option data is no one's to give"),
-        ({"train": {"colour": "red"}}, "train: parted takes other options"),
+        ({"train": {"colour": "red"}}, "parted takes no option"),
         ({"epochs": "many"}, "epochs"),
     ],
 )
@@ -231,8 +232,12 @@ def test_a_device_that_is_not_there_is_refused(world, parted):
 def test_data_in_one_part_cannot_be_fine_tuned_on_whole(binder, in_one_part):
     with pytest.raises(anybind.BadInput, match="is published in one part: say with train"):
         FineTune(**QUICK).run(binder, in_one_part, modality="event")
-    with pytest.raises(BadOption, match="train as a table of options is for data sets in published layouts"):
-        FineTune(train={"limit": 3}).run(binder, in_one_part, modality="event")
+
+
+def test_options_of_a_training_part_are_for_data_in_a_folder(in_one_part):
+    assert len(training_part(in_one_part, {"limit": 3}).items) == 3
+    with pytest.raises(BadOption, match="options are for datasets in folders"):
+        training_part(Pictures(), {"limit": 3})
 
 
 def test_all_samples_learned_from_leave_nothing_to_ask(binder, in_one_part):

@@ -85,7 +85,7 @@ class Calibration(Task):
         truth = np.array([classes.index(label) for label in asked.labels])
         scale = asked.scale if self.scale is None else self.scale
         if self.fit_on:
-            lessons = ask(binder, dataset.part(self.fit_on), modality, classes, self.templates, seed, on_bad)
+            lessons = ask(binder, dataset.with_split(self.fit_on), modality, classes, self.templates, seed, on_bad)
             scale = best_scale(lessons.similarity, np.array([classes.index(label) for label in lessons.labels]))
         probabilities = softmax(asked.similarity, scale)
         measure = functools.partial(_measure, bins=self.bins)

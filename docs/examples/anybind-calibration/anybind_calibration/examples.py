@@ -19,12 +19,8 @@ class Texts(Dataset):
     name = "texts"
     licence = "Apache-2.0"
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return ("cat", "dog", "horse", "duck")
-
-    @property
-    def items(self) -> list[Item]:
-        return [
-            Item(f"{name}/{number}", f"{number} times a {name}", name) for name in self.classes for number in range(3)
-        ]
+    def __init__(self) -> None:
+        names = ("cat", "dog", "horse", "duck")
+        self.set_items(
+            [Item(f"{name}/{number}", f"{number} times a {name}", name) for name in names for number in range(3)], names
+        )

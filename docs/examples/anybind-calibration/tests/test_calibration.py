@@ -78,7 +78,7 @@ def test_the_best_scale_is_the_one_that_answers_were_drawn_with():
 class Parted(Texts):
     """The texts, and the same again to learn from."""
 
-    def part(self, name):
+    def with_split(self, name):
         assert name == "train"
         return self
 

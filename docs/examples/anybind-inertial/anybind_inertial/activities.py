@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from anybind.plugin import BadOption, Item
-from anybind_datasets.local_dataset import LocalDataset
+from anybind.plugin import BadOption, Dataset, Item
 
 from anybind_inertial.trace import Trace, random_turn
 
@@ -82,7 +81,7 @@ def make_trace(activity: str, seed: int, *, seconds: float = 6.0, rate: float = 
     return Trace(acceleration.astype(np.float32), rotation.astype(np.float32), rate)
 
 
-class MadeActivities(LocalDataset):
+class MadeActivities(Dataset):
     """Traces of eight activities, each with a sentence beside it. Nothing is read from the folder.
 
     They are made up: good for trying things out, and no measure of how people really move.
@@ -93,46 +92,21 @@ class MadeActivities(LocalDataset):
     published = "no place: it is made up, and any folder will do"
     size = "made up as it is asked for"
     kinds = ("inertial",)
+    splits: ClassVar = {"train": None, "test": None}  # which share no trace
+    split = "test"
+    options = ("each",)
+    each: int = 12
+    """Traces of each activity, above 0."""
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        modalities: Iterable[str] | None = None,
-        classes: Iterable[str] | None = None,
-        limit: int | None = None,
-        split: str = "test",
-        each: int = 12,
-    ) -> None:
-        """Make the traces.
+    def class_names(self) -> Mapping[str, str]:
+        return {name: name for name in ACTIVITIES}
 
-        Args:
-            folder: any folder.
-            modalities: what samples are asked for; `inertial` must be among them.
-            classes: keep only these.
-            limit: keep about this many, spread evenly over the classes.
-            split: `train` or `test`, which share no trace.
-            each: traces of each activity, above 0.
-
-        Raises:
-            BadInput: there is no such folder.
-            BadOption: no such class or split, or a number below 1.
-        """
-        super().__init__(folder, modalities)
-        if split not in ("train", "test"):
-            raise BadOption(f"split is train or test, got {split!r}")
-        if not isinstance(each, int) or each < 1:
-            raise BadOption(f"each must be a whole number above 0, got {each!r}")
-        self.keep_classes({name: name for name in ACTIVITIES}, classes)
-        first = 0 if split == "test" else 1_000_000
-        items = [
-            Item(
-                id=f"{split}/{name}/{number:03}",
-                source=make_trace(name, first + number),
-                label=name,
-                partners={"text": f"someone is {name}"},
-            )
-            for name in self.classes
-            for number in range(each)
-        ]
-        self.hold(items, limit)
+    def scan(self, splits: Sequence[str]) -> Iterator[Item]:
+        if not isinstance(self.each, int) or self.each < 1:
+            raise BadOption(f"each must be a whole number above 0, got {self.each!r}")
+        for split in splits:
+            first = 0 if split == "test" else 1_000_000
+            for name in self.classes:
+                for number in range(self.each):
+                    trace = make_trace(name, first + number)
+                    yield Item(f"{split}/{name}/{number:03}", trace, name, partners={"text": f"someone is {name}"})
