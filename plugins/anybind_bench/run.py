@@ -1,271 +1,384 @@
-"""A run of a plan: what is finished is taken up, what is missing is asked, and each answer is written at once."""
+"""Running a suite: `run_suite`, and `SuiteRun`, the plan of a run that is executed cell by cell."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
 
-from anybind import AnybindError, Binder, Binding, EmbeddingCache, Result, load
-from anybind.plugin import errors, ranks
-from anybind_bench.identity import Remembered, cell_identity, taking_part
-from anybind_bench.plan import DONE, FAILED, NOT_APPLICABLE, TO_DO, Cell, Folders, Plan, Ready, one_line
-from anybind_bench.store import Results, json_text
+from anybind import AnybindError, Binding, EmbeddingCache, Result, find_binding
+from anybind.plugin import BadOption, Dataset, errors, ranks, tables
+from anybind_bench.cell import Cell, Key, State
+from anybind_bench.encoders import BindingEncoders
+from anybind_bench.prepare import Folders, prepare
+from anybind_bench.results import ResultsStore, SuiteResults, json_text
+from anybind_bench.suite import Evaluation, Suite, find_suite
 
-PAUSE_S = 0.1
-"""How often it is looked whether another process has let go of a cell."""
-SIGN_OF_LIFE_S = 60.0
-"""How often rank 0 tells the other ranks that it still waits: they give up after some minutes of silence."""
+WAIT_S = 0.1
+"""Interval of looking whether another process has unlocked a cell."""
+KEEPALIVE_S = 60.0
+"""Interval of messages from rank 0 to the others while it waits: they give up after some minutes of silence."""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of asking: a result, or why there is none."""
-
-    state: str
-    error: str | None = None
-    result: dict[str, Any] | None = None
+OnCell = Callable[[Cell], None]
 
 
-class Run:
-    """The cells of a plan, asked one after the other; those of one binding together, so that towers are loaded once.
+def run_suite(
+    suite: str | os.PathLike[str] | Suite,
+    *,
+    bindings: Sequence[str | Binding] = (),
+    data: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    cache: EmbeddingCache | None = None,
+    only: Sequence[str] = (),
+    limit: int | None = None,
+    seeds: Sequence[int] = (),
+    device: str = "cpu",
+    on_cell: OnCell | None = None,
+) -> SuiteResults:
+    """Run a benchmark suite, and resume it where an earlier run into the same folder was interrupted.
 
-    Under `torchrun` every rank answers every cell, sharing the embedding; rank 0 alone decides which, and writes.
+    Each result is written as soon as it is computed. Finished cells are not evaluated again; a cell that fails stops no
+    other. Several processes may run into one folder, and share the embedding under `torchrun`.
+
+    Args:
+        suite: a registered suite by name, the path of a TOML file, or a `Suite`.
+        bindings: names, paths of TOML files, or bindings. [default: those of the suite]
+        data: the folder of all data, one folder a dataset; not needed where all datasets generate their samples.
+        output: the results folder. [default: `anybind-bench/SUITE`]
+        cache: where embeddings are stored, so that no sample is embedded twice. [default: nowhere]
+        only: titles, tasks or datasets of the evaluations to run. [default: all]
+        limit: number of samples, for datasets that have this option.
+        seeds: in place of the evaluations' own.
+        device: torch device, e.g. cpu, cuda:1.
+        on_cell: called with each cell as it is finished.
+
+    Returns:
+        the cells of this run, with their states and results.
+
+    Raises:
+        UnknownName: no such suite or binding; the message offers the nearest names.
+        BadOption: an invalid suite or argument.
+        BadInput: the results folder is of another suite or version, or cannot be written.
+    """
+    with joined_ranks(device):
+        run = plan_suite(
+            suite,
+            bindings=bindings,
+            data=data,
+            output=output,
+            cache=cache,
+            only=only,
+            limit=limit,
+            seeds=seeds,
+            device=device,
+        )
+        run.execute(on_cell)
+    return run.results
+
+
+def plan_suite(
+    suite: str | os.PathLike[str] | Suite,
+    *,
+    bindings: Sequence[str | Binding] = (),
+    data: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    cache: EmbeddingCache | None = None,
+    only: Sequence[str] = (),
+    limit: int | None = None,
+    seeds: Sequence[int] = (),
+    device: str = "cpu",
+    dry: bool = False,
+) -> SuiteRun:
+    """Plan a run of a suite: prepare tasks and datasets and find the finished cells, without loading an encoder.
+
+    Args:
+        suite, bindings, data, output, cache, only, limit, seeds, device: see `run_suite`.
+        dry: write nothing: the plan is not meant to be executed.
+
+    Raises:
+        UnknownName, BadOption, BadInput: see `run_suite`.
+    """
+    whole = suite if isinstance(suite, Suite) else find_suite(suite)
+    chosen = whole.select(only)
+    narrowed = whole.narrow(chosen, limit, seeds)
+    titles = {evaluation.title for evaluation in chosen}
+    found = find_bindings(narrowed, bindings)
+    folder = None if data is None else Path(data)
+    if folder is not None and not folder.is_dir():
+        raise BadOption(f"there is no folder {folder}; --data names the folder of all data")
+    store = ResultsStore(Path(output or Path("anybind-bench") / narrowed.name))
+    store.check(narrowed)
+    if not dry:
+        store.create()
+    folders = Folders(folder, (store.folder if cache is None else cache.folder) / "made", make=not dry)
+    evaluations = [evaluation for evaluation in narrowed.evaluations if evaluation.title in titles]
+    return SuiteRun(narrowed, evaluations, found, store, folders, device=device, cache=cache)
+
+
+def find_bindings(suite: Suite, given: Sequence[str | Binding]) -> dict[str, Binding | AnybindError]:
+    """Find the given bindings, or the suite's own, by the name that results show.
+
+    Of the suite's own, one that cannot be found stops no other: its error stands in its place.
+
+    Raises:
+        UnknownName, BadInput, BadOption: a given binding cannot be found, two have one name, or there are none.
+    """
+    found: dict[str, Binding | AnybindError] = {}
+    for each in given or suite.bindings:
+        try:
+            binding = each if isinstance(each, Binding) else find_binding(each)
+            name = binding.name
+        except AnybindError as error:
+            if given:
+                raise
+            binding, name = error, str(each)
+        if name in found:
+            raise BadOption(f"two of the bindings are called {name!r}; results could not tell them apart")
+        found[name] = binding
+    if not found:
+        raise BadOption(f"suite {suite.name!r} names no bindings; give some by --binding")
+    return found
+
+
+@contextmanager
+def joined_ranks(device: str) -> Iterator[None]:
+    """Join the other processes of `torchrun`, if there are any, while the block runs."""
+    joined = ranks.start(device)
+    try:
+        yield
+    finally:
+        if joined:
+            ranks.stop()
+
+
+class SuiteRun:
+    """The cells of a run, finished ones with their results. `plan_suite` makes one.
+
+    Cells of one binding are evaluated together, so that only one binding's encoders are in memory. Under `torchrun`
+    every rank evaluates every cell and shares the embedding; rank 0 alone decides which, and writes.
 
     Attributes:
-        embedded: how many items were computed, and how many of them came from the cache instead.
+        suite: with all its evaluations, also those that are not part of this run.
+        prepared: the evaluations of this run, by title.
+        bindings: by name; an error where there is none.
+        embedded: numbers of items: `computed`, and `cached` for those that came from the cache.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        results: Results,
+        suite: Suite,
+        evaluations: Iterable[Evaluation],
+        bindings: dict[str, Binding | AnybindError],
+        store: ResultsStore,
         folders: Folders,
         *,
         device: str = "cpu",
         cache: EmbeddingCache | None = None,
     ) -> None:
-        self.plan = plan
-        self.results = results
-        self.folders = folders
-        self.device = device
-        self.cache = cache
-        self.embedded = {"computed": 0, "cached": 0}
-        self._remembered = Remembered(results.encoders)
-        self._bindings = {named.name: named.binding for named in plan.bindings}
-        self._sure: set[tuple[str, str]] = set()  # binding and modality, where the tower itself was asked
-        self._binder: Binder | None = None
-        self._told = time.monotonic()
+        self.suite, self.bindings, self.store, self.folders = suite, bindings, store, folders
+        self.embedded: Counter[str] = Counter(computed=0, cached=0)
+        self._last_message = time.monotonic()
+        loaded: dict[str, Dataset] = {}
+        self.prepared = {each.title: prepare(each, folders, loaded) for each in evaluations}
+        self._encoders = {
+            name: BindingEncoders(binding, store.encoders, device, cache)
+            for name, binding in bindings.items()
+            if isinstance(binding, Binding)
+        }
+        self._cells: dict[Key, Cell] = {}
+        for prepared in self.prepared.values():
+            for name, binding in bindings.items():
+                for seed in prepared.evaluation.seeds:
+                    cell = prepared.cell(name, binding, seed)
+                    self._cells[cell.key] = self._resume(cell) if cell.state is State.TO_DO else cell
 
-    def take_up(self) -> None:
-        """Take up the cells that are finished, as far as this can be told without loading a tower; asks nothing."""
-        for cell in self.plan.cells:
-            if cell.state == TO_DO and self._ready(cell).dataset is not None and self._knows(cell):
-                with contextlib.suppress(Exception):  # told of when the cell is asked
-                    cell.identity = self._identity(cell, self._remembered.known(self._binding(cell)))[0]
-                    self._adopt(cell, again=False)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(self._cells.values())
 
-    def go(self, settled: Callable[[Cell], None]) -> None:
-        """Ask all that is to be done.
+    @property
+    def to_do(self) -> list[Cell]:
+        return [cell for cell in self._cells.values() if cell.state is State.TO_DO]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all cells that apply are done."""
+        return all(cell.state in (State.DONE, State.NOT_APPLICABLE) for cell in self._cells.values())
+
+    @property
+    def results(self) -> SuiteResults:
+        return SuiteResults(self.store.folder, self.suite, self.cells)
+
+    def execute(self, on_cell: OnCell | None = None) -> None:
+        """Evaluate all cells that are to do.
 
         Args:
-            settled: called after each cell, once it is written.
+            on_cell: called with each cell, once it is written.
 
         Raises:
-            BadInput: an answer cannot be written, as on a full disk.
+            BadInput: a result cannot be written, as on a full disk.
         """
         if ranks.rank() > 0:
             self._follow()
-        else:
-            try:
-                self._lead(settled)
-            except Exception:
-                self._tell(None)
-                raise
-            self._tell(None)
-        self._let_go()
+            return
+        try:
+            while self.to_do:
+                finished = [self._run_binding(name, on_cell) for name in self._encoders]
+                if not any(finished):
+                    self._wait()  # another process has locked these: it finishes them, or ends
+            self._write()
+        except Exception:
+            self._broadcast(None)
+            raise
+        self._broadcast(None)
 
     def _follow(self) -> None:
-        while (number := ranks.from_first(None)) is not None:
-            if number >= 0:
-                self._answer(self.plan.cells[number])
+        """Evaluate what rank 0 decides, until it is done."""
+        while (message := ranks.from_first(None)) is not None:
+            if message:
+                (title, binding, seed), identity = message
+                self._release(*(name for name in self._encoders if name != binding))
+                self._evaluate(replace(self._cells[title, binding, seed], identity=identity))
+        self._release(*self._encoders)
 
-    def _lead(self, settled: Callable[[Cell], None]) -> None:
-        while any(cell.state == TO_DO for cell in self.plan.cells):
-            went_on = [self._settle(cell, settled) for cell in self._by_binding() if cell.state == TO_DO]
-            if not any(went_on):  # another process is at these: it finishes them, or ends and lets go of them
-                self._pause()
-        self.results.write(self.plan)
+    def _run_binding(self, name: str, on_cell: OnCell | None) -> bool:
+        """Evaluate the cells of a binding that are to do and not locked; whether there was one."""
+        finished = False
+        for cell in [cell for cell in self.to_do if cell.binding == name]:
+            cell = self._finish(cell)
+            self._cells[cell.key] = cell
+            self._reset_changed(name, cell)
+            if cell.state is not State.TO_DO:
+                self._write()
+                finished = True
+                if on_cell:
+                    on_cell(cell)
+        self._release(name)
+        return finished
 
-    def _by_binding(self) -> list[Cell]:
-        return [cell for named in self.plan.bindings for cell in self.plan.cells if cell.binding == named.name]
-
-    def _pause(self) -> None:
-        time.sleep(PAUSE_S)
-        if time.monotonic() - self._told > SIGN_OF_LIFE_S:
-            self._tell(-1)
-
-    def _tell(self, number: int | None) -> None:
-        """Tell the other ranks which cell is asked next, that none is yet (-1), or that there are no more."""
-        ranks.from_first(number)
-        self._told = time.monotonic()
-
-    def _settle(self, cell: Cell, settled: Callable[[Cell], None]) -> bool:
-        """Finish a cell, or take it up from the process that did; False while another is at it."""
-        while cell.state == TO_DO:
-            if cell.identity is None and not self._identify(cell):
-                break
-            assert cell.identity is not None
-            with self.results.lock(cell.identity) as held:
-                if not held:
-                    return False
-                if not self._adopt(cell, again=True):
-                    self._ask(cell)
-        self.results.write(self.plan)
-        settled(cell)
-        return True
-
-    def _binding(self, cell: Cell) -> Binding:
-        binding = self._bindings[cell.binding]
-        assert binding is not None  # a cell without one has failed already
-        return binding
-
-    def _ready(self, cell: Cell) -> Ready:
-        return self.plan.questions[cell.number]
-
-    def _taking_part(self, cell: Cell) -> tuple[str, ...]:
-        ready = self._ready(cell)
-        assert ready.task is not None
-        return taking_part(ready.task, ready.question.modality, self._binding(cell))
-
-    def _knows(self, cell: Cell) -> bool:
-        return set(self._taking_part(cell)) <= self._remembered.known(self._binding(cell)).keys()
-
-    def _identity(self, cell: Cell, known: Any) -> tuple[str, dict[str, Any]]:
-        ready = self._ready(cell)
-        encoders = {of: known[of] for of in self._taking_part(cell)}
-        return cell_identity(ready.question, ready.split_hash, cell.binding, encoders, cell.seed)
-
-    def _identify(self, cell: Cell) -> bool:
-        """Load the towers that take part, and tell by them what the cell is known by; False where that fails."""
+    def _finish(self, cell: Cell) -> Cell:
+        """Evaluate a cell, or load it where another process has finished it; one that is locked stays to do."""
+        resumed = self._resume(cell)
+        if resumed.state is not State.TO_DO:
+            return resumed
         try:
-            found = self._learn(cell, self._taking_part(cell))
-            cell.identity = self._identity(cell, found)[0]
+            settings = self._settings(cell, load=True)
         except (Exception, SystemExit) as error:
-            cell.state, cell.error = FAILED, one_line(error, self.folders)
-            self.results.note(f"{self._called(cell)}: failed: {cell.error}")
-        return cell.identity is not None
+            failed = replace(cell, state=State.FAILED, error=self.folders.shorten(error), identity=None)
+            self.store.log(f"{failed}: failed: {failed.error}")
+            return failed
+        cell = replace(cell, identity=tables.settings_hash(settings))
+        with self.store.lock(str(cell.identity)) as locked:
+            if not locked:
+                return cell
+            resumed = self._resume(cell, load=True)
+            if resumed.state is not State.TO_DO:
+                return resumed
+            started = time.perf_counter()
+            self._broadcast([cell.key, cell.identity])
+            cell = self._evaluate(cell)
+            seconds = time.perf_counter() - started
+            self.store.save(cell, settings, self._other_encoders(cell), seconds)
+        if cell.state is State.DONE:  # a failed one may resume from its checkpoints
+            shutil.rmtree(self.store.work / str(cell.identity), ignore_errors=True)
+        self.store.log(f"{cell}: {cell.state} in {seconds:.1f} s{f': {cell.error}' if cell.error else ''}")
+        return cell
 
-    def _adopt(self, cell: Cell, *, again: bool) -> bool:
-        """Take a finished cell from its file, if there is one that still holds.
+    def _settings(self, cell: Cell, *, load: bool) -> dict[str, object]:
+        """What the cell's identity is the hash of.
+
+        Raises:
+            KeyError: without `load`, an encoder that is not remembered.
+            AnybindError: an encoder cannot be loaded.
+        """
+        encoders, prepared = self._encoders[cell.binding], self.prepared[cell.title]
+        modalities = sorted(prepared.modalities(encoders.binding))
+        known = encoders.identify(modalities) if load else {each: encoders.known[each] for each in modalities}
+        return cell.settings(prepared.split_hash, known)
+
+    def _resume(self, cell: Cell, *, load: bool = False) -> Cell:
+        """The finished cell of the same identity, if the store has one whose encoders are the same.
 
         Args:
-            cell: with its identity.
-            again: the run has begun: a failure that was written since is this run's, and other towers may be loaded.
+            cell: with its identity, if `load`.
+            load: load encoders where they are not remembered.
         """
-        assert cell.identity is not None
-        held = self.results.finished(cell.identity)
-        if held is None or (held["state"] == FAILED and not (again and self.results.is_new(cell.identity))):
-            return False
-        others, binding = held["others"], self._binding(cell)
-        if again and not others.items() <= self._remembered.known(binding).items():
-            with contextlib.suppress(AnybindError):
-                self._learn(cell, [of for of in others if of in binding.encoders])
-        if not others.items() <= self._remembered.known(binding).items():
-            return False
-        cell.state, cell.error = held["state"], held["error"]
-        cell.main_metric, cell.result = held["main_metric"], held["result"]
-        return True
+        encoders = self._encoders[cell.binding]
+        if self.prepared[cell.title].dataset is None:
+            return cell
+        with contextlib.suppress(Exception):  # reported when the cell is evaluated
+            if not load:
+                cell = replace(cell, identity=tables.settings_hash(self._settings(cell, load=False)))
+            finished, others = self.store.load(cell) or (cell, {})
+            if load and not others.items() <= encoders.known.items():
+                encoders.identify([each for each in others if each in encoders.binding.encoders])
+            return finished if others.items() <= encoders.known.items() else cell
+        return cell
 
-    def _ask(self, cell: Cell) -> None:
-        """Ask, and write what came of it; nothing more than another identity where what was remembered is wrong."""
-        before, cell.identity = cell.identity, None
-        if not self._identify(cell) or cell.identity != before:
-            return
-        started = time.perf_counter()
-        self._tell(self.plan.cells.index(cell))
-        outcome = self._answer(cell)
-        seconds = time.perf_counter() - started
-        cell.state, cell.error, cell.result = outcome.state, outcome.error, outcome.result
-        others = self._others(cell)
-        about = self._identity(cell, self._remembered.known(self._binding(cell)))[1]
-        self.results.finish(cell, about, others, seconds)
-        if cell.state == DONE and before:  # one that failed may go on from there
-            shutil.rmtree(self.results.work / before, ignore_errors=True)
-        told = f": {cell.error}" if cell.error else ""
-        self.results.note(f"{self._called(cell)}: {cell.state} in {seconds:.1f} s{told}")
+    def _evaluate(self, cell: Cell) -> Cell:
+        """Evaluate a cell on all ranks; it has failed where it has on any."""
+        cell = self._evaluate_here(cell)
+        states = ranks.gather([cell.state, cell.error])
+        state, error = next((each for each in states if each[0] != State.DONE), (State.DONE, None))
+        return replace(cell, state=State(state), error=error, result=cell.result if state == State.DONE else None)
 
-    def _others(self, cell: Cell) -> dict[str, str]:
-        """Identities of the binding's encoders that took part without having been known to."""
-        named = (cell.result or {}).get("encoders", {})
-        more = [of for of in named if of in self._binding(cell).encoders and of not in self._taking_part(cell)]
-        return self._learn(cell, more) if more else {}
-
-    def _learn(self, cell: Cell, modalities: Sequence[str]) -> dict[str, str]:
-        """Identities of encoders as they are. Where others were remembered, no cell that was taken up by them holds."""
-        before = dict(self._remembered.known(self._binding(cell)))
-        if {(cell.binding, of) for of in modalities} <= self._sure:
-            return {of: before[of] for of in modalities}
-        found = self._remembered.learn(self._load(cell), modalities)
-        self._sure |= {(cell.binding, of) for of in modalities}
-        if any(before.get(of, identity) != identity for of, identity in found.items()):
-            for other in self.plan.cells:
-                if other.binding == cell.binding and other.identity is not None and other is not cell:
-                    other.state, other.identity, other.result = TO_DO, None, None
-        return found
-
-    def _answer(self, cell: Cell) -> Outcome:
-        """Ask on all ranks; the cell has failed where it has on any."""
-        outcome = self._try(cell)
-        told = ranks.gather([outcome.state, outcome.error])
-        state, error = next(((state, error) for state, error in told if state != DONE), (DONE, None))
-        return outcome if state == DONE else Outcome(state, error)
-
-    def _try(self, cell: Cell) -> Outcome:
-        ready = self._ready(cell)
-        assert ready.task is not None
-        assert ready.dataset is not None
-        binder = None
+    def _evaluate_here(self, cell: Cell) -> Cell:
+        prepared = self.prepared[cell.title]
+        assert prepared.task is not None
+        assert prepared.dataset is not None
         try:
-            binder = self._load(cell)
-            ready.task.work = self.results.work / cell.identity if cell.identity else None
-            result = ready.task.run(binder, ready.dataset, modality=ready.question.modality, seed=cell.seed)
+            binder = self._encoders[cell.binding].binder
+            prepared.task.work = self.store.work / str(cell.identity)
+            result = prepared.task.run(binder, prepared.dataset, modality=cell.evaluation.modality, seed=cell.seed)
             if not isinstance(result, Result):
                 raise errors.PluginError(
-                    f"the task {ready.question.task!r} gave a {type(result).__name__}, no anybind.Result"
+                    f"task {cell.evaluation.task!r}: expected an anybind.Result, got {type(result).__name__}"
                 )
-            # As it is read from the file, so that it does not matter which process asked.
-            return Outcome(DONE, result=json.loads(json_text(asdict(result))))
+            # As it is read from the file, so that it does not matter which process evaluated it.
+            row = json.loads(json_text(asdict(result)))
+            return replace(cell, state=State.DONE, result=tables.from_table(Result, row, "result", errors.PluginError))
         except (Exception, SystemExit) as error:
-            told = one_line(error, self.folders)
-            lacks = isinstance(error, errors.UnknownName) and told.startswith(
+            message = self.folders.shorten(error)
+            lacks = isinstance(error, errors.UnknownName) and message.startswith(
                 f"binding {cell.binding!r} has no encoder for"
             )
-            return Outcome(NOT_APPLICABLE if lacks else FAILED, told)
+            return replace(cell, state=State.NOT_APPLICABLE if lacks else State.FAILED, error=message)
 
-    def _load(self, cell: Cell) -> Binder:
-        """The binder of a cell; that of another binding is let go, so that one binding's towers are in memory."""
-        binding = self._binding(cell)
-        if self._binder is None or self._binder.binding is not binding:
-            self._let_go()
-            self._binder = load(binding, device=self.device, cache=self.cache)
-        return self._binder
+    def _other_encoders(self, cell: Cell) -> dict[str, str]:
+        """Identities of the binding's encoders that took part without the task having declared their modalities."""
+        encoders = self._encoders[cell.binding]
+        used = set(cell.result.encoders if cell.result else ()) & set(encoders.binding.encoders)
+        return encoders.identify(sorted(used - set(self.prepared[cell.title].modalities(encoders.binding))))
 
-    def _let_go(self) -> None:
-        if self._binder is not None:
-            counts = self._binder.counts
-            self.embedded["computed"] += counts.computed
-            self.embedded["cached"] += counts.cached
-            self._binder = None
+    def _reset_changed(self, name: str, current: Cell) -> None:
+        """Where an encoder is not the remembered one, no other cell that was resumed by it holds."""
+        if self._encoders[name].changed:
+            self._encoders[name].changed = False
+            for key, cell in self._cells.items():
+                if cell.binding == name and cell.identity is not None and cell is not current:
+                    self._cells[key] = replace(cell, state=State.TO_DO, identity=None, error=None, result=None)
 
-    def _called(self, cell: Cell) -> str:
-        return f"{self._ready(cell).question.title} | {cell.binding} | seed {cell.seed}"
+    def _release(self, *names: str) -> None:
+        for name in names:
+            computed, cached = self._encoders[name].release()
+            self.embedded.update(computed=computed, cached=cached)
 
+    def _write(self) -> None:
+        self.store.write(self.suite, list(self.bindings), self._cells.values())
 
-def unfinished(plan: Plan) -> Iterator[Cell]:
-    """The cells that have no result and could have one."""
-    return (cell for cell in plan.cells if cell.state not in (DONE, NOT_APPLICABLE))
+    def _wait(self) -> None:
+        time.sleep(WAIT_S)
+        if time.monotonic() - self._last_message > KEEPALIVE_S:
+            self._broadcast([])
+
+    def _broadcast(self, message: list[object] | None) -> None:
+        """Send the other ranks the key and identity of the next cell, an empty list to wait, or None at the end."""
+        ranks.from_first(message)
+        self._last_message = time.monotonic()

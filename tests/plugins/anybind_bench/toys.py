@@ -67,20 +67,25 @@ def broken(argument: str) -> Binding:
     return Binding("broken", {"text": Use("words", {"broken": True})})
 
 
-class Notes(LocalDataset):
+class Notes(Dataset):
     """The lines of `notes.txt`."""
 
     name = "notes"
     published = "https://example.org/notes"
-    kinds = ("text",)
 
     def __init__(self, folder: Path, *, modalities: Any = None, limit: int | None = None) -> None:
-        super().__init__(folder, modalities)
-        file = self.root / "notes.txt"
+        file = folder / "notes.txt"
         if not file.is_file():
-            raise self.missing("notes.txt is not there")
-        self.keep_classes({}, None)
-        self.hold([Item(f"{at}", line) for at, line in enumerate(file.read_text().splitlines())], limit)
+            raise BadInput(f"{folder} is no complete copy of notes: notes.txt is not there")
+        self.lines = file.read_text().splitlines()[:limit]
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return [Item(f"{at}", line) for at, line in enumerate(self.lines)]
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return []
 
 
 class Written(Dataset):
@@ -160,22 +165,10 @@ def mark(line: str) -> None:
 
 
 @hookimpl
-def register_encoders(register: anybind.Register) -> None:
-    register(Spec(name="words", summary="s", target="toys:Words"))
-
-
-@hookimpl
-def register_bindings(register: anybind.Register) -> None:
+def register(registry: Registrar) -> None:
+    registry.add(EncoderSpec(name="words", summary="s", modality="text", target="toys:Words"))
     for name in ("toy", "wordless", "broken"):
-        register(Spec(name=name, summary="s", target=f"toys:{name}"))
-
-
-@hookimpl
-def register_datasets(register: anybind.Register) -> None:
-    register(Spec(name="notes", summary="s", target="toys:Notes"))
-    register(Spec(name="written", summary="s", target="toys:Written"))
-
-
-@hookimpl
-def register_tasks(register: anybind.Register) -> None:
-    register(Spec(name="count", summary="s", target="toys:Count"))
+        registry.add(BindingSpec(name=name, summary="s", target=f"toys:{name}"))
+    registry.add(DatasetSpec(name="notes", summary="s", target="toys:Notes"))
+    registry.add(DatasetSpec(name="written", summary="s", target="toys:Written"))
+    registry.add(TaskSpec(name="count", summary="s", target="toys:Count"))

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from anybind_bench.suite import Question, Suite
+from anybind_bench.suite import Evaluation, Suite
 
 VERSIONS = {"python": "3.11.9", "anybind": "0.1.0", "numpy": "2.2.0"}
 
 
-def question(title: str, **fields: Any) -> Question:
+def question(title: str, **fields: Any) -> Evaluation:
     """A question about a data set of the same name."""
-    return Question(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
+    return Evaluation(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
 
 
 def cell(
@@ -40,7 +40,7 @@ def cell(
         said = {"gallery_size": 101, "metrics": metrics, "prompts": ["a photo of a {}"], "details": {}}
         held = {**about, **made, **said, "versions": VERSIONS, **result}
     return {
-        "question": number,
+        "evaluation": number,
         "binding": binding,
         "seed": seed,
         "identity": identity,
@@ -53,7 +53,7 @@ def cell(
 
 def write_results(
     folder: Path,
-    questions: Sequence[Question],
+    questions: Sequence[Evaluation],
     cells: Sequence[Mapping[str, Any]],
     *,
     name: str = "table",
@@ -62,11 +62,11 @@ def write_results(
     """Write `results.json` of a suite into a new folder."""
     folder.mkdir(parents=True)
     about = asdict(Suite(name, (), **suite))
-    del about["questions"]
+    del about["evaluations"]
     fields = {
-        "format": 1,
+        "format": 2,
         "suite": about,
-        "questions": [asdict(each) for each in questions],
+        "evaluations": [asdict(each) for each in questions],
         "bindings": list(dict.fromkeys(each["binding"] for each in cells)),
         "cells": list(cells),
     }
@@ -75,7 +75,7 @@ def write_results(
 
 
 @pytest.fixture(name="question")
-def question_fixture() -> Callable[..., Question]:
+def question_fixture() -> Callable[..., Evaluation]:
     """See `question`."""
     return question
 

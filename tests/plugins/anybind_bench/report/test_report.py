@@ -72,7 +72,7 @@ def test_csv_has_a_row_for_each_cell_and_each_published_number(cli, two, tmp_pat
     cli("bench", "report", two, "-o", tmp_path / "report.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
     assert len(rows) == 3 + 4
-    [clip] = [row for row in rows if row["binding"] == "clip" and row["question"] == "N-Caltech101"]
+    [clip] = [row for row in rows if row["binding"] == "clip" and row["evaluation"] == "N-Caltech101"]
     assert float(clip["value"]) == 0.6123
     assert (float(clip["low"]), float(clip["high"])) == (0.5894, 0.6352)
     assert (clip["published_name"], float(clip["published_value"])) == ("paper", 0.6634)
@@ -87,7 +87,7 @@ def test_json_holds_the_merged_table(cli, two):
     fields = json.loads(cli("bench", "report", two, "--json").out)
     [suite] = fields["suites"]
     assert fields["report"] is None
-    assert [column["question"] for column in suite["columns"]] == ["N-Caltech101", "N-MNIST"]
+    assert [column["evaluation"] for column in suite["columns"]] == ["N-Caltech101", "N-MNIST"]
     assert [column["source"] for column in suite["columns"]] == ["Doe et al., Table 1", "another paper"]
     assert [(row["kind"], row["name"]) for row in suite["rows"]] == [
         ("published", "EventCLIP"),

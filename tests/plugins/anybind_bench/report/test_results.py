@@ -19,7 +19,7 @@ def test_a_folder_and_the_file_in_it_are_the_same_results(results, question, cel
     folder = results("a", [question("q", published={"paper": 0.5})], [cell(0, "mini", metrics={"top1": 0.25})])
     of_folder, of_file = read_run(folder), read_run(folder / "results.json")
     assert of_folder.cells == of_file.cells
-    assert of_folder.suite.questions == (question("q", published={"paper": 0.5}),)
+    assert of_folder.suite.evaluations == (question("q", published={"paper": 0.5}),)
     assert of_folder.cells[0].question == "q"
 
 
@@ -27,7 +27,7 @@ def test_bindings_of_two_folders_stand_in_one_table(results, question, cell):
     one = results("a", [question("q")], [cell(0, "mini", metrics={"top1": 0.25})])
     other = results("b", [question("q"), question("r")], [cell(1, "clip", metrics={"top1": 0.5})])
     both = merged(one, other)
-    assert [each.title for each in both.suite.questions] == ["q", "r"]
+    assert [each.title for each in both.suite.evaluations] == ["q", "r"]
     assert [row.name for row in both.rows] == ["mini", "clip"]
     assert both.rows[1].cells["r", 0].result["metrics"] == {"top1": 0.5}
 
@@ -73,18 +73,18 @@ def test_what_a_report_shows_of_a_question_may_change_between_runs(results, ques
     done = cell(0, "mini", metrics={"top1": 0.5})
     one = results("a", [question("q", published={"paper": 0.5})], [done])
     other = results("b", [question("q", path="elsewhere", differs=("a note",), seeds=(0, 1))], [done])
-    assert merged(one, other).suite.questions[0].published == {"paper": 0.5}
+    assert merged(one, other).suite.evaluations[0].published == {"paper": 0.5}
 
 
 @pytest.mark.parametrize(
     ("contents", "told"),
     [
         ('{"format": 2, "cells": []}', "another version of anybind .format 2; this one reads 1"),
-        ('{"format": 1, "suite": {"na', "is damaged: "),
+        ('{"format": 2, "suite": {"na', "is damaged: "),
         ("[1, 2]", "holds no results of `anybind bench run`"),
         ('{"name": "model.json"}', "holds no results of `anybind bench run`"),
-        ('{"format": 1, "suite": {"name": "s"}, "questions": []}', "KeyError: 'cells'"),
-        ('{"format": 1, "suite": {"name": "s", "colour": "red"}, "questions": [], "cells": []}', "colour"),
+        ('{"format": 2, "suite": {"name": "s"}, "evaluations": []}', "KeyError: 'cells'"),
+        ('{"format": 2, "suite": {"name": "s", "colour": "red"}, "evaluations": [], "cells": []}', "colour"),
         ("\xff", "cannot read .*results.json: .*utf-8"),
     ],
 )
@@ -99,7 +99,7 @@ def test_what_is_no_results_file_is_told_in_one_line(tmp_path, contents, told):
     "change",
     [
         {"state": "running"},
-        {"question": 7},
+        {"evaluation": 7},
         {"seed": None},
         {"result": None},
         {"result": {"metrics": {"top1": "high"}}},
