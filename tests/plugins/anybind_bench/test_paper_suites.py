@@ -27,6 +27,7 @@ from anybind.registry import create, find_part
 from anybind_adapters.adapters import Linear
 from anybind_adapters.file import AdapterFile
 from anybind_bench.suite import Evaluation, Suite, find_suite
+from helpers import replicas
 
 TESTS = Path(__file__).parents[2]
 CLIP = {
@@ -167,7 +168,7 @@ def test_figure_4_has_no_printed_figures_and_every_suite_names_its_source():
 
 
 def published(suite: Suite) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures in per cent by question, whose and metric; an empty name is the main metric's."""
+    """Figures in per cent by evaluation, whose and metric; an empty name is the main metric's."""
     found = {}
     for evaluation in suite.evaluations:
         tables = {
@@ -189,7 +190,6 @@ class World(NamedTuple):
 
 
 def test_table_1_runs(run):
-    replicas = module_at(TESTS / "replicas.py")
     one = {"epochs": 1, "batch_size": 2}
     run(
         "paper-table1",
@@ -222,7 +222,7 @@ def test_table_3_runs(run):
 
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
 def test_table_4_runs(run):
-    def shorter(question: Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    def shorter(evaluation: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         batches = {"gallery": "in-batch:2"} if "within" in evaluation.title else {}
         return {**batches, "resamples": 10}, {"limit": 4} if evaluation.dataset != "paired-by-class" else {"limit": 9}
 
@@ -241,9 +241,9 @@ def test_figure_4_runs(run):
     results = run("paper-fig4", "clip", {"N-ImageNet mini": (short, {})})
     result = results["cells"][0]["result"]
     assert (result["n"], result["gallery_size"]) == (20, 100)
-    curves = result["details"]["plot"]["series"]
+    curves = result["curves"]
     assert list(curves) == ["all", "without contrastive", "without zero-shot", "without kl"]
-    assert all([epoch for epoch, _ in points] == [0, 1] for points in curves.values())
+    assert all(curve["epoch"] == [0, 1] for curve in curves.values())
 
 
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
@@ -284,7 +284,7 @@ def run(
         seeds = [1 if more else len(evaluation.seeds) for evaluation in suite.evaluations]
         assert len(results["cells"]) == sum(seeds)
         for cell in results["cells"]:
-            question, result = suite.evaluations[cell["evaluation"]], cell["result"]
+            evaluation, result = suite.evaluations[cell["evaluation"]], cell["result"]
             assert set(evaluation.metrics) <= set(result["metrics"]), evaluation.title
             for table in evaluation.published.values():
                 assert set(table if isinstance(table, Mapping) else ()) <= set(evaluation.metrics)
@@ -297,14 +297,14 @@ def shortened(name: str, shorter: Mapping[str, tuple[Any, Any]]) -> str:
     """The suite's file with other options of tasks and of data sets, by title."""
     target = find_part("suite", name).spec.target.partition(":")[2]
     table = tomllib.loads(Path(anybind_bench_folder(), target).read_text(encoding="utf-8"))
-    assert set(shorter) <= {question["title"] for evaluation in table["evaluations"]}
+    assert set(shorter) <= {evaluation["title"] for evaluation in table["evaluations"]}
     for evaluation in table["evaluations"]:
-        options, dataset_options = shorter.get(question["title"], ({}, {}))
-        question["options"] = {**evaluation.get("options", {}), **options}
-        question["dataset_options"] = {**evaluation.get("dataset_options", {}), **dataset_options}
-    questions = table.pop("evaluations")
+        options, dataset_options = shorter.get(evaluation["title"], ({}, {}))
+        evaluation["options"] = {**evaluation.get("options", {}), **options}
+        evaluation["dataset_options"] = {**evaluation.get("dataset_options", {}), **dataset_options}
+    evaluations = table.pop("evaluations")
     lines = [f"{key} = {toml(value)}" for key, value in table.items()]
-    for evaluation in questions:
+    for evaluation in evaluations:
         lines += ["[[evaluations]]", *(f"{key} = {toml(value)}" for key, value in evaluation.items())]
     return "\n".join(lines)
 
@@ -345,7 +345,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Replicas of all the data and towers for all the bindings; tests leave them as they are."""
     root = tmp_path_factory.mktemp("paper")
     data, models = root / "data", root / "models"
-    replicas = module_at(TESTS / "replicas.py")
     folders = {
         "n-imagenet-mini": ("N_Imagenet", {}),
         "n-caltech101": ("N-Caltech101", {}),

@@ -15,15 +15,21 @@ from typing import Any
 
 import numpy as np
 
-import anybind
 from anybind import BadInput, Binding, Result, Space, unit
-from anybind.binding import Use
-from anybind.dataset import Dataset, Item
-from anybind.encoder import Encoder
-from anybind.plugin import hookimpl
-from anybind.spec import Spec
-from anybind.task import Task
-from anybind_datasets.local_dataset import LocalDataset
+from anybind.plugin import (
+    BindingSpec,
+    Dataset,
+    DatasetSpec,
+    Encoder,
+    EncoderSpec,
+    Item,
+    Registrar,
+    Task,
+    TaskSpec,
+    hookimpl,
+)
+
+anybind_contract = 1
 
 SPACE = Space("toy", 4)
 
@@ -54,17 +60,17 @@ class Words(Encoder):
 
 def toy(argument: str) -> Binding:
     """`toy` or `toy:SALT`."""
-    return Binding(f"toy{argument}", {"text": Use("words", {"salt": argument})})
+    return Binding(f"toy{argument}", {"text": Binding.use("words", salt=argument)})
 
 
 def wordless(argument: str) -> Binding:
     """A binding without an encoder of texts."""
-    return Binding("wordless", {"image": Use("words", {"of": "image"})})
+    return Binding("wordless", {"image": Binding.use("words", of="image")})
 
 
 def broken(argument: str) -> Binding:
     """A binding whose tower cannot be loaded."""
-    return Binding("broken", {"text": Use("words", {"broken": True})})
+    return Binding("broken", {"text": Binding.use("words", broken=True)})
 
 
 class Notes(Dataset):
