@@ -251,11 +251,9 @@ def steps(
         height: of the plot, px.
     """
     line, low, high = step_line(starts_s, end_s, values, at_least=threshold or 0.0, height=height)
-    scale = COLUMNS / max(end_s, 1e-9)
     inner = [
-        f'<rect class="band" x="{begin * scale:.2f}" y="0" width="{max(2.0, (end - begin) * scale):.2f}"'
-        f' height="{height}"/>'
-        for begin, end in bands
+        f'<rect class="band" x="{left}" y="0" width="{width}" height="{height}"/>'
+        for left, width in step_bands(bands, end_s)
     ]
     points = " ".join(f"{a},{b}" for a, b in line)
     inner.append(f'<polygon class="area" points="0,{height} {points} {COLUMNS},{height}"/>')
@@ -297,6 +295,12 @@ def step_line(
         for at in (begin, end)
     ]
     return line, low, high
+
+
+def step_bands(spans_s: Iterable[tuple[float, float]], end_s: float) -> list[tuple[float, float]]:
+    """Left ends and widths of spans of time in `steps`, at least 2 of 1000 wide, so that each is seen."""
+    scale = COLUMNS / max(end_s, 1e-9)
+    return [(round(begin * scale, 2), round(max(2.0, (end - begin) * scale), 2)) for begin, end in spans_s]
 
 
 def save(svg: str, path: str | os.PathLike[str]) -> None:
