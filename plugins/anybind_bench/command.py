@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def run(
     """
     if cache is not None and no_cache:
         raise BadOption("--cache and --no-cache exclude each other")
-    with joined_ranks("" if plan else device):
+    with contextlib.nullcontext() if plan else joined_ranks(device):
         planned = plan_suite(
             suite,
             bindings=binding or (),

@@ -266,7 +266,7 @@ class SuiteRun:
     def _finish(self, cell: Cell) -> Cell:
         """Evaluate a cell, or load it where another process has finished it; one that is locked stays to do."""
         resumed = self._resume(cell)
-        if resumed.state is not State.TO_DO:
+        if resumed.state is not State.TO_DO or self._locked(resumed):
             return resumed
         try:
             settings = self._settings(cell, load=True)
@@ -290,6 +290,13 @@ class SuiteRun:
             shutil.rmtree(self.store.work / str(cell.identity), ignore_errors=True)
         self.store.log(f"{cell}: {cell.state} in {seconds:.1f} s{f': {cell.error}' if cell.error else ''}")
         return cell
+
+    def _locked(self, cell: Cell) -> bool:
+        """Whether another process evaluates the cell, as far as that is known without loading an encoder."""
+        if cell.identity is None:
+            return False
+        with self.store.lock(cell.identity) as free:
+            return not free
 
     def _settings(self, cell: Cell, *, load: bool) -> dict[str, object]:
         """What the cell's identity is the hash of.

@@ -278,7 +278,9 @@ def run(
         ended = cli(*command, "-o", tmp_path / "results", *more)
         results = json.loads((tmp_path / "results" / "results.json").read_text())
         suite = find_suite(name)
-        told = [(suite.evaluations[cell["evaluation"]].title, cell["state"], cell["error"]) for cell in results["cells"]]
+        told = [
+            (suite.evaluations[cell["evaluation"]].title, cell["state"], cell["error"]) for cell in results["cells"]
+        ]
         assert [each for each in told if each[1:] != ("done", None)] == []
         assert ended.code == 0, ended.err
         seeds = [1 if more else len(evaluation.seeds) for evaluation in suite.evaluations]

@@ -101,7 +101,9 @@ def test_an_interrupted_run_keeps_what_is_done_and_says_so(world, start):
     out, err = process.communicate()
     assert process.returncode == 130
     assert json.loads(out)["states"] == {"done": 3, "to do": 1, "failed": 0, "missing": 0, "not-applicable": 0}
-    assert err.strip().splitlines() == ["interrupted: finished cells are saved, and the same command resumes from there"]
+    assert err.strip().splitlines() == [
+        "interrupted: finished cells are saved, and the same command resumes from there"
+    ]
     assert world.states() == ["done"] * 3
 
 
@@ -140,3 +142,18 @@ def test_ranks_of_torchrun_answer_together_and_one_writes(world, start, tmp_path
     world.results = tmp_path / "alone"
     world.run()
     assert answers(world) == together
+
+
+def test_while_another_process_evaluates_a_cell_no_encoder_is_loaded(world, a_plan, monkeypatch):
+    a_plan().execute()
+    monkeypatch.setattr("anybind_bench.run.WAIT_S", 0)
+    world.add("new", note="new")
+    run = a_plan()
+    [cell] = run.to_do
+    world.marks("")
+    waits = []
+    with run.store.lock(cell.identity):
+        monkeypatch.setattr(run, "_wait", lambda: waits.append(1) if len(waits) < 3 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.execute()
+    assert world.marks("") == []

@@ -44,7 +44,13 @@ def test_a_suite_is_found_by_name_inside_its_plugins_package(registry, add_plugi
     (package / "__init__.py").touch()
     (package / "table.toml").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
-    kind = KindSpec(name="suite", plural="suites", summary="s", target="anybind_bench.suite:Suite", spec="anybind_bench.suite:SuiteSpec")
+    kind = KindSpec(
+        name="suite",
+        plural="suites",
+        summary="s",
+        target="anybind_bench.suite:Suite",
+        spec="anybind_bench.suite:SuiteSpec",
+    )
     add_plugin(registry, kind, SuiteSpec(name="table", summary="s", target="suite_package:table.toml"))
     assert find_suite("table") == find_suite(package / "table.toml")
     with pytest.raises(UnknownName, match="no suite 'tabel'; did you mean 'table'"):
@@ -53,7 +59,9 @@ def test_a_suite_is_found_by_name_inside_its_plugins_package(registry, add_plugi
 
 def test_a_mistake_is_told_by_row_and_key(tmp_path):
     (tmp_path / "s.toml").write_text(TEXT.replace("modality", "modalty"))
-    with pytest.raises(BadOption, match=r"s\.toml: evaluations\.0 has an unknown key 'modalty'; did you mean 'modality'"):
+    with pytest.raises(
+        BadOption, match=r"s\.toml: evaluations\.0 has an unknown key 'modalty'; did you mean 'modality'"
+    ):
         Suite.from_toml(tmp_path / "s.toml")
 
 

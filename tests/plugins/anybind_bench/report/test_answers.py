@@ -42,7 +42,9 @@ def test_the_main_metric_of_an_evaluation_that_nobody_answered_is_that_of_the_ta
 
 
 def test_a_task_that_is_not_installed_can_be_reported(table, evaluation, cell):
-    made = table([evaluation("q", task="of-a-stranger")], [cell(0, "mini", state="failed", error="e", main_metric=None)])
+    made = table(
+        [evaluation("q", task="of-a-stranger")], [cell(0, "mini", state="failed", error="e", main_metric=None)]
+    )
     assert made.columns[0].metric == "answer"
 
 

@@ -68,7 +68,9 @@ def runs(results, evaluation, cell):
     wide = results(
         "wide",
         [
-            evaluation(f"films {number}", task="vad", metrics=("auc", "ap", "median_rank"), published={"p": {"auc": 0.5}})
+            evaluation(
+                f"films {number}", task="vad", metrics=("auc", "ap", "median_rank"), published={"p": {"auc": 0.5}}
+            )
             for number in range(4)
         ],
         [cell(number, "mini", metrics={"auc": 0.6, "ap": 0.2, "median_rank": 12.0}) for number in range(4)],
@@ -142,7 +144,10 @@ def test_curves_are_drawn_without_points_that_are_no_numbers(runs):
 def test_curves_of_other_axes_are_charts_of_their_own(results, evaluation, cell):
     made = {"roc": {"false alarms": [0, 1], "hits": [0, 1]}, "loss": {"step": [1, 2], "loss": [3.0, 2.0]}}
     folder = results("a", [evaluation("q")], [cell(0, "mini", metrics={"top1": 0.5}, curves=made)])
-    assert [(drawn.x, drawn.y) for drawn in curves(section_of(folder))] == [("false alarms", "hits, %"), ("step", "loss")]
+    assert [(drawn.x, drawn.y) for drawn in curves(section_of(folder))] == [
+        ("false alarms", "hits, %"),
+        ("step", "loss"),
+    ]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")

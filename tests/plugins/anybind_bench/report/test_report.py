@@ -16,7 +16,9 @@ PAPER = {"compare": {"*": "paper"}, "source": "Doe et al., Table 1", "differs": 
 def two(results, evaluation, cell):
     """Two data sets, two bindings, of which one failed and one was not there."""
     evaluations = [
-        evaluation("N-Caltech101", published={"EventCLIP": 0.5882, "paper": 0.6634}, differs=("asked among 101 names",)),
+        evaluation(
+            "N-Caltech101", published={"EventCLIP": 0.5882, "paper": 0.6634}, differs=("asked among 101 names",)
+        ),
         evaluation("N-MNIST", published={"paper": 0.4695}, source="another paper"),
     ]
     about = {"intervals": {"top1": [0.5894, 0.6352]}, "chance": {"top1": 0.01}}
