@@ -18,26 +18,17 @@ import numpy as np
 
 from anybind.files import atomic_path
 
-COLOURS = 6
-"""Series with a colour and a line style of their own; further ones begin again."""
-DOTS = 30
-"""Most points of a line that are marked by dots."""
-TEXT_PX = 12
-ROW_PX = 20
+COLOURS = 6  # of series; further ones begin again
+DOTS = 30  # most points of a line that are marked by dots
+TEXT_PX, ROW_PX = 12, 20
 COLUMNS = 1000
 """Horizontal resolution of `steps`."""
 TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
-TIME_TICKS = 8
-TIME_ROOM = 0.9
-"""Ticks are before this share of the axis, so that the last time can be read on a narrow page."""
+TIME_TICKS, TIME_ROOM = 8, 0.9  # at most; before this share of the axis, so that a narrow page has room for the last
 _SHAPES = (
-    "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0",
-    "M-4-4h8v8h-8z",
-    "M0-5.5l5.5 5.5l-5.5 5.5l-5.5-5.5z",
-    "M0-5l5 8.5h-10z",
-    "M0 5l5-8.5h-10z",
-    "M-2.5-5h5v10h-5z",
-)
+    "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0", "M-4-4h8v8h-8z", "M0-5.5l5.5 5.5l-5.5 5.5l-5.5-5.5z",
+    "M0-5l5 8.5h-10z", "M0 5l5-8.5h-10z", "M-2.5-5h5v10h-5z",
+)  # fmt: skip
 _STYLE = """
 .ab{overflow:visible;font:12px system-ui,sans-serif;font-variant-numeric:tabular-nums;display:block}
 .ab svg{overflow:visible}.ab text{fill:var(--ink,#1d2330)}.ab .soft{fill:var(--soft,#667085)}
@@ -119,7 +110,7 @@ class Mark:
 
 
 def clock(seconds: float, tenths: bool = False) -> str:
-    """Format a time: `0:07`, `12:30`, `1:02:03`, and `0:07.3` with tenths."""
+    """Format a time in seconds: `0:07`, `12:30`, `1:02:03`, and `0:07.3` with tenths."""
     count = round(seconds * 10) if tenths else int(seconds + 1e-9) * 10
     whole, tenth = divmod(count, 10)
     minutes, second = divmod(whole, 60)
@@ -128,25 +119,15 @@ def clock(seconds: float, tenths: bool = False) -> str:
     return f"{text}.{tenth}" if tenths else text
 
 
-def lines(
-    series: Mapping[str, Sequence[tuple[float, float]]],
-    *,
-    x: str,
-    y: str,
-    x_axis: Axis | None = None,
-    y_axis: Axis | None = None,
-    height: int = 220,
-) -> str:
+def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, height: int = 220) -> str:
     """Draw lines, with a legend where there are several.
 
     Args:
         series: points (x, y), finite, of each line; at least one point in all.
         x, y: labels of the axes.
-        x_axis, y_axis: around all points by default.
-        height: of the plot without its labels, px.
+        height: of the plot without its labels, pixels.
     """
-    points = [point for each in series.values() for point in each]
-    across, up = x_axis or Axis.around(p[0] for p in points), y_axis or Axis.around(p[1] for p in points)
+    across, up = (Axis.around(point[at] for each in series.values() for point in each) for at in (0, 1))
     top = ROW_PX + 4
     heights = [(round(top + height * (1 - up.place(value) / 100), 1), text) for value, text in up.ticks]
     parts = [f'<text x="0" y="{TEXT_PX}" class="soft">{escape(y)}</text>']
@@ -203,26 +184,24 @@ def marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: b
     return _svg(parts, top, told)
 
 
-def bars(values: Mapping[str, float], axis: Axis | None = None, texts: Mapping[str, str] | None = None) -> str:
+def bars(values: Mapping[str, float], axis: Axis | None = None) -> str:
     """Draw horizontal bars from 0, each below its label.
 
     Args:
         values: finite, at least 0, by label.
         axis: from 0 to the largest value by default.
-        texts: the values as texts; three digits by default.
     """
     axis = axis or Axis.around([0.0, *values.values()])
     parts: list[str] = []
     for number, (label, value) in enumerate(values.items()):
         top = 2 * ROW_PX * number
-        text = (texts or {}).get(label, f"{value:.3g}")
         parts.append(f'<text x="0" y="{top + TEXT_PX}">{escape(label)}</text>')
-        parts.append(f'<text x="100%" y="{top + TEXT_PX}" text-anchor="end">{escape(text)}</text>')
+        parts.append(f'<text x="100%" y="{top + TEXT_PX}" text-anchor="end">{value:.3g}</text>')
         width = axis.place(value)
         parts.append(f'<rect class="filled" x="0" y="{top + ROW_PX - 2}" width="{width}%" height="10" rx="3"/>')
     bottom = 2 * ROW_PX * len(values)
-    parts = ['<g class="c0">', *parts, "</g>"]
-    return _svg([*parts, *_tick_texts(axis, bottom + TEXT_PX)], bottom + ROW_PX, ", ".join(values))
+    parts = ['<g class="c0">', *parts, "</g>", *_tick_texts(axis, bottom + TEXT_PX)]
+    return _svg(parts, bottom + ROW_PX, ", ".join(values))
 
 
 def steps(
@@ -241,14 +220,14 @@ def steps(
     Time goes into 1000 columns, each showing its largest value, so that a short peak of a long recording is seen.
 
     Args:
-        starts_s: (n,) seconds, never falling, the first at 0.
-        end_s: when the last value ends.
+        starts_s: (n,), never falling, the first at 0, seconds.
+        end_s: when the last value ends, seconds.
         values: (n,), finite.
         label: what is shown.
         threshold: a value that is drawn as a dashed line.
-        bands: begin and end in seconds of times that are highlighted.
+        bands: begins and ends of highlighted times, seconds.
         colour: number of the colour.
-        height: of the plot, px.
+        height: of the plot, pixels.
     """
     line, low, high = step_line(starts_s, end_s, values, at_least=threshold or 0.0, height=height)
     inner = [
@@ -278,8 +257,10 @@ def step_line(
     """Corners of the line of `steps`, 1000 wide, and the values at its bottom and at its top.
 
     Args:
-        starts_s, end_s, values, height: see `steps`.
+        starts_s, end_s: see `steps`, seconds.
+        values: (n,), see `steps`.
         at_least: a value that fits into the chart.
+        height: of the plot, pixels.
     """
     columns = np.floor(starts_s / max(end_s, 1e-9) * COLUMNS).astype(int).clip(0, COLUMNS - 1)
     heights = np.full(COLUMNS, -np.inf)
@@ -298,7 +279,7 @@ def step_line(
 
 
 def step_bands(spans_s: Iterable[tuple[float, float]], end_s: float) -> list[tuple[float, float]]:
-    """Left ends and widths of spans of time in `steps`, at least 2 of 1000 wide, so that each is seen."""
+    """Left ends and widths of spans in seconds in `steps`, at least 2 of 1000 wide, so that each is seen."""
     scale = COLUMNS / max(end_s, 1e-9)
     return [(round(begin * scale, 2), round(max(2.0, (end - begin) * scale), 2)) for begin, end in spans_s]
 
@@ -339,9 +320,8 @@ def _mark(mark: Mark, axis: Axis, at: float) -> str:
     if mark.interval:
         low, high = (axis.place(value) for value in mark.interval)
         ends = f'<line class="interval" x1="{low}%" x2="{high}%" y1="{at}" y2="{at}"/>'
-    title = f"<title>{escape(f'{mark.name} {mark.text}')}</title>"
-    shape = f'<svg x="{axis.place(mark.value)}%" y="{at}">{title}{_shape(mark)}</svg>'
-    return f'<g class="c{mark.colour % COLOURS}">{ends}{shape}</g>'
+    shape = f"<title>{escape(f'{mark.name} {mark.text}')}</title>{_shape(mark)}"
+    return f'<g class="c{mark.colour % COLOURS}">{ends}<svg x="{axis.place(mark.value)}%" y="{at}">{shape}</svg></g>'
 
 
 def _shape(mark: Mark) -> str:

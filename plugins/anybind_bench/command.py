@@ -15,8 +15,9 @@ from anybind.commandline import AsJson, Device, print_json, print_table, sub_app
 from anybind.plugin import BadOption, parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import cell_line, json_fields, plan_rows, problems, result_rows, suite_row
-from anybind_bench.run import SuiteRun, joined_ranks, plan_suite
+from anybind_bench.run import joined_ranks, plan_suite
 from anybind_bench.suite import SuiteSpec
+from anybind_bench.suite_run import SuiteRun
 
 INTERRUPTED = 130
 """Exit code of a command that SIGINT has ended, as shells have it."""

@@ -9,8 +9,8 @@ from typing import Any
 from anybind import AnybindError
 from anybind_bench.cell import Cell, State
 from anybind_bench.prepare import Prepared
-from anybind_bench.run import SuiteRun
 from anybind_bench.suite import SuiteSpec, find_suite
+from anybind_bench.suite_run import SuiteRun
 
 
 def suite_row(spec: SuiteSpec) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def test_table_3_runs(run):
 
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
 def test_table_4_runs(run):
-    def shorter(evaluation: Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    def shorter(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
         batches = {"gallery": "in-batch:2"} if "within" in evaluation.title else {}
         return {**batches, "resamples": 10}, {"limit": 4} if evaluation.dataset != "paired-by-class" else {"limit": 9}
 

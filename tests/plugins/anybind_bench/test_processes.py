@@ -146,7 +146,7 @@ def test_ranks_of_torchrun_answer_together_and_one_writes(world, start, tmp_path
 
 def test_while_another_process_evaluates_a_cell_no_encoder_is_loaded(world, a_plan, monkeypatch):
     a_plan().execute()
-    monkeypatch.setattr("anybind_bench.run.WAIT_S", 0)
+    monkeypatch.setattr("anybind_bench.suite_run.WAIT_S", 0)
     world.add("new", note="new")
     run = a_plan()
     [cell] = run.to_do

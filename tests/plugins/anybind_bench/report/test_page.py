@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from anybind_bench.report.answers import section
-from anybind_bench.report.plots import curves, panels
 from anybind_bench.report.merge import merge
+from anybind_bench.report.plots import curves, panels
 from anybind_bench.results import read_results
 
 LOOK = Path(__file__).resolve().parents[4] / "benchmarks" / "browser_look.py"
