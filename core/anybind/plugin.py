@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from anybind import errors, files, hub, pages, prompts, ranks, samples, tables, tensors
+from anybind import charts, errors, files, hub, pages, prompts, ranks, samples, tables, tensors
 from anybind import modality as modalities
 from anybind import reader as readers
 from anybind.adapter import Adapter
@@ -78,6 +78,7 @@ __all__ = [
     "Task",
     "TaskSpec",
     "Tower",
+    "charts",
     "create",
     "errors",
     "files",

@@ -1,14 +1,50 @@
-"""Bundled plugin: benchmark suites - the paper's tables among them - and the command that runs and reports them.
+"""Bundled plugin: benchmark suites, the paper's tables among them, running them and reporting their results.
+
+    import anybind_bench
+
+    results = anybind_bench.run_suite("mini", output="results")
+    anybind_bench.write_report(results, "report.html")
 
 It declares the kind `suite`: a plugin that brings suites imports `SuiteSpec` from `anybind_bench.suite`.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from anybind.plugin import CommandSpec, KindSpec, Registrar, hookimpl
 from anybind_bench.suite import SuiteSpec
 
+if TYPE_CHECKING:
+    from anybind_bench.cell import Cell, State
+    from anybind_bench.report import write_report
+    from anybind_bench.results import SuiteResults, read_results
+    from anybind_bench.run import run_suite
+    from anybind_bench.suite import Evaluation, Suite, find_suite
+
+__all__ = [
+    "Cell",
+    "Evaluation",
+    "State",
+    "Suite",
+    "SuiteResults",
+    "find_suite",
+    "read_results",
+    "run_suite",
+    "write_report",
+]
+
 anybind_contract = 1
+
+_MODULES = {
+    "anybind_bench.cell": ("Cell", "State"),
+    "anybind_bench.report": ("write_report",),
+    "anybind_bench.results": ("SuiteResults", "read_results"),
+    "anybind_bench.run": ("run_suite",),
+    "anybind_bench.suite": ("Evaluation", "Suite", "find_suite"),
+}
+"""Public names by module: they are imported when they are used, so that listing plugins stays light."""
 
 SUITES = (
     ("mini", "everything that runs with nothing downloaded and no data given"),
@@ -20,6 +56,13 @@ SUITES = (
     ("imagebind-zero-shot", "what ImageBind reported of sounds and depth maps"),
     ("languagebind-zero-shot", "what LanguageBind reported of sounds, depth maps and thermal pictures"),
 )
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'anybind_bench' has no attribute {name!r}")
 
 
 @hookimpl
@@ -39,7 +82,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         CommandSpec(
             name="bench",
-            summary="Run suites of questions, go on where a run stopped, and report the answers beside published ones.",
+            summary="Run benchmark suites, resume interrupted runs, and report results beside published ones.",
             target="anybind_bench.command:app",
         )
     )

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from anybind import AnybindWarning, Binder, concatenate, load
-from anybind.plugin import BadInput, BadOption, Encoder, errors, find_part, progress_bar, tables
+from anybind.plugin import (
+    AdapterSpec,
+    BadInput,
+    BadOption,
+    Encoder,
+    EncoderSpec,
+    errors,
+    find_part,
+    progress_bar,
+    tables,
+)
 
 # MTEB is an extra that types are checked without.
 # pyright: reportMissingImports=false
@@ -117,9 +127,11 @@ class MtebEncoder:
     def _licences(self) -> set[str]:
         """Of the weights of all encoders that take part, and of the adapters behind them."""
         held = self.binder.binding
-        uses = [("encoder", held.encoders[of]) for of in self.encoders]
-        uses += [("adapter", use) for use in held.adapters if any(self.binder.route(of) for of in self.encoders)]
-        return {find_part(kind, use.name).spec.weights_licence for kind, use in uses}
+        adapters = held.adapters if any(self.binder.route(of) for of in self.encoders) else ()
+        return {
+            *(find_part(EncoderSpec, held.encoders[of].name).spec.weights_licence for of in self.encoders),
+            *(find_part(AdapterSpec, use.name).spec.weights_licence for use in adapters),
+        }
 
     def encode(
         self,

@@ -1,4 +1,4 @@
-"""The kind `suite`: `SuiteSpec`, and `Suite` - tasks x data sets x bindings, with the published numbers beside ours."""
+"""The kind `suite`: `SuiteSpec`, and `Suite`, a list of evaluations with the published results beside ours."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import importlib.resources
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from anybind.plugin import BadOption, Spec, find_part, tables
+from anybind import AnybindError
+from anybind.plugin import BadOption, Dataset, DatasetSpec, Spec, errors, find_part, tables
 
 Published = Mapping[str, float | Mapping[str, float]]
-"""Numbers by whose they are: of the task's main metric, or by the names of metrics. In the metric's own unit: shares
-are 0 to 1, also where the source prints per cent.
+"""Published values by method: of the task's main metric, or by metric. Shares are 0 to 1, also where the source prints
+per cent.
 """
 
 
@@ -27,22 +29,25 @@ class SuiteSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Question:
-    """One row of a suite.
+class Evaluation:
+    """One row of a suite: a task on a dataset.
 
     Attributes:
         task, dataset: names of registered parts.
         modality: what the samples are embedded as.
-        title: names it in plans and reports; task, data set and modality if left out.
-        path: the data set's folder or file, from the folder of all data; the data set's name if left out.
-        made: the data set makes what it holds: it needs no data, and is given an empty folder to write into.
+        title: its name in plans and reports. [default: `TASK: MODALITY of DATASET`]
+        path: the dataset's folder or file below the folder of all data. [default: the dataset's name]
+        made: the dataset generates its samples: it needs no data and gets a folder to write into.
         options: of the task.
-        dataset_options: of the data set.
-        seeds: it is asked once with each; reports show the mean.
-        metrics: what reports show, by name; the task's main metric if left out.
-        published: numbers that others reported.
+        dataset_options: of the dataset.
+        seeds: one run each; reports show the mean.
+        metrics: what reports show. [default: the task's main metric]
+        published: see `Published`.
         source: where those were published.
-        differs: what is known to be otherwise than in the source: footnotes of reports.
+        differs: known differences to the source: footnotes of reports.
+
+    Raises:
+        BadOption: an invalid seed, path or option.
     """
 
     task: str
@@ -59,120 +64,127 @@ class Question:
     source: str = ""
     differs: tuple[str, ...] = ()
 
+    COSMETIC: ClassVar[frozenset[str]] = frozenset(
+        ("path", "made", "seeds", "metrics", "published", "source", "differs")
+    )
+    """Fields that may change between runs: where the data are and what is shown, not what is evaluated."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or f"{self.task}: {self.modality} of {self.dataset}")
         object.__setattr__(self, "path", self.path or self.dataset)
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise BadOption(f"path must lead from the folder of all data into it, got {self.path!r}")
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise BadOption(f"seeds must be distinct whole numbers from 0, at least one, got {list(self.seeds)}")
+        for name in ("options", "dataset_options"):
+            try:
+                json.dumps(getattr(self, name))  # identities are hashes of JSON
+            except TypeError as error:
+                raise BadOption(f"{name}: {error}; write it as a text") from None
+
+    def core(self) -> str:
+        """The fields that decide the result, and the title, as JSON: equal where two evaluations are the same."""
+        fields = {name: value for name, value in vars(self).items() if name not in self.COSMETIC}
+        return json.dumps(fields, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A list of questions, to be asked of the same bindings.
+    """A list of evaluations of the same bindings.
 
     Attributes:
-        name: as it is registered, or of the user's choice.
-        questions: its rows.
-        bindings: names of those that are asked unless others are given.
-        summary: what it is, in a line.
-        source: where its published numbers are from; that of questions which name none.
-        compare: whose published numbers are set against ours, by binding; under `*` those for all other bindings.
-        differs: footnotes of the whole suite, as those of questions.
+        name: as it is registered, or of the user's choice; the default name of the results folder.
+        evaluations: its rows.
+        bindings: names of the bindings that are evaluated unless others are given.
+        summary: one line.
+        source: where its published values are from, unless an evaluation names another source.
+        compare: the published method that ours is compared with, by binding; `*` stands for all other bindings.
+        differs: footnotes of the whole suite.
+
+    Raises:
+        BadOption: no evaluations, a name that cannot name a folder, or two evaluations or bindings of one name.
     """
 
     name: str
-    questions: tuple[Question, ...]
+    evaluations: tuple[Evaluation, ...]
     bindings: tuple[str, ...] = ()
     summary: str = ""
     source: str = ""
     compare: Mapping[str, str] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.name.strip(". ") or {"/", "\\"} & set(self.name):
+            raise BadOption(f"name must be valid as the name of a folder, got {self.name!r}")
+        if not self.evaluations:
+            raise BadOption("there are no evaluations")
+        for what, names in (("evaluations", [each.title for each in self.evaluations]), ("bindings", self.bindings)):
+            if double := next((name for name in names if names.count(name) > 1), None):
+                raise BadOption(f"two {what} are called {double!r}")
+
     @classmethod
-    def from_toml(cls, path: Path | Any) -> Suite:
-        """Read a suite file: the attributes of `Suite`, and one `[[questions]]` table a row.
+    def from_toml(cls, path: Path | Traversable) -> Suite:
+        """Read a suite file: the attributes of `Suite`, and one `[[evaluations]]` table a row.
 
         Raises:
             BadInput: the file cannot be read.
-            BadOption: it is no TOML, or has an unknown or a missing key, or a value of another kind than it takes; the
-                message says which.
+            BadOption: invalid TOML, an unknown or missing key, or an invalid value; the message names row and key.
         """
-        table = tables.read_toml(path)
-        where = f"suite {path}"
-        tables.check_keys(where, table, tuple(cls.__dataclass_fields__), ("name", "questions"))
-        _check_kinds(where, table, lists=("bindings", "questions", "differs"), mappings=("compare",))
-        if not table["questions"]:
-            raise BadOption(f"{where}: there are no questions in it")
-        questions = tuple(
-            _question(f"{where}, [[questions]] {at}", row) for at, row in enumerate(table["questions"], 1)
-        )
-        suite = cls(**{**_lists_as_tuples(table), "questions": questions})
-        _check_names(where, suite)
-        return suite
+        return tables.from_table(cls, tables.read_toml(path), f"suite {path}")
+
+    def select(self, names: Sequence[str]) -> list[Evaluation]:
+        """Evaluations by title, task or dataset, whatever the case; all of them without a name.
+
+        Raises:
+            BadOption: there is none of that name; the message offers the nearest.
+        """
+        matches = {name: [each for each in self.evaluations if name.lower() in _names(each)] for name in names}
+        known = {name for each in self.evaluations for name in (each.title, each.task, each.dataset)}
+        for name, found in matches.items():
+            if not found:
+                hint = errors.nearest(name, known)
+                raise BadOption(f"suite {self.name!r} has no evaluation, task or dataset called {name!r}{hint}")
+        return [each for each in self.evaluations if not names or any(each in found for found in matches.values())]
+
+    def narrow(self, chosen: Sequence[Evaluation], limit: int | None = None, seeds: Sequence[int] = ()) -> Suite:
+        """The suite with fewer samples or other seeds in the chosen evaluations.
+
+        Args:
+            chosen: some of the suite's evaluations.
+            limit: the option `limit` of those datasets that have it.
+            seeds: in place of the evaluations' own, where there are any.
+        """
+
+        def narrowed(evaluation: Evaluation) -> Evaluation:
+            if evaluation not in chosen:
+                return evaluation
+            options = evaluation.dataset_options
+            if limit is not None and _takes_limit(evaluation.dataset):
+                options = {**options, "limit": limit}
+            return replace(evaluation, dataset_options=options, seeds=tuple(dict.fromkeys(seeds)) or evaluation.seeds)
+
+        return replace(self, evaluations=tuple(map(narrowed, self.evaluations)))
 
 
-def _question(where: str, row: Any) -> Question:
-    tables.check_keys(where, row, tuple(Question.__dataclass_fields__), ("task", "dataset", "modality"))
-    mappings = ("options", "dataset_options", "published")
-    _check_kinds(where, row, lists=("seeds", "metrics", "differs"), mappings=mappings)
-    _check_seeds(where, row.get("seeds", [0]))
-    path = PurePosixPath(row.get("path", ""))
-    if path.is_absolute() or ".." in path.parts:
-        raise BadOption(f"{where}: path must lead from the folder of all data into it, got {str(path)!r}")
-    for whose, numbers in row.get("published", {}).items():
-        every = numbers.values() if isinstance(numbers, Mapping) else [numbers]
-        if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in every):
-            raise BadOption(f"{where}: published numbers of {whose!r} must be numbers")
-    return Question(**_lists_as_tuples(row))
+def _names(evaluation: Evaluation) -> tuple[str, ...]:
+    return evaluation.title.lower(), evaluation.task.lower(), evaluation.dataset.lower()
 
 
-def _check_seeds(where: str, seeds: Sequence[Any]) -> None:
-    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise BadOption(f"{where}: seeds must be whole numbers, 0 or more, and at least one")
-    if len(set(seeds)) < len(seeds):
-        raise BadOption(f"{where}: a seed stands twice among {', '.join(map(str, seeds))}")
-
-
-def _lists_as_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-
-
-def _check_kinds(where: str, table: Mapping[str, Any], *, lists: Sequence[str], mappings: Sequence[str]) -> None:
-    """Raise `BadOption` where a value is not of the kind that its key takes: the others are words, `made` aside."""
-    for key, value in table.items():
-        kind, told = (list, "a list") if key in lists else (Mapping, "a table") if key in mappings else (str, "a text")
-        if key == "made":
-            kind, told = bool, "true or false"
-        if not isinstance(value, kind):
-            raise BadOption(f"{where}: {key} must be {told}")
-        if isinstance(value, list) and key not in ("questions", "seeds") and {type(each) for each in value} - {str}:
-            raise BadOption(f"{where}: {key} must be a list of texts")
-        if kind is Mapping:
-            try:
-                json.dumps(value)  # what a result is known by is hashed as JSON, which has no dates
-            except TypeError as error:
-                raise BadOption(f"{where}: {key} holds what no JSON can hold ({error}); write it as a text") from None
-
-
-def _check_names(where: str, suite: Suite) -> None:
-    if not suite.name.strip(". ") or {"/", "\\"} & set(suite.name):
-        raise BadOption(f"{where}: name must be fit to name a folder, got {suite.name!r}")
-    titles = [question.title for question in suite.questions]
-    for title in titles:
-        if titles.count(title) > 1:
-            raise BadOption(f"{where}: two questions are called {title!r}; give each a title of its own")
-    for name in suite.bindings:
-        if suite.bindings.count(name) > 1:
-            raise BadOption(f"{where}: the binding {name!r} stands there twice")
-    for binding, whose in suite.compare.items():
-        if not isinstance(whose, str):
-            raise BadOption(f"{where}: compare must say by a text whose numbers {binding!r} is set against")
+def _takes_limit(dataset: str) -> bool:
+    try:
+        target = find_part(DatasetSpec, dataset).load()
+    except AnybindError:  # reported as the failure of its cells
+        return False
+    return isinstance(target, type) and issubclass(target, Dataset) and target.takes_limit
 
 
 def find_suite(name: str | os.PathLike[str]) -> Suite:
-    """A suite by name, or by the path of a TOML file.
+    """Load a suite by name, or from the path of a TOML file.
 
     Raises:
         UnknownName: no installed suite has that name; the message offers the nearest ones.
-        BadInput, BadOption: the file cannot be read or makes no sense.
+        BadInput, BadOption: the file cannot be read or is invalid.
     """
     if os.fspath(name).endswith(".toml"):
         return Suite.from_toml(Path(name))

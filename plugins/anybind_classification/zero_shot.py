@@ -41,9 +41,9 @@ class ZeroShot(Task):
     ) -> Result:
         """Embed the samples and the words, and count; see `Task.run`.
 
-        The result's details hold `classes` (those asked for), `per_class` (accuracy of each class of the
-        data), `confusion` (rows: the data's classes, columns: `classes`, counts), `top1_interval`
-        (Wilson, 95 %), and `chance`: what guessing gives, by metric.
+        The result has the interval of `top1` (Wilson, 95 %) and the chance levels. Its details hold `classes` (those
+        asked for), `per_class` (accuracy of each class of the data), and `confusion` (rows: the data's classes,
+        columns: `classes`, counts).
         """
         asked = self._asked(dataset)
         words = prompts.class_embeddings(binder, "text", asked, self.templates)
@@ -69,13 +69,13 @@ class ZeroShot(Task):
             n=len(samples),
             gallery_size=len(asked),
             metrics=accuracies(ranked, truth),
+            intervals={"top1": wilson_interval(int((ranked[:, 0] == truth).sum()), len(truth))},
+            chance={"top1": 1 / len(asked), "top5": min(5 / len(asked), 1.0), "mean_per_class": 1 / len(asked)},
             prompts=self.templates,
             details={
                 "classes": asked,
                 "per_class": per_class_accuracy(ranked, truth, asked),
                 "confusion": confusion(ranked, truth, asked, dataset.classes),
-                "top1_interval": wilson_interval(int((ranked[:, 0] == truth).sum()), len(truth)),
-                "chance": {"top1": 1 / len(asked), "top5": min(5 / len(asked), 1.0), "mean_per_class": 1 / len(asked)},
             },
         )
 

@@ -33,7 +33,7 @@ class Retrieval(Task):
       item can be had as text, the class names put into templates are the texts, one a class.
 
     How ranks count, what the metrics are, and how ties are settled (never in favour) is said in `Ranks` and
-    `metrics_of`; chance and 95 % intervals stand in the result's details under the metrics' names.
+    `metrics_of`. The result has the chance levels and 95 % intervals of the metrics.
     """
 
     name = "retrieval"
@@ -85,9 +85,9 @@ class Retrieval(Task):
 
         Metrics are named after their direction: `event_to_image_R@1`, `image_to_event_MRR`, and
         `in_batch_event_to_image_R@1` in batches; `R@1` is the mean of both directions on the full gallery. The details
-        hold `chance` and `intervals` by the same names, `directions` (numbers of queries and answers, and of the
-        queries left out since nothing is right for them), `relevance`, `gallery`, and `left_out`: how many items can be
-        had as neither modality, or as one where both are needed.
+        hold `directions` (numbers of queries and answers, and of the queries left out since nothing is right for them),
+        `relevance`, `gallery`, and `left_out`: how many items can be had as neither modality, or as one where both are
+        needed.
 
         Raises:
             BadInput: too few items have what is asked for, or labels are missing.
@@ -99,7 +99,7 @@ class Retrieval(Task):
             binder.encoder(of)  # what is missing is told before anything is embedded
         check_items(dataset)
         both = self._embedded(binder, dataset, modality, seed, on_bad)
-        metrics, details = self._answers(both, seed)
+        metrics, chances, sure, directions = self._answers(both, seed)
         return Result(
             task=self.name,
             dataset=dataset.name,
@@ -111,8 +111,15 @@ class Retrieval(Task):
             n=len(both.one),
             gallery_size=len(both.other),
             metrics=metrics,
+            intervals=sure,
+            chance=chances,
             prompts=self.templates if both.words else (),
-            details={**details, "relevance": self.relevance, "gallery": self.gallery, "left_out": both.left_out},
+            details={
+                "directions": directions,
+                "relevance": self.relevance,
+                "gallery": self.gallery,
+                "left_out": both.left_out,
+            },
         )
 
     def _embedded(
@@ -153,26 +160,28 @@ class Retrieval(Task):
             return f"{dataset.name} has no items with both {pair[0]} and {pair[1]}; relevance=class compares by label"
         return f"{dataset.name} has no items with a label that can be had as {of}"
 
-    def _answers(self, both: _Both, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+    def _answers(
+        self, both: _Both, seed: int
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, tuple[float, float]], dict[str, Any]]:
+        """Metrics, chance levels and intervals by metric, and the counts of each direction."""
         metrics: dict[str, float] = {}
-        details: dict[str, Any] = {"chance": {}, "intervals": {}, "directions": {}}
+        chances: dict[str, float] = {}
+        sure: dict[str, tuple[float, float]] = {}
+        directions: dict[str, Any] = {}
         for name, ranks, lost in self._rankings(both, seed):
-            by_name = {key: f"{name}_{key}" for key in metrics_of(ranks)}
-            metrics |= {by_name[key]: value for key, value in metrics_of(ranks).items()}
-            details["chance"] |= {by_name[key]: value for key, value in chance(ranks.right, ranks.gallery).items()}
-            sure = intervals(ranks, seed, self.resamples)
-            details["intervals"] |= {by_name[key]: value for key, value in sure.items()}
-            details["directions"][name] = {
+            metrics |= {f"{name}_{key}": value for key, value in metrics_of(ranks).items()}
+            chances |= {f"{name}_{key}": value for key, value in chance(ranks.right, ranks.gallery).items()}
+            sure |= {f"{name}_{key}": value for key, value in intervals(ranks, seed, self.resamples).items()}
+            directions[name] = {
                 "queries": len(ranks.ranks),
                 "gallery": ranks.gallery,
                 "right_answers": float(ranks.right.mean()),
                 "without_answer": lost,
             }
         forth, back = (f"{a.modality}_to_{b.modality}" for a, b in ((both.one, both.other), (both.other, both.one)))
-        means = (metrics, details["chance"])
-        for table in means:
+        for table in (metrics, chances):
             table["R@1"] = (table[f"{forth}_R@1"] + table[f"{back}_R@1"]) / 2
-        return {"R@1": metrics.pop("R@1"), **metrics}, details
+        return {"R@1": metrics.pop("R@1"), **metrics}, chances, sure, directions
 
     def _rankings(self, both: _Both, seed: int) -> Iterator[tuple[str, Ranks, int]]:
         """Name of each direction, its ranks, and how many queries have no right answer."""

@@ -19,6 +19,7 @@ from anybind_train.learning import (
     training_part,
     work_folder,
 )
+from anybind_train.learning_tasks import curves_of
 from anybind_train.losses.weighted_sum import PRESETS
 from anybind_train.probe import Some
 from anybind_train.recipe import Recipe
@@ -87,8 +88,8 @@ class LossAblation(Task):
         """Train every arm and ask; see `Task.run`. The seed is that of everything drawn.
 
         Metrics are those of `zero-shot` after the last epoch with all losses, `before` (top-1 of the untrained
-        encoder), and `without_LOSS` (top-1 after the last epoch without it). The details hold `plot` with the curve of
-        each arm, `intervals` (95 %, Wilson), `settings` by arm, and those of `zero-shot` with all losses.
+        encoder), and `without_LOSS` (top-1 after the last epoch without it), with Wilson's intervals (95 %). The result
+        has the curve of each arm; the details hold `settings` by arm, and those of `zero-shot` with all losses.
 
         Raises:
             BadInput: samples have nothing for the teacher, or no classes are left to train on or to ask about.
@@ -112,7 +113,7 @@ class LossAblation(Task):
         with work_folder(self.keep or self.work) as folder:
             for arm, recipe in arms(whole).items():
                 run = do_run(recipe, {LESSONS: lessons, ASKED: asked}, folder, binder)
-                told = {"probes": run.place.probes or [], "settings": settings_of(run)}
+                told = {"curves": curves_of({arm: run.place.probes or []}), "settings": settings_of(run)}
                 given = among.get("among")
                 results[arm] = ask_after(run, asked, given, name=self.name, seed=seed, on_bad=on_bad, **told)
         return dataclasses.replace(_together(results), split_hash=dataset.split_hash)
@@ -163,18 +164,17 @@ def _together(results: Mapping[str, Result]) -> Result:
     """The result with all losses, and of the others their curves, settings, and top-1."""
     whole = results[WHOLE]
     keys = {arm: "top1" if arm == WHOLE else arm.replace(" ", "_").replace("-", "_") for arm in results}
-    curves = {
-        arm: [[probe["epoch"], probe["top1"]] for probe in result.details["probes"]] for arm, result in results.items()
-    }
-    details = {name: value for name, value in whole.details.items() if name != "probes"}
-    details |= {
-        "intervals": {keys[arm]: result.details["top1_interval"] for arm, result in results.items()},
-        "settings": {arm: result.details["settings"] for arm, result in results.items()},
-        "plot": {"x": "epoch", "y": "top-1, unseen classes", "series": curves},
-    }
+    curves = {arm: curve for result in results.values() for arm, curve in result.curves.items()}
     metrics = {
         **whole.metrics,
-        "before": curves[WHOLE][0][1],
+        "before": curves[WHOLE]["top1"][0],
         **{keys[arm]: result.metrics["top1"] for arm, result in results.items() if arm != WHOLE},
     }
-    return dataclasses.replace(whole, metrics=metrics, details=details)
+    settings = {arm: result.details["settings"] for arm, result in results.items()}
+    return dataclasses.replace(
+        whole,
+        metrics=metrics,
+        intervals={keys[arm]: result.intervals["top1"] for arm, result in results.items()},
+        curves=curves,
+        details={**whole.details, "settings": settings},
+    )

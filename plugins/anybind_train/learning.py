@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,15 @@ def _own_device(binder: Binder) -> str:
 
 
 def ask_after(
-    run: Run, dataset: Dataset, among: Any, *, name: str, seed: int, on_bad: errors.OnBad | None = None, **details: Any
+    run: Run,
+    dataset: Dataset,
+    among: Any,
+    *,
+    name: str,
+    seed: int,
+    curves: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+    on_bad: errors.OnBad | None = None,
+    **details: Any,
 ) -> Result:
     """The question `zero-shot`, asked of what a run has learned, about samples that it has not learned from.
 
@@ -125,6 +133,7 @@ def ask_after(
         among: as the task `zero-shot` takes it.
         name: of the task that the result is of.
         seed: of recordings that are derived from others.
+        curves: of the result, see `Result`.
         on_bad: told of samples that cannot be used.
         details: what the result's details hold besides the question's own.
     """
@@ -132,14 +141,8 @@ def ask_after(
     task = create("task", "zero-shot", templates=run.recipe.templates, **({} if among is None else {"among": among}))
     with ranks.alone():  # each has learned for itself
         result: Result = task.run(run.binder, rest, modality=run.recipe.modality, seed=seed, on_bad=on_bad)
-    interval = result.details["top1_interval"]
-    told = {
-        **result.details,
-        "intervals": {"top1": interval},
-        "left_out": len(dataset.items) - len(rest.items),
-        **details,
-    }
-    return replace(result, task=name, split_hash=dataset.split_hash, details=told)
+    told = {**result.details, "left_out": len(dataset.items) - len(rest.items), **details}
+    return replace(result, task=name, split_hash=dataset.split_hash, details=told, curves=curves or {})
 
 
 def settings_of(run: Run) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -97,9 +97,9 @@ class FineTune(Task):
         A sample that cannot be learned from raises; `on_bad` is told of those that are asked about, and for a linear
         probe of all.
 
-        Metrics and details are those of `zero-shot`, of the classifier `top1` alone. The details also hold `settings`,
-        `intervals` (95 %, Wilson), `left_out` (samples that were learned from and so not asked about), and where
-        `every` is set `curve` and `plot`: top-1 by epoch. The encoders are those that have learned.
+        Metrics, intervals and details are those of `zero-shot`, of the classifier `top1` alone. The details also hold
+        `settings` and `left_out` (samples that were learned from and so not asked about); where `every` is set, the
+        curve `top1` is top-1 by epoch. The encoders are those that have learned.
 
         Raises:
             BadInput: there is nothing to learn from, or nothing else to ask about.
@@ -117,8 +117,10 @@ class FineTune(Task):
             if self.has_head:
                 return self._classifier(recipe, sources, folder, binder, on_bad)
             run = do_run(recipe, sources, folder, binder)
-            details = {"settings": {"shots": self.shots, **settings_of(run)}, **curve_of(run.place.probes or [])}
-            return ask_after(run, dataset, self.among, name=self.name, seed=seed, on_bad=on_bad, **details)
+            settings, curves = {"shots": self.shots, **settings_of(run)}, curves_of({"top1": run.place.probes or []})
+            return ask_after(
+                run, dataset, self.among, name=self.name, seed=seed, curves=curves, on_bad=on_bad, settings=settings
+            )
 
     def _recipe(self, binder: Binder, modality: str, seed: int, samples: int) -> Recipe:
         among = {} if self.among is None else {"among": self.among if self.among == "all" else list(self.among)}
@@ -168,9 +170,9 @@ class FineTune(Task):
             n=n,
             gallery_size=told["classes"],
             metrics={"top1": top1},
+            intervals={"top1": (float(sure.low), float(sure.high))},
+            chance={"top1": 1 / told["classes"]},
             details={
-                "intervals": {"top1": (float(sure.low), float(sure.high))},
-                "chance": {"top1": 1 / told["classes"]},
                 "left_out": len(asked.items) - n,
                 "settings": {**settings, **{name: told[name] for name in ("samples", "classes")}},
             },
@@ -207,9 +209,10 @@ class FewShot(FineTune):
         self.shots = shots
 
 
-def curve_of(probes: list[dict[str, Any]]) -> dict[str, Any]:
-    """What details tell of questions asked while something learned: nothing where none were."""
-    if not probes:
-        return {}
-    points = [[probe["epoch"], probe["top1"]] for probe in probes]
-    return {"curve": points, "plot": {"x": "epoch", "y": "top-1", "series": {"top-1": points}}}
+def curves_of(probes: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, list[float]]]:
+    """Curves of top-1 by epoch, see `Result.curves`, from what was evaluated during each training run."""
+    return {
+        name: {"epoch": [each["epoch"] for each in found], "top1": [each["top1"] for each in found]}
+        for name, found in probes.items()
+        if found
+    }

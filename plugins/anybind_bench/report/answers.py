@@ -1,4 +1,4 @@
-"""What stands in the table: published numbers, ours with how sure they are, and why a number is not there."""
+"""The values of a report: published ones, ours with their intervals, and why a value is missing."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from anybind import AnybindError
+from anybind import AnybindError, Result
 from anybind.plugin import TaskSpec, find_part
+from anybind_bench.cell import Cell, State
+from anybind_bench.report.merge import Merged, Row
 from anybind_bench.report.numbers import is_share
-from anybind_bench.report.results import Cell, Merged, Row
-from anybind_bench.suite import Question, Suite
+from anybind_bench.suite import Evaluation, Suite
 
 NO_ENCODER = "the binding has no encoder for what the task needs"
-NOT_ASKED = "not asked in these results"
+NOT_EVALUATED = "not evaluated in these results"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Ours, of one question and metric.
+    """Our value of one evaluation and metric.
 
     Attributes:
-        value: the metric; the mean where several seeds were asked; None where there is none.
+        value: the metric; the mean over several seeds; None where there is none.
         interval: its 95 % interval, of one seed.
         deviation: standard deviation over seeds, where there are several.
         seeds: those that are in the value.
-        n, gallery: samples asked about and candidates, where they are the same for all seeds.
-        chance: what chance gives, where the task says it.
-        reasons: why the value, or a seed of it, is not there.
+        n, gallery: samples and candidates, where they are the same for all seeds.
+        chance: the chance level, where the result has it.
+        reasons: why the value, or a seed of it, is missing.
     """
 
     value: float | None = None
@@ -45,16 +46,16 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A question and one of its metrics."""
+    """A evaluation and one of its metrics."""
 
-    question: Question
+    evaluation: Evaluation
     metric: str
     share: bool
 
 
 @dataclass(frozen=True)
 class Ours:
-    """One row of ours: an answer for each column, and whose published numbers they are held against."""
+    """One row of ours: an answer for each column, and the published method that they are compared with."""
 
     row: Row
     against: str | None
@@ -72,7 +73,7 @@ class Section:
     ours: tuple[Ours, ...]
 
     def differences(self, ours: Ours) -> list[float | None]:
-        """Ours less the published number that it is held against."""
+        """Ours minus the published value that it is compared with."""
         theirs = self.published.get(ours.against or "", (None,) * len(self.columns))
         return [
             None if answer.value is None or number is None else answer.value - number
@@ -83,15 +84,16 @@ class Section:
 def section(merged: Merged) -> Section:
     """The table of one suite's results."""
     suite, rows = merged.suite, merged.rows
-    asked = [(question, metric) for question in suite.questions for metric in _metrics(question, rows)]
-    answers = [[answer(row, *each) for each in asked] for row in rows]
-    whose = list(dict.fromkeys(name for question in suite.questions for name in question.published))
-    published = {name: tuple(_published(question, name, metric, rows) for question, metric in asked) for name in whose}
+    pairs = [(evaluation, metric) for evaluation in suite.evaluations for metric in _metrics(evaluation, rows)]
+    answers = [[answer(row, *pair) for pair in pairs] for row in rows]
+    methods = dict.fromkeys(name for evaluation in suite.evaluations for name in evaluation.published)
+    published = {name: tuple(_published(pair[0], name, pair[1], rows) for pair in pairs) for name in methods}
     columns = []
-    for at, (question, metric) in enumerate(asked):
+    for at, (evaluation, metric) in enumerate(pairs):
         values = [each for row in answers for each in (row[at].value, row[at].chance, *(row[at].interval or ()))]
-        columns.append(Column(question, metric, is_share(metric, [*values, *(row[at] for row in published.values())])))
-    chance = tuple(_first(row[at].chance for row in answers) for at in range(len(asked)))
+        values += [row[at] for row in published.values()]
+        columns.append(Column(evaluation, metric, is_share(metric, values)))
+    chance = tuple(_first(row[at].chance for row in answers) for at in range(len(pairs)))
     ours = tuple(
         Ours(row, suite.compare.get(row.binding, suite.compare.get("*")), tuple(found))
         for row, found in zip(rows, answers, strict=True)
@@ -99,103 +101,76 @@ def section(merged: Merged) -> Section:
     return Section(suite, tuple(columns), published, chance, ours)
 
 
-def _metrics(question: Question, rows: Sequence[Row]) -> tuple[str, ...]:
-    return question.metrics or (main_metric(question, rows),)
+def _metrics(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[str, ...]:
+    return evaluation.metrics or (main_metric(evaluation, rows),)
 
 
-def main_metric(question: Question, rows: Sequence[Row]) -> str:
-    """The metric that stands for the whole: as the cells say, else as the installed task does."""
+def main_metric(evaluation: Evaluation, rows: Sequence[Row]) -> str:
+    """The main metric: as the cells have it, else as the installed task does."""
     for row in rows:
         for cell in row.cells.values():
-            if cell.question == question.title and cell.main_metric:
+            if cell.title == evaluation.title and cell.main_metric:
                 return cell.main_metric
     with suppress(AnybindError):  # a report can be made where the task is not installed
-        return find_part(TaskSpec, question.task).load().main_metric
+        return find_part(TaskSpec, evaluation.task).load().main_metric
     return "answer"
 
 
-def _published(question: Question, whose: str, metric: str, rows: Sequence[Row]) -> float | None:
-    numbers = question.published.get(whose)
+def _published(evaluation: Evaluation, whose: str, metric: str, rows: Sequence[Row]) -> float | None:
+    numbers = evaluation.published.get(whose)
     if isinstance(numbers, Mapping):
         return numbers.get(metric)
-    return numbers if metric == main_metric(question, rows) else None
+    return numbers if metric == main_metric(evaluation, rows) else None
 
 
-def answer(row: Row, question: Question, metric: str) -> Answer:
-    """What a binding answered, over all its seeds."""
-    cells = sorted((cell for cell in row.cells.values() if cell.question == question.title), key=lambda cell: cell.seed)
+def answer(row: Row, evaluation: Evaluation, metric: str) -> Answer:
+    """The value of a binding, over all its seeds."""
+    cells = sorted((cell for cell in row.cells.values() if cell.title == evaluation.title), key=lambda cell: cell.seed)
     if not cells:
-        return Answer(reasons=(NOT_ASKED,))
-    done = [(cell, value) for cell in cells if (value := value_of(cell, metric)) is not None]
-    told = [_reason(cell, metric, len(cells)) for cell in cells if value_of(cell, metric) is None]
-    reasons = tuple(dict.fromkeys([*told, *_not_asked(question, cells)]))
+        return Answer(reasons=(NOT_EVALUATED,))
+    done = [(cell, value) for cell in cells if (value := cell.value(metric)) is not None]
+    told = [_reason(cell, metric, len(cells)) for cell in cells if cell.value(metric) is None]
+    reasons = tuple(dict.fromkeys([*told, *_not_evaluated(evaluation, cells)]))
     if not done:
         return Answer(reasons=reasons)
     values = [value for _, value in done]
+    results: list[Result] = [cell.result for cell, _ in done if cell.result]
     return Answer(
         value=statistics.fmean(values),
         interval=interval(done[0][0], metric) if len(done) == 1 else None,
         deviation=statistics.stdev(values) if len(done) > 1 else None,
         seeds=tuple(cell.seed for cell, _ in done),
-        n=_same(_result(cell).get("n") for cell, _ in done),
-        gallery=_same(_result(cell).get("gallery_size") for cell, _ in done) or None,
-        chance=_chance(done[0][0], metric),
+        n=_same(result.n for result in results),
+        gallery=_same(result.gallery_size for result in results) or None,
+        chance=results[0].chance.get(metric),
         reasons=reasons,
     )
 
 
-def value_of(cell: Cell, metric: str) -> float | None:
-    """A metric of one cell; None where it is not there or not finite."""
-    return _number((_result(cell).get("metrics") or {}).get(metric))
-
-
 def interval(cell: Cell, metric: str) -> tuple[float, float] | None:
-    """The 95 % interval of a metric, which stands in the details as `METRIC_interval` or in `intervals`."""
-    details = _details(cell)
-    known = details.get("intervals")
-    ends = details.get(f"{metric}_interval") or (known.get(metric) if isinstance(known, Mapping) else None)
-    if not isinstance(ends, Sequence) or len(ends) != 2 or None in map(_number, ends):
-        return None
-    return float(ends[0]), float(ends[1])
-
-
-def _result(cell: Cell) -> Mapping[str, Any]:
-    return cell.result or {}
-
-
-def _details(cell: Cell) -> Mapping[str, Any]:
-    return _result(cell).get("details") or {}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _chance(cell: Cell, metric: str) -> float | None:
-    chance = _details(cell).get("chance")
-    if isinstance(chance, Mapping):
-        return _number(chance.get(metric))
-    return _number(chance) if metric == cell.main_metric else None
+    """The confidence interval of a metric of one cell, if it has a finite one."""
+    ends = cell.result.intervals.get(metric) if cell.result else None
+    return ends if ends and all(map(math.isfinite, ends)) else None
 
 
 def _reason(cell: Cell, metric: str, cells: int) -> str:
-    of_seed = f"seed {cell.seed} " if cells > 1 else ""
-    if cell.state == "done":
-        notes = _details(cell).get("notes")
-        told = (
-            "; ".join(map(str, notes)) if isinstance(notes, list) and notes else f"there is no {metric} in the answer"
-        )
-        return f"{of_seed}not defined: {told}"
-    if cell.state == "not-applicable":
-        return f"not applicable: {cell.error or NO_ENCODER}"
-    if cell.state == "missing":
-        return f"data missing: {cell.error or 'their folder is not there'}"
-    return f"{of_seed}failed: {cell.error or 'it was not said why'}"
+    """Why a cell has no value of a metric."""
+    seed = f"seed {cell.seed} " if cells > 1 else ""
+    match cell.state:
+        case State.DONE:
+            undefined = cell.result.undefined if cell.result else {}
+            return f"{seed}not defined: {undefined.get(metric, f'the result has no {metric}')}"
+        case State.NOT_APPLICABLE:
+            return f"not applicable: {cell.error or NO_ENCODER}"
+        case State.MISSING:
+            return f"data missing: {cell.error or 'their folder does not exist'}"
+        case _:
+            return f"{seed}failed: {cell.error or 'no reason was recorded'}"
 
 
-def _not_asked(question: Question, cells: Sequence[Cell]) -> list[str]:
-    missing = [str(seed) for seed in question.seeds if seed not in {cell.seed for cell in cells}]
-    return [f"seed {', '.join(missing)} {NOT_ASKED}"] if missing else []
+def _not_evaluated(evaluation: Evaluation, cells: Sequence[Cell]) -> list[str]:
+    missing = [str(seed) for seed in evaluation.seeds if seed not in {cell.seed for cell in cells}]
+    return [f"seed {', '.join(missing)} {NOT_EVALUATED}"] if missing else []
 
 
 def _first(values: Any) -> Any:

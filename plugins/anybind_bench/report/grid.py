@@ -37,7 +37,7 @@ class Entry:
         more: smaller lines below it.
         marks: numbers of footnotes.
         kind: what it is, of rows and columns: published, chance, ours, interval or difference.
-        group: of a head, what it shares with its neighbours: the question, where each has several metrics.
+        group: of a head, what it shares with its neighbours: the evaluation, where each has several metrics.
         sign: of a difference of shares, -1 or 1.
     """
 
@@ -64,7 +64,7 @@ class Grid:
 
 
 def grid(section: Section, notes: Footnotes) -> Grid:
-    """The table of a suite: a row for each whose numbers are in it, a column for each question and metric.
+    """The table of a suite: a row for each whose numbers are in it, a column for each evaluation and metric.
 
     Where there would be more columns than `MOST_COLUMNS` it is turned, and intervals and numbers of samples have
     columns of their own.
@@ -85,17 +85,17 @@ def grid(section: Section, notes: Footnotes) -> Grid:
 
 
 def _head(column: Column, section: Section, notes: Footnotes) -> Entry:
-    question, marks = column.question, notes.marks(footnotes(column, section))
-    if len(question.metrics) > 1:
-        return Entry(metric_title(column.metric), group=question.title, group_marks=marks)
-    return Entry(question.title, more=(metric_title(column.metric),), marks=marks)
+    evaluation, marks = column.evaluation, notes.marks(footnotes(column, section))
+    if len(evaluation.metrics) > 1:
+        return Entry(metric_title(column.metric), group=evaluation.title, group_marks=marks)
+    return Entry(evaluation.title, more=(metric_title(column.metric),), marks=marks)
 
 
 def footnotes(column: Column, section: Section) -> list[str]:
-    """What is told of a question: its source where that is not the suite's, and what differs from it."""
-    question = column.question
-    told = f"published numbers: {question.source}" if question.source != section.suite.source else ""
-    return [*([told] if question.source and told else []), *question.differs]
+    """Footnotes of an evaluation: its source where that is not the suite's, and what differs from it."""
+    evaluation = column.evaluation
+    told = f"published numbers: {evaluation.source}" if evaluation.source != section.suite.source else ""
+    return [*([told] if evaluation.source and told else []), *evaluation.differs]
 
 
 def _add_ours(table: Grid, section: Section, each: Ours, notes: Footnotes, turn: bool) -> None:

@@ -1,17 +1,17 @@
-"""The page of a report: tables, footnotes, plots, and how each number was made. One file, no script."""
+"""The page of a report: tables, footnotes, charts, and how each number was made. One file, no script."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from anybind.pages import save_page
+from anybind.plugin import pages
+from anybind_bench.cell import Cell
 from anybind_bench.report.answers import Section
 from anybind_bench.report.grid import Entry, Footnotes, Grid, grid, remarks
 from anybind_bench.report.plots import curves, panels
-from anybind_bench.report.results import Cell
 
 SHOWN_PROMPTS = 3
 
@@ -23,7 +23,7 @@ def write_page(path: Path, sections: Sequence[Section]) -> None:
         BadInput: the file cannot be written.
     """
     notes = Footnotes()
-    save_page(
+    pages.save_page(
         path,
         "anybind_bench",
         "report/page.html",
@@ -75,33 +75,31 @@ def _rows(table: Grid) -> list[dict[str, Any]]:
 
 
 def _made(row: str, cell: Cell) -> dict[str, Any]:
-    """What the page tells of one answer."""
-    result = cell.result or {}
-    prompts = list(result.get("prompts") or ())
+    """How one result was made."""
+    result = cell.result
+    prompts = result.prompts if result else ()
     more = len(prompts) - SHOWN_PROMPTS
     return {
-        "question": cell.question,
+        "title": cell.title,
         "row": row,
         "seed": cell.seed,
         "state": cell.state,
-        "n": result.get("n"),
-        "gallery": result.get("gallery_size") or None,
+        "n": result and result.n,
+        "gallery": (result and result.gallery_size) or None,
         "prompts": [*prompts[:SHOWN_PROMPTS], *([f"and {more} more"] if more > 0 else [])],
-        "encoders": dict(result.get("encoders") or {}),
+        "encoders": result.encoders if result else {},
         "identity": cell.identity or "",
     }
 
 
 def _versions(section: Section) -> list[tuple[str, str]]:
     """Packages and their versions, and the rows that they were of where not all are the same."""
-    found: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     for each in section.ours:
         for cell in each.row.cells.values():
-            told: Mapping[str, str] = (cell.result or {}).get("versions") or {}
-            if told:
-                found.setdefault(", ".join(f"{name} {version}" for name, version in told.items()), []).append(
-                    each.row.name
-                )
-    if len(found) == 1:
-        return [("all answers", next(iter(found)))]
-    return [(", ".join(dict.fromkeys(rows)), told) for told, rows in found.items()]
+            if cell.result and cell.result.versions:
+                text = ", ".join(f"{name} {version}" for name, version in cell.result.versions.items())
+                rows.setdefault(text, []).append(each.row.name)
+    if len(rows) == 1:
+        return [("all results", next(iter(rows)))]
+    return [(", ".join(dict.fromkeys(names)), text) for text, names in rows.items()]

@@ -11,14 +11,14 @@ from typing import Any
 import typer
 
 from anybind.commandline import print_table
-from anybind_bench.report.answers import Section, interval, value_of
+from anybind_bench.cell import Cell
+from anybind_bench.report.answers import Section, interval
 from anybind_bench.report.grid import Entry, Footnotes, footnotes, grid, remarks, sure
 from anybind_bench.report.numbers import as_printed, difference, metric_title, ours
-from anybind_bench.report.results import Cell
 
-HEADS = ("question", "metric", "of", "value", "95 % interval", "n", "difference")
+HEADS = ("evaluation", "metric", "of", "value", "95 % interval", "n", "difference")
 CSV_COLUMNS: tuple[str, ...] = (
-    "suite", "question", "binding", "run", "seed", "state", "metric", "value", "low", "high", "published_name",
+    "suite", "evaluation", "binding", "run", "seed", "state", "metric", "value", "low", "high", "published_name",
     "published_value", "n", "gallery_size", "chance", "identity", "error",
 )  # fmt: skip
 
@@ -79,7 +79,8 @@ def show(sections: Sequence[Section]) -> None:
 def _lines(section: Section, notes: Footnotes) -> list[Sequence[str]]:
     lines: list[Sequence[str]] = []
     for at, column in enumerate(section.columns):
-        about = (column.question.title + _marked(notes.marks(footnotes(column, section))), metric_title(column.metric))
+        title = column.evaluation.title + _marked(notes.marks(footnotes(column, section)))
+        about = (title, metric_title(column.metric))
         for whose, numbers in section.published.items():
             if numbers[at] is not None:
                 lines.append((*about, whose, as_printed(numbers[at], column.share), "", "", ""))
@@ -95,12 +96,12 @@ def _lines(section: Section, notes: Footnotes) -> list[Sequence[str]]:
 
 
 def _blanked(lines: Sequence[Sequence[str]]) -> Iterator[list[str]]:
-    """Lines without the question, and the metric, that the line before has too."""
+    """Lines without the evaluation, and the metric, that the line before has too."""
     former: Sequence[str] = ("", "")
     for line in lines:
-        question, metric = line[:2]
-        same = question == former[0]
-        yield ["" if same else question, "" if same and metric == former[1] else metric, *line[2:]]
+        evaluation, metric = line[:2]
+        same = evaluation == former[0]
+        yield ["" if same else evaluation, "" if same and metric == former[1] else metric, *line[2:]]
         former = line
 
 
@@ -119,7 +120,7 @@ def comma_separated(sections: Sequence[Section]) -> str:
     writer.writeheader()
     for section in sections:
         for at, column in enumerate(section.columns):
-            about = {"suite": section.suite.name, "question": column.question.title, "metric": column.metric}
+            about = {"suite": section.suite.name, "evaluation": column.evaluation.title, "metric": column.metric}
             for whose, numbers in section.published.items():
                 if numbers[at] is not None:
                     writer.writerow({**about, "published_name": whose, "published_value": numbers[at]})
@@ -127,7 +128,7 @@ def comma_separated(sections: Sequence[Section]) -> str:
                 against = section.published.get(each.against or "")
                 theirs = {} if against is None else {"published_name": each.against, "published_value": against[at]}
                 for cell in each.row.cells.values():
-                    if cell.question == column.question.title:
+                    if cell.title == column.evaluation.title:
                         told = {"run": each.row.name, "chance": each.answers[at].chance}
                         writer.writerow({**about, **theirs, **told, **_cell_fields(cell, column.metric)})
     return text.getvalue()
@@ -135,16 +136,15 @@ def comma_separated(sections: Sequence[Section]) -> str:
 
 def _cell_fields(cell: Cell, metric: str) -> dict[str, Any]:
     low, high = interval(cell, metric) or (None, None)
-    result = cell.result or {}
     return {
         "binding": cell.binding,
         "seed": cell.seed,
         "state": cell.state,
-        "value": value_of(cell, metric),
+        "value": cell.value(metric),
         "low": low,
         "high": high,
-        "n": result.get("n"),
-        "gallery_size": result.get("gallery_size"),
+        "n": cell.result and cell.result.n,
+        "gallery_size": cell.result and cell.result.gallery_size,
         "identity": cell.identity,
         "error": cell.error,
     }
@@ -166,11 +166,11 @@ def _fields(section: Section) -> dict[str, Any]:
         rows.append({"kind": "ours", "name": each.row.name, "binding": each.row.binding, "answers": answers, **against})
     columns = [
         {
-            "question": column.question.title,
+            "evaluation": column.evaluation.title,
             "metric": column.metric,
             "share": column.share,
-            "source": column.question.source or suite.source,
-            "differs": list(column.question.differs),
+            "source": column.evaluation.source or suite.source,
+            "differs": list(column.evaluation.differs),
         }
         for column in section.columns
     ]

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from anybind.registry import Plugin, Registry, use_registry
-from anybind_bench.suite import find_suite
 
 HERE = Path(__file__).parent
 
@@ -20,14 +19,14 @@ SUITE = """
 name = "toys"
 bindings = ["toy"]
 
-[[questions]]
+[[evaluations]]
 title = "first"
 task = "count"
 dataset = "notes"
 modality = "text"
 options = { note = "first" }
 
-[[questions]]
+[[evaluations]]
 title = "second"
 task = "count"
 dataset = "notes"
@@ -50,7 +49,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
 
 
 class World:
-    """Files of one test: data, a suite, marks of what was asked, and the command."""
+    """Files of one test: data, a suite, marks of what was evaluated, and the command."""
 
     def __init__(self, folder: Path, cli: Callable[..., Any]) -> None:
         self.folder, self.cli = folder, cli
@@ -61,11 +60,11 @@ class World:
         self.suite.write_text(SUITE)
 
     def add(self, title: str, more: str = "", **options: Any) -> None:
-        """Add a question to the suite."""
+        """Add an evaluation to the suite."""
         told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items())
-        question = f'\n[[questions]]\ntitle = "{title}"\ntask = "count"\nmodality = "text"\noptions = {{ {told} }}\n'
-        question += more if "dataset" in more else f'dataset = "notes"\n{more}'
-        self.suite.write_text(self.suite.read_text() + question)
+        row = f'\n[[evaluations]]\ntitle = "{title}"\ntask = "count"\nmodality = "text"\noptions = {{ {told} }}\n'
+        row += more if "dataset" in more else f'dataset = "notes"\n{more}'
+        self.suite.write_text(self.suite.read_text() + row)
 
     def arguments(self, *more: object) -> list[object]:
         return ["bench", "run", self.suite, "--data", self.data, "-o", self.results, "--no-cache", *more]
@@ -99,12 +98,10 @@ def world(tmp_path: Path, cli: Callable[..., Any], toys: Registry, monkeypatch: 
 
 @pytest.fixture
 def a_plan(world: World) -> Callable[..., Any]:
-    """The plan of the suite, as the command makes it."""
-    from anybind_bench.plan import Folders, find_named, make_plan
+    """A planned run of the suite, as the command makes it."""
+    from anybind_bench.run import plan_suite
 
     def make(*, bindings: tuple[str, ...] = (), data: Path | None = world.data) -> Any:
-        suite = find_suite(world.suite)
-        numbers = range(len(suite.questions))
-        return make_plan(suite, numbers, find_named(suite, bindings), Folders(data, world.folder / "made"))
+        return plan_suite(world.suite, bindings=bindings, data=data, output=world.results)
 
     return make

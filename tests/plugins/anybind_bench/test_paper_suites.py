@@ -26,7 +26,8 @@ import anybind
 from anybind.registry import create, find_part
 from anybind_adapters.adapters import Linear
 from anybind_adapters.file import AdapterFile
-from anybind_bench.suite import Question, Suite, find_suite
+from anybind_bench.suite import Evaluation, Suite, find_suite
+from helpers import replicas
 
 TESTS = Path(__file__).parents[2]
 CLIP = {
@@ -93,9 +94,9 @@ def test_table_2_prints_what_was_published():
         for column, cells in columns.items()
         for words, cell in zip(shots, cells, strict=True)
     }
-    for question in suite.questions:
-        assert question.options.get("shots", 0) == int(question.title.partition(", ")[2].split()[0])
-        assert question.task == ("few-shot" if question.options.get("shots") else "zero-shot")
+    for evaluation in suite.evaluations:
+        assert evaluation.options.get("shots", 0) == int(evaluation.title.partition(", ")[2].split()[0])
+        assert evaluation.task == ("few-shot" if evaluation.options.get("shots") else "zero-shot")
 
 
 def test_table_3_prints_what_was_published():
@@ -163,17 +164,17 @@ def test_figure_4_has_no_printed_figures_and_every_suite_names_its_source():
         assert suite.name == name
         assert suite.source
         assert suite.differs
-        assert not {*suite.compare.values()} - {whose for each in suite.questions for whose in each.published}
+        assert not {*suite.compare.values()} - {whose for each in suite.evaluations for whose in each.published}
 
 
 def published(suite: Suite) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures in per cent by question, whose and metric; an empty name is the main metric's."""
+    """Figures in per cent by evaluation, whose and metric; an empty name is the main metric's."""
     found = {}
-    for question in suite.questions:
+    for evaluation in suite.evaluations:
         tables = {
-            whose: each if isinstance(each, Mapping) else {"": each} for whose, each in question.published.items()
+            whose: each if isinstance(each, Mapping) else {"": each} for whose, each in evaluation.published.items()
         }
-        found[question.title] = {
+        found[evaluation.title] = {
             whose: {metric: round(100 * number, 4) for metric, number in table.items()}
             for whose, table in tables.items()
         }
@@ -189,7 +190,6 @@ class World(NamedTuple):
 
 
 def test_table_1_runs(run):
-    replicas = module_at(TESTS / "replicas.py")
     one = {"epochs": 1, "batch_size": 2}
     run(
         "paper-table1",
@@ -208,10 +208,10 @@ def test_table_2_runs(run):
         return options, {"classes": ["0", "1"]} if "MNIST" in title else {}
 
     suite = find_suite("paper-table2")
-    results = run("paper-table2", "clip", {each.title: shorter(each.title) for each in suite.questions}, "--seed", 0)
-    sizes = {suite.questions[cell["question"]].title: cell["result"]["gallery_size"] for cell in results["cells"]}
+    results = run("paper-table2", "clip", {each.title: shorter(each.title) for each in suite.evaluations}, "--seed", 0)
+    sizes = {suite.evaluations[cell["evaluation"]].title: cell["result"]["gallery_size"] for cell in results["cells"]}
     assert sizes["N-ImageNet, 0 shots"] == sizes["N-ImageNet, 5 shots"] == 100
-    counts = {suite.questions[cell["question"]].title: cell["result"]["n"] for cell in results["cells"]}
+    counts = {suite.evaluations[cell["evaluation"]].title: cell["result"]["n"] for cell in results["cells"]}
     assert counts["N-ImageNet, 0 shots"] == 20
     assert counts["N-Caltech101, 0 shots"] == 101
 
@@ -222,13 +222,13 @@ def test_table_3_runs(run):
 
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
 def test_table_4_runs(run):
-    def shorter(question: Question) -> tuple[dict[str, Any], dict[str, Any]]:
-        batches = {"gallery": "in-batch:2"} if "within" in question.title else {}
-        return {**batches, "resamples": 10}, {"limit": 4} if question.dataset != "paired-by-class" else {"limit": 9}
+    def shorter(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
+        batches = {"gallery": "in-batch:2"} if "within" in evaluation.title else {}
+        return {**batches, "resamples": 10}, {"limit": 4} if evaluation.dataset != "paired-by-class" else {"limit": 9}
 
     suite = find_suite("paper-table4")
-    results = run("paper-table4", "both", {each.title: shorter(each) for each in suite.questions})
-    whole = {suite.questions[cell["question"]].title: cell["result"] for cell in results["cells"]}
+    results = run("paper-table4", "both", {each.title: shorter(each) for each in suite.evaluations})
+    whole = {suite.evaluations[cell["evaluation"]].title: cell["result"] for cell in results["cells"]}
     assert whole["events and words"]["gallery_size"] == 101
     assert whole["events and words, within batches"]["n"] == 9
     assert whole["events and sounds"]["n"] == 5  # one recording of each of the classes in common
@@ -241,9 +241,9 @@ def test_figure_4_runs(run):
     results = run("paper-fig4", "clip", {"N-ImageNet mini": (short, {})})
     result = results["cells"][0]["result"]
     assert (result["n"], result["gallery_size"]) == (20, 100)
-    curves = result["details"]["plot"]["series"]
+    curves = result["curves"]
     assert list(curves) == ["all", "without contrastive", "without zero-shot", "without kl"]
-    assert all([epoch for epoch, _ in points] == [0, 1] for points in curves.values())
+    assert all(curve["epoch"] == [0, 1] for curve in curves.values())
 
 
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
@@ -278,16 +278,18 @@ def run(
         ended = cli(*command, "-o", tmp_path / "results", *more)
         results = json.loads((tmp_path / "results" / "results.json").read_text())
         suite = find_suite(name)
-        told = [(suite.questions[cell["question"]].title, cell["state"], cell["error"]) for cell in results["cells"]]
+        told = [
+            (suite.evaluations[cell["evaluation"]].title, cell["state"], cell["error"]) for cell in results["cells"]
+        ]
         assert [each for each in told if each[1:] != ("done", None)] == []
         assert ended.code == 0, ended.err
-        seeds = [1 if more else len(question.seeds) for question in suite.questions]
+        seeds = [1 if more else len(evaluation.seeds) for evaluation in suite.evaluations]
         assert len(results["cells"]) == sum(seeds)
         for cell in results["cells"]:
-            question, result = suite.questions[cell["question"]], cell["result"]
-            assert set(question.metrics) <= set(result["metrics"]), question.title
-            for table in question.published.values():
-                assert set(table if isinstance(table, Mapping) else ()) <= set(question.metrics)
+            evaluation, result = suite.evaluations[cell["evaluation"]], cell["result"]
+            assert set(evaluation.metrics) <= set(result["metrics"]), evaluation.title
+            for table in evaluation.published.values():
+                assert set(table if isinstance(table, Mapping) else ()) <= set(evaluation.metrics)
         return results
 
     return go
@@ -297,15 +299,15 @@ def shortened(name: str, shorter: Mapping[str, tuple[Any, Any]]) -> str:
     """The suite's file with other options of tasks and of data sets, by title."""
     target = find_part("suite", name).spec.target.partition(":")[2]
     table = tomllib.loads(Path(anybind_bench_folder(), target).read_text(encoding="utf-8"))
-    assert set(shorter) <= {question["title"] for question in table["questions"]}
-    for question in table["questions"]:
-        options, dataset_options = shorter.get(question["title"], ({}, {}))
-        question["options"] = {**question.get("options", {}), **options}
-        question["dataset_options"] = {**question.get("dataset_options", {}), **dataset_options}
-    questions = table.pop("questions")
+    assert set(shorter) <= {evaluation["title"] for evaluation in table["evaluations"]}
+    for evaluation in table["evaluations"]:
+        options, dataset_options = shorter.get(evaluation["title"], ({}, {}))
+        evaluation["options"] = {**evaluation.get("options", {}), **options}
+        evaluation["dataset_options"] = {**evaluation.get("dataset_options", {}), **dataset_options}
+    evaluations = table.pop("evaluations")
     lines = [f"{key} = {toml(value)}" for key, value in table.items()]
-    for question in questions:
-        lines += ["[[questions]]", *(f"{key} = {toml(value)}" for key, value in question.items())]
+    for evaluation in evaluations:
+        lines += ["[[evaluations]]", *(f"{key} = {toml(value)}" for key, value in evaluation.items())]
     return "\n".join(lines)
 
 
@@ -345,7 +347,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Replicas of all the data and towers for all the bindings; tests leave them as they are."""
     root = tmp_path_factory.mktemp("paper")
     data, models = root / "data", root / "models"
-    replicas = module_at(TESTS / "replicas.py")
     folders = {
         "n-imagenet-mini": ("N_Imagenet", {}),
         "n-caltech101": ("N-Caltech101", {}),

@@ -11,9 +11,12 @@ import anybind
 from anybind.binding import Use
 from anybind.errors import BadOption, UnknownName
 from anybind.registry import create
-from anybind_bench.identity import Remembered, cell_identity, fingerprint, taking_part
-from anybind_bench.plan import chosen, find_named, narrowed
-from anybind_bench.suite import Question, find_suite
+from anybind.tables import settings_hash
+from anybind_bench.cell import Cell
+from anybind_bench.encoders import BindingEncoders, fingerprint
+from anybind_bench.prepare import Prepared
+from anybind_bench.run import find_bindings
+from anybind_bench.suite import Evaluation, find_suite
 
 
 def test_missing_data_are_told_with_where_they_are_published_and_the_rest_goes_on(world):
@@ -53,33 +56,35 @@ def test_names_of_parts_that_are_not_there_fail_their_cells_alone(world):
     assert "there is no dataset 'ntoes'; did you mean 'notes'?" in errors[2]
 
 
-def test_only_takes_titles_tasks_and_data_sets_and_offers_the_nearest(world):
+def test_only_takes_titles_tasks_and_datasets_and_offers_the_nearest(world):
     world.add("third", 'dataset = "written"\nmade = true\n')
     suite = find_suite(world.suite)
-    assert chosen(suite, ["First"]) == [0]
-    assert chosen(suite, ["written", "first"]) == [0, 2]
-    assert chosen(suite, ["count"]) == [0, 1, 2] == chosen(suite, [])
+    first, second, third = suite.evaluations
+    assert suite.select(["First"]) == [first]
+    assert suite.select(["written", "first"]) == [first, third]
+    assert suite.select(["count"]) == [first, second, third] == suite.select([])
     with pytest.raises(BadOption, match="called 'secnd'; did you mean 'second'"):
-        chosen(suite, ["secnd"])
+        suite.select(["secnd"])
 
 
-def test_a_limit_goes_to_the_data_sets_that_take_one(world):
+def test_a_limit_goes_to_the_datasets_that_take_one(world):
     world.add("third", 'dataset = "written"\nmade = true\n')
-    suite = narrowed(find_suite(world.suite), [0, 2], limit=2, seeds=(4, 4, 1))
-    assert [dict(each.dataset_options) for each in suite.questions] == [{"limit": 2}, {}, {}]
-    assert [each.seeds for each in suite.questions] == [(4, 1), (0, 1), (4, 1)]
+    whole = find_suite(world.suite)
+    suite = whole.narrow(whole.select(["first", "third"]), limit=2, seeds=(4, 4, 1))
+    assert [dict(each.dataset_options) for each in suite.evaluations] == [{"limit": 2}, {}, {}]
+    assert [each.seeds for each in suite.evaluations] == [(4, 1), (0, 1), (4, 1)]
     assert world.run("--limit", "2", "--only", "first")["cells"][0]["value"] == pytest.approx(1 / 2)
 
 
 def test_bindings_given_must_exist_and_have_names_of_their_own(world):
     suite = find_suite(world.suite)
     with pytest.raises(UnknownName, match="no binding 'tyo'; did you mean 'toy'"):
-        find_named(suite, ["tyo"])
+        find_bindings(suite, ["tyo"])
     with pytest.raises(BadOption, match="two of the bindings are called 'toy'"):
-        find_named(suite, ["toy", "toy:"])
+        find_bindings(suite, ["toy", "toy:"])
     world.suite.write_text(world.suite.read_text().replace('bindings = ["toy"]', ""))
     with pytest.raises(BadOption, match="names no bindings; give some by --binding"):
-        find_named(find_suite(world.suite), [])
+        find_bindings(find_suite(world.suite), [])
 
 
 def test_a_binding_of_the_suite_that_is_not_there_fails_its_cells_alone(world):
@@ -89,39 +94,49 @@ def test_a_binding_of_the_suite_that_is_not_there_fails_its_cells_alone(world):
     assert "there is no binding 'absent'" in ended["cells"][0]["error"]
 
 
-def test_the_identity_depends_on_all_that_decides_the_answer_and_on_nothing_else(toys):
-    question = Question("count", "notes", "text", title="a", options={"note": "x"})
-    same = Question("count", "notes", "text", title="b", options={"note": "x"}, published={"them": 1.0})
-    known = ("hash", "toy", {"text": "e"}, 0)
-    identity, about = cell_identity(question, *known)
-    assert cell_identity(same, *known)[0] == identity
-    assert json.loads(json.dumps(about)) == about
+def test_the_identity_depends_on_all_that_decides_the_result_and_on_nothing_else(toys):
+    evaluation = Evaluation("count", "notes", "text", title="a", options={"note": "x"})
+    same = Evaluation("count", "notes", "text", title="b", options={"note": "x"}, published={"them": 1.0})
+
+    def identity(evaluation=evaluation, split_hash="hash", binding="toy", encoder="e", seed=0):
+        settings = Cell(evaluation, binding, seed).settings(split_hash, {"text": encoder})
+        assert json.loads(json.dumps(settings)) == settings
+        return settings_hash(settings)
+
+    assert identity(same) == identity()
     others = [
-        cell_identity(Question("count", "notes", "text", options={"note": "y"}), *known),
-        cell_identity(Question("count", "notes", "text", dataset_options={"limit": 1}), *known),
-        cell_identity(question, "other", *known[1:]),
-        cell_identity(question, "hash", "other", *known[2:]),
-        cell_identity(question, "hash", "toy", {"text": "f"}, 0),
-        cell_identity(question, *known[:3], 1),
+        identity(Evaluation("count", "notes", "text", options={"note": "y"})),
+        identity(Evaluation("count", "notes", "text", dataset_options={"limit": 1})),
+        identity(split_hash="other"),
+        identity(binding="other"),
+        identity(encoder="f"),
+        identity(seed=1),
     ]
-    assert len({identity, *(each for each, _ in others)}) == 7
+    assert len({identity(), *others}) == 7
 
 
-def test_encoders_of_words_count_as_taking_part_where_there_are_some(toys):
-    task = create("task", "count")
-    assert taking_part(task, "image", anybind.find_binding("wordless")) == ("image",)
+def test_text_encoders_take_part_where_there_are_some(toys):
+    prepared = Prepared(Evaluation("count", "notes", "image"), create("task", "count"))
+    assert prepared.modalities(anybind.find_binding("wordless")) == ("image",)
     both = anybind.Binding("b", {name: Use("words", {"of": name}) for name in ("image", "text")})
-    assert taking_part(task, "image", both) == ("image", "text")
+    assert prepared.modalities(both) == ("image", "text")
 
 
 def test_what_is_remembered_of_encoders_holds_while_their_files_stay(toys, tmp_path):
     weights = tmp_path / "weights"
     weights.write_text("a")
     binding = anybind.Binding("b", {"text": Use("words", {"salt": str(weights)})})
-    remembered = Remembered(tmp_path)
-    assert remembered.known(binding) == {}
-    found = remembered.learn(anybind.load(binding), ["text"])
-    assert Remembered(tmp_path).known(binding) == found
+    encoders = BindingEncoders(binding, tmp_path, "cpu", None)
+    assert encoders.known == {}
+    found = encoders.identify(["text"])
+    assert not encoders.changed
+    assert BindingEncoders(binding, tmp_path, "cpu", None).known == found
     os.utime(weights, ns=(1, 1))
-    assert Remembered(tmp_path).known(binding) == {}
+    assert BindingEncoders(binding, tmp_path, "cpu", None).known == {}
     assert fingerprint(binding) != fingerprint(anybind.Binding("b", {"text": Use("words")}))
+
+
+def test_another_version_of_the_plugin_is_another_fingerprint(toys, monkeypatch):
+    before = fingerprint(anybind.find_binding("toy"))
+    monkeypatch.setattr("anybind_bench.encoders.version", lambda distribution: "2.0")
+    assert fingerprint(anybind.find_binding("toy")) != before

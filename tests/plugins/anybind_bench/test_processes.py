@@ -56,7 +56,7 @@ def answers(world):
 
 def test_two_processes_ask_each_cell_once_and_end_with_the_file_of_one(world, start):
     text = world.suite.read_text()
-    world.suite.write_text(text[: text.index("[[questions]]")])
+    world.suite.write_text(text[: text.index("[[evaluations]]")])
     world.add("held up", note="held up", gate=True)
     for number in range(8):
         world.add(f"number {number}", "seeds = [0, 1]\n", note=f"n{number}-")
@@ -101,30 +101,20 @@ def test_an_interrupted_run_keeps_what_is_done_and_says_so(world, start):
     out, err = process.communicate()
     assert process.returncode == 130
     assert json.loads(out)["states"] == {"done": 3, "to do": 1, "failed": 0, "missing": 0, "not-applicable": 0}
-    assert err.strip().splitlines() == ["interrupted: what is done is kept, and the same command goes on from there"]
+    assert err.strip().splitlines() == [
+        "interrupted: finished cells are saved, and the same command resumes from there"
+    ]
     assert world.states() == ["done"] * 3
 
 
-def test_a_failure_of_another_process_at_the_same_time_is_not_asked_again(world, a_plan):
-    from anybind_bench.plan import Folders
-    from anybind_bench.run import Run
-    from anybind_bench.store import Results
-
+def test_a_failure_of_another_process_at_the_same_time_is_not_repeated(world, a_plan):
     world.add("inner", fail="internal")
-
-    def another_run():
-        results = Results(world.results)
-        results.begin()
-        run = Run(a_plan(), results, Folders(world.data, world.folder / "made"))
-        run.take_up()
-        return run
-
-    one, two = another_run(), another_run()
+    one, two = a_plan(), a_plan()
     for run in (one, two):
-        run.go(lambda cell: None)
+        run.execute()
     assert world.marks() == ["first0 toy", "second0 toy", "second1 toy", "internal0 toy"]
-    assert [cell.state for cell in two.plan.cells] == ["done", "done", "done", "failed"]
-    another_run().go(lambda cell: None)
+    assert [cell.state for cell in two.cells] == ["done", "done", "done", "failed"]
+    a_plan().execute()
     assert world.marks() == ["internal0 toy"]
 
 
@@ -152,3 +142,18 @@ def test_ranks_of_torchrun_answer_together_and_one_writes(world, start, tmp_path
     world.results = tmp_path / "alone"
     world.run()
     assert answers(world) == together
+
+
+def test_while_another_process_evaluates_a_cell_no_encoder_is_loaded(world, a_plan, monkeypatch):
+    a_plan().execute()
+    monkeypatch.setattr("anybind_bench.suite_run.WAIT_S", 0)
+    world.add("new", note="new")
+    run = a_plan()
+    [cell] = run.to_do
+    world.marks("")
+    waits = []
+    with run.store.lock(cell.identity):
+        monkeypatch.setattr(run, "_wait", lambda: waits.append(1) if len(waits) < 3 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.execute()
+    assert world.marks("") == []

@@ -13,11 +13,11 @@ def test_each_cell_is_asked_once_and_stands_in_the_results_in_the_order_of_the_p
     assert ended["code"] == 0
     assert world.marks() == ["first0 toy", "second0 toy", "second1 toy"]
     held = world.held()
-    assert held["format"] == 1
+    assert held["format"] == 2
     assert held["bindings"] == ["toy"]
-    assert [question["title"] for question in held["questions"]] == ["first", "second"]
-    assert "questions" not in held["suite"]
-    assert [(cell["question"], cell["seed"], cell["state"]) for cell in held["cells"]] == [
+    assert [evaluation["title"] for evaluation in held["evaluations"]] == ["first", "second"]
+    assert "evaluations" not in held["suite"]
+    assert [(cell["evaluation"], cell["seed"], cell["state"]) for cell in held["cells"]] == [
         (0, 0, "done"), (1, 0, "done"), (1, 1, "done"),
     ]  # fmt: skip
     cell = held["cells"][0]
@@ -71,7 +71,7 @@ def test_a_cell_that_fails_is_noted_in_a_line_and_the_rest_goes_on(world):
     assert errors == [
         "internal: ZeroDivisionError: not this way",
         "internal: SystemExit: 3",
-        "the task 'count' gave a NoneType, no anybind.Result",
+        "task 'count': expected an anybind.Result, got NoneType",
     ]
     assert "failed: inner, toy, seed 0: internal: ZeroDivisionError: not this way" in ended["err"]
     assert "Traceback" not in ended["err"]
@@ -135,12 +135,12 @@ def test_another_encoder_option_sample_or_seed_is_another_cell(world):
     assert world.marks() == ["first0 toy"]
 
 
-def test_other_bindings_and_questions_of_the_folder_stay_in_its_results(world):
+def test_other_bindings_and_evaluations_of_the_folder_stay_in_its_results(world):
     world.run("--binding", "toy:salt", "--only", "first")
     world.run("--only", "second")
     held = world.held()
     assert held["bindings"] == ["toy", "toysalt"]  # the suite's own come first
-    assert [(cell["question"], cell["binding"], cell["seed"]) for cell in held["cells"]] == [
+    assert [(cell["evaluation"], cell["binding"], cell["seed"]) for cell in held["cells"]] == [
         (0, "toysalt", 0), (1, "toy", 0), (1, "toy", 1),
     ]  # fmt: skip
 
@@ -154,7 +154,7 @@ def test_an_answer_of_weights_that_have_changed_is_not_taken(world, monkeypatch)
     monkeypatch.setattr(module.Words, "preprocessing", {"toy": 2})
     world.add("new", note="new")
     world.marks()
-    assert world.run()["code"] == 0  # loads the tower for the new question, and sees
+    assert world.run()["code"] == 0  # loads the tower for the new evaluation, and sees
     assert world.marks() == ["new0 toy", "first0 toy", "second0 toy", "second1 toy"]
     assert not {cell["identity"] for cell in world.held()["cells"]} & set(before)
 

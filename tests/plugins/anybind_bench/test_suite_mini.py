@@ -11,25 +11,25 @@ from anybind_bench.suite import find_suite
 SUITE = find_suite("mini")
 
 
-def test_no_question_wants_data_and_no_figure_is_said_to_be_published():
+def test_no_evaluation_wants_data_and_no_figure_is_said_to_be_published():
     assert SUITE.bindings == ("mini",)
-    assert all(question.made and not question.published for question in SUITE.questions)
+    assert all(evaluation.made and not evaluation.published for evaluation in SUITE.evaluations)
     assert not SUITE.compare
 
 
-def test_every_kind_of_question_is_asked():
-    assert {question.task for question in SUITE.questions} == {"zero-shot", "few-shot", "retrieval", "vad"}
-    assert {question.modality for question in SUITE.questions} == {"image", "event", "depth"}
+def test_every_kind_of_evaluation_is_asked():
+    assert {evaluation.task for evaluation in SUITE.evaluations} == {"zero-shot", "few-shot", "retrieval", "vad"}
+    assert {evaluation.modality for evaluation in SUITE.evaluations} == {"image", "event", "depth"}
 
 
-@pytest.mark.parametrize("question", SUITE.questions, ids=lambda question: question.title)
-def test_its_parts_are_there_and_take_its_options(question, tmp_path, monkeypatch):
+@pytest.mark.parametrize("evaluation", SUITE.evaluations, ids=lambda evaluation: evaluation.title)
+def test_its_parts_are_there_and_take_its_options(evaluation, tmp_path, monkeypatch):
     for package in ("sklearn", "skimage", "av", "faiss"):
         pytest.importorskip(package)
-    task = create("task", question.task, **question.options)
-    options = {**question.dataset_options, "limit": 3} if question.dataset != "made-films" else {}
+    task = create("task", evaluation.task, **evaluation.options)
+    options = {**evaluation.dataset_options, "limit": 3} if evaluation.dataset != "made-films" else {}
     monkeypatch.setattr("anybind_datasets.made_films.FRAMES", 4)
-    dataset = create("dataset", question.dataset, tmp_path, **options)
+    dataset = create("dataset", evaluation.dataset, tmp_path, **options)
     assert dataset.items
     binding = anybind.find_binding("mini")
-    assert set(task.modalities(question.modality)) <= set(binding.encoders)
+    assert set(task.modalities(evaluation.modality)) <= set(binding.encoders)

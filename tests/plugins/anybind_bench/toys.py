@@ -15,14 +15,21 @@ from typing import Any
 
 import numpy as np
 
-import anybind
 from anybind import BadInput, Binding, Result, Space, unit
-from anybind.binding import Use
-from anybind.dataset import Dataset, Item
-from anybind.encoder import Encoder
-from anybind.plugin import hookimpl
-from anybind.spec import Spec
-from anybind.task import Task
+from anybind.plugin import (
+    BindingSpec,
+    Dataset,
+    DatasetSpec,
+    Encoder,
+    EncoderSpec,
+    Item,
+    Registrar,
+    Task,
+    TaskSpec,
+    hookimpl,
+)
+
+anybind_contract = 1
 
 SPACE = Space("toy", 4)
 
@@ -53,17 +60,17 @@ class Words(Encoder):
 
 def toy(argument: str) -> Binding:
     """`toy` or `toy:SALT`."""
-    return Binding(f"toy{argument}", {"text": Use("words", {"salt": argument})})
+    return Binding(f"toy{argument}", {"text": Binding.use("words", salt=argument)})
 
 
 def wordless(argument: str) -> Binding:
     """A binding without an encoder of texts."""
-    return Binding("wordless", {"image": Use("words", {"of": "image"})})
+    return Binding("wordless", {"image": Binding.use("words", of="image")})
 
 
 def broken(argument: str) -> Binding:
     """A binding whose tower cannot be loaded."""
-    return Binding("broken", {"text": Use("words", {"broken": True})})
+    return Binding("broken", {"text": Binding.use("words", broken=True)})
 
 
 class Notes(Dataset):
@@ -71,7 +78,6 @@ class Notes(Dataset):
 
     name = "notes"
     published = "https://example.org/notes"
-    kinds = ("text",)
 
     def needs(self, splits: Sequence[str]) -> Sequence[str]:
         return ["notes.txt"]
@@ -159,22 +165,10 @@ def mark(line: str) -> None:
 
 
 @hookimpl
-def register_encoders(register: anybind.Register) -> None:
-    register(Spec(name="words", summary="s", target="toys:Words"))
-
-
-@hookimpl
-def register_bindings(register: anybind.Register) -> None:
+def register(registry: Registrar) -> None:
+    registry.add(EncoderSpec(name="words", summary="s", modality="text", target="toys:Words"))
     for name in ("toy", "wordless", "broken"):
-        register(Spec(name=name, summary="s", target=f"toys:{name}"))
-
-
-@hookimpl
-def register_datasets(register: anybind.Register) -> None:
-    register(Spec(name="notes", summary="s", target="toys:Notes"))
-    register(Spec(name="written", summary="s", target="toys:Written"))
-
-
-@hookimpl
-def register_tasks(register: anybind.Register) -> None:
-    register(Spec(name="count", summary="s", target="toys:Count"))
+        registry.add(BindingSpec(name=name, summary="s", target=f"toys:{name}"))
+    registry.add(DatasetSpec(name="notes", summary="s", target="toys:Notes"))
+    registry.add(DatasetSpec(name="written", summary="s", target="toys:Written"))
+    registry.add(TaskSpec(name="count", summary="s", target="toys:Count"))

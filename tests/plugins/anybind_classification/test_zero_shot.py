@@ -94,6 +94,8 @@ def test_the_result_records_question_and_answer(binder):
     result = ZeroShot().run(binder, Colours(mistake=True), modality="image", seed=7)
     assert (result.n, result.gallery_size, result.seed, result.binding) == (3, 2, 7, "corner")
     assert result.metrics["top1"] == pytest.approx(2 / 3)
+    assert result.intervals["top1"] == zero_shot.wilson_interval(2, 3)
+    assert result.chance == {"top1": 0.5, "top5": 1.0, "mean_per_class": 0.5}
     assert result.details["per_class"] == {"red": 0.5, "green": 1.0}
     assert result.details["confusion"] == [[1, 1], [0, 1]]
     assert set(result.encoders) == {"image", "text"}

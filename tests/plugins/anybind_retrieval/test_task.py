@@ -87,8 +87,8 @@ def test_the_partner_is_found_in_both_directions(binder):
     result = Retrieval(to="text").run(binder, Colours(pairs(*COLOURS)), modality="image")
     assert (result.n, result.gallery_size, result.modality) == (4, 4, "image")
     assert result.metrics["R@1"] == result.metrics["image_to_text_R@1"] == result.metrics["text_to_image_MRR"] == 1
-    assert result.details["chance"]["image_to_text_R@1"] == pytest.approx(1 / 4)
-    assert result.details["intervals"]["image_to_text_R@1"] == (1, 1)
+    assert result.chance["image_to_text_R@1"] == pytest.approx(1 / 4)
+    assert result.intervals["image_to_text_R@1"] == (1, 1)
     assert set(result.encoders) == {"image", "text"}
     assert result.to_dict()["directions"]["text_to_image"]["queries"] == 4
 
@@ -218,7 +218,7 @@ def test_options_that_make_no_sense_are_refused(binder):
 
 def test_one_item_is_found_as_chance_finds_it(binder):
     result = Retrieval(to="text").run(binder, Colours(pairs("red")), modality="image")
-    assert (result.n, result.metrics["R@1"], result.details["chance"]["R@1"]) == (1, 1, 1)
+    assert (result.n, result.metrics["R@1"], result.chance["R@1"]) == (1, 1, 1)
 
 
 def test_a_batch_larger_than_all_pairs_is_told_before_anything_is_embedded(binder, monkeypatch):

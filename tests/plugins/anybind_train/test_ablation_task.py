@@ -64,16 +64,14 @@ def test_one_loss_is_no_ablation(world):
 def test_every_arm_has_its_curve_and_its_figure(binder, shapes):
     result = LossAblation(unseen=["beam", "cross"], **QUICK).run(binder, shapes, modality="event", seed=1)
     assert (result.task, result.n, result.gallery_size) == ("loss-ablation", 6, 2)
-    plot = result.details["plot"]
-    assert (plot["x"], plot["y"]) == ("epoch", "top-1, unseen classes")
-    assert list(plot["series"]) == ["all", "without contrastive", "without zero-shot"]
-    assert all([epoch for epoch, _ in points] == [0, 1, 2] for points in plot["series"].values())
-    ends = {arm: points[-1][1] for arm, points in plot["series"].items()}
+    assert list(result.curves) == ["all", "without contrastive", "without zero-shot"]
+    assert all(curve["epoch"] == [0, 1, 2] for curve in result.curves.values())
+    ends = {arm: curve["top1"][-1] for arm, curve in result.curves.items()}
     assert result.metrics["top1"] == ends["all"]
     assert result.metrics["without_contrastive"] == ends["without contrastive"]
     assert result.metrics["without_zero_shot"] == ends["without zero-shot"]
-    assert result.metrics["before"] == plot["series"]["all"][0][1]
-    assert set(result.details["intervals"]) == {"top1", "without_contrastive", "without_zero_shot"}
+    assert result.metrics["before"] == result.curves["all"]["top1"][0]
+    assert set(result.intervals) == {"top1", "without_contrastive", "without_zero_shot"}
     json.dumps(asdict(result))
 
 

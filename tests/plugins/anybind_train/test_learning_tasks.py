@@ -78,7 +78,7 @@ def test_an_encoder_is_fine_tuned_on_the_training_part_and_asked_about_the_other
     assert result.details["settings"]["steps"] == 2  # of the 12, one batch of 8 an epoch
     assert result.details["left_out"] == 0
     assert binder.identity("event") == before != result.encoders["event"]
-    low, high = result.details["intervals"]["top1"]
+    low, high = result.intervals["top1"]
     assert low < result.metrics["top1"] < high or result.metrics["top1"] in (0, 1)
 
 
@@ -117,10 +117,10 @@ def test_a_batch_is_no_larger_than_the_samples(binder, parted):
 
 def test_the_curve_of_a_run_is_told(binder, parted):
     result = FewShot(shots=2, every=1, **QUICK).run(binder, parted, modality="event")
-    assert [epoch for epoch, _ in result.details["curve"]] == [0, 1, 2]
-    assert result.details["curve"][-1][1] == result.metrics["top1"]
-    assert result.details["plot"]["series"] == {"top-1": result.details["curve"]}
-    assert "curve" not in FewShot(shots=2, **QUICK).run(binder, parted, modality="event").details
+    assert list(result.curves) == ["top1"]
+    assert result.curves["top1"]["epoch"] == [0, 1, 2]
+    assert result.curves["top1"]["top1"][-1] == result.metrics["top1"]
+    assert FewShot(shots=2, **QUICK).run(binder, parted, modality="event").curves == {}
 
 
 @pytest.mark.parametrize("method", ["lora", "prompts", "linear-probe"])
@@ -143,7 +143,7 @@ def test_a_classification_head_is_evaluated_by_its_name(binder, parted):
 
 def test_a_linear_probe_tells_the_interval_of_its_share(binder, parted):
     result = FineTune(method="linear-probe").run(binder, parted, modality="event")
-    low, high = result.details["intervals"]["top1"]
+    low, high = result.intervals["top1"]
     hits, n, z = round(6 * result.metrics["top1"]), 6, 1.959964
     middle, spread = hits / n + z * z / (2 * n), z * np.sqrt(hits * (n - hits) / n + z * z / 4) / n
     expected = [(middle + way * spread) / (1 + z * z / n) for way in (-1, 1)]

@@ -77,8 +77,8 @@ class Calibration(Task):
     ) -> anybind.Result:
         """Ask, and compare certainty with truth; see `Task.run`.
 
-        Details hold `scale`, `reliability` (a row for each part of 0 to 1), `intervals` (95 %, by drawing samples
-        with return) and `plot`, the risk by coverage.
+        The result has 95 % bootstrap intervals, and risk by coverage as a curve. Details hold `scale` and
+        `reliability` (a row for each part of 0 to 1).
         """
         classes = list(dataset.classes)
         asked = ask(binder, dataset, modality, classes, self.templates, seed, on_bad)
@@ -94,8 +94,6 @@ class Calibration(Task):
         details: dict[str, Any] = {
             "scale": scale,
             "reliability": reliability(certainty, right, self.bins),
-            "intervals": intervals(measure, probabilities, truth, seed=seed),
-            "plot": {"x": "coverage", "y": "risk", "series": {binder.name: _curve(risk)}},
         }
         return anybind.Result(
             task=self.name,
@@ -108,6 +106,8 @@ class Calibration(Task):
             n=len(truth),
             gallery_size=len(classes),
             metrics=measure(probabilities, truth),
+            intervals=intervals(measure, probabilities, truth, seed=seed),
+            curves={binder.name: _curve(risk)},
             prompts=self.templates,
             details=details,
         )
@@ -127,7 +127,7 @@ def _measure(probabilities: np.ndarray, truth: np.ndarray, bins: int) -> dict[st
     }
 
 
-def _curve(risk: np.ndarray) -> list[list[float]]:
+def _curve(risk: np.ndarray) -> dict[str, list[float]]:
     """At most 21 points of risk by coverage."""
     places = np.unique(np.linspace(0, len(risk) - 1, 21).round().astype(int))
-    return [[(place + 1) / len(risk), float(risk[place])] for place in places.tolist()]
+    return {"coverage": ((places + 1) / len(risk)).tolist(), "risk": risk[places].tolist()}

@@ -66,7 +66,7 @@ class OutOfDistribution(Task):
     ) -> anybind.Result:
         """Ask for the known classes and rank all samples by certainty; see `Task.run`.
 
-        Details hold `known` and `unknown` (classes), `counts` of samples, and `intervals` (95 %).
+        Details hold `known` and `unknown` (classes), and `counts` of samples; intervals are 95 %.
         """
         known = self._known(dataset, seed)
         asked = ask(binder, dataset, modality, known, self.templates, seed, on_bad)
@@ -91,11 +91,11 @@ class OutOfDistribution(Task):
             gallery_size=len(known),
             metrics=_measure(certainty, inside, right),
             prompts=self.templates,
+            intervals=intervals(_measure, certainty, inside, right, seed=seed),
             details={
                 "known": known,
                 "unknown": [name for name in dataset.classes if name not in known],
                 "counts": {"known": int(inside.sum()), "unknown": int((~inside).sum())},
-                "intervals": intervals(_measure, certainty, inside, right, seed=seed),
             },
         )
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from anybind_bench.suite import Question, Suite
+from anybind_bench.suite import Evaluation, Suite
 
 VERSIONS = {"python": "3.11.9", "anybind": "0.1.0", "numpy": "2.2.0"}
 
 
-def question(title: str, **fields: Any) -> Question:
-    """A question about a data set of the same name."""
-    return Question(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
+def evaluation(title: str, **fields: Any) -> Evaluation:
+    """An evaluation of a dataset of the same name."""
+    return Evaluation(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
 
 
 def cell(
@@ -37,10 +37,10 @@ def cell(
     if state == "done":
         about = {"task": "zero-shot", "dataset": "d", "split_hash": "0" * 12, "binding": binding, "modality": "event"}
         made = {"encoders": {"event": f"{binding}-event", "text": f"{binding}-text"}, "seed": seed, "n": 1000}
-        said = {"gallery_size": 101, "metrics": metrics, "prompts": ["a photo of a {}"], "details": {}}
+        said = {"gallery_size": 101, "metrics": metrics, "prompts": ["a photo of a {}"]}
         held = {**about, **made, **said, "versions": VERSIONS, **result}
     return {
-        "question": number,
+        "evaluation": number,
         "binding": binding,
         "seed": seed,
         "identity": identity,
@@ -53,7 +53,7 @@ def cell(
 
 def write_results(
     folder: Path,
-    questions: Sequence[Question],
+    evaluations: Sequence[Evaluation],
     cells: Sequence[Mapping[str, Any]],
     *,
     name: str = "table",
@@ -61,12 +61,12 @@ def write_results(
 ) -> Path:
     """Write `results.json` of a suite into a new folder."""
     folder.mkdir(parents=True)
-    about = asdict(Suite(name, (), **suite))
-    del about["questions"]
+    about = asdict(Suite(name, tuple(evaluations), **suite))
+    del about["evaluations"]
     fields = {
-        "format": 1,
+        "format": 2,
         "suite": about,
-        "questions": [asdict(each) for each in questions],
+        "evaluations": [asdict(each) for each in evaluations],
         "bindings": list(dict.fromkeys(each["binding"] for each in cells)),
         "cells": list(cells),
     }
@@ -74,10 +74,10 @@ def write_results(
     return folder
 
 
-@pytest.fixture(name="question")
-def question_fixture() -> Callable[..., Question]:
-    """See `question`."""
-    return question
+@pytest.fixture(name="evaluation")
+def evaluation_fixture() -> Callable[..., Evaluation]:
+    """See `evaluation`."""
+    return evaluation
 
 
 @pytest.fixture(name="cell")
@@ -89,4 +89,4 @@ def cell_fixture() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def results(tmp_path: Path) -> Callable[..., Path]:
     """`write_results` into a folder by its name."""
-    return lambda folder, questions, cells, **suite: write_results(tmp_path / folder, questions, cells, **suite)
+    return lambda folder, evaluations, cells, **suite: write_results(tmp_path / folder, evaluations, cells, **suite)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from anybind_bench.report.answers import section
-from anybind_bench.report.plots import Axis, curves, panels
-from anybind_bench.report.results import merge, read_run
+from anybind_bench.report.merge import merge
+from anybind_bench.report.plots import curves, panels
+from anybind_bench.results import read_results
 
 LOOK = Path(__file__).resolve().parents[4] / "benchmarks" / "browser_look.py"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -46,19 +47,20 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture
-def runs(results, question, cell):
+def runs(results, evaluation, cell):
     """Tables of every shape: narrow, with several metrics, turned, with curves, with what is missing."""
-    series = {"all": [[0, 0.1], [1, 0.4], [2, 0.5]], "without <x>": [[0, 0.1], [1, 0.3], [2, float("nan")]]}
+    ups = {"all": [0.1, 0.4, 0.5], "without <x>": [0.1, 0.3, float("nan")]}
+    curves = {name: {"epoch": [0, 1, 2], "top1": up} for name, up in ups.items()}
     one = results(
         "one",
         [
-            question("N-Caltech101", published={"paper": 0.6634, "EventCLIP": 0.5}, differs=("a <note>",)),
-            question("curve"),
+            evaluation("N-Caltech101", published={"paper": 0.6634, "EventCLIP": 0.5}, differs=("a <note>",)),
+            evaluation("curve"),
         ],
         [
-            cell(0, "clip", metrics={"top1": 0.6}, details={"top1_interval": [0.55, 0.65], "chance": {"top1": 0.4}}),
+            cell(0, "clip", metrics={"top1": 0.6}, intervals={"top1": [0.55, 0.65]}, chance={"top1": 0.4}),
             cell(0, "mini", state="failed", error="<script>alert(1)</script>"),
-            cell(1, "clip", 0, metrics={"top1": 0.5}, details={"plot": {"x": "epoch", "y": "top-1", "series": series}}),
+            cell(1, "clip", 0, metrics={"top1": 0.5}, curves=curves),
         ],
         compare={"*": "paper"},
         source="the paper",
@@ -66,7 +68,9 @@ def runs(results, question, cell):
     wide = results(
         "wide",
         [
-            question(f"films {number}", task="vad", metrics=("auc", "ap", "median_rank"), published={"p": {"auc": 0.5}})
+            evaluation(
+                f"films {number}", task="vad", metrics=("auc", "ap", "median_rank"), published={"p": {"auc": 0.5}}
+            )
             for number in range(4)
         ],
         [cell(number, "mini", metrics={"auc": 0.6, "ap": 0.2, "median_rank": 12.0}) for number in range(4)],
@@ -76,7 +80,7 @@ def runs(results, question, cell):
 
 
 def section_of(folder):
-    [merged] = merge([read_run(folder)])
+    [merged] = merge([read_results(folder)])
     return section(merged)
 
 
@@ -105,55 +109,45 @@ def test_how_each_number_was_made_is_told(cli, runs, tmp_path):
     words = Tags((tmp_path / "r.html").read_text()).words
     folded = words[words.index("How each number was made") :]
     assert {"a photo of a {}", "clip-event", "clip-text", "1,000", "101", "a1b2c3d4e5f6"} <= set(folded)
-    assert "Versions, all answers: python 3.11.9, anybind 0.1.0, numpy 2.2.0." in folded
+    assert "Versions, all results: python 3.11.9, anybind 0.1.0, numpy 2.2.0." in folded
 
 
-def test_a_panel_shows_each_number_where_it_lies(runs):
+def test_a_panel_has_each_value_with_its_interval(runs):
     [panel] = panels(section_of(runs[0]))
-    at = {track.label: track.marks[0].at for track in panel.tracks}
-    assert list(at) == ["paper", "EventCLIP", "chance", "clip"]
-    assert at["chance"] < at["EventCLIP"] < at["clip"] < at["paper"]
-    low, high = panel.tracks[-1].marks[0].ends
-    assert low < at["clip"] < high
-    assert [text for _, text in panel.ticks] == ["40", "50", "60", "70"]
+    assert [label for label, _ in panel.tracks] == ["paper", "EventCLIP", "chance", "clip"]
+    [clip] = panel.tracks[-1][1]
+    assert (clip.value, clip.text, clip.interval) == (60, "60.00", pytest.approx((55, 65)))
 
 
-def test_chance_far_below_is_not_drawn_where_it_would_squeeze_the_others(results, question, cell):
-    made = cell(0, "clip", metrics={"top1": 0.991}, details={"chance": {"top1": 0.1}})
-    [panel] = panels(section_of(results("a", [question("q", published={"paper": 0.9945, "other": 0.983})], [made])))
-    assert [track.label for track in panel.tracks] == ["paper", "other", "clip"]
-    [alone] = panels(section_of(results("b", [question("q")], [made])))
-    assert [track.label for track in alone.tracks] == ["chance", "clip"]
+def test_chance_far_below_is_not_drawn_where_it_would_squeeze_the_others(results, evaluation, cell):
+    made = cell(0, "clip", metrics={"top1": 0.991}, chance={"top1": 0.1})
+    [panel] = panels(section_of(results("a", [evaluation("q", published={"paper": 0.9945, "other": 0.983})], [made])))
+    assert [label for label, _ in panel.tracks] == ["paper", "other", "clip"]
+    [alone] = panels(section_of(results("b", [evaluation("q")], [made])))
+    assert [label for label, _ in alone.tracks] == ["chance", "clip"]
 
 
 def test_panels_of_several_metrics_leave_out_what_is_no_share(runs):
     made = panels(section_of(runs[1]))
     assert len(made) == 4
-    assert [track.label for track in made[0].tracks] == ["AUC", "AP"]
-    assert [mark.name for mark in made[0].legend] == ["p", "mini"]
+    assert [label for label, _ in made[0].tracks] == ["AUC", "AP"]
+    assert [mark.name for mark in made[0].tracks[0][1]] == ["p", "mini"]
 
 
 def test_curves_are_drawn_without_points_that_are_no_numbers(runs):
     [drawn] = curves(section_of(runs[0]))
     assert (drawn.title, drawn.x, drawn.y) == ("curve, clip", "epoch", "top-1, %")
-    assert [len(line.dots) for line in drawn.lines] == [3, 2]
-    assert drawn.lines[0].dots[0] == (0.0, 100 - drawn.y_ticks[0][0])
+    assert [len(points) for points in drawn.lines.values()] == [3, 2]
+    assert drawn.lines["all"][0] == (0, 10)
 
 
-@pytest.mark.parametrize("plot", ["roc.png", {"series": [1]}, {"series": {"a": "b", "c": [[1], 2]}}, {}, None], ids=str)
-def test_what_is_no_plot_is_left_out(results, question, cell, plot):
-    folder = results("a", [question("q")], [cell(0, "mini", metrics={"top1": 0.5}, details={"plot": plot})])
-    assert curves(section_of(folder)) == []
-
-
-@pytest.mark.parametrize(
-    "values", [[0.0], [5.0, 5.0], [99.1, 99.45], [0.1, 87.3], [-3.0, 12.0], [1e-6, 2e-6], [870.0, 1.0]]
-)
-def test_an_axis_holds_its_values_between_few_round_ticks(values):
-    axis = Axis.around(values)
-    assert all(3 <= axis.place(value) <= 97 for value in values)
-    assert 2 <= len(axis.ticks()) <= 6
-    assert len({text for _, text in axis.ticks()}) == len(axis.ticks())
+def test_curves_of_other_axes_are_charts_of_their_own(results, evaluation, cell):
+    made = {"roc": {"false alarms": [0, 1], "hits": [0, 1]}, "loss": {"step": [1, 2], "loss": [3.0, 2.0]}}
+    folder = results("a", [evaluation("q")], [cell(0, "mini", metrics={"top1": 0.5}, curves=made)])
+    assert [(drawn.x, drawn.y) for drawn in curves(section_of(folder))] == [
+        ("false alarms", "hits, %"),
+        ("step", "loss"),
+    ]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")

@@ -13,20 +13,22 @@ PAPER = {"compare": {"*": "paper"}, "source": "Doe et al., Table 1", "differs": 
 
 
 @pytest.fixture
-def two(results, question, cell):
+def two(results, evaluation, cell):
     """Two data sets, two bindings, of which one failed and one was not there."""
-    questions = [
-        question("N-Caltech101", published={"EventCLIP": 0.5882, "paper": 0.6634}, differs=("asked among 101 names",)),
-        question("N-MNIST", published={"paper": 0.4695}, source="another paper"),
+    evaluations = [
+        evaluation(
+            "N-Caltech101", published={"EventCLIP": 0.5882, "paper": 0.6634}, differs=("asked among 101 names",)
+        ),
+        evaluation("N-MNIST", published={"paper": 0.4695}, source="another paper"),
     ]
-    details = {"top1_interval": [0.5894, 0.6352], "chance": {"top1": 0.01}}
+    about = {"intervals": {"top1": [0.5894, 0.6352]}, "chance": {"top1": 0.01}}
     cells = [
-        cell(0, "clip", metrics={"top1": 0.6123}, n=1741, details=details),
+        cell(0, "clip", metrics={"top1": 0.6123}, n=1741, **about),
         cell(0, "mini", state="failed", error="ValueError: <b>no | events</b>"),
         cell(1, "clip", state="missing", error="data/n-mnist is not there"),
         cell(1, "mini", metrics={"top1": 0.5}, n=100),
     ]
-    return results("runs", questions, cells, **PAPER)
+    return results("runs", evaluations, cells, **PAPER)
 
 
 def test_the_terminal_shows_ours_beside_published_numbers(cli, two, monkeypatch):
@@ -40,9 +42,9 @@ def test_the_terminal_shows_ours_beside_published_numbers(cli, two, monkeypatch)
     assert "published numbers: another paper" in said
 
 
-def test_the_terminal_leaves_out_what_nothing_says(cli, results, question, cell, monkeypatch):
+def test_the_terminal_leaves_out_what_nothing_says(cli, results, evaluation, cell, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    asked = question("Digits", metrics=("top1", "top5"))
+    asked = evaluation("Digits", metrics=("top1", "top5"))
     said = cli("bench", "report", results("a", [asked], [cell(0, "mini", metrics={"top1": 0.5, "top5": 1.0})])).out
     assert "difference" not in said
     assert "interval" not in said
@@ -72,7 +74,7 @@ def test_csv_has_a_row_for_each_cell_and_each_published_number(cli, two, tmp_pat
     cli("bench", "report", two, "-o", tmp_path / "report.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
     assert len(rows) == 3 + 4
-    [clip] = [row for row in rows if row["binding"] == "clip" and row["question"] == "N-Caltech101"]
+    [clip] = [row for row in rows if row["binding"] == "clip" and row["evaluation"] == "N-Caltech101"]
     assert float(clip["value"]) == 0.6123
     assert (float(clip["low"]), float(clip["high"])) == (0.5894, 0.6352)
     assert (clip["published_name"], float(clip["published_value"])) == ("paper", 0.6634)
@@ -87,7 +89,7 @@ def test_json_holds_the_merged_table(cli, two):
     fields = json.loads(cli("bench", "report", two, "--json").out)
     [suite] = fields["suites"]
     assert fields["report"] is None
-    assert [column["question"] for column in suite["columns"]] == ["N-Caltech101", "N-MNIST"]
+    assert [column["evaluation"] for column in suite["columns"]] == ["N-Caltech101", "N-MNIST"]
     assert [column["source"] for column in suite["columns"]] == ["Doe et al., Table 1", "another paper"]
     assert [(row["kind"], row["name"]) for row in suite["rows"]] == [
         ("published", "EventCLIP"),
@@ -107,11 +109,11 @@ def test_json_goes_with_a_file(cli, two, tmp_path):
     assert output.is_file()
 
 
-def test_many_columns_are_rows(cli, results, question, cell, tmp_path):
+def test_many_columns_are_rows(cli, results, evaluation, cell, tmp_path):
     names = [f"event_to_image_{name}" for name in ("R@1", "R@5", "R@10", "mAP@1", "mAP@5", "mAP@10", "MRR", "top9")]
     metrics = {**dict.fromkeys(names, 0.25), "event_to_image_median_rank": 3.0}
-    asked = question("both ways", metrics=tuple(metrics), published={"paper": {names[0]: 0.7103}})
-    made = cell(0, "clip", metrics=metrics, n=1741, details={"intervals": {names[0]: [0.2, 0.3]}})
+    asked = evaluation("both ways", metrics=tuple(metrics), published={"paper": {names[0]: 0.7103}})
+    made = cell(0, "clip", metrics=metrics, n=1741, intervals={names[0]: [0.2, 0.3]})
     cli("bench", "report", results("a", [asked], [made], compare={"*": "paper"}), "-o", tmp_path / "r.md")
     lines = (tmp_path / "r.md").read_text().splitlines()
     assert "|  | paper | clip | 95 % interval | n | difference to paper |" in lines
@@ -119,8 +121,8 @@ def test_many_columns_are_rows(cli, results, question, cell, tmp_path):
     assert "| both ways event to image median rank | – | 3 | – | 1,741 | – |" in lines
 
 
-def test_suites_are_sections_and_footnotes_go_on(cli, two, results, question, cell, tmp_path):
-    other = results("b", [question("q")], [cell(0, "mini", state="failed", error="no memory")], name="other")
+def test_suites_are_sections_and_footnotes_go_on(cli, two, results, evaluation, cell, tmp_path):
+    other = results("b", [evaluation("q")], [cell(0, "mini", state="failed", error="no memory")], name="other")
     cli("bench", "report", two, other, "-o", tmp_path / "r.md")
     text = (tmp_path / "r.md").read_text()
     assert text.index("## table") < text.index("## other")
@@ -129,7 +131,7 @@ def test_suites_are_sections_and_footnotes_go_on(cli, two, results, question, ce
 
 def test_other_endings_are_refused_before_anything_is_read(cli, tmp_path):
     said = cli("bench", "report", tmp_path / "nothing", "-o", tmp_path / "report.pdf").error()
-    assert "ends in .html, .md or .csv" in said
+    assert "report.pdf: expected a report ending in .html, .md or .csv" in said
 
 
 def test_a_folder_without_results_is_told(cli, tmp_path):
