@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from anybind.errors import BadInput
+from anybind.item import Item, noting_missing
+
+if TYPE_CHECKING:
+    from anybind.dataset import Dataset
+
+ALL = "all"
+"""The name of all splits together, and of the one split of a dataset that is published without any."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +56,44 @@ class PartHeld:
         return bool(self.found) and not (self.missing or self.empty or self.absent or self.bare)
 
 
-def empty_files(items: Iterable[Any]) -> tuple[str, ...]:
-    """Ids of the items whose source is a file without a byte; items are `Item`s."""
+def check_folder(
+    dataset: type[Dataset], folder: str | os.PathLike[str], options: Mapping[str, Any]
+) -> tuple[PartHeld, ...]:
+    """Count what a folder holds of each split; see `Dataset.check`."""
+    if not Path(folder).is_dir():
+        raise BadInput(f"{folder} is no folder; check the path")
+    published = {} if set(options) - {"split"} else dataset.published_splits(folder)
+    if "split" in options or not dataset.split_names():
+        asked = {options.get("split", ALL): options}
+    else:
+        names = (ALL,) if ALL in dataset.splits else dataset.splits
+        asked = {name: {**options, "split": name} for name in names}
+    return tuple(_check_split(dataset, folder, name, each, published.get(name)) for name, each in asked.items())
+
+
+def _check_split(
+    dataset: type[Dataset],
+    folder: str | os.PathLike[str],
+    name: str,
+    options: Mapping[str, Any],
+    published: int | None,
+) -> PartHeld:
+    with noting_missing() as missing:
+        try:
+            listed = dataset(folder, **options)
+            items, classes = listed.items, listed.classes
+        except BadInput as error:
+            missing.append(str(error))
+            items, classes = [], []
+    counts = Counter(item.label for item in items)
+    files = (each for item in items for each in (item, *map(item.partner, item.partners)))
+    return PartHeld(
+        name, len(items), published, {label: counts[label] for label in classes}, tuple(missing), _empty_files(files)
+    )
+
+
+def _empty_files(items: Iterable[Item]) -> tuple[str, ...]:
+    """Ids of the items whose source is a file without a byte."""
     empty = (item.id for item in items if isinstance(item.source, Path) and _is_empty(item.source))
     return tuple(dict.fromkeys(empty))
 

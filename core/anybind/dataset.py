@@ -3,74 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from anybind.completeness import PartHeld, empty_files
+from anybind.completeness import ALL, PartHeld, check_folder
 from anybind.errors import BadInput, BadOption, nearest
 from anybind.files import name_of_path
+from anybind.item import Item, Missing, noted, spread
 from anybind.registry import create
 from anybind.spec import DatasetSpec
 from anybind.tables import settings_hash
-
-ALL = "all"
-"""The name of all splits together, and of the one split of a dataset that is published without any."""
-
-_NOTED: ContextVar[list[str] | None] = ContextVar("noted", default=None)
-"""Where `Dataset.check` collects what a folder lacks; None where the first thing that is missing raises."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One sample of a dataset.
-
-    Attributes:
-        id: names it in results and errors, and is the same on every machine.
-        source: a path, or the sample itself.
-        label: name of its class; empty where the dataset has none.
-        options: for the reader of a path, such as the sensor size that a file does not record.
-        partners: recordings of the same thing by modality, each a path, a sample, or an `Item` where its reader needs
-            options: the image that an event recording was made of, the sound that goes with a video.
-        notes: what else the dataset says of it, JSON-like. Tasks know these names: `split` (see the property);
-            `abnormal`, of a video: a list of `[first, end]` frames counted from 0, `end` not included, or True where it
-            is only known that some frames are abnormal.
-    """
-
-    id: str
-    source: Path | Any
-    label: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    partners: Mapping[str, Any] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def split(self) -> str:
-        """The split that the sample belongs to; `test` where its dataset does not say."""
-        return self.notes.get("split", "test")
-
-    def partner(self, modality: str) -> Item:
-        """Its recording in another modality as an item of the same id, label and notes; raises `KeyError` for none."""
-        found = self.partners[modality]
-        source, options = (found.source, found.options) if isinstance(found, Item) else (found, {})
-        return replace(self, source=source, options=options, partners={})
-
-
-class Missing(BadInput):
-    """Something that a copy of a dataset lacks; see `Dataset.missing`.
-
-    Attributes:
-        needed: whether the dataset cannot be used without it.
-        split: the split that lacks it; empty for any.
-    """
-
-    def __init__(self, what: str, *, needed: bool = True, split: str = "") -> None:
-        super().__init__(what)
-        self.needed, self.split = needed, split
 
 
 class Dataset:
@@ -91,12 +36,12 @@ class Dataset:
             the data hold together; a dataset that has no other is not split.
         split: the split that is listed, an option of datasets that are split. The default is set in the class.
         inner: folder that the published archive brings along; the root is this one or the folder itself.
+        lists_absent: whether `scan` lists what it can where some of the paths in `needs` are missing.
         options: names of options of its own, each a class attribute that holds its default.
         takes_limit: whether it takes the option `limit`: False where an `__init__` of its own does not.
         derived: whether its samples are turned into other modalities, so that `modalities` selects nothing.
-        folder: as it was given.
+        folder, modalities, limit: as they were given.
         root: the folder that ids of samples are paths from.
-        limit, modalities: as they were given.
         asked: those of `kinds` that were asked for, in the order of `kinds`.
         class_of: class name by published label, of the whole data and in the order of the classes.
         kept: the labels of the classes that were asked for.
@@ -111,6 +56,7 @@ class Dataset:
     splits: ClassVar[Mapping[str, int | None]] = {ALL: None}
     split: str = ALL
     inner: ClassVar[str] = ""
+    lists_absent: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ()
     takes_limit: ClassVar[bool] = True
     derived: ClassVar[bool] = False
@@ -156,7 +102,7 @@ class Dataset:
         if self.kinds and not self.asked:
             others = ", ".join(sorted(kinds)) or "none"
             raise BadInput(f"{self.name} holds samples of {', '.join(self.kinds)}, not of {others}")
-        self._noted, self._items = _NOTED.get(), list[Item]()
+        self._noted, self._items = noted(), list[Item]()
         try:
             self._list(wanted, limit)
         except Missing as missing:
@@ -192,16 +138,15 @@ class Dataset:
         if names is None:
             self._keep_classes({label: label for label in sorted({item.label for item in found} - {""})}, wanted)
         unneeded = [each for each in unneeded if not each.split or each.split in splits]
-        if self.checking:
-            for each in unneeded:
-                self.note(each)
-        elif unneeded:
+        for each in unneeded if self.checking else ():
+            self.note(each)
+        if unneeded and not self.checking:
             self.warn_missing(unneeded)
         kept = {self.class_of[label] for label in self.kept}
         found = self.select([item for item in found if wanted is None or item.label in kept], limit)
         self._items = [each for item in found for each in self._collect(self.finish(item), unneeded)]
         if not self._items:
-            self.note(self.nothing())
+            self.note(self.missing("it holds no samples of what was asked for"))
 
     def _collect(self, found: Iterable[Item | BadInput], unneeded: list[Missing]) -> Iterator[Item]:
         """The items; what is missing is noted, or put aside where it is not needed."""
@@ -224,13 +169,12 @@ class Dataset:
 
     def _find_root(self, needed: Sequence[str]) -> None:
         """Take the folder or the one named `inner` in it as root, whichever holds more of the paths needed."""
-        places = (self.folder, self.folder / self.inner) if self.inner else (self.folder,)
-        absent = {place: [name for name in needed if not (place / name).exists()] for place in places}
-        self.root = min(absent, key=lambda place: len(absent[place]))
-        if absent[self.root]:
-            self.lacking(absent[self.root], needed)
-
-    # What a subclass defines.
+        places = (self.folder, self.folder / self.inner)
+        lacking = {place: [name for name in needed if not (place / name).exists()] for place in places}
+        self.root = min(lacking, key=lambda place: len(lacking[place]))
+        absent = lacking[self.root]
+        if absent and not (self.checking and self.lists_absent and len(absent) < len(needed)):
+            raise self.missing(f"{self.root if self.inner else 'it'} lacks {', '.join(absent)}")
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         """List the samples, in an order that is the same on every machine, without reading them.
@@ -251,16 +195,8 @@ class Dataset:
         """Paths in the root without which nothing can be listed of these splits."""
         return ()
 
-    def lacking(self, absent: Sequence[str], needed: Sequence[str]) -> None:
-        """Raise `missing(...)` for the absent ones of the paths needed, unless `scan` yields it."""
-        raise self.missing(f"{self.root if self.inner else 'it'} lacks {', '.join(absent)}")
-
     def listed_splits(self) -> Sequence[str]:
-        """The splits that the option `split` stands for.
-
-        Raises:
-            BadOption: there is no such split.
-        """
+        """The splits that the option `split` stands for; raises `BadOption` for one that does not exist."""
         names = self.split_names()
         if self.split not in (*names, ALL):
             raise BadOption(f"there is no split {self.split!r}{nearest(self.split, (*names, ALL))}")
@@ -271,20 +207,11 @@ class Dataset:
 
         They stay in their order.
         """
-        seen: Counter[str] = Counter()
-        ranked = []
-        for number, item in enumerate(items):
-            ranked.append((seen[item.label], number))
-            seen[item.label] += 1
-        return [items[number] for number in sorted(number for _, number in sorted(ranked)[:limit])]
+        return spread(items, limit)
 
     def finish(self, item: Item) -> Iterator[Item | BadInput]:
         """Complete an item that was selected: yields it, with what takes longer than listing, as `scan` does."""
         yield item
-
-    def nothing(self) -> BadInput:
-        """What is missing where no sample was found."""
-        return self.missing("it holds no samples of what was asked for")
 
     def warn_missing(self, missing: Sequence[Missing]) -> None:
         """Warn of what is missing and not needed; silent by default."""
@@ -293,8 +220,6 @@ class Dataset:
     def published_splits(cls, folder: str | os.PathLike[str]) -> Mapping[str, int | None]:
         """The published number of samples by split: `splits`, unless a folder may hold one of several datasets."""
         return cls.splits
-
-    # What `scan` uses.
 
     @property
     def checking(self) -> bool:
@@ -325,8 +250,6 @@ class Dataset:
         first = self.asked[0]
         return replace(forms[first], partners={kind: item for kind, item in forms.items() if kind != first})
 
-    # What users read.
-
     @property
     def items(self) -> Sequence[Item]:
         """The samples, in an order that is the same on every machine."""
@@ -352,12 +275,7 @@ class Dataset:
         return tuple(name for name in cls.splits if name != ALL)
 
     def with_split(self, name: str) -> Dataset:
-        """Another split of the same data, such as `train`, with the same options otherwise.
-
-        Raises:
-            BadInput: the data are not split, or the folder lacks this split.
-            BadOption: there is no such split.
-        """
+        """Another split, such as `train`, with the same options; raises `BadInput` where the data are not split."""
         if not self.split_names() or self._given is None:
             raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
         return self.with_options(**{**self._given, "split": name})
@@ -386,33 +304,7 @@ class Dataset:
             BadInput: there is no such folder.
             BadOption: an option that the dataset refuses.
         """
-        if not Path(folder).is_dir():
-            raise BadInput(f"{folder} is no folder; check the path")
-        published = {} if set(options) - {"split"} else cls.published_splits(folder)
-        if "split" in options or not cls.split_names():
-            asked = {options.get("split", ALL): options}
-        else:
-            asked = {name: {**options, "split": name} for name in ((ALL,) if ALL in cls.splits else cls.splits)}
-        return tuple(cls._check_split(folder, name, each, published.get(name)) for name, each in asked.items())
-
-    @classmethod
-    def _check_split(
-        cls, folder: str | os.PathLike[str], name: str, options: Mapping[str, Any], published: int | None
-    ) -> PartHeld:
-        noted: list[str] = []
-        token = _NOTED.set(noted)
-        try:
-            listed = cls(folder, **options)
-            items, classes = listed.items, listed.classes
-        except BadInput as error:
-            noted.append(str(error))
-            items, classes = [], []
-        finally:
-            _NOTED.reset(token)
-        counts = Counter(item.label for item in items)
-        files = (each for item in items for each in (item, *map(item.partner, item.partners)))
-        by_class = {label: counts[label] for label in classes}
-        return PartHeld(name, len(items), published, by_class, tuple(noted), empty_files(files))
+        return check_folder(cls, folder, options)
 
     @property
     def split_hash(self) -> str:

@@ -30,6 +30,7 @@ class ClassFolders(Dataset):
     """
 
     kinds = ("event",)
+    lists_absent = True
     folders: ClassVar[Mapping[str, str]] = {}
     suffix: ClassVar[str]
     sensor: ClassVar[tuple[int, int]]
@@ -38,10 +39,6 @@ class ClassFolders(Dataset):
 
     def needs(self, splits: Sequence[str]) -> Sequence[str]:
         return [self.folders.get(split, split) for split in splits]
-
-    def lacking(self, absent: Sequence[str], needed: Sequence[str]) -> None:
-        if not self.checking or len(absent) == len(needed):  # else a check lists each class folder that is missing
-            super().lacking(absent, needed)
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         for label in self.kept:

@@ -5,21 +5,31 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
-import PIL.Image
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, Dataset, Item
+from anybind_datasets.film_files import (
+    Spans,
+    fields_as_spans,
+    films_by_name,
+    read_lines,
+    spans_from_one,
+    spans_of_marks,
+    spans_of_mask,
+    spans_of_masks,
+    spans_of_script,
+    subfolders,
+)
 from anybind_datasets.lists import mat_array
 
 NORMAL = "normal"
 """Label of a video without anomalies."""
-SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 LABELS = "labels.json"
 UCF_TEST, UCF_TRAIN = "Temporal_Anomaly_Annotation*.txt", "Anomaly_Train.txt"
 UCSD_FPS = 10.0
@@ -35,8 +45,6 @@ XD_CODES = {
     "G": "explosion",
 }
 """What the codes at the end of a file name of XD-Violence mean, as in `..._label_B2-0-0`."""
-Spans = list[list[int]]
-"""Abnormal parts of a video: first frame and the frame behind the last, counted from 0."""
 
 
 class FilmDataset(Dataset):
@@ -58,10 +66,11 @@ class FilmDataset(Dataset):
     def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
         by_id = sorted(items, key=lambda item: item.id)
         splits = [split for split in ("test", "train") if self.split in ("all", split)]
-        return [item for split in splits for item in [each for each in by_id if each.split == split][:limit]]
-
-    def nothing(self) -> BadInput:
-        return self.missing(f"{self.root} has no films{'' if self.split == 'all' else f' of the part {self.split}'}")
+        chosen = [item for split in splits for item in [each for each in by_id if each.split == split][:limit]]
+        if not chosen:
+            part = "" if self.split == "all" else f" of the part {self.split}"
+            raise self.missing(f"{self.root} has no films{part}")
+        return chosen
 
     def warn_missing(self, missing: Sequence[BadInput]) -> None:
         told = f"{self.folder}: annotated videos are missing: {len(missing)}, first: {missing[0]}; the others are used"
@@ -213,7 +222,7 @@ class ShanghaiTech(FilmDataset):
         for path in masks:
             frames = self.root / "testing" / "frames" / path.stem
             if frames.is_dir():
-                yield film_item(path.stem, frames, "test", spans_of_mask(_frame_marks(path)))
+                yield film_item(path.stem, frames, "test", spans_of_marks(path))
             else:
                 yield self.absent(str(frames.relative_to(self.root)))
         for name, path in films_by_name(self.root / "training").items():
@@ -313,95 +322,3 @@ def film_item(
     """An item of a video. The label is `normal` or, without a better one, `abnormal`."""
     label = (label or "abnormal") if abnormal else NORMAL
     return Item(id, source, label, options or {}, notes={"split": split, "abnormal": abnormal or []})
-
-
-def films_by_name(root: Path) -> dict[str, Path]:
-    """The video files in and below a folder, by their names without the ending; of doubles the first by path."""
-    found: dict[str, Path] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            found.setdefault(path.stem, path)
-    return found
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; none where it is missing."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields, parted by blanks, of each line of a text that is not blank; raises `BadInput`."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from error
-    return ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
-
-
-def spans_from_one(pairs: Iterable[Sequence[int]], where: str) -> Spans:
-    """Spans of frames that are counted from 1, the last included, as spans from 0; raises `BadInput`."""
-    spans = []
-    for pair in pairs:
-        whole = len(pair) == 2 and all(isinstance(number, int) for number in pair)
-        if not whole or not 0 <= pair[0] <= pair[1]:
-            raise BadInput(f"{where}: an abnormal part is a first and a last frame, got {list(pair)}")
-        spans.append([max(pair[0] - 1, 0), pair[1]])
-    return spans
-
-
-def fields_as_spans(fields: Sequence[str], where: str) -> Spans:
-    """As `spans_from_one`, of numbers in a line of text; pairs of -1 stand for none."""
-    try:
-        numbers = [int(float(field)) for field in fields]
-    except (ValueError, OverflowError):
-        raise BadInput(f"{where}: expected numbers of frames, got {' '.join(fields)!r}") from None
-    if len(numbers) % 2:
-        raise BadInput(f"{where}: expected first and last frames in pairs, got {' '.join(fields)!r}")
-    pairs = [numbers[place : place + 2] for place in range(0, len(numbers), 2)]
-    return spans_from_one([pair for pair in pairs if pair != [-1, -1]], where)
-
-
-def spans_of_mask(mask: np.ndarray) -> Spans:
-    """The parts of a video whose frames have a mark other than 0, of (n,) marks."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask) != 0, [0]])))
-    return [[int(first), int(behind)] for first, behind in edges.reshape(-1, 2)]
-
-
-def spans_of_masks(folder: Path) -> Spans:
-    """The frames of which any pixel is set, of a folder with a mask in BMP for each frame; raises `BadInput`."""
-    marks = []
-    for path in sorted(folder.glob("*.bmp")):
-        try:
-            with PIL.Image.open(path) as mask:
-                marks.append(np.asarray(mask).any())
-        except (OSError, SyntaxError) as error:
-            raise BadInput(f"{path} is no readable mask: {error}") from error
-    return spans_of_mask(np.array(marks))
-
-
-def spans_of_script(path: Path) -> list[Spans]:
-    """The videos' spans in a MATLAB script of lines such as `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];`."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    films = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        found = re.search(r"gt_frame\s*=\s*\[(.*?)\]", line)
-        if found and not line.lstrip().startswith("%"):
-            pairs = [re.findall(r"\d+", part) for part in re.split(r"[,;]", found[1]) if part.strip()]
-            whole = [[int(part[0]), int(part[-1])] for part in pairs if part]
-            films.append(spans_from_one(whole, f"{path}, line {number}"))
-    return films
-
-
-def _frame_marks(path: Path) -> np.ndarray:
-    try:
-        mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is no NumPy file of numbers: {error}") from error
-    if mask.ndim != 1 or mask.dtype.kind not in "biuf":
-        raise BadInput(f"{path} must hold one number for each frame, got {mask.dtype} of shape {mask.shape}")
-    return mask

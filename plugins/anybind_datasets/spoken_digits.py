@@ -58,7 +58,7 @@ class SpokenDigits(Dataset):
         sounds = [item for item in items if isinstance(item.source, Path)]
         images = [item for item in items if not isinstance(item.source, Path)]
         if items and not all({"image": images, "sound": sounds}[kind] for kind in self.asked):
-            self.note(self.nothing())
+            self.note(self.missing("it holds no samples of what was asked for"))
         return [*super().select(images, limit), *super().select(sounds, limit)]
 
     def _pictures(self) -> Iterator[Item]:

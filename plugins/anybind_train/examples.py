@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.dataset import Dataset, Item
+from anybind.plugin import Dataset, Item
 from anybind.testing import Example
 
 

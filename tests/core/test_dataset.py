@@ -26,15 +26,15 @@ class Letters(Dataset):
             yield Item(self.id_of(path), path, self.class_of.get(path.name[0], ""))
 
 
-class Found(Letters):
-    """The same, whose classes are the first letters found; three splits and a folder of the archive."""
+class Found(Dataset):
+    """Files in two splits, whose classes are the first letters found, below a folder that the archive brings along."""
 
+    name = "letters"
+    published = "https://example.org"
+    kinds = ("letters",)
     splits = {"train": None, "test": None}  # noqa: RUF012 (an interface attribute)
     split = "test"
     inner = "letters"
-
-    def class_names(self):
-        return None
 
     def needs(self, splits):
         return splits
