@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
-import PIL.Image
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, Dataset, Item
+from anybind.plugin import BadInput, Dataset, Item, files, tables
 from anybind_datasets.lists import mat_array
 
 NORMAL = "normal"
@@ -92,10 +90,7 @@ class LabelledFilms(FilmDataset):
         path = self.root / LABELS
         if not path.is_file():
             raise BadInput(f"{self.root} has no {LABELS}: a film's name, and its abnormal frames as first and last")
-        try:
-            labels: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{path} is no readable JSON: {error}") from error
+        labels = tables.read_json(path)
         if not isinstance(labels, dict) or not all(isinstance(about, dict) for about in labels.values()):
             raise BadInput(
                 f'{path} must hold an entry for each film: {{"name": {{"anomalous": [[first, last], ...]}}}}'
@@ -374,7 +369,7 @@ def spans_of_masks(folder: Path) -> Spans:
     marks = []
     for path in sorted(folder.glob("*.bmp")):
         try:
-            with PIL.Image.open(path) as mask:
+            with files.open_image(path) as mask:
                 marks.append(np.asarray(mask).any())
         except (OSError, SyntaxError) as error:
             raise BadInput(f"{path} is no readable mask: {error}") from error
