@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, files
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 Spans = list[list[int]]
@@ -75,7 +74,7 @@ def spans_of_masks(folder: Path) -> Spans:
     marks = []
     for path in sorted(folder.glob("*.bmp")):
         try:
-            with PIL.Image.open(path) as mask:
+            with files.open_image(path) as mask:
                 marks.append(np.asarray(mask).any())
         except (OSError, SyntaxError) as error:
             raise BadInput(f"{path} is no readable mask: {error}") from error

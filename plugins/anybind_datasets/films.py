@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, Dataset, Item
+from anybind.plugin import BadInput, Dataset, Item, tables
 from anybind_datasets.film_files import (
     Spans,
     fields_as_spans,
@@ -101,10 +100,7 @@ class LabelledFilms(FilmDataset):
         path = self.root / LABELS
         if not path.is_file():
             raise BadInput(f"{self.root} has no {LABELS}: a film's name, and its abnormal frames as first and last")
-        try:
-            labels: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{path} is no readable JSON: {error}") from error
+        labels = tables.read_json(path)
         if not isinstance(labels, dict) or not all(isinstance(about, dict) for about in labels.values()):
             raise BadInput(
                 f'{path} must hold an entry for each film: {{"name": {{"anomalous": [[first, last], ...]}}}}'

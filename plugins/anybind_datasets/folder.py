@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from anybind.plugin import BadInput, BadOption, Dataset, Item, errors, prompts, readers
+from anybind.plugin import BadInput, BadOption, Dataset, Item, errors, prompts, readers, tables
 
 
 class FolderDataset(Dataset):
@@ -45,12 +43,7 @@ def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) ->
     if names is None:
         return {}
     path = Path(names)
-    try:
-        held: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is no JSON: {error}") from error
+    held = tables.read_json(path)
     known = {folder.name for folder in folders}
     if not isinstance(held, Mapping) or not all(isinstance(name, str) for name in held.values()):
         raise BadInput(f'{path} must hold class names by folder: {{"folder": "class name", ...}}')

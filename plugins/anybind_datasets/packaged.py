@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 
 from anybind import write
-from anybind.plugin import BadInput, Dataset, Item, errors, modalities
+from anybind.plugin import BadInput, Dataset, Item, errors, files, modalities
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDE, MARGIN = 96, 8
@@ -132,7 +132,7 @@ class StereoTiles(Dataset):
         folder = skimage_data()
         for name in ("motorcycle_left.png", "motorcycle_disp.npz"):
             _check_carried(folder / name)
-        with PIL.Image.open(folder / "motorcycle_left.png") as file:
+        with files.open_image(folder / "motorcycle_left.png") as file:
             image = np.asarray(file.convert("RGB"))
         with np.load(folder / "motorcycle_disp.npz", allow_pickle=False) as file:
             disparity = file["arr_0"]  # infinite where it is not known

@@ -24,7 +24,7 @@ def test_every_kind_of_evaluation_is_asked():
 
 @pytest.mark.parametrize("evaluation", SUITE.evaluations, ids=lambda evaluation: evaluation.title)
 def test_its_parts_are_there_and_take_its_options(evaluation, tmp_path, monkeypatch):
-    for package in ("sklearn", "skimage", "av", "faiss"):
+    for package in ("sklearn", "skimage", "av"):
         pytest.importorskip(package)
     task = create("task", evaluation.task, **evaluation.options)
     options = {**evaluation.dataset_options, "limit": 3} if evaluation.dataset != "made-films" else {}
