@@ -16,7 +16,7 @@ from anybind.plugin import BadOption, Dataset, create, errors, ranks, tables
 from anybind_train.devices import make_fabric
 from anybind_train.engine import STATE, Run
 from anybind_train.probe import source_key, without
-from anybind_train.recipe import Recipe, from_table
+from anybind_train.recipe import Recipe
 
 LESSONS, ASKED = "lessons", "asked"
 """The names by which these tasks' recipes call the data sets that they are given."""
@@ -43,7 +43,7 @@ def recipe_of(table: Mapping[str, Any], further: Mapping[str, Any], *, binder: B
             raise BadOption(f"the option {key} is no one's to give: the question says it")
         laid_over = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = {**merged[key], **value} if laid_over else value
-    return from_table(Recipe, _lists(merged), f"the task {merged['name']}")
+    return tables.from_table(Recipe, _lists(merged), f"the task {merged['name']}")
 
 
 def _lists(value: Any) -> Any:

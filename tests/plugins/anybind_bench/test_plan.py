@@ -34,7 +34,7 @@ def test_a_folder_that_lacks_a_part_of_its_data_is_told_without_the_machines_fol
     (world.data / "half").mkdir()
     world.add("half", 'dataset = "notes"\npath = "half"\n')
     error = world.run("--only", "half")["cells"][0]["error"]
-    assert error.startswith("half is no complete copy of notes: notes.txt is not there")
+    assert error.startswith("half is no complete copy of notes: it lacks notes.txt")
 
 
 def test_without_a_folder_of_data_the_line_says_how_to_give_it(world, a_plan):
