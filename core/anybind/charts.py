@@ -31,7 +31,7 @@ _SHAPES = (
 )  # fmt: skip
 _STYLE = """
 .ab{overflow:visible;font:12px system-ui,sans-serif;font-variant-numeric:tabular-nums;display:block}
-.ab svg{overflow:visible}.ab text{fill:var(--ink,#1d2330)}.ab .soft{fill:var(--soft,#667085)}
+.ab svg{overflow:visible}.ab text{fill:var(--ink,#1d2330)}.ab .muted{fill:var(--soft,#667085)}
 .ab .halo{paint-order:stroke;stroke:var(--paper,#fff);stroke-width:3px}.ab .strong{font-weight:600}
 .ab .grid{stroke:var(--line,#e3e7ee);vector-effect:non-scaling-stroke}
 .ab .c0{--c:#3d62d6}.ab .c1{--c:#c2571a}.ab .c2{--c:#18794e}.ab .c3{--c:#8b4fc7}.ab .c4{--c:#94700a}.ab .c5{--c:#0b7f8f}
@@ -130,7 +130,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str
     across, up = (Axis.around(point[at] for each in series.values() for point in each) for at in (0, 1))
     top = ROW_PX + 4
     heights = [(round(top + height * (1 - up.place(value) / 100), 1), text) for value, text in up.ticks]
-    parts = [f'<text x="0" y="{TEXT_PX}" class="soft">{escape(y)}</text>']
+    parts = [f'<text x="0" y="{TEXT_PX}" class="muted">{escape(y)}</text>']
     parts += [f'<line class="grid" x1="0" x2="100%" y1="{at}" y2="{at}"/>' for at, _ in heights]
     drawn = []
     for number, found in enumerate(series.values()):
@@ -139,10 +139,10 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str
         dots = "".join(f'<path class="dot" d="M{a} {b}h0"/>' for a, b in places if len(places) <= DOTS)
         drawn.append(f'<g class="c{number % COLOURS}"><polyline class="line" points="{line}"/>{dots}</g>')
     parts.append(_stretched(drawn, top, 100, height))
-    parts += [f'<text class="soft halo" x="0" y="{at - 3}">{escape(text)}</text>' for at, text in heights]
+    parts += [f'<text class="muted halo" x="0" y="{at - 3}">{escape(text)}</text>' for at, text in heights]
     bottom = top + height + TEXT_PX + 3
     parts += _tick_texts(across, bottom)
-    parts.append(f'<text class="soft" x="50%" y="{bottom + ROW_PX - 3}" text-anchor="middle">{escape(x)}</text>')
+    parts.append(f'<text class="muted" x="50%" y="{bottom + ROW_PX - 3}" text-anchor="middle">{escape(x)}</text>')
     bottom += ROW_PX
     names = list(series) if len(series) > 1 else []
     for number, name in enumerate(names):
@@ -243,8 +243,8 @@ def steps(
     inner.append(f'<line class="grid" x1="0" x2="{COLUMNS}" y1="{height}" y2="{height}"/>')
     drawn = _stretched([f'<g class="c{colour % COLOURS}">', *inner, "</g>"], ROW_PX, COLUMNS, height)
     parts = [
-        f'<text class="soft" x="0" y="{TEXT_PX}">{escape(label)}</text>',
-        f'<text class="soft" x="100%" y="{TEXT_PX}" text-anchor="end">{low:.3g} to {high:.3g}</text>',
+        f'<text class="muted" x="0" y="{TEXT_PX}">{escape(label)}</text>',
+        f'<text class="muted" x="100%" y="{TEXT_PX}" text-anchor="end">{low:.3g} to {high:.3g}</text>',
         drawn,
         *_tick_texts(Axis.of_time(end_s), ROW_PX + height + TEXT_PX + 3, anchor="start"),
     ]
@@ -311,7 +311,7 @@ def _tick_texts(axis: Axis, at: float, anchor: str = "") -> list[str]:
     for value, text in axis.ticks:
         place = axis.place(value)
         side = anchor or ("start" if place < 4 else "end" if place > 96 else "middle")
-        texts.append(f'<text class="soft" x="{place}%" y="{at}" text-anchor="{side}">{escape(text)}</text>')
+        texts.append(f'<text class="muted" x="{place}%" y="{at}" text-anchor="{side}">{escape(text)}</text>')
     return texts
 
 

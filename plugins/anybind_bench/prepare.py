@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from anybind.plugin import (
 from anybind_bench.cell import Cell, State
 from anybind_bench.encoders import package_stamp
 from anybind_bench.results import file_lock
-from anybind_bench.suite import Evaluation
+from anybind_bench.suite import Evaluation, dataset_class
 
 TEXT = "text"
 """Tasks turn class names into prompts without naming this modality: it takes part wherever a binding has it."""
@@ -163,11 +162,9 @@ def _complete(folder: Path) -> Path:
 
 def _where_to_get(evaluation: Evaluation, data: Path | None) -> str:
     """What is missing, and where it is published, if the dataset has that."""
-    published = ""
-    with contextlib.suppress(AnybindError):  # a package that it needs may be missing, too
-        published = getattr(find_part(DatasetSpec, evaluation.dataset).load(), "published", "")
     path, dataset = evaluation.path, evaluation.dataset
-    source = f"; {dataset} is published at {published}" if published else ""
+    found = dataset_class(dataset)
+    source = f"; {dataset} is published at {found.published}" if found and found.published else ""
     if data is None:
         return f"needs the folder {path} of {dataset}; give the folder of all data by --data{source}"
     return f"there is no {path} in the folder of all data{source}"

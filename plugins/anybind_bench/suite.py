@@ -160,7 +160,7 @@ class Suite:
             if evaluation not in chosen:
                 return evaluation
             options = evaluation.dataset_options
-            if limit is not None and _takes_limit(evaluation.dataset):
+            if limit is not None and (found := dataset_class(evaluation.dataset)) and found.takes_limit:
                 options = {**options, "limit": limit}
             return replace(evaluation, dataset_options=options, seeds=tuple(dict.fromkeys(seeds)) or evaluation.seeds)
 
@@ -171,12 +171,13 @@ def _names(evaluation: Evaluation) -> tuple[str, ...]:
     return evaluation.title.lower(), evaluation.task.lower(), evaluation.dataset.lower()
 
 
-def _takes_limit(dataset: str) -> bool:
+def dataset_class(name: str) -> type[Dataset] | None:
+    """The class of a registered dataset; None for a factory, and where it cannot be loaded."""
     try:
-        target = find_part(DatasetSpec, dataset).load()
+        target = find_part(DatasetSpec, name).load()
     except AnybindError:  # reported as the failure of its cells
-        return False
-    return isinstance(target, type) and issubclass(target, Dataset) and target.takes_limit
+        return None
+    return target if isinstance(target, type) and issubclass(target, Dataset) else None
 
 
 def find_suite(name: str | os.PathLike[str]) -> Suite:
