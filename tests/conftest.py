@@ -51,6 +51,13 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test an embedding store of its own; the user's stays as it is."""
+    monkeypatch.setenv("ANYBIND_STORE", str(tmp_path / "embedding-store"))
+    return tmp_path / "embedding-store"
+
+
 @pytest.fixture
 def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command in a process of its own, its output a pipe."""

@@ -15,7 +15,6 @@ from importlib.metadata import version as _version
 
 from anybind.binder import Binder, load, load_encoder
 from anybind.binding import Binding, find_binding, list_bindings
-from anybind.cache import EmbeddingCache
 from anybind.dataset import load_dataset
 from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
 from anybind.errors import AnybindError, AnybindWarning, BadInput
@@ -24,6 +23,7 @@ from anybind.modality import derive
 from anybind.reader import read, read_chunks, write
 from anybind.result import Result
 from anybind.space import Space
+from anybind.store import EmbeddingStore
 
 __version__ = _version("anybind")
 
@@ -33,7 +33,7 @@ __all__ = [
     "BadInput",
     "Binder",
     "Binding",
-    "EmbeddingCache",
+    "EmbeddingStore",
     "Embeddings",
     "Result",
     "Space",

@@ -15,7 +15,6 @@ import numpy as np
 from anybind import ranks
 from anybind.adapter import Adapter
 from anybind.binding import Binding, Use, find_binding
-from anybind.cache import EmbeddingCache
 from anybind.dataset import Item
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
@@ -29,14 +28,14 @@ from anybind.errors import (
     UnknownName,
     nearest,
 )
-from anybind.loading import Loaded, Loader, Refuse, batched, encoded, in_order
+from anybind.loading import Loaded, Loader, Refuse, batched, encoded, load_items
 from anybind.modality import find_modality, sources_of
 from anybind.progress import progress_bar
 from anybind.registry import create, find_part, parts, plugins
 from anybind.sharing import Counts, embed_shared
-from anybind.shelf import Shelf
 from anybind.space import Space
 from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
+from anybind.store import EmbeddingStore, StoreTable
 from anybind.tables import settings_hash
 
 
@@ -46,14 +45,14 @@ class Binder:
     Attributes:
         binding: what it was made from.
         device: where towers run, as torch names it.
-        cache: where vectors are kept and looked up, before adapters; None for nowhere.
+        store: where embeddings are looked up and stored, before adapters; None for nowhere.
         counts: what it embedded so far. Binders made from this one count here too.
     """
 
-    def __init__(self, binding: Binding, device: str = "cpu", cache: EmbeddingCache | None = None) -> None:
+    def __init__(self, binding: Binding, device: str = "cpu", store: EmbeddingStore | None = None) -> None:
         self.binding = binding
         self.device = device
-        self.cache = cache
+        self.store = store
         self.counts = Counts()
         self._encoders: dict[str, Encoder] = {}
         self._loading: list[str] = []
@@ -122,14 +121,14 @@ class Binder:
 
     def in_own_space(self, of: str) -> Binder:
         """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
-        return self._twin(replace(self.binding, space=self.encoder(of).space.name, adapters=()), self.cache)
+        return self._twin(replace(self.binding, space=self.encoder(of).space.name, adapters=()), self.store)
 
-    def without_cache(self) -> Binder:
-        """A binder on the same encoders that keeps nothing, for samples that will not be asked for again."""
-        return self._twin(self.binding, None)
+    def with_store(self, store: EmbeddingStore | None) -> Binder:
+        """A binder on the same encoders with another store; None for samples that will not be embedded again."""
+        return self._twin(self.binding, store)
 
-    def _twin(self, binding: Binding, cache: EmbeddingCache | None) -> Binder:
-        twin = Binder(binding, self.device, cache)
+    def _twin(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
+        twin = Binder(binding, self.device, store)
         twin._encoders, twin._loading, twin._lock = self._encoders, self._loading, self._lock
         twin.counts = self.counts
         return twin
@@ -205,17 +204,17 @@ class Binder:
         if isinstance(items, str | os.PathLike | Item) or find_modality(of).accepts(items):
             items = [items]
         listed = list(items)
-        size = _checked_size(batch_size)
         if ranks.world_size() > 1:
 
             def share(numbers: range, refuse: Refuse) -> Iterator[tuple[list[int], Embeddings]]:
                 mine = ((number, listed[number]) for number in numbers)
-                return self._batches(of, mine, size, derive_seed, refuse)
+                return self._batches(of, mine, batch_size, derive_seed, refuse)
 
             return embed_shared(len(listed), share, lambda: self._nothing(of, derive_seed), self.counts, on_bad)
+        options: dict[str, Any] = {"batch_size": batch_size, "derive_seed": derive_seed, "on_bad": on_bad}
         batches = []
         with progress_bar(len(listed), f"embedding {of}") as advance:
-            for batch in self.embed_batches(of, listed, batch_size=size, derive_seed=derive_seed, on_bad=on_bad):
+            for batch in self.embed_batches(of, listed, **options):
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._nothing(of, derive_seed)
@@ -239,59 +238,60 @@ class Binder:
                 raise error
             on_bad(id, error)
 
-        size = _checked_size(batch_size)
-        for _, embeddings in self._batches(of, enumerate(items), size, derive_seed, refuse):
+        for _, embeddings in self._batches(of, enumerate(items), batch_size, derive_seed, refuse):
             yield embeddings
 
     def _batches(
         self, of: str, items: Iterable[tuple[int, Any]], size: int, derive_seed: int | None, refuse: Refuse
     ) -> Iterator[tuple[list[int], Embeddings]]:
         """Numbers and embeddings of numbered items, a batch at a time."""
+        if not isinstance(size, int) or size < 1:
+            raise BadOption(f"the batch size must be a whole number above 0, got {size!r}")
         encoder, route = self.encoder(of), self.route(of)
         blank = self._nothing(of, derive_seed, adapted=False)
-        shelf = self._shelf(of, blank)
-        load = Loader(find_modality(of), encoder, derive_seed, shelf)
+        table = self._table(of, blank.encoder)
+        load = Loader(find_modality(of), encoder, derive_seed, table)
         try:
-            for loaded in batched(in_order(load, items, 2 * size, refuse), size):
+            for loaded in batched(load_items(load, items, 2 * size, refuse), size):
                 batch = encoded(encoder, loaded, refuse)
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
                 embeddings = replace(blank, vectors=vectors, ids=tuple(each.id for each in batch))
-                self._keep(shelf, batch)
+                self._store_batch(table, batch, vectors)
                 for adapter in route:
                     embeddings = adapter(embeddings)
                 yield [each.number for each in batch], embeddings
         finally:
-            if shelf is not None:
-                shelf.flush()
+            if self.store is not None:
+                self.store.flush()
 
-    def _keep(self, shelf: Shelf | None, batch: Sequence[Loaded]) -> None:
-        """Count a batch whose vectors were found to be right, and keep those that are new."""
-        new = [each for each in batch if not each.cached]
+    def _store_batch(self, table: StoreTable | None, batch: Sequence[Loaded], vectors: np.ndarray) -> None:
+        """Count a batch whose vectors were found to be right, and store those that are new."""
+        new = [number for number, each in enumerate(batch) if not each.cached]
         self.counts.computed += len(new)
         self.counts.cached += len(batch) - len(new)
-        if shelf is not None:
-            shelf.put({each.key: each.vector for each in new if each.key and each.vector is not None})
+        if table is not None:
+            keys = ((batch[number].key, number) for number in new)
+            table.put({key: vectors[number].astype("<f4").tobytes() for key, number in keys if key is not None})
 
-    def _shelf(self, of: str, nothing: Embeddings) -> Shelf | None:
-        """Where vectors of a modality are kept: of one encoder, at work on one kind of device, read by one software."""
-        if self.cache is None:
+    def _table(self, of: str, identity: str) -> StoreTable | None:
+        """The stored embeddings of one encoder, on one kind of device, with its inputs read by one software."""
+        if self.store is None:
             return None
-        encoder = self.encoder(of)
+        encoder, name = self.encoder(of), self.binding.encoders[of].name
         sources = sources_of(of)
-        readers = {part.plugin for part in parts(ReaderSpec) if part.spec.modality in sources}
-        makers = {part.plugin for part in parts("encoder") if part.name == self.binding.encoders[of].name}
-        used = {find_part("modality", of).plugin} | readers | makers
-        about = {
-            "encoder": nothing.encoder,
+        used = {find_part(ModalitySpec, of).plugin, find_part(EncoderSpec, name).plugin}
+        used |= {part.plugin for part in parts(ReaderSpec) if part.spec.modality in sources}
+        description = {
+            "encoder": identity,
             "modality": of,
             "class": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
             "dim": encoder.space.dim,
             "device": self.device.partition(":")[0],
             "plugins": {each.name: f"{each.distribution} {each.version}" for each in plugins() if each.name in used},
         }
-        return self.cache.shelf(about, {"name": self.binding.encoders[of].name})
+        return self.store.table(description, name)
 
     def _nothing(self, of: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
         """No rows, with everything else as it will be."""
@@ -308,40 +308,34 @@ class Binder:
         return embeddings
 
 
-def _checked_size(batch_size: Any) -> int:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise BadOption(f"the batch size must be a whole number above 0, got {batch_size!r}")
-    return batch_size
-
-
 def load(
-    binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu", cache: EmbeddingCache | None = None
+    binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu", store: EmbeddingStore | None = None
 ) -> Binder:
     """A binder by the binding's name, by the path of its TOML file, or from a `Binding`.
 
     Args:
         binding: for instance `mini`, `clip-vit-b-32`, `open_clip:local-dir:/models/b32`, `my.toml`.
         device: where towers run, as torch names it.
-        cache: where vectors are kept, so that nothing is embedded twice; nowhere by default.
+        store: where embeddings are looked up and stored, so that nothing is embedded twice. [default: nowhere]
 
     Raises:
         UnknownName: no such binding; the message offers the nearest ones.
         BadInput, BadOption: the TOML file cannot be read or makes no sense.
     """
-    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, cache)
+    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, store)
 
 
-def load_encoder(name: str, *, device: str = "cpu", cache: EmbeddingCache | None = None, **options: Any) -> Binder:
+def load_encoder(name: str, *, device: str = "cpu", store: EmbeddingStore | None = None, **options: Any) -> Binder:
     """A binder of one registered encoder, in the encoder's own space: no binding file is needed.
 
     Args:
         name: as the encoder is registered.
         device: as `load` takes it.
-        cache: as `load` takes it.
+        store: as `load` takes it.
         options: of the encoder.
 
     Raises:
         UnknownName: no such encoder; the message offers the nearest ones.
     """
     spec = find_part(EncoderSpec, name).spec
-    return Binder(Binding(name, {spec.modality: Use(name, options)}, summary=spec.summary), device, cache)
+    return Binder(Binding(name, {spec.modality: Use(name, options)}, summary=spec.summary), device, store)

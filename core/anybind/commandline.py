@@ -13,12 +13,19 @@ import typer
 from typer.core import TyperGroup
 
 from anybind.errors import AnybindError, BadOption, UnknownName, nearest
+from anybind.store import EmbeddingStore
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on past files that cannot be read; list them.")]
+StoreFlag = Annotated[bool, typer.Option("--store/--no-store", help="Reuse and store embeddings: see `anybind store`.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; it stands in the result.")]
+
+
+def open_store(flag: bool) -> EmbeddingStore | None:
+    """The user's embedding store, which `$ANYBIND_STORE` may name; None without `--store`."""
+    return EmbeddingStore() if flag else None
 
 
 class SubCommands(TyperGroup):

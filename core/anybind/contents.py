@@ -1,31 +1,18 @@
-"""Keys of what is embedded: equal for equal content, wherever it lies and whatever it is called."""
+"""Keys of values in memory: equal for equal content."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
 import struct
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 KEY_BYTES = 16
 _BLOCK = 1 << 22
-"""Bytes of a strided array that are brought together at a time."""
-_REMEMBERED = 100_000
-"""Files whose hashes a process remembers."""
-_YOUNG_NS = 2_000_000_000
-"""A file changed less than this long ago may change again within one tick of its file system's clock."""
-
-FileMark = tuple[int, int, int, int]
-"""Size, both times of change in nanoseconds, and inode: files whose marks are equal were not written in between."""
+"""Bytes of a strided array that are copied at a time."""
 
 
 class _NoKey(Exception):
@@ -106,55 +93,3 @@ def _feed_array(digest: Any, value: np.ndarray | np.generic) -> None:
     rows = max(1, _BLOCK // (array.nbytes // len(array)))
     for start in range(0, len(array), rows):
         digest.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
-
-
-def file_mark(path: str | os.PathLike[str]) -> FileMark | None:
-    """What changes when a file is written; None for what is no regular file, such as a folder or a pipe.
-
-    Raises:
-        OSError: there is no such file.
-    """
-    about = os.stat(path)  # noqa: PTH116 (many times a second)
-    if not stat.S_ISREG(about.st_mode):
-        return None
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
-
-
-_hashes: dict[str, tuple[FileMark, bytes]] = {}
-_lock = threading.Lock()
-
-
-def file_key(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
-    """A key of a file's bytes, 16 bytes; a file that has not changed is read once by a process.
-
-    Args:
-        path: the file.
-        mark: its `file_mark`, where that is known.
-
-    Raises:
-        OSError: it is missing, cannot be read, or is no regular file.
-    """
-    mark = mark or file_mark(path)
-    if mark is None:
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if (known := remembered_key(path, mark)) is not None:
-        return known
-    now = time.time_ns()
-    with Path(path).open("rb") as file:
-        key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_BYTES)).digest()
-    if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == file_mark(path):
-        with _lock:
-            if len(_hashes) >= _REMEMBERED:
-                _hashes.clear()
-            _hashes[_name(path)] = (mark, key)
-    return key
-
-
-def remembered_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
-    """The key of a file that this process has read and that has not changed since; None of any other."""
-    known = _hashes.get(_name(path))
-    return known[1] if known is not None and known[0] == mark else None
-
-
-def _name(path: str | os.PathLike[str]) -> str:
-    return os.path.abspath(path)  # noqa: PTH100 (as a text, and many times a second)

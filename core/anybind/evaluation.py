@@ -16,6 +16,7 @@ from anybind.reader import by_modality, sample_files
 from anybind.registry import create, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
+from anybind.store import EmbeddingStore
 from anybind.task import Task
 
 
@@ -25,6 +26,7 @@ def embed(
     binding: str | os.PathLike[str] | Binder = "mini",
     batch_size: int = 32,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: OnBad | None = None,
 ) -> dict[str, Embeddings]:
     """Embed files into one space, each as the modality that it holds.
@@ -34,6 +36,7 @@ def embed(
         binding: as `load` takes it, or a binder.
         batch_size: samples a call of the encoder.
         device: torch device, unless `binding` is a binder.
+        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
             the first one raises.
 
@@ -43,7 +46,7 @@ def embed(
     Raises:
         BadInput: a file is missing, unreadable, or of no modality of the binding.
     """
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     files = sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
     groups = {
         modality: binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
@@ -63,6 +66,7 @@ def evaluate(
     dataset_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: OnBad | None = None,
 ) -> Result:
     """Evaluate a task on a dataset.
@@ -76,6 +80,7 @@ def evaluate(
         task_options, dataset_options: options of the task and of the dataset, by name.
         seed: of all randomness; it is in the result.
         device: torch device, unless `binding` is a binder.
+        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each sample that cannot be used, which is then left out; by default
             the first one raises.
 
@@ -88,7 +93,7 @@ def evaluate(
     find_part(ModalitySpec, modality)  # an unknown name is reported before any file is looked for
     if not isinstance(data, Dataset):
         data = load_dataset(dataset, Path(data), modalities=task_sources(chosen, modality), **(dataset_options or {}))
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     binder.encoder(modality)  # an unknown modality is reported before the text encoder is loaded
     return chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
 

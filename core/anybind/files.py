@@ -1,9 +1,14 @@
-"""Writing files whole or not at all."""
+"""Files and folders: atomic writes, listings, hashes of content, the folders of this user."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import secrets
+import stat
+import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +20,15 @@ if TYPE_CHECKING:
     import PIL.Image
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+FileMark = tuple[int, int, int, int, int]
+"""Size, times of modification and of change in nanoseconds, inode and device: equal only if a file was not written."""
+_REMEMBERED_FILES = 100_000
+_YOUNG_NS = 2_000_000_000
+"""A file changed less than this long ago may change again within one tick of its file system's clock."""
+_NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "fuse.", "ceph", "lustre", "gpfs", "beegfs", "afs", "gluster", "virtiofs")
+_hashes: dict[str, tuple[FileMark, bytes]] = {}
+_lock = threading.Lock()
 
 
 @contextmanager
@@ -92,3 +106,78 @@ def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> lis
     if not found:
         raise BadInput(f"{folder} holds no samples (files ending in {', '.join(sorted(suffixes))})")
     return sorted(found)
+
+
+def cache_folder(name: str = "") -> Path:
+    """A folder below the user's cache folder for anybind, such as `~/.cache/anybind/NAME`; it is not created."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("anybind", appauthor=False) / name
+
+
+def data_folder(name: str = "") -> Path:
+    """A folder below the user's data folder for anybind, such as `~/.local/share/anybind/NAME`; it is not created."""
+    import platformdirs
+
+    return platformdirs.user_data_path("anybind", appauthor=False) / name
+
+
+def on_network_drive(folder: Path) -> bool:
+    """Whether a folder is on a network file system, as far as `/proc/mounts` tells; False on other systems."""
+    folder = Path(os.path.realpath(folder))
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    points = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in map(str.split, mounts)}
+    mounted = next((points[each] for each in (folder, *folder.parents) if each in points), "")
+    return mounted.startswith(_NETWORK_TYPES)
+
+
+def file_mark(path: str | os.PathLike[str]) -> FileMark | None:
+    """What changes when a file is written; None for what is not a regular file, such as a folder or a pipe.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    about = os.stat(path)  # noqa: PTH116 (many times a second)
+    if not stat.S_ISREG(about.st_mode):
+        return None
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_dev
+
+
+def file_key(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
+    """Hash of a file's bytes, 16 bytes; a process reads a file once unless it changes.
+
+    Args:
+        path: the file.
+        mark: its `file_mark`, if that is known.
+
+    Raises:
+        OSError: the file is missing, cannot be read, or is not a regular file.
+    """
+    mark = mark or file_mark(path)
+    if mark is None:
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if (known := remembered_file_key(path, mark)) is not None:
+        return known
+    now = time.time_ns()
+    with Path(path).open("rb") as file:
+        key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+    if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == file_mark(path):
+        remember_file_key(path, mark, key)
+    return key
+
+
+def remembered_file_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
+    """The hash of a file that this process remembers, unless the file has changed since; None of any other."""
+    known = _hashes.get(os.path.abspath(path))  # noqa: PTH100 (as a text, and many times a second)
+    return known[1] if known is not None and known[0] == mark else None
+
+
+def remember_file_key(path: str | os.PathLike[str], mark: FileMark, key: bytes) -> None:
+    """Remember a file's hash for as long as its mark stays the same."""
+    with _lock:
+        if len(_hashes) >= _REMEMBERED_FILES:
+            _hashes.clear()
+        _hashes[os.path.abspath(path)] = (mark, key)  # noqa: PTH100

@@ -12,7 +12,7 @@ from anybind.spec import CORE_KINDS, Spec
 
 CONTRACT = 1
 """Version of the plugin contract; a plugin module declares the one it was written for as `anybind_contract`."""
-CORE_COMMANDS = ("bindings", "cache", "datasets", "embed", "evaluate", "plugins")
+CORE_COMMANDS = ("bindings", "datasets", "embed", "evaluate", "plugins", "store")
 """Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
 
 hookspec = pluggy.HookspecMarker("anybind")

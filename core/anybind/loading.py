@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from anybind.contents import FileMark, content_key, file_key, file_mark, remembered_key
+from anybind.contents import content_key
 from anybind.dataset import Item
 from anybind.encoder import Encoder
 from anybind.errors import AnybindError, BadInput, PluginError
-from anybind.files import name_of_path
+from anybind.files import FileMark, file_mark, name_of_path
 from anybind.modality import Modality, derive
-from anybind.reader import find_reader, read
-from anybind.shelf import Shelf
+from anybind.prefetch import prefetch
+from anybind.reader import SampleFile, find_reader, read
+from anybind.store import StoreTable
 
 T = TypeVar("T")
 
@@ -30,15 +29,16 @@ Refuse = Callable[[int, str, AnybindError], None]
 
 @dataclass(frozen=True)
 class Loaded:
-    """An item on its way to its vector.
+    """An item on its way to its embedding.
 
     Attributes:
         number: its place among all items.
-        id: what it is called.
-        prepared: what the encoder's weights take; None once the vector is there.
-        key: of its content; None where it has none, or nothing is kept.
-        vector: (d,) float32, in the encoder's own space; None until it is computed, unless the cache had it.
-        cached: the cache had it.
+        id: the item's id.
+        prepared: the encoder's input; None once the embedding is there.
+        key: of its content; None if it has none, or nothing is stored.
+        vector: (d,) float32, in the encoder's own space; None until it is computed, unless it was stored.
+        cached: the store had it.
+        error: why the item cannot be used; None if it can.
     """
 
     number: int
@@ -47,71 +47,78 @@ class Loaded:
     key: bytes | None = None
     vector: np.ndarray | None = None
     cached: bool = False
+    error: AnybindError | None = None
 
 
 @dataclass(frozen=True)
 class Loader:
-    """From an item to what the encoder's weights take, or to its vector from the cache; runs in worker threads."""
+    """From numbered items to an encoder's inputs, or to embeddings from the store; called in worker threads."""
 
     kind: Modality
     encoder: Encoder
     derive_seed: int | None
-    shelf: Shelf | None = None
+    table: StoreTable | None = None
 
-    def __call__(self, number: int, item: Any) -> Loaded:
-        id = self.id_of(number, item)
-        mark = None if self.shelf is None else self.mark(item)
-        key = None if self.shelf is None else self.key(item, mark)
-        vector = None if self.shelf is None or key is None else self.shelf.find(key)
-        if vector is not None:
+    def __call__(self, numbered: tuple[int, Any]) -> Loaded:
+        number, item = numbered
+        id, mark = self.id_of(number, item), self.mark(item)
+        key = self.key(item, mark)
+        if (vector := self._stored(key)) is not None:
             return Loaded(number, id, key=key, vector=vector, cached=True)
         try:
             sample = self.sample(item)
             self.kind.check(sample)
             prepared = self.encoder.preprocess(sample)
         except AnybindError as error:
-            if id in str(error):
-                raise
-            raise type(error)(f"{id}: {error}") from error
+            named = error if id in str(error) else _caused(type(error)(f"{id}: {error}"), error)
+            return Loaded(number, id, error=named)
         except Exception as error:  # a stranger's bug: told with the item, so that --skip-bad can go on past it
             told = " ".join(f"{type(error).__name__}: {error}".split())
-            raise PluginError(f"{id}: its reader or encoder failed: {told}") from error
+            failed = PluginError(f"{id}: its reader or encoder failed: {told}")
+            return Loaded(number, id, error=_caused(failed, error))
         if key is not None and mark != self.mark(item):
             key = None  # written in between: what was read may not be what was hashed
         return Loaded(number, id, prepared, key)
 
-    def at_once(self, number: int, item: Any) -> Loaded | None:
-        """What the cache has of an item, where to look takes less time than to hand the item to a thread."""
-        source = item.source if isinstance(item, Item) else item
-        if self.shelf is None or not isinstance(source, str | os.PathLike):
+    def at_once(self, numbered: tuple[int, Any]) -> Loaded | None:
+        """The stored embedding of a text, or of a file whose hash is known: to look takes less time than a thread."""
+        number, item = numbered
+        if self.table is None or not isinstance(_source(item), str | os.PathLike):
             return None
-        mark = self.mark(item)
-        if not self.kind.accepts(source) and (mark is None or remembered_key(source, mark) is None):
-            return None
-        key = self.key(item, mark)
-        vector = None if key is None else self.shelf.find(key)
+        key = self.key(item, self.mark(item), read=False)
+        vector = self._stored(key)
         return None if vector is None else Loaded(number, self.id_of(number, item), key=key, vector=vector, cached=True)
 
+    def _stored(self, key: bytes | None) -> np.ndarray | None:
+        value = None if self.table is None or key is None else self.table.get(key)
+        return None if value is None else np.frombuffer(value, "<f4")
+
+    def is_file(self, item: Any) -> bool:
+        """Whether the item is read from a path, and is not itself a sample."""
+        source = _source(item)
+        return isinstance(source, str | os.PathLike) and not self.kind.accepts(source)
+
     def mark(self, item: Any) -> FileMark | None:
-        """What changes when the item's file is written; None where there is no such file, or the item is a sample."""
-        source = item.source if isinstance(item, Item) else item
-        if self.kind.accepts(source) or not isinstance(source, str | os.PathLike):
-            return None
-        with contextlib.suppress(OSError, ValueError):  # told when the file is read
-            return file_mark(source)
+        """What changes when the item's file is written; None if there is no such file, or nothing is stored."""
+        if self.table is not None and self.is_file(item):
+            with contextlib.suppress(OSError, ValueError):  # told when the file is read
+                return file_mark(_source(item))
         return None
 
-    def key(self, item: Any, mark: FileMark | None) -> bytes | None:
-        """A key of all that is read of an item, for the cache; None where there is none."""
-        source, options = (item.source, item.options) if isinstance(item, Item) else (item, {})
-        if self.kind.accepts(source) or not isinstance(source, str | os.PathLike):
+    def key(self, item: Any, mark: FileMark | None, read: bool = True) -> bytes | None:
+        """Key of all that is read of an item; None if it has none, or its file would have to be read and must not."""
+        if self.table is None:
+            return None
+        source = _source(item)
+        if not self.is_file(item):
             return content_key("sample", source)
         if mark is None:  # a folder, a pipe, or nothing at all
             return None
         with contextlib.suppress(OSError):
-            # The ending is part of it, since which reader reads a file depends on it.
-            ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
-            return content_key("file", ending, file_key(source, mark), dict(options))
+            if (hashed := self.table.store.file_key(source, mark, read)) is not None:
+                # The ending is part of it, since which reader reads a file depends on it.
+                ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
+                return content_key("file", ending, hashed, _options(item))
         return None
 
     def id_of(self, number: int, item: Any) -> str:
@@ -122,53 +129,50 @@ class Loader:
         return f"{self.kind.name}[{number}]"
 
     def sample(self, item: Any) -> Any:
-        options: Mapping[str, Any] = {}
-        if isinstance(item, Item):
-            item, options = item.source, item.options
-        if self.kind.accepts(item):
-            return item
-        if not isinstance(item, str | os.PathLike):
+        source = _source(item)
+        if self.kind.accepts(source):
+            return source
+        if not isinstance(source, str | os.PathLike):
             if self.derive_seed is not None:
-                return derive(self.kind.name, item, seed=self.derive_seed)
-            raise BadInput(f"a {type(item).__name__} is neither a path nor a sample of {self.kind.name}")
-        path = Path(item)
-        reader = find_reader(path, self.kind.name)
+                return derive(self.kind.name, source, seed=self.derive_seed)
+            raise BadInput(f"a {type(source).__name__} is neither a path nor a sample of {self.kind.name}")
+        path = Path(source)
+        reader = source.reader if isinstance(source, SampleFile) else None
+        if reader is None or reader.spec.modality != self.kind.name:
+            reader = find_reader(path, self.kind.name)
         found = reader.spec.modality
-        if found == self.kind.name:
-            return read(path, reader=reader.name, **options)
-        if self.derive_seed is None:
+        if found != self.kind.name and self.derive_seed is None:
             raise BadInput(
                 f"{path} holds {found}, not {self.kind.name}; derive_seed=0 makes {self.kind.name} from it where it can"
             )
-        return derive(self.kind.name, read(path, reader=reader.name, **options), source=found, seed=self.derive_seed)
+        sample = read(path, reader=reader, **_options(item))
+        if found == self.kind.name or self.derive_seed is None:
+            return sample
+        return derive(self.kind.name, sample, source=found, seed=self.derive_seed)
 
 
-def in_order(load: Loader, items: Iterable[tuple[int, Any]], ahead: int, refuse: Refuse) -> Iterator[Loaded]:
-    """Load numbered items in threads, a few ahead of their use, and hand them out in order."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        waiting: deque[tuple[int, str, Loaded | Future[Loaded]]] = deque()
-        coming = iter(items)
+def _source(item: Any) -> Any:
+    return item.source if isinstance(item, Item) else item
 
-        def send_one() -> None:
-            for number, item in coming:
-                found = load.at_once(number, item) or pool.submit(load, number, item)
-                waiting.append((number, load.id_of(number, item), found))
-                return
 
-        try:
-            for _ in range(ahead):
-                send_one()
-            while waiting:
-                number, id, found = waiting.popleft()
-                send_one()
-                try:
-                    yield found if isinstance(found, Loaded) else found.result()
-                except AnybindError as error:
-                    refuse(number, id, error)
-        finally:
-            for *_, found in waiting:
-                if not isinstance(found, Loaded):
-                    found.cancel()
+def _options(item: Any) -> Mapping[str, Any]:
+    return dict(item.options) if isinstance(item, Item) else {}
+
+
+def _caused(error: AnybindError, cause: Exception) -> AnybindError:
+    error.__cause__ = cause
+    return error
+
+
+def load_items(load: Loader, items: Iterable[tuple[int, Any]], ahead: int, refuse: Refuse) -> Iterator[Loaded]:
+    """Load numbered items in threads, a few ahead of their use; those that cannot be used are refused."""
+    workers = min(4, os.cpu_count() or 1)
+    with contextlib.closing(prefetch(load, items, workers=workers, ahead=ahead, at_once=load.at_once)) as coming:
+        for loaded in coming:
+            if loaded.error is None:
+                yield loaded
+            else:
+                refuse(loaded.number, loaded.id, loaded.error)
 
 
 def encoded(encoder: Encoder, batch: list[Loaded], refuse: Refuse) -> list[Loaded]:

@@ -28,6 +28,7 @@ from anybind.head_input import HeadInput
 from anybind.hooks import Registrar, hookimpl
 from anybind.jit import kernel
 from anybind.modality import Modality
+from anybind.prefetch import prefetch
 from anybind.progress import progress_bar
 from anybind.reader import Reader
 from anybind.registry import create, find_part, parts
@@ -90,6 +91,7 @@ __all__ = [
     "modalities",
     "pages",
     "parts",
+    "prefetch",
     "progress_bar",
     "prompts",
     "ranks",

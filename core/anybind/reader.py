@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError
 from anybind.files import atomic_path, list_files, name_of_path
 from anybind.modality import modality_of
 from anybind.registry import Part, check_options, find_part, parts
-from anybind.spec import ReaderSpec
+from anybind.spec import ModalitySpec, ReaderSpec
 
 NOTES = (".txt", ".csv", ".tsv", ".mat")
 """Endings that samples share with notes about them."""
@@ -73,20 +74,39 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
     Raises:
         BadInput: the folder is missing, or holds no such file.
     """
-    wanted = None if modalities is None else set(modalities)
+    return [Path(each) for each in _list_samples(folder, None if modalities is None else set(modalities))]
+
+
+def _list_samples(folder: str | os.PathLike[str], wanted: set[str] | None) -> list[Path | SampleFile]:
+    """As `list_samples`, with the readers of the files that had to be opened."""
     found = list_files(folder, reader_suffixes(wanted))
-    kept = [path for path in found if path.suffix.lower() not in NOTES or _claimed(path, wanted)]
+    claimed = (path if path.suffix.lower() not in NOTES else _claimed(path, wanted) for path in found)
+    kept = [each for each in claimed if each is not None]
     if not kept:
         raise BadInput(f"{folder} holds no samples, only notes such as {found[0].name}")
     return kept
 
 
-def _claimed(path: Path, wanted: set[str] | None) -> bool:
+def _claimed(path: Path, wanted: set[str] | None) -> SampleFile | None:
     try:
-        held = find_reader(path).spec.modality
+        reader = find_reader(path)
     except BadInput:
-        return False
-    return wanted is None or held in wanted
+        return None
+    return SampleFile(path, reader) if wanted is None or reader.spec.modality in wanted else None
+
+
+@dataclass(frozen=True)
+class SampleFile(os.PathLike[str]):
+    """A path with the reader that was found for the file, so that nobody has to open it again to find one."""
+
+    path: Path
+    reader: Part[ReaderSpec]
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part[ReaderSpec]:
@@ -101,39 +121,67 @@ def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part
         BadInput: the file is missing, empty or unreadable, or no reader knows its format, or more than
             one claims it and the file name does not decide.
     """
-    path = Path(path)
-    head = _head(path)
-    suffix = path.suffix.lower()
-    installed = parts(ReaderSpec)
-    named = [part for part in installed if suffix in part.spec.suffixes]
-    # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before them.
-    verdicts, failed = _verdicts(head, named)
-    sure = [part for part, verdict in verdicts.items() if verdict and wanted in (None, part.spec.modality)]
-    if len(sure) == 1:
-        return sure[0]
-    more, failed_more = _verdicts(head, [part for part in installed if part not in named])
-    verdicts, failed = verdicts | more, failed | failed_more
-    of_wanted = {part: verdict for part, verdict in verdicts.items() if part.spec.modality == wanted}
-    chosen = _claimants(of_wanted, suffix) or _claimants(verdicts, suffix)
-    if len(chosen) == 1:
-        return chosen[0]
-    if chosen:
-        names = " and ".join(sorted(repr(part.name) for part in chosen))
-        raise BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
-    for part, error in failed.items():
-        if suffix in part.spec.suffixes:
-            raise error
-    known = reader_suffixes()
-    if suffix in known:
-        raise BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
-    raise BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
+    return _Claims(Path(path)).reader(wanted)
 
 
-def _claimants(verdicts: Mapping[Part[ReaderSpec], bool | None], suffix: str) -> list[Part[ReaderSpec]]:
-    """The readers that a file may be meant for: by content, then by name."""
-    sure = [part for part, verdict in verdicts.items() if verdict]
-    unsure = [part for part, verdict in verdicts.items() if verdict is None]
-    return [part for part in (sure or unsure) if suffix in part.spec.suffixes] or sure
+class _Claims:
+    """What readers say of a file's beginning: the file is opened once, and each reader is asked at most once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.suffix, self.head = path, path.suffix.lower(), _head(path)
+        self.verdicts: dict[Part[ReaderSpec], bool | None] = {}
+        self.failed: dict[Part[ReaderSpec], AnybindError] = {}
+
+    def reader(self, wanted: str | None = None) -> Part[ReaderSpec]:
+        """The reader of the file; see `find_reader`."""
+        installed = parts(ReaderSpec)
+        named = [part for part in installed if self.suffix in part.spec.suffixes]
+        # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before
+        # them. It has to be of what is wanted, or of what that can be derived from.
+        self._ask(named)
+        sources = {source for part in parts(ModalitySpec) if part.name == wanted for source in part.spec.derived_from}
+        for modalities in ({wanted}, sources):
+            claims = [part for part in named if wanted is None or part.spec.modality in modalities]
+            sure = [part for part in claims if self.verdicts.get(part)]
+            if len(sure) == 1:
+                return sure[0]
+            if any(self.verdicts.get(part, False) is not False for part in claims):
+                break
+        self._ask(installed)
+        chosen = self._claimants([part for part in installed if part.spec.modality == wanted])
+        chosen = chosen or self._claimants(installed)
+        if len(chosen) == 1:
+            return chosen[0]
+        raise self._error(chosen)
+
+    def _ask(self, readers: Iterable[Part[ReaderSpec]]) -> None:
+        for part in readers:
+            if part in self.verdicts or part in self.failed:
+                continue
+            try:
+                self.verdicts[part] = _made(part).sniff(self.head)
+            except AnybindError as error:
+                self.failed[part] = error
+            except Exception as error:  # a stranger's bug must not keep others' files from being read
+                self.failed[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
+
+    def _claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
+        """The readers that the file may be meant for: by content, then by name."""
+        claims = [part for part in readers if self.verdicts.get(part, False) is not False]
+        sure = [part for part in claims if self.verdicts[part]]
+        return [part for part in (sure or claims) if self.suffix in part.spec.suffixes] or sure
+
+    def _error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
+        path, suffix = self.path, self.suffix
+        if names := " and ".join(sorted(repr(part.name) for part in claimants)):
+            return BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
+        for part, error in self.failed.items():
+            if suffix in part.spec.suffixes:
+                return error
+        known = reader_suffixes()
+        if suffix in known:
+            return BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
+        return BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
 
 
 def _head(path: Path) -> bytes:
@@ -156,28 +204,12 @@ def _made(part: Part[ReaderSpec]) -> Reader:
     return part.load()()
 
 
-def _verdicts(
-    head: bytes, asked: Iterable[Part[ReaderSpec]]
-) -> tuple[dict[Part[ReaderSpec], bool | None], dict[Part[ReaderSpec], AnybindError]]:
-    """What each reader says of a file's beginning, and which readers could not be asked."""
-    verdicts: dict[Part[ReaderSpec], bool | None] = {}
-    failed: dict[Part[ReaderSpec], AnybindError] = {}
-    for part in asked:
-        try:
-            verdicts[part] = _made(part).sniff(head)
-        except AnybindError as error:
-            failed[part] = error
-        except Exception as error:  # a stranger's bug must not keep others' files from being read
-            failed[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
-    return verdicts, failed
-
-
-def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: Any) -> Any:
+def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
     """Read any file to its sample: a recording to an `EventStream`, a picture to an RGB array, and so on.
 
     Args:
         path: the file.
-        reader: name of the reader to use; found by content, then by file name, by default.
+        reader: the reader to use, by name or as `find_reader` found it. [default: by content, then by file name]
         options: passed on to the reader.
 
     Raises:
@@ -185,15 +217,22 @@ def read(path: str | os.PathLike[str], *, reader: str | None = None, **options: 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    path, part = Path(path), _reader_for(path, reader)
+    part, path = _reader_for(path, reader), Path(path)
     method = _made(part).read
     check_options(f"reader {part.name!r}", method, path, **options)
-    with part.explain_missing_extra():
-        return method(path, **options)
+    try:
+        with part.explain_missing_extra():
+            return method(path, **options)
+    except FileNotFoundError as error:  # removed since its reader was found
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
 def read_chunks(
-    path: str | os.PathLike[str], *, count: int = 1_000_000, reader: str | None = None, **options: Any
+    path: str | os.PathLike[str],
+    *,
+    count: int = 1_000_000,
+    reader: str | Part[ReaderSpec] | None = None,
+    **options: Any,
 ) -> Iterator[Any]:
     """As `read`, in parts of about `count` entries (events, frames), so that a file may be larger than memory.
 
@@ -202,18 +241,20 @@ def read_chunks(
     """
     if count < 1:
         raise BadOption(f"parts must be of at least 1, got {count}")
-    path, part = Path(path), _reader_for(path, reader)
+    part, path = _reader_for(path, reader), Path(path)
     method = _made(part).chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with part.explain_missing_extra():
         yield from method(path, count=count, **options)
 
 
-def _reader_for(path: str | os.PathLike[str], name: str | None) -> Part[ReaderSpec]:
-    if name is None:
-        return find_reader(path)
+def _reader_for(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None) -> Part[ReaderSpec]:
+    if isinstance(reader, Part):
+        return reader
+    if reader is None:
+        return path.reader if isinstance(path, SampleFile) else find_reader(path)
     _head(Path(path))  # that the file is missing is told before anything else
-    return find_part(ReaderSpec, name)
+    return find_part(ReaderSpec, reader)
 
 
 def write(sample: Any, path: str | os.PathLike[str]) -> None:
@@ -238,30 +279,33 @@ def write(sample: Any, path: str | os.PathLike[str]) -> None:
     raise BadInput(f"cannot write {of} to {path}: no format of that ending{hint} (known: {', '.join(known)})")
 
 
-def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path]:
+def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path | SampleFile]:
     """The files named, and those that any reader of these modalities knows in and below the folders named.
 
     Raises:
         BadInput: a folder is missing or holds no samples.
     """
-    known = tuple(modalities)
-    files: list[Path] = []
+    known = set(modalities)
+    files: list[Path | SampleFile] = []
     for path in map(Path, paths):
-        files += list_samples(path, known) if path.is_dir() else [path]
+        files += _list_samples(path, known) if path.is_dir() else [path]
     return files
 
 
-def by_modality(files: Iterable[Path], modalities: Iterable[str], on_bad: OnBad | None = None) -> dict[str, list[Path]]:
+def by_modality(
+    files: Iterable[Path | SampleFile], modalities: Iterable[str], on_bad: OnBad | None = None
+) -> dict[str, list[SampleFile]]:
     """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
 
     Raises:
         BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is called with it instead.
     """
     known = tuple(modalities)
-    groups: dict[str, list[Path]] = {}
+    groups: dict[str, list[SampleFile]] = {}
     for path in files:
         try:
-            groups.setdefault(_modality_among(path, known), []).append(path)
+            file = path if isinstance(path, SampleFile) else SampleFile(path, _reader_among(path, known))
+            groups.setdefault(file.reader.spec.modality, []).append(file)
         except AnybindError as error:
             if on_bad is None:
                 raise
@@ -269,11 +313,14 @@ def by_modality(files: Iterable[Path], modalities: Iterable[str], on_bad: OnBad 
     return groups
 
 
-def _modality_among(path: Path, known: Sequence[str]) -> str:
-    held = find_reader(path).spec.modality
-    if held in known:
-        return held
+def _reader_among(path: Path, known: Sequence[str]) -> Part[ReaderSpec]:
+    claims = _Claims(path)
+    reader = claims.reader()
+    if reader.spec.modality in known:
+        return reader
     for modality in known:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
-        if find_reader(path, modality).spec.modality == modality:
-            return modality
-    raise BadInput(f"{path} holds {held}, which the binding does not embed (it embeds {', '.join(known)})")
+        if (other := claims.reader(modality)).spec.modality == modality:
+            return other
+    raise BadInput(
+        f"{path} holds {reader.spec.modality}, which the binding does not embed (it embeds {', '.join(known)})"
+    )

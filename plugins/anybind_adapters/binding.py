@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
 from anybind import Binding
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, files
 from anybind_adapters.card import read_card
 
 NAME = "clip-vit-l-14+imagebind"
@@ -43,12 +42,8 @@ def clip_and_imagebind(adapter: str) -> Binding:
 
 
 def default_file() -> Path:
-    """Where the adapter is looked for: `anybind/clip-vit-l-14+imagebind.safetensors` in the user's data folder.
-
-    That is `XDG_DATA_HOME`, or `.local/share` in the home folder where it is not set.
-    """
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "anybind" / f"{NAME}.safetensors"
+    """Where the adapter is looked for: `clip-vit-l-14+imagebind.safetensors` in the user's data folder for anybind."""
+    return files.data_folder() / f"{NAME}.safetensors"
 
 
 def how_to_make(path: Path) -> str:

@@ -17,7 +17,9 @@ from anybind.commandline import (
     Seed,
     SkipBad,
     Skipped,
+    StoreFlag,
     named_values,
+    open_store,
     print_json,
     print_table,
 )
@@ -52,6 +54,7 @@ def fit_adapter(
     held_out: Annotated[float, typer.Option(help="Share of different things that are held out.")] = 0.2,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +74,7 @@ def fit_adapter(
             raise BadOption("files of vectors are paired by id and nothing is embedded: leave out --data and --texts")
         pairs = pairs_of_files(names, modality)
     else:
-        sides = find_sides(names, modality, device)
+        sides = find_sides(names, modality, device, open_store(store))
         options = named_values(data_option) | ({} if classes is None else {"classes": tables.read_names(classes)})
         by_class = classes is not None or (texts is None and WORDS in {side.modality for side in sides})
         about = Data(data, dataset or ("folder" if by_class else "files"), options, texts, template, seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from anybind import Binder, Embeddings, Space, load, load_embeddings
+from anybind import Binder, Embeddings, EmbeddingStore, Space, load, load_embeddings
 from anybind.plugin import (
     BadInput,
     BadOption,
@@ -61,7 +61,9 @@ class Data:
     seed: int
 
 
-def find_sides(names: tuple[str, str], modality: str | None, device: str) -> tuple[Side, Side]:
+def find_sides(
+    names: tuple[str, str], modality: str | None, device: str, store: EmbeddingStore | None = None
+) -> tuple[Side, Side]:
     """Both sides by what the command line calls them.
 
     `BINDING` stands for its common space, `BINDING:MODALITY` for that of the modality's own tower.
@@ -73,7 +75,7 @@ def find_sides(names: tuple[str, str], modality: str | None, device: str) -> tup
     split = [_split(name) for name in names]
     if any(map(holds_vectors, names)):
         raise BadOption(f"give files of vectors on both sides, or on none; got {names[0]} and {names[1]}")
-    binders = [load(binding, device=device) for binding, _ in split]
+    binders = [load(binding, device=device, store=store) for binding, _ in split]
     owned = {own for _, own in split}
     if modality is None and "" in owned:
         owned.discard("")

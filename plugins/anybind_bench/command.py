@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from anybind import EmbeddingCache
-from anybind.commandline import AsJson, Device, print_json, print_table, sub_app
-from anybind.plugin import BadOption, parts, progress_bar, ranks
+from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, sub_app
+from anybind.plugin import parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import cell_line, json_fields, plan_rows, problems, result_rows, suite_row
 from anybind_bench.run import joined_ranks, plan_suite
@@ -69,10 +68,9 @@ def run(
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="In place of the suite's seeds; repeatable.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Number of samples, for datasets with this option.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Where embeddings are kept; see `anybind cache`.")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no embeddings.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan, and evaluate nothing.")] = False,
     device: Device = "cpu",
+    store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
     """Run a benchmark suite. Finished cells are not evaluated again; one that fails stops no other.
@@ -80,15 +78,13 @@ def run(
     Exit code: 0 when all that applies is done, 1 when something failed or its data are missing, 2 when nothing could
     be evaluated or a result could not be written, 130 when interrupted.
     """
-    if cache is not None and no_cache:
-        raise BadOption("--cache and --no-cache exclude each other")
     with contextlib.nullcontext() if plan else joined_ranks(device):
         planned = plan_suite(
             suite,
             bindings=binding or (),
             data=data,
             output=output,
-            cache=None if no_cache else EmbeddingCache(cache),
+            store=open_store(store),
             only=only or (),
             limit=limit,
             seeds=seed or (),

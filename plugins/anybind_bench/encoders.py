@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from anybind import AnybindError, Binder, Binding, EmbeddingCache, load
+from anybind import AnybindError, Binder, Binding, EmbeddingStore, load
 from anybind.plugin import files, find_part, tables
 
 
@@ -26,8 +26,8 @@ class BindingEncoders:
         changed: an encoder was loaded whose identity is not the remembered one; whoever relied on that resets it.
     """
 
-    def __init__(self, binding: Binding, folder: Path, device: str, cache: EmbeddingCache | None) -> None:
-        self.binding, self.device, self.cache = binding, device, cache
+    def __init__(self, binding: Binding, folder: Path, device: str, store: EmbeddingStore | None) -> None:
+        self.binding, self.device, self.store = binding, device, store
         self.changed = False
         self._file = folder / f"{fingerprint(binding)}.json"
         self._binder: Binder | None = None
@@ -44,7 +44,7 @@ class BindingEncoders:
     @property
     def binder(self) -> Binder:
         if self._binder is None:
-            self._binder = load(self.binding, device=self.device, cache=self.cache)
+            self._binder = load(self.binding, device=self.device, store=self.store)
         return self._binder
 
     def identify(self, modalities: Collection[str]) -> dict[str, str]:
@@ -64,7 +64,7 @@ class BindingEncoders:
         return {each: self._verified[each] for each in modalities}
 
     def release(self) -> tuple[int, int]:
-        """Free the encoders; returns how many items were embedded, and how many came from the cache."""
+        """Free the encoders; returns how many items were embedded, and how many came from the store."""
         counts, self._binder = (None if self._binder is None else self._binder.counts), None
         return (counts.computed, counts.cached) if counts else (0, 0)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from anybind import AnybindError, Binding, EmbeddingCache, find_binding
+from anybind import AnybindError, Binding, EmbeddingStore, find_binding
 from anybind.plugin import BadOption, ranks
 from anybind_bench.prepare import Folders
 from anybind_bench.results import ResultsStore, SuiteResults
@@ -21,7 +21,7 @@ def run_suite(
     bindings: Sequence[str | Binding] = (),
     data: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
-    cache: EmbeddingCache | None = None,
+    store: EmbeddingStore | None = None,
     only: Sequence[str] = (),
     limit: int | None = None,
     seeds: Sequence[int] = (),
@@ -38,7 +38,7 @@ def run_suite(
         bindings: names, paths of TOML files, or bindings. [default: those of the suite]
         data: the folder of all data, one folder a dataset; not needed where all datasets generate their samples.
         output: the results folder. [default: `anybind-bench/SUITE`]
-        cache: where embeddings are stored, so that no sample is embedded twice. [default: nowhere]
+        store: where embeddings are looked up and stored, so that no sample is embedded twice. [default: nowhere]
         only: titles, tasks or datasets of the evaluations to run. [default: all]
         limit: number of samples, for datasets that have this option.
         seeds: in place of the evaluations' own.
@@ -59,7 +59,7 @@ def run_suite(
             bindings=bindings,
             data=data,
             output=output,
-            cache=cache,
+            store=store,
             only=only,
             limit=limit,
             seeds=seeds,
@@ -75,7 +75,7 @@ def plan_suite(
     bindings: Sequence[str | Binding] = (),
     data: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
-    cache: EmbeddingCache | None = None,
+    store: EmbeddingStore | None = None,
     only: Sequence[str] = (),
     limit: int | None = None,
     seeds: Sequence[int] = (),
@@ -85,7 +85,7 @@ def plan_suite(
     """Plan a run of a suite: prepare tasks and datasets and find the finished cells, without loading an encoder.
 
     Args:
-        suite, bindings, data, output, cache, only, limit, seeds, device: see `run_suite`.
+        suite, bindings, data, output, store, only, limit, seeds, device: see `run_suite`.
         dry: write nothing: the plan is not meant to be executed.
 
     Raises:
@@ -99,13 +99,13 @@ def plan_suite(
     folder = None if data is None else Path(data)
     if folder is not None and not folder.is_dir():
         raise BadOption(f"there is no folder {folder}; --data names the folder of all data")
-    store = ResultsStore(Path(output or Path("anybind-bench") / narrowed.name))
-    store.check(narrowed)
+    results_store = ResultsStore(Path(output or Path("anybind-bench") / narrowed.name))
+    results_store.check(narrowed)
     if not dry:
-        store.create()
-    folders = Folders(folder, (store.folder if cache is None else cache.folder) / "made", make=not dry)
+        results_store.create()
+    folders = Folders(folder, (results_store.folder if store is None else store.folder) / "made", make=not dry)
     evaluations = [evaluation for evaluation in narrowed.evaluations if evaluation.title in titles]
-    return SuiteRun(narrowed, evaluations, found, store, folders, device=device, cache=cache)
+    return SuiteRun(narrowed, evaluations, found, results_store, folders, device=device, embedding_store=store)
 
 
 def find_bindings(suite: Suite, given: Sequence[str | Binding]) -> dict[str, Binding | AnybindError]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
-from anybind import AnybindError, Binding, EmbeddingCache, Result
+from anybind import AnybindError, Binding, EmbeddingStore, Result
 from anybind.plugin import Dataset, errors, ranks, tables
 from anybind_bench.cell import Cell, Key, State
 from anybind_bench.encoders import BindingEncoders
@@ -36,7 +36,7 @@ class SuiteRun:
         suite: with all its evaluations, also those that are not part of this run.
         prepared: the evaluations of this run, by title.
         bindings: by name; an error where there is none.
-        embedded: numbers of items: `computed`, and `cached` for those that came from the cache.
+        embedded: numbers of items: `computed`, and `cached` for those that came from the embedding store.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SuiteRun:
         folders: Folders,
         *,
         device: str = "cpu",
-        cache: EmbeddingCache | None = None,
+        embedding_store: EmbeddingStore | None = None,
     ) -> None:
         self.suite, self.bindings, self.store, self.folders = suite, bindings, store, folders
         self.embedded: Counter[str] = Counter(computed=0, cached=0)
@@ -56,7 +56,7 @@ class SuiteRun:
         loaded: dict[str, Dataset] = {}
         self.prepared = {each.title: prepare(each, folders, loaded) for each in evaluations}
         self._encoders = {
-            name: BindingEncoders(binding, store.encoders, device, cache)
+            name: BindingEncoders(binding, store.encoders, device, embedding_store)
             for name, binding in bindings.items()
             if isinstance(binding, Binding)
         }

@@ -10,7 +10,18 @@ import numpy as np
 import typer
 
 from anybind import Binder, Embeddings, load
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    SkipBad,
+    Skipped,
+    StoreFlag,
+    open_store,
+    print_json,
+    print_table,
+)
 from anybind.plugin import BadInput, BadOption, HeadInput, files, find_head, prompts, readers, tables
 
 
@@ -24,13 +35,14 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="How many labels to print for each file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify files by text labels (zero-shot), or by a fitted head."""
     if bool(labels) == bool(head) or (head and template):
         raise BadOption("give either --labels (and --template), or --head")
-    binder = load(binding, device=device)
+    binder = load(binding, device=device, store=open_store(store))
     answers, about = _by_head(binder, head) if head else _by_labels(binder, labels, template)
     skipped = Skipped()
     on_bad = skipped.note if skip_bad else None

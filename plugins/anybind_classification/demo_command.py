@@ -55,7 +55,7 @@ def _captions(paths: list[Path] | None) -> dict[Path, str]:
         return demo_pictures()
     return {
         path: prompts.class_name(files.name_of_path(path.stem))
-        for path in readers.sample_files(paths, ("image", "event"))
+        for path in map(Path, readers.sample_files(paths, ("image", "event")))
     }
 
 

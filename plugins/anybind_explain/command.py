@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from anybind import AnybindWarning, Binder, derive, load, read
-from anybind.commandline import AsJson, BindingName, Device, Seed, print_json, print_table
+from anybind.commandline import AsJson, BindingName, Device, Seed, StoreFlag, open_store, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files, modalities, readers
 from anybind_explain.page import write_page
 from anybind_explain.panels import Panel, make_panel, write_picture
@@ -46,6 +46,7 @@ def explain(
     picture: Annotated[Path | None, typer.Option(help="The picture that a recording is of, to draw over too.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
     """Show where in a recording or picture, and in which words, their likeness lies."""
@@ -55,7 +56,7 @@ def explain(
         if output.suffix.lower() not in PAGES + PICTURES:
             raise BadOption(f"the output is a picture or a page: give a name that ends in .png or .html, got {output}")
         files.check_output(output)
-    binder = load(binding, device=device)
+    binder = load(binding, device=device, store=open_store(store))
     shown = read_shown(path, binder, modality, picture, seed)
     found = explain_pair(binder, shown.of, shown.sample, text)
     if not found.grid.any():

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, print_json
+from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, StoreFlag, open_store, print_json
 from anybind_retrieval.indexing import Wanted, check_place, exists, kinds_of, open_index, update
 
 Kinds = Annotated[
@@ -27,12 +27,13 @@ def index(
     batch_size: Annotated[int, typer.Option(min=1, help="How many files are embedded at once.")] = 32,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed all anew, whatever is there.")] = False,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Embed files once and keep the vectors for `anybind search`; run again, it takes in what changed."""
     check_place(output)
-    binder = load(binding, device=device)
+    binder = load(binding, device=device, store=open_store(store))
     former = open_index(output) if exists(output) and not rebuild else None
     wanted = Wanted(paths or (), texts or (), kinds_of(binder, modality or ()))
     skipped = Skipped()

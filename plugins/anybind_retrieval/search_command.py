@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from anybind import Binder, list_bindings, load
-from anybind.commandline import AsJson, Device, SkipBad, Skipped, named_values, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    Device,
+    SkipBad,
+    Skipped,
+    StoreFlag,
+    named_values,
+    open_store,
+    print_json,
+    print_table,
+)
 from anybind.plugin import BadInput, BadOption, Head, errors, files, find_head, tables
 from anybind_retrieval.index import Index, absolute, is_uri
 from anybind_retrieval.index_command import Kinds
@@ -36,6 +46,7 @@ def search(
     binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file; by default the index's.")] = "",
     approximate: Annotated[bool, typer.Option("--approximate", help="Use the index of a large .lance.")] = False,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +57,8 @@ def search(
     index = None if of_folder else open_index(where, approximate=approximate)
     if approximate and not is_lance(where):
         raise BadOption("--approximate is for an index that ends in .lance; any other is searched exactly and fast")
-    binder = load(binding or (DEFAULT_BINDING if index is None else _binding_of(index)), device=device)
+    name = binding or (DEFAULT_BINDING if index is None else _binding_of(index))
+    binder = load(name, device=device, store=open_store(store))
     kinds = kinds_of(binder, modality or ())
     asked = find_query(query, kinds_of(binder), embed_as)
     head = _ranking_head(rerank, rerank_option, binder)
@@ -136,7 +148,7 @@ def _index_of_folder(where: str, binder: Binder, kinds: dict[str, str], skipped:
 
 
 def _cached(folder: str, binding: str) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anybind" / "search"
+    home = files.cache_folder("search")
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind import AnybindError, Binder, derive, read
+from anybind import AnybindError, Binder, EmbeddingStore, derive, read
 from anybind.plugin import (
     BadInput,
     BadOption,
@@ -21,13 +21,13 @@ from anybind.plugin import (
     Item,
     create,
     modalities,
+    prefetch,
     progress_bar,
     readers,
     tables,
 )
 from anybind_train.cache import kept_array
 from anybind_train.recipe import Data, Recipe
-from anybind_train.threads import mapped
 
 SHAPE_OF_SEEDS = (1 << 31) - 1
 
@@ -160,8 +160,8 @@ class TrainingSet:
         modalities.find_modality(wanted).check(sample)
         return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
 
-    def teacher_input(self, source: tuple[Any, str], number: int, version: int) -> Any:
-        """The prepared input of the teacher: of the item's partner, or of the file itself.
+    def teacher_sample(self, source: tuple[Any, str], number: int, version: int) -> Any:
+        """What the teacher embeds: a version of the item's partner, or of the file itself.
 
         Raises:
             BadInput: the item has no recording of the teacher's modality.
@@ -174,7 +174,11 @@ class TrainingSet:
         if modality != wanted:
             raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
         modalities.find_modality(wanted).check(sample)
-        return self.binder.encoder(wanted).preprocess(sample)
+        return sample
+
+    def teacher_input(self, source: tuple[Any, str], number: int, version: int) -> Any:
+        """The prepared input of the teacher; see `teacher_sample`."""
+        return self.binder.encoder(self.recipe.teacher).preprocess(self.teacher_sample(source, number, version))
 
     def shown_to_teacher(self, number: int, version: int) -> Any:
         """The prepared input of the teacher, made of what is on disk; errors name the item."""
@@ -188,8 +192,13 @@ class TrainingSet:
         except AnybindError as error:
             raise error if id in str(error) else type(error)(f"{id}: {error}") from error
 
-    def teacher_vectors(self, cache: Path) -> np.ndarray | None:
-        """(versions, items, d) float32, the teacher's unit vectors in its own space, computed once and kept."""
+    def teacher_vectors(self, cache: Path, store: EmbeddingStore | None = None) -> np.ndarray | None:
+        """(versions, items, d) float32, the teacher's unit vectors in its own space, computed once and kept.
+
+        Args:
+            cache: the folder of the array.
+            store: where each embedding is looked up, and stored as soon as its batch is computed.
+        """
         teacher = self.recipe.teacher
         if not teacher:
             return None
@@ -197,15 +206,19 @@ class TrainingSet:
         shape = (self.recipe.variants, len(self), encoder.space.dim)
 
         def fill(array: np.ndarray) -> None:
+            def item(place: tuple[int, ...]) -> Item:
+                version, number = place
+                make = lambda: self.teacher_sample(self.source(number, version), number, version)  # noqa: E731
+                return Item(self.pairs[number].item.id, self.told(number, make))
+
             places = list(np.ndindex(shape[:2]))
+            rows, start = array.reshape(len(places), -1), 0
+            binder = self.binder.with_store(store).in_own_space(teacher)
             with progress_bar(len(places), f"teacher: {teacher}") as advance:
-                for start in range(0, len(places), 32):
-                    some = places[start : start + 32]
-                    shown = mapped(lambda place: self.shown_to_teacher(place[1], place[0]), some)
-                    vectors = encoder.encode(list(shown))
-                    for place, vector in zip(some, vectors, strict=True):
-                        array[place] = vector
-                    advance(len(some))
+                for batch in binder.embed_batches(teacher, prefetch(item, places)):
+                    rows[start : start + len(batch)] = batch.vectors
+                    start += len(batch)
+                    advance(len(batch))
 
         return kept_array(
             cache, f"teacher-{tables.settings_hash([self.hash, encoder.identity])}", shape, np.float32, fill
@@ -230,7 +243,7 @@ class TrainingSet:
 
             places = list(np.ndindex(shape[:2]))
             with progress_bar(len(places), f"{self.recipe.modality} inputs") as advance:
-                for place, value in zip(places, mapped(prepared, places), strict=True):
+                for place, value in zip(places, prefetch(prepared, places), strict=True):
                     array[place] = value.numpy()
                     advance(1)
 
@@ -274,7 +287,7 @@ def _read(item: Item, wanted: str) -> tuple[Any, str]:
 
         return item.source, modalities.modality_of(item.source)
     reader = readers.find_reader(item.source, wanted)
-    return read(item.source, reader=reader.name, **item.options), reader.spec.modality
+    return read(item.source, reader=reader, **item.options), reader.spec.modality
 
 
 def _scaled(prepared: Any, side: int) -> torch.Tensor:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from anybind import Binding
-from anybind.plugin import BadInput, BadOption, Tower, files, progress_bar, prompts
+from anybind import Binding, EmbeddingStore
+from anybind.plugin import BadInput, BadOption, Tower, files, prefetch, progress_bar, prompts
 from anybind_train.checks import check_batch, check_spaces
 from anybind_train.class_words import Words
 from anybind_train.data import Sources, TrainingSet, epoch_order
@@ -27,7 +27,6 @@ from anybind_train.recipe import Recipe
 from anybind_train.records import Records, draw
 from anybind_train.state import Place, check_finite, load_state, save_state
 from anybind_train.student import Average, StudentModule, merged_lora, student_binder
-from anybind_train.threads import mapped
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,6 +46,7 @@ class Run:
         binding: Binding | None = None,
         cache: Path | None = None,
         fabric: Fabric | None = None,
+        store: EmbeddingStore | None = None,
         resume: bool = False,
         cache_teacher: bool = True,
     ) -> None:
@@ -58,6 +58,7 @@ class Run:
             output: the run's folder, made if it is not there: weights, state, metrics, picture.
             binding: the recipe's binding itself, where it cannot be found by its name.
             cache: where teacher vectors and prepared inputs are kept; `output/cache` by default.
+            store: where the teacher's embeddings are looked up and stored. [default: nowhere]
             fabric: where it runs; one process on the CPU by default. On several, every process makes a `Run`.
             resume: go on from the state in `output`.
             cache_teacher: compute the teacher's vectors once; False computes them at every step.
@@ -88,10 +89,10 @@ class Run:
             self.place = load_state(output / STATE, self.place, self.student.module, self.optimiser, self.average)
         self.cache, self.batches = cache or output / "cache", len(self.data) // recipe.batch_size
         if self.fabric.is_global_zero:  # one process computes what all of them read
-            self.data.teacher_vectors(self.cache) if cache_teacher else None
+            self.data.teacher_vectors(self.cache, store) if cache_teacher else None
             self.data.inputs(self.cache)
         self.fabric.barrier()
-        self.teacher = self.data.teacher_vectors(self.cache) if cache_teacher else None
+        self.teacher = self.data.teacher_vectors(self.cache, store) if cache_teacher else None
         self.inputs = self.data.inputs(self.cache)
         self.steps = recipe.epochs * self.batches
 
@@ -215,7 +216,7 @@ class Run:
         flat = [int(number) for numbers in chosen for number in numbers[own]]
         ready: list[torch.Tensor] = []
         coming = iter(chosen)
-        for prepared in mapped(lambda number: self._input(number, epoch), flat, ahead=3 * size // world):
+        for prepared in prefetch(lambda number: self._input(number, epoch), flat, ahead=3 * size // world):
             ready.append(prepared)
             if len(ready) == size // world:
                 yield first, (next(coming), self.tower.collate(ready))

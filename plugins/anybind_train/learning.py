@@ -102,6 +102,7 @@ def do_run(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder:
             output,
             binding=binder.binding,
             cache=folder / "cache",
+            store=binder.store,
             fabric=make_fabric(recipe.precision, _own_device(binder)),
             resume=(output / STATE).is_file(),
         )

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, print_json, print_table
+from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table
 from anybind_train.devices import make_fabric
 from anybind_train.engine import Run
 from anybind_train.linear_probe import linear_probe
 from anybind_train.recipe import Recipe
+from anybind_train.student import student_binder
 
 
 def train(
@@ -26,18 +27,20 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="Processes, one a device.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
     strategy: Annotated[str, typer.Option(help="As Lightning Fabric names it: auto, ddp, fsdp, ...")] = "auto",
+    store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
     """Train an encoder into a frozen space, by a recipe."""
     changes = [*(change or []), *([] if seed is None else [f"seed={seed}"])]
     plan = Recipe.from_toml(recipe, changes)
     if plan.student.method == "linear-probe":
-        result = linear_probe(plan, data, output, device)
+        binder = student_binder(plan, device).with_store(open_store(store))
+        result = linear_probe(plan, data, output, device, binder)
         print_json(result) if as_json else typer.echo(f"{output}: top1 {result['top1']:.4f}")
         return
     fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
-    run = Run(plan, data, output, cache=cache, fabric=fabric, resume=resume)
+    run = Run(plan, data, output, cache=cache, store=open_store(store), fabric=fabric, resume=resume)
     result = run.go()
     if not fabric.is_global_zero:
         return

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from anybind import AnybindError, Binder, Embeddings, Space, concatenate
-from anybind.contents import content_key, file_key
+from anybind import AnybindError, Binder, Embeddings, EmbeddingStore, Space, concatenate
+from anybind.contents import content_key
 from anybind.plugin import BadInput, HeadInput, Item, files, ranks, tables
 from anybind_vad.embed import BATCH, embed_windows, grouped, one_ahead
 from anybind_vad.windows import FilmPass, open_film
@@ -90,9 +90,9 @@ def film_key(path: Path) -> str:
     """
     try:
         if not path.is_dir():
-            return file_key(path).hex()
+            return files.file_key(path).hex()
         frames = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
-        key = content_key([[os.fsencode(each.name), file_key(each)] for each in frames])
+        key = content_key([[os.fsencode(each.name), files.file_key(each)] for each in frames])
     except OSError as error:
         raise BadInput(f"cannot read the film {path}: {error.strerror}") from error
     assert key is not None  # bytes have one
@@ -135,24 +135,58 @@ class Keep:
             os.utime(path)
         return record
 
-    def put(self, about: Mapping[str, Any], record: FilmRecord) -> int:
-        """Keep a record, and tell how many bytes that takes; raises `BadInput` where it cannot be written."""
+    def put(self, about: Mapping[str, Any], record: FilmRecord) -> None:
+        """Keep a record; raises `BadInput` where it cannot be written."""
         from safetensors.numpy import save
 
-        windows = record.windows
-        tensors = {"firsts": record.firsts, "lengths": record.lengths, "times_us": record.times_us}
-        tensors |= {f"measure.{name}": values for name, values in windows.measures.items()}
-        card: dict[str, Any] = {"about": dict(about), "embeddings": {}}
-        for of, rows in windows.embeddings.items():
-            tensors |= {f"vectors.{of}": rows.vectors, f"rows.{of}": windows.rows[of]}
-            told = {name: getattr(rows, name) for name in ("modality", "ids", "encoder", "logit_scale")}
-            card["embeddings"][of] = told | {"space": vars(rows.space)}
-        tensors = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-        text = json.dumps(card, ensure_ascii=False)
+        text, tensors = _parts(about, record)
         data = save(tensors, {CARD: text, CHECK: _check(text, tensors)})
         with files.atomic_path(self.path(about)) as temporary:
             temporary.write_bytes(data)
-        return len(data)
+
+
+class StoredFilms:
+    """Films that were recorded, in an embedding store."""
+
+    def __init__(self, store: EmbeddingStore) -> None:
+        self._table = store.table({"modality": "video", "of": CARD}, "films")
+
+    def find(self, about: Mapping[str, Any]) -> FilmRecord | None:
+        """The record of a film, if it is stored."""
+        from safetensors.numpy import load
+
+        data = self._table.get(_key(about))
+        if data is None:
+            return None
+        held = load(data)
+        return _record(json.loads(held.pop(CARD).tobytes()), held)
+
+    def put(self, about: Mapping[str, Any], record: FilmRecord) -> None:
+        """Store a record; a store that cannot be written warns of it."""
+        from safetensors.numpy import save
+
+        text, tensors = _parts(about, record)
+        self._table.put({_key(about): save(tensors | {CARD: np.frombuffer(text.encode(), np.uint8)})})
+
+
+def _key(about: Mapping[str, Any]) -> bytes:
+    key = content_key("film", tables.settings_hash(dict(about)))
+    assert key is not None  # texts have one
+    return key
+
+
+def _parts(about: Mapping[str, Any], record: FilmRecord) -> tuple[str, dict[str, np.ndarray]]:
+    """A record as JSON and tensors."""
+    windows = record.windows
+    tensors = {"firsts": record.firsts, "lengths": record.lengths, "times_us": record.times_us}
+    tensors |= {f"measure.{name}": values for name, values in windows.measures.items()}
+    card: dict[str, Any] = {"about": dict(about), "embeddings": {}}
+    for of, rows in windows.embeddings.items():
+        tensors |= {f"vectors.{of}": rows.vectors, f"rows.{of}": windows.rows[of]}
+        told = {name: getattr(rows, name) for name in ("modality", "ids", "encoder", "logit_scale")}
+        card["embeddings"][of] = told | {"space": vars(rows.space)}
+    tensors = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    return json.dumps(card, ensure_ascii=False), tensors
 
 
 def _check(card: str, tensors: Mapping[str, np.ndarray]) -> str:
@@ -172,29 +206,28 @@ def _record(card: Mapping[str, Any], held: Mapping[str, np.ndarray]) -> FilmReco
 
 
 class Films:
-    """Films, played or taken up from where they are kept: a folder of the user's, or below the binder's cache."""
+    """Films, played or taken up from where they are kept: a folder of the user's, or the binder's store."""
 
     def __init__(
-        self, binder: Binder, needs: Iterable[str], keep: Keep | None, batch_size: int, how: Mapping[str, Any]
+        self,
+        binder: Binder,
+        needs: Iterable[str],
+        keep: Keep | StoredFilms | None,
+        batch_size: int,
+        how: Mapping[str, Any],
     ) -> None:
         """Say how films are seen.
 
         Args:
             binder: what embeds.
             needs: modalities, `event` or `image`.
-            keep: where films are kept; below the binder's cache by default, if it has one that can be used.
+            keep: where films are kept; in the binder's store by default, if it has one.
             batch_size: windows that are embedded at a time.
             how: `frames`, `stride` and `threshold` of `FilmPass`.
         """
         self._binder, self._needs, self._batch_size, self._how = binder, tuple(needs), batch_size, dict(how)
-        self._cache = None if keep else binder.cache
-        self._keep = keep
+        self._keep = keep or (StoredFilms(binder.store) if binder.store else None)
         self._played: set[str] = set()
-        if self._cache:
-            try:
-                self._keep = Keep(self._cache.films)
-            except BadInput as error:
-                self._cache.complain(error)
 
     def record(self, item: Item) -> FilmRecord:
         """A film by its item, played only where it is not kept; its rows are counted as the binder counts its own.
@@ -244,14 +277,9 @@ class Films:
         with ranks.alone():  # the others may be at another film
             film = open_film(item.source, **item.options)
             # A window by itself is not asked for again: the film is kept as a whole.
-            binder = self._binder.without_cache()
+            binder = self._binder.with_store(None)
             record = record_film(film, binder, self._needs, batch_size=self._batch_size, **self._how)
         self._played.add(item.id)
-        if self._cache is None and self._keep:
+        if self._keep:
             self._keep.put(about, record)
-        elif self._cache is not None and self._keep:
-            try:
-                self._cache.written(self._keep.put(about, record))
-            except BadInput as error:
-                self._cache.complain(error)
         return record

@@ -131,7 +131,7 @@ class VideoAnomaly(Task):
         binding, self.applied = bind_events(binder.binding, self.preset, self.clamp)
         if self.applied is not None:
             counts = binder.counts
-            binder = load(binding, device=binder.device, cache=binder.cache)
+            binder = load(binding, device=binder.device, store=binder.store)
             binder.counts = counts
         self.made = self.make()  # what another run has fitted is not this one's
         self.made.prepare(binder)

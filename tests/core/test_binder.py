@@ -14,7 +14,7 @@ from anybind.encoder import Encoder
 from anybind.errors import BadOption, PluginError, SpaceMismatch, UnknownName
 from anybind.modality import Modality
 from anybind.reader import Reader
-from anybind.spec import Spec
+from anybind.spec import AdapterSpec, EncoderSpec, ModalitySpec, ReaderSpec
 
 BAD = "bad sample"
 
@@ -83,12 +83,10 @@ class Turn(Adapter):
 def plugin(registry, add_plugin):
     add_plugin(
         registry,
-        register_modalities=[Spec(name="letters", summary="s", target=f"{__name__}:Letters")],
-        register_readers=[
-            Spec(name="l", summary="s", target=f"{__name__}:LettersReader", gives="letters", suffixes=(".let",))
-        ],
-        register_encoders=[Spec(name="count", summary="s", target=f"{__name__}:Counting")],
-        register_adapters=[Spec(name="turn", summary="s", target=f"{__name__}:Turn")],
+        ModalitySpec(name="letters", summary="s", target=f"{__name__}:Letters"),
+        ReaderSpec(name="l", summary="s", target=f"{__name__}:LettersReader", modality="letters", suffixes=(".let",)),
+        EncoderSpec(name="count", summary="s", target=f"{__name__}:Counting", modality="letters"),
+        AdapterSpec(name="turn", summary="s", target=f"{__name__}:Turn"),
     )
 
 
@@ -262,15 +260,16 @@ def test_threads_may_ask_a_fresh_binder_for_its_encoder_at_once(plugin, monkeypa
 
 
 def test_what_a_plugin_makes_must_be_an_encoder(plugin, registry, add_plugin):
-    spec = Spec(name="nothing", summary="s", target=f"{__name__}:Letters")
-    add_plugin(registry, "other", "other-dist", register_encoders=[spec])
+    spec = EncoderSpec(name="nothing", summary="s", target=f"{__name__}:Letters", modality="letters")
+    add_plugin(registry, spec, name="other", distribution="other-dist")
     with pytest.raises(PluginError, match="encoder 'nothing' of other-dist made a Letters"):
         anybind.load(Binding("b", {"letters": Use("nothing")})).encoder("letters")
 
 
 def test_weights_that_may_not_be_used_commercially_say_so_when_they_are_loaded(plugin, registry, add_plugin):
-    spec = Spec(name="nc", summary="s", target=f"{__name__}:Counting", weights_licence="CC-BY-NC-SA-4.0")
-    add_plugin(registry, "other", "other-dist", register_encoders=[spec])
+    about = {"name": "nc", "summary": "s", "modality": "letters", "weights_licence": "CC-BY-NC-SA-4.0"}
+    spec = EncoderSpec(target=f"{__name__}:Counting", **about)
+    add_plugin(registry, spec, name="other", distribution="other-dist")
     made = anybind.load(Binding("b", {"letters": Use("nc")}))
     with pytest.warns(anybind.AnybindWarning, match=r"the weights of nc are under CC-BY-NC-SA-4\.0: no commercial use"):
         made.encoder("letters")

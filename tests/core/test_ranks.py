@@ -17,11 +17,13 @@ SCRIPT = """
 import json, sys, warnings
 import numpy as np
 import anybind
-from anybind import Binding, EmbeddingCache, Spec, Use, ranks
+from anybind import Binding, EmbeddingStore, ranks
+from anybind.binding import Use
+from anybind.plugin import Encoder, EncoderSpec, Modality, ModalitySpec, hookimpl
 from anybind.registry import Plugin, Registry, use_registry
 
 
-class Letters(anybind.Modality):
+class Letters(Modality):
     name = "letters"
 
     def accepts(self, item):
@@ -35,7 +37,7 @@ class Letters(anybind.Modality):
         return "letters"
 
 
-class Counting(anybind.Encoder):
+class Counting(Encoder):
     modality, space, weights_hash, preprocessing = "letters", anybind.Space("own", 3), "0" * 12, {}
 
     def preprocess(self, sample):
@@ -50,24 +52,22 @@ class Counting(anybind.Encoder):
 
 
 class Hooks:
-    @staticmethod
-    @anybind.hookimpl
-    def register_modalities(register):
-        register(Spec(name="letters", summary="s", target="__main__:Letters"))
+    anybind_contract = 1
 
     @staticmethod
-    @anybind.hookimpl
-    def register_encoders(register):
-        register(Spec(name="count", summary="s", target="__main__:Counting"))
+    @hookimpl
+    def register(registry):
+        registry.add(ModalitySpec(name="letters", summary="s", target="__main__:Letters"))
+        registry.add(EncoderSpec(name="count", summary="s", target="__main__:Counting", modality="letters"))
 
 
 registry = Registry()
 use_registry(registry)
-registry.add(Plugin("test", "test-dist", "1.0"), Hooks)
+registry.add(Plugin("test", "test-dist", "1.0"), lambda: Hooks)
 
 
-def ask(items, cache=None, skip=True):
-    binder = anybind.load(Binding("b", {"letters": Use("count")}), cache=cache)
+def ask(items, store=None, skip=True):
+    binder = anybind.load(Binding("b", {"letters": Use("count")}), store=store)
     told = []
     try:
         made = binder.embed(
@@ -81,7 +81,7 @@ def ask(items, cache=None, skip=True):
 
 started = ranks.start()
 good = [b"a" * n + b"b" * 9 for n in (1, 2, 3, 4, 6, 7, 8)]
-cache = EmbeddingCache(sys.argv[1])
+store = EmbeddingStore(sys.argv[1])
 said = {
     "rank": [ranks.rank(), ranks.world_size(), started, ranks.start()],
     "first": ranks.from_first({"rank": ranks.rank()}),
@@ -90,8 +90,8 @@ said = {
     "good": ask(good),
     "none": ask([]),
     "one": ask(good[:1]),
-    "cold": ask(good, cache),
-    "warm": ask(good, cache),
+    "cold": ask(good, store),
+    "warm": ask(good, store),
     "bad": ask([good[0], b"", b"bug", good[1], b"", good[2]]),
     "raised": ask([*good, b""], skip=False),
     "broken": ask([*good, b"a" * 5]),
@@ -131,7 +131,7 @@ def test_two_processes_of_torchrun_share_the_items_and_agree(said):
     assert (first["good"]["counts"], first["none"]["ids"], len(first["one"]["ids"])) == ([7, 0], [], 1)
 
 
-def test_ranks_share_a_cache(said):
+def test_ranks_share_a_store(said):
     assert said[0]["cold"]["counts"] == [7, 0]
     assert said[0]["warm"]["counts"] == [0, 7]
     assert said[0]["warm"]["vectors"] == said[0]["good"]["vectors"]

@@ -235,8 +235,12 @@ def test_a_file_is_loaded_as_what_the_encoder_takes(letters, tmp_path):
 
 def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(letters, tmp_path):
     marked, unmarked = file(tmp_path, "x.m"), file(tmp_path, "x.u", b"other")
-    assert by_modality([marked, unmarked], ["letters", "bytes"]) == {"bytes": [marked, unmarked]}
-    assert by_modality([marked], ["letters"]) == {"letters": [marked]}
+
+    def grouped(files, modalities, on_bad=None):
+        return {name: [each.path for each in group] for name, group in by_modality(files, modalities, on_bad).items()}
+
+    assert grouped([marked, unmarked], ["letters", "bytes"]) == {"bytes": [marked, unmarked]}
+    assert grouped([marked], ["letters"]) == {"letters": [marked]}
     skipped = Skipped()
-    assert by_modality([marked, unmarked], ["letters"], skipped) == {"letters": [marked]}
+    assert grouped([marked, unmarked], ["letters"], skipped.note) == {"letters": [marked]}
     assert "holds bytes, which the binding does not embed (it embeds letters)" in skipped[str(unmarked)]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind.binder import load, load_encoder
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, print_json
+from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, StoreFlag, open_store, print_json
 from anybind.embeddings import save_embeddings
 from anybind.errors import BadInput
 from anybind.evaluation import embed as embed_files
@@ -21,12 +21,14 @@ def embed(
     binding: BindingName = "mini",
     encoder: Annotated[str, typer.Option(help="A single encoder by name, in place of a binding.")] = "",
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Embed files into one space and write the embeddings, one tensor a modality, as safetensors."""
     check_output(output)
-    binder = load_encoder(encoder, device=device) if encoder else load(binding, device=device)
+    kept = open_store(store)
+    binder = load_encoder(encoder, device=device, store=kept) if encoder else load(binding, device=device, store=kept)
     skipped = Skipped()
     groups = list(embed_files(paths, binding=binder, on_bad=skipped.note if skip_bad else None).values())
     skipped.report()

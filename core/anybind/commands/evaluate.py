@@ -14,7 +14,9 @@ from anybind.commandline import (
     Seed,
     SkipBad,
     Skipped,
+    StoreFlag,
     named_values,
+    open_store,
     print_json,
     print_table,
 )
@@ -43,6 +45,7 @@ def evaluate(
     data_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the data set; repeatable.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +63,14 @@ def evaluate(
     skipped = Skipped()
     on_bad = skipped.note if skip_bad else None
     result = run_evaluation(
-        question, asked_of, modality=modality, binding=binding, seed=seed, device=device, on_bad=on_bad
+        question,
+        asked_of,
+        modality=modality,
+        binding=binding,
+        seed=seed,
+        device=device,
+        store=open_store(store),
+        on_bad=on_bad,
     )
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})

@@ -1,10 +1,10 @@
-"""The cache of embeddings: what counts as the same, who may write at once, and what damage and full disks do."""
+"""The embedding store: cache keys, concurrent writers, kills, damage, full disks and the size limit."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,17 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import anybind
-from anybind import AnybindWarning, BadInput, Binding, EmbeddingCache
+from anybind import AnybindWarning, BadInput, Binding, EmbeddingStore
 from anybind.adapter import Adapter
 from anybind.binding import Use
-from anybind.contents import content_key, file_key
+from anybind.contents import content_key
 from anybind.dataset import Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
+from anybind.files import file_key, file_mark, on_network_drive
 from anybind.modality import Modality
 from anybind.reader import Reader
 from anybind.registry import Plugin
-from anybind.spec import Spec
+from anybind.spec import AdapterSpec, EncoderSpec, ModalitySpec, ReaderSpec
 
 
 class Letters(Modality):
@@ -105,15 +106,14 @@ class Turn(Adapter):
 @pytest.fixture(autouse=True)
 def plugin(registry, add_plugin):
     made = {name: f"{__name__}:{name}" for name in ("Letters", "Numbers", "LettersReader", "Counting", "Turn")}
-    letters = Spec(name="letters", summary="s", target=made["Letters"], consumes=("numbers",))
+    about = {"name": "l", "summary": "s", "modality": "letters", "suffixes": (".let",)}
     add_plugin(
         registry,
-        register_modalities=[letters, Spec(name="numbers", summary="s", target=made["Numbers"])],
-        register_readers=[
-            Spec(name="l", summary="s", target=made["LettersReader"], gives="letters", suffixes=(".let",))
-        ],
-        register_encoders=[Spec(name="count", summary="s", target=made["Counting"])],
-        register_adapters=[Spec(name="turn", summary="s", target=made["Turn"])],
+        ModalitySpec(name="letters", summary="s", target=made["Letters"], derived_from=("numbers",)),
+        ModalitySpec(name="numbers", summary="s", target=made["Numbers"]),
+        ReaderSpec(target=made["LettersReader"], **about),
+        EncoderSpec(name="count", summary="s", target=made["Counting"], modality="letters"),
+        AdapterSpec(name="turn", summary="s", target=made["Turn"]),
     )
     LettersReader.reads = 0
 
@@ -121,7 +121,7 @@ def plugin(registry, add_plugin):
 def binder(folder, *, space="", max_bytes=1 << 30, **options):
     uses = (Use("turn", {}),) if space else ()
     made = Binding("b", {"letters": Use("count", options)}, space=space, adapters=uses)
-    return anybind.load(made, cache=None if folder is None else EmbeddingCache(folder, max_bytes))
+    return anybind.load(made, store=None if folder is None else EmbeddingStore(folder, max_bytes))
 
 
 def counted(binder):
@@ -132,11 +132,15 @@ def samples(count, start=0):
     return [b"ab" * 3 + b"%d" % number for number in range(start, start + count)]
 
 
-def shards(folder):
-    return sorted(folder.glob("vectors/*/*.safetensors"))
+def execute(folder, statement, *values):
+    """Run SQL on a store's database, in a connection of its own."""
+    with sqlite3.connect(folder / "embeddings.sqlite") as database:
+        found = database.execute(statement, values).fetchall()
+    database.close()
+    return found
 
 
-def test_what_is_kept_equals_what_was_computed_bit_for_bit(tmp_path):
+def test_a_stored_embedding_equals_the_computed_one_bit_for_bit(tmp_path):
     items = samples(77)
     plain = binder(None).embed("letters", items, batch_size=10)
     first, second = binder(tmp_path), binder(tmp_path)
@@ -148,26 +152,26 @@ def test_what_is_kept_equals_what_was_computed_bit_for_bit(tmp_path):
     assert second.encoder("letters").batches == []
 
 
-def test_without_a_cache_only_what_was_computed_is_counted():
+def test_without_a_store_every_item_is_computed():
     plain = binder(None)
     plain.embed("letters", samples(5))
     plain.embed("letters", samples(5))
-    assert plain.cache is None
+    assert plain.store is None
     assert counted(plain) == (10, 0)
 
 
-def test_vectors_are_kept_before_adapters_and_shared_with_the_encoders_own_space(tmp_path):
+def test_embeddings_are_stored_before_adapters_and_shared_with_the_encoders_own_space(tmp_path):
     adapted = binder(tmp_path, space="goal")
     there = adapted.embed("letters", samples(4))
     own = adapted.in_own_space("letters")
     here = own.embed("letters", samples(4))
     np.testing.assert_allclose(there.vectors, np.roll(here.vectors, 1, axis=1))
     assert own.counts is adapted.counts
-    assert own.cache is adapted.cache
+    assert own.store is adapted.store
     assert counted(adapted) == (4, 4)
 
 
-def test_a_file_that_is_known_is_not_read_again_wherever_it_lies(tmp_path):
+def test_a_stored_file_is_not_read_again_wherever_it_lies(tmp_path):
     for name in ("a.let", "b.let"):
         (tmp_path / name).write_bytes(b"L:same")
     binder(tmp_path / "c").embed("letters", [tmp_path / "a.let"])
@@ -181,7 +185,7 @@ def test_a_file_that_is_known_is_not_read_again_wherever_it_lies(tmp_path):
 @pytest.mark.parametrize("old", [False, True], ids=["just written", "hash remembered"])
 def test_a_file_whose_content_has_changed_is_computed_anew(tmp_path, old, monkeypatch):
     if old:  # as if the file had been there for long
-        monkeypatch.setattr("anybind.contents._YOUNG_NS", 0)
+        monkeypatch.setattr("anybind.files._YOUNG_NS", 0)
     path, work = tmp_path / "a.let", binder(tmp_path / "c")
     for text in (b"L:one", b"L:two", b"L:one"):
         path.write_bytes(text)
@@ -204,17 +208,17 @@ def test_reader_options_file_endings_encoders_and_seeds_are_part_of_what_counts_
     path, other = tmp_path / "a.let", tmp_path / "a.dat"
     path.write_bytes(b"L:ab")
     other.write_bytes(b"L:ab")
-    cache = tmp_path / "c"
-    work = binder(cache)
+    folder = tmp_path / "c"
+    work = binder(folder)
     for options in ({}, {"repeat": 2}, {"repeat": 3}, {"repeat": 2}):
         work.embed("letters", [Item("x", path, options=options)])
     assert counted(work) == (3, 1)
     work.embed("letters", [other])
     assert counted(work) == (4, 1)
-    upper = binder(cache, case="upper")
+    upper = binder(folder, case="upper")
     upper.embed("letters", [path])
     assert counted(upper) == (1, 0)
-    seeded = binder(cache)
+    seeded = binder(folder)
     vectors = [seeded.embed("letters", [np.array([3])], derive_seed=seed).vectors for seed in (0, 1, 0)]
     assert counted(seeded) == (2, 1)
     assert np.abs(vectors[0] - vectors[1]).max() > 0.01
@@ -228,7 +232,7 @@ def test_other_versions_of_the_software_share_nothing(tmp_path, registry):
     assert counted(newer) == (3, 0)
 
 
-def test_what_has_no_key_is_embedded_each_time(tmp_path):
+def test_a_sample_without_a_key_is_embedded_each_time(tmp_path):
     work = binder(tmp_path)
     for _ in range(2):
         assert len(work.embed("letters", [Film(), b"text"])) == 2
@@ -251,7 +255,7 @@ def test_known_and_new_items_stay_in_order_and_bad_ones_are_told(tmp_path):
             binder(tmp_path).embed("letters", [b"a", bad])
 
 
-def test_what_was_embedded_before_an_error_is_kept(tmp_path):
+def test_batches_before_an_error_are_stored(tmp_path):
     with pytest.raises(BadInput):
         binder(tmp_path).embed("letters", [*samples(40), b"bad"], batch_size=4)
     again = binder(tmp_path)
@@ -259,7 +263,7 @@ def test_what_was_embedded_before_an_error_is_kept(tmp_path):
     assert again.counts.cached >= 36
 
 
-def test_a_stream_without_end_is_taken_as_needed_and_kept_when_it_is_left(tmp_path):
+def test_an_endless_stream_is_taken_as_needed_and_stored_by_batch(tmp_path):
     taken = []
 
     def endless():
@@ -277,60 +281,56 @@ def test_a_stream_without_end_is_taken_as_needed_and_kept_when_it_is_left(tmp_pa
         assert counted(work) == ((12, 0) if expected == (12, 0) else (0, 12))
 
 
-def test_rows_are_written_while_a_long_call_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind.shelf._ROWS", 8)
+def test_each_batch_is_committed_before_the_next_one_is_computed(tmp_path):
     batches = binder(tmp_path).embed_batches("letters", iter(samples(40)), batch_size=4)
-    for _ in range(4):
+    for done in (4, 8, 12):
         next(batches)
-    other = binder(tmp_path)
-    other.embed("letters", samples(40))
-    assert other.counts.cached >= 12
+        assert execute(tmp_path, "SELECT COUNT(*) FROM embeddings") == [(done,)]
     batches.close()
 
 
-def test_many_small_calls_leave_few_files(tmp_path):
-    work = binder(tmp_path)
-    for sample in samples(200):
-        work.embed("letters", [sample])
-    assert len(shards(tmp_path)) <= 9
-    again = binder(tmp_path)
-    again.embed("letters", samples(200))
-    assert counted(again) == (0, 200)
+def test_the_hash_of_a_file_is_remembered_for_the_next_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("anybind.files._YOUNG_NS", 0)
+    path, store = tmp_path / "a.let", EmbeddingStore(tmp_path / "c")
+    path.write_bytes(b"L:text")
+    time.sleep(0.01)
+    mark = file_mark(path)
+    key = store.file_key(path, mark)
+    store.flush()
+    monkeypatch.setattr("anybind.files._hashes", {})  # as another process begins
+    again = EmbeddingStore(tmp_path / "c")
+    assert again.file_key(path, mark, read=False) == key == file_key(path)
+    path.write_bytes(b"L:texT")
+    assert again.file_key(path, file_mark(path), read=False) is None
 
 
-def test_a_reader_of_a_shard_that_went_up_in_another_finds_it_there(tmp_path):
-    writer, reader = binder(tmp_path), binder(tmp_path)
-    writer.embed("letters", samples(1))
-    reader.embed("letters", samples(1))
-    shelf = next(iter(reader.cache._shelves.values()))
-    writer.embed("letters", samples(1, 1))  # both go into one new file
-    assert len(shards(tmp_path)) == 1
-    key = content_key("sample", samples(1)[0])
-    assert shelf.find(key) is not None
+def test_the_hash_of_a_file_that_was_just_written_is_not_stored(tmp_path):
+    path, store = tmp_path / "a.let", EmbeddingStore(tmp_path / "c")
+    path.write_bytes(b"L:text")
+    store.file_key(path, file_mark(path))
+    store.flush()
+    assert EmbeddingStore(tmp_path / "c").file_key(path, file_mark(path), read=False) is None
 
 
 WRITER = """
 import sys
-import numpy as np
-from anybind import EmbeddingCache, content_key
-shelf = EmbeddingCache(sys.argv[1]).shelf({"encoder": "e"})
-for number in range(int(sys.argv[2]), 3000, 2):
-    shelf.put({content_key(number): np.full(5, number, np.float32)})
-    if number % 50 < 2:
-        shelf.flush()
-shelf.flush()
+from anybind import EmbeddingStore
+from anybind.contents import content_key
+table = EmbeddingStore(sys.argv[1]).table({"encoder": "e"})
+for number in range(int(sys.argv[2]), 2000, int(sys.argv[3])):
+    table.put({content_key(number): number.to_bytes(2048, "big")})
 """
 
 
-def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
+@pytest.mark.parametrize("writers", [2, 4])
+def test_processes_that_write_at_once_lose_nothing(tmp_path, writers):
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    running = [subprocess.Popen([*command, str(first)]) for first in (0, 1)]
-    assert [process.wait(60) for process in running] == [0, 0]
-    cache = EmbeddingCache(tmp_path)
-    shelf = cache.shelf({"encoder": "e"})
-    found = [shelf.find(content_key(number)) for number in range(3000)]
-    assert all(row is not None and row.tolist() == [number] * 5 for number, row in enumerate(found))
-    assert cache.damaged == 0
+    running = [subprocess.Popen([*command, str(first), str(writers)]) for first in range(writers)]
+    assert [process.wait(100) for process in running] == [0] * writers
+    store = EmbeddingStore(tmp_path)
+    table = store.table({"encoder": "e"})
+    assert all(table.get(content_key(number)) == number.to_bytes(2048, "big") for number in range(2000))
+    assert store.damaged == 0
 
 
 def cut(data):
@@ -338,141 +338,196 @@ def cut(data):
 
 
 def cut_header(data):
-    return data[:20]
+    return data[:200]
 
 
-def flipped(data):  # a bit of the first vector
-    start = 8 + int.from_bytes(data[:8], "little")
-    return data[:start] + bytes([data[start] ^ 1]) + data[start + 1 :]
+def overwritten(data):
+    return b"\xff" * len(data)
 
 
-@pytest.mark.parametrize("damage", [cut, cut_header, flipped, lambda data: b"", lambda data: b"\xff" * 64])
-def test_a_damaged_shard_is_removed_and_what_it_held_computed_anew(tmp_path, damage):
-    first = binder(tmp_path).embed("letters", samples(20))
-    [path] = shards(tmp_path)
+def other_tables(data):
+    with sqlite3.connect(":memory:") as database:
+        database.execute("CREATE TABLE encoders (mine)")
+        return database.serialize()
+
+
+@pytest.mark.parametrize("damage", [cut, cut_header, overwritten, other_tables])
+def test_a_damaged_database_is_moved_aside_with_one_warning_and_embeddings_computed_again(tmp_path, damage):
+    first = binder(tmp_path).embed("letters", samples(200))
+    execute(tmp_path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    path = tmp_path / "embeddings.sqlite"
     path.write_bytes(damage(path.read_bytes()))
     again = binder(tmp_path)
-    np.testing.assert_array_equal(again.embed("letters", samples(20)).vectors, first.vectors)
-    assert again.cache.damaged == 1
-    found = again.counts.cached  # whole rows that a thread read before another one came upon the damage
-    assert counted(again) == (20 - found, found)
-    assert again.counts.computed > 0
-    assert path not in shards(tmp_path)
-    last = binder(tmp_path)
-    np.testing.assert_array_equal(last.embed("letters", samples(20)).vectors, first.vectors)
-    assert (counted(last), last.cache.damaged) == ((found, 20 - found), 0)
-
-
-def test_what_was_not_used_for_longest_goes_when_the_cache_is_full(tmp_path):
-    for number in range(6):
-        binder(tmp_path).embed("letters", samples(100, 100 * number))
-    files = sorted(shards(tmp_path), key=lambda path: path.name)
-    for age, path in enumerate(files):
-        os.utime(path, (time.time() - 5000 + age,) * 2)
-    binder(tmp_path).embed("letters", samples(100))  # the oldest is used again
-    size = files[0].stat().st_size
-    kept = binder(tmp_path, max_bytes=4 * size)
-    kept.embed("letters", samples(100, 1000))
-    left = shards(tmp_path)
-    assert files[0] in left
-    assert files[1] not in left
-    assert files[2] not in left
-    assert sum(path.stat().st_size for path in left) <= 4 * size
-
-
-def test_films_count_toward_the_limit(tmp_path):
-    cache = EmbeddingCache(tmp_path, max_bytes=10_000)
-    cache.films.mkdir()
-    (cache.films / "old.safetensors").write_bytes(bytes(9_000))
-    os.utime(cache.films / "old.safetensors", (0, 0))
-    (cache.films / "new.safetensors").write_bytes(bytes(5_000))
-    cache.written(5_000)
-    assert [path.name for path in cache.films.iterdir()] == ["new.safetensors"]
-
-
-def test_another_process_may_remove_a_shard_that_is_in_use(tmp_path):
-    work = binder(tmp_path)
-    first = work.embed("letters", samples(10))
-    for path in shards(tmp_path):
-        path.unlink()
-    shelf = next(iter(work.cache._shelves.values()))
-    assert shelf.find(content_key("sample", samples(1)[0])) is None
-    np.testing.assert_array_equal(work.embed("letters", samples(10)).vectors, first.vectors)
-    assert (counted(work), work.cache.damaged) == ((20, 0), 0)
-
-
-def test_a_full_disk_costs_one_warning_and_nothing_else(tmp_path, monkeypatch):
-    def full(self, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    work = binder(tmp_path)
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.warns(AnybindWarning, match="cannot keep embeddings in .*No space left on device") as warned:
-        made = [work.embed("letters", samples(10)) for _ in range(3)]
+    with pytest.warns(AnybindWarning, match=r"embeddings\.sqlite is damaged .* renamed embeddings\.damaged") as warned:
+        np.testing.assert_array_equal(again.embed("letters", samples(200)).vectors, first.vectors)
     assert len(warned) == 1
-    assert [len(each) for each in made] == [10, 10, 10]
-    assert counted(work) == (30, 0)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert again.store.damaged == 1
+    assert (tmp_path / "embeddings.damaged").is_file()
+    last = binder(tmp_path)
+    np.testing.assert_array_equal(last.embed("letters", samples(200)).vectors, first.vectors)
+    assert counted(last) == (0, 200)
 
 
-def test_a_folder_that_cannot_be_written_costs_one_warning(tmp_path):
-    (tmp_path / "vectors").write_text("in the way")
-    with pytest.warns(AnybindWarning, match="cannot keep embeddings"):
-        assert len(binder(tmp_path).embed("letters", samples(3))) == 3
+@pytest.mark.parametrize("place", [0, 5, -1], ids=["embedding", "embedding's end", "checksum"])
+def test_a_flipped_bit_costs_its_row_and_gives_no_wrong_embedding(tmp_path, place):
+    first = binder(tmp_path).embed("letters", samples(20))
+    [(number, value)] = execute(tmp_path, "SELECT rowid, value FROM embeddings LIMIT 1")
+    flipped = bytearray(value)
+    flipped[place] ^= 1
+    execute(tmp_path, "UPDATE embeddings SET value = ? WHERE rowid = ?", bytes(flipped), number)
+    for expected, damaged in (((1, 19), 1), ((0, 20), 0)):
+        again = binder(tmp_path)
+        np.testing.assert_array_equal(again.embed("letters", samples(20)).vectors, first.vectors)
+        assert (counted(again), again.store.damaged) == (expected, damaged)
 
 
-def test_a_cache_must_be_a_folder_of_some_size(tmp_path):
+def test_rows_that_changed_places_are_not_mistaken_for_each_other(tmp_path):
+    first = binder(tmp_path).embed("letters", samples(2))
+    values = execute(tmp_path, "SELECT value, rowid FROM embeddings")
+    for (value, _), (_, number) in zip(values, reversed(values), strict=True):
+        execute(tmp_path, "UPDATE embeddings SET value = ? WHERE rowid = ?", value, number)
+    again = binder(tmp_path)
+    np.testing.assert_array_equal(again.embed("letters", samples(2)).vectors, first.vectors)
+    assert counted(again) == (2, 0)
+
+
+def test_the_rows_that_were_not_used_for_longest_are_evicted(tmp_path):
+    store = EmbeddingStore(tmp_path)
+    table = store.table({"encoder": "e"})
+    keys = [content_key(number) for number in range(600)]
+    for number, key in enumerate(keys):
+        table.put({key: bytes(2048)})
+        execute(tmp_path, "UPDATE embeddings SET used = ? WHERE key = ?", number, key)
+    assert table.get(keys[0]) is not None  # the oldest is used again
+    store.flush()
+    small = EmbeddingStore(tmp_path, max_bytes=1_000_000)
+    small.table({"encoder": "e"}).put({content_key("new"): bytes(2048)})
+    held = [table.get(key) is not None for key in keys]
+    assert held[0]
+    assert 200 < sum(held) < 480
+    assert held[1:] == sorted(held[1:])
+    assert table.get(content_key("new")) is not None
+    (pages,), (size,) = execute(tmp_path, "PRAGMA page_count")[0], execute(tmp_path, "PRAGMA page_size")[0]
+    assert pages * size <= 1_000_000
+
+
+def test_a_full_database_costs_one_warning_and_nothing_else(tmp_path):
+    work = binder(tmp_path)
+    work.embed("letters", samples(3))
+    (pages,) = work.store._connect().execute("PRAGMA page_count").fetchone()
+    work.store._connect().execute(f"PRAGMA max_page_count = {pages}")  # as a full disk
+    with pytest.warns(AnybindWarning, match="cannot store embeddings .* full; they are computed each time") as warned:
+        assert len(work.embed("letters", samples(3000))) == 3000
+    assert len(warned) == 1
+    assert counted(work)[0] >= 2900
+    assert binder(tmp_path).embed("letters", samples(3)).ids == ("letters[0]", "letters[1]", "letters[2]")
+
+
+def test_a_folder_that_cannot_be_written_costs_one_warning_and_is_still_read(tmp_path, monkeypatch):
+    first = binder(tmp_path).embed("letters", samples(3))
+    monkeypatch.setattr("anybind.store.os.access", lambda path, mode: False)  # root may write anywhere
+    work = binder(tmp_path)
+    np.testing.assert_array_equal(work.embed("letters", samples(3)).vectors, first.vectors)
+    assert counted(work) == (0, 3)
+    with pytest.warns(AnybindWarning, match="cannot store embeddings"):
+        assert len(work.embed("letters", samples(3, 10))) == 3
+    assert len(work.embed("letters", samples(3, 10))) == 3  # one warning is enough: warnings are errors here
+    assert counted(work) == (6, 3)
+
+
+def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(AnybindWarning, match="cannot store embeddings") as warned:
+        assert len(binder(tmp_path / "file" / "store").embed("letters", samples(3))) == 3
+    assert len(warned) == 1
+
+
+def test_a_network_drive_gets_a_rollback_journal_in_place_of_shared_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("anybind.store.on_network_drive", lambda folder: True)
+    binder(tmp_path).embed("letters", samples(3))
+    assert execute(tmp_path, "PRAGMA journal_mode") == [("delete",)]
+    again = binder(tmp_path)
+    again.embed("letters", samples(3))
+    assert counted(again) == (0, 3)
+
+
+def test_network_drives_are_told_by_their_mount(tmp_path, monkeypatch):
+    mounts = f"/dev/a / ext4 rw 0 0\nserver:/a {tmp_path}/net\\040a nfs4 rw 0 0\n"
+    monkeypatch.setattr(Path, "read_text", lambda self, **options: mounts)
+    assert on_network_drive(tmp_path / "net a" / "deep" / "store")
+    assert not on_network_drive(tmp_path / "store")
+
+
+def test_a_store_must_be_a_folder_of_some_size(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadOption, match="is a file"):
-        EmbeddingCache(tmp_path / "file")
+        EmbeddingStore(tmp_path / "file")
     for size in (0, -1, 1.5):
         with pytest.raises(BadOption, match="whole number of bytes above 0"):
-            EmbeddingCache(tmp_path, size)
+            EmbeddingStore(tmp_path, size)
 
 
 def test_the_folder_is_where_the_environment_says(tmp_path, monkeypatch):
-    monkeypatch.delenv("ANYBIND_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert EmbeddingCache().folder == tmp_path / "anybind"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert EmbeddingCache().folder == Path.home() / ".cache" / "anybind"
-    monkeypatch.setenv("ANYBIND_CACHE", str(tmp_path / "own"))
-    assert EmbeddingCache().folder == tmp_path / "own"
+    monkeypatch.setenv("ANYBIND_STORE", str(tmp_path / "own"))
+    assert EmbeddingStore().folder == tmp_path / "own"
     assert not (tmp_path / "own").exists()
+    monkeypatch.delenv("ANYBIND_STORE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert EmbeddingStore().folder == tmp_path / "anybind" / "store"
 
 
-def test_the_command_tells_what_is_kept_and_removes_it(tmp_path, cli):
+def test_a_forked_process_uses_a_connection_of_its_own(tmp_path):
+    store = EmbeddingStore(tmp_path)
+    table = store.table({"encoder": "e"})
+    table.put({content_key(1): b"one"})
+    child = os.fork()
+    if child == 0:
+        table.put({content_key(2): b"two"})
+        os._exit(0 if table.get(content_key(1)) == b"one" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert table.get(content_key(2)) == b"two"
+
+
+def test_the_command_shows_the_store_and_clears_it(tmp_path, cli):
+    folder = tmp_path / "s"
     for case in ("lower", "upper"):
-        binder(tmp_path, case=case).embed("letters", samples(7))
-    (tmp_path / "films").mkdir()
-    (tmp_path / "films" / "f.safetensors").write_bytes(bytes(100))
-    told = json.loads(cli("cache", "--folder", tmp_path, "--json").out)
-    assert told["folder"] == str(tmp_path)
-    assert [(each["about"]["name"], each["about"]["modality"], each["rows"]) for each in told["encoders"]] == [
-        ("count", "letters", 7)
+        binder(folder, case=case).embed("letters", samples(7))
+    shown = json.loads(cli("store", "--folder", folder, "--json").out)
+    assert shown["folder"] == str(folder)
+    assert shown["bytes"] >= (folder / "embeddings.sqlite").stat().st_size > 0
+    assert [(each["description"]["name"], each["rows"], each["bytes"]) for each in shown["encoders"]] == [
+        ("count", 7, 7 * 12)
     ] * 2
-    assert told["films"] == {"files": 1, "bytes": 100}
-    assert told["bytes"] == 100 + sum(path.stat().st_size for path in shards(tmp_path))
-    assert "count" in cli("cache", "--folder", tmp_path).out
-    one = told["encoders"][0]
-    assert f"holds nothing of an encoder '{one['id']}x'; did you mean '{one['id']}'" in (
-        cli("cache", "clear", "--folder", tmp_path, "--encoder", one["id"] + "x").error()
+    assert "count" in cli("store", "--folder", folder).out
+    one = shown["encoders"][0]
+    assert f"no embeddings of an encoder '{one['id']}x'; did you mean '{one['id']}'" in (
+        cli("store", "clear", "--folder", folder, "--encoder", one["id"] + "x").error()
     )
-    cli("cache", "clear", "--folder", tmp_path, "--encoder", one["about"]["encoder"])
-    left = json.loads(cli("cache", "--folder", tmp_path, "--json").out)["encoders"]
-    assert [each["id"] for each in left] == [told["encoders"][1]["id"]]
-    assert json.loads(cli("cache", "clear", "--folder", tmp_path, "--json").out)["freed"] > 100
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    cli("store", "clear", "--folder", folder, "--encoder", one["description"]["encoder"])
+    left = json.loads(cli("store", "--folder", folder, "--json").out)["encoders"]
+    assert [each["id"] for each in left] == [shown["encoders"][1]["id"]]
+    cli("store", "clear", "--folder", folder)
+    assert json.loads(cli("store", "--folder", folder, "--json").out)["encoders"] == []
 
 
-def test_clearing_leaves_files_that_the_cache_did_not_write(tmp_path):
-    binder(tmp_path).embed("letters", samples(3))
-    [path] = shards(tmp_path)
-    (path.parent / "mine.txt").write_text("mine")
-    EmbeddingCache(tmp_path).clear()
-    assert [each.name for each in tmp_path.rglob("*") if each.is_file()] == ["mine.txt"]
+def test_clearing_frees_the_disk_and_leaves_other_files(tmp_path):
+    table = EmbeddingStore(tmp_path).table({"encoder": "e"})
+    table.put({content_key(number): bytes(2048) for number in range(2000)})
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "embeddings.damaged").write_bytes(bytes(100))
+    store = EmbeddingStore(tmp_path)
+    assert store.clear() > 2000 * 2048
+    assert store.bytes < 400_000
+    assert (tmp_path / "mine.txt").exists()
+    assert not (tmp_path / "embeddings.damaged").exists()
     with pytest.raises(UnknownName):
-        EmbeddingCache(tmp_path).clear("nothing")
+        store.clear("nothing")
+
+
+def test_showing_a_store_that_is_not_there_makes_none(tmp_path):
+    store = EmbeddingStore(tmp_path / "absent")
+    assert (store.encoders(), store.bytes, store.clear()) == ([], 0, 0)
+    assert not (tmp_path / "absent").exists()
 
 
 @dataclass(frozen=True, eq=False)

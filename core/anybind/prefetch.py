@@ -1,0 +1,66 @@
+"""`prefetch`: a function applied to items in worker threads, a few items ahead of their use, results in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def prefetch(
+    function: Callable[[A], B],
+    items: Iterable[A],
+    *,
+    workers: int | None = None,
+    ahead: int = 64,
+    at_once: Callable[[A], B | None] | None = None,
+) -> Generator[B]:
+    """Apply a function to items in worker threads and yield the results in the order of the items.
+
+    An error of the function, or of the iterable, is raised in the place of its result, after all results before it.
+    Closing the generator cancels what has not begun and waits for what has.
+
+    Args:
+        function: called in worker threads, for several items at a time.
+        items: taken in the calling thread, one for each result and `ahead` of them at the start.
+        workers: number of threads. [default: the number of CPU cores, at most 8]
+        ahead: how many items are taken before the first result is yielded, at least 1.
+        at_once: called in the calling thread before an item goes to a worker; a result that is not None is used in
+            place of the function's, for items that take less time than handing them over.
+    """
+    source = iter(items)
+    queue: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+
+        def submit_next() -> None:
+            nonlocal source
+            try:
+                item = next(source)
+                result = None if at_once is None else at_once(item)
+            except StopIteration:
+                return
+            except Exception as error:
+                source = iter(())
+                queue.append(Future())
+                queue[-1].set_exception(error)
+                return
+            if result is None:
+                queue.append(pool.submit(function, item))
+            else:
+                queue.append(Future())
+                queue[-1].set_result(result)
+
+        try:
+            for _ in range(ahead):
+                submit_next()
+            while queue:
+                future = queue.popleft()
+                submit_next()
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

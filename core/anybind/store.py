@@ -1,0 +1,452 @@
+"""`EmbeddingStore`: embeddings on disk by the content they were computed from, so that nothing is embedded twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anybind.contents import content_key
+from anybind.errors import AnybindWarning, BadInput, BadOption, UnknownName, nearest
+from anybind.files import FileMark, cache_folder, file_key, on_network_drive, remember_file_key, remembered_file_key
+from anybind.tables import settings_hash
+
+DEFAULT_BYTES = 10 << 30
+NAME, DAMAGED_NAME = "embeddings.sqlite", "embeddings.damaged"
+_SCHEMA = (
+    "CREATE TABLE encoders (id TEXT PRIMARY KEY, description TEXT NOT NULL)",
+    "CREATE TABLE embeddings (encoder TEXT NOT NULL, key BLOB NOT NULL, used INTEGER NOT NULL, value BLOB NOT NULL,"
+    " UNIQUE (encoder, key))",
+    "CREATE INDEX embeddings_by_use ON embeddings (used)",
+    "PRAGMA user_version = 1",
+)
+_FILE_HASHES = "files"
+"""In place of an encoder's id: rows that hold hashes of files and not embeddings."""
+_PAGE_BYTES = 16384
+"""Seven embeddings of 512 dimensions a page; SQLite's usual 4,096 bytes would hold one and waste the rest."""
+_BUSY_SECONDS = 30.0
+_TOUCH_SECONDS = 3600
+"""How exactly the time of last use is recorded: a run that only reads should seldom write."""
+_CHECK_BYTES = 8
+_EVICT_TO, _EVICT_ROWS = 0.95, 10_000
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Primary error codes of a file that is no database, or whose pages are not those that were written."""
+
+T = TypeVar("T")
+_forked: list[sqlite3.Connection] = []
+"""Connections of a parent process, which a child must neither use nor close."""
+
+
+@dataclass(frozen=True)
+class StoredEncoder:
+    """What a store holds of one encoder.
+
+    Attributes:
+        id: identifies the encoder within the store.
+        description: what shapes its embeddings, as `EmbeddingStore.table` was given it.
+        rows: number of embeddings.
+        bytes: of the embeddings.
+    """
+
+    id: str
+    description: Mapping[str, Any]
+    rows: int
+    bytes: int
+
+
+class EmbeddingStore:
+    """Embeddings on disk by the content they were computed from, in one SQLite database for several processes.
+
+    Every `put` is one transaction, so a killed process loses at most the batch it was computing. Each row carries a
+    checksum and is verified when it is read. A damaged database is moved aside and embeddings are computed again.
+    Above `max_bytes`, the rows that were not used for longest are evicted. A folder that cannot be written, or a full
+    disk, costs one warning, and nothing more is stored.
+
+    Attributes:
+        folder: the store's folder, created at first use.
+        max_bytes: size limit of the database.
+        damaged: number of damaged rows and databases that this process has met.
+    """
+
+    _database: sqlite3.Connection | None = None
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, max_bytes: int = DEFAULT_BYTES) -> None:
+        """Choose the folder.
+
+        Args:
+            folder: the store's folder. [default: `$ANYBIND_STORE`, else `store` in the user's cache folder]
+            max_bytes: size limit in bytes. [default: 10 GiB]
+
+        Raises:
+            BadOption: the limit is no whole number above 0, or the folder is a file.
+        """
+        if not isinstance(max_bytes, int) or max_bytes < 1:
+            raise BadOption(f"the size limit of a store must be a whole number of bytes above 0, got {max_bytes!r}")
+        chosen = folder or os.environ.get("ANYBIND_STORE")
+        self.folder = Path(chosen).expanduser() if chosen else cache_folder("store")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise BadOption(f"{self.folder} is a file; a store needs a folder")
+        self.max_bytes = max_bytes
+        self.damaged = 0
+        self._process = self._inode = 0
+        self._writable = self._usable = True
+        self._used: dict[int, int] = {}
+        self._new_hashes: dict[bytes, bytes] = {}
+        self._lock = threading.RLock()
+
+    def __del__(self) -> None:
+        self._close()  # a connection refers to itself: without this it would stay open until the next collection
+
+    def __repr__(self) -> str:
+        return f"EmbeddingStore({str(self.folder)!r}, max_bytes={self.max_bytes})"
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self.folder / NAME
+
+    def table(self, description: Mapping[str, Any], name: str = "") -> StoreTable:
+        """The rows of one encoder.
+
+        Args:
+            description: everything but the content that shapes an embedding, JSON-like; it identifies the encoder.
+            name: the encoder's name, for listings.
+        """
+        return StoreTable(self, settings_hash(dict(description)), json.dumps({"name": name, **description}))
+
+    def file_key(self, path: str | os.PathLike[str], mark: FileMark, read: bool = True) -> bytes | None:
+        """Hash of a file's bytes, which is remembered for as long as the file does not change.
+
+        Args:
+            path: the file.
+            mark: its `anybind.files.file_mark`.
+            read: hash the file if its hash is not known; otherwise return None.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if (key := remembered_file_key(path, mark)) is not None:
+            return key
+        place = content_key(os.fsencode(os.path.abspath(path)), mark)  # noqa: PTH100 (many times a second)
+        assert place is not None  # bytes and numbers have one
+        if (key := self._get(_FILE_HASHES, place)) is not None:
+            remember_file_key(path, mark, key)
+        elif read:
+            key = file_key(path, mark)
+            # Windows has no time of last change that a program cannot set back.
+            if os.name == "posix" and remembered_file_key(path, mark) == key:
+                self._new_hashes[place] = key
+        return key
+
+    def flush(self) -> None:
+        """Write what waits for the next `put`: hashes of files and times of last use."""
+        if self._new_hashes or self._used:
+            self._put("", "", {})
+
+    def encoders(self) -> list[StoredEncoder]:
+        """The encoders whose embeddings are stored, the largest first."""
+
+        def read(database: sqlite3.Connection) -> list[StoredEncoder]:
+            found = database.execute(
+                "SELECT id, description, COUNT(*), SUM(LENGTH(value)) FROM embeddings JOIN encoders ON id = encoder"
+                " GROUP BY id ORDER BY 4 DESC, id"
+            )
+            return [
+                StoredEncoder(id, json.loads(text), rows, size - rows * _CHECK_BYTES) for id, text, rows, size in found
+            ]
+
+        return self._run(read, []) if self.path.exists() else []
+
+    @property
+    def bytes(self) -> int:
+        """Size of the store's files in bytes."""
+        total = 0
+        for path in self.folder.glob("embeddings.*"):
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+        return total
+
+    def clear(self, encoder: str | None = None) -> int:
+        """Remove all embeddings, or those of one encoder; returns the number of bytes freed.
+
+        Args:
+            encoder: a `StoredEncoder.id`, or an encoder's identity.
+
+        Raises:
+            UnknownName: the store holds no embeddings of that encoder.
+            BadInput: the database cannot be written.
+        """
+        before, held = self.bytes, self.encoders()
+        chosen = [each.id for each in held if encoder in (None, each.id, each.description.get("encoder"))]
+        if encoder is not None and not chosen:
+            hint = nearest(encoder, [each.id for each in held])
+            raise UnknownName(f"the store has no embeddings of an encoder {encoder!r}{hint}")
+        if not self.path.exists():
+            return 0
+
+        def delete(database: sqlite3.Connection) -> bool:
+            if encoder is None:
+                database.execute("DELETE FROM embeddings")
+            database.executemany("DELETE FROM embeddings WHERE encoder = ?", [(id,) for id in chosen])
+            return True
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnybindWarning)
+            if not self._run(delete, False, write=True):
+                raise BadInput(f"cannot clear {self.path}: it cannot be written")
+            self._shrink(0)
+            self._run(lambda database: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(), [])
+        if encoder is None:
+            (self.folder / DAMAGED_NAME).unlink(missing_ok=True)
+        return before - self.bytes
+
+    def _get(self, encoder: str, key: bytes) -> bytes | None:
+        row = self._run(
+            lambda database: database.execute(
+                "SELECT rowid, used, value FROM embeddings WHERE encoder = ? AND key = ?", (encoder, key)
+            ).fetchone(),
+            None,
+        )
+        if row is None:
+            return None
+        number, used, value = row
+        if value[-_CHECK_BYTES:] != _checksum(encoder, key, value[:-_CHECK_BYTES]):
+            self.damaged += 1  # the row that is computed in its place replaces it
+            return None
+        if (now := int(time.time())) - used > _TOUCH_SECONDS:
+            self._used[number] = now
+        return value[:-_CHECK_BYTES]
+
+    def _put(self, encoder: str, description: str, rows: Mapping[bytes, bytes]) -> None:
+        """Write rows, and what waits for them, in one transaction."""
+        with self._lock:
+            if not self._writable:
+                return
+            hashes, self._new_hashes = self._new_hashes, {}
+            used, self._used = self._used, {}
+            now = int(time.time())
+            packed = [
+                (id, key, now, value + _checksum(id, key, value))
+                for id, group in ((encoder, rows), (_FILE_HASHES, hashes))
+                for key, value in group.items()
+            ]
+
+            def write(database: sqlite3.Connection) -> int:
+                if rows:
+                    database.execute("INSERT OR IGNORE INTO encoders VALUES (?, ?)", (encoder, description))
+                database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", packed)
+                database.executemany(
+                    "UPDATE embeddings SET used = ? WHERE rowid = ?", [(now, number) for number, now in used.items()]
+                )
+                return self._evict(database)
+
+            if beyond := self._run(write, 0, write=True):
+                self._shrink(beyond)
+
+    def _evict(self, database: sqlite3.Connection) -> int:
+        """Delete the rows that were not used for longest if the database is too large.
+
+        Returns:
+            how many pages the file then has beyond the limit; they are free.
+        """
+
+        def pages(of: str) -> int:
+            return database.execute(f"PRAGMA {of}").fetchone()[0]
+
+        def excess(share: float) -> float:
+            return (pages("page_count") - pages("freelist_count")) * pages("page_size") - share * self.max_bytes
+
+        if excess(1) <= 0:
+            return 0
+        while (goal := excess(_EVICT_TO)) > 0:
+            oldest = database.execute(
+                "SELECT rowid, LENGTH(value) FROM embeddings ORDER BY used, rowid LIMIT ?", (_EVICT_ROWS,)
+            ).fetchall()
+            if not oldest:
+                break
+            gone = []
+            for number, size in oldest:
+                gone.append((number,))
+                goal -= size
+                if goal <= 0:
+                    break
+            database.executemany("DELETE FROM embeddings WHERE rowid = ?", gone)
+        return max(0, pages("page_count") - self.max_bytes // pages("page_size"))
+
+    def _shrink(self, pages: int) -> None:
+        """Give so many free pages back to the file system; all for 0."""
+        # `execute` would free one page only.
+        self._run(lambda database: database.executescript(f"PRAGMA incremental_vacuum({pages})"), None)
+
+    def _run(self, work: Callable[[sqlite3.Connection], T], default: T, write: bool = False) -> T:
+        """Do work on the database, in one transaction if it writes; `default` where that is not possible.
+
+        Damage moves the database aside, and the work is done on a new one. Anything else is warned of once.
+        """
+        with self._lock:
+            for _ in range(3):
+                if not self._usable or (write and not self._writable):
+                    break
+                try:
+                    database = self._connect()
+                    if not write:
+                        return work(database)
+                    with database:
+                        database.execute("BEGIN IMMEDIATE")
+                        return work(database)
+                except sqlite3.DatabaseError as error:
+                    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB)
+                    self._close()
+                    if code == sqlite3.SQLITE_READONLY_DBMOVED:  # another process has moved it aside
+                        continue
+                    if code & 0xFF in _DAMAGE and self._move_aside(error):
+                        continue
+                    self._give_up(error, write)
+                except OSError as error:
+                    self._give_up(error, write)
+            return default
+
+    def _connect(self) -> sqlite3.Connection:
+        """The connection of this process, opened at the first call."""
+        if self._database is not None and self._process == os.getpid():
+            return self._database
+        self._close()
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            self._inode = _inode(self.path)
+            try:
+                self._database, self._process = self._open(), os.getpid()
+                return self._database
+            except sqlite3.OperationalError as error:  # changing the journal mode does not wait for others
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def _open(self) -> sqlite3.Connection:
+        if os.access(self.folder, os.W_OK) and (os.access(self.path, os.W_OK) or not self.path.exists()):
+            database = _connected(self.path)
+            try:
+                database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+                database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                # A write-ahead log needs memory that all processes share, which machines do not.
+                database.execute(f"PRAGMA journal_mode = {'DELETE' if on_network_drive(self.folder) else 'WAL'}")
+                database.execute("PRAGMA synchronous = NORMAL")
+                database.execute("PRAGMA cache_size = -32768")  # 32 MiB
+                _check_schema(database, create=True)
+                return database
+            except BaseException:
+                database.close()
+                raise
+        # Only to be read. Beside a log that nobody writes, SQLite needs to be told that nobody does.
+        for mode in ("mode=ro", "immutable=1"):
+            database = _connected(f"{self.path.absolute().as_uri()}?{mode}")
+            try:
+                _check_schema(database, create=False)
+                return database
+            except sqlite3.OperationalError:
+                database.close()
+                if mode == "immutable=1":
+                    raise
+        raise AssertionError
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close() if self._process == os.getpid() else _forked.append(self._database)
+            self._database = None
+
+    def _move_aside(self, error: Exception) -> bool:
+        """Rename a damaged database, unless another process has done so; False where that is not possible."""
+        if _inode(self.path) != self._inode:
+            return True
+        self.damaged += 1
+        try:
+            for suffix in ("-wal", "-shm", "-journal"):
+                self.path.with_name(NAME + suffix).unlink(missing_ok=True)
+            self.path.replace(self.folder / DAMAGED_NAME)
+        except OSError:
+            return False
+        warnings.warn(
+            f"{self.path} is damaged ({error}): it was renamed {DAMAGED_NAME}, and embeddings are computed again",
+            AnybindWarning,
+            stacklevel=2,
+        )
+        return True
+
+    def _give_up(self, error: Exception, write: bool) -> None:
+        """Stop writing, or using the database at all if it cannot be read; warn of it once."""
+        warned = not (self._writable and self._usable)
+        self._writable, self._usable = False, self._usable and write
+        if not warned:
+            warnings.warn(
+                f"cannot store embeddings in {self.folder}: {error}; they are computed each time",
+                AnybindWarning,
+                stacklevel=2,
+            )
+
+
+@dataclass(frozen=True)
+class StoreTable:
+    """The rows of one encoder in a store: bytes by 16-byte keys."""
+
+    store: EmbeddingStore
+    id: str
+    description: str = field(repr=False)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, as it was put; None if there is none."""
+        return self.store._get(self.id, key)
+
+    def put(self, rows: Mapping[bytes, bytes]) -> None:
+        """Write values by key, durably against a kill of this process."""
+        if rows:
+            self.store._put(self.id, self.description, rows)
+
+
+def _checksum(encoder: str, key: bytes, value: bytes) -> bytes:
+    return hashlib.blake2b(b"%s:%s:%s" % (encoder.encode(), key, value), digest_size=_CHECK_BYTES).digest()
+
+
+def _connected(place: Path | str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        place, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
+    )
+
+
+def _check_schema(database: sqlite3.Connection, create: bool) -> None:
+    """Raise `sqlite3.DatabaseError` unless the database has the tables of a store; create them in an empty one."""
+
+    def version() -> int:
+        return database.execute("PRAGMA user_version").fetchone()[0]
+
+    try:
+        if create and version() == 0:
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA if version() == 0 else ():
+                    database.execute(statement)
+        database.execute("SELECT id, description, encoder, key, used, value FROM encoders, embeddings LIMIT 0")
+        other = version() != 1
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+            raise
+        other = True
+    if other:
+        raise sqlite3.DatabaseError("it is no embedding store of this version")
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
