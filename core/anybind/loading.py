@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ class Loaded:
         id: the item's id.
         prepared: the encoder's input; None once the embedding is there.
         key: of its content; None if it has none, or nothing is stored.
+        mark: of its file when that was hashed; None if it is not read from a file.
         vector: (d,) float32, in the encoder's own space; None until it is computed, unless it was stored.
         cached: the store had it.
         error: why the item cannot be used; None if it can.
@@ -45,6 +46,7 @@ class Loaded:
     id: str
     prepared: Any = None
     key: bytes | None = None
+    mark: FileMark | None = None
     vector: np.ndarray | None = None
     cached: bool = False
     error: AnybindError | None = None
@@ -60,66 +62,58 @@ class Loader:
     table: StoreTable | None = None
 
     def __call__(self, numbered: tuple[int, Any]) -> Loaded:
+        found = self.look_up(numbered)
+        return found if found.cached else self.load(found, numbered[1])
+
+    def at_once(self, numbered: tuple[int, Any]) -> Loaded | None:
+        """The stored embedding of a text, or of a file whose hash is known: to look takes less time than a thread."""
+        item = numbered[1]
+        if self.table is None or not isinstance(item.source if isinstance(item, Item) else item, str | os.PathLike):
+            return None
+        found = self.look_up(numbered, read=False)
+        return found if found.cached else None
+
+    def look_up(self, numbered: tuple[int, Any], read: bool = True) -> Loaded:
+        """The item's key, and its embedding if that is stored.
+
+        Args:
+            numbered: the item and its number.
+            read: hash its file if the hash is not known; otherwise there is no key.
+        """
         number, item = numbered
-        id, mark = self.id_of(number, item), self.mark(item)
-        key = self.key(item, mark)
-        if (vector := self._stored(key)) is not None:
-            return Loaded(number, id, key=key, vector=vector, cached=True)
+        id = self.id_of(number, item)
+        if self.table is None:
+            return Loaded(number, id)
+        key = mark = None
+        source, options = (item.source, item.options) if isinstance(item, Item) else (item, None)
+        if not isinstance(source, str | os.PathLike) or self.kind.accepts(source):
+            key = content_key("sample", source)
+        elif mark := _mark(source):
+            with contextlib.suppress(OSError):  # told when the file is read
+                if (hashed := self.table.store.file_key(source, mark, read)) is not None:
+                    # The ending is part of it, since which reader reads a file depends on it.
+                    ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
+                    key = content_key("file", ending, hashed, *([dict(options)] if options else []))
+        value = None if key is None else self.table.get(key)
+        vector = None if value is None else np.frombuffer(value, "<f4")
+        return Loaded(number, id, None, key, mark, vector, vector is not None)
+
+    def load(self, found: Loaded, item: Any) -> Loaded:
+        """The item with the encoder's input, or with the error of its reader or encoder."""
+        id = found.id
         try:
             sample = self.sample(item)
             self.kind.check(sample)
             prepared = self.encoder.preprocess(sample)
         except AnybindError as error:
             named = error if id in str(error) else _caused(type(error)(f"{id}: {error}"), error)
-            return Loaded(number, id, error=named)
+            return replace(found, error=named)
         except Exception as error:  # a stranger's bug: told with the item, so that --skip-bad can go on past it
             told = " ".join(f"{type(error).__name__}: {error}".split())
-            failed = PluginError(f"{id}: its reader or encoder failed: {told}")
-            return Loaded(number, id, error=_caused(failed, error))
-        if key is not None and mark != self.mark(item):
-            key = None  # written in between: what was read may not be what was hashed
-        return Loaded(number, id, prepared, key)
-
-    def at_once(self, numbered: tuple[int, Any]) -> Loaded | None:
-        """The stored embedding of a text, or of a file whose hash is known: to look takes less time than a thread."""
-        number, item = numbered
-        if self.table is None or not isinstance(_source(item), str | os.PathLike):
-            return None
-        key = self.key(item, self.mark(item), read=False)
-        vector = self._stored(key)
-        return None if vector is None else Loaded(number, self.id_of(number, item), key=key, vector=vector, cached=True)
-
-    def _stored(self, key: bytes | None) -> np.ndarray | None:
-        value = None if self.table is None or key is None else self.table.get(key)
-        return None if value is None else np.frombuffer(value, "<f4")
-
-    def is_file(self, item: Any) -> bool:
-        """Whether the item is read from a path, and is not itself a sample."""
-        source = _source(item)
-        return isinstance(source, str | os.PathLike) and not self.kind.accepts(source)
-
-    def mark(self, item: Any) -> FileMark | None:
-        """What changes when the item's file is written; None if there is no such file, or nothing is stored."""
-        if self.table is not None and self.is_file(item):
-            with contextlib.suppress(OSError, ValueError):  # told when the file is read
-                return file_mark(_source(item))
-        return None
-
-    def key(self, item: Any, mark: FileMark | None, read: bool = True) -> bytes | None:
-        """Key of all that is read of an item; None if it has none, or its file would have to be read and must not."""
-        if self.table is None:
-            return None
-        source = _source(item)
-        if not self.is_file(item):
-            return content_key("sample", source)
-        if mark is None:  # a folder, a pipe, or nothing at all
-            return None
-        with contextlib.suppress(OSError):
-            if (hashed := self.table.store.file_key(source, mark, read)) is not None:
-                # The ending is part of it, since which reader reads a file depends on it.
-                ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
-                return content_key("file", ending, hashed, _options(item))
-        return None
+            return replace(found, error=_caused(PluginError(f"{id}: its reader or encoder failed: {told}"), error))
+        # A file that was written in between has no key: what was read may not be what was hashed.
+        changed = found.mark is not None and found.mark != _mark(item.source if isinstance(item, Item) else item)
+        return replace(found, prepared=prepared, key=None if changed else found.key)
 
     def id_of(self, number: int, item: Any) -> str:
         if isinstance(item, Item):
@@ -129,7 +123,7 @@ class Loader:
         return f"{self.kind.name}[{number}]"
 
     def sample(self, item: Any) -> Any:
-        source = _source(item)
+        source, options = (item.source, item.options) if isinstance(item, Item) else (item, {})
         if self.kind.accepts(source):
             return source
         if not isinstance(source, str | os.PathLike):
@@ -145,18 +139,16 @@ class Loader:
             raise BadInput(
                 f"{path} holds {found}, not {self.kind.name}; derive_seed=0 makes {self.kind.name} from it where it can"
             )
-        sample = read(path, reader=reader, **_options(item))
+        sample = read(path, reader=reader, **options)
         if found == self.kind.name or self.derive_seed is None:
             return sample
         return derive(self.kind.name, sample, source=found, seed=self.derive_seed)
 
 
-def _source(item: Any) -> Any:
-    return item.source if isinstance(item, Item) else item
-
-
-def _options(item: Any) -> Mapping[str, Any]:
-    return dict(item.options) if isinstance(item, Item) else {}
+def _mark(source: str | os.PathLike[str]) -> FileMark | None:
+    with contextlib.suppress(OSError, ValueError):  # told when the file is read
+        return file_mark(source)
+    return None
 
 
 def _caused(error: AnybindError, cause: Exception) -> AnybindError:

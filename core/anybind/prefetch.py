@@ -34,7 +34,7 @@ def prefetch(
             place of the function's, for items that take less time than handing them over.
     """
     source = iter(items)
-    queue: deque[Future[B]] = deque()
+    queue: deque[Future[B] | tuple[B]] = deque()
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
 
         def submit_next() -> None:
@@ -45,22 +45,19 @@ def prefetch(
             except StopIteration:
                 return
             except Exception as error:
+                failed: Future[B] = Future()
+                failed.set_exception(error)
+                queue.append(failed)
                 source = iter(())
-                queue.append(Future())
-                queue[-1].set_exception(error)
-                return
-            if result is None:
-                queue.append(pool.submit(function, item))
             else:
-                queue.append(Future())
-                queue[-1].set_result(result)
+                queue.append(pool.submit(function, item) if result is None else (result,))
 
         try:
             for _ in range(ahead):
                 submit_next()
             while queue:
-                future = queue.popleft()
+                found = queue.popleft()
                 submit_next()
-                yield future.result()
+                yield found[0] if isinstance(found, tuple) else found.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -210,12 +210,8 @@ class EmbeddingStore:
         return before - self.bytes
 
     def _get(self, encoder: str, key: bytes) -> bytes | None:
-        row = self._run(
-            lambda database: database.execute(
-                "SELECT rowid, used, value FROM embeddings WHERE encoder = ? AND key = ?", (encoder, key)
-            ).fetchone(),
-            None,
-        )
+        select = "SELECT rowid, used, value FROM embeddings WHERE encoder = ? AND key = ?"
+        row = self._run(lambda database: database.execute(select, (encoder, key)).fetchone(), None)
         if row is None:
             return None
         number, used, value = row
