@@ -16,7 +16,7 @@ SECONDS ?= 600
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
-	vad-memory vad-ped2 parity bench-suite look public-api tables clean
+	vad-memory vad-ped2 parity bench-suite kill-embed look public-api tables clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -135,7 +135,11 @@ vad-memory: $(READY)
 vad-ped2: $(READY)
 	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs
 
-# The suite that needs no data, twice: the second run takes all vectors from the cache.
+# Kills embed and index again and again: at most a batch a kill is computed twice, and no output changes.
+kill-embed: $(READY)
+	$(BIN)/python benchmarks/kill_embed.py --output $(RUNS)/kill_embed.json
+
+# The suite that needs no data, twice: the second run takes all embeddings from the store.
 bench-suite: $(READY)
 	$(BIN)/python benchmarks/suite_rate.py --output $(RUNS)/suite
 

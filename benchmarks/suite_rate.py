@@ -45,7 +45,8 @@ def run(suite: str, folder: Path, which: str) -> dict[str, Any]:
     """Seconds that a run took, how its cells ended, and how many embeddings it computed and found."""
     command = [sys.executable, "-m", "anybind", "bench", "run", suite, "-o", str(folder / which), "--json"]
     start = time.perf_counter()
-    ended = subprocess.run([*command, "--cache", str(folder / "cache")], stdout=subprocess.PIPE, text=True, check=False)
+    environment = {**os.environ, "ANYBIND_STORE": str(folder / "store")}
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     seconds = time.perf_counter() - start
     told = json.loads(ended.stdout)
     states = [cell["state"] for cell in told["cells"]]

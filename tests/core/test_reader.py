@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import anybind
+from anybind.binding import Use
 from anybind.commandline import Skipped
+from anybind.encoder import Encoder
 from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.loading import Loader
 from anybind.modality import Modality, find_modality
 from anybind.reader import Reader, by_modality, find_reader, list_samples
-from anybind.spec import ModalitySpec, ReaderSpec
+from anybind.spec import BindingSpec, EncoderSpec, ModalitySpec, ReaderSpec
 
 
 class Marked(Reader):
@@ -244,3 +246,71 @@ def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(lette
     skipped = Skipped()
     assert grouped([marked, unmarked], ["letters"], skipped.note) == {"letters": [marked]}
     assert "holds bytes, which the binding does not embed (it embeds letters)" in skipped[str(unmarked)]
+
+
+@pytest.fixture
+def counted(monkeypatch, readers, registry, add_plugin):
+    """How often files are opened to find a reader, and how often each reader looks at one."""
+    import collections
+
+    add_plugin(
+        registry,
+        EncoderSpec(name="length", summary="s", target=f"{__name__}:Length", modality="bytes"),
+        BindingSpec(name="lengths", summary="s", target=f"{__name__}:lengths"),
+        name="lengths",
+        distribution="lengths-dist",
+    )
+    counts = collections.Counter()
+    head = anybind.reader._head
+    monkeypatch.setattr("anybind.reader._head", lambda path: counts.update(["opened"]) or head(path))
+    for reader in (Marked, AlsoMarked, Unmarked):
+        sniff = reader.sniff
+        note = f"{reader.__name__} sniffs"
+        monkeypatch.setattr(
+            reader, "sniff", lambda self, head, sniff=sniff, note=note: counts.update([note]) or sniff(self, head)
+        )
+    monkeypatch.setattr(Marked, "read", lambda self, path: counts.update(["read"]) or path.read_bytes())
+    return counts
+
+
+class Length(Encoder):
+    modality, space, weights_hash = "bytes", anybind.Space("lengths", 2), "0" * 12
+    preprocessing = {}  # noqa: RUF012 (an interface attribute)
+
+    def encode(self, inputs):
+        return anybind.unit(np.array([[len(each), 1.0] for each in inputs]))
+
+
+def lengths(argument):
+    return anybind.Binding("lengths", {"bytes": Use("length", {})})
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_a_file_is_opened_once_to_find_its_reader_and_each_reader_asked_once(counted, tmp_path, cli, as_folder):
+    path = file(tmp_path, "x.m")
+    given = tmp_path if as_folder else path
+    assert cli("embed", given, "--binding", "lengths", "-o", tmp_path / "o.safetensors").code == 0
+    assert counted == {"opened": 1, "Marked sniffs": 1, "read": 1}
+    cli("embed", given, "--binding", "lengths", "-o", tmp_path / "o.safetensors")
+    assert counted["read"] == 1  # stored
+
+
+def test_readers_of_other_modalities_are_not_asked_where_one_of_a_source_is_sure(
+    letters, registry, add_plugin, tmp_path
+):
+    asked = ModalitySpec(name="sentences", summary="s", target=f"{__name__}:Letters", derived_from=("bytes",))
+    about = {"name": "Sentences", "summary": "s", "modality": "sentences", "suffixes": (".sentence",)}
+    broken = ReaderSpec(target="no_such_module:Reader", **about)
+    add_plugin(registry, asked, broken, name="sentences", distribution="sentences-dist")
+    claims = anybind.reader._Claims(file(tmp_path, "x.also"))
+    assert claims.reader("sentences").name == "AlsoMarked"
+    assert {part.name for part in (*claims.verdicts, *claims.failed)} == {"AlsoMarked"}
+
+
+def test_a_file_that_goes_after_its_reader_was_found_is_named(readers, tmp_path, monkeypatch):
+    path = file(tmp_path, "x.u")
+    reader = find_reader(file(tmp_path, "y.m"))
+    path.unlink()
+    monkeypatch.setattr(Marked, "read", lambda self, path: path.read_bytes())
+    with pytest.raises(anybind.BadInput, match=r"x\.u: No such file"):
+        anybind.read(path, reader=reader)

@@ -43,7 +43,7 @@ def page_folder(
     shutil.copytree(made_files, folder)
     monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
     monkeypatch.setenv("HOME", str(folder))
-    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "ANYBIND_CACHE"):
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "ANYBIND_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Registry, "create", _create_once(Registry.create, towers))
     paths, modules, before = list(sys.path), set(sys.modules), Path.cwd()

@@ -67,7 +67,7 @@ class World:
         self.suite.write_text(self.suite.read_text() + row)
 
     def arguments(self, *more: object) -> list[object]:
-        return ["bench", "run", self.suite, "--data", self.data, "-o", self.results, "--no-cache", *more]
+        return ["bench", "run", self.suite, "--data", self.data, "-o", self.results, "--no-store", *more]
 
     def run(self, *more: object) -> Any:
         """Run the suite; gives the JSON object, with the exit code as `code`."""

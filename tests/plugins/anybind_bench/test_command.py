@@ -33,7 +33,7 @@ def test_suites_are_listed_with_the_folders_that_they_want(world, toys, add_plug
     monkeypatch.setenv("COLUMNS", "200")
     assert "deep/er (notes)" in world.cli("bench", "list").out
     assert world.cli("bench", "--json").out == world.cli("bench", "list", "--json").out
-    assert world.cli("bench", "run", "toys", "--data", world.data, "-o", world.results, "--no-cache").code == 1
+    assert world.cli("bench", "run", "toys", "--data", world.data, "-o", world.results, "--no-store").code == 1
 
 
 def test_the_plan_is_printed_and_nothing_is_asked_or_written(world):
@@ -62,7 +62,7 @@ def test_the_answers_are_printed_as_means_over_seeds(world):
 
 def test_results_go_to_a_folder_of_the_suites_name_unless_told(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = ("bench", "run", world.suite, "--data", world.data, "--cache", tmp_path / "cache", "--json")
+    command = ("bench", "run", world.suite, "--data", world.data, "--json")
     assert json.loads(world.cli(*command).out)["results"] == "anybind-bench/toys"
     assert (tmp_path / "anybind-bench" / "toys" / "results.json").is_file()
 
@@ -76,7 +76,6 @@ def test_results_go_to_a_folder_of_the_suites_name_unless_told(world, tmp_path, 
         (["bench", "run", "SUITE", "--binding", "tyo"], "there is no binding 'tyo'; did you mean 'toy'"),
         (["bench", "run", "SUITE", "--only", "frist"], "called 'frist'; did you mean 'first'"),
         (["bench", "run", "SUITE", "--data", "absent"], "there is no folder absent; --data names the folder"),
-        (["bench", "run", "SUITE", "--cache", "c", "--no-cache"], "--cache and --no-cache exclude each other"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(world, arguments, line):

@@ -274,7 +274,7 @@ def run(
     def go(name: str, binding: str, shorter: Mapping[str, tuple[Any, Any]], *more: object) -> dict[str, Any]:
         file = tmp_path / f"{name}.toml"
         file.write_text(shortened(name, shorter))
-        command = ["bench", "run", file, "--data", world.data, "--binding", bindings[binding], "--no-cache", "--json"]
+        command = ["bench", "run", file, "--data", world.data, "--binding", bindings[binding], "--no-store", "--json"]
         ended = cli(*command, "-o", tmp_path / "results", *more)
         results = json.loads((tmp_path / "results" / "results.json").read_text())
         suite = find_suite(name)

@@ -39,8 +39,8 @@ def test_a_second_run_asks_nothing_loads_no_tower_and_leaves_the_same_bytes(worl
     assert (world.results / "results.json").read_bytes() == before
 
 
-def test_what_is_embedded_is_counted_and_comes_from_the_cache_in_another_folder(world):
-    arguments = [each for each in world.arguments() if each != "--no-cache"] + ["--cache", world.folder / "cache"]
+def test_what_is_embedded_is_counted_and_comes_from_the_store_in_another_folder(world):
+    arguments = [each for each in world.arguments() if each != "--no-store"]
     first = json.loads(world.cli(*arguments, "--json").out)
     assert first["embedded"] == {"computed": 3, "cached": 6}
     arguments[arguments.index("-o") + 1] = world.folder / "others"

@@ -17,7 +17,7 @@ OLD = 1_700_000_000_000_000_000
 
 
 def index(cli, place, *arguments, binding="colours"):
-    ended = cli("index", *arguments, "-o", place, "--binding", binding, "--json")
+    ended = cli("index", *arguments, "-o", place, "--binding", binding, "--no-store", "--json")
     assert ended.code == 0, ended
     return json.loads(ended.out)
 

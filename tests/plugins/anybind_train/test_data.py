@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from anybind_train.cache import kept_array
 from anybind_train.data import TrainingSet, epoch_order, few_shots, open_dataset
 from anybind_train.recipe import Data
 from anybind_train.student import student_binder
-from anybind_train.threads import mapped
 
 
 class Paired(Dataset):
@@ -412,31 +410,3 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(anybind.BadInput, match=r"cannot make the folder .*file/cache"):
         kept_array(tmp_path / "file" / "cache", "a", (5,), np.float32, lambda array: None)
-
-
-def test_work_in_threads_comes_back_in_order_and_not_far_ahead():
-    started, lock = [], threading.Lock()
-
-    def work(number):
-        with lock:
-            started.append(number)
-        return number * number
-
-    results = []
-    for result in mapped(work, range(40), ahead=5):
-        results.append(result)
-        assert len(started) <= len(results) + 5
-    assert results == [number * number for number in range(40)]
-
-
-def test_what_goes_wrong_in_a_thread_is_raised_at_its_place():
-    def work(number):
-        if number == 3:
-            raise anybind.BadInput("three")
-        return number
-
-    results = []
-    with pytest.raises(anybind.BadInput, match="three"):
-        results.extend(mapped(work, range(10), ahead=4))
-    coming = mapped(work, range(10), ahead=4)
-    assert [next(coming) for _ in range(3)] == [0, 1, 2]

@@ -348,6 +348,7 @@ def test_weights_that_are_no_numbers_replace_no_good_ones(command, tmp_path, mon
         assert all(value.isfinite().all() for value in load_file(tmp_path / "run" / f"{name}.safetensors").values())
 
 
+@pytest.mark.filterwarnings("ignore::anybind.AnybindWarning")  # of the store, which goes on without
 def test_a_full_disk_ends_the_run_in_one_line_and_it_can_go_on(command, tmp_path, world, train):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:

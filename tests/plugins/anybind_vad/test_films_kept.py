@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import anybind
-from anybind import AnybindWarning, BadInput, EmbeddingCache, ranks
+from anybind import AnybindWarning, BadInput, EmbeddingStore, ranks
 from anybind.registry import create
 from anybind_vad.records import film_key
 
@@ -31,7 +31,7 @@ def folder(make_street, tmp_path):
 
 @pytest.fixture
 def cached(toy, tmp_path):
-    toy.cache = EmbeddingCache(tmp_path / "cache")
+    toy.store = EmbeddingStore(tmp_path / "store")
     return toy
 
 
@@ -45,28 +45,27 @@ def ask(binder, folder, **options):
 
 
 def kept(binder):
-    return sorted(binder.cache.films.glob("*"))
+    return sum(each.rows for each in binder.store.encoders())
 
 
-def test_films_are_kept_below_the_binders_cache_and_their_windows_counted(cached, folder):
+def test_films_are_kept_in_the_binders_store_and_their_windows_counted(cached, folder):
     first, counts = ask(cached, folder)
     assert counts == (2 * WINDOWS, 0)
-    assert len(kept(cached)) == cached.cache.kept_films().files == 2
-    assert cached.cache.encoders() == []  # windows are kept with their film alone
+    assert [(each.description["name"], each.rows) for each in cached.store.encoders()] == [("films", 2)]
     again, counts = ask(cached, folder)
     assert counts == (0, 2 * WINDOWS)
     assert again.metrics == first.metrics
     assert ask(cached, folder, stride=8)[1][0] > 0
 
 
-def test_a_folder_of_the_users_own_goes_before_the_cache(cached, folder, tmp_path):
+def test_a_folder_of_the_users_own_goes_before_the_store(cached, folder, tmp_path):
     ask(cached, folder, keep=tmp_path / "own")
     assert len(list((tmp_path / "own").iterdir())) == 2
-    assert not cached.cache.films.exists()
+    assert kept(cached) == 0
     assert ask(cached, folder, keep=tmp_path / "own")[1] == (0, 2 * WINDOWS)
 
 
-def test_without_a_cache_films_are_played_each_time(toy, folder):
+def test_without_a_store_films_are_played_each_time(toy, folder):
     assert [ask(toy, folder)[1] for _ in range(2)] == [(2 * WINDOWS, 0)] * 2
 
 
@@ -85,41 +84,36 @@ def flip(data: bytes, place: int) -> bytes:
     ],
     ids=["cut", "a value near the end", "the first value", "the card", "empty"],
 )
-def test_a_damaged_film_is_played_again(cached, folder, damage):
-    first, _ = ask(cached, folder)
-    for path in kept(cached):
+def test_a_damaged_film_is_played_again(toy, folder, tmp_path, damage):
+    first, _ = ask(toy, folder, keep=tmp_path / "own")
+    for path in (tmp_path / "own").iterdir():
         path.write_bytes(damage(path.read_bytes()))
-    again, counts = ask(cached, folder)
+    again, counts = ask(toy, folder, keep=tmp_path / "own")
     assert counts == (2 * WINDOWS, 0)
     assert again.metrics == first.metrics
-    assert ask(cached, folder)[1] == (0, 2 * WINDOWS)
+    assert ask(toy, folder, keep=tmp_path / "own")[1] == (0, 2 * WINDOWS)
 
 
-def test_a_full_disk_costs_one_warning(cached, folder, monkeypatch):
+def test_a_full_disk_is_an_error_of_a_folder_that_was_asked_for(toy, folder, monkeypatch):
     def full(self, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
-        with pytest.warns(AnybindWarning, match="No space left on device") as warned:
-            assert ask(cached, folder)[1] == (2 * WINDOWS, 0)
-        assert len(warned) == 1
-        with pytest.raises(BadInput, match="No space left on device"):  # of a folder that was asked for
-            ask(cached, folder, keep=folder.parent / "own")
-    assert kept(cached) == []
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BadInput, match="No space left on device"):
+        ask(toy, folder, keep=folder.parent / "own")
 
 
-def test_a_cache_that_cannot_be_written_costs_one_warning(cached, folder):
-    cached.cache.folder.mkdir()
-    cached.cache.films.write_text("in the way")
-    with pytest.warns(AnybindWarning, match="cannot keep embeddings"):
+def test_a_store_that_cannot_be_written_costs_one_warning(cached, folder):
+    cached.store.folder.mkdir()
+    (cached.store.folder / "embeddings.sqlite").mkdir()
+    with pytest.warns(AnybindWarning, match="cannot store embeddings"):
         assert ask(cached, folder)[1] == (2 * WINDOWS, 0)
 
 
-def test_the_limit_of_the_cache_covers_films(cached, folder):
-    cached.cache.max_bytes = 1
+def test_the_limit_of_the_store_covers_films(cached, folder):
+    cached.store.max_bytes = 1
     ask(cached, folder)
-    assert kept(cached) == []
+    assert kept(cached) == 0
 
 
 def test_a_film_is_known_by_its_content(tmp_path):
@@ -137,13 +131,13 @@ def test_a_film_is_known_by_its_content(tmp_path):
 
 def test_ranks_play_their_share_and_find_the_rest(cached, folder, monkeypatch):
     """The second of two ranks, whose gathers answer as if the first had played its film."""
-    other = anybind.load(cached.binding, cache=cached.cache)
+    other = anybind.load(cached.binding, store=cached.store)
     other._encoders = cached._encoders
     ask(other, folder)
-    wild = max(kept(cached), key=lambda path: b"wild" in path.read_bytes())
-    wild.unlink()  # its own share
+    with cached.store._connect() as database:
+        database.execute("DELETE FROM embeddings WHERE INSTR(value, CAST('wild' AS BLOB))")  # its own share
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     monkeypatch.setattr(ranks, "rank", lambda: 1)
     monkeypatch.setattr(ranks, "gather", lambda value: [[["calm"], WINDOWS] if value else None, value])
     assert ask(cached, folder)[1] == (2 * WINDOWS, 0)
-    assert len(kept(cached)) == 2
+    assert kept(cached) == 2

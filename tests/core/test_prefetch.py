@@ -1,0 +1,87 @@
+"""Prefetching: order, bounded look-ahead, errors in their place, cancellation."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from anybind.prefetch import prefetch
+
+
+def test_results_come_in_order_and_not_further_ahead_than_asked():
+    taken, results = [], []
+
+    def items():
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    def work(number):
+        time.sleep(0.001 * (number % 3))
+        return number * number
+
+    for result in prefetch(work, items(), workers=4, ahead=5):
+        results.append(result)
+        assert len(taken) <= len(results) + 5
+    assert results == [number * number for number in range(40)]
+
+
+def test_an_error_of_the_function_is_raised_at_its_item():
+    def work(number):
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    coming = prefetch(work, range(10), workers=2, ahead=4)
+    assert [next(coming) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(KeyError):
+        next(coming)
+
+
+def test_an_error_of_the_iterable_is_raised_after_the_results_before_it():
+    def items():
+        yield from range(3)
+        raise KeyError("the source ended")
+
+    results = []
+    with pytest.raises(KeyError):
+        results.extend(prefetch(str, items(), workers=2, ahead=10))
+    assert results == ["0", "1", "2"]
+
+
+def test_closing_cancels_what_has_not_begun():
+    begun, gate = [], threading.Event()
+
+    def work(number):
+        begun.append(number)
+        gate.wait(5)
+        return number
+
+    coming = prefetch(work, range(100), workers=2, ahead=20, at_once=lambda number: number if number == 0 else None)
+    assert next(coming) == 0
+    gate.set()
+    coming.close()
+    assert len(begun) < 20
+
+
+def test_what_takes_no_time_is_not_handed_to_a_thread():
+    threads = set()
+
+    def work(number):
+        threads.add(threading.current_thread())
+        return number
+
+    results = prefetch(work, range(9), workers=2, ahead=3, at_once=lambda number: None if number % 3 else -number)
+    assert list(results) == [0, 1, 2, -3, 4, 5, -6, 7, 8]
+    assert threading.main_thread() not in threads
+
+
+def test_an_endless_iterable_is_taken_as_needed_and_nothing_runs_after_closing():
+    import itertools
+
+    coming = prefetch(str, itertools.count(), workers=2, ahead=4)
+    assert [next(coming) for _ in range(5)] == list("01234")
+    coming.close()
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")] == []
