@@ -227,6 +227,8 @@ def assert_refused(attempt: Callable[[], object], what: str) -> None:
         attempt()
     except AnybindError as error:
         assert str(error).strip() and "\n" not in str(error), f"{what}: {type(error).__name__} without one clear line"
+    except Skip:
+        raise
     except Exception as error:
         raise AssertionError(f"{what}: {describe_error(error)}, which is no AnybindError") from error
     else:
