@@ -20,7 +20,6 @@ class Images(Dataset):
 
     name = "images"
     licence = "Apache-2.0"
-    classes = ("cat", "dog")
 
     @property
     def items(self) -> list[Item]:
@@ -29,3 +28,7 @@ class Images(Dataset):
             Item(f"{number}", random.integers(0, 256, (48, 64, 3), dtype=np.uint8), label)
             for number, label in enumerate(["cat", "dog"] * 3)
         ]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("cat", "dog")

@@ -20,7 +20,6 @@ class Captions(Dataset):
 
     name = "captions"
     licence = "Apache-2.0"
-    classes = ("cat", "dog")
 
     @property
     def items(self) -> list[Item]:
@@ -34,3 +33,7 @@ class Captions(Dataset):
             )
             for number, label in enumerate(["cat", "dog"] * 3)
         ]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("cat", "dog")

@@ -22,6 +22,7 @@ from anybind.spec import Spec
 from anybind.testing.example import Example
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 SAME_TOLERANCE = 1e-6
 """Allowed difference between two runs on the same input."""
@@ -38,7 +39,7 @@ class Skip(Exception):
 
 
 @dataclass(eq=False)
-class Case(Generic[T]):
+class Case(Generic[T_co]):
     """A part under test.
 
     Attributes:
@@ -48,7 +49,7 @@ class Case(Generic[T]):
         values: results of functions marked `shared`.
     """
 
-    part: T
+    part: T_co
     example: Example = field(default_factory=Example)
     spec: Spec | None = None
     values: dict[Callable[[Case[Any]], object], object] = field(default_factory=dict, repr=False)
@@ -84,6 +85,11 @@ def shared(compute: Callable[[Case[T]], R]) -> Callable[[Case[T]], R]:
     return get
 
 
+def always(case: Case[Any]) -> bool:
+    """Apply to every part."""
+    return True
+
+
 @dataclass(frozen=True)
 class Check:
     """A conformance check.
@@ -98,7 +104,7 @@ class Check:
     name: str
     remedy: str
     run: Callable[[Case[Any]], None]
-    applies: Callable[[Case[Any]], bool] = lambda case: True
+    applies: Callable[[Case[Any]], bool] = field(default_factory=lambda: always)
 
 
 class Checks(list[Check]):
@@ -114,7 +120,7 @@ class Checks(list[Check]):
         self.needs = tuple(needs)
 
     def add(
-        self, remedy: str, *, applies: Callable[[Case[Any]], bool] = lambda case: True
+        self, remedy: str, *, applies: Callable[[Case[Any]], bool] = always
     ) -> Callable[[Callable[[Case[T]], None]], Callable[[Case[T]], None]]:
         """Add the decorated function of a case as a check.
 

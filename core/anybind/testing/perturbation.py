@@ -65,7 +65,7 @@ def _perturb(value: Any) -> list[Any]:
     return [rolled, value * 1.5 + 0.01] if floating else [rolled]
 
 
-def _is_value(value: object) -> bool:
+def _is_value(value: Any) -> bool:
     torch = sys.modules.get("torch")
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf" and value.size > 0

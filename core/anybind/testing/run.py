@@ -7,7 +7,7 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, cast
 
 from anybind.binding import binding_of_part
 from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, nearest
@@ -29,7 +29,6 @@ from anybind.testing.example import Example, find_example
 if TYPE_CHECKING:
     import pytest
 
-F = TypeVar("F", bound=Callable[..., None])
 Offer = Callable[[Part[Spec], Path], Example | None]
 """Gives the example of a part, which may be written into an empty folder."""
 TAKE_SAMPLES = (EncoderSpec, RepresentationSpec, ReaderSpec)
@@ -256,7 +255,7 @@ def _make_part(part: Part[Spec], example: Example) -> object:
     if isinstance(spec, BindingSpec):
         if not spec.target.endswith(".toml") and "argument" not in options:
             raise Skip("its name takes an argument, NAME:ARGUMENT, and its example has no option `argument`")
-        return binding_of_part(part, options.get("argument", ""))
+        return binding_of_part(cast("Part[BindingSpec]", part), options.get("argument", ""))
     module, _, attribute = spec.target.partition(":")
     if attribute.endswith(spec.resources):
         return importlib.resources.files(module).joinpath(attribute)

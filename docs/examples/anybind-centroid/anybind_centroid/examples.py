@@ -20,12 +20,14 @@ class Texts(Dataset):
 
     name = "texts"
     licence = "Apache-2.0"
-    classes = ("cat", "dog", "horse", "duck")
-    items = tuple(
-        Item(f"{name}/{number}", f"{number} times a {name}", name)
-        for name in ("cat", "dog", "horse", "duck")
-        for number in range(3)
-    )
 
     def __init__(self) -> None:
         """Take no folder."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("cat", "dog", "horse", "duck")
+
+    @property
+    def items(self) -> list[Item]:
+        return [Item(f"{name}/{n}", f"{n} times a {name}", name) for name in self.classes for n in range(3)]
