@@ -116,7 +116,7 @@ def check_identity(case: Case[Adapter]) -> None:
 def check_identity_follows_state(case: Case[Adapter]) -> None:
     vectors, mapped = source_embeddings(case).vectors, deterministic_map(case)
     twin, identity = copy.deepcopy(case.part), case.part.identity
-    held = {name: value for owner in type(twin).__mro__ for name, value in vars(owner).items()}
+    held = {name: value for owner in type(twin).__mro__[::-1] for name, value in vars(owner).items()}
     caches = [name for name, value in held.items() if isinstance(value, functools.cached_property)]
     for what in perturb_state(twin, Adapter):
         for name in caches:

@@ -54,9 +54,10 @@ class Trial:
             folder = self.folder / "samples"
             folder.mkdir(exist_ok=True)
             of_modality = self.offer(modality, folder)
-            if of_modality is not None and len(of_modality.samples):
+            if of_modality is not None:
                 wrong = () if isinstance(spec, RepresentationSpec) else of_modality.wrong
-                return replace(example, samples=of_modality.samples, wrong=example.wrong or wrong)
+                samples = {"samples": of_modality.samples, "wrong": example.wrong or wrong}
+                return replace(example, **samples, cannot=of_modality.cannot)
         return example
 
     @functools.cached_property
@@ -140,7 +141,7 @@ def examine(part: Part[Spec], offer: Offer = find_example) -> Report:
 
 
 def checks_for(subject: object, example: Example | None = None) -> tuple[Check, ...]:
-    """Return the checks of a kind by its name (`spec` for those of every spec), or of an object's kind that apply to it.
+    """Return the checks of a kind by its name (`spec`: those of every spec), or those that apply to an object.
 
     Raises:
         UnknownName: there is no such kind.
