@@ -33,7 +33,7 @@ def check_file(case: Case[Held]) -> None:
 @CHECKS.add("name tasks, datasets and modalities that are registered, and bindings by name or NAME:ARGUMENT")
 def check_parts_are_registered(case: Case[Held]) -> None:
     named: list[tuple[type[Spec], str]] = [(BindingSpec, name.partition(":")[0]) for name in suite(case).bindings]
-    for row in suite(case).questions:
+    for row in suite(case).evaluations:
         named += [(TaskSpec, row.task), (DatasetSpec, row.dataset), (ModalitySpec, row.modality)]
     for kind, name in named:
         find_part(kind, name)
@@ -41,7 +41,7 @@ def check_parts_are_registered(case: Case[Held]) -> None:
 
 @CHECKS.add("give each task options that it takes")
 def check_task_options(case: Case[Held]) -> None:
-    for row in suite(case).questions:
+    for row in suite(case).evaluations:
         try:
             create(TaskSpec, row.task, **row.options)
         except errors.MissingExtra as error:
