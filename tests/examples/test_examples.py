@@ -126,17 +126,21 @@ def test_a_suite_trains_and_evaluates_a_strangers_head_on_anothers_modality(stra
     assert asked(strangers, "centroid-accuracy", tmp_path, "--option", "shots=5")["accuracy"] > 0.9
 
 
-def test_a_strangers_re_ranker_scores_queries_and_candidates(strangers: Any):
+def test_a_strangers_head_re_ranks_the_results_of_search(strangers: Any, tmp_path: Path):
     script = (
-        "import anybind\nfrom anybind.plugin import HeadInput, create\n"
-        "from anybind_inertial.activities import make_trace\n"
-        "binder = anybind.load('inertial')\n"
-        "traces = binder.embed('inertial', [make_trace(name, 3) for name in ('running', 'sitting', 'waving')])\n"
-        "scores = create('head', 'csls').score(HeadInput({'inertial': traces}), binder.embed('text', ['running', 'waving']))\n"
-        "print(scores.argmax(axis=1).tolist())"
+        "from anybind_inertial.activities import make_trace\nfrom anybind_inertial.table import TableReader\n"
+        "from pathlib import Path\n"
+        "for name in ('running', 'driving', 'waving'):\n"
+        "    TableReader().write(make_trace(name, 0), Path(f'{name}.imu'))\n"
     )
-    ended = strangers.run("-c", script)
-    assert ended.stdout == "[0, 2]\n", ended.stderr
+    assert strangers.run("-c", script, at=tmp_path).returncode == 0
+    command = ("search", "running", "--in", tmp_path, "--binding", "inertial", "--rerank", "csls", "--json")
+    ended = strangers.anybind(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert ended.returncode == 0, ended.stderr
+    hits = json.loads(ended.stdout)["hits"]
+    assert Path(hits[0]["file"]).name == "running.imu"
+    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+    assert hits[0]["score"] != pytest.approx(hits[0]["cosine"])
 
 
 def test_a_part_that_needs_an_extra_says_so_in_one_line(strangers: Any, tmp_path: Path):
