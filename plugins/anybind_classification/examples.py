@@ -21,6 +21,9 @@ class Images(Dataset):
     name = "images"
     licence = "Apache-2.0"
 
+    def __init__(self) -> None:
+        """Take no folder."""
+
     @property
     def items(self) -> list[Item]:
         random = np.random.default_rng(0)

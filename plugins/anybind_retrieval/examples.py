@@ -21,6 +21,9 @@ class Captions(Dataset):
     name = "captions"
     licence = "Apache-2.0"
 
+    def __init__(self) -> None:
+        """Take no folder."""
+
     @property
     def items(self) -> list[Item]:
         random = np.random.default_rng(0)
