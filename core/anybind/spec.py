@@ -217,12 +217,14 @@ class CommandSpec(Spec):
 
 def _core_kind(spec: type[Spec], target: str, summary: str) -> KindSpec:
     kind = spec.kind
+    plural = "modalities" if kind == "modality" else f"{kind}s"
     return KindSpec(
         name=kind,
-        plural="modalities" if kind == "modality" else f"{kind}s",
+        plural=plural,
         summary=summary,
         target=target,
         spec=f"anybind.spec:{spec.__name__}",
+        checks=f"anybind.testing.{plural}:CHECKS",
     )
 
 

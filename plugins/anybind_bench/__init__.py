@@ -75,6 +75,7 @@ def register(registry: Registrar) -> None:
             summary="lists of evaluations with published results",
             target="anybind_bench.suite:Suite",
             spec="anybind_bench.suite:SuiteSpec",
+            checks="anybind_bench.conformance:CHECKS",
         )
     )
     for name, summary in SUITES:

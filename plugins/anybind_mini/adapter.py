@@ -11,6 +11,7 @@ Nothing here was trained on pictures. Two answers are added, each of norm 1:
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +46,18 @@ class MiniAdapter(Adapter):
                 f"{FILE} was made for {made_for[0]} and {made_for[1]}; rebuild it for these packages"
             )
         arrays = {name: table.astype(np.float32) for name, table in stored.items()}
-        self._identity = tables.settings_hash([card, float(arrays["names"].sum()), float(arrays["ridge"].sum())])
+        self.card = card
         self.names, self.ridge = (torch.from_numpy(arrays[name]) for name in ("names", "ridge"))
         self.weight, self.bias = classifier_weights()
 
     @property
     def identity(self) -> str:
-        return self._identity
+        return tables.settings_hash([self.card, FEATURE_NORM, self._tables_hash])
+
+    @functools.cached_property
+    def _tables_hash(self) -> str:
+        held = {"names": self.names, "ridge": self.ridge, "weight": self.weight, "bias": self.bias}
+        return tensors.state_hash(held)
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, 1280) unit features to (n, 384)."""

@@ -43,6 +43,7 @@ def register(registry: Registrar) -> None:
             summary="terms of a recipe's loss",
             target="anybind_train.loss:Loss",
             spec="anybind_train.loss:LossSpec",
+            checks="anybind_train.conformance:CHECKS",
         )
     )
     for name, summary, target in LOSSES:

@@ -8,15 +8,20 @@ import pytest
 
 from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName
 from anybind.registry import Registry, create, parts
-from anybind.spec import Spec
+from anybind.spec import EncoderSpec, ReaderSpec, Spec, TaskSpec
 
 GOOD = """
-import anybind
+from anybind.plugin import TaskSpec as SomeSpec, hookimpl
 
-@anybind.hookimpl
-def register_tasks(register):
-    register(anybind.Spec(name="{task}", summary="a task", target="{module}:make"))
+anybind_contract = 1
+
+@hookimpl
+def register(registry):
+    registry.add(SomeSpec(name="{task}", summary="a task", target="{module}:make"))
 """
+
+
+HOOK = "from anybind.plugin import hookimpl\nanybind_contract = 1\n@hookimpl\n"
 
 
 def listed(result) -> dict:
@@ -45,13 +50,12 @@ def test_a_strangers_plugin_is_found_by_its_entry_point(make_distribution, run_a
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("import no_such_package_at_all", "ModuleNotFoundError: No module named 'no_such_package_at_all'"),
         ("def broken(:", "SyntaxError"),
-        ("import anybind\n@anybind.hookimpl\ndef register_taks(register): pass", "register_taks"),
-        ("import anybind\n@anybind.hookimpl\ndef register_tasks(regster): pass", "regster"),
-        (
-            "import anybind\n@anybind.hookimpl\ndef register_tasks(register): register('not a spec')",
-            "takes an anybind.Spec",
-        ),
-        ("import anybind\n@anybind.hookimpl\ndef register_tasks(register): 1 / 0", "ZeroDivisionError"),
+        ("", "anybind_contract = 1"),
+        ("anybind_contract = 2", "contract 2"),
+        (HOOK + "def registr(registry): pass", "registr"),
+        (HOOK + "def register(regstry): pass", "regstry"),
+        (HOOK + "def register(registry): registry.add('not a spec')", "takes a spec such as EncoderSpec"),
+        (HOOK + "def register(registry): 1 / 0", "ZeroDivisionError"),
     ],
 )
 def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(
@@ -83,7 +87,7 @@ def test_two_distributions_with_a_part_of_one_name_are_refused_and_both_are_name
     for result in (listing, use):
         error = result.stderr.strip().splitlines()[-1]
         assert "rival (plugin 'rival')" in error
-        assert "anybind (plugin 'tasks')" in error
+        assert "anybind (plugin 'classification')" in error
         assert "'zero-shot'" in error
 
 
@@ -151,7 +155,9 @@ def test_the_variable_naming_what_is_not_installed_is_an_error(run_anybind):
 def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
     picture = tmp_path / "p.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
-    result = run_anybind("embed", picture, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="tasks,media,events")
+    result = run_anybind(
+        "embed", picture, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="classification,media,events"
+    )
     assert result.returncode == 2
     assert "there is no binding 'mini'" in result.stderr
     assert "plugin 'mini' of anybind is off: ANYBIND_PLUGINS does not name it" in result.stderr
@@ -172,8 +178,8 @@ def test_a_wildcard_lists_the_names_that_match():
 def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "needy_plugin.py").write_text("import package_that_nobody_has\ndef make(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    spec = Spec(name="needy", summary="s", target="needy_plugin:make", extra="heavy")
-    add_plugin(registry, distribution="needy-dist", register_encoders=[spec])
+    spec = EncoderSpec(name="needy", modality="m", summary="s", target="needy_plugin:make", extra="heavy")
+    add_plugin(registry, spec, distribution="needy-dist")
     with pytest.raises(MissingExtra, match=r"package_that_nobody_has.*pip install 'needy-dist\[heavy\]'"):
         create("encoder", "needy")
 
@@ -183,7 +189,7 @@ def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
 ):
     (tmp_path / "late_plugin.py").write_text("def make():\n    import package_that_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)
-    add_plugin(registry, register_encoders=[Spec(name="late", summary="s", target="late_plugin:make", extra="x")])
+    add_plugin(registry, EncoderSpec(name="late", modality="m", summary="s", target="late_plugin:make", extra="x"))
     with pytest.raises(MissingExtra, match=r"pip install 'test-dist\[x\]'"):
         create("encoder", "late")
 
@@ -191,8 +197,7 @@ def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
 def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "buggy_plugin.py").write_text("from buggy_plugin.helpers import nothing\n")
     monkeypatch.syspath_prepend(tmp_path)
-    spec = Spec(name="buggy", summary="s", target="buggy_plugin:make", extra="x")
-    add_plugin(registry, register_encoders=[spec])
+    add_plugin(registry, EncoderSpec(name="buggy", modality="m", summary="s", target="buggy_plugin:make", extra="x"))
     with pytest.raises(PluginError, match="failed to import"):
         create("encoder", "buggy")
 
@@ -203,8 +208,8 @@ def test_an_option_that_a_part_does_not_take_is_refused_with_those_it_takes():
 
 
 def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
-    spec = Spec(name="double", summary="s", target="m:a")
-    add_plugin(registry, register_tasks=[spec, spec])
+    spec = TaskSpec(name="double", summary="s", target="m:a")
+    add_plugin(registry, spec, spec)
     assert registry.plugins[0].status == "broken"
     assert "the task 'double' twice" in registry.plugins[0].problem
 
@@ -216,8 +221,8 @@ def test_a_spec_without_a_whole_target_is_refused(target):
 
 
 def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
-    specs = [Spec(name="same", summary="s", target="m:a")]
-    add_plugin(registry, register_tasks=specs, register_readers=specs)
+    fields = {"name": "same", "summary": "s", "target": "m:a"}
+    add_plugin(registry, TaskSpec(**fields), ReaderSpec(**fields, modality="m"))
     assert registry.part("task", "same").kind == "task"
     assert registry.clashes() == []
 
@@ -230,17 +235,17 @@ def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
         {"suffixes": ".xyz"},
         {"suffixes": (".XYZ",)},
         {"suffixes": ("xyz",)},
-        {"consumes": "image"},
+        {"modality": None},
     ],
     ids=str,
 )
 def test_a_spec_with_a_field_of_another_type_is_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
-        Spec(**{"name": "x", "summary": "s", "target": "m:a", **wrong})
+        ReaderSpec(**{"name": "x", "modality": "m", "summary": "s", "target": "m:a", **wrong})
 
 
 def test_a_command_of_two_plugins_is_listed_and_told_of_when_it_runs(make_distribution, run_anybind):
-    source = GOOD.format(task="zero", module="m").replace("register_tasks", "register_commands").replace("zero", "demo")
+    source = GOOD.format(task="zero", module="m").replace("TaskSpec", "CommandSpec").replace("zero", "demo")
     site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
     listing = run_anybind("--help", path=site)
     assert listing.returncode == 0
@@ -251,7 +256,7 @@ def test_a_command_of_two_plugins_is_listed_and_told_of_when_it_runs(make_distri
 
 
 def test_a_plugin_cannot_take_the_place_of_a_core_command(make_distribution, run_anybind):
-    source = GOOD.format(task="embed", module="m").replace("register_tasks", "register_commands")
+    source = GOOD.format(task="embed", module="m").replace("TaskSpec", "CommandSpec")
     site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
     (rival,) = [
         p for p in listed(run_anybind("plugins", "--json", path=site))["plugins"] if p["distribution"] == "rival"
@@ -264,36 +269,36 @@ def test_a_command_of_a_plugin_that_was_not_loaded_says_so(run_anybind):
     result = run_anybind("demo", ANYBIND_PLUGINS="media,mini")
     assert result.returncode == 2
     assert "no command 'demo'" in result.stderr
-    assert "plugin 'tasks' of anybind is off" in result.stderr
+    assert "plugin 'classification' of anybind is off" in result.stderr
 
 
 STRANGER = """
-import anybind
+import numpy
+from anybind import Result
+from anybind.plugin import Dataset, DatasetSpec, Item, Task, TaskSpec, files, hookimpl, readers
 
-@anybind.hookimpl
-def register_tasks(register):
-    register(anybind.Spec(name="count", summary="how many", target="strange_plugin:Count"))
+anybind_contract = 1
 
-@anybind.hookimpl
-def register_datasets(register):
-    register(anybind.Spec(name="flat", summary="no classes", target="strange_plugin:Flat"))
+@hookimpl
+def register(registry):
+    registry.add(TaskSpec(name="count", summary="how many", target="strange_plugin:Count"))
+    registry.add(DatasetSpec(name="flat", summary="no classes", target="strange_plugin:Flat"))
 
-class Count(anybind.Task):
+class Count(Task):
     name, main_metric = "count", "share"
     def __init__(self, *, of=1):
         self.of = of
     def run(self, binder, dataset, *, modality, seed=0, on_bad=None):
-        import numpy
-        return anybind.Result(task="count", dataset=dataset.name, split_hash=dataset.split_hash, binding=binder.name,
+        return Result(task="count", dataset=dataset.name, split_hash=dataset.split_hash, binding=binder.name,
             modality=modality, encoders={}, seed=seed, n=len(dataset.items), gallery_size=0,
             metrics={"share": numpy.float32(len(dataset.items) / self.of)})
 
-class Flat(anybind.Dataset):
+class Flat(Dataset):
     name, classes = "flat", ()
-    def __init__(self, folder, *, modalities, first=99):
-        files = anybind.list_files(folder, anybind.reader_suffixes(modalities))[:first]
-        self.items = [anybind.Item(anybind.name_of_path(path), path) for path in files]
     items = ()
+    def __init__(self, folder, *, modalities, first=99):
+        found = files.list_files(folder, readers.reader_suffixes(modalities))[:first]
+        self.items = [Item(files.name_of_path(path), path) for path in found]
 """
 
 

@@ -13,12 +13,12 @@ import PIL.Image
 COLOURS = {"a red thing": (200, 30, 20), "a blue thing": (30, 40, 210), "a green thing": (20, 180, 60)}
 EDITS = {
     "DIM = 64": "DIM = 6",
-    '"pictures by a random projection"': '"pictures by how much there is of each colour"',
+    '"images by a random projection"': '"images by how much there is of each colour"',
     "side: int = 16": "side: int = 8",
     "np.random.default_rng(0).standard_normal((side * side * 3, DIM)).astype(np.float32)": (
         "np.tile(np.hstack([np.eye(3), -np.eye(3)]), (side * side, 1)).astype(np.float32)"
     ),
-    '"centre": 127.5, "scale": 127.5': '"centre": "gray of the picture"',
+    '"centre": 127.5, "scale": 127.5': '"centre": "mean of the image"',
     "return (sample[rows][:, columns].astype(np.float32).ravel() - 127.5) / 127.5": (
         "seen = sample[rows][:, columns].astype(np.float32)\n"
         "        return (seen - seen.mean() + np.float32([1, 2, 3])).ravel()"
@@ -55,7 +55,7 @@ def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any)
     here = newcomer.folder
     said = ran(newcomer, "plugins", "new", "my-colours", "--kind", "encoder")
     assert said.splitlines()[-1] == "next: pip install -e ./my-colours && anybind plugins check my-colours"
-    module = here / "my-colours" / "my_colours.py"
+    module = here / "my-colours" / "my_colours" / "__init__.py"
     template = module.read_text()
     edited = template
     for old, new in EDITS.items():
@@ -70,9 +70,10 @@ def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any)
     for name in ("my-colours", "my-question"):
         table = ran(newcomer, "plugins", "check", name)
         assert " ok" in table
-        assert "mend" not in table
+        assert "remedy" not in table
     tests = newcomer.run("-m", "pytest", "-p", "no:cacheprovider", at=here / "my-colours")
-    assert "1 passed" in tests.stdout, tests.stdout
+    assert "failed" not in tests.stdout, tests.stdout
+    assert " passed" in tests.stdout
 
     pictures(here / "pictures")
     (here / "colours.toml").write_text(BINDING)
@@ -83,11 +84,11 @@ def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any)
     assert told["versions"]["my-colours"] == "0.1.0"
 
 
-def test_a_rule_that_an_edit_breaks_turns_the_check_red(newcomer: Any):
+def test_an_edit_that_breaks_the_contract_fails_the_check(newcomer: Any):
     ran(newcomer, "plugins", "new", "my-loud")
-    module = newcomer.folder / "my-loud" / "my_loud.py"
-    module.write_text(module.read_text().replace("return anybind.unit(", "return 3 * anybind.unit("))
+    module = newcomer.folder / "my-loud" / "my_loud" / "__init__.py"
+    module.write_text(module.read_text().replace("return unit(", "return 3 * unit("))
     newcomer.install(newcomer.folder / "my-loud")
     ended = newcomer.anybind("plugins", "check", "my-loud")
     assert ended.returncode == 1
-    assert "unit norm: norms are 3, 3, 3, not 1" in ended.stdout
+    assert "check_unit_norm: norms are 3, 3, 3, not 1" in ended.stdout

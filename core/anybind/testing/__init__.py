@@ -1,56 +1,56 @@
-"""The conformance kit: what a plugin's author runs to know that its parts keep their side of the contract.
+"""Conformance checks: whether a plugin's parts keep the plugin contract.
 
-    from anybind.testing import check_encoder
+    from anybind.testing import parametrize_with_checks
 
-    def test_the_tower_conforms():
-        check_encoder(ThermalTower(), samples)
+    @parametrize_with_checks("my-plugin")
+    def test_conformance(check):
+        check()
 
-or, for all parts of an installed plugin, on the examples that it offers:
+or for one object, installed or not:
 
-    @pytest.mark.parametrize("part", parts_of("thermal"), ids=lambda part: part.name)
-    def test_part_conforms(part):
-        check_part(part)
+    from anybind.testing import Example, check
 
-A failure names each rule that is broken, what was seen, and how to mend it. pytest loads the fixtures by itself; this
-package does not need pytest.
+    check(ThermalTower(), Example(samples=images))
+
+A failure names each failed check, what was found, and the remedy. Only `parametrize_with_checks` needs pytest.
 """
 
 from __future__ import annotations
 
 from anybind.testing.checks import (
-    check_adapter,
-    check_dataset,
-    check_encoder,
-    check_head,
-    check_modality,
-    check_reader,
-    check_representation,
-    check_spec,
-    check_task,
-    rule_names,
+    Case,
+    Check,
+    Checks,
+    NotConforming,
+    Outcome,
+    Report,
+    Skip,
+    assert_close,
+    assert_json,
+    assert_refused,
+    shared,
 )
-from anybind.testing.examples import Example
-from anybind.testing.plugin_parts import check_part, examine_part, parts_of
-from anybind.testing.rules import NotConforming, Outcome, Report
+from anybind.testing.example import Example
+from anybind.testing.run import check, checks_for, examine, parametrize_with_checks, parts_of
 from anybind.testing.stand_in import stand_in_binder
 
 __all__ = [
+    "Case",
+    "Check",
+    "Checks",
     "Example",
     "NotConforming",
     "Outcome",
     "Report",
-    "check_adapter",
-    "check_dataset",
-    "check_encoder",
-    "check_head",
-    "check_modality",
-    "check_part",
-    "check_reader",
-    "check_representation",
-    "check_spec",
-    "check_task",
-    "examine_part",
+    "Skip",
+    "assert_close",
+    "assert_json",
+    "assert_refused",
+    "check",
+    "checks_for",
+    "examine",
+    "parametrize_with_checks",
     "parts_of",
-    "rule_names",
+    "shared",
     "stand_in_binder",
 ]

@@ -1,210 +1,296 @@
-"""The conformance suites: one function for each kind of part, which raises `NotConforming` with what is broken."""
+"""Conformance checks: plain functions of a `Case`, listed by kind of part."""
 
 from __future__ import annotations
 
+import functools
+import json
+import math
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, cast
 
-from anybind.adapter import Adapter
-from anybind.binder import Binder
-from anybind.dataset import Dataset
-from anybind.encoder import Encoder
-from anybind.errors import BadOption, UnknownName, nearest
-from anybind.head import Head
-from anybind.modality import Modality
-from anybind.reader import Reader
-from anybind.representation import Representation
+import numpy as np
+
+from anybind.errors import AnybindError, AnybindWarning
+from anybind.part import one_line
 from anybind.spec import Spec
-from anybind.task import Task
-from anybind.testing import tower_rules  # noqa: F401 (adds its rules to those of encoders)
-from anybind.testing.adapter_rules import ADAPTER_RULES, AdapterCase
-from anybind.testing.dataset_rules import DATASET_RULES, DatasetCase
-from anybind.testing.encoder_rules import ENCODER_RULES, EncoderCase
-from anybind.testing.head_rules import HEAD_RULES, HeadCase
-from anybind.testing.modality_rules import MODALITY_RULES, ModalityCase
-from anybind.testing.reader_rules import READER_RULES, ReaderCase
-from anybind.testing.representation_rules import REPRESENTATION_RULES, RepresentationCase
-from anybind.testing.rules import Report
-from anybind.testing.spec_rules import SPEC_RULES, SpecCase
-from anybind.testing.stand_in import stand_in_binder
-from anybind.testing.task_rules import TASK_RULES, TaskCase
+from anybind.testing.example import Example
 
-SUITES = {
-    "spec": SPEC_RULES,
-    "modality": MODALITY_RULES,
-    "reader": READER_RULES,
-    "representation": REPRESENTATION_RULES,
-    "encoder": ENCODER_RULES,
-    "adapter": ADAPTER_RULES,
-    "dataset": DATASET_RULES,
-    "head": HEAD_RULES,
-    "task": TASK_RULES,
-}
-"""The rules of each kind of part, and those of specs."""
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
+SAME_TOLERANCE = 1e-6
+"""Allowed difference between two runs on the same input."""
+BATCH_TOLERANCE = 1e-5
+"""Allowed difference between batches of other sizes; of values above 1, times the largest."""
 
 
-def rule_names(kind: str) -> list[str]:
-    """Names of the rules that parts of a kind, or specs (`spec`), are held to, in order.
+class NotConforming(AssertionError):
+    """A part that fails checks; the message names each, what was found, and the remedy."""
 
-    Raises:
-        UnknownName: there are no rules for it.
+
+class Skip(Exception):
+    """Raised by a check that cannot run; the message says why."""
+
+
+@dataclass(eq=False)
+class Case(Generic[T_co]):
+    """A part under test.
+
+    Attributes:
+        part: the part; for a dataset, a function that makes it from a folder.
+        example: what it is checked on.
+        spec: its registered spec; None where it is not registered.
+        values: results of functions marked `shared`.
     """
-    if kind not in SUITES:
-        raise UnknownName(f"there are no rules for {kind!r}{nearest(kind, SUITES)}")
-    return [rule.name for rule in SUITES[kind].listed]
+
+    part: T_co
+    example: Example = field(default_factory=Example)
+    spec: Spec | None = None
+    values: dict[Callable[[Case[Any]], object], object] = field(default_factory=dict, repr=False)
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """A temporary folder, removed with the case."""
+        return temporary_folder(self)
 
 
-def check_spec(spec: Spec, *, kind: str = "", only: str | None = None) -> Report:
-    """Hold a spec to the contract: name, summary, licences, target.
+def temporary_folder(owner: object) -> Path:
+    """Make a folder that is removed once the owner is garbage."""
+    folder = Path(tempfile.mkdtemp(prefix="anybind-check-"))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
-    Args:
-        spec: the spec.
-        kind: of which kind of part it is; some rules are for some kinds only.
-        only: one rule by name (see `rule_names`), for tests parametrised by rules. So in all suites.
 
-    Returns:
-        the outcome of every rule. So do all suites.
+def shared(compute: Callable[[Case[T]], R]) -> Callable[[Case[T]], R]:
+    """Compute a value of a case once for all checks; where that fails, skip the checks that need it."""
 
-    Raises:
-        NotConforming: rules are broken; the message names each, what was seen, and how to mend it. So do all suites.
+    @functools.wraps(compute)
+    def get(case: Case[T]) -> R:
+        if get not in case.values:
+            try:
+                case.values[get] = compute(case)
+            except Skip:
+                raise
+            except Exception as error:
+                what = compute.__name__.replace("_", " ")
+                raise Skip(f"there is no {what} to check: {describe_error(error)}") from error
+        return cast("R", case.values[get])
+
+    return get
+
+
+def always(case: Case[Any]) -> bool:
+    """Apply to every part."""
+    return True
+
+
+@dataclass(frozen=True)
+class Check:
+    """A conformance check.
+
+    Attributes:
+        name: of its function.
+        remedy: how to mend a part that fails it, one line.
+        run: raises `AssertionError` with what was found, or `Skip`; any other exception is a failure too.
+        applies: whether a part has the capability that is checked.
     """
-    return SPEC_RULES.judge(f"spec {spec.name!r}", SpecCase(spec, kind), only).require()
+
+    name: str
+    remedy: str
+    run: Callable[[Case[Any]], None]
+    applies: Callable[[Case[Any]], bool] = field(default_factory=lambda: always)
 
 
-def check_modality(
-    modality: Modality,
-    samples: Sequence[Any],
-    *,
-    wrong: Sequence[Any] = (),
-    sources: Mapping[str, Any] | None = None,
-    spec: Spec | None = None,
-    only: str | None = None,
-) -> Report:
-    """Hold a modality to the contract: what it accepts, checks, shows, augments and derives.
+class Checks(list[Check]):
+    """The checks of a kind, in the order in which they run: what a `KindSpec` names as `checks`."""
 
-    Args:
-        modality: the modality.
-        samples: samples of it, one at least.
-        wrong: samples that `check` must refuse, such as an empty one.
-        sources: a sample of each other modality that it can be derived from.
-        spec: as it is registered.
+    def __init__(self, *, needs: Sequence[str] = ()) -> None:
+        """Start an empty list.
+
+        Args:
+            needs: fields of `Example`, of which a part needs one to be checked.
+        """
+        super().__init__()
+        self.needs = tuple(needs)
+
+    def add(
+        self, remedy: str, *, applies: Callable[[Case[Any]], bool] = always
+    ) -> Callable[[Callable[[Case[T]], None]], Callable[[Case[T]], None]]:
+        """Add the decorated function of a case as a check.
+
+        Args:
+            remedy: how to mend a part that fails it, one line.
+            applies: whether a part has the capability that is checked; each has by default.
+        """
+
+        def register(function: Callable[[Case[T]], None]) -> Callable[[Case[T]], None]:
+            self.append(Check(function.__name__, remedy, function, applies))
+            return function
+
+        return register
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of one check.
+
+    Attributes:
+        check: its name.
+        status: how it ended.
+        message: what was found, or why it was skipped.
+        remedy: of a failed check: how to mend the part.
     """
-    _some("samples", samples)
-    case = ModalityCase(modality, samples, wrong, sources or {}, spec)
-    return MODALITY_RULES.judge(_title("modality", modality), case, only).require()
+
+    check: str
+    status: Literal["passed", "failed", "expected failure", "skipped"]
+    message: str = ""
+    remedy: str = ""
 
 
-def check_reader(
-    reader: Reader,
-    files: Sequence[Path] = (),
-    *,
-    samples: Sequence[Any] = (),
-    suffix: str = "",
-    spec: Spec | None = None,
-    only: str | None = None,
-) -> Report:
-    """Hold a reader to the contract: it knows its files, leaves others alone, and survives cut and damaged ones.
+@dataclass(frozen=True)
+class Report:
+    """The outcomes of all checks of a part.
 
-    Args:
-        reader: the reader.
-        files: files of its format, small ones: each is read some forty times.
-        samples: where the reader writes, samples to make files of.
-        suffix: ending of those files; the spec's first by default.
-        spec: as it is registered; with it what is read is held to the modality that it names.
+    Attributes:
+        part: its kind and name.
+        outcomes: one for each check, in order.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        made = []
-        for number, sample in enumerate(samples):
-            made.append(Path(folder, f"sample{number}{suffix or (spec.suffixes[0] if spec else '')}"))
-            reader.write(sample, made[-1])
-        listed = [*map(Path, files), *made]
-        _some("files, or samples to write", listed)
-        return READER_RULES.judge(_title("reader", reader), ReaderCase(reader, listed, spec), only).require()
+
+    part: str
+    outcomes: tuple[Outcome, ...]
+
+    def with_status(self, status: str) -> list[Outcome]:
+        """Return the outcomes of one status."""
+        return [outcome for outcome in self.outcomes if outcome.status == status]
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the failed checks."""
+        return [outcome.check for outcome in self.with_status("failed")]
+
+    def raise_for_failures(self) -> Report:
+        """Return the report where no check failed.
+
+        Raises:
+            NotConforming: checks failed; the message names each, what was found, and the remedy.
+        """
+        lines = [f"\n  {o.check}: {o.message}\n    remedy: {o.remedy}" for o in self.with_status("failed")]
+        if lines:
+            raise NotConforming(f"{self.part} fails {len(lines)} of {len(self.outcomes)} checks:{''.join(lines)}")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-like values."""
+        return {"part": self.part, "checks": [asdict(outcome) for outcome in self.outcomes]}
 
 
-def check_representation(
-    representation: Representation, samples: Sequence[Any], *, wrong: Sequence[Any] = (), only: str | None = None
-) -> Report:
-    """Hold a representation to the contract: float32, (channels, height, width), finite, deterministic.
-
-    Args:
-        representation: the representation.
-        samples: samples that it takes, one at least.
-        wrong: samples that it must refuse.
-    """
-    _some("samples", samples)
-    case = RepresentationCase(representation, samples, wrong)
-    return REPRESENTATION_RULES.judge(_title("representation", representation), case, only).require()
-
-
-def check_encoder(
-    encoder: Encoder,
-    samples: Sequence[Any],
-    *,
-    wrong: Sequence[Any] = (),
-    spec: Spec | None = None,
-    only: str | None = None,
-) -> Report:
-    """Hold an encoder to the contract: unit norm, determinism, batch invariance, identity, weight files.
-
-    Args:
-        encoder: the encoder.
-        samples: two or more samples of its modality that differ.
-        wrong: samples that it, or its modality, must refuse; `None` is always tried.
-        spec: as it is registered, where that should agree with what the encoder gives.
-    """
-    _some("samples", samples)
-    case = EncoderCase(encoder, samples, wrong, spec)
-    return ENCODER_RULES.judge(_title("encoder", encoder), case, only).require()
+def run_check(check: Check, case: Case[Any]) -> Outcome:
+    """Run one check, and compare its outcome with the failures that the example expects."""
+    reason = case.example.expected_failures.get(check.name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnybindWarning)
+            check.run(case)
+    except Skip as skip:
+        return Outcome(check.name, "skipped", str(skip))
+    except Exception as error:
+        found = _describe_failure(error)
+        if reason is not None:
+            return Outcome(check.name, "expected failure", f"{reason} ({found})")
+        return Outcome(check.name, "failed", found, check.remedy)
+    if reason is not None:
+        return Outcome(check.name, "failed", "it passes", "take it out of the example's `expected_failures`")
+    return Outcome(check.name, "passed")
 
 
-def check_adapter(adapter: Adapter, *, spec: Spec | None = None, only: str | None = None) -> Report:
-    """Hold an adapter to the contract, with random vectors of its source space."""
-    return ADAPTER_RULES.judge(_title("adapter", adapter), AdapterCase(adapter, spec), only).require()
+def _describe_failure(error: Exception) -> str:
+    if type(error) is AssertionError and str(error):
+        return " ".join(str(error).partition("\nassert ")[0].split())  # pytest appends the expression of an assert
+    return f"raised {describe_error(error)}"
 
 
-def check_dataset(make: Callable[[Path], Dataset], folder: Path, *, only: str | None = None) -> Report:
-    """Hold a data set to the contract: ids, labels, the same each time.
-
-    Args:
-        make: makes the data set of a folder: its class, or a function that adds options.
-        folder: a folder laid out as the data set wants it; a few small files will do.
-    """
-    return DATASET_RULES.judge(f"dataset of {folder}", DatasetCase(make, Path(folder)), only).require()
+def describe_error(error: BaseException) -> str:
+    """Return an exception's type and message as one line."""
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
-def check_task(
-    task: Task, dataset: Dataset, *, modality: str, binder: Binder | None = None, only: str | None = None
-) -> Report:
-    """Hold a task to the contract: what its result says, determinism, samples that cannot be used.
-
-    Args:
-        task: the task.
-        dataset: a small data set that it can be asked about.
-        modality: what its samples are embedded as.
-        binder: the binding asked; one that means nothing by default (`stand_in_binder`).
-    """
-    case = TaskCase(task, binder or stand_in_binder(), dataset, modality)
-    return TASK_RULES.judge(_title("task", task), case, only).require()
+def describe_sample(value: object) -> str:
+    """Return a sample in a few words, for messages."""
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}, shape {value.shape}"
+    return repr(value)[:40] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
-def check_head(head: Head, *, binder: Binder | None = None, only: str | None = None) -> Report:
-    """Hold a head to the contract, on made-up films: scores, fitting, saving, what it refuses.
+def assert_refused(attempt: Callable[[], object], what: str) -> None:
+    """Fail unless the attempt raises an `AnybindError` of one line."""
+    try:
+        attempt()
+    except AnybindError as error:
+        assert str(error).strip() and "\n" not in str(error), f"{what}: {type(error).__name__} without one clear line"
+    except Skip:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{what}: {describe_error(error)}, which is no AnybindError") from error
+    else:
+        raise AssertionError(f"{what} was accepted")
 
-    Args:
-        head: a head that knows nothing yet.
-        binder: embeds its words, if it has any; one that means nothing by default (`stand_in_binder`).
-    """
-    case = HeadCase(head, binder or stand_in_binder())
-    return HEAD_RULES.judge(_title("head", head), case, only).require()
+
+def assert_json(value: object, what: str) -> None:
+    """Fail unless a value consists of JSON types; tuples count as lists."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            assert isinstance(key, str), f"{what} has the key {key!r}, which is no string"
+            assert_json(item, f"{what}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            assert_json(item, f"{what}[{number}]")
+    else:
+        plain = value is None or type(value) in (str, bool, int, float)
+        assert plain, f"{what} is a {type(value).__name__}, which is no JSON type"
+        assert not isinstance(value, float) or math.isfinite(value), f"{what} is {value}"
+    json.dumps(value)
 
 
-def _title(kind: str, part: object) -> str:
-    return f"{kind} {type(part).__name__}"
+def assert_hash(value: object, what: str) -> None:
+    """Fail unless a value is 12 hexadecimal digits."""
+    valid = isinstance(value, str) and len(value) == 12 and set(value) <= set("0123456789abcdef")
+    assert valid, f"{what} is {value!r}, not 12 hexadecimal digits"
 
 
-def _some(what: str, given: Sequence[Any]) -> None:
-    if not len(given):
-        raise BadOption(f"there is nothing to check with: give {what}")
+def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> None:
+    """Fail unless two arrays, (...,) each, have one shape and agree within a tolerance; NaN agrees with NaN."""
+    assert found.shape == expected.shape, f"{what}: shapes {found.shape} and {expected.shape}"
+    if found.size and not np.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
+        difference = np.nanmax(np.abs(found.astype(np.float64) - expected.astype(np.float64)))
+        raise AssertionError(f"{what}: they differ by up to {difference:.3g} (allowed: {tolerance:g})")
+
+
+def is_equal(one: object, other: object) -> bool:
+    """Return whether two samples are equal: arrays, strings, numbers, and objects made of them."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        exact = one.shape == other.shape and one.dtype == other.dtype
+        return exact and np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(is_equal(one[key], other[key]) for key in one)
+    if isinstance(one, str | bytes | int):
+        return one == other
+    if isinstance(one, Sequence) and isinstance(other, Sequence):
+        return len(one) == len(other) and all(map(is_equal, one, other))
+    names = list(_compared_fields(one))
+    if names:
+        return all(is_equal(getattr(one, name), getattr(other, name)) for name in names)
+    return bool(one == other) or (one != one and other != other)
+
+
+def _compared_fields(value: object) -> Iterable[str]:
+    if is_dataclass(value):
+        return [field.name for field in fields(value) if field.compare]
+    return getattr(value, "__dict__", ()) if type(value).__eq__ is object.__eq__ else ()

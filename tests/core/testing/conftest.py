@@ -1,4 +1,4 @@
-"""What the tests of the kit share."""
+"""What the tests of the conformance checks share."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from typing import Any
 
 import pytest
 
-from anybind.testing import NotConforming
+from anybind.testing import Example, NotConforming, check
 
 
 @pytest.fixture
-def broken_rules() -> Callable[..., list[str]]:
-    """Run a check and give the rules that its failure names; none where it passes."""
+def failed_checks() -> Callable[..., list[str]]:
+    """Check an object and return the names of the checks that its failure lists; none where it passes."""
 
-    def run(check: Callable[..., Any], *arguments: Any, **options: Any) -> list[str]:
-        failure = None
+    def run(subject: object, example: Example | None = None, **options: Any) -> list[str]:
         try:
-            check(*arguments, **options)
+            check(subject, example, **options)
         except NotConforming as error:
-            failure = str(error)
-        if failure is None:
-            return []
-        told = [line for line in failure.splitlines() if line.startswith("  ") and not line.startswith("    ")]
-        assert failure.count("\n    mend: ") == len(told)
-        return [line.strip().partition(":")[0] for line in told]
+            lines = str(error).splitlines()[1:]
+            names = [line.strip().partition(":")[0] for line in lines if not line.startswith("    ")]
+            assert len([line for line in lines if line.startswith("    remedy: ")]) == len(names)
+            return names
+        return []
 
     return run

@@ -1,4 +1,4 @@
-"""Data sets and specs that are broken on purpose: the kit fails each by the rules that it breaks."""
+"""Datasets, specs and bindings that are broken on purpose: each fails the checks of what it breaks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anybind import BadInput
+from anybind import BadInput, Binding
 from anybind.dataset import Dataset, Item
-from anybind.spec import Spec
-from anybind.testing import check_dataset, check_spec
+from anybind.spec import EncoderSpec
+from anybind.testing import Example, NotConforming, check
 
 
 class Listed(Dataset):
@@ -60,47 +60,71 @@ class TakesMissing(Listed):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "rules"),
+    ("dataset", "failures"),
     [
         (Listed, []),
-        (NoLicence, ["name and licence"]),
-        (OneId, ["ids"]),
-        (LocalIds, ["ids"]),
-        (StrangeLabels, ["labels are classes"]),
-        (Shuffled, ["the same each time"]),
-        (TakesMissing, ["refuses a missing folder"]),
+        (NoLicence, ["check_name_and_licence"]),
+        (OneId, ["check_ids"]),
+        (LocalIds, ["check_ids"]),
+        (StrangeLabels, ["check_labels"]),
+        (Shuffled, ["check_deterministic"]),
+        (TakesMissing, ["check_refuses_a_missing_folder"]),
     ],
 )
-def test_a_data_set_fails_by_the_rule_that_it_breaks(dataset, rules, tmp_path: Path, broken_rules):
+def test_a_dataset_fails_the_check_of_what_it_breaks(dataset, failures, tmp_path: Path, failed_checks):
     for name in ("a1", "a2", "b1"):
         (tmp_path / name).touch()
-    assert broken_rules(check_dataset, dataset, tmp_path) == rules
+    assert failed_checks(dataset, Example(folder=tmp_path)) == failures
 
 
 GOOD_SPEC = {
     "name": "n",
     "summary": "s",
-    "target": "anybind:Encoder",
-    "consumes": ("numbers",),
+    "target": "anybind.encoder:Encoder",
+    "modality": "numbers",
     "weights_licence": "MIT",
 }
 
 
 @pytest.mark.parametrize(
-    ("changed", "rules"),
+    ("changed", "failures"),
     [
         ({}, []),
-        ({"licence": ""}, ["licence of the code"]),
-        ({"licence": "free to use"}, ["licence of the code"]),
+        ({"licence": ""}, ["check_code_licence"]),
+        ({"licence": "free to use"}, ["check_code_licence"]),
         ({"licence": "MIT OR Apache-2.0"}, []),
-        ({"weights_licence": ""}, ["licence of the weights"]),
-        ({"weights_licence": "unknown"}, ["licence of the weights"]),
-        ({"summary": ""}, ["summary"]),
-        ({"name": "two words"}, ["name"]),
-        ({"consumes": ()}, ["says what goes in"]),
-        ({"target": "anybind:no_such_thing"}, ["target"]),
-        ({"target": "anybind:no.toml"}, ["target"]),
+        ({"weights_licence": ""}, ["check_weights_licence"]),
+        ({"weights_licence": "unknown"}, ["check_weights_licence"]),
+        ({"summary": ""}, ["check_summary"]),
+        ({"name": "two words"}, ["check_name"]),
+        ({"modality": ""}, ["check_modality"]),
+        ({"target": "anybind:no_such_thing"}, ["check_target"]),
+        ({"target": "anybind:no.toml"}, ["check_target"]),
     ],
 )
-def test_a_spec_fails_by_the_rule_that_it_breaks(changed, rules, broken_rules):
-    assert broken_rules(check_spec, Spec(**(GOOD_SPEC | changed)), kind="encoder") == rules
+def test_a_spec_fails_the_check_of_what_it_breaks(changed, failures, failed_checks):
+    assert failed_checks(EncoderSpec(**(GOOD_SPEC | changed))) == failures
+
+
+@pytest.mark.parametrize(
+    ("binding", "failures"),
+    [
+        (Binding("b", {"text": Binding.use("mini-text")}, adapters=(Binding.use("mini-image-to-text"),)), []),
+        (Binding("b", {"image": Binding.use("mini-text")}), ["check_parts_are_registered"]),
+        (Binding("b", {"image": Binding.use("no-such-encoder")}), ["check_parts_are_registered"]),
+    ],
+)
+def test_a_binding_fails_where_its_parts_are_not_registered_for_its_modalities(binding, failures, failed_checks):
+    assert failed_checks(binding) == failures
+
+
+def test_a_command_fails_where_its_help_does():
+    def good() -> None:
+        """Do nothing."""
+
+    def bad(value: NoSuchType) -> None:  # noqa: F821
+        """Fail when typer reads the annotation."""
+
+    assert check(good, kind="command").failed == []
+    with pytest.raises(NotConforming, match="check_help"):
+        check(bad, kind="command")

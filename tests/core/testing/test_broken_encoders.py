@@ -1,4 +1,4 @@
-"""Encoders that are broken on purpose: the kit fails each by the rules that it breaks, and by no other."""
+"""Encoders that are broken on purpose: each fails the checks of what it breaks, and no other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from anybind import BadInput, Space, unit
+from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
-from anybind.spec import Spec
-from anybind.testing import NotConforming, check_encoder, rule_names
+from anybind.spec import EncoderSpec
+from anybind.testing import Example, NotConforming, check, checks_for
 from anybind.tower import Tower
 
 SAMPLES = [np.random.default_rng(n).standard_normal(6).astype(np.float32) for n in range(4)]
@@ -126,52 +127,80 @@ class Crashes(Good):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "rules"),
+    ("encoder", "failures"),
     [
         (Good, []),
-        (NotUnit, ["unit norm"]),
-        (Doubles, ["dtype float32"]),
-        (Random, ["deterministic"]),
-        (BatchDependent, ["batch invariant"]),
-        (WrongSpace, ["right space and dim"]),
-        (Holes, ["finite"]),
-        (NotJson, ["preprocessing is JSON-like"]),
-        (NoPreprocessing, ["preprocessing is JSON-like"]),
-        (TakesAll, ["refuses wrong samples"]),
-        (FixedIdentity, ["identity follows the weights"]),
-        (Deaf, ["tells samples apart", "weights round trip"]),
-        (StaysInTraining, ["leaves the module's mode"]),
-        (WeightsElsewhere, ["weights round trip"]),
-        (TakesAnyFile, ["refuses other weight files"]),
-        (Crashes, ["embeds its samples"]),
+        (NotUnit, ["check_unit_norm"]),
+        (Doubles, ["check_dtype"]),
+        (Random, ["check_deterministic"]),
+        (BatchDependent, ["check_batch_invariance"]),
+        (WrongSpace, ["check_dimension"]),
+        (Holes, ["check_finite"]),
+        (NotJson, ["check_preprocessing"]),
+        (NoPreprocessing, ["check_preprocessing"]),
+        (TakesAll, ["check_refuses_wrong_samples"]),
+        (FixedIdentity, ["check_identity_follows_weights"]),
+        (Deaf, ["check_distinguishes_samples", "check_weights_round_trip"]),
+        (StaysInTraining, ["check_training_mode"]),
+        (WeightsElsewhere, ["check_weights_round_trip"]),
+        (TakesAnyFile, ["check_refuses_other_weight_files"]),
+        (Crashes, ["check_embeds_its_samples"]),
     ],
 )
-def test_an_encoder_fails_by_the_rule_that_it_breaks(encoder, rules, broken_rules):
-    assert broken_rules(check_encoder, encoder(), SAMPLES, wrong=[WRONG]) == rules
+def test_an_encoder_fails_the_checks_of_what_it_breaks(encoder, failures, failed_checks):
+    assert failed_checks(encoder(), Example(samples=SAMPLES, wrong=[WRONG])) == failures
 
 
-def test_a_failure_says_what_was_seen_and_how_to_mend_it():
+def test_a_failure_gives_what_was_found_and_the_remedy():
     with pytest.raises(NotConforming) as caught:
-        check_encoder(NotUnit(), SAMPLES)
+        check(NotUnit(), Example(samples=SAMPLES))
     assert str(caught.value).splitlines() == [
-        f"encoder NotUnit breaks 1 of {len(rule_names('encoder'))} rules:",
-        "  unit norm: norms are 1.5, 1.5, 1.5, not 1",
-        "    mend: end encode with `anybind.unit(vectors)`",
+        f"encoder NotUnit fails 1 of {len(checks_for('encoder'))} checks:",
+        "  check_unit_norm: norms are 1.5, 1.5, 1.5, not 1",
+        "    remedy: end encode with `anybind.unit(vectors)`",
     ]
 
 
-def test_one_rule_can_be_checked_by_itself(broken_rules):
-    assert check_encoder(NotUnit(), SAMPLES, only="deterministic").broken == []
-    assert broken_rules(check_encoder, NotUnit(), SAMPLES, only="unit norm") == ["unit norm"]
-    with pytest.raises(UnknownName, match="did you mean 'unit norm'"):
-        check_encoder(Good(), SAMPLES, only="unit nrom")
+def test_one_check_can_be_run_by_itself(failed_checks):
+    example = Example(samples=SAMPLES)
+    assert check(NotUnit(), example, only="check_deterministic").failed == []
+    assert failed_checks(NotUnit(), example, only="check_unit_norm") == ["check_unit_norm"]
+    with pytest.raises(UnknownName, match="did you mean 'check_unit_norm'"):
+        check(Good(), example, only="check_unit_nrom")
 
 
-def test_an_encoder_that_its_spec_does_not_describe_fails(broken_rules):
-    spec = Spec(name="n", summary="s", target="m:a", consumes=("numbers",), gives="elsewhere")
-    assert broken_rules(check_encoder, Good(), SAMPLES, spec=spec) == ["modality and space"]
+def test_an_encoder_fails_where_its_spec_does_not_describe_it(failed_checks):
+    spec = EncoderSpec(name="n", summary="s", target="m:a", modality="numbers", space="elsewhere")
+    assert failed_checks(Good(), Example(samples=SAMPLES), spec=spec) == ["check_modality_and_space"]
 
 
-def test_nothing_to_check_with_is_said():
-    with pytest.raises(BadOption, match="give samples"):
-        check_encoder(Good(), [])
+def test_an_example_without_samples_is_refused():
+    with pytest.raises(BadOption, match="an example with samples"):
+        check(Good(), Example())
+
+
+def test_checks_are_chosen_by_capability():
+    class Plain(Encoder):
+        weights_hash, preprocessing = "0123456789ab", {}
+
+        def encode(self, inputs): ...
+
+    of_towers = {each.name for each in checks_for(Good())} - {each.name for each in checks_for(Plain())}
+    assert of_towers == {
+        "check_device",
+        "check_training_mode",
+        "check_identity_follows_weights",
+        "check_weights_round_trip",
+        "check_refuses_other_weight_files",
+    }
+
+
+def test_an_expected_failure_is_no_failure_and_must_fail(failed_checks):
+    expected = {"check_unit_norm": "norms carry the confidence"}
+    report = check(NotUnit(), Example(samples=SAMPLES, expected_failures=expected))
+    (outcome,) = report.with_status("expected failure")
+    assert (outcome.check, outcome.message) == (
+        "check_unit_norm",
+        "norms carry the confidence (norms are 1.5, 1.5, 1.5, not 1)",
+    )
+    assert failed_checks(Good(), Example(samples=SAMPLES, expected_failures=expected)) == ["check_unit_norm"]

@@ -1,4 +1,4 @@
-"""Parts of other kinds that are broken on purpose: the kit fails each by the rules that it breaks."""
+"""Parts of other kinds that are broken on purpose: each fails the checks of what it breaks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from anybind.adapter import Adapter
 from anybind.modality import Modality
 from anybind.reader import Reader
 from anybind.representation import Representation
-from anybind.testing import (
-    check_adapter,
-    check_modality,
-    check_reader,
-    check_representation,
-)
+from anybind.spec import ReaderSpec
+from anybind.testing import Example
 
 SAMPLES = [np.random.default_rng(n).standard_normal(6).astype(np.float32) for n in range(4)]
 
@@ -55,18 +51,18 @@ class NeedsRows(Turn):
 
 
 @pytest.mark.parametrize(
-    ("adapter", "rule"),
+    ("adapter", "failure"),
     [
-        (WrongTarget, "target dim"),
-        (Centring, "batch invariant"),
-        (NoHash, "identity"),
-        (TakesAnySpace, "refuses another space"),
-        (NeedsRows, "takes no rows"),
+        (WrongTarget, "check_target_dimension"),
+        (Centring, "check_batch_invariance"),
+        (NoHash, "check_identity"),
+        (TakesAnySpace, "check_refuses_another_space"),
+        (NeedsRows, "check_maps_no_rows"),
     ],
 )
-def test_an_adapter_fails_by_the_rule_that_it_breaks(adapter, rule, broken_rules):
-    assert broken_rules(check_adapter, Turn()) == []
-    assert rule in broken_rules(check_adapter, adapter())
+def test_an_adapter_fails_the_check_of_what_it_breaks(adapter, failure, failed_checks):
+    assert failed_checks(Turn()) == []
+    assert failure in failed_checks(adapter())
 
 
 @dataclass(frozen=True)
@@ -104,17 +100,18 @@ class OtherBatch(Frame):
 
 
 @pytest.mark.parametrize(
-    ("representation", "rules"),
+    ("representation", "failures"),
     [
         (Frame, []),
-        (Flat, ["shape (channels, height, width)"]),
-        (Bytes, ["dtype float32"]),
-        (Scribbles, ["deterministic", "leaves samples alone"]),
-        (OtherBatch, ["batch agrees"]),
+        (Flat, ["check_shape"]),
+        (Bytes, ["check_dtype"]),
+        (Scribbles, ["check_deterministic", "check_leaves_samples_unchanged"]),
+        (OtherBatch, ["check_batch"]),
     ],
 )
-def test_a_representation_fails_by_the_rule_that_it_breaks(representation, rules, broken_rules):
-    assert broken_rules(check_representation, representation(), [each.copy() for each in SAMPLES], wrong=["x"]) == rules
+def test_a_representation_fails_the_checks_of_what_it_breaks(representation, failures, failed_checks):
+    example = Example(samples=[each.copy() for each in SAMPLES], wrong=["x"])
+    assert failed_checks(representation(), example) == failures
 
 
 class Counted(Reader):
@@ -157,18 +154,17 @@ class NamesNoFile(Counted):
 
 
 @pytest.mark.parametrize(
-    ("reader", "rules"),
+    ("reader", "failures"),
     [
-        (Counted, set()),
-        (CrashesOnCuts, {"survives cut files", "survives damaged files", "refuses foreign files"}),
-        (ClaimsAll, {"leaves others' files alone"}),
-        (NamesNoFile, {"refuses foreign files"}),
+        (Counted, []),
+        (CrashesOnCuts, ["check_survives_truncation", "check_survives_damage", "check_refuses_foreign_files"]),
+        (ClaimsAll, ["check_leaves_other_files"]),
+        (NamesNoFile, ["check_refuses_foreign_files"]),
     ],
 )
-def test_a_reader_fails_by_the_rules_that_it_breaks(reader, rules, broken_rules):
-    sample = np.arange(200, dtype=np.uint8)
-    found = broken_rules(check_reader, reader(), samples=[sample], suffix=".cnt")
-    assert set(found) == rules | ({"reads in parts"} & set(found))
+def test_a_reader_fails_the_checks_of_what_it_breaks(reader, failures, failed_checks):
+    spec = ReaderSpec(name="counted", modality="counts", suffixes=(".cnt",), summary="s", target="m:a")
+    assert failed_checks(reader(), Example(samples=[np.arange(200, dtype=np.uint8)]), spec=spec) == failures
 
 
 class Numbers(Modality):
@@ -211,17 +207,17 @@ class DerivesAtWill(Numbers):
 
 
 @pytest.mark.parametrize(
-    ("modality", "rules"),
+    ("modality", "failures"),
     [
-        (ChecksNothing, ["check refuses wrong samples"]),
-        (AcceptsAll, ["accepts nothing else"]),
-        (ShowsFloats, ["shows samples"]),
-        (AugmentsAtWill, ["augments by seed"]),
-        (DerivesAtWill, ["derives by seed"]),
+        (Numbers, []),
+        (ChecksNothing, ["check_refuses_wrong_samples"]),
+        (AcceptsAll, ["check_accepts_nothing_else"]),
+        (ShowsFloats, ["check_shows_samples"]),
+        (AugmentsAtWill, ["check_augmentation"]),
+        (DerivesAtWill, ["check_derive"]),
     ],
 )
-def test_a_modality_fails_by_the_rule_that_it_breaks(modality, rules, broken_rules):
-    given = {"samples": SAMPLES, "wrong": [SAMPLES[0] * np.nan]}
-    assert broken_rules(check_modality, Numbers(), **given) == []
+def test_a_modality_fails_the_check_of_what_it_breaks(modality, failures, failed_checks):
     sources = {"letters": "abc"} if modality is DerivesAtWill else {}
-    assert broken_rules(check_modality, modality(), **given, sources=sources) == rules
+    example = Example(samples=SAMPLES, wrong=[SAMPLES[0] * np.nan], sources=sources)
+    assert failed_checks(modality(), example) == failures

@@ -1,4 +1,4 @@
-"""Plugins that are broken on purpose, installed and checked by the command: each fails by the rules that it breaks."""
+"""Plugins that are broken on purpose, installed and checked by the command: each fails the checks of what it breaks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import pytest
 
 GOOD = """
 import anybind, numpy as np
+from anybind.plugin import Encoder, EncoderSpec, hookimpl
 
-@anybind.hookimpl
-def register_encoders(register):
-    register(anybind.Spec(
-        name="NAME", summary="mean colours", target="MODULE:Mean", consumes=("image",), gives="means",
+anybind_contract = 1
+
+@hookimpl
+def register(registry):
+    registry.add(EncoderSpec(
+        name="NAME", summary="mean colours", target="MODULE:Mean", modality="image", space="means",
         licence="MIT", weights_licence="MIT",
     ))
 
-class Mean(anybind.Encoder):
+class Mean(Encoder):
     modality, space = "image", anybind.Space("means", 3)
     weights_hash = "0123456789ab"
 
@@ -44,28 +47,28 @@ def anybind_examples(kind, name, folder):
 """
 BROKEN = {
     "good": ("", "", []),
-    "not-unit": ("return anybind.unit(rows)", "return 1.5 * anybind.unit(rows)", ["unit norm"]),
-    "random": ("rows = np.stack(inputs)", "rows = np.stack(inputs) + 9 * np.random.rand(3)", ["deterministic"]),
-    "by-the-batch": ("rows = np.stack(inputs)", "rows = np.stack(inputs); rows = rows - rows.mean() / 2", ["batch invariant"]),
-    "wrong-space": ('gives="means"', 'gives="colours"', ["modality and space"]),
-    "wrong-dim": ('Space("means", 3)', 'Space("means", 4)', ["right space and dim"]),
-    "not-a-number": ("return anybind.unit(rows)", "return anybind.unit(rows) * np.float32([1, 1, np.nan])", ["finite"]),
-    "doubles": ("return anybind.unit(rows)", "return anybind.unit(rows).astype(float)", ["dtype float32"]),
-    "no-licence": ('licence="MIT", weights', 'licence="", weights', ["licence of the code"]),
-    "weights-of-whom": ('weights_licence="MIT"', 'weights_licence="unknown"', ["licence of the weights"]),
-    "arrays-as-settings": ('"plus": 1.0}', '"plus": np.float32(1)}', ["preprocessing is JSON-like"]),
-    "no-hash": ('"0123456789ab"', '"version 1"', ["identity"]),
-    "remembers": ("return sample.mean(axis=(0, 1)) + 1.0", "self.at = getattr(self, 'at', 0) + 1; return sample.mean(axis=(0, 1)) + self.at", ["deterministic"]),
-    "deaf": ("rows = np.stack(inputs)", "rows = np.ones((len(inputs), 3))", ["tells samples apart"]),
-    "crashes": ("rows = np.stack(inputs)", "rows = 1 / 0", ["embeds its samples"]),
-    "elsewhere": ('target="MODULE:Mean"', 'target="MODULE:Median"', ["target", "tried"]),
+    "not-unit": ("return anybind.unit(rows)", "return 1.5 * anybind.unit(rows)", ["check_unit_norm"]),
+    "random": ("rows = np.stack(inputs)", "rows = np.stack(inputs) + 9 * np.random.rand(3)", ["check_deterministic"]),
+    "by-the-batch": ("rows = np.stack(inputs)", "rows = np.stack(inputs); rows = rows - rows.mean() / 2", ["check_batch_invariance"]),
+    "wrong-space": ('space="means"', 'space="colours"', ["check_modality_and_space"]),
+    "wrong-dim": ('Space("means", 3)', 'Space("means", 4)', ["check_dimension"]),
+    "not-a-number": ("return anybind.unit(rows)", "return anybind.unit(rows) * np.float32([1, 1, np.nan])", ["check_finite"]),
+    "doubles": ("return anybind.unit(rows)", "return anybind.unit(rows).astype(float)", ["check_dtype"]),
+    "no-licence": ('licence="MIT", weights', 'licence="", weights', ["check_code_licence"]),
+    "weights-of-whom": ('weights_licence="MIT"', 'weights_licence="unknown"', ["check_weights_licence"]),
+    "arrays-as-settings": ('"plus": 1.0}', '"plus": np.float32(1)}', ["check_preprocessing"]),
+    "no-hash": ('"0123456789ab"', '"version 1"', ["check_identity"]),
+    "remembers": ("return sample.mean(axis=(0, 1)) + 1.0", "self.at = getattr(self, 'at', 0) + 1; return sample.mean(axis=(0, 1)) + self.at", ["check_deterministic"]),
+    "deaf": ("rows = np.stack(inputs)", "rows = np.ones((len(inputs), 3))", ["check_distinguishes_samples"]),
+    "crashes": ("rows = np.stack(inputs)", "rows = 1 / 0", ["check_embeds_its_samples"]),
+    "elsewhere": ('target="MODULE:Mean"', 'target="MODULE:Median"', ["check_target", "check_example"]),
 }  # fmt: skip
-"""By plugin: what of the good one is replaced, by what, and the rules that it then breaks."""
+"""By plugin: what of the good one is replaced, by what, and the checks that then fail."""
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The rules that each plugin breaks, as `anybind plugins check` of their distribution says."""
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The checks that each plugin fails, as `anybind plugins check` of their distribution lists them."""
     site = tmp_path_factory.mktemp("site")
     info = site / "wrecks-1.0.dist-info"
     info.mkdir()
@@ -84,16 +87,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     )
     assert ended.returncode == 1, ended.stderr
     return {
-        part["name"]: [rule["rule"] for rule in part["rules"] if rule["status"] == "broken"]
+        part["name"]: [each["check"] for each in part["checks"] if each["status"] == "failed"]
         for part in json.loads(ended.stdout)["parts"]
     }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_plugin_fails_by_the_rules_that_it_breaks(told: dict[str, list[str]], name: str):
-    assert told[name] == BROKEN[name][2]
+def test_a_plugin_fails_the_checks_of_what_it_breaks(failures: dict[str, list[str]], name: str):
+    assert failures[name] == BROKEN[name][2]
 
 
-def test_a_plugin_that_is_not_checked_is_noticed(told: dict[str, list[str]]):
-    assert set(told) == set(BROKEN)
+def test_a_plugin_that_is_not_checked_is_noticed(failures: dict[str, list[str]]):
+    assert set(failures) == set(BROKEN)
     assert len(BROKEN) > 10

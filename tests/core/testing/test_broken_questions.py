@@ -1,4 +1,4 @@
-"""Tasks and heads that are broken on purpose: the kit fails each by the rules that it breaks."""
+"""Tasks and heads that are broken on purpose: each fails the checks of what it breaks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anybind.dataset import Dataset, Item
 from anybind.head import Head
 from anybind.registry import parts
 from anybind.task import Task
-from anybind.testing import check_head, check_task, stand_in_binder
+from anybind.testing import Example, stand_in_binder
 
 
 class Texts(Dataset):
@@ -73,59 +73,54 @@ class NamesNoEncoder(Spread):
 
 
 @pytest.mark.parametrize(
-    ("task", "rules"),
+    ("task", "failures"),
     [
         (Spread, []),
-        (ForgetsSeed, ["says what was asked"]),
-        (NoMetric, ["metrics"]),
-        (Guesses, ["deterministic"]),
-        (ArrayDetails, ["result is JSON-like"]),
-        (LeavesOutSilently, ["says which sample is bad"]),
-        (NamesNoEncoder, ["names the encoders"]),
+        (ForgetsSeed, ["check_result_names_its_inputs"]),
+        (NoMetric, ["check_metrics"]),
+        (Guesses, ["check_deterministic"]),
+        (ArrayDetails, ["check_result_is_json"]),
+        (LeavesOutSilently, ["check_reports_invalid_samples"]),
+        (NamesNoEncoder, ["check_result_names_the_encoders"]),
     ],
 )
-def test_a_task_fails_by_the_rule_that_it_breaks(task, rules, broken_rules):
-    assert broken_rules(check_task, task(), Texts(), modality="text") == rules
+def test_a_task_fails_the_check_of_what_it_breaks(task, failures, failed_checks):
+    assert failed_checks(task(), Example(dataset=Texts(), modality="text")) == failures
 
 
 class FromMean(Head):
-    """How far from the mean of normal windows."""
+    """The distance from the mean of normal samples."""
 
-    name, learns = "from-mean", "windows"
+    name, predicts, learns = "from-mean", "anomaly", "samples"
 
     def __init__(self):
         super().__init__(needs=("event",), settings={})
 
-    def fit(self, sets, labels):
-        rows = [windows.embeddings["event"].vectors[known == 0] for windows, known in zip(sets, labels, strict=True)]
-        for windows in sets:
-            self.remember(windows.embeddings["event"])
-        self.tensors = {"mean": np.concatenate(rows).mean(0)}
-        return self
+    def learn(self, inputs, labels):
+        return {"mean": inputs.embeddings["event"].vectors[labels == 0].mean(0)}
 
-    def rate(self, windows):
-        return windows.largest("event", 1 - windows.embeddings["event"].vectors @ self.tensors["mean"])
+    def rate(self, inputs, queries):
+        return inputs.largest("event", 1 - inputs.embeddings["event"].vectors @ self.tensors["mean"])
 
 
 class BelowZero(FromMean):
-    def rate(self, windows):
-        return super().rate(windows) - 5 * (windows.measures["events"] > 0)
+    def rate(self, inputs, queries):
+        return super().rate(inputs, queries) - 5
 
 
-class ByTheSet(FromMean):
-    def rate(self, windows):
-        scores = super().rate(windows)
+class RelativeToTheInput(FromMean):
+    def rate(self, inputs, queries):
+        scores = super().rate(inputs, queries)
         return scores / scores.max()
 
 
 class KeepsItBeside(FromMean):
-    def fit(self, sets, labels):
-        super().fit(sets, labels)
-        self.beside, self.tensors = self.tensors["mean"], {"mean": np.zeros(1)}
-        return self
+    def learn(self, inputs, labels):
+        self.beside = super().learn(inputs, labels)["mean"]
+        return {"mean": np.zeros(1)}
 
-    def rate(self, windows):
-        return windows.largest("event", 1 - windows.embeddings["event"].vectors @ self.beside)
+    def rate(self, inputs, queries):
+        return inputs.largest("event", 1 - inputs.embeddings["event"].vectors @ self.beside)
 
 
 class Forgets(FromMean):
@@ -134,31 +129,82 @@ class Forgets(FromMean):
 
 
 class ScoresUnfitted(FromMean):
-    def score(self, windows):
-        return super().score(windows) if self.tensors else np.zeros(len(windows), np.float32)
+    def score(self, inputs, queries=None):
+        return super().score(inputs, queries) if self.tensors else np.zeros(len(inputs), np.float32)
 
 
 class DrawsLots(FromMean):
-    def fit(self, sets, labels):
-        super().fit(sets, labels)
-        self.tensors["mean"] = self.tensors["mean"] * np.random.rand()
-        return self
+    def learn(self, inputs, labels):
+        return {"mean": super().learn(inputs, labels)["mean"] * np.random.rand()}
+
+
+class ClassMeans(Head):
+    """The similarity to the mean of each class."""
+
+    name, predicts, learns = "class-means", "classification", "samples"
+
+    def __init__(self):
+        super().__init__(needs=("image",))
+
+    def learn(self, inputs, labels):
+        vectors = inputs.embeddings["image"].vectors
+        return {"means": np.stack([vectors[labels == number].mean(0) for number in range(len(self.classes))])}
+
+    def rate(self, inputs, queries):
+        return inputs.embeddings["image"].vectors @ self.tensors["means"].T
+
+
+class OtherOrder(ClassMeans):
+    def rate(self, inputs, queries):
+        return super().rate(inputs, queries)[:, ::-1]
+
+
+class OneClassLess(ClassMeans):
+    def rate(self, inputs, queries):
+        return super().rate(inputs, queries)[:, 1:]
+
+
+class Similarity(Head):
+    """The similarity of query and candidate."""
+
+    name, predicts = "similarity", "ranking"
+
+    def rate(self, inputs, queries):
+        (candidates,) = inputs.embeddings.values()
+        return queries @ candidates
+
+
+class ByTheBestQuery(Similarity):
+    def rate(self, inputs, queries):
+        scores = super().rate(inputs, queries)
+        return scores - scores.max(axis=0)
+
+
+class CandidatesFirst(Similarity):
+    def rate(self, inputs, queries):
+        return super().rate(inputs, queries).T
 
 
 @pytest.mark.parametrize(
-    ("head", "rules"),
+    ("head", "failures"),
     [
-        (FromMean, set()),
-        (BelowZero, {"scores are finite and 0 or more", "nothing to see scores 0"}),
-        (ByTheSet, {"windows are scored for themselves"}),
-        (KeepsItBeside, {"identity", "saves and loads"}),
-        (Forgets, {"refuses strange vectors", "saves and loads"}),
-        (ScoresUnfitted, {"says that it is not fitted"}),
-        (DrawsLots, {"fitting is deterministic"}),
+        (FromMean, []),
+        (BelowZero, ["check_score_range", "check_no_rows_score_zero"]),
+        (RelativeToTheInput, ["check_batch_invariance"]),
+        (KeepsItBeside, ["check_identity", "check_save_and_load"]),
+        (Forgets, ["check_save_and_load", "check_refuses_other_embeddings"]),
+        (ScoresUnfitted, ["check_refuses_to_score_unfitted"]),
+        (DrawsLots, ["check_fit_is_deterministic"]),
+        (ClassMeans, []),
+        (OtherOrder, ["check_learns_the_classes"]),
+        (OneClassLess, ["check_score_shape", "check_learns_the_classes"]),
+        (Similarity, []),
+        (ByTheBestQuery, ["check_query_invariance"]),
+        (CandidatesFirst, ["check_score_shape", "check_query_invariance"]),
     ],
 )
-def test_a_head_fails_by_the_rules_that_it_breaks(head, rules, broken_rules):
-    assert set(broken_rules(check_head, head())) == rules
+def test_a_head_fails_the_checks_of_what_it_breaks(head, failures, failed_checks):
+    assert failed_checks(head()) == failures
 
 
 def test_the_stand_in_embeds_any_sample_the_same_each_time_and_tells_samples_apart():

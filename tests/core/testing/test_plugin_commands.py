@@ -1,32 +1,41 @@
-"""`anybind plugins`: what `new` writes passes its own test, and `check` tells good plugins from broken ones."""
+"""`anybind plugins`: what `new` writes passes its own tests, and `check` finds what is broken."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from anybind.commands.plugins import TEMPLATES
+from anybind.registry import registry
 
+KINDS = [(kind, "") for kind in [*registry().kinds(), "kind"] if kind != "head"]
+HEADS = [("head", target) for target in ("classification", "anomaly", "ranking")]
+NEW = {"-".join(filter(None, ("my", kind, target))): (kind, target) for kind, target in KINDS + HEADS}
+"""The plugins that `new` writes: one of every kind, and of every target of a head."""
 BROKEN = """
-import anybind, numpy as np
+import numpy as np
+from anybind import Space, unit
+from anybind.plugin import Encoder, EncoderSpec, hookimpl
 
-@anybind.hookimpl
-def register_encoders(register):
-    spec = dict(summary="s", target="wreck_plugin:Loud", consumes=("image",), weights_licence="MIT")
-    register(anybind.Spec(name="loud", **spec))
-    register(anybind.Spec(name="absent", **spec | {"target": "wreck_plugin:needs_weights"}))
+anybind_contract = 1
 
-class Loud(anybind.Encoder):
-    modality, space = "image", anybind.Space("loud", 3)
+@hookimpl
+def register(registry):
+    spec = dict(summary="s", target="wreck_plugin:Loud", modality="image", weights_licence="MIT")
+    registry.add(EncoderSpec(name="loud", **spec))
+    registry.add(EncoderSpec(name="absent", **spec | {"target": "wreck_plugin:needs_weights"}))
+
+class Loud(Encoder):
+    modality, space = "image", Space("loud", 3)
     weights_hash, preprocessing = "0123456789ab", {"mean": "rgb"}
     def encode(self, inputs):
-        return 2 * anybind.unit(np.stack([each.mean((0, 1)) + 1 for each in inputs]))
+        return 2 * unit(np.stack([each.mean((0, 1)) + 1 for each in inputs]))
 
 def needs_weights(*, weights):
     raise AssertionError
@@ -44,150 +53,194 @@ def environment(site: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a plugin of each template, and `site` where all are installed."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a new plugin of each kind, and `site` where all are installed."""
     folder = tmp_path_factory.mktemp("new")
-    for kind in TEMPLATES:
-        command = [sys.executable, "-m", "anybind", "plugins", "new", f"my-{kind}", "--kind", kind]
+    for name, (kind, target) in NEW.items():
+        package = name.replace("-", "_")
+        options = ["--predicts", target] if target else []
+        command = [sys.executable, "-m", "anybind", "plugins", "new", name, "--kind", kind, *options]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        info = folder / "site" / f"my_{kind}-0.1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: my-{kind}\nVersion: 0.1.0\n")
-        (info / "entry_points.txt").write_text(f"[anybind]\nmy-{kind} = my_{kind}\n")
-        (folder / "site" / f"my_{kind}.py").write_text((folder / f"my-{kind}" / f"my_{kind}.py").read_text())
+        install(folder / name / package, folder / "site", name)
     return folder
 
 
-def test_the_test_of_every_template_passes_as_it_is_written(eight: Path):
-    tests = [str(eight / f"my-{kind}" / "tests") for kind in TEMPLATES]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests]
-    result = subprocess.run(
-        command, cwd=eight, env=environment(eight / "site"), capture_output=True, text=True, check=False
-    )
+def install(package: Path, site: Path, name: str) -> None:
+    """Lay a package and its entry point out as pip does."""
+    shutil.copytree(package, site / package.name)
+    info = site / f"{package.name}-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(f"[anybind]\n{name} = {package.name}\n")
+
+
+def run_tests(folders: list[Path], site: Path, at: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    command += map(str, folders)
+    return subprocess.run(command, cwd=at, env=environment(site), capture_output=True, text=True, check=False)
+
+
+def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
+    result = run_tests([written / name / "tests" for name in NEW], written / "site", written)
     assert result.returncode == 0, result.stdout
-    assert f"{len(TEMPLATES)} passed" in result.stdout
 
 
-def test_the_test_of_a_template_fails_once_the_part_breaks_a_rule(eight: Path, tmp_path: Path):
-    source = (eight / "my-encoder" / "my_encoder.py").read_text()
-    for info in (eight / "site").glob("my_encoder-*"):
-        (tmp_path / info.name).mkdir()
-        for file in info.iterdir():
-            (tmp_path / info.name / file.name).write_text(file.read_text())
-    (tmp_path / "my_encoder.py").write_text(source.replace("return anybind.unit(", "return 2 * anybind.unit("))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(eight / "my-encoder" / "tests")]
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
+def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written: Path):
+    script = (
+        "import sys\nfrom anybind.testing import examine, parts_of\n"
+        "for name in sys.argv[1:]:\n"
+        "    for part in parts_of(name):\n"
+        "        outcomes = {each.check: each.status for each in examine(part).outcomes}\n"
+        "        print(part.kind, outcomes['check_example'], 'failed' in outcomes.values())\n"
     )
+    command = [sys.executable, "-c", script, *NEW]
+    result = subprocess.run(
+        command, cwd=written, env=environment(written / "site"), capture_output=True, text=True, check=True
+    )
+    lines = result.stdout.splitlines()
+    assert {line.split()[0] for line in lines} >= {kind for kind, _ in NEW.values()}
+    assert [line for line in lines if line.split()[1:] != ["passed", "False"]] == []
+
+
+def test_the_tests_of_a_new_plugin_fail_once_its_part_fails_a_check(written: Path, tmp_path: Path):
+    install(written / "my-encoder" / "my_encoder", tmp_path, "my-encoder")
+    module = tmp_path / "my_encoder" / "__init__.py"
+    module.write_text(module.read_text().replace("return unit(", "return 2 * unit("))
+    result = run_tests([written / "my-encoder" / "tests"], tmp_path, tmp_path)
     assert result.returncode == 1
-    assert "unit norm: norms are 2, 2, 2, not 1" in result.stdout
+    assert "check_unit_norm: norms are 2, 2, 2, not 1" in result.stdout
 
 
-def test_new_writes_a_distribution_of_five_files_and_says_what_to_do_next(
-    eight: Path, tmp_path: Path, monkeypatch, cli
-):
+def test_new_writes_a_distribution_and_the_next_command(tmp_path: Path, monkeypatch, cli):
     monkeypatch.chdir(tmp_path)
     ended = cli("plugins", "new", "my-thermal", "--kind", "modality")
     assert ended.code == 0
-    written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    module, others = "my-thermal/my_thermal.py", ["README.md", "pyproject.toml", "tests/test_conformance.py"]
-    assert written == sorted([module, *(f"my-thermal/{name}" for name in others)])
+    files = sorted(path.relative_to(tmp_path / "my-thermal").as_posix() for path in tmp_path.rglob("*.*"))
+    files = [file for file in files if (tmp_path / "my-thermal" / file).is_file()]
+    assert files == ["README.md", "my_thermal/__init__.py", "pyproject.toml", "tests/test_conformance.py"]
     assert ended.out.splitlines()[-1] == "next: pip install -e ./my-thermal && anybind plugins check my-thermal"
-    assert "class MyThermalModality(anybind.Modality)" in (tmp_path / module).read_text()
-    assert not re.search(r"\$\w", "".join(path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()))
+    assert "class MyThermalModality(Modality)" in (tmp_path / "my-thermal" / "my_thermal" / "__init__.py").read_text()
 
 
-@pytest.mark.parametrize("kind", TEMPLATES)
-def test_the_readme_of_a_new_plugin_says_how_its_part_is_used(eight: Path, kind: str):
-    text = (eight / f"my-{kind}" / "README.md").read_text()
-    used = text.split("```")[3]
-    assert f"my-{kind}" in used or kind == "reader"
-    assert "$" not in text
+@pytest.mark.parametrize("name", NEW)
+def test_a_new_plugin_has_no_placeholder_left_and_its_readme_shows_its_use(written: Path, name: str):
+    for path in (written / name).rglob("*.*"):
+        assert not path.is_file() or not re.search(r"\$[\w{]", path.read_text())
+    use = (written / name / "README.md").read_text().split("```")[3]
+    assert name in use or NEW[name][0] == "reader"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "problem"),
     [
-        ("Thermal", "is no name for a plugin"),
-        ("two words", "is no name for a plugin"),
-        ("../up", "is no name for a plugin"),
-        ("3d", "is no name for a plugin"),
-        ("class", "is no name for a plugin"),
+        ("Thermal", "invalid plugin name"),
+        ("two words", "invalid plugin name"),
+        ("../up", "invalid plugin name"),
+        ("3d", "invalid plugin name"),
+        ("class", "invalid plugin name"),
         ("numpy", "is taken"),
         ("anybind-mini", "is taken"),
         ("mini", "is taken"),
-        ("here", "./here is there already"),
+        ("here", "./here exists already"),
     ],
 )
-def test_new_refuses_names_that_cannot_be_or_are_taken(tmp_path: Path, monkeypatch, cli, name, told):
+def test_new_refuses_names_that_cannot_be_or_are_taken(tmp_path: Path, monkeypatch, cli, name, problem):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
-    assert told in cli("plugins", "new", name).error()
+    assert problem in cli("plugins", "new", name).error()
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
-def test_new_refuses_a_kind_without_a_template_and_check_a_plugin_that_is_not_there(tmp_path: Path, monkeypatch, cli):
+def test_new_refuses_an_unknown_kind_or_target_and_check_an_unknown_plugin(tmp_path: Path, monkeypatch, cli):
     monkeypatch.chdir(tmp_path)
     assert "did you mean 'encoder'" in cli("plugins", "new", "mine", "--kind", "encodr").error()
+    assert (
+        "no template head-ranked.txt" in cli("plugins", "new", "mine", "--kind", "head", "--predicts", "ranked").error()
+    )
+    assert "--predicts is for heads" in cli("plugins", "new", "mine", "--predicts", "ranking").error()
     assert "there is no plugin 'medja'; did you mean 'media'?" in cli("plugins", "check", "medja").error()
     assert "`anybind plugins` has no command 'chek'; did you mean 'check'?" in cli("plugins", "chek").error()
 
 
-def test_check_ends_with_1_and_says_what_is_broken_and_what_was_not_checked(make_distribution, run_anybind):
+def test_check_exits_with_1_and_lists_failures_with_remedies(make_distribution, run_anybind):
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": BROKEN})
     result = run_anybind("plugins", "check", "wreck", "--json", path=site)
     assert result.returncode == 1, result.stderr
-    told = json.loads(result.stdout)
-    absent, loud = ({rule["rule"]: rule for rule in part["rules"]} for part in told["parts"])
-    assert [rule for rule, outcome in loud.items() if outcome["status"] == "broken"] == ["unit norm"]
-    assert told["broken"] == 1
-    assert absent["tried"]["status"] == "not checked"
-    assert "offers no example" in absent["tried"]["seen"]
+    printed = json.loads(result.stdout)
+    absent, loud = ({each["check"]: each for each in part["checks"]} for part in printed["parts"])
+    assert [name for name, outcome in loud.items() if outcome["status"] == "failed"] == ["check_unit_norm"]
+    assert printed["failed"] == 2
+    assert absent["check_example"]["status"] == "failed"
+    assert "weights" in absent["check_example"]["message"]
     table = run_anybind("plugins", "check", "wreck", path=site, COLUMNS="200")
     assert table.returncode == 1
-    assert "encoder loud: unit norm: norms are 2, 2, not 1\n  mend: end encode with" in table.stdout
+    assert "encoder loud: check_unit_norm: norms are 2, 2, not 1\n  remedy: end encode with" in table.stdout
 
 
-def test_a_part_whose_plugin_offers_no_example_fails_in_a_test(make_distribution, tmp_path: Path):
-    # An encoder of pictures would be tried on those of the modality's example.
-    source = BROKEN.replace("def anybind_examples", "def other_examples").replace('("image",)', '("smell",)')
+def test_a_part_without_an_example_fails(make_distribution):
+    # An encoder of images would be checked on those of the modality's example.
+    source = BROKEN.replace("def anybind_examples", "def other_examples").replace('"image"', '"smell"')
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
-    script = "from anybind.testing import *\ntry: check_part(parts_of('wreck')[1])\nexcept NotConforming as e: print(e)"
+    script = "from anybind.testing import *\ntry: check(parts_of('wreck')[1])\nexcept NotConforming as e: print(e)"
     result = subprocess.run(
         [sys.executable, "-c", script], env=environment(site), capture_output=True, text=True, check=True
     )
-    assert result.stdout.startswith("encoder 'loud' was not tried: its plugin offers no example with samples")
+    assert "check_example: it needs an example with samples" in result.stdout
 
 
-def test_examples_may_stand_in_a_module_of_their_own_and_say_what_they_lack(make_distribution, tmp_path: Path):
+def test_examples_may_be_in_a_module_of_their_own_and_lack_packages(make_distribution):
     plugin, _, examples = BROKEN.partition("def anybind_examples")
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"other": ""})
     (site / "wreck_plugin").mkdir()
     (site / "wreck_plugin" / "__init__.py").write_text(plugin)
     module = "import {}, numpy as np\ndef anybind_examples" + examples
     script = (
-        "import sys, anybind\nfrom anybind.testing import examine_part, parts_of\n"
+        "import sys\nfrom anybind.testing import examine, parts_of\n"
         "print('wreck_plugin.examples' in sys.modules)\n"
-        "report = examine_part(parts_of('wreck')[1])\n"
-        "print(report.broken, [each.seen for each in report.outcomes if each.rule == 'tried'])"
+        "report = examine(parts_of('wreck')[1])\n"
+        "print(report.failed, [each.message for each in report.with_status('skipped')])"
     )
-    for needs, told in (
-        ("json", "['unit norm'] []"),
+    for needs, found in (
+        ("json", "['check_unit_norm'] []"),
         ("no_such_package", "[] [\"its example needs the package 'no_such_package'\"]"),
     ):
         (site / "wreck_plugin" / "examples.py").write_text(module.format(needs))
         result = subprocess.run(
             [sys.executable, "-B", "-c", script], env=environment(site), capture_output=True, text=True, check=True
         )
-        assert result.stdout.splitlines() == ["False", told]
+        assert result.stdout.splitlines() == ["False", found]
 
 
-def test_an_example_that_fails_is_a_broken_part(make_distribution, run_anybind):
+def test_an_example_that_fails_is_a_failure(make_distribution, run_anybind):
     source = BROKEN.replace("from anybind.testing import Example", "1 / 0")
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     result = run_anybind("plugins", "check", "wreck", "--json", path=site)
     assert result.returncode == 1
     assert "anybind_examples of 'wreck' failed: ZeroDivisionError" in result.stdout
+
+
+PYTEST = """
+from anybind.testing import parametrize_with_checks
+
+@parametrize_with_checks("wreck")
+def test_conformance(check):
+    check()
+"""
+
+
+def test_in_pytest_failures_fail_expected_ones_xfail_and_the_rest_of_an_unmade_part_is_skipped(
+    make_distribution, tmp_path
+):
+    source = BROKEN.replace("Example(samples", "Example(expected_failures={'check_unit_norm': 'loud'}, samples")
+    site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
+    (tmp_path / "test_it.py").write_text(PYTEST)
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "test_it.py"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(site), capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "XFAIL test_it.py::test_conformance[encoder-loud-check_unit_norm]" in result.stdout
+    assert "PASSED test_it.py::test_conformance[encoder-loud-check_dtype]" in result.stdout
+    failed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("FAILED")]
+    assert failed == ["test_it.py::test_conformance[encoder-absent-check_example]"]
 
 
 def test_plugins_alone_still_lists(cli):

@@ -7,21 +7,22 @@ import sys
 from pathlib import Path
 
 TESTS = """
-import anybind
 import pytest
+from anybind import plugin
 
 class Mine:
-    @anybind.hookimpl
-    def register_tasks(register):
-        register(anybind.Spec(name="mine", summary="s", target="m:a"))
+    anybind_contract = 1
 
-Mine.register_tasks = staticmethod(Mine.register_tasks)
+    @staticmethod
+    @plugin.hookimpl
+    def register(registry):
+        registry.add(plugin.TaskSpec(name="mine", summary="s", target="m:a"))
 
 def names(kind):
-    return [part.name for part in anybind.parts(kind)]
+    return [part.name for part in plugin.parts(kind)]
 
 def test_it_is_empty_at_first(clean_registry):
-    assert anybind.plugins() == []
+    assert names("modality") == []
 
 def test_only_those_named_are_there(clean_registry):
     clean_registry("media")
@@ -35,7 +36,7 @@ def test_a_module_need_not_be_installed(clean_registry):
     assert names("modality") == []
 
 def test_an_unknown_name_is_refused(clean_registry):
-    with pytest.raises(anybind.UnknownName, match="media"):
+    with pytest.raises(plugin.errors.UnknownName, match="media"):
         clean_registry("medja")
 
 def test_afterwards_all_are_back():

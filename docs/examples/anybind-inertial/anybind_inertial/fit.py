@@ -13,8 +13,7 @@ from typing import Annotated
 import anybind
 import numpy as np
 import typer
-from anybind.files import atomic_path
-from anybind.prompts import class_embeddings
+from anybind.plugin import files, prompts
 
 from anybind_inertial import adapter, motion
 from anybind_inertial.activities import ACTIVITIES, make_trace
@@ -42,7 +41,7 @@ def fit_motion(path: Path) -> None:
     whitening = directions / np.sqrt(values)
     _, _, most = np.linalg.svd((rows - centre) @ whitening, full_matrices=False)
     tensors = {"centre": centre.astype(np.float32), "map": (whitening @ most[:DIM].T).astype(np.float32)}
-    with atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         save_file(tensors, temporary)
 
 
@@ -52,7 +51,7 @@ def fit_words(path: Path, words: anybind.Binder, encoder: motion.MotionEncoder) 
     vectors = encoder.encode([encoder.preprocess(trace) for _, trace in pairs])
     ids = tuple(f"{name} {number}" for number, (name, _) in enumerate(pairs))
     moved = anybind.Embeddings(vectors, encoder.space, encoder.modality, ids)
-    of_class = class_embeddings(words, "text", list(ACTIVITIES), SENTENCES)
+    of_class = prompts.class_embeddings(words, "text", list(ACTIVITIES), SENTENCES)
     numbers = {name: number for number, name in enumerate(ACTIVITIES)}
     adapter.save(path, moved, of_class[[numbers[name] for name, _ in pairs]])
 

@@ -1,9 +1,8 @@
-"""What the plugin brings keeps anybind's contract."""
+"""The plugin's parts pass anybind's conformance checks."""
 
-import pytest
-from anybind.testing import check_part, parts_of
+from anybind.testing import parametrize_with_checks
 
 
-@pytest.mark.parametrize("part", parts_of("inertial"), ids=lambda part: f"{part.kind}-{part.name}")
-def test_part_conforms(part):
-    check_part(part)
+@parametrize_with_checks("inertial")
+def test_conformance(check):
+    check()

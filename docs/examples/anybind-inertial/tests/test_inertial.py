@@ -3,8 +3,7 @@
 import anybind
 import numpy as np
 import pytest
-from anybind.prompts import class_embeddings
-from anybind.registry import create
+from anybind.plugin import create, prompts
 
 from anybind_inertial.activities import ACTIVITIES, make_trace
 from anybind_inertial.fit import fit_motion, fit_words
@@ -20,7 +19,7 @@ def binder():
 
 def test_activities_are_told_apart_by_words_alone(binder, tmp_path):
     data = create("dataset", "made-activities", tmp_path)
-    words = class_embeddings(binder, "text", list(data.classes), ["a trace of {}"])
+    words = prompts.class_embeddings(binder, "text", list(data.classes), ["a trace of {}"])
     found = (binder.embed("inertial", data.items) @ words).argmax(axis=1)
     right = np.array([data.classes[number] for number in found]) == [item.label for item in data.items]
     assert right.mean() > 0.9

@@ -1,0 +1,288 @@
+"""Checks of encoders; those that derive from `Tower` are checked for weights, devices and weight files too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anybind.embeddings import UNIT_TOLERANCE
+from anybind.encoder import Encoder
+from anybind.errors import BadInput, UnknownName, WeightsMismatch
+from anybind.modality import Modality, find_modality
+from anybind.space import Space
+from anybind.spec import EncoderSpec
+from anybind.tables import settings_hash
+from anybind.testing.checks import (
+    BATCH_TOLERANCE,
+    SAME_TOLERANCE,
+    Case,
+    Checks,
+    Skip,
+    assert_close,
+    assert_hash,
+    assert_json,
+    assert_refused,
+    describe_sample,
+    is_equal,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from anybind.tower import Tower
+
+CHECKS = Checks(needs=("samples",))
+DEVICE_TOLERANCE = 2e-3
+"""Allowed difference to another device, whose matrix products may be of a lower precision."""
+
+
+def encode(case: Case[Any], samples: Sequence[object]) -> np.ndarray:
+    """Preprocess samples and encode them as one batch, (n, d)."""
+    return case.part.encode([case.part.preprocess(sample) for sample in samples])
+
+
+@shared
+def embedding(case: Case[Encoder]) -> np.ndarray:
+    """The embeddings of all samples, made in one batch."""
+    vectors = encode(case, case.example.samples)
+    rows = isinstance(vectors, np.ndarray) and vectors.ndim == 2 and len(vectors) == len(case.example.samples)
+    assert rows, "encode does not return one row per sample"
+    return vectors
+
+
+@shared
+def second_embedding(case: Case[Encoder]) -> np.ndarray:
+    """The embeddings of the same samples again."""
+    return encode(case, case.example.samples)
+
+
+@shared
+def deterministic_embedding(case: Case[Encoder]) -> np.ndarray:
+    """The embeddings, where they are the same each time."""
+    assert_close(second_embedding(case), embedding(case), SAME_TOLERANCE, "the same samples, embedded twice")
+    return embedding(case)
+
+
+@shared
+def hash_of_the_preprocessing(case: Case[Encoder]) -> str:
+    """Hash of the preprocessing, which is a part of the identity."""
+    return settings_hash(dict(case.part.preprocessing))
+
+
+def is_tower(case: Case[Encoder]) -> bool:
+    """Return whether the encoder derives from `Tower`, without importing torch for one that does not."""
+    loaded = sys.modules.get("anybind.tower")
+    return loaded is not None and isinstance(case.part, loaded.Tower)
+
+
+@CHECKS.add("set `modality` (a name) and `space` (an anybind.Space) in the constructor, as the spec says")
+def check_modality_and_space(case: Case[Encoder]) -> None:
+    modality, space = case.part.modality, case.part.space
+    assert isinstance(modality, str) and modality, f"modality is {modality!r}"
+    assert isinstance(space, Space) and space.name and space.dim > 0, f"space is {space!r}"
+    if isinstance(case.spec, EncoderSpec):
+        named = f"spec.modality is {case.spec.modality!r} and modality is {modality!r}"
+        assert case.spec.modality == modality, named
+        assert case.spec.space in ("", space.name), f"spec.space is {case.spec.space!r} and space is {space.name!r}"
+
+
+@CHECKS.add("set `logit_scale` to the factor that the encoder was trained with, above 0, or leave it None")
+def check_logit_scale(case: Case[Encoder]) -> None:
+    scale = case.part.logit_scale
+    valid = scale is None or (isinstance(scale, int | float) and 0 < scale < float("inf"))
+    assert valid, f"logit_scale is {scale!r}"
+
+
+@CHECKS.add("return from `preprocessing` strings, numbers, lists and tables: all that shapes a sample on its way in")
+def check_preprocessing(case: Case[Encoder]) -> None:
+    preprocessing = dict(case.part.preprocessing)
+    assert preprocessing, "preprocessing is empty, so a change of it would go unnoticed"
+    assert_json(preprocessing, "preprocessing")
+
+
+@CHECKS.add("return `weights_hash` as 12 hexadecimal digits (`plugin.tensors.state_hash`); inherit `identity`")
+def check_identity(case: Case[Encoder]) -> None:
+    assert_hash(case.part.weights_hash, "weights_hash")
+    settings, identity = hash_of_the_preprocessing(case), case.part.identity
+    assert identity == case.part.identity, "identity changes from one access to the next"
+    whole = case.part.weights_hash in identity and settings in identity
+    assert whole, f"identity {identity!r} does not hold the hashes of weights and preprocessing"
+
+
+@CHECKS.add("make preprocess and encode work on every sample that the modality accepts")
+def check_embeds_its_samples(case: Case[Encoder]) -> None:
+    vectors = encode(case, case.example.samples)
+    assert isinstance(vectors, np.ndarray), f"encode returns a {type(vectors).__name__}, not a NumPy array"
+
+
+@CHECKS.add("return (number of samples, space.dim) from encode; make `space` agree with the weights")
+def check_dimension(case: Case[Encoder]) -> None:
+    expected = (len(case.example.samples), case.part.space.dim)
+    found = embedding(case).shape
+    assert found == expected, f"encode returns shape {found}, and {case.part.space} wants {expected}"
+
+
+@CHECKS.add("end encode with `anybind.unit(vectors)`, which returns float32")
+def check_dtype(case: Case[Encoder]) -> None:
+    assert embedding(case).dtype == np.float32, f"encode returns {embedding(case).dtype}"
+
+
+@CHECKS.add("find what divides by zero or overflows; raise BadInput for a sample without an embedding")
+def check_finite(case: Case[Encoder]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(embedding(case)).all(1))
+    assert not wrong.size, f"the embeddings of samples {wrong.tolist()} hold NaN or infinity"
+
+
+@CHECKS.add("end encode with `anybind.unit(vectors)`")
+def check_unit_norm(case: Case[Encoder]) -> None:
+    vectors = embedding(case)
+    norms = np.linalg.norm(vectors[np.isfinite(vectors).all(1)].astype(np.float64), axis=1)
+    far = norms[np.abs(norms - 1) > UNIT_TOLERANCE]
+    assert not far.size, f"norms are {', '.join(f'{norm:.5g}' for norm in far[:3])}, not 1"
+
+
+@CHECKS.add("use no random crop, drop-out or noise in preprocess and encode; put the module into eval mode")
+def check_deterministic(case: Case[Encoder]) -> None:
+    assert_close(second_embedding(case), embedding(case), SAME_TOLERANCE, "the same samples, embedded twice")
+
+
+@CHECKS.add("make encode treat samples one by one: no statistics over the batch, no padding that is attended to")
+def check_batch_invariance(case: Case[Encoder]) -> None:
+    vectors, samples = deterministic_embedding(case), case.example.samples
+    if len(samples) < 2:
+        raise Skip("needs two samples")
+    alone = np.concatenate([encode(case, [sample]) for sample in samples])
+    assert_close(alone, vectors, BATCH_TOLERANCE, "one by one and in one batch")
+    assert_close(encode(case, samples[::-1])[::-1], vectors, BATCH_TOLERANCE, "in order and in reverse order")
+
+
+@CHECKS.add("look for a preprocess that drops what differs, or weights that were not loaded")
+def check_distinguishes_samples(case: Case[Encoder]) -> None:
+    samples = case.example.samples
+    if all(is_equal(samples[0], sample) for sample in samples):
+        raise Skip("needs two samples that differ")
+    spread = np.abs(embedding(case) - embedding(case)[:1]).max()
+    assert not spread <= SAME_TOLERANCE, "all samples, which differ, have one embedding"
+
+
+@CHECKS.add("keep no state in preprocess that one sample's call changes for another's")
+def check_threads(case: Case[Encoder]) -> None:
+    vectors, samples = deterministic_embedding(case), case.example.samples
+    with ThreadPoolExecutor(4) as pool:
+        prepared = list(pool.map(case.part.preprocess, [*samples] * 4))
+    for start in range(0, len(prepared), len(samples)):
+        threaded = case.part.encode(prepared[start : start + len(samples)])
+        assert_close(threaded, vectors, BATCH_TOLERANCE, "preprocessed in threads and one after the other")
+
+
+@CHECKS.add("raise BadInput, saying what is wrong, in the modality's check or in preprocess")
+def check_refuses_wrong_samples(case: Case[Encoder]) -> None:
+    try:
+        modality = find_modality(case.part.modality)
+    except UnknownName:
+        modality = None  # then the encoder has to refuse by itself
+    for wrong in (None, object(), *case.example.wrong):
+        if modality is None or modality.accepts(wrong):
+            attempt = f"a wrong sample ({describe_sample(wrong)})"
+            assert_refused(lambda wrong=wrong: _check_and_encode(case, modality, wrong), attempt)
+
+
+def _check_and_encode(case: Case[Encoder], modality: Modality | None, sample: object) -> None:
+    if modality is not None:
+        modality.check(sample)
+    encode(case, [sample])
+
+
+@CHECKS.add("return the encoder from `to`")
+def check_to_returns_the_encoder(case: Case[Encoder]) -> None:
+    assert case.part.to("cpu") is case.part, "to('cpu') does not return the encoder"
+
+
+@CHECKS.add("move all weights in `to`; put the batch on `self.device` in collate", applies=is_tower)
+def check_device(case: Case[Tower]) -> None:
+    tower, vectors = case.part, deterministic_embedding(case)
+    assert tower.to("cpu").device.type == "cpu", f"after to('cpu') the weights are on {tower.device}"
+    assert_close(encode(case, case.example.samples), vectors, BATCH_TOLERANCE, "before and after to('cpu')")
+    import torch  # a tower has imported it
+
+    if torch.cuda.is_available():
+        try:
+            assert tower.to("cuda").device.type == "cuda", "after to('cuda') the weights are elsewhere"
+            assert_close(encode(case, case.example.samples), vectors, DEVICE_TOLERANCE, "on cpu and on cuda")
+        finally:
+            tower.to("cpu")
+
+
+@CHECKS.add("restore the module's training mode after encode; inherit `Tower.encode`", applies=is_tower)
+def check_training_mode(case: Case[Tower]) -> None:
+    tower, vectors = case.part, deterministic_embedding(case)
+    before = tower.module.training
+    tower.module.train()
+    try:
+        in_training = encode(case, case.example.samples)
+        assert tower.module.training, "after encode the module is no longer in training mode"
+    finally:
+        tower.module.train(before)
+        tower.module.eval()
+    assert_close(in_training, vectors, BATCH_TOLERANCE, "embedded in training mode and in eval mode")
+
+
+@CHECKS.add("hash all weights: inherit `Tower.weights_hash`, or use `plugin.tensors.state_hash`", applies=is_tower)
+def check_identity_follows_weights(case: Case[Tower]) -> None:
+    before = case.part.weights_hash
+    with perturb_weights(case.part):
+        assert case.part.weights_hash != before, f"other weights have the same weights_hash, {before!r}"
+    assert case.part.weights_hash == before, "with the first weights restored, weights_hash differs"
+
+
+@CHECKS.add("keep every weight in `module`, so that save_weights and load_weights see it", applies=is_tower)
+def check_weights_round_trip(case: Case[Tower]) -> None:
+    tower, vectors = case.part, deterministic_embedding(case)
+    hash_of_the_preprocessing(case)  # the file's card holds the preprocessing
+    before, path = tower.weights_hash, case.folder / "weights.safetensors"
+    tower.save_weights(path)
+    with perturb_weights(tower):
+        unused = _encodes_exactly(case, vectors)
+        assert not unused, "other weights in `module` give the same embeddings: they are not used"
+        assert tower.load_weights(path) is tower, "load_weights does not return the tower"
+        assert tower.weights_hash == before, "after load_weights weights_hash differs"
+        loaded = encode(case, case.example.samples)
+    assert_close(loaded, vectors, BATCH_TOLERANCE, "before save_weights and after load_weights")
+
+
+def _encodes_exactly(case: Case[Tower], vectors: np.ndarray) -> bool:
+    try:
+        return np.array_equal(encode(case, case.example.samples), vectors, equal_nan=True)
+    except BadInput:  # untrained weights may give a vector of norm 0
+        return False
+
+
+@CHECKS.add("inherit `Tower.load_weights`: it checks names, shapes, space and preprocessing", applies=is_tower)
+def check_refuses_other_weight_files(case: Case[Tower]) -> None:
+    from safetensors.torch import save_file
+
+    path = case.folder / "bare.safetensors"
+    save_file({key: held.detach().clone().contiguous() for key, held in case.part.module.state_dict().items()}, path)
+    try:
+        case.part.load_weights(path)
+    except WeightsMismatch:
+        return
+    raise AssertionError("it loads a weight file that does not hold the preprocessing its weights need")
+
+
+@contextmanager
+def perturb_weights(tower: Tower) -> Iterator[None]:
+    """Change all weights a little, and restore them at the end of the block."""
+    own = {name: held.detach().clone() for name, held in tower.module.state_dict().items()}
+    if not any(held.is_floating_point() for held in own.values()):
+        raise Skip("it has no weights that could differ")
+    changed = {name: held * 1.5 + 0.01 if held.is_floating_point() else held for name, held in own.items()}
+    try:
+        tower.module.load_state_dict(changed)
+        yield
+    finally:
+        tower.module.load_state_dict(own)

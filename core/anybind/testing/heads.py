@@ -1,0 +1,256 @@
+"""Checks of heads, on random embeddings of two classes of samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from anybind.binder import Binder
+from anybind.embeddings import Embeddings, unit
+from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
+from anybind.head import Head, HeadInput
+from anybind.spec import HeadSpec, HeadTarget
+from anybind.testing.checks import (
+    BATCH_TOLERANCE,
+    SAME_TOLERANCE,
+    Case,
+    Checks,
+    assert_close,
+    assert_hash,
+    assert_json,
+    assert_refused,
+    describe_error,
+    shared,
+)
+from anybind.testing.stand_in import stand_in_binder
+
+CHECKS = Checks()
+SAMPLES, GROUPS, QUERIES = 24, 4, 3
+CLASS_NAMES = ("normal", "abnormal")
+
+
+@shared
+def binding(case: Case[Head]) -> Binder:
+    """The example's binder, or one whose embeddings have no meaning."""
+    return case.example.binder or stand_in_binder()
+
+
+def random_embeddings(case: Case[Head], modality: str, labels: np.ndarray, seed: int) -> Embeddings:
+    """Make unit vectors in the binding's space, (n, d), around one centre per label, (n,)."""
+    space = binding(case).space(modality)
+    vectors = np.random.default_rng(seed).standard_normal((len(labels), space.dim)) + 3.0 * labels[:, None]
+    ids = tuple(f"sample {number}" for number in range(len(labels)))
+    return Embeddings(unit(vectors), space, modality, ids, binding(case).identity(modality))
+
+
+def random_inputs(case: Case[Head], seed: int) -> tuple[HeadInput, np.ndarray]:
+    """Make samples in groups, and their labels, (n,): 1 in the second half of every other group."""
+    random, size = np.random.default_rng(seed), SAMPLES // GROUPS
+    groups, place = np.divmod(np.arange(SAMPLES), size)
+    labels = ((groups % 2 == 1) & (place >= size // 2)).astype(np.int64)
+    modalities = case.part.needs or binding(case).modalities[:1]
+    embeddings = {each: random_embeddings(case, each, labels, seed) for each in modalities}
+    measures = {name: random.integers(1, 1000, SAMPLES) * (1.0 + labels) for name in case.example.measures}
+    return HeadInput(embeddings, measures, groups=groups), labels
+
+
+def random_queries(case: Case[Head]) -> Embeddings | None:
+    """Make the queries of a ranking head; None for any other."""
+    if case.part.predicts != "ranking":
+        return None
+    modality = (case.part.needs or binding(case).modalities)[0]
+    return random_embeddings(case, modality, np.arange(QUERIES) % 2, seed=7)
+
+
+def fit_head(case: Case[Head], seed: int = 0) -> Head:
+    """Prepare and fit a copy of the head."""
+    head = copy.deepcopy(case.part)
+    head.prepare(binding(case))
+    inputs, labels = random_inputs(case, seed)
+    if head.learns == "groups":
+        labels = np.array([labels[inputs.groups == group].max() for group in range(GROUPS)])
+    return head.fit(inputs, labels, CLASS_NAMES if head.predicts == "classification" else ())
+
+
+@shared
+def fitted_head(case: Case[Head]) -> Head:
+    """The head, fitted."""
+    return fit_head(case)
+
+
+@shared
+def score(case: Case[Head]) -> np.ndarray:
+    """Scores of other samples than those that the head was fitted on."""
+    return fitted_head(case).score(scored_inputs(case), random_queries(case))
+
+
+@shared
+def scored_inputs(case: Case[Head]) -> HeadInput:
+    """The samples that are scored."""
+    return random_inputs(case, seed=99)[0]
+
+
+def select_samples(inputs: HeadInput, chosen: Sequence[int]) -> HeadInput:
+    """Take some of the samples, of which each has one row."""
+    rows = list(chosen)
+    measures = {name: values[rows] for name, values in inputs.measures.items()}
+    return HeadInput({of: each[rows] for of, each in inputs.embeddings.items()}, measures, groups=inputs.groups[rows])
+
+
+def reads_embeddings(case: Case[Head]) -> bool:
+    return bool(case.part.needs)
+
+
+@CHECKS.add("set `name`, `predicts` and `learns` in the class, and pass `needs` and `settings` to super().__init__")
+def check_declarations(case: Case[Head]) -> None:
+    head, targets = case.part, HeadTarget.__args__
+    assert isinstance(getattr(head, "name", None), str) and head.name, f"name is {getattr(head, 'name', None)!r}"
+    assert getattr(head, "predicts", None) in targets, f"predicts is not one of {', '.join(targets)}"
+    if isinstance(case.spec, HeadSpec):
+        named = f"spec.predicts is {case.spec.predicts!r} and predicts is {head.predicts!r}"
+        assert case.spec.predicts == head.predicts, named
+    assert head.learns in ("nothing", "samples", "groups"), f"learns is {head.learns!r}"
+    assert isinstance(head.needs, tuple), f"needs is {head.needs!r}"
+    assert_json(head.settings, "settings")
+
+
+@CHECKS.add(f"make `learn` and `rate` work on {SAMPLES} samples in {GROUPS} groups")
+def check_fits_and_scores(case: Case[Head]) -> None:
+    head = fit_head(case)
+    assert isinstance(head, Head), f"fit returns a {type(head).__name__}, not the head"
+    head.score(scored_inputs(case), random_queries(case))
+
+
+@CHECKS.add("return (n, classes) for classification, (n,) for anomaly and (queries, n) for ranking from `rate`")
+def check_score_shape(case: Case[Head]) -> None:
+    shapes = {
+        "classification": (SAMPLES, len(fitted_head(case).classes)),
+        "anomaly": (SAMPLES,),
+        "ranking": (QUERIES, SAMPLES),
+    }
+    expected = shapes[case.part.predicts]
+    assert score(case).shape == expected, f"expected scores of shape {expected}, got {score(case).shape}"
+
+
+@CHECKS.add("find what divides by zero or overflows; make the scores of an anomaly head 0 or more")
+def check_score_range(case: Case[Head]) -> None:
+    valid = np.isfinite(score(case))
+    if case.part.predicts == "anomaly":
+        valid &= score(case) >= 0
+    assert valid.all(), f"scores are {score(case)[~valid][:3].tolist()}"
+
+
+@CHECKS.add(
+    "score each sample by itself in `rate`, whatever others there are",
+    applies=lambda case: case.part.predicts != "ranking",
+)
+def check_batch_invariance(case: Case[Head]) -> None:
+    inputs, scores = scored_inputs(case), score(case)
+    tolerance = BATCH_TOLERANCE * max(1.0, float(np.nanmax(np.abs(scores))))
+    alone = [fitted_head(case).score(select_samples(inputs, [number])) for number in range(SAMPLES)]
+    assert_close(np.concatenate(alone), scores, tolerance, "each sample alone and all in one input")
+
+
+@CHECKS.add(
+    "rank for each query by itself in `rate`, whatever other queries there are",
+    applies=lambda case: case.part.predicts == "ranking",
+)
+def check_query_invariance(case: Case[Head]) -> None:
+    queries, scores = random_queries(case), score(case)
+    assert queries is not None
+    tolerance = BATCH_TOLERANCE * max(1.0, float(np.nanmax(np.abs(scores))))
+    alone = [fitted_head(case).score(scored_inputs(case), queries[[number]]) for number in range(QUERIES)]
+    assert_close(np.concatenate(alone), scores, tolerance, "each query alone and all at once")
+
+
+@CHECKS.add("inherit `score`: it raises BadInput without queries", applies=lambda case: case.part.predicts == "ranking")
+def check_requires_queries(case: Case[Head]) -> None:
+    assert_refused(lambda: fitted_head(case).score(scored_inputs(case)), "ranking without queries")
+
+
+@CHECKS.add(
+    "return scores in the order of the class names from `rate`",
+    applies=lambda case: case.part.predicts == "classification" and case.part.learns == "samples",
+)
+def check_learns_the_classes(case: Case[Head]) -> None:
+    head, (inputs, labels) = fitted_head(case), random_inputs(case, seed=0)
+    assert head.classes == CLASS_NAMES, f"fitted for the classes {CLASS_NAMES}, it has {head.classes}"
+    right = head.score(inputs).argmax(axis=1) == labels
+    accuracy = float(np.mean([right[labels == number].mean() for number in range(len(CLASS_NAMES))]))
+    assert accuracy > 0.5, f"its balanced accuracy is {accuracy:.0%} on clearly different samples that it was fitted on"
+
+
+@CHECKS.add(
+    "return 0 for a sample without rows: `HeadInput.largest` does",
+    applies=lambda case: case.part.predicts == "anomaly" and reads_embeddings(case),
+)
+def check_no_rows_score_zero(case: Case[Head]) -> None:
+    inputs = scored_inputs(case)
+    embeddings = {of: each[1:] for of, each in inputs.embeddings.items()}
+    rows = dict.fromkeys(embeddings, np.arange(1, SAMPLES))
+    first = fitted_head(case).score(HeadInput(embeddings, inputs.measures, rows, inputs.groups))[0]
+    assert first == 0, f"a sample without rows has the score {first}"
+
+
+@CHECKS.add("take all randomness of `learn` from a seed among the options")
+def check_fit_is_deterministic(case: Case[Head]) -> None:
+    again = fit_head(case)
+    assert again.identity == fitted_head(case).identity, "fitted twice on the same samples, its identity differs"
+    scores = again.score(scored_inputs(case), random_queries(case))
+    assert_close(scores, score(case), SAME_TOLERANCE, "fitted twice on the same samples")
+
+
+@CHECKS.add("return all that was learned from `learn`, so that `identity` and `save` see it")
+def check_identity(case: Case[Head]) -> None:
+    assert_hash(fitted_head(case).identity, "identity")
+    if case.part.learns != "nothing":
+        other = fit_head(case, seed=50)
+        same = np.array_equal(other.score(scored_inputs(case), random_queries(case)), score(case))
+        changed = other.identity != fitted_head(case).identity
+        assert same or changed, "fitted on other samples, it scores otherwise under one identity"
+
+
+@CHECKS.add("return all that was learned from `learn`; inherit `save` and `load`")
+def check_save_and_load(case: Case[Head]) -> None:
+    path = case.folder / "head.safetensors"
+    fitted_head(case).save(path)
+    loaded = copy.deepcopy(case.part).load(path)
+    assert loaded.identity == fitted_head(case).identity, "after load the identity differs"
+    scores = loaded.score(scored_inputs(case), random_queries(case))
+    assert_close(scores, score(case), SAME_TOLERANCE, "before save and after load")
+
+
+@CHECKS.add("inherit `score`: it raises BadOption", applies=lambda case: case.part.learns != "nothing")
+def check_refuses_to_score_unfitted(case: Case[Head]) -> None:
+    try:
+        copy.deepcopy(case.part).score(scored_inputs(case), random_queries(case))
+    except BadOption:
+        return
+    raise AssertionError("it scores without having been fitted")
+
+
+@CHECKS.add("name in `needs` every modality that `rate` reads", applies=reads_embeddings)
+def check_refuses_missing_embeddings(case: Case[Head]) -> None:
+    bare = replace(scored_inputs(case), embeddings={}, rows={})
+    assert_refused(lambda: fitted_head(case).score(bare, random_queries(case)), "samples without embeddings")
+
+
+@CHECKS.add("inherit `fit` and `score`, or compare with `@`: they check space and encoder", applies=reads_embeddings)
+def check_refuses_other_embeddings(case: Case[Head]) -> None:
+    space = replace(binding(case).space(case.part.needs[0]), name="some-other-space")
+    changes: dict[str, dict[str, object]] = {"another space": {"space": space}}
+    if case.part.learns != "nothing":
+        changes["another encoder"] = {"encoder": "another"}
+    for what, changed in changes.items():
+        inputs = scored_inputs(case)
+        other = {of: replace(each, **changed) for of, each in inputs.embeddings.items()}
+        try:
+            fitted_head(case).score(replace(inputs, embeddings=other), random_queries(case))
+        except (WeightsMismatch, SpaceMismatch):
+            continue
+        except Exception as error:
+            raise AssertionError(f"embeddings of {what}: {describe_error(error)}") from error
+        raise AssertionError(f"embeddings of {what} were scored")

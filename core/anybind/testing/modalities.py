@@ -1,0 +1,88 @@
+"""Checks of modalities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anybind.errors import BadOption
+from anybind.modality import Modality
+from anybind.spec import ModalitySpec
+from anybind.testing.checks import Case, Checks, Skip, assert_json, assert_refused, describe_sample, is_equal
+
+CHECKS = Checks(needs=("samples",))
+
+
+@CHECKS.add("set `name` in the class to the registered name")
+def check_name(case: Case[Modality]) -> None:
+    name = getattr(case.part, "name", None)
+    assert isinstance(name, str) and name, f"name is {name!r}"
+    assert case.spec is None or case.spec.name == name, f"it is registered as {case.spec.name!r}"
+
+
+@CHECKS.add("make `accepts` return True for every sample of the modality")
+def check_accepts_its_samples(case: Case[Modality]) -> None:
+    for sample in case.example.samples:
+        verdict = case.part.accepts(sample)
+        assert verdict is True, f"accepts returns {verdict!r} for a sample ({describe_sample(sample)})"
+
+
+@CHECKS.add("test the type in `accepts`, return False for any other, and raise nothing")
+def check_accepts_nothing_else(case: Case[Modality]) -> None:
+    for other in (None, object(), 7, b"", [], {}):
+        verdict = case.part.accepts(other)
+        assert verdict is False, f"accepts returns {verdict!r} for {other!r}"
+
+
+@CHECKS.add("raise in `check` only for what cannot be embedded")
+def check_passes_valid_samples(case: Case[Modality]) -> None:
+    for sample in case.example.samples:
+        case.part.check(sample)
+
+
+@CHECKS.add(
+    "raise BadInput in `check`, saying what is wrong: empty, not finite, ...",
+    applies=lambda case: len(case.example.wrong) > 0,
+)
+def check_refuses_wrong_samples(case: Case[Modality]) -> None:
+    for wrong in case.example.wrong:
+        if case.part.accepts(wrong):
+            assert_refused(lambda wrong=wrong: case.part.check(wrong), f"a wrong sample ({describe_sample(wrong)})")
+
+
+@CHECKS.add("return an RGB image, (height, width, 3) uint8, or a string from `show`")
+def check_shows_samples(case: Case[Modality]) -> None:
+    for sample in case.example.samples:
+        shown = case.part.show(sample)
+        if not isinstance(shown, str):
+            image = isinstance(shown, np.ndarray) and shown.dtype == np.uint8 and shown.ndim == 3
+            assert image and shown.shape[2] == 3 and shown.size, f"show returns {describe_sample(shown)}"
+
+
+@CHECKS.add("take all randomness from the seed and return a sample; or inherit `augment`")
+def check_augmentation(case: Case[Modality]) -> None:
+    for sample in case.example.samples:
+        try:
+            changed = case.part.augment(sample, seed=3)
+        except BadOption as error:
+            raise Skip("it has no augmentation") from error
+        assert case.part.accepts(changed), f"augment returns {describe_sample(changed)}, which is no sample of it"
+        assert is_equal(changed, case.part.augment(sample, seed=3)), "augment returns two samples for one seed"
+
+
+@CHECKS.add("return from `derivation` a mapping of all but the seed that shapes what `derive` makes")
+def check_derivation_settings(case: Case[Modality]) -> None:
+    sources = case.spec.derived_from if isinstance(case.spec, ModalitySpec) else case.example.sources
+    for source in sources:
+        assert_json(dict(case.part.derivation(source)), f"derivation({source!r})")
+
+
+@CHECKS.add(
+    "make `derive` return a sample, the same for the same seed", applies=lambda case: bool(case.example.sources)
+)
+def check_derive(case: Case[Modality]) -> None:
+    for source, sample in case.example.sources.items():
+        derived = case.part.derive(sample, source, seed=3)
+        assert case.part.accepts(derived), f"derive makes {describe_sample(derived)} from {source}, no sample of it"
+        case.part.check(derived)
+        again = case.part.derive(sample, source, seed=3)
+        assert is_equal(derived, again), f"derive makes two samples from one of {source} for one seed"

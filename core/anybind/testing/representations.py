@@ -1,0 +1,115 @@
+"""Checks of representations."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from anybind.representation import Representation
+from anybind.tables import settings_hash
+from anybind.testing.checks import (
+    BATCH_TOLERANCE,
+    SAME_TOLERANCE,
+    Case,
+    Checks,
+    assert_close,
+    assert_json,
+    assert_refused,
+    describe_sample,
+    is_equal,
+    shared,
+)
+
+CHECKS = Checks(needs=("samples",))
+
+
+@shared
+def array(case: Case[Representation]) -> list[np.ndarray]:
+    """The array of each sample."""
+    arrays = [case.part(sample) for sample in case.example.samples]
+    assert all(isinstance(each, np.ndarray) for each in arrays), "it returns no NumPy arrays"
+    return arrays
+
+
+@CHECKS.add("return from `settings` a mapping of strings, numbers, lists and tables: all that shapes the output")
+def check_settings(case: Case[Representation]) -> None:
+    settings = dict(case.part.settings)
+    assert_json(settings, "settings")
+    again = settings_hash(dict(case.part.settings))
+    assert settings_hash(settings) == again, "settings change from one access to the next"
+
+
+@CHECKS.add("accept every sample that the modality accepts, and return a NumPy array")
+def check_accepts_its_samples(case: Case[Representation]) -> None:
+    for sample in case.example.samples:
+        result = case.part(sample)
+        assert isinstance(result, np.ndarray), f"it returns a {type(result).__name__}, not a NumPy array"
+
+
+@CHECKS.add("return three dimensions, (channels, height, width), none of them 0")
+def check_shape(case: Case[Representation]) -> None:
+    for each in array(case):
+        assert each.ndim == 3 and each.size, f"it returns shape {each.shape}"
+
+
+@CHECKS.add("end with `.astype(np.float32)`")
+def check_dtype(case: Case[Representation]) -> None:
+    for each in array(case):
+        assert each.dtype == np.float32, f"it returns {each.dtype}"
+
+
+@CHECKS.add("find what divides by zero: a sample may have one entry, or all at one time")
+def check_finite(case: Case[Representation]) -> None:
+    wrong = [number for number, each in enumerate(array(case)) if not np.isfinite(each).all()]
+    assert not wrong, f"the arrays of samples {wrong} hold NaN or infinity"
+
+
+@CHECKS.add("use no randomness")
+def check_deterministic(case: Case[Representation]) -> None:
+    for sample, each in zip(case.example.samples, array(case), strict=True):
+        assert_close(case.part(sample), each, SAME_TOLERANCE, "the same sample, twice")
+
+
+@CHECKS.add("copy a sample before changing it in place")
+def check_leaves_samples_unchanged(case: Case[Representation]) -> None:
+    for sample in case.example.samples:
+        before = copy.deepcopy(sample)
+        case.part(sample)
+        assert is_equal(before, sample), f"the sample ({describe_sample(sample)}) was changed"
+
+
+@shared
+def deterministic_array(case: Case[Representation]) -> list[np.ndarray]:
+    """The arrays, where they are the same each time."""
+    for sample, each in zip(case.example.samples, array(case), strict=True):
+        assert_close(case.part(sample), each, SAME_TOLERANCE, "the same sample, twice")
+    return array(case)
+
+
+@CHECKS.add("make `batch` return what the calls return, stacked; or inherit it")
+def check_batch(case: Case[Representation]) -> None:
+    arrays, samples = deterministic_array(case), case.example.samples
+    size = getattr(samples[0], "shape", 0)
+    alike = [
+        number
+        for number, each in enumerate(arrays)
+        if each.shape == arrays[0].shape and getattr(samples[number], "shape", 0) == size
+    ]
+    batch = case.part.batch([samples[number] for number in alike])
+    right = isinstance(batch, np.ndarray) and batch.dtype == arrays[0].dtype
+    assert right, "batch returns another type than the call"
+    scale = max(1.0, float(np.nanmax(np.abs(arrays[0]))))
+    stacked = np.stack([arrays[number] for number in alike])
+    assert_close(batch, stacked, BATCH_TOLERANCE * scale, "in a batch and one by one")
+
+
+@CHECKS.add("raise BadInput where there is nothing to stack")
+def check_refuses_an_empty_batch(case: Case[Representation]) -> None:
+    assert_refused(lambda: case.part.batch([]), "an empty batch")
+
+
+@CHECKS.add("raise BadInput, saying what is wrong", applies=lambda case: len(case.example.wrong) > 0)
+def check_refuses_wrong_samples(case: Case[Representation]) -> None:
+    for wrong in case.example.wrong:
+        assert_refused(lambda wrong=wrong: case.part(wrong), f"a wrong sample ({describe_sample(wrong)})")

@@ -1,0 +1,267 @@
+"""Running conformance checks: on installed parts with their examples, on specs, and on objects of a test's own."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from anybind.binding import binding_of_part
+from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, nearest
+from anybind.registry import Part, create, parts, plugins, registry
+from anybind.spec import BindingSpec, DatasetSpec, EncoderSpec, ModalitySpec, ReaderSpec, RepresentationSpec, Spec
+from anybind.testing import kinds, specs
+from anybind.testing.checks import (
+    Case,
+    Check,
+    Checks,
+    Outcome,
+    Report,
+    Skip,
+    run_check,
+    temporary_folder,
+)
+from anybind.testing.example import Example, find_example
+
+if TYPE_CHECKING:
+    import pytest
+
+Offer = Callable[[Part[Spec], Path], Example | None]
+"""Gives the example of a part, which may be written into an empty folder."""
+TAKE_SAMPLES = (EncoderSpec, RepresentationSpec, ReaderSpec)
+EXAMPLE_REMEDY = "offer an example that it can be checked on: see `anybind_examples` in the guide to conformance checks"
+
+
+class Trial:
+    """An installed part and the case that its example makes; both are made when a check needs them."""
+
+    def __init__(self, part: Part[Spec], offer: Offer = find_example) -> None:
+        self.part, self.offer = part, offer
+        self.title = f"{part.kind} {part.name!r}"
+        self.folder = temporary_folder(self)
+        self.checks = (*specs.CHECKS, Check("check_example", EXAMPLE_REMEDY, check_example), *_load_checks(part.kind))
+
+    @functools.cached_property
+    def example(self) -> Example:
+        """The example of its plugin, with the samples of its modality's where it has none of its own."""
+        example, spec = self.offer(self.part, self.folder) or Example(), self.part.spec
+        if not isinstance(spec, TAKE_SAMPLES) or example.cannot or len(example.samples) or len(example.files):
+            return example
+        for modality in parts(ModalitySpec, spec.modality):
+            folder = self.folder / "samples"
+            folder.mkdir(exist_ok=True)
+            of_modality = self.offer(modality, folder)
+            if of_modality is not None:
+                wrong = () if isinstance(spec, RepresentationSpec) else of_modality.wrong
+                samples = {"samples": of_modality.samples, "wrong": example.wrong or wrong}
+                return replace(example, **samples, cannot=of_modality.cannot)
+        return example
+
+    @functools.cached_property
+    def case(self) -> Case[Any]:
+        """The part, made from its example."""
+        if self.example.cannot:
+            raise Skip(self.example.cannot)
+        known = [check.name for check in self.checks]
+        for name in self.example.expected_failures:
+            assert name in known, f"expected_failures names {name!r}, which is no check{nearest(name, known)}"
+        _require_example(self.part.kind, self.example)
+        try:
+            return Case(_make_part(self.part, self.example), self.example, self.part.spec)
+        except MissingExtra as error:
+            raise Skip(str(error)) from error
+
+    @functools.cached_property
+    def made(self) -> Outcome:
+        """The outcome of `check_example`: whether the part can be made."""
+        return run_check(self.checks[len(specs.CHECKS)], Case(self))
+
+    def run(self, check: Check) -> Outcome | None:
+        """Run one check; None for one of a capability that the part lacks, and where the part cannot be made."""
+        if check.run is check_example:
+            return self.made
+        possible = self.made.status == "passed"
+        if check in specs.CHECKS:
+            case: Case[Any] = Case(self.part, self.example if possible else Example(), self.part.spec)
+        elif possible:
+            case = self.case
+        else:
+            return None
+        return run_check(check, case) if check.applies(case) else None
+
+    def report(self) -> Report:
+        """Run all checks."""
+        outcomes = [self.run(check) for check in self.checks]
+        return Report(self.title, tuple(outcome for outcome in outcomes if outcome is not None))
+
+    def run_in_pytest(self, check: Check) -> None:
+        """Run one check as a test: a check that cannot run is a skip, an expected failure an xfail."""
+        import pytest
+
+        outcome = self.run(check)
+        if outcome is None:
+            pytest.skip("the part lacks the capability" if self.made.status == "passed" else "see check_example")
+        elif outcome.status == "skipped":
+            pytest.skip(outcome.message)
+        elif outcome.status == "expected failure":
+            pytest.xfail(outcome.message)
+        Report(self.title, (outcome,)).raise_for_failures()
+
+
+def check_example(case: Case[Trial]) -> None:
+    """Make the part from its example."""
+    assert case.part.case
+
+
+def parts_of(name: str) -> list[Part[Spec]]:
+    """Return the parts of an installed plugin, or of all plugins of a distribution.
+
+    Raises:
+        UnknownName: no plugin or distribution of that name is loaded; the message says why, where it was not.
+    """
+    loaded = [plugin for plugin in plugins() if name in (plugin.name, plugin.distribution)]
+    if not any(plugin.status in ("ok", "incomplete") for plugin in loaded):
+        known = {each for plugin in plugins() for each in (plugin.name, plugin.distribution)}
+        raise UnknownName(f"there is no plugin {name!r}{nearest(name, known)}{registry().not_loaded()}")
+    found = [part for kind in [*registry().kinds(), "kind"] for part in parts(kind)]
+    return [part for part in found if name in (part.plugin, part.distribution)]
+
+
+def examine(part: Part[Spec], offer: Offer = find_example) -> Report:
+    """Run all checks on an installed part with the example that its plugin offers; raise nothing.
+
+    Args:
+        part: the part.
+        offer: gives the example of a part, which may be written into an empty folder.
+    """
+    return Trial(part, offer).report()
+
+
+def checks_for(subject: object, example: Example | None = None) -> tuple[Check, ...]:
+    """Return the checks of a kind by its name (`spec`: those of every spec), or those that apply to an object.
+
+    Raises:
+        UnknownName: there is no such kind.
+        BadOption: the object is of no kind.
+    """
+    if isinstance(subject, str):
+        return tuple(specs.CHECKS if subject == "spec" else _load_checks(subject))
+    case = Case(subject, example or Example())
+    return tuple(check for check in _load_checks(_find_kind(subject)) if check.applies(case))
+
+
+def check(
+    subject: object, example: Example | None = None, *, kind: str = "", spec: Spec | None = None, only: str = ""
+) -> Report:
+    """Run the conformance checks that apply to a part, a spec or an object.
+
+    Args:
+        subject: an installed part, which is checked on its plugin's example; a spec; or an object of any kind: for a
+            dataset, a function that makes it from a folder.
+        example: what an object is checked on.
+        kind: of an object, where its class does not tell.
+        spec: of an object, as it is registered.
+        only: the name of the one check to run; all by default.
+
+    Returns:
+        the outcomes; none is a failure.
+
+    Raises:
+        NotConforming: checks failed; the message names each, what was found, and the remedy.
+        UnknownName: no check or kind of that name.
+        BadOption: the object is of no kind, or the example lacks what its kind needs.
+    """
+    if isinstance(subject, Part):
+        report = examine(subject)
+        _require_check(only, [outcome.check for outcome in report.outcomes])
+        chosen = tuple(outcome for outcome in report.outcomes if only in ("", outcome.check))
+        return Report(report.part, chosen).raise_for_failures()
+    if isinstance(subject, Spec):
+        title, chosen_checks = f"{subject.kind} {subject.name!r}", specs.CHECKS
+        case: Case[Any] = Case(Part(subject, "", "its distribution"), spec=subject)
+    else:
+        kind = kind or _find_kind(subject)
+        title, chosen_checks = f"{kind} {type(subject).__name__}", _load_checks(kind)
+        case = Case(subject, example or Example(), spec)
+        try:
+            _require_example(kind, case.example)
+        except AssertionError as error:
+            raise BadOption(str(error)) from None
+    _require_check(only, [each.name for each in chosen_checks])
+    chosen_checks = [each for each in chosen_checks if only in ("", each.name) and each.applies(case)]
+    return Report(title, tuple(run_check(each, case) for each in chosen_checks)).raise_for_failures()
+
+
+def parametrize_with_checks(plugin: str) -> pytest.MarkDecorator:
+    """Make a test of each part of a plugin, or of a distribution, and each check: the test calls its argument `check`.
+
+        @parametrize_with_checks("my-plugin")
+        def test_conformance(check):
+            check()
+
+    Raises:
+        UnknownName: as `parts_of`.
+    """
+    import pytest
+
+    trials = [(trial, check) for trial in map(Trial, parts_of(plugin)) for check in trial.checks]
+    return pytest.mark.parametrize(
+        "check",
+        [functools.partial(trial.run_in_pytest, check) for trial, check in trials],
+        ids=[f"{trial.part.kind}-{trial.part.name}-{check.name}" for trial, check in trials],
+    )
+
+
+def _load_checks(kind: str) -> Checks:
+    """Import the checks of a kind; empty for one that names none."""
+    if kind == "kind":
+        return kinds.CHECKS
+    known = registry().kinds()
+    if kind not in known:
+        raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, known)}")
+    checks = kinds.load_attribute(known[kind].checks) if known[kind].checks else Checks()
+    if not isinstance(checks, Checks):
+        raise PluginError(f"the checks of the kind {kind!r} are a {type(checks).__name__}, not anybind.testing.Checks")
+    return checks
+
+
+def _find_kind(subject: object) -> str:
+    for name, spec in sorted(registry().kinds().items(), key=lambda item: item[0] == "command"):  # any callable is one
+        base = kinds.load_attribute(spec.target)
+        if isinstance(base, type) and (
+            isinstance(subject, base) or (isinstance(subject, type) and issubclass(subject, base))
+        ):
+            return name
+    raise BadOption(f"a {type(subject).__name__} is of no kind of part; name its kind")
+
+
+def _require_check(only: str, known: list[str]) -> None:
+    if only and only not in known:
+        raise UnknownName(f"there is no check {only!r}{nearest(only, known)}")
+
+
+def _require_example(kind: str, example: Example) -> None:
+    needs = _load_checks(kind).needs
+    given = [getattr(example, name) for name in needs]
+    held = any(len(value) > 0 if isinstance(value, (list, tuple)) else value is not None for value in given)
+    assert held or not needs, f"it needs an example with {' or '.join(needs)}"
+
+
+def _make_part(part: Part[Spec], example: Example) -> object:
+    """Make what the checks of the part's kind look at."""
+    spec, options = part.spec, dict(example.options)
+    if isinstance(spec, BindingSpec):
+        if not spec.target.endswith(".toml") and "argument" not in options:
+            raise Skip("its name takes an argument, NAME:ARGUMENT, and its example has no option `argument`")
+        return binding_of_part(cast("Part[BindingSpec]", part), options.get("argument", ""))
+    module, _, attribute = spec.target.partition(":")
+    if attribute.endswith(spec.resources):
+        return importlib.resources.files(module).joinpath(attribute)
+    if isinstance(spec, DatasetSpec):
+        return lambda folder: create(spec.kind, spec.name, folder, **{"modalities": None, **options})
+    if spec.kind == "kind":
+        return part
+    return part.load() if spec.kind == "command" else create(spec.kind, spec.name, **options)

@@ -1,0 +1,127 @@
+"""Checks of tasks, on the example's dataset and binding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from anybind.binder import Binder
+from anybind.dataset import Dataset, Item
+from anybind.errors import OnBad
+from anybind.result import Result
+from anybind.task import Task
+from anybind.testing.checks import Case, Checks, assert_json, assert_refused, shared
+from anybind.testing.stand_in import stand_in_binder
+
+CHECKS = Checks(needs=("dataset",))
+
+
+@shared
+def binding(case: Case[Task]) -> Binder:
+    """The example's binder, or one whose embeddings have no meaning."""
+    return case.example.binder or stand_in_binder()
+
+
+@shared
+def dataset(case: Case[Task]) -> Dataset:
+    """The example's dataset."""
+    assert case.example.dataset is not None
+    return case.example.dataset
+
+
+def run_task(case: Case[Task], data: Dataset, on_bad: OnBad | None = None) -> Result:
+    """Evaluate the task with seed 0."""
+    return case.part.run(binding(case), data, modality=case.example.modality, seed=0, on_bad=on_bad)
+
+
+@shared
+def result(case: Case[Task]) -> Result:
+    """The result of one run."""
+    result = run_task(case, dataset(case))
+    assert isinstance(result, Result), f"run returns a {type(result).__name__}"
+    return result
+
+
+class WithInvalidSample(Dataset):
+    """A dataset with one sample more, which cannot be embedded."""
+
+    def __init__(self, whole: Dataset) -> None:
+        self.name, self.whole = whole.name, whole
+        self.invalid = replace(whole.items[0], id="invalid sample", source=object(), partners={})
+
+    @property
+    def items(self) -> list[Item]:
+        return [*self.whole.items, self.invalid]
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.whole.classes
+
+
+@CHECKS.add("set `name` and `main_metric` in the class")
+def check_name_and_main_metric(case: Case[Task]) -> None:
+    for field in ("name", "main_metric"):
+        value = getattr(case.part, field, None)
+        assert isinstance(value, str) and value, f"{field} is {value!r}"
+
+
+@CHECKS.add("return an anybind.Result from `run`")
+def check_returns_a_result(case: Case[Task]) -> None:
+    returned = run_task(case, dataset(case))
+    assert isinstance(returned, Result), f"run returns a {type(returned).__name__}"
+
+
+@CHECKS.add("pass task, dataset, split_hash, binding, modality and seed on to the Result as they were given")
+def check_result_names_its_inputs(case: Case[Task]) -> None:
+    expected = {
+        "task": case.part.name,
+        "dataset": dataset(case).name,
+        "split_hash": dataset(case).split_hash,
+        "binding": binding(case).name,
+        "modality": case.example.modality,
+        "seed": 0,
+    }
+    for field, value in expected.items():
+        found = getattr(result(case), field)
+        assert found == value, f"{field} is {found!r}, expected {value!r}"
+
+
+@CHECKS.add("give as `encoders` the identity of each modality's, from `binder.identity(modality)`")
+def check_result_names_the_encoders(case: Case[Task]) -> None:
+    encoders = result(case).encoders
+    for modality, identity in encoders.items():
+        known = binding(case).identity(modality)
+        assert str(identity).startswith(known), f"the encoder of {modality} is {identity!r}, expected {known!r}"
+    assert case.example.modality in encoders, f"encoders does not name that of {case.example.modality}"
+
+
+@CHECKS.add("give every metric as a finite number, and the one that `main_metric` names among them")
+def check_metrics(case: Case[Task]) -> None:
+    metrics = result(case).metrics
+    assert case.part.main_metric in metrics, f"{case.part.main_metric!r} is not among {sorted(metrics)}"
+    for name, value in metrics.items():
+        assert math.isfinite(float(value)), f"{name} is {value}"
+
+
+@CHECKS.add("give strings and numbers: `float(x)` and `.tolist()` of NumPy values")
+def check_result_is_json(case: Case[Task]) -> None:
+    assert_json({name: float(value) for name, value in result(case).metrics.items()}, "metrics")
+    assert_json(dict(result(case).details), "details")
+    result(case).to_dict()
+
+
+@CHECKS.add("take all randomness from the seed")
+def check_deterministic(case: Case[Task]) -> None:
+    first, second = dict(result(case).metrics), dict(run_task(case, dataset(case)).metrics)
+    assert first == second, f"run twice with one seed, it returns {first} and {second}"
+
+
+@CHECKS.add("pass `on_bad` on to `binder.embed`: without it the first invalid sample raises")
+def check_reports_invalid_samples(case: Case[Task]) -> None:
+    result(case)
+    data = WithInvalidSample(dataset(case))
+    assert_refused(lambda: run_task(case, data), "an invalid sample")
+    skipped: list[str] = []
+    run_task(case, data, on_bad=lambda id, error: skipped.append(id))
+    assert skipped, "with on_bad, an invalid sample was left out silently"

@@ -1,0 +1,8 @@
+"""The plugin's parts pass anybind's conformance checks."""
+
+from anybind.testing import parametrize_with_checks
+
+
+@parametrize_with_checks("centroid")
+def test_conformance(check):
+    check()

@@ -1,0 +1,42 @@
+"""What the conformance checks try this plugin's task on: six images with captions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from anybind.plugin import Dataset, Item
+from anybind.testing import Example
+
+
+def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
+    """Return the example of a part; None where it needs none."""
+    return Example(options={"to": "text"}, dataset=Captions(), modality="image") if kind == "task" else None
+
+
+class Captions(Dataset):
+    """Random images, each with a caption."""
+
+    name = "captions"
+    licence = "Apache-2.0"
+
+    def __init__(self) -> None:
+        """Take no folder."""
+
+    @property
+    def items(self) -> list[Item]:
+        random = np.random.default_rng(0)
+        return [
+            Item(
+                f"{number}",
+                random.integers(0, 256, (48, 64, 3), dtype=np.uint8),
+                label,
+                partners={"text": f"a {label}, number {number}"},
+            )
+            for number, label in enumerate(["cat", "dog"] * 3)
+        ]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("cat", "dog")
