@@ -43,7 +43,9 @@ def test_it_embeds_from_the_command_line_and_from_python(module, images, tmp_pat
     assert (modality, found.vectors.shape) == ("image", (2, 3))
 
 
-def test_load_encoder_makes_it_and_it_passes_its_checks(module, images, registry, tmp_path, monkeypatch, clean_registry):
+def test_load_encoder_makes_it_and_it_passes_its_checks(
+    module, images, registry, tmp_path, monkeypatch, clean_registry
+):
     (tmp_path / "my_colours.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     import my_colours  # pyright: ignore[reportMissingImports]

@@ -129,9 +129,7 @@ def test_classes_of_the_data_that_are_not_asked_for_are_an_error(binder):
 def test_an_ensemble_is_the_mean_of_unit_vectors_over_templates(binder):
     templates = ("a {}", "a {} shade")
     ensemble = prompts.class_embeddings(binder, "text", ["red", "blue"], templates)
-    singles = [
-        prompts.class_embeddings(binder, "text", ["red", "blue"], (template,)).vectors for template in templates
-    ]
+    singles = [prompts.class_embeddings(binder, "text", ["red", "blue"], (template,)).vectors for template in templates]
     np.testing.assert_allclose(ensemble.vectors, anybind.unit(np.mean(singles, axis=0)), atol=1e-6)
     assert ensemble.ids == ("red", "blue")
 
