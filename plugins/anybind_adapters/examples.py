@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import anybind
-from anybind.registry import find_part
+from anybind.plugin import find_part
 from anybind.testing import Example
 
 
