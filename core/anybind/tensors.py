@@ -41,7 +41,8 @@ def write_tensors(
 
     Args:
         path: the file.
-        tensors: NumPy arrays or torch tensors by name, on any device, contiguous or not, also such as share memory.
+        tensors: NumPy arrays or torch tensors by name, of any shape (n, m, ...), on any device, contiguous or not; they
+            may share memory.
         card: JSON-like; stored in the file's metadata.
         key: metadata key of the card. None stores every entry of the card under its own key.
 
