@@ -443,7 +443,7 @@ def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path):
 
 
 def test_a_network_drive_gets_a_rollback_journal_in_place_of_shared_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind.store.on_network_drive", lambda folder: True)
+    monkeypatch.setattr("anybind.database.on_network_drive", lambda folder: True)
     binder(tmp_path).embed("letters", samples(3))
     assert execute(tmp_path, "PRAGMA journal_mode") == [("delete",)]
     again = binder(tmp_path)
