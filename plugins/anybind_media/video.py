@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import re
@@ -80,7 +81,12 @@ class Video:
             BadInput: the video is damaged or cut off, a frame differs in size from the first, or time runs backwards;
                 raised after the frames before it.
         """
-        return prefetch(self._decode(), PREFETCH)
+        frames = self._decode()
+        # Each call takes the next frame: an iterator is decoded by one thread.
+        for frame in prefetch(lambda _: next(frames, None), itertools.repeat(None), workers=1, ahead=PREFETCH):
+            if frame is None:
+                return
+            yield frame
 
     def _decode(self) -> Iterator[Frame]:
         before = 0
