@@ -91,7 +91,7 @@ class EmbeddedVideo:
         self.problem: BadInput | None = None
         self._video, self._settings, self._batch_size = video, settings, batch_size
         self._binder = binder.with_store(None)  # windows are stored a batch at a time, with their measures
-        self._blank = blank_embeddings(binder, needs, settings)
+        self._blank = blank_embeddings(self._binder, needs, settings)
         self._windows = VideoWindows(
             video,
             settings,
