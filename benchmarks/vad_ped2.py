@@ -28,11 +28,11 @@ from anybind.dataset import Item
 from anybind.head import find_head
 from anybind.plugin import Head, HeadInput, files
 from anybind.registry import create
+from anybind_vad.embedding import EmbeddedVideo, VideoRecord
 from anybind_vad.labels import frame_labels, lesson_labels
 from anybind_vad.metrics import draw_roc, measure, roc_auc
-from anybind_vad.embedding import EmbeddedVideo, VideoRecord
-from anybind_vad.segments import frame_scores
 from anybind_vad.presets import WindowSettings
+from anybind_vad.segments import frame_scores
 from anybind_vad.windows import open_video
 
 HERE = Path(__file__).parent
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--docs", type=Path)
     given = parser.parse_args()
-    binder = anybind.load("mini")
+    binder, store = anybind.load("mini"), anybind.EmbeddingStore(given.keep)
     dataset = create("dataset", "ucsd-ped", given.data)
     rows: list[dict[str, Any]] = []
     clips: list[Clip] = []
