@@ -111,9 +111,7 @@ def main() -> None:
     clips: list[Clip] = []
     found: dict[str, list[np.ndarray]] = {}
     for size, stride in SETTINGS:
-        clips = [
-            Clip(item, embed(item, binder, size, stride, anybind.EmbeddingStore(given.keep))) for item in dataset.items
-        ]
+        clips = [Clip(item, embed(item, binder, size, stride, store)) for item in dataset.items]
         for name, options in HEADS.items():
             for protocol, scores, calm in ask(options, binder, clips):
                 about = {"window": size, "stride": stride, "head": name, "fitted": protocol}

@@ -62,7 +62,7 @@ class VideoStore:
             if "image" in self._blank and window.image is not None:
                 arrays += [np.array(window.image.shape), window.image]
             for array in arrays:
-                digest.update(np.ascontiguousarray(array))
+                digest.update(np.ascontiguousarray(array).data)
         return digest.digest()
 
     def get_batch(self, key: bytes) -> HeadInput | None:

@@ -161,7 +161,7 @@ def test_a_head_is_refused_at_film_settings_other_than_its_own(binder, folder, t
     saved = str(tmp_path / "head.safetensors")
     ask(binder, folder, head="one-class", save_head=saved)
     for options, said in (({"threshold": 12}, "frames=16,threshold=12"), ({"frames": 8}, "frames=8,threshold=25")):
-        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25, and these are by .*{said}"):
+        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25, got those of .*{said}"):
             ask(binder, folder, head=saved, split="test", **options)
     assert ask(binder, folder, head=saved, split="test", threshold=25.0, stride=4).metrics["auc"] > 0.9
 
