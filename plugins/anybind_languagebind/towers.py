@@ -118,7 +118,8 @@ class VideoTower(_SeenTower):
         taken: dict[int, torch.Tensor] = {}
         for number, frame in enumerate(sample.frames()):
             if number in places:
-                taken[number] = fit(standardise(_planes(frame.rgb()) / BYTES), self.side, mode="bilinear", antialias=False)
+                planes = standardise(_planes(frame.rgb()) / BYTES)
+                taken[number] = fit(planes, self.side, mode="bilinear", antialias=False)
         return torch.stack([taken[place] for place in places])
 
 

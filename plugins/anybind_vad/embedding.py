@@ -87,7 +87,7 @@ class EmbeddedVideo:
         Raises:
             UnknownName: the binding has no encoder for a modality, or windows are not embedded as such.
         """
-        self.times_us: Sequence[int] = ()
+        self.times_us: Sequence[int] | np.ndarray = ()
         self.problem: BadInput | None = None
         self._video, self._settings, self._batch_size = video, settings, batch_size
         self._binder = binder.with_store(None)  # windows are stored a batch at a time, with their measures
@@ -111,7 +111,7 @@ class EmbeddedVideo:
         known = self._store.get_video(key) if self._store and key and not self._with_windows else None
         done = 0
         if known is not None:
-            self.times_us = known.times_us.tolist()
+            self.times_us = known.times_us
             for batch_key in known.keys:
                 inputs = self._find_batch(batch_key)
                 if inputs is None:  # evicted: the rest is embedded again

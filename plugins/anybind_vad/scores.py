@@ -126,7 +126,7 @@ def score_video(
     windows = choose_windows(preset, threshold, frames, stride)
     video = open_video(Path(path), fps)
     bound, applied = bind_events(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
-    binder = load(bound, device=device)
+    binder = load(bound, device=device, store=store)
     scorer = head if isinstance(head, Head) else find_head(head, predicts="anomaly")
     if scorer.learns != "nothing" and not scorer.tensors:
         raise BadOption(f"the head {scorer.name!r} has to be fitted on videos first; give the file of one that is")

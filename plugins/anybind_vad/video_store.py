@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +19,8 @@ from anybind_vad.windows import VideoWindow
 KEY_BYTES = 16
 
 
-@dataclass(frozen=True, eq=False)
-class StoredVideo:
-    """What is stored of a video that was decoded to its end.
-
-    Attributes:
-        keys: of its batches, in order.
-        spans: of all windows, as `WindowBatch` has them.
-        times_us: presentation time of each frame, (frames,) int64.
-    """
+class StoredVideo(NamedTuple):
+    """What is stored of a video that was decoded to its end: keys of its batches, spans of its windows, frame times."""
 
     keys: Sequence[bytes]
     spans: np.ndarray

@@ -42,7 +42,7 @@ def scored(toy, monkeypatch):
 
     def run(video, **options):
         monkeypatch.setattr(scores_module, "open_video", lambda path, fps: video)
-        monkeypatch.setattr(scores_module, "load", lambda binding, device: toy)
+        monkeypatch.setattr(scores_module, "load", lambda binding, device, store: toy)
         return score_video("film.mp4", **{"head": Brightness(), "binding": toy.binding, **options})
 
     return run
