@@ -117,3 +117,11 @@ def test_ranks_embed_their_share_and_find_the_rest(stored, folder, monkeypatch):
     monkeypatch.setattr(ranks, "gather", gather)
     assert ask(stored, folder)[1] == (2 * WINDOWS, 0)
     assert shares == [[WINDOWS, 0]]
+
+
+def test_a_store_that_is_too_small_costs_only_time(stored, folder):
+    first, _ = ask(stored, folder)
+    stored.store.max_bytes = 1
+    again, counts = ask(stored, folder, batch_size=2)
+    assert counts == (2 * WINDOWS, 0)
+    assert again.metrics == first.metrics
