@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anybind import AnybindWarning, Binding, EmbeddingStore, find_binding, load
+from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
 from anybind.plugin import BadInput, BadOption, Head, find_head, progress_bar
-from anybind_vad.embedding import BATCH, EmbeddedVideo
+from anybind_vad.embedding import BATCH, EmbeddedVideo, WindowBatch
 from anybind_vad.gallery import SIDE, Gallery
-from anybind_vad.presets import PAPER, WINDOW_FRAMES, bind_events, check_count, check_number, choose_windows
+from anybind_vad.presets import (
+    PAPER,
+    WINDOW_FRAMES,
+    WindowSettings,
+    bind_events,
+    check_count,
+    check_number,
+    choose_windows,
+)
 from anybind_vad.segments import Segment, automatic_threshold, find_segments, frame_scores, smooth_scores
 from anybind_vad.timeline import clock
 from anybind_vad.windows import open_video
+
+AUTOMATIC = "median + 3 robust standard deviations"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,72 +129,89 @@ def score_video(
         BadInput: not a video, or one without a frame that can be decoded; with `strict` also any other damage.
         SpaceMismatch, WeightsMismatch: the head was fitted on other embeddings.
     """
-    check_number("smooth", smooth)
-    check_count("batch_size", batch_size)
-    if above is not None and not np.isfinite(above):
-        raise BadOption(f"above must be a finite number, got {above}")
+    _check(smooth, above, batch_size)
     windows = choose_windows(preset, threshold, frames, stride)
     video = open_video(Path(path), fps)
     bound, applied = bind_events(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
     binder = load(bound, device=device, store=store)
-    scorer = head if isinstance(head, Head) else find_head(head, predicts="anomaly")
-    if scorer.learns != "nothing" and not scorer.tensors:
-        raise BadOption(f"the head {scorer.name!r} has to be fitted on videos first; give the file of one that is")
+    scorer = _find_fitted(head)
+    with_windows = gallery is not None
     embedded = EmbeddedVideo(
-        video,
-        binder,
-        scorer.needs,
-        windows,
-        batch_size=batch_size,
-        with_windows=gallery is not None,
-        side=SIDE,
-        store=store,
+        video, binder, scorer.needs, windows, batch_size=batch_size, with_windows=with_windows, side=SIDE, store=store
     )
     scorer.prepare(binder)
-    spans, events, scores = array("q"), array("q"), array("f")
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
-        for batch in embedded:
-            found = scorer.score(batch.inputs)
-            for number, window in enumerate(batch.windows):
-                if gallery is not None:
-                    gallery.offer(len(scores) + number, window, float(found[number]))
-            spans.extend(batch.spans.ravel().tolist())
-            events.extend(batch.inputs.measures["events"].astype(np.int64).tolist())
-            scores.extend(found.tolist())
-            advance(len(batch.spans))
-    table, times = np.array(spans, np.int64).reshape(-1, 4), np.array(embedded.times_us, np.int64)
-    window_scores = np.array(scores, np.float32)
-    smoothed = smooth_scores(frame_scores(table, window_scores, len(times)), times, smooth)
+        spans, events, window_scores = score_windows(embedded, scorer, gallery, advance)
+    times = np.array(embedded.times_us, np.int64)
+    smoothed = smooth_scores(frame_scores(spans, window_scores, len(times)), times, smooth)
     limit = automatic_threshold(smoothed) if above is None else above
+    segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
+    problem = str(embedded.problem or "")
+    settings = _settings(binder, scorer, preset, windows, applied) | {"batch_size": batch_size, "smooth": smooth}
+    settings |= {"above": limit, "above_rule": AUTOMATIC if above is None else "given"}
     result = VideoScores(
-        path=Path(path),
-        fps=video.fps,
-        spans=table,
-        events=np.array(events, np.int64),
-        window_scores=window_scores,
-        times_us=times,
-        frame_scores=smoothed,
-        threshold=limit,
-        segments=find_segments(smoothed, times, int(table[-1, 3]), limit),
-        problem="" if embedded.problem is None else str(embedded.problem),
-        settings={
-            "binding": binder.name,
-            "encoders": {modality: binder.identity(modality) for modality in scorer.needs},
-            "head": {"name": scorer.name, "identity": scorer.identity, "settings": scorer.settings},
-            "preset": preset,
-            "threshold": windows.threshold,
-            "clamp": applied,
-            "frames": windows.frames,
-            "stride": windows.stride,
-            "batch_size": batch_size,
-            "device": device,
-            "smooth": smooth,
-            "above": limit,
-            "above_rule": "median + 3 robust standard deviations" if above is None else "given",
-        },
+        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, problem, settings
     )
     _warn(result, strict)
     return result
+
+
+def _check(smooth: float, above: float | None, batch_size: int) -> None:
+    check_number("smooth", smooth)
+    check_count("batch_size", batch_size)
+    if above is not None and not np.isfinite(above):
+        raise BadOption(f"above must be a finite number, got {above}")
+
+
+def _find_fitted(head: str | os.PathLike[str] | Head) -> Head:
+    found = head if isinstance(head, Head) else find_head(head, predicts="anomaly")
+    if found.learns != "nothing" and not found.tensors:
+        raise BadOption(f"the head {found.name!r} has to be fitted on videos first; give the file of one that is")
+    return found
+
+
+def _settings(binder: Binder, head: Head, preset: str, windows: WindowSettings, clamp: float | None) -> dict[str, Any]:
+    return {
+        "binding": binder.name,
+        "encoders": {modality: binder.identity(modality) for modality in head.needs},
+        "head": {"name": head.name, "identity": head.identity, "settings": head.settings},
+        "preset": preset,
+        "threshold": windows.threshold,
+        "clamp": clamp,
+        "frames": windows.frames,
+        "stride": windows.stride,
+        "device": binder.device,
+    }
+
+
+def score_windows(
+    batches: Iterable[WindowBatch],
+    head: Head,
+    gallery: Gallery | None = None,
+    advance: Callable[[int], object] = lambda count: None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score windows batch by batch; of each window only numbers are kept.
+
+    Args:
+        batches: of one video, in order.
+        head: prepared, and fitted if it learns.
+        gallery: is offered every window with its score, where batches hold them.
+        advance: called with the number of windows scored since the last call.
+
+    Returns:
+        spans (n, 4), numbers of events (n,) and scores (n,) of the windows; see `VideoScores`.
+    """
+    spans, events, scores = array("q"), array("q"), array("f")
+    for batch in batches:
+        found = head.score(batch.inputs)
+        if gallery is not None:
+            for number, window in enumerate(batch.windows):
+                gallery.offer(len(scores) + number, window, float(found[number]))
+        spans.extend(batch.spans.ravel().tolist())
+        events.extend(batch.inputs.measures["events"].astype(np.int64).tolist())
+        scores.extend(found.tolist())
+        advance(len(batch.spans))
+    return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32)
 
 
 def _warn(scores: VideoScores, strict: bool) -> None:
