@@ -2,7 +2,7 @@
 
     python benchmarks/vad_ped2.py --data DIR --keep FOLDER [--docs docs]                (make vad-ped2 DATA=DIR)
 
-DIR has `frames/01`, ..., and `labels.json`; FOLDER keeps the embedded films. Each head that learns is asked thrice:
+DIR has `frames/01`, ..., and `labels.json`; FOLDER is an embedding store. Each head that learns is asked thrice:
 
 * `given`: fitted on the normal frames of clips 01, 02 and 04, and scored on all frames, those among them. The head has
   seen what it is asked about, but for clip 03, of which 4 of 150 frames are normal.
@@ -28,11 +28,12 @@ from anybind.dataset import Item
 from anybind.head import find_head
 from anybind.plugin import Head, HeadInput, files
 from anybind.registry import create
+from anybind_vad.embedding import EmbeddedVideo, VideoRecord
 from anybind_vad.labels import frame_labels, lesson_labels
 from anybind_vad.metrics import draw_roc, measure, roc_auc
-from anybind_vad.records import FilmRecord, Keep, record_film
+from anybind_vad.presets import WindowSettings
 from anybind_vad.segments import frame_scores
-from anybind_vad.windows import open_film
+from anybind_vad.windows import open_video
 
 HERE = Path(__file__).parent
 SETTINGS = ((8, 4), (16, 16), (16, 4))
@@ -72,23 +73,22 @@ class Clip:
         calm: frames from the beginning that calibration may look at: half of those before the first abnormal one.
     """
 
-    def __init__(self, item: Item, record: FilmRecord) -> None:
+    def __init__(self, item: Item, record: VideoRecord) -> None:
         labels = frame_labels(item, len(record.times_us))
         assert labels is not None
         self.id, self.record, self.labels = item.id, record, labels
         self.marks = lesson_labels(labels, record.spans)
         self.calm = int(np.argmax(labels)) // 2 if item.id in GIVEN else 0
-        self.calm_marks = np.where(record.firsts + record.lengths <= self.calm, 0, -1)
+        self.calm_marks = np.where(record.spans[:, :2].sum(axis=1) <= self.calm, 0, -1)
 
     def scores(self, head: Head) -> np.ndarray:
         """Of frames."""
         record = self.record
-        scores = head.score(record.windows)
-        return frame_scores(record.firsts.tolist(), record.lengths.tolist(), scores, len(self.labels))
+        return frame_scores(record.spans, head.score(record.inputs), len(self.labels))
 
     def part(self, mark: int) -> HeadInput:
         """The windows of one mark, as a film of its own."""
-        windows, chosen = self.record.windows, self.marks == mark
+        windows, chosen = self.record.inputs, self.marks == mark
         numbers = np.cumsum(chosen) - 1
         kept = {of: chosen[windows.rows[of]] for of in windows.embeddings}
         return HeadInput(
@@ -105,13 +105,13 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--docs", type=Path)
     given = parser.parse_args()
-    binder = anybind.load("mini")
+    binder, store = anybind.load("mini"), anybind.EmbeddingStore(given.keep)
     dataset = create("dataset", "ucsd-ped", given.data)
     rows: list[dict[str, Any]] = []
     clips: list[Clip] = []
     found: dict[str, list[np.ndarray]] = {}
     for size, stride in SETTINGS:
-        clips = [Clip(item, play(item, binder, size, stride, given.keep)) for item in dataset.items]
+        clips = [Clip(item, embed(item, binder, size, stride, store)) for item in dataset.items]
         for name, options in HEADS.items():
             for protocol, scores, calm in ask(options, binder, clips):
                 about = {"window": size, "stride": stride, "head": name, "fitted": protocol}
@@ -125,20 +125,10 @@ def main() -> None:
         path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 
-def play(item: Item, binder: anybind.Binder, size: int, stride: int, keep: Path) -> FilmRecord:
+def embed(item: Item, binder: anybind.Binder, size: int, stride: int, store: anybind.EmbeddingStore) -> VideoRecord:
     """The windows of a clip, embedded once."""
-    about = {
-        "clip": item.id,
-        "frames": size,
-        "stride": stride,
-        "by": [binder.identity(of) for of in ("event", "image")],
-    }
-    known = Keep(keep).find(about)
-    if known is None:
-        film = open_film(item.source, **item.options)
-        known = record_film(film, binder, ("event", "image"), frames=size, stride=stride, threshold=25.0)
-        Keep(keep).put(about, known)
-    return known
+    video = open_video(item.source, **item.options)
+    return EmbeddedVideo(video, binder, ("event", "image"), WindowSettings(size, stride), store=store).record()
 
 
 def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip]) -> list[tuple[str, list, bool]]:
@@ -151,14 +141,15 @@ def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip
         return head
 
     def fitted(marks: Callable[[Clip], np.ndarray], on: Sequence[Clip]) -> Head:
-        return make().fit([clip.record.windows for clip in on], [marks(clip) for clip in on])
+        inputs = HeadInput.concatenate([clip.record.inputs for clip in on])
+        return make().fit(inputs, np.concatenate([marks(clip) for clip in on]))
 
     learns = make().learns
     if learns == "nothing":
         scores = [clip.scores(make()) for clip in clips]
         return [("", scores, False), ("", scores, True)]
     without = [[other for other in clips if other is not clip] for clip in clips]
-    if learns == "films":
+    if learns == "groups":
         # Each of the other clips as two films: its normal part, and its abnormal part.
         return [("others", [clip.scores(by_films(make(), on)) for clip, on in zip(clips, without, strict=True)], False)]
     chosen = [clip for clip in clips if clip.id in GIVEN]
@@ -174,7 +165,7 @@ def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip
 def by_films(head: Head, clips: Sequence[Clip]) -> Head:
     """The head, fitted on the normal and the abnormal parts of clips."""
     films = [(clip.part(mark), mark) for clip in clips for mark in (0, 1)]
-    return head.fit([film for film, _ in films], [mark for _, mark in films])
+    return head.fit(HeadInput.concatenate([film for film, _ in films]), [mark for _, mark in films])
 
 
 def figures(clips: Sequence[Clip], scores: Sequence[np.ndarray], calm: bool) -> dict[str, Any]:
@@ -182,12 +173,12 @@ def figures(clips: Sequence[Clip], scores: Sequence[np.ndarray], calm: bool) -> 
     skips = [clip.calm if calm else 0 for clip in clips]
     labels = [clip.labels[skip:] for clip, skip in zip(clips, skips, strict=True)]
     scores = [each[skip:] for each, skip in zip(scores, skips, strict=True)]
-    metrics, details = measure(labels, scores)
+    measured = measure(labels, scores)
     return {
         "frames": sum(map(len, labels)),
         "calm_left_out": calm,
-        **metrics,
-        "auc_interval": details["auc_interval"],
+        **measured.metrics,
+        "auc_interval": measured.intervals.get("auc"),
         "clips": {clip.id: roc_auc(*pair) for clip, *pair in zip(clips, labels, scores, strict=True)},
     }
 

@@ -21,7 +21,8 @@ from video_rate import CODECS, FRAMES, RESULTS, SIZE, decoded, encode, pictures,
 
 from anybind.commandline import print_table
 from anybind_vad.gallery import SIDE
-from anybind_vad.windows import FilmPass, open_film
+from anybind_vad.presets import WindowSettings
+from anybind_vad.windows import VideoWindows, open_video
 
 ROUNDS = 9
 ALONE = ("PyAV", "PyAV in threads", "PyAV to gray arrays")
@@ -58,10 +59,10 @@ def contest(path: Path) -> list[dict[str, Any]]:
         lambda: decoded(path, "SLICE"),
         lambda: decoded(path, "AUTO"),
         lambda: decoded(path, "AUTO", gray=True),
-        lambda: windows(path, pictures=False),
+        lambda: windows(path, images=False),
         lambda: windows(path, side=SIDE),
         lambda: windows(path),
-        lambda: windows(path, pictures=False, stride=4),
+        lambda: windows(path, stride=4, images=False),
     ]
     for way in ways:
         way()
@@ -78,9 +79,10 @@ def contest(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def windows(path: Path, **options: Any) -> int:
-    """Play a film; how many events its windows hold."""
-    return sum(len(window.sample) for window in FilmPass(open_film(path), **options))
+def windows(path: Path, stride: int = 16, **options: Any) -> int:
+    """Decode a video; how many events its windows hold."""
+    settings = WindowSettings(stride=stride)
+    return sum(len(window.events) for window in VideoWindows(open_video(path), settings, **options))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def contest(path: Path) -> list[dict[str, Any]]:
         lambda: decoded(path, "SLICE"),
         lambda: decoded(path, "AUTO"),
         lambda: decoded(path, "AUTO", gray=True),
-        lambda: sum(0 for _ in anybind.read(path).frames(gray=True)),
+        lambda: sum(0 for _ in anybind.read(path).frames()),
         lambda: sum(map(len, frame_difference(anybind.read(path)))),
         lambda: sum(map(len, contrast(anybind.read(path)))),
     ]

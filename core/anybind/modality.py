@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,28 +13,6 @@ import numpy as np
 from anybind.errors import AnybindError, BadInput, BadOption
 from anybind.registry import Part, check_options, find_part, parts
 from anybind.spec import ModalitySpec
-
-WINDOW = 16
-"""Frames of a film that make one sample, unless told: as many as in the paper."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A sample made of consecutive frames of a film.
-
-    Attributes:
-        first: number of its first frame, from 0.
-        frames: how many frames it is of.
-        start_us, end_us: when its first frame is shown and when its last one is no longer, in microseconds since the
-            first frame of the film.
-        sample: the sample.
-    """
-
-    first: int
-    frames: int
-    start_us: int
-    end_us: int
-    sample: Any
 
 
 class Modality(ABC):
@@ -92,18 +69,6 @@ class Modality(ABC):
             BadInput: it cannot be made from that modality, or not from this sample.
         """
         raise BadInput(f"no {self.name} can be made from {source}")
-
-    def derive_windows(
-        self, sample: Any, source: str, /, *args: Any, frames: int, stride: int, **options: Any
-    ) -> Iterator[Window]:
-        """Make samples of this modality from consecutive frames of one of `source`, in memory that does not grow.
-
-        `derive_windows` of the package has checked `frames` and `stride`. A modality names the options it takes.
-
-        Raises:
-            BadInput: it cannot be made from that modality, or what the film raises.
-        """
-        raise BadInput(f"no windows of {self.name} can be made from {source}")
 
 
 @functools.cache
@@ -164,43 +129,6 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
     method = _able(target, source).derive
     check_options(f"deriving {target} from {source}", method, sample, source, seed=seed, **options)
     return method(sample, source, seed=seed, **options)
-
-
-def derive_windows(
-    target: str,
-    sample: Any,
-    *,
-    source: str | None = None,
-    frames: int = WINDOW,
-    stride: int | None = None,
-    **options: Any,
-) -> Iterator[Window]:
-    """Make samples of one modality from consecutive frames of a film, one after the other as it plays.
-
-    Every frame is in a window. The last window is shorter where the film's frames do not fill it, and so is the only
-    one of a film that is shorter than a window.
-
-    Args:
-        target: the modality to make.
-        sample: the film, of another modality.
-        source: the film's modality; found from its type by default.
-        frames: how many make a sample.
-        stride: frames from the beginning of a window to that of the next, 1 to `frames`; `frames` by default.
-        options: passed on to the modality's own `derive_windows`.
-
-    Raises:
-        BadInput: the target cannot be made from that modality; and, after the windows before it, what the film raises.
-        BadOption: a number that makes no sense, or an option that the modality does not take.
-    """
-    stride = frames if stride is None else stride
-    if frames < 1:
-        raise BadOption(f"a window must be of at least 1 frame, got {frames}")
-    if not 1 <= stride <= frames:
-        raise BadOption(f"the stride must be 1 to {frames} frames, so that every frame is in a window; got {stride}")
-    source = source or modality_of(sample)
-    method = _able(target, source).derive_windows
-    check_options(f"windows of {target} from {source}", method, sample, source, frames=frames, stride=stride, **options)
-    return method(sample, source, frames=frames, stride=stride, **options)
 
 
 def _able(target: str, source: str) -> Modality:

@@ -5,6 +5,8 @@ Modality plugins implement them; all others annotate with them and import nothin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -76,3 +78,49 @@ class AudioSample(Protocol):
     @property
     def duration(self) -> float: ...
     def __len__(self) -> int: ...
+
+
+class VideoFrame(Protocol):
+    """A frame of a video.
+
+    Attributes:
+        time_us: presentation time in microseconds since the first frame.
+        gray: luma, uint8 (height, width).
+    """
+
+    @property
+    def time_us(self) -> int: ...
+    @property
+    def gray(self) -> np.ndarray: ...
+    def rgb(self) -> np.ndarray:
+        """Convert the frame to RGB, uint8 (height, width, 3); computed at each call."""
+        ...
+
+
+class VideoSample(Protocol):
+    """A video, decoded as a stream.
+
+    Attributes:
+        path: file, or folder of frames.
+        width, height: of every frame, in pixels.
+        fps: average frame rate in Hz; 0 where it is not known.
+        duration: seconds; 0 where it is not known.
+    """
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+    @property
+    def duration(self) -> float: ...
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield the frames in order of time, in memory that does not grow with the video.
+
+        Raises:
+            BadInput: the video is damaged; raised after the last whole frame.
+        """
+        ...

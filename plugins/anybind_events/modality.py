@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Modality, modalities
+from anybind.plugin import BadInput, BadOption, Modality
 from anybind_events.augment import Augment
 from anybind_events.stream import EventStream, concatenate_streams
 
@@ -85,7 +85,7 @@ class Event(Modality):
         Of one even gray that does not change, that is nothing.
 
         Args:
-            sample: an `image` or a `video`; of a video, whatever plays as its samples do (`frames(gray=True)`).
+            sample: an `image` or a `video`; see `VideoSample`.
             source: which of the two.
             seed: of all chance in it.
             model: of a picture `saccades`; of a film `frame-difference` (as in the paper, the default) or `contrast`.
@@ -104,31 +104,6 @@ class Event(Modality):
             raise BadOption(f"vary is for pictures, not for {source}")
         drawn = varied(seed) if vary else {}
         return concatenate_streams(list(chosen.simulate(sample, seed, drawn | options)))
-
-    def derive_windows(
-        self, sample: Any, source: str, *, frames: int, stride: int, threshold: float = 25.0
-    ) -> Iterator[modalities.Window]:
-        """The events of a film in samples of consecutive frames; see `frame_windows`. A sample may hold no event.
-
-        Args:
-            sample: a `video`, or whatever plays as its samples do (`frames(gray=True)`).
-            source: its modality.
-            frames: how many make a sample.
-            stride: frames from the beginning of a sample to that of the next.
-            threshold: in gray levels, of 255: a pixel fires where it differs by more from the frame before.
-
-        Raises:
-            BadInput: the source is no film; or, after the samples before it, what the film raises.
-            BadOption: the threshold is not above 0 and finite.
-        """
-        # Loads numba: when something is simulated, and not with the modality.
-        from anybind_events.simulation.sensor import check_numbers
-        from anybind_events.simulation.windows import film_windows
-
-        if source != "video":
-            raise BadInput(f"windows are of the frames of a film, and {source} has none")
-        check_numbers(0, threshold=threshold)
-        return film_windows(sample, frames=frames, stride=stride, threshold=threshold)
 
 
 def red_blue_frame(stream: EventStream) -> np.ndarray:

@@ -113,12 +113,13 @@ class VideoTower(_SeenTower):
 
     def preprocess(self, sample: Any) -> torch.Tensor:
         """A film to (frames, 3, side, side) float32."""
-        count = len(sample.pictures) or sum(1 for _ in sample.frames(gray=True))
+        count = len(sample.pictures) or sum(1 for _ in sample.frames())
         places = np.linspace(0, count - 1, self.frames).astype(int)
         taken: dict[int, torch.Tensor] = {}
-        for number, (_, frame) in enumerate(sample.frames()):
+        for number, frame in enumerate(sample.frames()):
             if number in places:
-                taken[number] = fit(standardise(_planes(frame) / BYTES), self.side, mode="bilinear", antialias=False)
+                planes = standardise(_planes(frame.rgb()) / BYTES)
+                taken[number] = fit(planes, self.side, mode="bilinear", antialias=False)
         return torch.stack([taken[place] for place in places])
 
 

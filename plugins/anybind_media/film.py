@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from anybind.plugin import BadInput, kernel
-from anybind_media.video import Look
 
 MISSING = 1.0, 0.1
 """A film is cut off that ends this many seconds, or this share of itself, before the time that it declares."""
@@ -45,19 +44,19 @@ def describe(path: Path) -> tuple[int, int, float, float]:
         return width, height, float(stream.average_rate or stream.guessed_rate or 0), _declared(container, stream)
 
 
-def play(path: Path, gray: bool, look: Look | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """Times and frames of a film file, as they come, and `look` is told of each before.
+def decode(path: Path) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
+    """Yield time in microseconds, luma, and a function that converts to RGB, of each frame of a video file.
 
-    Raises `BadInput` where it is damaged or ends too early.
+    Raises:
+        BadInput: the file is damaged or ends too early; raised after the last whole frame.
     """
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
         first, time, shown = None, Fraction(0), Fraction(0)
-        for number, (time, frame) in enumerate(_decoded(path, container, stream)):
+        for time, frame in _decoded(path, container, stream):
             first = time if first is None else first
-            if look is not None:
-                look(number, functools.partial(_as_array, frame, gray=False))
-            yield round((time - first) * 1_000_000), _as_array(frame, gray)
+            to_rgb = functools.partial(_as_array, frame, gray=False)
+            yield round((time - first) * 1_000_000), _as_array(frame, gray=True), to_rgb
             shown = max(_interval(stream), (frame.duration or 0) * (stream.time_base or 0))
         # Some formats count their duration from the first frame, some from 0.
         end, declared = float(max(time, time - (first or 0)) + shown), _declared(container, stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import re
@@ -17,7 +18,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, BadOption, Modality, Reader, files
+from anybind.plugin import BadInput, BadOption, Modality, Reader, files, prefetch
 from anybind_media.image import PictureReader
 
 FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -29,10 +30,27 @@ MARKS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\x
 NO_FILMS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B ")
 """What files that are laid out as MP4 but hold pictures or sound alone say of themselves."""
 HEAD_BYTES = 4096
-Look = Callable[[int, Callable[[], np.ndarray]], None]
-"""Told of a frame: its number, and a function that gives it in RGB, uint8 (height, width, 3), while it is told."""
+PREFETCH = 8
+"""Frames that are decoded ahead of the one in use."""
 PACKET_BYTES = 188
 """Length of the packets of an MPEG transport stream, each of which begins with the letter G."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a video, upright.
+
+    Attributes:
+        time_us: presentation time in microseconds since the first frame.
+        gray: luma, uint8 (height, width), 0 to 255. Videos keep the luma that they are coded in (Rec. 601 or Rec. 709,
+            as the codec says, limited range expanded); images and videos coded as RGB are converted by Rec. 601.
+            On gray content this equals MATLAB's rgb2gray; on colours Rec. 709 differs by up to 33 levels (pure green).
+        rgb: convert to RGB, uint8 (height, width, 3); computed at each call.
+    """
+
+    time_us: int
+    gray: np.ndarray
+    rgb: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -54,41 +72,38 @@ class Video:
     duration: float
     pictures: tuple[Path, ...] = field(default=(), repr=False)
 
-    def frames(self, *, gray: bool = False, look: Look | None = None) -> Iterator[tuple[int, np.ndarray]]:
-        """The frames one after the other, in memory that does not grow with the film.
+    def frames(self) -> Iterator[Frame]:
+        """Decode the frames in order, in a thread of its own, in memory that does not grow with the video.
 
-        Gray is the luma that the film is coded in, Y', not made of red, green and blue anew: for most films Rec.
-        601 or Rec. 709, as the codec says, its limited range (16 to 235) expanded to 0 to 255. On an even gray
-        picture it is the same as the .2989 R + .587 G + .114 B of MATLAB's rgb2gray; on colours, the weights of
-        Rec. 709 (.2126, .7152, .0722) differ from those: pure blue by 11 levels of 255, pure green by 33. Frames
-        that are pictures, and films coded as RGB, give Rec. 601's weights, which are MATLAB's to three digits.
-
-        Args:
-            gray: one plane instead of three colours.
-            look: called with each frame before it is yielded, for whoever wants some gray frames also in colour: their
-                colours are made when it asks for them, and the film is decoded once.
-
-        Yields:
-            the time since the first frame in whole microseconds, never falling (the film's own presentation
-            times, also where its rate varies), and the frame: uint8, (height, width, 3) RGB or (height, width).
+        Times are the video's presentation times, also where its frame rate varies; they never fall.
 
         Raises:
-            BadInput: the film is damaged or cut off, a frame has another size than the first, or time runs
-                backwards; what comes before is yielded first.
+            BadInput: the video is damaged or cut off, a frame differs in size from the first, or time runs backwards;
+                raised after the frames before it.
         """
-        played = _pictures(self, gray, look) if self.pictures else _film().play(self.path, gray, look)
+        frames = self._decode()
+        # Each call takes the next frame: an iterator is decoded by one thread.
+        for frame in prefetch(lambda _: next(frames, None), itertools.repeat(None), workers=1, ahead=PREFETCH):
+            if frame is None:
+                return
+            yield frame
+
+    def _decode(self) -> Iterator[Frame]:
         before = 0
-        for number, (time, frame) in enumerate(played):
-            height, width = frame.shape[:2]
+        for number, decoded in enumerate(_decode_pictures(self) if self.pictures else _film().decode(self.path)):
+            frame = Frame(*decoded)
+            height, width = frame.gray.shape
             if (width, height) != (self.width, self.height):
                 raise BadInput(
                     f"{self.pictures[number] if self.pictures else self.path}: frame {number} is {width}x{height} and"
                     f" those before it are {self.width}x{self.height}; make all of one size"
                 )
-            if time < before:
-                raise BadInput(f"{self.path}: time runs backwards at frame {number}: {before} us, then {time} us")
-            before = time
-            yield time, frame
+            if frame.time_us < before:
+                raise BadInput(
+                    f"{self.path}: time runs backwards at frame {number}: {before} us, then {frame.time_us} us"
+                )
+            before = frame.time_us
+            yield frame
 
     def stills(self, count: int = STILLS) -> list[np.ndarray]:
         """Up to `count` RGB frames, evenly spaced over the film; the first alone where its length is not known."""
@@ -157,11 +172,10 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], path.name
 
 
-def _pictures(video: Video, gray: bool, look: Look | None = None) -> Iterator[tuple[int, np.ndarray]]:
+def _decode_pictures(video: Video) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
+    """Yield time, luma and a function that reads RGB, as `film.decode` does."""
     for number, path in enumerate(video.pictures):
-        if look is not None:
-            look(number, functools.partial(PictureReader().read, path))
-        yield round(number * 1e6 / video.fps), _gray_picture(path) if gray else PictureReader().read(path)
+        yield round(number * 1e6 / video.fps), _gray_picture(path), functools.partial(PictureReader().read, path)
 
 
 def _gray_picture(path: Path) -> np.ndarray:

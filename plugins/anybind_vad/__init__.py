@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
 
+if TYPE_CHECKING:
+    from anybind_vad.scores import VideoScores, score_video
+
+__all__ = ["VideoScores", "score_video"]
 anybind_contract = 1
 
 HEADS = (
@@ -23,7 +30,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         TaskSpec(
             name="vad",
-            summary="which frames of films are abnormal: ROC AUC and average precision",
+            summary="which frames of videos are abnormal: ROC AUC and average precision",
             target="anybind_vad.task:VideoAnomaly",
             modalities=("event",),
             extra="events",
@@ -32,8 +39,15 @@ def register(registry: Registrar) -> None:
     registry.add(
         CommandSpec(
             name="vad",
-            summary="Score how abnormal each moment of a film is, and name the abnormal segments.",
+            summary="Score how abnormal each moment of a video is, and list the abnormal segments.",
             target="anybind_vad.command:vad",
             extra="events",
         )
     )
+
+
+def __getattr__(name: str) -> object:
+    """Import public functions when they are used, so that listing stays light."""
+    if name in __all__:
+        return getattr(importlib.import_module("anybind_vad.scores"), name)
+    raise AttributeError(f"module 'anybind_vad' has no attribute {name!r}")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anybind.pages import picture_uri
-from anybind.plugin import modalities
-from anybind_vad.windows import FilmWindow, shrunk
+from anybind.plugin import modalities, pages
+from anybind_vad.windows import VideoWindow, shrink
 
 MOST = 96
 """Moments that are kept, at most; half of that at least, in a film that has as many windows."""
@@ -54,7 +53,7 @@ class Gallery:
         """What is kept, in the order of time."""
         return [self._best[place] for place in sorted(self._best)]
 
-    def offer(self, number: int, window: FilmWindow, score: float) -> None:
+    def offer(self, number: int, window: VideoWindow, score: float) -> None:
         """Show it a window, by its number; pictures are made of those only that are kept."""
         place = number // self._span
         if place in self._best and self._best[place].score >= score:
@@ -70,14 +69,12 @@ class Gallery:
             self._best = merged
 
 
-def _shot(window: FilmWindow, score: float) -> Shot:
+def _shot(window: VideoWindow, score: float) -> Shot:
     middle = (window.start_us + window.end_us) // 2
-    frame = "" if window.picture is None else picture_uri(shrunk(window.picture, SIDE))
-    events = (
-        picture_uri(shrunk(np.asarray(modalities.find_modality("event").show(window.sample)), SIDE))
-        if len(window.sample)
-        else ""
-    )
+    frame = "" if window.image is None else pages.picture_uri(shrink(window.image, SIDE))
+    events = ""
+    if len(window.events):
+        events = pages.picture_uri(shrink(np.asarray(modalities.find_modality("event").show(window.events)), SIDE))
     return Shot(score, window.first, window.frames, middle, frame, events)
 
 

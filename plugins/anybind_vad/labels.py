@@ -42,27 +42,27 @@ def film_label(item: Item) -> int:
     return int(bool(item.notes["abnormal"]))
 
 
-def majority_labels(frames: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+def majority_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """The label of each window: 1 where more than half of its frames are abnormal, else 0. A tie is 0.
 
     Args:
         frames: (n,) labels of the film's frames, 0 or 1.
-        spans: first frame and number of frames of each window, inside the film.
+        spans: (n, 2 or more): first frame and number of frames of each window, inside the video.
 
     Raises:
         BadInput: a window that is empty or reaches beyond the labels.
     """
-    return (2 * _abnormal_frames(frames, spans) > [count for _, count in spans]).astype(np.int64)
+    return (2 * _abnormal_frames(frames, spans) > spans[:, 1]).astype(np.int64)
 
 
-def lesson_labels(frames: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+def lesson_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """As `majority_labels`, but -1, not to be learned from, for windows labelled 0 that have abnormal frames."""
     return np.where(_abnormal_frames(frames, spans) > 0, 2 * majority_labels(frames, spans) - 1, 0)
 
 
-def _abnormal_frames(frames: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+def _abnormal_frames(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
     sums = np.concatenate([[0], np.cumsum(np.asarray(frames) != 0)])
-    for first, count in spans:
-        if first < 0 or count < 1 or first + count > len(frames):
-            raise BadInput(f"a window of frames {first} to {first + count - 1} does not fit {len(frames)} labels")
-    return np.array([sums[first + count] - sums[first] for first, count in spans], dtype=np.int64)
+    firsts, counts = spans[:, 0], spans[:, 1]
+    for first, count in spans[(firsts < 0) | (counts < 1) | (firsts + counts > len(frames)), :2].tolist():
+        raise BadInput(f"a window of frames {first} to {first + count - 1} does not fit {len(frames)} labels")
+    return sums[firsts + counts] - sums[firsts]

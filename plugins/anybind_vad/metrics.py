@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -73,20 +72,33 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float | None:
     return Ranking.of(labels, scores).areas()[1]
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """Areas of videos, as fields of `Result` take them.
+
+    Attributes:
+        metrics: `auc`, `ap` (all videos together), `macro_auc`, `macro_ap` (means over the videos with both kinds of
+            labels); those that are not defined are left out.
+        intervals: 95 % confidence intervals of `auc` and `ap` over videos drawn with replacement; none with one video.
+        undefined: why `auc` is not defined, where it is not.
+        abnormal: share of abnormal samples.
+    """
+
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    undefined: dict[str, str]
+    abnormal: float
+
+
 def measure(
     labels: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed: int = 0, draws: int = DRAWS
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Areas over all videos together and as means over videos, with 95 % intervals over videos drawn with return.
+) -> Measurement:
+    """Compute areas over all videos together and as means over videos.
 
     Args:
         labels, scores: (n,) each, for every video.
         seed: of the draws.
         draws: how many; those in which an area is not defined are passed over.
-
-    Returns:
-        metrics `auc`, `ap`, `macro_auc`, `macro_ap` (means over the videos where they are defined), of which those
-        that are not defined are left out; and details: `auc_interval`, `ap_interval` (None with fewer than two
-        videos), `abnormal` (share of the samples) and `notes` (what is not defined, and why).
     """
     ranking = Ranking.of(np.concatenate(labels), np.concatenate(scores))
     names = ("auc", "ap")
@@ -95,28 +107,43 @@ def measure(
     for place, name in enumerate(names):
         defined = [area for areas in each if areas[0] is not None and (area := areas[place]) is not None]
         values[f"macro_{name}"] = float(np.mean(defined)) if defined else None
-    details: dict[str, Any] = {"abnormal": float(ranking.labels.mean()) if len(ranking.labels) else 0.0}
-    details |= _intervals(ranking, [len(video) for video in labels], seed, draws)
-    details["notes"] = [] if values["auc"] is not None else [ONE_KIND.format(_only_kind(ranking.labels))]
-    return {name: value for name, value in values.items() if value is not None}, details
+    return Measurement(
+        {name: value for name, value in values.items() if value is not None},
+        _intervals(ranking, [len(video) for video in labels], seed, draws),
+        {} if values["auc"] is not None else {"auc": ONE_KIND.format(_only_kind(ranking.labels))},
+        float(ranking.labels.mean()) if len(ranking.labels) else 0.0,
+    )
+
+
+def roc_curve(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> dict[str, list[float]]:
+    """The ROC curve by axis: false and true positive rates, at most `points` + 1 of them; empty where not defined."""
+    hits, misses = (np.append(0.0, counts) for counts in Ranking.of(labels, scores).counts())
+    if not (hits[-1] and misses[-1]):
+        return {}
+    chosen = np.unique(np.linspace(0, len(hits) - 1, points + 1).round().astype(int))
+    return {
+        "false positive rate": (misses[chosen] / misses[-1]).tolist(),
+        "true positive rate": (hits[chosen] / hits[-1]).tolist(),
+    }
 
 
 def _only_kind(labels: np.ndarray) -> str:
     return "none" if not len(labels) else "abnormal" if labels.any() else "normal"
 
 
-def _intervals(ranking: Ranking, lengths: Sequence[int], seed: int, draws: int) -> dict[str, Any]:
+def _intervals(ranking: Ranking, lengths: Sequence[int], seed: int, draws: int) -> dict[str, tuple[float, float]]:
     if len(lengths) < 2:
-        return {"auc_interval": None, "ap_interval": None}
+        return {}
     random = np.random.default_rng(seed)
     drawn = [
         np.bincount(random.integers(len(lengths), size=len(lengths)), minlength=len(lengths)) for _ in range(draws)
     ]
     found = [ranking.areas(np.repeat(times, lengths)) for times in drawn]
-    ends: dict[str, Any] = {}
+    ends: dict[str, tuple[float, float]] = {}
     for place, name in enumerate(("auc", "ap")):
-        defined = [area for areas in found if (area := areas[place]) is not None]
-        ends[f"{name}_interval"] = np.percentile(defined, (2.5, 97.5)).tolist() if defined else None
+        if defined := [area for areas in found if (area := areas[place]) is not None]:
+            low, high = np.percentile(defined, (2.5, 97.5))
+            ends[name] = float(low), float(high)
     return ends
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from anybind.pages import save_page
+from anybind.plugin import files, pages
 from anybind_vad.gallery import Shot, spread
-from anybind_vad.scores import FilmScores
+from anybind_vad.scores import VideoScores
 from anybind_vad.segments import Segment
 from anybind_vad.timeline import bands, chart, clock, ticks
 
@@ -22,56 +22,56 @@ CARDS = 24
 """Segments that are shown with pictures: those of the highest peaks."""
 
 
-def write_page(
-    path: Path,
-    title: str,
-    scored: FilmScores,
-    frame_scores: np.ndarray,
-    segments: Sequence[Segment],
-    above: float,
-    shots: Sequence[Shot],
-    settings: Mapping[str, Any],
-) -> None:
+def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
     """Write the page, whole or not at all.
 
     Args:
         path: the file.
-        title: what the film is called.
-        scored: of at least one window.
-        frame_scores: (frames,), as they are to be shown.
-        segments: in order.
-        above: the threshold that they are above.
-        shots: pictures of the film, in order.
-        settings: told at the end of the page, by name.
+        scores: of at least one window.
+        shots: images of the video, in order.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    seconds = np.maximum(scored.ends_us - scored.starts_us, 1) / 1e6
-    end = scored.end_us
-    shown = sorted(sorted(segments, key=lambda segment: -segment.score)[:CARDS], key=lambda segment: segment.first)
-    scores = chart(scored.times_us, end, frame_scores, above)
-    save_page(
+    starts, ends = scores.spans[:, 2], scores.spans[:, 3]
+    seconds, end = np.maximum(ends - starts, 1) / 1e6, scores.end_us
+    cards = sorted(scores.segments, key=lambda segment: -segment.score)[:CARDS]
+    line = chart(scores.times_us, end, scores.frame_scores, scores.threshold)
+    pages.save_page(
         path,
         "anybind_vad",
-        "vad/page.html",
-        title=title,
+        "page.html",
+        title=files.name_of_path(scores.path.resolve().name),
         duration=clock(end / 1e6, True),
-        frames=len(scored.times_us),
-        windows=len(scored),
-        problem=scored.problem,
-        scores=scores,
-        rates=chart(scored.starts_us, end, scored.events / seconds),
-        above=above,
-        above_height=scores.height_of(above),
-        bands=bands(segments, end),
+        frames=len(scores.times_us),
+        windows=len(scores.spans),
+        problem=scores.problem,
+        scores=line,
+        rates=chart(starts, end, scores.events / seconds),
+        above=scores.threshold,
+        above_height=line.height_of(scores.threshold),
+        bands=bands(scores.segments, end),
         ticks=ticks(end),
         strip=_strip(shots, end),
-        cards=[_card(segment, shots) for segment in shown],
-        count=len(segments),
-        share=sum(segment.end - segment.start for segment in segments) / max(end / 1e6, 1e-9),
-        settings=settings,
+        cards=[_card(segment, shots) for segment in sorted(cards, key=lambda segment: segment.first)],
+        count=len(scores.segments),
+        share=sum(segment.end - segment.start for segment in scores.segments) / max(end / 1e6, 1e-9),
+        settings=_settings(scores.settings),
     )
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the name that people read."""
+    shown = {name.replace("_", " "): value for name, value in settings.items() if value is not None}
+    head = settings["head"]
+    shown["head"] = f"{head['name']} {head['identity']}"
+    shown |= {f"head: {name}": _plain(value) for name, value in head["settings"].items() if value is not None}
+    encoders = [f"{modality} {identity}" for modality, identity in settings["encoders"].items()]
+    return shown | {"encoders": _plain(encoders) or "none"}
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _strip(shots: Sequence[Shot], end_us: int) -> list[tuple[str, str]]:

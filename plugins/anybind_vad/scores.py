@@ -1,114 +1,237 @@
-"""The scores of a whole film, made a group of windows at a time."""
+"""`score_video`: how abnormal each window and each frame of a video is, and the abnormal segments."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from anybind import Binder
-from anybind.plugin import BadInput, Head
-from anybind_vad.embed import BATCH, embed_windows, grouped, one_ahead
-from anybind_vad.gallery import Gallery
-from anybind_vad.score_log import ScoreLog
-from anybind_vad.segments import frame_scores
-from anybind_vad.windows import FilmPass
+from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
+from anybind.plugin import BadInput, BadOption, Head, find_head, progress_bar
+from anybind_vad.embedding import BATCH, EmbeddedVideo, WindowBatch
+from anybind_vad.gallery import SIDE, Gallery
+from anybind_vad.presets import (
+    PAPER,
+    WINDOW_FRAMES,
+    WindowSettings,
+    bind_events,
+    check_count,
+    check_number,
+    choose_windows,
+)
+from anybind_vad.segments import Segment, automatic_threshold, find_segments, frame_scores, smooth_scores
+from anybind_vad.timeline import clock
+from anybind_vad.windows import open_video
+
+AUTOMATIC = "median + 3 robust standard deviations"
 
 
 @dataclass(frozen=True, eq=False)
-class FilmScores:
-    """What was found of a film.
+class VideoScores:
+    """Anomaly scores of a video.
 
     Attributes:
-        firsts, lengths: of each window, the number of its first frame and how many it has.
-        starts_us, ends_us: of each window, in microseconds since the film's first frame.
-        events: of each window, how many.
-        scores: of each window, float32, larger is more abnormal.
-        times_us: when each frame is shown.
-        problem: what was wrong with the film, where it could not be played to its end; else empty.
+        path: the video.
+        fps: its average frame rate in Hz; 0 where it is not known.
+        spans: (windows, 4) int64: first frame, number of frames, start and end in microseconds of each window.
+        events: (windows,) int64, the number of events of each window.
+        window_scores: (windows,) float32, 0 or more, larger is more abnormal.
+        times_us: (frames,) int64, presentation time of each frame since the first.
+        frame_scores: (frames,) float64: the mean over the windows that a frame is in, smoothed where asked for.
+        threshold: segments are the runs of frames that score above it.
+        segments: in order.
+        problem: why the video could not be decoded to its end; empty if it could.
+        settings: everything that shaped the scores, JSON-like.
     """
 
-    firsts: np.ndarray
-    lengths: np.ndarray
-    starts_us: np.ndarray
-    ends_us: np.ndarray
+    path: Path
+    fps: float
+    spans: np.ndarray
     events: np.ndarray
-    scores: np.ndarray
+    window_scores: np.ndarray
     times_us: np.ndarray
-    problem: str = ""
-
-    def __len__(self) -> int:
-        return len(self.scores)
+    frame_scores: np.ndarray
+    threshold: float
+    segments: list[Segment]
+    problem: str
+    settings: Mapping[str, Any]
 
     @property
     def end_us(self) -> int:
-        """When the last frame is no longer shown."""
-        return int(self.ends_us[-1])
+        """End of the last frame in microseconds."""
+        return int(self.spans[-1, 3])
 
-    @property
-    def frame_scores(self) -> np.ndarray:
-        """The score of each frame, float64: the mean over the windows that it is in."""
-        return frame_scores(self.firsts.tolist(), self.lengths.tolist(), self.scores, len(self.times_us))
+    def to_dict(self) -> dict[str, Any]:
+        """All values, JSON-like; times in seconds."""
+        windows = zip(self.spans.tolist(), self.events.tolist(), strict=True)
+        return {
+            "duration": self.end_us / 1e6,
+            "complete": not self.problem,
+            "problem": self.problem,
+            "segments": [vars(segment) for segment in self.segments],
+            "window_scores": self.window_scores.tolist(),
+            "windows": [
+                {"first": first, "frames": frames, "start": start / 1e6, "end": end / 1e6, "events": events}
+                for (first, frames, start, end), events in windows
+            ],
+            "frame_scores": self.frame_scores.tolist(),
+            "frame_times": (self.times_us / 1e6).tolist(),
+        }
 
 
-def score_film(
-    film: FilmPass,
-    binder: Binder,
-    head: Head,
+def score_video(
+    path: str | os.PathLike[str],
     *,
+    head: str | os.PathLike[str] | Head = "zero-shot",
+    binding: str | os.PathLike[str] | Binding = "mini",
+    preset: str = PAPER,
+    threshold: float | None = None,
+    clamp: float | None = None,
+    frames: int = WINDOW_FRAMES,
+    stride: int | None = None,
+    fps: float | None = None,
+    smooth: float = 0.0,
+    above: float | None = None,
     batch_size: int = BATCH,
-    log: ScoreLog | None = None,
+    device: str = "cpu",
+    store: EmbeddingStore | None = None,
+    strict: bool = False,
     gallery: Gallery | None = None,
-    advance: Callable[[int], object] = lambda count: None,
-) -> FilmScores:
-    """Score a film while it plays: of its windows, only numbers are kept.
-
-    Windows are embedded and scored in groups of `batch_size`. Groups that a log already holds are played and not
-    embedded again; since a group is made of the same windows each time, the others get the very same scores.
+) -> VideoScores:
+    """Score how abnormal each moment of a video is, in memory that does not grow with its pixels.
 
     Args:
-        film: not yet played.
-        binder: embeds what the head needs.
-        head: prepared, and fitted where it learns.
-        batch_size: windows of a group.
-        log: takes every full group's scores as they come.
-        gallery: is shown every window with its score.
-        advance: told how many windows were scored since it was last told.
-
-    Returns:
-        the scores; of a film that cannot be played to its end, those of the windows before that.
+        path: a video file, or a folder of frames.
+        head: an anomaly head, by name, by the file it was saved to, or as an object; fitted if it learns.
+        binding: embeds windows.
+        preset: how the video becomes events: `paper`, `author-readme` or `author-later`.
+        threshold: gray levels, of 255, for an event. [default: the preset's]
+        clamp: clamp per-pixel event counts at this value. [default: the preset's]
+        frames: frames of a window.
+        stride: frames from one window to the next. [default: `frames`]
+        fps: frame rate of a folder of frames in Hz. [default: 25]
+        smooth: standard deviation in seconds of a Gaussian over frame scores; 0 for none.
+        above: threshold of segments. [default: the median of frame scores plus three robust standard deviations]
+        batch_size: windows embedded at a time.
+        device: torch device.
+        store: where embeddings are looked up and stored as the video is decoded; an interrupted run resumes from it.
+        strict: raise if the video cannot be decoded completely; by default warn, and score what comes before.
+        gallery: collects images for a page; see `save_page`.
 
     Raises:
-        BadInput: the film gives no window at all.
+        UnknownName, BadOption: an option that makes no sense, or a head that has still to be fitted.
+        BadInput: not a video, or one without a frame that can be decoded; with `strict` also any other damage.
+        SpaceMismatch, WeightsMismatch: the head was fitted on other embeddings.
     """
-    numbers = [array("q") for _ in range(5)]
-    scores, problem = array("f"), ""
-    known = list(log.done) if log else []
-    try:
-        for place, group in enumerate(one_ahead(grouped(film, batch_size))):
-            if place < len(known) and len(known[place]) == len(group):
-                found = [float(score) for score in known[place]]
-            else:
-                held = embed_windows(binder, group, head.needs, batch_size, making=film.making)
-                found = head.score(held).tolist()
-                if log is not None and len(group) == batch_size:
-                    log.append(found)
-            for window, score in zip(group, found, strict=True):
-                told = window.first, window.frames, window.start_us, window.end_us, len(window.sample)
-                for column, value in zip(numbers, told, strict=True):
-                    column.append(value)
-                if gallery is not None:
-                    gallery.offer(len(scores), window, score)
-                scores.append(score)
-            advance(len(group))
-    except BadInput as error:
-        if not scores:
-            raise
-        problem = str(error)
-    columns = [np.array(column, dtype=np.int64) for column in numbers]
-    # Frames that were played behind the last window, when a film breaks, are in none.
-    seen = int((columns[0] + columns[1]).max()) if scores else 0
-    times = np.array(film.times, dtype=np.int64)[:seen]
-    return FilmScores(*columns, scores=np.array(scores, dtype=np.float32), times_us=times, problem=problem)
+    _check(smooth, above, batch_size)
+    windows = choose_windows(preset, threshold, frames, stride)
+    video = open_video(Path(path), fps)
+    bound, applied = bind_events(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
+    binder = load(bound, device=device, store=store)
+    scorer = _find_fitted(head)
+    with_windows = gallery is not None
+    embedded = EmbeddedVideo(
+        video, binder, scorer.needs, windows, batch_size=batch_size, with_windows=with_windows, side=SIDE, store=store
+    )
+    scorer.prepare(binder)
+    with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
+        spans, events, window_scores = score_windows(embedded, scorer, gallery, advance)
+    times = np.array(embedded.times_us, np.int64)
+    smoothed = smooth_scores(frame_scores(spans, window_scores, len(times)), times, smooth)
+    limit = automatic_threshold(smoothed) if above is None else above
+    segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
+    problem = str(embedded.problem or "")
+    settings = _settings(binder, scorer, preset, windows, applied) | {"batch_size": batch_size, "smooth": smooth}
+    settings |= {"above": limit, "above_rule": AUTOMATIC if above is None else "given"}
+    result = VideoScores(
+        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, problem, settings
+    )
+    _warn(result, strict)
+    return result
+
+
+def _check(smooth: float, above: float | None, batch_size: int) -> None:
+    check_number("smooth", smooth)
+    check_count("batch_size", batch_size)
+    if above is not None and not np.isfinite(above):
+        raise BadOption(f"above must be a finite number, got {above}")
+
+
+def _find_fitted(head: str | os.PathLike[str] | Head) -> Head:
+    found = head if isinstance(head, Head) else find_head(head, predicts="anomaly")
+    if found.learns != "nothing" and not found.tensors:
+        raise BadOption(f"the head {found.name!r} has to be fitted on videos first; give the file of one that is")
+    return found
+
+
+def _settings(binder: Binder, head: Head, preset: str, windows: WindowSettings, clamp: float | None) -> dict[str, Any]:
+    return {
+        "binding": binder.name,
+        "encoders": {modality: binder.identity(modality) for modality in head.needs},
+        "head": {"name": head.name, "identity": head.identity, "settings": head.settings},
+        "preset": preset,
+        "threshold": windows.threshold,
+        "clamp": clamp,
+        "frames": windows.frames,
+        "stride": windows.stride,
+        "device": binder.device,
+    }
+
+
+def score_windows(
+    batches: Iterable[WindowBatch],
+    head: Head,
+    gallery: Gallery | None = None,
+    advance: Callable[[int], object] = lambda count: None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score windows batch by batch; of each window only numbers are kept.
+
+    Args:
+        batches: of one video, in order.
+        head: prepared, and fitted if it learns.
+        gallery: is offered every window with its score, where batches hold them.
+        advance: called with the number of windows scored since the last call.
+
+    Returns:
+        spans (n, 4), numbers of events (n,) and scores (n,) of the windows; see `VideoScores`.
+    """
+    spans, events, scores = array("q"), array("q"), array("f")
+    for batch in batches:
+        found = head.score(batch.inputs)
+        if gallery is not None:
+            for number, window in enumerate(batch.windows):
+                gallery.offer(len(scores) + number, window, float(found[number]))
+        spans.extend(batch.spans.ravel().tolist())
+        events.extend(batch.inputs.measures["events"].astype(np.int64).tolist())
+        scores.extend(found.tolist())
+        advance(len(batch.spans))
+    return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32)
+
+
+def _warn(scores: VideoScores, strict: bool) -> None:
+    """Warn of what the scores lack; raise `BadInput` for damage if `strict`."""
+    count, frames = len(scores.times_us), scores.settings["frames"]
+    if scores.problem:
+        problem = f"{scores.problem} (scored up to {clock(scores.end_us / 1e6, True)}, frame {count - 1})"
+        if strict:
+            raise BadInput(problem)
+        warnings.warn(problem, AnybindWarning, stacklevel=3)
+    if count < frames:
+        warnings.warn(
+            f"{scores.path} has {count} frames, fewer than the {frames} of a window; scored as one shorter window",
+            AnybindWarning,
+            stacklevel=3,
+        )
+    if not scores.events.any():
+        warnings.warn(
+            f"nothing in {scores.path} changes enough for an event, so nothing of it can be told apart;"
+            " lower the threshold",
+            AnybindWarning,
+            stacklevel=3,
+        )

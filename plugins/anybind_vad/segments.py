@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from anybind.plugin import BadOption
-
 SPREADS = 3.0
 """How many standard deviations above the median of its scores a film's automatic threshold lies."""
 REACH = 3.0
-"""Where the bell of `smooth` ends, in its standard deviations."""
+"""Where the Gaussian of `smooth_scores` ends, in its standard deviations."""
 
 
-def frame_scores(firsts: Sequence[int], lengths: Sequence[int], scores: np.ndarray, frames: int) -> np.ndarray:
-    """Each frame's score: the mean over the windows that it is in.
+def frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarray:
+    """Score each frame: the mean over the windows that it is in.
 
     Args:
-        firsts, lengths: number of the first frame of each window, and how many it has.
+        spans: (n, 2 or more): first frame and number of frames of each window.
         scores: (n,), one a window.
-        frames: how many the film has; each is in a window.
+        frames: how many the video has; each is in a window.
 
     Returns:
         (frames,) float64.
     """
     total, count = np.zeros(frames), np.zeros(frames)
-    for first, length, score in zip(firsts, lengths, scores, strict=True):
+    for (first, length), score in zip(spans[:, :2].tolist(), scores, strict=True):
         total[first : first + length] += score
         count[first : first + length] += 1
     return total / count
 
 
-def smooth(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> np.ndarray:
-    """Scores of frames, each the mean of those around it, weighted by a bell over time.
-
-    Times are the film's own, so that it is as wide in a part of another frame rate.
+def smooth_scores(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> np.ndarray:
+    """Smooth frame scores by a Gaussian over presentation time, so that it is as wide where the frame rate varies.
 
     Args:
         scores: (n,), one a frame.
         times_us: (n,), when each is shown, in microseconds, never falling.
-        seconds: the bell's standard deviation; 0 leaves the scores as they are. It is cut off at three of them.
-
-    Raises:
-        BadOption: `seconds` is negative or not finite.
+        seconds: standard deviation, 0 or more; 0 leaves the scores as they are. The Gaussian ends at three of them.
     """
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise BadOption(f"smooth must be a number of seconds, 0 or more, got {seconds}")
     if not seconds:
         return scores
     times = times_us / 1e6

@@ -1,17 +1,18 @@
-"""The task `vad`: how well a head tells abnormal frames of films from normal ones."""
+"""The task `vad`: how well a head tells abnormal frames of videos from normal ones."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from anybind import AnybindError, AnybindWarning, Binder, Result, load
+from anybind import AnybindError, AnybindWarning, Binder, EmbeddingStore, Result, load
 from anybind.plugin import (
     BadInput,
     BadOption,
@@ -24,20 +25,22 @@ from anybind.plugin import (
     files,
     find_head,
     progress_bar,
+    ranks,
 )
-from anybind_vad.embed import BATCH
+from anybind_vad.embedding import BATCH, EmbeddedVideo, VideoRecord
 from anybind_vad.labels import film_label, frame_labels, lesson_labels, majority_labels
-from anybind_vad.metrics import draw_roc, measure, roc_auc
-from anybind_vad.presets import PAPER, bind_events, find_preset
-from anybind_vad.records import FilmRecord, Films, Keep
-from anybind_vad.segments import frame_scores, smooth
+from anybind_vad.metrics import draw_roc, measure, roc_auc, roc_curve
+from anybind_vad.presets import PAPER, WINDOW_FRAMES, bind_events, check_count, check_number, choose_windows
+from anybind_vad.segments import frame_scores, smooth_scores
+from anybind_vad.windows import open_video
 
 WAYS = ("train", "others")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A film with its labels and what a head gave it: of frames and of windows."""
+    """A video with labels and scores, of frames and of windows."""
 
     item: Item
     frames: tuple[np.ndarray, np.ndarray]
@@ -45,10 +48,10 @@ class Scored:
 
 
 class VideoAnomaly(Task):
-    """Areas under the ROC curve and average precision of frames and of windows, over films whose frames have labels.
+    """Areas under the ROC curve and average precision of frames and of windows, over videos whose frames have labels.
 
     Frames score the mean of the windows that they are in; a window's label is that of most of its frames (a tie is
-    normal). Intervals are of films drawn with return.
+    normal). Intervals are of videos drawn with replacement.
     """
 
     name = "vad"
@@ -62,32 +65,26 @@ class VideoAnomaly(Task):
         preset: str = PAPER,
         threshold: float | None = None,
         clamp: float | None = None,
-        frames: int = 16,
+        frames: int = WINDOW_FRAMES,
         stride: int | None = None,
         smooth: float = 0.0,
-        keep: str | os.PathLike[str] | None = None,
+        store: str | os.PathLike[str] | None = None,
         roc: str | os.PathLike[str] | None = None,
         save_head: str | os.PathLike[str] | None = None,
         batch_size: int = BATCH,
         **options: Any,
     ) -> None:
-        """Set the question.
+        """Set the options; see `score_video` for those that are not named here.
 
         Args:
             head: a head by name, or a file that one was saved to, which is then not fitted.
-            fit_on: where the head learns: `train`, the films of the data set's training part; `others`, for each
-                film all the others; or the ids of films, which are scored all the same.
-            preset: how films become events; see `find_preset`.
-            threshold: gray levels, of 255, in place of the preset's.
-            clamp: largest count of events of a pixel that is told apart, in place of the preset's.
-            frames, stride: of windows; the stride is that of windows side by side if left out.
-            smooth: scores of frames, by a bell of this many seconds.
-            keep: a folder where embedded films are kept; those that are there are not played again, so that a run
-                that was ended goes on, and another head costs little. Below the binder's cache by default, if it has
-                one.
-            roc: a picture of the ROC curves, of all films and of each, to write.
-            save_head: a file for the fitted head to be saved to.
-            batch_size: windows that are embedded at a time.
+            fit_on: where the head learns: `train`, the videos of the dataset's training split; `others`, for each
+                video all the others; or the ids of videos, which are scored all the same.
+            preset, threshold, clamp, frames, stride, smooth, batch_size: as of `score_video`.
+            store: folder of the embedding store; videos that are in it are not decoded again, so that an interrupted
+                run resumes, and another head costs little. [default: the binder's store]
+            roc: an image of the ROC curves to write, of all videos and of each.
+            save_head: a file to save the fitted head to.
             options: of the head.
 
         Raises:
@@ -95,200 +92,222 @@ class VideoAnomaly(Task):
                 files that cannot be written.
         """
         self.make = lambda: find_head(head, predicts="anomaly", **options)
-        self.made = self.make()
+        self.head = self.make()
         self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in WAYS else _ids(fit_on)
-        self.preset, self.clamp = preset, clamp
-        self.applied: float | None = None
-        self.threshold = find_preset(preset).threshold if threshold is None else threshold
-        self.size, self.stride = frames, frames if stride is None else stride
-        self.smooth, self.batch_size = smooth, batch_size
-        _check_numbers({"threshold": threshold, "clamp": clamp, "smooth": smooth})
-        _check_whole({"frames": frames, "stride": stride, "batch_size": batch_size})
-        self.keep = None if keep is None else Keep(Path(keep))
+        self.windows = choose_windows(preset, threshold, frames, stride)
+        self.preset, self.clamp, self.smooth, self.batch_size = preset, clamp, smooth, batch_size
+        check_number("smooth", smooth)
+        check_count("batch_size", batch_size)
+        if clamp is not None:
+            check_number("clamp", clamp)
+        self.store = None if store is None else EmbeddingStore(store)
         self.roc, self.save_head = roc, save_head
         for path in (roc, save_head):
             if path is not None:
                 files.check_output(path)
         if save_head is not None and self.fit_on == "others":
-            raise BadOption("fit_on=others fits a head for each film: there is not one to save")
+            raise BadOption("fit_on=others fits a head for each video: there is not one to save")
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
-        """Play the films, fit, score and measure; see `Task.run`. The seed is that of the intervals.
+        """Embed the videos, fit, score and measure; see `Task.run`. The seed is that of the intervals.
 
-        Films are scored whose frames have labels: those of the part `test`, where the data set has parts.
+        Videos are scored whose frames have labels: those of the split `test`, where the dataset has splits.
 
-        The result's metrics are `auc`, `ap` (frames, all films together), `macro_auc`, `macro_ap` (means over
-        films with both kinds), and the same of windows as `window_auc`, ...; what is not defined is left out, and
-        `notes` says why. Its samples are films, compared with no candidates. Its details also hold intervals, how many
-        `frames` and `windows` there are, `films` (a row each) and `settings`.
+        The result's metrics are `auc`, `ap` (frames, all videos together), `macro_auc`, `macro_ap` (means over videos
+        with both kinds), and the same of windows as `window_auc`, ...; `undefined` says why `auc` is missing. Its
+        samples are videos, compared with no candidates. Its details hold how many `frames` and `windows` there are,
+        the share of them that is `abnormal`, `films` (a row each) and `settings`; its curves the `roc` of frames.
         """
         if modality != "event":
             raise BadOption(
-                f"films are seen as windows of events, not as {modality}; the head 'image' reads their pictures"
+                f"videos are embedded as windows of events, not as {modality}; the head 'image' reads their images"
             )
-        binding, self.applied = bind_events(binder.binding, self.preset, self.clamp)
-        if self.applied is not None:
+        binding, clamp = bind_events(binder.binding, self.preset, self.clamp)
+        if clamp is not None:
             counts = binder.counts
             binder = load(binding, device=binder.device, store=binder.store)
             binder.counts = counts
-        self.made = self.make()  # what another run has fitted is not this one's
-        self.made.prepare(binder)
-        asked, lessons = self._parts(dataset)
-        records = self._records(binder, [*asked, *lessons], on_bad)
-        scored = list(self._score(binder, records, asked, lessons))
+        head = self.make()  # what another run has fitted is not this one's
+        head.prepare(binder)
+        scored_items, fitted_items = self._choose(dataset, head)
+        records = self._embed(binder, head.needs, [*scored_items, *fitted_items], on_bad)
+        scored = list(self._score(binder, head, records, scored_items, fitted_items))
         if not scored:
-            raise BadInput(f"{dataset.name} holds no films that can be scored")
-        return self._result(binder, dataset, scored, seed, records)
+            raise BadInput(f"{dataset.name} holds no videos that can be scored")
+        return self._result(binder, head, dataset, scored, seed, records, clamp)
 
-    def _parts(self, dataset: Dataset) -> tuple[list[Item], list[Item]]:
-        """The films that are scored, and those that are learned from (both, where the same ones are)."""
+    def _choose(self, dataset: Dataset, head: Head) -> tuple[list[Item], list[Item]]:
+        """The videos that are scored, and those that the head is fitted on (both, where the same ones are)."""
         ids = [item.id for item in dataset.items]
         if len(set(ids)) < len(ids):
-            raise BadInput(f"{dataset.name} has two films of one id, which no result could tell apart")
-        asked = [item for item in dataset.items if item.notes.get("split", "test") == "test"]
-        if not asked:
-            raise BadInput(f"{dataset.name} has no films of its test part here: there is nothing to score")
-        if self.made.learns == "nothing" or self.made.tensors:
-            return asked, []
+            raise BadInput(f"{dataset.name} has two videos of one id, which no result could tell apart")
+        test = [item for item in dataset.items if item.notes.get("split", "test") == "test"]
+        if not test:
+            raise BadInput(f"{dataset.name} has no videos of its test split here: there is nothing to score")
+        if head.learns == "nothing" or head.tensors:
+            return test, []
         if self.fit_on == "others":
-            return asked, asked
+            return test, test
         if self.fit_on == "train":
-            lessons = [item for item in dataset.items if item.notes.get("split") == "train"]
-            if not lessons:
+            train = [item for item in dataset.items if item.notes.get("split") == "train"]
+            if not train:
                 raise BadInput(
-                    f"{dataset.name} has no films of its training part here, and the head {self.made.name!r} has to"
-                    " learn: use fit_on=others, or the ids of films"
+                    f"{dataset.name} has no videos of its training split here, and the head {head.name!r} has to be"
+                    " fitted: use fit_on=others, or the ids of videos"
                 )
-            return asked, lessons
+            return test, train
         for id in self.fit_on:
             if id not in ids:
-                raise BadOption(f"fit_on names the film {id!r}, which {dataset.name} does not have")
-        return asked, [item for item in dataset.items if item.id in self.fit_on]
+                raise BadOption(f"fit_on names the video {id!r}, which {dataset.name} does not have")
+        return test, [item for item in dataset.items if item.id in self.fit_on]
 
-    def _records(self, binder: Binder, items: Sequence[Item], on_bad: errors.OnBad | None) -> dict[str, FilmRecord]:
-        """The films, played or taken up, by id; those that cannot be used are told of and left out."""
-        how = {"frames": self.size, "stride": self.stride, "threshold": self.threshold}
-        films = Films(binder, self.made.needs, self.keep, self.batch_size, how)
+    def _embed(
+        self, binder: Binder, needs: Sequence[str], items: Sequence[Item], on_bad: errors.OnBad | None
+    ) -> dict[str, VideoRecord]:
+        """The windows of the videos by id; those that cannot be used are reported and left out."""
+        store = self.store or binder.store
+
+        def record(item: Item) -> VideoRecord:
+            with ranks.alone():  # the others may be at another video
+                video = open_video(Path(item.source), **item.options)
+                embedded = EmbeddedVideo(video, binder, needs, self.windows, batch_size=self.batch_size, store=store)
+                return embedded.record()
+
         once = list({item.id: item for item in items}.values())
-        films.play_ahead(once)
-        found: dict[str, FilmRecord] = {}
-        with progress_bar(len(once), "films") as advance:
+        counts, before = binder.counts, (binder.counts.computed, binder.counts.cached)
+        shared: list[int] | None = None
+        if store is not None and ranks.world_size() > 1:
+            # Each rank embeds its share; then all of them find the rest in the store.
+            def share() -> None:
+                for item in once[ranks.rank() :: ranks.world_size()]:
+                    with contextlib.suppress(AnybindError):  # reported below
+                        record(item)
+
+            ranks.together(share)
+            done = ranks.gather([counts.computed - before[0], counts.cached - before[1]])
+            shared = [sum(each) for each in zip(*done, strict=True)]
+        records: dict[str, VideoRecord] = {}
+        with progress_bar(len(once), "videos") as advance:
             for item in once:
                 try:
-                    found[item.id] = films.record(item)
+                    records[item.id] = record(item)
                 except AnybindError as error:
                     if on_bad is None:
                         raise
                     on_bad(item.id, error)
                 advance(1)
-        return found
+        if shared is not None:
+            counts.computed, counts.cached = before[0] + shared[0], before[1] + shared[1]
+        return records
 
     def _score(
-        self, binder: Binder, records: Mapping[str, FilmRecord], asked: Sequence[Item], lessons: Sequence[Item]
-    ) -> Any:
-        head = self.made
-        if lessons and self.fit_on != "others":
-            self._fit(head, records, lessons)
+        self,
+        binder: Binder,
+        head: Head,
+        records: Mapping[str, VideoRecord],
+        scored: Sequence[Item],
+        fitted: Sequence[Item],
+    ) -> Iterator[Scored]:
+        if fitted and self.fit_on != "others":
+            _fit(head, records, fitted)
             if self.save_head is not None:
                 head.save(self.save_head)
-        for item in asked:
+        for item in scored:
             if item.id not in records:
                 continue
             record = records[item.id]
             labels = frame_labels(item, len(record.times_us))
             if labels is None:
-                raise BadInput(f"the data set does not say which frames of {item.id} are abnormal")
-            if lessons and self.fit_on == "others":
+                raise BadInput(f"the dataset does not say which frames of {item.id} are abnormal")
+            if fitted and self.fit_on == "others":
                 head = self.make()
                 head.prepare(binder)
-                self._fit(head, records, [other for other in lessons if other.id != item.id])
-            scores = head.score(record.windows)
-            of_frames = frame_scores(record.firsts.tolist(), record.lengths.tolist(), scores, len(labels))
-            of_frames = smooth(of_frames, record.times_us, self.smooth)
-            yield Scored(item, (labels, of_frames), (majority_labels(labels, record.spans), scores))
-
-    def _fit(self, head: Head, records: Mapping[str, FilmRecord], lessons: Sequence[Item]) -> None:
-        used = [item for item in lessons if item.id in records]
-        if not used:
-            raise BadInput(f"the head {head.name!r} has no videos to learn from")
-        inputs = HeadInput.concatenate([records[item.id].windows for item in used])
-        if head.learns == "groups":
-            head.fit(inputs, [film_label(item) for item in used])
-            return
-        marks = []
-        for item in used:
-            labels = frame_labels(item, len(records[item.id].times_us))
-            spans = records[item.id].spans
-            marks.append(np.full(len(spans), -1) if labels is None else lesson_labels(labels, spans))
-        head.fit(inputs, np.concatenate(marks))
+                _fit(head, records, [other for other in fitted if other.id != item.id])
+            scores = head.score(record.inputs)
+            smoothed = smooth_scores(frame_scores(record.spans, scores, len(labels)), record.times_us, self.smooth)
+            yield Scored(item, (labels, smoothed), (majority_labels(labels, record.spans), scores))
 
     def _result(
-        self, binder: Binder, dataset: Dataset, scored: Sequence[Scored], seed: int, records: Mapping[str, FilmRecord]
+        self,
+        binder: Binder,
+        head: Head,
+        dataset: Dataset,
+        scored: Sequence[Scored],
+        seed: int,
+        records: Mapping[str, VideoRecord],
+        clamp: float | None,
     ) -> Result:
-        frames, details = measure(*zip(*(each.frames for each in scored), strict=True), seed=seed)
-        windows, of_windows = measure(*zip(*(each.windows for each in scored), strict=True), seed=seed)
-        for note in details["notes"]:
-            warnings.warn(f"{dataset.name}: {note}", AnybindWarning, stacklevel=3)
+        frames = measure(*zip(*(each.frames for each in scored), strict=True), seed=seed)
+        windows = measure(*zip(*(each.windows for each in scored), strict=True), seed=seed)
+        for reason in frames.undefined.values():
+            warnings.warn(f"{dataset.name}: {reason}", AnybindWarning, stacklevel=3)
+        labels, scores = (np.concatenate([each.frames[place] for each in scored]) for place in (0, 1))
         if self.roc is not None:
             every = {each.item.id: each.frames for each in scored} if len(scored) <= 8 else {}
-            labels, scores = ([each.frames[place] for each in scored] for place in (0, 1))
-            both = {"all films": (np.concatenate(labels), np.concatenate(scores))}
-            draw_roc(Path(self.roc), both | every, f"{dataset.name}: {self.made.name}")
-        made = next(iter(records.values())).windows.embeddings
+            draw_roc(Path(self.roc), {"all videos": (labels, scores)} | every, f"{dataset.name}: {head.name}")
+        roc = roc_curve(labels, scores)
+        embeddings = next(iter(records.values())).inputs.embeddings
         return Result(
             task=self.name,
             dataset=dataset.name,
             split_hash=dataset.split_hash,
             binding=binder.name,
             modality="event",
-            encoders={of: rows.encoder for of, rows in made.items()},
+            encoders={modality: rows.encoder for modality, rows in embeddings.items()},
             seed=seed,
             n=len(scored),
             gallery_size=0,
-            metrics=frames | {f"window_{name}": value for name, value in windows.items()},
+            metrics=_merge(frames.metrics, windows.metrics),
+            intervals=_merge(frames.intervals, windows.intervals),
+            undefined=_merge(frames.undefined, windows.undefined),
+            curves={"roc": roc} if roc else {},
             details={
-                **details,
-                **{f"window_{name}": value for name, value in of_windows.items()},
-                "frames": sum(len(each.frames[0]) for each in scored),
+                "abnormal": frames.abnormal,
+                "window_abnormal": windows.abnormal,
+                "frames": len(labels),
                 "windows": sum(len(each.windows[0]) for each in scored),
                 "films": [_row(each) for each in scored],
-                "settings": self._settings(),
+                "settings": {
+                    "head": {"name": head.name, **head.settings},
+                    "fit_on": self.fit_on if head.learns != "nothing" else None,
+                    "threshold": self.windows.threshold,
+                    "clamp": clamp,
+                    "frames": self.windows.frames,
+                    "stride": self.windows.stride,
+                    "smooth": self.smooth,
+                },
             },
         )
 
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "head": {"name": self.made.name, **self.made.settings},
-            "fit_on": self.fit_on if self.made.learns != "nothing" else None,
-            "threshold": self.threshold,
-            "clamp": self.applied,
-            "frames": self.size,
-            "stride": self.stride,
-            "smooth": self.smooth,
-        }
 
-
-def _ids(films: str | Sequence[str]) -> list[str]:
-    """The ids of films; a name may look like a number."""
-    listed = list(films) if isinstance(films, Sequence) and not isinstance(films, str) else [films]
+def _ids(videos: str | Sequence[str]) -> list[str]:
+    """The ids of videos; a name may look like a number."""
+    listed = list(videos) if isinstance(videos, Sequence) and not isinstance(videos, str) else [videos]
     return [str(id) for id in listed]
 
 
-def _check_numbers(given: Mapping[str, float | None]) -> None:
-    for name, number in given.items():
-        if number is not None and not (isinstance(number, int | float) and 0 <= number < np.inf):
-            raise BadOption(f"{name} must be a number, 0 or more, got {number!r}")
+def _fit(head: Head, records: Mapping[str, VideoRecord], items: Sequence[Item]) -> None:
+    used = [item for item in items if item.id in records]
+    if not used:
+        raise BadInput(f"the head {head.name!r} has no videos to learn from")
+    inputs = HeadInput.concatenate([records[item.id].inputs for item in used])
+    if head.learns == "groups":
+        head.fit(inputs, [film_label(item) for item in used])
+        return
+    labels = []
+    for item in used:
+        spans, of_frames = records[item.id].spans, frame_labels(item, len(records[item.id].times_us))
+        labels.append(np.full(len(spans), -1) if of_frames is None else lesson_labels(of_frames, spans))
+    head.fit(inputs, np.concatenate(labels))
 
 
-def _check_whole(given: Mapping[str, int | None]) -> None:
-    for name, number in given.items():
-        if number is not None and not (isinstance(number, int) and number > 0):
-            raise BadOption(f"{name} must be a whole number above 0, got {number!r}")
+def _merge(frames: Mapping[str, V], windows: Mapping[str, V]) -> dict[str, V]:
+    return {**frames, **{f"window_{name}": value for name, value in windows.items()}}
 
 
 def _row(scored: Scored) -> dict[str, Any]:
     labels, scores = scored.frames
-    told = {"frames": len(labels), "abnormal": int(labels.sum()), "auc": roc_auc(labels, scores)}
-    return {"film": scored.item.id, **told, "mean_score": float(scores.mean())}
+    counts = {"frames": len(labels), "abnormal": int(labels.sum()), "auc": roc_auc(labels, scores)}
+    return {"film": scored.item.id, **counts, "mean_score": float(scores.mean())}

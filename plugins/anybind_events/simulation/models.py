@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Model:
     source: str
     function: Callable[..., EventStream | Iterator[EventStream]]
 
-    @property
+    @functools.cached_property
     def defaults(self) -> dict[str, Any]:
         """Every option, the seed included where there is one, and its default."""
         return {

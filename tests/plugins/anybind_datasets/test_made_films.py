@@ -21,7 +21,7 @@ def test_films_are_those_of_the_program_to_the_pixel(short, tmp_path):
     dataset = MadeFilms(tmp_path, split="test", limit=1)
     (item,) = dataset.items
     walkers, runner = FILMS[item.id]
-    frames = [picture for _, picture in anybind.read(item.source).frames(gray=True)]
+    frames = [frame.gray for frame in anybind.read(item.source).frames()]
     made = street(12, runner, list(FILMS).index(item.id), walkers)
     gray = [(frame @ np.array([299, 587, 114]) // 1000).astype(np.uint8) for frame in made]
     np.testing.assert_array_equal(frames, gray)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,15 @@ from anybind.modality import Modality, find_modality, modality_of
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades, varied
 from anybind_events.stream import EventStream, concatenate_streams
+from helpers.videos import MemoryVideo
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 FRAMES = np.random.default_rng(4).integers(0, 256, (6, 12, 16), dtype=np.uint8)
 WHITE, RED, BLUE = [255, 255, 255], [255, 0, 0], [0, 0, 255]
 
 
-class Film:
-    """What plays as a `video` does."""
-
-    def frames(self, *, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
-        yield from ((40_000 * number, frame) for number, frame in enumerate(FRAMES))
+def film() -> MemoryVideo:
+    return MemoryVideo(list(FRAMES), step_us=40_000)
 
 
 def columns(stream: EventStream) -> list[object]:
@@ -99,14 +96,14 @@ def test_no_events_are_derived_from_a_text() -> None:
 
 
 def test_events_are_derived_from_a_film_by_frame_differences(event: Modality) -> None:
-    derived = anybind.derive("event", Film(), source="video")
+    derived = anybind.derive("event", film(), source="video")
     assert len(derived) > 100
-    assert columns(derived) == columns(concatenate_streams(list(frame_difference(Film()))))
+    assert columns(derived) == columns(concatenate_streams(list(frame_difference(film()))))
 
 
 def test_events_are_derived_from_a_film_by_the_model_and_with_the_options_that_are_asked_for() -> None:
-    derived = anybind.derive("event", Film(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
-    expected = list(contrast(Film(), seed=3, threshold=0.4, leak_hz=2.0))
+    derived = anybind.derive("event", film(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
+    expected = list(contrast(film(), seed=3, threshold=0.4, leak_hz=2.0))
     assert columns(derived) == columns(concatenate_streams(expected))
 
 
@@ -133,7 +130,7 @@ def test_an_option_that_is_given_is_not_varied() -> None:
 )
 def test_a_model_or_option_that_does_not_fit_is_refused(source: str, options: dict[str, object], said: str) -> None:
     with pytest.raises(BadOption, match=said):
-        anybind.derive("event", PICTURE if source == "image" else Film(), source=source, **options)
+        anybind.derive("event", PICTURE if source == "image" else film(), source=source, **options)
 
 
 def test_what_events_are_derived_by_is_told_for_each_source(event: Modality) -> None:
@@ -144,5 +141,5 @@ def test_what_events_are_derived_by_is_told_for_each_source(event: Modality) -> 
 
 
 def test_knowing_the_modality_loads_no_compiler() -> None:
-    script = "import sys, anybind; anybind.find_modality('event'); assert 'numba' not in sys.modules"
+    script = "import sys; from anybind.modality import find_modality; find_modality('event'); assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

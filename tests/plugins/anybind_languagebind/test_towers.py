@@ -146,8 +146,8 @@ def test_a_film_file_is_counted_by_playing_it(video, film):
         whole: object
         pictures: tuple = ()
 
-        def frames(self, *, gray: bool = False):
-            yield from self.whole.frames(gray=gray)
+        def frames(self):
+            yield from self.whole.frames()
 
     whole = film(9)
     assert torch.equal(video.preprocess(Stream(whole)), video.preprocess(whole))

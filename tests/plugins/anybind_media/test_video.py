@@ -71,7 +71,7 @@ def played(video: Video) -> tuple[int, str]:
     """How many frames came before it broke, and what it said."""
     count = 0
     with pytest.raises(BadInput) as broken:
-        for _ in video.frames(gray=True):
+        for _ in video.frames():
             count += 1
     return count, str(broken.value)
 
@@ -98,14 +98,15 @@ def test_a_film_of_every_common_format_is_read(tmp_path: Path, name: str, codec:
     assert modality_of(video) == "video"
     assert (video.width, video.height, video.fps) == (*SIZE, 25.0)
     frames = list(video.frames())
-    assert [time for time, _ in frames] == [40_000 * number for number in range(10)]
-    for _, frame in frames:
-        assert (frame.shape, frame.dtype) == ((48, 64, 3), np.uint8)
+    assert [frame.time_us for frame in frames] == [40_000 * number for number in range(10)]
+    for frame in frames:
+        assert (frame.rgb().shape, frame.rgb().dtype) == ((48, 64, 3), np.uint8)
+        assert (frame.gray.shape, frame.gray.dtype) == ((48, 64), np.uint8)
 
 
 def test_a_film_can_be_played_again(film: Path) -> None:
     video = anybind.read(film)
-    first, second = ([(time, frame.sum()) for time, frame in video.frames()] for _ in range(2))
+    first, second = ([(frame.time_us, frame.rgb().sum()) for frame in video.frames()] for _ in range(2))
     assert first == second
     assert len(first) == 60
 
@@ -117,18 +118,18 @@ def test_a_film_says_how_long_it_lasts(film: Path) -> None:
 def test_times_are_the_films_own_where_its_rate_varies(tmp_path: Path) -> None:
     times = [0, 40, 45, 400, 1000, 2500]
     path = save_film(tmp_path / "varying.mkv", shades(6), times_ms=times)
-    assert [time for time, _ in anybind.read(path).frames()] == [1000 * time for time in times]
+    assert [frame.time_us for frame in anybind.read(path).frames()] == [1000 * time for time in times]
 
 
 def test_time_begins_with_the_first_frame(tmp_path: Path) -> None:
     path = save_film(tmp_path / "late.mkv", shades(3), times_ms=[5000, 5040, 5080])
-    assert [time for time, _ in anybind.read(path).frames()] == [0, 40_000, 80_000]
+    assert [frame.time_us for frame in anybind.read(path).frames()] == [0, 40_000, 80_000]
 
 
 def test_gray_frames_are_the_decoders_luma_expanded_to_255(tmp_path: Path) -> None:
     grays = [np.full((48, 64, 3), gray, np.uint8) for gray in (0, 1, 20, 128, 254, 255)]
     path = save_film(tmp_path / "flat.avi", grays, "ffv1", "yuv420p")
-    found = [int(frame[20, 30]) for _, frame in anybind.read(path).frames(gray=True)]
+    found = [int(frame.gray[20, 30]) for frame in anybind.read(path).frames()]
     # 219 levels of luma stand for 255 of gray.
     np.testing.assert_allclose(found, [0, 1, 20, 128, 254, 255], atol=1)
     assert (found[0], found[-1]) == (0, 255)
@@ -143,7 +144,7 @@ def test_every_value_of_luma_is_expanded_to_the_nearest_level(tmp_path: Path) ->
         stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    (_, gray), *_ = anybind.read(path).frames(gray=True)
+    gray = next(anybind.read(path).frames()).gray
     exact = np.clip((luma.astype(float) - 16) * 255 / 219, 0, 255)
     assert np.array_equal(gray, np.rint(exact))
 
@@ -152,15 +153,16 @@ def test_every_value_of_luma_is_expanded_to_the_nearest_level(tmp_path: Path) ->
 def test_gray_frames_are_right_in_other_layouts(tmp_path: Path, layout: str) -> None:
     codec = {"yuvj420p": "mjpeg"}.get(layout, "ffv1")
     path = save_film(tmp_path / "other.mkv", shades(3), codec, layout)
-    for (_, gray), rgb in zip(anybind.read(path).frames(gray=True), shades(3), strict=True):
+    for frame, rgb in zip(anybind.read(path).frames(), shades(3), strict=True):
+        gray = frame.gray
         assert (gray.shape, gray.dtype) == ((48, 64), np.uint8)
         assert gray.flags.c_contiguous
         np.testing.assert_allclose(gray.astype(int), rgb[..., 0], atol=3)
 
 
 def test_frames_do_not_share_memory_with_each_other(film: Path) -> None:
-    kept = [frame for _, frame in anybind.read(film).frames(gray=True)]
-    again = [frame.copy() for _, frame in anybind.read(film).frames(gray=True)]
+    kept = [frame.gray for frame in anybind.read(film).frames()]
+    again = [frame.gray.copy() for frame in anybind.read(film).frames()]
     assert all(np.array_equal(one, other) for one, other in zip(kept, again, strict=True))
 
 
@@ -175,9 +177,9 @@ def test_a_film_that_is_to_be_shown_turned_is_turned(tmp_path: Path) -> None:
     turned.write_bytes(raw)
     upright, video = anybind.read(path), anybind.read(turned)
     assert (video.width, video.height) == (upright.height, upright.width)
-    for gray in (True, False):
-        for (_, one), (_, other) in zip(upright.frames(gray=gray), video.frames(gray=gray), strict=True):
-            assert np.array_equal(np.rot90(one, -1), other)
+    for one, other in zip(upright.frames(), video.frames(), strict=True):
+        assert np.array_equal(np.rot90(one.gray, -1), other.gray)
+        assert np.array_equal(np.rot90(one.rgb(), -1), other.rgb())
 
 
 def test_a_folder_of_frames_is_played_in_the_order_of_its_numbers(tmp_path: Path) -> None:
@@ -187,12 +189,12 @@ def test_a_folder_of_frames_is_played_in_the_order_of_its_numbers(tmp_path: Path
     video = open_video(root, fps=10)
     assert (video.width, video.height, video.fps, video.duration) == (6, 4, 10.0, 1.2)
     frames = list(video.frames())
-    assert [int(frame[0, 0, 0]) for _, frame in frames] == list(range(12))
-    assert [time for time, _ in frames] == [100_000 * number for number in range(12)]
+    assert [int(frame.rgb()[0, 0, 0]) for frame in frames] == list(range(12))
+    assert [frame.time_us for frame in frames] == [100_000 * number for number in range(12)]
 
 
 def test_a_folder_is_of_25_frames_a_second_unless_told(tmp_path: Path) -> None:
-    assert [time for time, _ in open_video(folder_of(tmp_path, shades(3))).frames()] == [0, 40_000, 80_000]
+    assert [frame.time_us for frame in open_video(folder_of(tmp_path, shades(3))).frames()] == [0, 40_000, 80_000]
 
 
 @pytest.mark.parametrize("name", ["{}.png", "{}.jpg"])
@@ -200,7 +202,7 @@ def test_gray_frames_of_a_folder_are_luma(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(0)
     smooth = PIL.Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((64, 48))
     root = folder_of(tmp_path, [np.asarray(smooth)], name)
-    (_, gray), *_ = open_video(root).frames(gray=True)
+    gray = next(open_video(root).frames()).gray
     expected = np.asarray(PIL.Image.open(root / name.format(0)).convert("L"))
     assert (gray.shape, gray.dtype) == ((48, 64), np.uint8)
     np.testing.assert_allclose(gray.astype(int), expected, atol=2)
@@ -209,9 +211,9 @@ def test_gray_frames_of_a_folder_are_luma(tmp_path: Path, name: str) -> None:
 def test_the_frames_of_a_real_folder(shared: Path) -> None:
     video = open_video(shared / "data" / "ucsd_ped2" / "frames" / "01", fps=10)
     assert (video.width, video.height, len(video.pictures)) == (360, 240, 180)
-    frames = list(itertools.islice(video.frames(gray=True), 5))
-    assert [frame.shape for _, frame in frames] == [(240, 360)] * 5
-    assert all(40 < frame.mean() < 200 for _, frame in frames)
+    grays = [frame.gray for frame in itertools.islice(video.frames(), 5)]
+    assert [gray.shape for gray in grays] == [(240, 360)] * 5
+    assert all(40 < gray.mean() < 200 for gray in grays)
 
 
 def test_a_frame_of_another_size_in_a_folder_is_named_after_those_before_it(tmp_path: Path) -> None:
@@ -321,7 +323,7 @@ def test_damage_of_any_kind_is_told_as_bad_input(tmp_path: Path, name: str) -> N
         try:
             video = anybind.read(hurt, reader="video")
             find_modality("video").show(video)
-            assert all(frame.shape == (video.height, video.width) for _, frame in video.frames(gray=True))
+            assert all(frame.gray.shape == (video.height, video.width) for frame in video.frames())
         except BadInput as error:
             told.append(str(error))
     assert len(told) > 5
@@ -415,7 +417,7 @@ def test_a_film_is_shown_as_a_strip_of_frames(film: Path) -> None:
 
 def test_stills_are_evenly_spaced(film: Path) -> None:
     video = anybind.read(film)
-    frames = [frame for _, frame in video.frames()]
+    frames = [frame.rgb() for frame in video.frames()]
     for still, number in zip(video.stills(4), (0, 15, 30, 45), strict=True):
         assert min(range(60), key=lambda n: np.abs(frames[n].astype(int) - still).mean()) == pytest.approx(
             number, abs=1

@@ -10,7 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from anybind import AnybindWarning
+from anybind import AnybindWarning, EmbeddingStore
+from anybind_vad import embedding, score_video
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_the_page_is_one_file_with_timeline_pictures_and_settings(quick, make_st
     assert "<script" not in text
     for name in ("binding", "threshold", "event-rate", "0:03.8 to 0:05.1"):
         assert name in text
-    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+    assert {each.name for each in tmp_path.iterdir()} == {"page.html", "embedding-store"}
 
 
 def test_a_folder_of_frames_is_a_film_and_its_name_is_text_on_the_page(quick, noise, tmp_path):
@@ -150,7 +151,7 @@ def test_seconds_stay_right_where_the_rate_varies(quick, make_film, noise, tmp_p
 def test_a_clip_shorter_than_a_window_is_scored_as_one_shorter_window(warned, make_film, noise, tmp_path):
     path = make_film(tmp_path / "short.mkv", noise(5))
     told, said = warned(path, "-o", tmp_path / "page.html")
-    assert re.search("is of 5 frames, fewer than the 16 of a window; it is scored as one shorter window", said)
+    assert re.search("has 5 frames, fewer than the 16 of a window", said)
     assert (len(told["window_scores"]), len(told["frame_scores"])) == (1, 5)
 
 
@@ -176,7 +177,7 @@ def cut(make_film, noise, tmp_path):
 def test_a_film_that_is_cut_off_is_scored_up_to_there_and_told(warned, quick, cut, tmp_path):
     path, whole = cut
     told, said = warned(path, "-o", tmp_path / "page.html")
-    assert re.search(r"cut\.avi is (damaged or )?cut off.*scored up to 0:0.*frame \d+; --resume", said)
+    assert re.search(r"cut\.avi is (damaged or )?cut off.*scored up to 0:0.*frame \d+", said)
     count = len(told["frame_scores"])
     assert 60 < count < 100
     assert (told["complete"], "cut off" in told["problem"]) == (False, True)
@@ -184,25 +185,29 @@ def test_a_film_that_is_cut_off_is_scored_up_to_there_and_told(warned, quick, cu
     assert "could not be played to its end" in (tmp_path / "page.html").read_text()
 
 
-def test_what_was_scored_of_a_cut_film_is_taken_up_when_it_is_whole(warned, quick, cut, tmp_path):
+def test_what_was_embedded_of_a_cut_video_is_reused_when_it_is_whole(cut, tmp_path, monkeypatch):
     path, whole = cut
-    page = tmp_path / "page.html"
-    _, said = warned(path, "-o", page, "--batch-size", 2)
-    assert re.search("cut off", said)
-    kept = tmp_path / "page.html.partial.jsonl"
-    assert len(kept.read_text().splitlines()) > 2
+    computed = []
+    embed = embedding.embed_windows
+    monkeypatch.setattr(
+        embedding,
+        "embed_windows",
+        lambda binder, windows, *more: (computed.append(len(windows)), embed(binder, windows, *more))[1],
+    )
+    options = {"head": "event-rate", "batch_size": 2, "store": EmbeddingStore(tmp_path / "store")}
+    with pytest.warns(AnybindWarning, match="cut off"):
+        broken = score_video(path, **options)
+    computed.clear()
     path.write_bytes(whole.read_bytes())
-    told = quick(path, "-o", page, "--batch-size", 2, "--resume")
-    assert told["window_scores"] == quick(whole, "--batch-size", 2)["window_scores"]
-    assert not kept.exists()
+    found = score_video(path, **options)
+    assert sum(computed) <= len(found.spans) - 2 * (len(broken.spans) // 2)
+    assert found.window_scores.tolist() == score_video(whole, head="event-rate", batch_size=2).window_scores.tolist()
 
 
-def test_a_film_that_is_cut_off_is_refused_on_request(cli, cut, tmp_path):
+def test_a_video_that_is_cut_off_is_refused_on_request(cli, cut):
     path, _ = cut
-    kept = tmp_path / "kept.jsonl"
-    ended = cli("vad", path, "--head", "event-rate", "--strict", "--partial", kept, "--json")
+    ended = cli("vad", path, "--head", "event-rate", "--strict", "--json")
     assert re.search(r"cut off.*scored up to", ended.error())
-    assert kept.exists()
 
 
 def test_frames_that_change_their_size_are_scored_up_to_there(warned, noise, tmp_path):
@@ -228,7 +233,7 @@ def test_bad_films_are_told_in_one_line(cli, make_film, noise, tmp_path):
     assert "text.mp4" in error(text)
     assert "empty.mp4 is empty (0 bytes)" in error(empty)
     assert "folder holds no frames" in error(folder)
-    assert "picture.png holds image; give a film" in error(picture)
+    assert "picture.png holds image; give a video" in error(picture)
     assert "cannot read" in error(tmp_path / "missing.mp4")
     headless = tmp_path / "headless.mp4"
     whole = make_film(tmp_path / "whole.mp4", noise(20)).read_bytes()
@@ -247,21 +252,20 @@ def test_a_codec_that_is_not_installed_is_told(cli, make_film, noise, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--stride", 17), "the stride must be 1 to 16 frames"),
-        (("--frames", 0), "at least 1 frame"),
-        (("--threshold", 0), "threshold must be a finite number above 0"),
-        (("--smooth", -1), "--smooth must be a number of seconds"),
-        (("--above", "nan"), "--above must be a finite number"),
-        (("--batch-size", 0), "--batch-size must be a whole number above 0"),
+        (("--stride", 17), "stride must be 1 to 16 frames"),
+        (("--frames", 0), "frames must be a whole number above 0"),
+        (("--threshold", 0), "threshold must be a finite number"),
+        (("--smooth", -1), "smooth must be a finite number"),
+        (("--above", "nan"), "above must be a finite number"),
+        (("--batch-size", 0), "batch_size must be a whole number above 0"),
         (("--preset", "authors"), "there is no preset 'authors'"),
         (("--clamp", 10), "'mini-picture' of the binding 'mini' takes no clamp"),
         (("--head", "nonsense"), "nonsense"),
-        (("--head", "one-class"), "has to be fitted on films first"),
+        (("--head", "one-class"), "has to be fitted on videos first"),
         (("--head-file", "weights.pt"), "--head-file takes a .safetensors file"),
         (("--head-file", "missing.safetensors"), "missing.safetensors"),
         (("--option", "colour=red"), "colour"),
         (("--fps", 10), "fps is for a folder of frames"),
-        (("--resume",), "--resume takes up what a run left"),
         (("--output", "page.pdf"), "the output is a page"),
         (("--output", "nowhere/page.html"), "there is no folder"),
         (("--binding", "nonsense"), "nonsense"),
@@ -270,13 +274,3 @@ def test_a_codec_that_is_not_installed_is_told(cli, make_film, noise, tmp_path):
 )
 def test_bad_options_are_told_in_one_line_before_the_film_is_played(cli, make_street, arguments, said):
     assert said in cli("vad", make_street().path, *arguments).error()
-
-
-def test_scores_of_another_run_are_not_taken_up(warned, cli, cut, tmp_path):
-    path, _ = cut
-    _, said = warned(path, "-o", tmp_path / "page.html")
-    assert re.search("cut off", said)
-    ended = cli(
-        "vad", path, "-o", tmp_path / "page.html", "--resume", "--threshold", 10, "--head", "event-rate", "--json"
-    )
-    assert "of another run: threshold was 25, and is now 10" in ended.error()

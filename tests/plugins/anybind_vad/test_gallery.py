@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from anybind_events.stream import EventStream
 from anybind_vad.gallery import Gallery, spread
-from anybind_vad.windows import FilmWindow
+from anybind_vad.windows import VideoWindow
 
 NOTHING = EventStream([], [], [], [], 8, 6)
 
 
 def window(number):
-    return FilmWindow(16 * number, 16, 1000 * number, 1000 * number + 1000, NOTHING, np.zeros((6, 8, 3), np.uint8))
+    return VideoWindow(16 * number, 16, 1000 * number, 1000 * number + 1000, NOTHING, np.zeros((6, 8, 3), np.uint8))
 
 
 def filled(scores, most):

@@ -23,7 +23,7 @@ def test_labels_of_windows_equal_a_plain_count(frames, data):
     first = data.draw(st.integers(0, len(frames) - 1))
     count = data.draw(st.integers(1, len(frames) - first))
     inside = frames[first : first + count]
-    (label,), (lesson,) = (of(np.array(frames), [(first, count)]) for of in (majority_labels, lesson_labels))
+    (label,), (lesson,) = (of(np.array(frames), np.array([(first, count)])) for of in (majority_labels, lesson_labels))
     assert label == int(inside.count(1) > inside.count(0))
     assert lesson == (label if label or not any(inside) else -1)
 
@@ -31,7 +31,7 @@ def test_labels_of_windows_equal_a_plain_count(frames, data):
 @pytest.mark.parametrize("span", [(-1, 2), (0, 0), (3, 2)])
 def test_windows_beyond_the_labels_are_refused(span):
     with pytest.raises(BadInput, match="does not fit 4 labels"):
-        majority_labels(np.zeros(4), [span])
+        majority_labels(np.zeros(4), np.array([span]))
 
 
 def test_frames_are_labelled_by_the_abnormal_parts():

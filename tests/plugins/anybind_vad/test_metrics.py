@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from anybind import BadInput
 from anybind_vad.metrics import Ranking, average_precision, draw_roc, measure, roc_auc
+from anybind_vad.metrics import roc_curve as thinned_curve
 
 # Few different values, so that many are equal.
 SAMPLES = st.integers(2, 60).flatmap(
@@ -69,23 +70,24 @@ SCORES = [np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.5, 0.4, 0.6]), np.array([0
 
 
 def test_areas_are_of_all_videos_together_and_means_over_those_with_both_kinds():
-    metrics, details = measure(LABELS, SCORES)
+    measured = measure(LABELS, SCORES)
+    metrics = measured.metrics
     assert metrics["auc"] == pytest.approx(roc_auc_score(np.concatenate(LABELS), np.concatenate(SCORES)))
     assert metrics["macro_auc"] == pytest.approx((1.0 + 0.5) / 2)
     assert metrics["macro_ap"] == pytest.approx((1.0 + average_precision_score(LABELS[1], SCORES[1])) / 2)
-    assert details["abnormal"] == pytest.approx(4 / 9)
-    assert details["notes"] == []
+    assert measured.abnormal == pytest.approx(4 / 9)
+    assert measured.undefined == {}
 
 
 def test_intervals_are_of_videos_drawn_with_the_seed():
     random = np.random.default_rng(0)
     labels = [random.integers(0, 2, 30) for _ in range(12)]
     scores = [each + random.normal(size=30) for each in labels]
-    metrics, details = measure(labels, scores, seed=3, draws=100)
-    low, high = details["auc_interval"]
-    assert low < metrics["auc"] < high
-    assert measure(labels, scores, seed=3, draws=100) == (metrics, details)
-    assert measure(labels, scores, seed=4, draws=100)[1]["auc_interval"] != [low, high]
+    measured = measure(labels, scores, seed=3, draws=100)
+    low, high = measured.intervals["auc"]
+    assert low < measured.metrics["auc"] < high
+    assert measure(labels, scores, seed=3, draws=100) == measured
+    assert measure(labels, scores, seed=4, draws=100).intervals["auc"] != (low, high)
     # Plain reference of the draws.
     draw = np.random.default_rng(3)
     areas = []
@@ -98,17 +100,16 @@ def test_intervals_are_of_videos_drawn_with_the_seed():
 
 
 def test_one_video_has_no_interval():
-    assert measure(LABELS[:1], SCORES[:1])[1]["auc_interval"] is None
+    assert measure(LABELS[:1], SCORES[:1]).intervals == {}
 
 
 @pytest.mark.parametrize(("label", "kind", "left"), [(0, "normal", set()), (1, "abnormal", {"ap"})])
 def test_labels_of_one_kind_are_told_and_leave_out_what_is_not_defined(label, kind, left):
-    metrics, details = measure([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
-    assert set(metrics) == left
-    assert details["notes"] == [
-        f"the labels are of one kind only ({kind}): the area under the ROC curve is not defined"
-    ]
-    assert details["auc_interval"] is None
+    measured = measure([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
+    assert set(measured.metrics) == left
+    assert f"one kind only ({kind})" in measured.undefined["auc"]
+    assert set(measured.intervals) == left
+    assert thinned_curve(np.full(4, label), np.arange(4.0)) == {}
 
 
 def test_the_picture_leaves_out_films_of_one_kind(tmp_path):
@@ -117,3 +118,13 @@ def test_the_picture_leaves_out_films_of_one_kind(tmp_path):
     text = (tmp_path / "roc.svg").read_text()
     assert "<!-- a (1.000) -->" in text
     assert "<!-- c" not in text
+
+
+def test_a_roc_curve_has_few_points_and_ends_where_it_should():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 5000)
+    scores = labels + random.normal(size=5000)
+    curve = thinned_curve(labels, scores, points=100)
+    misses, hits = curve["false positive rate"], curve["true positive rate"]
+    assert (len(misses), misses[0], misses[-1], hits[0], hits[-1]) == (101, 0, 1, 0, 1)
+    assert np.trapezoid(hits, misses) == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)

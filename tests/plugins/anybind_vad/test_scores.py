@@ -1,21 +1,22 @@
-"""The scores of a whole film: in groups, from a log, of films that break."""
+"""`score_video` and its parts: order, damage, smoothing, the gallery, warnings, bounded memory."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-import anybind
-from anybind import BadInput
-from anybind.head import Head, find_head
+import anybind_vad
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption, UnknownName
+from anybind.head import Head
+from anybind_vad import score_video
+from anybind_vad import scores as scores_module
 from anybind_vad.gallery import Gallery
-from anybind_vad.score_log import ScoreLog
-from anybind_vad.scores import score_film
-from anybind_vad.windows import FilmPass, open_film
+from helpers.videos import MemoryVideo, noise
 
 
 class Brightness(Head):
-    """Scores the first coordinate of the event vector; 0 where there is none."""
+    """Scores the first coordinate of the event embedding; 0 where there is none."""
 
     name = "brightness"
     predicts = "anomaly"
@@ -27,108 +28,119 @@ class Brightness(Head):
         return inputs.largest("event", inputs.embeddings["event"].vectors[:, 0])
 
 
-class Noise:
-    """A film in memory of which every second window of 16 stands still."""
-
-    def __init__(self, count, broken=False):
-        self.count, self.broken = count, broken
-
-    def frames(self, *, gray, look=None):
-        random = np.random.default_rng(0)
-        frame = np.zeros((6, 8), np.uint8)
-        for number in range(self.count):
-            if number // 16 % 2 == 0:
-                frame = random.integers(0, 256, (6, 8), dtype=np.uint8)
-            if look is not None:
-                look(number, lambda: np.zeros((6, 8, 3), np.uint8))
-            yield 40_000 * number, frame
-        if self.broken:
-            raise BadInput("film.mp4 is damaged")
+def alternating(count, **options):
+    """A video of which every second window of 16 frames stands still."""
+    frames, moving = [np.zeros((6, 8), np.uint8)], noise(count, (6, 8))
+    for number in range(1, count):
+        frames.append(moving[number] if number // 16 % 2 == 0 else frames[-1])
+    return MemoryVideo(frames, step_us=40_000, **options)
 
 
-def scored(toy, film, **options):
-    return score_film(FilmPass(film, pictures=False), toy, Brightness(), **options)
+@pytest.fixture
+def scored(toy, monkeypatch):
+    """Score a video in memory with the toy encoders."""
+
+    def run(video, **options):
+        monkeypatch.setattr(scores_module, "open_video", lambda path, fps: video)
+        monkeypatch.setattr(scores_module, "load", lambda binding, device, store: toy)
+        return score_video("film.mp4", **{"head": Brightness(), "binding": toy.binding, **options})
+
+    return run
 
 
-def test_windows_are_scored_in_order_and_those_that_stand_still_with_0(toy):
-    found = scored(toy, Noise(100), batch_size=3)
-    assert found.firsts.tolist() == [0, 16, 32, 48, 64, 80, 96]
-    assert found.lengths.tolist() == [16] * 6 + [4]
-    # The first frame that stands still is still that of the window before it.
-    assert (found.scores > 0).tolist() == [True, False, True, False, True, False, True]
-    assert (found.events > 0).tolist() == (found.scores > 0).tolist()
+def test_windows_are_scored_in_order_and_those_that_stand_still_with_0(scored):
+    found = scored(alternating(100), batch_size=3)
+    assert found.spans[:, 0].tolist() == [0, 16, 32, 48, 64, 80, 96]
+    assert found.spans[:, 1].tolist() == [16] * 6 + [4]
+    assert (found.window_scores > 0).tolist() == [True, False, True, False, True, False, True]
+    assert (found.events > 0).tolist() == (found.window_scores > 0).tolist()
     assert (len(found.frame_scores), found.end_us, found.problem) == (100, 4_000_000, "")
 
 
-def test_scores_of_frames_are_those_of_their_windows(toy):
-    found = scored(toy, Noise(40))
-    assert found.frame_scores.tolist() == found.scores.astype(float).repeat([16, 16, 8]).tolist()
+def test_scores_of_frames_are_those_of_their_windows(scored):
+    found = scored(alternating(40))
+    assert found.frame_scores.tolist() == found.window_scores.astype(float).repeat([16, 16, 8]).tolist()
 
 
-def test_progress_is_told(toy):
-    told = []
-    scored(toy, Noise(100), batch_size=3, advance=told.append)
-    assert told == [3, 3, 1]
-
-
-def test_a_film_that_breaks_is_scored_up_to_there(toy):
-    found, whole = scored(toy, Noise(70, broken=True)), scored(toy, Noise(70))
+def test_a_video_that_breaks_is_scored_up_to_there_with_a_warning(scored):
+    with pytest.warns(AnybindWarning, match=r"film\.mp4 is damaged \(scored up to 0:02\.8, frame 69\)"):
+        found = scored(alternating(70, damaged=True))
     assert found.problem == "film.mp4 is damaged"
-    assert found.scores.tolist() == whole.scores.tolist()
+    assert found.window_scores.tolist() == scored(alternating(70)).window_scores.tolist()
     assert len(found.times_us) == 70
 
 
-def test_a_film_that_breaks_before_its_first_frame_is_refused(toy):
+def test_a_video_that_breaks_is_refused_on_request(scored):
+    with pytest.raises(BadInput, match=r"damaged \(scored up to"):
+        scored(alternating(70, damaged=True), strict=True)
+
+
+def test_a_video_that_breaks_before_its_first_frame_is_refused(scored):
     with pytest.raises(BadInput, match="damaged"):
-        scored(toy, Noise(0, broken=True))
+        scored(MemoryVideo([], damaged=True))
 
 
-def test_what_a_log_holds_is_not_embedded_again_and_the_rest_is_the_same(toy, tmp_path):
-    whole = scored(toy, Noise(200), batch_size=3)
-    log = ScoreLog.begin(tmp_path / "log.jsonl", {})
-    scored(toy, Noise(110, broken=True), batch_size=3, log=log)  # two groups and a window
-    log.close(remove=False)
-    log = ScoreLog.resume(tmp_path / "log.jsonl", {})
-    assert [len(group) for group in log.done] == [3, 3]
-    before = toy.encoder("event").embedded
-    resumed = scored(toy, Noise(200), batch_size=3, log=log)
-    assert toy.encoder("event").embedded - before == (whole.events[6:] > 0).sum()
-    assert resumed.scores.tolist() == whole.scores.tolist()
-    assert [len(group) for group in ScoreLog.resume(tmp_path / "log.jsonl", {}).done] == [3, 3, 3, 3]
-
-
-def test_a_log_is_believed(toy, tmp_path):
-    log = ScoreLog.begin(tmp_path / "log.jsonl", {})
-    log.append([7.0, 8.0])
-    log.close(remove=False)
-    found = scored(toy, Noise(64), batch_size=2, log=ScoreLog.resume(tmp_path / "log.jsonl", {}))
-    assert found.scores[:2].tolist() == [7, 8]
-
-
-def test_every_window_is_offered_to_the_gallery(toy):
+def test_every_window_is_offered_to_the_gallery(scored):
     gallery = Gallery()
-    found = score_film(FilmPass(Noise(64)), toy, Brightness(), gallery=gallery)
-    assert [shot.score for shot in gallery.shots] == found.scores.tolist()
+    found = scored(alternating(64), gallery=gallery)
+    assert [shot.score for shot in gallery.shots] == found.window_scores.tolist()
     assert [bool(shot.events) for shot in gallery.shots] == [True, False, True, False]
 
 
 def test_the_runner_is_found_by_how_much_moves(make_street):
     street = make_street()
-    found = score_film(FilmPass(open_film(street.path), pictures=False), anybind.load("mini"), find_head("event-rate"))
+    found = anybind_vad.score_video(street.path, head="event-rate")
     assert set(np.argsort(found.frame_scores)[-len(street.runner) :].tolist()) == set(street.runner)
+    (segment,) = found.segments
+    assert (segment.first, segment.last) == (street.runner.start, street.runner.stop - 1)
 
 
-def test_memory_does_not_grow_with_the_film(toy):
+def test_overlapping_windows_are_those_of_windows_side_by_side_where_they_coincide(make_street):
+    plain, dense = (score_video(make_street().path, head="event-rate", stride=stride) for stride in (16, 4))
+    assert dense.window_scores[::4].tolist() == plain.window_scores.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"stride": 17}, "stride"),
+        ({"frames": 0}, "frames"),
+        ({"threshold": 0}, "threshold"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"smooth": -1}, "smooth"),
+        ({"above": float("nan")}, "above"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"clamp": -1}, "clamp"),
+        ({"preset": "authors"}, "preset"),
+        ({"head": "one-class"}, "fitted"),
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense_are_refused_before_the_video_is_decoded(scored, options, said):
+    video = alternating(20)
+    with pytest.raises((BadOption, UnknownName), match=said):
+        scored(video, **options)
+    assert video.decoded == []
+
+
+def test_memory_does_not_grow_with_the_video(scored):
     import tracemalloc
 
+    class Long(MemoryVideo):
+        def frames(self):
+            for number in range(self.count):
+                yield from MemoryVideo([self.grays[number % 64]], times_us=[40_000 * number]).frames()
+
     def peak(count):
+        video = Long(noise(64, (12, 16)))
+        video.count = count
         tracemalloc.start()
-        scored(toy, Noise(count), batch_size=4, advance=lambda done: None)
+        scored(video, batch_size=4)
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size
 
     peak(50)
     short, long = peak(640), peak(12_800)
-    # Eight bytes of each frame's time, twice, and what is known of windows: nothing of the frames themselves (48 bytes).
-    assert long - short < 12_160 * 28
+    # Times and scores of frames, a few times over, and numbers of windows: nothing of the frames (192 bytes each).
+    assert long - short < 12_160 * 48

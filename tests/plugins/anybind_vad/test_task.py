@@ -17,7 +17,7 @@ from anybind.encoder import Encoder
 from anybind.errors import BadOption, WeightsMismatch
 from anybind.registry import create
 from anybind_vad.labels import majority_labels
-from anybind_vad.windows import FilmPass, open_film
+from anybind_vad.windows import VideoWindows, open_video
 
 FRAMES = 96
 NOBODY = range(0)
@@ -105,11 +105,11 @@ def test_the_metrics_are_of_frames_and_windows_and_equal_scikit_learns(binder, f
     labels, scores, window_labels, window_scores = [], [], [], []
     for name, runner in (("calm", NOBODY), ("wild", range(32, 72))):
         own = np.isin(np.arange(FRAMES), runner).astype(int)
-        windows = list(FilmPass(open_film(folder / f"{name}.mkv"), pictures=False))
-        rates = [len(window.sample) / window.frames for window in windows]
+        windows = list(VideoWindows(open_video(folder / f"{name}.mkv"), images=False))
+        rates = [len(window.events) / window.frames for window in windows]
         labels.append(own)
         scores.append(np.repeat(rates, 16))
-        window_labels.append(majority_labels(own, [(window.first, window.frames) for window in windows]))
+        window_labels.append(majority_labels(own, np.array([(window.first, window.frames) for window in windows])))
         window_scores.append(rates)
     together = [np.concatenate(each) for each in (labels, scores, window_labels, window_scores)]
     assert result.metrics["auc"] == pytest.approx(roc_auc_score(*together[:2]))
@@ -123,20 +123,23 @@ def test_the_metrics_are_of_frames_and_windows_and_equal_scikit_learns(binder, f
         ("calm", 0, True),
         ("wild", 40, False),
     ]
+    assert result.intervals["auc"][0] <= result.metrics["auc"] <= result.intervals["auc"][1]
+    assert result.intervals.keys() == {"auc", "ap", "window_auc", "window_ap"}
+    assert list(result.curves["roc"]) == ["false positive rate", "true positive rate"]
     json.dumps(result.to_dict())
 
 
-def test_films_that_are_kept_are_not_played_again(binder, folder, tmp_path):
-    first = ask(binder, folder, head="one-class", keep=tmp_path / "kept")
+def test_videos_that_are_stored_are_not_embedded_again(binder, folder, tmp_path):
+    first = ask(binder, folder, head="one-class", store=tmp_path / "store")
     embedded = binder.encoder("event").embedded
-    again = ask(binder, folder, head="one-class", keep=tmp_path / "kept")
+    again = ask(binder, folder, head="one-class", store=tmp_path / "store")
     assert binder.encoder("event").embedded == embedded
     assert again.metrics == first.metrics
-    ask(binder, folder, head="one-class", keep=tmp_path / "kept", stride=8)
+    ask(binder, folder, head="one-class", store=tmp_path / "store", stride=8)
     assert binder.encoder("event").embedded > embedded
 
 
-def test_a_kept_folder_of_frames_that_has_grown_is_played_again(binder, tmp_path):
+def test_a_folder_of_frames_that_has_grown_is_decoded_again(binder, tmp_path):
     film = tmp_path / "data" / "walk"
     film.mkdir(parents=True)
     (tmp_path / "data" / "labels.json").write_text('{"walk": {"anomalous": [[2, 3]]}}')
@@ -144,15 +147,8 @@ def test_a_kept_folder_of_frames_that_has_grown_is_played_again(binder, tmp_path
     for numbers in (range(6), range(6, 9)):
         for number in numbers:
             PIL.Image.fromarray(random.integers(0, 256, (12, 16), dtype=np.uint8)).save(film / f"{number}.png")
-        result = ask(binder, tmp_path / "data", head="event-rate", keep=tmp_path / "kept")
+        result = ask(binder, tmp_path / "data", head="event-rate", store=tmp_path / "store")
         assert result.details["frames"] == numbers.stop
-
-
-def test_a_kept_file_that_is_damaged_is_made_anew(binder, folder, tmp_path):
-    first = ask(binder, folder, head="one-class", keep=tmp_path / "kept")
-    for path in (tmp_path / "kept").iterdir():
-        path.write_bytes(path.read_bytes()[:100])
-    assert ask(binder, folder, head="one-class", keep=tmp_path / "kept").metrics == first.metrics
 
 
 def test_a_saved_head_needs_no_films_to_learn_from(binder, folder, tmp_path):
@@ -165,7 +161,7 @@ def test_a_head_is_refused_at_film_settings_other_than_its_own(binder, folder, t
     saved = str(tmp_path / "head.safetensors")
     ask(binder, folder, head="one-class", save_head=saved)
     for options, said in (({"threshold": 12}, "frames=16,threshold=12"), ({"frames": 8}, "frames=8,threshold=25")):
-        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25, and these are by .*{said}"):
+        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25, got those of .*{said}"):
             ask(binder, folder, head=saved, split="test", **options)
     assert ask(binder, folder, head=saved, split="test", threshold=25.0, stride=4).metrics["auc"] > 0.9
 
@@ -204,7 +200,9 @@ def test_labels_of_one_kind_only_are_told(binder, folder):
         result = ask(binder, folder, head="event-rate", roc=folder / "roc.png")
     assert [each.category for each in warned] == [AnybindWarning]  # and none of a picture without curves
     assert "auc" not in result.metrics
-    assert "not defined" in result.details["notes"][0]
+    assert "not defined" in result.undefined["auc"]
+    assert "not defined" in result.undefined["window_auc"]
+    assert result.curves == {}
 
 
 def test_damaged_films_are_refused_or_left_out(binder, folder):
@@ -224,10 +222,10 @@ def test_damaged_films_are_refused_or_left_out(binder, folder):
 def test_a_head_without_films_to_learn_from_says_what_to_do(binder, folder):
     with pytest.raises(BadInput, match="fit_on=others"):
         ask(binder, folder, head="one-class", split="test")
-    with pytest.raises(BadInput, match="no films of its test part"):
+    with pytest.raises(BadInput, match="no videos of its test split"):
         ask(binder, folder, head="one-class", split="train")
     for id in ("gone", 7):  # a command's fit_on=7 is a number
-        with pytest.raises(BadOption, match=f"the film '{id}'"):
+        with pytest.raises(BadOption, match=f"the video '{id}'"):
             ask(binder, folder, head="one-class", fit_on=id)
 
 

@@ -1,104 +1,158 @@
-"""A film in one pass: windows of events, their frames in colour, the times of all frames."""
+"""Windows of a video against a plain count: frames, times, events, images; also of videos that break."""
 
 from __future__ import annotations
 
 import numpy as np
 import PIL.Image
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import anybind
 from anybind import BadInput
-from anybind.modality import derive_windows
-from anybind_vad.windows import FilmPass, open_film
+from anybind_vad.presets import WindowSettings
+from anybind_vad.windows import VideoWindows, open_video
+from helpers.videos import MemoryVideo, noise
+
+SIZES = st.integers(1, 7).flatmap(lambda frames: st.tuples(st.just(frames), st.integers(1, frames)))
 
 
-class Film:
-    """A film in memory whose frames in colour are told apart by their first pixel; it breaks where it is told to."""
-
-    def __init__(self, count, step_us=40_000, broken=False):
-        self.count, self.step_us, self.broken = count, step_us, broken
-        self.coloured = []
-
-    def frames(self, *, gray, look=None):
-        random = np.random.default_rng(0)
-        for number in range(self.count):
-            if look is not None:
-                look(number, lambda number=number: self.colour(number))
-            yield number * self.step_us, random.integers(0, 256, (6, 8), dtype=np.uint8)
-        if self.broken:
-            raise BadInput("film.mp4 is damaged")
-
-    def colour(self, number):
-        self.coloured.append(number)
-        return np.full((6, 8, 3), number % 256, np.uint8)
+def expected(count, frames, stride):
+    """The windows of a video of so many frames: full ones while there are, then one that covers what is left."""
+    full = [range(first, first + frames) for first in range(0, count - frames + 1, stride)]
+    done = full[-1].stop if full else 0
+    return full if done == count else [*full, range(len(full) * stride, count)]
 
 
-@pytest.mark.parametrize(("frames", "stride"), [(16, None), (16, 4), (5, 5), (5, 3), (4, 1), (1, 1)])
+def split(video, frames=16, stride=None, **options):
+    return list(VideoWindows(video, WindowSettings(frames, stride or frames), **options))
+
+
+def columns(events):
+    return [getattr(events, name).tolist() for name in "xytp"]
+
+
+@given(count=st.integers(1, 30), size=SIZES)
+@settings(deadline=None)
+def test_windows_are_those_of_a_plain_count_and_hold_the_events_of_their_frames(count, size):
+    frames, stride = size
+    video = MemoryVideo(noise(count, (4, 5)))
+    whole = anybind.derive("event", video, source="video")
+    windows = split(video, frames, stride, images=False)
+    assert [range(each.first, each.first + each.frames) for each in windows] == expected(count, frames, stride)
+    for each in windows:
+        inside = np.isin(whole.t // 1000, np.arange(each.first, each.first + each.frames))
+        assert columns(each.events) == [getattr(whole, name)[inside].tolist() for name in "xytp"]
+        assert (each.events.width, each.events.height) == (5, 4)
+
+
+@given(steps=st.lists(st.integers(0, 90_000), min_size=1, max_size=30), size=SIZES)
+@settings(deadline=None)
+def test_windows_begin_and_end_at_the_presentation_times(steps, size):
+    frames, stride = size
+    times = [0, *np.cumsum(steps).tolist()]
+    ends = [*times[1:], 2 * times[-1] - times[-2]]
+    windows = split(MemoryVideo(noise(len(times), (2, 3)), times_us=times), frames, stride)
+    assert [range(each.first, each.first + each.frames) for each in windows] == expected(len(times), frames, stride)
+    for each in windows:
+        assert (each.start_us, each.end_us) == (times[each.first], ends[each.first + each.frames - 1])
+
+
+def test_a_video_of_one_frame_is_one_window_without_events_and_of_no_duration():
+    (window,) = split(MemoryVideo(noise(1)))
+    assert (window.frames, window.start_us, window.end_us, len(window.events)) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("stride", [4, 3])
+def test_a_video_that_breaks_gives_the_windows_of_all_frames_before_that(stride):
+    whole = split(MemoryVideo(noise(11)), 4, stride)
+    broken = VideoWindows(MemoryVideo(noise(11), damaged=True), WindowSettings(4, stride))
+    for one, other in zip(whole, broken, strict=True):
+        assert (one.first, one.frames, one.end_us) == (other.first, other.frames, other.end_us)
+        assert columns(one.events) == columns(other.events)
+    assert "damaged" in str(broken.problem)
+
+
+def test_a_video_that_breaks_before_its_first_frame_is_refused():
+    with pytest.raises(BadInput, match="damaged"):
+        split(MemoryVideo([], damaged=True))
+
+
+def test_frames_wider_than_any_sensor_are_refused():
+    with pytest.raises(BadInput, match="sensor size 70000x1"):
+        split(MemoryVideo([np.zeros((1, 70_000))] * 3))
+
+
+def test_a_threshold_reaches_the_events():
+    video = MemoryVideo([np.full((2, 3), level, np.uint8) for level in (0, 20, 60)])
+    counts = [
+        len(next(iter(VideoWindows(video, WindowSettings(threshold=threshold)))).events) for threshold in (10, 30, 50)
+    ]
+    assert counts == [12, 6, 0]
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(16, 16), (16, 4), (5, 5), (5, 3), (4, 1), (1, 1)])
 @pytest.mark.parametrize("count", [1, 3, 16, 50])
 def test_each_window_has_the_frame_in_its_middle(frames, stride, count):
-    film = Film(count)
-    passed = FilmPass(film, frames=frames, stride=stride)
-    windows = list(passed)
-    plain = list(derive_windows("event", Film(count), source="video", frames=frames, stride=stride))
-    assert [(each.first, each.frames, each.end_us) for each in windows] == [
-        (each.first, each.frames, each.end_us) for each in plain
-    ]
-    for window in windows:
+    video = MemoryVideo(noise(count, (6, 8)), colours=lambda number: np.full((6, 8, 3), number, np.uint8))
+    for window in split(video, frames, stride):
         middle = window.first + frames // 2
-        shown = middle if middle < window.first + window.frames else window.first
-        assert window.picture[0, 0, 0] == shown
-    assert list(passed.times) == [40_000 * number for number in range(count)]
+        assert window.image[0, 0, 0] == (middle if middle < window.first + window.frames else window.first)
 
 
-def test_few_frames_are_made_in_colour_and_fewer_are_kept():
-    film = Film(400)
-    passed = FilmPass(film)
-    for _ in passed:
-        assert len(passed._kept) <= 8
-    assert len(film.coloured) <= 2 * 400 / 16
+def test_one_frame_a_window_is_converted_to_colour():
+    video = MemoryVideo(noise(400, (6, 8)))
+    split(video)
+    assert video.converted == list(range(8, 400, 16))
 
 
-def test_a_film_played_without_pictures_makes_none():
-    film = Film(40)
-    assert [window.picture for window in FilmPass(film, pictures=False)] == [None] * 3
-    assert film.coloured == []
+def test_windows_without_images_convert_no_frame():
+    video = MemoryVideo(noise(40))
+    assert [window.image for window in split(video, images=False)] == [None] * 3
+    assert video.converted == []
 
 
-def test_pictures_are_made_small_on_request():
-    window = next(iter(FilmPass(Film(20), side=4)))
-    assert window.picture.shape == (3, 4, 3)
+def test_images_are_scaled_down_on_request():
+    assert split(MemoryVideo(noise(20, (6, 8))), side=4)[0].image.shape == (3, 4, 3)
 
 
 def test_measures_are_events_frames_and_pixels():
-    first, *_, last = FilmPass(Film(20))
-    assert first.measures == {"events": float(len(first.sample)), "frames": 16.0, "pixels": 48.0}
+    first, last = split(MemoryVideo(noise(20, (6, 8))))
+    assert first.measures == {"events": float(len(first.events)), "frames": 16.0, "pixels": 48.0}
     assert last.measures["frames"] == 4
 
 
-def test_a_film_that_breaks_gives_the_windows_before_that():
-    windows, passed = [], FilmPass(Film(40, broken=True))
-    with pytest.raises(BadInput, match="damaged"):
-        for window in passed:
-            windows.append(window)
-    assert [(each.first, each.frames) for each in windows] == [(0, 16), (16, 16), (32, 8)]
+def test_a_window_in_which_nothing_moves_has_no_sample_of_events():
+    (window,) = split(MemoryVideo([np.zeros((6, 8))] * 3))
+    assert window.sample("event") is None
+    assert window.sample("image").shape == (6, 8, 3)
 
 
-def test_times_are_the_films_own_where_its_rate_varies(make_film, tmp_path):
+def test_a_video_is_decoded_no_further_than_the_window_in_use():
+    video = MemoryVideo(noise(200))
+    windows = iter(VideoWindows(video, WindowSettings(4, 2)))
+    for _ in range(5):
+        next(windows)
+    assert video.decoded == list(range(13))
+
+
+def test_times_are_the_videos_own_where_its_rate_varies(make_film, tmp_path):
     random = np.random.default_rng(0)
     times = np.cumsum([0, *random.choice([20, 40, 500], 49)]).tolist()
     frames = random.integers(0, 256, (50, 48, 64, 3), dtype=np.uint8)
-    passed = FilmPass(open_film(make_film(tmp_path / "varying.mkv", frames, times)), pictures=False)
-    windows = list(passed)
-    assert list(passed.times) == [1000 * time for time in times]
-    assert [each.start_us for each in windows] == [1000 * times[first] for first in (0, 16, 32, 48)]
-    assert [each.end_us for each in windows[:3]] == [1000 * times[first] for first in (16, 32, 48)]
-    assert windows[3].end_us == 1000 * (2 * times[49] - times[48])
+    windows = VideoWindows(open_video(make_film(tmp_path / "varying.mkv", frames, times)), images=False)
+    found = list(windows)
+    assert list(windows.times_us) == [1000 * time for time in times]
+    assert [each.start_us for each in found] == [1000 * times[first] for first in (0, 16, 32, 48)]
+    assert [each.end_us for each in found[:3]] == [1000 * times[first] for first in (16, 32, 48)]
+    assert found[3].end_us == 1000 * (2 * times[49] - times[48])
 
 
-def test_a_film_is_opened_by_its_file_or_its_folder(make_film, tmp_path):
+def test_a_video_is_opened_by_its_file_or_its_folder(make_film, tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(picture).save(tmp_path / "1.png")
-    assert open_film(tmp_path, 10).fps == 10
-    film = open_film(make_film(tmp_path / "a.mkv", [picture] * 3))
-    assert (film.width, film.height) == (64, 48)
-    with pytest.raises(BadInput, match=r"1\.png holds image; give a film"):
-        open_film(tmp_path / "1.png")
+    assert open_video(tmp_path, 10).fps == 10
+    video = open_video(make_film(tmp_path / "a.mkv", [picture] * 3))
+    assert (video.width, video.height) == (64, 48)
+    with pytest.raises(BadInput, match=r"1\.png holds image; give a video"):
+        open_video(tmp_path / "1.png")

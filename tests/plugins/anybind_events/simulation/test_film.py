@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,37 +13,10 @@ from hypothesis import strategies as st
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.registry import find_part
-from anybind_events.simulation.film import AHEAD, contrast, frame_difference, frame_windows
+from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.sensor import draw_thresholds, log_intensity
 from anybind_events.stream import EventStream, concatenate_streams
-
-
-@dataclass
-class Frames:
-    """A film in memory: 1000 us a frame."""
-
-    levels: Sequence[np.ndarray]
-    step_us: int = 1000
-    played: list[int] = field(default_factory=list)
-
-    def frames(self, *, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
-        assert gray
-        for number, frame in enumerate(self.levels):
-            self.played.append(number)
-            yield self.step_us * number, np.asarray(frame, dtype=np.uint8)
-
-
-@dataclass
-class Torn(Frames):
-    """A film that is damaged behind its last frame."""
-
-    def frames(self, *, gray: bool) -> Iterator[tuple[int, np.ndarray]]:
-        yield from super().frames(gray=gray)
-        raise BadInput("film.mp4 is damaged")
-
-
-def noise(count: int, shape: tuple[int, int] = (9, 13), seed: int = 0) -> list[np.ndarray]:
-    return list(np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8))
+from helpers.videos import MemoryVideo, noise
 
 
 def events(stream: EventStream) -> list[tuple[int, int, int, bool]]:
@@ -67,7 +39,7 @@ FILM = st.lists(
 def test_a_pixel_fires_at_the_later_frame_where_two_differ_by_more_than_the_threshold(
     film: list[np.ndarray], threshold: float
 ) -> None:
-    streams = list(frame_difference(Frames(film), threshold=threshold))
+    streams = list(frame_difference(MemoryVideo(film), threshold=threshold))
     assert len(streams) == len(film)
     assert events(streams[0]) == []
     for number in range(1, len(film)):
@@ -83,48 +55,32 @@ def test_a_pixel_fires_at_the_later_frame_where_two_differ_by_more_than_the_thre
 
 def test_a_difference_of_25_is_none_and_one_of_26_is() -> None:
     film = [np.array([[100, 100, 100, 100]]), np.array([[125, 126, 75, 74]])]
-    _, stream = frame_difference(Frames(film))
+    _, stream = frame_difference(MemoryVideo(film))
     assert events(stream) == [(1, 0, 1000, True), (3, 0, 1000, False)]
-
-
-def test_windows_are_of_16_frames_and_lose_no_event() -> None:
-    film = Frames(noise(40))
-    windows = list(frame_windows(film))
-    assert [numbers for numbers, _ in windows] == [range(16), range(16, 32), range(32, 40)]
-    whole = concatenate_streams(list(frame_difference(film)))
-    assert columns(concatenate_streams([stream for _, stream in windows])) == columns(whole)
-    for numbers, stream in windows:
-        # The first frame of all has none before it that it could differ from.
-        assert np.unique(stream.t).tolist() == [1000 * number for number in numbers if number > 0]
-
-
-def test_a_window_of_no_frames_is_refused() -> None:
-    with pytest.raises(BadOption, match="at least 1 frame"):
-        list(frame_windows(Frames(noise(3)), frames=0))
 
 
 def test_a_film_that_brightens_evenly_in_its_logarithm_gives_events_at_even_times() -> None:
     # From gray 64 to 128 it is a step of log 2: four thresholds, made a little smaller so that the last is reached.
-    film = Frames([np.full((1, 1), gray) for gray in (64, 128)])
+    film = MemoryVideo([np.full((1, 1), gray) for gray in (64, 128)])
     _, stream = contrast(film, threshold=float(np.log(2) / 4) - 1e-6, mismatch=0)
     assert columns(stream) == [[0] * 4, [0] * 4, [250, 500, 750, 1000], [True] * 4]
 
 
 def test_the_first_frame_gives_an_empty_stream_of_the_sensors_size() -> None:
-    first = next(iter(contrast(Frames(noise(2, (4, 7))))))
+    first = next(iter(contrast(MemoryVideo(noise(2, (4, 7))))))
     assert (len(first), first.width, first.height) == (0, 7, 4)
 
 
 def test_a_film_of_one_frame_gives_no_events() -> None:
     for model in (frame_difference, contrast):
-        assert [len(stream) for stream in model(Frames(noise(1)))] == [0]
+        assert [len(stream) for stream in model(MemoryVideo(noise(1)))] == [0]
 
 
 def test_the_events_put_together_again_are_the_films_log_intensity_within_a_threshold() -> None:
     film = noise(12)
     falls, rises = draw_thresholds(np.random.default_rng(5), 0.2, 0.04, film[0].shape)
     level = log_intensity(film[0].astype(np.float32)).astype(np.float64)
-    for frame, stream in zip(film, contrast(Frames(film), seed=5, threshold=0.2, mismatch=0.04), strict=True):
+    for frame, stream in zip(film, contrast(MemoryVideo(film), seed=5, threshold=0.2, mismatch=0.04), strict=True):
         moved = np.where(stream.p, rises[stream.y, stream.x], -falls[stream.y, stream.x])
         np.add.at(level, (stream.y, stream.x), moved)
         away = log_intensity(frame.astype(np.float32)) - level
@@ -135,7 +91,7 @@ def test_the_events_put_together_again_are_the_films_log_intensity_within_a_thre
 def test_the_same_seed_gives_the_same_recording_and_another_gives_another() -> None:
     options = {"shot_hz": 20.0, "leak_hz": 5.0, "refractory_us": 100.0}
     one, same, other = (
-        concatenate_streams(list(contrast(Frames(noise(5)), seed=seed, **options))) for seed in (1, 1, 2)
+        concatenate_streams(list(contrast(MemoryVideo(noise(5)), seed=seed, **options))) for seed in (1, 1, 2)
     )
     assert columns(one) == columns(same)
     assert columns(one) != columns(other)
@@ -145,7 +101,7 @@ def test_the_same_seed_gives_the_same_recording_and_another_gives_another() -> N
     "options", [{}, {"leak_hz": 50.0}, {"refractory_us": 300.0}, {"shot_hz": 50.0}], ids=lambda each: "".join(each)
 )
 def test_streams_follow_each_other_in_time(options: dict[str, float]) -> None:
-    streams = list(contrast(Frames(noise(6)), **options))
+    streams = list(contrast(MemoryVideo(noise(6)), **options))
     whole = concatenate_streams(streams)
     assert (np.diff(whole.t) >= 0).all()
     for number, stream in enumerate(streams[1:]):
@@ -154,7 +110,7 @@ def test_streams_follow_each_other_in_time(options: dict[str, float]) -> None:
 
 
 def test_shot_noise_comes_as_often_as_it_should_and_everywhere() -> None:
-    film = Frames([np.full((20, 30), 90)] * 11, step_us=100_000)
+    film = MemoryVideo([np.full((20, 30), 90)] * 11, step_us=100_000)
     stream = concatenate_streams(list(contrast(film, shot_hz=10.0)))
     expected = 10.0 * 1.0 * 600
     assert abs(len(stream) - expected) < 6 * np.sqrt(expected)
@@ -164,12 +120,12 @@ def test_shot_noise_comes_as_often_as_it_should_and_everywhere() -> None:
 
 
 def test_a_refractory_period_takes_events_away() -> None:
-    free, blind = (sum(map(len, contrast(Frames(noise(8)), refractory_us=us))) for us in (0, 400))
+    free, blind = (sum(map(len, contrast(MemoryVideo(noise(8)), refractory_us=us))) for us in (0, 400))
     assert 0 < blind < free
 
 
 def test_leaks_give_rises_of_a_film_that_stands_still() -> None:
-    film = Frames([np.full((4, 5), 90)] * 21, step_us=50_000)
+    film = MemoryVideo([np.full((4, 5), 90)] * 21, step_us=50_000)
     stream = concatenate_streams(list(contrast(film, leak_hz=3.0, mismatch=0.0)))
     assert len(stream) == pytest.approx(3 * 20, abs=20)
     assert stream.p.all()
@@ -182,50 +138,41 @@ def test_leaks_give_rises_of_a_film_that_stands_still() -> None:
 )
 def test_an_option_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(BadOption, match=f"{next(iter(options))} must be a finite number"):
-        list(contrast(Frames(noise(2)), **options))
+        list(contrast(MemoryVideo(noise(2)), **options))
 
 
 def test_a_threshold_below_what_gray_levels_tell_is_refused() -> None:
     with pytest.raises(BadOption, match=r"threshold must be at least 0\.001 log units, got 1e-50"):
-        list(contrast(Frames(noise(2)), threshold=1e-50))
+        list(contrast(MemoryVideo(noise(2)), threshold=1e-50))
 
 
 @pytest.mark.parametrize("threshold", [0, -1, np.nan])
 def test_a_threshold_of_no_difference_is_refused(threshold: float) -> None:
     with pytest.raises(BadOption, match="threshold must be a finite number above 0"):
-        list(frame_difference(Frames(noise(2)), threshold=threshold))
+        list(frame_difference(MemoryVideo(noise(2)), threshold=threshold))
 
 
 MODELS = pytest.mark.parametrize("model", [frame_difference, contrast])
 
 
 @MODELS
-def test_a_film_is_played_a_few_frames_ahead_and_no_further(model: Callable[..., Iterator[EventStream]]) -> None:
-    film = Frames(noise(200))
+def test_a_video_is_decoded_as_it_is_simulated(model: Callable[..., Iterator[EventStream]]) -> None:
+    film = MemoryVideo(noise(200))
     streams = model(film)
     for _ in range(10):
         next(streams)
-    assert 10 <= len(film.played) <= 10 + AHEAD + 1
-
-
-@MODELS
-def test_a_film_that_is_no_longer_wanted_is_left(model: Callable[..., Iterator[EventStream]]) -> None:
-    film = Frames(noise(200))
-    streams = model(film)
-    next(streams)
-    streams.close()  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(film.played) <= 1 + AHEAD + 1
+    assert film.decoded == list(range(10))
 
 
 @MODELS
 def test_frames_wider_than_any_sensor_are_refused(model: Callable[..., Iterator[EventStream]]) -> None:
     with pytest.raises(BadInput, match="sensor size 70000x1"):
-        list(model(Frames([np.zeros((1, 70_000))] * 2)))
+        list(model(MemoryVideo([np.zeros((1, 70_000))] * 2)))
 
 
 @MODELS
 def test_what_comes_before_damage_is_simulated_first(model: Callable[..., Iterator[EventStream]]) -> None:
-    streams = model(Torn(noise(30)))
+    streams = model(MemoryVideo(noise(30), damaged=True))
     for _ in range(30):
         next(streams)
     with pytest.raises(BadInput, match="damaged"):
