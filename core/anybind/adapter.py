@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from anybind.embeddings import Embeddings, unit
 from anybind.errors import BadOption
 from anybind.space import Space
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Adapter(ABC):
@@ -33,7 +36,25 @@ class Adapter(ABC):
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, source.dim) unit vectors to (n, target.dim) vectors, which the caller scales to norm 1."""
 
-    def map_tensor(self, vectors: Any) -> Any:
+    @classmethod
+    def fit(
+        cls, source: Embeddings, target: Embeddings, /, *args: Any, groups: np.ndarray, seed: int, **options: Any
+    ) -> Self:
+        """Fit an adapter to pairs: row i of `source` and row i of `target` belong together.
+
+        Args:
+            source, target: n rows each, in two spaces.
+            groups: (n,) integers; pairs of one group show the same thing, so that a split never separates them.
+            seed: of all randomness.
+            options: of the kind of adapter, by name.
+
+        Raises:
+            BadOption: this kind of adapter is not fitted, or an option has an invalid value.
+            BadInput: there is nothing to fit.
+        """
+        raise BadOption(f"the adapter {cls.__name__} cannot be fitted from pairs")
+
+    def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
         """As `map`, on torch tensors and with gradients, for training through the adapter.
 
         Raises:
