@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,10 +25,12 @@ class Adapter(ABC):
     Attributes:
         source: the space that it takes; embeddings of any other are refused.
         target: the space that it gives.
+        settings: how it was fitted, JSON-like; empty for one that was not.
     """
 
     source: Space
     target: Space
+    settings: Mapping[str, object] = MappingProxyType({})
 
     @property
     @abstractmethod
@@ -53,6 +58,19 @@ class Adapter(ABC):
             BadInput: there is nothing to fit.
         """
         raise BadOption(f"the adapter {cls.__name__} cannot be fitted from pairs")
+
+    def save(self, path: str | os.PathLike[str], about: Mapping[str, object] | None = None) -> None:
+        """Write what `fit` gave as a `.safetensors` file, whole or not at all.
+
+        Args:
+            path: the file.
+            about: what else its card says: the data, held-out figures; JSON-like.
+
+        Raises:
+            BadOption: this kind of adapter is not fitted.
+            BadInput: the file cannot be written.
+        """
+        raise BadOption(f"the adapter {type(self).__name__} is not fitted and has no file")
 
     def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
         """As `map`, on torch tensors and with gradients, for training through the adapter.
