@@ -143,6 +143,8 @@ def make_sample(modality: str, /, *args: object, **fields: object) -> Any:
 
 def check_augmentation(modality: str, options: Mapping[str, object]) -> None:
     """Raise `BadOption`, with the options there are, unless a modality's `augment` takes these."""
+    if not isinstance(options, Mapping):
+        raise BadOption(f"augment.{modality}: expected a table of options, got {options!r}")
     check_options(f"augment.{modality}", find_modality(modality).augment, None, seed=0, **options)
 
 
