@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from anybind import read, read_chunks, write
 from anybind.plugin import BadInput, BadOption, Reader, ReaderSpec, files, find_part, parts, readers
@@ -53,7 +54,7 @@ def convert(
     reader: str = "",
     start: int | None = None,
     end: int | None = None,
-    **options: object,
+    **options: Any,
 ) -> Conversion:
     """Write a recording, or a sample of another modality, in the format that the output's ending names.
 
@@ -96,7 +97,7 @@ def _writing_format(output: Path) -> readers.Part[ReaderSpec]:
 
 
 def _streams(
-    source: readers.Part[ReaderSpec], file: Path, start: int | None, end: int | None, options: Mapping[str, object]
+    source: readers.Part[ReaderSpec], file: Path, start: int | None, end: int | None, options: Mapping[str, Any]
 ) -> Iterator[EventStream]:
     """The recording in parts, or what of it is between two times after its first event."""
     if start is None and end is None:
@@ -119,7 +120,7 @@ def _streams(
         raise BadInput(f"{file} has no events between {start or 0} us and {until}")
 
 
-def _first_time(source: readers.Part[ReaderSpec], file: Path, options: Mapping[str, object]) -> int:
+def _first_time(source: readers.Part[ReaderSpec], file: Path, options: Mapping[str, Any]) -> int:
     for stream in read_chunks(file, reader=source.name, **options):
         if len(stream):
             return int(stream.t[0])

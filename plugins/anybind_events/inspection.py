@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def inspect(
     *,
     reader: str = "",
     chart: str | os.PathLike[str] | None = None,
-    **options: object,
+    **options: Any,
 ) -> FileInfo:
     """Describe a file: its format, and of a recording event count, sensor size, duration, rate, and what was repaired.
 

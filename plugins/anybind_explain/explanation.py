@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def check_ending(output: Path) -> None:
 
 def _read(
     source: object, binder: Binder, modality: str, image: str | os.PathLike[str] | np.ndarray | None, seed: int
-) -> tuple[str, str, object, np.ndarray | None]:
+) -> tuple[str, str, Any, np.ndarray | None]:
     """The name of a source, what it is embedded as, the sample, and the image that a recording shows."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     reader = readers.find_reader(path, modality or None) if path else None
@@ -173,7 +174,7 @@ def _read(
     if embedded_as not in SEEN:
         raise BadOption(f"{name} is {embedded_as}, and maps lie over frames of {' or '.join(SEEN)}")
     binder.encoder(embedded_as)  # what is missing is reported before anything is simulated
-    original = read(path, reader=reader.name) if path and reader else source
+    original: Any = read(path, reader=reader.name) if path and reader else source
     try:
         modalities.find_modality(held).check(original)
         sample = derive(embedded_as, original, source=held, seed=seed)
@@ -186,5 +187,5 @@ def _read(
     if embedded_as != "event" or simulated:
         raise BadOption("--picture goes with a recording, which it is the picture of")
     if not isinstance(image, np.ndarray):
-        image = read(image, reader=readers.find_reader(image, "image").name)
+        return name, embedded_as, sample, read(image, reader=readers.find_reader(image, "image").name)
     return name, embedded_as, sample, image

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, Tower
+from anybind.plugin import BadInput, BadOption, Tower, samples
 from anybind_explain.attention import attention_relevance
 from anybind_explain.convolution import convolution_relevance
 from anybind_explain.geometry import Seen, seen_part
@@ -59,7 +59,7 @@ class Relevance:
     methods: dict[str, str]
 
 
-def explain_pair(binder: Binder, of: str, sample: object, text: str) -> Relevance:
+def explain_pair(binder: Binder, of: str, sample: samples.ImageSample | samples.EventSample, text: str) -> Relevance:
     """What the cosine of a sample and a text comes from.
 
     Weights, gradients and modes of the towers are as before afterwards.

@@ -102,7 +102,9 @@ def build_index(
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     former = open_index(where) if exists(where) and not rebuild else None
     listed = [paths] if isinstance(paths, str | os.PathLike) else paths
-    wanted = Wanted([*map(os.fspath, listed)], [*map(os.fspath, texts)], kinds_of(binder, modalities))
+    wanted = Wanted(
+        [os.fspath(each) for each in listed], [os.fspath(each) for each in texts], kinds_of(binder, modalities)
+    )
     counts = update(where, former, binder, wanted, on_bad, batch_size)
     card = (made := open_index(where)).card
     return IndexReport(where, card.binding, card.space, {kind: made.count(kind) for kind in card.shelves}, counts)

@@ -108,16 +108,14 @@ def search(
 def _ranking_head(
     source: str | os.PathLike[str] | Head | None, options: Mapping[str, object] | None, binder: Binder
 ) -> Head | None:
-    if isinstance(source, Head) or not source:
-        if options:
-            raise BadOption("options of re-ranking are for the head that rerank names")
-        head = source or None
-    else:
-        head = find_head(source, predicts="ranking", **(options or {}))
-    if isinstance(head, Head):
-        head.prepare(binder)
-        return head
-    return None
+    if source and not isinstance(source, Head):
+        source = find_head(source, predicts="ranking", **(options or {}))
+    elif options:
+        raise BadOption("options of re-ranking are for a ranking head given by name or file")
+    if not isinstance(source, Head):
+        return None
+    source.prepare(binder)
+    return source
 
 
 def find(
