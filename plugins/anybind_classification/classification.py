@@ -123,7 +123,7 @@ def _rank(samples: Embeddings, labels: Sequence[str], scores: np.ndarray, scale:
     shares /= shares.sum(axis=1, keepdims=True)
     classified = []
     for id, row, share in zip(samples.ids, scores, shares, strict=True):
-        order = np.argsort(-row, kind="stable")
+        order: list[int] = np.argsort(-row, kind="stable").tolist()
         ranked = tuple(LabelScore(labels[i], float(row[i]), float(share[i])) for i in order)
         classified.append(Classification(id, samples.modality, ranked))
     return classified
