@@ -15,7 +15,9 @@ from anybind.commandline import (
     Seed,
     SkipBad,
     Skipped,
+    StoreFlag,
     named_values,
+    open_store,
     print_json,
     print_table,
 )
@@ -51,6 +53,7 @@ def fit_adapter(
     held_out: Annotated[float, typer.Option(help="Share of different things that are held out.")] = 0.2,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +67,7 @@ def fit_adapter(
         fit = fit_on_pairs(
             source, target, data=data, kind=kind, modality=modality, texts=texts, prompt=template, dataset=dataset,
             dataset_options=of_data, held_out=held_out, seed=seed, device=device,
-            on_bad=skipped.note if skip_bad else None, **options,
+            store=open_store(store), on_bad=skipped.note if skip_bad else None, **options,
         )  # fmt: skip
     finally:
         skipped.report()

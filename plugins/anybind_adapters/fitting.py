@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from anybind import Embeddings
+from anybind import Embeddings, EmbeddingStore
 from anybind.plugin import Adapter, AdapterSpec, BadOption, errors, find_part, parts, prompts
 from anybind_adapters.held_out import Found, chance, retrieve
 from anybind_adapters.pairs import Pairs, pair_by_id
@@ -62,6 +62,7 @@ def fit_adapter(
     held_out: float = 0.2,
     seed: int = 0,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     **options: object,
 ) -> AdapterFit:
@@ -82,6 +83,7 @@ def fit_adapter(
         held_out: share of the different things that are held out, above 0 and below 1.
         seed: of the split, the fit and derived samples.
         device: torch device of the bindings.
+        store: where embeddings are looked up and stored. [default: nowhere]
         on_bad: called with the id and the error of each sample that cannot be used, which is then left out; by default
             the first one raises.
         options: of the kind of adapter, see its `fit`.
@@ -98,7 +100,7 @@ def fit_adapter(
         names, pairs = (str(source.space), str(target.space)), pair_by_id(source, target)
     elif isinstance(source, str) and isinstance(target, str):
         names = (source, target)
-        about = (data, texts, prompt, dataset, dict(dataset_options or {}), seed)
+        about = (data, texts, prompt, dataset, dict(dataset_options or {}), seed, store)
         pairs = _pairs(names, modality, device, about, on_bad)
     else:
         raise BadOption("give embeddings on both sides, or on none")
@@ -120,12 +122,12 @@ def check_share(held_out: float) -> None:
 
 
 def _pairs(names: tuple[str, str], modality: str | None, device: str, about: Any, on_bad: errors.OnBad | None) -> Pairs:
-    data, texts, prompt, dataset, options, seed = about
+    data, texts, prompt, dataset, options, seed, store = about
     if holds_vectors(names[0]) and holds_vectors(names[1]):
         if data or texts:
             raise BadOption("files of vectors are paired by id and nothing is embedded: leave out --data and --texts")
         return pairs_of_files(names, modality)
-    sides = find_sides(names, modality, device)
+    sides = find_sides(names, modality, device, store)
     by_class = "classes" in options or (texts is None and WORDS in {side.modality for side in sides})
     folder, words = (None if path is None else Path(path) for path in (data, texts))
     name = dataset or ("folder" if by_class else "files")

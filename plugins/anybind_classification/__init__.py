@@ -1,7 +1,7 @@
 """Bundled plugin: zero-shot classification, classification heads, `classify`, `fit-head`, and the demo.
 
-    from anybind_classification import classify
-    classify("recordings/", ["a duck", "a kettle"])[0].label
+from anybind_classification import classify
+classify("recordings/", ["a duck", "a kettle"])[0].label
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anybind import Binder, Embeddings, load
+from anybind import Binder, Embeddings, EmbeddingStore, load
 from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors, files, find_head, readers
 from anybind.plugin import prompts as prompting
 
@@ -58,6 +58,7 @@ def classify(
     prompts: Sequence[str] = prompting.DEFAULT_TEMPLATES,
     seed: int = 0,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
 ) -> list[Classification]:
     """Classify files by text labels (zero-shot), or by a fitted head.
@@ -72,6 +73,7 @@ def classify(
         prompts: templates with `{}` in the place of the label; the embedding of a label is the mean over them.
         seed: of derived samples.
         device: torch device, unless `binding` is a binder.
+        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
             the first one raises.
 
@@ -85,7 +87,7 @@ def classify(
     """
     if bool(labels) == (head is not None):
         raise BadOption("expected either labels or a head")
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     score = _text_scorer(binder, labels, prompts) if head is None else _head_scorer(binder, head)
     listed = [paths] if isinstance(paths, str | os.PathLike) else paths
     found = readers.sample_files(listed, [name for name in binder.modalities if name != "text"])

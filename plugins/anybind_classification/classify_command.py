@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    SkipBad,
+    Skipped,
+    StoreFlag,
+    open_store,
+    print_json,
+    print_table,
+)
 from anybind.plugin import BadOption, find_head, prompts, tables
 from anybind_classification.classification import Classification
 from anybind_classification.classification import classify as classify_files
@@ -29,6 +40,7 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="Number of labels to print for each file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +49,7 @@ def classify(
         raise BadOption("give either --labels (and --template), or --head")
     names, templates = tables.read_names(labels) if labels else [], tuple(template or prompts.DEFAULT_TEMPLATES)
     fitted = find_head(head, predicts="classification") if head else None
-    binder, skipped = load(binding, device=device), Skipped()
+    binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
     try:
         found = classify_files(
             paths, names, head=fitted, binding=binder, modality=modality, prompts=templates, seed=seed,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, Seed, print_json, print_table
+from anybind.commandline import AsJson, BindingName, Device, Seed, StoreFlag, open_store, print_json, print_table
 from anybind.plugin import files
 from anybind_explain.explanation import PAGES, check_ending, relevance
 
@@ -24,13 +24,14 @@ def explain(
     picture: Annotated[Path | None, typer.Option(help="The image that a recording shows, to draw over too.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
     """Show where in a recording or image, and in which words, their similarity lies."""
     if output is not None:
         check_ending(output)
         files.check_output(output)
-    binder = load(binding, device=device)
+    binder = load(binding, device=device, store=open_store(store))
     found = relevance(path, text, binding=binder, modality=modality, image=picture, seed=seed)
     if output is not None:
         found.save(output)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, print_json
+from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, StoreFlag, open_store, print_json
 from anybind_retrieval.indexing import build_index, check_place
 
 Kinds = Annotated[
@@ -27,12 +27,13 @@ def index(
     batch_size: Annotated[int, typer.Option(min=1, help="Files embedded at once.")] = 32,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything anew, whatever is there.")] = False,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Embed files once and keep their embeddings for `anybind search`; run again, it takes in what changed."""
     check_place(output)
-    binder, skipped = load(binding, device=device), Skipped()
+    binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
     try:
         made = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,

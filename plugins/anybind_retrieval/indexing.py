@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anybind import AnybindError, Binder, Space, load
+from anybind import AnybindError, Binder, EmbeddingStore, Space, load
 from anybind.plugin import (
     BadInput,
     BadOption,
@@ -72,6 +72,7 @@ def build_index(
     batch_size: int = 32,
     rebuild: bool = False,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
 ) -> IndexReport:
     """Embed files once and write their embeddings as an index for `search`, or bring an index up to date.
@@ -88,6 +89,7 @@ def build_index(
         batch_size: files that are held in memory and embedded at once.
         rebuild: embed everything anew, whatever is there.
         device: torch device, unless `binding` is a binder.
+        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
             the first one raises, and what was there stays.
 
@@ -99,7 +101,7 @@ def build_index(
     """
     where = os.fspath(output)
     check_place(where)
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     former = open_index(where) if exists(where) and not rebuild else None
     listed = [paths] if isinstance(paths, str | os.PathLike) else paths
     wanted = Wanted(

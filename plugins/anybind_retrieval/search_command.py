@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, Device, SkipBad, Skipped, named_values, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    Device,
+    SkipBad,
+    Skipped,
+    StoreFlag,
+    named_values,
+    open_store,
+    print_json,
+    print_table,
+)
 from anybind.plugin import files
 from anybind_retrieval.index_command import Kinds
 from anybind_retrieval.ranking import SearchHit
@@ -30,6 +40,7 @@ def search(
     binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file. [default: the index's]")] = "",
     approximate: Annotated[bool, typer.Option("--approximate", help="Use the index of a large .lance.")] = False,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +52,7 @@ def search(
         found = search_files(
             query, where, modalities=modality or (), embed_as=embed_as, top_k=top, rerank=rerank,
             rerank_options=named_values(rerank_option), rerank_top=rerank_top, binding=binding, approximate=approximate,
-            device=device, on_bad=skipped.note if skip_bad else None,
+            device=device, store=open_store(store), on_bad=skipped.note if skip_bad else None,
         )  # fmt: skip
         if output is not None:
             found.save_page(output)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anybind import Binder, list_bindings, load
-from anybind.plugin import BadInput, BadOption, Head, errors, find_head, tables
+from anybind import Binder, EmbeddingStore, list_bindings, load
+from anybind.plugin import BadInput, BadOption, Head, errors, files, find_head, tables
 from anybind_retrieval.index import Index, absolute, is_uri
 from anybind_retrieval.indexing import Wanted, exists, is_lance, kinds_of, open_index, shelf_of, update
 from anybind_retrieval.query import Query, find_query
@@ -62,6 +62,7 @@ def search(
     binding: str | os.PathLike[str] | Binder = "",
     approximate: bool = False,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
 ) -> SearchResults:
     """Rank files by cosine similarity with a text or with another file, those of each modality by themselves.
@@ -80,6 +81,7 @@ def search(
             `mini`]
         approximate: use the approximate index of a large `.lance`; all other searches are exact.
         device: torch device, unless `binding` is a binder.
+        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file of a folder that cannot be used, which is then left out;
             by default the first one raises.
 
@@ -95,7 +97,9 @@ def search(
     if approximate and not is_lance(place):
         raise BadOption("--approximate is for an index that ends in .lance; any other is searched exactly and fast")
     if not isinstance(binding, Binder):
-        binding = load(binding or (DEFAULT_BINDING if index is None else _binding_of(index)), device=device)
+        binding = load(
+            binding or (DEFAULT_BINDING if index is None else _binding_of(index)), device=device, store=store
+        )
     kinds = kinds_of(binding, modalities)
     asked = find_query(query, kinds_of(binding), embed_as)
     head = _ranking_head(rerank, rerank_options, binding)
@@ -183,7 +187,7 @@ def _index_of_folder(where: str, binder: Binder, kinds: dict[str, str], on_bad: 
 
 
 def _cached(folder: str, binding: str) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anybind" / "search"
+    home = files.cache_folder("search")
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, print_json, print_table
+from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table
 from anybind.plugin import ranks
 from anybind_train.training import train as train_by_recipe
 
@@ -24,12 +24,13 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="Processes, one a device.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
     strategy: Annotated[str, typer.Option(help="As Lightning Fabric names it: auto, ddp, fsdp, ...")] = "auto",
+    store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
     """Train an encoder into a frozen space, by a recipe."""
     result = train_by_recipe(
         recipe, data, output, changes=change or (), seed=seed, resume=resume, cache=cache, device=device,
-        devices=devices, nodes=nodes, strategy=strategy,
+        devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
     )  # fmt: skip
     if ranks.rank():
         return

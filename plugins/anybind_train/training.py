@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from anybind import EmbeddingStore
 from anybind_train.devices import make_fabric
 from anybind_train.engine import Run
 from anybind_train.linear_probe import linear_probe
 from anybind_train.recipe import Recipe
+from anybind_train.student import student_binder
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     strategy: str = "auto",
+    store: EmbeddingStore | None = None,
 ) -> TrainingResult:
     """Train an encoder into a frozen space, by a recipe; an interrupted run is resumed bit-exactly.
 
@@ -61,6 +64,7 @@ def train(
         device: torch device, `cpu`, `cuda`, `mps`, or `auto`.
         devices: processes on each machine, one a device.
         nodes: machines.
+        store: where embeddings of teachers and probes are looked up and stored. [default: nowhere]
         strategy: as Lightning Fabric names it: `auto`, `ddp`, `fsdp`, ...
 
     Returns:
@@ -76,10 +80,14 @@ def train(
     plan = recipe if isinstance(recipe, Recipe) else Recipe.from_toml(Path(recipe), over)
     folder, output = Path(data), Path(output)
     if plan.student.method == "linear-probe":
-        return _result(linear_probe(plan, folder, output, device), "top1")
+        return _result(
+            linear_probe(plan, folder, output, device, student_binder(plan, device).with_store(store)), "top1"
+        )
     fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
-    run = Run(plan, folder, output, cache=None if cache is None else Path(cache), fabric=fabric, resume=resume)
+    run = Run(
+        plan, folder, output, cache=None if cache is None else Path(cache), store=store, fabric=fabric, resume=resume
+    )
     return _result(run.go(), run.metric)
 
 
