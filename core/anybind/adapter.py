@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from anybind.embeddings import Embeddings, unit
 from anybind.errors import BadOption
 from anybind.space import Space
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Adapter(ABC):
@@ -19,10 +25,12 @@ class Adapter(ABC):
     Attributes:
         source: the space that it takes; embeddings of any other are refused.
         target: the space that it gives.
+        settings: how it was fitted, JSON-like; empty for one that was not.
     """
 
     source: Space
     target: Space
+    settings: Mapping[str, object] = MappingProxyType({})
 
     @property
     @abstractmethod
@@ -33,7 +41,38 @@ class Adapter(ABC):
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, source.dim) unit vectors to (n, target.dim) vectors, which the caller scales to norm 1."""
 
-    def map_tensor(self, vectors: Any) -> Any:
+    @classmethod
+    def fit(
+        cls, source: Embeddings, target: Embeddings, /, *args: Any, groups: np.ndarray, seed: int, **options: Any
+    ) -> Self:
+        """Fit an adapter to pairs: row i of `source` and row i of `target` belong together.
+
+        Args:
+            source, target: n rows each, in two spaces.
+            groups: (n,) integers; pairs of one group show the same thing, so that a split never separates them.
+            seed: of all randomness.
+            options: of the kind of adapter, by name.
+
+        Raises:
+            BadOption: this kind of adapter is not fitted, or an option has an invalid value.
+            BadInput: there is nothing to fit.
+        """
+        raise BadOption(f"the adapter {cls.__name__} cannot be fitted from pairs")
+
+    def save(self, path: str | os.PathLike[str], about: Mapping[str, object] | None = None) -> None:
+        """Write what `fit` gave as a `.safetensors` file, whole or not at all.
+
+        Args:
+            path: the file.
+            about: what else its card says: the data, held-out figures; JSON-like.
+
+        Raises:
+            BadOption: this kind of adapter is not fitted.
+            BadInput: the file cannot be written.
+        """
+        raise BadOption(f"the adapter {type(self).__name__} is not fitted and has no file")
+
+    def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
         """As `map`, on torch tensors and with gradients, for training through the adapter.
 
         Raises:

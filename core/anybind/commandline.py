@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Annotated, Any
 
 import typer
@@ -51,11 +52,15 @@ def print_json(fields: Mapping[str, Any]) -> None:
     """Print one JSON object on a line of its own."""
     before = "{"
     for name, value in fields.items():  # one at a time: the scores of a long film are large as text
-        # NumPy's numbers and arrays, which a stranger's metrics may be, know how to become plain ones.
-        text = json.dumps(value, ensure_ascii=False, default=lambda value: value.tolist())
+        text = json.dumps(value, ensure_ascii=False, default=_plain)
         typer.echo(f"{before}{json.dumps(str(name), ensure_ascii=False)}: {text}", nl=False)
         before = ", "
     typer.echo("}" if fields else "{}")
+
+
+def _plain(value: Any) -> object:
+    """A dataclass as its fields; NumPy's numbers and arrays, which a stranger's metrics may be, as plain ones."""
+    return vars(value) if is_dataclass(value) else value.tolist()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anybind import pages
 from anybind.errors import BadInput
 from anybind.space import Space
 from anybind.tensors import read_tensors, write_tensors
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+SHOWN = 8
+"""Rows and dimensions that a notebook shows."""
 UNIT_TOLERANCE = 1e-4
 """How far from 1 a norm may be: float32 sums over a few thousand dimensions stay well inside."""
 
@@ -70,6 +77,25 @@ class Embeddings:
             return NotImplemented
         self.space.require_same(other.space, f"compare {self.modality} with {other.modality}")
         return np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        """The vectors, (n, d), for `np.asarray`; read-only float32 unless copied."""
+        if copy is False and dtype is not None and np.dtype(dtype) != self.vectors.dtype:
+            raise ValueError(f"embeddings are {self.vectors.dtype}; a conversion to {np.dtype(dtype)} needs a copy")
+        return np.array(self.vectors, dtype) if copy else np.asarray(self.vectors, dtype)
+
+    def __dlpack__(self, **options: Any) -> object:
+        """A copy of the vectors for `torch.as_tensor` and other consumers of DLPack, whose arrays can be written to."""
+        return self.vectors.copy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.vectors.__dlpack_device__()
+
+    def _repr_html_(self) -> str:
+        """A table of the first rows, for notebooks."""
+        first = zip(self.ids[:SHOWN], self.vectors[:SHOWN], strict=True)
+        rows = [(id, " ".join(f"{x:+.3f}" for x in vector[:SHOWN])) for id, vector in first]
+        return pages.table_html(("id", f"first of {self.space.dim} dimensions"), rows, repr(self))
 
     def __repr__(self) -> str:
         return f"Embeddings({len(self)} of {self.modality} in {self.space})"

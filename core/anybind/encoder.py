@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from anybind.errors import BadOption
 from anybind.space import Space
 from anybind.tables import settings_hash
 
@@ -34,13 +35,22 @@ class Encoder(ABC):
 
     @property
     @abstractmethod
-    def preprocessing(self) -> Mapping[str, Any]:
+    def preprocessing(self) -> Mapping[str, object]:
         """Everything that shapes a sample on its way into the weights, JSON-like."""
 
     @property
     def identity(self) -> str:
         """Hash of the weights and hash of the preprocessing: encoders of one kind and identity give equal vectors."""
         return f"{self.weights_hash}-{settings_hash(dict(self.preprocessing))}"
+
+    @classmethod
+    def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
+        """These options of the encoder, with per-pixel event counts clamped at `clamp`.
+
+        Raises:
+            BadOption: it encodes no events, or does so by a representation without a clamp.
+        """
+        raise BadOption(f"the encoder {cls.__name__} has no clamp of event counts")
 
     def to(self, device: str) -> Self:
         """Move the weights to a device, as torch names it; an encoder without torch stays where it is."""

@@ -125,7 +125,7 @@ class Loader:
     def sample(self, item: Any) -> Any:
         source, options = (item.source, item.options) if isinstance(item, Item) else (item, {})
         if self.kind.accepts(source):
-            return source
+            return self.kind.as_sample(source)
         if not isinstance(source, str | os.PathLike):
             if self.derive_seed is not None:
                 return derive(self.kind.name, source, seed=self.derive_seed)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from anybind.errors import AnybindError, BadInput, BadOption
 from anybind.registry import Part, check_options, find_part, parts
 from anybind.spec import ModalitySpec
 
+S = TypeVar("S")
 
-class Modality(ABC):
-    """A kind of recording. Registered as a class; one instance serves a process.
+
+class Modality(ABC, Generic[S]):
+    """A kind of recording, whose samples are of type `S`. Registered as a class; one instance serves a process.
 
     Attributes:
         name: the word for it, for instance `event`.
@@ -26,17 +28,25 @@ class Modality(ABC):
 
     @abstractmethod
     def accepts(self, item: object) -> bool:
-        """True when the item is a sample of this modality (by its type, not yet its contents)."""
+        """Whether the item is a sample of this modality or `as_sample` converts it (by its type, not its contents)."""
+
+    def as_sample(self, item: object) -> S:
+        """The sample of an item that `accepts` it: the item itself unless a modality converts other types.
+
+        Raises:
+            BadInput: the item has the right type and invalid contents.
+        """
+        return cast(S, item)
 
     @abstractmethod
-    def check(self, sample: Any) -> None:
+    def check(self, sample: S) -> None:
         """Raise `BadInput`, saying what is wrong, when the sample cannot be embedded (empty, not finite)."""
 
     @abstractmethod
-    def show(self, sample: Any) -> np.ndarray | str:
+    def show(self, sample: S) -> np.ndarray | str:
         """What a person should see of a sample: an RGB picture (height, width, 3) uint8, or a text."""
 
-    def make(self, /, *args: Any, **fields: Any) -> Any:
+    def make(self, /, *args: Any, **fields: Any) -> S:
         """Make a sample from its parts, so that other plugins need not import the sample's class.
 
         A modality whose samples have a class of their own names its parts: those that the class takes.
@@ -46,11 +56,11 @@ class Modality(ABC):
         """
         raise BadInput(f"samples of {self.name} have no class of their own: give the array or text itself")
 
-    def derivation(self, source: str) -> Mapping[str, Any]:
+    def derivation(self, source: str) -> Mapping[str, object]:
         """Everything but the seed that shapes what `derive` makes, JSON-like: part of the identity of vectors."""
         return {}
 
-    def augment(self, sample: Any, /, *, seed: int) -> Any:
+    def augment(self, sample: S, /, *, seed: int) -> S:
         """A sample changed at random, as training wants it, the same for the same seed and options.
 
         A modality that can do so names its options.
@@ -60,7 +70,7 @@ class Modality(ABC):
         """
         raise BadOption(f"samples of {self.name} have no augmentation")
 
-    def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> Any:
+    def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> S:
         """Make a sample of this modality from one of `source`, a modality that the spec's `derived_from` names.
 
         The same sample, seed and options always give the same result. A modality names the options it takes.
@@ -72,11 +82,11 @@ class Modality(ABC):
 
 
 @functools.cache
-def _made(part: Part[ModalitySpec]) -> Modality:
+def _made(part: Part[ModalitySpec]) -> Modality[object]:
     return part.load()()
 
 
-def find_modality(name: str) -> Modality:
+def find_modality(name: str) -> Modality[object]:
     """The installed modality of that name, always the same one; raises `UnknownName` with the nearest ones."""
     return _made(find_part(ModalitySpec, name))
 
@@ -86,7 +96,7 @@ def sources_of(name: str) -> tuple[str, ...]:
     return (name, *find_part(ModalitySpec, name).spec.derived_from)
 
 
-def make_sample(modality: str, /, *args: Any, **fields: Any) -> Any:
+def make_sample(modality: str, /, *args: object, **fields: object) -> Any:
     """A sample of a modality, made from its parts: `make_sample("depth", metres, fx=520.0)`.
 
     Raises:
@@ -94,6 +104,13 @@ def make_sample(modality: str, /, *args: Any, **fields: Any) -> Any:
         BadInput, BadOption: as the modality's `make` raises it.
     """
     return find_modality(modality).make(*args, **fields)
+
+
+def check_augmentation(modality: str, options: Mapping[str, object]) -> None:
+    """Raise `BadOption`, with the options there are, unless a modality's `augment` takes these."""
+    if not isinstance(options, Mapping):
+        raise BadOption(f"augment.{modality}: expected a table of options, got {options!r}")
+    check_options(f"augment.{modality}", find_modality(modality).augment, None, seed=0, **options)
 
 
 def modality_of(sample: object) -> str:
@@ -107,7 +124,7 @@ def modality_of(sample: object) -> str:
     raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({known})")
 
 
-def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0, **options: Any) -> Any:
+def derive(target: str, sample: object, *, source: str | None = None, seed: int = 0, **options: object) -> Any:
     """Make a sample of one modality from a sample of another, for instance events from a picture.
 
     Args:
@@ -124,6 +141,7 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
     if seed < 0:
         raise BadOption(f"the seed must be 0 or more, got {seed}")
     source = source or modality_of(sample)
+    sample = find_modality(source).as_sample(sample)
     if source == target:
         return sample
     method = _able(target, source).derive
@@ -131,7 +149,7 @@ def derive(target: str, sample: Any, *, source: str | None = None, seed: int = 0
     return method(sample, source, seed=seed, **options)
 
 
-def _able(target: str, source: str) -> Modality:
+def _able(target: str, source: str) -> Modality[object]:
     """The modality to make; raises `BadInput` where its spec does not say that it can be made from the source."""
     sources = find_part(ModalitySpec, target).spec.derived_from
     if source not in sources:

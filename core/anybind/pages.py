@@ -7,10 +7,11 @@ Public: a plugin's module that writes a page may import these names. A template 
 from __future__ import annotations
 
 import base64
+import html
 import importlib.resources
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ BASE = "page_base.html"
 """The template that all others extend: it belongs to the core."""
 
 
-def save_page(path: Path, package: str, template: str, **fields: Any) -> None:
+def save_page(path: Path, package: str, template: str, **fields: object) -> None:
     """Write a page, whole or not at all.
 
     Args:
@@ -39,7 +40,7 @@ def save_page(path: Path, package: str, template: str, **fields: Any) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def render(package: str, template: str, **fields: Any) -> str:
+def render(package: str, template: str, **fields: object) -> str:
     """A page from one of a package's templates; see `save_page`."""
     import jinja2  # with Pillow a fifth of the time of `anybind --help`, which renders no page
 
@@ -50,6 +51,16 @@ def render(package: str, template: str, **fields: Any) -> str:
     loader = jinja2.FunctionLoader(source)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.get_template(template).render(fields)
+
+
+def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> str:
+    """A plain HTML table, as notebooks show it; cells and caption are escaped."""
+
+    def line(tag: str, cells: Iterable[object]) -> str:
+        return f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
+
+    lines = [line("th", columns), *(line("td", row) for row in rows)]
+    return f"<table><caption>{html.escape(caption)}</caption>{''.join(lines)}</table>"
 
 
 def picture_uri(picture: np.ndarray, longest: int = PICTURE_PIXELS) -> str:

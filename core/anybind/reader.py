@@ -8,11 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, nearest
 from anybind.files import atomic_path, list_files, name_of_path
-from anybind.modality import modality_of
+from anybind.modality import find_modality, modality_of
 from anybind.registry import Part, check_options, find_part, parts
 from anybind.spec import ModalitySpec, ReaderSpec
 
@@ -23,7 +23,13 @@ HEAD_BYTES = 4096
 
 
 class Reader(ABC):
-    """One file format of one modality. Registered as a class that takes no arguments; one instance serves a process."""
+    """One file format of one modality. Registered as a class that takes no arguments; one instance serves a process.
+
+    Attributes:
+        seeks: `chunks` takes `start` and `end` (in microseconds, either may be None) and decodes nothing outside them.
+    """
+
+    seeks: ClassVar[bool] = False
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:
@@ -56,6 +62,14 @@ class Reader(ABC):
             BadInput: the format is only read, as unless a reader overrides it, or cannot hold the sample.
         """
         raise BadInput("this format can be read and not written; choose another ending")
+
+    def write_chunks(self, chunks: Iterable[Any], path: Path) -> None:
+        """As `write`, from consecutive parts of a sample, in bounded memory.
+
+        Raises:
+            BadInput: the format is written whole only, as unless a reader overrides it.
+        """
+        raise BadInput("this format is written whole; choose another ending")
 
 
 def reader_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
@@ -257,7 +271,7 @@ def _reader_for(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | N
     return find_part(ReaderSpec, reader)
 
 
-def write(sample: Any, path: str | os.PathLike[str]) -> None:
+def write(sample: object, path: str | os.PathLike[str]) -> None:
     """Write a sample to a file, whole or not at all, in the format that the file name's ending says.
 
     Raises:
@@ -265,6 +279,7 @@ def write(sample: Any, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     of = modality_of(sample)
+    sample = find_modality(of).as_sample(sample)
     formats = [part for part in parts(ReaderSpec) if part.spec.modality == of]
     for part in formats:
         if path.suffix.lower() in part.spec.suffixes:

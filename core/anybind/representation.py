@@ -8,16 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from anybind.errors import BadInput
+from anybind.errors import BadInput, BadOption
 
 
 class Representation(ABC):
-    """A sample (such as an event stream) to an image-like float32 array, (channels, height, width)."""
+    """A sample (such as an event stream) to an image-like float32 array, (channels, height, width).
+
+    Attributes:
+        views: number of views, each with the same channels, that are stacked in the array.
+    """
+
+    views: int = 1
 
     @property
     @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """Everything that shapes the output, JSON-like; part of the identity of an encoder that uses it."""
+
+    @classmethod
+    def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
+        """These options of the representation, with per-pixel event counts clamped at `clamp`.
+
+        Raises:
+            BadOption: it counts no events, or has no clamp.
+        """
+        raise BadOption(f"the representation {cls.__name__} has no clamp")
 
     @abstractmethod
     def __call__(self, sample: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
+from anybind import pages
 from anybind.errors import PluginError
 from anybind.registry import plugins
 
@@ -77,6 +78,16 @@ class Result:
     prompts: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)
+
+    def _repr_html_(self) -> str:
+        """A table of the metrics with their intervals and chance levels, for notebooks."""
+        rows = []
+        for name, value in self.metrics.items():
+            ends = "" if name not in self.intervals else "{:.4f} to {:.4f}".format(*self.intervals[name])
+            rows.append((name, f"{value:.4f}", ends, f"{self.chance[name]:.4f}" if name in self.chance else ""))
+        rows += [(name, "undefined", reason, "") for name, reason in self.undefined.items()]
+        caption = f"{self.task}: {self.modality} of {self.dataset} by {self.binding}, n = {self.n}"
+        return pages.table_html(("metric", "value", "95 % interval", "chance"), rows, caption)
 
     def to_dict(self) -> dict[str, Any]:
         """Flat and JSON-like: metrics and details stand beside the other fields.

@@ -1,13 +1,14 @@
-"""Protocols of the samples that plugins share: what an encoder may expect of an event stream, a sound or a video.
+"""Protocols of the samples that plugins share: what an encoder may expect of an event stream, an audio clip, ...
 
-Modality plugins implement them; all others annotate with them and import nothing of those plugins.
+Modality plugins implement them; all others annotate with them and import nothing of those plugins. `isinstance` tells
+whether a sample has the members of a Protocol.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -16,14 +17,16 @@ ImageSample: TypeAlias = np.ndarray
 TextSample: TypeAlias = str
 
 
+@runtime_checkable
 class EventSample(Protocol):
     """A recording of an event camera: one entry an event, in order of time.
 
     Attributes:
-        x, y: pixel columns and rows, (n,).
+        x, y: pixel columns and rows, (n,) uint16; (0, 0) is the upper left corner.
         t: times in microseconds, (n,) int64, never falling.
-        p: True where brightness rose, (n,) bool.
-        width, height: of the sensor, in pixels.
+        p: polarity, (n,) bool, True for an ON event.
+        width, height: sensor size in pixels.
+        duration_us: microseconds from the first event to the last; 0 without events.
     """
 
     @property
@@ -38,16 +41,22 @@ class EventSample(Protocol):
     def width(self) -> int: ...
     @property
     def height(self) -> int: ...
+    @property
+    def duration_us(self) -> int: ...
     def __len__(self) -> int: ...
+    def between(self, start: int, end: int) -> EventSample:
+        """The events with start <= t < end, in microseconds."""
+        ...
 
 
+@runtime_checkable
 class DepthSample(Protocol):
     """A depth map.
 
     Attributes:
-        metres: distance along the axis of the camera, float32 (height, width), NaN where it is not known.
-        fx: focal length in pixels, None where it is not known.
-        baseline: distance of a stereo camera's two eyes in metres, None where it is not known.
+        metres: distance along the axis of the camera, float32 (height, width), NaN where it is unknown.
+        fx: focal length in pixels, None where it is unknown.
+        baseline: distance between the cameras of a stereo pair in metres, None where it is unknown.
     """
 
     @property
@@ -59,16 +68,22 @@ class DepthSample(Protocol):
     def disparity(
         self, *, fx: float | None = None, baseline: float | None = None, nearest: float = 0.01, farthest: float = 50.0
     ) -> np.ndarray:
-        """Shift between two eyes in pixels, float32 (height, width): baseline * fx / depth."""
+        """Disparity in pixels, float32 (height, width): baseline * fx / depth, depth clipped to nearest..farthest.
+
+        Raises:
+            BadInput: `fx` or `baseline` is neither given nor known.
+        """
         ...
 
 
+@runtime_checkable
 class AudioSample(Protocol):
-    """A sound.
+    """An audio clip.
 
     Attributes:
         samples: float32 (channels, n), nominally from -1 to 1.
-        rate: samples a second, in Hz.
+        rate: sample rate in Hz.
+        duration: in seconds.
     """
 
     @property
@@ -78,6 +93,17 @@ class AudioSample(Protocol):
     @property
     def duration(self) -> float: ...
     def __len__(self) -> int: ...
+    def mono(self) -> AudioSample:
+        """One channel: the mean of all."""
+        ...
+
+    def resample(self, rate: int) -> AudioSample:
+        """The clip at another sample rate, in Hz."""
+        ...
+
+    def between(self, start_s: float, end_s: float) -> AudioSample:
+        """The part between two times in seconds."""
+        ...
 
 
 class VideoFrame(Protocol):

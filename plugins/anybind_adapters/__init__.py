@@ -1,8 +1,20 @@
-"""Bundled plugin: adapters that are fitted from pairs, from one space to another, and the command that fits them."""
+"""Bundled plugin: adapters that are fitted from pairs, from one space to another, and the command that fits them.
+
+from anybind_adapters import fit_adapter
+fit_adapter("clip-vit-l-14:image", "imagebind", data="photos/").save("adapter.safetensors")
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from anybind.plugin import AdapterSpec, BindingSpec, CommandSpec, Registrar, hookimpl
+
+if TYPE_CHECKING:
+    from anybind_adapters.fitting import AdapterFit, fit_adapter
+
+__all__ = ["AdapterFit", "fit_adapter"]
 
 anybind_contract = 1
 
@@ -33,8 +45,15 @@ def register(registry: Registrar) -> None:
     registry.add(
         CommandSpec(
             name="fit-adapter",
-            summary="Fit what carries vectors of one space to another.",
+            summary="Fit an adapter between two embedding spaces.",
             target="anybind_adapters.fit_command:fit_adapter",
             extra="adapters",
         )
     )
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is first used, so that listing the plugin stays light."""
+    if name in __all__:
+        return getattr(importlib.import_module("anybind_adapters.fitting"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

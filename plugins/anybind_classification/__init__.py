@@ -1,16 +1,26 @@
-"""Bundled plugin: zero-shot classification, classification heads, `classify`, `fit-head`, and the demo."""
+"""Bundled plugin: zero-shot classification, classification heads, `classify`, `fit-head`, and the demo.
+
+from anybind_classification import classify
+classify("recordings/", ["a duck", "a kettle"])[0].label
+"""
 
 from __future__ import annotations
 
-from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
-from anybind_classification.fitting import fit_head
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["fit_head"]
+from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
+
+if TYPE_CHECKING:
+    from anybind_classification.classification import Classification, LabelScore, classify
+    from anybind_classification.fitting import fit_head
+
+__all__ = ["Classification", "LabelScore", "classify", "fit_head"]
 
 anybind_contract = 1
 
 COMMANDS = (
-    ("classify", "Classify files by text labels (zero-shot), or by a fitted head."),
+    ("classify", "Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."),
     ("fit-head", "Fit a classification head on a folder of class folders."),
     ("demo", "Recognise event recordings of real pictures by words, and write a page that shows it."),
 )
@@ -46,3 +56,11 @@ def register(registry: Registrar) -> None:
         function = name.replace("-", "_")
         target = f"anybind_classification.{function}_command:{function}"
         registry.add(CommandSpec(name=name, summary=summary, target=target))
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is first used, so that listing the plugin stays light."""
+    if name in __all__:
+        module = "fitting" if name == "fit_head" else "classification"
+        return getattr(importlib.import_module(f"anybind_classification.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,15 +1,14 @@
-"""`anybind classify`: which of some labels, or of the classes of a head, fits each file best."""
+"""`anybind classify`: see `anybind_classification.classify`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
-from anybind import Binder, Embeddings, load
+from anybind import load
 from anybind.commandline import (
     AsJson,
     BindingName,
@@ -22,106 +21,67 @@ from anybind.commandline import (
     print_json,
     print_table,
 )
-from anybind.plugin import BadInput, BadOption, HeadInput, files, find_head, prompts, readers, tables
+from anybind.plugin import BadOption, find_head, prompts, tables
+from anybind_classification.classification import Classification
+from anybind_classification.classification import classify as classify_files
 
 
 def classify(
-    paths: Annotated[list[Path], typer.Argument(help="Recordings or pictures, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, images or audio clips, or folders of them.")],
     labels: Annotated[str, typer.Option(help='Labels separated by commas, or a file: "a duck,a kettle".')] = "",
     head: Annotated[str, typer.Option(help="File of a classification head (.safetensors), in place of --labels.")] = "",
     binding: BindingName = "mini",
-    modality: Annotated[str, typer.Option(help="Embed all files as this; pictures become recordings as event.")] = "",
-    template: Annotated[list[str] | None, typer.Option(help="Sentence with {} for the label; repeatable.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many labels to print for each file.")] = 3,
+    modality: Annotated[
+        str, typer.Option(help="Embed all files as this modality; as event, events are simulated from images.")
+    ] = "",
+    template: Annotated[
+        list[str] | None, typer.Option(help="Prompt with {} in the place of the label; repeatable.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of labels to print for each file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Classify files by text labels (zero-shot), or by a fitted head."""
+    """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."""
     if bool(labels) == bool(head) or (head and template):
         raise BadOption("give either --labels (and --template), or --head")
-    binder = load(binding, device=device, store=open_store(store))
-    answers, about = _by_head(binder, head) if head else _by_labels(binder, labels, template)
-    skipped = Skipped()
-    on_bad = skipped.note if skip_bad else None
-    found = readers.sample_files(paths, [name for name in binder.modalities if name != "text"])
-    groups = {modality: found} if modality else readers.by_modality(found, binder.modalities, on_bad)
-    rows = [
-        row
-        for of, group in groups.items()
-        for row in answers(binder.embed(of, group, derive_seed=seed if modality else None, on_bad=on_bad))
-    ]
-    order = {files.name_of_path(path): position for position, path in enumerate(found)}
-    rows.sort(key=lambda row: order[row["file"]])
-    if not rows:
+    names, templates = tables.read_names(labels) if labels else [], tuple(template or prompts.DEFAULT_TEMPLATES)
+    fitted = find_head(head, predicts="classification") if head else None
+    binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
+    try:
+        found = classify_files(
+            paths, names, head=fitted, binding=binder, modality=modality, prompts=templates, seed=seed,
+            on_bad=skipped.note if skip_bad else None,
+        )  # fmt: skip
+        unit, about = "cosine", {"labels": names, "prompts": templates}
+        if fitted:
+            about = {"labels": list(fitted.classes), "head": {"name": fitted.name, "identity": fitted.identity}}
+            unit = "score"
+        if as_json:
+            print_json({"binding": binder.name, **about, "files": _fields(found, unit), "skipped": skipped})
+        else:
+            print_table(("file", "modality", "label", unit, "share"), _rows(found, top))
+    finally:
         skipped.report()
-        raise BadInput("no file could be classified")
-    if as_json:
-        print_json({"binding": binder.name, **about, "files": rows, "skipped": skipped})
-    else:
-        unit = "score" if head else "cosine"
-        print_table(("file", "modality", "label", unit, "share"), _table(rows, top, unit))
-    skipped.report()
 
 
-Answers = Callable[[Embeddings], list[dict[str, Any]]]
-"""For each sample: labels with their scores and softmax shares, best first."""
-
-
-def _by_labels(binder: Binder, labels: str, template: list[str] | None) -> tuple[Answers, dict[str, Any]]:
-    """Zero-shot answers: cosine similarities with text labels; and what was compared."""
-    names = tables.read_names(labels)
-    prompts.check_labels(names)
-    templates = prompts.check_templates(template or prompts.DEFAULT_TEMPLATES)
-    words = prompts.class_embeddings(binder, "text", names, templates)
-
-    def answers(samples: Embeddings) -> list[dict[str, Any]]:
-        return _ranked(samples, names, "cosine", samples @ words, samples.logit_scale or words.logit_scale or 1.0)
-
-    return answers, {"labels": names, "prompts": templates}
-
-
-def _by_head(binder: Binder, source: str) -> tuple[Answers, dict[str, Any]]:
-    """Answers of a classification head: its logits; and which head it is."""
-    head = find_head(source, predicts="classification")
-    head.prepare(binder)
-
-    def answers(samples: Embeddings) -> list[dict[str, Any]]:
-        return _ranked(samples, head.classes, "score", head.score(HeadInput({samples.modality: samples})), 1.0)
-
-    return answers, {"labels": list(head.classes), "head": {"name": head.name, "identity": head.identity}}
-
-
-def _ranked(
-    samples: Embeddings, names: Sequence[str], unit: str, scores: np.ndarray, scale: float
-) -> list[dict[str, Any]]:
-    shares = np.exp(scale * (scores - scores.max(axis=1, keepdims=True)))
-    shares /= shares.sum(axis=1, keepdims=True)
+def _fields(found: Sequence[Classification], unit: str) -> list[dict[str, object]]:
     return [
         {
-            "file": id,
-            "modality": samples.modality,
-            "best": names[int(np.argmax(scores[row]))],
-            "scores": [
-                {"label": names[i], unit: float(scores[row, i]), "share": float(shares[row, i])}
-                for i in np.argsort(-scores[row], kind="stable")
-            ],
+            "file": each.id,
+            "modality": each.modality,
+            "best": each.label,
+            "scores": [{"label": one.label, unit: one.score, "share": one.share} for one in each.scores],
         }
-        for row, id in enumerate(samples.ids)
+        for each in found
     ]
 
 
-def _table(rows: list[dict[str, Any]], top: int, unit: str) -> list[tuple[str, ...]]:
-    return [
-        (
-            row["file"] if rank == 0 else "",
-            row["modality"] if rank == 0 else "",
-            score["label"],
-            f"{score[unit]:.3f}",
-            f"{100 * score['share']:.1f} %",
-        )
-        for row in rows
-        for rank, score in enumerate(row["scores"][:top])
-    ]
+def _rows(found: Sequence[Classification], top: int) -> Iterator[tuple[str, ...]]:
+    for each in found:
+        file = (each.id, each.modality)
+        for one in each.scores[:top]:
+            yield (*file, one.label, f"{one.score:.3f}", f"{100 * one.share:.1f} %")
+            file = ("", "")

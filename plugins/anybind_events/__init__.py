@@ -1,6 +1,16 @@
-"""Bundled plugin: event cameras - samples, file formats, simulation, representations, the event encoder."""
+"""Bundled plugin: event cameras - samples, file formats, simulation, representations, the event encoder.
+
+from anybind_events import convert, inspect, render, simulate
+inspect("rec.raw").recording.rate
+convert("rec.raw", "rec.h5")
+render("rec.raw", "rec.png")
+simulate("photo.jpg", "photo.npz")
+"""
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from anybind.plugin import (
     CommandSpec,
@@ -11,6 +21,47 @@ from anybind.plugin import (
     RepresentationSpec,
     hookimpl,
 )
+
+if TYPE_CHECKING:
+    from anybind_events.conversion import Conversion, convert
+    from anybind_events.inspection import FileInfo, RecordingInfo, inspect
+    from anybind_events.interchange import from_structured, to_structured, to_torch
+    from anybind_events.rendering import Rendering, render
+    from anybind_events.simulating import Simulation, simulate
+    from anybind_events.stream import EventStream
+
+PUBLIC = {
+    "Conversion": "conversion",
+    "EventStream": "stream",
+    "FileInfo": "inspection",
+    "RecordingInfo": "inspection",
+    "Rendering": "rendering",
+    "Simulation": "simulating",
+    "convert": "conversion",
+    "from_structured": "interchange",
+    "inspect": "inspection",
+    "render": "rendering",
+    "simulate": "simulating",
+    "to_structured": "interchange",
+    "to_torch": "interchange",
+}
+"""What is public, and the module of each."""
+
+__all__ = [
+    "Conversion",
+    "EventStream",
+    "FileInfo",
+    "RecordingInfo",
+    "Rendering",
+    "Simulation",
+    "convert",
+    "from_structured",
+    "inspect",
+    "render",
+    "simulate",
+    "to_structured",
+    "to_torch",
+]
 
 anybind_contract = 1
 
@@ -41,10 +92,10 @@ REPRESENTATIONS = (
     ("time-surface", "how long ago each pixel fired, exponential decay", "time_surface:TimeSurface"),
 )
 COMMANDS = (
-    ("info", "Tell what is in a recording: format, events, sensor, duration, rate."),
-    ("convert", "Write a recording in another format."),
-    ("render", "Draw a recording as a picture, or as a film over time."),
-    ("simulate", "Make an event recording of a picture or a film."),
+    ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
+    ("convert", "Write a recording in another file format."),
+    ("render", "Draw a recording as a picture, or as an animation over time."),
+    ("simulate", "Simulate the event recording of an image or a video."),
 )
 
 
@@ -82,3 +133,10 @@ def register(registry: Registrar) -> None:
         registry.add(
             CommandSpec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events")
         )
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is first used, so that listing the plugin stays light."""
+    if name in PUBLIC:
+        return getattr(importlib.import_module(f"anybind_events.{PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

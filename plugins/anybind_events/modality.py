@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Modality
 from anybind_events.augment import Augment
+from anybind_events.interchange import from_structured, is_structured
 from anybind_events.stream import EventStream, concatenate_streams
 
 
-class Event(Modality):
-    """A recording of an event camera: an `EventStream` with at least one event."""
+class Event(Modality[EventStream]):
+    """A recording of an event camera: an `EventStream` with at least one event.
+
+    A structured array with the fields x, y, t, p is taken as one too; its sensor size is the smallest in use that
+    holds all events (`anybind_events.from_structured` takes it as arguments).
+    """
 
     name = "event"
 
     def accepts(self, item: object) -> bool:
-        return isinstance(item, EventStream)
+        return isinstance(item, EventStream) or is_structured(item)
+
+    def as_sample(self, item: object) -> EventStream:
+        if is_structured(item):
+            self.check(item)
+            return from_structured(item)
+        return super().as_sample(item)
 
     def make(self, /, *args: Any, **fields: Any) -> EventStream:
         return EventStream(*args, **fields)
 
-    def check(self, sample: Any) -> None:
+    def check(self, sample: Sized) -> None:
         if not len(sample):
             raise BadInput("the recording is empty: it holds no events")
 
-    def show(self, sample: Any) -> np.ndarray:
+    def show(self, sample: EventStream) -> np.ndarray:
         """The middle third of the recording: rises in red and falls in blue on white.
 
         Over the whole of it, a scene that moves to and fro would rise and fall everywhere alike.
         """
+        sample = self.as_sample(sample)
         start = int(sample.t[0]) + sample.duration_us // 3
         return red_blue_frame(sample.between(start, start + max(1, sample.duration_us // 3)))
 
     def augment(
         self,
-        sample: Any,
+        sample: EventStream,
         /,
         *,
         seed: int,
@@ -60,7 +72,7 @@ class Event(Modality):
             drop=drop,
         )(sample, seed)
 
-    def derivation(self, source: str) -> Mapping[str, Any]:
+    def derivation(self, source: str) -> Mapping[str, object]:
         """The simulation's name and settings."""
         # Loads numba: when something is simulated, and not with the modality.
         from anybind_events.simulation.models import find_model
@@ -78,7 +90,7 @@ class Event(Modality):
         seed: int,
         model: str | None = None,
         vary: bool = False,
-        **options: Any,
+        **options: object,
     ) -> EventStream:
         """What an event camera would record of a picture that it scans by three saccades, or of a film.
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption
+from anybind.plugin import BadInput, BadOption, pages
 
 MAX_SENSOR = 65_535
 """Widest sensor whose coordinates fit into uint16."""
+PREVIEW = 320
+"""Longest side of a stream's picture in a notebook, in pixels."""
 DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
 
 
@@ -86,6 +88,37 @@ class EventStream:
 
     def __repr__(self) -> str:
         return f"EventStream({len(self)} events, {self.width}x{self.height}, {self.duration_us} us)"
+
+    def _repr_html_(self) -> str:
+        """A picture of the event counts (ON red, OFF blue) with the numbers of the stream, for notebooks."""
+        from anybind_events.representations.pictures import Tone, red_blue_picture
+
+        side = max(self.width, self.height)
+        small = self if side <= PREVIEW else self.rescale(*(-(-n * PREVIEW // side) for n in (self.width, self.height)))
+        cells = small.y.astype(np.int64) * small.width + small.x
+        off, on = counts = np.stack(
+            [
+                np.bincount(cells[small.p == polarity], minlength=small.width * small.height)
+                for polarity in (False, True)
+            ]
+        ).reshape(2, small.height, small.width)
+        picture = pages.picture_uri(red_blue_picture(off, on, Tone.of([counts]).full), PREVIEW)
+        return f'<figure><img src="{picture}" alt="event counts"><figcaption>{self!r}</figcaption></figure>'
+
+    def __getitem__(self, events: int | slice | Sequence[int] | np.ndarray) -> Self:
+        """Some events on the same sensor: one by its number, a slice, increasing numbers, or a boolean mask, (n,).
+
+        Slices are views.
+
+        Raises:
+            IndexError: there is no event of that number, or the mask has another length.
+            BadInput: the numbers are not in order of time.
+        """
+        if not isinstance(events, slice):
+            events = np.atleast_1d(np.arange(len(self))[events])
+        x, y, t, p = (column[events] for column in (self.x, self.y, self.t, self.p))
+        _require_order(t)
+        return self.of_checked(x, y, t, p, self.width, self.height)
 
     @property
     def duration_us(self) -> int:
@@ -207,9 +240,9 @@ def concatenate_streams(streams: Sequence[EventStream]) -> EventStream:
     sizes = {(stream.width, stream.height) for stream in streams}
     if len(sizes) > 1:
         raise BadInput(f"streams of different sensors cannot be put together: {sorted(sizes)}")
-    columns: dict[str, Any] = {name: np.concatenate([getattr(stream, name) for stream in streams]) for name in "xytp"}
-    _require_order(columns["t"])
-    return EventStream.of_checked(**columns, width=streams[0].width, height=streams[0].height)
+    x, y, t, p = (np.concatenate([getattr(stream, name) for stream in streams]) for name in "xytp")
+    _require_order(t)
+    return EventStream.of_checked(x, y, t, p, streams[0].width, streams[0].height)
 
 
 def as_column(name: str, column: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadOption, Encoder, Representation, Tower, create
+from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, Tower, create, find_part
 from anybind_events.stream import EventStream
 
 
@@ -70,6 +70,18 @@ class EventTower(Tower):
         )
         if weights is not None:
             self.load_weights(weights)
+
+    @classmethod
+    def with_clamp(cls, options: Mapping[str, Any], clamp: float) -> dict[str, Any]:
+        name = options.get("representation", "paper")
+        frames = find_part(RepresentationSpec, name).load()
+        if not (isinstance(frames, type) and issubclass(frames, Representation)):
+            raise BadOption(f"the representation {name!r} takes no clamp")
+        try:
+            clamped = frames.with_clamp(options.get("options") or {}, clamp)
+        except BadOption as error:
+            raise BadOption(f"the representation {name!r} takes no clamp") from error
+        return {**options, "options": clamped}
 
     def preprocess(self, sample: EventStream) -> Any:
         """A recording to what the image tower's module takes."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
+
+from anybind.plugin import Encoder, Representation, samples
 
 INNER = (0.03, 0.97)
 """Of a ramp from 0 to 1, what is neither clipped by a filter's overshoot nor padding."""
@@ -28,20 +31,34 @@ class Seen:
         return horizontal[0], vertical[0], horizontal[1], vertical[1]
 
 
-def seen_part(tower: Any, sample: Any) -> Seen:
+@runtime_checkable
+class FrameTower(Protocol):
+    """An event encoder that goes an image encoder's way: its image encoder, what makes frames, and how they enter.
+
+    Attributes:
+        image: the image encoder, which resizes and crops frames as images.
+        frame: a recording to a frame.
+        direct: the frame itself is scaled to the input, without a crop.
+    """
+
+    image: Encoder
+    frame: Representation
+    direct: bool
+
+
+def seen_part(tower: Encoder, sample: samples.ImageSample | samples.EventSample) -> Seen:
     """What a tower sees of an `image`, or of the frame of an `event` recording.
 
-    A tower of events that goes an image tower's way (`tower.image`) makes a frame of a recording (`tower.frame`) and
-    crops as that does; of any other tower of events it is taken that it sees all.
+    A `FrameTower` crops frames as its image encoder does; any other event encoder is taken to see all.
     """
-    if tower.modality == "image":
+    if isinstance(sample, np.ndarray):
         return probe(tower.preprocess, *sample.shape[:2])
-    if getattr(tower, "direct", False) or not (hasattr(tower, "image") and hasattr(tower, "frame")):
+    if not isinstance(tower, FrameTower) or tower.direct:
         return Seen()
     return probe(tower.image.preprocess, *tower.frame(sample).shape[-2:])
 
 
-def probe(preprocess: Callable[[np.ndarray], Any], height: int, width: int) -> Seen:
+def probe(preprocess: Callable[[np.ndarray], npt.ArrayLike], height: int, width: int) -> Seen:
     """What is left of a picture of this size: found on pictures that hold nothing but where each pixel is.
 
     Args:

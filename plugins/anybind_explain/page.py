@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import markupsafe
 
 from anybind.pages import picture_uri, save_page
 from anybind_explain.drawing import COLOURS
+from anybind_explain.pairs import Relevance, WordWeight
 from anybind_explain.panels import Panel
-from anybind_explain.relevance import Relevance, WordWeight
 
 STRONGEST = 0.7
 """Opacity of the colour behind the most relevant word; letters can be read on it, by day and by night."""
@@ -20,7 +19,7 @@ LONGEST = 840
 
 
 def write_page(
-    path: Path, title: str, text: str, found: Relevance, panels: Sequence[Panel], settings: Mapping[str, Any]
+    path: Path, title: str, text: str, found: Relevance, panels: Sequence[Panel], settings: Mapping[str, object]
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -49,6 +48,6 @@ def write_page(
     )
 
 
-def _shaded(words: Sequence[WordWeight]) -> list[dict[str, Any]]:
+def _shaded(words: Sequence[WordWeight]) -> list[dict[str, object]]:
     full = max(each.weight for each in words) or 1.0
     return [{**vars(each), "shade": STRONGEST * each.weight / full} for each in words]

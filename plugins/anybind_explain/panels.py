@@ -12,7 +12,7 @@ import PIL.Image
 from anybind.plugin import files
 from anybind_explain.drawing import heat_over, scaled, side_by_side
 from anybind_explain.geometry import lay_over
-from anybind_explain.relevance import Relevance
+from anybind_explain.pairs import Relevance
 
 
 @dataclass(frozen=True)

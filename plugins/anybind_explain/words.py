@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from anybind import AnybindWarning
 
@@ -15,7 +15,7 @@ MORE = "x"
 """A word put behind a text to see where the text ends."""
 
 
-def word_spans(tokens_of: Callable[[str], Any], text: str) -> list[tuple[str, int, int]]:
+def word_spans(tokens_of: Callable[[str], npt.ArrayLike], text: str) -> list[tuple[str, int, int]]:
     """The words of a text, and the tokens from a first up to a last, not included, that each became.
 
     Words are what white space parts. Where a word begins is found by what the tokens of the words before it and those
@@ -41,7 +41,7 @@ def word_spans(tokens_of: Callable[[str], Any], text: str) -> list[tuple[str, in
     return [(word, first, last) for word, (first, last) in zip(words, itertools.pairwise(borders), strict=True)]
 
 
-def _numbers(tokens: Any) -> np.ndarray:
+def _numbers(tokens: npt.ArrayLike) -> np.ndarray:
     return np.asarray(tokens).reshape(-1)
 
 

@@ -1,14 +1,30 @@
-"""Bundled plugin: retrieval - indexes of files, search in them, and retrieval metrics."""
+"""Bundled plugin: retrieval - indexes of files, search in them, and retrieval metrics.
+
+from anybind_retrieval import build_index, search
+build_index("photos.safetensors", "photos/")
+for hit in search("a red car", "photos.safetensors").hits:
+    print(hit.cosine, hit.path)
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
+
+if TYPE_CHECKING:
+    from anybind_retrieval.indexing import IndexReport, build_index
+    from anybind_retrieval.ranking import SearchHit
+    from anybind_retrieval.searching import SearchResults, search
+
+__all__ = ["IndexReport", "SearchHit", "SearchResults", "build_index", "search"]
 
 anybind_contract = 1
 
 COMMANDS = (
-    ("index", "Embed files once and keep the vectors for `anybind search`."),
-    ("search", "Rank files by how near they are to a text or to another file."),
+    ("index", "Embed files once and keep their embeddings for `anybind search`."),
+    ("search", "Rank files by their similarity with a text or with another file."),
 )
 
 
@@ -33,3 +49,11 @@ def register(registry: Registrar) -> None:
     )
     for name, summary in COMMANDS:
         registry.add(CommandSpec(name=name, summary=summary, target=f"anybind_retrieval.{name}_command:{name}"))
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is first used, so that listing the plugin stays light."""
+    if name in __all__:
+        module = "indexing" if name in ("IndexReport", "build_index") else "searching"
+        return getattr(importlib.import_module(f"anybind_retrieval.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`anybind index`: embed many files once, and keep the vectors for `anybind search`."""
+"""`anybind index`: see `anybind_retrieval.build_index`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from anybind import load
 from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, StoreFlag, open_store, print_json
-from anybind_retrieval.indexing import Wanted, check_place, exists, kinds_of, open_index, update
+from anybind_retrieval.indexing import build_index, check_place
 
 Kinds = Annotated[
     list[str] | None, typer.Option("--modality", help="Only files that hold this: event, image, ...; repeatable.")
@@ -21,31 +21,30 @@ def index(
     output: Annotated[
         str, typer.Option("--output", "-o", help="A .safetensors file, or a folder or URI ending in .lance.")
     ] = "",
-    texts: Annotated[list[str] | None, typer.Option(help="A file of texts, one a line; repeatable.")] = None,
+    texts: Annotated[list[str] | None, typer.Option(help="A text file, each line an entry; repeatable.")] = None,
     binding: BindingName = "mini",
     modality: Kinds = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="How many files are embedded at once.")] = 32,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed all anew, whatever is there.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Files embedded at once.")] = 32,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything anew, whatever is there.")] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embed files once and keep the vectors for `anybind search`; run again, it takes in what changed."""
+    """Embed files once and keep their embeddings for `anybind search`; run again, it takes in what changed."""
     check_place(output)
-    binder = load(binding, device=device, store=open_store(store))
-    former = open_index(output) if exists(output) and not rebuild else None
-    wanted = Wanted(paths or (), texts or (), kinds_of(binder, modality or ()))
-    skipped = Skipped()
+    binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
     try:
-        counts = update(output, former, binder, wanted, skipped if skip_bad else None, batch_size)
+        made = build_index(
+            output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,
+            rebuild=rebuild, on_bad=skipped.note if skip_bad else None,
+        )  # fmt: skip
     finally:
         skipped.report()
-    made = open_index(output)
-    held = {kind: made.count(kind) for kind in made.card.shelves}
+    counts = asdict(made.counts)
     if as_json:
-        card = {"binding": made.card.binding, "space": made.card.space.name}
-        print_json({"output": output, **card, "entries": held, **asdict(counts), "skipped": skipped})
+        about = {"output": output, "binding": made.binding, "space": made.space.name, "entries": made.entries}
+        print_json({**about, **counts, "skipped": skipped})
     else:
-        typer.echo(f"{output}: {', '.join(f'{count} {kind}' for kind, count in held.items())} in {made.card.space}")
-        typer.echo(", ".join(f"{count} {what}" for what, count in asdict(counts).items()))
+        typer.echo(f"{output}: {', '.join(f'{count} {kind}' for kind, count in made.entries.items())} in {made.space}")
+        typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))

@@ -6,20 +6,18 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from anybind import AnybindError, Binder
-from anybind.commandline import Skipped
+from anybind import AnybindError, Binder, EmbeddingStore, Space, load
 from anybind.plugin import (
     BadInput,
     BadOption,
     Item,
     errors,
     files,
-    modalities,
     progress_bar,
     readers,
 )
+from anybind.plugin import modalities as known_modalities
 from anybind_retrieval import lance_index
 from anybind_retrieval.file_index import SUFFIX, FileDraft, FileIndex
 from anybind_retrieval.index import Card, Draft, Entry, Index, Key, Shelf, absolute, is_uri
@@ -32,12 +30,86 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Counts:
-    """What a run did to the entries of an index that it was asked about."""
+    """What a run did to the entries of an index that lie in the places named.
+
+    Attributes:
+        added, changed, removed: embedded for the first time, embedded again, and dropped.
+        unchanged: kept without opening the file.
+    """
 
     added: int
     changed: int
     unchanged: int
     removed: int
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """The state of an index after `build_index`.
+
+    Attributes:
+        output: where it is.
+        binding: name of the binding that it was made with.
+        space: the space of its embeddings.
+        entries: number of entries by the modality that the files hold.
+        counts: what this run did.
+    """
+
+    output: str
+    binding: str
+    space: Space
+    entries: Mapping[str, int]
+    counts: Counts
+
+
+def build_index(
+    output: str | os.PathLike[str],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+    *,
+    texts: Iterable[str | os.PathLike[str]] = (),
+    binding: str | os.PathLike[str] | Binder = "mini",
+    modalities: Sequence[str] = (),
+    batch_size: int = 32,
+    rebuild: bool = False,
+    device: str = "cpu",
+    store: EmbeddingStore | None = None,
+    on_bad: errors.OnBad | None = None,
+) -> IndexReport:
+    """Embed files once and write their embeddings as an index for `search`, or bring an index up to date.
+
+    Files that did not change since they were embedded are not opened again; entries of files that are gone from the
+    places named are removed; entries elsewhere stay.
+
+    Args:
+        output: a `.safetensors` file, or a folder or URI that ends in `.lance`.
+        paths: files, or folders that are searched for files of the binding's modalities; one or several.
+        texts: text files in UTF-8, each line an entry.
+        binding: as `anybind.load` takes it, or a binder.
+        modalities: only files that hold one of these. [default: all that the binding embeds]
+        batch_size: files that are held in memory and embedded at once.
+        rebuild: embed everything anew, whatever is there.
+        device: torch device, unless `binding` is a binder.
+        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
+        on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
+            the first one raises, and what was there stays.
+
+    Raises:
+        BadOption: an output of another ending, or a modality that the binding does not embed.
+        BadInput: a file cannot be used, the index would be empty, is damaged, or cannot be written.
+        SpaceMismatch, WeightsMismatch: the index was made with other encoders; give `rebuild`.
+        MissingExtra: a `.lance` index needs LanceDB.
+    """
+    where = os.fspath(output)
+    check_place(where)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
+    former = open_index(where) if exists(where) and not rebuild else None
+    listed = [paths] if isinstance(paths, str | os.PathLike) else paths
+    wanted = Wanted(
+        [os.fspath(each) for each in listed], [os.fspath(each) for each in texts], kinds_of(binder, modalities)
+    )
+    counts = update(where, former, binder, wanted, on_bad, batch_size)
+    card = (made := open_index(where)).card
+    return IndexReport(where, card.binding, card.space, {kind: made.count(kind) for kind in card.shelves}, counts)
 
 
 def kinds_of(binder: Binder, wanted: Sequence[str] = ()) -> dict[str, str]:
@@ -51,7 +123,7 @@ def kinds_of(binder: Binder, wanted: Sequence[str] = ()) -> dict[str, str]:
     """
     kinds = {of: of for of in binder.modalities}
     for of in binder.modalities:
-        for source in modalities.sources_of(of)[1:]:
+        for source in known_modalities.sources_of(of)[1:]:
             kinds.setdefault(source, of)
     for kind in wanted:
         if kind not in kinds:
@@ -59,7 +131,7 @@ def kinds_of(binder: Binder, wanted: Sequence[str] = ()) -> dict[str, str]:
     return {kind: of for kind, of in kinds.items() if not wanted or kind in wanted}
 
 
-def shelf_of(binder: Binder, kind: str, of: str) -> tuple[Shelf, Any]:
+def shelf_of(binder: Binder, kind: str, of: str) -> tuple[Shelf, Space]:
     """What files of a kind are embedded with, and the space; loads the tower."""
     nothing = binder.embed(of, [], derive_seed=seed_of(kind, of))
     return Shelf(of, nothing.encoder), nothing.space
@@ -144,7 +216,12 @@ class Wanted:
 
 
 def update(
-    where: str, former: Index | None, binder: Binder, wanted: Wanted, skipped: Skipped | None, batch_size: int = 32
+    where: str,
+    former: Index | None,
+    binder: Binder,
+    wanted: Wanted,
+    on_bad: errors.OnBad | None,
+    batch_size: int = 32,
 ) -> Counts:
     """Bring an index up to date, or make it.
 
@@ -153,7 +230,7 @@ def update(
         former: the index there, unless it is made anew.
         binder: embeds; its encoders must be those of the former index.
         wanted: the places to look at; entries elsewhere, and of other kinds, stay as they are.
-        skipped: takes note of files that cannot be used; without it the first one raises.
+        on_bad: called with the id and the error of each file that cannot be used; without it the first one raises.
         batch_size: how many files are held in memory and embedded at once.
 
     Raises:
@@ -161,7 +238,7 @@ def update(
         SpaceMismatch, WeightsMismatch: the index was made with other encoders.
     """
     known = _known(former, wanted)
-    todo, same = _sorted_out(wanted, known, skipped)
+    todo, same = _sorted_out(wanted, known, on_bad)
     stale = known.keys() - same
     card = _card(where, former, binder, {kind: wanted.kinds[kind] for kind in {*todo, *(kind for kind, _ in same)}})
     if former is not None and not (todo or stale):
@@ -169,7 +246,7 @@ def update(
     draft = _draft(where, card, former)
     for kind in {kind for kind, _ in stale}:
         draft.drop(kind, {key for of, key in stale if of == kind})
-    done = _embed(draft, binder, wanted.kinds, todo, skipped, batch_size)
+    done = _embed(draft, binder, wanted.kinds, todo, on_bad, batch_size)
     elsewhere = _count(former) - len(known) if former else 0
     if not (done or same or elsewhere):
         raise BadInput(f"nothing to write to {where}: no file could be embedded")
@@ -196,7 +273,7 @@ def _count(index: Index) -> int:
 
 
 def _sorted_out(
-    wanted: Wanted, known: Mapping[tuple[str, Key], Entry], skipped: Skipped | None
+    wanted: Wanted, known: Mapping[tuple[str, Key], Entry], on_bad: errors.OnBad | None
 ) -> tuple[dict[str, list[Entry]], set[tuple[str, Key]]]:
     """The entries to embed by kind, and the keys of those that did not change: their files are not even opened."""
     todo: dict[str, list[Entry]] = {}
@@ -209,9 +286,9 @@ def _sorted_out(
             if not held and (kind := _kind(path, named, wanted.kinds)):
                 todo.setdefault(kind, []).append(entry)
         except AnybindError as error:
-            if skipped is None:
+            if on_bad is None:
                 raise
-            skipped.note(files.name_of_path(path), error)
+            on_bad(files.name_of_path(path), error)
     for entry in _lines(wanted.texts):
         if entry == known.get((TEXT, entry.key)):
             same.add((TEXT, entry.key))
@@ -272,7 +349,7 @@ def _embed(
     binder: Binder,
     kinds: Mapping[str, str],
     todo: Mapping[str, list[Entry]],
-    skipped: Skipped | None,
+    on_bad: errors.OnBad | None,
     batch_size: int,
 ) -> set[Key]:
     """Embed what is to do into the draft; keys of what went in."""
@@ -283,9 +360,10 @@ def _embed(
             for entry in entries:
                 by_id.setdefault(entry.name, []).append(entry)
             items = (Item(id=id, source=some[0].text or Path(some[0].path)) for id, some in by_id.items())
-            options: dict[str, Any] = {"batch_size": batch_size, "derive_seed": seed_of(kind, kinds[kind])}
-            on_bad = skipped.note if skipped is not None else None
-            for batch in binder.embed_batches(kinds[kind], items, on_bad=on_bad, **options):
+            seed = seed_of(kind, kinds[kind])
+            for batch in binder.embed_batches(
+                kinds[kind], items, batch_size=batch_size, derive_seed=seed, on_bad=on_bad
+            ):
                 rows = [(entry, row) for row, id in enumerate(batch.ids) for entry in by_id[id]]
                 some = [entry for entry, _ in rows]
                 draft.add(kind, some, batch.vectors[[row for _, row in rows]])

@@ -6,13 +6,12 @@ import io
 import wave
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from anybind import AnybindError, read
 from anybind.pages import PICTURE_PIXELS, data_uri, picture_uri
-from anybind.plugin import files, modalities, readers
+from anybind.plugin import files, modalities, readers, samples
 from anybind_retrieval.index import Entry
 
 SOUND_BYTES = 400_000
@@ -75,9 +74,9 @@ def _told(entry: Entry) -> str:
     return told.get(state, "")
 
 
-def _sound(path: Path, sample: Any) -> tuple[str, str]:
+def _sound(path: Path, sample: object) -> tuple[str, str]:
     """A `data:` URI of what is heard, and a note where that is not all; nothing for what makes no sound."""
-    if not (hasattr(sample, "samples") and hasattr(sample, "rate")):
+    if not isinstance(sample, samples.AudioSample):
         return "", ""
     kind = SOUND_TYPES.get(path.suffix.lower())
     if kind and path.stat().st_size <= SOUND_BYTES:

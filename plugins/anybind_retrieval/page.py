@@ -9,10 +9,10 @@ from anybind.pages import save_page
 from anybind_retrieval.index import Entry, Index
 from anybind_retrieval.media import Shown, shown
 from anybind_retrieval.query import Query
-from anybind_retrieval.ranking import Hit
+from anybind_retrieval.ranking import SearchHit
 
 
-def write_page(path: Path, query: Query, hits: Sequence[Hit], index: Index, where: str) -> None:
+def write_page(path: Path, query: Query, hits: Sequence[SearchHit], index: Index, where: str) -> None:
     """Write the page, whole or not at all.
 
     Args:
@@ -31,18 +31,20 @@ def write_page(path: Path, query: Query, hits: Sequence[Hit], index: Index, wher
         "page.html",
         query=query,
         asked=shown(query.kind, Entry.of_file(query.path)) if query.path else Shown(query.shown, ""),
-        groups=[_group(kind, [hit for hit in hits if hit.kind == kind], index) for kind in _kinds(hits)],
+        groups=[_group(kind, [hit for hit in hits if hit.modality == kind], index) for kind in _kinds(hits)],
         where=where,
         card=index.card,
     )
 
 
-def _kinds(hits: Sequence[Hit]) -> list[str]:
-    return list(dict.fromkeys(hit.kind for hit in hits))
+def _kinds(hits: Sequence[SearchHit]) -> list[str]:
+    return list(dict.fromkeys(hit.modality for hit in hits))
 
 
-def _group(kind: str, hits: Sequence[Hit], index: Index) -> dict[str, object]:
+def _group(kind: str, hits: Sequence[SearchHit], index: Index) -> dict[str, object]:
     """The hits of one kind. Bars are relative to the best of them: cosines of two kinds do not compare."""
-    full = max(1e-9, *(hit.score for hit in hits))
-    cards = [{"hit": hit, "shown": shown(kind, hit.entry), "percent": 100 * max(hit.score, 0.0) / full} for hit in hits]
+    full = max(1e-9, *(hit.cosine for hit in hits))
+    cards = [
+        {"hit": hit, "shown": shown(kind, hit.entry), "percent": 100 * max(hit.cosine, 0.0) / full} for hit in hits
+    ]
     return {"kind": kind, "of": index.count(kind), "cards": cards, "encoder": index.card.shelves[kind].encoder}

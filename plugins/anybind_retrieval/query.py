@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anybind import Binder, Embeddings
 from anybind.plugin import BadInput, BadOption, errors, readers
@@ -34,7 +33,7 @@ class Query:
 
     def embed(self, binder: Binder) -> Embeddings:
         """Embed the query: one row."""
-        item: Any = self.shown if self.kind == TEXT else Path(self.shown)
+        item = self.shown if self.kind == TEXT else Path(self.shown)
         derived = self.kind != self.embedded_as
         return binder.embed(self.embedded_as, [item], derive_seed=SEED if derived else None)
 

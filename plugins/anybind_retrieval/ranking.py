@@ -20,21 +20,35 @@ BLOCK = 16_384
 
 
 @dataclass(frozen=True)
-class Hit:
-    """One answer: its place among the files of its kind, from 1, and its cosine similarity with the query.
+class SearchHit:
+    """A file, or one line of a file of texts, that a search found.
 
     Attributes:
+        modality: the modality that the file holds.
+        rank: its place among the files of this modality, from 1.
+        cosine: cosine similarity with the query, in [-1, 1].
+        entry: the file's entry in the index.
         reranked: the score of the ranking head that placed it; None where cosine similarity did.
     """
 
-    kind: str
+    modality: str
     rank: int
-    score: float
+    cosine: float
     entry: Entry
     reranked: float | None = None
 
+    @property
+    def path(self) -> str:
+        """The absolute path of the file."""
+        return self.entry.path
 
-def ranked(index: Index, kind: str, query: np.ndarray, top: int, without: str = "") -> list[Hit]:
+    @property
+    def text(self) -> str:
+        """The line of a file of texts; empty for a file that was embedded as a whole."""
+        return self.entry.text
+
+
+def ranked(index: Index, kind: str, query: np.ndarray, top: int, without: str = "") -> list[SearchHit]:
     """The `top` entries of a kind by cosine similarity, largest first, ties by path.
 
     Args:
@@ -49,7 +63,7 @@ def ranked(index: Index, kind: str, query: np.ndarray, top: int, without: str = 
     """
     entries, scores, _ = nearest(index, kind, query, top, without)
     found = zip(entries, scores, strict=True)
-    return [Hit(kind, rank, float(score), entry) for rank, (entry, score) in enumerate(found, start=1)]
+    return [SearchHit(kind, rank, float(score), entry) for rank, (entry, score) in enumerate(found, start=1)]
 
 
 def nearest(

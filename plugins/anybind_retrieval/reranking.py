@@ -7,7 +7,7 @@ import numpy as np
 from anybind import Embeddings, unit
 from anybind.plugin import Head, HeadInput
 from anybind_retrieval.index import Index
-from anybind_retrieval.ranking import Hit, nearest
+from anybind_retrieval.ranking import SearchHit, nearest
 
 DEPTH = 100
 """Results of the search that are re-ranked, by default."""
@@ -15,7 +15,7 @@ DEPTH = 100
 
 def rerank(
     index: Index, kind: str, query: Embeddings, head: Head, top: int, *, depth: int = DEPTH, without: str = ""
-) -> list[Hit]:
+) -> list[SearchHit]:
     """Rank the first results of a search by the scores of a head.
 
     Args:
@@ -28,7 +28,7 @@ def rerank(
         without: a path to leave out: the query's own.
 
     Returns:
-        the hits by score, largest first, ties by cosine similarity; `Hit.reranked` is the score.
+        the hits by score, largest first, ties by cosine similarity; `SearchHit.reranked` is the score.
 
     Raises:
         BadInput: the index is damaged, or the head needs embeddings that it does not hold.
@@ -43,6 +43,6 @@ def rerank(
     scores = head.score(HeadInput({shelf.modality: candidates}), query)[0]
     order = np.argsort(-scores, kind="stable")[:top]
     return [
-        Hit(kind, rank, float(cosines[row]), entries[row], float(scores[row]))
+        SearchHit(kind, rank, float(cosines[row]), entries[row], float(scores[row]))
         for rank, row in enumerate(order, start=1)
     ]

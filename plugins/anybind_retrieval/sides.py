@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from anybind import AnybindError
 from anybind.plugin import BadInput, Dataset, Item, errors, modalities, readers
@@ -51,7 +50,7 @@ def check_items(dataset: Dataset) -> None:
         raise BadInput(f"{dataset.name} has samples labelled {stray[0]!r}, which is none of its classes")
 
 
-def _held(source: Any, wanted: str) -> str:
+def _held(source: object, wanted: str) -> str:
     if isinstance(source, os.PathLike):
         return readers.find_reader(source, wanted).spec.modality
     return modalities.modality_of(source)

@@ -1,12 +1,23 @@
 """Bundled plugin: training an encoder into a frozen space - losses, the engine, the command.
 
 It declares the kind `loss`: a plugin that brings losses imports `Loss` and `LossSpec` from `anybind_train.loss`.
+
+    from anybind_train import train
+    train("recipe.toml", "data/", "run/").metrics
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from anybind.plugin import CommandSpec, EncoderSpec, KindSpec, Registrar, TaskSpec, hookimpl
 from anybind_train.loss import LossSpec
+
+if TYPE_CHECKING:
+    from anybind_train.training import TrainingResult, train
+
+__all__ = ["TrainingResult", "train"]
 
 anybind_contract = 1
 
@@ -62,3 +73,10 @@ def register(registry: Registrar) -> None:
     )
     for name, summary, target in COMMANDS:
         registry.add(CommandSpec(name=name, summary=summary, target=f"anybind_train.{target}", extra="train"))
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is first used, so that listing the plugin stays light."""
+    if name in __all__:
+        return getattr(importlib.import_module("anybind_train.training"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +102,8 @@ class TrainingSet:
             BadOption, UnknownName: an augmentation is of no modality, or has an option that there is not.
         """
         self.recipe, self.binder, self.student = recipe, binder, student
-        _check_augment(recipe)
+        for name, options in recipe.augment.items():
+            modalities.check_augmentation(name, options)
         self.pairs: list[Pair] = []
         self.classes: list[str] = []
         for data in recipe.data:
@@ -271,20 +271,8 @@ def _size(source: Any) -> int:
         return 0
 
 
-def _check_augment(recipe: Recipe) -> None:
-    for name, options in recipe.augment.items():
-        method = modalities.find_modality(name).augment
-        try:
-            inspect.signature(method).bind(None, seed=0, **options)
-        except TypeError as error:
-            takes = ", ".join(list(inspect.signature(method).parameters)[2:]) or "none"
-            raise BadOption(f"augment.{name}: {error} (options: {takes})") from None
-
-
 def _read(item: Item, wanted: str) -> tuple[Any, str]:
     if not isinstance(item.source, str | Path):
-        from anybind.plugin import modalities
-
         return item.source, modalities.modality_of(item.source)
     reader = readers.find_reader(item.source, wanted)
     return read(item.source, reader=reader, **item.options), reader.spec.modality

@@ -1,4 +1,4 @@
-"""`anybind train`: run a recipe."""
+"""`anybind train`: see `anybind_train.train`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Annotated
 import typer
 
 from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table
-from anybind_train.devices import make_fabric
-from anybind_train.engine import Run
-from anybind_train.linear_probe import linear_probe
-from anybind_train.recipe import Recipe
-from anybind_train.student import student_binder
+from anybind.plugin import ranks
+from anybind_train.training import train as train_by_recipe
 
 
 def train(
@@ -31,22 +28,18 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train an encoder into a frozen space, by a recipe."""
-    changes = [*(change or []), *([] if seed is None else [f"seed={seed}"])]
-    plan = Recipe.from_toml(recipe, changes)
-    if plan.student.method == "linear-probe":
-        binder = student_binder(plan, device).with_store(open_store(store))
-        result = linear_probe(plan, data, output, device, binder)
-        print_json(result) if as_json else typer.echo(f"{output}: top1 {result['top1']:.4f}")
+    result = train_by_recipe(
+        recipe, data, output, changes=change or (), seed=seed, resume=resume, cache=cache, device=device,
+        devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
+    )  # fmt: skip
+    if ranks.rank():
         return
-    fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
-    fabric.launch()
-    run = Run(plan, data, output, cache=cache, store=open_store(store), fabric=fabric, resume=resume)
-    result = run.go()
-    if not fabric.is_global_zero:
-        return
+    record, metric = result.record, result.main_metric
     if as_json:
-        print_json(result)
+        print_json(record)
+    elif not record.get("steps"):
+        typer.echo(f"{output}: {metric} {result.metrics[metric]:.4f}")
     else:
-        rows = [(str(probe["epoch"]), f"{probe[run.metric]:.4f}") for probe in result["probes"]]
-        print_table(("epoch", f"probe: {run.metric}"), rows, f"{plan.name}: {result['steps']} steps")
+        rows = [(str(probe["epoch"]), f"{probe[metric]:.4f}") for probe in record["probes"]]
+        print_table(("epoch", f"probe: {metric}"), rows, f"{record['recipe']}: {record['steps']} steps")
         typer.echo(f"{output}: weights, metrics.jsonl, training.png")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from anybind import AnybindWarning, Binding
-from anybind.plugin import BadOption, EncoderSpec, RepresentationSpec, errors, find_part
+from anybind.plugin import BadOption, Encoder, EncoderSpec, errors, find_part
 
 PAPER = "paper"
 WINDOW_FRAMES = 16
@@ -147,13 +144,12 @@ def with_clamp(binding: Binding, clamp: float) -> Binding:
     if "event" not in binding.encoders:
         raise BadOption(f"the binding {binding.name!r} embeds no events, of which there could be a clamp")
     use = binding.encoders["event"]
-    takes = inspect.signature(find_part(EncoderSpec, use.name).load()).parameters
-    if "representation" not in takes or "options" not in takes:
+    encoder = find_part(EncoderSpec, use.name).load()
+    if not (isinstance(encoder, type) and issubclass(encoder, Encoder)):
         raise BadOption(f"the event encoder {use.name!r} of the binding {binding.name!r} takes no clamp")
-    name = use.options.get("representation", takes["representation"].default)
-    if "clamp" not in inspect.signature(find_part(RepresentationSpec, name).load()).parameters:
-        raise BadOption(f"the representation {name!r} of the binding {binding.name!r} takes no clamp")
-    own: Mapping[str, Any] = use.options.get("options") or {}
-    options = {key: value for key, value in own.items() if key != "clamp_percentile"} | {"clamp": clamp}
-    clamped = replace(use, options={**use.options, "options": options})
+    try:
+        options = encoder.with_clamp(use.options, clamp)
+    except BadOption as error:
+        raise BadOption(f"{error}, in the binding {binding.name!r}") from error
+    clamped = replace(use, options=options)
     return replace(binding, encoders={**binding.encoders, "event": clamped})

@@ -143,3 +143,32 @@ def test_two_groups_of_one_modality_are_not_saved_over_each_other(tmp_path):
     with pytest.raises(anybind.BadInput, match="two of the groups are of one modality"):
         anybind.save_embeddings(tmp_path / "v.safetensors", [embeddings(), embeddings()[:1]])
     assert not list(tmp_path.iterdir())
+
+
+def test_numpy_takes_the_vectors_themselves():
+    made = embeddings()
+    assert np.asarray(made) is made.vectors
+    assert np.asarray(made, dtype=np.float64).dtype == np.float64
+    assert np.array(made).flags.writeable
+
+
+def test_a_conversion_that_needs_a_copy_is_refused_where_none_is_allowed():
+    with pytest.raises(ValueError, match="copy"):
+        embeddings().__array__(np.float64, copy=False)
+
+
+def test_torch_takes_a_copy_of_the_vectors():
+    torch = pytest.importorskip("torch")
+    made = embeddings()
+    tensor = torch.as_tensor(made)
+    tensor[0] = 0
+    np.testing.assert_array_equal(made.vectors, AXES)
+
+
+def test_a_notebook_shows_a_few_rows_with_escaped_ids():
+    vectors = anybind.unit(np.ones((20, 3)))
+    made = anybind.Embeddings(vectors, SPACE, "text", tuple(f"<b>{i}" for i in range(20)))
+    shown = made._repr_html_()
+    assert "&lt;b&gt;0" in shown
+    assert "<b>" not in shown
+    assert shown.count("<tr>") < 12

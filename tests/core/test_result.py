@@ -32,3 +32,10 @@ def test_versions_of_all_that_shapes_the_numbers_are_recorded():
     assert versions["anybind"] == version("anybind")
     assert {"python", "numpy", "timm", "open_clip_torch", "transformers"} <= versions.keys()
     assert "ruff" not in versions
+
+
+def test_a_notebook_shows_metrics_with_interval_chance_and_why_one_is_undefined():
+    made = result(intervals={"top1": (0.25, 0.75)}, chance={"top1": 0.1}, undefined={"auroc": "<one class>"})
+    shown = made._repr_html_()
+    assert "<td>0.2500 to 0.7500</td><td>0.1000</td>" in shown
+    assert "&lt;one class&gt;" in shown

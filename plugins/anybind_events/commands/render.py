@@ -1,181 +1,35 @@
-"""`anybind render`: a recording as a picture, or as an animation over time."""
+"""`anybind render`: see `anybind_events.render`."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-import PIL.Image
 import typer
 
-from anybind import read
 from anybind.commandline import AsJson, named_values, print_json
-from anybind.plugin import (
-    BadInput,
-    BadOption,
-    Representation,
-    RepresentationSpec,
-    create,
-    files,
-    find_part,
-    modalities,
-    progress_bar,
-)
-from anybind_events.representations.pictures import Tone, picture_of
-from anybind_events.stream import EventStream
-
-STILLS = (".png",)
-ANIMATIONS = (".gif", ".mp4")
-FRAMES_FOR_TONE = 16
-"""How many frames of an animation, spread evenly over it, say what has full colour in all."""
+from anybind_events.rendering import render as render_recording
 
 
 def render(
     file: Annotated[Path, typer.Argument(help="A recording.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png, or a .gif or .mp4 over time.")],
-    representation: Annotated[str, typer.Option(help="How to show events, by name.")] = "polarity-histogram",
+    representation: Annotated[str, typer.Option(help="Representation of events, by name.")] = "polarity-histogram",
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for it; repeatable.")] = None,
-    start: Annotated[int | None, typer.Option(help="From here, in microseconds after the first event.")] = None,
-    end: Annotated[int | None, typer.Option(help="Until here, likewise.")] = None,
-    window: Annotated[int | None, typer.Option(help="Microseconds a frame; in real time by default.")] = None,
-    count: Annotated[int | None, typer.Option(help="Or events a frame.")] = None,
-    fps: Annotated[float, typer.Option(help="Frames a second of an animation.")] = 25.0,
+    start: Annotated[int | None, typer.Option(help="First time, in microseconds after the first event.")] = None,
+    end: Annotated[int | None, typer.Option(help="Time to stop before, likewise.")] = None,
+    window: Annotated[int | None, typer.Option(help="Microseconds of a frame. [default: real time]")] = None,
+    count: Annotated[int | None, typer.Option(help="Or events of a frame.")] = None,
+    fps: Annotated[float, typer.Option(help="Frames per second of an animation.")] = 25.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show a recording as a picture (.png), or as an animation over time (.gif, .mp4)."""
-    kind = output.suffix.lower()
-    if kind not in (*STILLS, *ANIMATIONS):
-        raise BadOption(f"cannot render to {output}: the name must end in {', '.join((*STILLS, *ANIMATIONS))}")
-    if kind in STILLS and (window is not None or count is not None):
-        raise BadOption(f"--window and --count are for {' and '.join(ANIMATIONS)}; give --start and --end for a .png")
-    files.check_output(output)
-    frames: Representation = _representation(representation, option)
-    stream = _part(_recording(file), file, start, end)
-    if kind in STILLS:
-        told = _write_still(output, stream, frames)
-    else:
-        told = _write_animation(output, stream, frames, window, count, fps)
-    told = {
-        "file": str(file),
-        "output": str(output),
-        "representation": dict(frames.settings),
-        "sensor": [stream.width, stream.height],
-        "events": len(stream),
-        "duration_us": stream.duration_us,
-        **told,
-    }
+    """Draw a recording as a picture (.png), or as an animation over time (.gif, .mp4)."""
+    made = render_recording(
+        file, output, representation=representation, start=start, end=end, window=window, count=count, fps=fps,
+        **named_values(option),
+    )  # fmt: skip
     if as_json:
-        print_json(told)
+        print_json({name: value for name, value in vars(made).items() if value is not None})
     else:
-        width, height = told["size"]
-        number = f", {told['frames']} frames" if kind in ANIMATIONS else ""
-        typer.echo(f"{output}: {width}x{height}{number}, {len(stream)} events as {representation}")
-
-
-def _representation(name: str, pairs: list[str] | None) -> Representation:
-    if find_part(RepresentationSpec, name).spec.modality != "event":
-        raise BadOption(f"the representation {name!r} is not one of events")
-    return create("representation", name, **named_values(pairs))
-
-
-def _recording(file: Path) -> EventStream:
-    sample = read(file)
-    if not isinstance(sample, EventStream):
-        raise BadInput(f"{file} holds {modalities.modality_of(sample)}, not event; give a recording of an event camera")
-    try:
-        modalities.find_modality("event").check(sample)
-    except BadInput as error:
-        raise BadInput(f"{file}: {error}") from error
-    return sample
-
-
-def _part(stream: EventStream, file: Path, start: int | None, end: int | None) -> EventStream:
-    """The part between two times after the first event."""
-    first, after, until = int(stream.t[0]), start or 0, stream.duration_us + 1 if end is None else end
-    chosen = stream.between(first + after, first + until)
-    if not len(chosen):
-        raise BadInput(f"{file} has no events from {after} to {until} us; it takes {stream.duration_us} us")
-    return chosen
-
-
-def _write_still(output: Path, stream: EventStream, frames: Representation) -> dict[str, Any]:
-    frame = frames(stream)
-    picture = picture_of(frame, Tone.of([frame]), _views(frames))
-    with files.atomic_path(output) as temporary:
-        PIL.Image.fromarray(picture).save(temporary)
-    return {"size": [picture.shape[1], picture.shape[0]]}
-
-
-def _write_animation(
-    output: Path, stream: EventStream, frames: Representation, window: int | None, count: int | None, fps: float
-) -> dict[str, Any]:
-    """Write one picture for each part of the stream, all in one tone."""
-    if not 0 < fps <= 1000:
-        raise BadOption(f"--fps must be above 0 and at most 1000, got {fps}")
-    if window is not None and count is not None:
-        raise BadOption("give --window (microseconds) or --count (events), not both")
-    if window is None and count is None:
-        window = max(1, round(1e6 / fps))
-    step = window or count or 0
-    if step < 1:
-        raise BadOption(f"a frame must be of at least 1 microsecond or event, got {step}")
-    number = -(-(len(stream) if window is None else stream.duration_us + 1) // step)
-
-    def frame(place: int) -> np.ndarray:
-        first = place * step if window is None else int(stream.t[0]) + place * step
-        return frames((stream.part if window is None else stream.between)(first, first + step))
-
-    tone = Tone.of([frame(place) for place in sorted({k * number // FRAMES_FOR_TONE for k in range(FRAMES_FOR_TONE)})])
-    write = _write_gif if output.suffix.lower() == ".gif" else _write_mp4
-    with progress_bar(number, "rendering") as advance, files.atomic_path(output) as temporary:
-        pictures = (picture_of(frame(place), tone, _views(frames)) for place in range(number))
-        size = write(temporary, _noted(pictures, advance), fps)
-    about = {"count": count} if window is None else {"window_us": window}
-    return {"size": list(size), "frames": number, "fps": fps, **about}
-
-
-def _noted(pictures: Iterator[np.ndarray], advance: Callable[[int], None]) -> Iterator[np.ndarray]:
-    for picture in pictures:
-        yield picture
-        advance(1)
-
-
-def _views(frames: Representation) -> int:
-    """How many views, each a picture of its own, lie in an array of the representation."""
-    return getattr(frames, "views", 1)
-
-
-def _write_gif(path: Path, pictures: Iterator[np.ndarray], fps: float) -> tuple[int, int]:
-    """Write an animated GIF that repeats for ever; its times are whole hundredths of a second."""
-    # Without dithering, whose noise would move from frame to frame.
-    stills = (PIL.Image.fromarray(picture).quantize(dither=PIL.Image.Dither.NONE) for picture in pictures)
-    first = next(stills)
-    duration = max(10, 10 * round(100 / fps))
-    first.save(path, save_all=True, append_images=stills, duration=duration, loop=0, disposal=1)
-    return first.size
-
-
-def _write_mp4(path: Path, pictures: Iterator[np.ndarray], fps: float) -> tuple[int, int]:
-    """Write H.264, or MPEG-4 where the installed PyAV has no x264; sizes are rounded up to even numbers."""
-    import av
-    from av.codec import codecs_available
-
-    codec = "libx264" if "libx264" in codecs_available else "mpeg4"
-    first = next(pictures)
-    height, width = (size + size % 2 for size in first.shape[:2])
-    with av.open(path, "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        if codec == "libx264":
-            stream.options = {"crf": "18"}
-        else:
-            stream.bit_rate = 8_000_000
-        for picture in itertools.chain([first], pictures):
-            even = np.pad(picture, ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)), mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-        container.mux(stream.encode())
-    return width, height
+        number = "" if made.frames is None else f", {made.frames} frames"
+        typer.echo(f"{output}: {made.size[0]}x{made.size[1]}{number}, {made.events} events as {representation}")

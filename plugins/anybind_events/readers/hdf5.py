@@ -40,6 +40,8 @@ class Hdf5Reader(Reader):
     Filters of hdf5plugin (Blosc, Zstandard, LZ4, ...) are known. A truncated file cannot be opened by HDF5.
     """
 
+    seeks = True
+
     def sniff(self, head: bytes) -> bool | None:
         """An HDF5 file may hold anything."""
         return None if head.startswith(MAGIC) else False
@@ -100,7 +102,7 @@ class Hdf5Reader(Reader):
     def write(self, sample: EventStream, path: Path) -> None:
         self.write_chunks([sample], path)
 
-    def write_chunks(self, parts: Iterable[EventStream], path: Path) -> None:
+    def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
         """Write the parts of one recording, one after the other, so that it may be larger than memory.
 
         Raises:
@@ -111,7 +113,7 @@ class Hdf5Reader(Reader):
         # Metadata of this version carry checksums.
         with h5py.File(path, "w", libver=("v110", "v110")) as file:
             writer: _Writer | None = None
-            for part in parts:
+            for part in chunks:
                 writer = writer or _Writer(file, part)
                 writer.add(part)
             if writer is None:

@@ -125,7 +125,7 @@ class TextReader(Reader):
     def write(self, sample: EventStream, path: Path) -> None:
         self.write_chunks([sample], path)
 
-    def write_chunks(self, parts: Iterable[EventStream], path: Path) -> None:
+    def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
         """Write the parts of one recording, one after the other, so that it may be larger than memory.
 
         Raises:
@@ -136,7 +136,7 @@ class TextReader(Reader):
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         with path.open("wb") as file:
             file.write(delimiter.join("xytp").encode() + b"\n")
-            for part in parts:
+            for part in chunks:
                 if len(part) and part.t[-1] >= NANOSECONDS_FROM:
                     raise BadInput(f"text has room for times below {NANOSECONDS_FROM} us; write .h5 or .npz")
                 columns = {"x": part.x, "y": part.y, "t": part.t, "p": part.p.view(np.uint8)}

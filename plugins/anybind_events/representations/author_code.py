@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,6 +43,10 @@ class AuthorFrame(EventFrames):
                 at_least(1, name, given)
         if self.clamp is not None:
             object.__setattr__(self, "clamp", positive("clamp", self.clamp))
+
+    @classmethod
+    def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
+        return {**options, "clamp": clamp}
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         return (3, height, width) if self.size is None else (3, self.size, self.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,6 +58,10 @@ class CountFrame(EventFrames):
                 object.__setattr__(self, name, positive(name, given, most))
         if self.clamp is not None and self.clamp_percentile is not None:
             raise BadOption("give clamp or clamp_percentile, not both")
+
+    @classmethod
+    def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
+        return {name: value for name, value in options.items() if name != "clamp_percentile"} | {"clamp": clamp}
 
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         return 1, height, width

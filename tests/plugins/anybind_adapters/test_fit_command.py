@@ -10,7 +10,9 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind.errors import BadOption
 from anybind.registry import create
+from anybind_adapters import fit_adapter
 from anybind_adapters.card import read_card
 
 TINY = 'name = "{name}"\nspace = "{space}"\n[encoders.{of}]\nuse = "tiny-{of}"\nspace = "{space}"\ndim = {dim}\n'
@@ -39,6 +41,24 @@ def fit(cli, tmp_path):
         return json.loads(ended.out), path
 
     return run
+
+
+def test_the_function_gives_what_the_command_prints(fit, binding, classes_of_pictures, tmp_path):
+    sides, classes = (str(binding("a", 16)), str(binding("b", 20))), classes_of_pictures
+    told, path = fit("--from", sides[0], "--to", sides[1], "--data", classes, "--option", "folds=3", "--seed", 2)
+    made = fit_adapter(*sides, data=classes, folds=3, seed=2)
+    made.save(tmp_path / "mine.safetensors")
+    assert (made.data, made.held_out) == (told["data"], told["held_out"])
+    assert (tmp_path / "mine.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_embeddings_are_paired_by_id(tiny_towers, make_pairs):
+    source, target = make_pairs()
+    made = fit_adapter(source, target[::-1], kind="procrustes")
+    assert made.n_fit == 48
+    assert made.adapter(source).space == target.space
+    with pytest.raises(BadOption, match="on both sides"):
+        fit_adapter(source, "b.toml")
 
 
 @pytest.mark.parametrize("kind", ["ridge", "procrustes", "linear", "mlp"])

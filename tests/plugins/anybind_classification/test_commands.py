@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import anybind
 from anybind.tower import Tower
+from anybind_classification import classify
 
 
 def test_classify_names_the_label_that_fits_each_file(cli, demo_folder):
@@ -54,6 +57,41 @@ def test_classify_prints_a_table(cli):
 def test_classify_turns_pictures_into_recordings_on_request(cli):
     ended = cli("classify", demo_pictures()["chelsea.png"], "--labels", "a,b", "--modality", "event", "--json")
     assert json.loads(ended.out)["files"][0]["modality"] == "event"
+
+
+def test_the_function_gives_what_the_command_prints(cli, pictures):
+    paths, labels = sorted(pictures.rglob("*.png")), ["a cat", "a rocket"]
+    found = classify(paths, labels, prompts=["{}", "a photo of {}"])
+    command = ("classify", *paths, "--labels", ",".join(labels), "--template", "{}", "--template", "a photo of {}")
+    printed = json.loads(cli(*command, "--json").out)["files"]
+    assert [(each.id, each.modality, each.label) for each in found] == [
+        (row["file"], row["modality"], row["best"]) for row in printed
+    ]
+    for each, row in zip(found, printed, strict=True):
+        assert [vars(score) for score in each.scores] == [
+            {"label": score["label"], "score": score["cosine"], "share": score["share"]} for score in row["scores"]
+        ]
+
+
+def test_files_are_classified_in_the_order_given_and_bad_ones_are_reported(pictures, bad_files):
+    told = {}
+    given = [pictures / "rocket" / "a.png", bad_files["zero.png"], pictures / "001 - Cup_of Coffee" / "a.png"]
+    found = classify(given, ["a", "b"], on_bad=lambda id, error: told.update({id: error}))
+    assert [each.id for each in found] == [str(given[0]), str(given[2])]
+    assert list(told) == [str(given[1])]
+
+
+@pytest.mark.parametrize("options", [{}, {"labels": ["a", "b"], "head": "x.safetensors"}])
+def test_either_labels_or_a_head_classify(pictures, options):
+    with pytest.raises(anybind.plugin.BadOption, match="either labels or a head"):
+        classify(pictures, **options)
+
+
+def test_listing_the_plugin_imports_no_command_line():
+    code = (
+        "import sys, anybind_classification; assert not {'typer', 'torch', 'numba'} & sys.modules.keys(), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_evaluate_prints_one_json_object_with_question_and_answer(cli, pictures):
@@ -262,9 +300,9 @@ def test_more_bad_requests(cli, pictures, arguments, message):
 
 
 def test_a_fault_of_a_plugin_is_one_line_and_ends_with_one(cli, monkeypatch):
-    from anybind_tasks import classify_command
+    from anybind.plugin import tables
 
-    monkeypatch.setattr(classify_command, "read_names", lambda text: 1 / 0)
+    monkeypatch.setattr(tables, "read_names", lambda text: 1 / 0)
     ended = cli("classify", "x.png", "--labels", "a,b")
     assert ended.code == 1
     assert ended.err == "error: internal: ZeroDivisionError: division by zero; --debug shows where\n"

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import gc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import anybind
 from anybind import BadInput
+from anybind.modality import find_modality, modality_of
 from anybind_events.interchange import TONIC, from_structured, to_structured, to_torch
 from anybind_events.stream import EventStream
 
 STREAM = EventStream([1, 3, 0], [2, 0, 1], [5, 5, 9], [True, False, True], 4, 3)
+
+
+@pytest.fixture(scope="module")
+def mini() -> anybind.Binder:
+    return anybind.load("mini")
 
 
 def equal(one: EventStream, other: EventStream) -> bool:
@@ -66,3 +74,54 @@ def test_columns_that_torch_cannot_step_through_are_copied():
             torch.equal(to_torch(stream)[name].long(), torch.tensor(getattr(stream, name).astype(int)))
             for name in "xytp"
         )
+
+
+TXYP = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.uint8)])
+
+
+@pytest.mark.parametrize("dtype", [TONIC, TXYP])
+def test_a_structured_array_is_an_event_sample_in_any_order_of_fields(dtype: np.dtype) -> None:
+    table = to_structured(STREAM, dtype)
+    assert modality_of(table) == "event"
+    assert equal(find_modality("event").as_sample(table), STREAM)
+
+
+def test_the_sensor_of_a_structured_array_is_given_or_the_smallest_in_use():
+    table = to_structured(EventStream([40], [50], [0], [1], 640, 480))
+    assert (from_structured(table).width, from_structured(table).height) == (128, 128)
+    assert from_structured(table, 640, 480).width == 640
+
+
+def test_a_structured_array_of_no_events_has_no_sensor():
+    empty = to_structured(STREAM)[:0]
+    with pytest.raises(BadInput, match="width="):
+        from_structured(empty)
+    assert len(from_structured(empty, 4, 3)) == 0
+
+
+def test_structured_arrays_are_embedded_as_the_same_streams(mini: anybind.Binder) -> None:
+    random = np.random.default_rng(0)
+    stream = EventStream(random.integers(0, 128, 500), random.integers(0, 128, 500), range(500), [1] * 500, 128, 128)
+    table = to_structured(stream, TXYP)
+    both = mini.embed("event", [table, stream])
+    np.testing.assert_array_equal(both.vectors[0], both.vectors[1])
+    assert mini.embed("event", table).ids == ("event[0]",)
+
+
+def test_an_empty_structured_array_is_refused_as_an_empty_recording(mini: anybind.Binder) -> None:
+    with pytest.raises(BadInput, match=r"event\[0\].*no events"):
+        mini.embed("event", [to_structured(STREAM)[:0]])
+
+
+def test_a_structured_array_is_written_as_a_recording(tmp_path: Path) -> None:
+    anybind.write(to_structured(STREAM), tmp_path / "events.npz")
+    assert equal(anybind.read(tmp_path / "events.npz"), STREAM)
+
+
+def test_an_array_of_expelliarmus_is_an_event_sample(tmp_path: Path) -> None:
+    wizard = pytest.importorskip("expelliarmus").Wizard(encoding="dat")
+    table = to_structured(STREAM, TXYP)
+    wizard.save(str(tmp_path / "x.dat"), table)
+    again = wizard.read(str(tmp_path / "x.dat"))
+    assert again.dtype.names == ("t", "x", "y", "p")
+    assert equal(from_structured(again, 4, 3), STREAM)

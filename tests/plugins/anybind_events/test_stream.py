@@ -244,3 +244,41 @@ def test_torch_tensors_are_taken_without_a_copy():
     t = torch.tensor([3, 4])
     stream = EventStream(torch.tensor([1, 2], dtype=torch.int16), [0, 0], t, torch.tensor([True, False]), 4, 3)
     assert stream.t.__array_interface__["data"][0] == t.data_ptr()
+
+
+def test_a_slice_of_events_is_a_view_on_the_same_sensor():
+    stream = a_stream()
+    first = stream[:2]
+    assert (len(first), first.width, first.height) == (2, 34, 34)
+    assert np.shares_memory(first.t, stream.t)
+    assert stream[1:].t.tolist() == [20, 30]
+
+
+def test_events_are_taken_by_number_numbers_or_mask():
+    stream = a_stream()
+    assert stream[-1].t.tolist() == [30]
+    assert stream[[0, 2]].x.tolist() == [1, 3]
+    assert stream[stream.p].x.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("events", [3, np.array([True])])
+def test_events_that_are_not_there_are_an_index_error(events: object) -> None:
+    with pytest.raises(IndexError):
+        a_stream()[events]
+
+
+@pytest.mark.parametrize("events", [slice(None, None, -1), [1, 0]])
+def test_events_taken_against_the_order_of_time_are_refused(events: object) -> None:
+    with pytest.raises(BadInput, match="backwards at event 1"):
+        a_stream()[events]
+
+
+@pytest.mark.parametrize("size", [34, 5000])
+def test_a_notebook_shows_a_small_picture_of_any_sensor(size: int) -> None:
+    shown = a_stream(width=size, height=size)._repr_html_()
+    assert f"3 events, {size}x{size}" in shown
+    assert len(shown) < 20_000
+
+
+def test_a_notebook_shows_a_stream_without_events() -> None:
+    assert "0 events" in a_stream()[:0]._repr_html_()

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from anybind import BadInput
 from anybind_explain.attention import attention_relevance, recorded, roll_out
-from anybind_explain.relevance import explain_pair
+from anybind_explain.pairs import explain_pair
 from anybind_explain.words import word_spans
 from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer
 

@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind_explain import relevance
 
 
 def test_a_recording_and_its_picture_are_drawn_side_by_side(cli, files, tmp_path):
@@ -39,6 +40,24 @@ def test_a_picture_is_explained_as_itself_or_as_a_recording_of_it(cli, files):
         answer = json.loads(ended.out)
         assert answer["settings"]["modality"] == of
         assert answer["output"] is None
+
+
+def test_the_function_gives_what_the_command_prints(cli, files):
+    found = relevance(files["two.png"], "a cat", modality="event", seed=1)
+    command = ("explain", files["two.png"], "--text", "a cat", "--modality", "event", "--seed", 1, "--json")
+    printed = json.loads(cli(*command).out)
+    np.testing.assert_allclose(found.grid, printed["grid"], atol=1e-6)
+    assert found.score == pytest.approx(printed["score"], abs=1e-6)
+    assert found.settings == printed["settings"]
+    assert [each.word for each in found.words] == [each["word"] for each in printed["words"]]
+
+
+def test_a_sample_in_memory_is_explained_as_its_file(files, mini):
+    recording = anybind.read(files["two.npz"])
+    one = relevance(recording, "a cat", binding=mini)
+    other = relevance(files["two.npz"], "a cat", binding=mini)
+    np.testing.assert_allclose(one.grid, other.grid, atol=1e-6)
+    assert one.id == "event"
 
 
 def test_the_page_holds_words_and_pictures_and_asks_for_nothing(cli, files, tmp_path, model_folder):

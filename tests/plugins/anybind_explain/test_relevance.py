@@ -14,7 +14,7 @@ from anybind.errors import BadOption, UnknownName
 from anybind.tensors import state_hash
 from anybind.tower import Tower
 from anybind_explain.geometry import lay_over
-from anybind_explain.relevance import explain_pair, patch_grid
+from anybind_explain.pairs import explain_pair, patch_grid
 
 NAMES = {"left": "a cat", "right": "a cup of coffee"}
 

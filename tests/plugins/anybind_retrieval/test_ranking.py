@@ -53,7 +53,7 @@ def expected(vectors, query, top):
 
 def told(hits):
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
-    return [(hit.entry.path, hit.score) for hit in hits]
+    return [(hit.entry.path, hit.cosine) for hit in hits]
 
 
 @st.composite

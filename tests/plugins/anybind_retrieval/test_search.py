@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 import anybind
+import anybind_retrieval
 from anybind_classification.demo_pictures import demo_pictures
 
 
@@ -239,3 +240,34 @@ def test_mini_finds_real_pictures_by_words_in_a_process_of_its_own(run_anybind, 
     assert (told["binding"], told["searched"]) == ("mini", {"image": 3})
     assert names(told, "image")[0] == "chelsea.png"
     assert page.read_text().count("<article") == 2
+
+
+def test_the_functions_give_what_the_commands_print(cli, full, tmp_path):
+    printed = json.loads(cli("index", full.folder, "-o", "a.safetensors", "--binding", "colours:sound", "--json").out)
+    made = anybind_retrieval.build_index(tmp_path / "b.safetensors", full.folder, binding="colours:sound")
+    assert (made.binding, made.space.name, dict(made.entries)) == (
+        printed["binding"], printed["space"], printed["entries"],
+    )  # fmt: skip
+    assert vars(made.counts) == {name: printed[name] for name in vars(made.counts)}
+    binding = ("--binding", "colours:sound")
+    printed = json.loads(cli("search", "red", "--in", "a.safetensors", "--top", 2, *binding, "--json").out)
+    found = anybind_retrieval.search("red", tmp_path / "b.safetensors", top_k=2, binding="colours:sound")
+    assert found.searched == printed["searched"]
+    assert [(hit.modality, hit.rank, hit.cosine, hit.path) for hit in found.hits] == [
+        (row["modality"], row["rank"], row["cosine"], row["file"]) for row in printed["hits"]
+    ]
+
+
+def test_a_folder_is_searched_by_a_binder(world):
+    found = anybind_retrieval.search("green", world.folder, binding=anybind.load("colours"), top_k=1)
+    assert [hit.path for hit in found.hits] == [str(world.folder / "green.png")]
+
+
+def test_bad_files_are_reported_and_left_out(world):
+    (world.folder / "bad.png").write_bytes(b"this is no picture")
+    told = {}
+    found = anybind_retrieval.search(
+        "green", world.folder, binding="colours", on_bad=lambda id, error: told.update({id: error})
+    )
+    assert found.searched == {"image": 3}
+    assert list(told) == [str(world.folder / "bad.png")]

@@ -241,7 +241,7 @@ def test_recordings_that_are_simulated_are_changed_anew_each_epoch(training_set)
     ("change", "error", "problem"),
     [
         ("augment.imgae.flip=true", UnknownName, "no modality 'imgae'; did you mean 'image'"),
-        ("augment.image.flop=true", BadOption, "augment.image: .*'flop'.*options: crop, flip"),
+        ("augment.image.flop=true", BadOption, "augment.image: .*'flop'.*options: .*crop, flip"),
         ("augment.event.shft=1", BadOption, "augment.event: .*'shft'.*options: .*shift"),
         ("augment.text.x=1", BadOption, "augment.text: "),
         ("augment.image=3", BadOption, "augment.image: "),

@@ -19,6 +19,7 @@ import anybind
 from anybind.dataset import Item
 from anybind.errors import SpaceMismatch
 from anybind_train import engine
+from anybind_train import train as train_by_recipe
 from anybind_train.checks import check_spaces
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.probe import probe_of, source_key
@@ -193,6 +194,15 @@ def test_in_half_precision_a_run_goes_through(train):
 def test_in_pure_half_precision_with_an_average_a_run_goes_through(train):
     ran = train(*AUGMENTED, "precision=bf16-true", "student.average=0.5")
     assert np.isfinite(ran.losses()).all()
+
+
+def test_the_function_gives_what_the_command_prints(command, world, tmp_path):
+    printed = json.loads(command("--json", "epochs=1", "--seed", "3").out)
+    result = train_by_recipe(world.recipe, world.data, tmp_path / "mine", changes=["epochs=1"], seed=3)
+    own = {"weights": str(tmp_path / "mine" / "last.safetensors")}
+    assert {**result.record, **own} == {**printed, **own}
+    assert (result.weights, result.encoder) == (tmp_path / "mine" / "last.safetensors", printed["encoder"])
+    assert result.metrics[result.main_metric] == printed["probes"][-1][result.main_metric]
 
 
 def test_a_run_by_the_command_leaves_all_that_it_should(command, tmp_path):

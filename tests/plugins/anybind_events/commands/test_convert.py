@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind_events.commands import convert as convert_module
+from anybind_events import conversion as convert_module
 from anybind_events.readers.aedat4 import Aedat4Reader
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind_events.commands import info as info_module
-from anybind_events.commands.info import BINS, RateCurve
+from anybind_events import inspection as info_module
+from anybind_events.inspection import BINS, RateCurve
 from anybind_events.stream import EventStream
 
 

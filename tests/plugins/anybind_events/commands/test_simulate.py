@@ -99,7 +99,7 @@ def test_a_film_is_simulated_by_the_sensors_model(cli: Callable[..., Any], film:
 def test_a_long_recording_is_written_in_parts(
     cli: Callable[..., Any], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anybind_events.commands.simulate.GATHERED", 1000)
+    monkeypatch.setattr("anybind_events.simulating.GATHERED", 1000)
     cli("simulate", film, "-o", tmp_path / "out.h5")
     assert columns(anybind.read(tmp_path / "out.h5")) == whole(frame_difference(anybind.read(film)))
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, Tower
+from anybind.plugin import BadInput, BadOption, Tower, samples
 from anybind_explain.attention import attention_relevance
 from anybind_explain.convolution import convolution_relevance
 from anybind_explain.geometry import Seen, seen_part
@@ -42,14 +42,14 @@ class WordWeight:
 
 @dataclass(frozen=True)
 class Relevance:
-    """A map and the words.
+    """What the cosine of a sample and a text comes from: a map and weights of the words.
 
     Attributes:
         score: cosine of the two embeddings in the common space.
         grid: (rows, columns) float64, 0 or more, over what the tower sees, from the upper left.
         seen: what that is of the frame.
         words: of the text, in order.
-        methods: how the map (`map`) and the words' weights (`words`) were found.
+        methods: how the map (`map`) and the words' weights (`words`) were computed.
     """
 
     score: float
@@ -59,7 +59,7 @@ class Relevance:
     methods: dict[str, str]
 
 
-def explain_pair(binder: Binder, of: str, sample: Any, text: str) -> Relevance:
+def explain_pair(binder: Binder, of: str, sample: samples.ImageSample | samples.EventSample, text: str) -> Relevance:
     """What the cosine of a sample and a text comes from.
 
     Weights, gradients and modes of the towers are as before afterwards.

@@ -1,0 +1,153 @@
+"""Conversion of a recording, or of any other sample, from one file format to another."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anybind import read, read_chunks, write
+from anybind.plugin import BadInput, BadOption, Reader, ReaderSpec, files, find_part, parts, readers
+from anybind_events.readers.columns import join_streams
+from anybind_events.stream import EventStream
+
+
+@dataclass(frozen=True)
+class Written:
+    """The events that a conversion wrote.
+
+    Attributes:
+        events: their number.
+        width, height: sensor size in pixels.
+        notes: what the reader repaired or dropped, by name (`clock_wraps`, `outside`, ...).
+    """
+
+    events: int
+    width: int
+    height: int
+    notes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A file that was converted.
+
+    Attributes:
+        file, output: what was read and written.
+        format: name of the reader of `file`.
+        recording: the events written; None for a sample of another modality.
+    """
+
+    file: str
+    format: str
+    output: str
+    recording: Written | None
+
+
+def convert(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    reader: str = "",
+    start: int | None = None,
+    end: int | None = None,
+    **options: Any,
+) -> Conversion:
+    """Write a recording, or a sample of another modality, in the format that the output's ending names.
+
+    Recordings are converted in parts, in bounded memory where the format is written in parts.
+
+    Args:
+        file: the file to read.
+        output: the file to write, whole or not at all.
+        reader: name of the reader. [default: by content, then by file name]
+        start, end: only events of a recording from `start` to before `end`, in microseconds after the first event.
+        options: of the reader.
+
+    Raises:
+        BadInput: the file cannot be read, has no events in that time, or no format of the output's ending is written.
+        BadOption: an option that the reader does not take, or a time range of something that is no recording.
+    """
+    file, output = Path(file), Path(output)
+    files.check_output(output)
+    source = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
+    written = None
+    if source.spec.modality == "event":
+        target = _writing_format(output)
+        written = _write_events(_streams(source, file, start, end, options), file, output, target)
+    elif start is not None or end is not None:
+        raise BadOption(f"--start and --end are for recordings of event cameras; {file} holds {source.spec.modality}")
+    else:
+        write(read(file, reader=source.name, **options), output)
+    return Conversion(str(file), source.name, str(output), written)
+
+
+def _writing_format(output: Path) -> readers.Part[ReaderSpec]:
+    """The format that writes events to such a file."""
+    formats = [part for part in parts(ReaderSpec) if part.spec.modality == "event"]
+    able = [part for part in formats if part.load().write is not Reader.write]
+    for part in able:
+        if output.suffix.lower() in part.spec.suffixes:
+            return part
+    known = sorted({suffix for part in able for suffix in part.spec.suffixes})
+    raise BadInput(f"cannot write events to {output}: no format of that ending is written (known: {', '.join(known)})")
+
+
+def _streams(
+    source: readers.Part[ReaderSpec], file: Path, start: int | None, end: int | None, options: Mapping[str, Any]
+) -> Iterator[EventStream]:
+    """The recording in parts, or what of it is between two times after its first event."""
+    if start is None and end is None:
+        yield from read_chunks(file, reader=source.name, **options)
+        return
+    first = _first_time(source, file, options)
+    low, high = first + (start or 0), None if end is None else first + end
+    if source.load().seeks:
+        options = {**options, "start": low, "end": high}
+    empty = True
+    for stream in read_chunks(file, reader=source.name, **options):
+        last = int(stream.t[-1]) if len(stream) else low
+        chosen = stream.between(low, last + 1 if high is None else high)
+        empty &= not len(chosen)
+        yield chosen
+        if high is not None and last >= high:
+            break
+    if empty:
+        until = "its end" if end is None else f"{end} us"
+        raise BadInput(f"{file} has no events between {start or 0} us and {until}")
+
+
+def _first_time(source: readers.Part[ReaderSpec], file: Path, options: Mapping[str, Any]) -> int:
+    for stream in read_chunks(file, reader=source.name, **options):
+        if len(stream):
+            return int(stream.t[0])
+    raise BadInput(f"{file} is an empty recording: it holds no events")
+
+
+def _write_events(
+    streams: Iterator[EventStream], file: Path, output: Path, target: readers.Part[ReaderSpec]
+) -> Written:
+    """Write parts of a recording, one after the other where the format can."""
+    events, size = 0, (0, 0)
+    notes: Counter[str] = Counter()
+
+    def counted() -> Iterator[EventStream]:
+        nonlocal events, size
+        for stream in streams:
+            events, size = events + len(stream), (stream.width, stream.height)
+            notes.update(stream.notes)
+            yield stream
+
+    writer: Reader = target.load()()
+    with files.atomic_path(output) as temporary, target.explain_missing_extra():
+        try:
+            if type(writer).write_chunks is not Reader.write_chunks:
+                writer.write_chunks(counted(), temporary)
+            else:
+                writer.write(join_streams(list(counted())), temporary)
+        except BadInput as error:  # a writer knows only the temporary path
+            raise BadInput(str(error) if str(file) in str(error) else f"cannot write {output}: {error}") from error
+    return Written(events, *size, dict(notes))

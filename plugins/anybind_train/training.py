@@ -1,0 +1,97 @@
+"""Training an encoder, or a classifier on frozen embeddings, by a recipe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from anybind import EmbeddingStore
+from anybind_train.devices import make_fabric
+from anybind_train.engine import Run
+from anybind_train.linear_probe import linear_probe
+from anybind_train.recipe import Recipe
+from anybind_train.student import student_binder
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run gave.
+
+    Attributes:
+        weights: file of the last epoch's weights, or of the linear probe's head.
+        encoder: identity of the trained encoder.
+        metrics: the last probe's metrics; empty without a probe.
+        main_metric: the metric that picks the best epoch; empty without a probe.
+        record: everything, JSON-like, as `result.json` in the run's folder holds it: hashes of recipe and data, numbers
+            of samples, classes, epochs and steps, and all probes.
+    """
+
+    weights: Path
+    encoder: str
+    metrics: Mapping[str, float]
+    main_metric: str
+    record: Mapping[str, Any] = field(repr=False)
+
+
+def train(
+    recipe: str | os.PathLike[str] | Recipe,
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    changes: Sequence[str] = (),
+    seed: int | None = None,
+    resume: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    devices: int = 1,
+    nodes: int = 1,
+    strategy: str = "auto",
+    store: EmbeddingStore | None = None,
+) -> TrainingResult:
+    """Train an encoder into a frozen space, by a recipe; an interrupted run is resumed bit-exactly.
+
+    Args:
+        recipe: a TOML file, or a recipe.
+        data: the folder that the recipe's paths lie below.
+        output: the run's folder, made if missing: weights, state, metrics, curves, `result.json`.
+        changes: `KEY=VALUE` texts over a file's values, for example `epochs=5`.
+        seed: in place of the seed of a recipe's file.
+        resume: continue the interrupted run in `output`.
+        cache: folder of cached teacher embeddings and inputs. [default: `output/cache`]
+        device: torch device, `cpu`, `cuda`, `mps`, or `auto`.
+        devices: processes on each machine, one a device.
+        nodes: machines.
+        store: where embeddings of teachers and probes are looked up and stored. [default: nowhere]
+        strategy: as Lightning Fabric names it: `auto`, `ddp`, `fsdp`, ...
+
+    Returns:
+        the result; with several processes, each returns it.
+
+    Raises:
+        BadInput: the recipe or the data cannot be read, `resume` without a run, or a loss that is not finite (the last
+            good state is kept).
+        BadOption: an invalid value in the recipe, or `output` holds a run and `resume` is not given.
+        UnknownName, SpaceMismatch: a part of the recipe is not there or does not fit.
+    """
+    over = [*changes, *([] if seed is None else [f"seed={seed}"])]
+    plan = recipe if isinstance(recipe, Recipe) else Recipe.from_toml(Path(recipe), over)
+    folder, output = Path(data), Path(output)
+    if plan.student.method == "linear-probe":
+        return _result(
+            linear_probe(plan, folder, output, device, student_binder(plan, device).with_store(store)), "top1"
+        )
+    fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
+    fabric.launch()
+    run = Run(
+        plan, folder, output, cache=None if cache is None else Path(cache), store=store, fabric=fabric, resume=resume
+    )
+    return _result(run.go(), run.metric)
+
+
+def _result(record: Mapping[str, Any], main_metric: str) -> TrainingResult:
+    probes = record.get("probes", [record])
+    metrics = {name: value for name, value in (probes[-1] if probes else {}).items() if isinstance(value, float)}
+    return TrainingResult(Path(record["weights"]), record["encoder"], metrics, main_metric, record)
