@@ -25,7 +25,6 @@ from matplotlib.figure import Figure
 
 import anybind
 from anybind.dataset import Item
-from anybind.head import find_head
 from anybind.plugin import Head, HeadInput, files
 from anybind.registry import create
 from anybind_vad.embedding import EmbeddedVideo, VideoRecord
@@ -136,7 +135,7 @@ def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip
 
     def make() -> Head:
         settings = dict(options)
-        head = find_head(settings.pop("head"), **settings)
+        head = Head.find(settings.pop("head"), **settings)
         head.prepare(binder)
         return head
 

@@ -75,6 +75,32 @@ class Head(ABC):
         self.made_for: dict[str, Maker] = {}
         self.tensors: dict[str, np.ndarray] = {}
 
+    @staticmethod
+    def find(source: str | os.PathLike[str], *, predicts: HeadTarget | None = None, **options: Any) -> Head:
+        """Make a head by its registered name and options, or from a file that `Head.save` wrote (`.safetensors`).
+
+        Args:
+            source: the name or the file.
+            predicts: the target that the head must have; any by default.
+            options: of the head; none with a file, which holds them.
+
+        Raises:
+            UnknownName: no head of that name.
+            BadOption: an option that the head does not take, or a head of another target.
+            BadInput: the file is missing or damaged, or holds no head.
+        """
+        text = os.fspath(source)
+        if not text.endswith(".safetensors"):
+            head: Head = create("head", text, **options)
+        elif options:
+            raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
+        else:
+            card, _ = _read(Path(text))
+            head = create("head", card.head, **card.settings).load(text)
+        if predicts not in (None, head.predicts):
+            raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
+        return head
+
     def prepare(self, binder: Binder) -> None:
         """Embed what it compares samples with, such as prompts. Called once before `fit` and `score`.
 
@@ -189,7 +215,7 @@ class Head(ABC):
         return Card(self.name, self.settings, self.made_for, self.classes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file with a JSON card, from which `find_head` makes the head again.
+        """Write a safetensors file with a JSON card, from which `Head.find` makes the head again.
 
         Raises:
             BadInput: the file cannot be written.
@@ -213,32 +239,6 @@ class Head(ABC):
             )
         self.made_for, self.classes, self.tensors = dict(card.made_for), tuple(card.classes), tensors
         return self
-
-
-def find_head(source: str | os.PathLike[str], *, predicts: HeadTarget | None = None, **options: Any) -> Head:
-    """Make a head by its registered name and options, or from a file that `Head.save` wrote (`.safetensors`).
-
-    Args:
-        source: the name or the file.
-        predicts: the target that the head must have; any by default.
-        options: of the head; none with a file, which holds them.
-
-    Raises:
-        UnknownName: no head of that name.
-        BadOption: an option that the head does not take, or a head of another target.
-        BadInput: the file is missing or damaged, or holds no head.
-    """
-    text = os.fspath(source)
-    if not text.endswith(".safetensors"):
-        head: Head = create("head", text, **options)
-    elif options:
-        raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
-    else:
-        card, _ = _read(Path(text))
-        head = create("head", card.head, **card.settings).load(text)
-    if predicts not in (None, head.predicts):
-        raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
-    return head
 
 
 def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from anybind.adapter import Adapter
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, BadOption
-from anybind.head import Head, find_head
+from anybind.head import Head
 from anybind.head_input import HeadInput
 from anybind.hooks import Registrar, hookimpl
 from anybind.jit import kernel
@@ -83,7 +83,6 @@ __all__ = [
     "create",
     "errors",
     "files",
-    "find_head",
     "find_part",
     "hookimpl",
     "hub",

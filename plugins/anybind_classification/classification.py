@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, load
-from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors, files, find_head, readers
+from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors, files, readers
 from anybind.plugin import prompts as prompting
 
 
@@ -114,7 +114,7 @@ def _text_scorer(binder: Binder, labels: Sequence[str], prompts: Sequence[str]) 
 
 
 def _head_scorer(binder: Binder, source: str | os.PathLike[str] | Head) -> Scorer:
-    head = source if isinstance(source, Head) else find_head(source, predicts="classification")
+    head = source if isinstance(source, Head) else Head.find(source, predicts="classification")
     head.prepare(binder)
     return lambda samples: _rank(samples, head.classes, head.score(HeadInput({samples.modality: samples})), 1.0)
 

@@ -21,7 +21,7 @@ from anybind.commandline import (
     print_json,
     print_table,
 )
-from anybind.plugin import BadOption, find_head, prompts, tables
+from anybind.plugin import BadOption, Head, prompts, tables
 from anybind_classification.classification import Classification
 from anybind_classification.classification import classify as classify_files
 
@@ -48,7 +48,7 @@ def classify(
     if bool(labels) == bool(head) or (head and template):
         raise BadOption("give either --labels (and --template), or --head")
     names, templates = tables.read_names(labels) if labels else [], tuple(template or prompts.DEFAULT_TEMPLATES)
-    fitted = find_head(head, predicts="classification") if head else None
+    fitted = Head.find(head, predicts="classification") if head else None
     binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
     try:
         found = classify_files(

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from anybind import Binder, read
-from anybind.pages import picture_uri, save_page
-from anybind.plugin import modalities
+from anybind.plugin import modalities, pages
 from anybind_classification.demo_questions import Answers, Scene, Similarities
 
 SHOWN_WORDS = 4
@@ -18,7 +17,7 @@ SHOWN_WORDS = 4
 
 def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Answers, seed: int) -> None:
     """Write the page, whole or not at all."""
-    save_page(
+    pages.save_page(
         path,
         "anybind_classification",
         "demo_page.html",
@@ -39,8 +38,8 @@ def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:
     found = answers.event_to_pictures.best(row) if answers.event_to_pictures else None
     return {
         "name": answers.names[row],
-        "picture": None if scene.picture is None else picture_uri(read(scene.picture)),
-        "events": picture_uri(np.asarray(modalities.find_modality("event").show(stream))),
+        "picture": None if scene.picture is None else pages.picture_uri(read(scene.picture)),
+        "events": pages.picture_uri(np.asarray(modalities.find_modality("event").show(stream))),
         "about": f"{len(stream):,} events in {stream.duration_us / 1000:.0f} ms",
         "words": [(word, value, word == scene.caption) for word, value in words],
         "found": found,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anybind import Binder, load, load_dataset
-from anybind.plugin import BadOption, Dataset, Head, HeadInput, errors, find_head, readers
+from anybind.plugin import BadOption, Dataset, Head, HeadInput, errors, readers
 
 
 def fit_head(
@@ -46,14 +46,14 @@ def fit_head(
             without `modality`.
         BadInput: no samples, fewer than two classes, or a class without a usable sample.
     """
-    find_head(head, predicts="classification")  # before anything is loaded
+    Head.find(head, predicts="classification")  # before anything is loaded
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     derived = bool(modality)
     if not isinstance(data, Dataset):
         data = load_dataset("folder", data, modalities=None if derived else _file_modalities(binder))
     if not modality:
         modality = _modality(data, binder, None if on_bad is None else lambda id, error: None)  # reported by embed
-    made = find_head(head, predicts="classification", modality=modality, **options)
+    made = Head.find(head, predicts="classification", modality=modality, **options)
     made.prepare(binder)
     samples = binder.embed(modality, data.items, derive_seed=seed if derived else None, on_bad=on_bad)
     label_of = {item.id: item.label for item in data.items}

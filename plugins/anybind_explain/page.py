@@ -7,7 +7,7 @@ from pathlib import Path
 
 import markupsafe
 
-from anybind.pages import picture_uri, save_page
+from anybind.plugin import pages
 from anybind_explain.drawing import COLOURS
 from anybind_explain.pairs import Relevance, WordWeight
 from anybind_explain.panels import Panel
@@ -34,7 +34,7 @@ def write_page(
     Raises:
         BadInput: the file cannot be written.
     """
-    save_page(
+    pages.save_page(
         path,
         "anybind_explain",
         "page.html",
@@ -42,7 +42,10 @@ def write_page(
         text=text,
         score=found.score,
         words=_shaded(found.words),
-        panels=[(picture_uri(each.drawn, LONGEST), picture_uri(each.plain, LONGEST), each.caption) for each in panels],
+        panels=[
+            (pages.picture_uri(each.drawn, LONGEST), pages.picture_uri(each.plain, LONGEST), each.caption)
+            for each in panels
+        ],
         colours=markupsafe.Markup(", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in COLOURS)),
         settings=settings,
     )

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import AnybindError, read
-from anybind.pages import PICTURE_PIXELS, data_uri, picture_uri
-from anybind.plugin import files, modalities, readers, samples
+from anybind.plugin import files, modalities, pages, readers, samples
 from anybind_retrieval.index import Entry
 
 SOUND_BYTES = 400_000
@@ -64,7 +63,7 @@ def shown(kind: str, entry: Entry) -> Shown:
     if isinstance(seen, str):
         return Shown(name, place, words=seen, sound=sound, note=note)
     wide = seen.shape[1] > WIDE * seen.shape[0]
-    picture = picture_uri(np.asarray(seen), (2 if wide else 1) * PICTURE_PIXELS)
+    picture = pages.picture_uri(np.asarray(seen), (2 if wide else 1) * pages.PICTURE_PIXELS)
     return Shown(name, place, picture, sound=sound, note=note, wide=wide)
 
 
@@ -80,7 +79,7 @@ def _sound(path: Path, sample: object) -> tuple[str, str]:
         return "", ""
     kind = SOUND_TYPES.get(path.suffix.lower())
     if kind and path.stat().st_size <= SOUND_BYTES:
-        return data_uri(kind, path.read_bytes()), ""
+        return pages.data_uri(kind, path.read_bytes()), ""
     part = sample.between(0.0, EXCERPT_S).mono().resample(EXCERPT_RATE)
     levels = np.clip(np.rint(part.samples[0] * 32767), -32768, 32767).astype("<i2")
     buffer = io.BytesIO()
@@ -90,4 +89,4 @@ def _sound(path: Path, sample: object) -> tuple[str, str]:
         file.setframerate(EXCERPT_RATE)
         file.writeframes(levels.tobytes())
     note = f"The first {EXCERPT_S:.0f} of {sample.duration:.0f} s." if sample.duration > EXCERPT_S else ""
-    return data_uri("audio/wav", buffer.getvalue()), note
+    return pages.data_uri("audio/wav", buffer.getvalue()), note

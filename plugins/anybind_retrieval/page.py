@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from anybind.pages import save_page
+from anybind.plugin import pages
 from anybind_retrieval.index import Entry, Index
 from anybind_retrieval.media import Shown, shown
 from anybind_retrieval.query import Query
@@ -25,7 +25,7 @@ def write_page(path: Path, query: Query, hits: Sequence[SearchHit], index: Index
     Raises:
         BadInput: the page cannot be written.
     """
-    save_page(
+    pages.save_page(
         path,
         "anybind_retrieval",
         "page.html",

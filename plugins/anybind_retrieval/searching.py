@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anybind import Binder, EmbeddingStore, list_bindings, load
-from anybind.plugin import BadInput, BadOption, Head, errors, files, find_head, tables
+from anybind.plugin import BadInput, BadOption, Head, errors, files, tables
 from anybind_retrieval.index import Index, absolute, is_uri
 from anybind_retrieval.indexing import Wanted, exists, is_lance, kinds_of, open_index, shelf_of, update
 from anybind_retrieval.query import Query, find_query
@@ -113,7 +113,7 @@ def _ranking_head(
     source: str | os.PathLike[str] | Head | None, options: Mapping[str, object] | None, binder: Binder
 ) -> Head | None:
     if source and not isinstance(source, Head):
-        source = find_head(source, predicts="ranking", **(options or {}))
+        source = Head.find(source, predicts="ranking", **(options or {}))
     elif options:
         raise BadOption("options of re-ranking are for a ranking head given by name or file")
     if not isinstance(source, Head):

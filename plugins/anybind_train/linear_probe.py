@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anybind import Binder, Embeddings
-from anybind.plugin import BadInput, BadOption, Head, HeadInput, Item, errors, files, find_head
+from anybind.plugin import BadInput, BadOption, Head, HeadInput, Item, errors, files
 from anybind_train.data import Sources, TrainingSet
 from anybind_train.probe import probe_of, source_key
 from anybind_train.recipe import Recipe
@@ -53,7 +53,7 @@ def linear_probe(
         raise BadOption("a linear probe needs a [probe]: the samples to evaluate it on")
     if recipe.augment or recipe.variants > 1:
         raise BadOption("a linear probe reads each sample once: leave out augment and variants")
-    head = head or find_head("linear-probe", modality=recipe.modality, inverse_penalty=recipe.student.inverse_penalty)
+    head = head or Head.find("linear-probe", modality=recipe.modality, inverse_penalty=recipe.student.inverse_penalty)
     binder = (binder or student_binder(recipe, device)).in_own_space(recipe.modality)
     tower = binder.encoder(recipe.modality)
     data = TrainingSet(recipe, binder, sources, tower)

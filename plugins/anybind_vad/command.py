@@ -17,7 +17,7 @@ from anybind.commandline import (
     print_json,
     print_table,
 )
-from anybind.plugin import BadOption, Head, files, find_head
+from anybind.plugin import BadOption, Head, files
 from anybind_vad.embedding import BATCH
 from anybind_vad.gallery import Gallery
 from anybind_vad.page import save_page
@@ -93,12 +93,12 @@ def vad(
 def _head(name: str, file: Path | None, options: list[str] | None) -> Head:
     """The head; raises `BadOption` where the options do not go together."""
     if file is None:
-        return find_head(name or "zero-shot", predicts="anomaly", **named_values(options))
+        return Head.find(name or "zero-shot", predicts="anomaly", **named_values(options))
     if file.suffix != ".safetensors" or options:
         raise BadOption(
             "--head-file takes a .safetensors file that a head was saved to, and no --option: it has its own"
         )
-    head = find_head(file, predicts="anomaly")
+    head = Head.find(file, predicts="anomaly")
     if name not in ("", head.name):
         raise BadOption(f"{file} holds the head {head.name!r}, not {name!r}; leave out --head")
     return head

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
-from anybind.plugin import BadInput, BadOption, Head, find_head, progress_bar
+from anybind.plugin import BadInput, BadOption, Head, progress_bar
 from anybind_vad.embedding import BATCH, EmbeddedVideo, WindowBatch
 from anybind_vad.gallery import SIDE, Gallery
 from anybind_vad.presets import (
@@ -164,7 +164,7 @@ def _check(smooth: float, above: float | None, batch_size: int) -> None:
 
 
 def _find_fitted(head: str | os.PathLike[str] | Head) -> Head:
-    found = head if isinstance(head, Head) else find_head(head, predicts="anomaly")
+    found = head if isinstance(head, Head) else Head.find(head, predicts="anomaly")
     if found.learns != "nothing" and not found.tensors:
         raise BadOption(f"the head {found.name!r} has to be fitted on videos first; give the file of one that is")
     return found

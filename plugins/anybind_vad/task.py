@@ -13,20 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from anybind import AnybindError, AnybindWarning, Binder, EmbeddingStore, Result, load
-from anybind.plugin import (
-    BadInput,
-    BadOption,
-    Dataset,
-    Head,
-    HeadInput,
-    Item,
-    Task,
-    errors,
-    files,
-    find_head,
-    progress_bar,
-    ranks,
-)
+from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, Task, errors, files, progress_bar, ranks
 from anybind_vad.embedding import BATCH, EmbeddedVideo, VideoRecord
 from anybind_vad.labels import film_label, frame_labels, lesson_labels, majority_labels
 from anybind_vad.metrics import draw_roc, measure, roc_auc, roc_curve
@@ -91,7 +78,7 @@ class VideoAnomaly(Task):
             UnknownName, BadOption, BadInput: no such head or preset, an option that the head does not take, or
                 files that cannot be written.
         """
-        self.make = lambda: find_head(head, predicts="anomaly", **options)
+        self.make = lambda: Head.find(head, predicts="anomaly", **options)
         self.head = self.make()
         self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in WAYS else _ids(fit_on)
         self.windows = choose_windows(preset, threshold, frames, stride)

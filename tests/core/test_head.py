@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
-from anybind.head import Head, find_head
+from anybind.head import Head
 from anybind.head_input import HeadInput
 from anybind.spec import HeadSpec
 
@@ -39,7 +39,7 @@ class Mean(Head):
 @pytest.fixture
 def mean(registry, add_plugin):
     add_plugin(registry, HeadSpec(name="mean", summary="s", target=f"{__name__}:Mean", predicts="anomaly"))
-    return lambda **options: find_head("mean", **options)
+    return lambda **options: Head.find("mean", **options)
 
 
 def smells(count, seed=0, space="noses", encoder="one"):
@@ -157,7 +157,7 @@ def test_a_classification_head_saves_its_class_names(add_plugin, registry, tmp_p
     spec = HeadSpec(name="mean", summary="s", target=f"{__name__}:Nearest", predicts="classification")
     add_plugin(registry, spec)
     Nearest().fit(samples(3), [1, 0, -1], ["a", "b"]).save(tmp_path / "head.safetensors")
-    head = find_head(tmp_path / "head.safetensors", predicts="classification")
+    head = Head.find(tmp_path / "head.safetensors", predicts="classification")
     assert head.classes == ("a", "b")
     assert head.score(samples(3)).argmax(axis=1).tolist()[:2] == [1, 0]
 
@@ -169,7 +169,7 @@ def test_class_names_are_part_of_the_identity():
 
 def test_a_head_of_another_target_is_refused(mean):
     with pytest.raises(BadOption, match="expected a head for ranking, got 'mean', which is for anomaly"):
-        find_head("mean", predicts="ranking")
+        Head.find("mean", predicts="ranking")
 
 
 def test_a_ranking_head_scores_candidates_for_each_query():
@@ -188,7 +188,7 @@ def test_a_head_that_learns_says_so_before_it_is_fitted(mean):
 def test_a_saved_head_gives_the_same_scores_and_has_the_same_identity(mean, tmp_path):
     fitted = mean(factor=2.0).fit(samples(20), np.zeros(20))
     fitted.save(tmp_path / "head.safetensors")
-    again = find_head(tmp_path / "head.safetensors")
+    again = Head.find(tmp_path / "head.safetensors")
     assert again.settings == {"factor": 2.0}
     assert again.identity == fitted.identity
     np.testing.assert_array_equal(again.score(samples(5, seed=1)), fitted.score(samples(5, seed=1)))
@@ -224,7 +224,7 @@ def test_a_head_takes_only_files_of_its_own_options(mean, tmp_path):
     with pytest.raises(WeightsMismatch, match=r"with the options .*'factor': 1.0"):
         mean(factor=3.0).load(tmp_path / "head.safetensors")
     with pytest.raises(BadOption, match="leave out factor"):
-        find_head(tmp_path / "head.safetensors", factor=1.0)
+        Head.find(tmp_path / "head.safetensors", factor=1.0)
 
 
 def test_files_that_hold_no_head_are_refused(mean, tmp_path):
@@ -232,7 +232,7 @@ def test_files_that_hold_no_head_are_refused(mean, tmp_path):
     anybind.save_embeddings(tmp_path / "vectors.safetensors", [smells(2)])
     for name in ("text", "vectors", "none"):
         with pytest.raises(BadInput, match=rf"{name}\.safetensors"):
-            find_head(tmp_path / f"{name}.safetensors")
+            Head.find(tmp_path / f"{name}.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,9 @@ def test_files_whose_card_makes_no_sense_are_refused(mean, tmp_path, card):
         held = json.loads(file.metadata()["anybind-head"])
     save_file(tensors, path, metadata={"anybind-head": json.dumps({**held, **card})})
     with pytest.raises(BadInput, match=r"head\.safetensors"):
-        find_head(path)
+        Head.find(path)
 
 
 def test_an_unknown_head_is_told_with_the_nearest(mean):
     with pytest.raises(UnknownName, match="'mean'"):
-        find_head("meen")
+        Head.find("meen")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anybind.plugin import BadOption, Head, find_head
+from anybind.plugin import BadOption, Head
 
 
 def image_head(*, of: str = "zero-shot", **options: Any) -> Head:
@@ -22,4 +22,4 @@ def image_head(*, of: str = "zero-shot", **options: Any) -> Head:
     """
     if of == "image" or "modality" in options:
         raise BadOption("the head 'image' asks another head about images: name one that reads embeddings, as zero-shot")
-    return find_head(of, predicts="anomaly", modality="image", **options)
+    return Head.find(of, predicts="anomaly", modality="image", **options)

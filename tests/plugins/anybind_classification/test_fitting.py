@@ -11,7 +11,7 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.head import find_head
+from anybind.head import Head
 from anybind_classification import fit_head
 
 
@@ -46,7 +46,7 @@ def test_the_command_and_the_function_fit_the_same_head(cli, colours, tmp_path):
     fitted = fit_head(colours, head="prototypes", scale=5)
     ended = cli("fit-head", colours, "-o", tmp_path / "a.safetensors", "--head", "prototypes", "--option", "scale=5")
     assert "prototypes of 2 classes (blue, red)" in ended.out
-    assert find_head(tmp_path / "a.safetensors").identity == fitted.identity
+    assert Head.find(tmp_path / "a.safetensors").identity == fitted.identity
 
 
 def test_images_are_embedded_as_events_on_request(colours):
@@ -78,7 +78,7 @@ def test_a_folder_of_several_modalities_needs_one_to_be_named(colours):
 def test_a_head_that_does_not_classify_is_refused(cli, colours, tmp_path):
     with pytest.raises(BadOption, match="expected a head for classification"):
         fit_head(colours, head="query-expansion")
-    find_head("event-rate").save(tmp_path / "rate.safetensors")
+    Head.find("event-rate").save(tmp_path / "rate.safetensors")
     ended = cli("classify", colours, "--head", tmp_path / "rate.safetensors")
     assert ended.code != 0
     assert "'event-rate', which is for anomaly" in ended.err

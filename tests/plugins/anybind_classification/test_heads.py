@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
-from anybind.head import find_head
+from anybind.head import Head
 from anybind.head_input import HeadInput
 
 DIM, NAMES = 6, ("duck", "kettle", "rocket")
@@ -33,7 +33,7 @@ LABELS = [0, 1, 2] * 8
 
 @pytest.fixture(params=["prototypes", "linear-probe"])
 def fitted(request):
-    return find_head(request.param, modality="image").fit(given(LABELS), LABELS, NAMES)
+    return Head.find(request.param, modality="image").fit(given(LABELS), LABELS, NAMES)
 
 
 def test_prototypes_equal_cosines_with_class_means_in_float64():
@@ -42,7 +42,7 @@ def test_prototypes_equal_cosines_with_class_means_in_float64():
     means = np.stack([vectors[np.array(LABELS) == number].mean(axis=0) for number in range(3)])
     cosines = asked.vectors.astype(np.float64) @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
     for options, scale in (({}, 20.0), ({"scale": 3.0}, 3.0)):
-        head = find_head("prototypes", modality="image", **options).fit(inputs, LABELS, NAMES)
+        head = Head.find("prototypes", modality="image", **options).fit(inputs, LABELS, NAMES)
         np.testing.assert_allclose(head.score(HeadInput({"image": asked})), scale * cosines, atol=1e-5)
 
 
@@ -50,7 +50,7 @@ def test_prototypes_equal_cosines_with_class_means_in_float64():
 def test_a_linear_probe_equals_scikit_learns_logistic_regression(classes):
     labels = list(range(classes)) * 8
     inputs, asked = given(labels), samples(labels, seed=5)
-    head = find_head("linear-probe", modality="image", inverse_penalty=2.0).fit(inputs, labels, NAMES[:classes])
+    head = Head.find("linear-probe", modality="image", inverse_penalty=2.0).fit(inputs, labels, NAMES[:classes])
     reference = LogisticRegression(C=2.0, max_iter=2000).fit(inputs.embeddings["image"].vectors, labels)
     logits = head.score(HeadInput({"image": asked})).astype(np.float64)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -60,7 +60,7 @@ def test_a_linear_probe_equals_scikit_learns_logistic_regression(classes):
 
 def test_unknown_labels_are_not_learned_from(fitted):
     more = HeadInput.concatenate([given(LABELS), given([0, 1, 2], seed=9)])
-    again = find_head(fitted.name, modality="image").fit(more, [*LABELS, -1, -1, -1], NAMES)
+    again = Head.find(fitted.name, modality="image").fit(more, [*LABELS, -1, -1, -1], NAMES)
     assert again.identity == fitted.identity
 
 
@@ -73,7 +73,7 @@ def test_a_sample_of_several_rows_has_their_mean_logits_and_one_without_zeros(fi
 
 def test_a_saved_head_classifies_alike(fitted, tmp_path):
     fitted.save(tmp_path / "head.safetensors")
-    again = find_head(tmp_path / "head.safetensors")
+    again = Head.find(tmp_path / "head.safetensors")
     assert (again.classes, again.identity) == (NAMES, fitted.identity)
     np.testing.assert_array_equal(again.score(given([0, 1, 2], seed=5)), fitted.score(given([0, 1, 2], seed=5)))
 
@@ -92,7 +92,7 @@ def test_embeddings_of_another_encoder_space_or_modality_are_refused(fitted, cha
 
 
 def test_a_class_whose_samples_have_no_embeddings_is_named(fitted):
-    head = find_head(fitted.name, modality="image")
+    head = Head.find(fitted.name, modality="image")
     inputs = HeadInput({"image": samples([0, 1])}, {"size": np.ones(3)}, {"image": np.array([0, 1])})
     with pytest.raises(BadInput, match="no image embeddings of rocket"):
         head.fit(inputs, [0, 1, 2], NAMES)
@@ -113,10 +113,10 @@ def test_damaged_files_are_refused(fitted, tmp_path, damage):
         card = file.metadata()
     save_file(damage(load_file(path)), path, metadata=card)
     with pytest.raises(BadInput, match=r"head\.safetensors is damaged"):
-        find_head(path)
+        Head.find(path)
 
 
 @pytest.mark.parametrize(("name", "options"), [("prototypes", {"scale": 0}), ("linear-probe", {"inverse_penalty": -1})])
 def test_options_out_of_range_are_refused(name, options):
     with pytest.raises(BadOption):
-        find_head(name, **options)
+        Head.find(name, **options)

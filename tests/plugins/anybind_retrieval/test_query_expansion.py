@@ -10,7 +10,7 @@ import pytest
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch
-from anybind.head import find_head
+from anybind.head import Head
 from anybind.head_input import HeadInput
 from anybind_retrieval.metrics import metrics_of
 from anybind_retrieval.ranks import ranks_in
@@ -36,7 +36,7 @@ def expanded_similarities(query, vectors, neighbours, alpha):
 def test_scores_equal_a_float64_reference(neighbours, alpha):
     random = np.random.default_rng(0)
     queries, samples = made(random.normal(size=(4, 8)), "text"), made(random.normal(size=(20, 8)))
-    head = find_head("query-expansion", neighbours=neighbours, alpha=alpha)
+    head = Head.find("query-expansion", neighbours=neighbours, alpha=alpha)
     scores = head.score(HeadInput({"image": samples}), queries)
     assert scores.shape == (4, 20)
     rows = samples.vectors.astype(float).tolist()
@@ -59,14 +59,14 @@ def test_it_raises_map_where_right_answers_lie_along_an_arc():
 
     before = mean_average_precision(query @ samples)
     after = mean_average_precision(
-        find_head("query-expansion", neighbours=4).score(HeadInput({"image": samples}), query)
+        Head.find("query-expansion", neighbours=4).score(HeadInput({"image": samples}), query)
     )
     assert after > before + 0.1
 
 
 def test_a_sample_of_several_rows_has_the_score_of_its_nearest():
     samples, query = made(np.eye(4)[[0, 1, 2]]), made([[1, 0.5, 0, 0]])
-    head = find_head("query-expansion", neighbours=1)
+    head = Head.find("query-expansion", neighbours=1)
     alone = head.score(HeadInput({"image": samples}), query)[0]
     parts = HeadInput({"image": samples}, rows={"image": np.array([0, 0, 2])})
     np.testing.assert_allclose(head.score(parts, query), [[alone[:2].max(), -1, alone[2]]])
@@ -75,17 +75,17 @@ def test_a_sample_of_several_rows_has_the_score_of_its_nearest():
 def test_what_it_cannot_rank_is_refused():
     samples, query = made(np.eye(4)), made([[1, 0, 0, 0]])
     with pytest.raises(SpaceMismatch):
-        find_head("query-expansion").score(HeadInput({"image": samples}), made([[1, 0, 0, 0]], space="other"))
+        Head.find("query-expansion").score(HeadInput({"image": samples}), made([[1, 0, 0, 0]], space="other"))
     with pytest.raises(BadInput, match="one modality, got image, event"):
-        find_head("query-expansion").score(HeadInput({"image": samples, "event": samples}), query)
+        Head.find("query-expansion").score(HeadInput({"image": samples, "event": samples}), query)
     with pytest.raises(BadInput, match="needs event"):
-        find_head("query-expansion", modality="event").score(HeadInput({"image": samples}), query)
+        Head.find("query-expansion", modality="event").score(HeadInput({"image": samples}), query)
 
 
 @pytest.mark.parametrize("options", [{"neighbours": 0}, {"alpha": -1}, {"neighbours": 1.5}])
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(BadOption):
-        find_head("query-expansion", **options)
+        Head.find("query-expansion", **options)
 
 
 def search(cli, world, *arguments):
@@ -100,7 +100,7 @@ def test_search_ranks_by_the_heads_scores(cli, world):
     plain = {hit["file"]: hit["cosine"] for hit in search(cli, world)}
     files = sorted(plain, key=lambda file: -plain[file])
     inputs = HeadInput({"image": binder.embed("image", files)})
-    scores = find_head("query-expansion", neighbours=1).score(inputs, binder.embed("text", "red"))[0]
+    scores = Head.find("query-expansion", neighbours=1).score(inputs, binder.embed("text", "red"))[0]
     assert {hit["file"]: hit["score"] for hit in hits} == pytest.approx(dict(zip(files, scores, strict=True)), abs=1e-5)
     assert {hit["file"]: hit["cosine"] for hit in hits} == plain
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
@@ -108,7 +108,7 @@ def test_search_ranks_by_the_heads_scores(cli, world):
 
 
 def test_search_takes_a_saved_head_and_re_ranks_the_first_results_alone(cli, world, tmp_path):
-    find_head("query-expansion", neighbours=2).save(tmp_path / "head.safetensors")
+    Head.find("query-expansion", neighbours=2).save(tmp_path / "head.safetensors")
     hits = search(cli, world, "--rerank", tmp_path / "head.safetensors", "--rerank-top", "1", "--top", "2")
     assert [hit["file"] for hit in hits] == [hit["file"] for hit in search(cli, world, "--top", "2")]
     assert all("score" in hit for hit in hits)

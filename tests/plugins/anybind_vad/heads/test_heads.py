@@ -12,7 +12,7 @@ from sklearn.covariance import LedoitWolf
 import anybind
 from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
-from anybind.head import find_head
+from anybind.head import Head
 from anybind.head_input import HeadInput
 from anybind_vad.heads.prompts import SHIPPED, read_prompts
 
@@ -44,18 +44,18 @@ def windows(kinds, seed=0, modality="event", encoder="tower", space="made", scal
 
 
 def words_head(**options):
-    head = find_head("zero-shot", **{"normal": ["calm", "quiet"], "abnormal": ["fight", "fire"], **options})
+    head = Head.find("zero-shot", **{"normal": ["calm", "quiet"], "abnormal": ["fight", "fire"], **options})
     head.prepare(Binder())
     return head
 
 
 FITTED = {
     "zero-shot": words_head,
-    "nearest": lambda: find_head("one-class").fit(windows([0, 1] * 20), np.zeros(40)),
-    "gaussian": lambda: find_head("one-class", method="gaussian").fit(windows([0, 1] * 20), np.zeros(40)),
-    "motion": lambda: find_head("one-class", method="gaussian", motion=True).fit(windows([0, 1] * 20), np.zeros(40)),
-    "ranking": lambda: find_head("mil", steps=60).fit(*films()),
-    "top-k": lambda: find_head("mil", steps=60, loss="top-k").fit(*films()),
+    "nearest": lambda: Head.find("one-class").fit(windows([0, 1] * 20), np.zeros(40)),
+    "gaussian": lambda: Head.find("one-class", method="gaussian").fit(windows([0, 1] * 20), np.zeros(40)),
+    "motion": lambda: Head.find("one-class", method="gaussian", motion=True).fit(windows([0, 1] * 20), np.zeros(40)),
+    "ranking": lambda: Head.find("mil", steps=60).fit(*films()),
+    "top-k": lambda: Head.find("mil", steps=60, loss="top-k").fit(*films()),
 }
 
 
@@ -102,7 +102,7 @@ def test_films_without_any_events_can_be_scored(fitted):
 
 def test_a_saved_head_scores_alike(fitted, tmp_path):
     fitted.save(tmp_path / "head.safetensors")
-    again = find_head(tmp_path / "head.safetensors")
+    again = Head.find(tmp_path / "head.safetensors")
     assert again.identity == fitted.identity
     np.testing.assert_array_equal(again.score(windows([0, 2, 3])), fitted.score(windows([0, 2, 3])))
 
@@ -127,9 +127,9 @@ def test_zero_shot_is_the_share_of_the_softmax_at_the_towers_scale():
 
 def test_zero_shot_wants_its_words_embedded_by_the_same_encoder(tmp_path):
     with pytest.raises(BadOption, match="call prepare"):
-        find_head("zero-shot").score(windows([0]))
+        Head.find("zero-shot").score(windows([0]))
     words_head().save(tmp_path / "head.safetensors")
-    loaded = find_head(tmp_path / "head.safetensors")
+    loaded = Head.find(tmp_path / "head.safetensors")
     loaded.prepare(Binder())
     with pytest.raises(WeightsMismatch, match="of the encoder words, got those of others"):
         loaded.prepare(Binder(encoder="others"))
@@ -152,7 +152,7 @@ def test_prompts_come_from_files_and_can_be_replaced(tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(held))
     (tmp_path / "own.toml").write_text('normal = ["calm"]\nabnormal = ["fight"]\ntemplates = ["so {}"]\n')
     for name in ("own.json", "own.toml"):
-        head = find_head("zero-shot", prompts=str(tmp_path / name), abnormal=["fire"])
+        head = Head.find("zero-shot", prompts=str(tmp_path / name), abnormal=["fire"])
         assert [head.settings[key] for key in held] == [["calm"], ["fire"], ["so {}"]]
 
 
@@ -183,15 +183,15 @@ def test_unknown_prompts_are_told_with_those_there_are(tmp_path):
 
 def test_one_class_learns_from_normal_windows_alone():
     mixed = windows([0, 2, 1, 3, 0], seed=3)
-    marked = find_head("one-class").fit(mixed, [0, 1, 0, -1, 0])
+    marked = Head.find("one-class").fit(mixed, [0, 1, 0, -1, 0])
     rows = mixed.embeddings["event"][[0, 2, 4]]
-    alone = find_head("one-class").fit(HeadInput({"event": rows}), np.zeros(3))
+    alone = Head.find("one-class").fit(HeadInput({"event": rows}), np.zeros(3))
     assert marked.identity == alone.identity
 
 
 def test_one_class_is_the_mean_distance_to_the_nearest():
     normal, asked = windows([0, 1] * 10), windows([0, 2], seed=7)
-    head = find_head("one-class", neighbours=3).fit(normal, np.zeros(20))
+    head = Head.find("one-class", neighbours=3).fit(normal, np.zeros(20))
     distances = 1 - asked.embeddings["event"].vectors @ normal.embeddings["event"].vectors.T
     np.testing.assert_allclose(head.score(asked), np.sort(distances, axis=1)[:, :3].mean(axis=1), atol=1e-6)
 
@@ -199,7 +199,7 @@ def test_one_class_is_the_mean_distance_to_the_nearest():
 @pytest.mark.parametrize("count", [3, 40])
 def test_gaussian_equals_scikit_learns_ledoit_and_wolf(count):
     normal, asked = windows([0, 1, 2, 3] * (count // 4) + [0] * (count % 4)), windows([0, 2, 5], seed=7)
-    head = find_head("one-class", method="gaussian").fit(normal, np.zeros(count))
+    head = Head.find("one-class", method="gaussian").fit(normal, np.zeros(count))
     reference = LedoitWolf().fit(normal.embeddings["event"].vectors.astype(float))
     expected = np.sqrt(reference.mahalanobis(asked.embeddings["event"].vectors.astype(float)) / DIM)
     np.testing.assert_allclose(head.score(asked), expected, rtol=1e-4)
@@ -212,7 +212,7 @@ def test_motion_counts_in_standard_deviations_where_there_is_more_than_in_normal
 
     normal, asked = moving([160, 320, 240, 200]), moving([80, 4000])
     plain, joined = (
-        find_head("one-class", method="gaussian", motion=motion).fit(normal, [0, 0, 0, 1]) for motion in (False, True)
+        Head.find("one-class", method="gaussian", motion=motion).fit(normal, [0, 0, 0, 1]) for motion in (False, True)
     )
     logs = np.log(np.array([160, 320, 240]) / 1600)
     more = (np.log(4000 / 1600) - logs.mean()) / logs.std()
@@ -221,17 +221,17 @@ def test_motion_counts_in_standard_deviations_where_there_is_more_than_in_normal
 
 
 def test_one_class_keeps_no_more_than_it_is_told():
-    head = find_head("one-class", rows=7).fit(windows([0, 1] * 50), np.zeros(100))
+    head = Head.find("one-class", rows=7).fit(windows([0, 1] * 50), np.zeros(100))
     assert head.tensors["normal"].shape == (7, DIM)
 
 
 def test_heads_that_have_too_little_to_learn_from_say_so():
     with pytest.raises(BadInput, match="two normal windows or more to learn from, got 1"):
-        find_head("one-class").fit(windows([0, 1]), [0, 1])
+        Head.find("one-class").fit(windows([0, 1]), [0, 1])
     with pytest.raises(BadInput, match="to learn from, got 0"):
-        find_head("one-class").fit(windows([0, 1]), [-1, -1])
+        Head.find("one-class").fit(windows([0, 1]), [-1, -1])
     with pytest.raises(BadInput, match="got 2 and 0"):
-        find_head("mil").fit(HeadInput.concatenate([windows([0])] * 3), [0, 0, -1])
+        Head.find("mil").fit(HeadInput.concatenate([windows([0])] * 3), [0, 0, -1])
 
 
 def test_mil_learns_from_known_videos_alone():
@@ -239,7 +239,7 @@ def test_mil_learns_from_known_videos_alone():
     more = HeadInput.concatenate([inputs, windows([2, 3] * 16, seed=20)])
     groups = np.concatenate([inputs.groups, np.full(32, 12)])
     unknown = HeadInput(more.embeddings, more.measures, groups=groups)
-    heads = [find_head("mil", steps=2) for _ in range(2)]
+    heads = [Head.find("mil", steps=2) for _ in range(2)]
     assert heads[0].fit(unknown, [*labels, -1]).identity == heads[1].fit(inputs, labels).identity
 
 
@@ -248,7 +248,7 @@ def test_mil_leaves_the_chance_of_others_alone():
 
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    find_head("mil", steps=2).fit(*films())
+    Head.find("mil", steps=2).fit(*films())
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -267,13 +267,13 @@ def test_ranking_loss_equals_a_plain_count():
 
 def test_event_rate_is_events_per_pixel_and_frame():
     measures = {"events": np.array([0.0, 80]), "frames": np.array([16.0, 8]), "pixels": np.array([100.0, 100])}
-    np.testing.assert_allclose(find_head("event-rate").score(HeadInput({}, measures)), [0, 0.1])
+    np.testing.assert_allclose(Head.find("event-rate").score(HeadInput({}, measures)), [0, 0.1])
     with pytest.raises(BadInput, match="'pixels'"):
-        find_head("event-rate").score(HeadInput({}, {"events": np.ones(1), "frames": np.ones(1)}))
+        Head.find("event-rate").score(HeadInput({}, {"events": np.ones(1), "frames": np.ones(1)}))
 
 
 def test_the_head_image_asks_another_head_about_pictures():
-    head = find_head("image", of="one-class", neighbours=2)
+    head = Head.find("image", of="one-class", neighbours=2)
     assert head.needs == ("image",)
     head.fit(windows([0, 1] * 10, modality="image"), np.zeros(20))
     scores = head.score(windows([0, 2], modality="image", seed=4))
@@ -285,7 +285,7 @@ def test_the_head_image_asks_another_head_about_pictures():
 )
 def test_the_head_image_refuses_what_reads_no_pictures(options):
     with pytest.raises(BadOption):
-        find_head("image", **options)
+        Head.find("image", **options)
 
 
 @pytest.mark.parametrize(
@@ -306,4 +306,4 @@ def test_the_head_image_refuses_what_reads_no_pictures(options):
 )
 def test_options_that_make_no_sense_are_refused(name, options):
     with pytest.raises(BadOption):
-        find_head(name, **options)
+        Head.find(name, **options)
