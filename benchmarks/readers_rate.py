@@ -35,7 +35,7 @@ SMALL_FILES = 300
 PACKET = 5_000
 """Events in a packet of AEDAT 4."""
 RESULTS = Path(__file__).parent / "results"
-SHARED = Path(os.environ.get("ANYBIND_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "events"
+SHARED = Path(os.environ.get("ANYBIND_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "events"
 GOALS = {
     ("made evt2", "expelliarmus"): 2,
     ("made dat", "expelliarmus"): 2,

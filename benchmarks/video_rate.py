@@ -2,7 +2,7 @@
 
 Decoding alone and simulating run by turns on the same films in one process. PyAV decodes as it does by itself, in as
 many threads as it may, and to gray arrays, which is what a simulation starts from. The films are 640x480 in H.264 and
-MPEG-4, made of the frames of UCSD Ped2 where the shared data are (ANYBIND_SHARED names the folder), else of moving
+MPEG-4, made of the frames of UCSD Ped2 where the test data are (ANYBIND_TEST_DATA names the folder), else of moving
 shapes. Prints a table and writes benchmarks/results/video.json and video.md. Ratios travel between machines, rates
 do not; of the time of the processor, a busy machine changes less.
 """
@@ -69,7 +69,7 @@ def main() -> None:
 
 def pictures() -> tuple[str, list[np.ndarray]]:
     """Where the frames are from, and the frames, RGB."""
-    folder = Path(os.environ.get("ANYBIND_SHARED", ROOT.parent / "shared")) / "data" / "ucsd_ped2" / "frames"
+    folder = Path(os.environ.get("ANYBIND_TEST_DATA", ROOT.parent / "shared" / "data")) / "ucsd_ped2" / "frames"
     paths = sorted(folder.glob("*/*.jpg"))[:FRAMES]
     if len(paths) < FRAMES:
         return "moving shapes", list(shapes())

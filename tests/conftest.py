@@ -1,4 +1,4 @@
-"""What all tests share: the command in a process of its own, distributions made on the spot, the shared data."""
+"""What all tests share: the command in a process of its own, distributions made on the spot, real data."""
 
 from __future__ import annotations
 
@@ -43,12 +43,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of real data beside the checkout; tests that need it are skipped where it is absent."""
-    folder = Path(os.environ.get("ANYBIND_SHARED", ROOT.parent / "shared"))
-    if not (folder / "data").is_dir():
-        pytest.skip("the folder of shared data is not here (ANYBIND_SHARED names another place)")
+def test_data() -> Path:
+    """The folder of real data; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("ANYBIND_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the folder of test data is absent: ANYBIND_TEST_DATA names it")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that use real data, and those of modules that import torch, by themselves or through a plugin."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            if "test_data" in item.fixturenames:
+                item.add_marker(pytest.mark.data)
+            if "torch" in vars(item.module):
+                item.add_marker(pytest.mark.torch)
 
 
 @pytest.fixture(autouse=True)

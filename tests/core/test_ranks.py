@@ -116,6 +116,7 @@ def said(tmp_path_factory):
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_share_the_items_and_agree(said):
     first, second = said
     assert [each["rank"] for each in said] == [[0, 2, True, False], [1, 2, True, False]]

@@ -302,6 +302,7 @@ class Flat(Dataset):
 """
 
 
+@pytest.mark.slow
 def test_a_strangers_task_and_data_set_are_asked_by_the_command_with_their_options(
     make_distribution, run_anybind, tmp_path
 ):
@@ -318,6 +319,7 @@ def test_a_strangers_task_and_data_set_are_asked_by_the_command_with_their_optio
     assert "(options: of)" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_works_beside_a_broken_plugin(make_distribution, run_anybind, tmp_path):
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": "raise RuntimeError('kaput')"})
     result = run_anybind("demo", "-o", tmp_path / "demo", path=site)

@@ -7,6 +7,7 @@ from doc_blocks import PAGES, ROOT, Block, blocks_of
 from doc_runner import Page, check_line, shell_lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_page_run(path, page_folder):
     page = Page(page_folder)

@@ -51,6 +51,7 @@ def ran(environment: Any, *arguments: object) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any):
     here = newcomer.folder
     said = ran(newcomer, "plugins", "new", "my-colours", "--kind", "encoder")

@@ -37,8 +37,8 @@ def test_every_kind_has_checks_and_most_parts_have_an_example():
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_readers_pass_on_real_recordings(shared: Path, name: str):
-    path = shared / "data" / "events" / RECORDINGS[name]
+def test_readers_pass_on_real_recordings(test_data: Path, name: str):
+    path = test_data / "events" / RECORDINGS[name]
 
     def offer(part: Part, folder: Path) -> Example:
         beginning = folder / f"recording{path.suffix}"

@@ -304,6 +304,7 @@ def test_files_of_vectors_that_cannot_be_paired_are_told(cli, make_pairs, tmp_pa
     assert told in cli(*command, "-o", tmp_path / "x.safetensors").error()
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_fits_minis_pictures_to_minis_words(run_anybind, classes_of_pictures, tmp_path):
     for path in classes_of_pictures.rglob("[12].png"):
         path.unlink()

@@ -54,6 +54,7 @@ def answers(world):
     return [(cell["identity"], cell["state"], cell["result"] and cell["result"]["metrics"]) for cell in cells]
 
 
+@pytest.mark.slow
 def test_two_processes_ask_each_cell_once_and_end_with_the_file_of_one(world, start):
     text = world.suite.read_text()
     world.suite.write_text(text[: text.index("[[evaluations]]")])
@@ -118,6 +119,7 @@ def test_a_failure_of_another_process_at_the_same_time_is_not_repeated(world, a_
     assert world.marks() == ["internal0 toy"]
 
 
+@pytest.mark.slow
 def test_ranks_of_torchrun_answer_together_and_one_writes(world, start, tmp_path):
     pytest.importorskip("torch")
     world.add("inner", fail="internal")

@@ -16,6 +16,7 @@ from anybind.tower import Tower
 from anybind_classification import classify
 
 
+@pytest.mark.slow
 def test_classify_names_the_label_that_fits_each_file(cli, demo_folder):
     recording = demo_folder / "recordings" / "03-chelsea.npz"
     ended = cli(
@@ -255,6 +256,7 @@ def test_without_debug_a_process_ends_with_two_and_one_line(run_anybind):
     assert result.stderr == "error: cannot read absent.png: No such file or directory; check the path\n"
 
 
+@pytest.mark.slow
 def test_a_long_text_is_cut_with_a_warning_that_shows_where(run_anybind):
     words = " ".join(f"word{i}" for i in range(300))
     result = run_anybind("classify", demo_pictures()["rocket.jpg"], "--labels", f"a rocket,{words}", "--json")
@@ -333,6 +335,7 @@ def test_words_count_as_captions_however_they_are_cased(cli, tmp_path):
     assert [score["of"] for score in summary] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_file_whose_name_is_no_unicode_is_embedded(run_anybind, tmp_path):
     import os
 
@@ -344,6 +347,7 @@ def test_a_file_whose_name_is_no_unicode_is_embedded(run_anybind, tmp_path):
     assert id.endswith("caf\\xe9.jpg")
 
 
+@pytest.mark.slow
 def test_a_seed_that_made_recordings_is_part_of_the_encoders_identity(cli, pictures):
     def encoders(modality, seed):
         command = ("evaluate", "zero-shot", "--modality", modality, "--data", pictures, "--seed", seed, "--json")

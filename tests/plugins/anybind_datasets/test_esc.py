@@ -104,7 +104,7 @@ def test_unknown_classes_and_limits_below_one_are_refused(esc50):
         Esc50(esc50, limit=0)
 
 
-def test_the_clips_of_esc_10(shared):
-    dataset = Esc50(shared / "data" / "esc10", folds="4")
+def test_the_clips_of_esc_10(test_data):
+    dataset = Esc50(test_data / "esc10", folds="4")
     assert (len(dataset.items), len(dataset.classes)) == (80, 10)
-    assert len(Esc50(shared / "data" / "esc10").items) == 320
+    assert len(Esc50(test_data / "esc10").items) == 320

@@ -274,6 +274,6 @@ def test_spans_of_masks_cover_just_the_marked_frames(mask):
     assert all(behind < first for (_, behind), (first, _) in pairwise(spans))
 
 
-def test_the_local_form_of_ped2_is_read(shared):
-    dataset = create("dataset", "ucsd-ped", shared / "data" / "ucsd_ped2")
+def test_the_local_form_of_ped2_is_read(test_data):
+    dataset = create("dataset", "ucsd-ped", test_data / "ucsd_ped2")
     assert [item.notes["abnormal"] for item in dataset.items] == [[[60, 180]], [[94, 180]], [[0, 146]], [[30, 180]]]

@@ -102,9 +102,9 @@ def test_a_folder_without_triplets_says_where_they_are_published(tmp_path):
         TuxpaintTriplets(tmp_path, modalities=["depth"])
 
 
-def test_the_stamps_of_tuxpaint(shared):
+def test_the_stamps_of_tuxpaint(test_data):
     with pytest.warns(anybind.AnybindWarning, match="4 of 107 pictures"):
-        items = TuxpaintTriplets(shared / "data" / "tuxpaint_triplets").items
+        items = TuxpaintTriplets(test_data / "tuxpaint_triplets").items
     assert len(items) == len({item.id for item in items}) == 103
     assert all(set(item.partners) == {"text", "sound"} for item in items)
     assert anybind.read(items[0].source).shape[2] == 3

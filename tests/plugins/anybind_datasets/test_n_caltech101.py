@@ -25,10 +25,10 @@ def ids(data: Dataset) -> set[str]:
     return {item.id for item in data.items}
 
 
-def test_the_classes_are_100_kinds_of_thing_and_the_background(shared: Path) -> None:
+def test_the_classes_are_100_kinds_of_thing_and_the_background(test_data: Path) -> None:
     assert len(NAMES) == len(set(NAMES.values())) == 101
     assert "Faces" not in NAMES
-    pictures = {path.name for path in (shared / "data" / "caltech101" / "images").iterdir()}
+    pictures = {path.name for path in (test_data / "caltech101" / "images").iterdir()}
     assert pictures - {"Faces"} <= set(NAMES)
 
 

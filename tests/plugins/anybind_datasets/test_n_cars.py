@@ -46,9 +46,9 @@ def test_a_missing_split_is_named(touch: Callable[..., Path]) -> None:
         dataset(touch(*FILES[:6]))
 
 
-def test_a_real_recording_is_read_with_the_size_of_the_data_set(touch: Callable[..., Path], shared: Path) -> None:
+def test_a_real_recording_is_read_with_the_size_of_the_data_set(touch: Callable[..., Path], test_data: Path) -> None:
     folder = touch(*FILES)
-    shutil.copy(shared / "data" / "events" / "ncars.dat", folder / FILES[-1])
+    shutil.copy(test_data / "events" / "ncars.dat", folder / FILES[-1])
     item = dataset(folder).items[-1]
     stream = anybind.read(item.source, **item.options)
     assert (stream.width, stream.height, len(stream)) == (120, 100, 2009)

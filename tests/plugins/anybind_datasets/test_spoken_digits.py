@@ -104,8 +104,8 @@ def test_missing_files_and_options_that_make_no_sense(folder, tmp_path):
         SpokenDigits(folder)
 
 
-def test_the_digits(shared):
-    items = SpokenDigits(shared / "data" / "digits").items
+def test_the_digits(test_data):
+    items = SpokenDigits(test_data / "digits").items
     assert len(items) == 10_000 + 300
     assert items[0].source.shape == (28, 28, 3)
     assert items[0].label == "seven"  # as everyone's first test digit of MNIST

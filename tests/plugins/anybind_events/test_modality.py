@@ -65,8 +65,8 @@ def test_one_event_alone_is_shown(event: Modality) -> None:
     assert event.show(EventStream([1], [0], [7], [False], 2, 1)).tolist() == [[WHITE, BLUE]]
 
 
-def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(event: Modality, shared: Path) -> None:
-    shown = event.show(anybind.read(shared / "data" / "events" / "nmnist.bin"))
+def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(event: Modality, test_data: Path) -> None:
+    shown = event.show(anybind.read(test_data / "events" / "nmnist.bin"))
     assert shown.shape == (34, 34, 3)
     assert shown.dtype == np.uint8
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 2

@@ -101,6 +101,7 @@ def vector_of(binder: Any, of: str, sample: Any) -> np.ndarray:
     return binder.embed(of, [sample]).vectors[0].astype(np.float64)
 
 
+@pytest.mark.slow
 def test_the_map_of_a_picture_is_that_of_the_published_equations(tiny, model_folder, two_objects):
     plain, other = Plain(model_folder), vector_of(tiny, "text", TEXT)
     pixels = tiny.encoder("image").preprocess(two_objects).numpy().astype(np.float64)

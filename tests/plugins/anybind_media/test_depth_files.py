@@ -297,8 +297,8 @@ def test_colours_and_damage_of_openexr_are_refused(tmp_path: Path) -> None:
         anybind.read(path)
 
 
-def test_real_maps_are_in_metres(shared: Path) -> None:
-    folder = shared / "data/rgbd/tum"
+def test_real_maps_are_in_metres(test_data: Path) -> None:
+    folder = test_data / "rgbd/tum"
     for name, options, middle in (
         ("1_depth.pgm", {"scale": 0.001}, (2.5, 3.5)),
         ("ch7_1_depth.png", {"preset": "tum"}, (1.2, 1.8)),

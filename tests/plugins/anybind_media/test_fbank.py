@@ -104,8 +104,8 @@ def test_it_is_torchaudios_at_any_length_and_loudness(seed: int, n: int, exponen
     np.testing.assert_allclose(KaldiFbank()(sound)[0], by_torchaudio(sound), rtol=0, atol=TOLERANCE)
 
 
-def test_it_is_torchaudios_on_real_clips(shared: Path) -> None:
-    for path in sorted((shared / "data/esc10").glob("*/*.ogg"))[::16]:
+def test_it_is_torchaudios_on_real_clips(test_data: Path) -> None:
+    for path in sorted((test_data / "esc10").glob("*/*.ogg"))[::16]:
         sound = anybind.read(path).mono().resample(RATE)
         np.testing.assert_allclose(KaldiFbank()(sound)[0], by_torchaudio(sound), rtol=0, atol=TOLERANCE)
 

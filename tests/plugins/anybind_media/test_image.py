@@ -262,6 +262,7 @@ def test_a_picture_cut_at_any_byte_is_refused_or_whole_but_never_partly_gray(tmp
     assert others == []
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_picture_with_a_bit_turned_over_is_read_or_refused_and_nothing_else(tmp_path: Path, suffix: str) -> None:

@@ -254,13 +254,13 @@ def test_a_name_need_be_no_text(tmp_path: Path) -> None:
     assert len(anybind.read(path)) == 48_000
 
 
-def test_real_clips_are_read(shared: Path) -> None:
-    clips = sorted((shared / "data/esc10").glob("*/*.ogg"))[::40]
+def test_real_clips_are_read(test_data: Path) -> None:
+    clips = sorted((test_data / "esc10").glob("*/*.ogg"))[::40]
     for path in clips:
         sound = anybind.read(path)
         assert (sound.rate, sound.channels) == (44_100, 1)
         assert 3.5 < sound.duration < 7.5
         expected, _ = soundfile.read(path, dtype="float32")
         assert np.array_equal(sound.samples[0], expected)
-    digit = anybind.read(next((shared / "data/digits/speech").glob("7_*.wav")))
+    digit = anybind.read(next((test_data / "digits/speech").glob("7_*.wav")))
     assert digit.rate == 8000

@@ -208,8 +208,8 @@ def test_gray_frames_of_a_folder_are_luma(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(gray.astype(int), expected, atol=2)
 
 
-def test_the_frames_of_a_real_folder(shared: Path) -> None:
-    video = open_video(shared / "data" / "ucsd_ped2" / "frames" / "01", fps=10)
+def test_the_frames_of_a_real_folder(test_data: Path) -> None:
+    video = open_video(test_data / "ucsd_ped2" / "frames" / "01", fps=10)
     assert (video.width, video.height, len(video.pictures)) == (360, 240, 180)
     grays = [frame.gray for frame in itertools.islice(video.frames(), 5)]
     assert [gray.shape for gray in grays] == [(240, 360)] * 5

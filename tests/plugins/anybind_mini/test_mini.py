@@ -92,6 +92,7 @@ def test_ridge_and_whitening_solve_what_they_say():
     np.testing.assert_allclose(turn @ shrunk @ turn, np.eye(5), atol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_shipped_tables_are_what_the_script_makes():
     from safetensors.numpy import load_file
 
@@ -163,6 +164,7 @@ print(json.dumps(float((vectors[0] @ vectors[1])[0, 0])))
 """
 
 
+@pytest.mark.slow
 def test_mini_makes_no_network_call():
     from anybind_classification.demo_pictures import demo_pictures
 
@@ -172,9 +174,10 @@ def test_mini_makes_no_network_call():
     assert json.loads(result.stdout) > 0.3
 
 
-def test_pictures_are_recognised_by_words_as_well_as_the_card_says(shared, cli):
+@pytest.mark.slow
+def test_pictures_are_recognised_by_words_as_well_as_the_card_says(test_data, cli):
     # 0.511 was measured: 85 classes, ten pictures each, nothing trained. 0.48 leaves room for other decoders' rounding.
-    data = shared / "data" / "caltech101" / "images"
+    data = test_data / "caltech101" / "images"
     ended = cli("evaluate", "zero-shot", "--modality", "image", "--data", data, "--limit", 850, "--json")
     result = json.loads(ended.out)
     assert (result["n"], len(result["classes"])) == (850, 85)

@@ -72,9 +72,9 @@ def test_a_short_sound_lies_amid_silence():
     assert part[449:550].sum() == 101
 
 
-def test_clips_of_environmental_sounds_are_recognised_by_words(binder, shared):
+def test_clips_of_environmental_sounds_are_recognised_by_words(binder, test_data):
     names = ("dog", "rain", "sea waves", "crying baby", "clock tick", "sneezing", "helicopter", "chainsaw", "rooster")
-    dataset = create("dataset", "esc-50", shared / "data" / "esc10", folds="4", limit=40)
+    dataset = create("dataset", "esc-50", test_data / "esc10", folds="4", limit=40)
     vectors = binder.embed("sound", dataset.items)
     words = binder.embed("text", [f"the sound of {name}" for name in dataset.classes])
     assert set(names) < set(dataset.classes)
@@ -121,8 +121,8 @@ def test_depth_is_shown_to_an_image_tower_only():
         create("encoder", "depth-as-picture", of=create("encoder", "mini-text"))
 
 
-def test_a_depth_file_is_read_with_the_options_of_its_item(binder, shared):
-    path = shared / "data" / "rgbd" / "tum" / "1_depth.pgm"
+def test_a_depth_file_is_read_with_the_options_of_its_item(binder, test_data):
+    path = test_data / "rgbd" / "tum" / "1_depth.pgm"
     assert len(binder.embed("depth", [Item("one", path, options={"scale": 0.001})])) == 1
     with pytest.raises(BadInput, match="scale"):
         binder.embed("depth", [path])

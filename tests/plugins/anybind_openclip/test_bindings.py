@@ -99,6 +99,7 @@ def test_open_clips_list_has_these_models_from_openai(model: str) -> None:
     assert "openaipublic" in open_clip.get_pretrained_url(*model.split("/"))
 
 
+@pytest.mark.slow
 def test_classifying_by_a_named_binding_without_a_network_ends_with_one_line(
     run_python: Callable[..., Any], tmp_path: Path, pictures: list[np.ndarray]
 ) -> None:
@@ -112,6 +113,7 @@ def test_classifying_by_a_named_binding_without_a_network_ends_with_one_line(
     assert "local-dir:" in done.stderr
 
 
+@pytest.mark.slow
 def test_evaluating_zero_shot_prints_one_object_with_the_promised_keys_and_nothing_else(
     run_python: Callable[..., Any], model_folder: Path, tmp_path: Path, pictures: list[np.ndarray]
 ) -> None:

@@ -355,6 +355,7 @@ def fetched(processes: dict[str, Future[Any]]) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_no_connection_is_tried_once_the_files_are_here(looked: dict[str, Any]) -> None:
     assert looked["tried"] == []
 

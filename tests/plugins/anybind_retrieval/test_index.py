@@ -30,6 +30,7 @@ def counts(told):
     return [told[name] for name in ("added", "changed", "unchanged", "removed")]
 
 
+@pytest.mark.slow
 def test_files_of_every_modality_are_embedded(cli, world, place):
     world.sound("low.wav", "red")
     told = index(cli, place, world.folder, binding="colours:sound")

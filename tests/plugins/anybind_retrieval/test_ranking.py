@@ -66,6 +66,7 @@ def searches(draw):
     return directions[random.integers(0, distinct, count)], anybind.unit(random.normal(size=(1, 4)))[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=searches(), top=st.integers(1, 70))
 def test_a_file_is_ranked_as_plain_python_would(tmp_path, case, top):

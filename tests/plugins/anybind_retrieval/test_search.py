@@ -227,6 +227,7 @@ def test_nothing_found_is_a_page_that_says_so(cli, world, tmp_path):
     assert "Nothing was found" in (tmp_path / "p.html").read_text()
 
 
+@pytest.mark.slow
 def test_mini_finds_real_pictures_by_words_in_a_process_of_its_own(run_anybind, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()

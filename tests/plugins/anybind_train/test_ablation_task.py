@@ -61,6 +61,7 @@ def test_one_loss_is_no_ablation(world):
         arms(world.plan('losses=[{"use":"kl"}]'))
 
 
+@pytest.mark.slow
 def test_every_arm_has_its_curve_and_its_figure(binder, shapes):
     result = LossAblation(unseen=["beam", "cross"], **QUICK).run(binder, shapes, modality="event", seed=1)
     assert (result.task, result.n, result.gallery_size) == ("loss-ablation", 6, 2)
@@ -75,6 +76,7 @@ def test_every_arm_has_its_curve_and_its_figure(binder, shapes):
     json.dumps(asdict(result))
 
 
+@pytest.mark.slow
 def test_the_classes_asked_about_are_not_trained_on(binder, shapes, monkeypatch):
     seen, made = [], TrainingSet.__init__
 

@@ -94,6 +94,7 @@ def test_the_teacher_is_never_changed(train, world):
         assert ran.run.binder.encoder(modality).weights_hash == fresh.encoder(modality).weights_hash
 
 
+@pytest.mark.slow
 def test_the_teacher_is_computed_once_and_another_run_reads_it(train, tmp_path, monkeypatch):
     from anybind_openclip.towers import ImageTower
 

@@ -82,6 +82,7 @@ def test_an_encoder_is_fine_tuned_on_the_training_part_and_asked_about_the_other
     assert low < result.metrics["top1"] < high or result.metrics["top1"] in (0, 1)
 
 
+@pytest.mark.slow
 def test_what_was_learned_is_what_is_asked(binder, parted, tmp_path):
     """Of pictures that were learned by heart, copies are known; untrained they are not."""
     copies = Parted(shutil.copytree(parted.folder, tmp_path / "copies"), split="train")

@@ -32,6 +32,7 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
 
 
+@pytest.mark.slow
 def test_two_processes_end_where_one_does(train, world, tmp_path):
     alone = train(*CHANGES, output=tmp_path / "one")
     output = tmp_path / "two"

@@ -147,6 +147,7 @@ def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
     assert_same(tmp_path / "run", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_every_moment_to_die_is_as_good_as_another(train, mortal, tmp_path):
     changes = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.average=0.5")
     mortal(0)
@@ -194,6 +195,7 @@ def kill_after(lines: int, output: Path, alive: Callable[[], bool], kill: Callab
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["drawn anew, averaged", "versions, averaged"])
 def test_a_run_that_is_killed_and_resumed_ends_as_one_that_is_not(train, world, tmp_path, monkeypatch, started, kind):
     epochs = 30 if kind.startswith("drawn") else 8
@@ -218,6 +220,7 @@ def test_a_run_that_is_killed_and_resumed_ends_as_one_that_is_not(train, world, 
     assert_same(output, tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_a_command_killed_in_its_shell_can_be_resumed_by_another(train, command, world, tmp_path):
     changes = [*RUNS["plain"], "epochs=24"]
     train(*changes, output=tmp_path / "alone")

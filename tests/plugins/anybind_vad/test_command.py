@@ -130,8 +130,8 @@ def test_a_folder_of_frames_is_a_film_and_its_name_is_text_on_the_page(quick, no
     assert "<h1>&lt;b&gt;frames</h1>" in (tmp_path / "page.html").read_text()
 
 
-def test_a_real_film_of_a_walk_with_a_bicycle_is_scored(quick, shared):
-    told = quick(shared / "data" / "ucsd_ped2" / "frames" / "01", "--fps", 10)
+def test_a_real_film_of_a_walk_with_a_bicycle_is_scored(quick, test_data):
+    told = quick(test_data / "ucsd_ped2" / "frames" / "01", "--fps", 10)
     assert len(told["frame_scores"]) == 180
     assert all(score > 0 for score in told["frame_scores"])
 

@@ -52,8 +52,8 @@ def test_a_recording_is_the_same_in_every_format_that_is_written(
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
-def test_a_real_recording_is_the_same_afterwards(cli, shared: Path, tmp_path: Path, suffix: str) -> None:
-    path = shared / "data/events/davis346_with_frames.aedat4"
+def test_a_real_recording_is_the_same_afterwards(cli, test_data: Path, tmp_path: Path, suffix: str) -> None:
+    path = test_data / "events/davis346_with_frames.aedat4"
     assert cli("convert", path, tmp_path / f"out{suffix}").out == (
         f"{tmp_path / f'out{suffix}'}: 78830 events of 346x260, from aedat4\n"
     )

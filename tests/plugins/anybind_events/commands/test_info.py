@@ -55,9 +55,9 @@ def test_one_recording_is_one_object(cli, recording: Path) -> None:
     ],
 )
 def test_the_real_recordings_have_the_numbers_that_are_known_of_them(
-    cli, shared: Path, name: str, format: str, events: int, width: int, height: int
+    cli, test_data: Path, name: str, format: str, events: int, width: int, height: int
 ) -> None:
-    told = json.loads(cli("info", shared / "data/events" / name, "--json").out)
+    told = json.loads(cli("info", test_data / "events" / name, "--json").out)
     assert (told["format"], told["events"], told["width"], told["height"]) == (format, events, width, height)
     assert told["rate"] == pytest.approx(1e6 * events / told["duration_us"])
 

@@ -182,8 +182,8 @@ def test_a_recording_without_events_is_refused_by_name(cli, tmp_path: Path) -> N
     assert "none.npz" in cli("render", tmp_path / "none.npz", "-o", tmp_path / "a.png").error()
 
 
-def test_a_real_recording_has_a_picture_and_an_animation(cli, shared: Path, tmp_path: Path) -> None:
-    file = shared / "data" / "events" / "nmnist.bin"
+def test_a_real_recording_has_a_picture_and_an_animation(cli, test_data: Path, tmp_path: Path) -> None:
+    file = test_data / "events" / "nmnist.bin"
     assert cli("render", file, "-o", tmp_path / "a.png").code == 0
     assert cli("render", file, "-o", tmp_path / "a.gif", "--count", 500).code == 0
     assert PIL.Image.open(tmp_path / "a.png").size == (714, 714)

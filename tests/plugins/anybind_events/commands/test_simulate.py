@@ -188,8 +188,8 @@ def test_a_picture_too_narrow_to_be_seen_is_named(cli: Callable[..., Any], tmp_p
     assert f"{path}: a picture of 1000x2 pixels is too narrow" in ended.error()
 
 
-def test_real_frames_become_a_recording(cli: Callable[..., Any], tmp_path: Path, shared: Path) -> None:
-    frames = shared / "data" / "ucsd_ped2" / "frames" / "01"
+def test_real_frames_become_a_recording(cli: Callable[..., Any], tmp_path: Path, test_data: Path) -> None:
+    frames = test_data / "ucsd_ped2" / "frames" / "01"
     ended = cli("simulate", frames, "-o", tmp_path / "a.h5", "--fps", 10, "--json")
     told = json.loads(ended.out)
     recording = anybind.read(tmp_path / "a.h5")

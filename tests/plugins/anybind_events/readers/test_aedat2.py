@@ -100,24 +100,24 @@ def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject, 
 
 
 @pytest.mark.parametrize(("name", "count"), [("dvs128_walking.aedat", 19_182), ("dvs128_walking_long.aedat", 70_304)])
-def test_real_recordings_are_read_as_a_plain_decoder_reads_them(shared: Path, name: str, count: int) -> None:
-    path = shared / "data" / "events" / name
+def test_real_recordings_are_read_as_a_plain_decoder_reads_them(test_data: Path, name: str, count: int) -> None:
+    path = test_data / "events" / name
     stream = Aedat2Reader().read(path)
     assert (len(stream), stream.width, stream.height) == (count, 128, 128)
     raw = path.read_bytes()
     assert (rows(stream), stream.notes) == decode(raw[len(raw) - 8 * count :], 128, 128, davis=False)
 
 
-def test_the_times_of_a_real_recording_are_those_that_tonic_finds(shared: Path) -> None:
+def test_the_times_of_a_real_recording_are_those_that_tonic_finds(test_data: Path) -> None:
     tonic = pytest.importorskip("tonic.io")
-    path = shared / "data" / "events" / "dvs128_walking.aedat"
+    path = test_data / "events" / "dvs128_walking.aedat"
     theirs = tonic.read_davis_346(str(path))[2]  # takes the addresses of another camera, and the same times
     assert np.array_equal(Aedat2Reader().read(path).t, theirs["t"])
 
 
-def test_a_person_who_walks_away_in_a_real_recording_stands_on_the_floor(shared: Path) -> None:
+def test_a_person_who_walks_away_in_a_real_recording_stands_on_the_floor(test_data: Path) -> None:
     # The head is at the top and the feet at the bottom, where the walker comes from and where the most happens.
-    stream = Aedat2Reader().read(shared / "data" / "events" / "dvs128_walking.aedat")
+    stream = Aedat2Reader().read(test_data / "events" / "dvs128_walking.aedat")
     early, late = stream.head(3000), stream.part(len(stream) - 3000, len(stream))
     assert np.percentile(early.y, 90) > 100
     assert np.percentile(late.y, 90) < np.percentile(early.y, 90) - 10

@@ -108,16 +108,16 @@ BOTH = ([1, 39, 3, 5], [2, 29, 4, 6], [10, 11, 11, 20], [True, False, True, True
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_real_recording_has_the_events_and_sensor_that_are_known_of_it(shared: Path, name: str) -> None:
-    stream = anybind.read(shared / "data/events" / name)
+def test_a_real_recording_has_the_events_and_sensor_that_are_known_of_it(test_data: Path, name: str) -> None:
+    stream = anybind.read(test_data / "events" / name)
     assert (len(stream), stream.width, stream.height) == KNOWN[name]
     assert stream.notes == {}
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_real_recording_reads_exactly_as_faery_and_aedat_read_it(shared: Path, name: str) -> None:
+def test_a_real_recording_reads_exactly_as_faery_and_aedat_read_it(test_data: Path, name: str) -> None:
     faery, aedat = pytest.importorskip("faery"), pytest.importorskip("aedat")
-    path = shared / "data/events" / name
+    path = test_data / "events" / name
     stream = Aedat4Reader().read(path)
     theirs = faery.events_stream_from_file(path).to_array()
     others = np.concatenate([packet["events"] for packet in aedat.Decoder(path) if "events" in packet])
@@ -128,15 +128,15 @@ def test_a_real_recording_reads_exactly_as_faery_and_aedat_read_it(shared: Path,
         np.testing.assert_array_equal(stream.p, column[on])
 
 
-def test_a_real_recording_is_checked_as_any_other_stream_is(shared: Path) -> None:
-    stream = Aedat4Reader().read(shared / "data/events/davis240.aedat4")
+def test_a_real_recording_is_checked_as_any_other_stream_is(test_data: Path) -> None:
+    stream = Aedat4Reader().read(test_data / "events/davis240.aedat4")
     again = EventStream(stream.x, stream.y, stream.t, stream.p, stream.width, stream.height)
     assert len(again) == len(stream)
 
 
-def test_the_pictures_of_a_real_recording_are_those_that_aedat_reads(shared: Path) -> None:
+def test_the_pictures_of_a_real_recording_are_those_that_aedat_reads(test_data: Path) -> None:
     aedat = pytest.importorskip("aedat")
-    path = shared / "data/events/davis346_with_frames.aedat4"
+    path = test_data / "events/davis346_with_frames.aedat4"
     frames = read_frames(path)
     theirs = [packet["frame"] for packet in aedat.Decoder(path) if "frame" in packet]
     assert len(frames) == len(theirs) == 59
@@ -146,8 +146,10 @@ def test_the_pictures_of_a_real_recording_are_those_that_aedat_reads(shared: Pat
         np.testing.assert_array_equal(frame.image, np.repeat(their["pixels"][:, :, None], 3, axis=2))
 
 
-def test_the_events_of_each_picture_of_a_real_recording_make_up_the_whole_from_the_first_one_on(shared: Path) -> None:
-    path = shared / "data/events/davis346_with_frames.aedat4"
+def test_the_events_of_each_picture_of_a_real_recording_make_up_the_whole_from_the_first_one_on(
+    test_data: Path,
+) -> None:
+    path = test_data / "events/davis346_with_frames.aedat4"
     frames, whole = read_frames(path), Aedat4Reader().read(path)
     assert [frame.end_us for frame in frames[:-1]] == [frame.start_us for frame in frames[1:]]
     parts = [whole.between(frame.start_us, frame.end_us) for frame in frames]
@@ -409,8 +411,8 @@ def test_a_mutated_recording_is_read_or_refused_and_nothing_else(tmp_path: Path,
         outcome(read_frames, path)
 
 
-def test_a_mutated_real_recording_is_read_or_refused_and_nothing_else(shared: Path, tmp_path: Path) -> None:
-    raw, rng = (shared / "data/events/davis240.aedat4").read_bytes(), random.Random(0)
+def test_a_mutated_real_recording_is_read_or_refused_and_nothing_else(test_data: Path, tmp_path: Path) -> None:
+    raw, rng = (test_data / "events/davis240.aedat4").read_bytes(), random.Random(0)
     path = tmp_path / "bent.aedat4"
     for _ in range(60):
         path.write_bytes(mutated(raw, rng))

@@ -331,9 +331,9 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: 
     ],
 )
 def test_a_real_recording_with_its_bits_turned_over_is_read_or_refused_within_its_memory(
-    shared: Path, tmp_path: Path, name: str, reader: BinaryReader
+    test_data: Path, tmp_path: Path, name: str, reader: BinaryReader
 ) -> None:
-    sound = np.fromfile(shared / "data" / "events" / name, np.uint8)
+    sound = np.fromfile(test_data / "events" / name, np.uint8)
     random = np.random.default_rng(0)
     for _ in range(10):
         bent = sound.copy()

@@ -33,8 +33,8 @@ def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_damaged_real_recording_is_read_or_refused(name: str, shared: Path, tmp_path: Path):
-    path = shared / "data" / "events" / name
+def test_a_damaged_real_recording_is_read_or_refused(name: str, test_data: Path, tmp_path: Path):
+    path = test_data / "events" / name
     check(path.read_bytes()[:LENGTH], path.suffix, tmp_path, 200)
 
 

@@ -59,8 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["ncars.dat", "ncars_obj_004397_td.dat"])
-def recording(shared: Path, request: pytest.FixtureRequest) -> Path:
-    return shared / "data" / "events" / request.param
+def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
+    return test_data / "events" / request.param
 
 
 @st.composite
@@ -119,9 +119,9 @@ def test_what_was_written_means_the_same_to_expelliarmus_and_faery(tmp_path: Pat
         assert np.array_equal(theirs[name], column), name
 
 
-def test_real_recordings_have_their_known_events_on_the_sensor_of_n_cars(shared: Path) -> None:
+def test_real_recordings_have_their_known_events_on_the_sensor_of_n_cars(test_data: Path) -> None:
     for name, count in (("ncars.dat", 2_009), ("ncars_obj_004397_td.dat", 4_407)):
-        stream = DatReader().read(shared / "data" / "events" / name)
+        stream = DatReader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height, stream.notes) == (count, 120, 100, {})
 
 

@@ -77,22 +77,22 @@ def read(tmp_path: Path):
     return read
 
 
-def test_the_real_recording_has_the_events_and_sensor_that_are_known_of_it(shared: Path) -> None:
-    stream = anybind.read(shared / "data/events/dvs.es")
+def test_the_real_recording_has_the_events_and_sensor_that_are_known_of_it(test_data: Path) -> None:
+    stream = anybind.read(test_data / "events/dvs.es")
     assert (len(stream), stream.width, stream.height, stream.notes) == (473_225, 320, 240, {})
 
 
-def test_the_real_recording_reads_exactly_as_faery_reads_it(shared: Path) -> None:
+def test_the_real_recording_reads_exactly_as_faery_reads_it(test_data: Path) -> None:
     faery = pytest.importorskip("faery")
-    path = shared / "data/events/dvs.es"
+    path = test_data / "events/dvs.es"
     theirs, stream = faery.events_stream_from_file(path).to_array(), EsReader().read(path)
     np.testing.assert_array_equal(stream.t, theirs["t"].astype(np.int64))
     for name in "xyp":
         np.testing.assert_array_equal(getattr(stream, name), theirs[name])
 
 
-def test_the_real_recording_in_parts_is_the_whole(shared: Path) -> None:
-    path = shared / "data/events/dvs.es"
+def test_the_real_recording_in_parts_is_the_whole(test_data: Path) -> None:
+    path = test_data / "events/dvs.es"
     parts, whole = list(EsReader().chunks(path, count=100_000)), EsReader().read(path)
     assert [len(part) for part in parts] == [100_000] * 4 + [73_225]
     for name in "xytp":
@@ -193,8 +193,8 @@ def test_any_bytes_behind_a_header_are_read(tmp_path_factory: pytest.TempPathFac
     assert EventStream(stream.x, stream.y, stream.t, stream.p, WIDTH, HEIGHT).t.tolist() == stream.t.tolist()
 
 
-def test_the_real_recording_mutated_is_read_or_refused_and_nothing_else(shared: Path, tmp_path: Path) -> None:
-    raw, rng = (shared / "data/events/dvs.es").read_bytes(), random.Random(0)
+def test_the_real_recording_mutated_is_read_or_refused_and_nothing_else(test_data: Path, tmp_path: Path) -> None:
+    raw, rng = (test_data / "events/dvs.es").read_bytes(), random.Random(0)
     for _ in range(40):
         bent = bytearray(raw)
         for _ in range(5):

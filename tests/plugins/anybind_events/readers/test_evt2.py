@@ -75,8 +75,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["evt2.raw", "evt2_small.raw"])
-def recording(shared: Path, request: pytest.FixtureRequest) -> Path:
-    return shared / "data" / "events" / request.param
+def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
+    return test_data / "events" / request.param
 
 
 EVENTS = st.builds(event, st.integers(0, 700), st.integers(0, 500), st.integers(0, 63), st.booleans())
@@ -111,9 +111,9 @@ def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject) 
     assert rows(Evt2Reader().read(write(folder / "encoded.raw", words))) == [(x, y, t, p) for x, y, p, t in events]
 
 
-def test_real_recordings_have_their_known_events_on_a_sensor_of_640_by_480(shared: Path) -> None:
+def test_real_recordings_have_their_known_events_on_a_sensor_of_640_by_480(test_data: Path) -> None:
     for name, count in (("evt2.raw", 521_252), ("evt2_small.raw", 539_481)):
-        stream = Evt2Reader().read(shared / "data" / "events" / name)
+        stream = Evt2Reader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height, stream.notes) == (count, 640, 480, {})
 
 

@@ -105,8 +105,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["evt3.raw", "evt3_small.raw"])
-def recording(shared: Path, request: pytest.FixtureRequest) -> Path:
-    return shared / "data" / "events" / request.param
+def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
+    return test_data / "events" / request.param
 
 
 USUAL = st.sampled_from([ROW, COLUMN, COLUMN, BASE, VECTOR_12, VECTOR_8, LOW, HIGH])
@@ -155,9 +155,9 @@ def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject) 
     assert rows(Evt3Reader().read(write(folder / "encoded.raw", words))) == events
 
 
-def test_real_recordings_have_their_known_events_on_a_sensor_of_1280_by_720(shared: Path) -> None:
+def test_real_recordings_have_their_known_events_on_a_sensor_of_1280_by_720(test_data: Path) -> None:
     for name, count in (("evt3.raw", 1_218_618), ("evt3_small.raw", 219_596)):
-        stream = Evt3Reader().read(shared / "data" / "events" / name)
+        stream = Evt3Reader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height) == (count, 1280, 720)
 
 
@@ -176,9 +176,11 @@ def test_real_recordings_have_the_pixels_that_expelliarmus_reads(recording: Path
         assert np.array_equal(getattr(ours, name), theirs[name]), name
 
 
-def test_a_real_recording_has_the_events_of_its_reference_and_its_times_to_the_first_that_falls(shared: Path) -> None:
-    theirs = np.load(shared / "data" / "events" / "evt3_small.reference.npy", allow_pickle=False)
-    ours = Evt3Reader().read(shared / "data" / "events" / "evt3_small.raw")
+def test_a_real_recording_has_the_events_of_its_reference_and_its_times_to_the_first_that_falls(
+    test_data: Path,
+) -> None:
+    theirs = np.load(test_data / "events" / "evt3_small.reference.npy", allow_pickle=False)
+    ours = Evt3Reader().read(test_data / "events" / "evt3_small.raw")
     for name in "xyp":
         assert np.array_equal(getattr(ours, name), theirs[name]), name
     # Where the lower part of the clock falls by a few us, the reference goes on 4,096 us later, and we wait for it.
@@ -190,9 +192,9 @@ def test_a_real_recording_has_the_events_of_its_reference_and_its_times_to_the_f
     assert (late >= 0).all()
 
 
-def test_the_pace_of_a_real_recording_is_that_of_its_times(shared: Path) -> None:
+def test_the_pace_of_a_real_recording_is_that_of_its_times(test_data: Path) -> None:
     # Its clock went round once; without the upper part's wrap it would end before it began.
-    stream = Evt3Reader().read(shared / "data" / "events" / "evt3.raw")
+    stream = Evt3Reader().read(test_data / "events" / "evt3.raw")
     assert stream.duration_us == 10_767_997
     assert stream.notes == {"clock_wraps": 1}
 

@@ -17,8 +17,8 @@ from anybind_events.stream import EventStream
 
 
 @pytest.fixture(scope="session")
-def recording(shared: Path) -> Path:
-    return shared / "data" / "events" / "nmnist.bin"
+def recording(test_data: Path) -> Path:
+    return test_data / "events" / "nmnist.bin"
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@ def read(tmp_path: Path):
     return read
 
 
-def test_the_real_reference_has_the_events_that_are_known_of_it(shared: Path) -> None:
-    path = shared / "data/events/evt3_small.reference.npy"
+def test_the_real_reference_has_the_events_that_are_known_of_it(test_data: Path) -> None:
+    path = test_data / "events/evt3_small.reference.npy"
     stream, table = anybind.read(path), np.load(path)
     assert (len(stream), stream.width, stream.height) == (219_596, 1280, 720)
     for name in "xytp":

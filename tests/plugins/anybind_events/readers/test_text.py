@@ -42,8 +42,8 @@ def read(tmp_path: Path):
     return read
 
 
-def test_the_real_recording_has_the_events_and_sensor_that_are_known_of_it(shared: Path) -> None:
-    path = shared / "data/events/slider_depth.txt"
+def test_the_real_recording_has_the_events_and_sensor_that_are_known_of_it(test_data: Path) -> None:
+    path = test_data / "events/slider_depth.txt"
     stream, table = anybind.read(path), np.loadtxt(path)
     assert (len(stream), stream.width, stream.height) == (50_000, 240, 180)
     np.testing.assert_array_equal(stream.t, np.rint(table[:, 0] * 1e6))
@@ -51,8 +51,8 @@ def test_the_real_recording_has_the_events_and_sensor_that_are_known_of_it(share
         np.testing.assert_array_equal(getattr(stream, name), table[:, column])
 
 
-def test_the_real_recording_in_parts_is_the_whole(shared: Path) -> None:
-    path = shared / "data/events/slider_depth.txt"
+def test_the_real_recording_in_parts_is_the_whole(test_data: Path) -> None:
+    path = test_data / "events/slider_depth.txt"
     parts, whole = list(TextReader().chunks(path, count=9000)), TextReader().read(path)
     assert len(parts) == 6
     assert max(map(len, parts)) < 10_000
@@ -313,8 +313,8 @@ def outcome(read: Callable[[Path], object], path: Path) -> object:
             return str(error)
 
 
-def test_the_real_recording_mutated_is_read_or_refused_and_nothing_else(shared: Path, tmp_path: Path) -> None:
-    raw, rng = (shared / "data/events/slider_depth.txt").read_bytes()[:100_000], random.Random(0)
+def test_the_real_recording_mutated_is_read_or_refused_and_nothing_else(test_data: Path, tmp_path: Path) -> None:
+    raw, rng = (test_data / "events/slider_depth.txt").read_bytes()[:100_000], random.Random(0)
     for _ in range(100):
         bent = bytearray(raw)
         for _ in range(rng.choice((1, 5))):

@@ -69,6 +69,7 @@ def test_every_representation_of_events_is_tried_here() -> None:
     assert sorted(NAMES) == of_events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), ALL)
 @settings(deadline=None, max_examples=25)
 @given(stream=...)

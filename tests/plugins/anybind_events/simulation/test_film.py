@@ -180,9 +180,11 @@ def test_what_comes_before_damage_is_simulated_first(model: Callable[..., Iterat
 
 
 @MODELS
-def test_a_real_film_gives_events_where_people_walk(model: Callable[..., Iterator[EventStream]], shared: Path) -> None:
+def test_a_real_film_gives_events_where_people_walk(
+    model: Callable[..., Iterator[EventStream]], test_data: Path
+) -> None:
     reader = find_part("reader", "video").load()()
-    film = reader.read(shared / "data" / "ucsd_ped2" / "frames" / "01", fps=10)
+    film = reader.read(test_data / "ucsd_ped2" / "frames" / "01", fps=10)
     streams = []
     for stream in model(film):
         streams.append(stream)

@@ -110,8 +110,8 @@ def test_every_event_is_that_of_the_same_simulation_in_plain_numpy(
     assert_same(simulate_saccades(picture, seed=4, **options), plain_saccades(picture, 4, **options))
 
 
-def test_every_event_of_a_photograph_is_that_of_the_same_simulation_in_plain_numpy(shared: Path) -> None:
-    picture = anybind.read(shared / "data" / "caltech101" / "images" / "wrench" / "image_0002.jpg")
+def test_every_event_of_a_photograph_is_that_of_the_same_simulation_in_plain_numpy(test_data: Path) -> None:
+    picture = anybind.read(test_data / "caltech101" / "images" / "wrench" / "image_0002.jpg")
     stream = simulate_saccades(picture, seed=3)
     assert len(stream) > 10_000
     assert_same(stream, plain_saccades(picture, 3))
