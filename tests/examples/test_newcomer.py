@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pytest
 
 COLOURS = {"a red thing": (200, 30, 20), "a blue thing": (30, 40, 210), "a green thing": (20, 180, 60)}
 EDITS = {
