@@ -48,7 +48,8 @@ class Adapter(ABC):
         """Fit an adapter to pairs: row i of `source` and row i of `target` belong together.
 
         Args:
-            source, target: n rows each, in two spaces.
+            source: n rows, in the space that the adapter maps from.
+            target: n rows, in the space that it maps to.
             groups: (n,) integers; pairs of one group show the same thing, so that a split never separates them.
             seed: of all randomness.
             options: of the kind of adapter, by name.

@@ -124,7 +124,8 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str
 
     Args:
         series: points (x, y), finite, of each line; at least one point in all.
-        x, y: labels of the axes.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
         height: of the plot without its labels, pixels.
     """
     across, up = (Axis.around(point[at] for each in series.values() for point in each) for at in (0, 1))
@@ -257,7 +258,8 @@ def step_line(
     """Corners of the line of `steps`, 1000 wide, and the values at its bottom and at its top.
 
     Args:
-        starts_s, end_s: see `steps`, seconds.
+        starts_s: see `steps`, seconds.
+        end_s: see `steps`, seconds.
         values: (n,), see `steps`.
         at_least: a value that fits into the chart.
         height: of the plot, pixels.

@@ -77,7 +77,8 @@ def evaluate(
         modality: what samples are embedded as; those of another modality are derived where that is possible.
         binding: as `load` takes it, or a binder.
         dataset: the registered dataset that reads the folder.
-        task_options, dataset_options: options of the task and of the dataset, by name.
+        task_options: options of the task, by name.
+        dataset_options: options of the dataset, by name.
         seed: of all randomness; it is in the result.
         device: torch device, unless `binding` is a binder.
         store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]

@@ -69,9 +69,10 @@ def fit_adapter(
     """Fit an adapter between two embedding spaces, on pairs of samples that both sides embed.
 
     Args:
-        source, target: each a binding (`BINDING`, its common space, or `BINDING:MODALITY`, the encoder's own space), a
-            file of embeddings (`FILE.safetensors`, `FILE.safetensors:MODALITY`), or embeddings. Files and embeddings
-            are paired by id.
+        source: a binding (`BINDING`, its common space, or `BINDING:MODALITY`, the encoder's own space), a file of
+            embeddings (`FILE.safetensors`, `FILE.safetensors:MODALITY`), or embeddings. Files and embeddings are paired
+            by id.
+        target: likewise.
         data: the folder of the samples that bindings embed.
         kind: a registered adapter that can be fitted: `ridge`, `procrustes`, `linear`, `mlp`, ...
         modality: what is embedded on both sides. [default: one that both have]

@@ -64,7 +64,8 @@ def convert(
         file: the file to read.
         output: the file to write, whole or not at all.
         reader: name of the reader. [default: by content, then by file name]
-        start, end: only events of a recording from `start` to before `end`, in microseconds after the first event.
+        start: only events of a recording from this time on, in microseconds after the first event.
+        end: only events of a recording before this time, in microseconds after the first event.
         options: of the reader.
 
     Raises:

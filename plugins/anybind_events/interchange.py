@@ -29,8 +29,9 @@ def from_structured(table: np.ndarray, width: int | None = None, height: int | N
     Args:
         table: (n,), with the fields `x`, `y`, `t` (microseconds) and `p` (above 0: ON) in any order: tonic gives
             x, y, t, p and expelliarmus t, x, y, p.
-        width, height: sensor size in pixels, both or neither; by default the smallest size in use that holds all
-            events, as for files that lack it. Give it where it is known: frames made of the events depend on it.
+        width: of the sensor, in pixels; given with `height`. By default the smallest size in use that holds all events,
+            as for files that lack it. Give it where it is known: frames made of the events depend on it.
+        height: of the sensor, in pixels.
 
     Raises:
         BadInput: a field is missing, the events are not in order of time or not on the sensor, or no sensor size is

@@ -81,8 +81,10 @@ def render(
         recording: a file, or an event stream.
         output: the file to write, whole or not at all.
         representation: name of a registered representation of events.
-        start, end: only events from `start` to before `end`, in microseconds after the first event.
-        window, count: microseconds, or events, of a frame of an animation. [default: real time, 1 / `fps`]
+        start: only events from this time on, in microseconds after the first event.
+        end: only events before this time, in microseconds after the first event.
+        window: microseconds of a frame of an animation. [default: real time, 1 / `fps`]
+        count: number of events of a frame of an animation, in place of `window`.
         fps: frames per second of an animation, above 0 and at most 1000.
         options: of the representation.
 
