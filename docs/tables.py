@@ -12,19 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anybind
-from anybind.registry import find_part, parts
-from anybind.spec import Spec
+from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, RepresentationSpec, parts
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "docs/choose-a-binding.md", "docs/licences.md", "docs/performance.md")
 SHOWN = {"open_clip": "open_clip:MODEL"}
-OPENAI = {"clip-vit-b-32", "clip-vit-l-14"}
-"""Bindings on OpenAI's weights; the towers that they share with other models of open_clip do not say a licence."""
 CARRIED = {"clip-vit-l-14+imagebind": ("clip-vit-l-14", "imagebind")}
-"""Bindings that need a file of the user's own to be looked at, and those that their towers are of."""
-COPIES = {"as the copied tower's", "of the image tower"}
+"""Bindings whose encoders are those of two others, joined by an adapter."""
 
 
 def kept(name: str) -> dict[str, Any]:
@@ -40,37 +35,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def encoders_of(binding: str) -> list[tuple[str, Spec]]:
-    """Modality and spec of each encoder of a binding; of a carried one those that it takes of its two sides."""
-    if binding in CARRIED:
-        own, other = map(encoders_of, CARRIED[binding])
-        return [*own, *((of, spec) for of, spec in other if of not in dict(own))]
-    name = "open_clip:ViT-B-32/openai" if binding == "open_clip" else binding
-    return [(of, find_part("encoder", use.name).spec) for of, use in anybind.find_binding(name).encoders.items()]
-
-
-def licence_of(binding: str) -> str:
-    """The licence of a binding's weights: the strictest, where there are several."""
-    if binding in OPENAI:
-        return "MIT"
-    told = {spec.weights_licence for _, spec in encoders_of(binding)} - COPIES
-    strict = [licence for licence in told if "-NC" in licence]
-    return ", ".join(strict or sorted(told))
-
-
 def bindings() -> str:
-    """What there is to load."""
+    """Return the table of registered bindings."""
     sizes = kept("sizes")["weights"]
     rows = []
-    for part in sorted(parts("binding"), key=lambda part: (part.name != "mini", part.name)):
-        encoders = encoders_of(part.name)
-        extras = {spec.extra for _, spec in encoders} - {"events"} | ({"adapters"} if part.name in CARRIED else set())
-        extras -= {"openclip"} if "imagebind" in extras else set()  # which brings it
+    for part in sorted(parts(BindingSpec), key=lambda part: (part.name != "mini", part.name)):
         counted = _weights(part.name, sizes)
         millions = f"{sum(counted.values()) / 1e6:,.0f}" if counted else "-"
-        modalities = ", ".join(of for of, _ in encoders)
+        extras = ["adapters"] * (part.name in CARRIED) + [part.spec.extra]
+        licence = part.spec.weights_licence or "as published with the model"
         name = SHOWN.get(part.name, part.name)
-        rows.append((f"`{name}`", modalities, millions, ", ".join(sorted(extras)), licence_of(part.name)))
+        rows.append((f"`{name}`", ", ".join(part.spec.modalities), millions, ", ".join(extras), licence))
     return table(("binding", "modalities", "million weights", "extra", "licence of the weights"), rows)
 
 
@@ -83,10 +58,10 @@ def _weights(binding: str, sizes: dict[str, dict[str, int]]) -> dict[str, int]:
 
 
 def licences() -> str:
-    """What every part that has weights says of them."""
+    """Return the table of parts with weights and their licences."""
     rows = [
         (part.kind, f"`{part.name}`", part.spec.licence, part.spec.weights_licence)
-        for kind in ("encoder", "adapter")
+        for kind in (EncoderSpec, AdapterSpec, RepresentationSpec)
         for part in parts(kind)
         if part.spec.weights_licence
     ]
