@@ -18,16 +18,13 @@ def read_suite(case: Case[Held]) -> Suite:
     return case.part if isinstance(case.part, Suite) else Suite.from_toml(case.part)
 
 
-@shared
-def suite(case: Case[Held]) -> Suite:
-    """The suite."""
-    return read_suite(case)
-
-
 @CHECKS.add("follow the format of suite files, and give the suite its registered name")
 def check_file(case: Case[Held]) -> None:
     name = read_suite(case).name
     assert case.spec is None or case.spec.name == name, f"it is registered as {case.spec.name!r} and named {name!r}"
+
+
+suite = shared(read_suite, "suite")
 
 
 @CHECKS.add("name tasks, datasets and modalities that are registered, and bindings by name or NAME:ARGUMENT")

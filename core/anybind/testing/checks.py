@@ -17,8 +17,11 @@ from typing import Any, Generic, Literal, TypeVar, cast
 import numpy as np
 
 from anybind.errors import AnybindError, AnybindWarning
+from anybind.modality import Modality, find_modality
 from anybind.part import one_line
-from anybind.spec import Spec
+from anybind.registry import parts
+from anybind.space import Space
+from anybind.spec import ModalitySpec, Spec
 from anybind.testing.example import Example
 
 T = TypeVar("T")
@@ -67,8 +70,13 @@ def temporary_folder(owner: object) -> Path:
     return folder
 
 
-def shared(compute: Callable[[Case[T]], R]) -> Callable[[Case[T]], R]:
-    """Compute a value of a case once for all checks; where that fails, skip the checks that need it."""
+def shared(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[Case[T]], R]:
+    """Compute a value of a case once for all checks; where that fails, skip the checks that need it.
+
+    Args:
+        compute: returns the value; may be a check itself.
+        name: of the value, for messages; that of the function by default.
+    """
 
     @functools.wraps(compute)
     def get(case: Case[T]) -> R:
@@ -78,7 +86,7 @@ def shared(compute: Callable[[Case[T]], R]) -> Callable[[Case[T]], R]:
             except Skip:
                 raise
             except Exception as error:
-                what = compute.__name__.replace("_", " ")
+                what = name or compute.__name__.replace("_", " ")
                 raise Skip(f"there is no {what} to check: {describe_error(error)}") from error
         return cast("R", case.values[get])
 
@@ -103,7 +111,7 @@ class Check:
 
     name: str
     remedy: str
-    run: Callable[[Case[Any]], None]
+    run: Callable[[Case[Any]], object]
     applies: Callable[[Case[Any]], bool] = field(default_factory=lambda: always)
 
 
@@ -121,15 +129,15 @@ class Checks(list[Check]):
 
     def add(
         self, remedy: str, *, applies: Callable[[Case[Any]], bool] = always
-    ) -> Callable[[Callable[[Case[T]], None]], Callable[[Case[T]], None]]:
-        """Add the decorated function of a case as a check.
+    ) -> Callable[[Callable[[Case[T]], R]], Callable[[Case[T]], R]]:
+        """Add the decorated function of a case as a check; what it returns may be `shared`.
 
         Args:
             remedy: how to mend a part that fails it, one line.
             applies: whether a part has the capability that is checked; each has by default.
         """
 
-        def register(function: Callable[[Case[T]], None]) -> Callable[[Case[T]], None]:
+        def register(function: Callable[[Case[T]], R]) -> Callable[[Case[T]], R]:
             self.append(Check(function.__name__, remedy, function, applies))
             return function
 
@@ -227,16 +235,19 @@ def describe_sample(value: object) -> str:
     return repr(value)[:40] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
-def assert_refused(attempt: Callable[[], object], what: str) -> None:
-    """Fail unless the attempt raises an `AnybindError` of one line."""
+def assert_refused(
+    attempt: Callable[[], object], what: str, errors: type[AnybindError] | tuple[type[AnybindError], ...] = AnybindError
+) -> None:
+    """Fail unless the attempt raises one of the errors, an `AnybindError` by default, with one line."""
     try:
         attempt()
-    except AnybindError as error:
+    except errors as error:
         assert str(error).strip() and "\n" not in str(error), f"{what}: {type(error).__name__} without one clear line"
     except Skip:
         raise
     except Exception as error:
-        raise AssertionError(f"{what}: {describe_error(error)}, which is no AnybindError") from error
+        expected = " or ".join(each.__name__ for each in (errors if isinstance(errors, tuple) else (errors,)))
+        raise AssertionError(f"{what}: {describe_error(error)}, which is no {expected}") from error
     else:
         raise AssertionError(f"{what} was accepted")
 
@@ -263,12 +274,64 @@ def assert_hash(value: object, what: str) -> None:
     assert valid, f"{what} is {value!r}, not 12 hexadecimal digits"
 
 
-def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> None:
-    """Fail unless two arrays, (...,) each, have one shape and agree within a tolerance; NaN agrees with NaN."""
+def assert_close(
+    found: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
+) -> None:
+    """Fail unless two arrays, (...,) each, have one shape and agree within a tolerance; NaN agrees with NaN.
+
+    Args:
+        found: the one array.
+        expected: the other.
+        tolerance: allowed difference.
+        what: what is compared, for the message.
+        relative: whether to multiply the tolerance by the largest value, where that is above 1.
+    """
     assert found.shape == expected.shape, f"{what}: shapes {found.shape} and {expected.shape}"
-    if found.size and not np.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
+    if relative:
+        tolerance *= float(np.nanmax(np.abs(expected), initial=1.0))
+    if not np.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
         difference = np.nanmax(np.abs(found.astype(np.float64) - expected.astype(np.float64)))
         raise AssertionError(f"{what}: they differ by up to {difference:.3g} (allowed: {tolerance:g})")
+
+
+def assert_array(value: object, what: str, *shape: int | None) -> np.ndarray:
+    """Return an array of a shape, in which None is any length; fail for anything else."""
+    assert isinstance(value, np.ndarray), f"{what} returns a {type(value).__name__}, not a NumPy array"
+    fits = value.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+    assert fits, f"{what} returns shape {value.shape}, expected {str(shape).replace('None', 'n')}"
+    return value
+
+
+def assert_finite(arrays: Iterable[np.ndarray], what: str) -> None:
+    """Fail where one of the arrays, (...,) each, holds NaN or infinity."""
+    wrong = [number for number, each in enumerate(arrays) if not np.isfinite(each).all()]
+    assert not wrong, f"{what} {wrong} hold NaN or infinity"
+
+
+def assert_texts(part: object, *names: str) -> None:
+    """Fail unless a part has attributes of these names, each a string that is not empty."""
+    for name in names:
+        value = getattr(part, name, None)
+        assert isinstance(value, str) and value.strip(), f"{name} is {value!r}"
+
+
+def assert_spaces(part: object, *names: str) -> None:
+    """Fail unless a part has attributes of these names, each an embedding space."""
+    for name in names:
+        space = getattr(part, name, None)
+        assert isinstance(space, Space) and space.name and space.dim > 0, f"{name} is {space!r}"
+
+
+def installed_modality(name: str) -> Modality | None:
+    """Return the modality of a name; None where it is not installed."""
+    return find_modality(name) if parts(ModalitySpec, name) else None
+
+
+def assert_spec(spec: Spec | None, **values: str) -> None:
+    """Fail where a spec has other values in these fields; an empty one agrees with any."""
+    for name, value in values.items():
+        named = getattr(spec, name, "")
+        assert named in ("", value), f"spec.{name} is {named!r}, and that of the part is {value!r}"
 
 
 def is_equal(one: object, other: object) -> bool:
@@ -280,17 +343,11 @@ def is_equal(one: object, other: object) -> bool:
         return exact and np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(is_equal(one[key], other[key]) for key in one)
-    if isinstance(one, str | bytes | int):
-        return one == other
-    if isinstance(one, Sequence) and isinstance(other, Sequence):
+    if isinstance(one, Sequence) and isinstance(other, Sequence) and not isinstance(one, str | bytes):
         return len(one) == len(other) and all(map(is_equal, one, other))
-    names = list(_compared_fields(one))
+    names: Iterable[str] = getattr(one, "__dict__", ()) if type(one).__eq__ is object.__eq__ else ()
+    if is_dataclass(one):
+        names = [field.name for field in fields(one) if field.compare]
     if names:
         return all(is_equal(getattr(one, name), getattr(other, name)) for name in names)
     return bool(one == other) or (one != one and other != other)
-
-
-def _compared_fields(value: object) -> Iterable[str]:
-    if is_dataclass(value):
-        return [field.name for field in fields(value) if field.compare]
-    return getattr(value, "__dict__", ()) if type(value).__eq__ is object.__eq__ else ()

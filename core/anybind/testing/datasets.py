@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anybind.dataset import Dataset, Item
-from anybind.testing.checks import Case, Checks, assert_hash, assert_json, assert_refused, shared
+from anybind.testing.checks import Case, Checks, assert_hash, assert_json, assert_refused, assert_texts, shared
 
 CHECKS = Checks(needs=("folder",))
 Factory = Callable[[Path], Dataset]
@@ -17,28 +17,22 @@ def make_dataset(case: Case[Factory]) -> Dataset:
     return case.part(Path(case.example.folder or case.folder))
 
 
-@shared
-def dataset(case: Case[Factory]) -> Dataset:
-    """The dataset, with its samples listed."""
-    made = make_dataset(case)
-    list(made.items)
-    return made
-
-
 @CHECKS.add("take the folder, `modalities=` and options; list the samples without reading them")
-def check_makes_a_dataset(case: Case[Factory]) -> None:
+def check_makes_a_dataset(case: Case[Factory]) -> Dataset:
     made = make_dataset(case)
     assert isinstance(made, Dataset), f"a {type(made).__name__} was made, no Dataset"
     assert len(made.items), "it has no items; raise BadInput where a folder holds none"
     for item in made.items:
         assert isinstance(item, Item), f"an item is a {type(item).__name__}, no Item"
+    return made
+
+
+dataset = shared(check_makes_a_dataset, "dataset")
 
 
 @CHECKS.add("set `name`, and `licence` to what is known of the data's licence, in words")
 def check_name_and_licence(case: Case[Factory]) -> None:
-    for field in ("name", "licence"):
-        value = getattr(dataset(case), field, None)
-        assert isinstance(value, str) and value.strip(), f"{field} is {value!r}"
+    assert_texts(dataset(case), "name", "licence")
 
 
 @CHECKS.add("give every item a unique `id` that is the same on every machine: its path from the folder")

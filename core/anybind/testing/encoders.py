@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anybind.embeddings import UNIT_TOLERANCE
 from anybind.encoder import Encoder
-from anybind.errors import BadInput, UnknownName, WeightsMismatch
-from anybind.modality import Modality, find_modality
-from anybind.space import Space
-from anybind.spec import EncoderSpec
+from anybind.errors import BadInput, WeightsMismatch
 from anybind.tables import settings_hash
 from anybind.testing.checks import (
     BATCH_TOLERANCE,
@@ -23,11 +20,17 @@ from anybind.testing.checks import (
     Case,
     Checks,
     Skip,
+    assert_array,
     assert_close,
+    assert_finite,
     assert_hash,
     assert_json,
     assert_refused,
+    assert_spaces,
+    assert_spec,
+    assert_texts,
     describe_sample,
+    installed_modality,
     is_equal,
     shared,
 )
@@ -45,26 +48,9 @@ def encode(case: Case[Any], samples: Sequence[object]) -> np.ndarray:
     return case.part.encode([case.part.preprocess(sample) for sample in samples])
 
 
-@shared
-def embedding(case: Case[Encoder]) -> np.ndarray:
-    """The embeddings of all samples, made in one batch."""
-    vectors = encode(case, case.example.samples)
-    rows = isinstance(vectors, np.ndarray) and vectors.ndim == 2 and len(vectors) == len(case.example.samples)
-    assert rows, "encode does not return one row per sample"
-    return vectors
-
-
-@shared
-def second_embedding(case: Case[Encoder]) -> np.ndarray:
-    """The embeddings of the same samples again."""
-    return encode(case, case.example.samples)
-
-
-@shared
-def deterministic_embedding(case: Case[Encoder]) -> np.ndarray:
-    """The embeddings, where they are the same each time."""
-    assert_close(second_embedding(case), embedding(case), SAME_TOLERANCE, "the same samples, embedded twice")
-    return embedding(case)
+def assert_encodes(case: Case[Any], expected: np.ndarray, tolerance: float, what: str) -> None:
+    """Fail unless the samples, encoded again, have the expected embeddings, (n, d)."""
+    assert_close(encode(case, case.example.samples), expected, tolerance, what)
 
 
 @shared
@@ -81,13 +67,9 @@ def is_tower(case: Case[Encoder]) -> bool:
 
 @CHECKS.add("set `modality` (a name) and `space` (an anybind.Space) in the constructor, as the spec says")
 def check_modality_and_space(case: Case[Encoder]) -> None:
-    modality, space = case.part.modality, case.part.space
-    assert isinstance(modality, str) and modality, f"modality is {modality!r}"
-    assert isinstance(space, Space) and space.name and space.dim > 0, f"space is {space!r}"
-    if isinstance(case.spec, EncoderSpec):
-        named = f"spec.modality is {case.spec.modality!r} and modality is {modality!r}"
-        assert case.spec.modality == modality, named
-        assert case.spec.space in ("", space.name), f"spec.space is {case.spec.space!r} and space is {space.name!r}"
+    assert_texts(case.part, "modality")
+    assert_spaces(case.part, "space")
+    assert_spec(case.spec, modality=case.part.modality, space=case.part.space.name)
 
 
 @CHECKS.add("set `logit_scale` to the factor that the encoder was trained with, above 0, or leave it None")
@@ -114,16 +96,17 @@ def check_identity(case: Case[Encoder]) -> None:
 
 
 @CHECKS.add("make preprocess and encode work on every sample that the modality accepts")
-def check_embeds_its_samples(case: Case[Encoder]) -> None:
-    vectors = encode(case, case.example.samples)
-    assert isinstance(vectors, np.ndarray), f"encode returns a {type(vectors).__name__}, not a NumPy array"
+def check_embeds_its_samples(case: Case[Encoder]) -> np.ndarray:
+    return assert_array(encode(case, case.example.samples), "encode", len(case.example.samples), None)
+
+
+embedding = shared(check_embeds_its_samples, "embedding")
 
 
 @CHECKS.add("return (number of samples, space.dim) from encode; make `space` agree with the weights")
 def check_dimension(case: Case[Encoder]) -> None:
-    expected = (len(case.example.samples), case.part.space.dim)
-    found = embedding(case).shape
-    assert found == expected, f"encode returns shape {found}, and {case.part.space} wants {expected}"
+    width, space = embedding(case).shape[1], case.part.space
+    assert width == space.dim, f"encode returns {width} dimensions, and the space is {space}"
 
 
 @CHECKS.add("end encode with `anybind.unit(vectors)`, which returns float32")
@@ -133,8 +116,7 @@ def check_dtype(case: Case[Encoder]) -> None:
 
 @CHECKS.add("find what divides by zero or overflows; raise BadInput for a sample without an embedding")
 def check_finite(case: Case[Encoder]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(embedding(case)).all(1))
-    assert not wrong.size, f"the embeddings of samples {wrong.tolist()} hold NaN or infinity"
+    assert_finite(embedding(case), "the embeddings of samples")
 
 
 @CHECKS.add("end encode with `anybind.unit(vectors)`")
@@ -146,8 +128,12 @@ def check_unit_norm(case: Case[Encoder]) -> None:
 
 
 @CHECKS.add("use no random crop, drop-out or noise in preprocess and encode; put the module into eval mode")
-def check_deterministic(case: Case[Encoder]) -> None:
-    assert_close(second_embedding(case), embedding(case), SAME_TOLERANCE, "the same samples, embedded twice")
+def check_deterministic(case: Case[Encoder]) -> np.ndarray:
+    assert_encodes(case, embedding(case), SAME_TOLERANCE, "the same samples, embedded twice")
+    return embedding(case)
+
+
+deterministic_embedding = shared(check_deterministic, "deterministic embedding")
 
 
 @CHECKS.add("make encode treat samples one by one: no statistics over the batch, no padding that is attended to")
@@ -181,18 +167,17 @@ def check_threads(case: Case[Encoder]) -> None:
 
 @CHECKS.add("raise BadInput, saying what is wrong, in the modality's check or in preprocess")
 def check_refuses_wrong_samples(case: Case[Encoder]) -> None:
-    try:
-        modality = find_modality(case.part.modality)
-    except UnknownName:
-        modality = None  # then the encoder has to refuse by itself
     for wrong in (None, object(), *case.example.wrong):
-        if modality is None or modality.accepts(wrong):
-            attempt = f"a wrong sample ({describe_sample(wrong)})"
-            assert_refused(lambda wrong=wrong: _check_and_encode(case, modality, wrong), attempt)
+        attempt = f"a wrong sample ({describe_sample(wrong)})"
+        assert_refused(lambda wrong=wrong: _check_and_encode(case, wrong), attempt)
 
 
-def _check_and_encode(case: Case[Encoder], modality: Modality | None, sample: object) -> None:
+def _check_and_encode(case: Case[Encoder], sample: object) -> None:
+    """Encode a sample that its modality, where it is installed, has checked."""
+    modality = installed_modality(case.part.modality)
     if modality is not None:
+        if not modality.accepts(sample):
+            raise BadInput("it is of another modality")
         modality.check(sample)
     encode(case, [sample])
 
@@ -204,17 +189,18 @@ def check_to_returns_the_encoder(case: Case[Encoder]) -> None:
 
 @CHECKS.add("move all weights in `to`; put the batch on `self.device` in collate", applies=is_tower)
 def check_device(case: Case[Tower]) -> None:
-    tower, vectors = case.part, deterministic_embedding(case)
-    assert tower.to("cpu").device.type == "cpu", f"after to('cpu') the weights are on {tower.device}"
-    assert_close(encode(case, case.example.samples), vectors, BATCH_TOLERANCE, "before and after to('cpu')")
     import torch  # a tower has imported it
 
+    vectors, tolerances = deterministic_embedding(case), {"cpu": BATCH_TOLERANCE}
     if torch.cuda.is_available():
-        try:
-            assert tower.to("cuda").device.type == "cuda", "after to('cuda') the weights are elsewhere"
-            assert_close(encode(case, case.example.samples), vectors, DEVICE_TOLERANCE, "on cpu and on cuda")
-        finally:
-            tower.to("cpu")
+        tolerances["cuda"] = DEVICE_TOLERANCE
+    try:
+        for device, tolerance in tolerances.items():
+            found = case.part.to(device).device
+            assert found.type == device, f"after to({device!r}) the weights are on {found}"
+            assert_encodes(case, vectors, tolerance, f"before and after to({device!r})")
+    finally:
+        case.part.to("cpu")
 
 
 @CHECKS.add("restore the module's training mode after encode; inherit `Tower.encode`", applies=is_tower)
@@ -246,19 +232,12 @@ def check_weights_round_trip(case: Case[Tower]) -> None:
     before, path = tower.weights_hash, case.folder / "weights.safetensors"
     tower.save_weights(path)
     with perturb_weights(tower):
-        unused = _encodes_exactly(case, vectors)
-        assert not unused, "other weights in `module` give the same embeddings: they are not used"
+        with suppress(BadInput):  # perturbed weights may give a vector of norm 0
+            unused = np.array_equal(encode(case, case.example.samples), vectors, equal_nan=True)
+            assert not unused, "other weights in `module` give the same embeddings: they are not used"
         assert tower.load_weights(path) is tower, "load_weights does not return the tower"
         assert tower.weights_hash == before, "after load_weights weights_hash differs"
-        loaded = encode(case, case.example.samples)
-    assert_close(loaded, vectors, BATCH_TOLERANCE, "before save_weights and after load_weights")
-
-
-def _encodes_exactly(case: Case[Tower], vectors: np.ndarray) -> bool:
-    try:
-        return np.array_equal(encode(case, case.example.samples), vectors, equal_nan=True)
-    except BadInput:  # untrained weights may give a vector of norm 0
-        return False
+        assert_encodes(case, vectors, BATCH_TOLERANCE, "before save_weights and after load_weights")
 
 
 @CHECKS.add("inherit `Tower.load_weights`: it checks names, shapes, space and preprocessing", applies=is_tower)
@@ -267,11 +246,8 @@ def check_refuses_other_weight_files(case: Case[Tower]) -> None:
 
     path = case.folder / "bare.safetensors"
     save_file({key: held.detach().clone().contiguous() for key, held in case.part.module.state_dict().items()}, path)
-    try:
-        case.part.load_weights(path)
-    except WeightsMismatch:
-        return
-    raise AssertionError("it loads a weight file that does not hold the preprocessing its weights need")
+    what = "a weight file without the preprocessing that its weights need"
+    assert_refused(lambda: case.part.load_weights(path), what, WeightsMismatch)
 
 
 @contextmanager

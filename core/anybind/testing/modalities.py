@@ -7,16 +7,25 @@ import numpy as np
 from anybind.errors import BadOption
 from anybind.modality import Modality
 from anybind.spec import ModalitySpec
-from anybind.testing.checks import Case, Checks, Skip, assert_json, assert_refused, describe_sample, is_equal
+from anybind.testing.checks import (
+    Case,
+    Checks,
+    Skip,
+    assert_json,
+    assert_refused,
+    assert_spec,
+    assert_texts,
+    describe_sample,
+    is_equal,
+)
 
 CHECKS = Checks(needs=("samples",))
 
 
 @CHECKS.add("set `name` in the class to the registered name")
 def check_name(case: Case[Modality]) -> None:
-    name = getattr(case.part, "name", None)
-    assert isinstance(name, str) and name, f"name is {name!r}"
-    assert case.spec is None or case.spec.name == name, f"it is registered as {case.spec.name!r}"
+    assert_texts(case.part, "name")
+    assert_spec(case.spec, name=case.part.name)
 
 
 @CHECKS.add("make `accepts` return True for every sample of the modality")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -23,36 +23,28 @@ def perturb_state(root: object, base: type) -> Iterator[str]:
     sums stay as they are, and, unless they are of integers, scaled.
     """
     for name, value, assign in _find_values(root, base):
+        put, own = assign, value
+        if not isinstance(value, float):  # in place, since several attributes may share one array
+            put = functools.partial(_fill, value)
+            own = value.copy() if isinstance(value, np.ndarray) else value.detach().clone()
         for changed in _perturb(value):
-            with _replaced(value, changed, assign):
+            put(changed)
+            try:
                 yield name
+            finally:
+                put(own)
 
 
-@contextmanager
-def _replaced(value: Any, changed: Any, assign: Assign) -> Iterator[None]:
-    if isinstance(value, float):
-        assign(changed)
-        try:
-            yield
-        finally:
-            assign(value)
-        return
-    with _writable(value):
-        own = value.copy() if isinstance(value, np.ndarray) else value.detach().clone()
-        value[...] = changed  # in place, since several attributes may share one array
-        try:
-            yield
-        finally:
-            value[...] = own
-
-
-def _writable(value: Any) -> AbstractContextManager[object]:
+def _fill(value: Any, content: Any) -> None:
+    """Overwrite an array or tensor, (...,), read-only ones too."""
     if isinstance(value, np.ndarray):
         value.flags.writeable = True
-        return np.errstate()
+        value[...] = content
+        return
     import torch  # it has made the tensor
 
-    return torch.inference_mode() if value.is_inference() else torch.no_grad()
+    with torch.inference_mode() if value.is_inference() else torch.no_grad():
+        value[...] = content
 
 
 def _perturb(value: Any) -> list[Any]:
@@ -77,44 +69,34 @@ def _find_values(root: object, base: type) -> Iterator[tuple[str, Any, Assign]]:
     for owner in type(root).__mro__[: type(root).__mro__.index(base)]:
         for name, value in list(vars(owner).items()):
             if _is_value(value) and name not in vars(root):
-                yield f"{owner.__name__}.{name}", value, _setter(owner, name)
+                yield f"{owner.__name__}.{name}", value, functools.partial(setattr, owner, name)
             function = value.fget if isinstance(value, property) else getattr(value, "func", value)
             if isinstance(function, FunctionType):
                 constants = function.__globals__
                 for constant in function.__code__.co_names:
                     if _is_value(constants.get(constant)):
-                        yield constant, constants[constant], _item_setter(constants, constant)
+                        yield constant, constants[constant], functools.partial(constants.__setitem__, constant)
 
 
 def _walk(value: Any, name: str, assign: Assign, seen: set[int]) -> Iterator[tuple[str, Any, Assign]]:
     if _is_value(value):
         yield name.lstrip("."), value, assign
-        return
-    if value is None or isinstance(value, STATELESS) or id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, dict):
-        for key, item in list(value.items()):
-            yield from _walk(item, f"{name}[{key!r}]", _item_setter(value, key), seen)
-    elif isinstance(value, list):
+    elif value is not None and not isinstance(value, STATELESS) and id(value) not in seen:
+        seen.add(id(value))
+        for label, item, assign_item in _find_items(value, assign):
+            yield from _walk(item, name + label, assign_item, seen)
+
+
+def _find_items(value: Any, assign: Assign) -> Iterator[tuple[str, Any, Assign]]:
+    if isinstance(value, tuple):
         for number, item in enumerate(value):
-            yield from _walk(item, f"{name}[{number}]", _item_setter(value, number), seen)
-    elif isinstance(value, tuple):
-        for number, item in enumerate(value):
-            yield from _walk(item, f"{name}[{number}]", _tuple_setter(value, number, assign), seen)
-    else:
-        held = getattr(value, "__dict__", {})
-        for key, item in list(held.items()):
-            yield from _walk(item, f"{name}.{key}", _item_setter(held, key), seen)
-
-
-def _item_setter(container: Any, key: Any) -> Assign:
-    return lambda value: container.__setitem__(key, value)
-
-
-def _setter(owner: object, name: str) -> Assign:
-    return lambda value: setattr(owner, name, value)
-
-
-def _tuple_setter(whole: tuple[Any, ...], number: int, assign: Assign) -> Assign:
-    return lambda value: assign((*whole[:number], value, *whole[number + 1 :]))
+            yield (
+                f"[{number}]",
+                item,
+                lambda new, number=number: assign((*value[:number], new, *value[number + 1 :])),
+            )
+        return
+    indexed = isinstance(value, dict | list)
+    held = value if indexed else getattr(value, "__dict__", {})
+    for key, item in list(enumerate(held) if isinstance(held, list) else held.items()):
+        yield f"[{key!r}]" if indexed else f".{key}", item, functools.partial(held.__setitem__, key)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from anybind.errors import AnybindError, BadInput, UnknownName
-from anybind.modality import Modality, find_modality
+from anybind.errors import AnybindError, BadInput
 from anybind.reader import HEAD_BYTES, Reader
 from anybind.spec import ReaderSpec
-from anybind.testing.checks import Case, Checks, Skip, describe_error, describe_sample, is_equal, shared
+from anybind.testing.checks import (
+    Case,
+    Checks,
+    Skip,
+    describe_error,
+    describe_sample,
+    installed_modality,
+    is_equal,
+    shared,
+)
 
 CHECKS = Checks(needs=("files", "samples"))
 CUTS = (0.02, 0.3, 0.5, 0.77, 0.99)
 """Shares of a file's length at which it is truncated; it is also cut after 1 byte and before the last one."""
+NOISE = np.random.default_rng(0).integers(0, 256, max(HEAD_BYTES, 1000), np.uint8).tobytes()
 DAMAGES = 24
 """How many copies of a file with a few changed bytes are read."""
 
@@ -33,11 +43,9 @@ def file_of_its_format(case: Case[Reader]) -> list[Path]:
 
 def _write_sample(reader: Reader, sample: object, paths: list[Path]) -> list[Path]:
     for path in paths:
-        try:
+        with suppress(BadInput):
             reader.write(sample, path)
-        except BadInput:
-            continue
-        return [path]
+            return [path]
     return []
 
 
@@ -47,12 +55,11 @@ def sample_that_it_reads(case: Case[Reader]) -> list[object]:
     return [case.part.read(path) for path in file_of_its_format(case)]
 
 
-def modality_of_case(case: Case[Reader]) -> Modality | None:
-    """Return the modality that the reader is registered for; None where that is unknown or not installed."""
-    try:
-        return find_modality(case.spec.modality) if isinstance(case.spec, ReaderSpec) else None
-    except UnknownName:
-        return None
+def assert_sample(case: Case[Reader], value: object, what: str) -> None:
+    """Fail where a value is no sample of the modality that the reader is registered for."""
+    modality = installed_modality(case.spec.modality) if isinstance(case.spec, ReaderSpec) else None
+    valid = modality is None or modality.accepts(value)
+    assert valid, f"{what} {describe_sample(value)}, no sample of {modality and modality.name}"
 
 
 def read_changed(case: Case[Reader], path: Path, content: bytes, what: str) -> AnybindError | None:
@@ -80,20 +87,17 @@ def check_sniffs_its_files(case: Case[Reader]) -> None:
 
 @CHECKS.add("make `sniff` look for the format's signature, return True, False or None, and raise nothing")
 def check_leaves_other_files(case: Case[Reader]) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, HEAD_BYTES, np.uint8).tobytes()
-    for what, head in (("one zero byte", b"\0"), ("zeros", bytes(HEAD_BYTES)), ("noise", noise), ("a letter", b"a")):
+    for what, head in (("one zero byte", b"\0"), ("zeros", bytes(HEAD_BYTES)), ("noise", NOISE), ("a letter", b"a")):
         verdict = case.part.sniff(head)
         assert verdict is False or verdict is None, f"sniff returns {verdict!r} for {what}"
 
 
 @CHECKS.add("make `read` return a sample of the modality that the spec names")
 def check_reads_its_files(case: Case[Reader]) -> None:
-    modality = modality_of_case(case)
     for path in file_of_its_format(case):
         sample = case.part.read(path)
-        if modality is not None:
-            found = f"{path.name} becomes {describe_sample(sample)}, no sample of {modality.name}"
-            assert modality.accepts(sample), found
+        assert_sample(case, sample, f"{path.name} becomes")
+        if isinstance(case.spec, ReaderSpec) and (modality := installed_modality(case.spec.modality)):
             modality.check(sample)
 
 
@@ -106,13 +110,11 @@ def check_deterministic(case: Case[Reader]) -> None:
 @CHECKS.add("make `chunks` give samples in order, at least one; or inherit it")
 def check_chunks(case: Case[Reader]) -> None:
     sample_that_it_reads(case)
-    modality = modality_of_case(case)
     for path in file_of_its_format(case):
         chunks = list(case.part.chunks(path, count=100))
         assert chunks, f"chunks gives nothing of {path.name}"
         for chunk in chunks:
-            valid = modality is None or modality.accepts(chunk)
-            assert valid, f"chunks gives {describe_sample(chunk)}, no sample of {modality and modality.name}"
+            assert_sample(case, chunk, "chunks gives")
 
 
 @CHECKS.add("raise BadInput naming the file and the byte, or return what is whole with an AnybindWarning")
@@ -127,22 +129,20 @@ def check_survives_truncation(case: Case[Reader]) -> None:
 def check_survives_damage(case: Case[Reader]) -> None:
     random = np.random.default_rng(0)
     for path in file_of_its_format(case):
-        content = np.frombuffer(path.read_bytes(), np.uint8)
+        content = np.fromfile(path, np.uint8)
         for copy in range(DAMAGES):
             damaged = content.copy()
             reach = len(content) if copy % 2 else min(len(content), 256)  # lengths stand in headers
             places = random.integers(0, reach, 4)
             damaged[places] = random.integers(0, 256, 4)
-            read_changed(
-                case, path, damaged.tobytes(), f"{path.name} with the bytes at {sorted(places.tolist())} changed"
-            )
+            what = f"{path.name} with the bytes at {sorted(places.tolist())} changed"
+            read_changed(case, path, damaged.tobytes(), what)
 
 
 @CHECKS.add("raise BadInput, naming the file, where the content is not of the format")
 def check_refuses_foreign_files(case: Case[Reader]) -> None:
     path = file_of_its_format(case)[0]
-    noise = np.random.default_rng(1).integers(0, 256, 1000, np.uint8).tobytes()
-    for what, content in (("an empty file", b""), ("a file of zeros", bytes(1000)), ("a file of noise", noise)):
+    for what, content in (("an empty file", b""), ("a file of zeros", bytes(1000)), ("a file of noise", NOISE[:1000])):
         error = read_changed(case, path, content, what)
         named = error is None or f"changed{path.suffix}" in str(error)
         assert named, f"{what}: the error does not name the file: {error}"

@@ -14,6 +14,7 @@ from anybind.testing.checks import (
     Case,
     Checks,
     assert_close,
+    assert_finite,
     assert_json,
     assert_refused,
     describe_sample,
@@ -22,14 +23,6 @@ from anybind.testing.checks import (
 )
 
 CHECKS = Checks(needs=("samples",))
-
-
-@shared
-def array(case: Case[Representation]) -> list[np.ndarray]:
-    """The array of each sample."""
-    arrays = [case.part(sample) for sample in case.example.samples]
-    assert all(isinstance(each, np.ndarray) for each in arrays), "it returns no NumPy arrays"
-    return arrays
 
 
 @CHECKS.add("return from `settings` a mapping of strings, numbers, lists and tables: all that shapes the output")
@@ -41,10 +34,14 @@ def check_settings(case: Case[Representation]) -> None:
 
 
 @CHECKS.add("accept every sample that the modality accepts, and return a NumPy array")
-def check_accepts_its_samples(case: Case[Representation]) -> None:
-    for sample in case.example.samples:
-        result = case.part(sample)
-        assert isinstance(result, np.ndarray), f"it returns a {type(result).__name__}, not a NumPy array"
+def check_accepts_its_samples(case: Case[Representation]) -> list[np.ndarray]:
+    arrays = [case.part(sample) for sample in case.example.samples]
+    for each in arrays:
+        assert isinstance(each, np.ndarray), f"it returns a {type(each).__name__}, not a NumPy array"
+    return arrays
+
+
+array = shared(check_accepts_its_samples, "array")
 
 
 @CHECKS.add("return three dimensions, (channels, height, width), none of them 0")
@@ -61,14 +58,17 @@ def check_dtype(case: Case[Representation]) -> None:
 
 @CHECKS.add("find what divides by zero: a sample may have one entry, or all at one time")
 def check_finite(case: Case[Representation]) -> None:
-    wrong = [number for number, each in enumerate(array(case)) if not np.isfinite(each).all()]
-    assert not wrong, f"the arrays of samples {wrong} hold NaN or infinity"
+    assert_finite(array(case), "the arrays of samples")
 
 
 @CHECKS.add("use no randomness")
-def check_deterministic(case: Case[Representation]) -> None:
+def check_deterministic(case: Case[Representation]) -> list[np.ndarray]:
     for sample, each in zip(case.example.samples, array(case), strict=True):
         assert_close(case.part(sample), each, SAME_TOLERANCE, "the same sample, twice")
+    return array(case)
+
+
+deterministic_array = shared(check_deterministic, "deterministic array")
 
 
 @CHECKS.add("copy a sample before changing it in place")
@@ -79,29 +79,15 @@ def check_leaves_samples_unchanged(case: Case[Representation]) -> None:
         assert is_equal(before, sample), f"the sample ({describe_sample(sample)}) was changed"
 
 
-@shared
-def deterministic_array(case: Case[Representation]) -> list[np.ndarray]:
-    """The arrays, where they are the same each time."""
-    for sample, each in zip(case.example.samples, array(case), strict=True):
-        assert_close(case.part(sample), each, SAME_TOLERANCE, "the same sample, twice")
-    return array(case)
-
-
 @CHECKS.add("make `batch` return what the calls return, stacked; or inherit it")
 def check_batch(case: Case[Representation]) -> None:
-    arrays, samples = deterministic_array(case), case.example.samples
-    size = getattr(samples[0], "shape", 0)
-    alike = [
-        number
-        for number, each in enumerate(arrays)
-        if each.shape == arrays[0].shape and getattr(samples[number], "shape", 0) == size
-    ]
-    batch = case.part.batch([samples[number] for number in alike])
-    right = isinstance(batch, np.ndarray) and batch.dtype == arrays[0].dtype
+    pairs = list(zip(case.example.samples, deterministic_array(case), strict=True))
+    shapes = [(getattr(sample, "shape", 0), each.shape) for sample, each in pairs]
+    alike = [pair for pair, shape in zip(pairs, shapes, strict=True) if shape == shapes[0]]
+    batch, stacked = case.part.batch([sample for sample, _ in alike]), np.stack([each for _, each in alike])
+    right = isinstance(batch, np.ndarray) and batch.dtype == stacked.dtype
     assert right, "batch returns another type than the call"
-    scale = max(1.0, float(np.nanmax(np.abs(arrays[0]))))
-    stacked = np.stack([arrays[number] for number in alike])
-    assert_close(batch, stacked, BATCH_TOLERANCE * scale, "in a batch and one by one")
+    assert_close(batch, stacked, BATCH_TOLERANCE, "in a batch and one by one", relative=True)
 
 
 @CHECKS.add("raise BadInput where there is nothing to stack")

@@ -14,16 +14,7 @@ from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, ne
 from anybind.registry import Part, create, parts, plugins, registry
 from anybind.spec import BindingSpec, DatasetSpec, EncoderSpec, ModalitySpec, ReaderSpec, RepresentationSpec, Spec
 from anybind.testing import kinds, specs
-from anybind.testing.checks import (
-    Case,
-    Check,
-    Checks,
-    Outcome,
-    Report,
-    Skip,
-    run_check,
-    temporary_folder,
-)
+from anybind.testing.checks import Case, Check, Checks, Outcome, Report, Skip, run_check, temporary_folder
 from anybind.testing.example import Example, find_example
 
 if TYPE_CHECKING:
@@ -85,12 +76,8 @@ class Trial:
             return self.made
         possible = self.made.status == "passed"
         if check in specs.CHECKS:
-            case: Case[Any] = Case(self.part, self.example if possible else Example(), self.part.spec)
-        elif possible:
-            case = self.case
-        else:
-            return None
-        return run_check(check, case) if check.applies(case) else None
+            return run_if_applicable(check, Case(self.part, self.example if possible else Example(), self.part.spec))
+        return run_if_applicable(check, self.case) if possible else None
 
     def report(self) -> Report:
         """Run all checks."""
@@ -109,6 +96,11 @@ class Trial:
         elif outcome.status == "expected failure":
             pytest.xfail(outcome.message)
         Report(self.title, (outcome,)).raise_for_failures()
+
+
+def run_if_applicable(check: Check, case: Case[Any]) -> Outcome | None:
+    """Run one check; None where the part lacks the capability that is checked."""
+    return run_check(check, case) if check.applies(case) else None
 
 
 def check_example(case: Case[Trial]) -> None:
@@ -175,24 +167,25 @@ def check(
         BadOption: the object is of no kind, or the example lacks what its kind needs.
     """
     if isinstance(subject, Part):
-        report = examine(subject)
-        _require_check(only, [outcome.check for outcome in report.outcomes])
-        chosen = tuple(outcome for outcome in report.outcomes if only in ("", outcome.check))
-        return Report(report.part, chosen).raise_for_failures()
-    if isinstance(subject, Spec):
-        title, chosen_checks = f"{subject.kind} {subject.name!r}", specs.CHECKS
-        case: Case[Any] = Case(Part(subject, "", "its distribution"), spec=subject)
+        trial = Trial(subject)
+        title, checks, run = trial.title, trial.checks, trial.run
+    elif isinstance(subject, Spec):
+        case = Case(Part(subject, "", "its distribution"), spec=subject)
+        title, checks = f"{subject.kind} {subject.name!r}", specs.CHECKS
+        run = functools.partial(run_if_applicable, case=case)
     else:
-        kind = kind or _find_kind(subject)
-        title, chosen_checks = f"{kind} {type(subject).__name__}", _load_checks(kind)
-        case = Case(subject, example or Example(), spec)
+        kind, case = kind or _find_kind(subject), Case(subject, example or Example(), spec)
+        title, checks = f"{kind} {type(subject).__name__}", _load_checks(kind)
+        run = functools.partial(run_if_applicable, case=case)
         try:
             _require_example(kind, case.example)
         except AssertionError as error:
             raise BadOption(str(error)) from None
-    _require_check(only, [each.name for each in chosen_checks])
-    chosen_checks = [each for each in chosen_checks if only in ("", each.name) and each.applies(case)]
-    return Report(title, tuple(run_check(each, case) for each in chosen_checks)).raise_for_failures()
+    names = [each.name for each in checks]
+    if only and only not in names:
+        raise UnknownName(f"there is no check {only!r}{nearest(only, names)}")
+    outcomes = [run(each) for each in checks if only in ("", each.name)]
+    return Report(title, tuple(outcome for outcome in outcomes if outcome is not None)).raise_for_failures()
 
 
 def parametrize_with_checks(plugin: str) -> pytest.MarkDecorator:
@@ -229,18 +222,12 @@ def _load_checks(kind: str) -> Checks:
 
 
 def _find_kind(subject: object) -> str:
+    owner = subject if isinstance(subject, type) else type(subject)
     for name, spec in sorted(registry().kinds().items(), key=lambda item: item[0] == "command"):  # any callable is one
         base = kinds.load_attribute(spec.target)
-        if isinstance(base, type) and (
-            isinstance(subject, base) or (isinstance(subject, type) and issubclass(subject, base))
-        ):
+        if isinstance(base, type) and issubclass(owner, base):
             return name
     raise BadOption(f"a {type(subject).__name__} is of no kind of part; name its kind")
-
-
-def _require_check(only: str, known: list[str]) -> None:
-    if only and only not in known:
-        raise UnknownName(f"there is no check {only!r}{nearest(only, known)}")
 
 
 def _require_example(kind: str, example: Example) -> None:

@@ -11,7 +11,7 @@ from anybind.dataset import Dataset, Item
 from anybind.errors import OnBad
 from anybind.result import Result
 from anybind.task import Task
-from anybind.testing.checks import Case, Checks, assert_json, assert_refused, shared
+from anybind.testing.checks import Case, Checks, assert_json, assert_refused, assert_texts, shared
 from anybind.testing.stand_in import stand_in_binder
 
 CHECKS = Checks(needs=("dataset",))
@@ -35,14 +35,6 @@ def run_task(case: Case[Task], data: Dataset, on_bad: OnBad | None = None) -> Re
     return case.part.run(binding(case), data, modality=case.example.modality, seed=0, on_bad=on_bad)
 
 
-@shared
-def result(case: Case[Task]) -> Result:
-    """The result of one run."""
-    result = run_task(case, dataset(case))
-    assert isinstance(result, Result), f"run returns a {type(result).__name__}"
-    return result
-
-
 class WithInvalidSample(Dataset):
     """A dataset with one sample more, which cannot be embedded."""
 
@@ -61,15 +53,17 @@ class WithInvalidSample(Dataset):
 
 @CHECKS.add("set `name` and `main_metric` in the class")
 def check_name_and_main_metric(case: Case[Task]) -> None:
-    for field in ("name", "main_metric"):
-        value = getattr(case.part, field, None)
-        assert isinstance(value, str) and value, f"{field} is {value!r}"
+    assert_texts(case.part, "name", "main_metric")
 
 
 @CHECKS.add("return an anybind.Result from `run`")
-def check_returns_a_result(case: Case[Task]) -> None:
+def check_returns_a_result(case: Case[Task]) -> Result:
     returned = run_task(case, dataset(case))
     assert isinstance(returned, Result), f"run returns a {type(returned).__name__}"
+    return returned
+
+
+result = shared(check_returns_a_result, "result")
 
 
 @CHECKS.add("pass task, dataset, split_hash, binding, modality and seed on to the Result as they were given")
