@@ -263,7 +263,9 @@ def whole(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventSt
 
     options = inspect.signature(chunks)
     parameters = [each for each in options.parameters.values() if each.name != "count"]
-    read.__signature__ = options.replace(parameters=parameters, return_annotation="EventStream")  # names the options
+    # Names the options where a wrong one is refused.
+    signature = options.replace(parameters=parameters, return_annotation="EventStream")
+    read.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
     return read
 
 

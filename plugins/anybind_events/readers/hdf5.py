@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import batches_by, check_unit, naming, streams_of, whole
 from anybind_events.readers.hdf5_layout import check_source, find_source, first_at, likely_unit, opened
 from anybind_events.stream import EventStream
+
+if TYPE_CHECKING:
+    import h5py
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 FORMAT, VERSION = "anybind-events", 1
@@ -111,7 +114,7 @@ class Hdf5Reader(Reader):
 class _Writer:
     """A file that grows by parts of a recording."""
 
-    def __init__(self, file: Any, first: EventStream) -> None:
+    def __init__(self, file: h5py.File, first: EventStream) -> None:
         self.size = first.width, first.height
         self.count, self.offset, self.last = 0, 0, None
         file.attrs.update({"format": FORMAT, "version": VERSION, "width": first.width, "height": first.height})

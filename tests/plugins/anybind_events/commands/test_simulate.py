@@ -136,7 +136,7 @@ def test_a_recording_is_not_simulated_again(cli: Callable[..., Any], picture: Pa
 
 
 @pytest.mark.parametrize(
-    ("output", "said"), [("a.pdf", "cannot write event to"), ("none/a.h5", "there is no folder"), (".", "no regular")]
+    ("output", "said"), [("a.pdf", "cannot write events to"), ("none/a.h5", "there is no folder"), (".", "no regular")]
 )
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_simulated(
     cli: Callable[..., Any], tmp_path: Path, output: str, said: str
@@ -148,7 +148,7 @@ def test_a_format_that_is_only_read_is_told_before_anything_is_simulated(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(NpzReader, "write")
-    assert "cannot write event to" in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
+    assert "cannot write events to" in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
 
 
 def test_a_missing_file_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:
