@@ -68,6 +68,13 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "embedding-store"
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Let torch, where it is imported, compute in one thread: small models wait for threads longer than they work."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
 @pytest.fixture
 def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command in a process of its own, its output a pipe."""

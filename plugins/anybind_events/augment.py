@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
@@ -195,7 +194,7 @@ class Augment:
         return stream
 
 
-def _require_number(name: str, value: Any, *, whole: bool) -> None:
+def _require_number(name: str, value: float, *, whole: bool) -> None:
     right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not (right and math.isfinite(value) and value >= 0):
         raise BadOption(f"{name} must be a {'whole ' * whole}number, 0 or more, got {value!r}")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anybind import read, read_chunks, write
-from anybind.plugin import BadInput, BadOption, Reader, ReaderSpec, files, find_part, parts, readers
-from anybind_events.readers.columns import join_streams
+from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
 from anybind_events.stream import EventStream
+from anybind_events.writing import Totals, find_writer, write_streams
 
 
 @dataclass(frozen=True)
@@ -77,24 +76,14 @@ def convert(
     source = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
     written = None
     if source.spec.modality == "event":
-        target = _writing_format(output)
-        written = _write_events(_streams(source, file, start, end, options), file, output, target)
+        target, totals = find_writer(output), Totals()
+        write_streams(totals.count(_streams(source, file, start, end, options)), file, output, target)
+        written = Written(totals.events, *totals.size, dict(totals.notes))
     elif start is not None or end is not None:
         raise BadOption(f"--start and --end are for recordings of event cameras; {file} holds {source.spec.modality}")
     else:
         write(read(file, reader=source.name, **options), output)
     return Conversion(str(file), source.name, str(output), written)
-
-
-def _writing_format(output: Path) -> readers.Part[ReaderSpec]:
-    """The format that writes events to such a file."""
-    formats = [part for part in parts(ReaderSpec) if part.spec.modality == "event"]
-    able = [part for part in formats if part.load().write is not Reader.write]
-    for part in able:
-        if output.suffix.lower() in part.spec.suffixes:
-            return part
-    known = sorted({suffix for part in able for suffix in part.spec.suffixes})
-    raise BadInput(f"cannot write events to {output}: no format of that ending is written (known: {', '.join(known)})")
 
 
 def _streams(
@@ -126,29 +115,3 @@ def _first_time(source: readers.Part[ReaderSpec], file: Path, options: Mapping[s
         if len(stream):
             return int(stream.t[0])
     raise BadInput(f"{file} is an empty recording: it holds no events")
-
-
-def _write_events(
-    streams: Iterator[EventStream], file: Path, output: Path, target: readers.Part[ReaderSpec]
-) -> Written:
-    """Write parts of a recording, one after the other where the format can."""
-    events, size = 0, (0, 0)
-    notes: Counter[str] = Counter()
-
-    def counted() -> Iterator[EventStream]:
-        nonlocal events, size
-        for stream in streams:
-            events, size = events + len(stream), (stream.width, stream.height)
-            notes.update(stream.notes)
-            yield stream
-
-    writer: Reader = target.load()()
-    with files.atomic_path(output) as temporary, target.explain_missing_extra():
-        try:
-            if type(writer).write_chunks is not Reader.write_chunks:
-                writer.write_chunks(counted(), temporary)
-            else:
-                writer.write(join_streams(list(counted())), temporary)
-        except BadInput as error:  # a writer knows only the temporary path
-            raise BadInput(str(error) if str(file) in str(error) else f"cannot write {output}: {error}") from error
-    return Written(events, *size, dict(notes))

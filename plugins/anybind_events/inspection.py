@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from anybind import read, read_chunks
 from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
 from anybind_events.stream import EventStream
+from anybind_events.writing import Totals
 
 PICTURES = (".png", ".pdf", ".svg")
 BINS = 512
@@ -113,8 +113,12 @@ def inspect(
         if chart is not None:
             raise BadInput(f"{file} holds {part.spec.modality}, which has no event rate to draw")
         return FileInfo(*about, None, _describe(read(file, reader=part.name, **options)))
-    curve = RateCurve()
-    info = _count(read_chunks(file, reader=part.name, **options), curve)
+    curve, totals = RateCurve(), Totals()
+    for stream in totals.count(read_chunks(file, reader=part.name, **options)):
+        curve.add(stream)
+    info = RecordingInfo(
+        totals.events, *totals.size, totals.duration_us, totals.start_us, totals.on_events, dict(totals.notes)
+    )
     if chart is not None:
         draw_rate(curve, file.name, chart)
     return FileInfo(*about, info, {})
@@ -125,20 +129,6 @@ def check_chart(output: Path) -> None:
     if output.suffix.lower() not in PICTURES:
         raise BadOption(f"cannot draw to {output}: the name must end in {', '.join(PICTURES)}")
     files.check_output(output)
-
-
-def _count(streams: Iterable[EventStream], curve: RateCurve) -> RecordingInfo:
-    """The numbers of a recording, part by part."""
-    events, rises, first, last, size = 0, 0, None, 0, (0, 0)
-    notes: Counter[str] = Counter()
-    for stream in streams:
-        curve.add(stream)
-        notes.update(stream.notes)
-        size = stream.width, stream.height
-        if len(stream):
-            events, rises = events + len(stream), rises + int(np.count_nonzero(stream.p))
-            first, last = int(stream.t[0]) if first is None else first, int(stream.t[-1])
-    return RecordingInfo(events, *size, 0 if first is None else last - first, first, rises, dict(notes))
 
 
 def _describe(sample: object) -> dict[str, object]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
-from typing import Any
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Modality
+from anybind.plugin import BadInput, BadOption, Modality, samples
 from anybind_events.augment import Augment
 from anybind_events.interchange import from_structured, is_structured
 from anybind_events.stream import EventStream, concatenate_streams
@@ -31,8 +30,17 @@ class Event(Modality[EventStream]):
             return from_structured(item)
         return super().as_sample(item)
 
-    def make(self, /, *args: Any, **fields: Any) -> EventStream:
-        return EventStream(*args, **fields)
+    def make(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        t: np.ndarray,
+        p: np.ndarray,
+        width: int,
+        height: int,
+        notes: Mapping[str, int] | None = None,
+    ) -> EventStream:
+        return EventStream(x, y, t, p, width, height, notes or {})
 
     def check(self, sample: Sized) -> None:
         if not len(sample):
@@ -84,7 +92,7 @@ class Event(Modality[EventStream]):
 
     def derive(
         self,
-        sample: Any,
+        sample: np.ndarray | samples.VideoSample,
         source: str,
         *,
         seed: int,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -103,12 +102,15 @@ def render(
     made = _representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
     stream = _part(_recording(recording), name, start, end)
+    frames = rate = None
     if kind in STILLS:
-        drawn = _write_still(output, stream, made)
+        size = _write_still(output, stream, made)
     else:
-        drawn = _write_animation(output, stream, made, window, count, fps)
+        size, frames, window, count = _write_animation(output, stream, made, window, count, fps)
+        rate = fps
     settings, sensor = dict(made.settings), (stream.width, stream.height)
-    return Rendering(name, str(output), settings, sensor, len(stream), stream.duration_us, **drawn)
+    numbers = len(stream), stream.duration_us
+    return Rendering(name, str(output), settings, sensor, *numbers, size, frames, rate, window, count)
 
 
 def _representation(name: str, options: Mapping[str, object]) -> Representation:
@@ -139,18 +141,18 @@ def _part(stream: EventStream, name: str, start: int | None, end: int | None) ->
     return chosen
 
 
-def _write_still(output: Path, stream: EventStream, frames: Representation) -> dict[str, Any]:
+def _write_still(output: Path, stream: EventStream, frames: Representation) -> tuple[int, int]:
     frame = frames(stream)
     picture = picture_of(frame, Tone.of([frame]), frames.views)
     with files.atomic_path(output) as temporary:
         PIL.Image.fromarray(picture).save(temporary)
-    return {"size": [picture.shape[1], picture.shape[0]]}
+    return picture.shape[1], picture.shape[0]
 
 
 def _write_animation(
     output: Path, stream: EventStream, frames: Representation, window: int | None, count: int | None, fps: float
-) -> dict[str, Any]:
-    """Write one picture for each part of the stream, all in one tone."""
+) -> tuple[tuple[int, int], int, int | None, int | None]:
+    """Write one picture for each part of the stream, all in one tone: size, frames, window and count."""
     if not 0 < fps <= 1000:
         raise BadOption(f"--fps must be above 0 and at most 1000, got {fps}")
     if window is not None and count is not None:
@@ -171,8 +173,7 @@ def _write_animation(
     with progress_bar(number, "rendering") as advance, files.atomic_path(output) as temporary:
         pictures = (picture_of(frame(place), tone, frames.views) for place in range(number))
         size = write(temporary, _noted(pictures, advance), fps)
-    about = {"count": count} if window is None else {"window_us": window}
-    return {"size": list(size), "frames": number, "fps": fps, **about}
+    return size, number, window, count
 
 
 def _noted(pictures: Iterator[np.ndarray], advance: Callable[[int], None]) -> Iterator[np.ndarray]:

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from anybind import read, write
-from anybind.plugin import (
-    BadInput,
-    BadOption,
-    Reader,
-    ReaderSpec,
-    errors,
-    files,
-    find_part,
-    modalities,
-    parts,
-    progress_bar,
-    readers,
-)
+import numpy as np
+
+from anybind import read
+from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, modalities, progress_bar, readers, samples
+from anybind_events.readers.columns import naming
 from anybind_events.simulation.models import find_model
 from anybind_events.stream import EventStream, concatenate_streams
+from anybind_events.writing import Totals, find_writer, write_streams
 
 GATHERED = 1 << 18
 """Events that are written at a time."""
@@ -82,16 +72,19 @@ def simulate(
     """
     source, output = Path(source), Path(output)
     files.check_output(output)
-    _writer(output)  # an ending that cannot be written is reported before anything is simulated
+    target = find_writer(output)  # an ending that cannot be written is reported before anything is simulated
     of, sample = _open(source, fps)
-    chosen = find_model(of, model)
+    chosen, totals = find_model(of, model), Totals()
     settings = chosen.settings(seed, options)
-    with progress_bar(round(sample.duration * sample.fps) if of == "video" else 1, "simulating") as advance:
-        made = _write(_some(source, chosen.simulate(sample, seed, options)), output, advance)
-    return Simulation(str(source), str(output), chosen.name, settings, **made)
+    frames = 1 if isinstance(sample, np.ndarray) else round(sample.duration * sample.fps)
+    with progress_bar(frames, "simulating") as advance:
+        streams = _noted(totals.count(_some(source, chosen.simulate(sample, seed, options))), advance)
+        write_streams(_gathered(streams), source, output, target)
+    numbers = totals.events, totals.size, totals.duration_us, totals.parts
+    return Simulation(str(source), str(output), chosen.name, settings, *numbers)
 
 
-def _open(source: Path, fps: float | None) -> tuple[str, Any]:
+def _open(source: Path, fps: float | None) -> tuple[str, np.ndarray | samples.VideoSample]:
     """The modality of what is to be simulated, and the sample."""
     if source.is_dir():
         part = find_part(ReaderSpec, "video")
@@ -104,39 +97,15 @@ def _open(source: Path, fps: float | None) -> tuple[str, Any]:
     if of not in (sources := modalities.sources_of("event")[1:]):
         raise BadInput(f"{source} holds {of}; events are simulated from {', '.join(sources)}")
     sample = read(source, reader=part.name)
-    with _naming(source):
+    with naming(source):
         modalities.find_modality(of).check(sample)
     return of, sample
-
-
-def _writer(output: Path) -> Reader:
-    """The event format of an output's ending, of those that can be written."""
-    able: dict[str, Reader] = {}
-    for part in parts(ReaderSpec):
-        if part.spec.modality == "event":
-            reader: Reader = part.load()()
-            if type(reader).write is not Reader.write:
-                able.update(dict.fromkeys(part.spec.suffixes, reader))
-    if output.suffix.lower() not in able:
-        raise BadInput(f"cannot write event to {output}: no format of that ending{errors.nearest(output.suffix, able)}")
-    return able[output.suffix.lower()]
-
-
-@contextmanager
-def _naming(source: Path) -> Iterator[None]:
-    """Errors in what a file holds name the file."""
-    try:
-        yield
-    except BadInput as error:
-        if str(source) in str(error):
-            raise
-        raise BadInput(f"{source}: {error}") from error
 
 
 def _some(source: Path, streams: Iterator[EventStream]) -> Iterator[EventStream]:
     """The same streams, of which one at least has an event."""
     events = 0
-    with _naming(source):
+    with naming(source):
         for stream in streams:
             events += len(stream)
             yield stream
@@ -144,30 +113,10 @@ def _some(source: Path, streams: Iterator[EventStream]) -> Iterator[EventStream]
             raise BadInput("nothing in it changes enough for an event; lower --threshold")
 
 
-def _write(streams: Iterator[EventStream], output: Path, advance: Callable[[int], None]) -> dict[str, Any]:
-    """Write the streams of a recording as one file, and tell what they were."""
-    told: dict[str, Any] = {"events": 0, "sensor": (0, 0), "duration_us": 0, "frames": 0}
-    first = 0
-
-    def noted() -> Iterator[EventStream]:
-        nonlocal first
-        for stream in streams:
-            told["frames"] += 1
-            told["sensor"] = (stream.width, stream.height)
-            if len(stream):
-                first = first if told["events"] else int(stream.t[0])
-                told["events"] += len(stream)
-                told["duration_us"] = int(stream.t[-1]) - first
-            advance(1)
-            yield stream
-
-    writer = _writer(output)
-    if type(writer).write_chunks is Reader.write_chunks:
-        write(concatenate_streams(list(noted())), output)
-    else:
-        with files.atomic_path(output) as temporary:
-            writer.write_chunks(_gathered(noted()), temporary)
-    return told
+def _noted(streams: Iterator[EventStream], advance: Callable[[int], None]) -> Iterator[EventStream]:
+    for stream in streams:
+        advance(1)
+        yield stream
 
 
 def _gathered(streams: Iterator[EventStream]) -> Iterator[EventStream]:

@@ -26,7 +26,7 @@ class EventTower(Tower):
         of: Encoder,
         *,
         representation: str = "paper",
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         size: int = 0,
         direct: bool = False,
         weights: str | None = None,
@@ -72,7 +72,7 @@ class EventTower(Tower):
             self.load_weights(weights)
 
     @classmethod
-    def with_clamp(cls, options: Mapping[str, Any], clamp: float) -> dict[str, Any]:
+    def with_clamp(cls, options: Mapping[str, Any], clamp: float) -> dict[str, object]:
         name = options.get("representation", "paper")
         frames = find_part(RepresentationSpec, name).load()
         if not (isinstance(frames, type) and issubclass(frames, Representation)):
@@ -83,7 +83,7 @@ class EventTower(Tower):
             raise BadOption(f"the representation {name!r} takes no clamp") from error
         return {**options, "options": clamped}
 
-    def preprocess(self, sample: EventStream) -> Any:
+    def preprocess(self, sample: EventStream) -> torch.Tensor:
         """A recording to what the image tower's module takes."""
         frame = self.frame(sample)
         if frame.shape[0] not in (1, 3):
@@ -94,10 +94,10 @@ class EventTower(Tower):
         prepared = self.image.preprocess(as_picture(frame))
         return _scaled(prepared, self.size) if self.size else prepared
 
-    def collate(self, inputs: Sequence[Any]) -> Any:
+    def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         return self.image.collate(inputs)
 
-    def features(self, batch: Any) -> torch.Tensor:
+    def features(self, batch: torch.Tensor) -> torch.Tensor:
         return self.image.features(batch)
 
     def copy(self) -> Self:

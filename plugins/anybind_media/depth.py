@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -81,7 +80,7 @@ class DepthMap:
         return product / np.clip(self.metres, np.float32(nearest), np.float32(farthest))
 
 
-class Depth(Modality):
+class Depth(Modality[DepthMap]):
     """A depth map: a `DepthMap` that knows the depth of at least one pixel."""
 
     name = "depth"
@@ -89,10 +88,10 @@ class Depth(Modality):
     def accepts(self, item: object) -> bool:
         return isinstance(item, DepthMap)
 
-    def make(self, /, *args: Any, **fields: Any) -> DepthMap:
-        return DepthMap(*args, **fields)
+    def make(self, metres: np.ndarray, fx: float | None = None, baseline: float | None = None) -> DepthMap:
+        return DepthMap(metres, fx, baseline)
 
-    def check(self, sample: Any) -> None:
+    def check(self, sample: DepthMap) -> None:
         metres = sample.metres
         if not metres.size:
             raise BadInput(f"the depth map has no pixels (shape {metres.shape})")
@@ -104,7 +103,7 @@ class Depth(Modality):
         if not (metres > 0).any():
             raise BadInput("the depth map is empty: no pixel's depth is known (all are 0 or NaN)")
 
-    def show(self, sample: Any) -> np.ndarray:
+    def show(self, sample: DepthMap) -> np.ndarray:
         """Near is light and far is dark, from the 2nd to the 98th percentile of what is known; holes are blue."""
         known = np.isfinite(sample.metres)
         nearest, farthest = np.percentile(sample.metres[known], SHOWN)

@@ -9,7 +9,6 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -121,7 +120,7 @@ class DepthReader(Reader):
             metres, fx=known.fx if fx is None else fx, baseline=known.baseline if baseline is None else baseline
         )
 
-    def write(self, sample: Any, path: Path) -> None:
+    def write(self, sample: DepthMap, path: Path) -> None:
         """Write the metres as float32, NPY or TIFF; intrinsics are not kept. Other formats lose depth or its unit."""
         if path.suffix.lower() == ".npy":
             with path.open("wb") as file:

@@ -7,12 +7,12 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, BadOption, Representation
+from anybind.plugin import BadInput, BadOption, Representation, samples
 
 FRAME_S, STEP_S = 0.025, 0.010
 LOWEST_HZ = 20.0
@@ -53,13 +53,13 @@ class KaldiFbank(Representation):
                 raise BadOption(f"{name} must be a whole number of {least} or more, got {value!r}")
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         return {"representation": self.name, **asdict(self)}
 
-    def __call__(self, sample: Any) -> np.ndarray:
+    def __call__(self, sample: samples.AudioSample) -> np.ndarray:
         return self.batch([sample])[0]
 
-    def batch(self, samples: Sequence[Any]) -> np.ndarray:
+    def batch(self, samples: Sequence[samples.AudioSample]) -> np.ndarray:
         """Several sounds of one length, float32 (n, 1, mels, frames).
 
         Raises:
@@ -72,9 +72,9 @@ class KaldiFbank(Representation):
             self._check(sample)
         return _log_mels(np.concatenate([sample.samples for sample in samples]), self.mels, self.rate)[:, None]
 
-    def _check(self, sample: Any) -> None:
-        if sample.channels != 1:
-            raise BadInput(f"the sound has {sample.channels} channels; make it mono first")
+    def _check(self, sample: samples.AudioSample) -> None:
+        if len(sample.samples) != 1:
+            raise BadInput(f"the sound has {len(sample.samples)} channels; make it mono first")
         if sample.rate != self.rate:
             raise BadInput(f"the sound is of {sample.rate} Hz; resample it to {self.rate} Hz first")
         if len(sample) < int(self.rate * FRAME_S):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -20,7 +19,7 @@ BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """Sizes that the header behind a bitmap's two letters may say it has."""
 
 
-class Image(Modality):
+class Image(Modality[np.ndarray]):
     """A picture: uint8 array (height, width, 3), red green blue, 0 to 255."""
 
     name = "image"
@@ -28,19 +27,26 @@ class Image(Modality):
     def accepts(self, item: object) -> bool:
         return isinstance(item, np.ndarray) and item.ndim == 3 and item.shape[2] == 3 and item.dtype == np.uint8
 
-    def check(self, sample: Any) -> None:
+    def check(self, sample: np.ndarray) -> None:
         if sample.size == 0:
             raise BadInput(f"the picture has no pixels (shape {sample.shape})")
         height, width = sample.shape[:2]
         if max(height, width) > NARROWEST * min(height, width):
             raise BadInput(f"a picture of {width}x{height} pixels is too narrow to show anything")
 
-    def show(self, sample: Any) -> np.ndarray:
+    def show(self, sample: np.ndarray) -> np.ndarray:
         return sample
 
     def augment(
-        self, sample: Any, /, *, seed: int, crop: Sequence[float] = (1.0, 1.0), flip: bool = False, gray: bool = False
-    ) -> Any:
+        self,
+        sample: np.ndarray,
+        /,
+        *,
+        seed: int,
+        crop: Sequence[float] = (1.0, 1.0),
+        flip: bool = False,
+        gray: bool = False,
+    ) -> np.ndarray:
         """A part of the picture, perhaps mirrored, perhaps without its colours.
 
         Args:
@@ -100,7 +106,7 @@ class PictureReader(Reader):
             raise BadInput(f"{os.fspath(path)} is no complete picture: {_reason(error)}; save it again") from error
         return whole if box is None else _part(path, whole, box)
 
-    def write(self, sample: Any, path: Path) -> None:
+    def write(self, sample: np.ndarray, path: Path) -> None:
         PIL.Image.fromarray(sample).save(path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import soxr
@@ -104,7 +103,7 @@ class Waveform:
         return Waveform(self.samples[:, first:last], self.rate)
 
 
-class Sound(Modality):
+class Sound(Modality[Waveform]):
     """A sound: a `Waveform` with at least one sample. Silence is a sound."""
 
     name = "sound"
@@ -112,10 +111,10 @@ class Sound(Modality):
     def accepts(self, item: object) -> bool:
         return isinstance(item, Waveform)
 
-    def make(self, /, *args: Any, **fields: Any) -> Waveform:
-        return Waveform(*args, **fields)
+    def make(self, samples: np.ndarray, rate: int) -> Waveform:
+        return Waveform(samples, rate)
 
-    def check(self, sample: Any) -> None:
+    def check(self, sample: Waveform) -> None:
         if sample.rate <= 0:
             raise BadInput(f"the sound says that it has {sample.rate} samples a second; it must be above 0")
         if not sample.samples.size:
@@ -125,13 +124,13 @@ class Sound(Modality):
             time = first / sample.rate
             raise BadInput(f"the sound holds samples that are no numbers, first at {time:.3f} s of channel {channel}")
 
-    def show(self, sample: Any) -> np.ndarray:
+    def show(self, sample: Waveform) -> np.ndarray:
         """Its waveform and its spectrogram, over the whole of it; of several channels their mean."""
         return sound_picture(sample.mono().samples[0], sample.rate)
 
     def augment(
         self,
-        sample: Any,
+        sample: Waveform,
         /,
         *,
         seed: int,

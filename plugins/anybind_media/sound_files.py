@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -98,7 +97,7 @@ class SoundReader(Reader):
             if held:
                 yield _waveform(waiting, file)
 
-    def write(self, sample: Any, path: Path) -> None:
+    def write(self, sample: Waveform, path: Path) -> None:
         """Write a sound in the format of the ending: WAV, AIFF, RF64 and W64 in float32, without any loss.
 
         FLAC gets 24 bits, Ogg and MP3 their usual quality. Where a format has a full scale, what is beyond -1 to 1 is
@@ -111,9 +110,8 @@ class SoundReader(Reader):
                 f"the sound is louder than {kind} can tell ({loudest:.2f} of 1) and is clipped", AnybindWarning, 2
             )
         try:
-            with soundfile.SoundFile(
-                _name(path), "w", sample.rate, sample.channels, format=kind, subtype=subtype
-            ) as file:
+            shape = sample.rate, sample.channels
+            with soundfile.SoundFile(os.fsencode(path), "w", *shape, subtype, format=kind) as file:  # pyright: ignore[reportArgumentType]
                 for first in range(0, len(sample), BLOCK):  # libsndfile's Vorbis overflows the stack on long blocks
                     file.write(np.ascontiguousarray(sample.samples[:, first : first + BLOCK].T))
         except soundfile.LibsndfileError as error:
@@ -144,7 +142,7 @@ def _span(path: Path, file: soundfile.SoundFile, start: float, duration: float |
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
-        file = soundfile.SoundFile(_name(path))
+        file = soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]  # bytes need be no UTF-8
     except soundfile.LibsndfileError as error:
         reason = _reason(error)
         if "SF_INFO" in reason:
@@ -199,11 +197,6 @@ def _cut_off(path: Path, file: soundfile.SoundFile) -> str | None:
 def _waveform(blocks: list[np.ndarray], file: soundfile.SoundFile) -> Waveform:
     joined = np.concatenate(blocks) if blocks else np.empty((0, file.channels), np.float32)
     return Waveform(np.ascontiguousarray(joined.T), file.samplerate)
-
-
-def _name(path: Path) -> Any:
-    """The name in bytes, which need be no UTF-8: soundfile takes them, though its types do not say so."""
-    return os.fsencode(path)
 
 
 def _reason(error: Exception) -> str:

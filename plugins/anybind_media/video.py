@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -186,7 +185,7 @@ def _gray_picture(path: Path) -> np.ndarray:
     return np.asarray(PIL.Image.fromarray(PictureReader().read(path)).convert("L"))
 
 
-class VideoModality(Modality):
+class VideoModality(Modality[Video]):
     """A film: a `Video`."""
 
     name = "video"
@@ -194,11 +193,11 @@ class VideoModality(Modality):
     def accepts(self, item: object) -> bool:
         return isinstance(item, Video)
 
-    def check(self, sample: Any) -> None:
+    def check(self, sample: Video) -> None:
         if not sample.width * sample.height:
             raise BadInput(f"{sample.path} has frames without pixels ({sample.width}x{sample.height})")
 
-    def show(self, sample: Any) -> np.ndarray:
+    def show(self, sample: Video) -> np.ndarray:
         """A strip of frames, evenly spaced over the film, side by side."""
         strip = []
         for still in sample.stills():

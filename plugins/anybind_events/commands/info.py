@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -49,7 +49,7 @@ def info(
     skipped.report()
 
 
-def _table(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+def _table(rows: list[dict[str, object]]) -> list[tuple[str, str, str]]:
     lines = []
     for row in rows:
         shown = {name: value for name, value in row.items() if name != "file" and value not in (None, {})}
@@ -58,14 +58,11 @@ def _table(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return lines
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: object) -> str:
     """A value for people, with its unit."""
-    if name == "rate":
-        return f"{value:,.0f} events/s"
-    if name == "on_share":
-        return f"{100 * value:.1f} %"
-    if name == "duration_us":
-        return f"{value} ({value / 1e6:.3f} s)"
+    if isinstance(value, int | float):
+        shown = {"rate": f"{value:,.0f} events/s", "on_share": f"{100 * value:.1f} %"}
+        return shown.get(name, f"{value} ({value / 1e6:.3f} s)" if name == "duration_us" else str(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key.replace('_', ' ')}: {each}" for key, each in value.items())
     return str(value)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -255,7 +255,7 @@ def _take(
 
 
 @kernel
-def _u32(data: np.ndarray, at: int) -> Any:
+def _u32(data: np.ndarray, at: int) -> np.int64:
     number = np.int64(0)
     for i in range(4):
         number |= np.int64(data[at + i]) << 8 * i

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import sys
 from collections import Counter
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, errors
+from anybind.plugin import BadInput, BadOption, Reader, errors
 from anybind_events.stream import EventStream, concatenate_streams
 
 NAMES = {
@@ -250,6 +252,21 @@ def join_streams(parts: Sequence[EventStream]) -> EventStream:
     joined = concatenate_streams(parts)
     columns = (joined.x, joined.y, joined.t, joined.p)
     return EventStream.of_checked(*columns, joined.width, joined.height, add_notes(part.notes for part in parts))
+
+
+def whole(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
+    """Make the method `read` of a reader from its `chunks`: all parts in one, by the same options without `count`."""
+
+    @functools.wraps(chunks)
+    def read(reader: Reader, path: Path, **options: object) -> EventStream:
+        return join_streams(list(chunks(reader, path, count=WHOLE, **options)))
+
+    options = inspect.signature(chunks)
+    parameters = [each for each in options.parameters.values() if each.name != "count"]
+    # Names the options where a wrong one is refused.
+    signature = options.replace(parameters=parameters, return_annotation="EventStream")
+    read.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+    return read
 
 
 def add_notes(notes: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -16,10 +16,11 @@ HEADER_BYTES = len(MAGIC) + 8
 """The name is followed by a version (3 bytes), a type, and the sensor's width and height (2 bytes each)."""
 EVENT_BYTES = 5
 DVS, ATIS = 1, 2
+"""Types of streams; also the bits of an event's first byte that are not of its time."""
 OTHER_TYPES = {0: "generic", 3: "asynchronous and modular display", 4: "colour"}
 X_BITS, Y_BITS = 15, 16
-TIME, HEIGHT, EXPOSURES = range(FIRST_FREE, FIRST_FREE + 3)
-"""Places in the state: the clock, the sensor's height, events of exposure passed over."""
+TIME, HEIGHT, EXPOSURES, BITS = range(FIRST_FREE, FIRST_FREE + 4)
+"""Places in the state: the clock, the sensor's height, events of exposure passed over, bits beside the time."""
 
 
 class EsReader(BinaryReader):
@@ -49,49 +50,32 @@ class EsReader(BinaryReader):
             raise BadInput(f"{path} is truncated: its header of {HEADER_BYTES} bytes ends at byte {len(head)}")
         width, height = (int.from_bytes(head[at : at + 2], "little") for at in (16, 18))
         pixels = Pixels(x=0, x_mask=(1 << X_BITS) - 1, y=X_BITS, y_mask=(1 << Y_BITS) - 1, p=X_BITS + Y_BITS)
-        decode, counts = (_decode_dvs, {}) if kind == DVS else (_decode_atis, {"skipped_exposures": EXPOSURES})
-        decoder = Decoder(decode, np.uint8, 1, pixels, EVENT_BYTES, counts=counts)
-        decoder.state[HEIGHT] = height
+        decoder = Decoder(_decode, np.uint8, 1, pixels, EVENT_BYTES, counts={"skipped_exposures": EXPOSURES})
+        decoder.state[[HEIGHT, BITS]] = height, kind
         return Body(HEADER_BYTES, decoder, (width, height))
 
 
 @kernel
-def _decode_dvs(data: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    """Seven bits of time and one of polarity, then column and row; bytes from 254 on only move the clock."""
-    at, count, time, height = 0, 0, state[TIME], state[HEIGHT]
+def _decode(data: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
+    """The first byte's time, polarity and, of ATIS, exposure, then column and row; high bytes only move the clock.
+
+    The lowest bit of ATIS events tells of an exposure, the next one of the polarity, which is the lowest of DVS events.
+    """
+    at, count, time, height, bits = 0, 0, state[TIME], state[HEIGHT], state[BITS]
+    step = (256 >> bits) - 1
     while at < len(data):
         first = np.int64(data[at])
-        if first >= 254:
-            time += 127 * (first & 1)
+        if first >> bits == step:
+            time += step * (first & ((1 << bits) - 1))
             at += 1
             continue
         if at + EVENT_BYTES > len(data):
             break
-        time += first >> 1
-        pixels[count], times[count] = _packed(data, at + 1, height, first & 1), time
-        count += 1
-        at += EVENT_BYTES
-    state[TIME], state[LEFT] = time, len(data) - at
-    return count
-
-
-@kernel
-def _decode_atis(data: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    """Six bits of time, one of polarity and one of exposure, then column and row; from 252 on bytes move the clock."""
-    at, count, time, height = 0, 0, state[TIME], state[HEIGHT]
-    while at < len(data):
-        first = np.int64(data[at])
-        if first >= 252:
-            time += 63 * (first & 3)
-            at += 1
-            continue
-        if at + EVENT_BYTES > len(data):
-            break
-        time += first >> 2
-        if first & 1:
+        time += first >> bits
+        if bits == 2 and first & 1:
             state[EXPOSURES] += 1
         else:
-            pixels[count], times[count] = _packed(data, at + 1, height, first >> 1 & 1), time
+            pixels[count], times[count] = _packed(data, at + 1, height, first >> (bits - 1) & 1), time
             count += 1
         at += EVENT_BYTES
     state[TIME], state[LEFT] = time, len(data) - at
@@ -99,7 +83,7 @@ def _decode_atis(data: np.ndarray, state: np.ndarray, pixels: np.ndarray, times:
 
 
 @kernel
-def _packed(data: np.ndarray, at: int, height: int, polarity: Any) -> Any:
+def _packed(data: np.ndarray, at: int, height: int, polarity: np.int64) -> np.int64:
     """A pixel's column, row from the top, and polarity; what has no room becomes the last, which no sensor has."""
     x = np.int64(data[at]) | np.int64(data[at + 1]) << 8
     y = np.int64(data[at + 2]) | np.int64(data[at + 3]) << 8

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.readers.columns import WHOLE, batches_by, check_unit, naming, streams_of
+from anybind_events.readers.columns import batches_by, check_unit, naming, streams_of, whole
 from anybind_events.readers.hdf5_layout import check_source, find_source, first_at, likely_unit, opened
 from anybind_events.stream import EventStream
+
+if TYPE_CHECKING:
+    import h5py
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 FORMAT, VERSION = "anybind-events", 1
@@ -46,37 +49,6 @@ class Hdf5Reader(Reader):
         """An HDF5 file may hold anything."""
         return None if head.startswith(MAGIC) else False
 
-    def read(
-        self,
-        path: Path,
-        *,
-        strict: bool = False,
-        size: tuple[int, int] | None = None,
-        unit: str | None = None,
-        group: str | None = None,
-        start: int | None = None,
-        end: int | None = None,
-    ) -> EventStream:
-        """The recording, or the part with start <= t < end, of which alone the data are read.
-
-        Args:
-            path: the file.
-            strict: makes no difference: a truncated file is always refused.
-            size: (width, height) of the sensor; by default what the file says, else DSEC's for files as
-                DSEC's, else the smallest in use that holds all events.
-            unit: of time: s, ms, us or ns; by default what is known of the format, else seconds where times
-                have fractions, and microseconds where not.
-            group: with the events, such as `prophesee/left`, where the file holds more than one recording.
-            start, end: in microseconds, in the time of the recording.
-
-        Raises:
-            BadInput: the file is truncated or damaged, needs a filter that is not installed, or holds no events.
-            BadOption: a unit that is none, or a group that holds no events.
-        """
-        options: dict[str, Any] = {"size": size, "unit": unit, "group": group, "start": start, "end": end}
-        (stream,) = self.chunks(path, count=WHOLE, strict=strict, **options)
-        return stream
-
     def chunks(
         self,
         path: Path,
@@ -89,6 +61,23 @@ class Hdf5Reader(Reader):
         start: int | None = None,
         end: int | None = None,
     ) -> Iterator[EventStream]:
+        """Yield the recording, or what of it has start <= t < end, of which alone the data are read, in parts.
+
+        Args:
+            path: the file.
+            count: events in a part.
+            strict: makes no difference: a truncated file is always refused.
+            size: (width, height) of the sensor; by default what the file says, else DSEC's for files as
+                DSEC's, else the smallest in use that holds all events.
+            unit: of time: s, ms, us or ns; by default what is known of the format, else seconds where times
+                have fractions, and microseconds where not.
+            group: with the events, such as `prophesee/left`, where the file holds more than one recording.
+            start, end: in microseconds, in the time of the recording.
+
+        Raises:
+            BadInput: the file is truncated or damaged, needs a filter that is not installed, or holds no events.
+            BadOption: a unit that is none, or a group that holds no events.
+        """
         check_unit(unit)
         with naming(path), opened(path) as file:
             source = find_source(path, file, group)
@@ -98,6 +87,8 @@ class Hdf5Reader(Reader):
             last = len(source) if end is None else first_at(source, end)
             batches = batches_by(source.batch, first, max(first, last))
             yield from streams_of(batches, count, size=size or source.size, unit="us")
+
+    read = whole(chunks)
 
     def write(self, sample: EventStream, path: Path) -> None:
         self.write_chunks([sample], path)
@@ -123,7 +114,7 @@ class Hdf5Reader(Reader):
 class _Writer:
     """A file that grows by parts of a recording."""
 
-    def __init__(self, file: Any, first: EventStream) -> None:
+    def __init__(self, file: h5py.File, first: EventStream) -> None:
         self.size = first.width, first.height
         self.count, self.offset, self.last = 0, 0, None
         file.attrs.update({"format": FORMAT, "version": VERSION, "width": first.width, "height": first.height})

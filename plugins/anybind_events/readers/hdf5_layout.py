@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, errors
 from anybind_events.readers.columns import Batch, Facts, find_columns, to_microseconds, unit_in
+
+if TYPE_CHECKING:
+    import h5py
 
 DSEC_SIZE = (640, 480)
 """Sensor of DSEC's recordings, whose files do not record it."""
@@ -41,13 +44,13 @@ class Source:
         index: fields `id` and `ts`: numbers of some events, and their times.
     """
 
-    columns: list[Any]
+    columns: list[h5py.Dataset]
     fields: tuple[str | int, ...] = ()
     offset: int = 0
     unit: str = ""
     size: tuple[int, int] | None = None
-    milliseconds: Any = None
-    index: Any = None
+    milliseconds: h5py.Dataset | None = None
+    index: h5py.Dataset | None = None
 
     def __len__(self) -> int:
         return self.columns[0].shape[0]
@@ -80,7 +83,7 @@ class Source:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[h5py.File]:
     """The file; what HDF5 raises becomes `BadInput`."""
     import h5py
     import hdf5plugin  # noqa: F401  # makes its filters known to h5py
@@ -92,7 +95,7 @@ def opened(path: Path) -> Iterator[Any]:
         raise BadInput(f"it cannot be read as HDF5: {' '.join(str(error).split())}") from error
 
 
-def find_source(path: Path, file: Any, wanted: str | None) -> Source:
+def find_source(path: Path, file: h5py.File, wanted: str | None) -> Source:
     """The events in a file; raises `BadInput` when there are none, or several recordings."""
     found = {name: source for name in _groups(file) if (source := _source_in(file, name)) is not None}
     if wanted is not None:
@@ -107,7 +110,7 @@ def find_source(path: Path, file: Any, wanted: str | None) -> Source:
     return next(iter(found.values()))
 
 
-def _groups(file: Any) -> Iterator[str]:
+def _groups(file: h5py.File) -> Iterator[str]:
     """Names of the groups in a file, the root's first, which is empty. Links to other places are not followed."""
     waiting = [""]
     for _ in range(MOST_GROUPS):
@@ -116,22 +119,26 @@ def _groups(file: Any) -> Iterator[str]:
         name = waiting.pop(0)
         yield name
         if name.count("/") < DEEPEST - 1 or not name:
-            group = file[name or "/"]
+            group = _group(file, name)
             waiting += [f"{name}/{key}".lstrip("/") for key in group if _kind(group, key) == "Group"]
 
 
-def _kind(group: Any, key: str) -> str:
+def _group(file: h5py.File, name: str) -> h5py.Group:
+    return cast("h5py.Group", file[name or "/"])
+
+
+def _kind(group: h5py.Group, key: str) -> str:
     """`Group` or `Dataset`; empty for anything else, above all for links to other places and files."""
     import h5py
 
     own = isinstance(group.get(key, getlink=True), h5py.HardLink)
-    return group.get(key, getclass=True).__name__ if own else ""
+    return cast(type, group.get(key, getclass=True)).__name__ if own else ""
 
 
-def _source_in(file: Any, name: str) -> Source | None:
+def _source_in(file: h5py.File, name: str) -> Source | None:
     """The events in one group, None where it holds none."""
-    group = file[name or "/"]
-    datasets = {key: group[key] for key in group if _kind(group, key) == "Dataset"}
+    group = _group(file, name)
+    datasets = {key: cast("h5py.Dataset", group[key]) for key in group if _kind(group, key) == "Dataset"}
     named = find_columns(key for key, dataset in datasets.items() if dataset.ndim == 1)
     if named:
         source = Source([datasets[named[letter]] for letter in "xytp"], unit=unit_in(named["t"]) or "")
@@ -141,7 +148,12 @@ def _source_in(file: Any, name: str) -> Source | None:
         if dataset is None:
             return None
         source = Source([dataset] * 4, fields)
-    beside = {key: each[key] for each in (file, group) for key in ("t_offset", "ms_to_idx") if key in each}
+    beside = {
+        key: cast("h5py.Dataset", each[key])
+        for each in (file, group)
+        for key in ("t_offset", "ms_to_idx")
+        if key in each
+    }
     source.milliseconds, source.index = beside.get("ms_to_idx"), datasets.get("indexes")
     source.offset = int(np.ravel(beside["t_offset"][()])[0]) if "t_offset" in beside else 0
     source.size = _size_in(group.attrs) or _size_in(file.attrs) or (DSEC_SIZE if len(beside) == 2 else None)
@@ -150,7 +162,7 @@ def _source_in(file: Any, name: str) -> Source | None:
     return source
 
 
-def _fields(key: str, dataset: Any) -> tuple[str | int, ...]:
+def _fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:
     """Names of the fields with x, y, t, p of a dataset, or their places in four columns; empty where it has none."""
     if dataset.ndim == 1 and dataset.dtype.names:
         named = find_columns(dataset.dtype.names)
@@ -178,7 +190,7 @@ def likely_unit(source: Source) -> str:
     return facts.unit
 
 
-def check_source(file: Any, source: Source) -> None:
+def check_source(file: h5py.File, source: Source) -> None:
     """Raise `BadInput` where the datasets are not what they claim to be."""
     import h5py
 

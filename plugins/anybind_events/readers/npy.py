@@ -15,7 +15,6 @@ import numpy as np
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import (
-    WHOLE,
     Batch,
     batches_by,
     check_order,
@@ -24,6 +23,7 @@ from anybind_events.readers.columns import (
     naming,
     streams_of,
     unit_in,
+    whole,
 )
 from anybind_events.stream import EventStream
 
@@ -97,31 +97,6 @@ class NpyReader(Reader):
             return None  # so that reading tells what is wrong with it
         return True if header.fields else None if header.four_columns else False
 
-    def read(
-        self,
-        path: Path,
-        *,
-        strict: bool = False,
-        size: tuple[int, int] | None = None,
-        columns: str | None = None,
-        unit: str | None = None,
-    ) -> EventStream:
-        """The recording.
-
-        Args:
-            path: the file.
-            strict: refuse a truncated file, of which else the whole events before the cut are given.
-            size: (width, height) of the sensor; by default the smallest in use that holds all events.
-            columns: what those of an (n, 4) array are, such as `txyp`; found by what they hold by default.
-            unit: of time: s, ms, us or ns; by default seconds where times have fractions, else microseconds.
-
-        Raises:
-            BadInput: the array is damaged, holds Python objects or no events, or time runs backwards.
-            BadOption: columns or a unit that are none.
-        """
-        (stream,) = self.chunks(path, count=WHOLE, strict=strict, size=size, columns=columns, unit=unit)
-        return stream
-
     def chunks(
         self,
         path: Path,
@@ -132,6 +107,20 @@ class NpyReader(Reader):
         columns: str | None = None,
         unit: str | None = None,
     ) -> Iterator[EventStream]:
+        """Yield the recording in parts; `read` gives it whole.
+
+        Args:
+            path: the file.
+            count: events in a part.
+            strict: refuse a truncated file, of which else the whole events before the cut are given.
+            size: (width, height) of the sensor; by default the smallest in use that holds all events.
+            columns: what those of an (n, 4) array are, such as `txyp`; found by what they hold by default.
+            unit: of time: s, ms, us or ns; by default seconds where times have fractions, else microseconds.
+
+        Raises:
+            BadInput: the array is damaged, holds Python objects or no events, or time runs backwards.
+            BadOption: columns or a unit that are none.
+        """
         check_order(columns)
         check_unit(unit)
         with naming(path), path.open("rb") as file:
@@ -141,6 +130,8 @@ class NpyReader(Reader):
             if header.fields:
                 columns, unit = "xytp", unit or unit_in(header.fields["t"])
             yield from streams_of(batches, count, order=columns, size=size, unit=unit, notes=notes)
+
+    read = whole(chunks)
 
 
 def _rows(path: Path, header: Header, file_bytes: int, strict: bool) -> tuple[int, dict[str, int]]:

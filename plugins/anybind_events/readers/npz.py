@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.readers.columns import NAMES, WHOLE, Batch, check_unit, find_columns, naming, streams_of, unit_in
+from anybind_events.readers.columns import NAMES, Batch, check_unit, find_columns, naming, streams_of, unit_in, whole
 from anybind_events.readers.npy import Header, read_header
 from anybind_events.stream import EventStream
 
@@ -68,25 +68,6 @@ class NpzReader(Reader):
         known = {TABLE, "size", *(each for names in NAMES.values() for each in names)}
         return True if name.endswith(".npy") and name.removesuffix(".npy") in known else None
 
-    def read(
-        self, path: Path, *, strict: bool = False, size: tuple[int, int] | None = None, unit: str | None = None
-    ) -> EventStream:
-        """The recording.
-
-        Args:
-            path: the file.
-            strict: makes no difference: a truncated archive is always refused.
-            size: (width, height) of the sensor; by default what the file says, else 640x480 for
-                N-ImageNet's, else the smallest in use that holds all events.
-            unit: of time: s, ms, us or ns; by default seconds where times have fractions, else microseconds.
-
-        Raises:
-            BadInput: the archive is truncated or corrupt, or holds no event columns.
-            BadOption: a unit that is none.
-        """
-        (stream,) = self.chunks(path, count=WHOLE, strict=strict, size=size, unit=unit)
-        return stream
-
     def chunks(
         self,
         path: Path,
@@ -96,6 +77,20 @@ class NpzReader(Reader):
         size: tuple[int, int] | None = None,
         unit: str | None = None,
     ) -> Iterator[EventStream]:
+        """Yield the recording in parts; `read` gives it whole.
+
+        Args:
+            path: the file.
+            count: events in a part.
+            strict: makes no difference: a truncated archive is always refused.
+            size: (width, height) of the sensor; by default what the file says, else 640x480 for
+                N-ImageNet's, else the smallest in use that holds all events.
+            unit: of time: s, ms, us or ns; by default seconds where times have fractions, else microseconds.
+
+        Raises:
+            BadInput: the archive is truncated or corrupt, or holds no event columns.
+            BadOption: a unit that is none.
+        """
         check_unit(unit)
         with naming(path):
             try:
@@ -106,6 +101,8 @@ class NpzReader(Reader):
                     yield from streams_of(batches, count, size=size or layout.size, unit=unit or layout.unit)
             except DAMAGE as error:
                 raise BadInput(f"{path} is no complete .npz recording: {error}") from error
+
+    read = whole(chunks)
 
     def write(self, sample: EventStream, path: Path) -> None:
         columns = {name: getattr(sample, name) for name in "xytp"}

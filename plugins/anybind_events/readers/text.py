@@ -6,23 +6,22 @@ import io
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import (
     NANOSECONDS_FROM,
-    WHOLE,
     check_order,
     check_unit,
     facts_of,
     find_columns,
     find_order,
-    join_streams,
     naming,
     streams_of,
     unit_in,
+    whole,
 )
 from anybind_events.readers.text_lines import (
     COMMENTS,
@@ -68,19 +67,21 @@ class TextReader(Reader):
             return False
         return True if layout.order else None
 
-    def read(
+    def chunks(
         self,
         path: Path,
         *,
+        count: int,
         strict: bool = False,
         size: tuple[int, int] | None = None,
         columns: str | None = None,
         unit: str | None = None,
-    ) -> EventStream:
-        """The recording.
+    ) -> Iterator[EventStream]:
+        """Yield the recording in parts; `read` gives it whole.
 
         Args:
             path: the file.
+            count: events in a part.
             strict: refuse a file that ends inside a line, of which else the events before are given.
             size: (width, height) of the sensor; by default what the first line says, else the smallest in use
                 that holds all events.
@@ -92,19 +93,6 @@ class TextReader(Reader):
             BadInput: a line is no event (the message says which), or no column can be time or polarity.
             BadOption: columns or a unit that are none.
         """
-        options: dict[str, Any] = {"size": size, "columns": columns, "unit": unit}
-        return join_streams(list(self.chunks(path, count=WHOLE, strict=strict, **options)))
-
-    def chunks(
-        self,
-        path: Path,
-        *,
-        count: int,
-        strict: bool = False,
-        size: tuple[int, int] | None = None,
-        columns: str | None = None,
-        unit: str | None = None,
-    ) -> Iterator[EventStream]:
         check_unit(unit)
         with naming(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
@@ -121,6 +109,8 @@ class TextReader(Reader):
             except BadInput as error:
                 told = str(error)
                 raise BadInput(told if "line" in told else f"{told} (event 0 is on line {layout.line})") from error
+
+    read = whole(chunks)
 
     def write(self, sample: EventStream, path: Path) -> None:
         self.write_chunks([sample], path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class EventSlices(EventFrames):
     views: int = 2
     count: int = 20_000
     of: str = "gray-frame"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     inner: EventFrames = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class EventSlices(EventFrames):
         object.__setattr__(self, "inner", inner)
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         return {
             "representation": self.name,
             "views": self.views,

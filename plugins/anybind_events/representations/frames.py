@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class EventFrames(Representation):
     name: ClassVar[str]
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         return {"representation": self.name, **asdict(self)}
 
     @abstractmethod
@@ -83,7 +83,7 @@ def zeros(shape: tuple[int, ...]) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
-def positive(name: str, given: Any, most: float = math.inf) -> float:
+def positive(name: str, given: object, most: float = math.inf) -> float:
     """An option as a positive number, so that 20 and 20.0 are one and the same setting; else raises `BadOption`."""
     if not isinstance(given, int | float) or isinstance(given, bool):
         raise BadOption(f"{name} must be a number, got {given!r}")
@@ -93,7 +93,7 @@ def positive(name: str, given: Any, most: float = math.inf) -> float:
     return float(given)
 
 
-def at_least(least: int, name: str, given: Any) -> int:
+def at_least(least: int, name: str, given: object) -> int:
     """An option as a whole number; raises `BadOption` when it is none or too small."""
     if not isinstance(given, int) or isinstance(given, bool):
         raise BadOption(f"{name} must be a whole number, got {given!r}")

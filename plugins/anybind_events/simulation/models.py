@@ -6,9 +6,10 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from anybind.plugin import BadInput, BadOption, errors
+import numpy as np
+
+from anybind.plugin import BadInput, BadOption, errors, samples
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades
 from anybind_events.stream import EventStream
@@ -29,7 +30,7 @@ class Model:
     function: Callable[..., EventStream | Iterator[EventStream]]
 
     @functools.cached_property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, object]:
         """Every option, the seed included where there is one, and its default."""
         return {
             name: each.default
@@ -37,7 +38,7 @@ class Model:
             if each.default is not each.empty
         }
 
-    def settings(self, seed: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    def settings(self, seed: int, options: Mapping[str, object]) -> dict[str, object]:
         """All options as they will be: those given (not None), the seed where it matters, and defaults.
 
         Raises:
@@ -49,7 +50,9 @@ class Model:
                 raise BadOption(f"the simulation {self.name!r} takes no {name}{errors.nearest(name, self.defaults)}")
         return self.defaults | ({"seed": seed} if "seed" in self.defaults else {}) | given
 
-    def simulate(self, sample: Any, seed: int, options: Mapping[str, Any]) -> Iterator[EventStream]:
+    def simulate(
+        self, sample: np.ndarray | samples.VideoSample, seed: int, options: Mapping[str, object]
+    ) -> Iterator[EventStream]:
         """The events: one stream of a picture, of a film one a frame, as they are made."""
         made = self.function(sample, **self.settings(seed, options))
         yield from (made,) if isinstance(made, EventStream) else made

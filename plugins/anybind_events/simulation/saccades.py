@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -74,7 +73,7 @@ def varied(seed: int) -> dict[str, float]:
     return {name: float(random.uniform(low, high)) for name, (low, high) in VARIED.items()}
 
 
-def saccade_settings() -> dict[str, Any]:
+def saccade_settings() -> dict[str, object]:
     """Everything but the picture and the seed that shapes a recording by `simulate_saccades`, JSON-like."""
     defaults = {name: each.default for name, each in inspect.signature(simulate_saccades).parameters.items()}
     del defaults["picture"], defaults["seed"]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 
 from anybind import Embeddings, Space, unit
 from anybind.adapter import Adapter
@@ -17,15 +16,6 @@ from anybind.registry import Registry, find_part, use_registry
 from anybind.spec import EncoderSpec
 
 MakePairs = Callable[..., tuple[Embeddings, Embeddings]]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices are so small that threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

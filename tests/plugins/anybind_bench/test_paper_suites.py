@@ -334,14 +334,6 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Replicas of all the data and towers for all the bindings; tests leave them as they are."""

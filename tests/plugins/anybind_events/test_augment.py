@@ -14,6 +14,7 @@ from anybind.errors import BadOption
 from anybind_events import augment
 from anybind_events.augment import Augment
 from anybind_events.stream import EventStream
+from helpers.streams import rows
 
 
 def recording(seed: int = 0, count: int = 500, width: int = 60, height: int = 40, span: int = 10_000) -> EventStream:
@@ -21,10 +22,6 @@ def recording(seed: int = 0, count: int = 500, width: int = 60, height: int = 40
     t = np.sort(random.integers(1_000, 1_000 + span, count))
     x, y = random.integers(0, width, count), random.integers(0, height, count)
     return EventStream(x, y, t, random.random(count) < 0.5, width, height)
-
-
-def rows(stream: EventStream) -> list[tuple[int, int, int, bool]]:
-    return list(zip(*(getattr(stream, name).tolist() for name in "xytp"), strict=True))
 
 
 def same(first: EventStream, second: EventStream) -> bool:

@@ -16,6 +16,7 @@ from anybind.modality import Modality, find_modality, modality_of
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades, varied
 from anybind_events.stream import EventStream, concatenate_streams
+from helpers.streams import contents
 from helpers.videos import MemoryVideo
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -25,10 +26,6 @@ WHITE, RED, BLUE = [255, 255, 255], [255, 0, 0], [0, 0, 255]
 
 def film() -> MemoryVideo:
     return MemoryVideo(list(FRAMES), step_us=40_000)
-
-
-def columns(stream: EventStream) -> list[object]:
-    return [*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height]
 
 
 @pytest.fixture(scope="module")
@@ -98,24 +95,24 @@ def test_no_events_are_derived_from_a_text() -> None:
 def test_events_are_derived_from_a_film_by_frame_differences(event: Modality) -> None:
     derived = anybind.derive("event", film(), source="video")
     assert len(derived) > 100
-    assert columns(derived) == columns(concatenate_streams(list(frame_difference(film()))))
+    assert contents(derived) == contents(concatenate_streams(list(frame_difference(film()))))
 
 
 def test_events_are_derived_from_a_film_by_the_model_and_with_the_options_that_are_asked_for() -> None:
     derived = anybind.derive("event", film(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
     expected = list(contrast(film(), seed=3, threshold=0.4, leak_hz=2.0))
-    assert columns(derived) == columns(concatenate_streams(expected))
+    assert contents(derived) == contents(concatenate_streams(expected))
 
 
 def test_varied_events_are_those_of_the_options_that_the_seed_draws() -> None:
     derived = anybind.derive("event", PICTURE, seed=5, vary=True)
-    assert columns(derived) == columns(simulate_saccades(PICTURE, seed=5, **varied(5)))
-    assert columns(derived) != columns(anybind.derive("event", PICTURE, seed=5))
+    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **varied(5)))
+    assert contents(derived) != contents(anybind.derive("event", PICTURE, seed=5))
 
 
 def test_an_option_that_is_given_is_not_varied() -> None:
     derived = anybind.derive("event", PICTURE, seed=5, vary=True, threshold=0.3)
-    assert columns(derived) == columns(simulate_saccades(PICTURE, seed=5, **{**varied(5), "threshold": 0.3}))
+    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **{**varied(5), "threshold": 0.3}))
 
 
 @pytest.mark.parametrize(

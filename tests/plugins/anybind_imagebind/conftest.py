@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,14 +42,6 @@ def random_state(of: Architecture) -> dict[str, torch.Tensor]:
         elif not name.endswith(".mask"):
             value.copy_((value == 1) + 0.2 * torch.randn_like(value))  # norms begin with ones
     return state
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import copy
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,6 @@ PREPROCESS = {
 SIZES = {"conv1.weight": (64, 3, 16, 16), "positional_embedding": (17, 64), "proj": (64, 32)}
 
 State = dict[str, torch.Tensor]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The model is so small that threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_model(seed: int) -> Any:

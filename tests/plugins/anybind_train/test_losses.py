@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,15 +22,6 @@ from anybind_train.losses.weighted_sum import PRESETS, Term, WeightedSum
 from anybind_train.losses.words import Prediction, ZeroShot
 
 RELATIVE = 1e-6
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The tensors are so small that threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # The equations, in float64 and by loops. They hold for complex numbers too, so that the derivative along one

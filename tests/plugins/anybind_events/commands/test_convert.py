@@ -15,10 +15,7 @@ from anybind_events import conversion as convert_module
 from anybind_events.readers.aedat4 import Aedat4Reader
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
-
-
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
+from helpers.streams import contents
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ import anybind
 from anybind_events.readers.npz import NpzReader
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades
-from anybind_events.stream import EventStream, concatenate_streams
+from anybind_events.stream import concatenate_streams
+from helpers.streams import contents
 
 FRAMES = np.random.default_rng(4).integers(0, 256, (12, 24, 32), dtype=np.uint8)
 
@@ -49,12 +50,8 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def columns(stream: EventStream) -> list[object]:
-    return [*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height]
-
-
 def whole(parts: Any) -> list[object]:
-    return columns(concatenate_streams(list(parts)))
+    return contents(concatenate_streams(list(parts)))
 
 
 def test_a_picture_is_simulated_by_saccades(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
@@ -62,7 +59,7 @@ def test_a_picture_is_simulated_by_saccades(cli: Callable[..., Any], picture: Pa
     ended = cli("simulate", picture, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
     told = json.loads(ended.out)
     expected = simulate_saccades(anybind.read(picture), seed=3, threshold=0.3)
-    assert columns(anybind.read(output)) == columns(expected)
+    assert contents(anybind.read(output)) == contents(expected)
     assert told["model"] == "saccades"
     assert told["settings"] == {
         "seed": 3,
@@ -82,7 +79,7 @@ def test_a_film_is_simulated_by_frame_differences(
     ended = cli("simulate", film, "-o", tmp_path / name, "--json")
     told = json.loads(ended.out)
     recording = anybind.read(tmp_path / name)
-    assert columns(recording) == whole(frame_difference(anybind.read(film)))
+    assert contents(recording) == whole(frame_difference(anybind.read(film)))
     assert (told["model"], told["settings"]) == ("frame-difference", {"threshold": 25.0})
     assert (told["events"], told["frames"], told["sensor"]) == (len(recording), 12, [32, 24])
     assert told["duration_us"] == recording.duration_us == 10 * 50_000
@@ -93,7 +90,7 @@ def test_a_film_is_simulated_by_the_sensors_model(cli: Callable[..., Any], film:
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     cli("simulate", film, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
     expected = contrast(anybind.read(film), seed=7, **options)
-    assert columns(anybind.read(tmp_path / "out.h5")) == whole(expected)
+    assert contents(anybind.read(tmp_path / "out.h5")) == whole(expected)
 
 
 def test_a_long_recording_is_written_in_parts(
@@ -101,7 +98,7 @@ def test_a_long_recording_is_written_in_parts(
 ) -> None:
     monkeypatch.setattr("anybind_events.simulating.GATHERED", 1000)
     cli("simulate", film, "-o", tmp_path / "out.h5")
-    assert columns(anybind.read(tmp_path / "out.h5")) == whole(frame_difference(anybind.read(film)))
+    assert contents(anybind.read(tmp_path / "out.h5")) == whole(frame_difference(anybind.read(film)))
 
 
 def test_a_folder_of_frames_is_simulated(cli: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
@@ -139,7 +136,7 @@ def test_a_recording_is_not_simulated_again(cli: Callable[..., Any], picture: Pa
 
 
 @pytest.mark.parametrize(
-    ("output", "said"), [("a.pdf", "cannot write event to"), ("none/a.h5", "there is no folder"), (".", "no regular")]
+    ("output", "said"), [("a.pdf", "cannot write events to"), ("none/a.h5", "there is no folder"), (".", "no regular")]
 )
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_simulated(
     cli: Callable[..., Any], tmp_path: Path, output: str, said: str
@@ -151,7 +148,7 @@ def test_a_format_that_is_only_read_is_told_before_anything_is_simulated(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(NpzReader, "write")
-    assert "cannot write event to" in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
+    assert "cannot write events to" in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
 
 
 def test_a_missing_file_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 from anybind import BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.aedat2 import Aedat2Reader
-from anybind_events.stream import EventStream
+from helpers.streams import Row, rows
 
 FIRST = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n"
 DVS128 = FIRST + b"# HardwareInterface: DVS128-V1 0298\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n"
 DAVIS240 = FIRST + b"# HardwareInterface: DAVIS FX3 0002-INI\r\n# AEChip: eu.seebetter.ini.chips.davis.DAVIS240C\r\n"
 RANGE = 1 << 32
-Row = tuple[int, int, int, bool]
 
 
 def decode(raw: bytes, width: int, height: int, davis: bool) -> tuple[list[Row], dict[str, int]]:
@@ -53,15 +52,6 @@ def decode(raw: bytes, width: int, height: int, davis: bool) -> tuple[list[Row],
         latest = max(latest, rounds * RANGE + time)
         events.append((x, y, latest, bool(rise)))
     return events, notes
-
-
-def rows(stream: EventStream) -> list[Row]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("aedat2")
 
 
 TIMES = st.one_of(st.integers(0, 9), st.integers(RANGE - 9, RANGE - 1), st.integers(0, RANGE - 1))

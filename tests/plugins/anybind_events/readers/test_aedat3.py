@@ -14,12 +14,11 @@ from anybind import AnybindWarning, BadInput
 from anybind.reader import find_reader
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat3 import Aedat3Reader
-from anybind_events.stream import EventStream
+from helpers.streams import Row, rows
 
 HEADER = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DAVIS240C\r\n#Start-Time: 2017-01-01\r\n#!END-HEADER\r\n"
 POLARITY, SPECIAL, FRAME, IMU6 = 1, 0, 2, 3
 Event = tuple[int, int, int, bool, bool]
-Row = tuple[int, int, int, bool]
 
 
 def packet(kind: int, size: int, offset: int, overflow: int, number: int, body: bytes) -> bytes:
@@ -52,15 +51,6 @@ def decode(packets: list[tuple[int, list[Event]] | bytes], width: int, height: i
                 latest = max(latest, overflow * 2**31 + t)
                 rows.append((x, y, latest, p))
     return rows, notes
-
-
-def rows(stream: EventStream) -> list[Row]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("aedat3")
 
 
 NUMBERS = st.one_of(st.integers(0, 250), st.integers(0, 32767))

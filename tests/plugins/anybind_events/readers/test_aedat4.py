@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import tracemalloc
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import lz4.frame
@@ -22,14 +21,11 @@ from anybind.errors import BadOption
 from anybind.reader import find_reader
 from anybind_events.readers.aedat4 import Aedat4Reader, read_frames
 from anybind_events.stream import EventStream
+from helpers.streams import contents, outcome
 
 KNOWN = {"davis346_with_frames.aedat4": (78_830, 346, 260), "davis240.aedat4": (111_954, 320, 240)}
 Event = tuple[int, int, int, int]
 """Time, column, row, polarity."""
-
-
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
 def table(fields: Sequence[bytes | None], tail: bytes = b"", kind: bytes = b"EVTS", gap: int = 0) -> bytes:
@@ -384,16 +380,6 @@ def mutated(raw: bytes, rng: random.Random) -> bytes:
                 bent[at : at + rng.randrange(30)] = bent[to : to + rng.randrange(30)]
         bent = bent or bytearray(b"#")
     return bytes(bent)
-
-
-def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """What was read, or the one line that refuses it; anything else raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)
-        try:
-            return read(path)
-        except BadInput as error:
-            return str(error)
 
 
 @pytest.mark.parametrize("compression", [0, 1, 3])

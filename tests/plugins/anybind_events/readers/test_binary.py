@@ -26,8 +26,7 @@ from anybind_events.readers.evt3 import Evt3Reader
 from anybind_events.readers.evt21 import Evt21Reader
 from anybind_events.readers.nmnist import BinReader
 from anybind_events.stream import EventStream
-
-Row = tuple[int, int, int, bool]
+from helpers.streams import Row, rows
 
 
 class Format(NamedTuple):
@@ -86,22 +85,9 @@ def made(request: pytest.FixtureRequest) -> Format:
     return FORMATS[request.param]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("binary")
-
-
 def write(path: Path, made: Format, events: list[Row], header: bytes | None = None) -> Path:
     path.write_bytes((made.sized if header is None else header) + b"".join(made.pack(*event) for event in events))
     return path
-
-
-def rows(*streams: EventStream) -> list[Row]:
-    return [
-        row
-        for stream in streams
-        for row in zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True)
-    ]
 
 
 def read_unless_refused(reader: BinaryReader, path: Path) -> EventStream | None:

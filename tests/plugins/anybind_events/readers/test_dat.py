@@ -15,11 +15,11 @@ from anybind import BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.dat import DatReader
 from anybind_events.stream import EventStream
+from helpers.streams import Row, rows, streams
 
 HEADER = b"% Data file containing CD events\n% Version 2\n% Width 1280\n% Height 720\n"
 CD = b"\x0c\x08"
 RANGE = 1 << 32
-Row = tuple[int, int, int, bool]
 
 
 def decode(raw: bytes, width: int, height: int, version: int = 2) -> tuple[list[Row], dict[str, int]]:
@@ -49,30 +49,9 @@ def pack(*events: Row) -> bytes:
     return b"".join(struct.pack("<II", t % RANGE, x | y << 14 | p << 28) for x, y, t, p in events)
 
 
-def rows(stream: EventStream) -> list[Row]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dat")
-
-
 @pytest.fixture(scope="module", params=["ncars.dat", "ncars_obj_004397_td.dat"])
 def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
     return test_data / "events" / request.param
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> EventStream:
-    """Recordings that the format has room for."""
-    width, height = draw(st.integers(1, 16384)), draw(st.integers(1, 16384))
-    # Two events more than half the clock's range apart look like a wrap that is none only when the later is earlier.
-    times = sorted(draw(st.lists(st.integers(0, RANGE - 1), max_size=12)))
-    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
-    pixels = [draw(pixel) for _ in times]
-    x, y, p = ([each[column] for each in pixels] for column in range(3))
-    return EventStream(x, y, times, p, width, height)
 
 
 @settings(deadline=None)
@@ -95,7 +74,7 @@ def test_any_events_are_read_as_a_plain_decoder_reads_them(
 
 
 @settings(deadline=None)
-@given(stream=streams())
+@given(stream=streams(st.integers(0, RANGE - 1), st.integers(1, 16384), st.integers(1, 16384)))
 def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> None:
     path = folder / "round.dat"
     DatReader().write(stream, path)

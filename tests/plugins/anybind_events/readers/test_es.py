@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,10 @@ from anybind import AnybindWarning, BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.es import EsReader
 from anybind_events.stream import EventStream
+from helpers.streams import contents, outcome
 
 DVS, ATIS = 1, 2
 WIDTH, HEIGHT = 320, 240
-
-
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
 def header(kind: int = DVS, version: int = 2, width: int = WIDTH, height: int = HEIGHT) -> bytes:
@@ -56,16 +52,6 @@ def atis(events: Iterable[tuple[int, int, int, int, int]]) -> bytes:
         packed += bytes((rest << 2 | p << 1 | exposure,)) + pixel(x, y)
         now = time
     return packed
-
-
-def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """What was read, or the one line that refuses it; anything else raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)
-        try:
-            return read(path)
-        except BadInput as error:
-            return str(error)
 
 
 @pytest.fixture

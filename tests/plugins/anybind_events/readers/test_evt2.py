@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import anybind
 from anybind.reader import find_reader
 from anybind_events.readers.evt2 import Evt2Reader
-from anybind_events.stream import EventStream
+from helpers.streams import rows
 
 HEADER = b"% evt 2.0\n% geometry 640x480\n% end\n"
 TIME_HIGH, TRIGGER, OTHERS, CONTINUED = 8, 10, 14, 15
@@ -63,15 +63,6 @@ def time_high(high: int) -> int:
 def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
     path.write_bytes(header + np.array(words, "<u4").tobytes())
     return path
-
-
-def rows(stream: EventStream) -> list[tuple[int, int, int, bool]]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evt2")
 
 
 @pytest.fixture(scope="module", params=["evt2.raw", "evt2_small.raw"])

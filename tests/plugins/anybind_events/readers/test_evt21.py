@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind.reader import find_reader
 from anybind_events.readers.evt21 import Evt21Reader
-from anybind_events.stream import EventStream
+from helpers.streams import rows
 
 LITTLE = b"% format EVT21;width=1280;height=720\n% end\n"
 LEGACY = b"% format EVT21;width=1280;height=720;endianness=legacy\n% end\n"
@@ -61,15 +60,6 @@ def write(path: Path, words: list[int], header: bytes) -> Path:
     raw = np.array(words, "<u8").view("<u4").reshape(-1, 2)
     path.write_bytes(header + (raw[:, ::-1] if b"legacy" in header else raw).tobytes())
     return path
-
-
-def rows(stream: EventStream) -> list[tuple[int, int, int, bool]]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evt21")
 
 
 VECTORS = st.builds(

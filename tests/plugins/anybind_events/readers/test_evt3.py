@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anybind.reader import find_reader
 from anybind_events.readers.evt3 import Evt3Reader
-from anybind_events.stream import EventStream
+from helpers.streams import rows
 
 HEADER = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% geometry 1280x720\n% end\n"
 ROW, COLUMN, BASE, VECTOR_12, VECTOR_8, LOW, CONTINUED_4, HIGH, TRIGGER, OTHERS, CONTINUED_12 = (
@@ -93,15 +93,6 @@ def word(kind: int, value: int) -> int:
 def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
     path.write_bytes(header + np.array(words, "<u2").tobytes())
     return path
-
-
-def rows(stream: EventStream) -> list[tuple[int, int, int, bool]]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evt3")
 
 
 @pytest.fixture(scope="module", params=["evt3.raw", "evt3_small.raw"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -21,13 +20,10 @@ from anybind.reader import find_reader
 from anybind_events.readers import hdf5, hdf5_layout
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
+from helpers.streams import contents, outcome, streams
 
 COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}
 EXPECTED = ([1, 2, 3], [4, 5, 6], [10, 20, 30], [True, False, True])
-
-
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
 def made(n: int, step: int = 137, start: int = 0, seed: int = 0) -> EventStream:
@@ -55,17 +51,11 @@ def file(tmp_path: Path):
     return make
 
 
-@st.composite
-def streams(draw: st.DrawFn) -> EventStream:
-    width, height = draw(st.integers(1, 65_535)), draw(st.integers(1, 65_535))
-    times = sorted(draw(st.lists(st.integers(-(2**62), 2**62) | st.integers(0, 5000), max_size=12)))
-    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
-    x, y, p = ([each[column] for each in [draw(pixel) for _ in times]] for column in range(3))
-    return EventStream(x, y, times, p, width, height)
-
-
 @settings(deadline=None, max_examples=60)
-@given(stream=streams(), cuts=st.lists(st.integers(0, 12), max_size=3).map(sorted))
+@given(
+    stream=streams(st.integers(-(2**62), 2**62) | st.integers(0, 5000)),
+    cuts=st.lists(st.integers(0, 12), max_size=3).map(sorted),
+)
 @example(stream=EventStream([0, 0], [0, 0], [-(2**63), 2**63 - 1], [1, 0], 1, 1), cuts=[1])
 def test_what_was_written_whole_or_in_parts_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, stream: EventStream, cuts: list[int]
@@ -300,14 +290,6 @@ def test_a_truncated_file_is_refused_strict_or_not(tmp_path: Path) -> None:
         for strict in (True, False):
             with pytest.raises(BadInput, match=r"cut\.h5: it cannot be read as HDF5"):
                 Hdf5Reader().read(tmp_path / "cut.h5", strict=strict)
-
-
-def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """What was read, or the one line that refuses it; anything else raises."""
-    try:
-        return read(path)
-    except BadInput as error:
-        return str(error)
 
 
 def test_one_of_our_files_with_a_bit_turned_over_is_refused_or_the_same_recording(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import os
 import pickle
 import random
 import tracemalloc
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +19,10 @@ from anybind.errors import BadOption
 from anybind.reader import find_reader
 from anybind_events.readers.npy import NpyReader
 from anybind_events.stream import EventStream
+from helpers.streams import contents, outcome
 
 ROWS = [(1, 2, 10, 1), (3, 4, 20, 0), (5, 6, 30, 1)]
 EXPECTED = ([1, 3, 5], [2, 4, 6], [10, 20, 30], [True, False, True], 34, 34)
-
-
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
 def structured(rows: list = ROWS, names: str = "x y t p", types: str = "u2 u2 i8 ?") -> np.ndarray:
@@ -264,16 +259,6 @@ def test_python_objects_are_refused_and_never_made(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"trap\.npy: its header is damaged"):
         NpyReader().read(tmp_path / "trap.npy")
     assert not (tmp_path / "sprung").exists()
-
-
-def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """What was read, or the one line that refuses it; anything else raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)
-        try:
-            return read(path)
-        except BadInput as error:
-            return str(error)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of NumPy, on headers that look like those of Python 2

@@ -20,13 +20,9 @@ from anybind import BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.npz import NpzReader
 from anybind_events.stream import EventStream
+from helpers.streams import contents, streams
 
 COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("npz")
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +36,8 @@ def raw(folder: Path, written: EventStream) -> bytes:
     return (folder / "whole.npz").read_bytes()
 
 
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> EventStream:
-    width, height = draw(st.integers(1, 65_535)), draw(st.integers(1, 65_535))
-    times = sorted(draw(st.lists(st.integers(-(2**62), 2**62), max_size=12)))
-    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
-    pixels = [draw(pixel) for _ in times]
-    x, y, p = ([each[column] for each in pixels] for column in range(3))
-    return EventStream(x, y, times, p, width, height)
-
-
 @settings(deadline=None)
-@given(stream=streams())
+@given(stream=streams(st.integers(-(2**62), 2**62)))
 @example(stream=EventStream([], [], [], [], 34, 20))
 def test_what_was_written_is_read_again_with_its_sensor_size(folder: Path, stream: EventStream) -> None:
     anybind.write(stream, folder / "round.npz")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +17,10 @@ from anybind.reader import find_reader
 from anybind_events.readers import text_lines
 from anybind_events.readers.text import TextReader
 from anybind_events.stream import EventStream
+from helpers.streams import contents, outcome, streams
 
 ROWS = [(7, 2, 10, 1), (3, 8, 20, 0), (5, 6, 30, 1)]
 EXPECTED = ([7, 3, 5], [2, 8, 6], [10, 20, 30], [True, False, True], 34, 34)
-
-
-def contents(stream: EventStream) -> tuple[object, ...]:
-    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
 def lines(rows: list = ROWS, delimiter: str = " ", order: str = "xytp", end: str = "\n") -> str:
@@ -142,16 +137,11 @@ def test_comments_and_empty_lines_are_passed_over(read) -> None:
     assert contents(read(f"# a comment\n\n{first}\n# another\n\n{second}\n  \n// one more\n{third}\n\n\n")) == EXPECTED
 
 
-@st.composite
-def streams(draw: st.DrawFn) -> EventStream:
-    times = sorted(draw(st.lists(st.integers(-(10**18), 10**17 - 1) | st.integers(0, 500), max_size=12)))
-    pixel = st.tuples(st.integers(0, 1279), st.integers(0, 719), st.booleans())
-    x, y, p = ([each[column] for each in [draw(pixel) for _ in times]] for column in range(3))
-    return EventStream(x, y, times, p, 1280, 720)
-
-
 @settings(deadline=None)
-@given(stream=streams(), suffix=st.sampled_from([".csv", ".txt", ".tsv"]))
+@given(
+    stream=streams(st.integers(-(10**18), 10**17 - 1) | st.integers(0, 500), st.just(1280), st.just(720)),
+    suffix=st.sampled_from([".csv", ".txt", ".tsv"]),
+)
 def test_what_was_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, stream: EventStream, suffix: str
 ) -> None:
@@ -301,16 +291,6 @@ def test_columns_without_a_header_are_known_by_the_files_name(tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("These are notes.\n")
     with pytest.raises(BadInput, match=r"notes\.txt"):
         find_reader(tmp_path / "notes.txt")
-
-
-def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """What was read, or the one line that refuses it; anything else raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)
-        try:
-            return read(path)
-        except BadInput as error:
-            return str(error)
 
 
 def test_the_real_recording_mutated_is_read_or_refused_and_nothing_else(test_data: Path, tmp_path: Path) -> None:

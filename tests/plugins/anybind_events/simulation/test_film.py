@@ -16,11 +16,8 @@ from anybind.registry import find_part
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.sensor import draw_thresholds, log_intensity
 from anybind_events.stream import EventStream, concatenate_streams
+from helpers.streams import rows
 from helpers.videos import MemoryVideo, noise
-
-
-def events(stream: EventStream) -> list[tuple[int, int, int, bool]]:
-    return list(zip(stream.x.tolist(), stream.y.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
 
 
 def columns(stream: EventStream) -> list[list[int]]:
@@ -41,7 +38,7 @@ def test_a_pixel_fires_at_the_later_frame_where_two_differ_by_more_than_the_thre
 ) -> None:
     streams = list(frame_difference(MemoryVideo(film), threshold=threshold))
     assert len(streams) == len(film)
-    assert events(streams[0]) == []
+    assert rows(streams[0]) == []
     for number in range(1, len(film)):
         expected = [
             (x, y, 1000 * number, bool(film[number][y, x] > film[number - 1][y, x]))
@@ -49,14 +46,14 @@ def test_a_pixel_fires_at_the_later_frame_where_two_differ_by_more_than_the_thre
             for x in range(3)
             if abs(int(film[number][y, x]) - int(film[number - 1][y, x])) > threshold
         ]
-        assert events(streams[number]) == expected
+        assert rows(streams[number]) == expected
         assert (streams[number].width, streams[number].height) == (3, 2)
 
 
 def test_a_difference_of_25_is_none_and_one_of_26_is() -> None:
     film = [np.array([[100, 100, 100, 100]]), np.array([[125, 126, 75, 74]])]
     _, stream = frame_difference(MemoryVideo(film))
-    assert events(stream) == [(1, 0, 1000, True), (3, 0, 1000, False)]
+    assert rows(stream) == [(1, 0, 1000, True), (3, 0, 1000, False)]
 
 
 def test_a_film_that_brightens_evenly_in_its_logarithm_gives_events_at_even_times() -> None:

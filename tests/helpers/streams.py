@@ -1,0 +1,54 @@
+"""What event streams hold, in plain values to compare, and what reading a file gives."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from anybind import AnybindWarning
+from anybind.errors import BadInput
+from anybind.samples import EventSample
+from anybind_events.stream import EventStream
+
+Row = tuple[int, int, int, bool]
+"""Column, row, time and polarity of an event."""
+SIDES = st.integers(1, 65_535)
+"""Widths and heights of all sensors that streams have room for."""
+
+
+def rows(*streams: EventSample) -> list[Row]:
+    """List the events of streams, one after the other."""
+    columns = ([getattr(stream, name).tolist() for name in "xytp"] for stream in streams)
+    return [row for each in columns for row in zip(*each, strict=True)]
+
+
+def contents(stream: EventSample) -> tuple[object, ...]:
+    """Give the columns of a stream as lists, and its sensor's width and height."""
+    return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
+
+
+@st.composite
+def streams(
+    draw: st.DrawFn,
+    times: st.SearchStrategy[int],
+    widths: st.SearchStrategy[int] = SIDES,
+    heights: st.SearchStrategy[int] = SIDES,
+) -> EventStream:
+    """Draw short recordings with such times, in microseconds, on such sensors."""
+    width, height, t = draw(widths), draw(heights), sorted(draw(st.lists(times, max_size=12)))
+    pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
+    x, y, p = ([each[column] for each in [draw(pixel) for _ in t]] for column in range(3))
+    return EventStream(x, y, t, p, width, height)
+
+
+def outcome(read: Callable[[Path], object], path: Path) -> object:
+    """Give what was read, or the one line that refuses it; anything else raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnybindWarning)
+        try:
+            return read(path)
+        except BadInput as error:
+            return str(error)
