@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Ans
     )
 
 
-def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:
+def _card(row: int, scene: Scene, answers: Answers) -> dict[str, object]:
     words = answers.event_to_words.ranked(row)[:SHOWN_WORDS]
     stream = read(scene.recording)
     found = answers.event_to_pictures.best(row) if answers.event_to_pictures else None
@@ -47,7 +46,7 @@ def _card(row: int, scene: Scene, answers: Answers) -> dict[str, Any]:
     }
 
 
-def _matrices(answers: Answers) -> list[dict[str, Any]]:
+def _matrices(answers: Answers) -> list[dict[str, object]]:
     held = [("recordings and words", answers.event_to_words), ("recordings and pictures", answers.event_to_pictures)]
     return [
         {"title": title, "columns": matrix.columns, "rows": _cells(answers, matrix)}
@@ -56,7 +55,7 @@ def _matrices(answers: Answers) -> list[dict[str, Any]]:
     ]
 
 
-def _cells(answers: Answers, matrix: Similarities) -> list[tuple[str, list[dict[str, Any]]]]:
+def _cells(answers: Answers, matrix: Similarities) -> list[tuple[str, list[dict[str, object]]]]:
     """Rows of cells; colour runs from the smallest to the largest similarity of the matrix."""
     low, high = float(matrix.values.min()), float(matrix.values.max())
     rows = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -104,7 +103,7 @@ class Answers:
                 scores.append(Score(what, right, len(known), len(words.columns)))
         return scores
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """JSON-like: for each recording, all words and pictures with their similarities, best first."""
         recordings = [
             {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from anybind import Binder, load, load_dataset
 from anybind.plugin import BadOption, Dataset, Head, HeadInput, errors, readers
@@ -19,7 +18,7 @@ def fit_head(
     seed: int = 0,
     device: str = "cpu",
     on_bad: errors.OnBad | None = None,
-    **options: Any,
+    **options: object,
 ) -> Head:
     """Fit a classification head on a folder of class folders, or on a dataset.
 

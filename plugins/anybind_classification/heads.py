@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class LinearHead(Head):
     predicts = "classification"
     learns = "samples"
 
-    def __init__(self, modality: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, modality: str, settings: Mapping[str, object]) -> None:
         super().__init__(needs=(modality,), settings={**settings, "modality": modality})
 
     @abstractmethod

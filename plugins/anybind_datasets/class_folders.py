@@ -133,7 +133,7 @@ class NCaltech101(ClassFolders):
     """Of the split."""
 
     def class_names(self) -> Mapping[str, str]:
-        return load_lists("n_caltech101")["names"]
+        return load_lists("n_caltech101").names
 
     def needs(self, splits: Sequence[str]) -> Sequence[str]:
         return list(self.class_of)
@@ -170,7 +170,7 @@ class NImageNet(ClassFolders):
     options = ("pictures",)
 
     def class_names(self) -> Mapping[str, str]:
-        return load_lists("n_imagenet")["names"]
+        return load_lists("n_imagenet").names
 
     def listed_splits(self) -> Sequence[str]:
         return [self.split if (self.folder / self.split).is_dir() else f"extracted_{self.split}"]
@@ -198,7 +198,7 @@ class NImageNetMini(NImageNet):
 
     def class_names(self) -> Mapping[str, str]:
         lists = load_lists("n_imagenet")
-        return {label: lists["names"][label] for label in lists["mini"]}
+        return {label: lists.names[label] for label in lists.mini}
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         unseen = held_out(self.class_of, UNSEEN, self.seed)

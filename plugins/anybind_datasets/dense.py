@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from anybind.plugin import BadInput, BadOption, Dataset, Item
 
@@ -65,7 +65,10 @@ class Dense(Dataset):
         return sorted(home for home in found if home.name.startswith(f"{split}_") or home.parent.name == split)
 
     def _frames(self, home: Path) -> Iterator[Item | BadInput]:
-        options: dict[str, dict[str, Any]] = {"event": EVENTS, "depth": {"fx": FX, "baseline": float(self.baseline)}}
+        options: Mapping[str, Mapping[str, object]] = {
+            "event": EVENTS,
+            "depth": {"fx": FX, "baseline": float(self.baseline)},
+        }
         files = {kind: _numbered(home, kind) for kind in self.kinds}
         for kind in self.asked:
             if not files[kind]:

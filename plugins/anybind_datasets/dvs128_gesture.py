@@ -34,7 +34,7 @@ class Dvs128Gesture(Dataset):
     inner = "DvsGesture"
 
     def class_names(self) -> Mapping[str, str]:
-        return load_lists("dvs128_gesture")["names"]
+        return load_lists("dvs128_gesture").names
 
     def needs(self, splits: Sequence[str]) -> Sequence[str]:
         return [f"trials_to_{split}.txt" for split in splits]

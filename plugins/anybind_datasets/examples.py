@@ -80,13 +80,14 @@ def _avenue(folder: Path) -> None:
     savemat(folder / "1_label.mat", {"volLabel": masks})
 
 
-def _of_classes(module: str, names: str, place: str) -> Callable[[Path], None]:
+def _of_classes(module: str, place: str, mini: bool = False) -> Callable[[Path], None]:
     """Makes one empty file for each class that a data set's list names."""
 
     def files(folder: Path) -> Iterator[Path]:
         from anybind_datasets.lists import load_lists
 
-        return (folder / place.format(label) for label in load_lists(module)[names])
+        lists = load_lists(module)
+        return (folder / place.format(label) for label in (lists.mini if mini else lists.names))
 
     return lambda folder: _touch(files(folder))
 
@@ -149,7 +150,7 @@ def _pair(name: str) -> Callable[[Path], None]:
 
 def _all(folder: Path) -> dict[str, object]:
     # one recording a class, of which N-Caltech101's rule would hold out none
-    _of_classes("n_caltech101", "names", "{}/image_0001.bin")(folder)
+    _of_classes("n_caltech101", "{}/image_0001.bin")(folder)
     return {"split": "all"}
 
 
@@ -164,8 +165,8 @@ LAYOUTS: dict[str, Callable[[Path], Mapping[str, object] | None]] = {
     "avenue": _avenue,
     "n-caltech101": _all,
     "n-mnist": lambda folder: _touch(folder / "Test" / str(digit) / "00001.bin" for digit in range(10)),
-    "n-imagenet": _of_classes("n_imagenet", "names", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
-    "n-imagenet-mini": _of_classes("n_imagenet", "mini", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
+    "n-imagenet": _of_classes("n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
+    "n-imagenet-mini": _of_classes("n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz", mini=True),
     "n-cars": lambda folder: _touch(
         folder / "n-cars_test" / label / "obj_000001_td.dat" for label in ("cars", "background")
     ),

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -313,7 +313,7 @@ def film_item(
     split: str,
     abnormal: Spans | bool,
     label: str = "",
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Item:
     """An item of a video. The label is `normal` or, without a better one, `abnormal`."""
     label = (label or "abnormal") if abnormal else NORMAL

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, tables
 
 
-def load_lists(name: str) -> dict[str, Any]:
-    """The lists of a dataset, from `NAME.json` in this package."""
-    return json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class DatasetLists:
+    """The lists of a dataset that this package carries.
+
+    Attributes:
+        names: class names by the label of the dataset's files.
+        about, about_mini: sources of the lists.
+        mini: labels of a published subset of the classes.
+        baselines: distances of the two lenses of a camera in metres, by camera.
+    """
+
+    names: Mapping[str, str]
+    about: str = ""
+    about_mini: str = ""
+    mini: Sequence[str] = ()
+    baselines: Mapping[str, float] = field(default_factory=dict)
+
+
+def load_lists(name: str) -> DatasetLists:
+    """Load the lists of a dataset from `NAME.json` in this package."""
+    return tables.from_table(DatasetLists, tables.read_json(Path(__file__).with_name(f"{name}.json")), name)
 
 
 def held_out(names: Iterable[str], share: float, seed: int) -> set[str]:

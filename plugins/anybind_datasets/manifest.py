@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Dataset, Item, ModalitySpec, parts, readers
@@ -92,14 +92,14 @@ def items_of(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str
     """The items of a table's rows, by the ids `FILE`, `FILE#2`, ... of their sources."""
     items, seen = [], Counter[str]()
     for number, row in enumerate(rows, 2):
-        held: dict[str, Any] = {kind: row[name] for kind, name in columns.items() if kind != "label" and row[name]}
-        if not held:
+        texts = {kind: row[name] for kind, name in columns.items() if kind != "label" and row[name]}
+        if not texts:
             raise BadInput(f"{path}, line {number}: it names no sample")
-        name = next(iter(held.values()))
-        for kind in held.keys() - {"text"}:
-            held[kind] = path.parent / held[kind]
-            if not held[kind].is_file():
-                raise BadInput(f"{path}, line {number}: there is no file {held[kind]}")
+        name = next(iter(texts.values()))
+        held = {kind: text if kind == "text" else path.parent / text for kind, text in texts.items()}
+        for each in held.values():
+            if isinstance(each, Path) and not each.is_file():
+                raise BadInput(f"{path}, line {number}: there is no file {each}")
         seen[name] += 1
         id = name if seen[name] == 1 else f"{name}#{seen[name]}"
         source, *others = held

@@ -42,7 +42,7 @@ class NyuDepth(Dataset):
     split = "test"
 
     def class_names(self) -> Mapping[str, str]:
-        return load_lists("nyu_d")["names"]
+        return load_lists("nyu_d").names
 
     def needs(self, splits: Sequence[str]) -> Sequence[str]:
         return [LABELLED, SPLITS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -69,7 +68,7 @@ def scene_types(path: Path) -> list[str]:
         raise BadInput(f"{path} is no complete MATLAB file: {' '.join(str(error).split())}; copy it again") from error
 
 
-def _array(file: h5py.File, name: Any) -> h5py.Dataset:
+def _array(file: h5py.File, name: str | h5py.Reference) -> h5py.Dataset:
     found = file[name]
     if not isinstance(found, h5py.Dataset):
         raise TypeError(f"{name} is no array")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -161,7 +161,7 @@ def _check_carried(path: Path) -> None:
         raise BadInput(f"the installed scikit-image lacks {path.name}; install a wheel of 0.24 or later")
 
 
-def _write_once(path: Path, make: Callable[[], Any]) -> None:
+def _write_once(path: Path, make: Callable[[], object]) -> None:
     """Write a sample, where it is not there yet."""
     if not path.is_file():
         write(make(), path)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Dataset, Item, create, errors, tables
 
-KEYS = ("dataset", "path", "options")
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two data sets: its name, its folder (by default of that name), and its options."""
+
+    dataset: str
+    path: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 class PairedByClass(Dataset):
@@ -31,8 +37,8 @@ class PairedByClass(Dataset):
         self,
         folder: str | os.PathLike[str],
         *,
-        one: Mapping[str, Any],
-        other: Mapping[str, Any] | None = None,
+        one: Mapping[str, object],
+        other: Mapping[str, object] | None = None,
         sentence: str = "",
         classes: Mapping[str, str] | None = None,
         modalities: Iterable[str] | None = None,
@@ -81,10 +87,9 @@ class PairedByClass(Dataset):
             self.set_items([*(_under(first, item, item.label) for item in kept), *theirs], named)
 
 
-def _made(folder: Path, name: str, table: Mapping[str, Any], kinds: tuple[str, ...] | None) -> Dataset:
-    tables.check_keys(f"paired-by-class, {name}", table, allowed=KEYS, required=("dataset",))
-    path = folder / table.get("path", table["dataset"])
-    return create("dataset", table["dataset"], path, modalities=kinds, **table.get("options", {}))
+def _made(folder: Path, name: str, table: Mapping[str, object], kinds: tuple[str, ...] | None) -> Dataset:
+    side = tables.from_table(Side, table, f"paired-by-class, {name}")
+    return create("dataset", side.dataset, folder / (side.path or side.dataset), modalities=kinds, **side.options)
 
 
 def _classes(first: Dataset, second: Dataset | None, given: Mapping[str, str] | None) -> dict[str, str]:
@@ -106,7 +111,7 @@ def _under(whose: Dataset, item: Item, label: str) -> Item:
     return replace(item, id=f"{whose.name}/{item.id}", label=label)
 
 
-def _beside(item: Item, kind: str, partner: Any) -> Item:
+def _beside(item: Item, kind: str, partner: object) -> Item:
     return replace(item, partners={**item.partners, kind: partner})
 
 

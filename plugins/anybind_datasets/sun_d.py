@@ -41,7 +41,7 @@ class SunRgbd(Dataset):
     """`depth_bfx`, the maps whose holes were filled, or `depth`, as the camera gave them."""
 
     def class_names(self) -> Mapping[str, str]:
-        return load_lists("sun_d")["names"]
+        return load_lists("sun_d").names
 
     def needs(self, splits: Sequence[str]) -> Sequence[str]:
         return [str(SPLITS), HOME]
@@ -49,7 +49,7 @@ class SunRgbd(Dataset):
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         if self.depth not in DEPTHS:
             raise BadOption(f"depth is {' or '.join(DEPTHS)}, got {self.depth!r}")
-        table, baselines = self.root / SPLITS, load_lists("sun_d")["baselines"]
+        table, baselines = self.root / SPLITS, load_lists("sun_d").baselines
         for cell in (cell for split in splits for cell in np.ravel(mat_array(table, LISTS[split]))):
             place = PurePosixPath(str(cell if isinstance(cell, str) else "".join(map(str, cell))))
             if HOME not in place.parts:

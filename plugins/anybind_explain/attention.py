@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from unittest import mock
 
 import torch
@@ -96,40 +95,35 @@ def recorded() -> Iterator[Attentions]:
     """
     found, thread, fused = Attentions(), threading.get_ident(), functional.scaled_dot_product_attention
 
-    def attend(*args: Any, **options: Any) -> torch.Tensor:
+    def attend(
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        dropout_p: float = 0.0,  # towers are at rest while they are explained
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> torch.Tensor:
         if threading.get_ident() != thread:
-            return fused(*args, **options)
-        return _attend(found, *args, **options)
+            return fused(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+        if enable_gqa or query.ndim != 4:
+            raise BadInput("its attention shares keys between heads, or has no heads; such a one cannot be explained")
+        logits = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+        if is_causal:
+            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
+        if attn_mask is not None:
+            masked = attn_mask.dtype == torch.bool
+            logits = logits.masked_fill(~attn_mask, float("-inf")) if masked else logits + attn_mask
+        shares = torch.softmax(logits, dim=-1)
+        if not shares.requires_grad:  # of a tower whose weights are frozen
+            shares.requires_grad_()
+        found.shares.append(shares)
+        found.outputs.append(shares @ value)
+        return found.outputs[-1]
 
     with _one_at_a_time, mock.patch.object(functional, "scaled_dot_product_attention", attend), _no_fast_path():
         yield found
-
-
-def _attend(
-    found: Attentions,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,  # towers are at rest while they are explained
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> torch.Tensor:
-    if enable_gqa or query.ndim != 4:
-        raise BadInput("its attention shares keys between heads, or has no heads; such a one cannot be explained")
-    logits = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
-    if attn_mask is not None:
-        masked = attn_mask.dtype == torch.bool
-        logits = logits.masked_fill(~attn_mask, float("-inf")) if masked else logits + attn_mask
-    shares = torch.softmax(logits, dim=-1)
-    if not shares.requires_grad:  # of a tower whose weights are frozen
-        shares.requires_grad_()
-    found.shares.append(shares)
-    found.outputs.append(shares @ value)
-    return found.outputs[-1]
 
 
 @contextmanager
@@ -148,7 +142,7 @@ def _is_of_tokens(shares: torch.Tensor) -> bool:
     return queries > 1 and 0 <= keys - queries <= EXTRA_KEYS
 
 
-def attention_relevance(score_of: Callable[[Any], torch.Tensor], batch: Any) -> torch.Tensor | None:
+def attention_relevance(score_of: Callable[[object], torch.Tensor], batch: object) -> torch.Tensor | None:
     """Relevance of every token of one sample for its score, (tokens,) float64; None where tokens attend to nothing.
 
     Args:

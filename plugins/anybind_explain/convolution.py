@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from captum.attr import LayerGradCam
 
 
 def convolution_relevance(
-    score_of: Callable[[Any], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module
+    score_of: Callable[[object], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module
 ) -> tuple[torch.Tensor, str] | None:
     """Relevance of every cell of the last feature map for a score.
 
@@ -34,14 +33,14 @@ def convolution_relevance(
     return relevance[0, 0].detach().double(), name
 
 
-def _last_map(score_of: Callable[[Any], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module) -> str | None:
+def _last_map(score_of: Callable[[object], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module) -> str | None:
     """Name of the part that ends last of those that give maps, in a module that convolves."""
     if not any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
         return None
     ended: list[str] = []
 
     def note(name: str) -> Callable[..., None]:
-        def hook(part: torch.nn.Module, given: Any, output: Any) -> None:
+        def hook(part: torch.nn.Module, given: object, output: object) -> None:
             if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
                 ended.append(name)
 

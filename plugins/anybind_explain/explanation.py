@@ -7,12 +7,11 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from anybind import AnybindWarning, Binder, derive, load, read
-from anybind.plugin import BadInput, BadOption, files, modalities, readers
+from anybind.plugin import BadInput, BadOption, files, modalities, readers, samples
 from anybind_explain.page import write_page
 from anybind_explain.pairs import SEEN, Relevance, explain_pair
 from anybind_explain.panels import Panel, make_panel, write_picture
@@ -164,7 +163,7 @@ def check_ending(output: Path) -> None:
 
 def _read(
     source: object, binder: Binder, modality: str, image: str | os.PathLike[str] | np.ndarray | None, seed: int
-) -> tuple[str, str, Any, np.ndarray | None]:
+) -> tuple[str, str, samples.ImageSample | samples.EventSample, np.ndarray | None]:
     """The name of a source, what it is embedded as, the sample, and the image that a recording shows."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     reader = readers.find_reader(path, modality or None) if path else None
@@ -174,7 +173,7 @@ def _read(
     if embedded_as not in SEEN:
         raise BadOption(f"{name} is {embedded_as}, and maps lie over frames of {' or '.join(SEEN)}")
     binder.encoder(embedded_as)  # what is missing is reported before anything is simulated
-    original: Any = read(path, reader=reader.name) if path and reader else source
+    original = read(path, reader=reader.name) if path and reader else source
     try:
         modalities.find_modality(held).check(original)
         sample = derive(embedded_as, original, source=held, seed=seed)

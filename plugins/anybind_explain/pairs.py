@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +102,7 @@ def _neither(binder: Binder, of: str) -> BadInput:
     return BadInput(f"the encoder {use!r} of {of} cannot be explained: maps are had of {SUPPORTED}")
 
 
-def _vectors(binder: Binder, of: str, batch: Any) -> torch.Tensor:
+def _vectors(binder: Binder, of: str, batch: object) -> torch.Tensor:
     """Unit vectors of a batch in the common space, with gradients."""
     encoder = binder.encoder(of)
     assert isinstance(encoder, Tower)
@@ -113,15 +112,15 @@ def _vectors(binder: Binder, of: str, batch: Any) -> torch.Tensor:
     return vectors
 
 
-def _cosine(binder: Binder, of: str, other: torch.Tensor) -> Callable[[Any], torch.Tensor]:
-    def score(batch: Any) -> torch.Tensor:
+def _cosine(binder: Binder, of: str, other: torch.Tensor) -> Callable[[object], torch.Tensor]:
+    def score(batch: object) -> torch.Tensor:
         vectors = _vectors(binder, of, batch)
         return vectors @ other[0].to(vectors.device)
 
     return score
 
 
-def _map_of(binder: Binder, of: str, tower: Tower, batch: Any, text: torch.Tensor) -> tuple[np.ndarray, str]:
+def _map_of(binder: Binder, of: str, tower: Tower, batch: object, text: torch.Tensor) -> tuple[np.ndarray, str]:
     score_of = _cosine(binder, of, text)
     if not isinstance(batch, torch.Tensor) or batch.ndim != 4:
         raise _neither(binder, of)
@@ -137,7 +136,7 @@ def _map_of(binder: Binder, of: str, tower: Tower, batch: Any, text: torch.Tenso
 
 
 def _words_of(
-    binder: Binder, tower: Tower, batch: Any, other: torch.Tensor, text: str
+    binder: Binder, tower: Tower, batch: object, other: torch.Tensor, text: str
 ) -> tuple[tuple[WordWeight, ...], str]:
     tokens = _by_attention(binder, "text", _cosine(binder, "text", other), batch)
     if tokens is None:
@@ -149,7 +148,9 @@ def _words_of(
     return tuple(words), ROLL_OUT
 
 
-def _by_attention(binder: Binder, of: str, score_of: Callable[[Any], torch.Tensor], batch: Any) -> torch.Tensor | None:
+def _by_attention(
+    binder: Binder, of: str, score_of: Callable[[object], torch.Tensor], batch: object
+) -> torch.Tensor | None:
     try:
         return attention_relevance(score_of, batch)
     except BadInput as error:

@@ -7,12 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from anybind import Space
-from anybind.plugin import BadInput, errors, files
+from anybind.plugin import BadInput, BadOption, errors, files, tables
 
 VERSION = 1
 Key = tuple[str, str]
@@ -84,23 +83,26 @@ class Card:
     space: Space
     shelves: Mapping[str, Shelf] = field(default_factory=dict)
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> dict[str, object]:
         """Return the card as a JSON-like table to store."""
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_table(cls, fields: Mapping[str, Any]) -> Card:
+    def from_table(cls, fields: Mapping[str, object]) -> Card:
         """Make a card from what `to_table` returned.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none, or of a later version.
+            KeyError, ValueError: it is none, or of a later version.
         """
         if fields["version"] != VERSION:
             raise ValueError(f"it is of version {fields['version']}, and this anybind reads version {VERSION}")
-        space, binding = Space(**fields["space"]), fields["binding"]
-        if not (isinstance(space.dim, int) and space.dim > 0 and isinstance(binding, str)):
+        try:
+            card = tables.from_table(cls, {key: fields[key] for key in ("binding", "space", "shelves")}, "its card")
+        except BadOption as error:
+            raise ValueError(str(error)) from error
+        if card.space.dim < 1:
             raise ValueError("its card makes no sense")
-        return cls(binding, space, {kind: Shelf(**shelf) for kind, shelf in fields["shelves"].items()})
+        return card
 
     def require(self, kind: str, shelf: Shelf, space: Space, where: str) -> None:
         """Refuse to mix vectors of this index with those of another encoder.

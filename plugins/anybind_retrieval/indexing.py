@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from anybind import AnybindError, Binder, EmbeddingStore, Space, load
-from anybind.plugin import (
-    BadInput,
-    BadOption,
-    Item,
-    errors,
-    files,
-    progress_bar,
-    readers,
-)
+from anybind import Binder, EmbeddingStore, Space, load
+from anybind.plugin import BadInput, BadOption, Item, errors, files, progress_bar
 from anybind.plugin import modalities as known_modalities
 from anybind_retrieval import lance_index
 from anybind_retrieval.file_index import SUFFIX, FileDraft, FileIndex
-from anybind_retrieval.index import Card, Draft, Entry, Index, Key, Shelf, absolute, is_uri
+from anybind_retrieval.index import Card, Draft, Entry, Index, Key, Shelf, is_uri
 from anybind_retrieval.lance_index import LanceDraft, LanceIndex
+from anybind_retrieval.wanted import Wanted
 
-TEXT = "text"
 SEED = 0
 """Of what is derived, such as the event recording that stands for a film."""
 
@@ -178,43 +170,6 @@ def check_place(where: str) -> None:
         files.check_output(where)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What an index shall hold of the places that a user names.
-
-    Attributes:
-        paths: files and folders.
-        texts: files that hold a text a line.
-        kinds: kinds of file, and what each is embedded as.
-    """
-
-    paths: Sequence[str]
-    texts: Sequence[str]
-    kinds: Mapping[str, str]
-
-    def files(self) -> dict[str, bool]:
-        """Absolute paths of all files, and whether each was named itself rather than found in a folder."""
-        found: dict[str, bool] = {}
-        of_files = [kind for kind in self.kinds if kind != TEXT]
-        for path in self.paths:
-            if Path(path).is_dir():
-                for each in readers.list_samples(path, of_files):
-                    found.setdefault(absolute(each), False)
-            else:
-                found[absolute(path)] = True
-        return found
-
-    def covers(self, entry: Entry) -> bool:
-        """Whether an entry of an index is in one of the places, so that it goes when it is not there any more."""
-        if entry.text:
-            return entry.path in map(absolute, self.texts)
-        return any(entry.path == place or entry.path.startswith(place.rstrip(os.sep) + os.sep) for place in self._roots)
-
-    @property
-    def _roots(self) -> list[str]:
-        return [absolute(path) for path in self.paths]
-
-
 def update(
     where: str,
     former: Index | None,
@@ -237,8 +192,8 @@ def update(
         BadInput: a file cannot be used, the index would be empty, or the place cannot be written to.
         SpaceMismatch, WeightsMismatch: the index was made with other encoders.
     """
-    known = _known(former, wanted)
-    todo, same = _sorted_out(wanted, known, on_bad)
+    known = {} if former is None else wanted.known_entries(former)
+    todo, same = wanted.find_changes(known, on_bad)
     stale = known.keys() - same
     card = _card(where, former, binder, {kind: wanted.kinds[kind] for kind in {*todo, *(kind for kind, _ in same)}})
     if former is not None and not (todo or stale):
@@ -255,72 +210,8 @@ def update(
     return Counts(added=len(done - before), changed=len(done & before), unchanged=len(same), removed=len(before - done))
 
 
-def _known(former: Index | None, wanted: Wanted) -> dict[tuple[str, Key], Entry]:
-    """The entries of an index that are in the places asked about."""
-    if former is None:
-        return {}
-    return {
-        (kind, entry.key): entry
-        for kind in former.card.shelves
-        if kind in wanted.kinds
-        for entry in former.entries(kind)
-        if wanted.covers(entry)
-    }
-
-
 def _count(index: Index) -> int:
     return sum(index.count(kind) for kind in index.card.shelves)
-
-
-def _sorted_out(
-    wanted: Wanted, known: Mapping[tuple[str, Key], Entry], on_bad: errors.OnBad | None
-) -> tuple[dict[str, list[Entry]], set[tuple[str, Key]]]:
-    """The entries to embed by kind, and the keys of those that did not change: their files are not even opened."""
-    todo: dict[str, list[Entry]] = {}
-    same: set[tuple[str, Key]] = set()
-    for path, named in wanted.files().items():
-        try:
-            entry = Entry.of_file(path)
-            held = {(kind, entry.key) for kind in wanted.kinds if known.get((kind, entry.key)) == entry}
-            same |= held
-            if not held and (kind := _kind(path, named, wanted.kinds)):
-                todo.setdefault(kind, []).append(entry)
-        except AnybindError as error:
-            if on_bad is None:
-                raise
-            on_bad(files.name_of_path(path), error)
-    for entry in _lines(wanted.texts):
-        if entry == known.get((TEXT, entry.key)):
-            same.add((TEXT, entry.key))
-        else:
-            todo.setdefault(TEXT, []).append(entry)
-    return todo, same
-
-
-def _kind(path: str, named: bool, kinds: Mapping[str, str]) -> str:
-    """What a file holds; empty for one that lies in a folder and holds something else than was asked for."""
-    held = readers.find_reader(path).spec.modality
-    if held in kinds:
-        return held
-    for kind in kinds:  # a picture in 16-bit gray is a depth map where depth alone is asked for
-        if readers.find_reader(path, kind).spec.modality == kind:
-            return kind
-    if named:
-        raise BadInput(f"{files.name_of_path(path)} holds {held}; what was asked for is {', '.join(kinds)}")
-    return ""
-
-
-def _lines(paths: Iterable[str]) -> Iterable[Entry]:
-    """An entry for every line, without doubles, of files of texts."""
-    for path in map(absolute, paths):
-        about = Entry.of_file(path)
-        try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"cannot read {files.name_of_path(path)} as UTF-8 text, a text a line: {error}") from error
-        for line in dict.fromkeys(line.strip() for line in lines):
-            if line:
-                yield replace(about, text=line)
 
 
 def _card(where: str, former: Index | None, binder: Binder, kinds: Mapping[str, str]) -> Card:

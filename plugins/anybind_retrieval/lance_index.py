@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -16,6 +16,9 @@ import numpy as np
 from anybind import AnybindError
 from anybind.plugin import BadInput, errors
 from anybind_retrieval.index import Card, Draft, Entry, Index, Key, damaged, is_uri
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SUFFIX = ".lance"
 CARD = "card"
@@ -93,7 +96,7 @@ class LanceDraft(Draft):
     def __init__(self, where: str, card: Card, former: LanceIndex | None) -> None:
         self.where = where
         self._new = former is None
-        self._waiting: list[Any] = []
+        self._waiting: list[pyarrow.Table] = []
         self._gone: dict[str, set[Key]] = {}
         with _told(where, "write"):
             self._database = _lancedb().connect(where)
@@ -178,7 +181,7 @@ def check_place(where: str) -> None:
         raise BadInput(f"cannot write {where}: there is no folder {path.parent}; make it first")
 
 
-def _schema(dim: int) -> Any:
+def _schema(dim: int) -> pyarrow.Schema:
     import pyarrow
 
     whole, words = pyarrow.int64(), pyarrow.string()
@@ -188,7 +191,7 @@ def _schema(dim: int) -> Any:
     )
 
 
-def _rows(kind: str, entries: Sequence[Entry], vectors: np.ndarray) -> Any:
+def _rows(kind: str, entries: Sequence[Entry], vectors: np.ndarray) -> pyarrow.Table:
     import pyarrow
 
     columns = {

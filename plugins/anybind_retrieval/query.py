@@ -9,7 +9,8 @@ from pathlib import Path
 from anybind import Binder, Embeddings
 from anybind.plugin import BadInput, BadOption, errors, readers
 from anybind_retrieval.index import absolute
-from anybind_retrieval.indexing import SEED, TEXT
+from anybind_retrieval.indexing import SEED
+from anybind_retrieval.wanted import TEXT
 
 
 @dataclass(frozen=True)

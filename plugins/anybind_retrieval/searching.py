@@ -11,11 +11,12 @@ from pathlib import Path
 from anybind import Binder, EmbeddingStore, list_bindings, load
 from anybind.plugin import BadInput, BadOption, Head, errors, files, tables
 from anybind_retrieval.index import Index, absolute, is_uri
-from anybind_retrieval.indexing import Wanted, exists, is_lance, kinds_of, open_index, shelf_of, update
+from anybind_retrieval.indexing import exists, is_lance, kinds_of, open_index, shelf_of, update
 from anybind_retrieval.query import Query, find_query
 from anybind_retrieval.ranking import SearchHit, ranked
 from anybind_retrieval.reranking import DEPTH
 from anybind_retrieval.reranking import rerank as rerank_hits
+from anybind_retrieval.wanted import Wanted
 
 DEFAULT_BINDING = "mini"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -162,12 +161,12 @@ class Retrieval(Task):
 
     def _answers(
         self, both: _Both, seed: int
-    ) -> tuple[dict[str, float], dict[str, float], dict[str, tuple[float, float]], dict[str, Any]]:
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, tuple[float, float]], dict[str, dict[str, float]]]:
         """Metrics, chance levels and intervals by metric, and the counts of each direction."""
         metrics: dict[str, float] = {}
         chances: dict[str, float] = {}
         sure: dict[str, tuple[float, float]] = {}
-        directions: dict[str, Any] = {}
+        directions: dict[str, dict[str, float]] = {}
         for name, ranks, lost in self._rankings(both, seed):
             metrics |= {f"{name}_{key}": value for key, value in metrics_of(ranks).items()}
             chances |= {f"{name}_{key}": value for key, value in chance(ranks.right, ranks.gallery).items()}

@@ -17,13 +17,12 @@ from anybind.commandline import (
     print_json,
     print_table,
 )
-from anybind.plugin import BadOption, Head, files
+from anybind.plugin import BadOption, Head, charts, files
 from anybind_vad.embedding import BATCH
 from anybind_vad.gallery import Gallery
 from anybind_vad.page import save_page
 from anybind_vad.presets import PAPER, WINDOW_FRAMES
 from anybind_vad.scores import VideoScores, score_video
-from anybind_vad.timeline import clock
 
 PAGES = (".html", ".htm")
 
@@ -107,7 +106,7 @@ def _head(name: str, file: Path | None, options: list[str] | None) -> Head:
 def _print(scores: VideoScores, page: Path | None) -> None:
     rows = [
         (
-            *(clock(seconds, True) for seconds in (each.start, each.end, each.peak)),
+            *(charts.clock(seconds, True) for seconds in (each.start, each.end, each.peak)),
             f"{each.score:.4g}",
             f"{each.first} to {each.last}",
         )

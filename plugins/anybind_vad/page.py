@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from anybind.plugin import files, pages
+from anybind.plugin import charts, files, pages
 from anybind_vad.gallery import Shot, spread
 from anybind_vad.scores import VideoScores
 from anybind_vad.segments import Segment
-from anybind_vad.timeline import bands, chart, clock, ticks
 
 STRIP = 12
 """Pictures along the timeline of a long film."""
@@ -36,22 +34,29 @@ def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
     starts, ends = scores.spans[:, 2], scores.spans[:, 3]
     seconds, end = np.maximum(ends - starts, 1) / 1e6, scores.end_us
     cards = sorted(scores.segments, key=lambda segment: -segment.score)[:CARDS]
-    line = chart(scores.times_us, end, scores.frame_scores, scores.threshold)
+    score_chart = charts.steps(
+        scores.times_us / 1e6,
+        end / 1e6,
+        scores.frame_scores,
+        label="score of each frame, larger is more abnormal",
+        threshold=scores.threshold,
+        bands=[(segment.start, segment.end) for segment in scores.segments],
+    )
+    rates = scores.events / seconds / 1000
+    rate_chart = charts.steps(
+        starts / 1e6, end / 1e6, rates, label="thousands of events a second: how much moves", colour=5, height=64
+    )
     pages.save_page(
         path,
         "anybind_vad",
         "page.html",
         title=files.name_of_path(scores.path.resolve().name),
-        duration=clock(end / 1e6, True),
+        duration=charts.clock(end / 1e6, True),
         frames=len(scores.times_us),
         windows=len(scores.spans),
         problem=scores.problem,
-        scores=line,
-        rates=chart(starts, end, scores.events / seconds),
+        charts=[score_chart, rate_chart],
         above=scores.threshold,
-        above_height=line.height_of(scores.threshold),
-        bands=bands(scores.segments, end),
-        ticks=ticks(end),
         strip=_strip(shots, end),
         cards=[_card(segment, shots) for segment in sorted(cards, key=lambda segment: segment.first)],
         count=len(scores.segments),
@@ -60,17 +65,19 @@ def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(settings: Mapping[str, object]) -> dict[str, object]:
     """Settings by the name that people read."""
     shown = {name.replace("_", " "): value for name, value in settings.items() if value is not None}
-    head = settings["head"]
+    head, encoders = settings["head"], settings["encoders"]
+    assert isinstance(head, Mapping)
+    assert isinstance(encoders, Mapping)
     shown["head"] = f"{head['name']} {head['identity']}"
     shown |= {f"head: {name}": _plain(value) for name, value in head["settings"].items() if value is not None}
-    encoders = [f"{modality} {identity}" for modality, identity in settings["encoders"].items()]
-    return shown | {"encoders": _plain(encoders) or "none"}
+    shown["encoders"] = _plain([f"{modality} {identity}" for modality, identity in encoders.items()]) or "none"
+    return shown
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -78,18 +85,18 @@ def _strip(shots: Sequence[Shot], end_us: int) -> list[tuple[str, str]]:
     """Pictures along the film, and their times."""
     held = [shot for shot in shots if shot.frame]
     count = STRIP if len(held) >= STRIP else min(SHORT_STRIP, len(held))
-    return [(shot.frame, clock(shot.middle_us / 1e6, True)) for shot in spread(held, end_us, count)]
+    return [(shot.frame, charts.clock(shot.middle_us / 1e6, True)) for shot in spread(held, end_us, count)]
 
 
-def _card(segment: Segment, shots: Sequence[Shot]) -> dict[str, Any]:
+def _card(segment: Segment, shots: Sequence[Shot]) -> dict[str, object]:
     """What the page says of a segment; its pictures are those of the shot at its peak, or of its best shot."""
     near = [shot for shot in shots if shot.near(segment.first, segment.last)]
     at_peak = [shot for shot in near if shot.near(segment.peak_frame, segment.peak_frame)]
     shot = max(at_peak or near, key=lambda shot: shot.score, default=None)
     return {
-        "span": f"{clock(segment.start, True)} to {clock(segment.end, True)}",
+        "span": f"{charts.clock(segment.start, True)} to {charts.clock(segment.end, True)}",
         "frames": f"frames {segment.first} to {segment.last}",
-        "peak": f"{segment.score:.3g} at {clock(segment.peak, True)}, frame {segment.peak_frame}",
+        "peak": f"{segment.score:.3g} at {charts.clock(segment.peak, True)}, frame {segment.peak_frame}",
         "frame": shot.frame if shot else "",
         "events": shot.events if shot else "",
     }

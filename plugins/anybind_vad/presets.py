@@ -150,6 +150,6 @@ def with_clamp(binding: Binding, clamp: float) -> Binding:
     try:
         options = encoder.with_clamp(use.options, clamp)
     except BadOption as error:
-        raise BadOption(f"{error}, in the binding {binding.name!r}") from error
+        raise BadOption(f"the binding {binding.name!r}: {error}") from error
     clamped = replace(use, options=options)
     return replace(binding, encoders={**binding.encoders, "event": clamped})

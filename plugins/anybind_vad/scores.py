@@ -8,12 +8,11 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
-from anybind.plugin import BadInput, BadOption, Head, progress_bar
+from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
 from anybind_vad.embedding import BATCH, EmbeddedVideo, WindowBatch
 from anybind_vad.gallery import SIDE, Gallery
 from anybind_vad.presets import (
@@ -26,7 +25,6 @@ from anybind_vad.presets import (
     choose_windows,
 )
 from anybind_vad.segments import Segment, automatic_threshold, find_segments, frame_scores, smooth_scores
-from anybind_vad.timeline import clock
 from anybind_vad.windows import open_video
 
 AUTOMATIC = "median + 3 robust standard deviations"
@@ -60,14 +58,14 @@ class VideoScores:
     threshold: float
     segments: list[Segment]
     problem: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
     @property
     def end_us(self) -> int:
         """End of the last frame in microseconds."""
         return int(self.spans[-1, 3])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """All values, JSON-like; times in seconds."""
         windows = zip(self.spans.tolist(), self.events.tolist(), strict=True)
         return {
@@ -152,7 +150,7 @@ def score_video(
     result = VideoScores(
         Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, problem, settings
     )
-    _warn(result, strict)
+    _warn(result, frames, strict)
     return result
 
 
@@ -170,7 +168,9 @@ def _find_fitted(head: str | os.PathLike[str] | Head) -> Head:
     return found
 
 
-def _settings(binder: Binder, head: Head, preset: str, windows: WindowSettings, clamp: float | None) -> dict[str, Any]:
+def _settings(
+    binder: Binder, head: Head, preset: str, windows: WindowSettings, clamp: float | None
+) -> dict[str, object]:
     return {
         "binding": binder.name,
         "encoders": {modality: binder.identity(modality) for modality in head.needs},
@@ -214,17 +214,18 @@ def score_windows(
     return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32)
 
 
-def _warn(scores: VideoScores, strict: bool) -> None:
+def _warn(scores: VideoScores, window_frames: int, strict: bool) -> None:
     """Warn of what the scores lack; raise `BadInput` for damage if `strict`."""
-    count, frames = len(scores.times_us), scores.settings["frames"]
+    count = len(scores.times_us)
     if scores.problem:
-        problem = f"{scores.problem} (scored up to {clock(scores.end_us / 1e6, True)}, frame {count - 1})"
+        problem = f"{scores.problem} (scored up to {charts.clock(scores.end_us / 1e6, True)}, frame {count - 1})"
         if strict:
             raise BadInput(problem)
         warnings.warn(problem, AnybindWarning, stacklevel=3)
-    if count < frames:
+    if count < window_frames:
         warnings.warn(
-            f"{scores.path} has {count} frames, fewer than the {frames} of a window; scored as one shorter window",
+            f"{scores.path} has {count} frames, fewer than the {window_frames} of a window;"
+            " scored as one shorter window",
             AnybindWarning,
             stacklevel=3,
         )

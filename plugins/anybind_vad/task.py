@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class VideoAnomaly(Task):
         roc: str | os.PathLike[str] | None = None,
         save_head: str | os.PathLike[str] | None = None,
         batch_size: int = BATCH,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Set the options; see `score_video` for those that are not named here.
 
@@ -294,7 +294,7 @@ def _merge(frames: Mapping[str, V], windows: Mapping[str, V]) -> dict[str, V]:
     return {**frames, **{f"window_{name}": value for name, value in windows.items()}}
 
 
-def _row(scored: Scored) -> dict[str, Any]:
+def _row(scored: Scored) -> dict[str, object]:
     labels, scores = scored.frames
     counts = {"frames": len(labels), "abnormal": int(labels.sum()), "auc": roc_auc(labels, scores)}
     return {"film": scored.item.id, **counts, "mean_score": float(scores.mean())}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anybind.plugin import BadOption, Head
 
 
-def image_head(*, of: str = "zero-shot", **options: Any) -> Head:
+def image_head(*, of: str = "zero-shot", **options: object) -> Head:
     """The head `of`, reading the image tower's embedding of each window's middle frame.
 
     With `of="zero-shot"` it is the row named CLIP in the paper's table of anomaly detection. What it saves is a file

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from anybind import Embeddings
 from anybind.plugin import BadInput, BadOption, Head, HeadInput
+from anybind_vad.presets import check_count
 
 LOSSES = ("ranking", "top-k")
 PENALTY = 8e-5
 """Weight of smoothness and of sparsity, as Sultani et al. give it."""
+
+
+class MilOptions(TypedDict):
+    """Options of `MilHead` that shape its training."""
+
+    loss: str
+    hidden: int
+    segments: int
+    top: int
+    margin: float
+    steps: int
+    films: int
+    rate: float
+    dropout: float
+    seed: int
 
 
 class MilHead(Head):
@@ -61,15 +77,14 @@ class MilHead(Head):
         Raises:
             BadOption: no such loss, or numbers out of their range.
         """
-        self.options: dict[str, Any] = {
+        self.options: MilOptions = {
             "loss": loss, "hidden": hidden, "segments": segments, "top": top, "margin": margin, "steps": steps,
             "films": films, "rate": rate, "dropout": dropout, "seed": seed,
         }  # fmt: skip
         if loss not in LOSSES:
             raise BadOption(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
         for name in ("hidden", "segments", "top", "steps", "films"):
-            if not isinstance(self.options[name], int) or self.options[name] < 1:
-                raise BadOption(f"{name} must be a whole number above 0, got {self.options[name]!r}")
+            check_count(name, self.options[name])
         if not (rate > 0 and margin >= 0 and 0 <= dropout < 1 and seed >= 0):
             raise BadOption("rate must be above 0, margin and seed 0 or more, and dropout from 0 to below 1")
         super().__init__(needs=(modality,), settings={**self.options, "modality": modality})

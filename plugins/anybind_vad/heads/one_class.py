@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from anybind import Embeddings
 from anybind.plugin import BadInput, BadOption, Head, HeadInput
 from anybind_vad.heads.event_rate import event_rates
+from anybind_vad.presets import check_count
 
 METHODS = ("nearest", "gaussian")
 AT_ONCE = 1024
@@ -57,13 +56,12 @@ class OneClassHead(Head):
         """
         if method not in METHODS:
             raise BadOption(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        for name, number in (("neighbours", neighbours), ("rows", rows)):
-            if not isinstance(number, int) or number < 1:
-                raise BadOption(f"{name} must be a whole number above 0, got {number!r}")
+        check_count("neighbours", neighbours)
+        check_count("rows", rows)
         if not isinstance(motion, bool) or (motion and method != "gaussian"):
             raise BadOption(f"motion is true or false, and goes with the method gaussian, got {motion!r} and {method}")
         self.method, self.neighbours, self.rows, self.motion = method, neighbours, rows, motion
-        options: dict[str, Any] = {"method": method, "neighbours": neighbours, "rows": rows, "motion": motion}
+        options = {"method": method, "neighbours": neighbours, "rows": rows, "motion": motion}
         super().__init__(needs=(modality,), settings={**options, "modality": modality})
 
     def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:

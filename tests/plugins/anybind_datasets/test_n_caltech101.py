@@ -13,7 +13,7 @@ from anybind.dataset import Dataset
 from anybind.registry import create
 from anybind_datasets.lists import held_out, load_lists
 
-NAMES = load_lists("n_caltech101")["names"]
+NAMES = load_lists("n_caltech101").names
 FILES = [f"{label}/image_{number:04}.bin" for label in NAMES for number in range(1, 11)]
 
 

@@ -26,7 +26,7 @@ def files(labels: list[str], part: str = "extracted_val") -> list[str]:
 
 
 def test_every_class_of_imagenet_has_a_name_of_its_own() -> None:
-    names = LISTS["names"]
+    names = LISTS.names
     assert len(names) == len(set(names.values())) == 1000
     assert list(names) == sorted(names)
     assert names["n01440764"] == "tench"
@@ -34,14 +34,14 @@ def test_every_class_of_imagenet_has_a_name_of_its_own() -> None:
 
 
 def test_the_mini_has_100_of_them() -> None:
-    mini = LISTS["mini"]
+    mini = LISTS.mini
     assert len(set(mini)) == 100
-    assert set(mini) <= set(LISTS["names"])
-    assert {"goldfish", "Komodo dragon", "Tibetan Mastiff"} <= {LISTS["names"][label] for label in mini}
+    assert set(mini) <= set(LISTS.names)
+    assert {"goldfish", "Komodo dragon", "Tibetan Mastiff"} <= {LISTS.names[label] for label in mini}
 
 
 def test_the_whole_data_set_is_listed(touch: Callable[..., Path]) -> None:
-    data = dataset(touch(*files(list(LISTS["names"]))), "n-imagenet")
+    data = dataset(touch(*files(list(LISTS.names))), "n-imagenet")
     assert len(data.items) == 2000
     assert data.items[0].id == "extracted_val/n01440764/n01440764_1.npz"
     assert data.items[0].label == data.classes[0] == "tench"
@@ -57,7 +57,7 @@ def test_only_the_folders_of_kept_classes_are_looked_into(touch: Callable[..., P
 
 
 def test_seen_and_unseen_classes_share_the_mini_80_to_20(touch: Callable[..., Path]) -> None:
-    folder = touch(*files(LISTS["mini"]))
+    folder = touch(*files(LISTS.mini))
     parts = {part: dataset(folder, part=part) for part in ("all", "seen", "unseen")}
     counts = {part: (len(data.classes), len(data.items)) for part, data in parts.items()}
     assert counts == {"all": (100, 200), "seen": (80, 160), "unseen": (20, 40)}
@@ -67,14 +67,14 @@ def test_seen_and_unseen_classes_share_the_mini_80_to_20(touch: Callable[..., Pa
 
 
 def test_the_unseen_classes_are_the_same_everywhere_and_others_for_another_seed(touch: Callable[..., Path]) -> None:
-    folder = touch(*files(LISTS["mini"]))
+    folder = touch(*files(LISTS.mini))
     unseen = list(dataset(folder, part="unseen").classes)
     assert unseen[:3] == ["tailed frog", "harvestman", "platypus"]
     assert unseen != list(dataset(folder, part="unseen", seed=1).classes)
 
 
 def test_classes_are_kept_within_a_part(touch: Callable[..., Path]) -> None:
-    folder = touch(*files(LISTS["mini"]))
+    folder = touch(*files(LISTS.mini))
     unseen = list(dataset(folder, part="unseen").classes)
     seen = list(dataset(folder, part="seen").classes)
     assert list(dataset(folder, part="unseen", classes=[unseen[0], seen[0]]).classes) == [unseen[0]]
@@ -82,18 +82,18 @@ def test_classes_are_kept_within_a_part(touch: Callable[..., Path]) -> None:
 
 def test_an_unknown_part_is_refused(touch: Callable[..., Path]) -> None:
     with pytest.raises(BadOption, match="no part 'unsen'; did you mean"):
-        dataset(touch(*files(LISTS["mini"])), part="unsen")
+        dataset(touch(*files(LISTS.mini)), part="unsen")
 
 
 @pytest.mark.parametrize(("split", "part"), [("train", "extracted_train"), ("val_mode_1", "val_mode_1")])
 def test_other_splits_and_variants_are_folders_of_their_own(touch: Callable[..., Path], split: str, part: str) -> None:
-    data = dataset(touch(*files(LISTS["mini"], part)), split=split)
+    data = dataset(touch(*files(LISTS.mini, part)), split=split)
     assert len(data.items) == 200
     assert data.items[0].id.startswith(f"{part}/")
 
 
 def test_a_missing_split_is_named(touch: Callable[..., Path]) -> None:
-    folder = touch(*files(LISTS["mini"]))
+    folder = touch(*files(LISTS.mini))
     with pytest.raises(
         BadInput, match=r"no complete copy of N-ImageNet mini: .* lacks extracted_train; it is published"
     ):

@@ -259,7 +259,7 @@ def test_a_codec_that_is_not_installed_is_told(cli, make_film, noise, tmp_path):
         (("--above", "nan"), "above must be a finite number"),
         (("--batch-size", 0), "batch_size must be a whole number above 0"),
         (("--preset", "authors"), "there is no preset 'authors'"),
-        (("--clamp", 10), "'mini-picture' of the binding 'mini' takes no clamp"),
+        (("--clamp", 10), "the binding 'mini': the representation 'mini-picture' takes no clamp"),
         (("--head", "nonsense"), "nonsense"),
         (("--head", "one-class"), "has to be fitted on videos first"),
         (("--head-file", "weights.pt"), "--head-file takes a .safetensors file"),

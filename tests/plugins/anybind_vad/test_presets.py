@@ -57,7 +57,7 @@ def test_a_clamp_that_a_binding_does_not_take_is_left_out_of_a_preset_and_refuse
 
 
 def test_a_representation_without_a_clamp_is_told():
-    with pytest.raises(BadOption, match="'mini-picture' takes no clamp, in the binding 'mini'"):
+    with pytest.raises(BadOption, match="the binding 'mini': the representation 'mini-picture' takes no clamp"):
         with_clamp(find_binding("mini"), 10)
 
 
