@@ -12,18 +12,22 @@ This module holds what a user types. What the author of a plugin imports is in `
 from __future__ import annotations
 
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
-from anybind.binder import Binder, load, load_encoder
-from anybind.binding import Binding, find_binding, list_bindings
-from anybind.dataset import load_dataset
-from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
-from anybind.errors import AnybindError, AnybindWarning, BadInput
-from anybind.evaluation import embed, evaluate
-from anybind.modality import derive
-from anybind.reader import read, read_chunks, write
-from anybind.result import Result
-from anybind.space import Space
-from anybind.store import EmbeddingStore
+from anybind.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from anybind.binder import Binder, load, load_encoder
+    from anybind.binding import Binding, find_binding, list_bindings
+    from anybind.dataset import load_dataset
+    from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
+    from anybind.errors import AnybindError, AnybindWarning, BadInput
+    from anybind.evaluation import embed, evaluate
+    from anybind.modality import derive
+    from anybind.reader import read, read_chunks, write
+    from anybind.result import Result
+    from anybind.space import Space
+    from anybind.store import EmbeddingStore
 
 __version__ = _version("anybind")
 
@@ -54,3 +58,20 @@ __all__ = [
     "unit",
     "write",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "binder": ("Binder", "load", "load_encoder"),
+        "binding": ("Binding", "find_binding", "list_bindings"),
+        "dataset": ("load_dataset",),
+        "embeddings": ("Embeddings", "concatenate", "load_embeddings", "save_embeddings", "unit"),
+        "errors": ("AnybindError", "AnybindWarning", "BadInput"),
+        "evaluation": ("embed", "evaluate"),
+        "modality": ("derive",),
+        "reader": ("read", "read_chunks", "write"),
+        "result": ("Result",),
+        "space": ("Space",),
+        "store": ("EmbeddingStore",),
+    },
+)

@@ -5,46 +5,43 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from anybind import commands
+from anybind import __version__
 from anybind.errors import AnybindError, AnybindWarning, UnknownName, nearest
-from anybind.registry import Part, find_part, parts, registry
+from anybind.hooks import CORE_COMMANDS
+from anybind.registry import find_part, parts, registry
 from anybind.spec import CommandSpec
 
 
 class LazyCommand(TyperCommand):
-    """A plugin's command: `--help` shows its summary, and its module is imported only when it runs."""
-
-    def __init__(self, part: Part[CommandSpec]) -> None:
-        super().__init__(part.name, help=part.spec.summary)
-        self.name_of_part = part.name
+    """A command whose summary `--help` shows, and whose module is imported only when it runs."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        app = typer.Typer(add_completion=False)
-        target = find_part(CommandSpec, self.name_of_part).load()
-        if isinstance(target, typer.Typer):
-            app = target
-        else:
-            app.command(self.name_of_part)(target)
+        name = self.name or ""
+        # A name that two plugins claim is still listed; running it tells of the clash.
+        target = (CORE_COMMANDS.get(name) or find_part(CommandSpec, name)).load()
+        app = target
+        if not isinstance(target, typer.Typer):
+            app = typer.Typer(add_completion=False)
+            app.command(name)(target)
         return typer.main.get_command(app).make_context(info_name, args, parent, **extra)
 
 
 class Commands(TyperGroup):
-    """Core's commands and, by their specs, the plugins'."""
+    """Core's commands and the plugins', by their specs."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted({*super().list_commands(ctx), *(part.name for part in parts(CommandSpec))})
+        return sorted({*CORE_COMMANDS, *(part.name for part in parts(CommandSpec))})
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        own = super().get_command(ctx, cmd_name)
-        claims = [part for part in parts(CommandSpec) if part.name == cmd_name]
-        # A name that two plugins claim is still listed; running it tells of the clash.
-        return own if own is not None or not claims else LazyCommand(claims[0])
+    def get_command(self, ctx: Any, cmd_name: str) -> LazyCommand | None:
+        for part in (*CORE_COMMANDS.values(), *parts(CommandSpec)):
+            if part.name == cmd_name:
+                return LazyCommand(cmd_name, help=part.spec.summary)
+        return None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         known = self.list_commands(ctx)
@@ -54,12 +51,11 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-commands.add_to(app)
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"anybind {version('anybind')}")
+        typer.echo(f"anybind {__version__}")
         raise typer.Exit
 
 

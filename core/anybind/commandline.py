@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from anybind.errors import AnybindError, BadOption, UnknownName, nearest
-from anybind.store import EmbeddingStore
+
+if TYPE_CHECKING:
+    from anybind.store import EmbeddingStore
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
@@ -26,7 +28,11 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; it stand
 
 def open_store(flag: bool) -> EmbeddingStore | None:
     """The user's embedding store, which `$ANYBIND_STORE` may name; None without `--store`."""
-    return EmbeddingStore() if flag else None
+    if not flag:
+        return None
+    from anybind.store import EmbeddingStore  # heavy, and not needed to list commands
+
+    return EmbeddingStore()
 
 
 class SubCommands(TyperGroup):

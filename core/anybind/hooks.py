@@ -8,11 +8,21 @@ import pluggy
 
 from anybind.errors import PluginError
 from anybind.part import Part
-from anybind.spec import CORE_KINDS, Spec
+from anybind.spec import CORE_KINDS, CommandSpec, Spec
 
 CONTRACT = 1
 """Version of the plugin contract; a plugin module declares the one it was written for as `anybind_contract`."""
-CORE_COMMANDS = ("bindings", "datasets", "embed", "evaluate", "plugins", "store")
+CORE_COMMANDS = {
+    name: Part(CommandSpec(name=name, summary=summary, target=f"anybind.commands.{target}"), "anybind", "anybind")
+    for name, target, summary in (
+        ("bindings", "bindings:list_bindings", "List installed bindings and the modalities that each one joins."),
+        ("datasets", "datasets:app", "List installed datasets with modality, size and source; check a copy of one."),
+        ("embed", "embed:embed", "Embed files into one space and write the embeddings as safetensors."),
+        ("evaluate", "evaluate:evaluate", "Evaluate a task on a dataset and print its metrics."),
+        ("plugins", "plugins:app", "List installed plugins with their parts and problems; start one, or check one."),
+        ("store", "store:app", "Show the embedding store: its folder, its size and the embeddings of each encoder."),
+    )
+}
 """Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
 
 hookspec = pluggy.HookspecMarker("anybind")

@@ -13,26 +13,13 @@ The modules listed here group helpers by what they are about: `files.atomic_path
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-from anybind import charts, errors, files, hub, pages, prompts, ranks, samples, tables, tensors
-from anybind import modality as modalities
-from anybind import reader as readers
-from anybind.adapter import Adapter
-from anybind.dataset import Dataset, Item
-from anybind.encoder import Encoder
+from anybind import errors
 from anybind.errors import BadInput, BadOption
-from anybind.head import Head
-from anybind.head_input import HeadInput
 from anybind.hooks import Registrar, hookimpl
-from anybind.jit import kernel
-from anybind.modality import Modality
-from anybind.prefetch import prefetch
-from anybind.progress import progress_bar
-from anybind.reader import Reader
+from anybind.lazy import lazy_names
 from anybind.registry import create, find_part, parts
-from anybind.representation import Representation
 from anybind.spec import (
     AdapterSpec,
     BindingSpec,
@@ -47,9 +34,23 @@ from anybind.spec import (
     Spec,
     TaskSpec,
 )
-from anybind.task import Task
 
 if TYPE_CHECKING:
+    from anybind import charts, files, hub, pages, prompts, ranks, samples, tables, tensors
+    from anybind import modality as modalities
+    from anybind import reader as readers
+    from anybind.adapter import Adapter
+    from anybind.dataset import Dataset, Item
+    from anybind.encoder import Encoder
+    from anybind.head import Head
+    from anybind.head_input import HeadInput
+    from anybind.jit import kernel
+    from anybind.modality import Modality
+    from anybind.prefetch import prefetch
+    from anybind.progress import progress_bar
+    from anybind.reader import Reader
+    from anybind.representation import Representation
+    from anybind.task import Task
     from anybind.tower import Tower
 
 __all__ = [
@@ -100,9 +101,34 @@ __all__ = [
     "tensors",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import `Tower`, which needs torch, only when it is asked for, so that listing and `--help` stay light."""
-    if name == "Tower":
-        return importlib.import_module("anybind.tower").Tower
-    raise AttributeError(f"module 'anybind.plugin' has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "adapter": ("Adapter",),
+        "dataset": ("Dataset", "Item"),
+        "encoder": ("Encoder",),
+        "head": ("Head",),
+        "head_input": ("HeadInput",),
+        "jit": ("kernel",),
+        "modality": ("Modality",),
+        "prefetch": ("prefetch",),
+        "progress": ("progress_bar",),
+        "reader": ("Reader",),
+        "representation": ("Representation",),
+        "task": ("Task",),
+        "tower": ("Tower",),
+    },
+    {
+        "charts": "charts",
+        "files": "files",
+        "hub": "hub",
+        "modalities": "modality",
+        "pages": "pages",
+        "prompts": "prompts",
+        "ranks": "ranks",
+        "readers": "reader",
+        "samples": "samples",
+        "tables": "tables",
+        "tensors": "tensors",
+    },
+)
