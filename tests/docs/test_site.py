@@ -11,9 +11,10 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-import lint
 import pytest
 from doc_blocks import PAGES, ROOT
+
+import lint
 
 DOCS = ROOT / "docs"
 SITE = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
