@@ -21,6 +21,8 @@ def make_files(folder: Path) -> None:
     photo = _photo("coffee.png")
     photo.save(folder / "photo.jpg")
     _photo("chelsea.png").save(folder / "cat.jpg")
+    (folder / "new").mkdir()
+    _photo("rocket.jpg").save(folder / "new" / "rocket.jpg")
     picture = anybind.read(folder / "photo.jpg")
     recording = anybind.derive("event", picture)
     for name in ("photo.npz", "recording.npz", "recording.h5", "day.h5"):
