@@ -47,11 +47,11 @@ def _photo(name: str, side: int = 96) -> PIL.Image.Image:
 
 
 def _class_folders(folder: Path) -> None:
-    """Three classes of four pictures each: parts of one photograph."""
+    """Write three classes of six images each: crops of one photograph."""
     for name, source in CLASSES.items():
         (folder / name).mkdir(parents=True)
         whole = _photo(source, 128)
-        for number in range(4):
+        for number in range(6):
             left, top = 8 * (number % 2), 8 * (number // 2)
             part = whole.crop((left, top, left + whole.width - 8, top + whole.height - 8))
             part.resize((96, 72)).save(folder / name / f"{number}.jpg")
