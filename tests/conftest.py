@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import hypothesis
 import pytest
@@ -16,27 +15,11 @@ from anybind.cli import main
 from anybind.hooks import Plugin, Registrar, hookimpl
 from anybind.registry import Registry, use_registry
 from anybind.spec import Spec
+from helpers.command import Command, Ended
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
 hypothesis.settings.load_profile("anybind")
-
-
-class Ended(NamedTuple):
-    """How a command ended, and what it said."""
-
-    code: object
-    out: str
-    err: str
-
-    def error(self) -> str:
-        """The one line that a failed command says; fails when there is more, or a traceback."""
-        assert self.code == 2, self
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("error: ")
-        assert self.out == ""
-        return lines[0]
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +73,7 @@ def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command in this process: the same entry point, without importing torch anew each time."""
 
     def run(*arguments: object) -> Ended:

@@ -64,9 +64,9 @@ class _ExplainMissingExtra:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         part, extra = self.part, self.part.spec.extra
-        own_package = part.spec.target.partition(":")[0].partition(".")[0]
         if not (extra and isinstance(error, ModuleNotFoundError) and error.name):
             return
+        own_package = part.spec.target.partition(":")[0].partition(".")[0]
         if error.name.partition(".")[0] != own_package:
             raise MissingExtra(
                 f"{part.kind} {part.name!r} needs the package {error.name!r}: "

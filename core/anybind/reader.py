@@ -153,9 +153,10 @@ class _Claims:
         # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before
         # them. It has to be of what is wanted, or of what that can be derived from.
         self._ask(named)
-        sources = {source for part in parts(ModalitySpec) if part.name == wanted for source in part.spec.derived_from}
-        for modalities in ({wanted}, sources):
-            claims = [part for part in named if wanted is None or part.spec.modality in modalities]
+        modalities = parts(ModalitySpec) if wanted else ()
+        sources = {source for part in modalities if part.name == wanted for source in part.spec.derived_from}
+        for able in ({wanted}, sources):
+            claims = [part for part in named if wanted is None or part.spec.modality in able]
             sure = [part for part in claims if self.verdicts.get(part)]
             if len(sure) == 1:
                 return sure[0]

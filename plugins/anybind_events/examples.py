@@ -50,24 +50,28 @@ def _writer(header: bytes, pack: Callable[[int, int, int, bool], bytes]) -> Call
     return lambda path: path.write_bytes(header + b"".join(pack(*event) for event in EVENTS))
 
 
-def _aedat2(x: int, y: int, t: int, rise: bool) -> bytes:
+def pack_aedat2(x: int, y: int, t: int, rise: bool) -> bytes:
+    """Pack an event of AEDAT 2.0."""
     return struct.pack(">II", (HEIGHT - 1 - y) << 22 | (WIDTH - 1 - x) << 12 | rise << 11, t)
 
 
-def _aedat3(x: int, y: int, t: int, rise: bool) -> bytes:
-    """A packet of one event."""
+def pack_aedat3(x: int, y: int, t: int, rise: bool) -> bytes:
+    """Pack an event of AEDAT 3.1, a packet of its own."""
     return struct.pack("<hhiiiiiiIi", 1, 1, 8, 4, 0, 1, 1, 1, x << 17 | y << 2 | rise << 1 | 1, t)
 
 
-def _evt2(x: int, y: int, t: int, rise: bool) -> bytes:
+def pack_evt2(x: int, y: int, t: int, rise: bool) -> bytes:
+    """Pack an event of EVT 2.0 and its time."""
     return struct.pack("<II", 8 << 28 | t >> 6, rise << 28 | (t & 63) << 22 | x << 11 | y)
 
 
-def _evt21(x: int, y: int, t: int, rise: bool) -> bytes:
+def pack_evt21(x: int, y: int, t: int, rise: bool) -> bytes:
+    """Pack an event of EVT 2.1 and its time."""
     return struct.pack("<QQ", 8 << 60 | t >> 6 << 32, rise << 60 | (t & 63) << 54 | x << 43 | y << 32 | 1)
 
 
-def _evt3(x: int, y: int, t: int, rise: bool) -> bytes:
+def pack_evt3(x: int, y: int, t: int, rise: bool) -> bytes:
+    """Pack an event of EVT 3.0 and its time."""
     return struct.pack("<4H", 8 << 12 | t >> 12, 6 << 12 | t & 4095, y, 2 << 12 | rise << 11 | x)
 
 
@@ -84,11 +88,11 @@ def _npy(path: Path) -> None:
 
 AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: DAVIS240C\r\n#!END-HEADER\r\n"
 FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "aedat2": (".aedat", _writer(b"#!AER-DAT2.0\r\n# AEChip: DAVIS240C\r\n", _aedat2)),
-    "aedat3": (".aedat", _writer(AEDAT3, _aedat3)),
-    "evt2": (".raw", _writer(b"% evt 2.0\n% geometry 240x180\n", _evt2)),
-    "evt21": (".raw", _writer(b"% evt 2.1\n% geometry 240x180\n", _evt21)),
-    "evt3": (".raw", _writer(b"% evt 3.0\n% geometry 240x180\n", _evt3)),
+    "aedat2": (".aedat", _writer(b"#!AER-DAT2.0\r\n# AEChip: DAVIS240C\r\n", pack_aedat2)),
+    "aedat3": (".aedat", _writer(AEDAT3, pack_aedat3)),
+    "evt2": (".raw", _writer(b"% evt 2.0\n% geometry 240x180\n", pack_evt2)),
+    "evt21": (".raw", _writer(b"% evt 2.1\n% geometry 240x180\n", pack_evt21)),
+    "evt3": (".raw", _writer(b"% evt 3.0\n% geometry 240x180\n", pack_evt3)),
     "es": (".es", _es),
     "npy-events": (".npy", _npy),
 }

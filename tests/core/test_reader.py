@@ -139,11 +139,13 @@ def test_a_reader_that_fails_only_matters_for_its_own_files(readers, registry, a
         anybind.read(file(tmp_path, "x.needy", b"?"))
 
 
-def test_a_missing_file_and_a_folder_are_named(readers, tmp_path):
+@pytest.mark.parametrize("reader", [None, "Marked"])
+def test_a_missing_file_and_a_folder_are_named_whether_or_not_the_reader_is(readers, tmp_path, reader):
     with pytest.raises(anybind.BadInput, match=r"absent\.m: No such file"):
-        anybind.read(tmp_path / "absent.m")
-    with pytest.raises(anybind.BadInput, match="is a folder"):
-        anybind.read(tmp_path)
+        anybind.read(tmp_path / "absent.m", reader=reader)
+    (tmp_path / "folder.m").mkdir()
+    with pytest.raises(anybind.BadInput, match=r"folder\.m is a folder"):
+        anybind.read(tmp_path / "folder.m", reader=reader)
 
 
 def test_writing_chooses_the_format_by_name(readers, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,25 +120,25 @@ def _groups(file: h5py.File) -> Iterator[str]:
         yield name
         if name.count("/") < DEEPEST - 1 or not name:
             group = _group(file, name)
-            waiting += [f"{name}/{key}".lstrip("/") for key in group if _kind(group, key) == "Group"]
+            waiting += [f"{name}/{key}".lstrip("/") for key in _members(group, "Group")]
 
 
 def _group(file: h5py.File, name: str) -> h5py.Group:
     return cast("h5py.Group", file[name or "/"])
 
 
-def _kind(group: h5py.Group, key: str) -> str:
-    """`Group` or `Dataset`; empty for anything else, above all for links to other places and files."""
+def _members(group: h5py.Group, kind: str) -> list[str]:
+    """Names of a group's own members, each a `Group` or `Dataset`; links to other places and files are none."""
     import h5py
 
-    own = isinstance(group.get(key, getlink=True), h5py.HardLink)
-    return cast(type, group.get(key, getclass=True)).__name__ if own else ""
+    own = (key for key in cast("Iterable[str]", group) if isinstance(group.get(key, getlink=True), h5py.HardLink))
+    return [key for key in own if cast(type, group.get(key, getclass=True)).__name__ == kind]
 
 
 def _source_in(file: h5py.File, name: str) -> Source | None:
     """The events in one group, None where it holds none."""
     group = _group(file, name)
-    datasets = {key: cast("h5py.Dataset", group[key]) for key in group if _kind(group, key) == "Dataset"}
+    datasets = {key: cast("h5py.Dataset", group[key]) for key in _members(group, "Dataset")}
     named = find_columns(key for key, dataset in datasets.items() if dataset.ndim == 1)
     if named:
         source = Source([datasets[named[letter]] for letter in "xytp"], unit=unit_in(named["t"]) or "")

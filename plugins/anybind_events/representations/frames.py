@@ -32,17 +32,19 @@ class EventFrames(Representation):
 
     Attributes:
         name: what it is registered as.
+        channels: how many there are, unless options say so.
     """
 
     name: ClassVar[str]
+    channels: ClassVar[int] = 1
 
     @property
     def settings(self) -> Mapping[str, object]:
         return {"representation": self.name, **asdict(self)}
 
-    @abstractmethod
     def shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Channels, height and width of the frame of a sensor."""
+        return self.channels, height, width
 
     @abstractmethod
     def fill(self, stream: EventStream, frame: np.ndarray) -> None:

@@ -51,9 +51,6 @@ class GrayFrame(_OnWhite):
 
     name: ClassVar[str] = "gray-frame"
 
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        return 1, height, width
-
     def fill(self, stream: EventStream, frame: np.ndarray) -> None:
         counts = np.zeros(2 * frame.size, np.uint32)
         low = frame.reshape(-1).view(np.uint8)[: len(counts)]  # the frame is filled after that
@@ -73,9 +70,7 @@ class RedBlueFrame(_OnWhite):
     """
 
     name: ClassVar[str] = "red-blue"
-
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        return 3, height, width
+    channels: ClassVar[int] = 3
 
     def fill(self, stream: EventStream, frame: np.ndarray) -> None:
         cells = frame.reshape(-1).view(np.uint32)

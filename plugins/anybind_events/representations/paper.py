@@ -10,28 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from anybind.plugin import BadOption
-from anybind_events.representations.frames import EventFrames, percentile_of_busy, positive, zeros
-from anybind_events.representations.kernels import count, count_polarities, to_shares
+from anybind_events.representations.frames import EventFrames, percentile_of_busy, positive
+from anybind_events.representations.kernels import count, to_shares
 from anybind_events.stream import EventStream
-
-
-def count_events(stream: EventStream, polarity: bool | None = None) -> np.ndarray:
-    """Events at each pixel over all time, E(x, y) of Eq. 1.
-
-    Args:
-        stream: the recording.
-        polarity: count only rises (True) or only falls (False); both by default, as Eq. 1 sums over p.
-
-    Returns:
-        (height, width) int64.
-    """
-    counts = zeros((1 if polarity is None else 2, stream.height, stream.width)).view(np.uint32)
-    low = np.zeros(counts.size, np.uint8)
-    if polarity is None:
-        count(stream.x, stream.y, stream.width, counts.reshape(-1), low)
-    else:
-        count_polarities(stream.x, stream.y, stream.p, stream.width, counts.reshape(-1), low)
-    return counts[int(bool(polarity))].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -62,9 +43,6 @@ class CountFrame(EventFrames):
     @classmethod
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
         return {name: value for name, value in options.items() if name != "clamp_percentile"} | {"clamp": clamp}
-
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        return 1, height, width
 
     def fill(self, stream: EventStream, frame: np.ndarray) -> None:
         counts = frame.reshape(-1).view(np.uint32)

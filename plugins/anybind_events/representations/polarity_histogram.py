@@ -24,10 +24,8 @@ class PolarityHistogram(EventFrames):
     """
 
     name: ClassVar[str] = "polarity-histogram"
+    channels: ClassVar[int] = 2
     normalise: bool = False
-
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        return 2, height, width
 
     def fill(self, stream: EventStream, frame: np.ndarray) -> None:
         counts = frame.reshape(-1).view(np.uint32)

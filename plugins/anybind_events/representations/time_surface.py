@@ -28,13 +28,11 @@ class TimeSurface(EventFrames):
     """
 
     name: ClassVar[str] = "time-surface"
+    channels: ClassVar[int] = 2
     tau: float = 50_000.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tau", positive("tau", self.tau))
-
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        return 2, height, width
 
     def fill(self, stream: EventStream, frame: np.ndarray) -> None:
         if not len(stream):

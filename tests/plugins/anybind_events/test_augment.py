@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ def assert_right(stream: EventStream, of: EventStream) -> None:
     assert same(checked, stream)
 
 
-def is_part(part: list[Any], whole: list[Any]) -> bool:
+def is_part(part: list[object], whole: list[object]) -> bool:
     """Whether all of a list stands in another, in its order."""
     rest = iter(whole)
     return all(each in rest for each in part)
@@ -214,7 +213,7 @@ def test_the_same_seed_gives_the_same_recording_and_another_seed_another() -> No
     assert_right(made[0], stream)
 
 
-OFF: dict[str, Any] = {
+OFF: dict[str, float] = {
     "flip_time": 0, "flip_horizontally": 0, "shift": 0, "smallest_crop": 1, "near_noise": 0, "uniform_noise": 0, "drop": 0,
 }  # fmt: skip
 
@@ -260,6 +259,6 @@ def test_a_recording_without_events_stays_without() -> None:
         ({"drop": 1}, "drop must be below 1, got 1"),
     ],
 )
-def test_an_option_out_of_its_range_is_refused(options: dict[str, Any], message: str) -> None:
+def test_an_option_out_of_its_range_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(BadOption, match=message):
         Augment(**options)

@@ -55,7 +55,7 @@ class NoTower(Encoder):
     modality = "image"
     space = Space("tiny", 5)
     weights_hash = "0" * 12
-    preprocessing: dict[str, Any] = {}  # noqa: RUF012
+    preprocessing: dict[str, object] = {}  # noqa: RUF012
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
         return np.eye(5, dtype=np.float32)[: len(inputs)]
@@ -77,7 +77,7 @@ def a_recording(seed: int = 0) -> EventStream:
     return EventStream(x, y, np.sort(random.integers(0, 9999, 200)), random.random(200) < 0.5, 12, 10)
 
 
-def vectors(tower: Tower, *samples: Any) -> np.ndarray:
+def vectors(tower: Tower, *samples: object) -> np.ndarray:
     return tower.encode([tower.preprocess(sample) for sample in samples])
 
 
@@ -173,7 +173,7 @@ def test_the_identity_of_a_copy_is_the_same_until_it_is_trained(event: EventTowe
 
 @pytest.mark.parametrize("options", [{}, {"clamp": 10}, {"clamp": 20, "invert": True}], ids=str)
 def test_the_identity_changes_with_the_options_of_the_representation(
-    image: TinyImageTower, event: EventTower, options: dict[str, Any]
+    image: TinyImageTower, event: EventTower, options: dict[str, object]
 ) -> None:
     assert EventTower(image, options=options).identity != event.identity
     assert EventTower(image, options=options).weights_hash == event.weights_hash
@@ -313,7 +313,7 @@ def test_a_missing_weight_file_is_refused_and_named(event: EventTower, tmp_path:
 
 
 @pytest.mark.parametrize("of", [NoTower(), "mini-image", None], ids=["no torch", "a name", "nothing"])
-def test_only_an_image_tower_can_be_copied(of: Any) -> None:
+def test_only_an_image_tower_can_be_copied(of: Encoder) -> None:
     with pytest.raises(BadOption, match="copy of an image tower"):
         EventTower(of)
 

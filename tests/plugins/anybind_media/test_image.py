@@ -293,25 +293,6 @@ def test_a_text_named_as_a_picture_is_refused_and_named(tmp_path: Path, suffix: 
         anybind.read(path, reader="picture")
 
 
-def test_an_empty_picture_file_is_refused_and_named(tmp_path: Path) -> None:
-    (tmp_path / "nothing.png").touch()
-    with pytest.raises(BadInput, match=r"nothing\.png is empty"):
-        anybind.read(tmp_path / "nothing.png")
-
-
-@pytest.mark.parametrize("reader", [None, "picture"])
-def test_a_missing_picture_is_refused_and_named(tmp_path: Path, reader: str | None) -> None:
-    with pytest.raises(BadInput, match=r"missing\.png"):
-        anybind.read(tmp_path / "missing.png", reader=reader)
-
-
-@pytest.mark.parametrize("reader", [None, "picture"])
-def test_a_folder_is_refused_and_named(tmp_path: Path, reader: str | None) -> None:
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(BadInput, match=r"folder\.png"):
-        anybind.read(tmp_path / "folder.png", reader=reader)
-
-
 def test_a_picture_is_not_written_to_an_ending_of_no_picture_format(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"picture\.npz"):
         anybind.write(few_colours(), tmp_path / "picture.npz")

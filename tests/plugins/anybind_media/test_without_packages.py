@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -18,6 +16,7 @@ from anybind.modality import modality_of
 from anybind.reader import find_reader
 from anybind.registry import Registry, use_registry
 from anybind_media.sound import Waveform
+from helpers.command import Command
 
 MODULES = ("soundfile", "soxr", "anybind_media.sound", "anybind_media.sound_files")
 
@@ -58,9 +57,7 @@ def test_all_else_is_read_as_before(folder: Path, without: None) -> None:
 
 
 @pytest.mark.parametrize("command", ["plugins", "bindings"])
-def test_what_is_installed_is_listed_and_nothing_is_broken(
-    cli: Callable[..., Any], without: None, command: str
-) -> None:
+def test_what_is_installed_is_listed_and_nothing_is_broken(cli: Command, without: None, command: str) -> None:
     former = use_registry(Registry.from_entry_points())
     try:
         told = json.loads(cli(command, "--json").out)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,8 +15,9 @@ import pytest
 import anybind
 import anybind_events
 from anybind_events import EventStream
+from helpers.command import Command
 
-Printed = Callable[..., dict[str, Any]]
+Printed = Callable[..., dict[str, object]]
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def recording(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def printed(cli: Callable[..., Any]) -> Printed:
+def printed(cli: Command) -> Printed:
     """Run a command, and return the JSON that it prints."""
 
-    def run(*arguments: object) -> dict[str, Any]:
+    def run(*arguments: object) -> dict[str, object]:
         ended = cli(*arguments, "--json")
         assert ended.code == 0, ended
         return json.loads(ended.out)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +15,8 @@ import anybind
 from anybind_events.readers.npz import NpzReader
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades
-from anybind_events.stream import concatenate_streams
+from anybind_events.stream import EventStream, concatenate_streams
+from helpers.command import Command
 from helpers.streams import contents
 
 FRAMES = np.random.default_rng(4).integers(0, 256, (12, 24, 32), dtype=np.uint8)
@@ -33,7 +33,7 @@ def picture(tmp_path: Path) -> Path:
 def film(tmp_path: Path) -> Path:
     path = tmp_path / "film.mkv"
     with av.open(path, "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=20)
+        stream = container.add_stream("ffv1", rate=20)
         stream.width, stream.height, stream.pix_fmt = 32, 24, "gray"
         for frame in FRAMES:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
@@ -50,11 +50,11 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def whole(parts: Any) -> list[object]:
+def whole(parts: Iterable[EventStream]) -> tuple[object, ...]:
     return contents(concatenate_streams(list(parts)))
 
 
-def test_a_picture_is_simulated_by_saccades(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
+def test_a_picture_is_simulated_by_saccades(cli: Command, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.npz"
     ended = cli("simulate", picture, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
     told = json.loads(ended.out)
@@ -73,9 +73,7 @@ def test_a_picture_is_simulated_by_saccades(cli: Callable[..., Any], picture: Pa
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.npz"])
-def test_a_film_is_simulated_by_frame_differences(
-    cli: Callable[..., Any], film: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_film_is_simulated_by_frame_differences(cli: Command, film: Path, tmp_path: Path, name: str) -> None:
     ended = cli("simulate", film, "-o", tmp_path / name, "--json")
     told = json.loads(ended.out)
     recording = anybind.read(tmp_path / name)
@@ -85,7 +83,7 @@ def test_a_film_is_simulated_by_frame_differences(
     assert told["duration_us"] == recording.duration_us == 10 * 50_000
 
 
-def test_a_film_is_simulated_by_the_sensors_model(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+def test_a_film_is_simulated_by_the_sensors_model(cli: Command, film: Path, tmp_path: Path) -> None:
     options = {"threshold": 0.4, "mismatch": 0.1, "refractory_us": 900.0, "leak_hz": 3.0, "shot_hz": 4.0}
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     cli("simulate", film, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
@@ -94,14 +92,14 @@ def test_a_film_is_simulated_by_the_sensors_model(cli: Callable[..., Any], film:
 
 
 def test_a_long_recording_is_written_in_parts(
-    cli: Callable[..., Any], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Command, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anybind_events.simulating.GATHERED", 1000)
     cli("simulate", film, "-o", tmp_path / "out.h5")
     assert contents(anybind.read(tmp_path / "out.h5")) == whole(frame_difference(anybind.read(film)))
 
 
-def test_a_folder_of_frames_is_simulated(cli: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+def test_a_folder_of_frames_is_simulated(cli: Command, folder: Path, tmp_path: Path) -> None:
     ended = cli("simulate", folder, "-o", tmp_path / "out.npz", "--fps", 10)
     recording = anybind.read(tmp_path / "out.npz")
     assert np.unique(recording.t).tolist() == [100_000 * number for number in range(1, 12)]
@@ -110,26 +108,26 @@ def test_a_folder_of_frames_is_simulated(cli: Callable[..., Any], folder: Path, 
     )
 
 
-def test_the_rate_of_a_folder_is_25_unless_told(cli: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+def test_the_rate_of_a_folder_is_25_unless_told(cli: Command, folder: Path, tmp_path: Path) -> None:
     cli("simulate", folder, "-o", tmp_path / "out.npz")
     assert anybind.read(tmp_path / "out.npz").t[0] == 40_000
 
 
-def test_a_rate_for_what_is_no_folder_is_refused(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+def test_a_rate_for_what_is_no_folder_is_refused(cli: Command, film: Path, tmp_path: Path) -> None:
     assert "--fps is for a folder" in cli("simulate", film, "-o", tmp_path / "a.h5", "--fps", 10).error()
 
 
-def test_a_model_of_another_source_is_refused(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_source_is_refused(cli: Command, picture: Path, tmp_path: Path) -> None:
     ended = cli("simulate", picture, "-o", tmp_path / "a.h5", "--model", "contrast")
     assert "no simulation 'contrast' from image" in ended.error()
 
 
-def test_an_option_of_another_model_is_refused(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+def test_an_option_of_another_model_is_refused(cli: Command, film: Path, tmp_path: Path) -> None:
     ended = cli("simulate", film, "-o", tmp_path / "a.h5", "--leak-hz", 2)
     assert "'frame-difference' takes no leak_hz" in ended.error()
 
 
-def test_a_recording_is_not_simulated_again(cli: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
+def test_a_recording_is_not_simulated_again(cli: Command, picture: Path, tmp_path: Path) -> None:
     cli("simulate", picture, "-o", tmp_path / "a.npz")
     ended = cli("simulate", tmp_path / "a.npz", "-o", tmp_path / "b.npz")
     assert "holds event; events are simulated from image, video" in ended.error()
@@ -139,27 +137,25 @@ def test_a_recording_is_not_simulated_again(cli: Callable[..., Any], picture: Pa
     ("output", "said"), [("a.pdf", "cannot write events to"), ("none/a.h5", "there is no folder"), (".", "no regular")]
 )
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_simulated(
-    cli: Callable[..., Any], tmp_path: Path, output: str, said: str
+    cli: Command, tmp_path: Path, output: str, said: str
 ) -> None:
     assert said in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / output).error()
 
 
 def test_a_format_that_is_only_read_is_told_before_anything_is_simulated(
-    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(NpzReader, "write")
     assert "cannot write events to" in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
 
 
-def test_a_missing_file_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_missing_file_is_told(cli: Command, tmp_path: Path) -> None:
     ended = cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.h5")
     assert f"cannot read {tmp_path / 'none.mp4'}" in ended.error()
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.npz"])
-def test_a_film_in_which_nothing_moves_is_told_and_nothing_is_written(
-    cli: Callable[..., Any], tmp_path: Path, name: str
-) -> None:
+def test_a_film_in_which_nothing_moves_is_told_and_nothing_is_written(cli: Command, tmp_path: Path, name: str) -> None:
     root = tmp_path / "still"
     root.mkdir()
     for number in range(3):
@@ -169,7 +165,7 @@ def test_a_film_in_which_nothing_moves_is_told_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["still"]
 
 
-def test_a_damaged_film_is_told_and_nothing_is_written(cli: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+def test_a_damaged_film_is_told_and_nothing_is_written(cli: Command, film: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(film.read_bytes()[:-4000])
     film.unlink()
@@ -178,14 +174,14 @@ def test_a_damaged_film_is_told_and_nothing_is_written(cli: Callable[..., Any], 
     assert [path.name for path in tmp_path.iterdir()] == ["cut.mkv"]
 
 
-def test_a_picture_too_narrow_to_be_seen_is_named(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_picture_too_narrow_to_be_seen_is_named(cli: Command, tmp_path: Path) -> None:
     path = tmp_path / "line.png"
     PIL.Image.fromarray(np.zeros((2, 1000, 3), np.uint8)).save(path)
     ended = cli("simulate", path, "-o", tmp_path / "a.npz")
     assert f"{path}: a picture of 1000x2 pixels is too narrow" in ended.error()
 
 
-def test_real_frames_become_a_recording(cli: Callable[..., Any], tmp_path: Path, test_data: Path) -> None:
+def test_real_frames_become_a_recording(cli: Command, tmp_path: Path, test_data: Path) -> None:
     frames = test_data / "ucsd_ped2" / "frames" / "01"
     ended = cli("simulate", frames, "-o", tmp_path / "a.h5", "--fps", 10, "--json")
     told = json.loads(ended.out)

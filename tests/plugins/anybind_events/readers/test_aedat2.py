@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind import BadInput
-from anybind.reader import find_reader
 from anybind_events.readers.aedat2 import Aedat2Reader
 from helpers.streams import Row, rows
 
@@ -148,9 +147,3 @@ def test_events_that_begin_like_a_line_of_the_header_are_no_header(tmp_path: Pat
     for end in (b"", b"#End Of ASCII Header\r\n"):
         path.write_bytes(DAVIS240 + end + events)
         assert rows(Aedat2Reader().read(path)) == decode(events, 240, 180, davis=True)[0]
-
-
-def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
-    (tmp_path / "found.aedat").write_bytes(DVS128 + bytes(8))
-    found = find_reader(tmp_path / "found.aedat")
-    assert (found.name, found.spec.modality) == ("aedat2", "event")

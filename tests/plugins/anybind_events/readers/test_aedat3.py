@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import AnybindWarning, BadInput
-from anybind.reader import find_reader
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat3 import Aedat3Reader
 from helpers.streams import Row, rows
@@ -145,12 +144,6 @@ def test_the_sensor_is_that_of_the_source_or_else_the_smallest_that_holds_all(
     path.write_bytes(HEADER.replace(b"#Source 1: DAVIS240C", source) + polarities(events))
     stream = Aedat3Reader().read(path)
     assert (stream.width, stream.height, len(stream)) == (*size, len(events))
-
-
-def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
-    (tmp_path / "found.aedat").write_bytes(HEADER + polarities([(1, 2, 3, True, True)]))
-    found = find_reader(tmp_path / "found.aedat")
-    assert (found.name, found.spec.modality) == ("aedat3", "event")
 
 
 def test_a_part_of_the_recording_is_read_by_the_clock(tmp_path: Path) -> None:

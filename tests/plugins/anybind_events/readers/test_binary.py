@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
+from anybind.reader import find_reader
+from anybind_events.examples import pack_aedat2, pack_aedat3, pack_evt2, pack_evt21
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat2 import Aedat2Reader
 from anybind_events.readers.aedat3 import Aedat3Reader
@@ -46,24 +48,8 @@ def pack_dat(x: int, y: int, t: int, p: bool) -> bytes:
     return struct.pack("<II", t, x | y << 14 | p << 28)
 
 
-def pack_evt2(x: int, y: int, t: int, p: bool) -> bytes:
-    return struct.pack("<II", 8 << 28 | t >> 6, p << 28 | (t & 63) << 22 | x << 11 | y)
-
-
-def pack_evt21(x: int, y: int, t: int, p: bool) -> bytes:
-    return struct.pack("<QQ", 8 << 60 | t >> 6 << 32, p << 60 | (t & 63) << 54 | x << 43 | y << 32 | 1)
-
-
 def pack_evt3(x: int, y: int, t: int, p: bool) -> bytes:
     return struct.pack("<4H", 8 << 12 | t >> 12, 6 << 12 | t & 4095, y, 3 << 12 | p << 11 | x) + b"\x01\x50"
-
-
-def pack_aedat2(x: int, y: int, t: int, p: bool) -> bytes:
-    return struct.pack(">II", (179 - y) << 22 | (239 - x) << 12 | p << 11, t)
-
-
-def pack_aedat3(x: int, y: int, t: int, p: bool) -> bytes:
-    return struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 1, 1, 1) + struct.pack("<Ii", x << 17 | y << 2 | p << 1 | 1, t)
 
 
 AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: %s\r\n#!END-HEADER\r\n"
@@ -98,6 +84,12 @@ def read_unless_refused(reader: BinaryReader, path: Path) -> EventStream | None:
         refused = str(error)
     assert path.name in refused
     return None
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"bin"}))
+def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path, name: str) -> None:
+    found = find_reader(write(tmp_path / "found", FORMATS[name], EVENTS))
+    assert (found.name, found.spec.modality) == (name, "event")
 
 
 def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, made: Format) -> None:

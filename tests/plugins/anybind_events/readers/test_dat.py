@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anybind
 from anybind import BadInput
-from anybind.reader import find_reader
 from anybind_events.readers.dat import DatReader
 from anybind_events.stream import EventStream
 from helpers.streams import Row, rows, streams
@@ -104,31 +102,10 @@ def test_real_recordings_have_their_known_events_on_the_sensor_of_n_cars(test_da
         assert (len(stream), stream.width, stream.height, stream.notes) == (count, 120, 100, {})
 
 
-def test_real_recordings_are_read_as_expelliarmus_reads_them(recording: Path) -> None:
-    expelliarmus = pytest.importorskip("expelliarmus")
-    theirs, ours = expelliarmus.Wizard(encoding="dat").read(recording), DatReader().read(recording)
-    for name in "xytp":
-        assert np.array_equal(getattr(ours, name), theirs[name]), name
-
-
 def test_a_real_recording_written_by_us_holds_the_same_events_byte_for_byte(recording: Path, tmp_path: Path) -> None:
     stream = DatReader().read(recording)
     DatReader().write(stream, tmp_path / "again.dat")
     assert (tmp_path / "again.dat").read_bytes()[-8 * len(stream) :] == recording.read_bytes()[-8 * len(stream) :]
-
-
-@pytest.mark.parametrize("from_zero", [True, False])
-def test_what_faery_writes_is_read_as_it_was(tmp_path: Path, from_zero: bool) -> None:
-    faery = pytest.importorskip("faery")
-    random = np.random.default_rng(0)
-    events = np.zeros(2000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
-    events["t"] = np.cumsum(random.integers(0, 2**30, 2000)) + 5_000_000
-    events["x"], events["y"] = random.integers(0, 1280, 2000), random.integers(0, 720, 2000)
-    events["on"] = random.integers(0, 2, 2000)
-    stream = faery.events_stream_from_array(events, (1280, 720))
-    stream.to_file(str(tmp_path / "faery.dat"), version="dat2", zero_t0=from_zero)
-    ours = DatReader().read(tmp_path / "faery.dat")
-    assert rows(ours) == list(zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True))
 
 
 def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
@@ -198,9 +175,3 @@ def test_times_that_the_format_has_no_room_for_are_not_written(tmp_path: Path, t
 )
 def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
     assert DatReader().sniff(head) is ours
-
-
-def test_the_reader_is_found_by_content_and_gives_events_and_writes_its_ending(tmp_path: Path) -> None:
-    anybind.write(EventStream([1], [2], [3], [True], 34, 34), tmp_path / "found.dat")
-    found = find_reader(tmp_path / "found.dat")
-    assert (found.name, found.spec.modality) == ("dat", "event")

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind.reader import find_reader
 from anybind_events.readers.evt2 import Evt2Reader
 from helpers.streams import rows
 
@@ -65,11 +64,6 @@ def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["evt2.raw", "evt2_small.raw"])
-def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
-    return test_data / "events" / request.param
-
-
 EVENTS = st.builds(event, st.integers(0, 700), st.integers(0, 500), st.integers(0, 63), st.booleans())
 HIGHS = st.one_of(st.integers(0, 5), st.integers(2**28 - 3, 2**28 - 1), st.integers(0, 2**28 - 1)).map(time_high)
 ANY_WORD = st.integers(0, 2**32 - 1)
@@ -106,36 +100,6 @@ def test_real_recordings_have_their_known_events_on_a_sensor_of_640_by_480(test_
     for name, count in (("evt2.raw", 521_252), ("evt2_small.raw", 539_481)):
         stream = Evt2Reader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height, stream.notes) == (count, 640, 480, {})
-
-
-def test_real_recordings_are_read_as_faery_reads_them(recording: Path) -> None:
-    faery = pytest.importorskip("faery")
-    theirs = faery.events_stream_from_file(str(recording), dimensions_fallback=(640, 480)).to_array()
-    ours = Evt2Reader().read(recording)
-    for name, their_name in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
-        assert np.array_equal(getattr(ours, name), theirs[their_name]), name
-
-
-def test_real_recordings_are_read_as_expelliarmus_reads_them(recording: Path) -> None:
-    expelliarmus = pytest.importorskip("expelliarmus")
-    theirs, ours = expelliarmus.Wizard(encoding="evt2").read(recording), Evt2Reader().read(recording)
-    for name in "xytp":
-        assert np.array_equal(getattr(ours, name), theirs[name]), name
-
-
-@pytest.mark.parametrize("from_zero", [True, False])
-def test_what_faery_writes_is_read_as_it_was(tmp_path: Path, from_zero: bool) -> None:
-    faery = pytest.importorskip("faery")
-    random = np.random.default_rng(0)
-    events = np.zeros(2000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
-    events["t"] = np.cumsum(random.integers(0, 2**28, 2000)) + 5_000_000
-    events["x"], events["y"] = random.integers(0, 1280, 2000), random.integers(0, 720, 2000)
-    events["on"] = random.integers(0, 2, 2000)
-    stream = faery.events_stream_from_array(events, (1280, 720))
-    stream.to_file(str(tmp_path / "faery.raw"), version="evt2", zero_t0=from_zero)
-    ours = Evt2Reader().read(tmp_path / "faery.raw")
-    assert rows(ours) == list(zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True))
-    assert (ours.width, ours.height) == (1280, 720)
 
 
 def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
@@ -199,11 +163,6 @@ def test_a_header_with_a_sensor_that_the_format_cannot_have_is_refused_unless_a_
 )
 def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
     assert Evt2Reader().sniff(head) is ours
-
-
-def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
-    found = find_reader(write(tmp_path / "found.raw", [time_high(0)]))
-    assert (found.name, found.spec.modality) == ("evt2", "event")
 
 
 def test_a_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:

@@ -95,11 +95,6 @@ def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["evt3.raw", "evt3_small.raw"])
-def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
-    return test_data / "events" / request.param
-
-
 USUAL = st.sampled_from([ROW, COLUMN, COLUMN, BASE, VECTOR_12, VECTOR_8, LOW, HIGH])
 VALUES = st.one_of(st.integers(0, 4095), st.integers(0, 720), st.sampled_from([0, 1, 2047, 2048, 4094, 4095]))
 WORDS = st.lists(st.one_of(st.builds(word, USUAL, VALUES), st.integers(0, 2**16 - 1)), max_size=80)
@@ -152,21 +147,6 @@ def test_real_recordings_have_their_known_events_on_a_sensor_of_1280_by_720(test
         assert (len(stream), stream.width, stream.height) == (count, 1280, 720)
 
 
-def test_real_recordings_are_read_as_faery_reads_them(recording: Path) -> None:
-    faery = pytest.importorskip("faery")
-    theirs = faery.events_stream_from_file(str(recording), dimensions_fallback=(1280, 720)).to_array()
-    ours = Evt3Reader().read(recording)
-    for name, their_name in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
-        assert np.array_equal(getattr(ours, name), theirs[their_name]), name
-
-
-def test_real_recordings_have_the_pixels_that_expelliarmus_reads(recording: Path) -> None:
-    expelliarmus = pytest.importorskip("expelliarmus")
-    theirs, ours = expelliarmus.Wizard(encoding="evt3").read(recording), Evt3Reader().read(recording)
-    for name in "xyp":
-        assert np.array_equal(getattr(ours, name), theirs[name]), name
-
-
 def test_a_real_recording_has_the_events_of_its_reference_and_its_times_to_the_first_that_falls(
     test_data: Path,
 ) -> None:
@@ -188,21 +168,6 @@ def test_the_pace_of_a_real_recording_is_that_of_its_times(test_data: Path) -> N
     stream = Evt3Reader().read(test_data / "events" / "evt3.raw")
     assert stream.duration_us == 10_767_997
     assert stream.notes == {"clock_wraps": 1}
-
-
-@pytest.mark.parametrize("from_zero", [True, False])
-def test_what_faery_writes_is_read_as_it_was(tmp_path: Path, from_zero: bool) -> None:
-    faery = pytest.importorskip("faery")
-    random = np.random.default_rng(0)
-    events = np.zeros(2000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
-    events["t"] = np.cumsum(random.integers(0, 2**20, 2000)) + 5_000_000
-    events["x"], events["y"] = random.integers(0, 1280, 2000), random.integers(0, 720, 2000)
-    events["on"] = random.integers(0, 2, 2000)
-    stream = faery.events_stream_from_array(events, (1280, 720))
-    stream.to_file(str(tmp_path / "faery.raw"), version="evt3", zero_t0=from_zero)
-    assert rows(Evt3Reader().read(tmp_path / "faery.raw")) == list(
-        zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True)
-    )
 
 
 def test_a_clock_whose_lower_part_wraps_before_the_upper_one_moves_waits_for_it(tmp_path: Path) -> None:

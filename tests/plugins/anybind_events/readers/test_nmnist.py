@@ -242,24 +242,3 @@ def test_a_recording_of_another_name_is_read_by_the_reader_that_is_named(tmp_pat
     path = tmp_path / "recording.dat"
     path.write_bytes(pack((1, 1, 500, True)))
     assert rows(anybind.read(path, reader="nmnist-bin")) == [(1, 1, 500, True)]
-
-
-def test_an_empty_file_is_refused_and_named(tmp_path: Path) -> None:
-    (tmp_path / "nothing.bin").touch()
-    with pytest.raises(BadInput, match=r"nothing\.bin is empty"):
-        anybind.read(tmp_path / "nothing.bin")
-
-
-@pytest.mark.parametrize("reader", [None, "nmnist-bin"])
-def test_a_missing_file_is_refused_and_named_whether_or_not_the_reader_is_named(
-    tmp_path: Path, reader: str | None
-) -> None:
-    with pytest.raises(BadInput, match=r"missing\.bin"):
-        anybind.read(tmp_path / "missing.bin", reader=reader)
-
-
-@pytest.mark.parametrize("reader", [None, "nmnist-bin"])
-def test_a_folder_is_refused_and_named_whether_or_not_the_reader_is_named(tmp_path: Path, reader: str | None) -> None:
-    (tmp_path / "folder.bin").mkdir()
-    with pytest.raises(BadInput, match=r"folder\.bin"):
-        anybind.read(tmp_path / "folder.bin", reader=reader)

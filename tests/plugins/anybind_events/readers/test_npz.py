@@ -276,19 +276,6 @@ def test_a_single_array_named_npz_is_refused(tmp_path: Path) -> None:
         anybind.read(tmp_path / "single.npz", reader="npz-events")
 
 
-@pytest.mark.parametrize("reader", [None, "npz-events"])
-def test_a_missing_file_is_refused_and_named(tmp_path: Path, reader: str | None) -> None:
-    with pytest.raises(BadInput, match=r"missing\.npz"):
-        anybind.read(tmp_path / "missing.npz", reader=reader)
-
-
-@pytest.mark.parametrize("reader", [None, "npz-events"])
-def test_a_folder_is_refused_and_named(tmp_path: Path, reader: str | None) -> None:
-    (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(BadInput, match=r"folder\.npz"):
-        anybind.read(tmp_path / "folder.npz", reader=reader)
-
-
 def test_a_recording_is_not_written_to_an_ending_of_no_event_format(tmp_path: Path, written: EventStream) -> None:
     with pytest.raises(BadInput, match=r"\.npz"):
         anybind.write(written, tmp_path / "recording.xyz")

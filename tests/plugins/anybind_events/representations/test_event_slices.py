@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import anybind
 from anybind.errors import BadOption, UnknownName
 from anybind.representation import Representation
-from anybind.spec import Spec
+from anybind.spec import RepresentationSpec
 from anybind_events.representations.event_slices import EventSlices
 from anybind_events.representations.on_white import RedBlueFrame
 from anybind_events.stream import EventStream
@@ -73,7 +73,7 @@ def test_a_strangers_inner_one_is_refused(registry, add_plugin, monkeypatch: pyt
             return np.zeros((1, 1, 1), np.float32)
 
     monkeypatch.setattr(anybind, "strange_for_test", Strange, raising=False)
-    strange = Spec(name="strange", summary="a stranger's", target="anybind:strange_for_test", consumes=("event",))
-    add_plugin(registry, register_representations=[strange])
+    target = "anybind:strange_for_test"
+    add_plugin(registry, RepresentationSpec(name="strange", summary="a stranger's", target=target, modality="event"))
     with pytest.raises(BadOption, match="cannot be shown as 'strange'"):
         EventSlices(of="strange")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anybind.errors import BadOption
 from anybind.registry import create
 from anybind.tables import settings_hash
-from anybind_events.representations.paper import CountFrame, count_events
+from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
 
 
@@ -130,23 +130,12 @@ def test_the_recording_stays_as_it_was(stream: EventStream) -> None:
     assert [getattr(stream, name).tolist() for name in "xytp"] == before
 
 
-@settings(deadline=None)
-@given(stream=streams())
-def test_events_of_one_polarity_can_be_counted_alone(stream: EventStream) -> None:
-    for polarity in (True, False):
-        chosen = stream.p == polarity
-        alone = EventStream(
-            stream.x[chosen], stream.y[chosen], stream.t[chosen], stream.p[chosen], stream.width, stream.height
-        )
-        assert count_events(stream, polarity=polarity).tolist() == sums(alone).tolist()
-
-
 def test_the_last_pixel_of_the_widest_sensor_is_counted() -> None:
     # y * width must not be reckoned in the columns' own 16 bits.
     wide = EventStream([1279], [719], [0], [True], 1280, 720)
-    counts = count_events(wide)
-    assert counts[719, 1279] == 1
-    assert counts.sum() == 1
+    frame = CountFrame()(wide)
+    assert frame[0, 719, 1279] == 0.5
+    assert frame.sum() == 0.5
 
 
 @pytest.mark.parametrize(
