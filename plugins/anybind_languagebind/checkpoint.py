@@ -75,8 +75,12 @@ class Section:
     def number(self, key: str, default: float | None = None, *, positive: bool = False) -> float:
         """A finite number, above 0 where told; raises `BadInput` as `count`."""
         value = self._get(key, default)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not abs(value) < float("inf") or (positive and value <= 0):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not abs(value) < float("inf")
+            or (positive and value <= 0)
+        ):
             kind = "a number above 0" if positive else "a number"
             raise BadInput(f"{self.path}: {self.name}.{key} must be {kind}, got {value!r}")
         return float(value)

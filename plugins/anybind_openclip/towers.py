@@ -57,7 +57,7 @@ class ImageTower(Tower):
         self, module: torch.nn.Module, preprocess: Mapping[str, object], space: Space, logit_scale: float
     ) -> None:
         super().__init__(module, modality="image", preprocessing=preprocess, space=space, logit_scale=logit_scale)
-        self.transform: Callable[[PIL.Image.Image], torch.Tensor] = image_transform_v2(
+        self.transform = image_transform_v2(
             PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess))), is_train=False
         )
 
@@ -183,7 +183,8 @@ def _read_state(source: Source, whole: torch.nn.Module) -> Mapping[str, torch.Te
     # What open_clip would load, once it has converted the names and shapes of other publishers' files.
     whole.load_state_dict = take  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        load_checkpoint(whole, str(source.weights), strict=True, weights_only=True, device="cpu")
+        weights = str(source.weights)
+        load_checkpoint(whole, weights, strict=True, weights_only=True, device="cpu")  # pyright: ignore[reportArgumentType]
     except Exception as error:  # torch, safetensors and zip readers each raise their own on a bad file
         reason = " ".join(str(error).split())[:200]
         raise errors.WeightsMismatch(

@@ -28,7 +28,13 @@ def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int
     kind, _, number = device.partition(":")
     try:
         chosen = [int(number)] if number and kind != "cpu" else devices
-        return Fabric(kind, strategy, chosen, num_nodes, precision)  # pyright: ignore[reportArgumentType]
+        return Fabric(
+            accelerator=kind,
+            strategy=strategy,
+            devices=chosen,
+            num_nodes=num_nodes,
+            precision=precision,  # pyright: ignore[reportArgumentType]
+        )
     except Exception as error:  # Fabric has its own errors for what it does not know or cannot reach
         told = " ".join(str(error).split())[:200]
         raise BadOption(f"cannot train on {device} with the strategy {strategy}: {told}") from error
