@@ -60,7 +60,6 @@ def read_results(path: str | os.PathLike[str]) -> SuiteResults:
 class CellRow(TypedDict):
     """What is read of a cell in `results.json`, or in its own file."""
 
-    identity: str | None
     state: str
     error: str | None
     main_metric: str | None
@@ -78,7 +77,9 @@ def _parse(folder: Path, file: Path, table: Any) -> SuiteResults:
     try:
         suite = tables.from_table(Suite, {**table["suite"], "evaluations": table["evaluations"]}, "suite")
         cells = tuple(
-            load_cell(Cell(suite.evaluations[row["evaluation"]], str(row["binding"]), int(row["seed"])), row)
+            load_cell(
+                Cell(suite.evaluations[row["evaluation"]], str(row["binding"]), int(row["seed"]), row["identity"]), row
+            )
             for row in table["cells"]
         )
     except (AnybindError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -96,8 +97,7 @@ def load_cell(cell: Cell, row: CellRow) -> Cell:
     state = State(row["state"])
     error = None if row["error"] is None else " ".join(str(row["error"]).split())
     result = tables.from_table(Result, row["result"], "result") if state is State.DONE else None
-    identity, metric = row["identity"], row["main_metric"]
-    return replace(cell, identity=identity, state=state, error=error, main_metric=metric, result=result)
+    return replace(cell, state=state, error=error, main_metric=row["main_metric"], result=result)
 
 
 class ResultsStore:
