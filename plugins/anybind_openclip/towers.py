@@ -57,9 +57,8 @@ class ImageTower(Tower):
         self, module: torch.nn.Module, preprocess: Mapping[str, object], space: Space, logit_scale: float
     ) -> None:
         super().__init__(module, modality="image", preprocessing=preprocess, space=space, logit_scale=logit_scale)
-        self.transform = image_transform_v2(
-            PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess))), is_train=False
-        )
+        config = PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess)))
+        self.transform: Callable[[PIL.Image.Image], torch.Tensor] = image_transform_v2(config, is_train=False)  # pyright: ignore[reportAttributeAccessIssue]
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """(height, width, 3) uint8 to (3, size, size) float32."""
