@@ -93,8 +93,8 @@ class AudioSample(Protocol):
     @property
     def duration(self) -> float: ...
     def __len__(self) -> int: ...
-    def mono(self) -> AudioSample:
-        """One channel: the mean of all."""
+    def mono(self, channel: int | None = None) -> AudioSample:
+        """One channel: the mean of all, or the one of that number."""
         ...
 
     def resample(self, rate: int) -> AudioSample:

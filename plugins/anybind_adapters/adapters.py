@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from anybind_adapters.card import WIDEST
 from anybind_adapters.closed_form import procrustes_map, ridge_map
 from anybind_adapters.contrastive import Training, layer, train
 from anybind_adapters.file import AdapterFile, read_adapter, write_adapter
+
+Weights = np.ndarray | torch.Tensor
 
 
 class FittedAdapter(Adapter):
@@ -52,7 +54,7 @@ class FittedAdapter(Adapter):
         if held.kind != self.kind:
             raise errors.WeightsMismatch(f'{name} holds an adapter of kind {held.kind!r}; write use = "{held.kind}"')
         self.source, self.target = held.source, held.target
-        self.settings: Mapping[str, Any] = held.settings
+        self.settings: Mapping[str, object] = held.settings
         shapes = self.shapes(held.source, held.target, held.settings)
         wanted = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
         tensors.check_state(Path(name), held.tensors, wanted)
@@ -63,7 +65,7 @@ class FittedAdapter(Adapter):
 
     @staticmethod
     @abstractmethod
-    def shapes(source: Space, target: Space, settings: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+    def shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
         """Name and shape of every tensor of the file."""
 
     @property
@@ -78,7 +80,7 @@ class FittedAdapter(Adapter):
         """As `map`, with gradients, on the vectors' device."""
         return layer({name: tensor.to(vectors.device) for name, tensor in self.tensors.items()}, vectors)
 
-    def save(self, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None) -> None:
+    def save(self, path: str | os.PathLike[str], about: Mapping[str, object] | None = None) -> None:
         """Write the file, whole or not at all.
 
         Args:
@@ -95,11 +97,13 @@ class Affine(FittedAdapter):
     """One matrix and one offset: `x @ weight + bias`."""
 
     @staticmethod
-    def shapes(source: Space, target: Space, settings: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+    def shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (source.dim, target.dim), "bias": (target.dim,)}
 
     @classmethod
-    def _made(cls, source: Embeddings, target: Embeddings, weight: Any, bias: Any, settings: Mapping[str, Any]) -> Self:
+    def _made(
+        cls, source: Embeddings, target: Embeddings, weight: Weights, bias: Weights, settings: Mapping[str, object]
+    ) -> Self:
         tensors = {"weight": torch.as_tensor(weight).float(), "bias": torch.as_tensor(bias).float()}
         return cls(AdapterFile(cls.kind, source.space, target.space, settings, tensors, {}))
 
@@ -132,8 +136,16 @@ class Ridge(Affine):
             centre: take both sides' means away first, which makes an offset.
             spread: stretch what comes out until it spreads as wide as the targets do.
         """
-        options: dict[str, Any] = {"strengths": strengths, "folds": folds, "centre": centre, "spread": spread}
-        found = ridge_map(source.vectors, target.vectors, groups, seed=seed, **options)
+        found = ridge_map(
+            source.vectors,
+            target.vectors,
+            groups,
+            seed=seed,
+            strengths=strengths,
+            folds=folds,
+            centre=centre,
+            spread=spread,
+        )
         return cls._made(source, target, found.weight, found.bias, found.settings)
 
 
@@ -202,7 +214,7 @@ class Mlp(FittedAdapter):
     kind = "mlp"
 
     @staticmethod
-    def shapes(source: Space, target: Space, settings: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+    def shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
         hidden = settings.get("hidden")
         if not isinstance(hidden, int) or not 1 <= hidden <= WIDEST:
             raise errors.WeightsMismatch(f"the settings of an mlp need hidden from 1 to {WIDEST}, got {hidden!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from anybind import Space
 from anybind.plugin import BadInput, tensors
@@ -22,8 +22,8 @@ class Card(TypedDict):
     kind: str
     source: Space
     target: Space
-    settings: dict[str, Any]
-    about: dict[str, Any]
+    settings: dict[str, object]
+    about: dict[str, object]
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:

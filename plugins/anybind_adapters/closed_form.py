@@ -7,7 +7,6 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class Map:
 
     weight: np.ndarray
     bias: np.ndarray
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
 
 def ridge_map(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +42,7 @@ class Training:
 
 def train(
     x: np.ndarray, y: np.ndarray, groups: np.ndarray, training: Training, hidden: int = 0
-) -> tuple[Tensors, dict[str, Any]]:
+) -> tuple[Tensors, dict[str, object]]:
     """Tensors of a layer (and of a network of `hidden` units beside it) that brings x (n, d) to y (n, e).
 
     The layer starts at the ridge solution and the network at giving nothing. The state with the least loss on the
@@ -58,8 +57,8 @@ def train(
     state = _start(start.weight, start.bias, hidden, training.seed)
     fit, check = (_tensors(x, y, groups, rows) for rows in (kept, left_out))
     best_epoch, losses = _descend(state, fit, check, training)
-    settings = {**asdict(training), "best_epoch": best_epoch, "losses": losses, "strength": start.settings["strength"]}
-    return state, settings | ({"hidden": hidden} if hidden else {})
+    found = {"best_epoch": best_epoch, "losses": losses, "strength": start.settings["strength"]}
+    return state, {**asdict(training), **found, **({"hidden": hidden} if hidden else {})}
 
 
 def layer(state: Mapping[str, torch.Tensor], vectors: torch.Tensor) -> torch.Tensor:

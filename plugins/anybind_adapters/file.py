@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
@@ -29,9 +28,9 @@ class AdapterFile:
     kind: str
     source: Space
     target: Space
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     tensors: Mapping[str, torch.Tensor]
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
 
 
 def write_adapter(path: str | os.PathLike[str], held: AdapterFile) -> None:

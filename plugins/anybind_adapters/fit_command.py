@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -82,13 +82,13 @@ def fit_adapter(
         typer.echo(f"{output}: {kind} from {adapter.source} to {adapter.target}, fitted on {fit.n_fit} pairs")
 
 
-def print_report(figures: Mapping[str, Any]) -> None:
+def print_report(figures: Mapping[str, Mapping[str, Mapping[str, float]] | None]) -> None:
     """The figures as a table."""
     rows = []
     for way in ("forward", "back"):
         for what in ("chance", "before", "after"):
-            if figures[what] is not None:
-                found = Found(**figures[what][way])
+            if (ways := figures[what]) is not None:
+                found = Found(**ways[way])  # pyright: ignore[reportArgumentType]
                 shares = (f"{share:.3f}" for share in (found.r1, found.r5))
                 rows.append((way, what, str(found.n), str(found.gallery), *shares, f"{found.median_rank:.1f}"))
     print_table(("held out", "by", "n", "among", "R@1", "R@5", "median rank"), rows)

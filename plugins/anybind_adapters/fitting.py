@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from anybind import Embeddings, EmbeddingStore
 from anybind.plugin import Adapter, AdapterSpec, BadOption, errors, find_part, parts, prompts
@@ -17,6 +16,10 @@ from anybind_adapters.sides import FILE, WORDS, Data, embed_pairs, find_sides, h
 
 GIVEN = ("source", "target", "groups", "seed")
 """Arguments of every fit; all others are its options."""
+
+
+Figures = dict[str, dict[str, dict[str, float]] | None]
+"""Fields of `Found` by `forward` or `back`, by `chance`, `before` or `after`."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class AdapterFit:
     adapter: Adapter
     n_fit: int
     data: Mapping[str, object]
-    held_out: Mapping[str, Any]
+    held_out: Figures
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the adapter as a `.safetensors` file with `data` and `held_out` in its card.
@@ -101,8 +104,19 @@ def fit_adapter(
         names, pairs = (str(source.space), str(target.space)), pair_by_id(source, target)
     elif isinstance(source, str) and isinstance(target, str):
         names = (source, target)
-        about = (data, texts, prompt, dataset, dict(dataset_options or {}), seed, store)
-        pairs = _pairs(names, modality, device, about, on_bad)
+        folder, words = (None if path is None else Path(path) for path in (data, texts))
+        if holds_vectors(source) and holds_vectors(target):
+            if data or texts:
+                raise BadOption(
+                    "files of vectors are paired by id and nothing is embedded: leave out --data and --texts"
+                )
+            pairs = pairs_of_files(names, modality)
+        else:
+            sides = find_sides(names, modality, device, store)
+            taken = dict(dataset_options or {})
+            by_class = "classes" in taken or (texts is None and WORDS in {side.modality for side in sides})
+            name = dataset or ("folder" if by_class else "files")
+            pairs = embed_pairs(sides, Data(folder, name, taken, words, prompt, seed), on_bad)
     else:
         raise BadOption("give embeddings on both sides, or on none")
     fit_on, asked = pairs.split(held_out, seed)
@@ -120,19 +134,6 @@ def check_share(held_out: float) -> None:
     """Raise `BadOption` unless a share lies between 0 and 1."""
     if not 0 < held_out < 1:
         raise BadOption(f"the share that is held out must lie between 0 and 1, got {held_out}")
-
-
-def _pairs(names: tuple[str, str], modality: str | None, device: str, about: Any, on_bad: errors.OnBad | None) -> Pairs:
-    data, texts, prompt, dataset, options, seed, store = about
-    if holds_vectors(names[0]) and holds_vectors(names[1]):
-        if data or texts:
-            raise BadOption("files of vectors are paired by id and nothing is embedded: leave out --data and --texts")
-        return pairs_of_files(names, modality)
-    sides = find_sides(names, modality, device, store)
-    by_class = "classes" in options or (texts is None and WORDS in {side.modality for side in sides})
-    folder, words = (None if path is None else Path(path) for path in (data, texts))
-    name = dataset or ("folder" if by_class else "files")
-    return embed_pairs(sides, Data(folder, name, options, words, prompt, seed), on_bad)
 
 
 def find_fittable(kind: str, options: Mapping[str, object]) -> type[Adapter]:
@@ -169,14 +170,14 @@ def _describe(names: tuple[str, str], pairs: Pairs, fit_on: Pairs, seed: int) ->
     }
 
 
-def _evaluate(adapter: Adapter, asked: Pairs) -> dict[str, object]:
+def _evaluate(adapter: Adapter, asked: Pairs) -> Figures:
     """Retrieval on held-out pairs, both ways: by chance, by the raw vectors where dimensions agree, and adapted."""
-    figures: dict[str, object] = {"chance": _both_ways(chance, asked.source, asked), "before": None}
+    figures: Figures = {"chance": _both_ways(chance, asked.source, asked), "before": None}
     if adapter.source.dim == adapter.target.dim:
         figures["before"] = _both_ways(retrieve, replace(asked.source, space=adapter.target), asked)
     return {**figures, "after": _both_ways(retrieve, adapter(asked.source), asked)}
 
 
-def _both_ways(measure: Callable[..., Found], given: Embeddings, asked: Pairs) -> dict[str, object]:
+def _both_ways(measure: Callable[..., Found], given: Embeddings, asked: Pairs) -> dict[str, dict[str, float]]:
     ways = {"forward": (given, asked.target), "back": (asked.target, given)}
     return {way: asdict(measure(*sides, asked.groups, asked.groups)) for way, sides in ways.items()}

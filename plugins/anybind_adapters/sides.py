@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
 
 from anybind import Binder, Embeddings, EmbeddingStore, Space, load, load_embeddings
 from anybind.plugin import (
@@ -55,7 +54,7 @@ class Data:
 
     folder: Path | None
     dataset: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     texts: Path | None
     template: str
     seed: int
@@ -145,7 +144,7 @@ def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: errors.OnBad | Non
     if all(words):
         if data.texts is None:
             raise BadOption("say which words are embedded: --texts FILE, with a text a line")
-        texts: list[Any] = list(dict.fromkeys(tables.read_names(str(data.texts))))
+        texts: list[object] = list(dict.fromkeys(tables.read_names(str(data.texts))))
         return pair_by_id(*(_embed(side, texts, None, on_bad) for side in sides))
     if data.folder is None:
         raise BadOption("say where the data is: --data DIR")
@@ -210,5 +209,5 @@ def _texts_by_id(path: Path) -> dict[str, str]:
     return held
 
 
-def _embed(side: Side, items: Sequence[Any], seed: int | None, on_bad: errors.OnBad | None) -> Embeddings:
+def _embed(side: Side, items: Sequence[object], seed: int | None, on_bad: errors.OnBad | None) -> Embeddings:
     return side.binder.embed(side.modality, items, derive_seed=seed, on_bad=on_bad)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from anybind import Result
 from anybind.plugin import modalities
@@ -68,7 +67,7 @@ class Cell:
     def main_value(self) -> float | None:
         return self.value(self.main_metric)
 
-    def settings(self, split_hash: str, encoders: Mapping[str, str]) -> dict[str, Any]:
+    def settings(self, split_hash: str, encoders: Mapping[str, str]) -> dict[str, object]:
         """Everything that decides the result, JSON-like: the cell's identity is the hash of it.
 
         Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -105,7 +104,13 @@ def _execute(planned: SuiteRun, first: bool, as_json: bool) -> int:
     interrupted = False
     try:
         with progress_bar(len(planned.to_do) if first else 0, planned.suite.name) as advance:
-            planned.execute(_reporter(advance))
+
+            def report_cell(cell: Cell) -> None:
+                if sys.stderr.isatty():
+                    typer.echo(cell_line(cell), err=True)
+                advance(1)
+
+            planned.execute(report_cell)
     except KeyboardInterrupt:
         interrupted = True
     if first:
@@ -128,17 +133,6 @@ def _print_plan(planned: SuiteRun) -> None:
     print_table(("evaluation", "data", "bindings", "seeds", "state"), plan_rows(planned), title)
     done = sum(cell.state is State.DONE for cell in planned.cells)
     typer.echo(f"{done} of {len(planned.cells)} done; results: {planned.store.folder}")
-
-
-def _reporter(advance: Callable[..., None]) -> Callable[[Cell], None]:
-    """Print each cell as it is finished, on a terminal."""
-
-    def report_cell(cell: Cell) -> None:
-        if sys.stderr.isatty():
-            typer.echo(cell_line(cell), err=True)
-        advance(1)
-
-    return report_cell
 
 
 @app.command()

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from anybind import AnybindError, Binder, Binding, EmbeddingStore, load
 from anybind.plugin import files, find_part, tables
@@ -77,22 +76,26 @@ def fingerprint(binding: Binding) -> str:
         with contextlib.suppress(AnybindError):  # reported when the part is used
             found.append(find_part(kind, use.name))
     packages = {"anybind", *(part.spec.target.partition(":")[0].partition(".")[0] for part in found)}
-    named = {value for _, use in uses for value in use.options.values() if isinstance(value, str)}
+    named = sorted({value for _, use in uses for value in use.options.values() if isinstance(value, str)})
+    paths = {value: Path(value.removeprefix("local-dir:")) for value in named}
+    # A word is no folder, whatever the working folder holds.
+    paths = {
+        value: path
+        for value, path in paths.items()
+        if path.is_absolute() or value.startswith("local-dir:") or path.is_file()
+    }
+    versions = dict.fromkeys(sorted({"anybind", *(part.distribution for part in found)}), "")
+    for name in versions:
+        with contextlib.suppress(PackageNotFoundError):  # a plugin that was registered at run time
+            versions[name] = version(name)
     return tables.settings_hash(
         {
             "binding": asdict(binding),
-            "files": {value: list(_named_files(value)) for value in sorted(named)},
+            "files": {value: list(_stamps(paths[value])) if value in paths else [] for value in named},
             "packages": {name: package_stamp(name) for name in sorted(packages)},
-            "versions": {name: _version(name) for name in sorted({"anybind", *(part.distribution for part in found)})},
+            "versions": versions,
         }
     )
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:  # a plugin that was registered at run time
-        return ""
 
 
 def package_stamp(name: str) -> str:
@@ -105,14 +108,7 @@ def package_stamp(name: str) -> str:
     return tables.settings_hash([stamp for place in places for stamp in _stamps(Path(place))])
 
 
-def _named_files(value: str) -> Iterator[list[Any]]:
-    """Stamps of the file or folder that an option may name; a word is no folder, whatever the working folder holds."""
-    path = Path(value.removeprefix("local-dir:"))
-    if path.is_absolute() or value.startswith("local-dir:") or path.is_file():
-        yield from _stamps(path)
-
-
-def _stamps(path: Path) -> Iterator[list[Any]]:
+def _stamps(path: Path) -> Iterator[list[object]]:
     """Path, size and time of a file, or of each file in and below a folder; nothing where there is neither."""
     paths = [path]
     if path.is_dir():

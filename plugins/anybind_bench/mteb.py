@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 import numpy as np
+import PIL.Image
 
 from anybind import AnybindWarning, Binder, concatenate, load
 from anybind.plugin import (
@@ -19,6 +20,7 @@ from anybind.plugin import (
     BadOption,
     Encoder,
     EncoderSpec,
+    Tower,
     errors,
     find_part,
     progress_bar,
@@ -69,6 +71,13 @@ def as_mteb_encoder(
     return MtebEncoder(binder, modalities=modalities, images_as=images_as, seed=seed)
 
 
+class AudioColumn(TypedDict):
+    """A sound as MTEB gives it: samples, (n,) or (channels, n), at a rate in Hz."""
+
+    array: np.ndarray
+    sampling_rate: int
+
+
 class MtebEncoder:
     """A binder that keeps MTEB's protocol of encoders.
 
@@ -101,7 +110,7 @@ class MtebEncoder:
         count = _parameters(self.encoders.values())
         seen = {} if self.images_as == "image" else {"images_as": self.images_as, "seed": self.seed}
         licences = self._licences()
-        text = self.encoders.get("text")
+        length = self.encoders["text"].preprocessing.get("context_length") if "text" in self.encoders else None
         return ModelMeta(
             loader=None,
             name="anybind/" + re.sub(r"[^\w.-]+", "-", self.binder.name).strip("-"),
@@ -110,7 +119,7 @@ class MtebEncoder:
             languages=None,
             n_parameters=count,
             memory_usage_mb=None if count is None else round(4 * count / 2**20, 1),
-            max_tokens=None if text is None else text.preprocessing.get("context_length"),
+            max_tokens=length if isinstance(length, int) else None,
             embed_dim=self.binder.space(next(iter(self.encoders))).dim,
             license=_licence(licences),
             open_weights=True if licences and all(licences) else None,
@@ -141,7 +150,7 @@ class MtebEncoder:
         hf_split: str,
         hf_subset: str,
         prompt_type: PromptType | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> np.ndarray:
         """Vectors of what a loader gives: (n, d) float32, of norm 1, or 0 for an empty text.
 
@@ -174,7 +183,7 @@ class MtebEncoder:
         """Cosines of rows of the same number, (n,)."""
         return pairwise_cos_sim(embeddings1, embeddings2)
 
-    def _fused(self, batch: Mapping[str, Any]) -> np.ndarray:
+    def _fused(self, batch: Mapping[str, object]) -> np.ndarray:
         held = [kind for kind in self.kinds if kind in batch]
         if not held:
             there = ", ".join(kind for kind in (*KINDS, "video") if kind in batch) or "no modality that MTEB knows"
@@ -185,7 +194,7 @@ class MtebEncoder:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
-    def _embed(self, kind: str, samples: Sequence[Any]) -> np.ndarray:
+    def _embed(self, kind: str, samples: Sequence[object]) -> np.ndarray:
         of = self.kinds[kind]
         seed = None if of in KINDS.values() else self.seed
         return concatenate(list(self.binder.embed_batches(of, samples, derive_seed=seed))).vectors
@@ -199,12 +208,12 @@ class MtebEncoder:
             vectors[rows] = self._embed("text", [texts[row] for row in rows])
         return vectors
 
-    def _image(self, pictures: Sequence[Any]) -> np.ndarray:
-        if stray := [type(picture).__name__ for picture in pictures if not hasattr(picture, "convert")]:
+    def _image(self, pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
+        if stray := [type(picture).__name__ for picture in pictures if not isinstance(picture, PIL.Image.Image)]:
             raise BadInput(f"pictures are taken as Pillow's images, got {stray[0]}")
         return self._embed("image", [np.asarray(picture.convert("RGB")) for picture in pictures])
 
-    def _audio(self, sounds: Sequence[Any]) -> np.ndarray:
+    def _audio(self, sounds: Sequence[AudioColumn]) -> np.ndarray:
         import soundfile
 
         with tempfile.TemporaryDirectory(prefix="anybind-") as folder:  # sounds are read from files, as everywhere
@@ -215,12 +224,14 @@ class MtebEncoder:
             return self._embed("audio", paths)
 
 
-def _parameters(encoders: Iterable[Any]) -> int | None:
+def _parameters(encoders: Iterable[Encoder]) -> int | None:
     """How many weights there are, shared ones once; None where an encoder does not show them."""
-    modules = [getattr(encoder, "module", None) for encoder in encoders]
-    if any(module is None for module in modules):
-        return None
-    return sum({id(each): each.numel() for module in modules if module for each in module.parameters()}.values())
+    sizes: dict[int, int] = {}
+    for encoder in encoders:
+        if not isinstance(encoder, Tower):
+            return None
+        sizes |= {id(each): each.numel() for each in encoder.module.parameters()}
+    return sum(sizes.values())
 
 
 def _licence(licences: set[str]) -> str | None:

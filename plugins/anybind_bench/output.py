@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypedDict
 
 from anybind import AnybindError
 from anybind_bench.cell import Cell, State
@@ -13,19 +13,28 @@ from anybind_bench.suite import SuiteSpec, find_suite
 from anybind_bench.suite_run import SuiteRun
 
 
-def suite_row(spec: SuiteSpec) -> dict[str, Any]:
+class SuiteRow(TypedDict):
+    """An installed suite as JSON; `data` holds the datasets by the folder that they need."""
+
+    name: str
+    evaluations: int
+    bindings: list[str]
+    data: dict[str, list[str]]
+    summary: str
+
+
+def suite_row(spec: SuiteSpec) -> SuiteRow:
     """An installed suite as JSON; one that cannot be read is listed with the reason."""
-    row: dict[str, Any] = {"name": spec.name, "evaluations": 0, "bindings": [], "data": {}, "summary": spec.summary}
     try:
         suite = find_suite(spec.name)
     except AnybindError as error:
-        return {**row, "summary": f"broken: {error}"}
+        return SuiteRow(name=spec.name, evaluations=0, bindings=[], data={}, summary=f"broken: {error}")
     data: dict[str, list[str]] = {}
     for each in suite.evaluations:
         if not each.made and each.dataset not in data.setdefault(each.path, []):
             data[each.path].append(each.dataset)
-    row |= {"evaluations": len(suite.evaluations), "bindings": list(suite.bindings), "data": data}
-    return {**row, "summary": suite.summary or spec.summary}
+    summary, count = suite.summary or spec.summary, len(suite.evaluations)
+    return SuiteRow(name=spec.name, evaluations=count, bindings=list(suite.bindings), data=data, summary=summary)
 
 
 def _groups(run: SuiteRun) -> Iterator[tuple[Prepared, list[Cell]]]:
@@ -76,7 +85,7 @@ def problems(run: SuiteRun) -> Iterator[str]:
                 yield f"failed: {cell}: {cell.error}"
 
 
-def json_fields(run: SuiteRun) -> dict[str, Any]:
+def json_fields(run: SuiteRun) -> dict[str, object]:
     """The plan and its cells."""
     numbers = {evaluation.title: number for number, evaluation in enumerate(run.suite.evaluations)}
     states = Counter(cell.state for cell in run.cells)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from anybind import AnybindError, AnybindWarning, BadInput, Result
 from anybind.plugin import files, tables
@@ -57,6 +57,15 @@ def read_results(path: str | os.PathLike[str]) -> SuiteResults:
     return _parse(folder, file, tables.read_json(file))
 
 
+class CellRow(TypedDict):
+    """What is read of a cell in `results.json`, or in its own file."""
+
+    state: str
+    error: str | None
+    main_metric: str | None
+    result: Mapping[str, object] | None
+
+
 def _parse(folder: Path, file: Path, table: Any) -> SuiteResults:
     if not isinstance(table, Mapping) or "format" not in table:
         raise BadInput(f"{file} was not written by `anybind bench run`; give another folder for the results")
@@ -67,18 +76,19 @@ def _parse(folder: Path, file: Path, table: Any) -> SuiteResults:
         )
     try:
         suite = tables.from_table(Suite, {**table["suite"], "evaluations": table["evaluations"]}, "suite")
-        cells = tuple(load_cell(_blank_cell(row, suite), row) for row in table["cells"])
+        cells = tuple(
+            load_cell(
+                Cell(suite.evaluations[row["evaluation"]], str(row["binding"]), int(row["seed"]), row["identity"]), row
+            )
+            for row in table["cells"]
+        )
     except (AnybindError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         told = f"{type(error).__name__}: {error}"
         raise BadInput(f"{file} is damaged, or was written by another version of anybind ({told})") from error
     return SuiteResults(folder, suite, cells)
 
 
-def _blank_cell(row: Mapping[str, Any], suite: Suite) -> Cell:
-    return Cell(suite.evaluations[row["evaluation"]], str(row["binding"]), int(row["seed"]), row["identity"])
-
-
-def load_cell(cell: Cell, row: Mapping[str, Any]) -> Cell:
+def load_cell(cell: Cell, row: CellRow) -> Cell:
     """Fill a cell from its row in `results.json`, or from its own file.
 
     Raises:
@@ -174,7 +184,7 @@ class ResultsStore:
             return None
         return None if failed_before else (loaded, others)
 
-    def save(self, cell: Cell, settings: Mapping[str, Any], others: Mapping[str, str], seconds: float) -> None:
+    def save(self, cell: Cell, settings: Mapping[str, object], others: Mapping[str, str], seconds: float) -> None:
         """Write the file of a finished cell.
 
         Args:
@@ -250,17 +260,17 @@ def _json_file(suite: Suite, bindings: Sequence[str], cells: Mapping[Key, Cell])
     )
 
 
-def _row(cell: Cell) -> dict[str, Any]:
+def _row(cell: Cell) -> dict[str, object]:
     """A cell as JSON, without its evaluation."""
     row = {each.name: getattr(cell, each.name) for each in fields(cell) if each.name != "evaluation"}
     return {**row, "result": cell.result and asdict(cell.result)}
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+def _lines(rows: Iterable[Mapping[str, object]]) -> str:
     return ",\n".join(map(json_text, rows)) + "\n"
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """JSON on one line; NumPy's numbers and arrays, which a task's metrics and details may be, become plain ones."""
     return json.dumps(value, ensure_ascii=False, default=lambda each: each.tolist())
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from anybind import AnybindError
 from anybind.plugin import BadOption, Dataset, DatasetSpec, Spec, errors, find_part, tables
@@ -56,8 +56,8 @@ class Evaluation:
     title: str = ""
     path: str = ""
     made: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    dataset_options: Mapping[str, object] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     metrics: tuple[str, ...] = ()
     published: Published = field(default_factory=dict)
@@ -139,13 +139,17 @@ class Suite:
         Raises:
             BadOption: there is none of that name; the message offers the nearest.
         """
-        matches = {name: [each for each in self.evaluations if name.lower() in _names(each)] for name in names}
+        wanted = {name.lower() for name in names}
         known = {name for each in self.evaluations for name in (each.title, each.task, each.dataset)}
-        for name, found in matches.items():
-            if not found:
+        for name in names:
+            if name.lower() not in map(str.lower, known):
                 hint = errors.nearest(name, known)
                 raise BadOption(f"suite {self.name!r} has no evaluation, task or dataset called {name!r}{hint}")
-        return [each for each in self.evaluations if not names or any(each in found for found in matches.values())]
+        return [
+            each
+            for each in self.evaluations
+            if not wanted or wanted & {each.title.lower(), each.task.lower(), each.dataset.lower()}
+        ]
 
     def narrow(self, chosen: Sequence[Evaluation], limit: int | None = None, seeds: Sequence[int] = ()) -> Suite:
         """The suite with fewer samples or other seeds in the chosen evaluations.
@@ -155,20 +159,15 @@ class Suite:
             limit: the option `limit` of those datasets that have it.
             seeds: in place of the evaluations' own, where there are any.
         """
-
-        def narrowed(evaluation: Evaluation) -> Evaluation:
-            if evaluation not in chosen:
-                return evaluation
-            options = evaluation.dataset_options
-            if limit is not None and (found := dataset_class(evaluation.dataset)) and found.takes_limit:
-                options = {**options, "limit": limit}
-            return replace(evaluation, dataset_options=options, seeds=tuple(dict.fromkeys(seeds)) or evaluation.seeds)
-
-        return replace(self, evaluations=tuple(map(narrowed, self.evaluations)))
-
-
-def _names(evaluation: Evaluation) -> tuple[str, ...]:
-    return evaluation.title.lower(), evaluation.task.lower(), evaluation.dataset.lower()
+        evaluations = list(self.evaluations)
+        for at, evaluation in enumerate(evaluations):
+            if evaluation in chosen:
+                options = evaluation.dataset_options
+                if limit is not None and (found := dataset_class(evaluation.dataset)) and found.takes_limit:
+                    options = {**options, "limit": limit}
+                own_seeds = tuple(dict.fromkeys(seeds)) or evaluation.seeds
+                evaluations[at] = replace(evaluation, dataset_options=options, seeds=own_seeds)
+        return replace(self, evaluations=tuple(evaluations))
 
 
 def dataset_class(name: str) -> type[Dataset] | None:

@@ -101,7 +101,7 @@ class SuiteRun:
                 finished = [self._run_binding(name, on_cell) for name in self._encoders]
                 if not any(finished):
                     self._wait()  # another process has locked these: it finishes them, or ends
-            self._write()
+            self.store.write(self.suite, list(self.bindings), self._cells.values())
         except Exception:
             self._broadcast(None)
             raise
@@ -122,9 +122,13 @@ class SuiteRun:
         for cell in [cell for cell in self.to_do if cell.binding == name]:
             cell = self._finish(cell)
             self._cells[cell.key] = cell
-            self._reset_changed(name, cell)
+            if self._encoders[name].changed:  # then no other cell that was resumed by the remembered one holds
+                self._encoders[name].changed = False
+                for key, other in self._cells.items():
+                    if other.binding == name and other.identity is not None and other is not cell:
+                        self._cells[key] = replace(other, state=State.TO_DO, identity=None, error=None, result=None)
             if cell.state is not State.TO_DO:
-                self._write()
+                self.store.write(self.suite, list(self.bindings), self._cells.values())
                 finished = True
                 if on_cell:
                     on_cell(cell)
@@ -134,8 +138,12 @@ class SuiteRun:
     def _finish(self, cell: Cell) -> Cell:
         """Evaluate a cell, or load it where another process has finished it; one that is locked stays to do."""
         resumed = self._resume(cell)
-        if resumed.state is not State.TO_DO or self._locked(resumed):
+        if resumed.state is not State.TO_DO:
             return resumed
+        if resumed.identity is not None:
+            with self.store.lock(resumed.identity) as free:
+                if not free:
+                    return resumed
         try:
             settings = self._settings(cell, load=True)
         except (Exception, SystemExit) as error:
@@ -153,18 +161,15 @@ class SuiteRun:
             self._broadcast([cell.key, cell.identity])
             cell = self._evaluate(cell)
             seconds = time.perf_counter() - started
-            self.store.save(cell, settings, self._other_encoders(cell), seconds)
+            encoders, declared = self._encoders[cell.binding], self.prepared[cell.title].modalities
+            # Those that took part without the task having declared their modalities.
+            used = set(cell.result.encoders if cell.result else ()) & set(encoders.binding.encoders)
+            others = encoders.identify(sorted(used - set(declared(encoders.binding))))
+            self.store.save(cell, settings, others, seconds)
         if cell.state is State.DONE:  # a failed one may resume from its checkpoints
             shutil.rmtree(self.store.work / str(cell.identity), ignore_errors=True)
         self.store.log(f"{cell}: {cell.state} in {seconds:.1f} s{f': {cell.error}' if cell.error else ''}")
         return cell
-
-    def _locked(self, cell: Cell) -> bool:
-        """Whether another process evaluates the cell, as far as that is known without loading an encoder."""
-        if cell.identity is None:
-            return False
-        with self.store.lock(cell.identity) as free:
-            return not free
 
     def _settings(self, cell: Cell, *, load: bool) -> dict[str, object]:
         """What the cell's identity is the hash of.
@@ -199,12 +204,6 @@ class SuiteRun:
 
     def _evaluate(self, cell: Cell) -> Cell:
         """Evaluate a cell on all ranks; it has failed where it has on any."""
-        cell = self._evaluate_here(cell)
-        states = ranks.gather([cell.state, cell.error])
-        state, error = next((each for each in states if each[0] != State.DONE), (State.DONE, None))
-        return replace(cell, state=State(state), error=error, result=cell.result if state == State.DONE else None)
-
-    def _evaluate_here(self, cell: Cell) -> Cell:
         prepared = self.prepared[cell.title]
         assert prepared.task is not None
         assert prepared.dataset is not None
@@ -218,35 +217,21 @@ class SuiteRun:
                 )
             # As it is read from the file, so that it does not matter which process evaluated it.
             row = json.loads(json_text(asdict(result)))
-            return replace(cell, state=State.DONE, result=tables.from_table(Result, row, "result", errors.PluginError))
+            cell = replace(cell, state=State.DONE, result=tables.from_table(Result, row, "result", errors.PluginError))
         except (Exception, SystemExit) as error:
             message = self.folders.shorten(error)
             lacks = isinstance(error, errors.UnknownName) and message.startswith(
                 f"binding {cell.binding!r} has no encoder for"
             )
-            return replace(cell, state=State.NOT_APPLICABLE if lacks else State.FAILED, error=message)
-
-    def _other_encoders(self, cell: Cell) -> dict[str, str]:
-        """Identities of the binding's encoders that took part without the task having declared their modalities."""
-        encoders = self._encoders[cell.binding]
-        used = set(cell.result.encoders if cell.result else ()) & set(encoders.binding.encoders)
-        return encoders.identify(sorted(used - set(self.prepared[cell.title].modalities(encoders.binding))))
-
-    def _reset_changed(self, name: str, current: Cell) -> None:
-        """Where an encoder is not the remembered one, no other cell that was resumed by it holds."""
-        if self._encoders[name].changed:
-            self._encoders[name].changed = False
-            for key, cell in self._cells.items():
-                if cell.binding == name and cell.identity is not None and cell is not current:
-                    self._cells[key] = replace(cell, state=State.TO_DO, identity=None, error=None, result=None)
+            cell = replace(cell, state=State.NOT_APPLICABLE if lacks else State.FAILED, error=message)
+        states = ranks.gather([cell.state, cell.error])
+        state, error = next((each for each in states if each[0] != State.DONE), (State.DONE, None))
+        return replace(cell, state=State(state), error=error, result=cell.result if state == State.DONE else None)
 
     def _release(self, *names: str) -> None:
         for name in names:
             computed, cached = self._encoders[name].release()
             self.embedded.update(computed=computed, cached=cached)
-
-    def _write(self) -> None:
-        self.store.write(self.suite, list(self.bindings), self._cells.values())
 
     def _wait(self) -> None:
         time.sleep(WAIT_S)

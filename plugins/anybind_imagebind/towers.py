@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadInput, BadOption, Representation, Tower, create, errors
+from anybind.plugin import BadInput, BadOption, Representation, Tower, create, errors, modalities, samples
 from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, Architecture
 from anybind_imagebind.weights import REPOSITORY, load_module
 
@@ -80,7 +78,7 @@ class SoundTower(Tower):
             logit_scale=scale_of(module),
         )
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """A `Waveform` to its clips, (3, 1, 128, 204) float32.
 
         Raises:
@@ -89,13 +87,13 @@ class SoundTower(Tower):
         if not len(sample) or sample.rate <= 0 or not np.isfinite(sample.samples).all():
             raise BadInput("the sound is empty, has no rate, or holds samples that are no numbers")
         sound = sample.mono(0).resample(RATE)
-        samples, clips = torch.from_numpy(np.array(sound.samples)), []
+        waveform, clips = torch.from_numpy(np.array(sound.samples)), []
         for first, last in clip_bounds(len(sound), self._steps):
-            clip = samples[:, first:last]
+            clip = waveform[:, first:last]
             if clip.numel():
                 clip -= clip.mean()  # in place, as upstream does it: what the next clip shares with this one is changed
             clip = functional.pad(clip, (0, max(0, SHORTEST - clip.shape[1])))
-            bands = torch.from_numpy(self._fbank(replace(sound, samples=clip.numpy())))[:, :, :FRAMES]
+            bands = torch.from_numpy(self._fbank(modalities.make_sample("sound", clip.numpy(), RATE)))[:, :, :FRAMES]
             clips.append((functional.pad(bands, (0, FRAMES - bands.shape[2])) - SOUND_MEAN) / SOUND_STD)
         return torch.stack(clips)
 
@@ -159,7 +157,7 @@ class DepthTower(Tower):
             logit_scale=scale_of(module),
         )
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
         """A `DepthMap` to (1, 224, 224) float32.
 
         Raises:
@@ -199,7 +197,7 @@ class ImageTower(Tower):
             BadInput, WeightsMismatch: see `load_module`.
         """
         module, space = load_module(architecture, weights, revision)
-        settings: Mapping[str, Any] = {
+        settings: Mapping[str, object] = {
             "side": SIDE,
             "interpolation": "bicubic",
             "mean": list(IMAGE_MEAN),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -38,7 +37,7 @@ class Checkpoint:
     """
 
     path: Path
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     tower: Mapping[str, torch.Tensor]
     space: Space
     logit_scale: float
@@ -57,7 +56,7 @@ class Section:
 
     path: Path
     name: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
     def count(self, key: str, default: int | None = None) -> int:
         """A whole number above 0; raises `BadInput` where it is anything else, or missing without a default."""
@@ -76,13 +75,17 @@ class Section:
     def number(self, key: str, default: float | None = None, *, positive: bool = False) -> float:
         """A finite number, above 0 where told; raises `BadInput` as `count`."""
         value = self._get(key, default)
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-        if not fits or (positive and value <= 0):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not abs(value) < float("inf")
+            or (positive and value <= 0)
+        ):
             kind = "a number above 0" if positive else "a number"
             raise BadInput(f"{self.path}: {self.name}.{key} must be {kind}, got {value!r}")
         return float(value)
 
-    def _get(self, key: str, default: float | None) -> Any:
+    def _get(self, key: str, default: float | None) -> object:
         value = self.values.get(key, default)
         if value is None:
             raise BadInput(f"{self.path}: {self.name} lacks {key}; take the file that came with the weights")

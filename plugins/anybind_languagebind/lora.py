@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,7 +12,9 @@ from anybind.plugin import errors
 DOWN, UP = ".lora_A.default.weight", ".lora_B.default.weight"
 
 
-def merge_lora(path: Path, state: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def merge_lora(
+    path: Path, state: Mapping[str, torch.Tensor], settings: Mapping[str, object]
+) -> dict[str, torch.Tensor]:
     """Weights without LoRA: W + B @ A * (alpha / r), under the names that they have without peft.
 
     Args:
@@ -55,7 +56,7 @@ def _plain_name(name: str) -> str:
     return name.replace(".base_model.model.", ".").replace(".base_layer.", ".")
 
 
-def _rank_and_scale(path: Path, settings: Mapping[str, Any]) -> tuple[int, float]:
+def _rank_and_scale(path: Path, settings: Mapping[str, object]) -> tuple[int, float]:
     rank, alpha = settings.get("lora_r"), settings.get("lora_alpha")
     if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
         raise errors.WeightsMismatch(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, Tower, create
+from anybind.plugin import BadInput, Tower, create, modalities, samples
 from anybind_languagebind.checkpoint import VISION, open_checkpoint
 from anybind_languagebind.vision import vision_features
 
@@ -64,16 +61,16 @@ class SoundTower(Tower):
             logit_scale=checkpoint.logit_scale,
         )
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """A sound to (3, mels, frames) float32."""
         wave = sample.resample(self.rate)
-        samples = torch.from_numpy(np.ascontiguousarray(wave.samples))
+        waveform = torch.from_numpy(np.ascontiguousarray(wave.samples))
         # The mean as upstream rounds it: each frame loses its own again, but the last bit of this one stays, and is
         # heard in bands that hold next to nothing (1e-4 of the input).
-        samples = (samples - samples.mean())[:1]
-        samples = torch.nn.functional.pad(samples, (0, max(0, self.shortest - samples.shape[1])))
-        wave = dataclasses.replace(wave, samples=samples.numpy())
-        energies = three_parts(self.energies(wave)[0], self.frames)
+        waveform = (waveform - waveform.mean())[:1]
+        waveform = torch.nn.functional.pad(waveform, (0, max(0, self.shortest - waveform.shape[1])))
+        padded = modalities.make_sample("sound", waveform.numpy(), wave.rate)
+        energies = three_parts(self.energies(padded)[0], self.frames)
         return torch.from_numpy((energies - np.float32(self.mean)) / np.float32(2 * self.std))
 
 

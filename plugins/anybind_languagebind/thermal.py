@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ class ThermalPicture:
     pixels: np.ndarray
 
 
-class Thermal(Modality):
+class Thermal(Modality[ThermalPicture]):
     """A picture of warmth: a `ThermalPicture`.
 
     Its files are picture files, which do not say what they are of: a tower of thermal pictures takes any picture file
@@ -37,16 +36,16 @@ class Thermal(Modality):
     def accepts(self, item: object) -> bool:
         return isinstance(item, ThermalPicture)
 
-    def check(self, sample: Any) -> None:
+    def check(self, sample: ThermalPicture) -> None:
         picture = modalities.find_modality("image")
         if not picture.accepts(sample.pixels):
             raise BadInput("a thermal picture holds a uint8 array (height, width, 3)")
         picture.check(sample.pixels)
 
-    def show(self, sample: Any) -> np.ndarray:
+    def show(self, sample: ThermalPicture) -> np.ndarray:
         return sample.pixels
 
-    def derive(self, sample: Any, source: str, *, seed: int) -> ThermalPicture:
+    def derive(self, sample: np.ndarray, source: str, *, seed: int) -> ThermalPicture:
         """A picture, taken as one of warmth: nothing is changed, and no chance is in it."""
         return ThermalPicture(sample)
 
@@ -62,7 +61,7 @@ class ThermalReader(Reader):
         """The picture in the file, or the part of it in a box, as the reader of pictures reads it and raises."""
         return ThermalPicture(_pictures().read(path, box=box))
 
-    def write(self, sample: Any, path: Path) -> None:
+    def write(self, sample: ThermalPicture, path: Path) -> None:
         _pictures().write(sample.pixels, path)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, Tower
+from anybind.plugin import BadInput, Tower, samples
 from anybind_languagebind.checkpoint import VISION, Checkpoint, open_checkpoint
 from anybind_languagebind.pixels import MEAN, STD, fit, standardise
+from anybind_languagebind.thermal import ThermalPicture
 from anybind_languagebind.vision import vision_features
 
 NEAREST = 0.01
@@ -19,10 +22,17 @@ FRAMES = 8
 BYTES = 255.0
 
 
+class Film(samples.VideoSample, Protocol):
+    """A video; `pictures` lists its files if it is a folder of frames, and is empty otherwise."""
+
+    @property
+    def pictures(self) -> Sequence[Path]: ...
+
+
 class _SeenTower(Tower):
     """A tower whose inputs are squares."""
 
-    def __init__(self, checkpoint: Checkpoint, modality: str, *, frames: int = 0, **preprocessing: Any) -> None:
+    def __init__(self, checkpoint: Checkpoint, modality: str, *, frames: int = 0, **preprocessing: object) -> None:
         self.side = checkpoint.section("vision_config").side("image_size")
         super().__init__(
             vision_features(checkpoint, (self.side, self.side), frames),
@@ -67,7 +77,7 @@ class ThermalTower(_SeenTower):
         self.antialias = antialias
         super().__init__(open_checkpoint(model, VISION, revision), "thermal", antialias=antialias)
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: ThermalPicture) -> torch.Tensor:
         """A thermal picture to (3, side, side) float32."""
         pixels = _planes(sample.pixels) / BYTES
         return standardise(fit(pixels, self.side, mode="bicubic", antialias=self.antialias))
@@ -91,7 +101,7 @@ class DepthTower(_SeenTower):
             raise BadInput(f"{section.path}: vision_config.max_depth must be above {NEAREST} m, got {self.farthest}")
         super().__init__(checkpoint, "depth", antialias=antialias, max_depth=self.farthest)
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
         """A depth map to (3, side, side) float32."""
         metres = np.clip(np.nan_to_num(sample.metres, nan=0.0), NEAREST, self.farthest) / np.float32(self.farthest)
         planes = torch.from_numpy(metres.astype(np.float32, copy=False)).expand(3, -1, -1)
@@ -111,7 +121,7 @@ class VideoTower(_SeenTower):
         self.frames = checkpoint.section("vision_config").count("num_frames", FRAMES)
         super().__init__(checkpoint, "video", frames=self.frames, num_frames=self.frames)
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: Film) -> torch.Tensor:
         """A film to (frames, 3, side, side) float32."""
         count = len(sample.pictures) or sum(1 for _ in sample.frames())
         places = np.linspace(0, count - 1, self.frames).astype(int)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPTextConfig, CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
 from anybind.plugin import BadInput, tensors
 from anybind_languagebind.checkpoint import Checkpoint, Section
 
+Config = TypeVar("Config", CLIPTextConfig, CLIPVisionConfig)
 REQUIRED = (
     "hidden_size",
     "intermediate_size",
@@ -42,7 +43,7 @@ class Patches(nn.Module):
         self.position_embedding = nn.Embedding(grid[0] * grid[1] + 1, width)
         self.patch = patch
 
-    def forward(self, pixel_values: torch.Tensor, **_: Any) -> torch.Tensor:
+    def forward(self, pixel_values: torch.Tensor, **_: object) -> torch.Tensor:
         """(n, 3, height, width) to (n, patches + 1, d); of films, frame after frame."""
         weight = self.patch_embedding.weight.reshape(-1, 3, self.patch, self.patch)
         patches = functional.conv2d(pixel_values, weight, stride=self.patch).flatten(2).transpose(1, 2)
@@ -110,8 +111,8 @@ def vision_features(checkpoint: Checkpoint, sides: tuple[int, int], frames: int 
             model = CLIPVisionModelWithProjection(config)
             width, patch = sizes["hidden_size"], sizes["patch_size"]
             grid = (sides[0] // patch, sides[1] // patch)
-            patches: Any = Patches(width, patch, grid, frames if own else 0)
-            model.vision_model.embeddings = patches
+            patches = Patches(width, patch, grid, frames if own else 0)
+            model.vision_model.embeddings = patches  # pyright: ignore[reportAttributeAccessIssue]
             if frames and section.values.get("add_time_attn"):
                 layers = [LayerOverTime(config, frames) for _ in model.vision_model.encoder.layers]
                 model.vision_model.encoder.layers = nn.ModuleList(layers)
@@ -132,10 +133,10 @@ def _own_class_tokens(section: Section) -> bool:
     return True
 
 
-def clip_config(kind: Any, section: Section, sizes: Mapping[str, Any]) -> Any:
+def clip_config(kind: type[Config], section: Section, sizes: Mapping[str, object]) -> Config:
     """A configuration of transformers' CLIP from a table of `config.json`; raises `BadInput` where it is none."""
     rest = {key: section.values[key] for key in OPTIONAL if key in section.values}
-    return kind(**sizes, **rest, attn_implementation="sdpa")
+    return kind(**sizes, **rest, attn_implementation="sdpa")  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def fill(module: nn.Module, checkpoint: Checkpoint) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 
-from anybind.plugin import BadInput, BadOption, Encoder, Tower
+from anybind.plugin import BadInput, BadOption, Encoder, Tower, samples
 
 PERCENTILES = 2.0, 98.0
 """Of nearness, what becomes black and white: single pixels of a sensor's noise must not take up the range."""
@@ -39,14 +40,14 @@ class DepthAsPicture(Tower):
             logit_scale=of.logit_scale,
         )
 
-    def preprocess(self, sample: Any) -> Any:
+    def preprocess(self, sample: samples.DepthSample) -> object:
         """A depth map, whose `metres` are (height, width), to what the image tower's module takes."""
         return self.image.preprocess(nearness(sample.metres))
 
-    def collate(self, inputs: Any) -> Any:
+    def collate(self, inputs: Sequence[object]) -> object:
         return self.image.collate(inputs)
 
-    def features(self, batch: Any) -> Any:
+    def features(self, batch: object) -> torch.Tensor:
         return self.image.features(batch)
 
 

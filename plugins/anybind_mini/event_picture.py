@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind.plugin import Representation, create, tensors
+from anybind.plugin import Representation, create, samples, tensors
 from anybind_mini.picture_net import PARTS, PictureNet
 
 FILE = Path(__file__).with_name("event_picture.safetensors")
@@ -37,11 +36,11 @@ class EventPicture(Representation):
         self._weights = tensors.state_hash(self.net.state_dict())
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         slices = dict(self.slices.settings)
         return {"representation": "mini-picture", "slices": slices, "short_side": SHORT_SIDE, "weights": self._weights}
 
-    def __call__(self, sample: Any) -> np.ndarray:
+    def __call__(self, sample: samples.EventSample) -> np.ndarray:
         """The picture of a recording, float32."""
         with torch.inference_mode():
             return self.net(network_input(self.slices(sample))[None])[0].numpy()

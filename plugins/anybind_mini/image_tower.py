@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -43,7 +42,7 @@ class MiniImageTower(Tower):
         """(height, width, 3) uint8 to (3, 224, 224) float32."""
         return self.transform(PIL.Image.fromarray(sample))
 
-    def collate(self, inputs: Sequence[torch.Tensor]) -> Any:
+    def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         # Twice as fast on a CPU as the default layout.
         return super().collate(inputs).contiguous(memory_format=torch.channels_last)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import timm
 import torch
 from torch import nn
 
-from anybind.plugin import Tower, create, modalities
+from anybind.plugin import Tower, create, modalities, samples
 from anybind_mini.image_tower import feature_weights
 from anybind_mini.packages import text_space
 from anybind_mini.text_tower import LOGIT_SCALE
@@ -61,7 +59,7 @@ class MiniSoundTower(Tower):
         """
         self.fbank = create("representation", "kaldi-fbank", mels=MELS, rate=RATE)
         space = text_space()
-        shown: dict[str, Any] = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": SPREAD}
+        shown: dict[str, object] = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": SPREAD}
         shown["fbank"] = dict(self.fbank.settings)
         super().__init__(
             SpectrogramNet(space.dim), modality="sound", space=space, preprocessing=shown, logit_scale=LOGIT_SCALE
@@ -69,7 +67,7 @@ class MiniSoundTower(Tower):
         if weights is not None:
             self.load_weights(weights)
 
-    def preprocess(self, sample: Any) -> torch.Tensor:
+    def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """A sound, with `mono`, `resample` and `samples` as those of `sound` have, to (1, mels, frames) float32."""
         sound = sample.mono().resample(RATE)
         part = modalities.make_sample("sound", loudest_part(sound.samples[0], int(SECONDS * RATE)), RATE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import tokenizers
 import torch
@@ -70,7 +69,7 @@ class MiniTextTower(Tower):
             )
         return encoding.ids
 
-    def collate(self, inputs: Sequence[list[int]]) -> Any:
+    def collate(self, inputs: Sequence[list[int]]) -> dict[str, torch.Tensor]:
         longest = max(map(len, inputs))
         tokens = torch.zeros(len(inputs), longest, dtype=torch.long)  # 0 is the padding token
         mask = torch.zeros_like(tokens)

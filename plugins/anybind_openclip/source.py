@@ -41,13 +41,13 @@ class Source:
 
     config: Mapping[str, Any]
     weights: Path
-    preprocess: Mapping[str, Any]
+    preprocess: Mapping[str, object]
     tokenizer: str
     name: str
     backbone: str = field(default="")
 
 
-def find_source(model: str, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None) -> Source:
+def find_source(model: str, architecture: str | None = None, preprocess: Mapping[str, object] | None = None) -> Source:
     """The files of a model.
 
     Args:
@@ -101,7 +101,7 @@ def _is_complete(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and hub.first_file(folder, WEIGHTS) is not None
 
 
-def _from_file(path: Path, architecture: str | None, preprocess: Mapping[str, Any] | None) -> Source:
+def _from_file(path: Path, architecture: str | None, preprocess: Mapping[str, object] | None) -> Source:
     if not path.is_file():
         raise BadInput(f"{path} is no file; check the path")
     missing = sorted(set(PREPROCESSING) - set(preprocess or {}))
@@ -125,14 +125,14 @@ def _from_tag(model: str) -> Source:
     return Source(config, weights, preprocess, architecture, f"open_clip:{model}", backbone)
 
 
-def _weights_of_tag(pretrained: Mapping[str, Any]) -> tuple[Path, str]:
-    repository = pretrained.get("hf_hub", "")
-    if not repository:
+def _weights_of_tag(pretrained: Mapping[str, object]) -> tuple[Path, str]:
+    if not pretrained.get("hf_hub"):
+        url = str(pretrained["url"])
         try:
-            return Path(download_pretrained_from_url(pretrained["url"])), pretrained["url"]
+            return Path(download_pretrained_from_url(url)), url
         except OSError as error:
-            raise BadInput(f"cannot fetch {pretrained['url']}: {error}") from error
-    repository, filename = os.path.split(repository)
+            raise BadInput(f"cannot fetch {url}: {error}") from error
+    repository, filename = os.path.split(str(pretrained["hf_hub"]))
     names = (filename,) if filename else WEIGHTS
     folder = hub.snapshot(repository, [[name] for name in names], lambda folder: bool(hub.first_file(folder, names)))
     path = hub.first_file(folder, names)

@@ -6,7 +6,7 @@ import copy
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import open_clip
@@ -40,7 +40,7 @@ class VisualFeatures(torch.nn.Module):
 class TextFeatures(torch.nn.Module):
     """The text half of a model: tokens to features, not of norm 1."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.text = copy.copy(model)
         self.text._modules = {name: part for name, part in model._modules.items() if name != "visual"}
@@ -53,11 +53,12 @@ class TextFeatures(torch.nn.Module):
 class ImageTower(Tower):
     """Pictures by the image tower, through the preprocessing that came with the weights."""
 
-    def __init__(self, module: torch.nn.Module, preprocess: Mapping[str, Any], **common: Any) -> None:
-        super().__init__(module, modality="image", preprocessing=preprocess, **common)
-        self.transform: Any = image_transform_v2(
-            PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess))), is_train=False
-        )
+    def __init__(
+        self, module: torch.nn.Module, preprocess: Mapping[str, object], space: Space, logit_scale: float
+    ) -> None:
+        super().__init__(module, modality="image", preprocessing=preprocess, space=space, logit_scale=logit_scale)
+        config = PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess)))
+        self.transform: Callable[[PIL.Image.Image], torch.Tensor] = image_transform_v2(config, is_train=False)  # pyright: ignore[reportAttributeAccessIssue]
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """(height, width, 3) uint8 to (3, size, size) float32."""
@@ -68,14 +69,19 @@ class TextTower(Tower):
     """Words by the text tower. A text longer than the context is cut, with a warning that shows where."""
 
     def __init__(
-        self, module: torch.nn.Module, tokenizer: Callable[..., torch.Tensor], config: str, **common: Any
+        self,
+        module: torch.nn.Module,
+        tokenizer: Callable[..., torch.Tensor],
+        config: str,
+        space: Space,
+        logit_scale: float,
     ) -> None:
         self.tokenizer = tokenizer
         self._one_at_a_time = threading.Lock()  # tokenizers on Rust refuse to be borrowed by two threads
         self.context_length: int = tokenizer.context_length  # pyright: ignore[reportFunctionMemberAccess]
         self._padding = tokenizer([""])[0, -1]
         described = {"tokenizer": type(tokenizer).__name__, "context_length": self.context_length, "config": config}
-        super().__init__(module, modality="text", preprocessing=described, **common)
+        super().__init__(module, modality="text", preprocessing=described, space=space, logit_scale=logit_scale)
 
     def preprocess(self, sample: str) -> torch.Tensor:
         """A text to (context,) int64 tokens."""
@@ -101,29 +107,28 @@ class TextTower(Tower):
 
 
 def image_tower(
-    model: str, *, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None
+    model: str, *, architecture: str | None = None, preprocess: Mapping[str, object] | None = None
 ) -> ImageTower:
     """The image tower of a model; see `find_source` for the arguments and what is raised."""
     source = find_source(model, architecture, preprocess)
-    half, common = _load_half(source, "image")
-    size = half.visual.image_size
+    half, space, scale = _load_half(source, "image")
+    size = half.visual.image_size  # pyright: ignore[reportAttributeAccessIssue]
     settings = merge_preprocess_dict(PreprocessCfg(), {**source.preprocess, "size": size})
-    return ImageTower(half, {**settings, "config": tables.settings_hash(dict(source.config))}, **common)
+    return ImageTower(half, {**settings, "config": tables.settings_hash(dict(source.config))}, space, scale)
 
 
 def text_tower(
-    model: str, *, architecture: str | None = None, preprocess: Mapping[str, Any] | None = None
+    model: str, *, architecture: str | None = None, preprocess: Mapping[str, object] | None = None
 ) -> TextTower:
     """The text tower of a model; see `find_source` for the arguments and what is raised."""
     source = find_source(model, architecture, preprocess)
-    half, common = _load_half(source, "text")
-    return TextTower(
-        half, open_clip.get_tokenizer(source.tokenizer), tables.settings_hash(dict(source.config)), **common
-    )
+    half, space, scale = _load_half(source, "text")
+    config = tables.settings_hash(dict(source.config))
+    return TextTower(half, open_clip.get_tokenizer(source.tokenizer), config, space, scale)
 
 
-def _load_half(source: Source, wanted: Literal["image", "text"]) -> tuple[Any, dict[str, Any]]:
-    """The half of a model that is wanted, and the common arguments of its tower; the other half is never built."""
+def _load_half(source: Source, wanted: Literal["image", "text"]) -> tuple[torch.nn.Module, Space, float]:
+    """The half of a model that is wanted, its space and its logit scale; the other half is never built."""
     config = copy.deepcopy(dict(source.config))
     # Weights come from the file, so no base weights may be fetched for either half.
     if "timm_model_name" in config["vision_cfg"]:
@@ -131,7 +136,7 @@ def _load_half(source: Source, wanted: Literal["image", "text"]) -> tuple[Any, d
     if "hf_model_name" in config["text_cfg"]:
         config["text_cfg"]["hf_model_pretrained"] = False
     is_custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
-    build: Any = (
+    build: Callable[..., torch.nn.Module] = (
         open_clip.CLIP if not is_custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     )
     try:
@@ -154,14 +159,11 @@ def _load_half(source: Source, wanted: Literal["image", "text"]) -> tuple[Any, d
         types = {name: each.dtype for name, each in whole.state_dict().items()}
         weights = tensors.state_hash({name: each.to(types[name]) for name, each in state.items()})
         backbone = f"weights:{weights}-{tables.settings_hash(dict(source.config))}"
-    common = {
-        "space": Space(source.name, source.config["embed_dim"], backbone),
-        "logit_scale": state["logit_scale"].float().exp().item(),
-    }
-    return half.eval(), common
+    space = Space(source.name, source.config["embed_dim"], backbone)
+    return half.eval(), space, state["logit_scale"].float().exp().item()
 
 
-def _build_outline(build: Any, config: Mapping[str, Any]) -> Any:
+def _build_outline(build: Callable[..., torch.nn.Module], config: Mapping[str, object]) -> torch.nn.Module:
     """A whole model without memory for its weights where its classes allow that, for their names and shapes."""
     try:
         with torch.device("meta"):
@@ -170,7 +172,7 @@ def _build_outline(build: Any, config: Mapping[str, Any]) -> Any:
         return build(**copy.deepcopy(config))
 
 
-def _read_state(source: Source, whole: Any) -> Mapping[str, torch.Tensor]:
+def _read_state(source: Source, whole: torch.nn.Module) -> Mapping[str, torch.Tensor]:
     """The weights of both halves by open_clip's names, views of the file where its format allows that."""
     state: dict[str, torch.Tensor] = {}
 
@@ -178,9 +180,10 @@ def _read_state(source: Source, whole: Any) -> Mapping[str, torch.Tensor]:
         state.update(converted)
 
     # What open_clip would load, once it has converted the names and shapes of other publishers' files.
-    whole.load_state_dict = take
+    whole.load_state_dict = take  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        load_checkpoint(whole, str(source.weights), strict=True, weights_only=True, device="cpu")
+        weights = str(source.weights)
+        load_checkpoint(whole, weights, strict=True, weights_only=True, device="cpu")  # pyright: ignore[reportArgumentType]
     except Exception as error:  # torch, safetensors and zip readers each raise their own on a bad file
         reason = " ".join(str(error).split())[:200]
         raise errors.WeightsMismatch(

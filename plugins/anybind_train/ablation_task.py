@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from anybind import Binder, Result
 from anybind.plugin import BadInput, BadOption, Dataset, Task, errors
@@ -41,7 +40,7 @@ class LossAblation(Task):
         self,
         *,
         teacher: str = "image",
-        losses: str | Sequence[Mapping[str, Any]] = "paper",
+        losses: str | Sequence[Mapping[str, object]] = "paper",
         epochs: int = 200,
         lr: float = 1e-6,
         batch_size: int = 32,
@@ -50,7 +49,7 @@ class LossAblation(Task):
         unseen: int | Iterable[str] = 5,
         among: str | Iterable[str] | None = None,
         keep: str | None = None,
-        **recipe: Any,
+        **recipe: object,
     ) -> None:
         """Set the question.
 
@@ -143,7 +142,7 @@ def arms(whole: Recipe) -> dict[str, Recipe]:
     Raises:
         BadOption: it has fewer than two.
     """
-    terms: Sequence[Mapping[str, Any]]
+    terms: Sequence[Mapping[str, object]]
     if isinstance(whole.losses, str):
         preset = PRESETS.get(whole.losses, ())
         terms = [{"use": each.use, "weight": each.weight, "space": each.space, **each.options} for each in preset]

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ def _reserve(path: Path, size: int) -> None:
 
 
 def kept_array(
-    folder: Path, name: str, shape: tuple[int, ...], dtype: Any, fill: Callable[[np.ndarray], None]
+    folder: Path, name: str, shape: tuple[int, ...], dtype: type[np.generic], fill: Callable[[np.ndarray], None]
 ) -> np.ndarray:
     """The array kept under a name, read from disk as it is used; where it is missing, `fill` makes it, whole or not.
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from anybind.plugin import (
     BadInput,
     BadOption,
     Dataset,
+    Encoder,
     Item,
     create,
     modalities,
@@ -28,6 +29,7 @@ from anybind.plugin import (
 from anybind_train.cache import kept_array
 from anybind_train.recipe import Data, Recipe
 
+T = TypeVar("T")
 SHAPE_OF_SEEDS = (1 << 31) - 1
 
 Sources = Path | Mapping[str, Dataset]
@@ -53,7 +55,7 @@ def open_dataset(data: Data, sources: Sources, modality: str) -> Dataset:
     if isinstance(sources, Mapping):
         return sources[data.path]
     kinds = modalities.sources_of(modality)[1:]
-    options: dict[str, Any] = {"modalities": (modality, *kinds), **data.options}
+    options: dict[str, object] = {"modalities": (modality, *kinds), **data.options}
     if data.classes:
         options["classes"] = class_names(data.classes, sources)
     if data.limit:
@@ -94,7 +96,7 @@ class TrainingSet:
         classes: class names of all data sets, each once; a pair's label is a number in this list, or -1.
     """
 
-    def __init__(self, recipe: Recipe, binder: Binder, sources: Sources, student: Any) -> None:
+    def __init__(self, recipe: Recipe, binder: Binder, sources: Sources, student: Encoder) -> None:
         """List the items; nothing but names is read.
 
         Raises:
@@ -135,11 +137,11 @@ class TrainingSet:
         sequence = np.random.SeedSequence((self.recipe.seed, number, version, purpose))
         return int(sequence.generate_state(1)[0]) % SHAPE_OF_SEEDS
 
-    def source(self, number: int, version: int) -> tuple[Any, str]:
+    def source(self, number: int, version: int) -> tuple[object, str]:
         """What the item's file holds, as this version shows it, and its modality."""
         return self._as_version(*_read(self.pairs[number].item, self.recipe.modality), number, version)
 
-    def _as_version(self, sample: Any, modality: str, number: int, version: int) -> tuple[Any, str]:
+    def _as_version(self, sample: object, modality: str, number: int, version: int) -> tuple[object, str]:
         options = self.recipe.augment.get(modality)
         if options is not None and modality != self.recipe.modality:
             sample = modalities.find_modality(modality).augment(
@@ -147,7 +149,7 @@ class TrainingSet:
             )
         return sample, modality
 
-    def student_input(self, source: tuple[Any, str], number: int, version: int, epoch: int) -> torch.Tensor:
+    def student_input(self, source: tuple[object, str], number: int, version: int, epoch: int) -> torch.Tensor:
         """The prepared input of the student."""
         sample, modality = source
         wanted = self.recipe.modality
@@ -160,7 +162,7 @@ class TrainingSet:
         modalities.find_modality(wanted).check(sample)
         return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
 
-    def teacher_sample(self, source: tuple[Any, str], number: int, version: int) -> Any:
+    def teacher_sample(self, source: tuple[object, str], number: int, version: int) -> object:
         """What the teacher embeds: a version of the item's partner, or of the file itself.
 
         Raises:
@@ -176,15 +178,15 @@ class TrainingSet:
         modalities.find_modality(wanted).check(sample)
         return sample
 
-    def teacher_input(self, source: tuple[Any, str], number: int, version: int) -> Any:
+    def teacher_input(self, source: tuple[object, str], number: int, version: int) -> object:
         """The prepared input of the teacher; see `teacher_sample`."""
         return self.binder.encoder(self.recipe.teacher).preprocess(self.teacher_sample(source, number, version))
 
-    def shown_to_teacher(self, number: int, version: int) -> Any:
+    def shown_to_teacher(self, number: int, version: int) -> object:
         """The prepared input of the teacher, made of what is on disk; errors name the item."""
         return self.told(number, lambda: self.teacher_input(self.source(number, version), number, version))
 
-    def told(self, number: int, make: Callable[[], Any]) -> Any:
+    def told(self, number: int, make: Callable[[], T]) -> T:
         """What `make` makes, its errors naming the item."""
         id = self.pairs[number].item.id
         try:
@@ -259,26 +261,26 @@ def _below(item: Item, dataset: str) -> Item:
     return replace(item, id=f"{dataset}/{item.id}")
 
 
-def _identity(item: Item) -> list[Any]:
+def _identity(item: Item) -> list[object]:
     """Name, class and sizes of an item: files of another folder may have the same names."""
     return [item.id, item.label, _size(item.source), {of: _size(item.partner(of).source) for of in item.partners}]
 
 
-def _size(source: Any) -> int:
+def _size(source: object) -> int:
     try:
         return Path(source).stat().st_size if isinstance(source, str | Path) else 0
     except OSError:  # told when it is read
         return 0
 
 
-def _read(item: Item, wanted: str) -> tuple[Any, str]:
+def _read(item: Item, wanted: str) -> tuple[object, str]:
     if not isinstance(item.source, str | Path):
         return item.source, modalities.modality_of(item.source)
     reader = readers.find_reader(item.source, wanted)
     return read(item.source, reader=reader, **item.options), reader.spec.modality
 
 
-def _scaled(prepared: Any, side: int) -> torch.Tensor:
+def _scaled(prepared: object, side: int) -> torch.Tensor:
     if not isinstance(prepared, torch.Tensor):
         raise BadOption("only an encoder whose prepared inputs are tensors can be trained")
     if not side:

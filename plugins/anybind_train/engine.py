@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import torch
+from torch import nn
 
 from anybind import Binding, EmbeddingStore
 from anybind.plugin import BadInput, BadOption, Tower, files, prefetch, progress_bar, prompts
@@ -32,6 +33,25 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 STATE, LAST, BEST = "state.safetensors", "last.safetensors", "best.safetensors"
+
+
+class RunRecord(TypedDict):
+    """The summary of a run, as `result.json` holds it.
+
+    Attributes:
+        probes: the epoch and the metrics of each probe.
+    """
+
+    recipe: str
+    recipe_hash: str
+    data_hash: str
+    samples: int
+    classes: int
+    epochs: int
+    steps: int
+    weights: str
+    encoder: str
+    probes: list[dict[str, float]]
 
 
 class Run:
@@ -71,8 +91,9 @@ class Run:
         check_batch(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
         self.binder = student_binder(recipe, str(self.fabric.device), binding)
-        tower: Any = self.binder.encoder(recipe.modality)  # one on torch: the student's binder sees to that
-        self.tower: Tower = tower
+        tower = self.binder.encoder(recipe.modality)
+        assert isinstance(tower, Tower)  # as the student's binder checks
+        self.tower = tower
         taught_by = self.binder.encoder(recipe.teacher) if recipe.teacher else None
         # The binding's tower takes over what is learned, and the teacher stays as it was.
         self.frozen = tower.copy() if taught_by is tower else taught_by
@@ -129,7 +150,7 @@ class Run:
         binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
         return Words(torch.tensor(texts.vectors, device=self.fabric.device), route)
 
-    def go(self) -> dict[str, Any]:
+    def go(self) -> RunRecord:
         """Train to the end, and give the summary that `result.json` holds.
 
         Raises:
@@ -157,7 +178,14 @@ class Run:
     def _writes(self) -> bool:
         return self.fabric.is_global_zero
 
-    def train_epoch(self, epoch: int, module: Any, optimiser: Any, records: Records | None, advance: Any) -> None:
+    def train_epoch(
+        self,
+        epoch: int,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        records: Records | None,
+        advance: Callable[..., None],
+    ) -> None:
         """The steps of one epoch from `place.batch` on; `advance` is told of each."""
         for batch, (numbers, inputs) in self._batches(epoch, self.place.batch):
             step = epoch * self.batches + batch
@@ -175,7 +203,14 @@ class Run:
                 self._keep_state()
 
     def step(
-        self, module: Any, optimiser: Any, numbers: np.ndarray, inputs: Any, epoch: int, step: int, rate: float
+        self,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        numbers: np.ndarray,
+        inputs: object,
+        epoch: int,
+        step: int,
+        rate: float,
     ) -> dict[str, float]:
         """One step of the optimiser; gives each loss, not weighted, and `loss`, their weighted sum."""
         # Whatever a layer draws depends on the step alone, so that a resumed run draws the same.
@@ -207,7 +242,7 @@ class Run:
             f" {kept}: lower optimiser.lr, or set optimiser.clip"
         )
 
-    def _batches(self, epoch: int, first: int) -> Iterator[tuple[int, tuple[np.ndarray, Any]]]:
+    def _batches(self, epoch: int, first: int) -> Iterator[tuple[int, tuple[np.ndarray, object]]]:
         """Batch numbers, the items of the whole batch, and this process's share of their inputs, ready to run."""
         size, world = self.recipe.batch_size, self.fabric.world_size
         order = epoch_order(len(self.data), self.recipe.seed, epoch)
@@ -231,8 +266,8 @@ class Run:
 
     def _views(self, vectors: torch.Tensor, numbers: np.ndarray, version: int) -> dict[str, TrainingBatch]:
         """The whole batch, of all processes, in the student's own space and in the common one."""
-        own: Any = self.fabric.all_gather(vectors, sync_grads=True) if self.fabric.world_size > 1 else vectors
-        own = own.reshape(-1, vectors.shape[-1])
+        gathered = self.fabric.all_gather(vectors, sync_grads=True) if self.fabric.world_size > 1 else vectors
+        own = torch.as_tensor(gathered).reshape(-1, vectors.shape[-1])
         labels = self.data.labels[torch.from_numpy(numbers)].to(own.device)
         teacher = taught = self._teacher(numbers, version)
         if teacher is not None:
@@ -300,9 +335,9 @@ class Run:
             save_state(self.output / STATE, self.place, self.student.module, self.optimiser, self.average)
         self.fabric.barrier()
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> RunRecord:
         self._publish()  # a run that was resumed behind its last step has published nothing yet
-        result = {
+        result: RunRecord = {
             "recipe": self.recipe.name,
             "recipe_hash": self.recipe.hash,
             "data_hash": self.data.hash,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,11 +20,11 @@ from anybind_train.recipe import Recipe
 LESSONS, ASKED = "lessons", "asked"
 """The names by which these tasks' recipes call the data sets that they are given."""
 
-PartName = str | Mapping[str, Any] | None
+PartName = str | Mapping[str, object] | None
 """How a training part is named: a part of the data set, or a table of its options, or None for what there is."""
 
 
-def recipe_of(table: Mapping[str, Any], further: Mapping[str, Any], *, binder: Binder, modality: str) -> Recipe:
+def recipe_of(table: Mapping[str, object], further: Mapping[str, object], *, binder: Binder, modality: str) -> Recipe:
     """The recipe of a task.
 
     Args:
@@ -37,16 +36,16 @@ def recipe_of(table: Mapping[str, Any], further: Mapping[str, Any], *, binder: B
     Raises:
         BadOption: an unknown key, or one that the task itself has to say, or a value that makes no sense.
     """
-    merged = {"binding": binder.name, "modality": modality, **table}
+    merged: dict[str, object] = {"binding": binder.name, "modality": modality, **table}
     for key, value in further.items():
         if key in ("name", "binding", "modality", "data", "probe", "seed"):
             raise BadOption(f"the option {key} is no one's to give: the question says it")
-        laid_over = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = {**merged[key], **value} if laid_over else value
+        former = merged.get(key)
+        merged[key] = {**former, **value} if isinstance(value, Mapping) and isinstance(former, Mapping) else value
     return tables.from_table(Recipe, _lists(merged), f"the task {merged['name']}")
 
 
-def _lists(value: Any) -> Any:
+def _lists(value: object) -> object:
     """Tuples as lists, all the way down, since a recipe's file has no others."""
     if isinstance(value, Mapping):
         return {key: _lists(each) for key, each in value.items()}
@@ -118,13 +117,13 @@ def _own_device(binder: Binder) -> str:
 def ask_after(
     run: Run,
     dataset: Dataset,
-    among: Any,
+    among: str | Iterable[str] | None,
     *,
     name: str,
     seed: int,
     curves: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
     on_bad: errors.OnBad | None = None,
-    **details: Any,
+    **details: object,
 ) -> Result:
     """The question `zero-shot`, asked of what a run has learned, about samples that it has not learned from.
 
@@ -146,7 +145,7 @@ def ask_after(
     return replace(result, task=name, split_hash=dataset.split_hash, details=told, curves=curves or {})
 
 
-def settings_of(run: Run) -> dict[str, Any]:
+def settings_of(run: Run) -> dict[str, object]:
     """How was learned, and of what: JSON-like, the same on every machine."""
     recipe, student = run.recipe, run.recipe.student
     return {

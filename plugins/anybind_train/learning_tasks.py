@@ -37,7 +37,7 @@ class FineTune(Task):
     name = "fine-tune"
     main_metric = "top1"
     shots = 0
-    optimiser: ClassVar[Mapping[str, Any]] = {"weight_decay": 0.03, "warmup_epochs": 1, "clip": 1.0}
+    optimiser: ClassVar[Mapping[str, object]] = {"weight_decay": 0.03, "warmup_epochs": 1, "clip": 1.0}
     rates: ClassVar[Mapping[str, float]] = {"full": 1e-5, "lora": 1e-4, "prompts": 5e-3, "linear-probe": 1e-5}
 
     def __init__(
@@ -51,8 +51,8 @@ class FineTune(Task):
         train: PartName = None,
         among: str | Iterable[str] | None = None,
         keep: str | None = None,
-        head_options: Mapping[str, Any] | None = None,
-        **recipe: Any,
+        head_options: Mapping[str, object] | None = None,
+        **recipe: object,
     ) -> None:
         """Set the question.
 
@@ -124,7 +124,7 @@ class FineTune(Task):
 
     def _recipe(self, binder: Binder, modality: str, seed: int, samples: int) -> Recipe:
         among = {} if self.among is None else {"among": self.among if self.among == "all" else list(self.among)}
-        table: dict[str, Any] = {
+        table: dict[str, object] = {
             "name": self.name,
             "losses": [{"use": "prediction"}],
             "epochs": self.epochs,
@@ -187,7 +187,7 @@ class FewShot(FineTune):
     """
 
     name = "few-shot"
-    optimiser: ClassVar[Mapping[str, Any]] = {"weight_decay": 0.03, "warmup_epochs": 5}
+    optimiser: ClassVar[Mapping[str, object]] = {"weight_decay": 0.03, "warmup_epochs": 5}
     rates: ClassVar[Mapping[str, float]] = {**FineTune.rates, "full": 5e-6}
 
     def __init__(
@@ -209,7 +209,7 @@ class FewShot(FineTune):
         self.shots = shots
 
 
-def curves_of(probes: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, list[float]]]:
+def curves_of(probes: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, list[float]]]:
     """Curves of top-1 by epoch, see `Result.curves`, from what was evaluated during each training run."""
     return {
         name: {"epoch": [each["epoch"] for each in found], "top1": [each["top1"] for each in found]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -19,6 +19,20 @@ from anybind_train.student import student_binder
 HEAD = "head.safetensors"
 
 
+class ProbeRecord(TypedDict):
+    """What was trained on what, and the accuracy on `n` samples, as `result.json` holds it."""
+
+    recipe: str
+    recipe_hash: str
+    data_hash: str
+    samples: int
+    classes: int
+    weights: str
+    encoder: str
+    top1: float
+    n: int
+
+
 def linear_probe(
     recipe: Recipe,
     sources: Sources,
@@ -27,7 +41,7 @@ def linear_probe(
     binder: Binder | None = None,
     on_bad: errors.OnBad | None = None,
     head: Head | None = None,
-) -> dict[str, Any]:
+) -> ProbeRecord:
     """Fit a classification head on the student's embeddings, in its own space, and evaluate it on the probe's samples.
 
     Writes `head.safetensors` (see `Head.save`) and `result.json` into `output`.
@@ -73,7 +87,7 @@ def linear_probe(
     hits = present[head.score(_input(samples)).argmax(axis=1)] == truth
     output.mkdir(parents=True, exist_ok=True)
     head.save(output / HEAD)
-    result = {
+    result: ProbeRecord = {
         "recipe": recipe.name,
         "recipe_hash": recipe.hash,
         "data_hash": data.hash,

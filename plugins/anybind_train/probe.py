@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anybind import Binder
 from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, create, errors, ranks
@@ -34,7 +33,7 @@ class Some(Dataset):
         return self.whole.all_classes
 
 
-def without(whole: Dataset, trained_on: set[Any]) -> Dataset:
+def without(whole: Dataset, trained_on: set[tuple[str | int, str]]) -> Dataset:
     """A data set less the items that are trained on, which are known by their `source_key`."""
     return Some(whole, lambda item: source_key(item) not in trained_on)
 
@@ -48,13 +47,13 @@ class Question:
     metric: str
 
 
-def source_key(item: Item) -> Any:
+def source_key(item: Item) -> tuple[str | int, str]:
     """What tells two recordings apart: where they lie, or which sample in memory they are, and which part."""
     place = str(item.source) if isinstance(item.source, str | Path) else id(item.source)
     return place, repr(sorted(item.options.items()))
 
 
-def probe_of(recipe: Recipe, sources: Sources, trained_on: set[Any]) -> Question | None:
+def probe_of(recipe: Recipe, sources: Sources, trained_on: set[tuple[str | int, str]]) -> Question | None:
     """The recipe's probe, made; None where it has none.
 
     Raises:
@@ -70,7 +69,7 @@ def probe_of(recipe: Recipe, sources: Sources, trained_on: set[Any]) -> Question
             f"the probe asks about {len(known)} samples that are trained on ({known[0].id}, ...):"
             " keep other classes, or set probe.held_out = true"
         )
-    options: dict[str, Any] = {"templates": recipe.templates, **plan.task_options}
+    options: dict[str, object] = {"templates": recipe.templates, **plan.task_options}
     if plan.among:
         named = list(dataset.all_classes) if plan.among == "all" else class_names(plan.among, sources)
         options["among"] = named if plan.among == "all" else [dataset.class_named(name) for name in named]

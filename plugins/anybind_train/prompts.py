@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ class PromptedText(Tower):
     """
 
     def __init__(
-        self, *, use: str, options: Mapping[str, Any] | None = None, context: int = 4, weights: str | None = None
+        self, *, use: str, options: Mapping[str, object] | None = None, context: int = 4, weights: str | None = None
     ) -> None:
         """Put a context in front of a registered text encoder.
 
@@ -55,19 +55,19 @@ class PromptedText(Tower):
         if weights is not None:
             self.load_weights(weights)
 
-    def _put_in(self, embedding: nn.Module, given: Any, tokens: torch.Tensor) -> torch.Tensor:
+    def _put_in(self, embedding: nn.Module, given: object, tokens: torch.Tensor) -> torch.Tensor:
         """Embedded tokens, (n, length, width), with the context behind the first."""
-        vectors: Any = self.module.vectors
+        vectors = self.module.get_parameter("vectors")
         context = vectors.to(tokens.dtype).expand(len(tokens), -1, -1)
         return torch.cat([tokens[:, :1], context, tokens[:, 1 + self.length :]], dim=1)
 
-    def preprocess(self, sample: str) -> Any:
+    def preprocess(self, sample: str) -> object:
         return self.text.preprocess(" ".join([PLACEHOLDER] * self.length + [sample]))
 
-    def collate(self, inputs: Sequence[Any]) -> Any:
+    def collate(self, inputs: Sequence[object]) -> object:
         return self.text.collate(inputs)
 
-    def features(self, batch: Any) -> torch.Tensor:
+    def features(self, batch: object) -> torch.Tensor:
         return self.text.features(batch)
 
     def to(self, device: str | torch.device) -> Self:
@@ -81,7 +81,7 @@ class PromptedText(Tower):
 class Context(nn.Module):
     """The learned vectors, (k, width)."""
 
-    def __init__(self, embedding: nn.Embedding, placeholder: Any, length: int) -> None:
+    def __init__(self, embedding: nn.Embedding, placeholder: object, length: int) -> None:
         super().__init__()
         tokens = torch.as_tensor(placeholder).reshape(-1)
         with torch.no_grad():
@@ -100,7 +100,7 @@ class PromptStudent(nn.Module):
         self.words = [prompted.preprocess(name) for name in classes]
         self.texts: torch.Tensor | None = None
 
-    def forward(self, batch: Any) -> torch.Tensor:
+    def forward(self, batch: object) -> torch.Tensor:
         """(n, d), norm 1, without gradients; they go through `texts`, (classes, d), norm 1."""
         self.tower.module.eval()
         self.prompted.text.module.eval()

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from anybind.plugin import BadOption, prompts, tables
 
@@ -41,7 +41,7 @@ class Student:
     batch_norm: str = "frozen"
     input_size: int = 0
     average: float = 0.0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     rank: int = 8
     targets: tuple[str, ...] = ()
     context: int = 4
@@ -87,7 +87,7 @@ class Data:
     classes: str | tuple[str, ...] = ()
     shots: int = 0
     limit: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_least(self, "", shots=0, limit=0)
@@ -110,7 +110,7 @@ class Probe(Data):
     every: int = 1
     held_out: bool = False
     metric: str = ""
-    task_options: Mapping[str, Any] = field(default_factory=dict)
+    task_options: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,12 +145,12 @@ class Recipe:
     teacher: str = ""
     student: Student = field(default_factory=Student)
     optimiser: Optimiser = field(default_factory=Optimiser)
-    losses: str | tuple[Mapping[str, Any], ...] = "paper"
+    losses: str | tuple[Mapping[str, object], ...] = "paper"
     data: tuple[Data, ...] = ()
     probe: Probe | None = None
     variants: int = 1
-    derive: Mapping[str, Any] = field(default_factory=dict)
-    augment: Mapping[str, Any] = field(default_factory=dict)
+    derive: Mapping[str, object] = field(default_factory=dict)
+    augment: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     cache_inputs: bool = False
     templates: tuple[str, ...] = prompts.DEFAULT_TEMPLATES
     epochs: int
@@ -222,13 +222,13 @@ class Recipe:
         return tables.from_table(cls, table, f"recipe {path}")
 
 
-def _require_least(table: Any, where: str, **least: int) -> None:
+def _require_least(table: object, where: str, **least: int) -> None:
     for name, lowest in least.items():
         if not lowest <= getattr(table, name) < math.inf:  # what is no number is not, either
             raise BadOption(f"{where}{name} must be at least {lowest}, got {getattr(table, name)}")
 
 
-def _lay_over(table: Any, key: str, text: str) -> None:
+def _lay_over(table: object, key: str, text: str) -> None:
     *outer, last = key.split(".")
     for name in outer:
         if isinstance(table, list):

@@ -6,11 +6,14 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anybind.plugin import BadInput, files
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Records:
@@ -31,7 +34,7 @@ class Records:
         whole = self.path.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in whole if line.endswith("\n")]
 
-    def write(self, kind: str, step: int, **values: Any) -> None:
+    def write(self, kind: str, step: int, **values: float) -> None:
         """One line: `kind` is `step` or `probe`; raises `BadInput` when the disk is full."""
         try:
             self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
@@ -39,8 +42,7 @@ class Records:
             raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
         if self.board is not None:
             for name, value in values.items():
-                if isinstance(value, int | float):
-                    self.board.add_scalar(f"{kind}/{name}", value, step)
+                self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Close both files."""
@@ -50,7 +52,7 @@ class Records:
             self.board.close()
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
+def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # it is a convenience: everything stands in metrics.jsonl as well

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -30,7 +29,7 @@ class Place:
     epoch: int = 0
     batch: int = 0
     best: float | None = None
-    probes: list[dict[str, Any]] | None = None
+    probes: list[dict[str, float]] | None = None
 
 
 def learned_state(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import torch
 from torch import nn
@@ -32,7 +31,7 @@ def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) 
     if use is None:
         near = errors.nearest(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
-    options: dict[str, Any] = {**use.options, **recipe.student.options}
+    options: dict[str, object] = {**use.options, **recipe.student.options}
     if not recipe.student.shipped and "weights" not in recipe.student.options:
         options.pop("weights", None)
     encoders = {**binding.encoders, recipe.modality: Binding.use(use.name, **options)}
@@ -60,7 +59,7 @@ class StudentModule(nn.Module):
         self.module = tower.module
         choose_trained(self.module, plan)
 
-    def forward(self, batch: Any) -> torch.Tensor:
+    def forward(self, batch: object) -> torch.Tensor:
         """(n, d), norm 1, float32 also in mixed precision."""
         return functional.normalize(self.tower.features(batch).float(), dim=1)
 

@@ -80,18 +80,14 @@ def train(
     plan = recipe if isinstance(recipe, Recipe) else Recipe.from_toml(Path(recipe), over)
     folder, output = Path(data), Path(output)
     if plan.student.method == "linear-probe":
-        return _result(
-            linear_probe(plan, folder, output, device, student_binder(plan, device).with_store(store)), "top1"
-        )
+        record = linear_probe(plan, folder, output, device, student_binder(plan, device).with_store(store))
+        return TrainingResult(Path(record["weights"]), record["encoder"], {"top1": record["top1"]}, "top1", record)
     fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
     run = Run(
         plan, folder, output, cache=None if cache is None else Path(cache), store=store, fabric=fabric, resume=resume
     )
-    return _result(run.go(), run.metric)
-
-
-def _result(record: Mapping[str, Any], main_metric: str) -> TrainingResult:
-    probes = record.get("probes", [record])
-    metrics = {name: value for name, value in (probes[-1] if probes else {}).items() if isinstance(value, float)}
-    return TrainingResult(Path(record["weights"]), record["encoder"], metrics, main_metric, record)
+    record = run.go()
+    last = record["probes"][-1] if record["probes"] else {}
+    metrics = {name: value for name, value in last.items() if name != "epoch"}
+    return TrainingResult(Path(record["weights"]), record["encoder"], metrics, run.metric, record)

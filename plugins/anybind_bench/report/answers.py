@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from anybind import AnybindError, Result
 from anybind.plugin import TaskSpec, find_part
@@ -93,7 +92,8 @@ def section(merged: Merged) -> Section:
         values = [each for row in answers for each in (row[at].value, row[at].chance, *(row[at].interval or ()))]
         values += [row[at] for row in published.values()]
         columns.append(Column(evaluation, metric, is_share(metric, values)))
-    chance = tuple(_first(row[at].chance for row in answers) for at in range(len(pairs)))
+    chances = [[row[at].chance for row in answers] for at in range(len(pairs))]
+    chance = tuple(next((each for each in found if each is not None), None) for found in chances)
     ours = tuple(
         Ours(row, suite.compare.get(row.binding, suite.compare.get("*")), tuple(found))
         for row, found in zip(rows, answers, strict=True)
@@ -140,8 +140,8 @@ def answer(row: Row, evaluation: Evaluation, metric: str) -> Answer:
         interval=interval(done[0][0], metric) if len(done) == 1 else None,
         deviation=statistics.stdev(values) if len(done) > 1 else None,
         seeds=tuple(cell.seed for cell, _ in done),
-        n=_same(result.n for result in results),
-        gallery=_same(result.gallery_size for result in results) or None,
+        n=_same([result.n for result in results]),
+        gallery=_same([result.gallery_size for result in results]) or None,
         chance=results[0].chance.get(metric),
         reasons=reasons,
     )
@@ -173,11 +173,6 @@ def _not_evaluated(evaluation: Evaluation, cells: Sequence[Cell]) -> list[str]:
     return [f"seed {', '.join(missing)} {NOT_EVALUATED}"] if missing else []
 
 
-def _first(values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
-
-
-def _same(values: Any) -> Any:
+def _same(values: Collection[int]) -> int | None:
     """The value that all have, else None."""
-    found = list(values)
-    return found[0] if all(value == found[0] for value in found) else None
+    return next(iter(values)) if len(set(values)) == 1 else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from anybind.plugin import pages
 from anybind_bench.cell import Cell
@@ -32,7 +31,7 @@ def write_page(path: Path, sections: Sequence[Section]) -> None:
     )
 
 
-def _section(section: Section, notes: Footnotes) -> dict[str, Any]:
+def _section(section: Section, notes: Footnotes) -> dict[str, object]:
     told = len(notes.texts)
     table = grid(section, notes)
     return {
@@ -63,7 +62,7 @@ def _top(table: Grid) -> list[tuple[Entry, int]]:
     return found
 
 
-def _rows(table: Grid) -> list[dict[str, Any]]:
+def _rows(table: Grid) -> list[dict[str, object]]:
     """Rows with the kind of each place; the first of a group says what the group is."""
     rows, former = [], ""
     for label, entries in table.rows:
@@ -74,7 +73,7 @@ def _rows(table: Grid) -> list[dict[str, Any]]:
     return rows
 
 
-def _made(row: str, cell: Cell) -> dict[str, Any]:
+def _made(row: str, cell: Cell) -> dict[str, object]:
     """How one result was made."""
     result = cell.result
     prompts = result.prompts if result else ()

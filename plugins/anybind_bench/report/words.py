@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import typer
 
@@ -134,7 +133,7 @@ def comma_separated(sections: Sequence[Section]) -> str:
     return text.getvalue()
 
 
-def _cell_fields(cell: Cell, metric: str) -> dict[str, Any]:
+def _cell_fields(cell: Cell, metric: str) -> dict[str, object]:
     low, high = interval(cell, metric) or (None, None)
     return {
         "binding": cell.binding,
@@ -150,14 +149,14 @@ def _cell_fields(cell: Cell, metric: str) -> dict[str, Any]:
     }
 
 
-def fields_of(sections: Sequence[Section]) -> list[dict[str, Any]]:
+def fields_of(sections: Sequence[Section]) -> list[dict[str, object]]:
     """The merged tables, JSON-like; numbers as they are, shares 0 to 1."""
     return [_fields(section) for section in sections]
 
 
-def _fields(section: Section) -> dict[str, Any]:
+def _fields(section: Section) -> dict[str, object]:
     suite = section.suite
-    rows: list[dict[str, Any]] = [
+    rows: list[dict[str, object]] = [
         {"kind": "published", "name": whose, "values": list(numbers)} for whose, numbers in section.published.items()
     ]
     for each in section.ours:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from anybind.plugin import BadOption
@@ -84,7 +82,7 @@ def sinkhorn(logits: torch.Tensor, steps: int) -> torch.Tensor:
     return logits
 
 
-def _steps(given: Any, over: str) -> int:
+def _steps(given: object, over: str) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         raise BadOption(f"sinkhorn must be a whole number of steps, 0 for none, got {given!r}")
     if given and over != "batch":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 
@@ -12,21 +11,21 @@ from anybind.plugin import BadOption, errors
 from anybind_train.loss import TrainingBatch
 
 
-def positive(name: str, value: Any) -> float:
+def positive(name: str, value: object) -> float:
     """An option that must be a finite number above 0; raises `BadOption`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
         raise BadOption(f"{name} must be a number above 0, got {value!r}")
     return float(value)
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """An option that must be true or false; raises `BadOption`."""
     if not isinstance(value, bool):
         raise BadOption(f"{name} must be true or false, got {value!r}")
     return value
 
 
-def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+def one_of(name: str, value: str, known: Iterable[str]) -> str:
     """An option that must be one of some words; raises `BadOption`, offering the nearest."""
     known = tuple(known)
     if value not in known:

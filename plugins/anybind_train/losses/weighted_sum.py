@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -24,7 +24,7 @@ class Term:
 
     use: str
     weight: float = 1.0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     space: str = "common"
 
 
@@ -74,7 +74,7 @@ class WeightedSum(Loss):
         self.compares_rows = any(loss.compares_rows for loss in self.losses.values())
 
     @classmethod
-    def from_recipe(cls, given: str | Sequence[Mapping[str, Any]]) -> Self:
+    def from_recipe(cls, given: str | Sequence[Mapping[str, object]]) -> Self:
         """The sum that a recipe asks for.
 
         Args:
@@ -118,7 +118,7 @@ def _make(term: Term, number: int) -> Loss:
     return loss
 
 
-def _term(where: str, table: Any) -> Term:
+def _term(where: str, table: Mapping[str, object]) -> Term:
     tables.check_keys(where, table, allowed=table if isinstance(table, Mapping) else (), required=("use",))
     use, weight = table["use"], table.get("weight", 1.0)
     if not isinstance(use, str):
@@ -129,4 +129,4 @@ def _term(where: str, table: Any) -> Term:
     if space not in SPACES:
         raise BadOption(f"{where} ({use}): space must be {' or '.join(SPACES)}, got {space!r}")
     options = {key: value for key, value in table.items() if key not in ("use", "weight", "space")}
-    return Term(use, float(weight), options, space)
+    return Term(use, float(weight), options, str(space))

@@ -254,7 +254,7 @@ def test_the_command_says_in_words_what_came_out(command, tmp_path):
         (["teacher=imgae"], "has no encoder for 'imgae'; did you mean 'image'"),
         (["data.0.dataset=foldr"], "there is no dataset 'foldr'; did you mean 'folder'"),
         (["data.0.path=pictrues"], "pictrues is no folder"),
-        (['data.0.classes=["disk"]'], "there is no class 'disk'; did you mean 'disc'"),
+        (['data.0.classes=["disk"]'], "has no class 'disk'; did you mean 'disc'"),
         (["probe.task=zero-shto"], "there is no task 'zero-shto'; did you mean 'zero-shot'"),
         (["probe.metric=top2"], "gives no 'top2'; did you mean 'top5' or 'top1'"),
         (["student.options.representation=papper"], "there is no representation 'papper'; did you mean 'paper'"),

@@ -438,7 +438,7 @@ def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:
         ([], BadOption, "at least one loss"),
         ([{"use": "kl", "weight": 0}], BadOption, "at least one loss with a weight above 0"),
         ([{"use": "kl"}, {"weight": 1}], BadOption, r"\[\[losses\]\] 2 lacks the key 'use'"),
-        (["kl"], BadOption, r"\[\[losses\]\] 1 must be a table, not str"),
+        (["kl"], BadOption, r"\[\[losses\]\] 1: expected a table"),
         ([{"use": ["kl"]}], BadOption, "use must be the name of a loss"),
         ([{"use": "kl", "weight": -1}], BadOption, r"1 \(kl\): weight must be a number, 0 or more, got -1"),
         ([{"use": "kl", "weight": float("inf")}], BadOption, "weight must be a number"),
