@@ -16,6 +16,7 @@ SHOWN_WORDS = 4
 
 def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Answers, seed: int) -> None:
     """Write the page, whole or not at all."""
+    held = [("recordings and words", answers.event_to_words), ("recordings and pictures", answers.event_to_pictures)]
     pages.save_page(
         path,
         "anybind_classification",
@@ -27,7 +28,11 @@ def write_page(path: Path, binder: Binder, scenes: Sequence[Scene], answers: Ans
         summary=answers.summary(),
         cards=[_card(row, scene, answers) for row, scene in enumerate(scenes)],
         full=max(1e-9, float(answers.event_to_words.values.max())),
-        matrices=_matrices(answers),
+        matrices=[
+            {"title": title, "columns": matrix.columns, "rows": _cells(answers, matrix)}
+            for title, matrix in held
+            if matrix is not None
+        ],
     )
 
 
@@ -44,15 +49,6 @@ def _card(row: int, scene: Scene, answers: Answers) -> dict[str, object]:
         "found": found,
         "found_right": found == answers.names[row],
     }
-
-
-def _matrices(answers: Answers) -> list[dict[str, object]]:
-    held = [("recordings and words", answers.event_to_words), ("recordings and pictures", answers.event_to_pictures)]
-    return [
-        {"title": title, "columns": matrix.columns, "rows": _cells(answers, matrix)}
-        for title, matrix in held
-        if matrix is not None
-    ]
 
 
 def _cells(answers: Answers, matrix: Similarities) -> list[tuple[str, list[dict[str, object]]]]:

@@ -49,7 +49,8 @@ def fit_head(
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     derived = bool(modality)
     if not isinstance(data, Dataset):
-        data = load_dataset("folder", data, modalities=None if derived else _file_modalities(binder))
+        of_files = [name for name in binder.modalities if name != "text"]
+        data = load_dataset("folder", data, modalities=None if derived else of_files)
     if not modality:
         modality = _modality(data, binder, None if on_bad is None else lambda id, error: None)  # reported by embed
     made = Head.find(head, predicts="classification", modality=modality, **options)
@@ -59,10 +60,6 @@ def fit_head(
     classes = list(data.classes)
     labels = [classes.index(label) if (label := label_of[id]) in classes else -1 for id in samples.ids]
     return made.fit(HeadInput({modality: samples}), labels, classes)
-
-
-def _file_modalities(binder: Binder) -> list[str]:
-    return [name for name in binder.modalities if name != "text"]
 
 
 def _modality(data: Dataset, binder: Binder, on_bad: errors.OnBad | None) -> str:

@@ -35,11 +35,6 @@ class Attentions:
     shares: list[torch.Tensor] = field(default_factory=list)
     outputs: list[torch.Tensor] = field(default_factory=list)
 
-    @property
-    def are_of_tokens(self) -> bool:
-        """Whether tokens attend to each other anywhere, as in a transformer's blocks."""
-        return any(_is_of_tokens(each) for each in self.shares)
-
     def relevance(self, score: torch.Tensor) -> torch.Tensor:
         """Relevance of every token for a score, (tokens,) float64, 0 or more.
 
@@ -154,4 +149,4 @@ def attention_relevance(score_of: Callable[[object], torch.Tensor], batch: objec
     """
     with recorded() as found, torch.enable_grad():
         score = score_of(batch)[0]
-    return found.relevance(score) if found.are_of_tokens else None
+    return found.relevance(score) if any(map(_is_of_tokens, found.shares)) else None

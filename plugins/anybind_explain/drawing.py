@@ -20,16 +20,12 @@ UNSEEN = 0.45
 """Brightness of what the tower does not see."""
 
 
-def panel_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of the panel of a frame: as large as fits, with the frame's ratio."""
-    scale = min(SIDE / height, 2 * SIDE / width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 def scaled(picture: np.ndarray) -> np.ndarray:
-    """A frame, (height, width, 3) uint8, at the size of its panel."""
-    height, width = panel_size(*picture.shape[:2])
-    return np.asarray(PIL.Image.fromarray(picture).resize((width, height), PIL.Image.Resampling.BICUBIC))
+    """A frame, (height, width, 3) uint8, as large as fits into its panel, with the frame's ratio."""
+    height, width = picture.shape[:2]
+    scale = min(SIDE / height, 2 * SIDE / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(PIL.Image.fromarray(picture).resize(size, PIL.Image.Resampling.BICUBIC))
 
 
 def heat_over(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -182,7 +182,7 @@ def _read(
         raise BadInput(f"{name}: {error}") from error
     simulated = (held, embedded_as) == ("image", "event")
     if image is None:
-        return name, embedded_as, sample, original if simulated else None
+        return name, embedded_as, sample, original if simulated and isinstance(original, np.ndarray) else None
     if embedded_as != "event" or simulated:
         raise BadOption("--picture goes with a recording, which it is the picture of")
     if not isinstance(image, np.ndarray):

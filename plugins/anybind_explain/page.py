@@ -9,7 +9,7 @@ import markupsafe
 
 from anybind.plugin import pages
 from anybind_explain.drawing import COLOURS
-from anybind_explain.pairs import Relevance, WordWeight
+from anybind_explain.pairs import Relevance
 from anybind_explain.panels import Panel
 
 STRONGEST = 0.7
@@ -34,6 +34,7 @@ def write_page(
     Raises:
         BadInput: the file cannot be written.
     """
+    strongest = max(each.weight for each in found.words) or 1.0
     pages.save_page(
         path,
         "anybind_explain",
@@ -41,7 +42,7 @@ def write_page(
         title=title,
         text=text,
         score=found.score,
-        words=_shaded(found.words),
+        words=[{**vars(each), "shade": STRONGEST * each.weight / strongest} for each in found.words],
         panels=[
             (pages.picture_uri(each.drawn, LONGEST), pages.picture_uri(each.plain, LONGEST), each.caption)
             for each in panels
@@ -49,8 +50,3 @@ def write_page(
         colours=markupsafe.Markup(", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in COLOURS)),
         settings=settings,
     )
-
-
-def _shaded(words: Sequence[WordWeight]) -> list[dict[str, object]]:
-    full = max(each.weight for each in words) or 1.0
-    return [{**vars(each), "shade": STRONGEST * each.weight / full} for each in words]

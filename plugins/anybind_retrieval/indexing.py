@@ -202,16 +202,12 @@ def update(
     for kind in {kind for kind, _ in stale}:
         draft.drop(kind, {key for of, key in stale if of == kind})
     done = _embed(draft, binder, wanted.kinds, todo, on_bad, batch_size)
-    elsewhere = _count(former) - len(known) if former else 0
+    elsewhere = sum(map(former.count, former.card.shelves)) - len(known) if former else 0
     if not (done or same or elsewhere):
         raise BadInput(f"nothing to write to {where}: no file could be embedded")
     draft.finish(card)
     before = {key for _, key in stale}
     return Counts(added=len(done - before), changed=len(done & before), unchanged=len(same), removed=len(before - done))
-
-
-def _count(index: Index) -> int:
-    return sum(index.count(kind) for kind in index.card.shelves)
 
 
 def _card(where: str, former: Index | None, binder: Binder, kinds: Mapping[str, str]) -> Card:

@@ -25,20 +25,17 @@ def write_page(path: Path, query: Query, hits: Sequence[SearchHit], index: Index
     Raises:
         BadInput: the page cannot be written.
     """
+    kinds = dict.fromkeys(hit.modality for hit in hits)
     pages.save_page(
         path,
         "anybind_retrieval",
         "page.html",
         query=query,
         asked=shown(query.kind, Entry.of_file(query.path)) if query.path else Shown(query.shown, ""),
-        groups=[_group(kind, [hit for hit in hits if hit.modality == kind], index) for kind in _kinds(hits)],
+        groups=[_group(kind, [hit for hit in hits if hit.modality == kind], index) for kind in kinds],
         where=where,
         card=index.card,
     )
-
-
-def _kinds(hits: Sequence[SearchHit]) -> list[str]:
-    return list(dict.fromkeys(hit.modality for hit in hits))
 
 
 def _group(kind: str, hits: Sequence[SearchHit], index: Index) -> dict[str, object]:

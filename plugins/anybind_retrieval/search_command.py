@@ -60,7 +60,11 @@ def search(
             print_json({**_fields(found), "page": output and str(output), "skipped": skipped})
         else:
             again = ("score",) if any(hit.reranked is not None for hit in found.hits) else ()
-            rows = [(hit.modality, str(hit.rank), *_scores(hit), _named(hit)) for hit in found.hits]
+            rows = [
+                (hit.modality, str(hit.rank), *(f"{score:.3f}" for score in scores if score is not None), _named(hit))
+                for hit in found.hits
+                for scores in [(hit.reranked, hit.cosine)]
+            ]
             title = f"nearest to {found.query.shown!r} by {found.index.card.binding}"
             print_table(("modality", "rank", *again, "cosine", "file"), rows, title)
             typer.echo(f"page: {output}") if output is not None else None
@@ -91,10 +95,6 @@ def _fields(found: SearchResults) -> dict[str, object]:
             for hit in found.hits
         ],
     }
-
-
-def _scores(hit: SearchHit) -> list[str]:
-    return [f"{score:.3f}" for score in (hit.reranked, hit.cosine) if score is not None]
 
 
 def _named(hit: SearchHit) -> str:

@@ -116,7 +116,7 @@ def _ranking_head(
     if source and not isinstance(source, Head):
         source = Head.find(source, predicts="ranking", **(options or {}))
     elif options:
-        raise BadOption("options of re-ranking are for a ranking head given by name or file")
+        raise BadOption("--rerank-option is for the ranking head that --rerank names, by name or file")
     if not isinstance(source, Head):
         return None
     source.prepare(binder)

@@ -14,9 +14,6 @@ import numpy as np
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, Item
 
-NORMAL = "normal"
-"""The label of films of which nothing is abnormal."""
-
 
 def frame_labels(item: Item, count: int) -> np.ndarray | None:
     """The labels of a film's frames, (count,) int64, 0 or 1; None where they are not known.

@@ -67,11 +67,6 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     return Ranking.of(labels, scores).areas()[0]
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray) -> float | None:
-    """Mean of the precision over the steps of recall, 0 to 1; None where nothing is abnormal."""
-    return Ranking.of(labels, scores).areas()[1]
-
-
 @dataclass(frozen=True)
 class Measurement:
     """Areas of videos, as fields of `Result` take them.
@@ -107,10 +102,11 @@ def measure(
     for place, name in enumerate(names):
         defined = [area for areas in each if areas[0] is not None and (area := areas[place]) is not None]
         values[f"macro_{name}"] = float(np.mean(defined)) if defined else None
+    kind = "none" if not len(ranking.labels) else "abnormal" if ranking.labels.any() else "normal"
     return Measurement(
         {name: value for name, value in values.items() if value is not None},
         _intervals(ranking, [len(video) for video in labels], seed, draws),
-        {} if values["auc"] is not None else {"auc": ONE_KIND.format(_only_kind(ranking.labels))},
+        {} if values["auc"] is not None else {"auc": ONE_KIND.format(kind)},
         float(ranking.labels.mean()) if len(ranking.labels) else 0.0,
     )
 
@@ -125,10 +121,6 @@ def roc_curve(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> dict
         "false positive rate": (misses[chosen] / misses[-1]).tolist(),
         "true positive rate": (hits[chosen] / hits[-1]).tolist(),
     }
-
-
-def _only_kind(labels: np.ndarray) -> str:
-    return "none" if not len(labels) else "abnormal" if labels.any() else "normal"
 
 
 def _intervals(ranking: Ranking, lengths: Sequence[int], seed: int, draws: int) -> dict[str, tuple[float, float]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import numpy as np
 
 from anybind import Embeddings
@@ -13,21 +11,6 @@ from anybind_vad.presets import check_count
 LOSSES = ("ranking", "top-k")
 PENALTY = 8e-5
 """Weight of smoothness and of sparsity, as Sultani et al. give it."""
-
-
-class MilOptions(TypedDict):
-    """Options of `MilHead` that shape its training."""
-
-    loss: str
-    hidden: int
-    segments: int
-    top: int
-    margin: float
-    steps: int
-    films: int
-    rate: float
-    dropout: float
-    seed: int
 
 
 class MilHead(Head):
@@ -77,17 +60,20 @@ class MilHead(Head):
         Raises:
             BadOption: no such loss, or numbers out of their range.
         """
-        self.options: MilOptions = {
-            "loss": loss, "hidden": hidden, "segments": segments, "top": top, "margin": margin, "steps": steps,
-            "films": films, "rate": rate, "dropout": dropout, "seed": seed,
-        }  # fmt: skip
         if loss not in LOSSES:
             raise BadOption(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
-        for name in ("hidden", "segments", "top", "steps", "films"):
-            check_count(name, self.options[name])
+        counts = {"hidden": hidden, "segments": segments, "top": top, "steps": steps, "films": films}
+        for name, count in counts.items():
+            check_count(name, count)
         if not (rate > 0 and margin >= 0 and 0 <= dropout < 1 and seed >= 0):
             raise BadOption("rate must be above 0, margin and seed 0 or more, and dropout from 0 to below 1")
-        super().__init__(needs=(modality,), settings={**self.options, "modality": modality})
+        self.loss, self.hidden, self.segments, self.top, self.margin = loss, hidden, segments, top, margin
+        self.steps, self.films, self.learning_rate, self.dropout, self.seed = steps, films, rate, dropout, seed
+        settings = {
+            "loss": loss, "hidden": hidden, "segments": segments, "top": top, "margin": margin, "steps": steps,
+            "films": films, "rate": rate, "dropout": dropout, "seed": seed, "modality": modality,
+        }  # fmt: skip
+        super().__init__(needs=(modality,), settings=settings)
 
     def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's weights, trained on videos labelled 0 (normal) and 1 (abnormal somewhere).
@@ -98,14 +84,14 @@ class MilHead(Head):
         vectors, groups = inputs.embeddings[modality].vectors, inputs.groups[inputs.rows[modality]]
         bags: dict[int, list[np.ndarray]] = {-1: [], 0: [], 1: []}
         for group in np.unique(groups):
-            bags[int(labels[group])].append(_segments(vectors[groups == group], self.options["segments"]))
+            bags[int(labels[group])].append(_segments(vectors[groups == group], self.segments))
         if not (bags[0] and bags[1]):
             raise BadInput(
                 f"the head 'mil' needs normal and abnormal videos to learn from, got {len(bags[0])} and {len(bags[1])}"
             )
         from anybind_vad.heads.mil_training import train  # torch, which scoring does not need
 
-        return train(np.stack(bags[0]), np.stack(bags[1]), **self.options)
+        return train(np.stack(bags[0]), np.stack(bags[1]), self)
 
     def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs

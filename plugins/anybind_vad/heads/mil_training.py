@@ -6,50 +6,36 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind_vad.heads.mil import PENALTY
+from anybind_vad.heads.mil import PENALTY, MilHead
 
 
-def train(
-    normal: np.ndarray,
-    abnormal: np.ndarray,
-    *,
-    loss: str,
-    hidden: int,
-    top: int,
-    margin: float,
-    steps: int,
-    films: int,
-    rate: float,
-    dropout: float,
-    seed: int,
-    segments: int,
-) -> dict[str, np.ndarray]:
+def train(normal: np.ndarray, abnormal: np.ndarray, head: MilHead) -> dict[str, np.ndarray]:
     """Weights of a network of one hidden layer: `weight` (d, hidden), `bias`, `out_weight` (hidden,), `out_bias`.
 
     Args:
         normal, abnormal: (films, segments, d) float32.
-
-    The others are options of `MilHead`.
+        head: its options.
     """
     together = np.concatenate([normal, abnormal]).reshape(-1, normal.shape[2])
     mean, spread = together.mean(axis=0), together.std(axis=0) + 1e-6
     groups = [torch.from_numpy((bags - mean) / spread) for bags in (normal, abnormal)]
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(head.seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        first, last = torch.nn.Linear(normal.shape[2], hidden), torch.nn.Linear(hidden, 1)
+        torch.manual_seed(head.seed)
+        first, last = torch.nn.Linear(normal.shape[2], head.hidden), torch.nn.Linear(head.hidden, 1)
         learning = [*first.parameters(), *last.parameters()]
-        optimiser = torch.optim.Adam(learning, lr=rate, weight_decay=0.001)
+        optimiser = torch.optim.Adam(learning, lr=head.learning_rate, weight_decay=0.001)
         with torch.no_grad():
             unit_length = float(torch.relu(first(groups[0])).norm(dim=2).mean()) + 1e-6
-        for _ in range(steps):
-            chosen = [bags[torch.from_numpy(draw.integers(len(bags), size=films))] for bags in groups]
-            layers = [functional.dropout(torch.relu(first(bags)), dropout) for bags in chosen]
+        for _ in range(head.steps):
+            chosen = [bags[torch.from_numpy(draw.integers(len(bags), size=head.films))] for bags in groups]
+            layers = [functional.dropout(torch.relu(first(bags)), head.dropout) for bags in chosen]
             scores = [torch.sigmoid(last(layer)).squeeze(2) for layer in layers]
-            if loss == "ranking":
+            if head.loss == "ranking":
                 value = ranking_loss(*scores)
             else:
-                value = top_k_loss(scores, [layer / unit_length for layer in layers], min(top, segments), margin)
+                scaled = [layer / unit_length for layer in layers]
+                value = top_k_loss(scores, scaled, min(head.top, head.segments), head.margin)
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
