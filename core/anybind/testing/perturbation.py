@@ -6,11 +6,14 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-Assign = Callable[[Any], None]
+if TYPE_CHECKING:
+    import torch
+
+Assign = Callable[[object], None]
 """Puts another value in the place of one."""
 STATELESS = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, str, bytes)
 
@@ -35,7 +38,7 @@ def perturb_state(root: object, base: type) -> Iterator[str]:
                 put(own)
 
 
-def _fill(value: Any, content: Any) -> None:
+def _fill(value: np.ndarray | torch.Tensor, content: object) -> None:
     """Overwrite an array or tensor, (...,), read-only ones too."""
     if isinstance(value, np.ndarray):
         value.flags.writeable = True
@@ -57,7 +60,7 @@ def _perturb(value: Any) -> list[Any]:
     return [rolled, value * 1.5 + 0.01] if floating else [rolled]
 
 
-def _is_value(value: Any) -> bool:
+def _is_value(value: object) -> bool:
     torch = sys.modules.get("torch")
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf" and value.size > 0

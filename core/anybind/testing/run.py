@@ -14,7 +14,8 @@ from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, ne
 from anybind.registry import Part, create, parts, plugins, registry
 from anybind.spec import BindingSpec, DatasetSpec, EncoderSpec, ModalitySpec, ReaderSpec, RepresentationSpec, Spec
 from anybind.testing import kinds, specs
-from anybind.testing.checks import Case, Check, Checks, Outcome, Report, Skip, run_check, temporary_folder
+from anybind.testing.assertions import Skip
+from anybind.testing.checks import Case, Check, Checks, Outcome, Report, run_check, temporary_folder
 from anybind.testing.example import Example, find_example
 
 if TYPE_CHECKING:
