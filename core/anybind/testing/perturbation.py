@@ -38,7 +38,7 @@ def perturb_state(root: object, base: type) -> Iterator[str]:
                 put(own)
 
 
-def _fill(value: np.ndarray | torch.Tensor, content: object) -> None:
+def _fill(value: np.ndarray | torch.Tensor, content: Any) -> None:
     """Overwrite an array or tensor, (...,), read-only ones too."""
     if isinstance(value, np.ndarray):
         value.flags.writeable = True
@@ -60,7 +60,7 @@ def _perturb(value: Any) -> list[Any]:
     return [rolled, value * 1.5 + 0.01] if floating else [rolled]
 
 
-def _is_value(value: object) -> bool:
+def _is_value(value: Any) -> bool:
     torch = sys.modules.get("torch")
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf" and value.size > 0

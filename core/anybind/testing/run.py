@@ -244,7 +244,7 @@ def _make_part(part: Part[Spec], example: Example) -> object:
     if isinstance(spec, BindingSpec):
         if not spec.target.endswith(".toml") and "argument" not in options:
             raise Skip("its name takes an argument, NAME:ARGUMENT, and its example has no option `argument`")
-        return binding_of_part(cast("Part[BindingSpec]", part), options.get("argument", ""))
+        return binding_of_part(cast("Part[BindingSpec]", part), str(options.get("argument", "")))
     module, _, attribute = spec.target.partition(":")
     if attribute.endswith(spec.resources):
         return importlib.resources.files(module).joinpath(attribute)
