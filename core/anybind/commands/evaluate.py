@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -84,7 +84,7 @@ def evaluate(
     skipped.report()
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def _given(**options: object) -> dict[str, object]:
     """Those options that were given: a task or data set need not know the others."""
     return {name: value for name, value in options.items() if value is not None and value != []}
 

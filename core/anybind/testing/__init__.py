@@ -17,19 +17,8 @@ A failure names each failed check, what was found, and the remedy. Only `paramet
 
 from __future__ import annotations
 
-from anybind.testing.checks import (
-    Case,
-    Check,
-    Checks,
-    NotConforming,
-    Outcome,
-    Report,
-    Skip,
-    assert_close,
-    assert_json,
-    assert_refused,
-    shared,
-)
+from anybind.testing.assertions import Skip, assert_close, assert_json, assert_refused
+from anybind.testing.checks import Case, Check, Checks, NotConforming, Outcome, Report, shared
 from anybind.testing.example import Example
 from anybind.testing.run import check, checks_for, examine, parametrize_with_checks, parts_of
 from anybind.testing.stand_in import stand_in_binder

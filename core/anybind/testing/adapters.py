@@ -12,11 +12,9 @@ import numpy as np
 from anybind.adapter import Adapter
 from anybind.embeddings import Embeddings, unit
 from anybind.errors import BadOption, SpaceMismatch
-from anybind.testing.checks import (
+from anybind.testing.assertions import (
     BATCH_TOLERANCE,
     SAME_TOLERANCE,
-    Case,
-    Checks,
     Skip,
     assert_array,
     assert_close,
@@ -25,8 +23,8 @@ from anybind.testing.checks import (
     assert_refused,
     assert_spaces,
     assert_spec,
-    shared,
 )
+from anybind.testing.checks import Case, Checks, shared
 from anybind.testing.perturbation import perturb_state
 
 CHECKS = Checks()

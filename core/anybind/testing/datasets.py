@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anybind.dataset import Dataset, Item
-from anybind.testing.checks import Case, Checks, assert_hash, assert_json, assert_refused, assert_texts, shared
+from anybind.testing.assertions import assert_hash, assert_json, assert_refused, assert_texts
+from anybind.testing.checks import Case, Checks, shared
 
 CHECKS = Checks(needs=("folder",))
 Factory = Callable[[Path], Dataset]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +14,9 @@ from anybind.embeddings import UNIT_TOLERANCE
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, WeightsMismatch
 from anybind.tables import settings_hash
-from anybind.testing.checks import (
+from anybind.testing.assertions import (
     BATCH_TOLERANCE,
     SAME_TOLERANCE,
-    Case,
-    Checks,
     Skip,
     assert_array,
     assert_close,
@@ -32,8 +30,8 @@ from anybind.testing.checks import (
     describe_sample,
     installed_modality,
     is_equal,
-    shared,
 )
+from anybind.testing.checks import Case, Checks, shared
 
 if TYPE_CHECKING:
     from anybind.tower import Tower
@@ -43,12 +41,12 @@ DEVICE_TOLERANCE = 2e-3
 """Allowed difference to another device, whose matrix products may be of a lower precision."""
 
 
-def encode(case: Case[Any], samples: Sequence[object]) -> np.ndarray:
+def encode(case: Case[Encoder], samples: Sequence[object]) -> np.ndarray:
     """Preprocess samples and encode them as one batch, (n, d)."""
     return case.part.encode([case.part.preprocess(sample) for sample in samples])
 
 
-def assert_encodes(case: Case[Any], expected: np.ndarray, tolerance: float, what: str) -> None:
+def assert_encodes(case: Case[Encoder], expected: np.ndarray, tolerance: float, what: str) -> None:
     """Fail unless the samples, encoded again, have the expected embeddings, (n, d)."""
     assert_close(encode(case, case.example.samples), expected, tolerance, what)
 

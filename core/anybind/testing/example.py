@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
 
 from anybind.binder import Binder
 from anybind.dataset import Dataset
@@ -37,10 +36,10 @@ class Example:
         cannot: the reason why the part cannot be checked here, such as weights to be downloaded; then nothing else.
     """
 
-    options: Mapping[str, Any] = field(default_factory=dict)
-    samples: Sequence[Any] = ()
-    wrong: Sequence[Any] = ()
-    sources: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    samples: Sequence[object] = ()
+    wrong: Sequence[object] = ()
+    sources: Mapping[str, object] = field(default_factory=dict)
     files: Sequence[Path] = ()
     folder: Path | None = None
     dataset: Dataset | None = None

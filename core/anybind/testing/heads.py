@@ -14,11 +14,9 @@ from anybind.embeddings import Embeddings, unit
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
 from anybind.head import Head, HeadInput
 from anybind.spec import HeadTarget
-from anybind.testing.checks import (
+from anybind.testing.assertions import (
     BATCH_TOLERANCE,
     SAME_TOLERANCE,
-    Case,
-    Checks,
     assert_array,
     assert_close,
     assert_hash,
@@ -26,8 +24,8 @@ from anybind.testing.checks import (
     assert_refused,
     assert_spec,
     assert_texts,
-    shared,
 )
+from anybind.testing.checks import Case, Checks, shared
 from anybind.testing.stand_in import stand_in_binder
 
 CHECKS = Checks()

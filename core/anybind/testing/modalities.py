@@ -7,9 +7,7 @@ import numpy as np
 from anybind.errors import BadOption
 from anybind.modality import Modality
 from anybind.spec import ModalitySpec
-from anybind.testing.checks import (
-    Case,
-    Checks,
+from anybind.testing.assertions import (
     Skip,
     assert_json,
     assert_refused,
@@ -18,6 +16,7 @@ from anybind.testing.checks import (
     describe_sample,
     is_equal,
 )
+from anybind.testing.checks import Case, Checks
 
 CHECKS = Checks(needs=("samples",))
 

@@ -6,11 +6,14 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-Assign = Callable[[Any], None]
+if TYPE_CHECKING:
+    import torch
+
+Assign = Callable[[object], None]
 """Puts another value in the place of one."""
 STATELESS = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, str, bytes)
 
@@ -35,7 +38,7 @@ def perturb_state(root: object, base: type) -> Iterator[str]:
                 put(own)
 
 
-def _fill(value: Any, content: Any) -> None:
+def _fill(value: np.ndarray | torch.Tensor, content: Any) -> None:
     """Overwrite an array or tensor, (...,), read-only ones too."""
     if isinstance(value, np.ndarray):
         value.flags.writeable = True

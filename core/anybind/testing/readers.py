@@ -10,16 +10,8 @@ import numpy as np
 from anybind.errors import AnybindError, BadInput
 from anybind.reader import HEAD_BYTES, Reader
 from anybind.spec import ReaderSpec
-from anybind.testing.checks import (
-    Case,
-    Checks,
-    Skip,
-    describe_error,
-    describe_sample,
-    installed_modality,
-    is_equal,
-    shared,
-)
+from anybind.testing.assertions import Skip, describe_error, describe_sample, installed_modality, is_equal
+from anybind.testing.checks import Case, Checks, shared
 
 CHECKS = Checks(needs=("files", "samples"))
 CUTS = (0.02, 0.3, 0.5, 0.77, 0.99)

@@ -8,19 +8,17 @@ import numpy as np
 
 from anybind.representation import Representation
 from anybind.tables import settings_hash
-from anybind.testing.checks import (
+from anybind.testing.assertions import (
     BATCH_TOLERANCE,
     SAME_TOLERANCE,
-    Case,
-    Checks,
     assert_close,
     assert_finite,
     assert_json,
     assert_refused,
     describe_sample,
     is_equal,
-    shared,
 )
+from anybind.testing.checks import Case, Checks, shared
 
 CHECKS = Checks(needs=("samples",))
 

@@ -14,7 +14,8 @@ from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, ne
 from anybind.registry import Part, create, parts, plugins, registry
 from anybind.spec import BindingSpec, DatasetSpec, EncoderSpec, ModalitySpec, ReaderSpec, RepresentationSpec, Spec
 from anybind.testing import kinds, specs
-from anybind.testing.checks import Case, Check, Checks, Outcome, Report, Skip, run_check, temporary_folder
+from anybind.testing.assertions import Skip
+from anybind.testing.checks import Case, Check, Checks, Outcome, Report, run_check, temporary_folder
 from anybind.testing.example import Example, find_example
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _make_part(part: Part[Spec], example: Example) -> object:
     if isinstance(spec, BindingSpec):
         if not spec.target.endswith(".toml") and "argument" not in options:
             raise Skip("its name takes an argument, NAME:ARGUMENT, and its example has no option `argument`")
-        return binding_of_part(cast("Part[BindingSpec]", part), options.get("argument", ""))
+        return binding_of_part(cast("Part[BindingSpec]", part), str(options.get("argument", "")))
     module, _, attribute = spec.target.partition(":")
     if attribute.endswith(spec.resources):
         return importlib.resources.files(module).joinpath(attribute)

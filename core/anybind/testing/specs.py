@@ -8,7 +8,8 @@ import re
 from anybind.errors import MissingExtra
 from anybind.part import Part
 from anybind.spec import AdapterSpec, BindingSpec, EncoderSpec, ReaderSpec, RepresentationSpec, Spec
-from anybind.testing.checks import Case, Checks, Skip
+from anybind.testing.assertions import Skip
+from anybind.testing.checks import Case, Checks
 
 CHECKS = Checks()
 SPDX = re.compile(r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*( (AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,20 +29,20 @@ class StandIn(Encoder):
         return "0" * 12
 
     @property
-    def preprocessing(self) -> Mapping[str, Any]:
+    def preprocessing(self) -> Mapping[str, object]:
         return {"hash": "sha256"}
 
-    def preprocess(self, sample: Any) -> bytes:
+    def preprocess(self, sample: object) -> bytes:
         digest = hashlib.sha256()
         _feed(digest, sample)
         return digest.digest()
 
-    def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+    def encode(self, inputs: Sequence[bytes]) -> np.ndarray:
         seeds = [int.from_bytes(each[:8], "big") for each in inputs]
         return unit(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
 
 
-def _feed(digest: Any, value: Any) -> None:
+def _feed(digest: hashlib._Hash, value: object) -> None:
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
     elif is_dataclass(value):

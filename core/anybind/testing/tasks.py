@@ -11,7 +11,8 @@ from anybind.dataset import Dataset, Item
 from anybind.errors import OnBad
 from anybind.result import Result
 from anybind.task import Task
-from anybind.testing.checks import Case, Checks, assert_json, assert_refused, assert_texts, shared
+from anybind.testing.assertions import assert_json, assert_refused, assert_texts
+from anybind.testing.checks import Case, Checks, shared
 from anybind.testing.stand_in import stand_in_binder
 
 CHECKS = Checks(needs=("dataset",))

@@ -16,12 +16,10 @@ def failed_checks() -> Callable[..., list[str]]:
 
     def run(subject: object, example: Example | None = None, **options: Any) -> list[str]:
         try:
-            check(subject, example, **options)
+            return check(subject, example, **options).failed
         except NotConforming as error:
             lines = str(error).splitlines()[1:]
-            names = [line.strip().partition(":")[0] for line in lines if not line.startswith("    ")]
-            assert len([line for line in lines if line.startswith("    remedy: ")]) == len(names)
-            return names
-        return []
+            assert all(line.startswith("    remedy: ") for line in lines[1::2])
+            return [line.strip().partition(":")[0] for line in lines[::2]]
 
     return run

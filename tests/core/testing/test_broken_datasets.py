@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,56 +26,44 @@ class Listed(Dataset):
     items = ()
 
 
-class NoLicence(Listed):
-    licence = ""
+def list_changed(change):
+    """List the samples of the folder, each changed."""
+
+    def make(self, folder):
+        Listed.__init__(self, folder)
+        self.items = [change(item) for item in self.items]
+
+    return {"__init__": make}
 
 
-class OneId(Listed):
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.items = [replace(item, id="it") for item in self.items]
+TURNS = itertools.cycle((1, -1))
 
 
-class LocalIds(Listed):
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.items = [replace(item, id=str(item.source)) for item in self.items]
+def shuffle(self, folder):
+    Listed.__init__(self, folder)
+    self.items = self.items[:: next(TURNS)]
 
 
-class StrangeLabels(Listed):
-    classes = ("a",)
-
-
-class Shuffled(Listed):
-    turn = 0
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        Shuffled.turn += 1
-        self.items = self.items[:: (-1) ** Shuffled.turn]
-
-
-class TakesMissing(Listed):
-    def __init__(self, folder):
-        self.items = [Item("a", np.zeros(3), "a")]
+def take_missing(self, folder):
+    self.items = [Item("a", np.zeros(3), "a")]
 
 
 @pytest.mark.parametrize(
-    ("dataset", "failures"),
+    ("members", "failures"),
     [
-        (Listed, []),
-        (NoLicence, ["check_name_and_licence"]),
-        (OneId, ["check_ids"]),
-        (LocalIds, ["check_ids"]),
-        (StrangeLabels, ["check_labels"]),
-        (Shuffled, ["check_deterministic"]),
-        (TakesMissing, ["check_refuses_a_missing_folder"]),
+        ({}, []),
+        ({"licence": ""}, ["check_name_and_licence"]),
+        (list_changed(lambda item: replace(item, id="it")), ["check_ids"]),
+        (list_changed(lambda item: replace(item, id=str(item.source))), ["check_ids"]),
+        ({"classes": ("a",)}, ["check_labels"]),
+        ({"__init__": shuffle}, ["check_deterministic"]),
+        ({"__init__": take_missing}, ["check_refuses_a_missing_folder"]),
     ],
 )
-def test_a_dataset_fails_the_check_of_what_it_breaks(dataset, failures, tmp_path: Path, failed_checks):
+def test_a_dataset_fails_the_check_of_what_it_breaks(members, failures, tmp_path: Path, failed_checks):
     for name in ("a1", "a2", "b1"):
         (tmp_path / name).touch()
-    assert failed_checks(dataset, Example(folder=tmp_path)) == failures
+    assert failed_checks(type("Broken", (Listed,), members), Example(folder=tmp_path)) == failures
 
 
 GOOD_SPEC = {

@@ -14,7 +14,8 @@ from anybind.errors import AnybindWarning, PluginError, UnknownName
 from anybind.registry import parts, registry
 from anybind.spec import EncoderSpec, KindSpec
 from anybind.testing import Case, Check, Checks, Example, Skip, assert_json, check, checks_for, examine, shared
-from anybind.testing.checks import is_equal, run_check
+from anybind.testing.assertions import is_equal
+from anybind.testing.checks import run_check
 
 
 @dataclass(frozen=True, eq=False)
