@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -94,19 +94,17 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
 def _list_samples(folder: str | os.PathLike[str], wanted: set[str] | None) -> list[Path | SampleFile]:
     """As `list_samples`, with the readers of the files that had to be opened."""
     found = list_files(folder, reader_suffixes(wanted))
-    claimed = (path if path.suffix.lower() not in NOTES else _claimed(path, wanted) for path in found)
-    kept = [each for each in claimed if each is not None]
+    kept: list[Path | SampleFile] = []
+    for path in found:
+        if path.suffix.lower() not in NOTES:
+            kept.append(path)
+            continue
+        with contextlib.suppress(BadInput):
+            file = SampleFile(path, find_reader(path))
+            kept += [file] if wanted is None or file.reader.spec.modality in wanted else []
     if not kept:
         raise BadInput(f"{folder} holds no samples, only notes such as {found[0].name}")
     return kept
-
-
-def _claimed(path: Path, wanted: set[str] | None) -> SampleFile | None:
-    try:
-        reader = find_reader(path)
-    except BadInput:
-        return None
-    return SampleFile(path, reader) if wanted is None or reader.spec.modality in wanted else None
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class _Claims:
             if part in self.verdicts or part in self.failed:
                 continue
             try:
-                self.verdicts[part] = _made(part).sniff(self.head)
+                self.verdicts[part] = part.instance.sniff(self.head)
             except AnybindError as error:
                 self.failed[part] = error
             except Exception as error:  # a stranger's bug must not keep others' files from being read
@@ -212,12 +210,6 @@ def _head(path: Path) -> bytes:
     return head
 
 
-@functools.cache
-def _made(part: Part[ReaderSpec]) -> Reader:
-    """The reader itself, always the same one; a failed import is tried again."""
-    return part.load()()
-
-
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
     """Read any file to its sample: a recording to an `EventStream`, a picture to an RGB array, and so on.
 
@@ -232,7 +224,7 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         MissingExtra: its reader needs packages that are not installed.
     """
     part, path = _reader_for(path, reader), Path(path)
-    method = _made(part).read
+    method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
     try:
         with part.explain_missing_extra():
@@ -256,7 +248,7 @@ def read_chunks(
     if count < 1:
         raise BadOption(f"parts must be of at least 1, got {count}")
     part, path = _reader_for(path, reader), Path(path)
-    method = _made(part).chunks
+    method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with part.explain_missing_extra():
         yield from method(path, count=count, **options)
@@ -285,7 +277,7 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
-                    _made(part).write(sample, temporary)
+                    part.instance.write(sample, temporary)
                 except BadInput as error:  # a reader knows only the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
