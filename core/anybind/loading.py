@@ -92,9 +92,9 @@ class Loader:
             read: hash its file if the hash is not known; otherwise there is no key.
         """
         number, item = numbered
+        key = mark = None
         if self.table is None:
             return Loaded(number, item.id)
-        key = mark = None
         source, options = item.source, item.options
         if not isinstance(source, str | os.PathLike) or self.kind.accepts(source):
             key = content_key("sample", source)

@@ -75,7 +75,7 @@ class Part(Generic[S_co]):
 _signature = functools.lru_cache(maxsize=256)(inspect.signature)
 
 
-def check_options(what: str, target: Callable[..., Any], /, *args: Any, **options: Any) -> None:
+def check_options(what: str, target: Callable[..., Any], /, *args: object, **options: object) -> None:
     """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
     try:
         signature = _signature(target)

@@ -36,8 +36,7 @@ class Reader(ABC):
         """Whether a file that begins with `head` (up to 4096 bytes) is of this format.
 
         Returns:
-            True or False where the content tells; None where the format has no mark, so that only the
-            file name can tell.
+            True or False where the content tells; None where the format has no mark and only the file name tells.
         """
 
     @abstractmethod
@@ -49,10 +48,7 @@ class Reader(ABC):
         """
 
     def chunks(self, path: Path, /, *args: Any, count: int, **options: Any) -> Iterator[Any]:
-        """The sample in parts of about `count` entries (events, frames), in order and in bounded memory.
-
-        The whole at once, unless a format overrides it.
-        """
+        """The sample in parts of about `count` entries (events, frames), in order; the whole at once by default."""
         yield self.read(path, **options)
 
     def write(self, sample: Any, path: Path) -> None:

@@ -236,7 +236,7 @@ def find_part(kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
     raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{registry().not_loaded()}")
 
 
-def create(kind: type[Spec] | str, name: str, /, *args: Any, **options: Any) -> Any:
+def create(kind: type[Spec] | str, name: str, /, *args: object, **options: object) -> Any:
     """Import an installed part's target and call it with its options.
 
     Raises:
