@@ -87,8 +87,8 @@ def _feed_array(digest: hashlib.blake2b, value: np.ndarray | np.generic) -> None
     if array.nbytes == 0:
         return
     if array.flags.c_contiguous:
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
         return
     rows = max(1, _BLOCK // (array.nbytes // len(array)))
     for start in range(0, len(array), rows):
-        digest.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8).data)
