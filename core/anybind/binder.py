@@ -6,37 +6,31 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anybind import ranks
 from anybind.adapter import Adapter
 from anybind.binding import Binding, Use, find_binding
-from anybind.dataset import Item
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import (
-    AnybindError,
-    AnybindWarning,
-    BadOption,
-    OnBad,
-    PluginError,
-    SpaceMismatch,
-    UnknownName,
-    nearest,
-)
-from anybind.loading import Loaded, Loader, Refuse, batched, encoded, load_items
+from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, nearest
+from anybind.item import Item
+from anybind.loading import Loader, Refuse, as_item, encode_batch, load_batches, refuse_item
 from anybind.modality import find_modality, sources_of
 from anybind.progress import progress_bar
 from anybind.registry import create, find_part, parts, plugins
 from anybind.sharing import Counts, embed_shared
 from anybind.space import Space
 from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
-from anybind.store import EmbeddingStore, StoreTable
 from anybind.tables import settings_hash
+
+if TYPE_CHECKING:
+    from anybind.store import EmbeddingStore, StoreTable
 
 
 class Binder:
@@ -81,24 +75,24 @@ class Binder:
             PluginError: its plugin made something else.
         """
         with self._lock:
-            return self._loaded(of)
-
-    def _loaded(self, of: str) -> Encoder:
-        if of not in self.binding.encoders:
-            near = nearest(of, self.binding.encoders)
-            raise UnknownName(f"binding {self.name!r} has no encoder for {of!r}{near}")
-        if of in self._loading:
-            raise BadOption(f"binding {self.name!r}: {' -> '.join([*self._loading, of])} refer to each other")
-        if of not in self._encoders:
-            self._loading.append(of)
-            try:
-                self._encoders[of] = self._load_encoder(of, self.binding.encoders[of])
-            finally:
-                self._loading.pop()
-        return self._encoders[of]
+            if of not in self.binding.encoders:
+                near = nearest(of, self.binding.encoders)
+                raise UnknownName(f"binding {self.name!r} has no encoder for {of!r}{near}")
+            if of in self._loading:
+                raise BadOption(f"binding {self.name!r}: {' -> '.join([*self._loading, of])} refer to each other")
+            if of not in self._encoders:
+                self._loading.append(of)
+                try:
+                    self._encoders[of] = self._load_encoder(of, self.binding.encoders[of])
+                finally:
+                    self._loading.pop()
+            return self._encoders[of]
 
     def _load_encoder(self, of: str, use: Use) -> Encoder:
-        options = {key: self._resolve(value) for key, value in use.options.items()}
+        options = {
+            key: self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
+            for key, value in use.options.items()
+        }
         encoder = create("encoder", use.name, **options)
         part = find_part(EncoderSpec, use.name)
         if not isinstance(encoder, Encoder):
@@ -115,9 +109,6 @@ class Binder:
             return encoder.to(self.device)
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
             raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
-
-    def _resolve(self, value: Any) -> Any:
-        return self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
 
     def in_own_space(self, of: str) -> Binder:
         """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
@@ -176,7 +167,7 @@ class Binder:
     def embed(
         self,
         of: str,
-        items: Iterable[Any],
+        items: Iterable[object],
         *,
         batch_size: int = 32,
         derive_seed: int | None = None,
@@ -211,10 +202,9 @@ class Binder:
                 return self._batches(of, mine, batch_size, derive_seed, refuse)
 
             return embed_shared(len(listed), share, lambda: self._nothing(of, derive_seed), self.counts, on_bad)
-        options: dict[str, Any] = {"batch_size": batch_size, "derive_seed": derive_seed, "on_bad": on_bad}
         batches = []
         with progress_bar(len(listed), f"embedding {of}") as advance:
-            for batch in self.embed_batches(of, listed, **options):
+            for _, batch in self._batches(of, enumerate(listed), batch_size, derive_seed, partial(refuse_item, on_bad)):
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._nothing(of, derive_seed)
@@ -222,7 +212,7 @@ class Binder:
     def embed_batches(
         self,
         of: str,
-        items: Iterable[Any],
+        items: Iterable[object],
         *,
         batch_size: int = 32,
         derive_seed: int | None = None,
@@ -232,17 +222,11 @@ class Binder:
 
         Ranks do not share them.
         """
-
-        def refuse(number: int, id: str, error: AnybindError) -> None:
-            if on_bad is None:
-                raise error
-            on_bad(id, error)
-
-        for _, embeddings in self._batches(of, enumerate(items), batch_size, derive_seed, refuse):
+        for _, embeddings in self._batches(of, enumerate(items), batch_size, derive_seed, partial(refuse_item, on_bad)):
             yield embeddings
 
     def _batches(
-        self, of: str, items: Iterable[tuple[int, Any]], size: int, derive_seed: int | None, refuse: Refuse
+        self, of: str, items: Iterable[tuple[int, object]], size: int, derive_seed: int | None, refuse: Refuse
     ) -> Iterator[tuple[list[int], Embeddings]]:
         """Numbers and embeddings of numbered items, a batch at a time."""
         if not isinstance(size, int) or size < 1:
@@ -250,30 +234,28 @@ class Binder:
         encoder, route = self.encoder(of), self.route(of)
         blank = self._nothing(of, derive_seed, adapted=False)
         table = self._table(of, blank.encoder)
-        load = Loader(find_modality(of), encoder, derive_seed, table)
+        kind = find_modality(of)
+        load = Loader(kind, encoder, derive_seed, table)
+        numbered = ((number, as_item(kind, number, item)) for number, item in items)
         try:
-            for loaded in batched(load_items(load, items, 2 * size, refuse), size):
-                batch = encoded(encoder, loaded, refuse)
+            for loaded in load_batches(load, numbered, size, refuse):
+                batch = encode_batch(encoder, loaded, refuse)
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
                 embeddings = replace(blank, vectors=vectors, ids=tuple(each.id for each in batch))
-                self._store_batch(table, batch, vectors)
+                # The vectors were found to be right: those that are new are counted and stored.
+                new = [(each.key, row) for each, row in zip(batch, vectors, strict=True) if not each.cached]
+                self.counts.computed += len(new)
+                self.counts.cached += len(batch) - len(new)
+                if table is not None:
+                    table.put({key: row.astype("<f4").tobytes() for key, row in new if key is not None})
                 for adapter in route:
                     embeddings = adapter(embeddings)
                 yield [each.number for each in batch], embeddings
         finally:
             if self.store is not None:
                 self.store.flush()
-
-    def _store_batch(self, table: StoreTable | None, batch: Sequence[Loaded], vectors: np.ndarray) -> None:
-        """Count a batch whose vectors were found to be right, and store those that are new."""
-        new = [number for number, each in enumerate(batch) if not each.cached]
-        self.counts.computed += len(new)
-        self.counts.cached += len(batch) - len(new)
-        if table is not None:
-            keys = ((batch[number].key, number) for number in new)
-            table.put({key: vectors[number].astype("<f4").tobytes() for key, number in keys if key is not None})
 
     def _table(self, of: str, identity: str) -> StoreTable | None:
         """The stored embeddings of one encoder, on one kind of device, with its inputs read by one software."""

@@ -6,8 +6,8 @@ import importlib.resources
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 from anybind.errors import BadOption, PluginError
 from anybind.registry import Part, find_part, parts
@@ -20,7 +20,7 @@ class Use:
     """A registered encoder or adapter with its options, as one table of a binding file says it."""
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Binding:
     adapters: tuple[Use, ...] = ()
 
     @staticmethod
-    def use(name: str, /, **options: Any) -> Use:
+    def use(name: str, /, **options: object) -> Use:
         """A registered encoder or adapter with its options, for `encoders` and `adapters`."""
         return Use(name, options)
 
     @classmethod
-    def from_toml(cls, path: Path | Any) -> Binding:
+    def from_toml(cls, path: Path | Traversable) -> Binding:
         """Read a binding file. Options that begin with `./` or `../` are paths from the file's own folder.
 
         Raises:
@@ -57,6 +57,8 @@ class Binding:
         """
         where = f"binding {path}"
         file = from_table(_BindingFile, read_toml(path), where)
+        if not file.encoders:
+            raise BadOption(f"{where}: encoders is empty; it needs a table [encoders.MODALITY]")
         folder = path.resolve().parent if isinstance(path, Path) else None
         return cls(
             name=file.name,
@@ -72,29 +74,25 @@ class _BindingFile:
     """The tables of a binding file."""
 
     name: str
-    encoders: Mapping[str, Mapping[str, Any]]
+    encoders: Mapping[str, Mapping[str, object]]
     summary: str = ""
     space: str = ""
-    adapters: tuple[Mapping[str, Any], ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.encoders:
-            raise BadOption("encoders is empty; it needs a table [encoders.MODALITY]")
+    adapters: tuple[Mapping[str, object], ...] = ()
 
 
-def _use(where: str, table: Mapping[str, Any], folder: Path | None) -> Use:
+def _use(where: str, table: Mapping[str, object], folder: Path | None) -> Use:
+    """A table's encoder or adapter; paths that begin with `./` or `../` lead from the binding file's own folder."""
     check_keys(where, table, allowed=(*table, "use"), required=("use",))
-    if not isinstance(table["use"], str):
-        raise BadOption(f"{where}.use: expected a text, got {table['use']!r}")
-    return Use(table["use"], {key: _from_folder(value, folder) for key, value in table.items() if key != "use"})
-
-
-def _from_folder(value: Any, folder: Path | None) -> Any:
-    """An option's value; a path that begins with `./` or `../` is meant from the binding file's own folder."""
-    if folder is None or not isinstance(value, str):
-        return value
-    schema, path = ("local-dir:", value[10:]) if value.startswith("local-dir:") else ("", value)
-    return f"{schema}{folder / path}" if path.startswith(("./", "../")) else value
+    options = dict(table)
+    name = options.pop("use")
+    if not isinstance(name, str):
+        raise BadOption(f"{where}.use: expected a text, got {name!r}")
+    for key, value in options.items():
+        if folder is not None and isinstance(value, str):
+            path = value.removeprefix("local-dir:")
+            if path.startswith(("./", "../")):
+                options[key] = f"{value.removesuffix(path)}{folder / path}"
+    return Use(name, options)
 
 
 def find_binding(name: str | os.PathLike[str]) -> Binding:

@@ -54,7 +54,7 @@ def sub_app() -> typer.Typer:
     return typer.Typer(cls=SubCommands, invoke_without_command=True, add_completion=False)
 
 
-def print_json(fields: Mapping[str, Any]) -> None:
+def print_json(fields: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own."""
     before = "{"
     for name, value in fields.items():  # one at a time: the scores of a long film are large as text
@@ -78,15 +78,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     rows = [tuple(row) for row in rows]
     table = Table(title=title or None, title_justify="left")
     for position, column in enumerate(columns):
-        numeric = bool(rows) and all(_is_number(row[position]) for row in rows)
+        numeric = bool(rows) and all(row[position].strip("+-% ").replace(".", "", 1).isdigit() for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
-
-
-def _is_number(cell: str) -> bool:
-    return cell.strip("+-% ").replace(".", "", 1).isdigit()
 
 
 def named_values(pairs: Iterable[str] | None) -> dict[str, Any]:

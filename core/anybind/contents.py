@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
@@ -19,7 +18,7 @@ class _NoKey(Exception):
     """A value that has no key."""
 
 
-def content_key(*values: Any) -> bytes | None:
+def content_key(*values: object) -> bytes | None:
     """A key of values in memory, 16 bytes: equal where all of their content is.
 
     Args:
@@ -38,7 +37,7 @@ def content_key(*values: Any) -> bytes | None:
     return digest.digest()
 
 
-def _feed(digest: Any, value: Any) -> None:
+def _feed(digest: hashlib.blake2b, value: object) -> None:
     """Every value says its kind and its length first, so that no two lists of values read the same."""
     if value is None or isinstance(value, bool | int | float | complex):
         _feed_text(digest, type(value).__name__, value.hex() if isinstance(value, float) else repr(value))
@@ -62,9 +61,9 @@ def _feed(digest: Any, value: Any) -> None:
         _feed_fields(digest, value)
 
 
-def _feed_fields(digest: Any, value: Any) -> None:
+def _feed_fields(digest: hashlib.blake2b, value: object) -> None:
     made = type(value).__dict__.get("__dataclass_params__")  # its own: a class made from a dataclass may hold more
-    if made is None or not made.frozen:
+    if made is None or not made.frozen or not is_dataclass(value) or isinstance(value, type):
         raise _NoKey
     _feed_text(digest, "dataclass", f"{type(value).__module__}.{type(value).__qualname__}")
     for field in fields(value):
@@ -72,13 +71,13 @@ def _feed_fields(digest: Any, value: Any) -> None:
         _feed(digest, getattr(value, field.name))
 
 
-def _feed_text(digest: Any, kind: str, text: str) -> None:
+def _feed_text(digest: hashlib.blake2b, kind: str, text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")
     digest.update(f"{kind}:{len(data)}:".encode())
     digest.update(data)
 
 
-def _feed_array(digest: Any, value: np.ndarray | np.generic) -> None:
+def _feed_array(digest: hashlib.blake2b, value: np.ndarray | np.generic) -> None:
     if not isinstance(value, np.generic) and type(value) not in (np.ndarray, np.memmap):
         raise _NoKey  # a masked array's mask, for one, is not among its values
     array = np.asarray(value)
@@ -88,8 +87,8 @@ def _feed_array(digest: Any, value: np.ndarray | np.generic) -> None:
     if array.nbytes == 0:
         return
     if array.flags.c_contiguous:
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
         return
     rows = max(1, _BLOCK // (array.nbytes // len(array)))
     for start in range(0, len(array), rows):
-        digest.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8).data)

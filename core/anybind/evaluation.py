@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anybind.binder import Binder, load
 from anybind.dataset import Dataset, load_dataset
@@ -16,8 +16,10 @@ from anybind.reader import by_modality, sample_files
 from anybind.registry import create, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
-from anybind.store import EmbeddingStore
 from anybind.task import Task
+
+if TYPE_CHECKING:
+    from anybind.store import EmbeddingStore
 
 
 def embed(
@@ -62,8 +64,8 @@ def evaluate(
     modality: str,
     binding: str | os.PathLike[str] | Binder = "mini",
     dataset: str = "folder",
-    task_options: Mapping[str, Any] | None = None,
-    dataset_options: Mapping[str, Any] | None = None,
+    task_options: Mapping[str, object] | None = None,
+    dataset_options: Mapping[str, object] | None = None,
     seed: int = 0,
     device: str = "cpu",
     store: EmbeddingStore | None = None,

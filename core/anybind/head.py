@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Card:
     """The card of a head's file; the fields are attributes of `Head`, `head` being its name."""
 
     head: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     made_for: Mapping[str, Maker]
     classes: Sequence[str]
 
@@ -68,7 +68,7 @@ class Head(ABC):
     predicts: ClassVar[HeadTarget]
     learns: ClassVar[Literal["nothing", "samples", "groups"]] = "nothing"
 
-    def __init__(self, *, needs: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, *, needs: Sequence[str] = (), settings: Mapping[str, object] | None = None) -> None:
         self.needs = tuple(needs)
         self.settings = dict(settings or {})
         self.classes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Head(ABC):
         self.tensors: dict[str, np.ndarray] = {}
 
     @staticmethod
-    def find(source: str | os.PathLike[str], *, predicts: HeadTarget | None = None, **options: Any) -> Head:
+    def find(source: str | os.PathLike[str], *, predicts: HeadTarget | None = None, **options: object) -> Head:
         """Make a head by its registered name and options, or from a file that `Head.save` wrote (`.safetensors`).
 
         Args:

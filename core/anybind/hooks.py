@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pluggy
 
@@ -55,12 +55,17 @@ class Plugin:
     problem: str = ""
 
 
+@dataclass
 class Registrar:
-    """What a plugin's `register` is handed: it takes the specs of that plugin."""
+    """What a plugin's `register` is handed: it takes the specs of that plugin.
 
-    def __init__(self, plugin: Plugin) -> None:
-        self._plugin = plugin
-        self.parts: dict[tuple[str, str], Part[Spec]] = {}
+    Attributes:
+        plugin: the plugin.
+        parts: what it has registered, by kind and name.
+    """
+
+    plugin: Plugin
+    parts: dict[tuple[str, str], Part[Spec]] = field(default_factory=dict)
 
     def add(self, spec: Spec) -> None:
         """Add one part.
@@ -76,7 +81,7 @@ class Registrar:
             raise PluginError(f"the kind {spec.name!r} is anybind's own; give yours another name")
         if (spec.kind, spec.name) in self.parts:
             raise PluginError(f"it brings the {spec.kind} {spec.name!r} twice")
-        self.parts[spec.kind, spec.name] = Part(spec, self._plugin.name, self._plugin.distribution)
+        self.parts[spec.kind, spec.name] = Part(spec, self.plugin.name, self.plugin.distribution)
 
 
 def plugin_manager() -> pluggy.PluginManager:

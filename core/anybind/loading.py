@@ -7,24 +7,31 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anybind.contents import content_key
-from anybind.dataset import Item
 from anybind.encoder import Encoder
-from anybind.errors import AnybindError, BadInput, PluginError
+from anybind.errors import AnybindError, BadInput, OnBad, PluginError
 from anybind.files import FileMark, file_mark, name_of_path
+from anybind.item import Item
 from anybind.modality import Modality, derive
 from anybind.prefetch import prefetch
 from anybind.reader import SampleFile, find_reader, read
-from anybind.store import StoreTable
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from anybind.store import StoreTable
 
 Refuse = Callable[[int, str, AnybindError], None]
 """As `OnBad`, with the item's number before its id; raises what it does not let pass."""
+
+
+def refuse_item(on_bad: OnBad | None, number: int, id: str, error: AnybindError) -> None:
+    """Call `on_bad` with an item that cannot be used; raise the error where there is none."""
+    if on_bad is None:
+        raise error
+    on_bad(id, error)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Loaded:
 
     number: int
     id: str
-    prepared: Any = None
+    prepared: object = None
     key: bytes | None = None
     mark: FileMark | None = None
     vector: np.ndarray | None = None
@@ -52,28 +59,32 @@ class Loaded:
     error: AnybindError | None = None
 
 
+def as_item(kind: Modality[object], number: int, item: object) -> Item:
+    """A path, a sample or an item as an item, whose id is the path, the text itself, or `event[3]`."""
+    if isinstance(item, Item):
+        return item
+    if isinstance(item, str) and kind.accepts(item):
+        return Item(item, item)
+    return Item(name_of_path(item) if isinstance(item, str | os.PathLike) else f"{kind.name}[{number}]", item)
+
+
 @dataclass(frozen=True)
 class Loader:
     """From numbered items to an encoder's inputs, or to embeddings from the store; called in worker threads."""
 
-    kind: Modality
+    kind: Modality[object]
     encoder: Encoder
     derive_seed: int | None
     table: StoreTable | None = None
 
-    def __call__(self, numbered: tuple[int, Any]) -> Loaded:
-        found = self.look_up(numbered)
-        return found if found.cached else self.load(found, numbered[1])
-
-    def at_once(self, numbered: tuple[int, Any]) -> Loaded | None:
+    def at_once(self, numbered: tuple[int, Item]) -> Loaded | None:
         """The stored embedding of a text, or of a file whose hash is known: to look takes less time than a thread."""
-        item = numbered[1]
-        if self.table is None or not isinstance(item.source if isinstance(item, Item) else item, str | os.PathLike):
+        if self.table is None or not isinstance(numbered[1].source, str | os.PathLike):
             return None
         found = self.look_up(numbered, read=False)
         return found if found.cached else None
 
-    def look_up(self, numbered: tuple[int, Any], read: bool = True) -> Loaded:
+    def look_up(self, numbered: tuple[int, Item], read: bool = True) -> Loaded:
         """The item's key, and its embedding if that is stored.
 
         Args:
@@ -81,11 +92,10 @@ class Loader:
             read: hash its file if the hash is not known; otherwise there is no key.
         """
         number, item = numbered
-        id = self.id_of(number, item)
-        if self.table is None:
-            return Loaded(number, id)
         key = mark = None
-        source, options = (item.source, item.options) if isinstance(item, Item) else (item, None)
+        if self.table is None:
+            return Loaded(number, item.id)
+        source, options = item.source, item.options
         if not isinstance(source, str | os.PathLike) or self.kind.accepts(source):
             key = content_key("sample", source)
         elif mark := _mark(source):
@@ -96,34 +106,30 @@ class Loader:
                     key = content_key("file", ending, hashed, *([dict(options)] if options else []))
         value = None if key is None else self.table.get(key)
         vector = None if value is None else np.frombuffer(value, "<f4")
-        return Loaded(number, id, None, key, mark, vector, vector is not None)
+        return Loaded(number, item.id, None, key, mark, vector, vector is not None)
 
-    def load(self, found: Loaded, item: Any) -> Loaded:
-        """The item with the encoder's input, or with the error of its reader or encoder."""
-        id = found.id
+    def __call__(self, numbered: tuple[int, Item]) -> Loaded:
+        """The stored embedding, the encoder's input, or the error of its reader or encoder."""
+        item, found = numbered[1], self.look_up(numbered)
+        if found.cached:
+            return found
         try:
             sample = self.sample(item)
             self.kind.check(sample)
             prepared = self.encoder.preprocess(sample)
         except AnybindError as error:
-            named = error if id in str(error) else _caused(type(error)(f"{id}: {error}"), error)
+            named = error if item.id in str(error) else _caused(type(error)(f"{item.id}: {error}"), error)
             return replace(found, error=named)
         except Exception as error:  # a stranger's bug: told with the item, so that --skip-bad can go on past it
             told = " ".join(f"{type(error).__name__}: {error}".split())
-            return replace(found, error=_caused(PluginError(f"{id}: its reader or encoder failed: {told}"), error))
+            return replace(found, error=_caused(PluginError(f"{item.id}: its reader or encoder failed: {told}"), error))
         # A file that was written in between has no key: what was read may not be what was hashed.
-        changed = found.mark is not None and found.mark != _mark(item.source if isinstance(item, Item) else item)
+        changed = found.mark is not None and found.mark != _mark(item.source)
         return replace(found, prepared=prepared, key=None if changed else found.key)
 
-    def id_of(self, number: int, item: Any) -> str:
-        if isinstance(item, Item):
-            return item.id
-        if isinstance(item, str | os.PathLike):
-            return item if isinstance(item, str) and self.kind.accepts(item) else name_of_path(item)
-        return f"{self.kind.name}[{number}]"
-
-    def sample(self, item: Any) -> Any:
-        source, options = (item.source, item.options) if isinstance(item, Item) else (item, {})
+    def sample(self, item: Item) -> object:
+        """Read the item's file, or derive the sample from one of another modality."""
+        source = item.source
         if self.kind.accepts(source):
             return self.kind.as_sample(source)
         if not isinstance(source, str | os.PathLike):
@@ -139,7 +145,7 @@ class Loader:
             raise BadInput(
                 f"{path} holds {found}, not {self.kind.name}; derive_seed=0 makes {self.kind.name} from it where it can"
             )
-        sample = read(path, reader=reader, **options)
+        sample = read(path, reader=reader, **item.options)
         if found == self.kind.name or self.derive_seed is None:
             return sample
         return derive(self.kind.name, sample, source=found, seed=self.derive_seed)
@@ -156,50 +162,37 @@ def _caused(error: AnybindError, cause: Exception) -> AnybindError:
     return error
 
 
-def load_items(load: Loader, items: Iterable[tuple[int, Any]], ahead: int, refuse: Refuse) -> Iterator[Loaded]:
-    """Load numbered items in threads, a few ahead of their use; those that cannot be used are refused."""
+def load_batches(load: Loader, items: Iterable[tuple[int, Item]], size: int, refuse: Refuse) -> Iterator[list[Loaded]]:
+    """Load numbered items in threads, two batches ahead of their use; those that cannot be used are refused."""
+    batch: list[Loaded] = []
     workers = min(4, os.cpu_count() or 1)
-    with contextlib.closing(prefetch(load, items, workers=workers, ahead=ahead, at_once=load.at_once)) as coming:
+    with contextlib.closing(prefetch(load, items, workers=workers, ahead=2 * size, at_once=load.at_once)) as coming:
         for loaded in coming:
-            if loaded.error is None:
-                yield loaded
-            else:
+            if loaded.error is not None:
                 refuse(loaded.number, loaded.id, loaded.error)
+                continue
+            batch.append(loaded)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
 
 
-def encoded(encoder: Encoder, batch: list[Loaded], refuse: Refuse) -> list[Loaded]:
-    """The batch with its vectors; without the samples that have none, which are told of one by one."""
+def encode_batch(encoder: Encoder, batch: list[Loaded], refuse: Refuse) -> list[Loaded]:
+    """The batch with its vectors; without the samples that have none, which are refused one by one."""
     todo = [each for each in batch if not each.cached]
-    vectors = dict(_vectors(encoder, todo, refuse)) if todo else {}
-    found = [each if each.cached else replace(each, prepared=None, vector=vectors.get(each.number)) for each in batch]
-    return [each for each in found if each.vector is not None]
-
-
-def _vectors(encoder: Encoder, todo: list[Loaded], refuse: Refuse) -> Iterator[tuple[int, np.ndarray]]:
+    vectors: dict[int, np.ndarray] = {}
     try:
-        vectors = encoder.encode([each.prepared for each in todo])
+        rows = encoder.encode([each.prepared for each in todo]) if todo else ()
+        if len(rows) != len(todo):
+            raise PluginError(f"the encoder of {encoder.modality} gave {len(rows)} vectors for {len(todo)} samples")
+        vectors = {each.number: row for each, row in zip(todo, rows, strict=True)}
     except BadInput:  # one of them has no vector: which?
         for each in todo:
             try:
-                yield each.number, encoder.encode([each.prepared])[0]
+                vectors[each.number] = encoder.encode([each.prepared])[0]
             except BadInput as error:
-                named = BadInput(f"{each.id}: {error}")
-                named.__cause__ = error
-                refuse(each.number, each.id, named)
-        return
-    if len(vectors) != len(todo):
-        raise PluginError(f"the encoder of {encoder.modality} gave {len(vectors)} vectors for {len(todo)} samples")
-    for each, vector in zip(todo, vectors, strict=True):
-        yield each.number, vector
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items, `size` at a time; the last batch may be shorter."""
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+                refuse(each.number, each.id, _caused(BadInput(f"{each.id}: {error}"), error))
+    found = [each if each.cached else replace(each, prepared=None, vector=vectors.get(each.number)) for each in batch]
+    return [each for each in found if each.vector is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import numpy as np
 
 from anybind.errors import AnybindError, BadInput, BadOption
-from anybind.registry import Part, check_options, find_part, parts
+from anybind.registry import check_options, find_part, parts
 from anybind.spec import ModalitySpec
 
 S = TypeVar("S")
@@ -81,14 +80,9 @@ class Modality(ABC, Generic[S]):
         raise BadInput(f"no {self.name} can be made from {source}")
 
 
-@functools.cache
-def _made(part: Part[ModalitySpec]) -> Modality[object]:
-    return part.load()()
-
-
 def find_modality(name: str) -> Modality[object]:
     """The installed modality of that name, always the same one; raises `UnknownName` with the nearest ones."""
-    return _made(find_part(ModalitySpec, name))
+    return find_part(ModalitySpec, name).instance
 
 
 def sources_of(name: str) -> tuple[str, ...]:

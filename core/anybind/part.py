@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -42,7 +43,7 @@ class Part(Generic[S_co]):
         try:
             with self.explain_missing_extra():
                 return getattr(importlib.import_module(module), attribute)
-        except (MissingExtra, KeyboardInterrupt):
+        except MissingExtra:
             raise
         except Exception as error:
             raise PluginError(
@@ -50,34 +51,31 @@ class Part(Generic[S_co]):
                 f"{type(error).__name__}: {one_line(error)}"
             ) from error
 
-    def explain_missing_extra(self) -> _ExplainMissingExtra:
-        """A context in which a missing package turns into `MissingExtra` with its pip line."""
-        return _ExplainMissingExtra(self)
+    @functools.cached_property
+    def instance(self) -> Any:
+        """What the target makes without arguments, made once; a failed import is tried again."""
+        return self.load()()
 
-
-class _ExplainMissingExtra:
-    def __init__(self, part: Part[Spec]) -> None:
-        self.part = part
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        part, extra = self.part, self.part.spec.extra
-        if not (extra and isinstance(error, ModuleNotFoundError) and error.name):
-            return
-        own_package = part.spec.target.partition(":")[0].partition(".")[0]
-        if error.name.partition(".")[0] != own_package:
+    @contextmanager
+    def explain_missing_extra(self) -> Iterator[None]:
+        """Turn a missing package, inside the block, into `MissingExtra` with its pip line."""
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            own_package = self.spec.target.partition(":")[0].partition(".")[0]
+            missing = (error.name or own_package).partition(".")[0]
+            if not self.spec.extra or missing == own_package:
+                raise
             raise MissingExtra(
-                f"{part.kind} {part.name!r} needs the package {error.name!r}: "
-                f"pip install '{part.distribution}[{extra}]'"
+                f"{self.spec.kind} {self.name!r} needs the package {error.name!r}: "
+                f"pip install '{self.distribution}[{self.spec.extra}]'"
             ) from error
 
 
 _signature = functools.lru_cache(maxsize=256)(inspect.signature)
 
 
-def check_options(what: str, target: Callable[..., Any], /, *args: Any, **options: Any) -> None:
+def check_options(what: str, target: Callable[..., Any], /, *args: object, **options: object) -> None:
     """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
     try:
         signature = _signature(target)

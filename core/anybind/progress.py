@@ -6,7 +6,10 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
 
 
 @functools.cache
-def _console() -> Any:
+def _console() -> Console:
     """One for all bars, so that a loop within a loop draws its bar below the other's."""
     from rich.console import Console
 

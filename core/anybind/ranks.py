@@ -95,7 +95,7 @@ def alone() -> Iterator[None]:
         _alone.reset(token)
 
 
-def gather(value: Any) -> list[Any]:
+def gather(value: object) -> list[Any]:
     """What each rank gave, by rank, on all of them, once all have given it; JSON-like: tuples come back as lists."""
     return [json.loads(each) for each in _gather_bytes(json.dumps(value).encode())]
 
@@ -106,7 +106,7 @@ def gather_rows(rows: np.ndarray) -> list[np.ndarray]:
     return [np.frombuffer(each, np.float32).reshape(-1, given.shape[1]) for each in _gather_bytes(given.tobytes())]
 
 
-def from_first(value: Any) -> Any:
+def from_first(value: object) -> Any:
     """What rank 0 gave, on all ranks; JSON-like, so tuples come back as lists. What the others give is not used."""
     return gather(value if rank() == 0 else None)[0]
 

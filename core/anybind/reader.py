@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,8 +36,7 @@ class Reader(ABC):
         """Whether a file that begins with `head` (up to 4096 bytes) is of this format.
 
         Returns:
-            True or False where the content tells; None where the format has no mark, so that only the
-            file name can tell.
+            True or False where the content tells; None where the format has no mark and only the file name tells.
         """
 
     @abstractmethod
@@ -49,10 +48,7 @@ class Reader(ABC):
         """
 
     def chunks(self, path: Path, /, *args: Any, count: int, **options: Any) -> Iterator[Any]:
-        """The sample in parts of about `count` entries (events, frames), in order and in bounded memory.
-
-        The whole at once, unless a format overrides it.
-        """
+        """The sample in parts of about `count` entries (events, frames), in order; the whole at once by default."""
         yield self.read(path, **options)
 
     def write(self, sample: Any, path: Path) -> None:
@@ -94,19 +90,17 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
 def _list_samples(folder: str | os.PathLike[str], wanted: set[str] | None) -> list[Path | SampleFile]:
     """As `list_samples`, with the readers of the files that had to be opened."""
     found = list_files(folder, reader_suffixes(wanted))
-    claimed = (path if path.suffix.lower() not in NOTES else _claimed(path, wanted) for path in found)
-    kept = [each for each in claimed if each is not None]
+    kept: list[Path | SampleFile] = []
+    for path in found:
+        if path.suffix.lower() not in NOTES:
+            kept.append(path)
+            continue
+        with contextlib.suppress(BadInput):
+            file = SampleFile(path, find_reader(path))
+            kept += [file] if wanted is None or file.reader.spec.modality in wanted else []
     if not kept:
         raise BadInput(f"{folder} holds no samples, only notes such as {found[0].name}")
     return kept
-
-
-def _claimed(path: Path, wanted: set[str] | None) -> SampleFile | None:
-    try:
-        reader = find_reader(path)
-    except BadInput:
-        return None
-    return SampleFile(path, reader) if wanted is None or reader.spec.modality in wanted else None
 
 
 @dataclass(frozen=True)
@@ -174,7 +168,7 @@ class _Claims:
             if part in self.verdicts or part in self.failed:
                 continue
             try:
-                self.verdicts[part] = _made(part).sniff(self.head)
+                self.verdicts[part] = part.instance.sniff(self.head)
             except AnybindError as error:
                 self.failed[part] = error
             except Exception as error:  # a stranger's bug must not keep others' files from being read
@@ -213,12 +207,6 @@ def _head(path: Path) -> bytes:
     return head
 
 
-@functools.cache
-def _made(part: Part[ReaderSpec]) -> Reader:
-    """The reader itself, always the same one; a failed import is tried again."""
-    return part.load()()
-
-
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
     """Read any file to its sample: a recording to an `EventStream`, a picture to an RGB array, and so on.
 
@@ -233,7 +221,7 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         MissingExtra: its reader needs packages that are not installed.
     """
     part, path = _reader_for(path, reader), Path(path)
-    method = _made(part).read
+    method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
     try:
         with part.explain_missing_extra():
@@ -257,7 +245,7 @@ def read_chunks(
     if count < 1:
         raise BadOption(f"parts must be of at least 1, got {count}")
     part, path = _reader_for(path, reader), Path(path)
-    method = _made(part).chunks
+    method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with part.explain_missing_extra():
         yield from method(path, count=count, **options)
@@ -286,7 +274,7 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
-                    _made(part).write(sample, temporary)
+                    part.instance.write(sample, temporary)
                 except BadInput as error:  # a reader knows only the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return

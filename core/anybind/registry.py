@@ -15,7 +15,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
@@ -41,7 +41,7 @@ class Registry:
 
     plugins: list[Plugin] = field(default_factory=list)
     _parts: dict[str, dict[str, list[Part[Spec]]]] = field(default_factory=dict)
-    _manager: pluggy.PluginManager = field(default_factory=lambda: plugin_manager())
+    _manager: pluggy.PluginManager = field(default_factory=plugin_manager)
 
     @classmethod
     def from_entry_points(cls, found: Iterable[EntryPoint] | None = None, only: str | None = None) -> Registry:
@@ -62,18 +62,20 @@ class Registry:
         wanted = None if only is None else {_canonical(name) for name in only.split(",") if name.strip()}
         registry = cls()
         # Keyed by owner, since entry points compare equal whatever distribution they are of.
-        by_owner = {(point.name, _distribution(point)[0]): point for point in found}
+        by_owner = {(point.name, point.dist.name if point.dist else point.value): point for point in found}
         installed = {_canonical(name) for owner in by_owner for name in owner}
         for name in sorted((wanted or set()) - installed):
             raise UnknownName(f"ANYBIND_PLUGINS names {name!r}, which is not installed{nearest(name, installed)}")
         chosen = {owner for owner in by_owner if wanted is None or {_canonical(name) for name in owner} & wanted}
         for (name, distribution), point in sorted(by_owner.items()):
-            plugin = Plugin(name, distribution, _distribution(point)[1])
+            plugin = Plugin(name, distribution, point.dist.version if point.dist else "")
             rivals = {other for named, other in chosen if named == name}
             if (name, distribution) not in chosen:
-                registry._note(plugin, "off", "ANYBIND_PLUGINS does not name it")
+                off = replace(plugin, status="off", problem="ANYBIND_PLUGINS does not name it")
+                registry.plugins.append(off)
             elif len(rivals) > 1:
-                registry._note(plugin, "refused", f"{_and(rivals)} both bring a plugin named {name!r}")
+                problem = f"{_and(rivals)} both bring a plugin named {name!r}"
+                registry.plugins.append(replace(plugin, status="refused", problem=problem))
             else:
                 registry._load(plugin, point.load)
         registry._settle()
@@ -106,14 +108,11 @@ class Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin may not end the program it is listed by
-            self._note(plugin, "broken", f"{type(error).__name__}: {one_line(error)}")
+            self.plugins.append(replace(plugin, status="broken", problem=f"{type(error).__name__}: {one_line(error)}"))
             return
-        self._note(plugin, "ok", "")
+        self.plugins.append(plugin)
         for (kind, name), part in registrar.parts.items():
             self._parts.setdefault(kind, {}).setdefault(name, []).append(part)
-
-    def _note(self, plugin: Plugin, status: str, problem: str) -> None:
-        self.plugins.append(Plugin(plugin.name, plugin.distribution, plugin.version, status, problem))
 
     def _settle(self) -> None:
         """Sort the parts by name, and note beside its plugin every part of a kind that no plugin declares."""
@@ -131,37 +130,16 @@ class Registry:
         declared = {name: claims[0].spec for name, claims in self._parts.get("kind", {}).items()}
         return {**CORE_KINDS, **{name: spec for name, spec in declared.items() if isinstance(spec, KindSpec)}}
 
-    @overload
-    def parts(self, kind: type[S], pattern: str = "*") -> list[Part[S]]: ...
-
-    @overload
-    def parts(self, kind: str, pattern: str = "*") -> list[Part[Spec]]: ...
-
-    def parts(self, kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[Part[Spec]]:
-        """The parts of a kind whose names match a wildcard pattern, by name; nothing is imported.
-
-        A name that two distributions claim stands in the list once for each.
-
-        Args:
-            kind: the kind by name, or its spec class.
-            pattern: as `fnmatch` takes it.
+    def named(self, kind: type[Spec] | str) -> Mapping[str, Sequence[Part[Spec]]]:
+        """The parts of a kind (by name, or its spec class) by their names; several where a name is claimed twice.
 
         Raises:
             UnknownName: there is no such kind.
         """
-        kind = self._kind_name(kind)
-        return [
-            part
-            for name, claims in self._parts.get(kind, {}).items()
-            if pattern == "*" or fnmatch.fnmatchcase(name, pattern)
-            for part in claims
-        ]
-
-    def _kind_name(self, kind: type[Spec] | str) -> str:
         kind = kind if isinstance(kind, str) else kind.kind
         if kind not in self._parts and kind not in (known := self.kinds()) and kind != "kind":
             raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, known)}")
-        return kind
+        return self._parts.get(kind, {})
 
     def clashes(self) -> list[str]:
         """One line for every name, of a part or of a plugin, that more than one distribution claims."""
@@ -173,32 +151,6 @@ class Registry:
             if len(claims) > 1
         ]
 
-    @overload
-    def part(self, kind: type[S], name: str) -> Part[S]: ...
-
-    @overload
-    def part(self, kind: str, name: str) -> Part[Spec]: ...
-
-    def part(self, kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
-        """The one part of that kind (by name, or its spec class) and name.
-
-        Raises:
-            UnknownName: there is none; the message offers the nearest names and tells of plugins that
-                were not loaded, since one of those may have brought it.
-            NameClash: more than one plugin claims the name.
-        """
-        kind = self._kind_name(kind)
-        claims = self._parts.get(kind, {}).get(name, [])
-        if len(claims) == 1:
-            return claims[0]
-        if claims:
-            owners = _and(f"{part.distribution} (plugin {part.plugin!r})" for part in claims)
-            raise NameClash(
-                f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
-            )
-        known = self._parts.get(kind, {})
-        raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{self.not_loaded()}")
-
     def not_loaded(self) -> str:
         """Which plugins were not loaded and why, as the end of an error message; empty when all were."""
         absent = "; ".join(
@@ -207,20 +159,6 @@ class Registry:
             if plugin.status != "ok"
         )
         return f" (not loaded: {absent})" if absent else ""
-
-    def create(self, kind: type[Spec] | str, name: str, /, *args: Any, **options: Any) -> Any:
-        """Import the part's target and call it with its options.
-
-        Raises:
-            UnknownName, NameClash: as in `part`.
-            MissingExtra: a package is missing; the message is the pip line that brings it.
-            BadOption: an option that the target does not take, or one that it needs and did not get.
-        """
-        part = self.part(kind, name)
-        target = part.load()
-        check_options(f"{part.kind} {name!r}", target, *args, **options)
-        with part.explain_missing_extra():
-            return target(*args, **options)
 
 
 _current: Registry | None = None
@@ -250,8 +188,23 @@ def parts(kind: str, pattern: str = "*") -> list[Part[Spec]]: ...
 
 
 def parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[Part[Spec]]:
-    """The installed parts of a kind, by name, importing none of them; see `Registry.parts`."""
-    return registry().parts(kind, pattern)
+    """The installed parts of a kind whose names match a wildcard pattern, by name; nothing is imported.
+
+    A name that two distributions claim stands in the list once for each.
+
+    Args:
+        kind: the kind by name, or its spec class.
+        pattern: as `fnmatch` takes it.
+
+    Raises:
+        UnknownName: there is no such kind.
+    """
+    return [
+        part
+        for name, claims in registry().named(kind).items()
+        if pattern == "*" or fnmatch.fnmatchcase(name, pattern)
+        for part in claims
+    ]
 
 
 @overload
@@ -263,22 +216,44 @@ def find_part(kind: str, name: str) -> Part[Spec]: ...
 
 
 def find_part(kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
-    """The one installed part of that kind and name, importing nothing; see `Registry.part` for what is raised."""
-    return registry().part(kind, name)
+    """The one installed part of that kind (by name, or its spec class) and name, importing nothing.
+
+    Raises:
+        UnknownName: there is none; the message offers the nearest names and tells of plugins that were not loaded,
+            since one of those may have brought it.
+        NameClash: more than one plugin claims the name.
+    """
+    known = registry().named(kind)
+    claims = known.get(name, ())
+    if len(claims) == 1:
+        return claims[0]
+    kind = kind if isinstance(kind, str) else kind.kind
+    if claims:
+        owners = _and(f"{part.distribution} (plugin {part.plugin!r})" for part in claims)
+        raise NameClash(
+            f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
+        )
+    raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{registry().not_loaded()}")
 
 
-def create(kind: type[Spec] | str, name: str, /, *args: Any, **options: Any) -> Any:
-    """Make an installed part from its options; see `Registry.create` for what is raised."""
-    return registry().create(kind, name, *args, **options)
+def create(kind: type[Spec] | str, name: str, /, *args: object, **options: object) -> Any:
+    """Import an installed part's target and call it with its options.
+
+    Raises:
+        UnknownName, NameClash: as `find_part`.
+        MissingExtra: a package is missing; the message is the pip line that brings it.
+        BadOption: an option that the target does not take, or one that it needs and did not get.
+    """
+    part = find_part(kind, name)
+    target = part.load()
+    check_options(f"{part.spec.kind} {name!r}", target, *args, **options)
+    with part.explain_missing_extra():
+        return target(*args, **options)
 
 
 def plugins() -> list[Plugin]:
     """Every installed plugin, and how loading it went."""
     return list(registry().plugins)
-
-
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else (point.value, "")
 
 
 def _canonical(name: str) -> str:

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anybind.contents import content_key
 from anybind.database import DAMAGED_NAME, StoreDatabase
@@ -41,7 +40,7 @@ class StoredEncoder:
     """
 
     id: str
-    description: Mapping[str, Any]
+    description: Mapping[str, object]
     rows: int
     bytes: int
 
@@ -83,7 +82,7 @@ class EmbeddingStore(StoreDatabase):
     def __repr__(self) -> str:
         return f"EmbeddingStore({str(self.folder)!r}, max_bytes={self.max_bytes})"
 
-    def table(self, description: Mapping[str, Any], name: str = "") -> StoreTable:
+    def table(self, description: Mapping[str, object], name: str = "") -> StoreTable:
         """The rows of one encoder.
 
         Args:

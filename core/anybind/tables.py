@@ -59,7 +59,7 @@ def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) 
         raise invalid(f"{path}: not valid JSON ({error})") from error
 
 
-def from_table(cls: type[T], table: Any, where: str, error: type[AnybindError] = BadOption) -> T:
+def from_table(cls: type[T], table: object, where: str, error: type[AnybindError] = BadOption, path: str = "") -> T:
     """Make a dataclass from a table of a TOML or JSON file, tables inside tables likewise.
 
     Args:
@@ -69,21 +69,17 @@ def from_table(cls: type[T], table: Any, where: str, error: type[AnybindError] =
         table: what was read.
         where: names the table in errors, such as `recipe train.toml`.
         error: class of the errors.
+        path: leads from the outermost table to this one, such as `data.0`.
 
     Raises:
         BadOption: a key is unknown (the nearest is offered) or missing, or a value is of another type. An error of
             this class that the dataclass itself raises is prefixed with `where`.
     """
-    return _build(cls, table, where, "", error)
-
-
-def _build(cls: type[T], table: Any, where: str, path: str, error: type[AnybindError]) -> T:
-    """As `from_table`; `path` leads from the outermost table to this one, such as `data.0`."""
     hints = get_type_hints(cls)
     fields = {each.name: each for each in dataclasses.fields(cls) if each.init}  # pyright: ignore[reportArgumentType]
     required = [name for name, each in fields.items() if each.default is each.default_factory is dataclasses.MISSING]
     here = f"{where}: {path}" if path else where
-    check_keys(here, table, fields, required, error)
+    table = check_keys(here, table, fields, required, error)
     dotted = f"{path}." if path else ""
     values = {name: _convert(hints[name], value, where, f"{dotted}{name}", error) for name, value in table.items()}
     try:
@@ -92,13 +88,13 @@ def _build(cls: type[T], table: Any, where: str, path: str, error: type[AnybindE
         raise error(f"{here}: {wrong}") from wrong
 
 
-def _convert(hint: Any, value: Any, where: str, path: str, error: type[AnybindError]) -> Any:
+def _convert(hint: object, value: Any, where: str, path: str, error: type[AnybindError]) -> object:
     for option in _options(hint):
         if not _fits(option, value):
             continue
         origin, inner = get_origin(option) or option, get_args(option)
         if dataclasses.is_dataclass(option):
-            return _build(option, value, where, path, error)  # pyright: ignore[reportArgumentType]
+            return from_table(option, value, where, error, path)  # pyright: ignore[reportArgumentType]
         if origin in (tuple, Sequence):
             return tuple(_convert(inner[0], each, where, f"{path}.{at}", error) for at, each in enumerate(value))
         if origin is Mapping and inner:
@@ -109,11 +105,11 @@ def _convert(hint: Any, value: Any, where: str, path: str, error: type[AnybindEr
     raise error(f"{where}: {path}: expected {_describe(hint)}, got {value!r}{hint_text}")
 
 
-def _options(hint: Any) -> Sequence[Any]:
+def _options(hint: object) -> Sequence[object]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _fits(option: Any, value: Any) -> bool:
+def _fits(option: object, value: object) -> bool:
     """Whether a value is of the right kind, whatever it contains."""
     if option is Any or option is object:
         return True
@@ -125,14 +121,14 @@ def _fits(option: Any, value: Any) -> bool:
     return isinstance(value, {tuple: (list, tuple), float: (int, float)}.get(kind, kind))
 
 
-def _kind(option: Any) -> Any:
+def _kind(option: object) -> Any:
     origin = get_origin(option) or option
     if dataclasses.is_dataclass(option) or origin is dict:
         return Mapping
     return tuple if origin in (list, Sequence) else origin
 
 
-def _describe(hint: Any) -> str:
+def _describe(hint: object) -> str:
     nouns: list[str] = []
     for option in _options(hint):
         if get_origin(option) is Literal:
@@ -144,12 +140,12 @@ def _describe(hint: Any) -> str:
 
 def check_keys(
     where: str,
-    table: Any,
+    table: object,
     allowed: Collection[str],
     required: Collection[str] = (),
     error: type[AnybindError] = BadOption,
-) -> None:
-    """Raise an error for a key that is not allowed (offering the nearest) or one that is missing."""
+) -> Mapping[str, object]:
+    """Return the table; raise an error for a key that is not allowed (offering the nearest) or one that is missing."""
     if not isinstance(table, Mapping):
         raise error(f"{where}: expected a table, got {table!r}")
     for key in table:
@@ -158,6 +154,7 @@ def check_keys(
     for key in required:
         if key not in table:
             raise error(f"{where} lacks the key {key!r}")
+    return table
 
 
 def read_names(text: str) -> list[str]:
@@ -200,7 +197,7 @@ def _names_in_file(path: Path, key: str) -> Sequence[str]:
     return names
 
 
-def settings_hash(settings: Any) -> str:
+def settings_hash(settings: object) -> str:
     """Hash of JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

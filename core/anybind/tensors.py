@@ -33,7 +33,7 @@ class InvalidCard(BadInput):
 def write_tensors(
     path: str | os.PathLike[str],
     tensors: Mapping[str, np.ndarray] | Mapping[str, torch.Tensor],
-    card: Mapping[str, Any],
+    card: Mapping[str, object],
     *,
     key: str | None = CARD,
 ) -> None:

@@ -32,7 +32,7 @@ class Tower(Encoder):
         *,
         modality: str,
         space: Space,
-        preprocessing: Mapping[str, Any],
+        preprocessing: Mapping[str, object],
         logit_scale: float | None = None,
     ) -> None:
         self.module = module.eval()
@@ -40,10 +40,10 @@ class Tower(Encoder):
         self.space = space
         self.logit_scale = logit_scale
         self._preprocessing = dict(preprocessing)
-        self._weights_hash: tuple[torch.nn.Module, Any, str] | None = None
+        self._weights_hash: tuple[torch.nn.Module, object, str] | None = None
 
     @property
-    def preprocessing(self) -> Mapping[str, Any]:
+    def preprocessing(self) -> Mapping[str, object]:
         return self._preprocessing
 
     @property
@@ -124,12 +124,6 @@ class Tower(Encoder):
             raise WeightsMismatch(
                 f"{error}, so it does not say which preprocessing its weights need; save it with Tower.save_weights"
             ) from error
-        self._check_card(path, card)
-        check_state(path, state, self.module.state_dict())
-        self.module.load_state_dict(state)
-        return self
-
-    def _check_card(self, path: Path, card: Mapping[str, Any]) -> None:
         try:
             space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
         except (ValueError, KeyError, TypeError) as error:
@@ -145,3 +139,6 @@ class Tower(Encoder):
             raise WeightsMismatch(
                 f"{path} was made with another preprocessing: {', '.join(differ)} differ ({there} there)"
             )
+        check_state(path, state, self.module.state_dict())
+        self.module.load_state_dict(state)
+        return self

@@ -9,7 +9,7 @@ import sys
 
 SCRIPT = """
 import time
-from anybind import progress_bar
+from anybind.plugin import progress_bar
 with progress_bar(3, "embedding things") as advance:
     for _ in range(3):
         time.sleep(0.15)
@@ -40,7 +40,7 @@ def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_not_on_stdout():
 def test_a_loop_within_a_loop_draws_its_bar_beside_the_other(tmp_path):
     script = tmp_path / "nested.py"
     script.write_text(
-        "from anybind import progress_bar\n"
+        "from anybind.plugin import progress_bar\n"
         "import time\n"
         'with progress_bar(2, "outer loop") as outer:\n'
         "    for _ in range(2):\n"

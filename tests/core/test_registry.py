@@ -7,7 +7,7 @@ import json
 import pytest
 
 from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName
-from anybind.registry import Registry, create, parts
+from anybind.registry import Registry, create, find_part, parts
 from anybind.spec import EncoderSpec, ReaderSpec, Spec, TaskSpec
 
 GOOD = """
@@ -223,7 +223,7 @@ def test_a_spec_without_a_whole_target_is_refused(target):
 def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
     fields = {"name": "same", "summary": "s", "target": "m:a"}
     add_plugin(registry, TaskSpec(**fields), ReaderSpec(**fields, modality="m"))
-    assert registry.part("task", "same").kind == "task"
+    assert find_part("task", "same").kind == "task"
     assert registry.clashes() == []
 
 

@@ -16,7 +16,7 @@ import typer
 
 from anybind.commandline import AsJson, print_json, print_table, sub_app
 from anybind.errors import BadInput, BadOption, NameClash, UnknownName, nearest
-from anybind.registry import plugins, registry
+from anybind.registry import parts, plugins, registry
 
 if TYPE_CHECKING:
     from anybind.testing import Report
@@ -34,7 +34,7 @@ def list_plugins(ctx: typer.Context, as_json: AsJson = False) -> None:
     if ctx.invoked_subcommand:
         return
     found, clashes = registry().plugins, registry().clashes()
-    brought = [part for kind in [*registry().kinds(), "kind"] for part in registry().parts(kind)]
+    brought = [part for kind in [*registry().kinds(), "kind"] for part in parts(kind)]
     if as_json:
         rows = [{"kind": p.kind, "plugin": p.plugin, "distribution": p.distribution, **asdict(p.spec)} for p in brought]
         print_json({"plugins": [asdict(plugin) for plugin in found], "parts": rows, "clashes": clashes})

@@ -56,10 +56,10 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
 
 
 class _StandInBinder(Binder):
-    def _loaded(self, of: str) -> Encoder:
-        if of in self.binding.encoders and of not in self._encoders:
-            self._encoders[of] = StandIn(of)
-        return super()._loaded(of)
+    def encoder(self, of: str) -> Encoder:
+        if of in self.binding.encoders:
+            self._encoders.setdefault(of, StandIn(of))
+        return super().encoder(of)
 
 
 def stand_in_binder(*modalities: str) -> Binder:
