@@ -21,8 +21,7 @@ from anybind.files import atomic_path
 COLOURS = 6  # of series; further ones begin again
 DOTS = 30  # most points of a line that are marked by dots
 TEXT_PX, ROW_PX = 12, 20
-COLUMNS = 1000
-"""Horizontal resolution of `steps`."""
+COLUMNS = 1000  # horizontal resolution of `steps`
 TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
 TIME_TICKS, TIME_ROOM = 8, 0.9  # at most; before this share of the axis, so that a narrow page has room for the last
 _SHAPES = (
@@ -37,9 +36,9 @@ _STYLE = """
 .ab .c0{--c:#3d62d6}.ab .c1{--c:#c2571a}.ab .c2{--c:#18794e}.ab .c3{--c:#8b4fc7}.ab .c4{--c:#94700a}.ab .c5{--c:#0b7f8f}
 .ab .line{fill:none;stroke:var(--c);stroke-width:2;vector-effect:non-scaling-stroke}
 .ab .c1 .line{stroke-dasharray:7 4}.ab .c2 .line{stroke-dasharray:2 3}.ab .c3 .line{stroke-dasharray:8 3 2 3}
-.ab .c4 .line{stroke-dasharray:12 4}.ab .c5 .line{stroke-dasharray:4 2}
+.ab .c4 .line{stroke-dasharray:12 4}.ab .c5 .line{stroke-dasharray:4 2}.ab .filled{fill:var(--c)}
 .ab .dot{stroke:var(--c);stroke-width:6;stroke-linecap:round;vector-effect:non-scaling-stroke}
-.ab .filled{fill:var(--c)}.ab .hollow{fill:var(--paper,#fff);stroke:var(--soft,#667085);stroke-width:2}
+.ab .hollow{fill:var(--paper,#fff);stroke:var(--soft,#667085);stroke-width:2}
 .ab .reference{stroke:var(--soft,#667085);stroke-width:2;stroke-dasharray:3 2}
 .ab .interval{stroke:var(--c);stroke-width:3;opacity:.45}
 .ab .area{fill:var(--c);opacity:.17}.ab .band{fill:rgba(214,90,61,.22)}

@@ -107,9 +107,7 @@ def fit_adapter(
         folder, words = (None if path is None else Path(path) for path in (data, texts))
         if holds_vectors(source) and holds_vectors(target):
             if data or texts:
-                raise BadOption(
-                    "files of vectors are paired by id and nothing is embedded: leave out --data and --texts"
-                )
+                raise BadOption("files of embeddings are paired by id, nothing is embedded: leave out data and texts")
             pairs = pairs_of_files(names, modality)
         else:
             sides = find_sides(names, modality, device, store)

@@ -259,7 +259,7 @@ def test_many_pictures_of_few_words_are_too_few_things(cli, binding, classes_of_
         (("--from", "A", "--to", "B", "--data", "D", "--held-out", "1.5"), "must lie between 0 and 1"),
         (("--from", "A", "--to", "x.safetensors", "--data", "D"), "files of vectors on both sides, or on none"),
         (("--from", "x.safetensors", "--to", "y.safetensors"), "cannot read x.safetensors"),
-        (("--from", "x.safetensors", "--to", "y.safetensors", "--data", "D"), "leave out --data and --texts"),
+        (("--from", "x.safetensors", "--to", "y.safetensors", "--data", "D"), "leave out data and texts"),
         (("--from", "nonsense", "--to", "B", "--data", "D"), "there is no binding 'nonsense'"),
         (("--from", "A", "--to", "B", "--data", "D", "--template", "a"), "needs {} where the class name goes"),
     ],
