@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import importlib.util
-import keyword
-import re
-import string
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anybind.commandline import AsJson, print_json, print_table, sub_app
-from anybind.errors import BadInput, BadOption, NameClash, UnknownName, nearest
-from anybind.registry import parts, plugins, registry
+from anybind.errors import BadOption, NameClash
+from anybind.registry import parts, registry
+from anybind.scaffold import check_plugin_name, find_template, write_plugin
 
 if TYPE_CHECKING:
     from anybind.testing import Report
-
-FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
-"""Templates that every plugin has, whatever its kind."""
-
 
 app = sub_app()
 
@@ -102,7 +93,7 @@ def new(
     if predicts and kind != "head":
         raise BadOption(f"--predicts is for heads, got the kind {kind!r}")
     template = find_template(kind, predicts or "classification")
-    module = _check_plugin_name(name)
+    module = check_plugin_name(name)
     written = write_plugin(Path(name), name, module, kind, template)
     if as_json:
         print_json({"name": name, "kind": kind, "module": module, "files": [str(path) for path in written]})
@@ -110,75 +101,3 @@ def new(
     for path in written:
         typer.echo(path)
     typer.echo(f"next: pip install -e ./{name} && anybind plugins check {name}")
-
-
-def _check_plugin_name(name: str) -> str:
-    """Return the module's name where a distribution can have this name and nothing installed has it.
-
-    Raises:
-        BadOption: the name is no valid name of a distribution and a module, or is taken.
-        BadInput: there is a file or folder of that name.
-    """
-    module = name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
-        raise BadOption(f"invalid plugin name {name!r}: use lower-case letters and digits, words joined by dashes")
-    taken = {each for plugin in plugins() for each in (plugin.name, plugin.distribution)}
-    if Path(name).exists():
-        raise BadInput(f"./{name} exists already; choose another name, or remove it")
-    if name in taken or importlib.util.find_spec(module) is not None:
-        raise BadOption(f"{name!r} is taken: a plugin or a Python module of that name is installed")
-    return module
-
-
-def find_template(kind: str, predicts: str = "classification") -> str:
-    """Read the template of a kind: core's own, or `templates/KIND.txt` of the package that declares the kind.
-
-    Raises:
-        UnknownName: there is no such kind, no such target of a head, or the package has no template.
-    """
-    kinds = registry().kinds()
-    if kind not in (*kinds, "kind"):
-        raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, [*kinds, 'kind'])}")
-    package = kinds[kind].spec.partition(".")[0] if kind in kinds else "anybind"
-    name = f"{kind}-{predicts}.txt" if kind == "head" else f"{kind}.txt"
-    path = importlib.resources.files(package).joinpath("templates", name)
-    if not path.is_file():
-        raise UnknownName(f"{package} has no template {name}")
-    return path.read_text(encoding="utf-8")
-
-
-def write_plugin(folder: Path, name: str, module: str, kind: str, template: str) -> list[Path]:
-    """Write a plugin into a folder, whole or not at all, and return the files' paths.
-
-    Args:
-        folder: the folder to make.
-        name: of the plugin, its distribution and its part.
-        module: the name of its package.
-        kind: of its part.
-        template: how the part is used, then the files of the package, each after a line `--- FILE`.
-
-    Raises:
-        BadInput: the folder exists already, or cannot be written.
-    """
-    use, *sections = re.split(r"^--- (.*)\n", template, flags=re.MULTILINE)
-    files = {f"{module}/{file}": text for file, text in zip(sections[::2], sections[1::2], strict=True)}
-    common = importlib.resources.files("anybind").joinpath("templates")
-    files |= {file: common.joinpath(text).read_text(encoding="utf-8") for text, file in FILES.items()}
-    words = {"name": name, "module": module, "kind": kind, "title": _title(name) + kind.capitalize()}
-    words["use"] = string.Template(use.strip()).substitute(words)
-    files = {string.Template(file).substitute(words): string.Template(text) for file, text in files.items()}
-    try:
-        with tempfile.TemporaryDirectory(prefix=".anybind-", dir=folder.parent) as temporary:
-            for file, text in files.items():
-                path = Path(temporary, name, file)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text.substitute(words), encoding="utf-8")
-            Path(temporary, name).rename(folder)
-    except OSError as error:
-        raise BadInput(f"cannot write {folder}: {error.strerror or error}") from error
-    return [folder / file for file in files]
-
-
-def _title(name: str) -> str:
-    """The beginning of a class's name: `thermal-tower` becomes `ThermalTower`."""
-    return "".join(word.capitalize() for word in name.split("-"))

@@ -40,7 +40,7 @@ class Case(Generic[T_co]):
     part: T_co
     example: Example = field(default_factory=Example)
     spec: Spec | None = None
-    values: dict[Callable[[Case[Any]], object], object] = field(default_factory=dict, repr=False)
+    values: dict[object, object] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def folder(self) -> Path:
@@ -78,7 +78,7 @@ def shared(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[Case[T]
     return get
 
 
-def always(case: Case[Any]) -> bool:
+def always(case: Case[object]) -> bool:
     """Apply to every part."""
     return True
 
@@ -183,7 +183,7 @@ class Report:
         return {"part": self.part, "checks": [asdict(outcome) for outcome in self.outcomes]}
 
 
-def run_check(check: Check, case: Case[Any]) -> Outcome:
+def run_check(check: Check, case: Case[object]) -> Outcome:
     """Run one check, and compare its outcome with the failures that the example expects."""
     reason = case.example.expected_failures.get(check.name)
     try:

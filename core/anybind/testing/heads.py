@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from anybind.binder import Binder
 from anybind.embeddings import Embeddings, unit
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
 from anybind.head import Head, HeadInput
@@ -26,17 +25,11 @@ from anybind.testing.assertions import (
     assert_texts,
 )
 from anybind.testing.checks import Case, Checks, shared
-from anybind.testing.stand_in import stand_in_binder
+from anybind.testing.stand_in import binding
 
 CHECKS = Checks()
 SAMPLES, GROUPS, QUERIES = 24, 4, 3
 CLASS_NAMES = ("normal", "abnormal")
-
-
-@shared
-def binding(case: Case[Head]) -> Binder:
-    """The example's binder, or one whose embeddings have no meaning."""
-    return case.example.binder or stand_in_binder()
 
 
 def random_embeddings(case: Case[Head], modality: str, labels: np.ndarray, seed: int) -> Embeddings:

@@ -7,7 +7,7 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from anybind.binding import binding_of_part
 from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, nearest
@@ -53,7 +53,7 @@ class Trial:
         return example
 
     @functools.cached_property
-    def case(self) -> Case[Any]:
+    def case(self) -> Case[object]:
         """The part, made from its example."""
         if self.example.cannot:
             raise Skip(self.example.cannot)
@@ -99,7 +99,7 @@ class Trial:
         Report(self.title, (outcome,)).raise_for_failures()
 
 
-def run_if_applicable(check: Check, case: Case[Any]) -> Outcome | None:
+def run_if_applicable(check: Check, case: Case[object]) -> Outcome | None:
     """Run one check; None where the part lacks the capability that is checked."""
     return run_check(check, case) if check.applies(case) else None
 

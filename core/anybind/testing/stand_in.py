@@ -14,6 +14,7 @@ from anybind.embeddings import unit
 from anybind.encoder import Encoder
 from anybind.registry import parts
 from anybind.space import Space
+from anybind.testing.checks import Case, shared
 
 SPACE = Space("stand-in", 16)
 
@@ -69,3 +70,9 @@ def stand_in_binder(*modalities: str) -> Binder:
     """
     names = modalities or [part.name for part in parts("modality")]
     return _StandInBinder(Binding("stand-in", {name: Use("stand-in") for name in names}))
+
+
+@shared
+def binding(case: Case[object]) -> Binder:
+    """The example's binder, or one whose embeddings have no meaning."""
+    return case.example.binder or stand_in_binder()

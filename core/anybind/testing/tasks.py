@@ -6,22 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from anybind.binder import Binder
 from anybind.dataset import Dataset, Item
 from anybind.errors import OnBad
 from anybind.result import Result
 from anybind.task import Task
 from anybind.testing.assertions import assert_json, assert_refused, assert_texts
 from anybind.testing.checks import Case, Checks, shared
-from anybind.testing.stand_in import stand_in_binder
+from anybind.testing.stand_in import binding
 
 CHECKS = Checks(needs=("dataset",))
-
-
-@shared
-def binding(case: Case[Task]) -> Binder:
-    """The example's binder, or one whose embeddings have no meaning."""
-    return case.example.binder or stand_in_binder()
 
 
 @shared

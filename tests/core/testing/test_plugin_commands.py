@@ -48,8 +48,11 @@ def anybind_examples(kind, name, folder):
 """
 
 
-def environment(site: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+def run_python(*arguments: str | Path, site: Path, at: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Python with the distributions of a folder, in another one."""
+    variables = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-B", *map(str, arguments)]
+    return subprocess.run(command, cwd=at, env=variables, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +78,8 @@ def install(package: Path, site: Path, name: str) -> None:
 
 
 def run_tests(folders: list[Path], site: Path, at: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
-    command += map(str, folders)
-    return subprocess.run(command, cwd=at, env=environment(site), capture_output=True, text=True, check=False)
+    options = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib")
+    return run_python(*options, *folders, site=site, at=at)
 
 
 def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
@@ -93,11 +95,7 @@ def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written
         "        outcomes = {each.check: each.status for each in examine(part).outcomes}\n"
         "        print(part.kind, outcomes['check_example'], 'failed' in outcomes.values())\n"
     )
-    command = [sys.executable, "-c", script, *NEW]
-    result = subprocess.run(
-        command, cwd=written, env=environment(written / "site"), capture_output=True, text=True, check=True
-    )
-    lines = result.stdout.splitlines()
+    lines = run_python("-c", script, *NEW, site=written / "site", at=written).stdout.splitlines()
     assert {line.split()[0] for line in lines} >= {kind for kind, _ in NEW.values()}
     assert [line for line in lines if line.split()[1:] != ["passed", "False"]] == []
 
@@ -151,15 +149,19 @@ def test_new_refuses_names_that_cannot_be_or_are_taken(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
-def test_new_refuses_an_unknown_kind_or_target_and_check_an_unknown_plugin(tmp_path: Path, monkeypatch, cli):
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("new mine --kind encodr", "did you mean 'encoder'"),
+        ("new mine --kind head --predicts ranked", "no template head-ranked.txt"),
+        ("new mine --predicts ranking", "--predicts is for heads"),
+        ("check medja", "there is no plugin 'medja'; did you mean 'media'?"),
+        ("chek", "`anybind plugins` has no command 'chek'; did you mean 'check'?"),
+    ],
+)
+def test_an_unknown_kind_target_plugin_or_command_is_refused(tmp_path, monkeypatch, cli, arguments, problem):
     monkeypatch.chdir(tmp_path)
-    assert "did you mean 'encoder'" in cli("plugins", "new", "mine", "--kind", "encodr").error()
-    assert (
-        "no template head-ranked.txt" in cli("plugins", "new", "mine", "--kind", "head", "--predicts", "ranked").error()
-    )
-    assert "--predicts is for heads" in cli("plugins", "new", "mine", "--predicts", "ranking").error()
-    assert "there is no plugin 'medja'; did you mean 'media'?" in cli("plugins", "check", "medja").error()
-    assert "`anybind plugins` has no command 'chek'; did you mean 'check'?" in cli("plugins", "chek").error()
+    assert problem in cli("plugins", *arguments.split()).error()
 
 
 def test_check_exits_with_1_and_lists_failures_with_remedies(make_distribution, run_anybind):
@@ -182,10 +184,7 @@ def test_a_part_without_an_example_fails(make_distribution):
     source = BROKEN.replace("def anybind_examples", "def other_examples").replace('"image"', '"smell"')
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     script = "from anybind.testing import *\ntry: check(parts_of('wreck')[1])\nexcept NotConforming as e: print(e)"
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment(site), capture_output=True, text=True, check=True
-    )
-    assert "check_example: it needs an example with samples" in result.stdout
+    assert "check_example: it needs an example with samples" in run_python("-c", script, site=site).stdout
 
 
 def test_examples_may_be_in_a_module_of_their_own_and_lack_packages(make_distribution):
@@ -205,10 +204,7 @@ def test_examples_may_be_in_a_module_of_their_own_and_lack_packages(make_distrib
         ("no_such_package", "[] [\"its example needs the package 'no_such_package'\"]"),
     ):
         (site / "wreck_plugin" / "examples.py").write_text(module.format(needs))
-        result = subprocess.run(
-            [sys.executable, "-B", "-c", script], env=environment(site), capture_output=True, text=True, check=True
-        )
-        assert result.stdout.splitlines() == ["False", found]
+        assert run_python("-c", script, site=site).stdout.splitlines() == ["False", found]
 
 
 def test_an_example_that_fails_is_a_failure(make_distribution, run_anybind):
@@ -234,8 +230,7 @@ def test_in_pytest_failures_fail_expected_ones_xfail_and_the_rest_of_an_unmade_p
     source = BROKEN.replace("Example(samples", "Example(expected_failures={'check_unit_norm': 'loud'}, samples")
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     (tmp_path / "test_it.py").write_text(PYTEST)
-    command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "test_it.py"]
-    result = subprocess.run(command, cwd=tmp_path, env=environment(site), capture_output=True, text=True, check=False)
+    result = run_python("-m", "pytest", "-rA", "-p", "no:cacheprovider", "test_it.py", site=site, at=tmp_path)
     assert result.returncode == 1
     assert "XFAIL test_it.py::test_conformance[encoder-loud-check_unit_norm]" in result.stdout
     assert "PASSED test_it.py::test_conformance[encoder-loud-check_dtype]" in result.stdout
@@ -261,12 +256,11 @@ print(sorted({"anybind.testing", "pytest", "torch"} & sys.modules.keys()))
 """
 
 
-def test_help_loads_neither_the_kit_nor_pytest():
-    result = subprocess.run([sys.executable, "-c", LISTING], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "[]"
+NO_PYTEST = (
+    "import sys; sys.modules['pytest'] = None; import anybind.testing; print({'torch'} & sys.modules.keys() or [])"
+)
 
 
-def test_the_kit_works_without_pytest_and_loads_no_torch():
-    script = "import sys; sys.modules['pytest'] = None; import anybind.testing; print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"
+@pytest.mark.parametrize("script", [LISTING, NO_PYTEST], ids=["help", "the kit without pytest"])
+def test_neither_the_help_nor_the_kit_loads_heavy_packages(script: str, tmp_path: Path):
+    assert run_python("-c", script, site=tmp_path).stdout.splitlines()[-1] == "[]"
