@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -19,8 +20,8 @@ DVS, ATIS = 1, 2
 """Types of streams; also the bits of an event's first byte that are not of its time."""
 OTHER_TYPES = {0: "generic", 3: "asynchronous and modular display", 4: "colour"}
 X_BITS, Y_BITS = 15, 16
-TIME, HEIGHT, EXPOSURES, BITS = range(FIRST_FREE, FIRST_FREE + 4)
-"""Places in the state: the clock, the sensor's height, events of exposure passed over, bits beside the time."""
+TIME, HEIGHT, EXPOSURES = range(FIRST_FREE, FIRST_FREE + 3)
+"""Places in the state: the clock, the sensor's height, events of exposure passed over."""
 
 
 class EsReader(BinaryReader):
@@ -50,36 +51,9 @@ class EsReader(BinaryReader):
             raise BadInput(f"{path} is truncated: its header of {HEADER_BYTES} bytes ends at byte {len(head)}")
         width, height = (int.from_bytes(head[at : at + 2], "little") for at in (16, 18))
         pixels = Pixels(x=0, x_mask=(1 << X_BITS) - 1, y=X_BITS, y_mask=(1 << Y_BITS) - 1, p=X_BITS + Y_BITS)
-        decoder = Decoder(_decode, np.uint8, 1, pixels, EVENT_BYTES, counts={"skipped_exposures": EXPOSURES})
-        decoder.state[[HEIGHT, BITS]] = height, kind
+        decoder = Decoder(DECODERS[kind], np.uint8, 1, pixels, EVENT_BYTES, counts={"skipped_exposures": EXPOSURES})
+        decoder.state[HEIGHT] = height
         return Body(HEADER_BYTES, decoder, (width, height))
-
-
-@kernel
-def _decode(data: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    """The first byte's time, polarity and, of ATIS, exposure, then column and row; high bytes only move the clock.
-
-    The lowest bit of ATIS events tells of an exposure, the next one of the polarity, which is the lowest of DVS events.
-    """
-    at, count, time, height, bits = 0, 0, state[TIME], state[HEIGHT], state[BITS]
-    step = (256 >> bits) - 1
-    while at < len(data):
-        first = np.int64(data[at])
-        if first >> bits == step:
-            time += step * (first & ((1 << bits) - 1))
-            at += 1
-            continue
-        if at + EVENT_BYTES > len(data):
-            break
-        time += first >> bits
-        if bits == 2 and first & 1:
-            state[EXPOSURES] += 1
-        else:
-            pixels[count], times[count] = _packed(data, at + 1, height, first >> (bits - 1) & 1), time
-            count += 1
-        at += EVENT_BYTES
-    state[TIME], state[LEFT] = time, len(data) - at
-    return count
 
 
 @kernel
@@ -89,3 +63,39 @@ def _packed(data: np.ndarray, at: int, height: int, polarity: np.int64) -> np.in
     y = np.int64(data[at + 2]) | np.int64(data[at + 3]) << 8
     row = height - 1 - y if y < height else (1 << Y_BITS) - 1
     return min(x, (1 << X_BITS) - 1) | row << X_BITS | polarity << (X_BITS + Y_BITS)
+
+
+def _decoder(bits: int) -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], int]:
+    """Compile the kernel of a type of stream, whose bits are constants to the compiler.
+
+    The first byte of an event has its time, polarity and, of ATIS, exposure; column and row follow. High bytes only
+    move the clock. The lowest bit of ATIS events tells of an exposure, the next one of the polarity, which is the
+    lowest of DVS events.
+    """
+    step = (256 >> bits) - 1
+
+    @kernel
+    def decode(data: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
+        at, count, time, height = 0, 0, state[TIME], state[HEIGHT]
+        while at < len(data):
+            first = np.int64(data[at])
+            if first >> bits == step:
+                time += step * (first & ((1 << bits) - 1))
+                at += 1
+                continue
+            if at + EVENT_BYTES > len(data):
+                break
+            time += first >> bits
+            if bits == 2 and first & 1:
+                state[EXPOSURES] += 1
+            else:
+                pixels[count], times[count] = _packed(data, at + 1, height, first >> (bits - 1) & 1), time
+                count += 1
+            at += EVENT_BYTES
+        state[TIME], state[LEFT] = time, len(data) - at
+        return count
+
+    return decode
+
+
+DECODERS = {DVS: _decoder(DVS), ATIS: _decoder(ATIS)}
