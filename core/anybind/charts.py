@@ -1,4 +1,4 @@
-"""Charts as SVG: lines, marks with intervals, bars, and steps over time.
+"""Charts as SVG: lines, marks with intervals, and steps over time.
 
 Each chart is one `<svg>` element with its own style: it stands on a page as it is, in both colour schemes, or in a file
 (`save`). Charts are as wide as the page and of fixed height, so that text keeps its size: horizontal positions are per
@@ -23,7 +23,7 @@ DOTS = 30  # most points of a line that are marked by dots
 TEXT_PX, ROW_PX = 12, 20
 COLUMNS = 1000  # horizontal resolution of `steps`
 TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
-TIME_TICKS, TIME_ROOM = 8, 0.9  # at most; before this share of the axis, so that a narrow page has room for the last
+TIME_TICKS, TIME_ROOM = 8, 0.9  # at most; up to this share of the axis, so that a narrow page has room for the last
 _SHAPES = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0", "M-4-4h8v8h-8z", "M0-5.5l5.5 5.5l-5.5 5.5l-5.5-5.5z",
     "M0-5l5 8.5h-10z", "M0 5l5-8.5h-10z", "M-2.5-5h5v10h-5z",
@@ -182,26 +182,6 @@ def marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: b
         top += ROW_PX
     told = "; ".join(f"{label}: {', '.join(f'{mark.name} {mark.text}' for mark in found)}" for label, found in tracks)
     return _svg(parts, top, told)
-
-
-def bars(values: Mapping[str, float], axis: Axis | None = None) -> str:
-    """Draw horizontal bars from 0, each below its label.
-
-    Args:
-        values: finite, at least 0, by label.
-        axis: from 0 to the largest value by default.
-    """
-    axis = axis or Axis.around([0.0, *values.values()])
-    parts: list[str] = []
-    for number, (label, value) in enumerate(values.items()):
-        top = 2 * ROW_PX * number
-        parts.append(f'<text x="0" y="{top + TEXT_PX}">{escape(label)}</text>')
-        parts.append(f'<text x="100%" y="{top + TEXT_PX}" text-anchor="end">{value:.3g}</text>')
-        width = axis.place(value)
-        parts.append(f'<rect class="filled" x="0" y="{top + ROW_PX - 2}" width="{width}%" height="10" rx="3"/>')
-    bottom = 2 * ROW_PX * len(values)
-    parts = ['<g class="c0">', *parts, "</g>", *_tick_texts(axis, bottom + TEXT_PX)]
-    return _svg(parts, bottom + ROW_PX, ", ".join(values))
 
 
 def steps(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from anybind.plugin import Adapter
+from anybind import Binder
+from anybind.plugin import Adapter, BadInput, prompts
+from anybind_train.losses.weighted_sum import WeightedSum
+from anybind_train.recipe import Recipe
 
 
 @dataclass
@@ -22,3 +26,24 @@ class Words:
         for adapter in self.route:
             vectors = functional.normalize(adapter.map_tensor(vectors), dim=1)
         return vectors
+
+
+def words_of(
+    binder: Binder, recipe: Recipe, losses: WeightedSum, classes: Sequence[str], device: torch.device
+) -> Words:
+    """Embed the class names that a recipe's losses compare with.
+
+    Raises:
+        BadInput: fewer than two classes, where a loss needs more.
+        SpaceMismatch: the texts are in another space than the student's.
+    """
+    route = binder.route(recipe.modality)
+    if "labels" in losses.needs and len(classes) < 2:
+        raise BadInput(f"the data has {len(classes)} classes; a loss by labels needs at least two")
+    if "texts" not in losses.needs:
+        return Words(None, route)
+    if len(classes) < 2:
+        raise BadInput("the data has fewer than two classes; a loss that compares with words needs them")
+    texts = prompts.class_embeddings(binder, "text", classes, prompts.check_templates(recipe.templates))
+    binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
+    return Words(torch.tensor(texts.vectors, device=device), route)

@@ -7,16 +7,16 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
 from anybind import Binding, EmbeddingStore
-from anybind.plugin import BadInput, BadOption, Tower, files, prefetch, progress_bar, prompts
+from anybind.plugin import BadInput, BadOption, Tower, files, prefetch, progress_bar
 from anybind_train.checks import check_batch, check_spaces
-from anybind_train.class_words import Words
+from anybind_train.class_words import Words, words_of
 from anybind_train.data import Sources, TrainingSet, epoch_order
 from anybind_train.devices import make_fabric
 from anybind_train.loss import TrainingBatch
@@ -25,7 +25,7 @@ from anybind_train.optimise import learning_rate, make_optimiser
 from anybind_train.probe import ask_probe, probe_of, source_key
 from anybind_train.prompts import PromptedText, PromptStudent
 from anybind_train.recipe import Recipe
-from anybind_train.records import Records, draw
+from anybind_train.records import Records, RunRecord, draw
 from anybind_train.state import Place, check_finite, load_state, save_state
 from anybind_train.student import Average, StudentModule, merged_lora, student_binder
 
@@ -33,25 +33,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 STATE, LAST, BEST = "state.safetensors", "last.safetensors", "best.safetensors"
-
-
-class RunRecord(TypedDict):
-    """The summary of a run, as `result.json` holds it.
-
-    Attributes:
-        probes: the epoch and the metrics of each probe.
-    """
-
-    recipe: str
-    recipe_hash: str
-    data_hash: str
-    samples: int
-    classes: int
-    epochs: int
-    steps: int
-    weights: str
-    encoder: str
-    probes: list[dict[str, float]]
 
 
 class Run:
@@ -101,7 +82,7 @@ class Run:
         self.probe = probe_of(recipe, sources, {source_key(pair.item) for pair in self.data.pairs})
         self._prepare_folder(resume)
         check_spaces(self.binder, recipe, self.losses)
-        self.words = self._words()
+        self.words = words_of(self.binder, recipe, self.losses, self.data.classes, self.fabric.device)
         self.student = self._student()
         self.average = Average(self.student.module, recipe.student.average)
         self.optimiser = make_optimiser(recipe.optimiser, self.student)
@@ -137,18 +118,6 @@ class Run:
         prompted = self.binder.encoder("text")
         assert isinstance(prompted, PromptedText)
         return PromptStudent(self.tower, prompted, self.data.classes)
-
-    def _words(self) -> Words:
-        recipe, binder, route = self.recipe, self.binder, self.binder.route(self.recipe.modality)
-        if "labels" in self.losses.needs and len(self.data.classes) < 2:
-            raise BadInput(f"the data has {len(self.data.classes)} classes; a loss by labels needs at least two")
-        if "texts" not in self.losses.needs:
-            return Words(None, route)
-        if len(self.data.classes) < 2:
-            raise BadInput("the data has fewer than two classes; a loss that compares with words needs them")
-        texts = prompts.class_embeddings(binder, "text", self.data.classes, prompts.check_templates(recipe.templates))
-        binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
-        return Words(torch.tensor(texts.vectors, device=self.fabric.device), route)
 
     def go(self) -> RunRecord:
         """Train to the end, and give the summary that `result.json` holds.

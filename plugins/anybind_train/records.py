@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -14,6 +14,25 @@ from anybind.plugin import BadInput, files
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+
+class RunRecord(TypedDict):
+    """The summary of a run, as `result.json` holds it.
+
+    Attributes:
+        probes: the epoch and the metrics of each probe.
+    """
+
+    recipe: str
+    recipe_hash: str
+    data_hash: str
+    samples: int
+    classes: int
+    epochs: int
+    steps: int
+    weights: str
+    encoder: str
+    probes: list[dict[str, float]]
 
 
 class Records:
