@@ -271,7 +271,7 @@ def test_the_command_says_in_words_what_came_out(command, tmp_path):
         (['data.0.classes=["disc"]'], "fewer than two classes; a loss that compares with words needs them"),
         (['losses=[{"use":"prediction"}]', 'data.0.classes=["disc"]'], "has 1 classes; a loss by labels needs at least two"),
         (['probe.classes=["disc","cross"]'], r"the probe asks about 6 samples that are trained on \(disc/0.png, ...\)"),
-        (["--strategy", "nonsense"], "cannot train on cpu with nonsense"),
+        (["--strategy", "nonsense"], "cannot train on cpu with the strategy nonsense"),
         (["--device", "abacus"], "cannot train on abacus"),
     ],
 )  # fmt: skip
