@@ -62,6 +62,7 @@ def test_there_is_a_replica_of_every_published_data_set() -> None:
     assert set(COUNTS) <= {part.name for part in _parts("dataset")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTS)
 def test_it_opens_with_no_options(folders, name: str) -> None:
     items = dataset(name, folders[name]).items

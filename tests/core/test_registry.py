@@ -129,6 +129,7 @@ def test_the_same_module_behind_two_distributions_is_seen_as_two(make_distributi
     assert statuses(run_anybind("plugins", "--json", path=site))["first-dist"] == "refused"
 
 
+@pytest.mark.slow
 def test_the_variable_loads_only_the_distributions_that_it_names(make_distribution, run_anybind):
     site = make_distribution(
         "Strange.Dist", {"s": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")}

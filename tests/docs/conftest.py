@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from anybind.registry import Registry, use_registry
+from anybind.registry import create, use_registry
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -45,7 +45,7 @@ def page_folder(
     monkeypatch.setenv("HOME", str(folder))
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "ANYBIND_STORE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Registry, "create", _create_once(Registry.create, towers))
+    monkeypatch.setattr("anybind.binder.create", _create_once(create, towers))
     paths, modules, before = list(sys.path), set(sys.modules), Path.cwd()
     os.chdir(folder)
     former = use_registry(None)
@@ -59,14 +59,14 @@ def page_folder(
 
 
 def _create_once(create: Any, made: dict[Any, Any]) -> Any:
-    """`Registry.create` that keeps the towers of `mini`: they take seconds to load and no page changes them."""
+    """`create` that keeps the towers of `mini`: they take seconds to load and no page changes them."""
 
-    def create_once(self: Registry, kind: str, name: str, /, *args: Any, **options: Any) -> Any:
-        if kind not in ("encoder", "adapter") or not name.startswith("mini-"):
-            return create(self, kind, name, *args, **options)
+    def create_once(kind: Any, name: str, /, *args: Any, **options: Any) -> Any:
+        if not name.startswith("mini-"):
+            return create(kind, name, *args, **options)
         key = (kind, name, repr(args), repr(options))
         if key not in made:
-            made[key] = create(self, kind, name, *args, **options)
+            made[key] = create(kind, name, *args, **options)
         return made[key]
 
     return create_once

@@ -25,6 +25,7 @@ def test_there_is_a_modality_a_classification_head_and_a_ranking_head():
     assert NAMES == ["anybind-centroid", "anybind-inertial", "anybind-rerank"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: source.name)
 def test_an_example_is_a_whole_distribution_on_public_modules_alone(source: Path, wheels: dict[str, Path]):
     assert all((source / name).is_file() for name in ("pyproject.toml", "README.md", "LICENSE"))
@@ -42,6 +43,7 @@ def test_an_example_is_a_whole_distribution_on_public_modules_alone(source: Path
     assert tops == {own, f"{own}-0.1.0.dist-info"}
 
 
+@pytest.mark.slow
 def test_the_environment_has_the_core_and_nothing_heavy(strangers: Any):
     found = strangers.run(
         "-c",
@@ -65,6 +67,7 @@ def test_what_the_core_lacks_here_is_listed_and_breaks_nothing(strangers: Any):
     assert any("pip install 'anybind[mini]'" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: source.name)
 def test_the_tests_of_an_example_pass_where_only_the_core_is(source: Path, strangers: Any, tmp_path: Path):
     # Away from the sources, so that it is the wheel which is imported.
@@ -119,6 +122,7 @@ def test_recordings_in_folders_are_embedded_and_asked_about(strangers: Any, tmp_
     assert ended.stdout.strip() == "vectors.safetensors: 6 inertial vectors in letter-grams (512-d)", ended.stderr
 
 
+@pytest.mark.slow
 def test_a_suite_trains_and_evaluates_a_strangers_head_on_anothers_modality(strangers: Any, tmp_path: Path):
     command = ("bench", "run", "centroid", "-o", tmp_path / "results", "--json")
     ended = strangers.anybind(*command, at=tmp_path, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))

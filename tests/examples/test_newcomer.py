@@ -86,6 +86,7 @@ def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any)
     assert told["versions"]["my-colours"] == "0.1.0"
 
 
+@pytest.mark.slow
 def test_an_edit_that_breaks_the_contract_fails_the_check(newcomer: Any):
     ran(newcomer, "plugins", "new", "my-loud")
     module = newcomer.folder / "my-loud" / "my_loud" / "__init__.py"

@@ -23,6 +23,7 @@ KINDS = [*registry().kinds(), "kind"]
 BUNDLED = [part for kind in KINDS for part in parts(kind) if part.distribution == "anybind"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", BUNDLED, ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_bundled_part_passes_on_its_plugins_example(part):
     report = examine(part).raise_for_failures()
@@ -36,6 +37,7 @@ def test_every_kind_has_checks_and_most_parts_have_an_example():
     assert all(checks_for(kind) for kind in KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_readers_pass_on_real_recordings(test_data: Path, name: str):
     path = test_data / "events" / RECORDINGS[name]

@@ -82,11 +82,13 @@ def run_tests(folders: list[Path], site: Path, at: Path) -> subprocess.Completed
     return run_python(*options, *folders, site=site, at=at)
 
 
+@pytest.mark.slow
 def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
     result = run_tests([written / name / "tests" for name in NEW], written / "site", written)
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written: Path):
     script = (
         "import sys\nfrom anybind.testing import examine, parts_of\n"
@@ -100,6 +102,7 @@ def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written
     assert [line for line in lines if line.split()[1:] != ["passed", "False"]] == []
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_new_plugin_fail_once_its_part_fails_a_check(written: Path, tmp_path: Path):
     install(written / "my-encoder" / "my_encoder", tmp_path, "my-encoder")
     module = tmp_path / "my_encoder" / "__init__.py"
@@ -164,6 +167,7 @@ def test_an_unknown_kind_target_plugin_or_command_is_refused(tmp_path, monkeypat
     assert problem in cli("plugins", *arguments.split()).error()
 
 
+@pytest.mark.slow
 def test_check_exits_with_1_and_lists_failures_with_remedies(make_distribution, run_anybind):
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": BROKEN})
     result = run_anybind("plugins", "check", "wreck", "--json", path=site)
@@ -224,6 +228,7 @@ def test_conformance(check):
 """
 
 
+@pytest.mark.slow
 def test_in_pytest_failures_fail_expected_ones_xfail_and_the_rest_of_an_unmade_part_is_skipped(
     make_distribution, tmp_path
 ):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = """
 import pytest
 from anybind import plugin
@@ -44,6 +46,7 @@ def test_afterwards_all_are_back():
 """
 
 
+@pytest.mark.slow
 def test_the_fixture_gives_only_what_is_named_and_puts_everything_back(tmp_path: Path):
     (tmp_path / "test_it.py").write_text(TESTS)
     # Loaded by name and not by its entry point, which an older installation of this checkout may lack.

@@ -151,6 +151,7 @@ def test_likeness_of_sentences_is_ranked_as_by_the_binder(binder):
     assert found["cosine_spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seen_as", ["image", "event"])
 def test_pictures_are_named_as_often_as_by_our_task(binder, pictures, seen_as):
     task = Named()
@@ -161,6 +162,7 @@ def test_pictures_are_named_as_often_as_by_our_task(binder, pictures, seen_as):
     assert 0.2 < found["accuracy"] < 1
 
 
+@pytest.mark.slow
 def test_phrases_find_as_many_pictures_as_by_our_task(binder, pictures):
     task = Told()
     task.ours = pictures

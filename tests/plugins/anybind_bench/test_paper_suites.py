@@ -202,6 +202,7 @@ def test_table_1_runs(run):
     )
 
 
+@pytest.mark.slow
 def test_table_2_runs(run):
     def shorter(title: str) -> tuple[dict[str, Any], dict[str, Any]]:
         options = {} if ", 0 shots" in title else {"shots": 1, "epochs": 1}
@@ -216,6 +217,7 @@ def test_table_2_runs(run):
     assert counts["N-Caltech101, 0 shots"] == 101
 
 
+@pytest.mark.slow
 def test_table_3_runs(run):
     run("paper-table3", "clip", {})
 
@@ -235,6 +237,7 @@ def test_table_4_runs(run):
     assert whole["events and sounds"]["gallery_size"] == 5
 
 
+@pytest.mark.slow
 def test_figure_4_runs(run):
     train = {"part": "seen", "split": "train", "pictures": "../ImageNet", "limit": 4}
     short = {"epochs": 1, "batch_size": 4, "train": train}

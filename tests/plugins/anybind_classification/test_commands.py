@@ -104,6 +104,7 @@ def test_evaluate_prints_one_json_object_with_question_and_answer(cli, pictures)
     assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]{12}\+[0-9a-f]{12}", result["encoders"]["image"])
 
 
+@pytest.mark.slow
 def test_evaluate_as_events_depends_on_the_seed_alone(cli, pictures):
     def run(seed):
         command = ("evaluate", "zero-shot", "--modality", "event", "--data", pictures, "--seed", seed, "--json")
@@ -113,6 +114,7 @@ def test_evaluate_as_events_depends_on_the_seed_alone(cli, pictures):
     assert run(3)["seed"] == 3
 
 
+@pytest.mark.slow
 def test_evaluate_asks_among_more_classes_than_it_keeps(cli, pictures):
     command = ("evaluate", "zero-shot", "--modality", "image", "--data", pictures, "--classes", "rocket", "--json")
     everything = json.loads(cli(*command, "--among", "all").out)
@@ -165,6 +167,7 @@ BAD_INPUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["classify", "embed", "demo"])
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_a_bad_file_is_one_line_and_leaves_nothing_behind(cli, bad_files, tmp_path, command, name):
@@ -198,6 +201,7 @@ def test_with_nothing_left_after_skipping_it_is_an_error(cli, bad_files, tmp_pat
     assert not (tmp_path / "v.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_skips_bad_samples_on_request(cli, pictures, bad_files):
     shutil.copy(bad_files["truncated.jpg"], pictures / "rocket")
     command = ("evaluate", "zero-shot", "--modality", "image", "--data", pictures)
@@ -242,6 +246,7 @@ def test_a_bad_request_is_one_line_that_says_what_to_do(cli, tmp_path, arguments
     assert message in error
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback_at_any_place(run_anybind):
     for arguments in (["--debug", "classify", "absent.png"], ["classify", "absent.png", "--debug"]):
         result = run_anybind(*arguments, "--labels", "a,b")
@@ -250,6 +255,7 @@ def test_debug_shows_the_traceback_at_any_place(run_anybind):
         assert "absent.png" in result.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_without_debug_a_process_ends_with_two_and_one_line(run_anybind):
     result = run_anybind("classify", "absent.png", "--labels", "a,b")
     assert result.returncode == 2

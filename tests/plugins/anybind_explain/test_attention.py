@@ -112,6 +112,7 @@ def test_the_map_of_a_picture_is_that_of_the_published_equations(tiny, model_fol
     np.testing.assert_allclose(found.grid, slow, rtol=2e-3, atol=1e-6 * slow.max() + 1e-9)
 
 
+@pytest.mark.slow
 def test_the_weights_of_words_are_those_of_the_published_equations(tiny, model_folder, two_objects):
     plain, other = Plain(model_folder), vector_of(tiny, "image", two_objects)
     tower = tiny.encoder("text")

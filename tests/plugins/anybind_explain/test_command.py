@@ -14,6 +14,7 @@ import anybind
 from anybind_explain import relevance
 
 
+@pytest.mark.slow
 def test_a_recording_and_its_picture_are_drawn_side_by_side(cli, files, tmp_path):
     def draw(*more):
         ended = cli("explain", files["two.npz"], "--text", "a cat", "-o", tmp_path / "map.png", *more, "--json")
@@ -34,6 +35,7 @@ def test_a_recording_and_its_picture_are_drawn_side_by_side(cli, files, tmp_path
     assert answer["settings"]["methods"]["map"].startswith("Grad-CAM")
 
 
+@pytest.mark.slow
 def test_a_picture_is_explained_as_itself_or_as_a_recording_of_it(cli, files):
     for more, of in (((), "image"), (("--modality", "event"), "event")):
         ended = cli("explain", files["two.png"], "--text", "a cat", *more, "--json")
@@ -42,6 +44,7 @@ def test_a_picture_is_explained_as_itself_or_as_a_recording_of_it(cli, files):
         assert answer["output"] is None
 
 
+@pytest.mark.slow
 def test_the_function_gives_what_the_command_prints(cli, files):
     found = relevance(files["two.png"], "a cat", modality="event", seed=1)
     command = ("explain", files["two.png"], "--text", "a cat", "--modality", "event", "--seed", 1, "--json")

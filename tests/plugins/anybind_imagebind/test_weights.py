@@ -236,6 +236,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 def test_both_towers_take_less_than_600_mb_of_a_file_of_full_size(sparse_file: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", PEAK, str(sparse_file)], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -322,6 +323,7 @@ print(tower.space.backbone, tower.identity, np.isfinite(vector).all(), tried)
 """
 
 
+@pytest.mark.slow
 def test_a_tower_loads_and_embeds_without_network_once_its_file_is_here(
     weights: str, depth: DepthTower, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +32,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> None:
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the extra `sound` had not been installed, in a process that has loaded nothing yet."""
-    from anybind import modality, reader
-
-    for cache in (modality._made, reader._made):
-        cache.cache_clear()
+    former = use_registry(None)
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     for name in ("soundfile", "soxr"):
         monkeypatch.setitem(sys.modules, name, None)
+    yield
+    use_registry(former)
 
 
 def test_a_sound_is_answered_with_the_pip_line(folder: Path, without: None) -> None:

@@ -117,6 +117,7 @@ def test_the_adapter_is_refused_for_other_versions_of_the_packages(monkeypatch):
         adapter.MiniAdapter()
 
 
+@pytest.mark.slow
 def test_pictures_events_and_words_share_one_space(mini, noise):
     events = [anybind.derive("event", picture, seed=0) for picture in noise]
     embedded = {"text": TEXTS, "image": noise, "event": events}

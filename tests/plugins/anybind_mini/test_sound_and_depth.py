@@ -72,6 +72,7 @@ def test_a_short_sound_lies_amid_silence():
     assert part[449:550].sum() == 101
 
 
+@pytest.mark.slow
 def test_clips_of_environmental_sounds_are_recognised_by_words(binder, test_data):
     names = ("dog", "rain", "sea waves", "crying baby", "clock tick", "sneezing", "helicopter", "chainsaw", "rooster")
     dataset = create("dataset", "esc-50", test_data / "esc10", folds="4", limit=40)

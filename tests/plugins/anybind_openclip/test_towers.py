@@ -364,6 +364,7 @@ def test_a_warning_comes_if_and_only_if_open_clips_tokenizer_drops_tokens(
     assert len(warned(text, sample)) == int(dropped)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [image_tower, text_tower])
 def test_the_other_half_of_the_model_does_not_stay_in_memory(model_folder: Path, load: Any) -> None:
     gc.collect()

@@ -156,6 +156,7 @@ def test_chance_of_one_right_answer_is_k_in_n():
     assert found["median_rank"] == 100
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_metrics_and_narrow_with_more_queries():
     random = np.random.default_rng(0)
 

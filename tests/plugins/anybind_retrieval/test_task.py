@@ -130,6 +130,7 @@ def test_class_names_are_the_words_of_data_without_any(binder):
     assert (back.n, back.gallery_size, back.metrics["text_to_image_mAP@5"]) == (2, 3, 1)
 
 
+@pytest.mark.slow
 def test_batches_stand_beside_the_full_gallery_and_drop_the_last_incomplete_one(binder):
     items = pairs("red", "red", "green", "blue", "yellow")
     task = Retrieval(to="text", gallery="in-batch:2")

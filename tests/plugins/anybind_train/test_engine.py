@@ -46,6 +46,7 @@ def scripted_probe(monkeypatch):
     return script
 
 
+@pytest.mark.slow
 def test_the_contrastive_loss_falls_clearly(train):
     losses = train(
         "epochs=30",
@@ -78,6 +79,7 @@ def test_every_step_tells_its_losses_rate_and_epoch(train):
     assert [(line["epoch"], line["step"]) for line in ran.lines("probe")] == [(0, -1), (1, 2), (2, 5)]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_does_not(train, tmp_path):
     first, again, other = (
         train(*AUGMENTED, f"seed={seed}", output=tmp_path / name) for name, seed in (("a", 3), ("b", 3), ("c", 4))
@@ -108,6 +110,7 @@ def test_the_teacher_is_computed_once_and_another_run_reads_it(train, tmp_path, 
     assert not (tmp_path / "a" / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_teacher_computed_at_every_step_gives_the_same_losses(train, tmp_path):
     changes = ("variants=2", 'augment.image={"crop":[0.6,0.9]}')
     kept, made = (train(*changes, output=tmp_path / str(keep), cache_teacher=keep) for keep in (True, False))
@@ -123,6 +126,7 @@ def test_a_tower_that_teaches_itself_stays_the_teacher_that_it_was(train, tmp_pa
     assert made.losses() == pytest.approx(kept.losses(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_kept_inputs_give_nearly_the_same_losses(train, tmp_path):
     kept, made = (train(f"cache_inputs={keep}", output=tmp_path / keep) for keep in ("true", "false"))
     assert kept.losses() == pytest.approx(made.losses(), rel=2e-2)
@@ -197,6 +201,7 @@ def test_in_pure_half_precision_with_an_average_a_run_goes_through(train):
     assert np.isfinite(ran.losses()).all()
 
 
+@pytest.mark.slow
 def test_the_function_gives_what_the_command_prints(command, world, tmp_path):
     printed = json.loads(command("--json", "epochs=1", "--seed", "3").out)
     result = train_by_recipe(world.recipe, world.data, tmp_path / "mine", changes=["epochs=1"], seed=3)
@@ -206,6 +211,7 @@ def test_the_function_gives_what_the_command_prints(command, world, tmp_path):
     assert result.metrics[result.main_metric] == printed["probes"][-1][result.main_metric]
 
 
+@pytest.mark.slow
 def test_a_run_by_the_command_leaves_all_that_it_should(command, tmp_path):
     ended = command("--json", "probe.every=1")
     assert (ended.code, ended.err) == (0, "")
@@ -359,6 +365,7 @@ def test_weights_that_are_no_numbers_replace_no_good_ones(command, tmp_path, mon
         assert all(value.isfinite().all() for value in load_file(tmp_path / "run" / f"{name}.safetensors").values())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::anybind.AnybindWarning")  # of the store, which goes on without
 def test_a_full_disk_ends_the_run_in_one_line_and_it_can_go_on(command, tmp_path, world, train):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

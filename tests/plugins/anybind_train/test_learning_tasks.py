@@ -94,6 +94,7 @@ def test_what_was_learned_is_what_is_asked(binder, parted, tmp_path):
     assert untrained.metrics["top1"] < 0.6 < 0.8 < learned.metrics["top1"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result_and_another_other_shots(binder, parted):
     runs = [FewShot(shots=2, **QUICK).run(binder, parted, modality="event", seed=seed) for seed in (1, 1, 2)]
     same, again, _ = (json.dumps(dataclasses.asdict(run)) for run in runs)
@@ -116,6 +117,7 @@ def test_a_batch_is_no_larger_than_the_samples(binder, parted):
     assert result.details["settings"]["steps"] == 2
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_run_is_told(binder, parted):
     result = FewShot(shots=2, every=1, **QUICK).run(binder, parted, modality="event")
     assert list(result.curves) == ["top1"]
@@ -151,6 +153,7 @@ def test_a_linear_probe_tells_the_interval_of_its_share(binder, parted):
     assert (low, high) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_class_names_beyond_those_learned_can_be_asked_for(binder, parted):
     among = [*SHAPES, "beam", "cross"]
     result = FewShot(shots=2, among=among, every=2, **QUICK).run(binder, parted, modality="event")
@@ -159,6 +162,7 @@ def test_class_names_beyond_those_learned_can_be_asked_for(binder, parted):
     assert FewShot(shots=2, among="all", **QUICK).run(binder, some, modality="event").gallery_size == 3
 
 
+@pytest.mark.slow
 def test_further_keys_of_a_recipe_are_laid_over(binder, parted):
     frozen = {"student": {"train": ["visual.ln_post"]}, "optimiser": {"schedule": "constant"}}
     result = FewShot(shots=2, **QUICK, **frozen).run(binder, parted, modality="event")
@@ -167,6 +171,7 @@ def test_further_keys_of_a_recipe_are_laid_over(binder, parted):
     assert result.details["settings"]["recipe"] != plain.details["settings"]["recipe"]
 
 
+@pytest.mark.slow
 def test_a_kept_run_that_was_interrupted_goes_on(binder, parted, tmp_path, monkeypatch):
     whole = FewShot(shots=2, **QUICK).run(binder, parted, modality="event")
     steps, step = [], Run.step

@@ -109,6 +109,7 @@ def mortal(monkeypatch):
     return lambda moments: left.__setitem__(0, moments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_that_dies_again_and_again_ends_as_one_that_does_not(train, mortal, tmp_path, kind):
     changes = ("probe.every=1", *(change for change in RUNS[kind] if not change.startswith("probe")))
@@ -128,6 +129,7 @@ def test_a_run_that_dies_again_and_again_ends_as_one_that_does_not(train, mortal
     assert_same(tmp_path / "run", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
     forward = StudentModule.forward
 
@@ -249,6 +251,7 @@ def test_a_finished_run_that_is_resumed_says_the_same_again(command, tmp_path):
     assert ended(tmp_path / "run")["files"] == before["files"]
 
 
+@pytest.mark.slow
 def test_a_run_without_its_cache_goes_on_all_the_same(train, mortal, tmp_path):
     mortal(0)
     train(*RUNS["plain"], output=tmp_path / "alone")
@@ -261,6 +264,7 @@ def test_a_run_without_its_cache_goes_on_all_the_same(train, mortal, tmp_path):
     assert_same(tmp_path / "run", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_what_cannot_go_on_is_one_line_and_the_run_stays_as_it_was(command, world, tmp_path):
     assert "holds no run to go on with (state.safetensors is missing)" in command(*IMAGE, "--resume").error()
     assert command(*IMAGE).code == 0

@@ -75,6 +75,7 @@ def ended(process):
     return json.loads(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [False, True])
 def test_a_run_that_was_killed_resumes_with_the_same_scores_and_one_batch_twice_at_most(started, tmp_path, page):
     calls = tmp_path / "calls"

@@ -123,6 +123,7 @@ def test_options_that_make_no_sense_are_refused_before_the_video_is_decoded(scor
     assert video.decoded == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(scored):
     import tracemalloc
 

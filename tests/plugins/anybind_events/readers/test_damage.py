@@ -32,12 +32,14 @@ def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
         assert fault is None, f"seed {seed}: {fault}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_a_damaged_real_recording_is_read_or_refused(name: str, test_data: Path, tmp_path: Path):
     path = test_data / "events" / name
     check(path.read_bytes()[:LENGTH], path.suffix, tmp_path, 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".csv", ".dat", ".bin"])
 def test_a_damaged_recording_of_ours_is_read_or_refused(suffix: str, tmp_path: Path):
     random = np.random.default_rng(0)

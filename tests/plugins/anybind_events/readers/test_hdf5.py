@@ -51,6 +51,7 @@ def file(tmp_path: Path):
     return make
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     stream=streams(st.integers(-(2**62), 2**62) | st.integers(0, 5000)),
@@ -292,6 +293,7 @@ def test_a_truncated_file_is_refused_strict_or_not(tmp_path: Path) -> None:
                 Hdf5Reader().read(tmp_path / "cut.h5", strict=strict)
 
 
+@pytest.mark.slow
 def test_one_of_our_files_with_a_bit_turned_over_is_refused_or_the_same_recording(tmp_path: Path) -> None:
     stream, rng = made(200), random.Random(0)
     Hdf5Reader().write(stream, tmp_path / "bent.h5")

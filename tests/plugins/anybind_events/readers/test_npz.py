@@ -177,6 +177,7 @@ def of_damaged(folder: Path, raw: bytes) -> dict[str, EventStream | Exception]:
     return outcomes
 
 
+@pytest.mark.slow
 def test_an_archive_with_a_bit_turned_over_is_read_or_refused_and_nothing_else(
     of_damaged: dict[str, EventStream | Exception],
 ) -> None:

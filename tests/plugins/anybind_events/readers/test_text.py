@@ -137,6 +137,7 @@ def test_comments_and_empty_lines_are_passed_over(read) -> None:
     assert contents(read(f"# a comment\n\n{first}\n# another\n\n{second}\n  \n// one more\n{third}\n\n\n")) == EXPECTED
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     stream=streams(st.integers(-(10**18), 10**17 - 1) | st.integers(0, 500), st.just(1280), st.just(720)),
@@ -163,6 +164,7 @@ def test_a_time_that_would_be_read_as_nanoseconds_is_not_written(tmp_path: Path)
         anybind.write(EventStream([1], [1], [10**17], [1], 34, 34), tmp_path / "late.csv")
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     rows=st.lists(
@@ -293,6 +295,7 @@ def test_columns_without_a_header_are_known_by_the_files_name(tmp_path: Path) ->
         find_reader(tmp_path / "notes.txt")
 
 
+@pytest.mark.slow
 def test_the_real_recording_mutated_is_read_or_refused_and_nothing_else(test_data: Path, tmp_path: Path) -> None:
     raw, rng = (test_data / "events/slider_depth.txt").read_bytes()[:100_000], random.Random(0)
     for _ in range(100):

@@ -223,6 +223,7 @@ def test_every_pixel_fires_once_for_each_threshold_that_it_crosses(
         np.testing.assert_allclose([t for t, _ in mine], [t for t, _ in expected], atol=0.51)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(paths=PATHS, threshold=THRESHOLD, refractory=st.integers(50, 3000))
 def test_every_pixel_is_blind_after_each_event(paths: list[list[float]], threshold: float, refractory: int) -> None:
