@@ -9,7 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
-from anybind_events.readers.aedat4_packets import MAGIC, Packets, Table, contents, find_packets
+from anybind_events.readers.aedat4_lz4 import event_counts, unpack_events
+from anybind_events.readers.aedat4_packets import (
+    LZ4,
+    LZ4_SMALLER,
+    MAGIC,
+    Packets,
+    Table,
+    contents,
+    find_packets,
+)
 from anybind_events.readers.columns import WHOLE, naming
 from anybind_events.stream import MAX_SENSOR, EventStream
 
@@ -116,7 +125,25 @@ def read_frames(path: Path, *, strict: bool = False) -> list[Frame]:
 
 
 def _groups(packets: Packets, count: int) -> Iterator[np.ndarray]:
-    """The events of all packets in arrays of at least `count`, the last one aside: at least one, which may be empty."""
+    """The events of all packets in arrays of about `count`: at least one, which may be empty."""
+    counts = event_counts(packets) if packets.compression in (LZ4, LZ4_SMALLER) else None
+    if counts is None or not len(counts):
+        yield from _joined(packets, count)
+        return
+    first, totals = 0, np.cumsum(counts)
+    while first < len(counts):
+        before = totals[first - 1] if first else 0
+        behind = min(int(np.searchsorted(totals, before + count)) + 1, len(counts))
+        events = unpack_events(packets, counts, first, behind)
+        if events is None:  # tells what is wrong, or gets along with it
+            yield from _joined(packets.part(first, behind), WHOLE)
+        else:
+            yield events.view(EVENT)
+        first = behind
+
+
+def _joined(packets: Packets, count: int) -> Iterator[np.ndarray]:
+    """As `_groups`, of packets in any compression and layout: each is unpacked by a library and looked at."""
     likely = 3 * int((packets.ends - packets.starts).sum())
     joined, held, none = memoryview(bytearray()), 0, True
     for events in contents(packets, _event_list):

@@ -62,6 +62,11 @@ class Packets(NamedTuple):
     places: np.ndarray
     notes: dict[str, int]
 
+    def part(self, first: int, behind: int) -> Packets:
+        """Some of the packets, by number."""
+        some = slice(first, behind)
+        return self._replace(starts=self.starts[some], ends=self.ends[some], places=self.places[some])
+
 
 class Table:
     """A table of a FlatBuffer. Every place is checked, since files may point anywhere."""
