@@ -35,7 +35,7 @@ def test_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that use real data, and those of modules that import torch, by themselves or through a plugin."""
+    """Mark tests that use real data, and those of modules that import torch."""
     for item in items:
         if isinstance(item, pytest.Function):
             if "test_data" in item.fixturenames:
