@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, named_values, print_json
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    SkipBad,
+    Skipped,
+    StoreFlag,
+    named_values,
+    open_store,
+    print_json,
+)
 from anybind.plugin import files
 from anybind_classification.fitting import fit_head as fit
 
@@ -21,6 +32,7 @@ def fit_head(
     modality: Annotated[str, typer.Option(help="Embed all files as this; images become event streams as event.")] = "",
     seed: Seed = 0,
     device: Device = "cpu",
+    store: StoreFlag = True,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -34,6 +46,7 @@ def fit_head(
         modality=modality,
         seed=seed,
         device=device,
+        store=open_store(store),
         on_bad=skipped.note if skip_bad else None,
         **named_values(option),
     )

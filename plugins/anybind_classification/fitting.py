@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from anybind import Binder, load, load_dataset
+from anybind import Binder, EmbeddingStore, load, load_dataset
 from anybind.plugin import BadOption, Dataset, Head, HeadInput, errors, readers
 
 
@@ -17,6 +17,7 @@ def fit_head(
     modality: str = "",
     seed: int = 0,
     device: str = "cpu",
+    store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     **options: object,
 ) -> Head:
@@ -32,6 +33,7 @@ def fit_head(
         modality: embed all files as this; images become event streams as `event`. [default: what the files hold]
         seed: of derived samples.
         device: torch device, where the binding is loaded here.
+        store: where embeddings are looked up and stored, where the binding is loaded here. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is left out; by default the
             first such file raises.
         options: of the head.
@@ -46,7 +48,7 @@ def fit_head(
         BadInput: no samples, fewer than two classes, or a class without a usable sample.
     """
     Head.find(head, predicts="classification")  # before anything is loaded
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     derived = bool(modality)
     if not isinstance(data, Dataset):
         of_files = [name for name in binder.modalities if name != "text"]
