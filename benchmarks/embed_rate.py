@@ -19,7 +19,7 @@ import torch
 
 import anybind
 from anybind.commandline import print_table
-from anybind.tower import Tower
+from anybind.torch_encoder import TorchEncoder
 from anybind_classification.demo_pictures import demo_pictures
 
 ROUNDS = 7
@@ -69,26 +69,26 @@ def timed(call: Callable[[], object]) -> float:
 def bare_pictures(binder: anybind.Binder, paths: list[Path]) -> np.ndarray:
     """Decode, transform and embed, batch by batch, then adapt."""
     tower = binder.encoder("image")
-    assert isinstance(tower, Tower)
+    assert isinstance(tower, TorchEncoder)
     found = []
     with torch.inference_mode():
         for start in range(0, len(paths), BATCH):
             opened = [PIL.Image.open(path).convert("RGB") for path in paths[start : start + BATCH]]
             batch = torch.stack([tower.preprocess(np.asarray(picture)) for picture in opened])
             found.append(tower.module(batch.contiguous(memory_format=torch.channels_last)).numpy())
-    return binder.route("image")[0].map(anybind.unit(np.concatenate(found)))
+    return binder.route("image")[0].map(anybind.normalize(np.concatenate(found)))
 
 
 def bare_texts(binder: anybind.Binder, texts: list[str]) -> np.ndarray:
     """Tokenise and embed, batch by batch."""
     tower = binder.encoder("text")
-    assert isinstance(tower, Tower)
+    assert isinstance(tower, TorchEncoder)
     found = []
     with torch.inference_mode():
         for start in range(0, len(texts), BATCH):
             batch = tower.collate([tower.preprocess(text) for text in texts[start : start + BATCH]])
             found.append(tower.module(batch).numpy())
-    return anybind.unit(np.concatenate(found))
+    return anybind.normalize(np.concatenate(found))
 
 
 if __name__ == "__main__":

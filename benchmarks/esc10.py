@@ -18,8 +18,8 @@ import numpy as np
 
 import anybind
 from anybind.commandline import print_table
-from anybind.prompts import class_embeddings
-from anybind.registry import create
+from anybind.prompts import embed_class_names
+from anybind.registry import create_part
 
 TEMPLATE = "the sound of {}"
 NEIGHBOURS = (1, 5)
@@ -35,9 +35,9 @@ def main() -> None:
     parser.add_argument("--known", default="1,2,3")
     given = parser.parse_args()
     binder = anybind.load(given.binding)
-    asked, known = (create("dataset", "esc-50", given.data, folds=folds) for folds in (given.fold, given.known))
+    asked, known = (create_part("dataset", "esc-50", given.data, folds=folds) for folds in (given.fold, given.known))
     vectors, shelf = (binder.embed("sound", dataset.items) for dataset in (asked, known))
-    words = class_embeddings(binder, "text", asked.classes, [TEMPLATE])
+    words = embed_class_names(binder, "text", asked.classes, [TEMPLATE])
     truth = [item.label for item in asked.items]
     answers = {f'words, "{TEMPLATE}"': [asked.classes[best] for best in (vectors @ words).argmax(1)]}
     labels = [item.label for item in known.items]

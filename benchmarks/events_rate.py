@@ -31,7 +31,7 @@ import polars
 import tonic.transforms
 
 from anybind.commandline import print_table
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_events.stream import EventStream
 
 SIZES = ((100_000, 240, 180), (1_000_000, 640, 480), (10_000_000, 1280, 720))
@@ -87,7 +87,7 @@ def main() -> None:
 def rows_of(kind: Callable[..., EventStream], stream: EventStream) -> list[dict[str, Any]]:
     """One row a representation, of one recording."""
     peers = Peers.of(stream)
-    made = {name: create("representation", name, **options) for name, options in OPTIONS.items()}
+    made = {name: create_part("representation", name, **options) for name, options in OPTIONS.items()}
     sides: Sides = {name: lambda each=each: each(stream) for name, each in made.items()}
     for kin, calls in peers.sides().items():
         sides |= {f"{kin} by {peer}": call for peer, call in calls.items()}
@@ -104,7 +104,7 @@ def batch_rows(kind: Callable[..., EventStream]) -> list[dict[str, Any]]:
     number, events, width, height = BATCH
     streams = [kind(events, width, height, seed=seed) for seed in range(number)]
     peers = [Peers.of(stream) for stream in streams]
-    made = {name: create("representation", name, **OPTIONS[name]) for name in TARGETS}
+    made = {name: create_part("representation", name, **OPTIONS[name]) for name in TARGETS}
     sides: Sides = {name: lambda each=each: each.batch(streams) for name, each in made.items()}
     for kin in dict.fromkeys(KIN.values()):
         sides[f"{kin} by tonic"] = lambda kin=kin: np.stack([peer.sides()[kin]["tonic"]() for peer in peers])

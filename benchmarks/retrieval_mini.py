@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import anybind
-from anybind.commandline import Skipped
+from anybind.commandline import SkippedFiles
 from anybind.dataset import Dataset, Item
 from anybind.files import atomic_path
-from anybind.modality import modality_of
+from anybind.modality import infer_modality
 from anybind.reader import find_reader
 from anybind_datasets.manifest import TuxpaintTriplets
 from anybind_datasets.spoken_digits import SpokenDigits
@@ -36,13 +36,13 @@ COLUMNS = ("data", "from", "to", "queries", "gallery", *(name.replace("_", " ") 
 class Remembering(anybind.Binder):
     """A binder that embeds the same items once, whatever they are then compared with."""
 
-    def embed(self, of: str, items: Any, **options: Any) -> anybind.Embeddings:
+    def embed(self, modality: str, items: Any, **options: Any) -> anybind.Embeddings:
         """As `Binder.embed`."""
         listed = list(items)
-        key = (of, tuple(item.id if isinstance(item, Item) else str(item) for item in listed))
+        key = (modality, tuple(item.id if isinstance(item, Item) else str(item) for item in listed))
         known = self.__dict__.setdefault("known", {})
         if key not in known:
-            known[key] = super().embed(of, listed, **options)
+            known[key] = super().embed(modality, listed, **options)
         return known[key]
 
 
@@ -63,7 +63,7 @@ def main() -> None:
             (SpokenDigits(given.data / "digits", limit=given.pictures), {"relevance": "class"}),
         ]
     rows: list[dict[str, Any]] = []
-    skipped = Skipped()
+    skipped = SkippedFiles()
     for dataset, options in questions:
         kinds = {kind for item in dataset.items for kind in (kind_of(item), *item.partners)}
         there = [of for of in ASKED if of in binder.modalities and (of in {*kinds, "text"} or of == "event")]
@@ -112,7 +112,7 @@ def notes(skipped: dict[str, Any]) -> list[str]:
 
 def kind_of(item: Item) -> str:
     """The modality of an item's source."""
-    return find_reader(item.source).spec.modality if isinstance(item.source, Path) else modality_of(item.source)
+    return find_reader(item.source).spec.modality if isinstance(item.source, Path) else infer_modality(item.source)
 
 
 def rows_of(result: anybind.Result) -> list[dict[str, Any]]:

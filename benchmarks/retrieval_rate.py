@@ -77,8 +77,8 @@ def search_rows(n: int, rounds: int) -> list[dict[str, Any]]:
     import faiss
 
     random = np.random.default_rng(0)
-    gallery = anybind.unit(random.standard_normal((n, DIMENSIONS), dtype=np.float32))
-    queries = anybind.unit(random.standard_normal((QUERIES, DIMENSIONS), dtype=np.float32))
+    gallery = anybind.normalize(random.standard_normal((n, DIMENSIONS), dtype=np.float32))
+    queries = anybind.normalize(random.standard_normal((QUERIES, DIMENSIONS), dtype=np.float32))
     product = np.empty(n, np.float32)
 
     def by_faiss(query: np.ndarray) -> np.ndarray:

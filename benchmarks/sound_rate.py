@@ -27,7 +27,7 @@ from torchaudio.compliance import kaldi
 
 from anybind.commandline import print_table
 from anybind.plugin import Representation
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_media.sound import Waveform
 
 RATE, SECONDS, MELS = 16_000, 2, 128
@@ -61,7 +61,7 @@ def main() -> None:
 
 def measured(batch: int, threads: int, rounds: int) -> dict[str, Any]:
     """One row: a batch of clips, half noise and half tones."""
-    ours: Representation = create("representation", "kaldi-fbank", mels=MELS, rate=RATE)
+    ours: Representation = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
     sounds = [clip(number) for number in range(batch)]
     tensors = [torch.from_numpy(sound.samples) for sound in sounds]
     calls: tuple[Callable[[], Any], ...] = (

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 import anybind
 from anybind.dataset import Item
 from anybind.plugin import Head, HeadInput, files
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_vad.embedding import EmbeddedVideo, VideoRecord
 from anybind_vad.labels import frame_labels, lesson_labels
 from anybind_vad.metrics import draw_roc, measure, roc_auc
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path)
     given = parser.parse_args()
     binder, store = anybind.load("mini"), anybind.EmbeddingStore(given.keep)
-    dataset = create("dataset", "ucsd-ped", given.data)
+    dataset = create_part("dataset", "ucsd-ped", given.data)
     rows: list[dict[str, Any]] = []
     clips: list[Clip] = []
     found: dict[str, list[np.ndarray]] = {}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, RepresentationSpec, parts
+from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, RepresentationSpec, list_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -39,7 +39,7 @@ def bindings() -> str:
     """Return the table of registered bindings."""
     sizes = kept("sizes")["weights"]
     rows = []
-    for part in sorted(parts(BindingSpec), key=lambda part: (part.name != "mini", part.name)):
+    for part in sorted(list_parts(BindingSpec), key=lambda part: (part.name != "mini", part.name)):
         counted = _weights(part.name, sizes)
         millions = f"{sum(counted.values()) / 1e6:,.0f}" if counted else "-"
         extras = ["adapters"] * (part.name in CARRIED) + [part.spec.extra]
@@ -62,7 +62,7 @@ def licences() -> str:
     rows = [
         (part.kind, f"`{part.name}`", part.spec.licence, part.spec.weights_licence)
         for kind in (EncoderSpec, AdapterSpec, RepresentationSpec)
-        for part in parts(kind)
+        for part in list_parts(kind)
         if part.spec.weights_licence
     ]
     return table(("kind", "part", "code", "weights"), rows)

@@ -25,7 +25,7 @@ import anybind.commandline
 import anybind.plugin
 import anybind.testing
 from anybind import errors
-from anybind.registry import parts
+from anybind.registry import list_parts
 from anybind.spec import ModalitySpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +109,7 @@ def check_lengths(path: Path, tree: ast.AST) -> Iterator[str]:
 
 def check_core_names_no_modality(path: Path, tree: ast.AST) -> Iterator[str]:
     """Core handles every modality alike: none is named in its code (docstrings aside)."""
-    modalities = {part.name for part in parts(ModalitySpec)}
+    modalities = {part.name for part in list_parts(ModalitySpec)}
     docstrings = {
         id(node.body[0].value)
         for node in ast.walk(tree)

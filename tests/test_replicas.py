@@ -12,8 +12,8 @@ import anybind
 from anybind.dataset import Dataset, Item
 from anybind.modality import find_modality
 from anybind.reader import find_reader
-from anybind.registry import create, find_part
-from anybind.registry import parts as _parts
+from anybind.registry import create_part, find_part
+from anybind.registry import list_parts as _parts
 from helpers import replicas
 
 COUNTS = {
@@ -46,7 +46,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def dataset(name: str, folder: Path, **options: Any) -> Dataset:
-    return create("dataset", name, folder, **options)
+    return create_part("dataset", name, folder, **options)
 
 
 def sample(item: Item, modality: str) -> Any:

@@ -11,7 +11,7 @@ import soundfile
 from run import TOLERANCE, Row
 from safetensors.numpy import load_file
 
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 
@@ -96,7 +96,7 @@ def _compared(
     tolerance: float | None = TOLERANCE,
     **options: Any,
 ) -> list[Row]:
-    tower = create("encoder", f"imagebind-{modality}", weights=weights, **options)
+    tower = create_part("encoder", f"imagebind-{modality}", weights=weights, **options)
     prepared = [tower.preprocess(sample) for sample in samples]
     vectors = np.concatenate([tower.encode([each]) for each in prepared])
     shown = " ".join([modality, *options.values(), *([said] if said else [])])

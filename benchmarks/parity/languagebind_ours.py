@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
 import anybind
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_languagebind.thermal import ThermalPicture
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
@@ -118,7 +118,7 @@ def rows(folder: Path) -> list[Row]:
 def _compared(
     checkpoint: Path, modality: str, samples: Any, theirs: dict[str, Any], shown: str, **options: Any
 ) -> list[Row]:
-    tower = create("encoder", f"languagebind-{modality}", model=f"local-dir:{checkpoint}", **options)
+    tower = create_part("encoder", f"languagebind-{modality}", model=f"local-dir:{checkpoint}", **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", anybind.AnybindWarning)  # of the text that is too long, as it should be
         prepared = [tower.preprocess(sample) for sample in samples]

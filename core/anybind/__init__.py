@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anybind.binder import Binder, load, load_encoder
     from anybind.binding import Binding, find_binding, list_bindings
     from anybind.dataset import load_dataset
-    from anybind.embeddings import Embeddings, concatenate, load_embeddings, save_embeddings, unit
+    from anybind.embeddings import Embeddings, concatenate, load_embeddings, normalize, save_embeddings
     from anybind.errors import AnybindError, AnybindWarning, BadInput
     from anybind.evaluation import embed, evaluate
     from anybind.modality import derive
@@ -52,10 +52,10 @@ __all__ = [
     "load_dataset",
     "load_embeddings",
     "load_encoder",
+    "normalize",
     "read",
     "read_chunks",
     "save_embeddings",
-    "unit",
     "write",
 ]
 
@@ -65,7 +65,7 @@ __getattr__ = lazy_names(
         "binder": ("Binder", "load", "load_encoder"),
         "binding": ("Binding", "find_binding", "list_bindings"),
         "dataset": ("load_dataset",),
-        "embeddings": ("Embeddings", "concatenate", "load_embeddings", "save_embeddings", "unit"),
+        "embeddings": ("Embeddings", "concatenate", "load_embeddings", "normalize", "save_embeddings"),
         "errors": ("AnybindError", "AnybindWarning", "BadInput"),
         "evaluation": ("embed", "evaluate"),
         "modality": ("derive",),

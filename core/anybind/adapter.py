@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from anybind.embeddings import Embeddings, unit
+from anybind.embeddings import Embeddings, normalize
 from anybind.errors import BadOption
 from anybind.space import Space
 
@@ -86,7 +86,7 @@ class Adapter(ABC):
         self.source.require_same(embeddings.space, f"adapt {embeddings.modality} embeddings")
         return replace(
             embeddings,
-            vectors=unit(self.map(embeddings.vectors), "adapted vector"),
+            vectors=normalize(self.map(embeddings.vectors), "adapted vector"),
             space=self.target,
             encoder=f"{embeddings.encoder}+{self.identity}",
         )

@@ -15,19 +15,19 @@ import numpy as np
 
 from anybind import ranks
 from anybind.adapter import Adapter
-from anybind.binding import Binding, Use, find_binding
+from anybind.binding import Binding, ConfiguredPart, find_binding
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, nearest
+from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, suggest_names
 from anybind.item import Item
 from anybind.loading import Loader, Refuse, as_item, encode_batch, load_batches, refuse_item
-from anybind.modality import find_modality, sources_of
+from anybind.modality import find_modality, list_sources
 from anybind.progress import progress_bar
-from anybind.registry import create, find_part, parts, plugins
-from anybind.sharing import Counts, embed_shared
+from anybind.registry import create_part, find_part, list_parts, list_plugins
+from anybind.sharing import EmbeddingCounts, embed_shared
 from anybind.space import Space
 from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
-from anybind.tables import settings_hash
+from anybind.tables import hash_settings
 
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore, StoreTable
@@ -47,7 +47,7 @@ class Binder:
         self.binding = binding
         self.device = device
         self.store = store
-        self.counts = Counts()
+        self.counts = EmbeddingCounts()
         self._encoders: dict[str, Encoder] = {}
         self._loading: list[str] = []
         self._adapters: list[Adapter] | None = None
@@ -66,7 +66,7 @@ class Binder:
         """The modalities it can embed."""
         return tuple(self.binding.encoders)
 
-    def encoder(self, of: str) -> Encoder:
+    def encoder(self, modality: str) -> Encoder:
         """The encoder of a modality, loaded at the first call.
 
         Raises:
@@ -75,30 +75,32 @@ class Binder:
             PluginError: its plugin made something else.
         """
         with self._lock:
-            if of not in self.binding.encoders:
-                near = nearest(of, self.binding.encoders)
-                raise UnknownName(f"binding {self.name!r} has no encoder for {of!r}{near}")
-            if of in self._loading:
-                raise BadOption(f"binding {self.name!r}: {' -> '.join([*self._loading, of])} refer to each other")
-            if of not in self._encoders:
-                self._loading.append(of)
+            if modality not in self.binding.encoders:
+                near = suggest_names(modality, self.binding.encoders)
+                raise UnknownName(f"binding {self.name!r} has no encoder for {modality!r}{near}")
+            if modality in self._loading:
+                raise BadOption(f"binding {self.name!r}: {' -> '.join([*self._loading, modality])} refer to each other")
+            if modality not in self._encoders:
+                self._loading.append(modality)
                 try:
-                    self._encoders[of] = self._load_encoder(of, self.binding.encoders[of])
+                    self._encoders[modality] = self._load_encoder(modality, self.binding.encoders[modality])
                 finally:
                     self._loading.pop()
-            return self._encoders[of]
+            return self._encoders[modality]
 
-    def _load_encoder(self, of: str, use: Use) -> Encoder:
+    def _load_encoder(self, modality: str, use: ConfiguredPart) -> Encoder:
         options = {
             key: self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
             for key, value in use.options.items()
         }
-        encoder = create("encoder", use.name, **options)
+        encoder = create_part("encoder", use.name, **options)
         part = find_part(EncoderSpec, use.name)
         if not isinstance(encoder, Encoder):
             raise PluginError(f"encoder {use.name!r} of {part.distribution} made a {type(encoder).__name__}")
-        if encoder.modality != of:
-            raise BadOption(f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {of}")
+        if encoder.modality != modality:
+            raise BadOption(
+                f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {modality}"
+            )
         if "-NC" in part.spec.weights_licence:
             warnings.warn(
                 f"the weights of {use.name} are under {part.spec.weights_licence}: no commercial use",
@@ -110,9 +112,9 @@ class Binder:
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
             raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
 
-    def in_own_space(self, of: str) -> Binder:
+    def without_adapters(self, modality: str) -> Binder:
         """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
-        return self._twin(replace(self.binding, space=self.encoder(of).space.name, adapters=()), self.store)
+        return self._twin(replace(self.binding, space=self.encoder(modality).space.name, adapters=()), self.store)
 
     def with_store(self, store: EmbeddingStore | None) -> Binder:
         """A binder on the same encoders with another store; None for samples that will not be embedded again."""
@@ -124,13 +126,13 @@ class Binder:
         twin.counts = self.counts
         return twin
 
-    def route(self, of: str) -> list[Adapter]:
+    def route(self, modality: str) -> list[Adapter]:
         """The adapters, in order, that lead from a modality's own space to the common one; often none.
 
         Raises:
             SpaceMismatch: no chain of the binding's adapters leads there.
         """
-        start = self.encoder(of).space
+        start = self.encoder(modality).space
         goal = self.binding.space or self.encoder(self.modalities[0]).space.name
         paths: deque[list[Adapter]] = deque([[]])
         seen = {start}
@@ -145,28 +147,28 @@ class Binder:
                     paths.append([*path, adapter])
         there = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
         hint = f" (its adapters lead from {there})" if there else ""
-        raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {of} from {start} to {goal!r}{hint}")
+        raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {modality} from {start} to {goal!r}{hint}")
 
     @property
     def adapters(self) -> list[Adapter]:
         """The binding's adapters, loaded at the first call."""
         with self._lock:
             if self._adapters is None:
-                self._adapters = [create("adapter", use.name, **use.options) for use in self.binding.adapters]
+                self._adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
             return self._adapters
 
-    def space(self, of: str) -> Space:
+    def space(self, modality: str) -> Space:
         """The common space, as reached from a modality."""
-        route = self.route(of)
-        return route[-1].target if route else self.encoder(of).space
+        route = self.route(modality)
+        return route[-1].target if route else self.encoder(modality).space
 
-    def identity(self, of: str) -> str:
+    def identity(self, modality: str) -> str:
         """Identity of a modality's encoder and of the adapters behind it."""
-        return "+".join([self.encoder(of).identity, *(adapter.identity for adapter in self.route(of))])
+        return "+".join([self.encoder(modality).identity, *(adapter.identity for adapter in self.route(modality))])
 
     def embed(
         self,
-        of: str,
+        modality: str,
         items: Iterable[object],
         *,
         batch_size: int = 32,
@@ -192,26 +194,28 @@ class Binder:
             BadOption: the batch size is no whole number above 0, or the seed is negative.
             PluginError: a reader or an encoder failed in a way that it should not.
         """
-        if isinstance(items, str | os.PathLike | Item) or find_modality(of).accepts(items):
+        if isinstance(items, str | os.PathLike | Item) or find_modality(modality).accepts(items):
             items = [items]
         listed = list(items)
-        if ranks.world_size() > 1:
+        if ranks.get_world_size() > 1:
 
             def share(numbers: range, refuse: Refuse) -> Iterator[tuple[list[int], Embeddings]]:
                 mine = ((number, listed[number]) for number in numbers)
-                return self._batches(of, mine, batch_size, derive_seed, refuse)
+                return self._batches(modality, mine, batch_size, derive_seed, refuse)
 
-            return embed_shared(len(listed), share, lambda: self._nothing(of, derive_seed), self.counts, on_bad)
+            return embed_shared(len(listed), share, lambda: self._nothing(modality, derive_seed), self.counts, on_bad)
         batches = []
-        with progress_bar(len(listed), f"embedding {of}") as advance:
-            for _, batch in self._batches(of, enumerate(listed), batch_size, derive_seed, partial(refuse_item, on_bad)):
+        with progress_bar(len(listed), f"embedding {modality}") as advance:
+            for _, batch in self._batches(
+                modality, enumerate(listed), batch_size, derive_seed, partial(refuse_item, on_bad)
+            ):
                 batches.append(batch)
                 advance(len(batch))
-        return concatenate(batches) if batches else self._nothing(of, derive_seed)
+        return concatenate(batches) if batches else self._nothing(modality, derive_seed)
 
     def embed_batches(
         self,
-        of: str,
+        modality: str,
         items: Iterable[object],
         *,
         batch_size: int = 32,
@@ -222,19 +226,21 @@ class Binder:
 
         Ranks do not share them.
         """
-        for _, embeddings in self._batches(of, enumerate(items), batch_size, derive_seed, partial(refuse_item, on_bad)):
+        for _, embeddings in self._batches(
+            modality, enumerate(items), batch_size, derive_seed, partial(refuse_item, on_bad)
+        ):
             yield embeddings
 
     def _batches(
-        self, of: str, items: Iterable[tuple[int, object]], size: int, derive_seed: int | None, refuse: Refuse
+        self, modality: str, items: Iterable[tuple[int, object]], size: int, derive_seed: int | None, refuse: Refuse
     ) -> Iterator[tuple[list[int], Embeddings]]:
         """Numbers and embeddings of numbered items, a batch at a time."""
         if not isinstance(size, int) or size < 1:
             raise BadOption(f"the batch size must be a whole number above 0, got {size!r}")
-        encoder, route = self.encoder(of), self.route(of)
-        blank = self._nothing(of, derive_seed, adapted=False)
-        table = self._table(of, blank.encoder)
-        kind = find_modality(of)
+        encoder, route = self.encoder(modality), self.route(modality)
+        blank = self._nothing(modality, derive_seed, adapted=False)
+        table = self._table(modality, blank.encoder)
+        kind = find_modality(modality)
         load = Loader(kind, encoder, derive_seed, table)
         numbered = ((number, as_item(kind, number, item)) for number, item in items)
         try:
@@ -257,35 +263,37 @@ class Binder:
             if self.store is not None:
                 self.store.flush()
 
-    def _table(self, of: str, identity: str) -> StoreTable | None:
+    def _table(self, modality: str, identity: str) -> StoreTable | None:
         """The stored embeddings of one encoder, on one kind of device, with its inputs read by one software."""
         if self.store is None:
             return None
-        encoder, name = self.encoder(of), self.binding.encoders[of].name
-        sources = sources_of(of)
-        used = {find_part(ModalitySpec, of).plugin, find_part(EncoderSpec, name).plugin}
-        used |= {part.plugin for part in parts(ReaderSpec) if part.spec.modality in sources}
+        encoder, name = self.encoder(modality), self.binding.encoders[modality].name
+        sources = list_sources(modality)
+        used = {find_part(ModalitySpec, modality).plugin, find_part(EncoderSpec, name).plugin}
+        used |= {part.plugin for part in list_parts(ReaderSpec) if part.spec.modality in sources}
         description = {
             "encoder": identity,
-            "modality": of,
+            "modality": modality,
             "class": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
             "dim": encoder.space.dim,
             "device": self.device.partition(":")[0],
-            "plugins": {each.name: f"{each.distribution} {each.version}" for each in plugins() if each.name in used},
+            "plugins": {
+                each.name: f"{each.distribution} {each.version}" for each in list_plugins() if each.name in used
+            },
         }
         return self.store.table(description, name)
 
-    def _nothing(self, of: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
+    def _nothing(self, modality: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
         """No rows, with everything else as it will be."""
-        encoder = self.encoder(of)
+        encoder = self.encoder(modality)
         identity = encoder.identity
-        sources = find_part(ModalitySpec, of).spec.derived_from
+        sources = find_part(ModalitySpec, modality).spec.derived_from
         if derive_seed is not None and sources:
-            how = {source: dict(find_modality(of).derivation(source)) for source in sources}
-            identity += f"~{settings_hash({'seed': derive_seed, 'from': how})}"
+            how = {source: dict(find_modality(modality).derivation(source)) for source in sources}
+            identity += f"~{hash_settings({'seed': derive_seed, 'from': how})}"
         none = np.empty((0, encoder.space.dim), np.float32)
-        embeddings = Embeddings(none, encoder.space, of, (), identity, encoder.logit_scale)
-        for adapter in self.route(of) if adapted else ():
+        embeddings = Embeddings(none, encoder.space, modality, (), identity, encoder.logit_scale)
+        for adapter in self.route(modality) if adapted else ():
             embeddings = adapter(embeddings)
         return embeddings
 
@@ -320,4 +328,4 @@ def load_encoder(name: str, *, device: str = "cpu", store: EmbeddingStore | None
         UnknownName: no such encoder; the message offers the nearest ones.
     """
     spec = find_part(EncoderSpec, name).spec
-    return Binder(Binding(name, {spec.modality: Use(name, options)}, summary=spec.summary), device, store)
+    return Binder(Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary), device, store)

@@ -10,13 +10,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from anybind.errors import BadOption, PluginError
-from anybind.registry import Part, find_part, parts
+from anybind.registry import Part, find_part, list_parts
 from anybind.spec import BindingSpec
-from anybind.tables import check_keys, from_table, read_toml
+from anybind.tables import check_keys, parse_table, read_toml
 
 
 @dataclass(frozen=True)
-class Use:
+class ConfiguredPart:
     """A registered encoder or adapter with its options, as one table of a binding file says it."""
 
     name: str
@@ -37,15 +37,15 @@ class Binding:
     """
 
     name: str
-    encoders: Mapping[str, Use]
+    encoders: Mapping[str, ConfiguredPart]
     summary: str = ""
     space: str = ""
-    adapters: tuple[Use, ...] = ()
+    adapters: tuple[ConfiguredPart, ...] = ()
 
     @staticmethod
-    def use(name: str, /, **options: object) -> Use:
+    def configure(name: str, /, **options: object) -> ConfiguredPart:
         """A registered encoder or adapter with its options, for `encoders` and `adapters`."""
-        return Use(name, options)
+        return ConfiguredPart(name, options)
 
     @classmethod
     def from_toml(cls, path: Path | Traversable) -> Binding:
@@ -56,7 +56,7 @@ class Binding:
             BadOption: it is no TOML, or has an unknown or a missing key; the message says which.
         """
         where = f"binding {path}"
-        file = from_table(_BindingFile, read_toml(path), where)
+        file = parse_table(_BindingFile, read_toml(path), where)
         if not file.encoders:
             raise BadOption(f"{where}: encoders is empty; it needs a table [encoders.MODALITY]")
         folder = path.resolve().parent if isinstance(path, Path) else None
@@ -80,7 +80,7 @@ class _BindingFile:
     adapters: tuple[Mapping[str, object], ...] = ()
 
 
-def _use(where: str, table: Mapping[str, object], folder: Path | None) -> Use:
+def _use(where: str, table: Mapping[str, object], folder: Path | None) -> ConfiguredPart:
     """A table's encoder or adapter; paths that begin with `./` or `../` lead from the binding file's own folder."""
     check_keys(where, table, allowed=(*table, "use"), required=("use",))
     options = dict(table)
@@ -92,7 +92,7 @@ def _use(where: str, table: Mapping[str, object], folder: Path | None) -> Use:
             path = value.removeprefix("local-dir:")
             if path.startswith(("./", "../")):
                 options[key] = f"{value.removesuffix(path)}{folder / path}"
-    return Use(name, options)
+    return ConfiguredPart(name, options)
 
 
 def find_binding(name: str | os.PathLike[str]) -> Binding:
@@ -125,4 +125,4 @@ def binding_of_part(part: Part[BindingSpec], argument: str = "") -> Binding:
 
 def list_bindings() -> list[Part[BindingSpec]]:
     """The installed bindings, by name, each with its spec; none is loaded."""
-    return parts(BindingSpec)
+    return list_parts(BindingSpec)

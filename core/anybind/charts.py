@@ -80,7 +80,7 @@ class Axis:
         """A time axis from 0 to `end_s` seconds, with at most 8 ticks at round times."""
         step = next((step for step in TIME_STEPS_S if end_s / step <= TIME_TICKS), end_s)
         times = np.arange(0, TIME_ROOM * end_s, step).tolist() if end_s else [0.0]
-        return cls(0.0, end_s or 1.0, tuple((time, clock(time, tenths=step < 1)) for time in times))
+        return cls(0.0, end_s or 1.0, tuple((time, format_time(time, tenths=step < 1)) for time in times))
 
     def place(self, value: float) -> float:
         """Position of a value, per cent of the axis."""
@@ -108,7 +108,7 @@ class Mark:
     interval: tuple[float, float] | None = None
 
 
-def clock(seconds: float, tenths: bool = False) -> str:
+def format_time(seconds: float, tenths: bool = False) -> str:
     """Format a time in seconds: `0:07`, `12:30`, `1:02:03`, and `0:07.3` with tenths."""
     count = round(seconds * 10) if tenths else int(seconds + 1e-9) * 10
     whole, tenth = divmod(count, 10)
@@ -118,7 +118,7 @@ def clock(seconds: float, tenths: bool = False) -> str:
     return f"{text}.{tenth}" if tenths else text
 
 
-def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, height: int = 220) -> str:
+def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, height: int = 220) -> str:
     """Draw lines, with a legend where there are several.
 
     Args:
@@ -152,7 +152,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str
     return _svg(parts, bottom + ROW_PX * len(names), f"{y} by {x}")
 
 
-def marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: bool = False) -> str:
+def draw_marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: bool = False) -> str:
     """Draw values with their intervals on one axis, a track below its label each.
 
     Args:
@@ -184,7 +184,7 @@ def marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: b
     return _svg(parts, top, told)
 
 
-def steps(
+def draw_steps(
     starts_s: np.ndarray,
     end_s: float,
     values: np.ndarray,
@@ -265,7 +265,7 @@ def step_bands(spans_s: Iterable[tuple[float, float]], end_s: float) -> list[tup
     return [(round(begin * scale, 2), round(max(2.0, (end - begin) * scale), 2)) for begin, end in spans_s]
 
 
-def save(svg: str, path: str | os.PathLike[str]) -> None:
+def save_chart(svg: str, path: str | os.PathLike[str]) -> None:
     """Write a chart into an SVG file, whole or not at all; raises `BadInput` where it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_text(svg, encoding="utf-8")

@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from anybind import __version__
-from anybind.errors import AnybindError, AnybindWarning, UnknownName, nearest
+from anybind.errors import AnybindError, AnybindWarning, UnknownName, suggest_names
 from anybind.hooks import CORE_COMMANDS
-from anybind.registry import find_part, parts, registry
+from anybind.registry import find_part, list_parts, registry
 from anybind.spec import CommandSpec
 
 
@@ -35,10 +35,10 @@ class Commands(TyperGroup):
     """Core's commands and the plugins', by their specs."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted({*CORE_COMMANDS, *(part.name for part in parts(CommandSpec))})
+        return sorted({*CORE_COMMANDS, *(part.name for part in list_parts(CommandSpec))})
 
     def get_command(self, ctx: Any, cmd_name: str) -> LazyCommand | None:
-        for part in (*CORE_COMMANDS.values(), *parts(CommandSpec)):
+        for part in (*CORE_COMMANDS.values(), *list_parts(CommandSpec)):
             if part.name == cmd_name:
                 return LazyCommand(cmd_name, help=part.spec.summary)
         return None
@@ -46,7 +46,9 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise UnknownName(f"there is no command {args[0]!r}{nearest(args[0], known)}{registry().not_loaded()}")
+            raise UnknownName(
+                f"there is no command {args[0]!r}{suggest_names(args[0], known)}{registry().not_loaded()}"
+            )
         return super().resolve_command(ctx, args)
 
 

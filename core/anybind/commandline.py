@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from anybind.errors import AnybindError, BadOption, UnknownName, nearest
+from anybind.errors import AnybindError, BadOption, UnknownName, suggest_names
 
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore
@@ -42,7 +42,7 @@ class SubCommands(TyperGroup):
         """The command of that name; raises `UnknownName` with the nearest ones where there is none."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            raise UnknownName(f"`{ctx.command_path}` has no command {args[0]!r}{nearest(args[0], known)}")
+            raise UnknownName(f"`{ctx.command_path}` has no command {args[0]!r}{suggest_names(args[0], known)}")
         return super().resolve_command(ctx, args)
 
 
@@ -85,7 +85,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     Console().print(table)
 
 
-def named_values(pairs: Iterable[str] | None) -> dict[str, Any]:
+def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:
     """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself.
 
     Raises:
@@ -103,7 +103,7 @@ def named_values(pairs: Iterable[str] | None) -> dict[str, Any]:
     return options
 
 
-class Skipped(dict[str, str]):
+class SkippedFiles(dict[str, str]):
     """Items left out under `--skip-bad`, with the reason of each: hand `note` to `Binder.embed`."""
 
     def note(self, id: str, error: AnybindError) -> None:

@@ -1,4 +1,4 @@
-"""`PartHeld`: how much of a published data set a folder holds, and what it lacks."""
+"""`SplitContents`: how much of a published data set a folder holds, and what it lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class PartHeld:
+class SplitContents:
     """One part of a data set, as a folder holds it.
 
     Attributes:
@@ -34,31 +34,31 @@ class PartHeld:
     """
 
     name: str
-    found: int
+    n_found: int
     published: int | None
     classes: Mapping[str, int]
     missing: tuple[str, ...]
-    empty: tuple[str, ...]
+    empty_files: tuple[str, ...]
 
     @property
-    def absent(self) -> int:
+    def n_missing(self) -> int:
         """How many samples fewer there are than were published."""
-        return max(0, (self.published or 0) - self.found)
+        return max(0, (self.published or 0) - self.n_found)
 
     @property
-    def bare(self) -> tuple[str, ...]:
+    def empty_classes(self) -> tuple[str, ...]:
         """The classes of which nothing is there."""
         return tuple(label for label, count in self.classes.items() if not count)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is missing; more than was published is no fault."""
-        return bool(self.found) and not (self.missing or self.empty or self.absent or self.bare)
+        return bool(self.n_found) and not (self.missing or self.empty_files or self.n_missing or self.empty_classes)
 
 
 def check_folder(
     dataset: type[Dataset], folder: str | os.PathLike[str], options: Mapping[str, Any]
-) -> tuple[PartHeld, ...]:
+) -> tuple[SplitContents, ...]:
     """Count what a folder holds of each split; see `Dataset.check`."""
     if not Path(folder).is_dir():
         raise BadInput(f"{folder} is no folder; check the path")
@@ -77,7 +77,7 @@ def _check_split(
     name: str,
     options: Mapping[str, Any],
     published: int | None,
-) -> PartHeld:
+) -> SplitContents:
     with noting_missing() as missing:
         try:
             listed = dataset(folder, **options)
@@ -87,7 +87,7 @@ def _check_split(
             items, classes = [], []
     counts = Counter(item.label for item in items)
     files = (each for item in items for each in (item, *map(item.partner, item.partners)))
-    return PartHeld(
+    return SplitContents(
         name, len(items), published, {label: counts[label] for label in classes}, tuple(missing), _empty_files(files)
     )
 

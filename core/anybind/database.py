@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from anybind.errors import AnybindWarning
-from anybind.files import on_network_drive
+from anybind.files import is_on_network_drive
 
 NAME, DAMAGED_NAME = "embeddings.sqlite", "embeddings.damaged"
 _SCHEMA = (
@@ -112,7 +112,7 @@ class StoreDatabase:
                 database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
                 database.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 # A write-ahead log needs memory that all processes share, which machines do not.
-                database.execute(f"PRAGMA journal_mode = {'DELETE' if on_network_drive(self.folder) else 'WAL'}")
+                database.execute(f"PRAGMA journal_mode = {'DELETE' if is_on_network_drive(self.folder) else 'WAL'}")
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute("PRAGMA cache_size = -32768")  # 32 MiB
                 _check_schema(database, create=True)

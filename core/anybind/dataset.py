@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from anybind.completeness import ALL, PartHeld, check_folder
-from anybind.errors import BadInput, BadOption, nearest
-from anybind.files import name_of_path
-from anybind.item import Item, Missing, noted, spread
-from anybind.registry import create
+from anybind.completeness import ALL, SplitContents, check_folder
+from anybind.errors import BadInput, BadOption, suggest_names
+from anybind.files import portable_name
+from anybind.item import Item, MissingData, noted, spread
+from anybind.registry import create_part
 from anybind.spec import DatasetSpec
-from anybind.tables import settings_hash
+from anybind.tables import hash_settings
 
 
 class Dataset:
@@ -36,14 +36,14 @@ class Dataset:
             the data hold together; a dataset that has no other is not split.
         split: the split that is listed, an option of datasets that are split. The default is set in the class.
         inner: folder that the published archive brings along; the root is this one or the folder itself.
-        lists_absent: whether `scan` lists what it can where some of the paths in `needs` are missing.
+        lists_incomplete: whether `scan` lists what it can where some of the paths in `needs` are missing.
         options: names of options of its own, each a class attribute that holds its default.
         takes_limit: whether it takes the option `limit`: False where an `__init__` of its own does not.
         derived: whether its samples are turned into other modalities, so that `modalities` selects nothing.
         folder, modalities, limit: as they were given.
         root: the folder that ids of samples are paths from.
         asked: those of `kinds` that were asked for, in the order of `kinds`.
-        class_of: class name by published label, of the whole data and in the order of the classes.
+        class_by_label: class name by published label, of the whole data and in the order of the classes.
         kept: the labels of the classes that were asked for.
         checking: whether `check` is listing the folder.
     """
@@ -52,16 +52,16 @@ class Dataset:
     licence: str = ""
     size: ClassVar[str] = ""
     published: ClassVar[str] = ""
-    kinds: ClassVar[tuple[str, ...]] = ()
+    sample_modalities: ClassVar[tuple[str, ...]] = ()
     splits: ClassVar[Mapping[str, int | None]] = {ALL: None}
     split: str = ALL
     inner: ClassVar[str] = ""
-    lists_absent: ClassVar[bool] = False
+    lists_incomplete: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ()
     takes_limit: ClassVar[bool] = True
     derived: ClassVar[bool] = False
-    class_of: Mapping[str, str] = MappingProxyType({})
-    kept: Sequence[str] = ()
+    class_by_label: Mapping[str, str] = MappingProxyType({})
+    selected_labels: Sequence[str] = ()
     _items: Sequence[Item] = ()
     _noted: list[str] | None = None
     _given: Mapping[str, Any] | None = None
@@ -97,15 +97,15 @@ class Dataset:
             remedy = f"{self.name} is published at {self.published}" if self.published else "check the path"
             raise BadInput(f"{self.folder} is no folder; {remedy}")
         self.name = self.name or self.folder.resolve().name
-        kinds = self.kinds if self.derived or self.modalities is None else self.modalities
-        self.asked = [kind for kind in self.kinds if kind in kinds]
-        if self.kinds and not self.asked:
+        kinds = self.sample_modalities if self.derived or self.modalities is None else self.modalities
+        self.selected_modalities = [kind for kind in self.sample_modalities if kind in kinds]
+        if self.sample_modalities and not self.selected_modalities:
             others = ", ".join(sorted(kinds)) or "none"
-            raise BadInput(f"{self.name} holds samples of {', '.join(self.kinds)}, not of {others}")
+            raise BadInput(f"{self.name} holds samples of {', '.join(self.sample_modalities)}, not of {others}")
         self._noted, self._items = noted(), list[Item]()
         try:
             self._list(wanted, limit)
-        except Missing as missing:
+        except MissingData as missing:
             if self.checking:
                 raise
             if not self.published:
@@ -116,8 +116,8 @@ class Dataset:
     def set_items(self, items: Sequence[Item], classes: Iterable[str] = ()) -> None:
         """Take samples that are in memory, and their classes: for an `__init__` that lists no folder."""
         self._items = list(items)
-        self.class_of = {name: name for name in classes}
-        self.kept = list(self.class_of)
+        self.class_by_label = {name: name for name in classes}
+        self.selected_labels = list(self.class_by_label)
 
     def _set_options(self, options: Mapping[str, Any], limit: int | None) -> None:
         own = (*(("split",) if self.split_names() else ()), *self.options)
@@ -130,42 +130,44 @@ class Dataset:
             raise BadOption(f"the limit must be at least 1, got {limit}")
 
     def _list(self, wanted: set[str] | None, limit: int | None) -> None:
-        splits, names, unneeded = self.listed_splits(), self.class_names(), list[Missing]()
+        splits, names, unneeded = self.resolve_splits(), self.class_names(), list[MissingData]()
         if names is not None:
             self._keep_classes(names, wanted)
-        self._find_root(self.needs(splits))
+        self._find_root(self.list_required_paths(splits))
         found = list(self._collect(self.scan(splits), unneeded))
         if names is None:
             self._keep_classes({label: label for label in sorted({item.label for item in found} - {""})}, wanted)
         unneeded = [each for each in unneeded if not each.split or each.split in splits]
         for each in unneeded if self.checking else ():
-            self.note(each)
+            self.record_missing(each)
         if unneeded and not self.checking:
             self.warn_missing(unneeded)
-        kept = {self.class_of[label] for label in self.kept}
+        kept = {self.class_by_label[label] for label in self.selected_labels}
         found = self.select([item for item in found if wanted is None or item.label in kept], limit)
-        self._items = [each for item in found for each in self._collect(self.finish(item), unneeded)]
+        self._items = [each for item in found for each in self._collect(self.complete_item(item), unneeded)]
         if not self._items:
-            self.note(self.missing("it holds no samples of what was asked for"))
+            self.record_missing(self.missing("it holds no samples of what was asked for"))
 
-    def _collect(self, found: Iterable[Item | BadInput], unneeded: list[Missing]) -> Iterator[Item]:
+    def _collect(self, found: Iterable[Item | BadInput], unneeded: list[MissingData]) -> Iterator[Item]:
         """The items; what is missing is noted, or put aside where it is not needed."""
         for each in found:
             if isinstance(each, Item):
                 yield each
-            elif isinstance(each, Missing) and not each.needed:
+            elif isinstance(each, MissingData) and not each.needed:
                 unneeded.append(each)
             else:
-                self.note(each)
+                self.record_missing(each)
 
     def _keep_classes(self, names: Mapping[str, str], wanted: set[str] | None) -> None:
-        self.class_of = dict(names)
-        known = {*self.class_of, *self.class_of.values()}
+        self.class_by_label = dict(names)
+        known = {*self.class_by_label, *self.class_by_label.values()}
         if wanted is not None:
-            wanted = {name if name in known else self.class_named(name) for name in wanted}
+            wanted = {name if name in known else self.resolve_class_name(name) for name in wanted}
             for name in sorted(wanted - known):
-                raise BadOption(f"{self.name} has no class {name!r}{nearest(name, known)}")
-        self.kept = [label for label, name in self.class_of.items() if wanted is None or {label, name} & wanted]
+                raise BadOption(f"{self.name} has no class {name!r}{suggest_names(name, known)}")
+        self.selected_labels = [
+            label for label, name in self.class_by_label.items() if wanted is None or {label, name} & wanted
+        ]
 
     def _find_root(self, needed: Sequence[str]) -> None:
         """Take the folder or the one named `inner` in it as root, whichever holds more of the paths needed."""
@@ -173,7 +175,7 @@ class Dataset:
         lacking = {place: [name for name in needed if not (place / name).exists()] for place in places}
         self.root = min(lacking, key=lambda place: len(lacking[place]))
         absent = lacking[self.root]
-        if absent and not (self.checking and self.lists_absent and len(absent) < len(needed)):
+        if absent and not (self.checking and self.lists_incomplete and len(absent) < len(needed)):
             raise self.missing(f"{self.root if self.inner else 'it'} lacks {', '.join(absent)}")
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
@@ -191,15 +193,15 @@ class Dataset:
         """The class name by published label, in the order of the classes; None for the sorted labels that are found."""
         return None
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         """Paths in the root without which nothing can be listed of these splits."""
         return ()
 
-    def listed_splits(self) -> Sequence[str]:
+    def resolve_splits(self) -> Sequence[str]:
         """The splits that the option `split` stands for; raises `BadOption` for one that does not exist."""
         names = self.split_names()
         if self.split not in (*names, ALL):
-            raise BadOption(f"there is no split {self.split!r}{nearest(self.split, (*names, ALL))}")
+            raise BadOption(f"there is no split {self.split!r}{suggest_names(self.split, (*names, ALL))}")
         return (names or (ALL,)) if self.split == ALL else (self.split,)
 
     def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
@@ -209,11 +211,11 @@ class Dataset:
         """
         return spread(items, limit)
 
-    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+    def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
         """Complete an item that was selected: yields it, with what takes longer than listing, as `scan` does."""
         yield item
 
-    def warn_missing(self, missing: Sequence[Missing]) -> None:
+    def warn_missing(self, missing: Sequence[MissingData]) -> None:
         """Warn of what is missing and not needed; silent by default."""
 
     @classmethod
@@ -225,7 +227,7 @@ class Dataset:
     def checking(self) -> bool:
         return self._noted is not None
 
-    def missing(self, what: str, *, needed: bool = True, split: str = "") -> Missing:
+    def missing(self, what: str, *, needed: bool = True, split: str = "") -> MissingData:
         """What the folder lacks, to be yielded or raised by `scan`.
 
         Args:
@@ -233,21 +235,21 @@ class Dataset:
             needed: whether the dataset cannot be used without it. If not, only `check` and `warn_missing` tell of it.
             split: the split that lacks it, where other splits can do without; empty for any.
         """
-        return Missing(what, needed=needed, split=split)
+        return MissingData(what, needed=needed, split=split)
 
-    def note(self, missing: BadInput) -> None:
+    def record_missing(self, missing: BadInput) -> None:
         """Raise what is missing; note it and go on where the folder is being checked."""
         if self._noted is None:
             raise missing
         self._noted.append(str(missing))
 
-    def id_of(self, path: Path) -> str:
+    def make_id(self, path: Path) -> str:
         """A path from the root, the same on every machine."""
-        return name_of_path(path.relative_to(self.root))
+        return portable_name(path.relative_to(self.root))
 
-    def as_asked(self, forms: Mapping[str, Item]) -> Item:
+    def merge_modalities(self, forms: Mapping[str, Item]) -> Item:
         """An item that is there in several modalities: in the first one asked for, the others as its partners."""
-        first = self.asked[0]
+        first = self.selected_modalities[0]
         return replace(forms[first], partners={kind: item for kind, item in forms.items() if kind != first})
 
     @property
@@ -258,16 +260,16 @@ class Dataset:
     @property
     def classes(self) -> Sequence[str]:
         """Class names that the labels are taken from, without doubles; empty where there are no labels."""
-        return [self.class_of[label] for label in self.kept]
+        return [self.class_by_label[label] for label in self.selected_labels]
 
     @property
     def all_classes(self) -> Sequence[str]:
         """Class names of the whole data, of which only some may have been asked for."""
-        return list(self.class_of.values()) or self.classes
+        return list(self.class_by_label.values()) or self.classes
 
-    def class_named(self, text: str) -> str:
+    def resolve_class_name(self, text: str) -> str:
         """The class name that a user means by a published label or another text; the text itself if none is known."""
-        return self.class_of.get(text, text)
+        return self.class_by_label.get(text, text)
 
     @classmethod
     def split_names(cls) -> tuple[str, ...]:
@@ -292,7 +294,7 @@ class Dataset:
         return type(self)(self.folder, **{"modalities": self.modalities, **options})
 
     @classmethod
-    def check(cls, folder: str | os.PathLike[str], **options: Any) -> tuple[PartHeld, ...]:
+    def check(cls, folder: str | os.PathLike[str], **options: Any) -> tuple[SplitContents, ...]:
         """Count what a folder holds of each split, and list what it lacks; no sample is opened.
 
         Args:
@@ -310,7 +312,7 @@ class Dataset:
     def split_hash(self) -> str:
         """Hash of ids, labels, notes and classes: two results are comparable only when these agree."""
         rows = [[item.id, item.label, *([dict(item.notes)] if item.notes else [])] for item in self.items]
-        return settings_hash([list(self.classes), rows])
+        return hash_settings([list(self.classes), rows])
 
 
 def load_dataset(name: str, folder: str | os.PathLike[str], **options: Any) -> Dataset:
@@ -326,4 +328,4 @@ def load_dataset(name: str, folder: str | os.PathLike[str], **options: Any) -> D
         BadInput: the folder is missing or no copy of the dataset.
         BadOption: an option that the dataset does not take.
     """
-    return create(DatasetSpec, name, folder, **{"modalities": None, **options})
+    return create_part(DatasetSpec, name, folder, **{"modalities": None, **options})

@@ -119,7 +119,7 @@ def concatenate(groups: Sequence[Embeddings]) -> Embeddings:
     return replace(first, vectors=vectors, ids=tuple(id for group in groups for id in group.ids))
 
 
-def unit(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
+def normalize(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
     """Rows scaled to norm 1, as float32.
 
     Args:

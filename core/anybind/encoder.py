@@ -10,13 +10,13 @@ import numpy as np
 
 from anybind.errors import BadOption
 from anybind.space import Space
-from anybind.tables import settings_hash
+from anybind.tables import hash_settings
 
 
 class Encoder(ABC):
     """Samples of one modality to vectors in one space. It owns its preprocessing.
 
-    Encoders on torch derive from `anybind.Tower`, which does everything but the preprocessing.
+    Encoders on torch derive from `anybind.plugin.TorchEncoder`, which does everything but the preprocessing.
 
     Attributes:
         modality: what it embeds.
@@ -41,7 +41,7 @@ class Encoder(ABC):
     @property
     def identity(self) -> str:
         """Hash of the weights and hash of the preprocessing: encoders of one kind and identity give equal vectors."""
-        return f"{self.weights_hash}-{settings_hash(dict(self.preprocessing))}"
+        return f"{self.weights_hash}-{hash_settings(dict(self.preprocessing))}"
 
     @classmethod
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:

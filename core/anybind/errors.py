@@ -50,17 +50,17 @@ OnBad = Callable[[str, AnybindError], None]
 """Called with the id of an item that could not be used, and the error."""
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+def suggest_names(name: str, candidates: Iterable[str], cutoff: float = 0.5) -> str:
     """Say which of `known` come nearest to `name`, as the end of an error message.
 
     Returns:
         `; did you mean 'a' or 'b'?`, else the whole list when it is short, else an empty string.
     """
-    known = sorted(set(known))
-    by_folded = {each.lower(): each for each in known}
+    candidates = sorted(set(candidates))
+    by_folded = {each.lower(): each for each in candidates}
     close = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=cutoff)
     if close:
         return "; did you mean " + " or ".join(repr(by_folded[each]) for each in close) + "?"
-    if 0 < len(known) <= 12:
-        return "; there are: " + ", ".join(known)
+    if 0 < len(candidates) <= 12:
+        return "; there are: " + ", ".join(candidates)
     return ""

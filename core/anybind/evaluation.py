@@ -11,9 +11,9 @@ from anybind.binder import Binder, load
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings
 from anybind.errors import OnBad
-from anybind.modality import sources_of
-from anybind.reader import by_modality, sample_files
-from anybind.registry import create, find_part
+from anybind.modality import list_sources
+from anybind.reader import group_by_modality, list_sample_files
+from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
 from anybind.task import Task
@@ -49,10 +49,10 @@ def embed(
         BadInput: a file is missing, unreadable, or of no modality of the binding.
     """
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
-    files = sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
+    files = list_sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
     groups = {
         modality: binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
-        for modality, group in by_modality(files, binder.modalities, on_bad).items()
+        for modality, group in group_by_modality(files, binder.modalities, on_bad).items()
     }
     return {modality: group for modality, group in groups.items() if len(group)}
 
@@ -92,7 +92,7 @@ def evaluate(
         BadOption: an option that the task or the dataset does not take.
         BadInput: the data cannot be read or does not suit the task.
     """
-    chosen = create(TaskSpec, task, **(task_options or {})) if isinstance(task, str) else task
+    chosen = create_part(TaskSpec, task, **(task_options or {})) if isinstance(task, str) else task
     find_part(ModalitySpec, modality)  # an unknown name is reported before any file is looked for
     if not isinstance(data, Dataset):
         data = load_dataset(dataset, Path(data), modalities=task_sources(chosen, modality), **(dataset_options or {}))
@@ -103,4 +103,4 @@ def evaluate(
 
 def task_sources(task: Task, modality: str) -> tuple[str, ...]:
     """The modalities that a task reads of a dataset's samples, and those that these can be derived from."""
-    return tuple(dict.fromkeys(source for read in task.modalities(modality) for source in sources_of(read)))
+    return tuple(dict.fromkeys(source for read in task.modalities(modality) for source in list_sources(read)))

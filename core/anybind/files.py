@@ -70,7 +70,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def name_of_path(path: str | os.PathLike[str]) -> str:
+def portable_name(path: str | os.PathLike[str]) -> str:
     """A path as text that can be printed and saved: bytes that are no UTF-8 are shown as escapes."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
@@ -108,21 +108,21 @@ def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> lis
     return sorted(found)
 
 
-def cache_folder(name: str = "") -> Path:
+def get_cache_folder(name: str = "") -> Path:
     """A folder below the user's cache folder for anybind, such as `~/.cache/anybind/NAME`; it is not created."""
     import platformdirs
 
     return platformdirs.user_cache_path("anybind", appauthor=False) / name
 
 
-def data_folder(name: str = "") -> Path:
+def get_data_folder(name: str = "") -> Path:
     """A folder below the user's data folder for anybind, such as `~/.local/share/anybind/NAME`; it is not created."""
     import platformdirs
 
     return platformdirs.user_data_path("anybind", appauthor=False) / name
 
 
-def on_network_drive(folder: Path) -> bool:
+def is_on_network_drive(folder: Path) -> bool:
     """Whether a folder is on a network file system, as far as `/proc/mounts` tells; False on other systems."""
     folder = Path(os.path.realpath(folder))
     try:
@@ -134,7 +134,7 @@ def on_network_drive(folder: Path) -> bool:
     return mounted.startswith(_NETWORK_TYPES)
 
 
-def file_mark(path: str | os.PathLike[str]) -> FileMark | None:
+def get_file_mark(path: str | os.PathLike[str]) -> FileMark | None:
     """What changes when a file is written; None for what is not a regular file, such as a folder or a pipe.
 
     Raises:
@@ -146,36 +146,36 @@ def file_mark(path: str | os.PathLike[str]) -> FileMark | None:
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_dev
 
 
-def file_key(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
+def hash_file(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
     """Hash of a file's bytes, 16 bytes; a process reads a file once unless it changes.
 
     Args:
         path: the file.
-        mark: its `file_mark`, if that is known.
+        mark: its `get_file_mark`, if that is known.
 
     Raises:
         OSError: the file is missing, cannot be read, or is not a regular file.
     """
-    mark = mark or file_mark(path)
+    mark = mark or get_file_mark(path)
     if mark is None:
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if (known := remembered_file_key(path, mark)) is not None:
+    if (known := find_cached_file_key(path, mark)) is not None:
         return known
     now = time.time_ns()
     with Path(path).open("rb") as file:
         key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-    if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == file_mark(path):
-        remember_file_key(path, mark, key)
+    if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == get_file_mark(path):
+        cache_file_key(path, mark, key)
     return key
 
 
-def remembered_file_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
+def find_cached_file_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
     """The hash of a file that this process remembers, unless the file has changed since; None of any other."""
     known = _hashes.get(os.path.abspath(path))  # noqa: PTH100 (as a text, and many times a second)
     return known[1] if known is not None and known[0] == mark else None
 
 
-def remember_file_key(path: str | os.PathLike[str], mark: FileMark, key: bytes) -> None:
+def cache_file_key(path: str | os.PathLike[str], mark: FileMark, key: bytes) -> None:
     """Remember a file's hash for as long as its mark stays the same."""
     with _lock:
         if len(_hashes) >= _REMEMBERED_FILES:

@@ -17,10 +17,10 @@ from anybind.binder import Binder
 from anybind.embeddings import Embeddings
 from anybind.errors import BadInput, BadOption, WeightsMismatch
 from anybind.head_input import HeadInput
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind.space import Space
 from anybind.spec import HeadTarget
-from anybind.tables import from_table, settings_hash
+from anybind.tables import hash_settings, parse_table
 from anybind.tensors import read_tensors, write_tensors
 
 KEY = "anybind-head"
@@ -28,7 +28,7 @@ KEY = "anybind-head"
 
 
 @dataclass(frozen=True)
-class Maker:
+class EncoderRecord:
     """The encoder and the space of embeddings that a head was made for."""
 
     encoder: str
@@ -36,12 +36,12 @@ class Maker:
 
 
 @dataclass(frozen=True)
-class Card:
+class HeadCard:
     """The card of a head's file; the fields are attributes of `Head`, `head` being its name."""
 
     head: str
     settings: Mapping[str, object]
-    made_for: Mapping[str, Maker]
+    made_for: Mapping[str, EncoderRecord]
     classes: Sequence[str]
 
 
@@ -72,7 +72,7 @@ class Head(ABC):
         self.needs = tuple(needs)
         self.settings = dict(settings or {})
         self.classes: tuple[str, ...] = ()
-        self.made_for: dict[str, Maker] = {}
+        self.made_for: dict[str, EncoderRecord] = {}
         self.tensors: dict[str, np.ndarray] = {}
 
     @staticmethod
@@ -91,12 +91,12 @@ class Head(ABC):
         """
         text = os.fspath(source)
         if not text.endswith(".safetensors"):
-            head: Head = create("head", text, **options)
+            head: Head = create_part("head", text, **options)
         elif options:
             raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
         else:
             card, _ = _read(Path(text))
-            head = create("head", card.head, **card.settings).load(text)
+            head = create_part("head", card.head, **card.settings).load(text)
         if predicts not in (None, head.predicts):
             raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
         return head
@@ -139,11 +139,11 @@ class Head(ABC):
             raise BadInput("expected labels 0 (normal), 1 (abnormal) or -1 (unknown)")
         self.made_for, self.tensors, self.classes = {}, {}, tuple(class_names)
         for modality in self.needs:
-            self.remember(inputs.embeddings[modality])
-        self.tensors = self.learn(inputs, labels)
+            self.record_encoder(inputs.embeddings[modality])
+        self.tensors = self.fit_tensors(inputs, labels)
         return self
 
-    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         """Return the tensors that the head learns; called by `fit`, which has checked and recorded its arguments.
 
         Args:
@@ -177,16 +177,16 @@ class Head(ABC):
             raise BadInput(f"the head {self.name!r} ranks samples for queries: expected their embeddings, got none")
         for embeddings in (*inputs.embeddings.values(), *(() if queries is None else (queries,))):
             self._check_maker(embeddings)
-        return np.asarray(self.rate(inputs, queries), dtype=np.float32)
+        return np.asarray(self.compute_scores(inputs, queries), dtype=np.float32)
 
     @abstractmethod
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         """Return the scores of n samples: (n, classes), (n,) or (queries, n); `score` has checked the arguments."""
 
-    def remember(self, embeddings: Embeddings) -> None:
+    def record_encoder(self, embeddings: Embeddings) -> None:
         """Record the encoder and space of embeddings that the head is made for; raises as `score` where they differ."""
         self._check_maker(embeddings)
-        self.made_for[embeddings.modality] = Maker(embeddings.encoder, embeddings.space)
+        self.made_for[embeddings.modality] = EncoderRecord(embeddings.encoder, embeddings.space)
 
     def _check_needs(self, inputs: HeadInput) -> None:
         for modality in self.needs:
@@ -209,10 +209,10 @@ class Head(ABC):
     def identity(self) -> str:
         """Hash of all that shapes the scores, 12 hexadecimal digits."""
         arrays = {name: [held.dtype.str, held.shape, _digest(held)] for name, held in self.tensors.items()}
-        return settings_hash([asdict(self._card()), arrays])
+        return hash_settings([asdict(self._card()), arrays])
 
-    def _card(self) -> Card:
-        return Card(self.name, self.settings, self.made_for, self.classes)
+    def _card(self) -> HeadCard:
+        return HeadCard(self.name, self.settings, self.made_for, self.classes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file with a JSON card, from which `Head.find` makes the head again.
@@ -256,7 +256,7 @@ def _digest(array: np.ndarray) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
 
 
-def _read(path: Path) -> tuple[Card, dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[HeadCard, dict[str, np.ndarray]]:
     """Return the card and the tensors of a file that `Head.save` wrote."""
     table, tensors = read_tensors(path, key=KEY)
-    return from_table(Card, table, f"{path}: the card of a head", BadInput), tensors
+    return parse_table(HeadCard, table, f"{path}: the card of a head", BadInput), tensors

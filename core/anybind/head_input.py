@@ -61,7 +61,7 @@ class HeadInput:
     def __len__(self) -> int:
         return len(self.groups)
 
-    def largest(self, modality: str, values: np.ndarray) -> np.ndarray:
+    def max_by_sample(self, modality: str, values: np.ndarray) -> np.ndarray:
         """Return the largest value of each sample's rows, (n,) float64; 0 for a sample without rows.
 
         Args:

@@ -12,7 +12,9 @@ from anybind.errors import BadInput, BadOption
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
-def weights_file(source: str | os.PathLike[str], *, file: str | Sequence[str], revision: str | None = None) -> Path:
+def find_weights_file(
+    source: str | os.PathLike[str], *, file: str | Sequence[str], revision: str | None = None
+) -> Path:
     """The path of a weight file on this machine, fetched from the hub only where it is not there yet.
 
     Args:
@@ -44,22 +46,24 @@ def weights_file(source: str | os.PathLike[str], *, file: str | Sequence[str], r
         raise BadInput(f"{path} is no file and no folder; check the path")
     if not REPOSITORY.fullmatch(text):
         raise BadOption(f"{text!r} is neither a file, nor a folder, nor a repository of the hub (ORG/REPO)")
-    folder = snapshot(text, [[name] for name in names], lambda folder: first_file(folder, names) is not None, revision)
+    folder = download_snapshot(
+        text, [[name] for name in names], lambda folder: find_first_file(folder, names) is not None, revision
+    )
     return _of_folder(folder, names)
 
 
-def first_file(folder: Path, names: Sequence[str]) -> Path | None:
+def find_first_file(folder: Path, names: Sequence[str]) -> Path | None:
     """Return the first of some files that a folder has."""
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def _of_folder(folder: Path, names: Sequence[str]) -> Path:
-    if path := first_file(folder, names):
+    if path := find_first_file(folder, names):
         return path
     raise BadInput(f"{folder} holds no {' and no '.join(names)}; put the file there, or name the file itself")
 
 
-def snapshot(
+def download_snapshot(
     repository: str,
     patterns: Sequence[Sequence[str]],
     is_complete: Callable[[Path], bool],
@@ -80,7 +84,7 @@ def snapshot(
     Raises:
         BadInput: the hub cannot be reached, or does not have the files.
         BadOption: the repository's name is invalid.
-        ModuleNotFoundError: as `weights_file`.
+        ModuleNotFoundError: as `find_weights_file`.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

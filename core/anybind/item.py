@@ -50,7 +50,7 @@ class Item:
         return replace(self, source=source, options=options, partners={})
 
 
-class Missing(BadInput):
+class MissingData(BadInput):
     """Something that a copy of a dataset lacks; see `Dataset.missing`.
 
     Attributes:

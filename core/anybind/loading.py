@@ -14,7 +14,7 @@ import numpy as np
 from anybind.contents import content_key
 from anybind.encoder import Encoder
 from anybind.errors import AnybindError, BadInput, OnBad, PluginError
-from anybind.files import FileMark, file_mark, name_of_path
+from anybind.files import FileMark, get_file_mark, portable_name
 from anybind.item import Item
 from anybind.modality import Modality, derive
 from anybind.prefetch import prefetch
@@ -65,7 +65,7 @@ def as_item(kind: Modality[object], number: int, item: object) -> Item:
         return item
     if isinstance(item, str) and kind.accepts(item):
         return Item(item, item)
-    return Item(name_of_path(item) if isinstance(item, str | os.PathLike) else f"{kind.name}[{number}]", item)
+    return Item(portable_name(item) if isinstance(item, str | os.PathLike) else f"{kind.name}[{number}]", item)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Loader:
             key = content_key("sample", source)
         elif mark := _mark(source):
             with contextlib.suppress(OSError):  # told when the file is read
-                if (hashed := self.table.store.file_key(source, mark, read)) is not None:
+                if (hashed := self.table.store.hash_file(source, mark, read)) is not None:
                     # The ending is part of it, since which reader reads a file depends on it.
                     ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
                     key = content_key("file", ending, hashed, *([dict(options)] if options else []))
@@ -153,7 +153,7 @@ class Loader:
 
 def _mark(source: str | os.PathLike[str]) -> FileMark | None:
     with contextlib.suppress(OSError, ValueError):  # told when the file is read
-        return file_mark(source)
+        return get_file_mark(source)
     return None
 
 
@@ -166,7 +166,9 @@ def load_batches(load: Loader, items: Iterable[tuple[int, Item]], size: int, ref
     """Load numbered items in threads, two batches ahead of their use; those that cannot be used are refused."""
     batch: list[Loaded] = []
     workers = min(4, os.cpu_count() or 1)
-    with contextlib.closing(prefetch(load, items, workers=workers, ahead=2 * size, at_once=load.at_once)) as coming:
+    with contextlib.closing(
+        prefetch(load, items, workers=workers, queue_size=2 * size, compute_inline=load.at_once)
+    ) as coming:
         for loaded in coming:
             if loaded.error is not None:
                 refuse(loaded.number, loaded.id, loaded.error)

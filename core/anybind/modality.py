@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import numpy as np
 
 from anybind.errors import AnybindError, BadInput, BadOption
-from anybind.registry import check_options, find_part, parts
+from anybind.registry import check_options, find_part, list_parts
 from anybind.spec import ModalitySpec
 
 S = TypeVar("S")
@@ -85,7 +85,7 @@ def find_modality(name: str) -> Modality[object]:
     return find_part(ModalitySpec, name).instance
 
 
-def sources_of(name: str) -> tuple[str, ...]:
+def list_sources(name: str) -> tuple[str, ...]:
     """The modality itself, then those whose samples it can be derived from."""
     return (name, *find_part(ModalitySpec, name).spec.derived_from)
 
@@ -107,14 +107,14 @@ def check_augmentation(modality: str, options: Mapping[str, object]) -> None:
     check_options(f"augment.{modality}", find_modality(modality).augment, None, seed=0, **options)
 
 
-def modality_of(sample: object) -> str:
+def infer_modality(sample: object) -> str:
     """Name of the modality that a sample in memory belongs to; raises `BadInput` when it is none's."""
-    for part in parts("modality"):
+    for part in list_parts("modality"):
         # One that cannot be loaded has no samples in memory, and must not stand in the way of the others.
         with contextlib.suppress(AnybindError):
             if find_modality(part.name).accepts(sample):
                 return part.name
-    known = ", ".join(part.name for part in parts("modality"))
+    known = ", ".join(part.name for part in list_parts("modality"))
     raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({known})")
 
 
@@ -134,7 +134,7 @@ def derive(target: str, sample: object, *, source: str | None = None, seed: int 
     """
     if seed < 0:
         raise BadOption(f"the seed must be 0 or more, got {seed}")
-    source = source or modality_of(sample)
+    source = source or infer_modality(sample)
     sample = find_modality(source).as_sample(sample)
     if source == target:
         return sample

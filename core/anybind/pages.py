@@ -63,11 +63,11 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], caption
     return f"<table><caption>{html.escape(caption)}</caption>{''.join(lines)}</table>"
 
 
-def picture_uri(picture: np.ndarray, longest: int = PICTURE_PIXELS) -> str:
+def image_uri(image: np.ndarray, longest: int = PICTURE_PIXELS) -> str:
     """A picture, (height, width, 3) uint8, as a `data:` URI, made smaller where a side is longer than `longest`."""
     import PIL.Image
 
-    image = PIL.Image.fromarray(picture)
+    image = PIL.Image.fromarray(image)
     image.thumbnail((longest, longest))
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=80)

@@ -8,7 +8,7 @@
     def register(registry):
         registry.add(EncoderSpec(name="my-encoder", modality="image", summary="...", target="my_plugin:MyEncoder"))
 
-The modules listed here group helpers by what they are about: `files.atomic_path`, `errors.nearest`, `ranks.rank`.
+The modules listed here group helpers by what they are about: `files.atomic_path`, `errors.suggest_names`, `ranks.rank`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from anybind import errors
 from anybind.errors import BadInput, BadOption
 from anybind.hooks import Registrar, hookimpl
 from anybind.lazy import lazy_names
-from anybind.registry import create, find_part, parts
+from anybind.registry import create_part, find_part, list_parts
 from anybind.spec import (
     AdapterSpec,
     BindingSpec,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from anybind.reader import Reader
     from anybind.representation import Representation
     from anybind.task import Task
-    from anybind.tower import Tower
+    from anybind.torch_encoder import TorchEncoder
 
 __all__ = [
     "Adapter",
@@ -79,18 +79,18 @@ __all__ = [
     "Spec",
     "Task",
     "TaskSpec",
-    "Tower",
+    "TorchEncoder",
     "charts",
-    "create",
+    "create_part",
     "errors",
     "files",
     "find_part",
     "hookimpl",
     "hub",
     "kernel",
+    "list_parts",
     "modalities",
     "pages",
-    "parts",
     "prefetch",
     "progress_bar",
     "prompts",
@@ -116,7 +116,7 @@ __getattr__ = lazy_names(
         "reader": ("Reader",),
         "representation": ("Representation",),
         "task": ("Task",),
-        "tower": ("Tower",),
+        "torch_encoder": ("TorchEncoder",),
     },
     {
         "charts": "charts",

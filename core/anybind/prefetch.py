@@ -17,8 +17,8 @@ def prefetch(
     items: Iterable[A],
     *,
     workers: int | None = None,
-    ahead: int = 64,
-    at_once: Callable[[A], B | None] | None = None,
+    queue_size: int = 64,
+    compute_inline: Callable[[A], B | None] | None = None,
 ) -> Generator[B]:
     """Apply a function to items in worker threads and yield the results in the order of the items.
 
@@ -27,10 +27,10 @@ def prefetch(
 
     Args:
         function: called in worker threads, for several items at a time.
-        items: taken in the calling thread, one for each result and `ahead` of them at the start.
+        items: taken in the calling thread, one for each result and `queue_size` of them at the start.
         workers: number of threads. [default: the number of CPU cores, at most 8]
-        ahead: how many items are taken before the first result is yielded, at least 1.
-        at_once: called in the calling thread before an item goes to a worker; a result that is not None is used in
+        queue_size: how many items are taken before the first result is yielded, at least 1.
+        compute_inline: called in the calling thread before an item goes to a worker; a result that is not None is used in
             place of the function's, for items that take less time than handing them over.
     """
     source = iter(items)
@@ -41,7 +41,7 @@ def prefetch(
             nonlocal source
             try:
                 item = next(source)
-                result = None if at_once is None else at_once(item)
+                result = None if compute_inline is None else compute_inline(item)
             except StopIteration:
                 return
             except Exception as error:
@@ -53,7 +53,7 @@ def prefetch(
                 queue.append(pool.submit(function, item) if result is None else (result,))
 
         try:
-            for _ in range(ahead):
+            for _ in range(queue_size):
                 submit_next()
             while queue:
                 found = queue.popleft()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from anybind.binder import Binder
-from anybind.embeddings import Embeddings, unit
+from anybind.embeddings import Embeddings, normalize
 from anybind.errors import BadOption
 
 DEFAULT_TEMPLATES = ("a photo of a {}",)
@@ -26,18 +26,18 @@ def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
     return templates
 
 
-def class_embeddings(binder: Binder, of: str, names: Sequence[str], templates: Sequence[str]) -> Embeddings:
+def embed_class_names(binder: Binder, modality: str, names: Sequence[str], templates: Sequence[str]) -> Embeddings:
     """One embedding a class, (len(names), d): the mean over templates of unit vectors, again of norm 1.
 
     `of` is the modality of words.
     """
     sentences = [template.replace("{}", name) for name in names for template in templates]
-    embedded = binder.embed(of, sentences)
+    embedded = binder.embed(modality, sentences)
     means = embedded.vectors.reshape(len(names), len(templates), -1).mean(axis=1)
-    return replace(embedded, vectors=unit(means, "class embedding"), ids=tuple(names))
+    return replace(embedded, vectors=normalize(means, "class embedding"), ids=tuple(names))
 
 
-def class_name(folder: str) -> str:
+def format_class_name(folder: str) -> str:
     """The class that a folder is named after: `_` a space, lower case, a leading `NNN - ` dropped.
 
     >>> class_name("001 - Dog bark"), class_name("yin_yang")

@@ -32,19 +32,19 @@ def _group() -> Any:
     return dist if dist.get_world_size() > 1 else None
 
 
-def rank() -> int:
+def get_rank() -> int:
     """Number of this process among those that work together, from 0; 0 when it is alone."""
     dist = _group()
     return 0 if dist is None else dist.get_rank()
 
 
-def world_size() -> int:
+def get_world_size() -> int:
     """How many processes work together; 1 when this one is alone."""
     dist = _group()
     return 1 if dist is None else dist.get_world_size()
 
 
-def start(device: str = "cpu") -> bool:
+def join(device: str = "cpu") -> bool:
     """Join the other processes that `torchrun` started, unless that is done or there are none.
 
     Args:
@@ -78,7 +78,7 @@ def start(device: str = "cpu") -> bool:
     return True
 
 
-def stop() -> None:
+def leave() -> None:
     """Leave the processes that `start` joined."""
     dist = sys.modules.get("torch.distributed")
     if dist is not None and dist.is_available() and dist.is_initialized():
@@ -86,7 +86,7 @@ def stop() -> None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """A context in which this process shares nothing with the others, for what only some of them do."""
     token = _alone.set(True)
     try:
@@ -106,12 +106,12 @@ def gather_rows(rows: np.ndarray) -> list[np.ndarray]:
     return [np.frombuffer(each, np.float32).reshape(-1, given.shape[1]) for each in _gather_bytes(given.tobytes())]
 
 
-def from_first(value: object) -> Any:
+def broadcast(value: object) -> Any:
     """What rank 0 gave, on all ranks; JSON-like, so tuples come back as lists. What the others give is not used."""
-    return gather(value if rank() == 0 else None)[0]
+    return gather(value if get_rank() == 0 else None)[0]
 
 
-def together(work: Callable[[], T]) -> T:
+def run_collectively(work: Callable[[], T]) -> T:
     """Do this rank's part of a work; an error of any rank is raised on all, so that none waits for one that has failed.
 
     Nothing in the work may wait for the other ranks.
@@ -126,19 +126,19 @@ def together(work: Callable[[], T]) -> T:
         made = work()
     except Exception as error:
         failed = error
-    told = gather(None if failed is None else described(failed))
+    told = gather(None if failed is None else serialize_error(failed))
     for number, each in enumerate(told):
         if each is not None:
-            raise (failed if failed is not None and number == rank() else recalled(*each))
+            raise (failed if failed is not None and number == get_rank() else rebuild_error(*each))
     return made
 
 
-def described(error: Exception) -> tuple[str, str]:
+def serialize_error(error: Exception) -> tuple[str, str]:
     """An error as kind and message, for the other ranks."""
     return type(error).__name__, str(error) or type(error).__name__
 
 
-def recalled(kind: str, message: str) -> Exception:
+def rebuild_error(kind: str, message: str) -> Exception:
     """An error that another rank described: of its own kind where that is one of anybind's."""
     known = getattr(errors, kind, None)
     if isinstance(known, type) and issubclass(known, AnybindError):

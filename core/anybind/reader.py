@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, nearest
-from anybind.files import atomic_path, list_files, name_of_path
-from anybind.modality import find_modality, modality_of
-from anybind.registry import Part, check_options, find_part, parts
+from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, suggest_names
+from anybind.files import atomic_path, list_files, portable_name
+from anybind.modality import find_modality, infer_modality
+from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ModalitySpec, ReaderSpec
 
 NOTES = (".txt", ".csv", ".tsv", ".mat")
@@ -68,11 +68,14 @@ class Reader(ABC):
         raise BadInput("this format is written whole; choose another ending")
 
 
-def reader_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
+def list_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
     """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
     wanted = None if modalities is None else set(modalities)
     return {
-        s for part in parts(ReaderSpec) if wanted is None or part.spec.modality in wanted for s in part.spec.suffixes
+        s
+        for part in list_parts(ReaderSpec)
+        if wanted is None or part.spec.modality in wanted
+        for s in part.spec.suffixes
     }
 
 
@@ -89,7 +92,7 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
 
 def _list_samples(folder: str | os.PathLike[str], wanted: set[str] | None) -> list[Path | SampleFile]:
     """As `list_samples`, with the readers of the files that had to be opened."""
-    found = list_files(folder, reader_suffixes(wanted))
+    found = list_files(folder, list_suffixes(wanted))
     kept: list[Path | SampleFile] = []
     for path in found:
         if path.suffix.lower() not in NOTES:
@@ -142,12 +145,12 @@ class _Claims:
 
     def reader(self, wanted: str | None = None) -> Part[ReaderSpec]:
         """The reader of the file; see `find_reader`."""
-        installed = parts(ReaderSpec)
+        installed = list_parts(ReaderSpec)
         named = [part for part in installed if self.suffix in part.spec.suffixes]
         # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before
         # them. It has to be of what is wanted, or of what that can be derived from.
         self._ask(named)
-        modalities = parts(ModalitySpec) if wanted else ()
+        modalities = list_parts(ModalitySpec) if wanted else ()
         sources = {source for part in modalities if part.name == wanted for source in part.spec.derived_from}
         for able in ({wanted}, sources):
             claims = [part for part in named if wanted is None or part.spec.modality in able]
@@ -187,7 +190,7 @@ class _Claims:
         for part, error in self.failed.items():
             if suffix in part.spec.suffixes:
                 return error
-        known = reader_suffixes()
+        known = list_suffixes()
         if suffix in known:
             return BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
         return BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
@@ -267,9 +270,9 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
         BadInput: no format of the sample's modality has that ending, or the path cannot be written.
     """
     path = Path(path)
-    of = modality_of(sample)
+    of = infer_modality(sample)
     sample = find_modality(of).as_sample(sample)
-    formats = [part for part in parts(ReaderSpec) if part.spec.modality == of]
+    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == of]
     for part in formats:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
@@ -279,11 +282,11 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
     known = sorted({suffix for part in formats for suffix in part.spec.suffixes})
-    hint = nearest(path.suffix, known)
+    hint = suggest_names(path.suffix, known)
     raise BadInput(f"cannot write {of} to {path}: no format of that ending{hint} (known: {', '.join(known)})")
 
 
-def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path | SampleFile]:
+def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path | SampleFile]:
     """The files named, and those that any reader of these modalities knows in and below the folders named.
 
     Raises:
@@ -296,7 +299,7 @@ def sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[s
     return files
 
 
-def by_modality(
+def group_by_modality(
     files: Iterable[Path | SampleFile], modalities: Iterable[str], on_bad: OnBad | None = None
 ) -> dict[str, list[SampleFile]]:
     """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
@@ -313,7 +316,7 @@ def by_modality(
         except AnybindError as error:
             if on_bad is None:
                 raise
-            on_bad(name_of_path(path), error)
+            on_bad(portable_name(path), error)
     return groups
 
 

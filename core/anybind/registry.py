@@ -22,7 +22,7 @@ from typing import Any, TypeVar, overload
 
 import pluggy
 
-from anybind.errors import NameClash, UnknownName, nearest
+from anybind.errors import NameClash, UnknownName, suggest_names
 from anybind.hooks import Plugin, Registrar, check_contract, plugin_manager
 from anybind.part import Part, check_options, one_line
 from anybind.spec import CORE_KINDS, KindSpec, Spec
@@ -65,7 +65,7 @@ class Registry:
         by_owner = {(point.name, point.dist.name if point.dist else point.value): point for point in found}
         installed = {_canonical(name) for owner in by_owner for name in owner}
         for name in sorted((wanted or set()) - installed):
-            raise UnknownName(f"ANYBIND_PLUGINS names {name!r}, which is not installed{nearest(name, installed)}")
+            raise UnknownName(f"ANYBIND_PLUGINS names {name!r}, which is not installed{suggest_names(name, installed)}")
         chosen = {owner for owner in by_owner if wanted is None or {_canonical(name) for name in owner} & wanted}
         for (name, distribution), point in sorted(by_owner.items()):
             plugin = Plugin(name, distribution, point.dist.version if point.dist else "")
@@ -138,7 +138,7 @@ class Registry:
         """
         kind = kind if isinstance(kind, str) else kind.kind
         if kind not in self._parts and kind not in (known := self.kinds()) and kind != "kind":
-            raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, known)}")
+            raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, known)}")
         return self._parts.get(kind, {})
 
     def clashes(self) -> list[str]:
@@ -180,14 +180,14 @@ def use_registry(new: Registry | None) -> Registry | None:
 
 
 @overload
-def parts(kind: type[S], pattern: str = "*") -> list[Part[S]]: ...
+def list_parts(kind: type[S], pattern: str = "*") -> list[Part[S]]: ...
 
 
 @overload
-def parts(kind: str, pattern: str = "*") -> list[Part[Spec]]: ...
+def list_parts(kind: str, pattern: str = "*") -> list[Part[Spec]]: ...
 
 
-def parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[Part[Spec]]:
+def list_parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[Part[Spec]]:
     """The installed parts of a kind whose names match a wildcard pattern, by name; nothing is imported.
 
     A name that two distributions claim stands in the list once for each.
@@ -233,10 +233,10 @@ def find_part(kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
         raise NameClash(
             f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
         )
-    raise UnknownName(f"there is no {kind} {name!r}{nearest(name, known)}{registry().not_loaded()}")
+    raise UnknownName(f"there is no {kind} {name!r}{suggest_names(name, known)}{registry().not_loaded()}")
 
 
-def create(kind: type[Spec] | str, name: str, /, *args: object, **options: object) -> Any:
+def create_part(kind: type[Spec] | str, name: str, /, *args: object, **options: object) -> Any:
     """Import an installed part's target and call it with its options.
 
     Raises:
@@ -251,7 +251,7 @@ def create(kind: type[Spec] | str, name: str, /, *args: object, **options: objec
         return target(*args, **options)
 
 
-def plugins() -> list[Plugin]:
+def list_plugins() -> list[Plugin]:
     """Every installed plugin, and how loading it went."""
     return list(registry().plugins)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from anybind import pages
 from anybind.errors import PluginError
-from anybind.registry import plugins
+from anybind.registry import list_plugins
 
 
 def versions() -> dict[str, str]:
     """Versions of Python, of every distribution that brings plugins, and of the packages that these require."""
-    return dict(_versions(frozenset({"anybind", *(plugin.distribution for plugin in plugins())})))
+    return dict(_versions(frozenset({"anybind", *(plugin.distribution for plugin in list_plugins())})))
 
 
 @functools.lru_cache(maxsize=8)  # reading the metadata of a hundred packages takes a tenth of a second

@@ -10,8 +10,8 @@ import string
 import tempfile
 from pathlib import Path
 
-from anybind.errors import BadInput, BadOption, UnknownName, nearest
-from anybind.registry import plugins, registry
+from anybind.errors import BadInput, BadOption, UnknownName, suggest_names
+from anybind.registry import list_plugins, registry
 
 FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
 """Templates that every plugin has, whatever its kind."""
@@ -27,7 +27,7 @@ def check_plugin_name(name: str) -> str:
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
         raise BadOption(f"invalid plugin name {name!r}: use lower-case letters and digits, words joined by dashes")
-    taken = {each for plugin in plugins() for each in (plugin.name, plugin.distribution)}
+    taken = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
     if Path(name).exists():
         raise BadInput(f"./{name} exists already; choose another name, or remove it")
     if name in taken or importlib.util.find_spec(module) is not None:
@@ -43,7 +43,7 @@ def find_template(kind: str, predicts: str = "classification") -> str:
     """
     kinds = registry().kinds()
     if kind not in (*kinds, "kind"):
-        raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, [*kinds, 'kind'])}")
+        raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, [*kinds, 'kind'])}")
     package = kinds[kind].spec.partition(".")[0] if kind in kinds else "anybind"
     name = f"{kind}-{predicts}.txt" if kind == "head" else f"{kind}.txt"
     path = importlib.resources.files(package).joinpath("templates", name)

@@ -15,7 +15,7 @@ from anybind.progress import progress_bar
 
 
 @dataclass
-class Counts:
+class EmbeddingCounts:
     """How many items a binder has embedded, of all modalities together and on all ranks.
 
     Attributes:
@@ -31,7 +31,7 @@ def embed_shared(
     count: int,
     embed: Callable[[range, Refuse], Iterator[tuple[list[int], Embeddings]]],
     nothing: Callable[[], Embeddings],
-    counts: Counts,
+    counts: EmbeddingCounts,
     on_bad: OnBad | None,
 ) -> Embeddings:
     """The rows of all items, in order.
@@ -53,17 +53,17 @@ def embed_shared(
     def refuse(number: int, id: str, error: AnybindError) -> None:
         if on_bad is None:
             raise error
-        skipped.append((number, id, *ranks.described(error)))
+        skipped.append((number, id, *ranks.serialize_error(error)))
 
     def share() -> list[tuple[list[int], Embeddings]]:
-        mine, made = range(ranks.rank(), count, ranks.world_size()), []
-        with progress_bar(0 if ranks.rank() else len(mine), "embedding a share") as advance:
+        mine, made = range(ranks.get_rank(), count, ranks.get_world_size()), []
+        with progress_bar(0 if ranks.get_rank() else len(mine), "embedding a share") as advance:
             for numbers, batch in embed(mine, refuse):
                 made.append((numbers, batch))
                 advance(len(batch))
         return made
 
-    own = ranks.together(share)
+    own = ranks.run_collectively(share)
     blank = nothing()
     told = ranks.gather(
         {
@@ -82,7 +82,7 @@ def embed_shared(
     counts.computed = before.computed + sum(each["computed"] for each in told)
     counts.cached = before.cached + sum(each["cached"] for each in told)
     for _, id, kind, message in sorted(each for one in told for each in one["skipped"]):
-        error = ranks.recalled(kind, message)
+        error = ranks.rebuild_error(kind, message)
         if on_bad is not None and isinstance(error, AnybindError):
             on_bad(id, error)
     order = np.argsort(np.array([number for each in told for number in each["numbers"]], np.int64))

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from anybind.contents import content_key
 from anybind.database import DAMAGED_NAME, StoreDatabase
-from anybind.errors import AnybindWarning, BadInput, BadOption, UnknownName, nearest
-from anybind.files import FileMark, cache_folder, file_key, remember_file_key, remembered_file_key
-from anybind.tables import settings_hash
+from anybind.errors import AnybindWarning, BadInput, BadOption, UnknownName, suggest_names
+from anybind.files import FileMark, cache_file_key, find_cached_file_key, get_cache_folder, hash_file
+from anybind.tables import hash_settings
 
 DEFAULT_BYTES = 10 << 30
 _FILE_HASHES = "files"
@@ -72,7 +72,7 @@ class EmbeddingStore(StoreDatabase):
         if not isinstance(max_bytes, int) or max_bytes < 1:
             raise BadOption(f"the size limit of a store must be a whole number of bytes above 0, got {max_bytes!r}")
         chosen = folder or os.environ.get("ANYBIND_STORE")
-        super().__init__(Path(chosen).expanduser() if chosen else cache_folder("store"))
+        super().__init__(Path(chosen).expanduser() if chosen else get_cache_folder("store"))
         if self.folder.exists() and not self.folder.is_dir():
             raise BadOption(f"{self.folder} is a file; a store needs a folder")
         self.max_bytes = max_bytes
@@ -89,29 +89,29 @@ class EmbeddingStore(StoreDatabase):
             description: everything but the content that shapes an embedding, JSON-like; it identifies the encoder.
             name: the encoder's name, for listings.
         """
-        return StoreTable(self, settings_hash(dict(description)), json.dumps({"name": name, **description}))
+        return StoreTable(self, hash_settings(dict(description)), json.dumps({"name": name, **description}))
 
-    def file_key(self, path: str | os.PathLike[str], mark: FileMark, read: bool = True) -> bytes | None:
+    def hash_file(self, path: str | os.PathLike[str], mark: FileMark, read: bool = True) -> bytes | None:
         """Hash of a file's bytes, which is remembered for as long as the file does not change.
 
         Args:
             path: the file.
-            mark: its `anybind.files.file_mark`.
+            mark: its `anybind.files.get_file_mark`.
             read: hash the file if its hash is not known; otherwise return None.
 
         Raises:
             OSError: the file cannot be read.
         """
-        if (key := remembered_file_key(path, mark)) is not None:
+        if (key := find_cached_file_key(path, mark)) is not None:
             return key
         place = content_key(os.fsencode(os.path.abspath(path)), mark)  # noqa: PTH100 (many times a second)
         assert place is not None  # bytes and numbers have one
         if (key := self._get(_FILE_HASHES, place)) is not None:
-            remember_file_key(path, mark, key)
+            cache_file_key(path, mark, key)
         elif read:
-            key = file_key(path, mark)
+            key = hash_file(path, mark)
             # Windows has no time of last change that a program cannot set back.
-            if os.name == "posix" and remembered_file_key(path, mark) == key:
+            if os.name == "posix" and find_cached_file_key(path, mark) == key:
                 self._new_hashes[place] = key
         return key
 
@@ -156,7 +156,7 @@ class EmbeddingStore(StoreDatabase):
         before, held = self.bytes, self.encoders()
         chosen = [each.id for each in held if encoder in (None, each.id, each.description.get("encoder"))]
         if encoder is not None and not chosen:
-            hint = nearest(encoder, [each.id for each in held])
+            hint = suggest_names(encoder, [each.id for each in held])
             raise UnknownName(f"the store has no embeddings of an encoder {encoder!r}{hint}")
         if not self.path.exists():
             return 0

@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from anybind.errors import AnybindError, BadInput, BadOption, nearest
+from anybind.errors import AnybindError, BadInput, BadOption, suggest_names
 
 T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
@@ -59,7 +59,7 @@ def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) 
         raise invalid(f"{path}: not valid JSON ({error})") from error
 
 
-def from_table(cls: type[T], table: object, where: str, error: type[AnybindError] = BadOption, path: str = "") -> T:
+def parse_table(cls: type[T], table: object, where: str, error: type[AnybindError] = BadOption, path: str = "") -> T:
     """Make a dataclass from a table of a TOML or JSON file, tables inside tables likewise.
 
     Args:
@@ -94,14 +94,14 @@ def _convert(hint: object, value: Any, where: str, path: str, error: type[Anybin
             continue
         origin, inner = get_origin(option) or option, get_args(option)
         if dataclasses.is_dataclass(option):
-            return from_table(option, value, where, error, path)  # pyright: ignore[reportArgumentType]
+            return parse_table(option, value, where, error, path)  # pyright: ignore[reportArgumentType]
         if origin in (tuple, Sequence):
             return tuple(_convert(inner[0], each, where, f"{path}.{at}", error) for at, each in enumerate(value))
         if origin is Mapping and inner:
             return {key: _convert(inner[1], each, where, f"{path}.{key}", error) for key, each in value.items()}
         return float(value) if origin is float else value
     known = [str(each) for option in _options(hint) if get_origin(option) is Literal for each in get_args(option)]
-    hint_text = nearest(value, known) if isinstance(value, str) and known else ""
+    hint_text = suggest_names(value, known) if isinstance(value, str) and known else ""
     raise error(f"{where}: {path}: expected {_describe(hint)}, got {value!r}{hint_text}")
 
 
@@ -150,14 +150,14 @@ def check_keys(
         raise error(f"{where}: expected a table, got {table!r}")
     for key in table:
         if key not in allowed:
-            raise error(f"{where} has an unknown key {key!r}{nearest(str(key), allowed)}")
+            raise error(f"{where} has an unknown key {key!r}{suggest_names(str(key), allowed)}")
     for key in required:
         if key not in table:
             raise error(f"{where} lacks the key {key!r}")
     return table
 
 
-def read_names(text: str) -> list[str]:
+def parse_names(text: str) -> list[str]:
     """Names separated by commas, or from a file: one a line, a JSON list, or `FILE.json:KEY` for a list inside.
 
     Raises:
@@ -197,7 +197,7 @@ def _names_in_file(path: Path, key: str) -> Sequence[str]:
     return names
 
 
-def settings_hash(settings: object) -> str:
+def hash_settings(settings: object) -> str:
     """Hash of JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -221,7 +221,7 @@ def _map_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def state_hash(state: Mapping[str, torch.Tensor]) -> str:
+def hash_state(state: Mapping[str, torch.Tensor]) -> str:
     """Hash the names, types, shapes and values of a state dict: 12 hexadecimal digits."""
     import torch
 

@@ -70,7 +70,7 @@ class FittedAdapter(Adapter):
 
     @property
     def identity(self) -> str:
-        return tables.settings_hash([self.kind, vars(self.source), vars(self.target), tensors.state_hash(self.tensors)])
+        return tables.hash_settings([self.kind, vars(self.source), vars(self.target), tensors.hash_state(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, source.dim) to (n, target.dim), float32."""

@@ -31,19 +31,19 @@ def clip_and_imagebind(adapter: str) -> Binding:
         summary="CLIP ViT-L-14 carried to ImageBind's space by an adapter; sounds and depth maps by ImageBind",
         space="imagebind",
         encoders={
-            "text": Binding.use("open_clip-text", model=MODEL),
-            "image": Binding.use("open_clip-image", model=MODEL),
-            "event": Binding.use("event-tower", of="@image", representation="paper"),
-            "sound": Binding.use("imagebind-sound"),
-            "depth": Binding.use("imagebind-depth"),
+            "text": Binding.configure("open_clip-text", model=MODEL),
+            "image": Binding.configure("open_clip-image", model=MODEL),
+            "event": Binding.configure("event-tower", of="@image", representation="paper"),
+            "sound": Binding.configure("imagebind-sound"),
+            "depth": Binding.configure("imagebind-depth"),
         },
-        adapters=(Binding.use(card["kind"], weights=str(path)),),
+        adapters=(Binding.configure(card["kind"], weights=str(path)),),
     )
 
 
 def default_file() -> Path:
     """Where the adapter is looked for: `clip-vit-l-14+imagebind.safetensors` in the user's data folder for anybind."""
-    return files.data_folder() / f"{NAME}.safetensors"
+    return files.get_data_folder() / f"{NAME}.safetensors"
 
 
 def how_to_make(path: Path) -> str:

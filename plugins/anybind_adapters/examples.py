@@ -18,7 +18,9 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     random = np.random.default_rng(0)
     rows = tuple(map(str, range(40)))
     sides = [
-        anybind.Embeddings(anybind.unit(random.normal(size=(40, dim)) + 0.3), anybind.Space(side, dim), "image", rows)
+        anybind.Embeddings(
+            anybind.normalize(random.normal(size=(40, dim)) + 0.3), anybind.Space(side, dim), "image", rows
+        )
         for side, dim in (("here", 8), ("there", 6))
     ]
     few = {"epochs": 2} if name in ("linear", "mlp") else {}

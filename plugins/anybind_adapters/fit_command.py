@@ -14,10 +14,10 @@ from anybind.commandline import (
     Device,
     Seed,
     SkipBad,
-    Skipped,
+    SkippedFiles,
     StoreFlag,
-    named_values,
     open_store,
+    parse_options,
     print_json,
     print_table,
 )
@@ -59,10 +59,10 @@ def fit_adapter(
 ) -> None:
     """Fit an adapter between two embedding spaces, evaluate it on held-out pairs, and write it."""
     files.check_output(output)
-    options, skipped = named_values(option), Skipped()
+    options, skipped = parse_options(option), SkippedFiles()
     find_fittable(kind, options)
     check_ending(output)
-    of_data = named_values(data_option) | ({} if classes is None else {"classes": tables.read_names(classes)})
+    of_data = parse_options(data_option) | ({} if classes is None else {"classes": tables.parse_names(classes)})
     try:
         fit = fit_on_pairs(
             source, target, data=data, kind=kind, modality=modality, texts=texts, prompt=template, dataset=dataset,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from anybind import Embeddings, EmbeddingStore
-from anybind.plugin import Adapter, AdapterSpec, BadOption, errors, find_part, parts, prompts
+from anybind.plugin import Adapter, AdapterSpec, BadOption, errors, find_part, list_parts, prompts
 from anybind_adapters.held_out import Found, chance, retrieve
 from anybind_adapters.pairs import Pairs, pair_by_id
 from anybind_adapters.sides import FILE, WORDS, Data, embed_pairs, find_sides, holds_vectors, pairs_of_files
@@ -143,7 +143,7 @@ def find_fittable(kind: str, options: Mapping[str, object]) -> type[Adapter]:
     """
     adapter_class = find_part(AdapterSpec, kind).load()
     if not _fittable(adapter_class):
-        able = [part.name for part in parts(AdapterSpec) if _fittable(part.load())]
+        able = [part.name for part in list_parts(AdapterSpec) if _fittable(part.load())]
         raise BadOption(f"the adapter {kind!r} cannot be fitted from pairs; there are: {', '.join(able)}")
     taken = [name for name in inspect.signature(adapter_class.fit).parameters if name not in GIVEN]
     for name in options:

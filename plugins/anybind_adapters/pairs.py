@@ -79,7 +79,7 @@ def pair_by_id(source: Embeddings, target: Embeddings) -> Pairs:
     return Pairs(source[first], target[second], np.arange(len(both)))
 
 
-def pair_with_words(samples: Embeddings, words: Embeddings, of: Sequence[str], flipped: bool) -> Pairs:
+def pair_with_words(samples: Embeddings, words: Embeddings, modality: Sequence[str], flipped: bool) -> Pairs:
     """Pairs of samples with the words that go with them.
 
     Args:
@@ -89,6 +89,6 @@ def pair_with_words(samples: Embeddings, words: Embeddings, of: Sequence[str], f
         flipped: words are the source, and samples the target.
     """
     row = {text: number for number, text in enumerate(words.ids)}
-    groups = np.array([row[text] for text in of])
+    groups = np.array([row[text] for text in modality])
     told = words[groups]
     return Pairs(told, samples, groups) if flipped else Pairs(samples, told, groups)

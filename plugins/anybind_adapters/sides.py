@@ -14,10 +14,10 @@ from anybind.plugin import (
     Dataset,
     Item,
     ModalitySpec,
-    create,
+    create_part,
     errors,
+    list_parts,
     modalities,
-    parts,
     tables,
 )
 from anybind_adapters.pairs import Pairs, pair_by_id, pair_with_words
@@ -81,7 +81,7 @@ def find_sides(
         modality = owned.pop() if owned else _in_common(names, binders)
     sides = []
     for name, binder, (_, own) in zip(names, binders, split, strict=True):
-        sides.append(Side(name, own or modality or "", binder.in_own_space(own) if own else binder))
+        sides.append(Side(name, own or modality or "", binder.without_adapters(own) if own else binder))
     first, second = sides
     if first.space == second.space:
         raise BadOption(f"{names[0]} and {names[1]} are one space, {first.space}: no adapter is needed")
@@ -90,14 +90,14 @@ def find_sides(
 
 def holds_vectors(name: str) -> bool:
     """Whether a side is called by a file of vectors and not by a binding, such as `imagebind:FILE.safetensors`."""
-    is_binding = any(part.name == name.partition(":")[0] for part in parts(BindingSpec))
+    is_binding = any(part.name == name.partition(":")[0] for part in list_parts(BindingSpec))
     return _split(name)[0].endswith(FILE) and not is_binding
 
 
 def _split(name: str) -> tuple[str, str]:
     """The binding's name, and the modality behind its last colon where there is one."""
     binding, colon, last = name.rpartition(":")
-    return (binding, last) if colon and any(part.name == last for part in parts(ModalitySpec)) else (name, "")
+    return (binding, last) if colon and any(part.name == last for part in list_parts(ModalitySpec)) else (name, "")
 
 
 def _in_common(names: tuple[str, str], binders: Sequence[Binder]) -> str:
@@ -144,7 +144,7 @@ def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: errors.OnBad | Non
     if all(words):
         if data.texts is None:
             raise BadOption("say which words are embedded: --texts FILE, with a text a line")
-        texts: list[object] = list(dict.fromkeys(tables.read_names(str(data.texts))))
+        texts: list[object] = list(dict.fromkeys(tables.parse_names(str(data.texts))))
         return pair_by_id(*(_embed(side, texts, None, on_bad) for side in sides))
     if data.folder is None:
         raise BadOption("say where the data is: --data DIR")
@@ -182,12 +182,12 @@ def _samples(modality: str, data: Data) -> dict[str, Item]:
     """Samples by id: files of the modality or, where there are none, of what it can be made from."""
     kinds = (modality,)
     try:
-        found: Dataset = create("dataset", data.dataset, data.folder, modalities=kinds, **data.options)
+        found: Dataset = create_part("dataset", data.dataset, data.folder, modalities=kinds, **data.options)
     except BadInput:
-        sources = modalities.sources_of(modality)[1:]
+        sources = modalities.list_sources(modality)[1:]
         if not sources:
             raise
-        found = create("dataset", data.dataset, data.folder, modalities=(*kinds, *sources), **data.options)
+        found = create_part("dataset", data.dataset, data.folder, modalities=(*kinds, *sources), **data.options)
     return {item.id: item for item in found.items}
 
 

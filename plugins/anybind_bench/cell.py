@@ -75,7 +75,7 @@ class Cell:
             encoders: identity of every encoder that takes part, by modality.
         """
         evaluation = self.evaluation
-        sources = {modality: modalities.sources_of(modality)[1:] for modality in sorted(encoders)}
+        sources = {modality: modalities.list_sources(modality)[1:] for modality in sorted(encoders)}
         return {
             "format": FORMAT,
             "task": evaluation.task,

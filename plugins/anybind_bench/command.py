@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, sub_app
-from anybind.plugin import parts, progress_bar, ranks
+from anybind.plugin import list_parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import cell_line, json_fields, plan_rows, problems, result_rows, suite_row
 from anybind_bench.run import joined_ranks, plan_suite
@@ -33,7 +33,7 @@ def bench(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command("list")
 def list_suites(as_json: AsJson = False) -> None:
     """List benchmark suites: number of evaluations, bindings, and the folders of data that they need."""
-    rows = [suite_row(part.spec) for part in parts(SuiteSpec)]
+    rows = [suite_row(part.spec) for part in list_parts(SuiteSpec)]
     if as_json:
         print_json({"suites": rows})
         return
@@ -90,7 +90,7 @@ def run(
             device=device,
             dry=plan,
         )
-        first = ranks.rank() == 0
+        first = ranks.get_rank() == 0
         if first and not as_json:
             _print_plan(planned)
         if plan and as_json:

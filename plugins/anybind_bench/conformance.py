@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib.resources.abc import Traversable
 
-from anybind.plugin import BindingSpec, DatasetSpec, ModalitySpec, Spec, TaskSpec, create, errors, find_part
-from anybind.testing import Case, Checks, Skip, shared
+from anybind.plugin import BindingSpec, DatasetSpec, ModalitySpec, Spec, TaskSpec, create_part, errors, find_part
+from anybind.testing import Case, Checks, Skip, computed_once
 from anybind_bench.suite import Suite
 
 CHECKS = Checks()
@@ -24,7 +24,7 @@ def check_file(case: Case[Held]) -> None:
     assert case.spec is None or case.spec.name == name, f"it is registered as {case.spec.name!r} and named {name!r}"
 
 
-suite = shared(read_suite, "suite")
+suite = computed_once(read_suite, "suite")
 
 
 @CHECKS.add("name tasks, datasets and modalities that are registered, and bindings by name or NAME:ARGUMENT")
@@ -40,6 +40,6 @@ def check_parts_are_registered(case: Case[Held]) -> None:
 def check_task_options(case: Case[Held]) -> None:
     for row in suite(case).evaluations:
         try:
-            create(TaskSpec, row.task, **row.options)
+            create_part(TaskSpec, row.task, **row.options)
         except errors.MissingExtra as error:
             raise Skip(str(error)) from error

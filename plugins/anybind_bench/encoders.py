@@ -88,7 +88,7 @@ def fingerprint(binding: Binding) -> str:
     for name in versions:
         with contextlib.suppress(PackageNotFoundError):  # a plugin that was registered at run time
             versions[name] = version(name)
-    return tables.settings_hash(
+    return tables.hash_settings(
         {
             "binding": asdict(binding),
             "files": {value: list(_stamps(paths[value])) if value in paths else [] for value in named},
@@ -105,7 +105,7 @@ def package_stamp(name: str) -> str:
     except ValueError:  # a module that was created at run time and has no file
         found = None
     places = [] if found is None else list(found.submodule_search_locations or [found.origin or ""])
-    return tables.settings_hash([stamp for place in places for stamp in _stamps(Path(place))])
+    return tables.hash_settings([stamp for place in places for stamp in _stamps(Path(place))])
 
 
 def _stamps(path: Path) -> Iterator[list[object]]:

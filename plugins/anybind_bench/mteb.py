@@ -20,7 +20,7 @@ from anybind.plugin import (
     BadOption,
     Encoder,
     EncoderSpec,
-    Tower,
+    TorchEncoder,
     errors,
     find_part,
     progress_bar,
@@ -114,7 +114,7 @@ class MtebEncoder:
         return ModelMeta(
             loader=None,
             name="anybind/" + re.sub(r"[^\w.-]+", "-", self.binder.name).strip("-"),
-            revision=tables.settings_hash({**identities, **seen}),
+            revision=tables.hash_settings({**identities, **seen}),
             release_date=None,
             languages=None,
             n_parameters=count,
@@ -228,7 +228,7 @@ def _parameters(encoders: Iterable[Encoder]) -> int | None:
     """How many weights there are, shared ones once; None where an encoder does not show them."""
     sizes: dict[int, int] = {}
     for encoder in encoders:
-        if not isinstance(encoder, Tower):
+        if not isinstance(encoder, TorchEncoder):
             return None
         sizes |= {id(each): each.numel() for each in encoder.module.parameters()}
     return sum(sizes.values())

@@ -15,7 +15,7 @@ from anybind.plugin import (
     DatasetSpec,
     Task,
     TaskSpec,
-    create,
+    create_part,
     find_part,
     modalities,
     tables,
@@ -101,12 +101,12 @@ def prepare(evaluation: Evaluation, folders: Folders, loaded: dict[str, Dataset]
     found = None if evaluation.made else path is not None and path.exists()
     prepared = Prepared(evaluation, data_found=found)
     try:
-        task = create(TaskSpec, evaluation.task, **evaluation.options)
+        task = create_part(TaskSpec, evaluation.task, **evaluation.options)
         if not isinstance(task, Task):
             raise BadOption(f"task {evaluation.task!r}: expected an anybind.plugin.Task, got {type(task).__name__}")
         prepared = replace(prepared, task=task)
         read = task.modalities(evaluation.modality)
-        sources = tuple(dict.fromkeys(source for each in read for source in modalities.sources_of(each)))
+        sources = tuple(dict.fromkeys(source for each in read for source in modalities.list_sources(each)))
         find_part(DatasetSpec, evaluation.dataset)  # an unknown name is reported before a missing folder
         if found is False:
             return replace(prepared, state=State.MISSING, error=_where_to_get(evaluation, folders.data))
@@ -126,10 +126,10 @@ def prepare(evaluation: Evaluation, folders: Folders, loaded: dict[str, Dataset]
 def _load(evaluation: Evaluation, path: Path | None, folders: Folders, sources: tuple[str, ...]) -> Dataset | None:
     name, options = evaluation.dataset, {"modalities": sources, **evaluation.dataset_options}
     if path is not None:
-        return create(DatasetSpec, name, path, **options)
+        return create_part(DatasetSpec, name, path, **options)
     package = find_part(DatasetSpec, name).spec.target.partition(":")[0].partition(".")[0]
     settings = [name, sources, dict(evaluation.dataset_options), package_stamp(package)]
-    folder = folders.made / f"{name}-{tables.settings_hash(settings)}"
+    folder = folders.made / f"{name}-{tables.hash_settings(settings)}"
     return make_dataset(name, folder, options) if folders.make or _complete(folder).exists() else None
 
 
@@ -148,7 +148,7 @@ def make_dataset(name: str, folder: Path, options: Mapping[str, object]) -> Data
             if not _complete(folder).exists():
                 shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
-            dataset = create(DatasetSpec, name, folder, **options)
+            dataset = create_part(DatasetSpec, name, folder, **options)
             _complete(folder).touch()
             return dataset
     except OSError as error:

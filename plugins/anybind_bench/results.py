@@ -75,7 +75,7 @@ def _parse(folder: Path, file: Path, table: Any) -> SuiteResults:
             " suite again into another folder, or use the version that wrote it"
         )
     try:
-        suite = tables.from_table(Suite, {**table["suite"], "evaluations": table["evaluations"]}, "suite")
+        suite = tables.parse_table(Suite, {**table["suite"], "evaluations": table["evaluations"]}, "suite")
         cells = tuple(
             load_cell(
                 Cell(suite.evaluations[row["evaluation"]], str(row["binding"]), int(row["seed"]), row["identity"]), row
@@ -96,7 +96,7 @@ def load_cell(cell: Cell, row: CellRow) -> Cell:
     """
     state = State(row["state"])
     error = None if row["error"] is None else " ".join(str(row["error"]).split())
-    result = tables.from_table(Result, row["result"], "result") if state is State.DONE else None
+    result = tables.parse_table(Result, row["result"], "result") if state is State.DONE else None
     return replace(cell, state=state, error=error, main_metric=row["main_metric"], result=result)
 
 

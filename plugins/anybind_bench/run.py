@@ -136,9 +136,9 @@ def find_bindings(suite: Suite, given: Sequence[str | Binding]) -> dict[str, Bin
 @contextmanager
 def joined_ranks(device: str) -> Iterator[None]:
     """Join the other processes of `torchrun`, if there are any, while the block runs."""
-    joined = ranks.start(device)
+    joined = ranks.join(device)
     try:
         yield
     finally:
         if joined:
-            ranks.stop()
+            ranks.leave()

@@ -131,7 +131,7 @@ class Suite:
             BadInput: the file cannot be read.
             BadOption: invalid TOML, an unknown or missing key, or an invalid value; the message names row and key.
         """
-        return tables.from_table(cls, tables.read_toml(path), f"suite {path}")
+        return tables.parse_table(cls, tables.read_toml(path), f"suite {path}")
 
     def select(self, names: Sequence[str]) -> list[Evaluation]:
         """Evaluations by title, task or dataset, whatever the case; all of them without a name.
@@ -143,7 +143,7 @@ class Suite:
         known = {name for each in self.evaluations for name in (each.title, each.task, each.dataset)}
         for name in names:
             if name.lower() not in map(str.lower, known):
-                hint = errors.nearest(name, known)
+                hint = errors.suggest_names(name, known)
                 raise BadOption(f"suite {self.name!r} has no evaluation, task or dataset called {name!r}{hint}")
         return [
             each

@@ -93,7 +93,7 @@ class SuiteRun:
         Raises:
             BadInput: a result cannot be written, as on a full disk.
         """
-        if ranks.rank() > 0:
+        if ranks.get_rank() > 0:
             self._follow()
             return
         try:
@@ -109,7 +109,7 @@ class SuiteRun:
 
     def _follow(self) -> None:
         """Evaluate what rank 0 decides, until it is done."""
-        while (message := ranks.from_first(None)) is not None:
+        while (message := ranks.broadcast(None)) is not None:
             if message:
                 (title, binding, seed), identity = message
                 self._release(*(name for name in self._encoders if name != binding))
@@ -150,7 +150,7 @@ class SuiteRun:
             failed = replace(cell, state=State.FAILED, error=self.folders.shorten(error), identity=None)
             self.store.log(f"{failed}: failed: {failed.error}")
             return failed
-        cell = replace(cell, identity=tables.settings_hash(settings))
+        cell = replace(cell, identity=tables.hash_settings(settings))
         with self.store.lock(str(cell.identity)) as locked:
             if not locked:
                 return cell
@@ -195,7 +195,7 @@ class SuiteRun:
             return cell
         with contextlib.suppress(Exception):  # reported when the cell is evaluated
             if not load:
-                cell = replace(cell, identity=tables.settings_hash(self._settings(cell, load=False)))
+                cell = replace(cell, identity=tables.hash_settings(self._settings(cell, load=False)))
             finished, others = self.store.load(cell) or (cell, {})
             if load and not others.items() <= encoders.known.items():
                 encoders.identify([each for each in others if each in encoders.binding.encoders])
@@ -217,7 +217,7 @@ class SuiteRun:
                 )
             # As it is read from the file, so that it does not matter which process evaluated it.
             row = json.loads(json_text(asdict(result)))
-            cell = replace(cell, state=State.DONE, result=tables.from_table(Result, row, "result", errors.PluginError))
+            cell = replace(cell, state=State.DONE, result=tables.parse_table(Result, row, "result", errors.PluginError))
         except (Exception, SystemExit) as error:
             message = self.folders.shorten(error)
             lacks = isinstance(error, errors.UnknownName) and message.startswith(
@@ -240,5 +240,5 @@ class SuiteRun:
 
     def _broadcast(self, message: list[object] | None) -> None:
         """Send the other ranks the key and identity of the next cell, an empty list to wait, or None at the end."""
-        ranks.from_first(message)
+        ranks.broadcast(message)
         self._last_message = time.monotonic()

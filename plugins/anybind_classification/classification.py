@@ -90,8 +90,8 @@ def classify(
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     score = _text_scorer(binder, labels, prompts) if head is None else _head_scorer(binder, head)
     listed = [paths] if isinstance(paths, str | os.PathLike) else paths
-    found = readers.sample_files(listed, [name for name in binder.modalities if name != "text"])
-    groups = {modality: found} if modality else readers.by_modality(found, binder.modalities, on_bad)
+    found = readers.list_sample_files(listed, [name for name in binder.modalities if name != "text"])
+    groups = {modality: found} if modality else readers.group_by_modality(found, binder.modalities, on_bad)
     derive_seed = seed if modality else None
     classified = [
         each
@@ -100,7 +100,7 @@ def classify(
     ]
     if not classified:
         raise BadInput("no file could be classified")
-    order = {files.name_of_path(path): position for position, path in enumerate(found)}
+    order = {files.portable_name(path): position for position, path in enumerate(found)}
     return sorted(classified, key=lambda each: order[each.id])
 
 
@@ -109,7 +109,7 @@ Scorer = Callable[[Embeddings], list[Classification]]
 
 def _text_scorer(binder: Binder, labels: Sequence[str], prompts: Sequence[str]) -> Scorer:
     prompting.check_labels(labels)
-    texts = prompting.class_embeddings(binder, "text", labels, prompting.check_templates(prompts))
+    texts = prompting.embed_class_names(binder, "text", labels, prompting.check_templates(prompts))
     return lambda samples: _rank(samples, labels, samples @ texts, samples.logit_scale or texts.logit_scale or 1.0)
 
 

@@ -15,7 +15,7 @@ from anybind.commandline import (
     Device,
     Seed,
     SkipBad,
-    Skipped,
+    SkippedFiles,
     StoreFlag,
     open_store,
     print_json,
@@ -47,9 +47,9 @@ def classify(
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."""
     if bool(labels) == bool(head) or (head and template):
         raise BadOption("give either --labels (and --template), or --head")
-    names, templates = tables.read_names(labels) if labels else [], tuple(template or prompts.DEFAULT_TEMPLATES)
+    names, templates = tables.parse_names(labels) if labels else [], tuple(template or prompts.DEFAULT_TEMPLATES)
     fitted = Head.find(head, predicts="classification") if head else None
-    binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
+    binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
     try:
         found = classify_files(
             paths, names, head=fitted, binding=binder, modality=modality, prompts=templates, seed=seed,

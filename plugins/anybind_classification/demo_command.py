@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError, Binder, derive, load, read, write
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, Skipped, print_json, print_table
+from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, SkippedFiles, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
 from anybind_classification.demo_page import write_page
 from anybind_classification.demo_pictures import demo_pictures
@@ -34,7 +34,7 @@ def demo(
     words = _words(labels, captions)
     binder = load(binding, device=device)
     binder.encoder("event")  # what is missing is told before any file is written
-    skipped = Skipped()
+    skipped = SkippedFiles()
     scenes = record(captions, output / "recordings", seed, skipped if skip_bad else None)
     answers = ask(binder, scenes, words)
     page = output / "index.html"
@@ -54,8 +54,8 @@ def _captions(paths: list[Path] | None) -> dict[Path, str]:
     if not paths:
         return demo_pictures()
     return {
-        path: prompts.class_name(files.name_of_path(path.stem))
-        for path in map(Path, readers.sample_files(paths, ("image", "event")))
+        path: prompts.format_class_name(files.portable_name(path.stem))
+        for path in map(Path, readers.list_sample_files(paths, ("image", "event")))
     }
 
 
@@ -66,7 +66,7 @@ def _words(labels: str, captions: dict[Path, str]) -> list[str]:
         if len(words) < 2:
             raise BadOption(f"{words} is nothing to choose from; name words with --labels a,b,c")
         return words
-    words = tables.read_names(labels)
+    words = tables.parse_names(labels)
     prompts.check_labels(words)
     by_folded = {word.casefold(): word for word in words}
     for path, caption in captions.items():
@@ -74,7 +74,7 @@ def _words(labels: str, captions: dict[Path, str]) -> list[str]:
     return words
 
 
-def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped | None) -> list[Scene]:
+def record(captions: dict[Path, str], folder: Path, seed: int, skipped: SkippedFiles | None) -> list[Scene]:
     """Make a recording of every picture, write it, and name both; recordings are taken as they are.
 
     Raises:
@@ -90,7 +90,7 @@ def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped 
             except AnybindError as error:
                 if skipped is None:
                     raise
-                skipped.note(files.name_of_path(path), error)
+                skipped.note(files.portable_name(path), error)
             advance(1)
     if not scenes:
         raise BadInput("no file could be used")
@@ -99,13 +99,13 @@ def record(captions: dict[Path, str], folder: Path, seed: int, skipped: Skipped 
 
 def _record_one(path: Path, caption: str, recording: Path, seed: int) -> Scene:
     sample = read(path)
-    source = modalities.modality_of(sample)
+    source = modalities.infer_modality(sample)
     try:
         modalities.find_modality(source).check(sample)
         events = derive("event", sample, source=source, seed=seed)
         modalities.find_modality("event").check(events)
     except BadInput as error:
-        raise BadInput(f"{files.name_of_path(path)}: {error}") from error
+        raise BadInput(f"{files.portable_name(path)}: {error}") from error
     if source == "event":
         return Scene(caption, recording=path, picture=None)
     write(events, recording)

@@ -42,8 +42,8 @@ def _card(row: int, scene: Scene, answers: Answers) -> dict[str, object]:
     found = answers.event_to_pictures.best(row) if answers.event_to_pictures else None
     return {
         "name": answers.names[row],
-        "picture": None if scene.picture is None else pages.picture_uri(read(scene.picture)),
-        "events": pages.picture_uri(np.asarray(modalities.find_modality("event").show(stream))),
+        "picture": None if scene.picture is None else pages.image_uri(read(scene.picture)),
+        "events": pages.image_uri(np.asarray(modalities.find_modality("event").show(stream))),
         "about": f"{len(stream):,} events in {stream.duration_us / 1000:.0f} ms",
         "words": [(word, value, word == scene.caption) for word, value in words],
         "found": found,

@@ -132,7 +132,7 @@ def ask(binder: Binder, scenes: Sequence[Scene], words: Sequence[str]) -> Answer
     names = _unique([scene.caption for scene in scenes])
     pictured = [(name, scene.picture) for name, scene in zip(names, scenes, strict=True) if scene.picture]
     events = binder.embed("event", [scene.recording for scene in scenes])
-    texts = prompts.class_embeddings(binder, "text", words, prompts.DEFAULT_TEMPLATES)
+    texts = prompts.embed_class_names(binder, "text", words, prompts.DEFAULT_TEMPLATES)
     pictures = binder.embed("image", [picture for _, picture in pictured]) if pictured else None
     to_words = events @ texts
     captions = tuple(scene.caption for scene in scenes)

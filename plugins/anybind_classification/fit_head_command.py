@@ -13,10 +13,10 @@ from anybind.commandline import (
     Device,
     Seed,
     SkipBad,
-    Skipped,
+    SkippedFiles,
     StoreFlag,
-    named_values,
     open_store,
+    parse_options,
     print_json,
 )
 from anybind.plugin import files
@@ -38,7 +38,7 @@ def fit_head(
 ) -> None:
     """Fit a classification head on a folder of class folders, for `anybind classify --head`."""
     files.check_output(output)
-    skipped = Skipped()
+    skipped = SkippedFiles()
     fitted = fit(
         folder,
         head=head,
@@ -48,7 +48,7 @@ def fit_head(
         device=device,
         store=open_store(store),
         on_bad=skipped.note if skip_bad else None,
-        **named_values(option),
+        **parse_options(option),
     )
     fitted.save(output)
     about = {"head": fitted.name, "identity": fitted.identity, "classes": list(fitted.classes), "output": str(output)}

@@ -67,7 +67,7 @@ def fit_head(
 def _modality(data: Dataset, binder: Binder, on_bad: errors.OnBad | None) -> str:
     """Return the modality that all files of a dataset hold."""
     paths = [item.source for item in data.items if isinstance(item.source, Path)]
-    found = list(readers.by_modality(paths, binder.modalities, on_bad))
+    found = list(readers.group_by_modality(paths, binder.modalities, on_bad))
     if len(found) != 1:
         raise BadOption(
             f"{data.name} holds {', '.join(found) or 'no files'}: name one modality to embed all samples as"

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from anybind import Embeddings, unit
+from anybind import Embeddings, normalize
 from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors
 
 SCALE = 100.0
@@ -37,7 +37,7 @@ class LinearHead(Head):
             labels: the class number of each row.
         """
 
-    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         (modality,) = self.needs
         of_rows = labels[inputs.rows[modality]]
         missing = sorted(set(range(len(self.classes))) - set(of_rows.tolist()))
@@ -47,7 +47,7 @@ class LinearHead(Head):
         weight, bias = self.solve(inputs.embeddings[modality][of_rows >= 0], of_rows[of_rows >= 0])
         return {"weight": weight, "bias": bias}
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
         rows = inputs.rows[modality]
         logits = np.zeros((len(inputs), len(self.classes)))
@@ -92,7 +92,7 @@ class Prototypes(LinearHead):
 
     def solve(self, rows: Embeddings, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means = [rows.vectors[labels == number].mean(axis=0, dtype=np.float64) for number in range(len(self.classes))]
-        prototypes = unit(np.stack(means), "prototype")
+        prototypes = normalize(np.stack(means), "prototype")
         scale = self.scale or rows.logit_scale or SCALE
         return prototypes * np.float32(scale), np.zeros(len(means), np.float32)
 

@@ -46,7 +46,7 @@ class ZeroShot(Task):
         columns: `classes`, counts).
         """
         asked = self._asked(dataset)
-        words = prompts.class_embeddings(binder, "text", asked, self.templates)
+        words = prompts.embed_class_names(binder, "text", asked, self.templates)
         label_of = {item.id: item.label for item in dataset.items}
         if len(label_of) < len(dataset.items):
             raise BadInput(f"{dataset.name} has two samples of one id, which no result could tell apart")

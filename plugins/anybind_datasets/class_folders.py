@@ -29,19 +29,19 @@ class ClassFolders(Dataset):
             its image as its partner `image`.
     """
 
-    kinds = ("event",)
-    lists_absent = True
+    sample_modalities = ("event",)
+    lists_incomplete = True
     folders: ClassVar[Mapping[str, str]] = {}
     suffix: ClassVar[str]
     sensor: ClassVar[tuple[int, int]]
     picture_suffix: ClassVar[str] = ".jpg"
     pictures: str | os.PathLike[str] | None = None
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return [self.folders.get(split, split) for split in splits]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        for label in self.kept:
+        for label in self.selected_labels:
             for folder in (self.root / self.folders.get(split, split) / label for split in splits):
                 if not folder.is_dir():
                     yield self.missing(f"there is no folder {folder}")
@@ -50,9 +50,9 @@ class ClassFolders(Dataset):
                 if not files:
                     yield self.missing(f"{folder} holds no {self.suffix} files")
                 for path in files:
-                    yield Item(self.id_of(path), path, self.class_of[label], {"size": self.sensor})
+                    yield Item(self.make_id(path), path, self.class_by_label[label], {"size": self.sensor})
 
-    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+    def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
         if self.pictures is None:
             yield item
             return
@@ -135,8 +135,8 @@ class NCaltech101(ClassFolders):
     def class_names(self) -> Mapping[str, str]:
         return load_lists("n_caltech101").names
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
-        return list(self.class_of)
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
+        return list(self.class_by_label)
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         return super().scan(["all"])
@@ -172,7 +172,7 @@ class NImageNet(ClassFolders):
     def class_names(self) -> Mapping[str, str]:
         return load_lists("n_imagenet").names
 
-    def listed_splits(self) -> Sequence[str]:
+    def resolve_splits(self) -> Sequence[str]:
         return [self.split if (self.folder / self.split).is_dir() else f"extracted_{self.split}"]
 
     def picture_folder(self) -> Path:
@@ -201,9 +201,9 @@ class NImageNetMini(NImageNet):
         return {label: lists.names[label] for label in lists.mini}
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        unseen = held_out(self.class_of, UNSEEN, self.seed)
-        parts = {"all": {*self.class_of}, "seen": {*self.class_of} - unseen, "unseen": unseen}
+        unseen = held_out(self.class_by_label, UNSEEN, self.seed)
+        parts = {"all": {*self.class_by_label}, "seen": {*self.class_by_label} - unseen, "unseen": unseen}
         if self.part not in parts:
-            raise BadOption(f"there is no part {self.part!r}{errors.nearest(self.part, parts)}")
-        self.kept = [label for label in self.kept if label in parts[self.part]]
+            raise BadOption(f"there is no part {self.part!r}{errors.suggest_names(self.part, parts)}")
+        self.selected_labels = [label for label in self.selected_labels if label in parts[self.part]]
         return super().scan(splits)

@@ -37,7 +37,7 @@ class Dense(Dataset):
     licence = "as published with the data"
     size = "8 sequences of 1,000 frames"
     published = "https://rpg.ifi.uzh.ch/E2DEPTH.html (train_sequence_00_town01.zip, ..., unpacked into folders)"
-    kinds = ("event", "depth", "image")
+    sample_modalities = ("event", "depth", "image")
     splits: ClassVar = {"train": 5_000, "valid": 2_000, "test": 1_000}
     split = "test"
     options = ("step", "baseline")
@@ -69,13 +69,13 @@ class Dense(Dataset):
             "event": EVENTS,
             "depth": {"fx": FX, "baseline": float(self.baseline)},
         }
-        files = {kind: _numbered(home, kind) for kind in self.kinds}
-        for kind in self.asked:
+        files = {kind: _numbered(home, kind) for kind in self.sample_modalities}
+        for kind in self.selected_modalities:
             if not files[kind]:
                 yield self.missing(f"{home / FILES[kind][0]} holds no {FILES[kind][1]}")
-        for number in sorted(set.intersection(*(set(files[kind]) for kind in self.asked))):
+        for number in sorted(set.intersection(*(set(files[kind]) for kind in self.selected_modalities))):
             if number % self.step == 0:
-                yield self.as_asked(
+                yield self.merge_modalities(
                     {
                         kind: Item(f"{home.name}:{number}", numbered[number], options=options.get(kind, {}))
                         for kind, numbered in files.items()

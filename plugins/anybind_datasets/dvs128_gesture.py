@@ -28,7 +28,7 @@ class Dvs128Gesture(Dataset):
     licence = "CC BY 4.0"
     size = "122 recordings of 29 people; 11 gestures in each"
     published = "https://research.ibm.com/interactive/dvsgesture (DvsGesture.tar.gz, unpacked)"
-    kinds = ("event",)
+    sample_modalities = ("event",)
     splits: ClassVar = {"train": 98 * 11, "test": 24 * 11}  # at least: a table may list a gesture twice
     split = "test"
     inner = "DvsGesture"
@@ -36,11 +36,11 @@ class Dvs128Gesture(Dataset):
     def class_names(self) -> Mapping[str, str]:
         return load_lists("dvs128_gesture").names
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return [f"trials_to_{split}.txt" for split in splits]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        for name in self.needs(splits):
+        for name in self.list_required_paths(splits):
             for line in filter(None, map(str.strip, (self.root / name).read_text().splitlines())):
                 path = self.root / line
                 table = path.with_name(f"{path.stem}_labels.csv")
@@ -48,9 +48,9 @@ class Dvs128Gesture(Dataset):
                 for needed in absent:
                     yield self.missing(f"{name} lists {line}, but there is no {needed}")
                 for number, (label, start, end) in enumerate([] if absent else self._rows(table)):
-                    if label in self.kept:
-                        id, options = f"{self.id_of(path)}:{number}", {"start": start, "end": end}
-                        yield Item(id, path, self.class_of[label], options)
+                    if label in self.selected_labels:
+                        id, options = f"{self.make_id(path)}:{number}", {"start": start, "end": end}
+                        yield Item(id, path, self.class_by_label[label], options)
 
     def _rows(self, table: Path) -> Iterator[tuple[str, int, int]]:
         """Label, start and end of each gesture of a table."""
@@ -64,6 +64,6 @@ class Dvs128Gesture(Dataset):
                     raise BadInput(
                         f"{table}, line {number}: expected {', '.join(TABLE)} as numbers, got {row}"
                     ) from None
-                if str(label) not in self.class_of or end <= start:
+                if str(label) not in self.class_by_label or end <= start:
                     raise BadInput(f"{table}, line {number}: there is no gesture {label} from {start} to {end} us")
                 yield str(label), start, end

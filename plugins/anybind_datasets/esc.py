@@ -43,7 +43,7 @@ class Esc50(Dataset):
     size = "2,000 clips of 5 seconds (ESC-10: 400)"
     splits: ClassVar = {"all": 2_000}
     published = "https://github.com/karolpiczak/ESC-50 (ESC-10 also at https://github.com/karolpiczak/ESC-10)"
-    kinds = ("sound",)
+    sample_modalities = ("sound",)
     options = ("folds", "only_esc10")
     folds: str | int | Sequence[int] = "1,2,3,4,5"
     """Those kept, 1 to 5: `4`, `"1,2,3"`."""
@@ -91,7 +91,7 @@ class Esc50(Dataset):
                 yield self._item(path, label, int(path.name[0]))
 
     def _item(self, path: Path, label: str, fold: int) -> Item:
-        return Item(self.id_of(path), path, label, notes={"fold": fold})
+        return Item(self.make_id(path), path, label, notes={"fold": fold})
 
 
 def chosen_folds(folds: str | int | Sequence[int]) -> set[int]:

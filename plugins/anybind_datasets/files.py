@@ -26,14 +26,14 @@ class FilesDataset(Dataset):
             found = pattern.search(path.stem) if pattern else None
             if pattern and not (found and found[1]):
                 raise BadInput(f"{path}: its name does not fit the pattern {self.pattern!r}")
-            yield Item(self.id_of(path), path, prompts.class_name(found[1]) if found else "")
+            yield Item(self.make_id(path), path, prompts.format_class_name(found[1]) if found else "")
 
     def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
         return list(items[:limit])
 
-    def class_named(self, text: str) -> str:
+    def resolve_class_name(self, text: str) -> str:
         """The class that a text means, underlines being spaces."""
-        return prompts.class_name(text)
+        return prompts.format_class_name(text)
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

@@ -54,7 +54,7 @@ class FilmDataset(Dataset):
     """
 
     licence = "as published with the data"
-    kinds = ("video",)
+    sample_modalities = ("video",)
     derived = True
     splits: ClassVar = {"all": None, "train": None, "test": None}
 

@@ -21,7 +21,7 @@ class FolderDataset(Dataset):
         self._folders = sorted(each for each in self.root.iterdir() if each.is_dir() and not each.name.startswith("."))
         if not self._folders:
             raise BadInput(f"{self.root} holds no samples: it must have one folder a class")
-        return {path.name: prompts.class_name(path.name) for path in self._folders} | _overrides(
+        return {path.name: prompts.format_class_name(path.name) for path in self._folders} | _overrides(
             self.names, self._folders
         )
 
@@ -30,13 +30,17 @@ class FolderDataset(Dataset):
             if self.classes.count(name) > 1:
                 raise BadOption(f"{self.root} has two folders of the class {name!r}; tell them apart with --classnames")
         for folder in self._folders:
-            if folder.name in self.kept:
+            if folder.name in self.selected_labels:
                 for path in readers.list_samples(folder, self.modalities):
-                    yield Item(self.id_of(path), path, self.class_of[folder.name])
+                    yield Item(self.make_id(path), path, self.class_by_label[folder.name])
 
-    def class_named(self, text: str) -> str:
+    def resolve_class_name(self, text: str) -> str:
         """The class that a folder's name, a class name, or any other text means."""
-        return text if text in self.class_of.values() else self.class_of.get(text, prompts.class_name(text))
+        return (
+            text
+            if text in self.class_by_label.values()
+            else self.class_by_label.get(text, prompts.format_class_name(text))
+        )
 
 
 def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) -> dict[str, str]:
@@ -49,5 +53,5 @@ def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) ->
         raise BadInput(f'{path} must hold class names by folder: {{"folder": "class name", ...}}')
     for folder in held:
         if folder not in known:
-            raise BadInput(f"{path} names a folder {folder!r} that is not there{errors.nearest(folder, known)}")
+            raise BadInput(f"{path} names a folder {folder!r} that is not there{errors.suggest_names(folder, known)}")
     return dict(held)

@@ -33,7 +33,7 @@ class DatasetLists:
 
 def load_lists(name: str) -> DatasetLists:
     """Load the lists of a dataset from `NAME.json` in this package."""
-    return tables.from_table(DatasetLists, tables.read_json(Path(__file__).with_name(f"{name}.json")), name)
+    return tables.parse_table(DatasetLists, tables.read_json(Path(__file__).with_name(f"{name}.json")), name)
 
 
 def held_out(names: Iterable[str], share: float, seed: int) -> set[str]:

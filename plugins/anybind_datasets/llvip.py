@@ -44,7 +44,7 @@ class Llvip(Dataset):
     licence = "non-commercial, see the terms on the data set's page"
     size = "15,488 pairs of pictures, 41,579 people marked in them"
     published = "https://bupt-ai-cz.github.io/LLVIP/ (LLVIP.zip, unpacked)"
-    kinds = ("thermal", "image")
+    sample_modalities = ("thermal", "image")
     splits: ClassVar = {"train": None, "test": None}
     """How many backgrounds there are depends on where people stand; a check counts the pairs."""
     split = "test"
@@ -58,7 +58,7 @@ class Llvip(Dataset):
             raise BadOption(f"what is crops or pairs, got {self.what!r}")
         return NAMES if self.what == "crops" else {}
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return ["Annotations", *FOLDERS.values()]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
@@ -75,7 +75,7 @@ class Llvip(Dataset):
                 pairs += 1
                 for id, label, options in [(stem, "", {})] if self.what == "pairs" else self._crops(stem, table):
                     forms = {kind: Item(f"{split}/{id}", path, label, options) for kind, path in files.items()}
-                    yield self.as_asked(forms)
+                    yield self.merge_modalities(forms)
             if pairs < PAIRS[split]:
                 lost = PAIRS[split] - pairs
                 yield self.missing(f"{lost} of {PAIRS[split]} pairs of pictures are missing", needed=False)

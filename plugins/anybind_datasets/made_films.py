@@ -44,7 +44,7 @@ class MadeFilms(Dataset):
     published = "nowhere: they are made (any folder will do)"
     size = "10 films of 200 frames, 5 MB when made"
     splits: ClassVar = {"train": 4, "test": 6}
-    kinds = ("video",)
+    sample_modalities = ("video",)
     derived = True
 
     def class_names(self) -> Mapping[str, str]:
@@ -57,7 +57,7 @@ class MadeFilms(Dataset):
                 notes = {"split": split, "abnormal": [[runner.start, runner.stop]] if runner else []}
                 yield Item(name, self.root / f"{name}.mkv", "running" if runner else "normal", notes=notes)
 
-    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+    def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
         if not item.source.is_file():
             walkers, runner = FILMS[item.id]
             _save(item.source, street(FRAMES, runner, list(FILMS).index(item.id), walkers))

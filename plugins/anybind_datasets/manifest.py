@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, BadOption, Dataset, Item, ModalitySpec, parts, readers
+from anybind.plugin import BadInput, BadOption, Dataset, Item, ModalitySpec, list_parts, readers
 from anybind_datasets.lists import read_table
 
 TABLE = "manifest.csv"
@@ -58,14 +58,14 @@ class TuxpaintTriplets(Dataset):
         "https://tuxpaint.org/stamps/ (tuxpaint-stamps; list the stamps that have a sound in manifest.csv, "
         "with the columns image, name_en and sound)"
     )
-    kinds = ("image", "sound", "text")
+    sample_modalities = ("image", "sound", "text")
     columns: ClassVar = {"image": "image", "text": "name_en", "sound": "sound"}
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return [TABLE]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        path, suffixes = self.root / TABLE, readers.reader_suffixes(["image"])
+        path, suffixes = self.root / TABLE, readers.list_suffixes(["image"])
         items = items_of(path, read_table(path, self.columns.values()), self.columns)
         readable = [item for item in items if item.source.suffix.lower() in suffixes]
         if lost := len(items) - len(readable):
@@ -79,7 +79,7 @@ def columns_of(path: Path, row: Mapping[str, str], given: Mapping[str, str]) -> 
     for column in given.values():
         if column not in row:
             raise BadOption(f"{path} has no column {column!r}; it has {', '.join(row)}")
-    known = {"label", *(part.name for part in parts(ModalitySpec))}
+    known = {"label", *(part.name for part in list_parts(ModalitySpec))}
     for kind in given:
         if kind not in known:
             raise BadOption(f"columns are given by modality or label, got {kind!r}")

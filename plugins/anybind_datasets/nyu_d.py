@@ -37,14 +37,14 @@ class NyuDepth(Dataset):
         "https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html (nyu_depth_v2_labeled.mat), and the split: "
         "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
     )
-    kinds = ("depth", "image")
+    sample_modalities = ("depth", "image")
     splits: ClassVar = {"train": 795, "test": 654}
     split = "test"
 
     def class_names(self) -> Mapping[str, str]:
         return load_lists("nyu_d").names
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return [LABELLED, SPLITS]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
@@ -54,8 +54,8 @@ class NyuDepth(Dataset):
             for number in sorted(int(each) for each in np.ravel(mat_array(self.root / SPLITS, NUMBERS[split]))):
                 if not 1 <= number <= len(scenes):
                     raise BadInput(f"{self.root / SPLITS} names picture {number}, and {LABELLED} holds {len(scenes)}")
-                label = self.class_of.get(scenes[number - 1], self.class_of[OTHERS])
+                label = self.class_by_label.get(scenes[number - 1], self.class_by_label[OTHERS])
                 id, index = f"{number:04d}", {"index": number - 1}
-                yield self.as_asked(
+                yield self.merge_modalities(
                     {"depth": Item(id, path, label, index | CAMERA), "image": Item(id, path, label, index)}
                 )

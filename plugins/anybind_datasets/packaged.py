@@ -61,7 +61,7 @@ class Digits8x8(Dataset):
     published = "https://archive.ics.uci.edu/dataset/80 (scikit-learn carries it; any folder will do)"
     size = "1,797 pictures, in scikit-learn"
     splits: ClassVar = {"all": 1797}
-    kinds = ("image",)
+    sample_modalities = ("image",)
 
     def class_names(self) -> Mapping[str, str]:
         return {name: name for name in DIGITS}
@@ -73,7 +73,7 @@ class Digits8x8(Dataset):
         for number, label in enumerate(labels):
             yield Item(f"{number:04d}.png", self.root / f"{number:04d}.png", DIGITS[label])
 
-    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+    def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
         _write_once(item.source, lambda: digit_picture(self._levels[int(item.id[:4])].reshape(8, 8)))
         yield item
 
@@ -98,7 +98,7 @@ class SkimagePictures(Dataset):
     published = "https://scikit-image.org (its wheel carries them; any folder will do)"
     size = "21 pictures, in scikit-image"
     splits: ClassVar = {"all": 21}
-    kinds = ("image", "text")
+    sample_modalities = ("image", "text")
 
     def class_names(self) -> Mapping[str, str]:
         return {label: label for label, _ in PICTURES.values()}
@@ -108,7 +108,7 @@ class SkimagePictures(Dataset):
         for name, (label, caption) in PICTURES.items():
             yield Item(name, folder / name, label, partners={"text": caption})
 
-    def finish(self, item: Item) -> Iterator[Item | BadInput]:
+    def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
         _check_carried(item.source)
         yield item
 
@@ -126,7 +126,7 @@ class StereoTiles(Dataset):
     published = "https://vision.middlebury.edu/stereo/data/scenes2014 (scikit-image carries it; any folder will do)"
     size = "12 pictures with depth maps, in scikit-image"
     splits: ClassVar = {"all": 12}
-    kinds = ("image", "depth")
+    sample_modalities = ("image", "depth")
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         folder = skimage_data()
@@ -144,8 +144,8 @@ class StereoTiles(Dataset):
             paths = {"image": self.root / f"{id}.png", "depth": self.root / f"{id}.npy"}
             _write_once(paths["image"], lambda tile=tile: image[tile])
             _write_once(paths["depth"], lambda tile=tile: modalities.make_sample("depth", metres[tile]))
-            partners = {kind: path for kind, path in paths.items() if kind != self.asked[0]}
-            yield Item(id, paths[self.asked[0]], partners=partners)
+            partners = {kind: path for kind, path in paths.items() if kind != self.selected_modalities[0]}
+            yield Item(id, paths[self.selected_modalities[0]], partners=partners)
 
 
 def skimage_data() -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Dataset, Item, create, errors, tables
+from anybind.plugin import BadInput, BadOption, Dataset, Item, create_part, errors, tables
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class PairedByClass(Dataset):
 
 
 def _made(folder: Path, name: str, table: Mapping[str, object], kinds: tuple[str, ...] | None) -> Dataset:
-    side = tables.from_table(Side, table, f"paired-by-class, {name}")
-    return create("dataset", side.dataset, folder / (side.path or side.dataset), modalities=kinds, **side.options)
+    side = tables.parse_table(Side, table, f"paired-by-class, {name}")
+    return create_part("dataset", side.dataset, folder / (side.path or side.dataset), modalities=kinds, **side.options)
 
 
 def _classes(first: Dataset, second: Dataset | None, given: Mapping[str, str] | None) -> dict[str, str]:
@@ -100,7 +100,9 @@ def _classes(first: Dataset, second: Dataset | None, given: Mapping[str, str] | 
     for whose, names in ((first, given.keys()), (second or first, given.values())):
         for name in names:
             if name not in whose.all_classes:
-                raise BadOption(f"classes: {whose.name} has no class {name!r}{errors.nearest(name, whose.all_classes)}")
+                raise BadOption(
+                    f"classes: {whose.name} has no class {name!r}{errors.suggest_names(name, whose.all_classes)}"
+                )
     if not given or len(set(given.values())) < len(given):
         raise BadOption("classes: there must be one at least, and each may stand for one other only")
     return {name: given[name] for name in first.classes if name in given}
@@ -117,7 +119,7 @@ def _beside(item: Item, kind: str, partner: object) -> Item:
 
 def _kind(dataset: Dataset, kinds: tuple[str, ...] | None) -> str:
     """The modality of a data set's samples, among those that are asked for."""
-    found = [kind for kind in dataset.kinds if kinds is None or kind in kinds]
+    found = [kind for kind in dataset.sample_modalities if kinds is None or kind in kinds]
     if not found:
         raise BadOption(f"{dataset.name} does not say of which modality its samples are: leave out pairs")
     return found[0]

@@ -40,7 +40,7 @@ class SpokenDigits(Dataset):
         "https://yann.lecun.org/exdb/mnist/ and https://github.com/Jakobovski/free-spoken-digit-dataset "
         "(put the first into mnist, recordings of the second into speech)"
     )
-    kinds = ("image", "sound")
+    sample_modalities = ("image", "sound")
 
     options = ("paper",)
     paper: bool = False
@@ -50,15 +50,15 @@ class SpokenDigits(Dataset):
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         for kind, samples in (("image", self._pictures()), ("sound", self._sounds(splits))):
-            if kind in self.asked:
+            if kind in self.selected_modalities:
                 yield from samples
 
     def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
         """About `limit` items of each modality."""
         sounds = [item for item in items if isinstance(item.source, Path)]
         images = [item for item in items if not isinstance(item.source, Path)]
-        if items and not all({"image": images, "sound": sounds}[kind] for kind in self.asked):
-            self.note(self.missing("it holds no samples of what was asked for"))
+        if items and not all({"image": images, "sound": sounds}[kind] for kind in self.selected_modalities):
+            self.record_missing(self.missing("it holds no samples of what was asked for"))
         return [*super().select(images, limit), *super().select(sounds, limit)]
 
     def _pictures(self) -> Iterator[Item]:
@@ -98,4 +98,4 @@ class SpokenDigits(Dataset):
             if not found:
                 raise self.missing(f"{path.name} is no digit_speaker_index.wav")
             if ("test" if int(found[3]) in TEST_INDICES else "train") in splits:
-                yield Item(self.id_of(path), path, WORDS[int(found[1])], notes={"speaker": found[2]})
+                yield Item(self.make_id(path), path, WORDS[int(found[1])], notes={"speaker": found[2]})

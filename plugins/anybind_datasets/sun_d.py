@@ -33,7 +33,7 @@ class SunRgbd(Dataset):
     licence = "as published with the data"
     size = "10,335 depth maps with pictures, 9,504 of them in the 19 classes"
     published = "https://rgbd.cs.princeton.edu (SUNRGBD.zip and SUNRGBDtoolbox.zip, unpacked side by side)"
-    kinds = ("depth", "image")
+    sample_modalities = ("depth", "image")
     splits: ClassVar = {"train": 4_845, "test": 4_659}
     split = "test"
     options = ("depth",)
@@ -43,7 +43,7 @@ class SunRgbd(Dataset):
     def class_names(self) -> Mapping[str, str]:
         return load_lists("sun_d").names
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return [str(SPLITS), HOME]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
@@ -62,7 +62,7 @@ class SunRgbd(Dataset):
     def _scene(self, home: Path, baseline: float) -> Iterator[Item | BadInput]:
         """The item of one folder; none where its kind of scene is none of the 19."""
         try:
-            label = self.class_of.get((home / "scene.txt").read_text(encoding="utf-8").strip())
+            label = self.class_by_label.get((home / "scene.txt").read_text(encoding="utf-8").strip())
             if label is None:
                 return
             words = (home / "intrinsics.txt").read_text(encoding="utf-8").split()
@@ -75,8 +75,10 @@ class SunRgbd(Dataset):
                 yield self.missing(f"there is no {suffix} in {home / folder}")
                 return
         options = {"depth": {"preset": "sun-rgbd", "fx": _focal_length(home, words), "baseline": baseline}}
-        id = self.id_of(home)
-        yield self.as_asked({kind: Item(id, path, label, options.get(kind, {})) for kind, path in files.items()})
+        id = self.make_id(home)
+        yield self.merge_modalities(
+            {kind: Item(id, path, label, options.get(kind, {})) for kind, path in files.items()}
+        )
 
 
 def _only(folder: Path, suffix: str) -> Path | None:

@@ -108,7 +108,7 @@ def inspect(
     if chart is not None:
         check_chart(chart := Path(chart))
     part = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
-    about = (files.name_of_path(file), part.name, part.spec.modality)
+    about = (files.portable_name(file), part.name, part.spec.modality)
     if part.spec.modality != "event":
         if chart is not None:
             raise BadInput(f"{file} holds {part.spec.modality}, which has no event rate to draw")

@@ -18,7 +18,7 @@ from anybind.plugin import (
     BadOption,
     Representation,
     RepresentationSpec,
-    create,
+    create_part,
     files,
     find_part,
     modalities,
@@ -116,7 +116,7 @@ def render(
 def _representation(name: str, options: Mapping[str, object]) -> Representation:
     if find_part(RepresentationSpec, name).spec.modality != "event":
         raise BadOption(f"the representation {name!r} is not one of events")
-    return create("representation", name, **options)
+    return create_part("representation", name, **options)
 
 
 def _recording(file: str | os.PathLike[str] | EventStream) -> EventStream:
@@ -124,7 +124,9 @@ def _recording(file: str | os.PathLike[str] | EventStream) -> EventStream:
         return file
     sample = read(file)
     if not isinstance(sample, EventStream):
-        raise BadInput(f"{file} holds {modalities.modality_of(sample)}, not event; give a recording of an event camera")
+        raise BadInput(
+            f"{file} holds {modalities.infer_modality(sample)}, not event; give a recording of an event camera"
+        )
     try:
         modalities.find_modality("event").check(sample)
     except BadInput as error:

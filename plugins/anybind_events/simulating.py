@@ -94,7 +94,7 @@ def _open(source: Path, fps: float | None) -> tuple[str, np.ndarray | samples.Vi
         raise BadOption(f"--fps is for a folder of frames, and {source} is none")
     part = readers.find_reader(source)
     of = part.spec.modality
-    if of not in (sources := modalities.sources_of("event")[1:]):
+    if of not in (sources := modalities.list_sources("event")[1:]):
         raise BadInput(f"{source} holds {of}; events are simulated from {', '.join(sources)}")
     sample = read(source, reader=part.name)
     with naming(source):

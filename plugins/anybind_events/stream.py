@@ -102,7 +102,7 @@ class EventStream:
                 for polarity in (False, True)
             ]
         ).reshape(2, small.height, small.width)
-        picture = pages.picture_uri(red_blue_picture(off, on, Tone.of([counts]).full), PREVIEW)
+        picture = pages.image_uri(red_blue_picture(off, on, Tone.of([counts]).full), PREVIEW)
         return f'<figure><img src="{picture}" alt="event counts"><figcaption>{self!r}</figcaption></figure>'
 
     def __getitem__(self, events: int | slice | Sequence[int] | np.ndarray) -> Self:

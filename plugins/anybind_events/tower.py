@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, Tower, create, find_part
+from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, TorchEncoder, create_part, find_part
 from anybind_events.stream import EventStream
 
 
-class EventTower(Tower):
+class EventTower(TorchEncoder):
     """A trainable copy of an image tower (the paper's f_E), with its own weights, in the image tower's space.
 
     A recording becomes a frame, the frame a gray picture, and the picture goes the image tower's own way:
@@ -47,7 +47,7 @@ class EventTower(Tower):
             BadOption: `of` is no image encoder on torch, the options are no table, or the size makes no sense.
             WeightsMismatch: the weights are of another model, space or preprocessing.
         """
-        if not isinstance(of, Tower) or of.modality != "image":
+        if not isinstance(of, TorchEncoder) or of.modality != "image":
             raise BadOption('an event tower is a copy of an image tower: give of = "@image"')
         if options is not None and not isinstance(options, Mapping):
             raise BadOption(f"options of the representation must be a table, got {options!r}")
@@ -55,7 +55,7 @@ class EventTower(Tower):
             raise BadOption(f"size must be 0 or more, got {size}")
         self.size, self.direct = size, direct
         self.image = of.copy()
-        self.frame: Representation = create("representation", representation, **(options or {}))
+        self.frame: Representation = create_part("representation", representation, **(options or {}))
         super().__init__(
             self.image.module,
             modality="event",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import BadInput, Reader, ReaderSpec, files, parts, readers
+from anybind.plugin import BadInput, Reader, ReaderSpec, files, list_parts, readers
 from anybind_events.readers.columns import join_streams
 from anybind_events.stream import EventStream
 
@@ -52,7 +52,7 @@ class Totals:
 
 def find_writer(output: Path) -> readers.Part[ReaderSpec]:
     """Find the format that writes events to such a file; raises `BadInput` where none does."""
-    formats = [part for part in parts(ReaderSpec) if part.spec.modality == "event"]
+    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == "event"]
     able = [part for part in formats if part.load().write is not Reader.write]
     for part in able:
         if output.suffix.lower() in part.spec.suffixes:

@@ -36,7 +36,7 @@ def explain(
     if output is not None:
         found.save(output)
     if as_json:
-        print_json({**found.to_dict(), "output": None if output is None else files.name_of_path(output)})
+        print_json({**found.to_dict(), "output": None if output is None else files.portable_name(output)})
         return
     rows = [(each.word, f"{each.weight:.4g}", f"{100 * each.share:.1f} %") for each in found.words]
     print_table(("word", "weight", "share"), rows)

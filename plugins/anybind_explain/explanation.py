@@ -84,7 +84,7 @@ class Explanation(Relevance):
         shown = {name: value for name, value in self.settings.items() if name not in ("encoders", "methods")}
         shown |= {f"{modality} encoder": identity for modality, identity in self.encoders.items()}
         shown |= {f"relevance: {what}": method for what, method in self.methods.items()}
-        write_page(path, files.name_of_path(Path(self.id).resolve().name), self.text, self, panels, shown)
+        write_page(path, files.portable_name(Path(self.id).resolve().name), self.text, self, panels, shown)
 
     def _panels(self) -> list[Panel]:
         caption = "events, rises red and falls blue" if self.modality == "event" else "picture"
@@ -167,8 +167,8 @@ def _read(
     """The name of a source, what it is embedded as, the sample, and the image that a recording shows."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     reader = readers.find_reader(path, modality or None) if path else None
-    held = reader.spec.modality if reader else modalities.modality_of(source)
-    name = files.name_of_path(path) if path else held
+    held = reader.spec.modality if reader else modalities.infer_modality(source)
+    name = files.portable_name(path) if path else held
     embedded_as = modality or held
     if embedded_as not in SEEN:
         raise BadOption(f"{name} is {embedded_as}, and maps lie over frames of {' or '.join(SEEN)}")

@@ -44,7 +44,7 @@ def write_page(
         score=found.score,
         words=[{**vars(each), "shade": STRONGEST * each.weight / strongest} for each in found.words],
         panels=[
-            (pages.picture_uri(each.drawn, LONGEST), pages.picture_uri(each.plain, LONGEST), each.caption)
+            (pages.image_uri(each.drawn, LONGEST), pages.image_uri(each.plain, LONGEST), each.caption)
             for each in panels
         ],
         colours=markupsafe.Markup(", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in COLOURS)),

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, Tower, samples
+from anybind.plugin import BadInput, BadOption, TorchEncoder, samples
 from anybind_explain.attention import attention_relevance
 from anybind_explain.convolution import convolution_relevance
 from anybind_explain.geometry import Seen, seen_part
@@ -58,7 +58,9 @@ class Relevance:
     methods: dict[str, str]
 
 
-def explain_pair(binder: Binder, of: str, sample: samples.ImageSample | samples.EventSample, text: str) -> Relevance:
+def explain_pair(
+    binder: Binder, modality: str, sample: samples.ImageSample | samples.EventSample, text: str
+) -> Relevance:
     """What the cosine of a sample and a text comes from.
 
     Weights, gradients and modes of the towers are as before afterwards.
@@ -74,9 +76,9 @@ def explain_pair(binder: Binder, of: str, sample: samples.ImageSample | samples.
         BadOption: the modality is none of the two, or an adapter passes no gradients.
         UnknownName: the binding lacks the modality, or words.
     """
-    if of not in SEEN:
-        raise BadOption(f"maps lie over frames of {' or '.join(SEEN)}, and {of} has none")
-    towers = {each: _tower(binder, each) for each in (of, "text")}
+    if modality not in SEEN:
+        raise BadOption(f"maps lie over frames of {' or '.join(SEEN)}, and {modality} has none")
+    towers = {each: _tower(binder, each) for each in (modality, "text")}
     batches = {
         each: tower.collate([tower.preprocess(given)])
         for (each, tower), given in zip(towers.items(), (sample, text), strict=True)
@@ -84,59 +86,61 @@ def explain_pair(binder: Binder, of: str, sample: samples.ImageSample | samples.
     with _at_rest(*towers.values()):
         with torch.no_grad():
             vectors = {each: _vectors(binder, each, batch) for each, batch in batches.items()}
-        grid, how = _map_of(binder, of, towers[of], batches[of], vectors["text"])
-        weights, text_how = _words_of(binder, towers["text"], batches["text"], vectors[of], text)
-    score = float((vectors[of] @ vectors["text"].to(vectors[of].device).T)[0, 0])
-    return Relevance(score, grid, seen_part(towers[of], sample), weights, {"map": how, "words": text_how})
+        grid, how = _map_of(binder, modality, towers[modality], batches[modality], vectors["text"])
+        weights, text_how = _words_of(binder, towers["text"], batches["text"], vectors[modality], text)
+    score = float((vectors[modality] @ vectors["text"].to(vectors[modality].device).T)[0, 0])
+    return Relevance(score, grid, seen_part(towers[modality], sample), weights, {"map": how, "words": text_how})
 
 
-def _tower(binder: Binder, of: str) -> Tower:
-    encoder = binder.encoder(of)
-    if not isinstance(encoder, Tower):
-        raise _neither(binder, of)
+def _tower(binder: Binder, modality: str) -> TorchEncoder:
+    encoder = binder.encoder(modality)
+    if not isinstance(encoder, TorchEncoder):
+        raise _neither(binder, modality)
     return encoder
 
 
-def _neither(binder: Binder, of: str) -> BadInput:
-    use = binder.binding.encoders[of].name
-    return BadInput(f"the encoder {use!r} of {of} cannot be explained: maps are had of {SUPPORTED}")
+def _neither(binder: Binder, modality: str) -> BadInput:
+    use = binder.binding.encoders[modality].name
+    return BadInput(f"the encoder {use!r} of {modality} cannot be explained: maps are had of {SUPPORTED}")
 
 
-def _vectors(binder: Binder, of: str, batch: object) -> torch.Tensor:
+def _vectors(binder: Binder, modality: str, batch: object) -> torch.Tensor:
     """Unit vectors of a batch in the common space, with gradients."""
-    encoder = binder.encoder(of)
-    assert isinstance(encoder, Tower)
+    encoder = binder.encoder(modality)
+    assert isinstance(encoder, TorchEncoder)
     vectors = functional.normalize(encoder.features(batch).float(), dim=1)
-    for adapter in binder.route(of):
+    for adapter in binder.route(modality):
         vectors = functional.normalize(adapter.map_tensor(vectors).float(), dim=1)
     return vectors
 
 
-def _cosine(binder: Binder, of: str, other: torch.Tensor) -> Callable[[object], torch.Tensor]:
+def _cosine(binder: Binder, modality: str, other: torch.Tensor) -> Callable[[object], torch.Tensor]:
     def score(batch: object) -> torch.Tensor:
-        vectors = _vectors(binder, of, batch)
+        vectors = _vectors(binder, modality, batch)
         return vectors @ other[0].to(vectors.device)
 
     return score
 
 
-def _map_of(binder: Binder, of: str, tower: Tower, batch: object, text: torch.Tensor) -> tuple[np.ndarray, str]:
-    score_of = _cosine(binder, of, text)
+def _map_of(
+    binder: Binder, modality: str, tower: TorchEncoder, batch: object, text: torch.Tensor
+) -> tuple[np.ndarray, str]:
+    score_of = _cosine(binder, modality, text)
     if not isinstance(batch, torch.Tensor) or batch.ndim != 4:
-        raise _neither(binder, of)
-    tokens = _by_attention(binder, of, score_of, batch)
+        raise _neither(binder, modality)
+    tokens = _by_attention(binder, modality, score_of, batch)
     if tokens is not None:
         before, rows, columns = patch_grid(len(tokens), *batch.shape[2:])
         return tokens[before:].reshape(rows, columns).cpu().numpy(), ROLL_OUT
     found = convolution_relevance(score_of, batch, tower.module)
     if found is None:
-        raise _neither(binder, of)
+        raise _neither(binder, modality)
     cells, layer = found
     return cells.cpu().numpy(), f"{GRAD_CAM} at {layer}"
 
 
 def _words_of(
-    binder: Binder, tower: Tower, batch: object, other: torch.Tensor, text: str
+    binder: Binder, tower: TorchEncoder, batch: object, other: torch.Tensor, text: str
 ) -> tuple[tuple[WordWeight, ...], str]:
     tokens = _by_attention(binder, "text", _cosine(binder, "text", other), batch)
     if tokens is None:
@@ -149,13 +153,13 @@ def _words_of(
 
 
 def _by_attention(
-    binder: Binder, of: str, score_of: Callable[[object], torch.Tensor], batch: object
+    binder: Binder, modality: str, score_of: Callable[[object], torch.Tensor], batch: object
 ) -> torch.Tensor | None:
     try:
         return attention_relevance(score_of, batch)
     except BadInput as error:
         raise BadInput(
-            f"the encoder {binder.binding.encoders[of].name!r} of {of} cannot be explained: {error}"
+            f"the encoder {binder.binding.encoders[modality].name!r} of {modality} cannot be explained: {error}"
         ) from error
 
 
@@ -173,7 +177,7 @@ def patch_grid(tokens: int, height: int, width: int) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _at_rest(*towers: Tower) -> Iterator[None]:
+def _at_rest(*towers: TorchEncoder) -> Iterator[None]:
     """Modules in the mode for use, and in the mode they had, part by part, afterwards."""
     modes = [(part, part.training) for tower in towers for part in tower.module.modules()]
     for tower in towers:

@@ -18,9 +18,9 @@ def imagebind(source: str) -> Binding:
         space="imagebind",  # said here, so that no other tower is loaded to find it out
         encoders={
             **{
-                modality: Binding.use(f"imagebind-{modality}", **options)
+                modality: Binding.configure(f"imagebind-{modality}", **options)
                 for modality in ("text", "image", "sound", "depth")
             },
-            "event": Binding.use("event-tower", of="@image", representation="paper"),
+            "event": Binding.configure("event-tower", of="@image", representation="paper"),
         },
     )

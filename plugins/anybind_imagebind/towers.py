@@ -10,7 +10,7 @@ import PIL.Image
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadInput, BadOption, Representation, Tower, create, errors, modalities, samples
+from anybind.plugin import BadInput, BadOption, Representation, TorchEncoder, create_part, errors, modalities, samples
 from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, Architecture
 from anybind_imagebind.weights import REPOSITORY, load_module
 
@@ -26,7 +26,7 @@ DEPTH_MEAN, DEPTH_STD = 0.0418, 0.0295
 IMAGE_MEAN, IMAGE_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-class SoundTower(Tower):
+class SoundTower(TorchEncoder):
     """Sounds: three clips of 2 s as spectrograms of mel bands; a sound's vector is the mean of theirs.
 
     A sound is taken to 16 kHz (its first channel), and of each clip the mean is subtracted before its bands are
@@ -58,9 +58,9 @@ class SoundTower(Tower):
             BadInput, WeightsMismatch: see `load_module`.
         """
         if clips not in CLIP_STARTS:
-            raise BadOption(f"there are no clips {clips!r}{errors.nearest(clips, CLIP_STARTS)}")
+            raise BadOption(f"there are no clips {clips!r}{errors.suggest_names(clips, CLIP_STARTS)}")
         self._steps = CLIP_STARTS[clips]
-        self._fbank: Representation = create("representation", "kaldi-fbank", mels=MELS, rate=RATE)
+        self._fbank: Representation = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
         module, space = load_module(architecture, weights, revision)
         super().__init__(
             module,
@@ -103,7 +103,7 @@ class SoundTower(Tower):
         return functional.normalize(vectors, dim=1).unflatten(0, batch.shape[:2]).mean(dim=1)
 
 
-class DepthTower(Tower):
+class DepthTower(TorchEncoder):
     """Depth maps, as disparities: baseline * focal length / depth, which the tower was trained on.
 
     Depth is taken from 0.01 to 50 m and the disparity from 0.01 to 75 pixels, divided by 75. The map is scaled so that
@@ -180,7 +180,7 @@ class DepthTower(Tower):
         return (resized[0, :, top : top + SIDE, left : left + SIDE] - DEPTH_MEAN) / DEPTH_STD
 
 
-class ImageTower(Tower):
+class ImageTower(TorchEncoder):
     """Pictures: the short side scaled to 224 by Pillow, bicubic, and the centre cut out."""
 
     def __init__(

@@ -41,7 +41,7 @@ def load_module(
     """
     if revision is None and source == REPOSITORY:
         revision = REVISION
-    path = hub.weights_file(source, file=FILES, revision=revision)
+    path = hub.find_weights_file(source, file=FILES, revision=revision)
     own = re.compile(rf"modality_\w+\.{of.key}\.")
     found = tensors.read_weights(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
     state = {name: tensor for name, tensor in found.items() if own.match(name)}
@@ -52,4 +52,4 @@ def load_module(
     module.load_state_dict({names[theirs]: tensor.float() for theirs, tensor in state.items()}, assign=True)
     heads = {name: tensor for name, tensor in found.items() if name.startswith(ANCHOR)}
     own_head = {name: tensor for name, tensor in state.items() if name.startswith("modality_heads.")}
-    return module, Space("imagebind", of.dim, f"weights:{tensors.state_hash(heads or own_head)}")
+    return module, Space("imagebind", of.dim, f"weights:{tensors.hash_state(heads or own_head)}")

@@ -8,13 +8,13 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 
 from anybind import AnybindWarning
-from anybind.plugin import Tower
+from anybind.plugin import TorchEncoder
 from anybind_imagebind.modules import TEXT, Architecture
 from anybind_imagebind.towers import scale_of
 from anybind_imagebind.weights import HIGHEST_SCALE, REPOSITORY, load_module
 
 
-class TextTower(Tower):
+class TextTower(TorchEncoder):
     """Words by CLIP's tokens. A longer text is cut behind its first 75 tokens, with a warning that shows where.
 
     Upstream drops the mark of the end from a text that it cuts; here the mark stays, since its token speaks for the

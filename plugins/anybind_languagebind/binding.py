@@ -49,6 +49,8 @@ def _binding(name: str, models: dict[str, str]) -> Binding:
     return Binding(
         name=name,
         summary="LanguageBind's towers, all bound to words",
-        encoders={modality: Binding.use(f"languagebind-{modality}", model=model) for modality, model in models.items()},
+        encoders={
+            modality: Binding.configure(f"languagebind-{modality}", model=model) for modality, model in models.items()
+        },
         space="languagebind",
     )

@@ -105,11 +105,11 @@ def open_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None 
         BadOption: `model` is neither a folder nor the name of a repository.
         WeightsMismatch: the weights are of another model; the message names the first few tensors.
     """
-    config_path = hub.weights_file(model, file="config.json", revision=revision)
+    config_path = hub.find_weights_file(model, file="config.json", revision=revision)
     config = tables.read_json(config_path)
     if not isinstance(config, Mapping):
         raise BadInput(f"{config_path}: expected a model configuration, a JSON object, got {type(config).__name__}")
-    path = hub.weights_file(model, file=WEIGHTS, revision=revision)
+    path = hub.find_weights_file(model, file=WEIGHTS, revision=revision)
     stored = tensors.read_weights(path)
     _check_names(path, stored)
     # Copies of float32, so that nothing of the file stays open and half precision is computed in full.
@@ -123,7 +123,7 @@ def open_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None 
     scale = float(stored[SCALE].to(torch.float32).exp())
     lora = config.get("vision_config")
     tower = merge_lora(path, tower, lora if isinstance(lora, Mapping) else {})
-    space = Space("languagebind", shared[SHARED[0]].shape[0], f"text-tower:{tensors.state_hash(shared)}")
+    space = Space("languagebind", shared[SHARED[0]].shape[0], f"text-tower:{tensors.hash_state(shared)}")
     return Checkpoint(path, config, tower, space, scale)
 
 

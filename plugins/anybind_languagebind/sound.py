@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, Tower, create, modalities, samples
+from anybind.plugin import BadInput, TorchEncoder, create_part, modalities, samples
 from anybind_languagebind.checkpoint import VISION, open_checkpoint
 from anybind_languagebind.vision import vision_features
 
@@ -16,7 +16,7 @@ WINDOW_S = 0.025
 """Length of the windows whose energies are taken."""
 
 
-class SoundTower(Tower):
+class SoundTower(TorchEncoder):
     """Sounds at 16 kHz: the first channel, less the mean of all; log mel energies, `(x - mean) / (2 std)`; three parts.
 
     The parts are of `target_length` frames of 10 ms (1036: 10.4 s): the beginning, the middle and the end, which
@@ -46,7 +46,7 @@ class SoundTower(Tower):
         patch = section.count("patch_size")
         if min(self.mels, self.frames) < patch:
             raise BadInput(f"{section.path}: {self.mels} x {self.frames} energies hold no patch of {patch} x {patch}")
-        self.energies = create("representation", "kaldi-fbank", mels=self.mels, rate=self.rate)
+        self.energies = create_part("representation", "kaldi-fbank", mels=self.mels, rate=self.rate)
         super().__init__(
             vision_features(checkpoint, (self.mels, self.frames)),
             modality="sound",

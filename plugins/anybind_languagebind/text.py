@@ -10,7 +10,7 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, Tower, hub
+from anybind.plugin import BadInput, TorchEncoder, hub
 from anybind_languagebind.checkpoint import TEXT, open_checkpoint
 from anybind_languagebind.vision import REQUIRED, clip_config, fill
 
@@ -31,7 +31,7 @@ class TextFeatures(torch.nn.Module):
         return self.text_projection(self.text_model(input_ids=tokens).pooler_output)
 
 
-class TextTower(Tower):
+class TextTower(TorchEncoder):
     """Words. A text longer than the context (77 tokens) is cut, with a warning that shows where.
 
     Args:
@@ -49,7 +49,7 @@ class TextTower(Tower):
         section = checkpoint.section("text_config")
         sizes = {key: section.count(key) for key in SIZES}
         vocabulary, merges = (
-            hub.weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
+            hub.find_weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
         )
         try:
             # The tokenizer within only reads when it is asked to encode, so that threads may share it.

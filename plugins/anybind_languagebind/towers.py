@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, Tower, samples
+from anybind.plugin import BadInput, TorchEncoder, samples
 from anybind_languagebind.checkpoint import VISION, Checkpoint, open_checkpoint
 from anybind_languagebind.pixels import MEAN, STD, fit, standardise
 from anybind_languagebind.thermal import ThermalPicture
@@ -29,7 +29,7 @@ class Film(samples.VideoSample, Protocol):
     def pictures(self) -> Sequence[Path]: ...
 
 
-class _SeenTower(Tower):
+class _SeenTower(TorchEncoder):
     """A tower whose inputs are squares."""
 
     def __init__(self, checkpoint: Checkpoint, modality: str, *, frames: int = 0, **preprocessing: object) -> None:

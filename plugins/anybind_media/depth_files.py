@@ -135,7 +135,7 @@ def _preset(name: str | None) -> Preset | None:
     if name is None:
         return None
     if name not in PRESETS:
-        raise BadOption(f"there is no preset {name!r} of depth{errors.nearest(str(name), PRESETS)}")
+        raise BadOption(f"there is no preset {name!r} of depth{errors.suggest_names(str(name), PRESETS)}")
     return PRESETS[name]
 
 

@@ -82,7 +82,7 @@ class Video:
         """
         frames = self._decode()
         # Each call takes the next frame: an iterator is decoded by one thread.
-        for frame in prefetch(lambda _: next(frames, None), itertools.repeat(None), workers=1, ahead=PREFETCH):
+        for frame in prefetch(lambda _: next(frames, None), itertools.repeat(None), workers=1, queue_size=PREFETCH):
             if frame is None:
                 return
             yield frame

@@ -52,12 +52,12 @@ class MiniAdapter(Adapter):
 
     @property
     def identity(self) -> str:
-        return tables.settings_hash([self.card, FEATURE_NORM, self._tables_hash])
+        return tables.hash_settings([self.card, FEATURE_NORM, self._tables_hash])
 
     @functools.cached_property
     def _tables_hash(self) -> str:
         held = {"names": self.names, "ridge": self.ridge, "weight": self.weight, "bias": self.bias}
-        return tensors.state_hash(held)
+        return tensors.hash_state(held)
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """(n, 1280) unit features to (n, 384)."""

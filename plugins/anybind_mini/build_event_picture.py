@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from anybind import derive, read
-from anybind.plugin import create, modalities, progress_bar, tables, tensors
+from anybind.plugin import create_part, modalities, progress_bar, tables, tensors
 from anybind_mini.event_picture import FILE, SHORT_SIDE, network_input
 from anybind_mini.image_tower import MiniImageTower
 from anybind_mini.picture_net import PARTS, PictureNet
@@ -76,7 +76,7 @@ def one_example(path: Path, number: int, version: int) -> tuple[np.ndarray, np.n
     image: Any = modalities.find_modality("image")
     picture = image.augment(read(path), seed=seed, crop=(0.6, 1.0), flip=True)
     recording = derive("event", picture, seed=int(random.integers(1 << 30)), vary=True)
-    slices = network_input(create("representation", "signed-slices", parts=PARTS)(recording)).numpy()
+    slices = network_input(create_part("representation", "signed-slices", parts=PARTS)(recording)).numpy()
     height, width = slices.shape[1:]
     gray = PIL.Image.fromarray(picture).convert("L").resize((width, height), PIL.Image.Resampling.BICUBIC)
     left, top = (int(random.integers(0, side - SIDE + 1)) for side in (width, height))

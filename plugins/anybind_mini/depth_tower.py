@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, BadOption, Encoder, Tower, samples
+from anybind.plugin import BadInput, BadOption, Encoder, TorchEncoder, samples
 
 PERCENTILES = 2.0, 98.0
 """Of nearness, what becomes black and white: single pixels of a sensor's noise must not take up the range."""
 
 
-class DepthAsPicture(Tower):
+class DepthAsPicture(TorchEncoder):
     """Depth maps by an image tower: disparity, scaled to the range that a map has, in three equal channels.
 
     The distances themselves are lost, and with them the sensor's focal length and baseline: only what is nearer than
@@ -29,7 +29,7 @@ class DepthAsPicture(Tower):
         Raises:
             BadOption: `of` is no image encoder on torch.
         """
-        if not isinstance(of, Tower) or of.modality != "image":
+        if not isinstance(of, TorchEncoder) or of.modality != "image":
             raise BadOption('depth is shown to an image tower: give of = "@image"')
         self.image = of
         super().__init__(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind.plugin import Representation, create, samples, tensors
+from anybind.plugin import Representation, create_part, samples, tensors
 from anybind_mini.picture_net import PARTS, PictureNet
 
 FILE = Path(__file__).with_name("event_picture.safetensors")
@@ -28,12 +28,12 @@ class EventPicture(Representation):
     """
 
     def __init__(self) -> None:
-        self.slices: Representation = create("representation", "signed-slices", parts=PARTS)
+        self.slices: Representation = create_part("representation", "signed-slices", parts=PARTS)
         self.net = PictureNet()
         self.card, weights = tensors.read_tensors(FILE, framework="torch")
         self.net.load_state_dict(weights)
         self.net.float().eval().requires_grad_(False)
-        self._weights = tensors.state_hash(self.net.state_dict())
+        self._weights = tensors.hash_state(self.net.state_dict())
 
     @property
     def settings(self) -> Mapping[str, object]:

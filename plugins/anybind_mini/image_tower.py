@@ -11,12 +11,12 @@ import torch
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
-from anybind.plugin import Tower, errors
+from anybind.plugin import TorchEncoder, errors
 from anybind_mini.packages import image_space, image_weights
 from anybind_mini.text_tower import LOGIT_SCALE
 
 
-class MiniImageTower(Tower):
+class MiniImageTower(TorchEncoder):
     """Pictures by EfficientNet-Lite0: pooled features before the classifier.
 
     Resized to 256 on the short side (bicubic), centre crop of 224, scaled to [-1, 1].

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from anybind.plugin import Tower, create, modalities, samples
+from anybind.plugin import TorchEncoder, create_part, modalities, samples
 from anybind_mini.image_tower import feature_weights
 from anybind_mini.packages import text_space
 from anybind_mini.text_tower import LOGIT_SCALE
@@ -42,7 +42,7 @@ class SpectrogramNet(nn.Module):
         return self.head(torch.cat([over_time.mean(2), over_time.amax(2)], 1))
 
 
-class MiniSoundTower(Tower):
+class MiniSoundTower(TorchEncoder):
     """Sounds, as one channel of 16 kHz: the loudest five seconds of longer ones; shorter ones lie amid silence.
 
     Sounds of any length have a vector, also silence, which means nothing.
@@ -57,7 +57,7 @@ class MiniSoundTower(Tower):
         Raises:
             BadInput, WeightsMismatch: the weights cannot be read, or are of another model or preprocessing.
         """
-        self.fbank = create("representation", "kaldi-fbank", mels=MELS, rate=RATE)
+        self.fbank = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
         space = text_space()
         shown: dict[str, object] = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": SPREAD}
         shown["fbank"] = dict(self.fbank.settings)

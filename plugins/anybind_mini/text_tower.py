@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from anybind import AnybindWarning
-from anybind.plugin import Tower, errors
+from anybind.plugin import TorchEncoder, errors
 from anybind_mini.packages import text_folder, text_space
 
 CONTEXT = 256
@@ -36,7 +36,7 @@ class MeanPooledBert(torch.nn.Module):
         return (hidden * mask).sum(1) / mask.sum(1)
 
 
-class MiniTextTower(Tower):
+class MiniTextTower(TorchEncoder):
     """Words by all-MiniLM-L6-v2. A text longer than 256 tokens is cut, with a warning that shows where."""
 
     def __init__(self) -> None:

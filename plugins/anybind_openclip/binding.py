@@ -21,8 +21,8 @@ def open_clip(model: str) -> Binding:
         name=f"open_clip:{model}",
         summary="towers of one open_clip model",
         encoders={
-            "text": Binding.use("open_clip-text", model=model),
-            "image": Binding.use("open_clip-image", model=model),
-            "event": Binding.use("event-tower", of="@image", representation="paper"),
+            "text": Binding.configure("open_clip-text", model=model),
+            "image": Binding.configure("open_clip-image", model=model),
+            "event": Binding.configure("event-tower", of="@image", representation="paper"),
         },
     )

@@ -83,7 +83,7 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
         raise errors.WeightsMismatch(
             f"{config_path} does not say how pictures are preprocessed: add {' and '.join(missing)} to preprocess_cfg"
         )
-    weights = hub.first_file(folder, WEIGHTS)
+    weights = hub.find_first_file(folder, WEIGHTS)
     if weights is None:
         raise BadInput(f"{folder} holds no weights ({' or '.join(WEIGHTS)})")
     tokenizer = f"local-dir:{folder}"
@@ -93,12 +93,12 @@ def _from_folder(folder: Path, name: str = "", backbone: str = "") -> Source:
 def _from_hub(repository: str) -> Source:
     repository, _, revision = repository.partition("@")
     patterns = ([CONFIG, "*.json", "*.txt", "*.model", WEIGHTS[0]], [WEIGHTS[1]])
-    folder = hub.snapshot(repository, patterns, _is_complete, revision or None)
+    folder = hub.download_snapshot(repository, patterns, _is_complete, revision or None)
     return _from_folder(folder, repository, f"{repository}@{folder.name}")
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() and hub.first_file(folder, WEIGHTS) is not None
+    return (folder / CONFIG).is_file() and hub.find_first_file(folder, WEIGHTS) is not None
 
 
 def _from_file(path: Path, architecture: str | None, preprocess: Mapping[str, object] | None) -> Source:
@@ -116,7 +116,7 @@ def _from_tag(model: str) -> Source:
     pretrained = get_pretrained_cfg(architecture, tag)
     if not pretrained:
         tags = list_pretrained_tags_by_model(architecture)
-        near = errors.nearest(tag, tags) if tag else f"; there are: {', '.join(tags)}"
+        near = errors.suggest_names(tag, tags) if tag else f"; there are: {', '.join(tags)}"
         raise BadOption(f"open_clip has no weights {tag!r} for {architecture}, write {architecture}/TAG{near}")
     # The tag knows which activation its weights were made with; open_clip itself only warns of a mismatch.
     config = {**config, "quick_gelu": bool(pretrained.get("quick_gelu") or config.get("quick_gelu"))}
@@ -134,8 +134,10 @@ def _weights_of_tag(pretrained: Mapping[str, object]) -> tuple[Path, str]:
             raise BadInput(f"cannot fetch {url}: {error}") from error
     repository, filename = os.path.split(str(pretrained["hf_hub"]))
     names = (filename,) if filename else WEIGHTS
-    folder = hub.snapshot(repository, [[name] for name in names], lambda folder: bool(hub.first_file(folder, names)))
-    path = hub.first_file(folder, names)
+    folder = hub.download_snapshot(
+        repository, [[name] for name in names], lambda folder: bool(hub.find_first_file(folder, names))
+    )
+    path = hub.find_first_file(folder, names)
     assert path is not None  # the snapshot is complete
     return path, f"{repository}@{folder.name}"
 
@@ -144,6 +146,6 @@ def _built_in(architecture: str) -> dict[str, Any]:
     # Only names of the list: get_model_config itself would also go to folders and to the hub.
     config = get_model_config(architecture) if architecture in list_models() else None
     if config is None:
-        near = errors.nearest(architecture, list_models())
+        near = errors.suggest_names(architecture, list_models())
         raise BadOption(f"open_clip knows no architecture {architecture!r}{near}")
     return config

@@ -16,7 +16,7 @@ from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
 from anybind import AnybindWarning, Space
-from anybind.plugin import BadInput, Tower, errors, tables, tensors
+from anybind.plugin import BadInput, TorchEncoder, errors, tables, tensors
 from anybind_openclip.source import Source, find_source
 
 SMALL_VISION = {"layers": 1, "width": 64, "patch_size": 1, "image_size": 1}
@@ -50,7 +50,7 @@ class TextFeatures(torch.nn.Module):
         return self.text.encode_text(tokens)  # pyright: ignore[reportCallIssue]
 
 
-class ImageTower(Tower):
+class ImageTower(TorchEncoder):
     """Pictures by the image tower, through the preprocessing that came with the weights."""
 
     def __init__(
@@ -65,7 +65,7 @@ class ImageTower(Tower):
         return self.transform(PIL.Image.fromarray(sample))
 
 
-class TextTower(Tower):
+class TextTower(TorchEncoder):
     """Words by the text tower. A text longer than the context is cut, with a warning that shows where."""
 
     def __init__(
@@ -114,7 +114,7 @@ def image_tower(
     half, space, scale = _load_half(source, "image")
     size = half.visual.image_size  # pyright: ignore[reportAttributeAccessIssue]
     settings = merge_preprocess_dict(PreprocessCfg(), {**source.preprocess, "size": size})
-    return ImageTower(half, {**settings, "config": tables.settings_hash(dict(source.config))}, space, scale)
+    return ImageTower(half, {**settings, "config": tables.hash_settings(dict(source.config))}, space, scale)
 
 
 def text_tower(
@@ -123,7 +123,7 @@ def text_tower(
     """The text tower of a model; see `find_source` for the arguments and what is raised."""
     source = find_source(model, architecture, preprocess)
     half, space, scale = _load_half(source, "text")
-    config = tables.settings_hash(dict(source.config))
+    config = tables.hash_settings(dict(source.config))
     return TextTower(half, open_clip.get_tokenizer(source.tokenizer), config, space, scale)
 
 
@@ -157,8 +157,8 @@ def _load_half(source: Source, wanted: Literal["image", "text"]) -> tuple[torch.
     backbone = source.backbone
     if not backbone:
         types = {name: each.dtype for name, each in whole.state_dict().items()}
-        weights = tensors.state_hash({name: each.to(types[name]) for name, each in state.items()})
-        backbone = f"weights:{weights}-{tables.settings_hash(dict(source.config))}"
+        weights = tensors.hash_state({name: each.to(types[name]) for name, each in state.items()})
+        backbone = f"weights:{weights}-{tables.hash_settings(dict(source.config))}"
     space = Space(source.name, source.config["embed_dim"], backbone)
     return half.eval(), space, state["logit_scale"].float().exp().item()
 

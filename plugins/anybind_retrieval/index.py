@@ -40,7 +40,7 @@ class Entry:
         try:
             about = Path(path).stat()
         except OSError as error:
-            raise BadInput(f"cannot read {files.name_of_path(path)}: {error.strerror}; check the path") from error
+            raise BadInput(f"cannot read {files.portable_name(path)}: {error.strerror}; check the path") from error
         return cls(path, about.st_size, about.st_mtime_ns, text)
 
     @property
@@ -50,7 +50,7 @@ class Entry:
     @property
     def name(self) -> str:
         """The text, or the path as it can be printed and saved."""
-        return self.text or files.name_of_path(self.path)
+        return self.text or files.portable_name(self.path)
 
     def state(self) -> str:
         """`missing` or `changed` when the file is not what was embedded any more; else empty."""
@@ -97,7 +97,7 @@ class Card:
         if fields["version"] != VERSION:
             raise ValueError(f"it is of version {fields['version']}, and this anybind reads version {VERSION}")
         try:
-            card = tables.from_table(cls, {key: fields[key] for key in ("binding", "space", "shelves")}, "its card")
+            card = tables.parse_table(cls, {key: fields[key] for key in ("binding", "space", "shelves")}, "its card")
         except BadOption as error:
             raise ValueError(str(error)) from error
         if card.space.dim < 1:

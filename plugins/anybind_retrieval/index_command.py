@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, StoreFlag, open_store, print_json
+from anybind.commandline import AsJson, BindingName, Device, SkipBad, SkippedFiles, StoreFlag, open_store, print_json
 from anybind_retrieval.indexing import build_index, check_place
 
 Kinds = Annotated[
@@ -33,7 +33,7 @@ def index(
 ) -> None:
     """Embed files once and keep their embeddings for `anybind search`; run again, it takes in what changed."""
     check_place(output)
-    binder, skipped = load(binding, device=device, store=open_store(store)), Skipped()
+    binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
     try:
         made = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,

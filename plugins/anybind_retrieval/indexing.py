@@ -115,23 +115,23 @@ def kinds_of(binder: Binder, wanted: Sequence[str] = ()) -> dict[str, str]:
     """
     kinds = {of: of for of in binder.modalities}
     for of in binder.modalities:
-        for source in known_modalities.sources_of(of)[1:]:
+        for source in known_modalities.list_sources(of)[1:]:
             kinds.setdefault(source, of)
     for kind in wanted:
         if kind not in kinds:
-            raise BadOption(f"the binding {binder.name!r} embeds no {kind}{errors.nearest(kind, kinds)}")
+            raise BadOption(f"the binding {binder.name!r} embeds no {kind}{errors.suggest_names(kind, kinds)}")
     return {kind: of for kind, of in kinds.items() if not wanted or kind in wanted}
 
 
-def shelf_of(binder: Binder, kind: str, of: str) -> tuple[Shelf, Space]:
+def shelf_of(binder: Binder, kind: str, modality: str) -> tuple[Shelf, Space]:
     """What files of a kind are embedded with, and the space; loads the tower."""
-    nothing = binder.embed(of, [], derive_seed=seed_of(kind, of))
-    return Shelf(of, nothing.encoder), nothing.space
+    nothing = binder.embed(modality, [], derive_seed=seed_of(kind, modality))
+    return Shelf(modality, nothing.encoder), nothing.space
 
 
-def seed_of(kind: str, of: str) -> int | None:
+def seed_of(kind: str, modality: str) -> int | None:
     """Seed of the derivation of files of a kind that are embedded as another; none where nothing is derived."""
-    return None if kind == of else SEED
+    return None if kind == modality else SEED
 
 
 def open_index(where: str, *, approximate: bool = False) -> Index:

@@ -49,8 +49,8 @@ def shown(kind: str, entry: Entry) -> Shown:
     """What a page shows of an entry; of a file that is gone or cannot be read, why."""
     path = Path(entry.path)
     if entry.text:
-        return Shown(entry.text, files.name_of_path(path), words=entry.text, note=_told(entry))
-    name, place = files.name_of_path(path.name), files.name_of_path(path.parent)
+        return Shown(entry.text, files.portable_name(path), words=entry.text, note=_told(entry))
+    name, place = files.portable_name(path.name), files.portable_name(path.parent)
     if entry.state() == "missing":
         return Shown(name, place, note=_told(entry))
     try:
@@ -63,7 +63,7 @@ def shown(kind: str, entry: Entry) -> Shown:
     if isinstance(seen, str):
         return Shown(name, place, words=seen, sound=sound, note=note)
     wide = seen.shape[1] > WIDE * seen.shape[0]
-    picture = pages.picture_uri(np.asarray(seen), (2 if wide else 1) * pages.PICTURE_PIXELS)
+    picture = pages.image_uri(np.asarray(seen), (2 if wide else 1) * pages.PICTURE_PIXELS)
     return Shown(name, place, picture, sound=sound, note=note, wide=wide)
 
 

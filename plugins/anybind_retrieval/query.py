@@ -52,7 +52,7 @@ def find_query(text: str, kinds: Mapping[str, str], embed_as: str = "") -> Query
         BadOption: the binding does not embed what the query shall be embedded as.
     """
     if embed_as and embed_as not in set(kinds.values()):
-        raise BadOption(f"the binding embeds no {embed_as}{errors.nearest(embed_as, set(kinds.values()))}")
+        raise BadOption(f"the binding embeds no {embed_as}{errors.suggest_names(embed_as, set(kinds.values()))}")
     if not text.strip():
         raise BadInput("the query is empty; give a text or a file")
     path = Path(text)
@@ -78,4 +78,4 @@ def _is_file(path: Path) -> bool:
 
 
 def _named_like_a_file(path: Path) -> bool:
-    return path.suffix.lower() in readers.reader_suffixes() and " " not in path.name
+    return path.suffix.lower() in readers.list_suffixes() and " " not in path.name

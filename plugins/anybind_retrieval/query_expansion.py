@@ -39,7 +39,7 @@ class QueryExpansion(Head):
         needs = () if modality is None else (modality,)
         super().__init__(needs=needs, settings={"neighbours": neighbours, "alpha": alpha, "modality": modality})
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         """Return the similarities (queries, n); a sample of several rows has that of its nearest, without rows -1."""
         assert queries is not None  # `score` has checked it
         names = self.needs or tuple(inputs.embeddings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind import Embeddings, unit
+from anybind import Embeddings, normalize
 from anybind.plugin import Head, HeadInput
 from anybind_retrieval.index import Index
 from anybind_retrieval.ranking import SearchHit, nearest
@@ -39,7 +39,7 @@ def rerank(
         return []
     shelf = index.card.shelves[kind]
     ids = tuple(entry.name for entry in entries)
-    candidates = Embeddings(unit(vectors), index.card.space, shelf.modality, ids, shelf.encoder)
+    candidates = Embeddings(normalize(vectors), index.card.space, shelf.modality, ids, shelf.encoder)
     scores = head.score(HeadInput({shelf.modality: candidates}), query)[0]
     order = np.argsort(-scores, kind="stable")[:top]
     return [

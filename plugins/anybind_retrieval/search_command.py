@@ -12,10 +12,10 @@ from anybind.commandline import (
     AsJson,
     Device,
     SkipBad,
-    Skipped,
+    SkippedFiles,
     StoreFlag,
-    named_values,
     open_store,
+    parse_options,
     print_json,
     print_table,
 )
@@ -47,11 +47,11 @@ def search(
     """Rank files by their similarity with a text or with another file, those of each modality by themselves."""
     if output is not None:
         files.check_output(output)
-    skipped = Skipped()
+    skipped = SkippedFiles()
     try:
         found = search_files(
             query, where, modalities=modality or (), embed_as=embed_as, top_k=top, rerank=rerank,
-            rerank_options=named_values(rerank_option), rerank_top=rerank_top, binding=binding, approximate=approximate,
+            rerank_options=parse_options(rerank_option), rerank_top=rerank_top, binding=binding, approximate=approximate,
             device=device, store=open_store(store), on_bad=skipped.note if skip_bad else None,
         )  # fmt: skip
         if output is not None:
@@ -88,7 +88,7 @@ def _fields(found: SearchResults) -> dict[str, object]:
                 "rank": hit.rank,
                 "cosine": hit.cosine,
                 **({} if hit.reranked is None else {"score": hit.reranked}),
-                "file": files.name_of_path(hit.path),
+                "file": files.portable_name(hit.path),
                 **({"text": hit.text} if hit.text else {}),
                 "state": hit.entry.state() or "unchanged",
             }
@@ -100,6 +100,6 @@ def _fields(found: SearchResults) -> dict[str, object]:
 def _named(hit: SearchHit) -> str:
     """The file, relative to the current folder if it lies below it, with what changed about it."""
     here = os.getcwd() + os.sep  # noqa: PTH109 (as `absolute` has it)
-    path = files.name_of_path(hit.path.removeprefix(here))
+    path = files.portable_name(hit.path.removeprefix(here))
     state = hit.entry.state()
     return (f"{hit.text} ({path})" if hit.text else path) + (f" ({state})" if state else "")

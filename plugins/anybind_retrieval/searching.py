@@ -143,7 +143,7 @@ def find(
     shelves = index.card.shelves
     for kind in modalities:
         if kind not in shelves:
-            raise BadOption(f"{index.where} holds no files of {kind}{errors.nearest(kind, shelves)}")
+            raise BadOption(f"{index.where} holds no files of {kind}{errors.suggest_names(kind, shelves)}")
     embedded = query.embed(binder)
     embedded_as = kinds_of(binder)
     hits: list[SearchHit] = []
@@ -188,7 +188,7 @@ def _index_of_folder(where: str, binder: Binder, kinds: dict[str, str], on_bad: 
 
 
 def _cached(folder: str, binding: str) -> Path:
-    home = files.cache_folder("search")
+    home = files.get_cache_folder("search")
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -196,4 +196,4 @@ def _cached(folder: str, binding: str) -> Path:
             f"cannot make the folder {home} for the index of {folder}: {error.strerror}; set XDG_CACHE_HOME,"
             " or make an index elsewhere with anybind index"
         ) from error
-    return home / f"{tables.settings_hash([absolute(folder), binding])}.safetensors"
+    return home / f"{tables.hash_settings([absolute(folder), binding])}.safetensors"

@@ -9,18 +9,18 @@ from anybind import AnybindError
 from anybind.plugin import BadInput, Dataset, Item, errors, modalities, readers
 
 
-def side(item: Item, of: str) -> Item | None:
+def side(item: Item, modality: str) -> Item | None:
     """The item as a modality: its partner of that modality, else its source if that is or becomes one, else a partner
     that becomes one; None where there is neither.
 
     Raises:
         BadInput: the source is a file that is missing or that no reader knows.
     """
-    if of in item.partners:
-        return item.partner(of)
-    held = _held(item.source, of)
-    sources = modalities.sources_of(of)[1:]
-    if held == of or held in sources:
+    if modality in item.partners:
+        return item.partner(modality)
+    held = _held(item.source, modality)
+    sources = modalities.list_sources(modality)[1:]
+    if held == modality or held in sources:
         return item
     return next((item.partner(source) for source in sources if source in item.partners), None)
 
@@ -53,4 +53,4 @@ def check_items(dataset: Dataset) -> None:
 def _held(source: object, wanted: str) -> str:
     if isinstance(source, os.PathLike):
         return readers.find_reader(source, wanted).spec.modality
-    return modalities.modality_of(source)
+    return modalities.infer_modality(source)

@@ -137,7 +137,7 @@ class Retrieval(Task):
         found: list[Embeddings] = []
         for of, items in zip(pair, columns, strict=True):
             if words and of == "text" and names:
-                found.append(prompts.class_embeddings(binder, of, list(names), self.templates))
+                found.append(prompts.embed_class_names(binder, of, list(names), self.templates))
                 continue
             if not items:
                 raise BadInput(self._nothing(dataset, pair, of))
@@ -154,10 +154,10 @@ class Retrieval(Task):
             raise BadInput(f"{dataset.name} holds nothing that can be used as both {modality} and {self.to}")
         return _Both(one, other, *groups, words=words, left_out=len(listed) - len(kept))
 
-    def _nothing(self, dataset: Dataset, pair: tuple[str, str], of: str) -> str:
+    def _nothing(self, dataset: Dataset, pair: tuple[str, str], modality: str) -> str:
         if self.relevance == "instance":
             return f"{dataset.name} has no items with both {pair[0]} and {pair[1]}; relevance=class compares by label"
-        return f"{dataset.name} has no items with a label that can be had as {of}"
+        return f"{dataset.name} has no items with a label that can be had as {modality}"
 
     def _answers(
         self, both: _Both, seed: int

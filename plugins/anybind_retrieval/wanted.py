@@ -68,7 +68,7 @@ class Wanted:
             except AnybindError as error:
                 if on_bad is None:
                     raise
-                on_bad(files.name_of_path(path), error)
+                on_bad(files.portable_name(path), error)
         for entry in self._lines():
             if entry == known.get((TEXT, entry.key)):
                 same.add((TEXT, entry.key))
@@ -85,7 +85,7 @@ class Wanted:
             if readers.find_reader(path, kind).spec.modality == kind:
                 return kind
         if named:
-            raise BadInput(f"{files.name_of_path(path)} holds {held}; what was asked for is {', '.join(self.kinds)}")
+            raise BadInput(f"{files.portable_name(path)} holds {held}; what was asked for is {', '.join(self.kinds)}")
         return ""
 
     def _lines(self) -> Iterator[Entry]:
@@ -95,7 +95,7 @@ class Wanted:
             try:
                 lines = Path(path).read_text(encoding="utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
-                name = files.name_of_path(path)
+                name = files.portable_name(path)
                 raise BadInput(f"cannot read {name} as UTF-8 text, a text a line: {error}") from error
             for line in dict.fromkeys(line.strip() for line in lines):
                 if line:

@@ -126,7 +126,7 @@ class LossAblation(Task):
         held = listed[:: self.unseen] if isinstance(self.unseen, int) else self.unseen
         for name in held:
             if name not in listed:
-                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{errors.nearest(name, listed)}")
+                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{errors.suggest_names(name, listed)}")
         seen = [name for name in lessons.classes if name not in held]
         if not seen or not held:
             raise BadInput(f"{dataset.name} has {len(listed)} classes: too few to train on some and ask about others")

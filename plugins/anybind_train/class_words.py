@@ -44,6 +44,6 @@ def words_of(
         return Words(None, route)
     if len(classes) < 2:
         raise BadInput("the data has fewer than two classes; a loss that compares with words needs them")
-    texts = prompts.class_embeddings(binder, "text", classes, prompts.check_templates(recipe.templates))
+    texts = prompts.embed_class_names(binder, "text", classes, prompts.check_templates(recipe.templates))
     binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
     return Words(torch.tensor(texts.vectors, device=device), route)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from anybind.testing import Case, Checks, shared
+from anybind.testing import Case, Checks, computed_once
 from anybind_train.loss import Loss, TrainingBatch
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def random_batch(seed: int = 0) -> TrainingBatch:
     return TrainingBatch(student.requires_grad_(), teacher, texts, labels)
 
 
-@shared
+@computed_once
 def value(case: Case[Loss]) -> torch.Tensor:
     """The loss of the random batch."""
     return case.part(random_batch())

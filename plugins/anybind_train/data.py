@@ -19,7 +19,7 @@ from anybind.plugin import (
     Dataset,
     Encoder,
     Item,
-    create,
+    create_part,
     modalities,
     prefetch,
     progress_bar,
@@ -54,13 +54,13 @@ def open_dataset(data: Data, sources: Sources, modality: str) -> Dataset:
     """
     if isinstance(sources, Mapping):
         return sources[data.path]
-    kinds = modalities.sources_of(modality)[1:]
+    kinds = modalities.list_sources(modality)[1:]
     options: dict[str, object] = {"modalities": (modality, *kinds), **data.options}
     if data.classes:
         options["classes"] = class_names(data.classes, sources)
     if data.limit:
         options["limit"] = data.limit
-    return create("dataset", data.dataset, sources / data.path, **options)
+    return create_part("dataset", data.dataset, sources / data.path, **options)
 
 
 def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
@@ -68,7 +68,7 @@ def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
     if not isinstance(given, str):
         return list(given)
     folder = Path() if isinstance(sources, Mapping) else sources
-    return tables.read_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
+    return tables.parse_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
 
 
 def few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
@@ -128,7 +128,7 @@ class TrainingSet:
         """Hash of the items, their classes and sizes, the versions and whatever makes a version."""
         recipe = self.recipe
         augment = {name: dict(options) for name, options in recipe.augment.items()}
-        return tables.settings_hash(
+        return tables.hash_settings(
             [[_identity(pair.item) for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
         )
 
@@ -215,7 +215,7 @@ class TrainingSet:
 
             places = list(np.ndindex(shape[:2]))
             rows, start = array.reshape(len(places), -1), 0
-            binder = self.binder.with_store(store).in_own_space(teacher)
+            binder = self.binder.with_store(store).without_adapters(teacher)
             with progress_bar(len(places), f"teacher: {teacher}") as advance:
                 for batch in binder.embed_batches(teacher, prefetch(item, places)):
                     rows[start : start + len(batch)] = batch.vectors
@@ -223,7 +223,7 @@ class TrainingSet:
                     advance(len(batch))
 
         return kept_array(
-            cache, f"teacher-{tables.settings_hash([self.hash, encoder.identity])}", shape, np.float32, fill
+            cache, f"teacher-{tables.hash_settings([self.hash, encoder.identity])}", shape, np.float32, fill
         )
 
     def inputs(self, cache: Path) -> np.ndarray | None:
@@ -233,7 +233,7 @@ class TrainingSet:
         first = self.told(0, lambda: self.student_input(self.source(0, 0), 0, 0, 0))
         shape = (self.recipe.variants, len(self), *first.shape)
         modality = modalities.find_modality(self.recipe.modality)
-        sources = modalities.sources_of(modality.name)[1:]
+        sources = modalities.list_sources(modality.name)[1:]
         derivations = {source: dict(modality.derivation(source)) for source in sources}
         how = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size, derivations]
 
@@ -249,7 +249,7 @@ class TrainingSet:
                     array[place] = value.numpy()
                     advance(1)
 
-        return kept_array(cache, f"inputs-{tables.settings_hash(how)}", shape, np.float16, fill)
+        return kept_array(cache, f"inputs-{tables.hash_settings(how)}", shape, np.float16, fill)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -275,7 +275,7 @@ def _size(source: object) -> int:
 
 def _read(item: Item, wanted: str) -> tuple[object, str]:
     if not isinstance(item.source, str | Path):
-        return item.source, modalities.modality_of(item.source)
+        return item.source, modalities.infer_modality(item.source)
     reader = readers.find_reader(item.source, wanted)
     return read(item.source, reader=reader, **item.options), reader.spec.modality
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from anybind import Binding, EmbeddingStore
-from anybind.plugin import BadInput, BadOption, Tower, files, prefetch, progress_bar
+from anybind.plugin import BadInput, BadOption, TorchEncoder, files, prefetch, progress_bar
 from anybind_train.checks import check_batch, check_spaces
 from anybind_train.class_words import Words, words_of
 from anybind_train.data import Sources, TrainingSet, epoch_order
@@ -73,7 +73,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.binder = student_binder(recipe, str(self.fabric.device), binding)
         tower = self.binder.encoder(recipe.modality)
-        assert isinstance(tower, Tower)  # as the student's binder checks
+        assert isinstance(tower, TorchEncoder)  # as the student's binder checks
         self.tower = tower
         taught_by = self.binder.encoder(recipe.teacher) if recipe.teacher else None
         # The binding's tower takes over what is learned, and the teacher stays as it was.
@@ -220,7 +220,7 @@ class Run:
         flat = [int(number) for numbers in chosen for number in numbers[own]]
         ready: list[torch.Tensor] = []
         coming = iter(chosen)
-        for prepared in prefetch(lambda number: self._input(number, epoch), flat, ahead=3 * size // world):
+        for prepared in prefetch(lambda number: self._input(number, epoch), flat, queue_size=3 * size // world):
             ready.append(prepared)
             if len(ready) == size // world:
                 yield first, (next(coming), self.tower.collate(ready))
@@ -283,7 +283,7 @@ class Run:
             self._learned.save_weights(self.output / LAST)
 
     @property
-    def _learned(self) -> Tower:
+    def _learned(self) -> TorchEncoder:
         """The binding's tower that has what was learned."""
         return self.student.prompted if isinstance(self.student, PromptStudent) else self.tower
 

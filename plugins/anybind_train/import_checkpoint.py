@@ -17,7 +17,7 @@ import typer
 
 from anybind import AnybindWarning, Binder, load
 from anybind.commandline import AsJson, print_json
-from anybind.plugin import BadInput, BadOption, Tower, files, tensors
+from anybind.plugin import BadInput, BadOption, TorchEncoder, files, tensors
 
 ENCODER = "encoder_k."
 """What stands, after whatever a wrapper put in front, before the names of the event tower's weights."""
@@ -46,7 +46,7 @@ def import_checkpoint(
     state = event_encoder_state(checkpoint)
     binder = load(binding or fitting_binding(checkpoint, state))
     tower = binder.encoder("event")
-    if not isinstance(tower, Tower):
+    if not isinstance(tower, TorchEncoder):
         raise BadOption(f"the event encoder of {binder.name} has no weights on torch that could be replaced")
     take_over(tower, checkpoint, state)
     _compare_texts(binder, checkpoint, state)
@@ -105,7 +105,7 @@ def fitting_binding(path: Path, state: Mapping[str, torch.Tensor]) -> str:
     )
 
 
-def take_over(tower: Tower, path: Path, state: Mapping[str, torch.Tensor]) -> None:
+def take_over(tower: TorchEncoder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Put the image half of a state into a tower.
 
     Raises:
@@ -123,7 +123,7 @@ def take_over(tower: Tower, path: Path, state: Mapping[str, torch.Tensor]) -> No
 def _compare_texts(binder: Binder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Warn when the text half beside the event tower is not the binding's: then the two may not share a space."""
     text = binder.encoder("text") if "text" in binder.modalities else None
-    if not isinstance(text, Tower):
+    if not isinstance(text, TorchEncoder):
         return
     pairs = {name: (ours, state.get(name.removeprefix("text."))) for name, ours in text.module.state_dict().items()}
     others = [

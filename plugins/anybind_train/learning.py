@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from anybind import Binder, Result
-from anybind.plugin import BadOption, Dataset, create, errors, ranks, tables
+from anybind.plugin import BadOption, Dataset, create_part, errors, ranks, tables
 from anybind_train.devices import make_fabric
 from anybind_train.engine import STATE, Run
 from anybind_train.probe import source_key, without
@@ -42,7 +42,7 @@ def recipe_of(table: Mapping[str, object], further: Mapping[str, object], *, bin
             raise BadOption(f"the option {key} is no one's to give: the question says it")
         former = merged.get(key)
         merged[key] = {**former, **value} if isinstance(value, Mapping) and isinstance(former, Mapping) else value
-    return tables.from_table(Recipe, _lists(merged), f"the task {merged['name']}")
+    return tables.parse_table(Recipe, _lists(merged), f"the task {merged['name']}")
 
 
 def _lists(value: object) -> object:
@@ -77,7 +77,7 @@ def work_folder(keep: str | Path | None) -> Iterator[Path]:
 
     Under `torchrun` every rank learns for itself, on its own device, and only the first one's folder stays.
     """
-    if keep is not None and ranks.rank() == 0:
+    if keep is not None and ranks.get_rank() == 0:
         yield Path(keep)
         return
     with tempfile.TemporaryDirectory(prefix="anybind-") as folder:
@@ -91,10 +91,10 @@ def do_run(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder:
     one goes on, another may begin.
     """
     encoders = {of: binder.identity(of) for of in (recipe.modality, recipe.teacher) if of}
-    output = folder / tables.settings_hash(
+    output = folder / tables.hash_settings(
         [recipe.hash, encoders, {name: each.split_hash for name, each in sources.items()}]
     )
-    with ranks.alone():
+    with ranks.single_process():
         run = Run(
             recipe,
             sources,
@@ -138,8 +138,10 @@ def ask_after(
         details: what the result's details hold besides the question's own.
     """
     rest = without(dataset, {source_key(pair.item) for pair in run.data.pairs})
-    task = create("task", "zero-shot", templates=run.recipe.templates, **({} if among is None else {"among": among}))
-    with ranks.alone():  # each has learned for itself
+    task = create_part(
+        "task", "zero-shot", templates=run.recipe.templates, **({} if among is None else {"among": among})
+    )
+    with ranks.single_process():  # each has learned for itself
         result: Result = task.run(run.binder, rest, modality=run.recipe.modality, seed=seed, on_bad=on_bad)
     told = {**result.details, "left_out": len(dataset.items) - len(rest.items), **details}
     return replace(result, task=name, split_hash=dataset.split_hash, details=told, curves=curves or {})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from anybind import Binder, Result
-from anybind.plugin import BadInput, BadOption, Dataset, HeadSpec, Task, create, errors, parts
+from anybind.plugin import BadInput, BadOption, Dataset, HeadSpec, Task, create_part, errors, list_parts
 from anybind_train.data import few_shots
 from anybind_train.learning import (
     ASKED,
@@ -77,7 +77,7 @@ class FineTune(Task):
         Raises:
             BadOption: no such method.
         """
-        heads = [part.name for part in parts(HeadSpec) if part.spec.predicts == "classification"]
+        heads = [part.name for part in list_parts(HeadSpec) if part.spec.predicts == "classification"]
         methods = list(dict.fromkeys((*METHODS, *heads)))
         if method not in methods:
             raise BadOption(f"method must be one of {', '.join(methods)}, got {method!r}")
@@ -153,7 +153,7 @@ class FineTune(Task):
         own = student_binder(recipe, binder.device, binder.binding) if student.options or student.weights else binder
         options = {"inverse_penalty": student.inverse_penalty} if self.method == "linear-probe" else {}
         options |= self.head_options
-        head = create(HeadSpec, self.method, modality=recipe.modality, **options)
+        head = create_part(HeadSpec, self.method, modality=recipe.modality, **options)
         told = linear_probe(recipe, sources, folder / recipe.hash, binder.device, own, on_bad, head)
         top1, n = told["top1"], told["n"]
         sure = binomtest(round(top1 * n), n).proportion_ci(method="wilson")

@@ -68,7 +68,7 @@ def linear_probe(
     if recipe.augment or recipe.variants > 1:
         raise BadOption("a linear probe reads each sample once: leave out augment and variants")
     head = head or Head.find("linear-probe", modality=recipe.modality, inverse_penalty=recipe.student.inverse_penalty)
-    binder = (binder or student_binder(recipe, device)).in_own_space(recipe.modality)
+    binder = (binder or student_binder(recipe, device)).without_adapters(recipe.modality)
     tower = binder.encoder(recipe.modality)
     data = TrainingSet(recipe, binder, sources, tower)
     probe = probe_of(recipe, sources, {source_key(pair.item) for pair in data.pairs})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, create, errors, ranks
+from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, create_part, errors, ranks
 from anybind_train.data import Sources, class_names, open_dataset
 from anybind_train.recipe import Recipe
 
@@ -72,16 +72,16 @@ def probe_of(recipe: Recipe, sources: Sources, trained_on: set[tuple[str | int, 
     options: dict[str, object] = {"templates": recipe.templates, **plan.task_options}
     if plan.among:
         named = list(dataset.all_classes) if plan.among == "all" else class_names(plan.among, sources)
-        options["among"] = named if plan.among == "all" else [dataset.class_named(name) for name in named]
-    task: Task = create("task", plan.task, **options)
+        options["among"] = named if plan.among == "all" else [dataset.resolve_class_name(name) for name in named]
+    task: Task = create_part("task", plan.task, **options)
     return Question(task, without(dataset, trained_on) if known else dataset, plan.metric or task.main_metric)
 
 
 def ask_probe(question: Question, binder: Binder, recipe: Recipe) -> dict[str, float]:
     """The metrics of the binding as it is now; raises `BadOption` where the one that counts is not among them."""
-    with ranks.alone():  # of several processes only one asks
+    with ranks.single_process():  # of several processes only one asks
         result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
     if question.metric not in result.metrics:
-        near = errors.nearest(question.metric, result.metrics)
+        near = errors.suggest_names(question.metric, result.metrics)
         raise BadOption(f"probe.metric: the task {question.task.name!r} gives no {question.metric!r}{near}")
     return {name: float(value) for name, value in result.metrics.items()}

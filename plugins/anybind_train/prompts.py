@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from anybind.plugin import BadOption, Tower, create
+from anybind.plugin import BadOption, TorchEncoder, create_part
 
 PLACEHOLDER = "x"
 """A word that tokenizers make one token of; learned vectors take its place behind the token that begins a text."""
 
 
-class PromptedText(Tower):
+class PromptedText(TorchEncoder):
     """A frozen text tower that reads k learned vectors in front of each text, which then is a bare class name.
 
     Its module holds the context, (k, width), and nothing else: a file of it has a few kilobytes.
@@ -36,8 +36,8 @@ class PromptedText(Tower):
             BadOption: the encoder is no text tower with an embedding of tokens, or k is below 1.
             WeightsMismatch: the weights are for another text tower.
         """
-        text = create("encoder", use, **(options or {}))
-        if not isinstance(text, Tower) or text.modality != "text":
+        text = create_part("encoder", use, **(options or {}))
+        if not isinstance(text, TorchEncoder) or text.modality != "text":
             raise BadOption(f"the encoder {use!r} is no text tower on torch: it takes no learned prompts")
         if context < 1:
             raise BadOption(f"context must be at least 1, got {context}")
@@ -92,7 +92,7 @@ class Context(nn.Module):
 class PromptStudent(nn.Module):
     """What learns prompts: the sample tower is frozen, and `texts` holds the class vectors of the last batch."""
 
-    def __init__(self, tower: Tower, prompted: PromptedText, classes: Sequence[str]) -> None:
+    def __init__(self, tower: TorchEncoder, prompted: PromptedText, classes: Sequence[str]) -> None:
         super().__init__()
         tower.module.requires_grad_(False)
         self.tower, self.prompted = tower, prompted
@@ -109,7 +109,7 @@ class PromptStudent(nn.Module):
             return functional.normalize(self.tower.features(batch).float(), dim=1)
 
 
-def _token_embedding(text: Tower) -> nn.Embedding:
+def _token_embedding(text: TorchEncoder) -> nn.Embedding:
     tables = [part for part in text.module.modules() if isinstance(part, nn.Embedding)]
     if not tables:
         raise BadOption("the text tower has no embedding of tokens that a learned prompt could stand in")

@@ -198,7 +198,7 @@ class Recipe:
         settings = dataclasses.asdict(self)
         for name in ("name", "summary", "checkpoint_steps"):
             del settings[name]
-        return tables.settings_hash(settings)
+        return tables.hash_settings(settings)
 
     @classmethod
     def from_toml(cls, path: Path, changes: Sequence[str] = ()) -> Self:
@@ -219,7 +219,7 @@ class Recipe:
             if not (key and equals):
                 raise BadOption(f"a change is given as KEY=VALUE, got {change!r}")
             _lay_over(table, key, value)
-        return tables.from_table(cls, table, f"recipe {path}")
+        return tables.parse_table(cls, table, f"recipe {path}")
 
 
 def _require_least(table: object, where: str, **least: int) -> None:

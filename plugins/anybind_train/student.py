@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from anybind import Binder, Binding, find_binding
-from anybind.plugin import BadOption, Tower, errors
+from anybind.plugin import BadOption, TorchEncoder, errors
 from anybind_train.recipe import Recipe, Student
 
 NORMS = (nn.modules.batchnorm._BatchNorm,)
@@ -29,19 +29,19 @@ def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) 
     binding = binding or find_binding(recipe.binding)
     use = binding.encoders.get(recipe.modality)
     if use is None:
-        near = errors.nearest(recipe.modality, binding.encoders)
+        near = errors.suggest_names(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
     options: dict[str, object] = {**use.options, **recipe.student.options}
     if not recipe.student.shipped and "weights" not in recipe.student.options:
         options.pop("weights", None)
-    encoders = {**binding.encoders, recipe.modality: Binding.use(use.name, **options)}
+    encoders = {**binding.encoders, recipe.modality: Binding.configure(use.name, **options)}
     if recipe.student.method == "prompts":
         words = encoders["text"]
         options = {"use": words.name, "options": words.options, "context": recipe.student.context}
-        encoders["text"] = Binding.use("prompted-text", **options)
+        encoders["text"] = Binding.configure("prompted-text", **options)
     binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
     tower = binder.encoder(recipe.modality)
-    if not isinstance(tower, Tower):
+    if not isinstance(tower, TorchEncoder):
         raise BadOption(f"the encoder {use.name!r} is no tower on torch: it cannot be trained")
     if recipe.student.weights:
         tower.load_weights(recipe.student.weights)
@@ -51,7 +51,7 @@ def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) 
 class StudentModule(nn.Module):
     """A tower as one module: a batch of prepared inputs to (n, d) unit vectors in the tower's own space."""
 
-    def __init__(self, tower: Tower, plan: Student) -> None:
+    def __init__(self, tower: TorchEncoder, plan: Student) -> None:
         super().__init__()
         self.tower = tower
         self.plan = plan
@@ -89,7 +89,9 @@ def choose_trained(module: nn.Module, plan: Student) -> None:
         for start in plan.train:
             if not any(name.startswith(start) for name in names):
                 known = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
-                raise BadOption(f"student.train: no parameter begins with {start!r}{errors.nearest(start, known)}")
+                raise BadOption(
+                    f"student.train: no parameter begins with {start!r}{errors.suggest_names(start, known)}"
+                )
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name.startswith(plan.train))
     else:
@@ -121,7 +123,7 @@ def _takes_lora(part: nn.Module) -> bool:
     return isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1)
 
 
-def merged_lora(tower: Tower) -> Tower:
+def merged_lora(tower: TorchEncoder) -> TorchEncoder:
     """A tower of ordinary weights that embeds as one with LoRA's additions does."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 

@@ -32,7 +32,7 @@ def train(
         recipe, data, output, changes=change or (), seed=seed, resume=resume, cache=cache, device=device,
         devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
     )  # fmt: skip
-    if ranks.rank():
+    if ranks.get_rank():
         return
     record, metric = result.record, result.main_metric
     if as_json:

@@ -12,8 +12,8 @@ from anybind.commandline import (
     BindingName,
     Device,
     StoreFlag,
-    named_values,
     open_store,
+    parse_options,
     print_json,
     print_table,
 )
@@ -83,7 +83,7 @@ def vad(
         save_page(output, scores, gallery.shots)
     if as_json:
         page = None if output is None else str(output)
-        about = {"film": files.name_of_path(video), "fps": scores.fps, "page": page, "settings": scores.settings}
+        about = {"film": files.portable_name(video), "fps": scores.fps, "page": page, "settings": scores.settings}
         print_json(about | scores.to_dict())
     else:
         _print(scores, output)
@@ -92,7 +92,7 @@ def vad(
 def _head(name: str, file: Path | None, options: list[str] | None) -> Head:
     """The head; raises `BadOption` where the options do not go together."""
     if file is None:
-        return Head.find(name or "zero-shot", predicts="anomaly", **named_values(options))
+        return Head.find(name or "zero-shot", predicts="anomaly", **parse_options(options))
     if file.suffix != ".safetensors" or options:
         raise BadOption(
             "--head-file takes a .safetensors file that a head was saved to, and no --option: it has its own"
@@ -106,7 +106,7 @@ def _head(name: str, file: Path | None, options: list[str] | None) -> Head:
 def _print(scores: VideoScores, page: Path | None) -> None:
     rows = [
         (
-            *(charts.clock(seconds, True) for seconds in (each.start, each.end, each.peak)),
+            *(charts.format_time(seconds, True) for seconds in (each.start, each.end, each.peak)),
             f"{each.score:.4g}",
             f"{each.first} to {each.last}",
         )

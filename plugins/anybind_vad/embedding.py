@@ -123,7 +123,7 @@ class EmbeddedVideo:
         self.times_us = self._windows.times_us
         keys, spans = [], []
         batches = self._windows.batches(self._batch_size)
-        for number, (batch_key, batch) in enumerate(prefetch(self._embed, batches, workers=1, ahead=1)):
+        for number, (batch_key, batch) in enumerate(prefetch(self._embed, batches, workers=1, queue_size=1)):
             if key is not None:
                 keys.append(batch_key)
                 spans.append(batch.spans)

@@ -71,10 +71,10 @@ class Gallery:
 
 def _shot(window: VideoWindow, score: float) -> Shot:
     middle = (window.start_us + window.end_us) // 2
-    frame = "" if window.image is None else pages.picture_uri(shrink(window.image, SIDE))
+    frame = "" if window.image is None else pages.image_uri(shrink(window.image, SIDE))
     events = ""
     if len(window.events):
-        events = pages.picture_uri(shrink(np.asarray(modalities.find_modality("event").show(window.events)), SIDE))
+        events = pages.image_uri(shrink(np.asarray(modalities.find_modality("event").show(window.events)), SIDE))
     return Shot(score, window.first, window.frames, middle, frame, events)
 
 

@@ -34,7 +34,7 @@ def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
     starts, ends = scores.spans[:, 2], scores.spans[:, 3]
     seconds, end = np.maximum(ends - starts, 1) / 1e6, scores.end_us
     cards = sorted(scores.segments, key=lambda segment: -segment.score)[:CARDS]
-    score_chart = charts.steps(
+    score_chart = charts.draw_steps(
         scores.times_us / 1e6,
         end / 1e6,
         scores.frame_scores,
@@ -43,15 +43,15 @@ def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
         bands=[(segment.start, segment.end) for segment in scores.segments],
     )
     rates = scores.events / seconds / 1000
-    rate_chart = charts.steps(
+    rate_chart = charts.draw_steps(
         starts / 1e6, end / 1e6, rates, label="thousands of events a second: how much moves", colour=5, height=64
     )
     pages.save_page(
         path,
         "anybind_vad",
         "page.html",
-        title=files.name_of_path(scores.path.resolve().name),
-        duration=charts.clock(end / 1e6, True),
+        title=files.portable_name(scores.path.resolve().name),
+        duration=charts.format_time(end / 1e6, True),
         frames=len(scores.times_us),
         windows=len(scores.spans),
         problem=scores.problem,
@@ -85,7 +85,7 @@ def _strip(shots: Sequence[Shot], end_us: int) -> list[tuple[str, str]]:
     """Pictures along the film, and their times."""
     held = [shot for shot in shots if shot.frame]
     count = STRIP if len(held) >= STRIP else min(SHORT_STRIP, len(held))
-    return [(shot.frame, charts.clock(shot.middle_us / 1e6, True)) for shot in spread(held, end_us, count)]
+    return [(shot.frame, charts.format_time(shot.middle_us / 1e6, True)) for shot in spread(held, end_us, count)]
 
 
 def _card(segment: Segment, shots: Sequence[Shot]) -> dict[str, object]:
@@ -94,9 +94,9 @@ def _card(segment: Segment, shots: Sequence[Shot]) -> dict[str, object]:
     at_peak = [shot for shot in near if shot.near(segment.peak_frame, segment.peak_frame)]
     shot = max(at_peak or near, key=lambda shot: shot.score, default=None)
     return {
-        "span": f"{charts.clock(segment.start, True)} to {charts.clock(segment.end, True)}",
+        "span": f"{charts.format_time(segment.start, True)} to {charts.format_time(segment.end, True)}",
         "frames": f"frames {segment.first} to {segment.last}",
-        "peak": f"{segment.score:.3g} at {charts.clock(segment.peak, True)}, frame {segment.peak_frame}",
+        "peak": f"{segment.score:.3g} at {charts.format_time(segment.peak, True)}, frame {segment.peak_frame}",
         "frame": shot.frame if shot else "",
         "events": shot.events if shot else "",
     }

@@ -88,7 +88,7 @@ def choose_windows(
 def find_preset(name: str) -> Preset:
     """The preset of that name; raises `UnknownName` with the nearest ones."""
     if name not in PRESETS:
-        raise errors.UnknownName(f"there is no preset {name!r}{errors.nearest(name, PRESETS)}")
+        raise errors.UnknownName(f"there is no preset {name!r}{errors.suggest_names(name, PRESETS)}")
     return PRESETS[name]
 
 

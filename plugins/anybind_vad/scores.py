@@ -218,7 +218,7 @@ def _warn(scores: VideoScores, window_frames: int, strict: bool) -> None:
     """Warn of what the scores lack; raise `BadInput` for damage if `strict`."""
     count = len(scores.times_us)
     if scores.problem:
-        problem = f"{scores.problem} (scored up to {charts.clock(scores.end_us / 1e6, True)}, frame {count - 1})"
+        problem = f"{scores.problem} (scored up to {charts.format_time(scores.end_us / 1e6, True)}, frame {count - 1})"
         if strict:
             raise BadInput(problem)
         warnings.warn(problem, AnybindWarning, stacklevel=3)

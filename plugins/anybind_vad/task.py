@@ -157,7 +157,7 @@ class VideoAnomaly(Task):
         store = self.store or binder.store
 
         def record(item: Item) -> VideoRecord:
-            with ranks.alone():  # the others may be at another video
+            with ranks.single_process():  # the others may be at another video
                 video = open_video(Path(item.source), **item.options)
                 embedded = EmbeddedVideo(video, binder, needs, self.windows, batch_size=self.batch_size, store=store)
                 return embedded.record()
@@ -165,14 +165,14 @@ class VideoAnomaly(Task):
         once = list({item.id: item for item in items}.values())
         counts, before = binder.counts, (binder.counts.computed, binder.counts.cached)
         shared: list[int] | None = None
-        if store is not None and ranks.world_size() > 1:
+        if store is not None and ranks.get_world_size() > 1:
             # Each rank embeds its share; then all of them find the rest in the store.
             def share() -> None:
-                for item in once[ranks.rank() :: ranks.world_size()]:
+                for item in once[ranks.get_rank() :: ranks.get_world_size()]:
                     with contextlib.suppress(AnybindError):  # reported below
                         record(item)
 
-            ranks.together(share)
+            ranks.run_collectively(share)
             done = ranks.gather([counts.computed - before[0], counts.cached - before[1]])
             shared = [sum(each) for each in zip(*done, strict=True)]
         records: dict[str, VideoRecord] = {}

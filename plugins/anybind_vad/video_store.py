@@ -127,11 +127,11 @@ def content_hash(path: Path, store: EmbeddingStore) -> bytes | None:
     """
     try:
         if not path.is_dir():
-            mark = files.file_mark(path)
-            return None if mark is None else store.file_key(path, mark)
+            mark = files.get_file_mark(path)
+            return None if mark is None else store.hash_file(path, mark)
         digest = hashlib.blake2b(digest_size=KEY_BYTES)
         for frame in sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith(".")):
-            digest.update(os.fsencode(frame.name) + b"\0" + files.file_key(frame))
+            digest.update(os.fsencode(frame.name) + b"\0" + files.hash_file(frame))
         return digest.digest()
     except OSError as error:
         raise BadInput(f"cannot read the video {path}: {error.strerror}") from error

@@ -8,7 +8,7 @@ import pytest
 import anybind
 from anybind import Binding
 from anybind.adapter import Adapter
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.dataset import Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, PluginError, SpaceMismatch, UnknownName
@@ -64,7 +64,7 @@ class Counting(Encoder):
 
     def encode(self, inputs):
         self.batches.append(len(inputs))
-        return anybind.unit(np.stack(inputs))
+        return anybind.normalize(np.stack(inputs))
 
 
 class Turn(Adapter):
@@ -91,20 +91,20 @@ def plugin(registry, add_plugin):
 
 
 def binder(space="", adapters=(), **options) -> anybind.Binder:
-    uses = tuple(Use("turn", {"source": source, "target": target}) for source, target in adapters)
-    return anybind.load(Binding("b", {"letters": Use("count", options)}, space=space, adapters=uses))
+    uses = tuple(ConfiguredPart("turn", {"source": source, "target": target}) for source, target in adapters)
+    return anybind.load(Binding("b", {"letters": ConfiguredPart("count", options)}, space=space, adapters=uses))
 
 
 def test_vectors_in_the_encoders_own_space_need_no_adapter(plugin):
     made = binder().embed("letters", [b"ab", b"aaa"])
-    np.testing.assert_allclose(made.vectors, anybind.unit(np.array([[1.0, 1, 1], [3, 0, 1]])))
+    np.testing.assert_allclose(made.vectors, anybind.normalize(np.array([[1.0, 1, 1], [3, 0, 1]])))
     assert made.space == anybind.Space("own", 3)
 
 
 def test_the_shortest_chain_of_adapters_leads_to_the_common_space(plugin):
     chain = [("a", "b"), ("own", "a"), ("b", "goal"), ("own", "x"), ("x", "own")]
     made = binder("goal", chain).embed("letters", [b"aab"])
-    np.testing.assert_allclose(made.vectors, np.roll(anybind.unit(np.array([[2.0, 1, 1]])), 3, axis=1), atol=1e-6)
+    np.testing.assert_allclose(made.vectors, np.roll(anybind.normalize(np.array([[2.0, 1, 1]])), 3, axis=1), atol=1e-6)
     assert made.space.name == "goal"
     assert made.encoder.endswith("+turned+turned+turned")
     assert made.encoder == binder("goal", chain).identity("letters")
@@ -197,13 +197,19 @@ def test_an_encoder_of_another_modality_is_refused(plugin):
 
 
 def test_an_option_at_sign_stands_for_the_bindings_own_encoder(plugin):
-    uses = {"letters": Use("count", {"of": "@image"}), "image": Use("count", {"modality": "image"})}
+    uses = {
+        "letters": ConfiguredPart("count", {"of": "@image"}),
+        "image": ConfiguredPart("count", {"modality": "image"}),
+    }
     made = anybind.load(Binding("b", uses))
     assert made.encoder("letters").of is made.encoder("image")
 
 
 def test_encoders_that_refer_to_each_other_are_an_error(plugin):
-    uses = {"letters": Use("count", {"of": "@image"}), "image": Use("count", {"modality": "image", "of": "@letters"})}
+    uses = {
+        "letters": ConfiguredPart("count", {"of": "@image"}),
+        "image": ConfiguredPart("count", {"modality": "image", "of": "@letters"}),
+    }
     with pytest.raises(BadOption, match="letters -> image -> letters refer to each other"):
         anybind.load(Binding("b", uses)).encoder("letters")
 
@@ -263,14 +269,14 @@ def test_what_a_plugin_makes_must_be_an_encoder(plugin, registry, add_plugin):
     spec = EncoderSpec(name="nothing", summary="s", target=f"{__name__}:Letters", modality="letters")
     add_plugin(registry, spec, name="other", distribution="other-dist")
     with pytest.raises(PluginError, match="encoder 'nothing' of other-dist made a Letters"):
-        anybind.load(Binding("b", {"letters": Use("nothing")})).encoder("letters")
+        anybind.load(Binding("b", {"letters": ConfiguredPart("nothing")})).encoder("letters")
 
 
 def test_weights_that_may_not_be_used_commercially_say_so_when_they_are_loaded(plugin, registry, add_plugin):
     about = {"name": "nc", "summary": "s", "modality": "letters", "weights_licence": "CC-BY-NC-SA-4.0"}
     spec = EncoderSpec(target=f"{__name__}:Counting", **about)
     add_plugin(registry, spec, name="other", distribution="other-dist")
-    made = anybind.load(Binding("b", {"letters": Use("nc")}))
+    made = anybind.load(Binding("b", {"letters": ConfiguredPart("nc")}))
     with pytest.warns(anybind.AnybindWarning, match=r"the weights of nc are under CC-BY-NC-SA-4\.0: no commercial use"):
         made.encoder("letters")
     made.encoder("letters")  # once is enough: warnings are errors here

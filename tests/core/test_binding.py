@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import anybind
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.errors import BadOption, UnknownName
 from anybind.registry import find_part
 
@@ -38,8 +38,8 @@ def test_a_binding_file_says_encoders_options_space_and_adapters(tmp_path):
     binding = anybind.find_binding(written(tmp_path, WHOLE))
     assert (binding.name, binding.summary, binding.space) == ("mine", "for a test", "goal")
     assert list(binding.encoders) == ["text", "event"]
-    assert binding.encoders["event"] == Use("event-tower", {"of": "@image", "options": {"invert": True}})
-    assert binding.adapters == (Use("turn", {"source": "a"}),)
+    assert binding.encoders["event"] == ConfiguredPart("event-tower", {"of": "@image", "options": {"invert": True}})
+    assert binding.adapters == (ConfiguredPart("turn", {"source": "a"}),)
 
 
 @pytest.mark.parametrize(

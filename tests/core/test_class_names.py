@@ -8,8 +8,8 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
-from anybind.prompts import check_labels, class_name
-from anybind.tables import read_names
+from anybind.prompts import check_labels, format_class_name
+from anybind.tables import parse_names
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,17 @@ from anybind.tables import read_names
     ],
 )
 def test_a_folder_becomes_a_class_name(folder, name):
-    assert class_name(folder) == name
+    assert format_class_name(folder) == name
 
 
 def test_names_are_given_by_commas_or_in_files(tmp_path):
     (tmp_path / "n.txt").write_text("a duck\n\n kettle \n")
     (tmp_path / "n.json").write_text(json.dumps(["a", "b, c"]))
     (tmp_path / "s.json").write_text(json.dumps({"seen": ["x"], "unseen": ["y", "z"], "note": "n"}))
-    assert read_names(" a duck, kettle ,") == ["a duck", "kettle"]
-    assert read_names(str(tmp_path / "n.txt")) == ["a duck", "kettle"]
-    assert read_names(str(tmp_path / "n.json")) == ["a", "b, c"]
-    assert read_names(f"{tmp_path / 's.json'}:unseen") == ["y", "z"]
+    assert parse_names(" a duck, kettle ,") == ["a duck", "kettle"]
+    assert parse_names(str(tmp_path / "n.txt")) == ["a duck", "kettle"]
+    assert parse_names(str(tmp_path / "n.json")) == ["a", "b, c"]
+    assert parse_names(f"{tmp_path / 's.json'}:unseen") == ["y", "z"]
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_a_file_that_holds_no_names_is_named(tmp_path, given, message):
     (tmp_path / "s.json").write_text(json.dumps({"seen": ["x"], "note": "n"}))
     (tmp_path / "broken.json").write_text("[")
     with pytest.raises(anybind.BadInput, match=message):
-        read_names(str(tmp_path / given))
+        parse_names(str(tmp_path / given))
 
 
 @pytest.mark.parametrize("given", ["", " , ,"])
 def test_a_list_without_names_is_refused(given):
     with pytest.raises(BadOption, match="holds no names"):
-        read_names(given)
+        parse_names(given)
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_labels_must_be_two_or_more_and_differ(labels, message):
 
 def test_a_mark_that_editors_put_in_front_of_a_file_is_no_part_of_the_first_name(tmp_path):
     (tmp_path / "n.txt").write_bytes(b"\xef\xbb\xbfcat\ndog\n")
-    assert read_names(str(tmp_path / "n.txt")) == ["cat", "dog"]
+    assert parse_names(str(tmp_path / "n.txt")) == ["cat", "dog"]
 
 
 def test_a_file_in_another_encoding_is_told_as_such(tmp_path):
     (tmp_path / "n.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(anybind.BadInput, match=r"n\.txt is no UTF-8 text"):
-        read_names(str(tmp_path / "n.txt"))
+        parse_names(str(tmp_path / "n.txt"))

@@ -14,7 +14,7 @@ class Letters(Dataset):
 
     name = "letters"
     published = "https://example.org"
-    kinds = ("letters", "numbers")
+    sample_modalities = ("letters", "numbers")
     options = ("labelled",)
     labelled = True
 
@@ -23,7 +23,7 @@ class Letters(Dataset):
 
     def scan(self, splits):
         for path in sorted(self.root.iterdir()):
-            yield Item(self.id_of(path), path, self.class_of.get(path.name[0], ""))
+            yield Item(self.make_id(path), path, self.class_by_label.get(path.name[0], ""))
 
 
 class Found(Dataset):
@@ -31,18 +31,18 @@ class Found(Dataset):
 
     name = "letters"
     published = "https://example.org"
-    kinds = ("letters",)
+    sample_modalities = ("letters",)
     splits = {"train": None, "test": None}  # noqa: RUF012 (an interface attribute)
     split = "test"
     inner = "letters"
 
-    def needs(self, splits):
+    def list_required_paths(self, splits):
         return splits
 
     def scan(self, splits):
         for split in splits:
             for path in sorted((self.root / split).iterdir()):
-                yield Item(self.id_of(path), path, path.name[0])
+                yield Item(self.make_id(path), path, path.name[0])
 
 
 class Thirds(Dataset):
@@ -71,7 +71,7 @@ def test_all_is_kept_by_default(folder):
     dataset = Letters(folder)
     assert ids(dataset) == ["a1", "a2", "a3", "b1", "b2", "c1"]
     assert dataset.classes == dataset.all_classes == ["alpha", "beta", "gamma"]
-    assert dataset.asked == ["letters", "numbers"]
+    assert dataset.selected_modalities == ["letters", "numbers"]
 
 
 def test_classes_are_kept_by_label_or_name_and_in_their_own_order(folder):
@@ -79,7 +79,7 @@ def test_classes_are_kept_by_label_or_name_and_in_their_own_order(folder):
     assert ids(dataset) == ["a1", "a2", "a3", "c1"]
     assert dataset.classes == ["alpha", "gamma"]
     assert dataset.all_classes == ["alpha", "beta", "gamma"]
-    assert (dataset.class_named("b"), dataset.class_named("else")) == ("beta", "else")
+    assert (dataset.resolve_class_name("b"), dataset.resolve_class_name("else")) == ("beta", "else")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_data_that_are_not_split_have_no_other_split(folder):
 
 def test_other_options_replace_those_given_but_the_modalities(folder):
     again = Letters(folder, limit=1, modalities=["numbers"]).with_options(classes=["a"])
-    assert (ids(again), again.asked) == (["a1", "a2", "a3"], ["numbers"])
+    assert (ids(again), again.selected_modalities) == (["a1", "a2", "a3"], ["numbers"])
 
 
 def test_what_is_needed_and_not_there_is_named(parted):
@@ -156,7 +156,7 @@ def test_samples_in_memory_need_no_folder():
     dataset = Thirds()
     assert ids(dataset) == ["0", "1", "2"]
     assert dataset.classes == dataset.all_classes == ["even", "odd"]
-    assert dataset.class_named("odd") == "odd"
+    assert dataset.resolve_class_name("odd") == "odd"
     with pytest.raises(BadOption, match="thirds is none"):
         dataset.with_options(limit=1)
 

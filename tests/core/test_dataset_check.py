@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anybind import BadInput
-from anybind.completeness import PartHeld
+from anybind.completeness import SplitContents
 from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption
 from anybind.registry import Registry
@@ -22,7 +22,7 @@ class Letters(Dataset):
     licence = "CC0-1.0"
     size = "5 letters"
     published = "https://example.org/letters"
-    kinds = ("letters",)
+    sample_modalities = ("letters",)
     splits = {"train": 3, "test": 2}  # noqa: RUF012 (an interface attribute)
     split = "test"
 
@@ -33,14 +33,14 @@ class Letters(Dataset):
         for home in (self.root / split for split in splits):
             if not home.is_dir():
                 raise self.missing(f"there is no folder {home.name}")
-            for label in self.kept:
+            for label in self.selected_labels:
                 files = sorted(home.glob(f"{label}*"))
                 if not files:
                     yield self.missing(f"there is no {label} in {home.name}")
                 for path in files:
                     twin = self.root / "twins" / path.name
                     partners = {"letters": Item("", twin, options={"size": 1})} if twin.exists() else {}
-                    yield Item(self.id_of(path), path, self.class_of[label], partners=partners)
+                    yield Item(self.make_id(path), path, self.class_by_label[label], partners=partners)
 
 
 class Plain(Dataset):
@@ -74,8 +74,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_complete_copy_is_counted_by_part_and_class(folder):
     train, test = Letters.check(folder)
-    assert train == PartHeld("train", 3, 3, {"alpha": 2, "beta": 1}, (), ())
-    assert test == PartHeld("test", 2, 2, {"alpha": 1, "beta": 1}, (), ())
+    assert train == SplitContents("train", 3, 3, {"alpha": 2, "beta": 1}, (), ())
+    assert test == SplitContents("test", 2, 2, {"alpha": 1, "beta": 1}, (), ())
     assert train.complete
     assert test.complete
 
@@ -89,7 +89,7 @@ def test_all_that_is_missing_is_told_and_not_only_the_first(folder):
         "there is no b in train",
         "it holds no samples of what was asked for",
     )
-    assert (train.found, train.absent, train.bare, train.complete) == (0, 3, ("alpha", "beta"), False)
+    assert (train.n_found, train.n_missing, train.empty_classes, train.complete) == (0, 3, ("alpha", "beta"), False)
     assert test.complete
 
 
@@ -99,7 +99,7 @@ def test_a_part_that_is_not_there_at_all_is_told_without_the_place_it_is_publish
     (folder / "test").rmdir()
     train, test = Letters.check(folder)
     assert train.complete
-    assert test == PartHeld("test", 0, 2, {}, ("there is no folder test",), ())
+    assert test == SplitContents("test", 0, 2, {}, ("there is no folder test",), ())
 
 
 def test_making_the_data_set_after_a_check_still_raises(folder):
@@ -113,8 +113,8 @@ def test_fewer_than_published_is_incomplete_and_more_is_not(folder):
     (folder / "train" / "a1").unlink()
     (folder / "test" / "a9").write_text("letter")
     train, test = Letters.check(folder)
-    assert (train.found, train.absent, train.missing, train.complete) == (2, 1, (), False)
-    assert (test.found, test.absent, test.complete) == (3, 0, True)
+    assert (train.n_found, train.n_missing, train.missing, train.complete) == (2, 1, (), False)
+    assert (test.n_found, test.n_missing, test.complete) == (3, 0, True)
 
 
 def test_empty_files_are_told_also_those_of_partners(folder):
@@ -122,7 +122,7 @@ def test_empty_files_are_told_also_those_of_partners(folder):
     (folder / "twins" / "a1").touch()
     (folder / "train" / "b1").write_text("")
     train, test = Letters.check(folder)
-    assert train.empty == ("train/a1", "train/b1")
+    assert train.empty_files == ("train/a1", "train/b1")
     assert not train.complete
     assert test.complete
 
@@ -148,7 +148,7 @@ def test_one_part_may_be_asked_for(folder):
 
 def test_with_other_options_the_published_numbers_are_not_compared(folder):
     train, test = Letters.check(folder, classes=["alpha"])
-    assert (train.found, train.published, train.complete) == (2, None, True)
+    assert (train.n_found, train.published, train.complete) == (2, None, True)
     assert test.classes == {"alpha": 1}
 
 
@@ -160,10 +160,10 @@ def test_options_that_make_no_sense_are_refused(folder):
 
 
 def test_a_data_set_that_knows_nothing_of_checks_is_counted_too(folder, tmp_path):
-    assert Plain.check(folder / "train") == (PartHeld("all", 3, None, {}, (), ()),)
+    assert Plain.check(folder / "train") == (SplitContents("all", 3, None, {}, (), ()),)
     (tmp_path / "bare").mkdir()
     (held,) = Plain.check(tmp_path / "bare")
-    assert (held.found, held.complete, held.missing) == (0, False, (f"{tmp_path / 'bare'} holds no samples",))
+    assert (held.n_found, held.complete, held.missing) == (0, False, (f"{tmp_path / 'bare'} holds no samples",))
 
 
 def test_a_partner_may_have_options_of_its_own(folder):

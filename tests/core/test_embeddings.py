@@ -24,7 +24,7 @@ def embeddings(vectors=AXES, space=SPACE, **fields) -> anybind.Embeddings:
 
 
 def test_the_product_of_two_is_the_cosine_similarity():
-    a = embeddings(anybind.unit(np.array([[1.0, 1, 0], [0, 3, 4]])))
+    a = embeddings(anybind.normalize(np.array([[1.0, 1, 0], [0, 3, 4]])))
     similarity = a @ embeddings(modality="text")
     expected = np.array([[0.5**0.5, 0.5**0.5, 0], [0, 0.6, 0.8]])
     np.testing.assert_allclose(similarity, expected, atol=1e-6)
@@ -73,9 +73,9 @@ def test_unit_gives_norm_one_and_keeps_the_direction_or_refuses(vectors):
     norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
     if (norms == 0).any():
         with pytest.raises(anybind.BadInput, match="no direction"):
-            anybind.unit(vectors)
+            anybind.normalize(vectors)
         return
-    scaled = anybind.unit(vectors)
+    scaled = anybind.normalize(vectors)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled, vectors.astype(np.float64) / norms[:, None], atol=1e-6)
 
@@ -166,7 +166,7 @@ def test_torch_takes_a_copy_of_the_vectors():
 
 
 def test_a_notebook_shows_a_few_rows_with_escaped_ids():
-    vectors = anybind.unit(np.ones((20, 3)))
+    vectors = anybind.normalize(np.ones((20, 3)))
     made = anybind.Embeddings(vectors, SPACE, "text", tuple(f"<b>{i}" for i in range(20)))
     shown = made._repr_html_()
     assert "&lt;b&gt;0" in shown

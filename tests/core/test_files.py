@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.files import atomic_path, list_files, name_of_path, open_image
-from anybind.tables import settings_hash
+from anybind.files import atomic_path, list_files, open_image, portable_name
+from anybind.tables import hash_settings
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
@@ -63,7 +63,7 @@ def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path):
 
 
 def test_a_path_that_is_no_unicode_can_be_printed():
-    name = name_of_path(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
+    name = portable_name(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
     assert name == "caf\\xe9.jpg"
     assert name.encode()
 
@@ -77,9 +77,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_the_hash_of_settings_depends_on_values_and_not_on_order():
-    first = settings_hash({"a": 1, "b": [1, 2]})
-    assert first == settings_hash({"b": [1, 2], "a": 1})
-    assert first != settings_hash({"a": 1, "b": [2, 1]})
+    first = hash_settings({"a": 1, "b": [1, 2]})
+    assert first == hash_settings({"b": [1, 2], "a": 1})
+    assert first != hash_settings({"a": 1, "b": [2, 1]})
     assert len(first) == 12
 
 

@@ -28,12 +28,12 @@ class Mean(Head):
         self.factor = factor
         super().__init__(needs=("smell",), settings={"factor": factor})
 
-    def learn(self, inputs, labels):
+    def fit_tensors(self, inputs, labels):
         return {"mean": inputs.embeddings["smell"].vectors.mean(axis=0)}
 
-    def rate(self, inputs, queries):
+    def compute_scores(self, inputs, queries):
         vectors = inputs.embeddings["smell"].vectors
-        return inputs.largest("smell", self.factor * np.linalg.norm(vectors - self.tensors["mean"], axis=1))
+        return inputs.max_by_sample("smell", self.factor * np.linalg.norm(vectors - self.tensors["mean"], axis=1))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def mean(registry, add_plugin):
 
 
 def smells(count, seed=0, space="noses", encoder="one"):
-    vectors = anybind.unit(np.random.default_rng(seed).normal(size=(count, 4)))
+    vectors = anybind.normalize(np.random.default_rng(seed).normal(size=(count, 4)))
     return Embeddings(vectors, Space(space, 4), "smell", tuple(map(str, range(count))), encoder)
 
 
@@ -62,7 +62,7 @@ def test_an_input_counts_its_samples_by_groups_measures_or_rows():
 
 def test_a_sample_may_have_no_row_or_several():
     held = HeadInput({"smell": smells(3)}, {"events": np.ones(4)}, {"smell": np.array([0, 2, 2])})
-    assert held.largest("smell", np.array([5.0, 1.0, 2.0])).tolist() == [5, 0, 2, 0]
+    assert held.max_by_sample("smell", np.array([5.0, 1.0, 2.0])).tolist() == [5, 0, 2, 0]
 
 
 @pytest.mark.parametrize("rows", [[0, 1], [0, 1, 4], [-1, 0, 1], [2, 1, 0]])
@@ -117,11 +117,11 @@ class Nearest(Mean):
 
     predicts = "classification"
 
-    def learn(self, inputs, labels):
+    def fit_tensors(self, inputs, labels):
         firsts = [int(np.argmax(labels == number)) for number in range(len(self.classes))]
         return {"kept": inputs.embeddings["smell"].vectors[firsts]}
 
-    def rate(self, inputs, queries):
+    def compute_scores(self, inputs, queries):
         return inputs.embeddings["smell"].vectors @ self.tensors["kept"].T
 
 
@@ -131,7 +131,7 @@ class Cosine(Head):
     name = "cosine"
     predicts = "ranking"
 
-    def rate(self, inputs, queries):
+    def compute_scores(self, inputs, queries):
         return queries @ inputs.embeddings["smell"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from anybind.errors import UnknownName
 from anybind.hooks import CONTRACT, HookSpecs, Plugin, hookimpl
-from anybind.registry import Registry, parts
+from anybind.registry import Registry, list_parts
 from anybind.spec import CORE_KINDS, KindSpec, Spec, TaskSpec
 
 FIELDS = {"modality": "m", "plural": "kinds", "spec": "m:S"}
@@ -47,8 +47,8 @@ def test_the_hook_adds_parts_of_every_kind(kind, registry, add_plugin):
     spec = cls(name="mine", summary="s", target="m:a", **{k: v for k, v in FIELDS.items() if k in cls.__annotations__})
     add_plugin(registry, spec)
     assert statuses(registry)["test"][0] == "ok"
-    assert [part.spec for part in parts(kind)] == [part.spec for part in parts(cls)] == [spec]
-    assert all(parts(other) == [] for other in CORE_KINDS if other != kind)
+    assert [part.spec for part in list_parts(kind)] == [part.spec for part in list_parts(cls)] == [spec]
+    assert all(list_parts(other) == [] for other in CORE_KINDS if other != kind)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_part_of_a_kind_that_no_plugin_declares_is_left_out_and_the_rest_of_it
     status, problem = statuses(registry)["test"]
     assert status == "incomplete"
     assert problem == "left out blur: no installed plugin declares the kind 'filter'"
-    assert [part.name for part in parts("task")] == ["mine"]
+    assert [part.name for part in list_parts("task")] == ["mine"]
     with pytest.raises(UnknownName, match="there is no kind of part 'filter'"):
-        parts("filter")
+        list_parts("filter")
 
 
 def test_a_kind_of_cores_cannot_be_declared_again(registry, add_plugin):

@@ -1,4 +1,4 @@
-"""`weights_file`: by path, from the hub's cache without a network, and from a hub that a test serves."""
+"""`find_weights_file`: by path, from the hub's cache without a network, and from a hub that a test serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.hub import weights_file
+from anybind.hub import find_weights_file
 from helpers.hub import COMMIT, lay_out, serve_hub
 
 OLDER = "ab" * 20
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def refusal(kind: type[Exception], source: Any, file: Any = NAMES) -> str:
     with pytest.raises(kind) as caught:
-        weights_file(source, file=file)
+        find_weights_file(source, file=file)
     assert type(caught.value) is kind
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -39,28 +39,28 @@ def refusal(kind: type[Exception], source: Any, file: Any = NAMES) -> str:
 
 def test_a_file_is_itself_whatever_it_is_called(folder: Path) -> None:
     for source in (folder / "model.pth", str(folder / "model.pth")):
-        assert weights_file(source, file="something.else") == folder / "model.pth"
+        assert find_weights_file(source, file="something.else") == folder / "model.pth"
 
 
 def test_a_folder_gives_the_file_in_it(folder: Path) -> None:
     for source in (folder, str(folder), f"local-dir:{folder}"):
-        assert weights_file(source, file="model.pth") == folder / "model.pth"
+        assert find_weights_file(source, file="model.pth") == folder / "model.pth"
 
 
 def test_of_several_names_the_first_that_is_there_is_taken(folder: Path) -> None:
-    assert weights_file(folder, file=NAMES).name == "model.pth"
+    assert find_weights_file(folder, file=NAMES).name == "model.pth"
     (folder / "model.safetensors").touch()
-    assert weights_file(folder, file=NAMES).name == "model.safetensors"
+    assert find_weights_file(folder, file=NAMES).name == "model.safetensors"
 
 
 def test_a_relative_folder_is_no_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
-    assert weights_file(f"{folder.parent.name}/model", file="model.pth").read_bytes() == b"weights"
+    assert find_weights_file(f"{folder.parent.name}/model", file="model.pth").read_bytes() == b"weights"
 
 
 def test_the_home_folder_has_its_short_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert weights_file("~/model", file="model.pth") == folder / "model.pth"
+    assert find_weights_file("~/model", file="model.pth") == folder / "model.pth"
 
 
 def test_a_folder_without_the_file_is_refused_with_its_names(folder: Path) -> None:
@@ -94,11 +94,11 @@ def refuse(*arguments, **options):
 if sys.argv[1] == "refused":
     socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 from anybind import AnybindError
-from anybind.hub import weights_file
+from anybind.hub import find_weights_file
 answers = []
 for source, file, revision in json.loads(sys.argv[2]):
     try:
-        path = weights_file(source, file=file, revision=revision)
+        path = find_weights_file(source, file=file, revision=revision)
         answers.append([path.name, path.parent.name, path.read_text()])
     except AnybindError as error:
         answers.append([type(error).__name__, str(error)])

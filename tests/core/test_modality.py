@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind.modality import modality_of
+from anybind.modality import infer_modality
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
 def test_a_sample_in_memory_tells_its_modality():
-    assert modality_of("a duck") == "text"
-    assert modality_of(PICTURE) == "image"
-    assert modality_of(anybind.derive("event", PICTURE)) == "event"
+    assert infer_modality("a duck") == "text"
+    assert infer_modality(PICTURE) == "image"
+    assert infer_modality(anybind.derive("event", PICTURE)) == "event"
     with pytest.raises(anybind.BadInput, match="a dict is a sample of no installed modality"):
-        modality_of({})
+        infer_modality({})
 
 
 def test_a_sample_of_the_modality_itself_is_returned_as_it_is():

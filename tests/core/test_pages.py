@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from anybind import BadInput
-from anybind.pages import picture_uri, render, save_page
+from anybind.pages import image_uri, render, save_page
 
 TEMPLATE = """{% extends "page_base.html" %}
 {% block title %}{{ name }}{% endblock %}
@@ -57,6 +57,6 @@ def test_a_page_that_fails_leaves_the_former_one(package, tmp_path):
 
 
 def test_a_picture_is_made_smaller_and_stands_in_the_page():
-    kind, _, data = picture_uri(np.zeros((20, 40, 3), np.uint8), longest=10).partition(";base64,")
+    kind, _, data = image_uri(np.zeros((20, 40, 3), np.uint8), longest=10).partition(";base64,")
     assert kind == "data:image/webp"
     assert PIL.Image.open(io.BytesIO(base64.b64decode(data))).size == (10, 5)

@@ -22,7 +22,7 @@ def test_results_come_in_order_and_not_further_ahead_than_asked():
         time.sleep(0.001 * (number % 3))
         return number * number
 
-    for result in prefetch(work, items(), workers=4, ahead=5):
+    for result in prefetch(work, items(), workers=4, queue_size=5):
         results.append(result)
         assert len(taken) <= len(results) + 5
     assert results == [number * number for number in range(40)]
@@ -34,7 +34,7 @@ def test_an_error_of_the_function_is_raised_at_its_item():
             raise KeyError(number)
         return number
 
-    coming = prefetch(work, range(10), workers=2, ahead=4)
+    coming = prefetch(work, range(10), workers=2, queue_size=4)
     assert [next(coming) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError):
         next(coming)
@@ -47,7 +47,7 @@ def test_an_error_of_the_iterable_is_raised_after_the_results_before_it():
 
     results = []
     with pytest.raises(KeyError):
-        results.extend(prefetch(str, items(), workers=2, ahead=10))
+        results.extend(prefetch(str, items(), workers=2, queue_size=10))
     assert results == ["0", "1", "2"]
 
 
@@ -59,7 +59,9 @@ def test_closing_cancels_what_has_not_begun():
         gate.wait(5)
         return number
 
-    coming = prefetch(work, range(100), workers=2, ahead=20, at_once=lambda number: number if number == 0 else None)
+    coming = prefetch(
+        work, range(100), workers=2, queue_size=20, compute_inline=lambda number: number if number == 0 else None
+    )
     assert next(coming) == 0
     gate.set()
     coming.close()
@@ -73,7 +75,9 @@ def test_what_takes_no_time_is_not_handed_to_a_thread():
         threads.add(threading.current_thread())
         return number
 
-    results = prefetch(work, range(9), workers=2, ahead=3, at_once=lambda number: None if number % 3 else -number)
+    results = prefetch(
+        work, range(9), workers=2, queue_size=3, compute_inline=lambda number: None if number % 3 else -number
+    )
     assert list(results) == [0, 1, 2, -3, 4, 5, -6, 7, 8]
     assert threading.main_thread() not in threads
 
@@ -81,7 +85,7 @@ def test_what_takes_no_time_is_not_handed_to_a_thread():
 def test_an_endless_iterable_is_taken_as_needed_and_nothing_runs_after_closing():
     import itertools
 
-    coming = prefetch(str, itertools.count(), workers=2, ahead=4)
+    coming = prefetch(str, itertools.count(), workers=2, queue_size=4)
     assert [next(coming) for _ in range(5)] == list("01234")
     coming.close()
     assert [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")] == []

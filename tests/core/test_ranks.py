@@ -79,14 +79,14 @@ def ask(items, store=None, skip=True):
     return {"ids": made.ids, "vectors": made.vectors.tolist(), "told": told, "counts": counts}
 
 
-started = ranks.start()
+started = ranks.join()
 good = [b"a" * n + b"b" * 9 for n in (1, 2, 3, 4, 6, 7, 8)]
 store = EmbeddingStore(sys.argv[1])
 said = {
-    "rank": [ranks.rank(), ranks.world_size(), started, ranks.start()],
-    "first": ranks.from_first({"rank": ranks.rank()}),
-    "gathered": ranks.gather(ranks.rank()),
-    "rows": [each.tolist() for each in ranks.gather_rows(np.full((ranks.rank(), 2), 7))],
+    "rank": [ranks.get_rank(), ranks.get_world_size(), started, ranks.join()],
+    "first": ranks.broadcast({"rank": ranks.get_rank()}),
+    "gathered": ranks.gather(ranks.get_rank()),
+    "rows": [each.tolist() for each in ranks.gather_rows(np.full((ranks.get_rank(), 2), 7))],
     "good": ask(good),
     "none": ask([]),
     "one": ask(good[:1]),
@@ -95,14 +95,14 @@ said = {
     "bad": ask([good[0], b"", b"bug", good[1], b"", good[2]]),
     "raised": ask([*good, b""], skip=False),
     "broken": ask([*good, b"a" * 5]),
-    "lists": ask(good[: 2 + ranks.rank()]),
+    "lists": ask(good[: 2 + ranks.get_rank()]),
 }
-rank = ranks.rank()
-with ranks.alone():
-    said["alone"] = [ranks.rank(), ranks.world_size(), ask(good[: 2 + rank])["counts"]]
+rank = ranks.get_rank()
+with ranks.single_process():
+    said["alone"] = [ranks.get_rank(), ranks.get_world_size(), ask(good[: 2 + rank])["counts"]]
 with open(f"{sys.argv[1]}/rank{rank}.json", "w") as file:
     json.dump(said, file)
-ranks.stop()
+ranks.leave()
 """
 
 
@@ -126,7 +126,7 @@ def test_two_processes_of_torchrun_share_the_items_and_agree(said):
         assert each["rows"] == [[], [[7, 7]]]
     for what in first.keys() - {"rank", "alone", "broken"}:
         assert first[what] == second[what], what
-    vectors = anybind.unit(np.array([[n, n + 9, 1] for n in (1, 2, 3, 4, 6, 7, 8)], float))
+    vectors = anybind.normalize(np.array([[n, n + 9, 1] for n in (1, 2, 3, 4, 6, 7, 8)], float))
     np.testing.assert_array_equal(np.float32(first["good"]["vectors"]), vectors)
     assert first["good"]["ids"] == [f"letters[{number}]" for number in range(7)]
     assert (first["good"]["counts"], first["none"]["ids"], len(first["one"]["ids"])) == ([7, 0], [], 1)
@@ -161,17 +161,17 @@ def test_a_rank_may_work_alone_for_a_while(said):
 
 def test_a_process_alone_is_rank_0_of_1_and_starts_nothing(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert (ranks.rank(), ranks.world_size(), ranks.start()) == (0, 1, False)
+    assert (ranks.get_rank(), ranks.get_world_size(), ranks.join()) == (0, 1, False)
     assert ranks.gather({"a": (1, 2)}) == [{"a": [1, 2]}]
-    assert ranks.from_first([1]) == [1]
+    assert ranks.broadcast([1]) == [1]
     np.testing.assert_array_equal(ranks.gather_rows(np.eye(2))[0], np.eye(2))
-    assert ranks.together(lambda: 5) == 5
+    assert ranks.run_collectively(lambda: 5) == 5
     with pytest.raises(KeyError):
-        ranks.together(lambda: {}["a"])
-    ranks.stop()
+        ranks.run_collectively(lambda: {}["a"])
+    ranks.leave()
 
 
 def test_errors_of_other_ranks_keep_their_kind_where_it_is_known():
-    assert isinstance(ranks.recalled("BadInput", "m"), anybind.BadInput)
-    assert type(ranks.recalled("ZeroDivisionError", "m")) is RuntimeError
-    assert type(ranks.recalled("nearest", "m")) is RuntimeError
+    assert isinstance(ranks.rebuild_error("BadInput", "m"), anybind.BadInput)
+    assert type(ranks.rebuild_error("ZeroDivisionError", "m")) is RuntimeError
+    assert type(ranks.rebuild_error("nearest", "m")) is RuntimeError

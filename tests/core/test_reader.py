@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind.binding import Use
-from anybind.commandline import Skipped
+from anybind.binding import ConfiguredPart
+from anybind.commandline import SkippedFiles
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.item import Item
 from anybind.loading import Loader
 from anybind.modality import Modality, find_modality
-from anybind.reader import Reader, by_modality, find_reader, list_samples
+from anybind.reader import Reader, find_reader, group_by_modality, list_samples
 from anybind.spec import BindingSpec, EncoderSpec, ModalitySpec, ReaderSpec
 
 
@@ -242,11 +242,13 @@ def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(lette
     marked, unmarked = file(tmp_path, "x.m"), file(tmp_path, "x.u", b"other")
 
     def grouped(files, modalities, on_bad=None):
-        return {name: [each.path for each in group] for name, group in by_modality(files, modalities, on_bad).items()}
+        return {
+            name: [each.path for each in group] for name, group in group_by_modality(files, modalities, on_bad).items()
+        }
 
     assert grouped([marked, unmarked], ["letters", "bytes"]) == {"bytes": [marked, unmarked]}
     assert grouped([marked], ["letters"]) == {"letters": [marked]}
-    skipped = Skipped()
+    skipped = SkippedFiles()
     assert grouped([marked, unmarked], ["letters"], skipped.note) == {"letters": [marked]}
     assert "holds bytes, which the binding does not embed (it embeds letters)" in skipped[str(unmarked)]
 
@@ -281,11 +283,11 @@ class Length(Encoder):
     preprocessing = {}  # noqa: RUF012 (an interface attribute)
 
     def encode(self, inputs):
-        return anybind.unit(np.array([[len(each), 1.0] for each in inputs]))
+        return anybind.normalize(np.array([[len(each), 1.0] for each in inputs]))
 
 
 def lengths(argument):
-    return anybind.Binding("lengths", {"bytes": Use("length", {})})
+    return anybind.Binding("lengths", {"bytes": ConfiguredPart("length", {})})
 
 
 @pytest.mark.parametrize("as_folder", [False, True])

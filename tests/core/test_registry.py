@@ -7,7 +7,7 @@ import json
 import pytest
 
 from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName
-from anybind.registry import Registry, create, find_part, parts
+from anybind.registry import Registry, create_part, find_part, list_parts
 from anybind.spec import EncoderSpec, ReaderSpec, Spec, TaskSpec
 
 GOOD = """
@@ -166,14 +166,14 @@ def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
 
 def test_an_unknown_name_is_answered_with_the_nearest_ones():
     with pytest.raises(UnknownName, match="did you mean 'mini-image'"):
-        create("encoder", "mini-imgae")
+        create_part("encoder", "mini-imgae")
     with pytest.raises(UnknownName, match="did you mean 'encoder'"):
-        parts("encoders")
+        list_parts("encoders")
 
 
 def test_a_wildcard_lists_the_names_that_match():
-    assert [part.name for part in parts("encoder", "mini-*")] == ["mini-image", "mini-sound", "mini-text"]
-    assert parts("encoder", "nothing*") == []
+    assert [part.name for part in list_parts("encoder", "mini-*")] == ["mini-image", "mini-sound", "mini-text"]
+    assert list_parts("encoder", "nothing*") == []
 
 
 def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_plugin, tmp_path, monkeypatch):
@@ -182,7 +182,7 @@ def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_p
     spec = EncoderSpec(name="needy", modality="m", summary="s", target="needy_plugin:make", extra="heavy")
     add_plugin(registry, spec, distribution="needy-dist")
     with pytest.raises(MissingExtra, match=r"package_that_nobody_has.*pip install 'needy-dist\[heavy\]'"):
-        create("encoder", "needy")
+        create_part("encoder", "needy")
 
 
 def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
@@ -192,7 +192,7 @@ def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
     monkeypatch.syspath_prepend(tmp_path)
     add_plugin(registry, EncoderSpec(name="late", modality="m", summary="s", target="late_plugin:make", extra="x"))
     with pytest.raises(MissingExtra, match=r"pip install 'test-dist\[x\]'"):
-        create("encoder", "late")
+        create_part("encoder", "late")
 
 
 def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin, tmp_path, monkeypatch):
@@ -200,12 +200,12 @@ def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin
     monkeypatch.syspath_prepend(tmp_path)
     add_plugin(registry, EncoderSpec(name="buggy", modality="m", summary="s", target="buggy_plugin:make", extra="x"))
     with pytest.raises(PluginError, match="failed to import"):
-        create("encoder", "buggy")
+        create_part("encoder", "buggy")
 
 
 def test_an_option_that_a_part_does_not_take_is_refused_with_those_it_takes():
     with pytest.raises(BadOption, match=r"'clam'.*options: clamp, clamp_percentile, invert"):
-        create("representation", "paper", clam=3)
+        create_part("representation", "paper", clam=3)
 
 
 def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
@@ -298,8 +298,8 @@ class Flat(Dataset):
     name, classes = "flat", ()
     items = ()
     def __init__(self, folder, *, modalities, first=99):
-        found = files.list_files(folder, readers.reader_suffixes(modalities))[:first]
-        self.items = [Item(files.name_of_path(path), path) for path in found]
+        found = files.list_files(folder, readers.list_suffixes(modalities))[:first]
+        self.items = [Item(files.portable_name(path), path) for path in found]
 """
 
 

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 import anybind
 from anybind import AnybindWarning, BadInput, Binding, EmbeddingStore
 from anybind.adapter import Adapter
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.contents import content_key
 from anybind.dataset import Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
-from anybind.files import file_key, file_mark, on_network_drive
+from anybind.files import get_file_mark, hash_file, is_on_network_drive
 from anybind.modality import Modality
 from anybind.reader import Reader
 from anybind.registry import Plugin
@@ -92,7 +92,7 @@ class Counting(Encoder):
         if any(each[1] == 7 for each in inputs):
             raise BadInput("49 letters have no direction")
         self.batches.append(len(inputs))
-        return anybind.unit(np.stack(inputs))
+        return anybind.normalize(np.stack(inputs))
 
 
 class Turn(Adapter):
@@ -119,8 +119,8 @@ def plugin(registry, add_plugin):
 
 
 def binder(folder, *, space="", max_bytes=1 << 30, **options):
-    uses = (Use("turn", {}),) if space else ()
-    made = Binding("b", {"letters": Use("count", options)}, space=space, adapters=uses)
+    uses = (ConfiguredPart("turn", {}),) if space else ()
+    made = Binding("b", {"letters": ConfiguredPart("count", options)}, space=space, adapters=uses)
     return anybind.load(made, store=None if folder is None else EmbeddingStore(folder, max_bytes))
 
 
@@ -163,7 +163,7 @@ def test_without_a_store_every_item_is_computed():
 def test_embeddings_are_stored_before_adapters_and_shared_with_the_encoders_own_space(tmp_path):
     adapted = binder(tmp_path, space="goal")
     there = adapted.embed("letters", samples(4))
-    own = adapted.in_own_space("letters")
+    own = adapted.without_adapters("letters")
     here = own.embed("letters", samples(4))
     np.testing.assert_allclose(there.vectors, np.roll(here.vectors, 1, axis=1))
     assert own.counts is adapted.counts
@@ -197,11 +197,11 @@ def test_a_file_whose_content_has_changed_is_computed_anew(tmp_path, old, monkey
 def test_a_hash_is_remembered_only_of_files_that_have_not_changed_for_a_while(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"one")
-    before = file_key(path)
+    before = hash_file(path)
     stamp = path.stat()
     path.write_bytes(b"two")
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as two writes within one tick leave it
-    assert file_key(path) != before
+    assert hash_file(path) != before
 
 
 def test_reader_options_file_endings_encoders_and_seeds_are_part_of_what_counts_as_the_same(tmp_path):
@@ -294,22 +294,22 @@ def test_the_hash_of_a_file_is_remembered_for_the_next_process(tmp_path, monkeyp
     path, store = tmp_path / "a.let", EmbeddingStore(tmp_path / "c")
     path.write_bytes(b"L:text")
     time.sleep(0.01)
-    mark = file_mark(path)
-    key = store.file_key(path, mark)
+    mark = get_file_mark(path)
+    key = store.hash_file(path, mark)
     store.flush()
     monkeypatch.setattr("anybind.files._hashes", {})  # as another process begins
     again = EmbeddingStore(tmp_path / "c")
-    assert again.file_key(path, mark, read=False) == key == file_key(path)
+    assert again.hash_file(path, mark, read=False) == key == hash_file(path)
     path.write_bytes(b"L:texT")
-    assert again.file_key(path, file_mark(path), read=False) is None
+    assert again.hash_file(path, get_file_mark(path), read=False) is None
 
 
 def test_the_hash_of_a_file_that_was_just_written_is_not_stored(tmp_path):
     path, store = tmp_path / "a.let", EmbeddingStore(tmp_path / "c")
     path.write_bytes(b"L:text")
-    store.file_key(path, file_mark(path))
+    store.hash_file(path, get_file_mark(path))
     store.flush()
-    assert EmbeddingStore(tmp_path / "c").file_key(path, file_mark(path), read=False) is None
+    assert EmbeddingStore(tmp_path / "c").hash_file(path, get_file_mark(path), read=False) is None
 
 
 WRITER = """
@@ -443,7 +443,7 @@ def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path):
 
 
 def test_a_network_drive_gets_a_rollback_journal_in_place_of_shared_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind.database.on_network_drive", lambda folder: True)
+    monkeypatch.setattr("anybind.database.is_on_network_drive", lambda folder: True)
     binder(tmp_path).embed("letters", samples(3))
     assert execute(tmp_path, "PRAGMA journal_mode") == [("delete",)]
     again = binder(tmp_path)
@@ -454,8 +454,8 @@ def test_a_network_drive_gets_a_rollback_journal_in_place_of_shared_memory(tmp_p
 def test_network_drives_are_told_by_their_mount(tmp_path, monkeypatch):
     mounts = f"/dev/a / ext4 rw 0 0\nserver:/a {tmp_path}/net\\040a nfs4 rw 0 0\n"
     monkeypatch.setattr(Path, "read_text", lambda self, **options: mounts)
-    assert on_network_drive(tmp_path / "net a" / "deep" / "store")
-    assert not on_network_drive(tmp_path / "store")
+    assert is_on_network_drive(tmp_path / "net a" / "deep" / "store")
+    assert not is_on_network_drive(tmp_path / "store")
 
 
 def test_a_store_must_be_a_folder_of_some_size(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from anybind.errors import BadInput, BadOption
-from anybind.tables import from_table, read_json
+from anybind.tables import parse_table, read_json
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def test_every_type_is_converted():
         "prompts": ["p"],
         "trained": True,
     }
-    assert from_table(Network, table, "file") == Network(
+    assert parse_table(Network, table, "file") == Network(
         name="n",
         first=Layer(1, (1.0, 2.5)),
         layers=(Layer(2),),
@@ -67,12 +67,12 @@ def test_every_type_is_converted():
 
 
 def test_what_is_left_out_has_its_default():
-    assert from_table(Network, LEAST, "file") == Network("n", Layer(1))
+    assert parse_table(Network, LEAST, "file") == Network("n", Layer(1))
 
 
 def test_a_union_takes_each_of_its_types():
-    assert from_table(Network, LEAST | {"classes": "all"}, "file").classes == "all"
-    assert from_table(Network, LEAST | {"probe": None}, "file").probe is None
+    assert parse_table(Network, LEAST | {"classes": "all"}, "file").classes == "all"
+    assert parse_table(Network, LEAST | {"probe": None}, "file").probe is None
 
 
 @pytest.mark.parametrize(
@@ -97,29 +97,29 @@ def test_a_union_takes_each_of_its_types():
 )
 def test_a_value_of_another_type_is_named_by_its_keys(change, message):
     with pytest.raises(BadOption) as raised:
-        from_table(Network, LEAST | change, "file")
+        parse_table(Network, LEAST | change, "file")
     assert str(raised.value) == message
 
 
 def test_an_unknown_key_gets_the_nearest():
     with pytest.raises(BadOption, match=r"^file: layers\.0 has an unknown key 'widht'; did you mean 'width'\?$"):
-        from_table(Network, LEAST | {"layers": [{"widht": 1}]}, "file")
+        parse_table(Network, LEAST | {"layers": [{"widht": 1}]}, "file")
 
 
 def test_a_missing_key_is_named():
     with pytest.raises(BadOption, match=r"^file lacks the key 'first'$"):
-        from_table(Network, {"name": "n"}, "file")
+        parse_table(Network, {"name": "n"}, "file")
 
 
 def test_the_dataclass_own_error_says_where():
     with pytest.raises(BadOption, match=r"^file: layers\.0: width must be 1 or more$"):
-        from_table(Network, LEAST | {"layers": [{"width": 0}]}, "file")
+        parse_table(Network, LEAST | {"layers": [{"width": 0}]}, "file")
 
 
 def test_errors_are_of_the_class_asked_for():
     for table in ([], {"name": 1}, LEAST | {"mode": 1}):
         with pytest.raises(BadInput):
-            from_table(Network, table, "file", BadInput)
+            parse_table(Network, table, "file", BadInput)
 
 
 def test_json_with_a_byte_order_mark_is_read(tmp_path):

@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 
 import anybind
 from anybind.errors import WeightsMismatch
-from anybind.tensors import state_hash
-from anybind.tower import Tower
+from anybind.tensors import hash_state
+from anybind.torch_encoder import TorchEncoder
 
 SPACE = anybind.Space("test", 3)
 
 
-class Doubling(Tower):
+class Doubling(TorchEncoder):
     """A linear layer over vectors; the preprocessing doubles them."""
 
     def __init__(self, seed=0, width=4, space=SPACE, factor=2.0):
@@ -133,8 +133,8 @@ def test_the_identity_is_the_same_for_every_dtype_of_tensor():
         "b": torch.tensor([True]),
         "e": torch.ones(0),
     }
-    assert state_hash(state) == state_hash(dict(reversed(state.items())))
-    assert state_hash(state) != state_hash({**state, "f": torch.ones(2)})
+    assert hash_state(state) == hash_state(dict(reversed(state.items())))
+    assert hash_state(state) != hash_state({**state, "f": torch.ones(2)})
 
 
 def test_a_copy_has_weights_of_its_own():
@@ -200,4 +200,4 @@ def test_a_module_that_takes_anothers_place_and_memory_has_an_identity_of_its_ow
     for seed in range(50):
         torch.manual_seed(seed)
         tower.module = torch.nn.Linear(4, 3)
-        assert tower.weights_hash == state_hash(tower.module.state_dict())
+        assert tower.weights_hash == hash_state(tower.module.state_dict())

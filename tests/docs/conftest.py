@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from anybind.registry import create, use_registry
+from anybind.registry import create_part, use_registry
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -45,7 +45,7 @@ def page_folder(
     monkeypatch.setenv("HOME", str(folder))
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "ANYBIND_STORE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("anybind.binder.create", _create_once(create, towers))
+    monkeypatch.setattr("anybind.binder.create", _create_once(create_part, towers))
     paths, modules, before = list(sys.path), set(sys.modules), Path.cwd()
     os.chdir(folder)
     former = use_registry(None)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import anybind
-from anybind.commandline import named_values
+from anybind.commandline import parse_options
 from anybind.errors import PluginError
 
 MOST_SECONDS = 20
@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--reader")
     parser.add_argument("--option", action="append", help="NAME=VALUE for the reader")
     given = parser.parse_args()
-    options = {"reader": given.reader, **named_values(given.option)}
+    options = {"reader": given.reader, **parse_options(given.option)}
     contents = {path: path.read_bytes() for path in given.files}
     end, seed, faults = time.monotonic() + given.seconds, given.seed, 0
     with tempfile.TemporaryDirectory() as folder:

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.commandline import AsJson, named_values, print_json, print_table, sub_app
-from anybind.completeness import PartHeld
+from anybind.commandline import AsJson, parse_options, print_json, print_table, sub_app
+from anybind.completeness import SplitContents
 from anybind.dataset import Dataset
 from anybind.errors import AnybindError, PluginError
-from anybind.files import name_of_path
-from anybind.registry import Part, check_options, find_part, parts
+from anybind.files import portable_name
+from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import DatasetSpec
 
 SHOWN = 5
@@ -30,7 +30,7 @@ def list_datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the data sets with their licences and where they are published; check a copy of one."""
     if ctx.invoked_subcommand:
         return
-    told = [about(part) for part in parts(DatasetSpec)]
+    told = [about(part) for part in list_parts(DatasetSpec)]
     if as_json:
         print_json({"datasets": told})
         return
@@ -63,7 +63,7 @@ def about(part: Part[DatasetSpec]) -> dict[str, Any]:
         return {**told, "published": "your own folder", "size": "as you have it"}
     return {
         **told,
-        "modalities": list(made.kinds) or told["modalities"],
+        "modalities": list(made.sample_modalities) or told["modalities"],
         "licence": made.licence,
         "size": made.size or ("" if made.published else "as you have it"),
         "published": made.published or "your own folder",
@@ -81,7 +81,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Count what a folder holds of a data set, and say what is missing; ends with 1 where it is not complete."""
-    options = named_values(data_option)
+    options = parse_options(data_option)
     part = find_part(DatasetSpec, name)
     made = part.load()
     check_options(f"dataset {name!r}", made, folder, **options)
@@ -91,11 +91,11 @@ def check(
         held = made.check(folder, **options)
     complete = all(each.complete for each in held)
     if as_json:
-        rows = [{**asdict(each), "absent": each.absent, "complete": each.complete} for each in held]
+        rows = [{**asdict(each), "absent": each.n_missing, "complete": each.complete} for each in held]
         fields = {"dataset": name, "folder": os.fspath(folder), "published": made.published}
         print_json({**fields, "complete": complete, "parts": rows})
     else:
-        _print_parts(f"{name} in {name_of_path(folder)}", held)
+        _print_parts(f"{name} in {portable_name(folder)}", held)
         if made.splits.get("all", 0) is None:
             typer.echo("there are no published numbers to compare with: what is there is counted")
         if not complete and made.published:
@@ -104,20 +104,20 @@ def check(
         raise typer.Exit(1)
 
 
-def _print_parts(title: str, held: Iterable[PartHeld]) -> None:
+def _print_parts(title: str, held: Iterable[SplitContents]) -> None:
     rows = []
     for part in held:
         published = "not known" if part.published is None else str(part.published)
-        counts = sorted(part.classes.values()) or [part.found]
-        classes = f"{len(part.classes) - len(part.bare)} of {len(part.classes)}" if part.classes else ""
+        counts = sorted(part.classes.values()) or [part.n_found]
+        classes = f"{len(part.classes) - len(part.empty_classes)} of {len(part.classes)}" if part.classes else ""
         each = f"{counts[0]} to {counts[-1]}" if part.classes else ""
-        rows.append((part.name, str(part.found), published, classes, each, "yes" if part.complete else "no"))
+        rows.append((part.name, str(part.n_found), published, classes, each, "yes" if part.complete else "no"))
     print_table(("part", "found", "published", "classes", "in each", "complete"), rows, title)
     for part in held:
-        lines = [f"{part.absent} of {part.published} samples are missing"] if part.absent else []
+        lines = [f"{part.n_missing} of {part.published} samples are missing"] if part.n_missing else []
         lines += _first(part.missing)
-        lines += [f"nothing of these classes: {', '.join(_first(part.bare))}"] if part.bare else []
-        lines += _first(f"{id} is empty" for id in part.empty)
+        lines += [f"nothing of these classes: {', '.join(_first(part.empty_classes))}"] if part.empty_classes else []
+        lines += _first(f"{id} is empty" for id in part.empty_files)
         for line in lines:
             typer.echo(f"{part.name}: {line}")
 

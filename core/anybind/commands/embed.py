@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind.binder import load, load_encoder
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, Skipped, StoreFlag, open_store, print_json
+from anybind.commandline import AsJson, BindingName, Device, SkipBad, SkippedFiles, StoreFlag, open_store, print_json
 from anybind.embeddings import save_embeddings
 from anybind.errors import BadInput
 from anybind.evaluation import embed as embed_files
@@ -29,7 +29,7 @@ def embed(
     check_output(output)
     kept = open_store(store)
     binder = load_encoder(encoder, device=device, store=kept) if encoder else load(binding, device=device, store=kept)
-    skipped = Skipped()
+    skipped = SkippedFiles()
     groups = list(embed_files(paths, binding=binder, on_bad=skipped.note if skip_bad else None).values())
     skipped.report()
     if not groups:

@@ -13,20 +13,20 @@ from anybind.commandline import (
     Device,
     Seed,
     SkipBad,
-    Skipped,
+    SkippedFiles,
     StoreFlag,
-    named_values,
     open_store,
+    parse_options,
     print_json,
     print_table,
 )
 from anybind.dataset import Dataset, load_dataset
 from anybind.evaluation import evaluate as run_evaluation
 from anybind.evaluation import task_sources
-from anybind.registry import create, find_part
+from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
-from anybind.tables import read_names
+from anybind.tables import parse_names
 from anybind.task import Task
 
 
@@ -52,15 +52,15 @@ def evaluate(
     """Ask a task of a binding on a folder of data, and print the metrics."""
     find_part(TaskSpec, task)  # unknown names are reported before any file is looked for
     find_part(ModalitySpec, modality)
-    options = {**_given(templates=template), **named_values(option)}
-    question: Task = create(TaskSpec, task, **options)
-    about = _given(classes=None if classes is None else read_names(classes), names=classnames, limit=limit)
+    options = {**_given(templates=template), **parse_options(option)}
+    question: Task = create_part(TaskSpec, task, **options)
+    about = _given(classes=None if classes is None else parse_names(classes), names=classnames, limit=limit)
     asked_of = load_dataset(
-        dataset, data, modalities=task_sources(question, modality), **about, **named_values(data_option)
+        dataset, data, modalities=task_sources(question, modality), **about, **parse_options(data_option)
     )
     if among is not None:
-        question = create(TaskSpec, task, among=_asked(among, asked_of), **options)
-    skipped = Skipped()
+        question = create_part(TaskSpec, task, among=_asked(among, asked_of), **options)
+    skipped = SkippedFiles()
     on_bad = skipped.note if skip_bad else None
     result = run_evaluation(
         question,
@@ -90,7 +90,11 @@ def _given(**options: object) -> dict[str, object]:
 
 
 def _asked(among: str, dataset: Dataset) -> list[str]:
-    return list(dataset.all_classes) if among == "all" else [dataset.class_named(name) for name in read_names(among)]
+    return (
+        list(dataset.all_classes)
+        if among == "all"
+        else [dataset.resolve_class_name(name) for name in parse_names(among)]
+    )
 
 
 def _rows(result: Result) -> list[tuple[str, ...]]:

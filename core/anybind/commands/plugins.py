@@ -10,7 +10,7 @@ import typer
 
 from anybind.commandline import AsJson, print_json, print_table, sub_app
 from anybind.errors import BadOption, NameClash
-from anybind.registry import parts, registry
+from anybind.registry import list_parts, registry
 from anybind.scaffold import check_plugin_name, find_template, write_plugin
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def list_plugins(ctx: typer.Context, as_json: AsJson = False) -> None:
     if ctx.invoked_subcommand:
         return
     found, clashes = registry().plugins, registry().clashes()
-    brought = [part for kind in [*registry().kinds(), "kind"] for part in parts(kind)]
+    brought = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
     if as_json:
         rows = [{"kind": p.kind, "plugin": p.plugin, "distribution": p.distribution, **asdict(p.spec)} for p in brought]
         print_json({"plugins": [asdict(plugin) for plugin in found], "parts": rows, "clashes": clashes})
@@ -48,9 +48,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Run the conformance checks on every part of a plugin; exit with 1 where one fails."""
-    from anybind.testing import examine, parts_of  # heavy, and needed here only
+    from anybind.testing import check_part, list_plugin_parts  # heavy, and needed here only
 
-    reports = [(part, examine(part)) for part in parts_of(name)]
+    reports = [(part, check_part(part)) for part in list_plugin_parts(name)]
     failed = sum(len(report.failed) for _, report in reports)
     if as_json:
         rows = [{"kind": part.kind, "name": part.name, **report.to_dict()} for part, report in reports]

@@ -18,17 +18,17 @@ A failure names each failed check, what was found, and the remedy. Only `paramet
 from __future__ import annotations
 
 from anybind.testing.assertions import Skip, assert_close, assert_json, assert_refused
-from anybind.testing.checks import Case, Check, Checks, NotConforming, Outcome, Report, shared
+from anybind.testing.checks import Case, Check, Checks, ConformanceError, Outcome, Report, computed_once
 from anybind.testing.example import Example
-from anybind.testing.run import check, checks_for, examine, parametrize_with_checks, parts_of
-from anybind.testing.stand_in import stand_in_binder
+from anybind.testing.random_encoder import make_random_binder
+from anybind.testing.run import check, check_part, checks_for, list_plugin_parts, parametrize_with_checks
 
 __all__ = [
     "Case",
     "Check",
     "Checks",
+    "ConformanceError",
     "Example",
-    "NotConforming",
     "Outcome",
     "Report",
     "Skip",
@@ -36,10 +36,10 @@ __all__ = [
     "assert_json",
     "assert_refused",
     "check",
+    "check_part",
     "checks_for",
-    "examine",
+    "computed_once",
+    "list_plugin_parts",
+    "make_random_binder",
     "parametrize_with_checks",
-    "parts_of",
-    "shared",
-    "stand_in_binder",
 ]

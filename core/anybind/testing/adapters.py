@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from anybind.adapter import Adapter
-from anybind.embeddings import Embeddings, unit
+from anybind.embeddings import Embeddings, normalize
 from anybind.errors import BadOption, SpaceMismatch
 from anybind.testing.assertions import (
     BATCH_TOLERANCE,
@@ -24,20 +24,20 @@ from anybind.testing.assertions import (
     assert_spaces,
     assert_spec,
 )
-from anybind.testing.checks import Case, Checks, shared
+from anybind.testing.checks import Case, Checks, computed_once
 from anybind.testing.perturbation import perturb_state
 
 CHECKS = Checks()
 ROWS = 5
 
 
-@shared
+@computed_once
 def source_embeddings(case: Case[Adapter]) -> Embeddings:
     """Random embeddings of the source space, always the same."""
     source = case.part.source
     random = np.random.default_rng(0).standard_normal((ROWS, source.dim))
     ids = tuple(f"vector {number}" for number in range(ROWS))
-    return Embeddings(unit(random), source, "anything", ids, "random", 100.0)
+    return Embeddings(normalize(random), source, "anything", ids, "random", 100.0)
 
 
 @CHECKS.add("set `source` and `target`, each an anybind.Space, as the spec's source and space say")
@@ -51,7 +51,7 @@ def check_maps_vectors(case: Case[Adapter]) -> np.ndarray:
     return assert_array(case.part.map(source_embeddings(case).vectors), "map", ROWS, None)
 
 
-mapped_vectors = shared(check_maps_vectors, "array of mapped vectors")
+mapped_vectors = computed_once(check_maps_vectors, "array of mapped vectors")
 
 
 @CHECKS.add("return (n, target.dim) from `map`; set `target` to the space that the vectors are in")
@@ -72,7 +72,7 @@ def check_deterministic(case: Case[Adapter]) -> np.ndarray:
     return mapped_vectors(case)
 
 
-deterministic_vectors = shared(check_deterministic, "deterministic map")
+deterministic_vectors = computed_once(check_deterministic, "deterministic map")
 
 
 @CHECKS.add("map each row by itself: take no mean or norm over the batch")
@@ -122,7 +122,7 @@ def check_adapts_embeddings(case: Case[Adapter]) -> None:
     assert case.part.identity in adapted.encoder, "the adapter's identity is not in the embeddings' `encoder`"
 
 
-@shared
+@computed_once
 def valid_vectors(case: Case[Adapter]) -> None:
     """Fail where the mapped vectors cannot be embeddings."""
     check_target_dimension(case)

@@ -12,7 +12,7 @@ import numpy as np
 from anybind.errors import AnybindError
 from anybind.modality import Modality, find_modality
 from anybind.part import one_line
-from anybind.registry import parts
+from anybind.registry import list_parts
 from anybind.space import Space
 from anybind.spec import ModalitySpec, Spec
 
@@ -127,7 +127,7 @@ def assert_spaces(part: object, *names: str) -> None:
 
 def installed_modality(name: str) -> Modality | None:
     """Return the modality of a name; None where it is not installed."""
-    return find_modality(name) if parts(ModalitySpec, name) else None
+    return find_modality(name) if list_parts(ModalitySpec, name) else None
 
 
 def assert_spec(spec: Spec | None, **values: str) -> None:

@@ -22,7 +22,7 @@ T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 
 
-class NotConforming(AssertionError):
+class ConformanceError(AssertionError):
     """A part that fails checks; the message names each, what was found, and the remedy."""
 
 
@@ -55,7 +55,7 @@ def temporary_folder(owner: object) -> Path:
     return folder
 
 
-def shared(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[Case[T]], R]:
+def computed_once(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[Case[T]], R]:
     """Compute a value of a case once for all checks; where that fails, skip the checks that need it.
 
     Args:
@@ -78,7 +78,7 @@ def shared(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[Case[T]
     return get
 
 
-def always(case: Case[object]) -> bool:
+def applies_to_all(case: Case[object]) -> bool:
     """Apply to every part."""
     return True
 
@@ -97,7 +97,7 @@ class Check:
     name: str
     remedy: str
     run: Callable[[Case[Any]], object]
-    applies: Callable[[Case[Any]], bool] = field(default_factory=lambda: always)
+    applies: Callable[[Case[Any]], bool] = field(default_factory=lambda: applies_to_all)
 
 
 class Checks(list[Check]):
@@ -113,7 +113,7 @@ class Checks(list[Check]):
         self.needs = tuple(needs)
 
     def add(
-        self, remedy: str, *, applies: Callable[[Case[Any]], bool] = always
+        self, remedy: str, *, applies: Callable[[Case[Any]], bool] = applies_to_all
     ) -> Callable[[Callable[[Case[T]], R]], Callable[[Case[T]], R]]:
         """Add the decorated function of a case as a check; what it returns may be `shared`.
 
@@ -171,11 +171,11 @@ class Report:
         """Return the report where no check failed.
 
         Raises:
-            NotConforming: checks failed; the message names each, what was found, and the remedy.
+            ConformanceError: checks failed; the message names each, what was found, and the remedy.
         """
         lines = [f"\n  {o.check}: {o.message}\n    remedy: {o.remedy}" for o in self.with_status("failed")]
         if lines:
-            raise NotConforming(f"{self.part} fails {len(lines)} of {len(self.outcomes)} checks:{''.join(lines)}")
+            raise ConformanceError(f"{self.part} fails {len(lines)} of {len(self.outcomes)} checks:{''.join(lines)}")
         return self
 
     def to_dict(self) -> dict[str, object]:

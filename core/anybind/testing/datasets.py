@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anybind.dataset import Dataset, Item
 from anybind.testing.assertions import assert_hash, assert_json, assert_refused, assert_texts
-from anybind.testing.checks import Case, Checks, shared
+from anybind.testing.checks import Case, Checks, computed_once
 
 CHECKS = Checks(needs=("folder",))
 Factory = Callable[[Path], Dataset]
@@ -28,7 +28,7 @@ def check_makes_a_dataset(case: Case[Factory]) -> Dataset:
     return made
 
 
-dataset = shared(check_makes_a_dataset, "dataset")
+dataset = computed_once(check_makes_a_dataset, "dataset")
 
 
 @CHECKS.add("set `name`, and `licence` to what is known of the data's licence, in words")

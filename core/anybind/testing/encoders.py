@@ -1,4 +1,4 @@
-"""Checks of encoders; those that derive from `Tower` are checked for weights, devices and weight files too."""
+"""Checks of encoders; those that derive from `TorchEncoder` are checked for weights, devices and weight files too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from anybind.embeddings import UNIT_TOLERANCE
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, WeightsMismatch
-from anybind.tables import settings_hash
+from anybind.tables import hash_settings
 from anybind.testing.assertions import (
     BATCH_TOLERANCE,
     SAME_TOLERANCE,
@@ -31,10 +31,10 @@ from anybind.testing.assertions import (
     installed_modality,
     is_equal,
 )
-from anybind.testing.checks import Case, Checks, shared
+from anybind.testing.checks import Case, Checks, computed_once
 
 if TYPE_CHECKING:
-    from anybind.tower import Tower
+    from anybind.torch_encoder import TorchEncoder
 
 CHECKS = Checks(needs=("samples",))
 DEVICE_TOLERANCE = 2e-3
@@ -51,16 +51,16 @@ def assert_encodes(case: Case[Encoder], expected: np.ndarray, tolerance: float, 
     assert_close(encode(case, case.example.samples), expected, tolerance, what)
 
 
-@shared
+@computed_once
 def hash_of_the_preprocessing(case: Case[Encoder]) -> str:
     """Hash of the preprocessing, which is a part of the identity."""
-    return settings_hash(dict(case.part.preprocessing))
+    return hash_settings(dict(case.part.preprocessing))
 
 
-def is_tower(case: Case[Encoder]) -> bool:
-    """Return whether the encoder derives from `Tower`, without importing torch for one that does not."""
-    loaded = sys.modules.get("anybind.tower")
-    return loaded is not None and isinstance(case.part, loaded.Tower)
+def is_torch_encoder(case: Case[Encoder]) -> bool:
+    """Return whether the encoder derives from `TorchEncoder`, without importing torch for one that does not."""
+    loaded = sys.modules.get("anybind.torch_encoder")
+    return loaded is not None and isinstance(case.part, loaded.TorchEncoder)
 
 
 @CHECKS.add("set `modality` (a name) and `space` (an anybind.Space) in the constructor, as the spec says")
@@ -84,7 +84,7 @@ def check_preprocessing(case: Case[Encoder]) -> None:
     assert_json(preprocessing, "preprocessing")
 
 
-@CHECKS.add("return `weights_hash` as 12 hexadecimal digits (`plugin.tensors.state_hash`); inherit `identity`")
+@CHECKS.add("return `weights_hash` as 12 hexadecimal digits (`plugin.tensors.hash_state`); inherit `identity`")
 def check_identity(case: Case[Encoder]) -> None:
     assert_hash(case.part.weights_hash, "weights_hash")
     settings, identity = hash_of_the_preprocessing(case), case.part.identity
@@ -98,7 +98,7 @@ def check_embeds_its_samples(case: Case[Encoder]) -> np.ndarray:
     return assert_array(encode(case, case.example.samples), "encode", len(case.example.samples), None)
 
 
-embedding = shared(check_embeds_its_samples, "embedding")
+embedding = computed_once(check_embeds_its_samples, "embedding")
 
 
 @CHECKS.add("return (number of samples, space.dim) from encode; make `space` agree with the weights")
@@ -131,7 +131,7 @@ def check_deterministic(case: Case[Encoder]) -> np.ndarray:
     return embedding(case)
 
 
-deterministic_embedding = shared(check_deterministic, "deterministic embedding")
+deterministic_embedding = computed_once(check_deterministic, "deterministic embedding")
 
 
 @CHECKS.add("make encode treat samples one by one: no statistics over the batch, no padding that is attended to")
@@ -185,8 +185,8 @@ def check_to_returns_the_encoder(case: Case[Encoder]) -> None:
     assert case.part.to("cpu") is case.part, "to('cpu') does not return the encoder"
 
 
-@CHECKS.add("move all weights in `to`; put the batch on `self.device` in collate", applies=is_tower)
-def check_device(case: Case[Tower]) -> None:
+@CHECKS.add("move all weights in `to`; put the batch on `self.device` in collate", applies=is_torch_encoder)
+def check_device(case: Case[TorchEncoder]) -> None:
     import torch  # a tower has imported it
 
     vectors, tolerances = deterministic_embedding(case), {"cpu": BATCH_TOLERANCE}
@@ -201,8 +201,8 @@ def check_device(case: Case[Tower]) -> None:
         case.part.to("cpu")
 
 
-@CHECKS.add("restore the module's training mode after encode; inherit `Tower.encode`", applies=is_tower)
-def check_training_mode(case: Case[Tower]) -> None:
+@CHECKS.add("restore the module's training mode after encode; inherit `TorchEncoder.encode`", applies=is_torch_encoder)
+def check_training_mode(case: Case[TorchEncoder]) -> None:
     tower, vectors = case.part, deterministic_embedding(case)
     before = tower.module.training
     tower.module.train()
@@ -215,16 +215,19 @@ def check_training_mode(case: Case[Tower]) -> None:
     assert_close(in_training, vectors, BATCH_TOLERANCE, "embedded in training mode and in eval mode")
 
 
-@CHECKS.add("hash all weights: inherit `Tower.weights_hash`, or use `plugin.tensors.state_hash`", applies=is_tower)
-def check_identity_follows_weights(case: Case[Tower]) -> None:
+@CHECKS.add(
+    "hash all weights: inherit `TorchEncoder.weights_hash`, or use `plugin.tensors.hash_state`",
+    applies=is_torch_encoder,
+)
+def check_identity_follows_weights(case: Case[TorchEncoder]) -> None:
     before = case.part.weights_hash
     with perturb_weights(case.part):
         assert case.part.weights_hash != before, f"other weights have the same weights_hash, {before!r}"
     assert case.part.weights_hash == before, "with the first weights restored, weights_hash differs"
 
 
-@CHECKS.add("keep every weight in `module`, so that save_weights and load_weights see it", applies=is_tower)
-def check_weights_round_trip(case: Case[Tower]) -> None:
+@CHECKS.add("keep every weight in `module`, so that save_weights and load_weights see it", applies=is_torch_encoder)
+def check_weights_round_trip(case: Case[TorchEncoder]) -> None:
     tower, vectors = case.part, deterministic_embedding(case)
     hash_of_the_preprocessing(case)  # the file's card holds the preprocessing
     before, path = tower.weights_hash, case.folder / "weights.safetensors"
@@ -238,8 +241,10 @@ def check_weights_round_trip(case: Case[Tower]) -> None:
         assert_encodes(case, vectors, BATCH_TOLERANCE, "before save_weights and after load_weights")
 
 
-@CHECKS.add("inherit `Tower.load_weights`: it checks names, shapes, space and preprocessing", applies=is_tower)
-def check_refuses_other_weight_files(case: Case[Tower]) -> None:
+@CHECKS.add(
+    "inherit `TorchEncoder.load_weights`: it checks names, shapes, space and preprocessing", applies=is_torch_encoder
+)
+def check_refuses_other_weight_files(case: Case[TorchEncoder]) -> None:
     from safetensors.torch import save_file
 
     path = case.folder / "bare.safetensors"
@@ -249,7 +254,7 @@ def check_refuses_other_weight_files(case: Case[Tower]) -> None:
 
 
 @contextmanager
-def perturb_weights(tower: Tower) -> Iterator[None]:
+def perturb_weights(tower: TorchEncoder) -> Iterator[None]:
     """Change all weights a little, and restore them at the end of the block."""
     own = {name: held.detach().clone() for name, held in tower.module.state_dict().items()}
     if not any(held.is_floating_point() for held in own.values()):

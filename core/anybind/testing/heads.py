@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from anybind.embeddings import Embeddings, unit
+from anybind.embeddings import Embeddings, normalize
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
 from anybind.head import Head, HeadInput
 from anybind.spec import HeadTarget
@@ -24,8 +24,8 @@ from anybind.testing.assertions import (
     assert_spec,
     assert_texts,
 )
-from anybind.testing.checks import Case, Checks, shared
-from anybind.testing.stand_in import binding
+from anybind.testing.checks import Case, Checks, computed_once
+from anybind.testing.random_encoder import binding
 
 CHECKS = Checks()
 SAMPLES, GROUPS, QUERIES = 24, 4, 3
@@ -37,7 +37,7 @@ def random_embeddings(case: Case[Head], modality: str, labels: np.ndarray, seed:
     space = binding(case).space(modality)
     vectors = np.random.default_rng(seed).standard_normal((len(labels), space.dim)) + 3.0 * labels[:, None]
     ids = tuple(f"sample {number}" for number in range(len(labels)))
-    return Embeddings(unit(vectors), space, modality, ids, binding(case).identity(modality))
+    return Embeddings(normalize(vectors), space, modality, ids, binding(case).identity(modality))
 
 
 def random_inputs(case: Case[Head], seed: int) -> tuple[HeadInput, np.ndarray]:
@@ -69,19 +69,19 @@ def fit_head(case: Case[Head], seed: int = 0) -> Head:
     return head.fit(inputs, labels, CLASS_NAMES if head.predicts == "classification" else ())
 
 
-@shared
+@computed_once
 def fitted_head(case: Case[Head]) -> Head:
     """The head, fitted."""
     return fit_head(case)
 
 
-@shared
+@computed_once
 def score(case: Case[Head]) -> np.ndarray:
     """Scores of other samples than those that the head was fitted on."""
     return score_samples(case, fitted_head(case))
 
 
-@shared
+@computed_once
 def scored_inputs(case: Case[Head]) -> HeadInput:
     """The samples that are scored."""
     return random_inputs(case, seed=99)[0]

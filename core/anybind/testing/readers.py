@@ -11,7 +11,7 @@ from anybind.errors import AnybindError, BadInput
 from anybind.reader import HEAD_BYTES, Reader
 from anybind.spec import ReaderSpec
 from anybind.testing.assertions import Skip, describe_error, describe_sample, installed_modality, is_equal
-from anybind.testing.checks import Case, Checks, shared
+from anybind.testing.checks import Case, Checks, computed_once
 
 CHECKS = Checks(needs=("files", "samples"))
 CUTS = (0.02, 0.3, 0.5, 0.77, 0.99)
@@ -21,7 +21,7 @@ DAMAGES = 24
 """How many copies of a file with a few changed bytes are read."""
 
 
-@shared
+@computed_once
 def file_of_its_format(case: Case[Reader]) -> list[Path]:
     """The example's files, or files of its samples, written with the first of the reader's suffixes that it writes."""
     assert isinstance(case.spec, ReaderSpec) or case.example.files, "samples are written by registered readers only"
@@ -41,7 +41,7 @@ def _write_sample(reader: Reader, sample: object, paths: list[Path]) -> list[Pat
     return []
 
 
-@shared
+@computed_once
 def sample_that_it_reads(case: Case[Reader]) -> list[object]:
     """The samples in the files."""
     return [case.part.read(path) for path in file_of_its_format(case)]

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from anybind.representation import Representation
-from anybind.tables import settings_hash
+from anybind.tables import hash_settings
 from anybind.testing.assertions import (
     BATCH_TOLERANCE,
     SAME_TOLERANCE,
@@ -18,7 +18,7 @@ from anybind.testing.assertions import (
     describe_sample,
     is_equal,
 )
-from anybind.testing.checks import Case, Checks, shared
+from anybind.testing.checks import Case, Checks, computed_once
 
 CHECKS = Checks(needs=("samples",))
 
@@ -27,8 +27,8 @@ CHECKS = Checks(needs=("samples",))
 def check_settings(case: Case[Representation]) -> None:
     settings = dict(case.part.settings)
     assert_json(settings, "settings")
-    again = settings_hash(dict(case.part.settings))
-    assert settings_hash(settings) == again, "settings change from one access to the next"
+    again = hash_settings(dict(case.part.settings))
+    assert hash_settings(settings) == again, "settings change from one access to the next"
 
 
 @CHECKS.add("accept every sample that the modality accepts, and return a NumPy array")
@@ -39,7 +39,7 @@ def check_accepts_its_samples(case: Case[Representation]) -> list[np.ndarray]:
     return arrays
 
 
-array = shared(check_accepts_its_samples, "array")
+array = computed_once(check_accepts_its_samples, "array")
 
 
 @CHECKS.add("return three dimensions, (channels, height, width), none of them 0")
@@ -66,7 +66,7 @@ def check_deterministic(case: Case[Representation]) -> list[np.ndarray]:
     return array(case)
 
 
-deterministic_array = shared(check_deterministic, "deterministic array")
+deterministic_array = computed_once(check_deterministic, "deterministic array")
 
 
 @CHECKS.add("copy a sample before changing it in place")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from anybind.binding import binding_of_part
-from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, nearest
-from anybind.registry import Part, create, parts, plugins, registry
+from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, suggest_names
+from anybind.registry import Part, create_part, list_parts, list_plugins, registry
 from anybind.spec import BindingSpec, DatasetSpec, EncoderSpec, ModalitySpec, ReaderSpec, RepresentationSpec, Spec
 from anybind.testing import kinds, specs
 from anybind.testing.assertions import Skip
@@ -42,7 +42,7 @@ class Trial:
         example, spec = self.offer(self.part, self.folder) or Example(), self.part.spec
         if not isinstance(spec, TAKE_SAMPLES) or example.cannot or len(example.samples) or len(example.files):
             return example
-        for modality in parts(ModalitySpec, spec.modality):
+        for modality in list_parts(ModalitySpec, spec.modality):
             folder = self.folder / "samples"
             folder.mkdir(exist_ok=True)
             of_modality = self.offer(modality, folder)
@@ -59,7 +59,7 @@ class Trial:
             raise Skip(self.example.cannot)
         known = [check.name for check in self.checks]
         for name in self.example.expected_failures:
-            assert name in known, f"expected_failures names {name!r}, which is no check{nearest(name, known)}"
+            assert name in known, f"expected_failures names {name!r}, which is no check{suggest_names(name, known)}"
         _require_example(self.part.kind, self.example)
         try:
             return Case(_make_part(self.part, self.example), self.example, self.part.spec)
@@ -109,21 +109,21 @@ def check_example(case: Case[Trial]) -> None:
     assert case.part.case
 
 
-def parts_of(name: str) -> list[Part[Spec]]:
+def list_plugin_parts(name: str) -> list[Part[Spec]]:
     """Return the parts of an installed plugin, or of all plugins of a distribution.
 
     Raises:
         UnknownName: no plugin or distribution of that name is loaded; the message says why, where it was not.
     """
-    loaded = [plugin for plugin in plugins() if name in (plugin.name, plugin.distribution)]
+    loaded = [plugin for plugin in list_plugins() if name in (plugin.name, plugin.distribution)]
     if not any(plugin.status in ("ok", "incomplete") for plugin in loaded):
-        known = {each for plugin in plugins() for each in (plugin.name, plugin.distribution)}
-        raise UnknownName(f"there is no plugin {name!r}{nearest(name, known)}{registry().not_loaded()}")
-    found = [part for kind in [*registry().kinds(), "kind"] for part in parts(kind)]
+        known = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
+        raise UnknownName(f"there is no plugin {name!r}{suggest_names(name, known)}{registry().not_loaded()}")
+    found = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
     return [part for part in found if name in (part.plugin, part.distribution)]
 
 
-def examine(part: Part[Spec], offer: Offer = find_example) -> Report:
+def check_part(part: Part[Spec], offer: Offer = find_example) -> Report:
     """Run all checks on an installed part with the example that its plugin offers; raise nothing.
 
     Args:
@@ -163,7 +163,7 @@ def check(
         the outcomes; none is a failure.
 
     Raises:
-        NotConforming: checks failed; the message names each, what was found, and the remedy.
+        ConformanceError: checks failed; the message names each, what was found, and the remedy.
         UnknownName: no check or kind of that name.
         BadOption: the object is of no kind, or the example lacks what its kind needs.
     """
@@ -184,7 +184,7 @@ def check(
             raise BadOption(str(error)) from None
     names = [each.name for each in checks]
     if only and only not in names:
-        raise UnknownName(f"there is no check {only!r}{nearest(only, names)}")
+        raise UnknownName(f"there is no check {only!r}{suggest_names(only, names)}")
     outcomes = [run(each) for each in checks if only in ("", each.name)]
     return Report(title, tuple(outcome for outcome in outcomes if outcome is not None)).raise_for_failures()
 
@@ -197,11 +197,11 @@ def parametrize_with_checks(plugin: str) -> pytest.MarkDecorator:
             check()
 
     Raises:
-        UnknownName: as `parts_of`.
+        UnknownName: as `list_plugin_parts`.
     """
     import pytest
 
-    trials = [(trial, check) for trial in map(Trial, parts_of(plugin)) for check in trial.checks]
+    trials = [(trial, check) for trial in map(Trial, list_plugin_parts(plugin)) for check in trial.checks]
     return pytest.mark.parametrize(
         "check",
         [functools.partial(trial.run_in_pytest, check) for trial, check in trials],
@@ -215,7 +215,7 @@ def _load_checks(kind: str) -> Checks:
         return kinds.CHECKS
     known = registry().kinds()
     if kind not in known:
-        raise UnknownName(f"there is no kind of part {kind!r}{nearest(kind, known)}")
+        raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, known)}")
     checks = kinds.load_attribute(known[kind].checks) if known[kind].checks else Checks()
     if not isinstance(checks, Checks):
         raise PluginError(f"the checks of the kind {kind!r} are a {type(checks).__name__}, not anybind.testing.Checks")
@@ -249,7 +249,7 @@ def _make_part(part: Part[Spec], example: Example) -> object:
     if attribute.endswith(spec.resources):
         return importlib.resources.files(module).joinpath(attribute)
     if isinstance(spec, DatasetSpec):
-        return lambda folder: create(spec.kind, spec.name, folder, **{"modalities": None, **options})
+        return lambda folder: create_part(spec.kind, spec.name, folder, **{"modalities": None, **options})
     if spec.kind == "kind":
         return part
-    return part.load() if spec.kind == "command" else create(spec.kind, spec.name, **options)
+    return part.load() if spec.kind == "command" else create_part(spec.kind, spec.name, **options)

@@ -11,13 +11,13 @@ from anybind.errors import OnBad
 from anybind.result import Result
 from anybind.task import Task
 from anybind.testing.assertions import assert_json, assert_refused, assert_texts
-from anybind.testing.checks import Case, Checks, shared
-from anybind.testing.stand_in import binding
+from anybind.testing.checks import Case, Checks, computed_once
+from anybind.testing.random_encoder import binding
 
 CHECKS = Checks(needs=("dataset",))
 
 
-@shared
+@computed_once
 def dataset(case: Case[Task]) -> Dataset:
     """The example's dataset."""
     assert case.example.dataset is not None
@@ -57,7 +57,7 @@ def check_returns_a_result(case: Case[Task]) -> Result:
     return returned
 
 
-result = shared(check_returns_a_result, "result")
+result = computed_once(check_returns_a_result, "result")
 
 
 @CHECKS.add("pass task, dataset, split_hash, binding, modality and seed on to the Result as they were given")

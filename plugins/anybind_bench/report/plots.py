@@ -35,7 +35,7 @@ class Panel:
     def svg(self) -> str:
         every = [mark for _, found in self.tracks for mark in found]
         axis = charts.Axis.around((value for each in every for value in (each.value, *(each.interval or ()))), MARGIN)
-        return charts.marks(self.tracks, axis, legend=any(len(found) > 1 for _, found in self.tracks))
+        return charts.draw_marks(self.tracks, axis, legend=any(len(found) > 1 for _, found in self.tracks))
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Curves:
 
     @property
     def svg(self) -> str:
-        return charts.lines(self.lines, x=self.x, y=self.y)
+        return charts.draw_lines(self.lines, x=self.x, y=self.y)
 
 
 def panels(section: Section) -> list[Panel]:

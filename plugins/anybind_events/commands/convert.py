@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, named_values, print_json
+from anybind.commandline import AsJson, parse_options, print_json
 from anybind_events.conversion import convert as convert_file
 
 ReaderName = Annotated[str, typer.Option("--reader", help="Read as this format, by name. [default: by content]")]
@@ -24,7 +24,7 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Write a recording in another file format, named by the output's ending."""
-    made = convert_file(file, output, reader=reader, start=start, end=end, **named_values(option))
+    made = convert_file(file, output, reader=reader, start=start, end=end, **parse_options(option))
     written = vars(made.recording) if made.recording else {}
     if as_json:
         print_json({"file": made.file, "format": made.format, "output": made.output, **written})

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError
-from anybind.commandline import AsJson, SkipBad, Skipped, named_values, print_json, print_table
+from anybind.commandline import AsJson, SkipBad, SkippedFiles, parse_options, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files
 from anybind_events.commands.convert import ReaderName, ReaderOption
 from anybind_events.inspection import check_chart, inspect
@@ -30,7 +30,7 @@ def info(
         if len(paths) > 1:
             raise BadOption("--output draws the rate of one recording; give one file")
         check_chart(output)
-    options, skipped, rows = named_values(option), Skipped(), []
+    options, skipped, rows = parse_options(option), SkippedFiles(), []
     for file in paths:
         try:
             found = inspect(file, reader=reader, chart=output, **options).to_dict()
@@ -38,7 +38,7 @@ def info(
         except AnybindError as error:
             if not skip_bad:
                 raise
-            skipped.note(files.name_of_path(file), error)
+            skipped.note(files.portable_name(file), error)
     if not rows:
         skipped.report()
         raise BadInput("no file could be read")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, named_values, print_json
+from anybind.commandline import AsJson, parse_options, print_json
 from anybind_events.rendering import render as render_recording
 
 
@@ -26,7 +26,7 @@ def render(
     """Draw a recording as a picture (.png), or as an animation over time (.gif, .mp4)."""
     made = render_recording(
         file, output, representation=representation, start=start, end=end, window=window, count=count, fps=fps,
-        **named_values(option),
+        **parse_options(option),
     )  # fmt: skip
     if as_json:
         print_json({name: value for name, value in vars(made).items() if value is not None})

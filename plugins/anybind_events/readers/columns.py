@@ -74,7 +74,7 @@ def check_order(order: str | None) -> None:
 def check_unit(unit: str | None) -> None:
     """Raise `BadOption` for a unit of time that is none."""
     if unit is not None and unit not in UNITS_US:
-        raise BadOption(f"there is no unit of time {unit!r}{errors.nearest(unit, UNITS_US)}")
+        raise BadOption(f"there is no unit of time {unit!r}{errors.suggest_names(unit, UNITS_US)}")
 
 
 @dataclass

@@ -101,7 +101,7 @@ def find_source(path: Path, file: h5py.File, wanted: str | None) -> Source:
     if wanted is not None:
         wanted = wanted.strip("/")
         if wanted not in found:
-            raise BadOption(f"{path} holds no events in the group {wanted!r}{errors.nearest(wanted, found)}")
+            raise BadOption(f"{path} holds no events in the group {wanted!r}{errors.suggest_names(wanted, found)}")
         return found[wanted]
     if not found:
         raise BadInput(f"{path} holds no event columns x, y, t, p (it holds: {', '.join(file) or 'nothing'})")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from anybind.plugin import BadOption, create
+from anybind.plugin import BadOption, create_part
 from anybind_events.representations.frames import EventFrames, at_least
 from anybind_events.stream import EventStream
 
@@ -41,7 +41,7 @@ class EventSlices(EventFrames):
         at_least(1, "count", self.count)
         if not isinstance(self.options, Mapping):
             raise BadOption(f"options of the representation must be a table, got {self.options!r}")
-        inner = create("representation", self.of, **self.options)
+        inner = create_part("representation", self.of, **self.options)
         if not isinstance(inner, EventFrames):
             raise BadOption(f"slices cannot be shown as {self.of!r}: it is no representation of this plugin")
         object.__setattr__(self, "inner", inner)

@@ -47,7 +47,9 @@ class Model:
         given = {name: value for name, value in options.items() if value is not None}
         for name in given:
             if name not in self.defaults:
-                raise BadOption(f"the simulation {self.name!r} takes no {name}{errors.nearest(name, self.defaults)}")
+                raise BadOption(
+                    f"the simulation {self.name!r} takes no {name}{errors.suggest_names(name, self.defaults)}"
+                )
         return self.defaults | ({"seed": seed} if "seed" in self.defaults else {}) | given
 
     def simulate(
@@ -77,5 +79,5 @@ def find_model(source: str, name: str | None = None) -> Model:
     if not able:
         raise BadInput(f"no events can be simulated from {source}")
     if name is not None and name not in able:
-        raise BadOption(f"there is no simulation {name!r} from {source}{errors.nearest(name, able)}")
+        raise BadOption(f"there is no simulation {name!r} from {source}{errors.suggest_names(name, able)}")
     return able[name] if name is not None else next(iter(able.values()))

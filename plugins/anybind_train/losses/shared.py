@@ -29,7 +29,9 @@ def one_of(name: str, value: str, known: Iterable[str]) -> str:
     """An option that must be one of some words; raises `BadOption`, offering the nearest."""
     known = tuple(known)
     if value not in known:
-        raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}{errors.nearest(str(value), known)}")
+        raise BadOption(
+            f"{name} must be one of {', '.join(known)}, got {value!r}{errors.suggest_names(str(value), known)}"
+        )
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import torch
 
-from anybind.plugin import BadOption, create, errors, find_part, tables
+from anybind.plugin import BadOption, create_part, errors, find_part, tables
 from anybind_train.loss import Loss, TrainingBatch
 
 
@@ -87,7 +87,7 @@ class WeightedSum(Loss):
         """
         if isinstance(given, str):
             if given not in PRESETS:
-                raise BadOption(f"there is no preset of losses {given!r}{errors.nearest(given, PRESETS)}")
+                raise BadOption(f"there is no preset of losses {given!r}{errors.suggest_names(given, PRESETS)}")
             return cls(PRESETS[given])
         if not isinstance(given, Sequence):
             raise BadOption(f"losses must be the name of a preset or tables [[losses]], got {given!r}")
@@ -109,7 +109,7 @@ class WeightedSum(Loss):
 
 def _make(term: Term, number: int) -> Loss:
     try:
-        loss = create("loss", term.use, **term.options)
+        loss = create_part("loss", term.use, **term.options)
     except BadOption as error:
         raise BadOption(f"[[losses]] {number} ({term.use}): {error}") from error
     if not isinstance(loss, Loss):

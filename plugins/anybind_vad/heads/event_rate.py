@@ -27,5 +27,5 @@ class EventRateHead(Head):
     name = "event-rate"
     predicts = "anomaly"
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         return event_rates(inputs)

@@ -75,7 +75,7 @@ class MilHead(Head):
         }  # fmt: skip
         super().__init__(needs=(modality,), settings=settings)
 
-    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's weights, trained on videos labelled 0 (normal) and 1 (abnormal somewhere).
 
         Videos without embeddings, or of unknown label, are left out.
@@ -93,12 +93,12 @@ class MilHead(Head):
 
         return train(np.stack(bags[0]), np.stack(bags[1]), self)
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
         held = self.tensors
         hidden = np.maximum(inputs.embeddings[modality].vectors @ held["weight"] + held["bias"], 0)
         logits = (hidden @ held["out_weight"] + held["out_bias"]).astype(np.float64)
-        return inputs.largest(modality, 1 / (1 + np.exp(-logits)))
+        return inputs.max_by_sample(modality, 1 / (1 + np.exp(-logits)))
 
 
 def _segments(vectors: np.ndarray, count: int) -> np.ndarray:

@@ -64,7 +64,7 @@ class OneClassHead(Head):
         options = {"method": method, "neighbours": neighbours, "rows": rows, "motion": motion}
         super().__init__(needs=(modality,), settings={**options, "modality": modality})
 
-    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         """Return what the method keeps of the windows labelled 0."""
         (modality,) = self.needs
         rows = inputs.embeddings[modality].vectors[labels[inputs.rows[modality]] == 0]
@@ -83,12 +83,12 @@ class OneClassHead(Head):
             tensors["motion"] = np.array([logs.mean(), max(float(logs.std()), NARROWEST)])
         return tensors
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
         vectors = inputs.embeddings[modality].vectors
         distance = self._mahalanobis if self.method == "gaussian" else self._nearest
         parts = [distance(vectors[first : first + AT_ONCE]) for first in range(0, len(vectors), AT_ONCE)]
-        far = inputs.largest(modality, np.concatenate(parts) if parts else np.empty(0))
+        far = inputs.max_by_sample(modality, np.concatenate(parts) if parts else np.empty(0))
         if not self.motion:
             return far
         mean, spread = self.tensors["motion"]

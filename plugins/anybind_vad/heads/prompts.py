@@ -62,9 +62,9 @@ def read_prompts(source: str | os.PathLike[str]) -> PromptSet:
     elif text.endswith((".toml", ".json")):
         place = Path(text)
     else:
-        near = errors.nearest(text, SHIPPED)
+        near = errors.suggest_names(text, SHIPPED)
         raise errors.UnknownName(
             f"there is no set of prompts {text!r}, and no file of one ends so (.toml, .json){near}"
         )
     table = tables.read_json(Path(text), BadOption) if text.endswith(".json") else tables.read_toml(place)
-    return tables.from_table(PromptSet, table, text)
+    return tables.parse_table(PromptSet, table, text)

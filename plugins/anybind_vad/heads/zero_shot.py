@@ -60,11 +60,11 @@ class ZeroShotHead(Head):
     def prepare(self, binder: Binder) -> None:
         """Embed the words."""
         names = [*self.prompts.normal, *self.prompts.abnormal]
-        embedded = prompts.class_embeddings(binder, self.words, names, self.prompts.templates)
-        self.remember(embedded)
+        embedded = prompts.embed_class_names(binder, self.words, names, self.prompts.templates)
+        self.record_encoder(embedded)
         self.tensors = {"words": embedded.vectors}
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         if not self.tensors:
             raise BadOption("the head 'zero-shot' has no embedded prompts: call prepare with a binder")
         (modality,) = self.needs
@@ -74,4 +74,4 @@ class ZeroShotHead(Head):
         logits = scale * (rows.vectors @ self.tensors["words"].T).astype(np.float64)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         abnormal = shares[:, len(self.prompts.normal) :].sum(axis=1) / shares.sum(axis=1)
-        return inputs.largest(modality, abnormal)
+        return inputs.max_by_sample(modality, abnormal)

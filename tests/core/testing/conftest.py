@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from anybind.testing import Example, NotConforming, check
+from anybind.testing import ConformanceError, Example, check
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def failed_checks() -> Callable[..., list[str]]:
     def run(subject: object, example: Example | None = None, **options: Any) -> list[str]:
         try:
             return check(subject, example, **options).failed
-        except NotConforming as error:
+        except ConformanceError as error:
             lines = str(error).splitlines()[1:]
             assert all(line.startswith("    remedy: ") for line in lines[1::2])
             return [line.strip().partition(":")[0] for line in lines[::2]]

@@ -12,8 +12,8 @@ import torch
 
 from anybind import Space
 from anybind.adapter import Adapter
-from anybind.registry import create
-from anybind.testing import NotConforming, check
+from anybind.registry import create_part
+from anybind.testing import ConformanceError, check
 from anybind.testing.perturbation import perturb_state
 
 FACTOR = 2.0
@@ -86,7 +86,7 @@ class KeepsNotes(Good):
     ],
 )
 def test_an_adapter_fails_whose_identity_does_not_follow_its_state(identity, unseen):
-    with pytest.raises(NotConforming) as caught:
+    with pytest.raises(ConformanceError) as caught:
         check(type("Broken", (HashesAtFirst,), {"identity": identity})(), only="check_identity_follows_state")
     assert f"with {unseen} changed, `identity` stays the same" in str(caught.value)
 
@@ -124,7 +124,7 @@ def test_frozen_and_read_only_state_is_perturbed():
 
 
 def test_the_adapter_of_mini_is_another_when_two_rows_of_a_table_change_places():
-    adapter = create("adapter", "mini-image-to-text")
+    adapter = create_part("adapter", "mini-image-to-text")
     before = adapter.identity
     adapter.ridge[[0, 1]] = adapter.ridge[[1, 0]]
     del adapter._tables_hash

@@ -12,7 +12,7 @@ import pytest
 from anybind import BadInput, Binding
 from anybind.dataset import Dataset, Item
 from anybind.spec import EncoderSpec
-from anybind.testing import Example, NotConforming, check
+from anybind.testing import ConformanceError, Example, check
 
 
 class Listed(Dataset):
@@ -98,9 +98,12 @@ def test_a_spec_fails_the_check_of_what_it_breaks(changed, failures, failed_chec
 @pytest.mark.parametrize(
     ("binding", "failures"),
     [
-        (Binding("b", {"text": Binding.use("mini-text")}, adapters=(Binding.use("mini-image-to-text"),)), []),
-        (Binding("b", {"image": Binding.use("mini-text")}), ["check_parts_are_registered"]),
-        (Binding("b", {"image": Binding.use("no-such-encoder")}), ["check_parts_are_registered"]),
+        (
+            Binding("b", {"text": Binding.configure("mini-text")}, adapters=(Binding.configure("mini-image-to-text"),)),
+            [],
+        ),
+        (Binding("b", {"image": Binding.configure("mini-text")}), ["check_parts_are_registered"]),
+        (Binding("b", {"image": Binding.configure("no-such-encoder")}), ["check_parts_are_registered"]),
     ],
 )
 def test_a_binding_fails_where_its_parts_are_not_registered_for_its_modalities(binding, failures, failed_checks):
@@ -115,5 +118,5 @@ def test_a_command_fails_where_its_help_does():
         """Fail when typer reads the annotation."""
 
     assert check(good, kind="command").failed == []
-    with pytest.raises(NotConforming, match="check_help"):
+    with pytest.raises(ConformanceError, match="check_help"):
         check(bad, kind="command")

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from anybind import BadInput, Space, unit
+from anybind import BadInput, Space, normalize
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
 from anybind.spec import EncoderSpec
-from anybind.testing import Example, NotConforming, check, checks_for
-from anybind.tower import Tower
+from anybind.testing import ConformanceError, Example, check, checks_for
+from anybind.torch_encoder import TorchEncoder
 
 SAMPLES = [np.random.default_rng(n).standard_normal(6).astype(np.float32) for n in range(4)]
 WRONG = np.full(6, np.nan, np.float32)
 
 
-class Good(Tower):
+class Good(TorchEncoder):
     """Six numbers to three, by a linear layer."""
 
     def __init__(self):
@@ -79,7 +79,7 @@ BROKEN = {
     "NotUnit": (encode_after(lambda vectors: 1.5 * vectors), ["check_unit_norm"]),
     "Doubles": (encode_after(lambda vectors: vectors.astype(np.float64)), ["check_dtype"]),
     "Random": (
-        encode_after(lambda vectors: unit(vectors + np.random.standard_normal(vectors.shape))),
+        encode_after(lambda vectors: normalize(vectors + np.random.standard_normal(vectors.shape))),
         ["check_deterministic"],
     ),
     "Counts": ({"preprocess": count_samples}, ["check_deterministic"]),
@@ -99,7 +99,7 @@ BROKEN = {
     "NoHash": ({"weights_hash": "version 1"}, ["check_identity", "check_identity_follows_weights"]),
     "FixedIdentity": ({"weights_hash": "0123456789ab"}, ["check_identity_follows_weights"]),
     "Deaf": (
-        {"encode": lambda self, inputs: unit(np.ones((len(inputs), 3)))},
+        {"encode": lambda self, inputs: normalize(np.ones((len(inputs), 3)))},
         ["check_distinguishes_samples", "check_weights_round_trip"],
     ),
     "StaysInTraining": ({"encode": end_training}, ["check_training_mode"]),
@@ -120,7 +120,7 @@ def test_an_encoder_fails_the_checks_of_what_it_breaks(name, failed_checks):
 
 
 def test_a_failure_gives_what_was_found_and_the_remedy():
-    with pytest.raises(NotConforming) as caught:
+    with pytest.raises(ConformanceError) as caught:
         check(make_broken("NotUnit"), Example(samples=SAMPLES))
     assert str(caught.value).splitlines() == [
         f"encoder NotUnit fails 1 of {len(checks_for('encoder'))} checks:",

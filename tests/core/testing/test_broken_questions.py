@@ -10,9 +10,9 @@ import pytest
 import anybind
 from anybind.dataset import Dataset, Item
 from anybind.head import Head
-from anybind.registry import parts
+from anybind.registry import list_parts
 from anybind.task import Task
-from anybind.testing import Example, stand_in_binder
+from anybind.testing import Example, make_random_binder
 
 
 class Texts(Dataset):
@@ -82,19 +82,19 @@ class FromMean(Head):
     def __init__(self):
         super().__init__(needs=("event",), settings={})
 
-    def learn(self, inputs, labels):
+    def fit_tensors(self, inputs, labels):
         return {"mean": inputs.embeddings["event"].vectors[labels == 0].mean(0)}
 
-    def rate(self, inputs, queries):
-        return inputs.largest("event", 1 - inputs.embeddings["event"].vectors @ self.tensors["mean"])
+    def compute_scores(self, inputs, queries):
+        return inputs.max_by_sample("event", 1 - inputs.embeddings["event"].vectors @ self.tensors["mean"])
 
 
 class KeepsItBeside(FromMean):
-    def learn(self, inputs, labels):
-        self.beside = super().learn(inputs, labels)["mean"]
+    def fit_tensors(self, inputs, labels):
+        self.beside = super().fit_tensors(inputs, labels)["mean"]
         return {"mean": np.zeros(1)}
 
-    def rate(self, inputs, queries):
+    def compute_scores(self, inputs, queries):
         return inputs.largest("event", 1 - inputs.embeddings["event"].vectors @ self.beside)
 
 
@@ -103,7 +103,7 @@ def score_unfitted(self, inputs, queries=None):
 
 
 def draw_lots(self, inputs, labels):
-    return {"mean": FromMean.learn(self, inputs, labels)["mean"] * np.random.rand()}
+    return {"mean": FromMean.fit_tensors(self, inputs, labels)["mean"] * np.random.rand()}
 
 
 class ClassMeans(Head):
@@ -114,11 +114,11 @@ class ClassMeans(Head):
     def __init__(self):
         super().__init__(needs=("image",))
 
-    def learn(self, inputs, labels):
+    def fit_tensors(self, inputs, labels):
         vectors = inputs.embeddings["image"].vectors
         return {"means": np.stack([vectors[labels == number].mean(0) for number in range(len(self.classes))])}
 
-    def rate(self, inputs, queries):
+    def compute_scores(self, inputs, queries):
         return inputs.embeddings["image"].vectors @ self.tensors["means"].T
 
 
@@ -127,7 +127,7 @@ class Similarity(Head):
 
     name, predicts = "similarity", "ranking"
 
-    def rate(self, inputs, queries):
+    def compute_scores(self, inputs, queries):
         (candidates,) = inputs.embeddings.values()
         return queries @ candidates
 
@@ -176,8 +176,8 @@ def test_a_head_fails_the_checks_of_what_it_breaks(head, members, failures, fail
 
 
 def test_the_stand_in_embeds_any_sample_the_same_each_time_and_tells_samples_apart():
-    binder = stand_in_binder()
-    assert set(binder.modalities) == {part.name for part in parts("modality")}
+    binder = make_random_binder()
+    assert set(binder.modalities) == {part.name for part in list_parts("modality")}
     vectors = binder.embed("text", ["a", "b", "a"])
     similarity = vectors @ vectors
     assert similarity[0, 2] > 0.9999

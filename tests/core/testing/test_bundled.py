@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anybind.registry import Part, find_part, parts, registry
-from anybind.testing import Example, checks_for, examine
+from anybind.registry import Part, find_part, list_parts, registry
+from anybind.testing import Example, check_part, checks_for
 
 RECORDINGS = {
     "aedat2": "dvs128_walking.aedat",
@@ -20,13 +20,13 @@ RECORDINGS = {
 CANNOT = ("downloaded from a hub", "decodes videos for a minute", "and none is made up", "has no option `argument`")
 """Ends of the reasons why a part cannot be checked."""
 KINDS = [*registry().kinds(), "kind"]
-BUNDLED = [part for kind in KINDS for part in parts(kind) if part.distribution == "anybind"]
+BUNDLED = [part for kind in KINDS for part in list_parts(kind) if part.distribution == "anybind"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", BUNDLED, ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_bundled_part_passes_on_its_plugins_example(part):
-    report = examine(part).raise_for_failures()
+    report = check_part(part).raise_for_failures()
     (made,) = [outcome for outcome in report.outcomes if outcome.check == "check_example"]
     assert made.status == "passed" or made.message.endswith(CANNOT)
 
@@ -48,4 +48,4 @@ def test_readers_pass_on_real_recordings(test_data: Path, name: str):
             beginning.write_bytes(file.read(30_000))
         return Example(files=[beginning])
 
-    examine(find_part("reader", name), offer).raise_for_failures()
+    check_part(find_part("reader", name), offer).raise_for_failures()

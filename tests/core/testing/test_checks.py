@@ -11,9 +11,20 @@ import numpy as np
 import pytest
 
 from anybind.errors import AnybindWarning, PluginError, UnknownName
-from anybind.registry import parts, registry
+from anybind.registry import list_parts, registry
 from anybind.spec import EncoderSpec, KindSpec
-from anybind.testing import Case, Check, Checks, Example, Skip, assert_json, check, checks_for, examine, shared
+from anybind.testing import (
+    Case,
+    Check,
+    Checks,
+    Example,
+    Skip,
+    assert_json,
+    check,
+    check_part,
+    checks_for,
+    computed_once,
+)
 from anybind.testing.assertions import is_equal
 from anybind.testing.checks import run_check
 
@@ -111,7 +122,7 @@ def test_a_check_passes_fails_or_is_skipped(function, status, message):
 def test_a_shared_value_is_computed_once_and_its_failure_skips_the_checks_that_need_it():
     computed = []
 
-    @shared
+    @computed_once
     def embedding(case):
         computed.append(case.part)
         return case.part / 2
@@ -155,8 +166,8 @@ def check_is_even(case):
 
 def test_a_misspelt_expected_failure_is_a_failure(registry, add_plugin):
     add_plugin(registry, EncoderSpec(name="e", modality="m", summary="s", target="math:sqrt", weights_licence="MIT"))
-    (part,) = parts("encoder")
-    report = examine(part, lambda part, folder: Example(samples=[1], expected_failures={"check_unitnorm": "why"}))
+    (part,) = list_parts("encoder")
+    report = check_part(part, lambda part, folder: Example(samples=[1], expected_failures={"check_unitnorm": "why"}))
     (outcome,) = report.with_status("failed")
     assert outcome.check == "check_example"
     assert outcome.message.startswith(

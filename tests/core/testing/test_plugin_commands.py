@@ -91,10 +91,10 @@ def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
 @pytest.mark.slow
 def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written: Path):
     script = (
-        "import sys\nfrom anybind.testing import examine, parts_of\n"
+        "import sys\nfrom anybind.testing import check_part, list_plugin_parts\n"
         "for name in sys.argv[1:]:\n"
-        "    for part in parts_of(name):\n"
-        "        outcomes = {each.check: each.status for each in examine(part).outcomes}\n"
+        "    for part in list_plugin_parts(name):\n"
+        "        outcomes = {each.check: each.status for each in check_part(part).outcomes}\n"
         "        print(part.kind, outcomes['check_example'], 'failed' in outcomes.values())\n"
     )
     lines = run_python("-c", script, *NEW, site=written / "site", at=written).stdout.splitlines()
@@ -187,7 +187,7 @@ def test_a_part_without_an_example_fails(make_distribution):
     # An encoder of images would be checked on those of the modality's example.
     source = BROKEN.replace("def anybind_examples", "def other_examples").replace('"image"', '"smell"')
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
-    script = "from anybind.testing import *\ntry: check(parts_of('wreck')[1])\nexcept NotConforming as e: print(e)"
+    script = "from anybind.testing import *\ntry: check(list_plugin_parts('wreck')[1])\nexcept ConformanceError as e: print(e)"
     assert "check_example: it needs an example with samples" in run_python("-c", script, site=site).stdout
 
 
@@ -198,9 +198,9 @@ def test_examples_may_be_in_a_module_of_their_own_and_lack_packages(make_distrib
     (site / "wreck_plugin" / "__init__.py").write_text(plugin)
     module = "import {}, numpy as np\ndef anybind_examples" + examples
     script = (
-        "import sys\nfrom anybind.testing import examine, parts_of\n"
+        "import sys\nfrom anybind.testing import check_part, list_plugin_parts\n"
         "print('wreck_plugin.examples' in sys.modules)\n"
-        "report = examine(parts_of('wreck')[1])\n"
+        "report = check_part(list_plugin_parts('wreck')[1])\n"
         "print(report.failed, [each.message for each in report.with_status('skipped')])"
     )
     for needs, found in (

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from anybind import Embeddings, Space, unit
+from anybind import Embeddings, Space, normalize
 from anybind.adapter import Adapter
 from anybind.registry import Registry, find_part, use_registry
 from anybind.spec import EncoderSpec
@@ -24,8 +24,8 @@ def make_pairs() -> MakePairs:
 
     def make(n: int = 60, d: int = 8, e: int = 6, noise: float = 0.1, seed: int = 0) -> tuple[Embeddings, Embeddings]:
         random = np.random.default_rng(seed)
-        x = unit(random.normal(size=(n, d)) + 0.5)
-        y = unit(x @ random.normal(size=(d, e)) + noise * random.normal(size=(n, e)) + 0.3)
+        x = normalize(random.normal(size=(n, d)) + 0.5)
+        y = normalize(x @ random.normal(size=(d, e)) + noise * random.normal(size=(n, e)) + 0.3)
         ids = tuple(f"thing {number}" for number in range(n))
         return (
             Embeddings(x, Space("here", d, "tower@1"), "image", ids),

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 import anybind
 from anybind import Binding, Space
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.errors import BadOption, SpaceMismatch, WeightsMismatch
-from anybind.registry import create, find_part
+from anybind.registry import create_part, find_part
 from anybind_adapters.card import KEY, read_card
 
 KINDS = ("linear", "mlp", "procrustes", "ridge")
@@ -23,7 +23,7 @@ KINDS = ("linear", "mlp", "procrustes", "ridge")
 
 def reread(adapter, tmp_path):
     adapter.save(tmp_path / "x.safetensors", {"data": {"hash": "abc", "n": 60}})
-    return create("adapter", adapter.kind, weights=str(tmp_path / "x.safetensors"))
+    return create_part("adapter", adapter.kind, weights=str(tmp_path / "x.safetensors"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,7 +91,7 @@ def test_a_binding_of_another_backbone_is_told_which_spaces_the_adapter_is_for(f
 def test_another_kind_of_adapter_is_told(fitted, tmp_path):
     fitted("procrustes").save(tmp_path / "x.safetensors")
     with pytest.raises(WeightsMismatch, match="of kind 'procrustes'; write use = \"procrustes\""):
-        create("adapter", "ridge", weights=tmp_path / "x.safetensors")
+        create_part("adapter", "ridge", weights=tmp_path / "x.safetensors")
 
 
 def changed(path, tensors=None, card=None):
@@ -119,7 +119,7 @@ def test_tensors_that_are_missing_too_many_or_of_other_shapes_are_named(fitted, 
     fitted("ridge").save(path)
     changed(path, tensors)
     with pytest.raises((WeightsMismatch, anybind.BadInput), match=told):
-        create("adapter", "ridge", weights=path)
+        create_part("adapter", "ridge", weights=path)
 
 
 @pytest.mark.parametrize("hidden", [0, -3, "many", 1 << 60])
@@ -128,7 +128,7 @@ def test_a_card_that_claims_another_width_allocates_nothing(fitted, tmp_path, hi
     fitted("mlp").save(path)
     changed(path, card={"settings": {"hidden": hidden}})
     with pytest.raises(WeightsMismatch, match=r"hidden|other shapes"):
-        create("adapter", "mlp", weights=path)
+        create_part("adapter", "mlp", weights=path)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_card_that_makes_no_sense_is_refused(fitted, tmp_path, card):
     fitted("ridge").save(path)
     changed(path, card=card)
     with pytest.raises(anybind.BadInput, match=r"x\.safetensors: the card of the adapter"):
-        create("adapter", "ridge", weights=path)
+        create_part("adapter", "ridge", weights=path)
 
 
 def test_a_file_that_is_cut_at_any_place_is_one_line(fitted, tmp_path):
@@ -151,16 +151,16 @@ def test_a_file_that_is_cut_at_any_place_is_one_line(fitted, tmp_path):
     for length in (0, 5, 8, 60, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(anybind.BadInput, match="not a readable safetensors file") as error:
-            create("adapter", "ridge", weights=path)
+            create_part("adapter", "ridge", weights=path)
         assert "\n" not in str(error.value)
 
 
 def test_files_that_are_missing_or_hold_something_else_are_told(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"there is no adapter .*absent.*fit-adapter"):
-        create("adapter", "ridge", weights=tmp_path / "absent.safetensors")
+        create_part("adapter", "ridge", weights=tmp_path / "absent.safetensors")
     save_file({"weight": torch.ones(1)}, tmp_path / "plain.safetensors")
     with pytest.raises(anybind.BadInput, match="fit-adapter` makes an adapter"):
-        create("adapter", "ridge", weights=tmp_path / "plain.safetensors")
+        create_part("adapter", "ridge", weights=tmp_path / "plain.safetensors")
 
 
 def test_a_path_that_cannot_be_written_is_told_and_leaves_nothing(fitted, tmp_path):
@@ -172,8 +172,8 @@ def test_a_path_that_cannot_be_written_is_told_and_leaves_nothing(fitted, tmp_pa
 def test_a_binding_takes_an_adapter_by_its_file(fitted, make_pairs, tmp_path):
     adapter = fitted("linear")
     adapter.save(tmp_path / "x.safetensors")
-    use = Use("linear", {"weights": str(tmp_path / "x.safetensors")})
-    binder = anybind.load(Binding("b", {"text": Use("mini-text")}, "", adapters=(use,)))
+    use = ConfiguredPart("linear", {"weights": str(tmp_path / "x.safetensors")})
+    binder = anybind.load(Binding("b", {"text": ConfiguredPart("mini-text")}, "", adapters=(use,)))
     assert [each.identity for each in binder.adapters] == [adapter.identity]
 
 

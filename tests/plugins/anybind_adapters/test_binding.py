@@ -97,7 +97,7 @@ def test_an_adapter_to_another_imagebind_meets_no_sound(adapter_file, samples, t
 
 def test_a_binder_in_a_modalitys_own_space_uses_no_adapter_and_the_same_towers(adapter_file, samples, tmp_path):
     binder = anybind.load(f"{NAME}:{adapter_file(tmp_path / 'x.safetensors')}")
-    own = binder.in_own_space("image")
+    own = binder.without_adapters("image")
     assert own.encoder("image") is binder.encoder("image")
     assert own.embed("image", [samples["image"]]).space == anybind.Space("tiny-pictures", 16, "tiny")
     assert own.route("image") == []

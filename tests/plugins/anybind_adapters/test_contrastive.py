@@ -34,7 +34,7 @@ def plain_info_nce(given_, wanted, groups, temperature):
 @given(n=st.integers(2, 12), kinds=st.integers(1, 12), temperature=st.floats(0.05, 2), seed=st.integers(0, 999))
 def test_the_loss_is_that_of_a_plain_loop_and_twins_are_no_rivals(n, kinds, temperature, seed):
     random = np.random.default_rng(seed)
-    given_, wanted = random.normal(size=(n, 5)), anybind.unit(random.normal(size=(n, 5))).astype(np.float64)
+    given_, wanted = random.normal(size=(n, 5)), anybind.normalize(random.normal(size=(n, 5))).astype(np.float64)
     groups = random.integers(0, kinds, n)
     ours = info_nce(torch.from_numpy(given_), torch.from_numpy(wanted), torch.from_numpy(groups), temperature)
     assert float(ours) == pytest.approx(plain_info_nce(given_, wanted, groups, temperature), rel=1e-6, abs=1e-9)
@@ -77,8 +77,8 @@ def test_training_stops_once_nothing_gets_better(make_pairs, monkeypatch):
 
 def test_a_network_can_do_what_no_single_layer_can():
     random = np.random.default_rng(0)
-    x = anybind.unit(random.normal(size=(600, 3)))
-    y = anybind.unit(np.stack([x[:, 0] * x[:, 1], x[:, 1] * x[:, 2], x[:, 0] ** 2], axis=1) + 1e-3)
+    x = anybind.normalize(random.normal(size=(600, 3)))
+    y = anybind.normalize(np.stack([x[:, 0] * x[:, 1], x[:, 1] * x[:, 2], x[:, 0] ** 2], axis=1) + 1e-3)
     training = Training(0, **{**SHORT, "epochs": 40, "batch_size": 64, "patience": 40})
     losses = {hidden: train(x, y, np.arange(600), training, hidden)[1]["losses"][1] for hidden in (0, 64)}
     assert losses[64] < 0.8 * losses[0]

@@ -11,7 +11,7 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_adapters import fit_adapter
 from anybind_adapters.card import read_card
 
@@ -317,5 +317,5 @@ def test_a_process_of_its_own_fits_minis_pictures_to_minis_words(run_anybind, cl
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
     assert (told["source"]["dim"], told["target"]["dim"], told["data"]["n"]) == (1280, 384, 15)
-    adapter = create("adapter", "procrustes", weights=path)
+    adapter = create_part("adapter", "procrustes", weights=path)
     assert adapter.source == anybind.load("mini").encoder("image").space

@@ -16,7 +16,7 @@ from anybind_adapters.held_out import chance, retrieve
 
 def embeddings(vectors, ids=None, space="s"):
     ids = tuple(map(str, range(len(vectors)))) if ids is None else ids
-    return Embeddings(anybind.unit(np.asarray(vectors, dtype=float)), Space(space, len(vectors[0])), "m", ids)
+    return Embeddings(anybind.normalize(np.asarray(vectors, dtype=float)), Space(space, len(vectors[0])), "m", ids)
 
 
 @settings(max_examples=60)

@@ -9,14 +9,14 @@ import numpy as np
 import PIL.Image
 import torch
 
-from anybind import Space, unit
+from anybind import Space, normalize
 from anybind.encoder import Encoder
-from anybind.tower import Tower
+from anybind.torch_encoder import TorchEncoder
 
 SIDE = 6
 
 
-class TinyImage(Tower):
+class TinyImage(TorchEncoder):
     """Pictures, scaled to a few pixels, by one linear layer."""
 
     def __init__(self, model: str = "", space: str = "tiny-pictures", dim: int = 16, backbone: str = "tiny") -> None:
@@ -55,7 +55,7 @@ class Tiny(Encoder):
         return np.resize(numbers, 26).astype(float)
 
     def encode(self, inputs: Any) -> np.ndarray:
-        return unit(np.stack(inputs) @ self.layer + 0.1)
+        return normalize(np.stack(inputs) @ self.layer + 0.1)
 
 
 def tiny_sound(dim: int = 12, space: str = "imagebind", backbone: str = "tiny-imagebind") -> Tiny:

@@ -32,7 +32,7 @@ def test_results_that_are_read_again_are_those_that_were_returned(world, suite):
 
 
 def test_arguments_are_those_of_the_command(world, suite):
-    binding = Binding("salty", {"text": Binding.use("words", salt="x")})
+    binding = Binding("salty", {"text": Binding.configure("words", salt="x")})
     results = run_suite(suite, bindings=[binding], data=world.data, output=world.results, limit=1, seeds=[5])
     assert [(cell.binding, cell.seed, cell.result.n) for cell in results.cells if cell.result] == [("salty", 5, 1)]
     with pytest.raises(BadOption, match="called 'other'"):

@@ -12,7 +12,7 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets.packaged import SkimagePictures
 from anybind_media.sound import Waveform
 
@@ -156,7 +156,7 @@ def test_likeness_of_sentences_is_ranked_as_by_the_binder(binder):
 def test_pictures_are_named_as_often_as_by_our_task(binder, pictures, seen_as):
     task = Named()
     task.ours = pictures
-    ours = create("task", "zero-shot", templates=TEMPLATE).run(binder, pictures, modality=seen_as, seed=3)
+    ours = create_part("task", "zero-shot", templates=TEMPLATE).run(binder, pictures, modality=seen_as, seed=3)
     found = asked(as_mteb_encoder(binder, images_as=seen_as, seed=3), task)
     assert found["accuracy"] == pytest.approx(ours.metrics["top1"], abs=1e-5)  # MTEB rounds
     assert 0.2 < found["accuracy"] < 1
@@ -166,7 +166,7 @@ def test_pictures_are_named_as_often_as_by_our_task(binder, pictures, seen_as):
 def test_phrases_find_as_many_pictures_as_by_our_task(binder, pictures):
     task = Told()
     task.ours = pictures
-    ours = create("task", "retrieval", to="text").run(binder, pictures, modality="image")
+    ours = create_part("task", "retrieval", to="text").run(binder, pictures, modality="image")
     found = asked(as_mteb_encoder(binder), task)
     assert found["recall_at_1"] == pytest.approx(ours.metrics["text_to_image_R@1"], abs=1e-5)
     assert 0.2 < found["recall_at_1"] < 1
@@ -190,7 +190,7 @@ def test_samples_of_two_modalities_lie_between_both(binder):
             {"text": ["a", "b"], "image": [picture] * 2},
         )
     )
-    np.testing.assert_allclose(both, anybind.unit(text + image), atol=1e-6)
+    np.testing.assert_allclose(both, anybind.normalize(text + image), atol=1e-6)
 
 
 def test_an_empty_text_is_like_nothing(binder):

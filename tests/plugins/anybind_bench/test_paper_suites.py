@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 import anybind
-from anybind.registry import create, find_part
+from anybind.registry import create_part, find_part
 from anybind_adapters.adapters import Linear
 from anybind_adapters.file import AdapterFile
 from anybind_bench.suite import Evaluation, Suite, find_suite
@@ -416,7 +416,7 @@ def _backbone(weights: Path) -> str:
     """How ImageBind's towers name the weights that their space belongs to."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         _shrink_imagebind(monkeypatch)
-        return create("encoder", "imagebind-depth", weights=str(weights)).space.backbone
+        return create_part("encoder", "imagebind-depth", weights=str(weights)).space.backbone
 
 
 def _shrink_imagebind(monkeypatch: pytest.MonkeyPatch) -> None:

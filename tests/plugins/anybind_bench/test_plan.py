@@ -8,10 +8,10 @@ import os
 import pytest
 
 import anybind
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.errors import BadOption, UnknownName
-from anybind.registry import create
-from anybind.tables import settings_hash
+from anybind.registry import create_part
+from anybind.tables import hash_settings
 from anybind_bench.cell import Cell
 from anybind_bench.encoders import BindingEncoders, fingerprint
 from anybind_bench.prepare import Prepared
@@ -101,7 +101,7 @@ def test_the_identity_depends_on_all_that_decides_the_result_and_on_nothing_else
     def identity(evaluation=evaluation, split_hash="hash", binding="toy", encoder="e", seed=0):
         settings = Cell(evaluation, binding, seed).settings(split_hash, {"text": encoder})
         assert json.loads(json.dumps(settings)) == settings
-        return settings_hash(settings)
+        return hash_settings(settings)
 
     assert identity(same) == identity()
     others = [
@@ -116,16 +116,16 @@ def test_the_identity_depends_on_all_that_decides_the_result_and_on_nothing_else
 
 
 def test_text_encoders_take_part_where_there_are_some(toys):
-    prepared = Prepared(Evaluation("count", "notes", "image"), create("task", "count"))
+    prepared = Prepared(Evaluation("count", "notes", "image"), create_part("task", "count"))
     assert prepared.modalities(anybind.find_binding("wordless")) == ("image",)
-    both = anybind.Binding("b", {name: Use("words", {"of": name}) for name in ("image", "text")})
+    both = anybind.Binding("b", {name: ConfiguredPart("words", {"of": name}) for name in ("image", "text")})
     assert prepared.modalities(both) == ("image", "text")
 
 
 def test_what_is_remembered_of_encoders_holds_while_their_files_stay(toys, tmp_path):
     weights = tmp_path / "weights"
     weights.write_text("a")
-    binding = anybind.Binding("b", {"text": Use("words", {"salt": str(weights)})})
+    binding = anybind.Binding("b", {"text": ConfiguredPart("words", {"salt": str(weights)})})
     encoders = BindingEncoders(binding, tmp_path, "cpu", None)
     assert encoders.known == {}
     found = encoders.identify(["text"])
@@ -133,7 +133,7 @@ def test_what_is_remembered_of_encoders_holds_while_their_files_stay(toys, tmp_p
     assert BindingEncoders(binding, tmp_path, "cpu", None).known == found
     os.utime(weights, ns=(1, 1))
     assert BindingEncoders(binding, tmp_path, "cpu", None).known == {}
-    assert fingerprint(binding) != fingerprint(anybind.Binding("b", {"text": Use("words")}))
+    assert fingerprint(binding) != fingerprint(anybind.Binding("b", {"text": ConfiguredPart("words")}))
 
 
 def test_another_version_of_the_plugin_is_another_fingerprint(toys, monkeypatch):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import anybind
-from anybind.tables import settings_hash
+from anybind.tables import hash_settings
 from anybind_bench.results import ResultsStore
 from anybind_bench.suite import find_suite
 
@@ -90,7 +90,7 @@ def test_a_damaged_cell_is_asked_again(world, suite, damage):
 def test_the_file_of_a_cell_says_what_its_identity_is_the_hash_of(world, suite):
     for cell in world.held()["cells"]:
         held = json.loads((world.results / "cells" / f"{cell['identity']}.json").read_text())
-        assert settings_hash(held["about"]) == held["identity"] == cell["identity"]
+        assert hash_settings(held["about"]) == held["identity"] == cell["identity"]
         assert held["seconds"] >= 0
         assert held["result"] == cell["result"]
 

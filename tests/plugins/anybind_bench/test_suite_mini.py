@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import anybind
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_bench.suite import find_suite
 
 SUITE = find_suite("mini")
@@ -26,10 +26,10 @@ def test_every_kind_of_evaluation_is_asked():
 def test_its_parts_are_there_and_take_its_options(evaluation, tmp_path, monkeypatch):
     for package in ("sklearn", "skimage", "av"):
         pytest.importorskip(package)
-    task = create("task", evaluation.task, **evaluation.options)
+    task = create_part("task", evaluation.task, **evaluation.options)
     options = {**evaluation.dataset_options, "limit": 3} if evaluation.dataset != "made-films" else {}
     monkeypatch.setattr("anybind_datasets.made_films.FRAMES", 4)
-    dataset = create("dataset", evaluation.dataset, tmp_path, **options)
+    dataset = create_part("dataset", evaluation.dataset, tmp_path, **options)
     assert dataset.items
     binding = anybind.find_binding("mini")
     assert set(task.modalities(evaluation.modality)) <= set(binding.encoders)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind import BadInput, Binding, Result, Space, unit
+from anybind import BadInput, Binding, Result, Space, normalize
 from anybind.plugin import (
     BindingSpec,
     Dataset,
@@ -39,11 +39,11 @@ class Words(Encoder):
 
     space = SPACE
 
-    def __init__(self, *, of: str = "text", salt: str = "", broken: bool = False) -> None:
+    def __init__(self, *, modality: str = "text", salt: str = "", broken: bool = False) -> None:
         if broken:
             raise BadInput("the weights are not there")
-        self.modality, self.salt = of, salt
-        mark(f"tower {of}{salt}")
+        self.modality, self.salt = modality, salt
+        mark(f"tower {modality}{salt}")
 
     @property
     def weights_hash(self) -> str:
@@ -55,22 +55,22 @@ class Words(Encoder):
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
         seeds = [int.from_bytes(hashlib.sha256(f"{self.salt}{each}".encode()).digest()[:4], "big") for each in inputs]
-        return unit(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
+        return normalize(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
 
 
 def toy(argument: str) -> Binding:
     """`toy` or `toy:SALT`."""
-    return Binding(f"toy{argument}", {"text": Binding.use("words", salt=argument)})
+    return Binding(f"toy{argument}", {"text": Binding.configure("words", salt=argument)})
 
 
 def wordless(argument: str) -> Binding:
     """A binding without an encoder of texts."""
-    return Binding("wordless", {"image": Binding.use("words", of="image")})
+    return Binding("wordless", {"image": Binding.configure("words", of="image")})
 
 
 def broken(argument: str) -> Binding:
     """A binding whose tower cannot be loaded."""
-    return Binding("broken", {"text": Binding.use("words", broken=True)})
+    return Binding("broken", {"text": Binding.configure("words", broken=True)})
 
 
 class Notes(Dataset):
@@ -79,7 +79,7 @@ class Notes(Dataset):
     name = "notes"
     published = "https://example.org/notes"
 
-    def needs(self, splits: Sequence[str]) -> Sequence[str]:
+    def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return ["notes.txt"]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind.tower import Tower
+from anybind.torch_encoder import TorchEncoder
 from anybind_classification import classify
 
 
@@ -275,7 +275,7 @@ def test_a_long_text_is_cut_with_a_warning_that_shows_where(run_anybind):
 def test_a_weight_file_of_another_model_is_refused(cli, tmp_path):
     import torch
 
-    class Other(Tower):
+    class Other(TorchEncoder):
         def preprocess(self, sample): ...
 
     other = Other(torch.nn.Linear(2, 2), modality="event", space=anybind.Space("o", 2), preprocessing={})
@@ -310,7 +310,7 @@ def test_more_bad_requests(cli, pictures, arguments, message):
 def test_a_fault_of_a_plugin_is_one_line_and_ends_with_one(cli, monkeypatch):
     from anybind.plugin import tables
 
-    monkeypatch.setattr(tables, "read_names", lambda text: 1 / 0)
+    monkeypatch.setattr(tables, "parse_names", lambda text: 1 / 0)
     ended = cli("classify", "x.png", "--labels", "a,b")
     assert ended.code == 1
     assert ended.err == "error: internal: ZeroDivisionError: division by zero; --debug shows where\n"

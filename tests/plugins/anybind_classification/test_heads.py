@@ -19,7 +19,7 @@ DIM, NAMES = 6, ("duck", "kettle", "rocket")
 
 def samples(labels, seed=0, modality="image", encoder="one", space="made", scale=None):
     random = np.random.default_rng(seed)
-    vectors = anybind.unit(np.eye(DIM)[labels] + 0.6 * random.normal(size=(len(labels), DIM)))
+    vectors = anybind.normalize(np.eye(DIM)[labels] + 0.6 * random.normal(size=(len(labels), DIM)))
     return Embeddings(vectors, Space(space, DIM), modality, tuple(map(str, range(len(labels)))), encoder, scale)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import prompts
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption
@@ -57,7 +57,7 @@ class Corner(Encoder):
         self.space = anybind.Space("colour", 3)
 
     def encode(self, inputs):
-        return anybind.unit(np.array([self.one(sample) for sample in inputs]))
+        return anybind.normalize(np.array([self.one(sample) for sample in inputs]))
 
     def one(self, sample):
         if self.modality == "image":
@@ -86,7 +86,7 @@ class Colours(Dataset):
 
 @pytest.fixture
 def binder(monkeypatch):
-    loaded = anybind.load(anybind.Binding("corner", {m: Use("none") for m in ("text", "image")}))
+    loaded = anybind.load(anybind.Binding("corner", {m: ConfiguredPart("none") for m in ("text", "image")}))
     monkeypatch.setattr(loaded, "_encoders", {m: Corner(m) for m in ("text", "image")})
     return loaded
 
@@ -128,9 +128,11 @@ def test_classes_of_the_data_that_are_not_asked_for_are_an_error(binder):
 
 def test_an_ensemble_is_the_mean_of_unit_vectors_over_templates(binder):
     templates = ("a {}", "a {} shade")
-    ensemble = prompts.class_embeddings(binder, "text", ["red", "blue"], templates)
-    singles = [prompts.class_embeddings(binder, "text", ["red", "blue"], (template,)).vectors for template in templates]
-    np.testing.assert_allclose(ensemble.vectors, anybind.unit(np.mean(singles, axis=0)), atol=1e-6)
+    ensemble = prompts.embed_class_names(binder, "text", ["red", "blue"], templates)
+    singles = [
+        prompts.embed_class_names(binder, "text", ["red", "blue"], (template,)).vectors for template in templates
+    ]
+    np.testing.assert_allclose(ensemble.vectors, anybind.normalize(np.mean(singles, axis=0)), atol=1e-6)
     assert ensemble.ids == ("red", "blue")
 
 

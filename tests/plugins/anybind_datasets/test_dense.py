@@ -12,7 +12,7 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 
 HOME = "test/test_sequence_00_town10"
 FILES = [
@@ -33,7 +33,7 @@ def folder(touch: Callable[..., Path]) -> Path:
 
 
 def dataset(folder: Path, **options: object) -> Dataset:
-    return create("dataset", "dense", folder, **options)
+    return create_part("dataset", "dense", folder, **options)
 
 
 def test_a_frame_is_events_with_its_depth_map_and_picture_as_partners(folder):

@@ -9,7 +9,7 @@ import pytest
 
 from anybind import BadInput
 from anybind.dataset import Dataset
-from anybind.registry import create
+from anybind.registry import create_part
 
 HEADER = "class,startTime_usec,endTime_usec\n"
 TABLES = {
@@ -31,7 +31,7 @@ def folder(touch: Callable[..., Path]) -> Path:
 
 
 def dataset(folder: Path, **options: object) -> Dataset:
-    return create("dataset", "dvs128-gesture", folder, **options)
+    return create_part("dataset", "dvs128-gesture", folder, **options)
 
 
 def test_gestures_are_parts_of_recordings_by_time(folder: Path) -> None:
@@ -53,7 +53,7 @@ def test_there_are_eleven_gestures(folder: Path) -> None:
     data = dataset(folder)
     assert len(data.classes) == 11
     assert (data.classes[0], data.classes[10]) == ("hand clapping", "other gestures")
-    assert data.class_named("8") == "arm roll"
+    assert data.resolve_class_name("8") == "arm roll"
 
 
 def test_gestures_are_kept_by_name(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets.files import FilesDataset
 
 PATTERN = r"^n\d+_(.*)"
@@ -114,5 +114,5 @@ def test_the_split_hash_tells_two_questions_apart(root):
 
 
 def test_it_is_a_data_set_that_can_be_asked_for_by_name(root):
-    dataset = create("dataset", "files", root, modalities=("image",), pattern=PATTERN)
+    dataset = create_part("dataset", "files", root, modalities=("image",), pattern=PATTERN)
     assert isinstance(dataset, FilesDataset)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets.film_files import spans_of_mask
 
 
@@ -47,7 +47,7 @@ def ucf(tmp_path):
 
 def test_ucf_crime_counts_frames_from_one_and_tells_of_missing_films(ucf):
     with pytest.warns(AnybindWarning, match=r"missing: 1, first: .* Arson011_x264\.mp4"):
-        dataset = create("dataset", "ucf-crime", ucf, modalities=("event",))
+        dataset = create_part("dataset", "ucf-crime", ucf, modalities=("event",))
     assert told(dataset) == {
         "Abuse028_x264": ("abuse", "test", [[164, 240]]),
         "RoadAccidents001_x264": ("road accidents", "test", [[9, 20], [29, 31]]),
@@ -58,7 +58,7 @@ def test_ucf_crime_counts_frames_from_one_and_tells_of_missing_films(ucf):
 def test_films_to_learn_from_are_known_as_a_whole(ucf):
     (ucf / "Anomaly_Train.txt").write_text("Abuse/Abuse001_x264.mp4\nTraining_Normal_Videos_Anomaly/N1_x264.mp4\n")
     touch(ucf, "Abuse001_x264.mp4", "N1_x264.mp4", "Arson011_x264.mp4")
-    dataset = create("dataset", "ucf-crime", ucf, split="train")
+    dataset = create_part("dataset", "ucf-crime", ucf, split="train")
     assert told(dataset) == {"Abuse001_x264": ("abuse", "train", True), "N1_x264": ("normal", "train", [])}
     assert dataset.classes == ["abuse", "normal"]
 
@@ -70,7 +70,7 @@ def test_lines_that_make_no_sense_name_their_number(tmp_path, line):
     (tmp_path / "Temporal_Anomaly_Annotation.txt").write_text(f"b.mp4 Abuse 1 2\n{line}\n")
     touch(tmp_path, "a.mp4", "b.mp4")
     with pytest.raises(BadInput, match="line 2"):
-        create("dataset", "ucf-crime", tmp_path)
+        create_part("dataset", "ucf-crime", tmp_path)
 
 
 def test_xd_violence_reads_classes_from_names(tmp_path):
@@ -85,7 +85,7 @@ def test_xd_violence_reads_classes_from_names(tmp_path):
         "1-1004/d_label_A.mp4",
         "1-1004/e_label_G-0-0.mp4",
     )
-    assert told(create("dataset", "xd-violence", tmp_path)) == {
+    assert told(create_part("dataset", "xd-violence", tmp_path)) == {
         "v=a__#1_label_B2-0-0": ("shooting", "test", [[11, 20], [29, 40]]),
         "Bad.Boys__#00-1_label_B6-B1-0": ("car accident", "test", [[0, 1]]),
         "c_label_A": ("normal", "test", []),
@@ -98,7 +98,7 @@ def test_xd_violence_refuses_names_without_a_class(tmp_path):
     (tmp_path / "annotations.txt").touch()
     touch(tmp_path, "plain.mp4")
     with pytest.raises(BadInput, match="plain: the name"):
-        create("dataset", "xd-violence", tmp_path)
+        create_part("dataset", "xd-violence", tmp_path)
 
 
 def test_shanghai_tech_reads_masks_of_frames(tmp_path):
@@ -108,7 +108,7 @@ def test_shanghai_tech_reads_masks_of_frames(tmp_path):
     np.save(masks / "01_0015.npy", np.zeros(3))
     touch(tmp_path, "testing/frames/01_0014/000.jpg", "training/videos/01_001.avi")
     with pytest.warns(AnybindWarning, match="first: .* testing/frames/01_0015"):
-        dataset = create("dataset", "shanghai-tech", tmp_path)
+        dataset = create_part("dataset", "shanghai-tech", tmp_path)
     assert told(dataset) == {
         "01_0014": ("abnormal", "test", [[1, 3], [4, 5]]),
         "01_001": ("normal", "train", []),
@@ -120,14 +120,14 @@ def test_shanghai_tech_refuses_damaged_masks(tmp_path, damage):
     touch(tmp_path, "testing/frames/a/0.jpg", "testing/test_frame_mask/a.npy")
     damage(tmp_path / "testing" / "test_frame_mask" / "a.npy")
     with pytest.raises(BadInput, match=r"a\.npy"):
-        create("dataset", "shanghai-tech", tmp_path)
+        create_part("dataset", "shanghai-tech", tmp_path)
 
 
 def test_shanghai_tech_never_unpickles(tmp_path):
     touch(tmp_path, "testing/frames/a/0.jpg", "testing/test_frame_mask/a.npy")
     np.save(tmp_path / "testing/test_frame_mask/a.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(BadInput, match="no NumPy file of numbers"):
-        create("dataset", "shanghai-tech", tmp_path)
+        create_part("dataset", "shanghai-tech", tmp_path)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_ucsd_ped_reads_the_script_of_its_ground_truth(ped2):
     ]
     (ped2 / "Test" / "UCSDped2.m").write_text("\n".join(lines))
     with pytest.warns(AnybindWarning, match="missing: 1, first: .* Test/Test003"):
-        dataset = create("dataset", "ucsd-ped", ped2)
+        dataset = create_part("dataset", "ucsd-ped", ped2)
     assert dataset.name == "UCSDped2"
     assert told(dataset) == {
         "Test001": ("abnormal", "test", [[60, 180]]),
@@ -165,7 +165,7 @@ def test_ucsd_ped_reads_masks_where_there_is_no_script(ped2):
             mask = np.zeros((4, 6), np.uint8)
             mask[1, 2] = 255 * mark
             PIL.Image.fromarray(mask).save(folder / f"{number:03}.bmp")
-    assert told(create("dataset", "ucsd-ped", ped2, split="test")) == {
+    assert told(create_part("dataset", "ucsd-ped", ped2, split="test")) == {
         "Test001": ("abnormal", "test", [[1, 3]]),
         "Test002": ("normal", "test", []),
     }
@@ -175,7 +175,7 @@ def test_ucsd_ped_without_labels_says_where_they_are_published(ped2):
     with pytest.raises(BadInput, match=r"labels of Test002.*svcl.ucsd.edu"):
         touch(ped2, "Test/Test001_gt/001.bmp")
         PIL.Image.fromarray(np.zeros((2, 2), np.uint8)).save(ped2 / "Test/Test001_gt/001.bmp")
-        create("dataset", "ucsd-ped", ped2)
+        create_part("dataset", "ucsd-ped", ped2)
 
 
 def test_avenue_reads_a_mask_for_each_frame(tmp_path):
@@ -186,7 +186,7 @@ def test_avenue_reads_a_mask_for_each_frame(tmp_path):
             cells[0, place] = np.full((3, 4), mark, np.uint8)
         scipy.io.savemat(tmp_path / f"{number}_label.mat", {"volLabel": cells})
     with pytest.warns(AnybindWarning, match=r"first: .* testing_videos/10\.avi"):
-        dataset = create("dataset", "avenue", tmp_path)
+        dataset = create_part("dataset", "avenue", tmp_path)
     assert told(dataset) == {
         "01": ("abnormal", "test", [[1, 2]]),
         "02": ("abnormal", "test", [[0, 2]]),
@@ -200,7 +200,7 @@ def test_avenue_refuses_other_files(tmp_path, content):
     if content is not None:
         scipy.io.savemat(tmp_path / "1_label.mat", content)
     with pytest.raises(BadInput, match=r"1_label\.mat"):
-        create("dataset", "avenue", tmp_path)
+        create_part("dataset", "avenue", tmp_path)
 
 
 def test_films_of_ones_own_are_labelled_by_a_file(tmp_path):
@@ -213,7 +213,7 @@ def test_films_of_ones_own_are_labelled_by_a_file(tmp_path):
     (tmp_path / "labels.json").write_text(json.dumps(about))
     touch(tmp_path, "a.mp4", "deep/b.avi", "frames/c/0.png", "unnamed.mp4")
     with pytest.warns(AnybindWarning, match="first: .* gone"):
-        dataset = create("dataset", "labelled-films", tmp_path)
+        dataset = create_part("dataset", "labelled-films", tmp_path)
     assert told(dataset) == {
         "a": ("fight", "test", [[2, 5]]),
         "b": ("normal", "train", []),
@@ -229,41 +229,41 @@ def test_label_files_that_make_no_sense_are_refused(tmp_path, text):
     (tmp_path / "labels.json").write_text(text)
     touch(tmp_path, "a.mp4")
     with pytest.raises(BadInput, match=r"labels\.json"):
-        create("dataset", "labelled-films", tmp_path)
+        create_part("dataset", "labelled-films", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["ucf-crime", "xd-violence", "shanghai-tech", "ucsd-ped", "avenue"])
 def test_an_empty_folder_is_told_with_the_place_where_the_data_is_published(tmp_path, name):
     with pytest.raises(BadInput, match=r"has no .*published at http"):
-        create("dataset", name, tmp_path)
+        create_part("dataset", name, tmp_path)
     with pytest.raises(BadInput, match="is no folder"):
-        create("dataset", name, tmp_path / "none")
+        create_part("dataset", name, tmp_path / "none")
 
 
 def test_all_films_missing_is_an_error(ucf):
     for path in ucf.rglob("*.mp4"):
         path.unlink()
     with pytest.warns(AnybindWarning, match="missing: 4"), pytest.raises(BadInput, match="no films"):
-        create("dataset", "ucf-crime", ucf)
+        create_part("dataset", "ucf-crime", ucf)
 
 
 def test_parts_can_be_limited(ucf):
     touch(ucf, "Arson011_x264.mp4")
-    assert [item.id for item in create("dataset", "ucf-crime", ucf, limit=2).items] == [
+    assert [item.id for item in create_part("dataset", "ucf-crime", ucf, limit=2).items] == [
         "Abuse028_x264",
         "Arson011_x264",
     ]
     for options in ({"limit": 0}, {"split": "half"}):
         with pytest.raises(BadOption):
-            create("dataset", "ucf-crime", ucf, **options)
+            create_part("dataset", "ucf-crime", ucf, **options)
 
 
 def test_labels_of_frames_are_part_of_the_split_hash(ucf):
     touch(ucf, "Arson011_x264.mp4")
-    before = create("dataset", "ucf-crime", ucf).split_hash
+    before = create_part("dataset", "ucf-crime", ucf).split_hash
     path = next(ucf.glob("Temporal*"))
     path.write_text(path.read_text().replace("240", "241"))
-    assert create("dataset", "ucf-crime", ucf).split_hash != before
+    assert create_part("dataset", "ucf-crime", ucf).split_hash != before
 
 
 @given(st.lists(st.integers(0, 3), max_size=30))
@@ -275,5 +275,5 @@ def test_spans_of_masks_cover_just_the_marked_frames(mask):
 
 
 def test_the_local_form_of_ped2_is_read(test_data):
-    dataset = create("dataset", "ucsd-ped", test_data / "ucsd_ped2")
+    dataset = create_part("dataset", "ucsd-ped", test_data / "ucsd_ped2")
     assert [item.notes["abnormal"] for item in dataset.items] == [[[60, 180]], [[94, 180]], [[0, 146]], [[30, 180]]]

@@ -97,7 +97,7 @@ def test_a_limit_below_one_is_refused(root):
 def test_a_class_is_meant_by_its_folder_its_name_or_a_text_like_it(root, tmp_path):
     (tmp_path / "names.json").write_text(json.dumps({"big_one": "The Big One"}))
     dataset = FolderDataset(root, modalities=["image"], names=tmp_path / "names.json")
-    assert [dataset.class_named(text) for text in ("big_one", "The Big One", "003 - Small", "a_duck")] == [
+    assert [dataset.resolve_class_name(text) for text in ("big_one", "The Big One", "003 - Small", "a_duck")] == [
         "The Big One",
         "The Big One",
         "small",

@@ -14,7 +14,7 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
-from anybind.registry import create, find_part
+from anybind.registry import create_part, find_part
 from anybind_datasets.llvip import _empty_place
 
 SIZE = (80, 64)
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def dataset(folder: Path, **options: object) -> Dataset:
-    return create("dataset", "llvip", folder, **options)
+    return create_part("dataset", "llvip", folder, **options)
 
 
 def test_people_are_cut_out_and_as_many_places_without_people(folder):

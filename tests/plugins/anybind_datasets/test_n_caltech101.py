@@ -10,7 +10,7 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets.lists import held_out, load_lists
 
 NAMES = load_lists("n_caltech101").names
@@ -18,7 +18,7 @@ FILES = [f"{label}/image_{number:04}.bin" for label in NAMES for number in range
 
 
 def dataset(folder: Path, **options: object) -> Dataset:
-    return create("dataset", "n-caltech101", folder, **options)
+    return create_part("dataset", "n-caltech101", folder, **options)
 
 
 def ids(data: Dataset) -> set[str]:
@@ -82,5 +82,5 @@ def test_a_recording_is_read_with_the_sensors_size(fill: Callable[..., Path]) ->
 
 def test_a_folders_name_stands_for_its_class(touch: Callable[..., Path]) -> None:
     data = dataset(touch(*FILES))
-    assert data.class_named("Motorbikes") == "motorbike"
-    assert data.class_named("motorbike") == "motorbike"
+    assert data.resolve_class_name("Motorbikes") == "motorbike"
+    assert data.resolve_class_name("motorbike") == "motorbike"

@@ -11,7 +11,7 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
-from anybind.registry import create
+from anybind.registry import create_part
 
 FILES = [
     f"{part}/{label}/obj_{number:06}_td.dat"
@@ -22,7 +22,7 @@ FILES = [
 
 
 def dataset(folder: Path, **options: object) -> Dataset:
-    return create("dataset", "n-cars", folder, **options)
+    return create_part("dataset", "n-cars", folder, **options)
 
 
 def test_cars_and_background_are_listed(touch: Callable[..., Path]) -> None:

@@ -11,14 +11,14 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets.lists import load_lists
 
 LISTS = load_lists("n_imagenet")
 
 
 def dataset(folder: Path, name: str = "n-imagenet-mini", **options: object) -> Dataset:
-    return create("dataset", name, folder, **options)
+    return create_part("dataset", name, folder, **options)
 
 
 def files(labels: list[str], part: str = "extracted_val") -> list[str]:

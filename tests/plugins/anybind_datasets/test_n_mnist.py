@@ -11,13 +11,13 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 
 FILES = [f"{part}/{digit}/{number:05}.bin" for part in ("Train", "Test") for digit in range(10) for number in (7, 2, 4)]
 
 
 def dataset(folder: Path, **options: object) -> Dataset:
-    return create("dataset", "n-mnist", folder, **options)
+    return create_part("dataset", "n-mnist", folder, **options)
 
 
 def test_the_test_recordings_are_listed_by_digit_and_name(touch: Callable[..., Path]) -> None:

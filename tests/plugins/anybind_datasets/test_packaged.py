@@ -10,7 +10,7 @@ import pytest
 import anybind
 from anybind.errors import BadOption, MissingExtra
 from anybind.reader import find_reader
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets import packaged
 from anybind_datasets.packaged import Digits8x8, SkimagePictures, StereoTiles
 
@@ -108,7 +108,7 @@ def test_tiles_asked_for_as_depth_are_depth_maps(skimage, tmp_path):
 )
 def test_options_that_make_no_sense_are_refused(digits, skimage, tmp_path, name, options, said):
     with pytest.raises(BadOption, match=said):
-        create("dataset", name, tmp_path, **options)
+        create_part("dataset", name, tmp_path, **options)
 
 
 def test_samples_of_another_modality_are_refused(digits, tmp_path):

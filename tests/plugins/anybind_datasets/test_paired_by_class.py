@@ -11,7 +11,7 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_datasets.paired_by_class import PairedByClass
 
 ONE = {"dataset": "folder", "path": "one"}
@@ -40,7 +40,7 @@ def test_samples_of_both_are_listed_under_the_ones_classes(folder):
     assert len({item.id for item in dataset.items}) == 12
     assert dataset.items[0].id.startswith("one/")
     assert dataset.name == "one and other"
-    assert create("dataset", "paired-by-class", folder, one=ONE, other=OTHER).classes == ["cat"]
+    assert create_part("dataset", "paired-by-class", folder, one=ONE, other=OTHER).classes == ["cat"]
 
 
 def test_partners_are_of_one_class_and_none_comes_twice_before_all_have_come(folder, monkeypatch):

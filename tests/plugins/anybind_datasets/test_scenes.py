@@ -14,7 +14,7 @@ from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
 from anybind.reader import find_reader
-from anybind.registry import create, find_part
+from anybind.registry import create_part, find_part
 from helpers import replicas
 
 CAMERAS = {"kv1": 0.075, "kv2": 0.075, "realsense": 0.095, "xtion": 0.095}
@@ -31,7 +31,7 @@ def sun(tmp_path: Path) -> Path:
 
 
 def dataset(name: str, folder: Path, **options: object) -> Dataset:
-    return create("dataset", name, folder, **options)
+    return create_part("dataset", name, folder, **options)
 
 
 def test_nyu_has_nine_kinds_of_scene_and_all_others_in_one_class(nyu):
@@ -85,7 +85,7 @@ def test_sun_keeps_the_19_kinds_of_scene(sun):
     assert len(data.classes) == 19
     assert {item.label for item in data.items} == {"bathroom", "bedroom"}
     assert data.items[0].id == "SUNRGBD/realsense/lg/2014_10_21-00000006"
-    assert data.class_named("lecture_theatre") == "lecture theatre"
+    assert data.resolve_class_name("lecture_theatre") == "lecture theatre"
     assert len(dataset("sun-d", sun, split="all", classes=["bedroom"]).items) == 4
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import anybind
 from anybind import BadInput
-from anybind.modality import find_modality, modality_of
+from anybind.modality import find_modality, infer_modality
 from anybind_events.interchange import TONIC, from_structured, to_structured, to_torch
 from anybind_events.stream import EventStream
 
@@ -82,7 +82,7 @@ TXYP = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.uin
 @pytest.mark.parametrize("dtype", [TONIC, TXYP])
 def test_a_structured_array_is_an_event_sample_in_any_order_of_fields(dtype: np.dtype) -> None:
     table = to_structured(STREAM, dtype)
-    assert modality_of(table) == "event"
+    assert infer_modality(table) == "event"
     assert equal(find_modality("event").as_sample(table), STREAM)
 
 

@@ -12,7 +12,7 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.modality import Modality, find_modality, modality_of
+from anybind.modality import Modality, find_modality, infer_modality
 from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades, varied
 from anybind_events.stream import EventStream, concatenate_streams
@@ -40,7 +40,7 @@ def test_an_event_stream_is_a_sample_and_an_array_is_none(event: Modality) -> No
 
 
 def test_the_modality_of_an_event_stream_is_event() -> None:
-    assert modality_of(EventStream([0], [0], [0], [True], 3, 2)) == "event"
+    assert infer_modality(EventStream([0], [0], [0], [True], 3, 2)) == "event"
 
 
 def test_a_recording_without_events_is_refused(event: Modality) -> None:

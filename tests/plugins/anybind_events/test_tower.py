@@ -15,14 +15,14 @@ from safetensors.torch import load_file, save_file
 from anybind import BadInput, Space
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, WeightsMismatch
-from anybind.registry import create
-from anybind.tower import Tower
+from anybind.registry import create_part
+from anybind.torch_encoder import TorchEncoder
 from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
 from anybind_events.tower import EventTower
 
 
-class TinyImageTower(Tower):
+class TinyImageTower(TorchEncoder):
     """A linear map of a picture scaled to a few pixels."""
 
     def __init__(self, *, side: int = 6, hidden: int = 8, space: str = "tiny") -> None:
@@ -77,11 +77,11 @@ def a_recording(seed: int = 0) -> EventStream:
     return EventStream(x, y, np.sort(random.integers(0, 9999, 200)), random.random(200) < 0.5, 12, 10)
 
 
-def vectors(tower: Tower, *samples: object) -> np.ndarray:
+def vectors(tower: TorchEncoder, *samples: object) -> np.ndarray:
     return tower.encode([tower.preprocess(sample) for sample in samples])
 
 
-def weights(tower: Tower) -> dict[str, torch.Tensor]:
+def weights(tower: TorchEncoder) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in tower.module.state_dict().items()}
 
 
@@ -89,7 +89,7 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def train(tower: Tower) -> None:
+def train(tower: TorchEncoder) -> None:
     """One step of gradient descent."""
     optimiser = torch.optim.SGD(tower.module.parameters(), lr=0.5)
     features = tower.features(tower.collate([tower.preprocess(a_recording())]))
@@ -213,7 +213,7 @@ def test_weights_are_loaded_where_the_tower_is_made_by_its_name(
     train(event)
     event.save_weights(tmp_path / "event.safetensors")
     path = str(tmp_path / "event.safetensors")
-    made = create("encoder", "event-tower", of=image, options={"clamp": 20}, weights=path)
+    made = create_part("encoder", "event-tower", of=image, options={"clamp": 20}, weights=path)
     np.testing.assert_array_equal(vectors(made, a_recording()), vectors(event, a_recording()))
 
 

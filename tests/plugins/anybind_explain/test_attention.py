@@ -97,8 +97,8 @@ def slow_roll_out(score: Callable[[Any], tuple[float, np.ndarray]], row: int) ->
     return relevance[row]
 
 
-def vector_of(binder: Any, of: str, sample: Any) -> np.ndarray:
-    return binder.embed(of, [sample]).vectors[0].astype(np.float64)
+def vector_of(binder: Any, modality: str, sample: Any) -> np.ndarray:
+    return binder.embed(modality, [sample]).vectors[0].astype(np.float64)
 
 
 @pytest.mark.slow
@@ -127,10 +127,10 @@ def test_the_weights_of_words_are_those_of_the_published_equations(tiny, model_f
 
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("of", ["image", "text"])
-def test_a_recorded_pass_gives_the_embedding_of_the_tower_and_every_block(tiny, two_objects, of, frozen):
-    tower = tiny.encoder(of).copy()
+def test_a_recorded_pass_gives_the_embedding_of_the_tower_and_every_block(tiny, two_objects, modality, frozen):
+    tower = tiny.encoder(modality).copy()
     tower.module.requires_grad_(not frozen)
-    given = tower.preprocess(two_objects if of == "image" else TEXT)
+    given = tower.preprocess(two_objects if modality == "image" else TEXT)
     with recorded() as found, torch.enable_grad():
         features = tower.features(tower.collate([given]))
     vector = functional.normalize(features, dim=1).detach().numpy()

@@ -8,11 +8,11 @@ import torch
 
 import anybind
 from anybind import BadInput
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
-from anybind.tensors import state_hash
-from anybind.tower import Tower
+from anybind.tensors import hash_state
+from anybind.torch_encoder import TorchEncoder
 from anybind_explain.geometry import lay_over
 from anybind_explain.pairs import explain_pair, patch_grid
 
@@ -33,8 +33,8 @@ def samples(two_objects):
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("of", ["image", "event"])
-def test_the_map_is_larger_on_the_named_object_than_off_it(mini, samples, of, side, turned):
-    found = explain_pair(mini, of, samples[of][turned], NAMES[side])
+def test_the_map_is_larger_on_the_named_object_than_off_it(mini, samples, modality, side, turned):
+    found = explain_pair(mini, modality, samples[modality][turned], NAMES[side])
     over = lay_over(found.grid, found.seen, 100, 200)
     left, right = np.nansum(over[:, :100]), np.nansum(over[:, 100:])
     named, other = (left, right) if (side == "left") != turned else (right, left)
@@ -58,18 +58,18 @@ def test_the_event_side_of_a_copied_transformer_is_explained_over_all_its_patche
 
 @pytest.mark.parametrize("of", ["image", "event"])
 @pytest.mark.parametrize("name", ["mini", "tiny"])
-def test_the_same_question_has_the_same_answer_and_changes_no_tower(request, samples, name, of):
+def test_the_same_question_has_the_same_answer_and_changes_no_tower(request, samples, name, modality):
     binder = request.getfixturevalue(name)
-    towers = [binder.encoder(of), binder.encoder("text")]
+    towers = [binder.encoder(modality), binder.encoder("text")]
     weights = [weight for tower in towers for weight in tower.module.parameters()]
-    hashes = [state_hash(tower.module.state_dict()) for tower in towers]
-    first = explain_pair(binder, of, samples[of][False], "a cat on a sofa")
+    hashes = [hash_state(tower.module.state_dict()) for tower in towers]
+    first = explain_pair(binder, modality, samples[modality][False], "a cat on a sofa")
     part = next(iter(towers[0].module.children()))
     part.train()
     weights[0].requires_grad_(False)
     weights[1].grad = torch.ones_like(weights[1])
     try:
-        again = explain_pair(binder, of, samples[of][False], "a cat on a sofa")
+        again = explain_pair(binder, modality, samples[modality][False], "a cat on a sofa")
         assert part.training
         assert not weights[0].requires_grad
         assert torch.equal(weights[1].grad, torch.ones_like(weights[1]))
@@ -80,7 +80,7 @@ def test_the_same_question_has_the_same_answer_and_changes_no_tower(request, sam
         weights[1].grad = None
     assert np.array_equal(first.grid, again.grid)
     assert first.words == again.words
-    assert [state_hash(tower.module.state_dict()) for tower in towers] == hashes
+    assert [hash_state(tower.module.state_dict()) for tower in towers] == hashes
 
 
 def test_patches_are_found_behind_a_class_token_and_without_one():
@@ -100,12 +100,12 @@ class Bare(Encoder):
         return np.tile(np.float32([1, 0]), (len(inputs), 1))
 
 
-class Flat(Tower):
+class Flat(TorchEncoder):
     """A tower that neither attends nor convolves."""
 
-    def __init__(self, of):
+    def __init__(self, modality):
         module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
-        super().__init__(module, modality=of, space=Bare.space, preprocessing={})
+        super().__init__(module, modality=modality, space=Bare.space, preprocessing={})
 
     def preprocess(self, sample):
         return torch.ones(3, 2, 2)
@@ -113,7 +113,7 @@ class Flat(Tower):
 
 @pytest.mark.parametrize("image", [Bare(), Flat("image")])
 def test_encoders_that_are_neither_kind_are_named_with_what_is_supported(image):
-    binder = anybind.Binder(anybind.Binding("strange", {of: Use("odd") for of in ("image", "text")}))
+    binder = anybind.Binder(anybind.Binding("strange", {of: ConfiguredPart("odd") for of in ("image", "text")}))
     binder._encoders = {"image": image, "text": Flat("text")}
     with pytest.raises(BadInput, match=r"the encoder 'odd' of image cannot be explained: .*convolutional"):
         explain_pair(binder, "image", np.zeros((2, 2, 3), np.uint8), "a cat")

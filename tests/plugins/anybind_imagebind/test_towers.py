@@ -16,9 +16,9 @@ from torchvision.transforms.functional import InterpolationMode
 
 import anybind
 from anybind import BadInput, Binding
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_events.stream import EventStream
 from anybind_imagebind.towers import DepthTower, ImageTower, SoundTower, clip_bounds
 from anybind_media.depth import DepthMap
@@ -42,7 +42,7 @@ def spectrogram(samples: np.ndarray) -> np.ndarray:
     """What a clip becomes, from the registered representation."""
     clip = torch.from_numpy(samples.copy())
     clip -= clip.mean()
-    fbank = create("representation", "kaldi-fbank", mels=128, rate=RATE)(Waveform(clip.numpy(), RATE))[0]
+    fbank = create_part("representation", "kaldi-fbank", mels=128, rate=RATE)(Waveform(clip.numpy(), RATE))[0]
     held = np.zeros((128, 204), np.float32)
     held[:, : fbank.shape[1]] = fbank[:, :204]
     return (held + 4.268) / 9.138
@@ -308,9 +308,10 @@ def test_a_picture_is_scaled_cut_and_normalised_as_torchvision_does_it(
 
 def binding(weights: str, architectures: Any, *modalities: str) -> Binding:
     uses = {
-        each: Use(f"imagebind-{each}", {"weights": weights, "architecture": architectures[each]}) for each in modalities
+        each: ConfiguredPart(f"imagebind-{each}", {"weights": weights, "architecture": architectures[each]})
+        for each in modalities
     }
-    return Binding("small", uses | {"event": Use("event-tower", {"of": "@image"})}, space="imagebind")
+    return Binding("small", uses | {"event": ConfiguredPart("event-tower", {"of": "@image"})}, space="imagebind")
 
 
 def test_loading_says_that_the_weights_are_not_for_trade(weights: str, architectures: Any) -> None:

@@ -300,7 +300,7 @@ def test_the_published_repository_is_asked_for_the_revision_that_was_checked(
         calls.append((source, file, revision))
         return Path(weights)
 
-    monkeypatch.setattr("anybind.hub.weights_file", found)
+    monkeypatch.setattr("anybind.hub.find_weights_file", found)
     load_module(architectures["depth"], source, revision)
     assert calls == [(source, ("model.safetensors", "imagebind_huge.pth"), asked)]
 

@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.modality import find_modality, modality_of
+from anybind.modality import find_modality, infer_modality
 from anybind.reader import find_reader
 from anybind_languagebind.thermal import ThermalPicture
 
@@ -17,13 +17,13 @@ def pixels() -> np.ndarray:
 
 def test_a_picture_can_be_taken_as_one_of_warmth(pixels):
     taken = anybind.derive("thermal", pixels)
-    assert modality_of(taken) == "thermal"
+    assert infer_modality(taken) == "thermal"
     assert taken.pixels is pixels
 
 
 def test_a_photograph_is_still_a_picture(pixels, tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert modality_of(anybind.read(tmp_path / "a.png")) == "image"
+    assert infer_modality(anybind.read(tmp_path / "a.png")) == "image"
     assert find_reader(tmp_path / "a.png").name == "picture"
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.modality import find_modality, modality_of
+from anybind.modality import find_modality, infer_modality
 from anybind_media.depth import HOLE, DepthMap
 
 NAN = float("nan")
@@ -72,7 +72,7 @@ def test_what_cannot_be_embedded_is_refused(metres: np.ndarray, message: str) ->
 def test_one_known_pixel_is_enough() -> None:
     sample = DepthMap(np.array([[NAN, 1.0], [NAN, NAN]]))
     find_modality("depth").check(sample)
-    assert modality_of(sample) == "depth"
+    assert infer_modality(sample) == "depth"
 
 
 def test_near_is_shown_light_far_dark_and_holes_in_a_colour_of_their_own() -> None:

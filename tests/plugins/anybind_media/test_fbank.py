@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_media.fbank import KaldiFbank
 from anybind_media.sound import Waveform
 
@@ -159,8 +159,8 @@ def test_a_batch_of_several_lengths_or_none_is_refused() -> None:
 
 
 def test_it_is_made_by_name_and_says_its_settings() -> None:
-    made = create("representation", "kaldi-fbank", mels=112, rate=RATE)
+    made = create_part("representation", "kaldi-fbank", mels=112, rate=RATE)
     assert made.settings == {"representation": "kaldi-fbank", "mels": 112, "rate": 16_000}
     for options in ({"mels": 3}, {"rate": 999}, {"mels": 12.5}):
         with pytest.raises(BadOption):
-            create("representation", "kaldi-fbank", **options)
+            create_part("representation", "kaldi-fbank", **options)

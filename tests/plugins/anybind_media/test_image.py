@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.modality import find_modality, modality_of
+from anybind.modality import find_modality, infer_modality
 from anybind.reader import find_reader
 
 LOSSLESS = {
@@ -300,7 +300,7 @@ def test_a_picture_is_not_written_to_an_ending_of_no_picture_format(tmp_path: Pa
 
 
 def test_an_array_of_red_green_and_blue_bytes_is_an_image() -> None:
-    assert modality_of(few_colours()) == "image"
+    assert infer_modality(few_colours()) == "image"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.modality import find_modality, modality_of
+from anybind.modality import find_modality, infer_modality
 from anybind_media.sound import Waveform
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_embedded_is_refused(sound: Waveform, message: str) -> No
 def test_silence_is_a_sound() -> None:
     silence = Waveform(np.zeros(80, np.float32), 8000)
     find_modality("sound").check(silence)
-    assert modality_of(silence) == "sound"
+    assert infer_modality(silence) == "sound"
 
 
 @pytest.mark.parametrize("sound", [noise(), noise(8, 3), Waveform(np.zeros(1, np.float32), 44_100), noise(1, 9, 1)])

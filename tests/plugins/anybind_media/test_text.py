@@ -9,7 +9,7 @@ import pytest
 
 import anybind
 from anybind import BadInput
-from anybind.modality import Modality, find_modality, modality_of
+from anybind.modality import Modality, find_modality, infer_modality
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def text() -> Modality:
 @pytest.mark.parametrize("words", ["a rubber duck", "鸭子", "x"])
 def test_a_string_is_a_text(text: Modality, words: str) -> None:
     assert text.accepts(words)
-    assert modality_of(words) == "text"
+    assert infer_modality(words) == "text"
     text.check(words)
 
 

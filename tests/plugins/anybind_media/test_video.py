@@ -16,7 +16,7 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.modality import find_modality, modality_of
+from anybind.modality import find_modality, infer_modality
 from anybind_media.video import Video, VideoReader, open_video
 
 SIZE = (64, 48)
@@ -95,7 +95,7 @@ def test_a_film_of_every_common_format_is_read(tmp_path: Path, name: str, codec:
         pytest.skip(f"this FFmpeg has no {codec}")
     path = save_film(tmp_path / name, shades(10), codec)
     video = anybind.read(path)
-    assert modality_of(video) == "video"
+    assert infer_modality(video) == "video"
     assert (video.width, video.height, video.fps) == (*SIZE, 25.0)
     frames = list(video.frames())
     assert [frame.time_us for frame in frames] == [40_000 * number for number in range(10)]

@@ -13,7 +13,7 @@ import pytest
 
 import anybind
 from anybind.errors import MissingExtra
-from anybind.modality import modality_of
+from anybind.modality import infer_modality
 from anybind.reader import find_reader
 from anybind.registry import Registry, use_registry
 from anybind_media.sound import Waveform
@@ -53,7 +53,7 @@ def test_a_sound_is_answered_with_the_pip_line(folder: Path, without: None) -> N
 def test_all_else_is_read_as_before(folder: Path, without: None) -> None:
     assert anybind.read(folder / "b.png").shape == (6, 8, 3)
     assert anybind.read(folder / "c.npy").metres.shape == (6, 8)
-    assert modality_of(anybind.read(folder / "b.png")) == "image"
+    assert infer_modality(anybind.read(folder / "b.png")) == "image"
 
 
 @pytest.mark.parametrize("command", ["plugins", "bindings"])

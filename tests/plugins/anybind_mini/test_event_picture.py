@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_events.stream import EventStream
 from anybind_mini.event_picture import FILE, EventPicture
 from anybind_mini.ship import FOLDER
@@ -73,7 +73,7 @@ def test_the_shipped_files_are_small():
 def test_the_trained_event_tower_is_nearer_to_the_pictures_than_an_untrained_copy(pictures, recordings):
     binder = anybind.load("mini")
     options = {"of": binder.encoder("image"), "options": {"clamp_percentile": 90, "invert": True}}
-    untrained = create("encoder", "event-tower", **options)
+    untrained = create_part("encoder", "event-tower", **options)
     plain = untrained.encode([untrained.preprocess(recording) for recording in recordings])
     trained = binder.encoder("event")
     taught = trained.encode([trained.preprocess(recording) for recording in recordings])

@@ -54,7 +54,7 @@ def test_the_image_tower_gives_the_features_of_timms_model(mini, noise):
         features = model.forward_head(model.forward_features(batch), pre_logits=True)
         logits = model(batch)
     ours = tower.encode(list(batch))
-    np.testing.assert_allclose(ours, anybind.unit(features.numpy()), atol=2e-6)
+    np.testing.assert_allclose(ours, anybind.normalize(features.numpy()), atol=2e-6)
     weight, bias = classifier_weights()
     np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-3)
 

@@ -11,7 +11,7 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Item
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 from anybind_mini.depth_tower import nearness
@@ -75,7 +75,7 @@ def test_a_short_sound_lies_amid_silence():
 @pytest.mark.slow
 def test_clips_of_environmental_sounds_are_recognised_by_words(binder, test_data):
     names = ("dog", "rain", "sea waves", "crying baby", "clock tick", "sneezing", "helicopter", "chainsaw", "rooster")
-    dataset = create("dataset", "esc-50", test_data / "esc10", folds="4", limit=40)
+    dataset = create_part("dataset", "esc-50", test_data / "esc10", folds="4", limit=40)
     vectors = binder.embed("sound", dataset.items)
     words = binder.embed("text", [f"the sound of {name}" for name in dataset.classes])
     assert set(names) < set(dataset.classes)
@@ -119,7 +119,7 @@ def test_a_flat_wall_has_a_vector(binder):
 
 def test_depth_is_shown_to_an_image_tower_only():
     with pytest.raises(BadOption, match="@image"):
-        create("encoder", "depth-as-picture", of=create("encoder", "mini-text"))
+        create_part("encoder", "depth-as-picture", of=create_part("encoder", "mini-text"))
 
 
 def test_a_depth_file_is_read_with_the_options_of_its_item(binder, test_data):

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.registry import Registry, use_registry
 from anybind.spec import BindingSpec, EncoderSpec
@@ -36,7 +36,9 @@ class Colour(Encoder):
         self.space = anybind.Space(space, 3)
 
     def encode(self, inputs):
-        return anybind.unit(np.array([getattr(self, self.modality)(sample) for sample in inputs], dtype=float) + 0.01)
+        return anybind.normalize(
+            np.array([getattr(self, self.modality)(sample) for sample in inputs], dtype=float) + 0.01
+        )
 
     def image(self, sample):
         return sample.reshape(-1, 3).mean(axis=0) / 255
@@ -55,7 +57,7 @@ class Colour(Encoder):
 
 def binding(argument: str) -> anybind.Binding:
     """The binding `colours`; `colours:sound` and the like have one encoder more."""
-    uses = {of: Use("colour", {"modality": of}) for of in ("text", "image", *filter(None, [argument]))}
+    uses = {of: ConfiguredPart("colour", {"modality": of}) for of in ("text", "image", *filter(None, [argument]))}
     return anybind.Binding("colours", uses, space="colour")
 
 

@@ -103,8 +103,8 @@ def test_several_right_answers_by_hand():
 @given(st.integers(2, 60), st.integers(1, 12), st.integers(0, 2**32))
 def test_blocks_and_equal_vectors_change_nothing(n, kinds, seed):
     random = np.random.default_rng(seed)
-    gallery = anybind.unit(random.standard_normal((kinds, 24)))[random.integers(0, kinds, n)]
-    queries = anybind.unit(random.standard_normal((n, 24)))
+    gallery = anybind.normalize(random.standard_normal((kinds, 24)))[random.integers(0, kinds, n)]
+    queries = anybind.normalize(random.standard_normal((n, 24)))
     exact = (queries[:, None].astype(np.float64) * gallery).sum(axis=2).astype(np.float32)
     groups = np.arange(n)
     former, module.BLOCK_BYTES = module.BLOCK_BYTES, 4 * n * 7

@@ -17,7 +17,7 @@ from anybind_retrieval.ranks import ranks_in
 
 
 def made(vectors, modality="image", space="made"):
-    vectors = anybind.unit(np.asarray(vectors, float))
+    vectors = anybind.normalize(np.asarray(vectors, float))
     ids = tuple(map(str, range(len(vectors))))
     return Embeddings(vectors, Space(space, vectors.shape[1]), modality, ids, "one")
 

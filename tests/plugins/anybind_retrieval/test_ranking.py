@@ -62,8 +62,8 @@ def searches(draw):
     distinct = draw(st.integers(1, 5))
     count = draw(st.integers(1, 60))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    directions = anybind.unit(random.integers(-2, 3, (distinct, 4)) + 0.5)
-    return directions[random.integers(0, distinct, count)], anybind.unit(random.normal(size=(1, 4)))[0]
+    directions = anybind.normalize(random.integers(-2, 3, (distinct, 4)) + 0.5)
+    return directions[random.integers(0, distinct, count)], anybind.normalize(random.normal(size=(1, 4)))[0]
 
 
 @pytest.mark.slow
@@ -85,14 +85,14 @@ def test_a_database_is_ranked_as_plain_python_would(tmp_path_factory, case, top)
 
 @pytest.mark.parametrize("make", [file_index, lance_index])
 def test_ties_by_the_hundred_are_cut_by_path(tmp_path, make):
-    vectors = anybind.unit(np.ones((500, 3)))
+    vectors = anybind.normalize(np.ones((500, 3)))
     found = ranked(make(tmp_path, vectors), "image", vectors[0], 5)
     assert told(found) == [(path, 1.0) for path in sorted(entry.path for entry in entries(500))[:5]]
 
 
 @pytest.mark.parametrize("make", [file_index, lance_index])
 def test_the_querys_own_file_is_no_answer(tmp_path, make):
-    vectors = anybind.unit(np.eye(4) + 0.1)
+    vectors = anybind.normalize(np.eye(4) + 0.1)
     own = entries(4)[2].path
     found = ranked(make(tmp_path, vectors), "image", vectors[2], 4, without=own)
     assert len(found) == 3
@@ -100,7 +100,7 @@ def test_the_querys_own_file_is_no_answer(tmp_path, make):
 
 
 def test_vectors_in_a_file_are_mapped_and_not_read(tmp_path):
-    vectors = anybind.unit(np.random.default_rng(0).normal(size=(50, 8)))
+    vectors = anybind.normalize(np.random.default_rng(0).normal(size=(50, 8)))
     index = file_index(tmp_path, vectors)
     assert isinstance(index.vectors("image"), np.memmap)
     order = np.argsort([entry.path for entry in entries(50)])
@@ -110,7 +110,7 @@ def test_vectors_in_a_file_are_mapped_and_not_read(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 3.0])
 @pytest.mark.parametrize("top", [1, 100])
 def test_an_index_with_damaged_vectors_is_one_clear_line(tmp_path, value, top):
-    vectors = anybind.unit(np.ones((100, 4)))
+    vectors = anybind.normalize(np.ones((100, 4)))
     vectors[61] = value
     index = file_index(tmp_path, vectors)
     with pytest.raises(anybind.BadInput, match=r"i\.safetensors.*make it anew"):
@@ -118,7 +118,7 @@ def test_an_index_with_damaged_vectors_is_one_clear_line(tmp_path, value, top):
 
 
 def test_an_index_with_damaged_vectors_is_not_taken_over_into_the_next_one(tmp_path):
-    vectors = anybind.unit(np.ones((3, 4)))
+    vectors = anybind.normalize(np.ones((3, 4)))
     vectors[1] = np.nan
     former = file_index(tmp_path, vectors)
     draft = FileDraft(tmp_path / "i.safetensors", former)
@@ -130,7 +130,7 @@ def test_an_index_with_damaged_vectors_is_not_taken_over_into_the_next_one(tmp_p
 def test_a_large_database_has_an_index_of_its_own_and_is_exact_unless_asked(tmp_path, monkeypatch):
     monkeypatch.setattr("anybind_retrieval.lance_index.INDEXED_FROM", 2000)
     random = np.random.default_rng(0)
-    vectors = anybind.unit(random.normal(size=(2000, 16)))
+    vectors = anybind.normalize(random.normal(size=(2000, 16)))
     exact = lance_index(tmp_path, vectors)
     assert exact.table.list_indices()
     assert told(ranked(exact, "image", vectors[7], 10)) == expected(vectors, vectors[7], 10)

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.dataset import Dataset, Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
@@ -28,7 +28,7 @@ class Corner(Encoder):
         self.space = anybind.Space("colour", 3)
 
     def encode(self, inputs):
-        return anybind.unit(np.array([self.one(sample) for sample in inputs], dtype=float))
+        return anybind.normalize(np.array([self.one(sample) for sample in inputs], dtype=float))
 
     def one(self, sample):
         if self.modality == "image":
@@ -69,7 +69,7 @@ def binder(registry, add_plugin):
             suffixes=(".png",),
         ),
     )
-    uses = {of: Use("corner", {"modality": of}) for of in ("image", "text")}
+    uses = {of: ConfiguredPart("corner", {"modality": of}) for of in ("image", "text")}
     made = anybind.Binder(anybind.Binding("corners", uses))
     made._encoders = {of: Corner(of) for of in uses}  # the module of a test cannot be imported by name
     return made

@@ -10,7 +10,7 @@ import pytest
 import anybind
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_train.ablation_task import LossAblation, arms
 from anybind_train.data import TrainingSet
 from anybind_train.losses.weighted_sum import WeightedSum
@@ -32,7 +32,7 @@ def binder(world):
 
 @pytest.fixture
 def shapes(world) -> Dataset:
-    return create("dataset", "folder", world.data / "pictures", modalities=("event", "image"))
+    return create_part("dataset", "folder", world.data / "pictures", modalities=("event", "image"))
 
 
 def test_each_loss_is_left_out_in_turn(world):

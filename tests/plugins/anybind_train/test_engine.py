@@ -413,8 +413,8 @@ def test_the_probe_may_ask_among_all_classes_or_some(world):
 
 def test_a_teacher_in_another_space_is_compared_in_the_common_one_only(world):
     class Two:
-        def encoder(self, of):
-            return SimpleNamespace(space=anybind.Space(of, 4, "none"))
+        def encoder(self, modality):
+            return SimpleNamespace(space=anybind.Space(modality, 4, "none"))
 
     own, common = ({"use": "cosine", "space": space} for space in ("own", "common"))
     check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common]))

@@ -105,7 +105,7 @@ def by_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.nd
     picture = PIL.Image.fromarray(as_picture(tower.frame(recording)))
     with torch.inference_mode():
         features = model.encode_image(transform(picture)[None])
-    return anybind.unit(features.numpy(), "vector")
+    return anybind.normalize(features.numpy(), "vector")
 
 
 @pytest.mark.parametrize("prefix", ["encoder_k.", "module.encoder_k.", "model._orig_mod.encoder_k."])

@@ -12,7 +12,7 @@ import pytest
 import anybind
 from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_train.engine import Run
 from anybind_train.examples import Pictures
 from anybind_train.learning import training_part
@@ -34,7 +34,7 @@ class Parted(Dataset):
 
     name = "parted"
     published = "nowhere"
-    kinds = ("image",)
+    sample_modalities = ("image",)
     splits = {"train": None, "test": None}  # noqa: RUF012 (an interface attribute)
     split = "test"
 
@@ -45,7 +45,7 @@ class Parted(Dataset):
         for label in SHAPES:
             for path in sorted((self.root / label).iterdir()):
                 if ("test" if int(path.stem) < 2 else "train") in splits:
-                    yield Item(self.id_of(path), path, label)
+                    yield Item(self.make_id(path), path, label)
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,12 @@ def parted(world) -> Parted:
 
 @pytest.fixture
 def in_one_part(world) -> Dataset:
-    return create("dataset", "folder", world.data / "pictures", modalities=("image",), classes=SHAPES)
+    return create_part("dataset", "folder", world.data / "pictures", modalities=("image",), classes=SHAPES)
 
 
 def test_both_are_registered():
-    assert isinstance(create("task", "few-shot", shots=2), FewShot)
-    assert isinstance(create("task", "fine-tune", epochs=3), FineTune)
+    assert isinstance(create_part("task", "few-shot", shots=2), FewShot)
+    assert isinstance(create_part("task", "fine-tune", epochs=3), FineTune)
 
 
 def test_an_encoder_is_fine_tuned_on_the_training_part_and_asked_about_the_other(binder, parted):
@@ -86,7 +86,7 @@ def test_an_encoder_is_fine_tuned_on_the_training_part_and_asked_about_the_other
 def test_what_was_learned_is_what_is_asked(binder, parted, tmp_path):
     """Of pictures that were learned by heart, copies are known; untrained they are not."""
     copies = Parted(shutil.copytree(parted.folder, tmp_path / "copies"), split="train")
-    untrained = create("task", "zero-shot").run(binder, copies, modality="event")
+    untrained = create_part("task", "zero-shot").run(binder, copies, modality="event")
     task = FineTune(epochs=30, lr=1e-2, batch_size=12)
     copies.with_split = lambda name: parted.with_split(name)
     learned = task.run(binder, copies, modality="event")
@@ -256,4 +256,4 @@ def test_a_part_is_named_or_made_with_other_options(parted):
     made = training_part(parted, {"split": "train", "classes": ["disc"]})
     assert {item.label for item in made.items} == {"disc"}
     assert isinstance(made, Parted)
-    assert made.asked == parted.asked == ["image"]
+    assert made.selected_modalities == parted.asked == ["image"]

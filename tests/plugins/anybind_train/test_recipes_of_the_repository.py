@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anybind.registry import create, find_part
+from anybind.registry import create_part, find_part
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.recipe import Recipe
 
@@ -22,7 +22,7 @@ def test_a_recipe_can_be_read_and_names_what_there_is(path: Path) -> None:
         find_part("dataset", used.dataset)
     options = recipe.student.options
     if "representation" in options:
-        create("representation", options["representation"], **options.get("options", {}))
+        create_part("representation", options["representation"], **options.get("options", {}))
 
 
 def test_every_recipe_that_the_project_promises_is_there() -> None:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from anybind.cli import main
-from anybind.tower import Tower
+from anybind.torch_encoder import TorchEncoder
 from anybind_train import engine
 from anybind_train.records import Records
 from anybind_train.student import StudentModule
@@ -104,7 +104,7 @@ def mortal(monkeypatch):
 
     monkeypatch.setattr(engine.Run, "step", dying(engine.Run.step))
     monkeypatch.setattr(Records, "write", dying(Records.write))
-    monkeypatch.setattr(Tower, "save_weights", dying(Tower.save_weights))
+    monkeypatch.setattr(TorchEncoder, "save_weights", dying(TorchEncoder.save_weights))
     monkeypatch.setattr(engine, "save_state", dying(engine.save_state))
     return lambda moments: left.__setitem__(0, moments)
 

@@ -10,7 +10,7 @@ from torch import nn
 import anybind
 from anybind import Space
 from anybind.errors import BadOption
-from anybind.tower import Tower
+from anybind.torch_encoder import TorchEncoder
 from anybind_train.recipe import Student
 from anybind_train.student import Average, StudentModule, add_lora, choose_trained, merged_lora, student_binder
 
@@ -58,7 +58,7 @@ class Attention(nn.Module):
         return self.nested(self.out_proj(self.attention(x, x, x)[0].mean(1)))
 
 
-class MadeTower(Tower):
+class MadeTower(TorchEncoder):
     def __init__(self, module: nn.Module) -> None:
         space = Space("made", 8, "none")
         super().__init__(module, modality="image", space=space, preprocessing={})

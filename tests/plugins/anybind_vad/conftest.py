@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind_datasets.made_films import street
 
@@ -91,7 +91,7 @@ class Toy(Encoder):
 
     def encode(self, inputs: Sequence[object]) -> np.ndarray:
         self.embedded += len(inputs)
-        return anybind.unit(np.array([self.one(sample) for sample in inputs], dtype=np.float32))
+        return anybind.normalize(np.array([self.one(sample) for sample in inputs], dtype=np.float32))
 
     def one(self, sample: object) -> list[float]:
         if isinstance(sample, np.ndarray):
@@ -102,6 +102,6 @@ class Toy(Encoder):
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> anybind.Binder:
     """A binder of events and pictures by `Toy`."""
-    binder = anybind.load(anybind.Binding("toy", {name: Use("none") for name in ("event", "image")}))
+    binder = anybind.load(anybind.Binding("toy", {name: ConfiguredPart("none") for name in ("event", "image")}))
     monkeypatch.setattr(binder, "_encoders", {name: Toy(name) for name in ("event", "image")})
     return binder

@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from anybind import AnybindWarning, Binding, find_binding
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.errors import BadOption, UnknownName
 from anybind_vad import presets
 from anybind_vad.presets import PRESETS, bind_events, find_preset, with_clamp
 
 
 def binding(**options):
-    return Binding("own", {"image": Use("mini-image"), "event": Use("event-tower", {"of": "@image", **options})})
+    return Binding(
+        "own",
+        {"image": ConfiguredPart("mini-image"), "event": ConfiguredPart("event-tower", {"of": "@image", **options})},
+    )
 
 
 def test_the_presets_are_those_of_the_paper_and_its_authors_code():
@@ -63,7 +66,7 @@ def test_a_representation_without_a_clamp_is_told():
 
 def test_a_binding_without_events_or_with_an_encoder_of_another_kind_is_told(monkeypatch):
     with pytest.raises(BadOption, match="embeds no events"):
-        with_clamp(Binding("words", {"text": Use("mini-text")}), 10)
+        with_clamp(Binding("words", {"text": ConfiguredPart("mini-text")}), 10)
     monkeypatch.setattr(presets, "find_part", lambda kind, name: SimpleNamespace(load=lambda: lambda size=3: size))
     with pytest.raises(BadOption, match="'spikes' of the binding 'odd' takes no clamp"):
-        with_clamp(Binding("odd", {"event": Use("spikes")}), 10)
+        with_clamp(Binding("odd", {"event": ConfiguredPart("spikes")}), 10)

@@ -24,8 +24,8 @@ class Brightness(Head):
     def __init__(self):
         super().__init__(needs=("event",))
 
-    def rate(self, inputs, queries):
-        return inputs.largest("event", inputs.embeddings["event"].vectors[:, 0])
+    def compute_scores(self, inputs, queries):
+        return inputs.max_by_sample("event", inputs.embeddings["event"].vectors[:, 0])
 
 
 def alternating(count, **options):

@@ -12,10 +12,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import anybind
 from anybind import AnybindWarning, BadInput
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, WeightsMismatch
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_vad.labels import majority_labels
 from anybind_vad.windows import VideoWindows, open_video
 
@@ -37,7 +37,7 @@ class Amount(Encoder):
 
     def encode(self, inputs):
         self.embedded += len(inputs)
-        return anybind.unit(np.array([[self.amount(sample), 1.0] for sample in inputs], dtype=np.float32))
+        return anybind.normalize(np.array([[self.amount(sample), 1.0] for sample in inputs], dtype=np.float32))
 
     def amount(self, sample) -> float:
         if isinstance(sample, str):
@@ -50,7 +50,7 @@ class Amount(Encoder):
 @pytest.fixture
 def binder(monkeypatch):
     names = ("event", "image", "text")
-    binder = anybind.load(anybind.Binding("amounts", {name: Use("none") for name in names}))
+    binder = anybind.load(anybind.Binding("amounts", {name: ConfiguredPart("none") for name in names}))
     monkeypatch.setattr(binder, "_encoders", {name: Amount(name) for name in names})
     return binder
 
@@ -76,8 +76,8 @@ def folder(make_street, tmp_path):
 
 
 def ask(binder, folder, *, split="all", on_bad=None, seed=0, **options):
-    dataset = create("dataset", "labelled-films", folder, split=split)
-    return create("task", "vad", **options).run(binder, dataset, modality="event", seed=seed, on_bad=on_bad)
+    dataset = create_part("dataset", "labelled-films", folder, split=split)
+    return create_part("task", "vad", **options).run(binder, dataset, modality="event", seed=seed, on_bad=on_bad)
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_a_head_of_pictures_does_not_mind_how_events_are_made(binder, folder, tm
 
 
 def test_a_task_fits_its_head_anew_each_time(binder, folder):
-    films = create("dataset", "labelled-films", folder)
-    task = create("task", "vad", head="one-class", fit_on=["calm"])
+    films = create_part("dataset", "labelled-films", folder)
+    task = create_part("task", "vad", head="one-class", fit_on=["calm"])
     first = task.run(binder, films, modality="event")
     task.fit_on = ["wild-a"]
     assert task.run(binder, films, modality="event").details["films"] != first.details["films"]
@@ -242,12 +242,12 @@ def test_options_that_make_no_sense_are_refused_before_films_are_played(binder, 
         {"head": "one-class", "fit_on": "others", "save_head": tmp_path / "a.safetensors"},
     ):
         with pytest.raises(BadOption):
-            create("task", "vad", **options)
+            create_part("task", "vad", **options)
     with pytest.raises(BadInput):
         ask(binder, folder, roc=tmp_path / "none" / "roc.png")
     with pytest.raises(BadOption, match="not as image"):
-        dataset = create("dataset", "labelled-films", folder)
-        create("task", "vad").run(binder, dataset, modality="image")
+        dataset = create_part("dataset", "labelled-films", folder)
+        create_part("task", "vad").run(binder, dataset, modality="image")
 
 
 def test_a_preset_whose_clamp_the_tower_does_not_take_is_told(folder):

@@ -9,7 +9,7 @@ import pytest
 
 import anybind
 from anybind import AnybindWarning, BadInput, EmbeddingStore, ranks
-from anybind.registry import create
+from anybind.registry import create_part
 from anybind_vad.video_store import content_hash
 
 WINDOWS = 3
@@ -36,8 +36,8 @@ def stored(toy, tmp_path):
 def ask(binder, folder, **options):
     """The result, and how many windows were computed and read from the store for it."""
     before = (binder.counts.computed, binder.counts.cached)
-    dataset = create("dataset", "labelled-films", folder, split="all")
-    task = create("task", "vad", **{"head": "one-class", "fit_on": "others", **options})
+    dataset = create_part("dataset", "labelled-films", folder, split="all")
+    task = create_part("task", "vad", **{"head": "one-class", "fit_on": "others", **options})
     result = task.run(binder, dataset, modality="event")
     return result, (binder.counts.computed - before[0], binder.counts.cached - before[1])
 

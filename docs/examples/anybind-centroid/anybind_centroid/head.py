@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from anybind import Embeddings, unit
+from anybind import Embeddings, normalize
 from anybind.plugin import BadOption, Head, HeadInput
 
 
@@ -32,14 +32,14 @@ class Centroid(Head):
         self.modality, self.shrinkage = modality, shrinkage
         super().__init__(needs=(modality,), settings={"modality": modality, "shrinkage": shrinkage})
 
-    def learn(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         vectors = inputs.embeddings[self.modality].vectors
         row_labels = labels[inputs.rows[self.modality]]
         means = np.stack([vectors[row_labels == number].mean(axis=0) for number in range(len(self.classes))])
         shrunken = (1 - self.shrinkage) * means + self.shrinkage * means.mean(axis=0)
-        return {"means": unit(shrunken)}
+        return {"means": normalize(shrunken)}
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         """Score every sample for every class, (n, classes); 0 for a sample without rows."""
         scores = np.zeros((len(inputs), len(self.classes)))
         scores[inputs.rows[self.modality]] = inputs.embeddings[self.modality].vectors @ self.tensors["means"].T

@@ -3,8 +3,8 @@
 import anybind
 import numpy as np
 import pytest
-from anybind.plugin import BadInput, BadOption, HeadInput, create
-from anybind.testing import stand_in_binder
+from anybind.plugin import BadInput, BadOption, HeadInput, create_part
+from anybind.testing import make_random_binder
 
 from anybind_centroid.examples import Texts
 from anybind_centroid.head import Centroid
@@ -13,7 +13,9 @@ from anybind_centroid.task import CentroidAccuracy
 
 def inputs(vectors):
     ids = tuple(map(str, range(len(vectors))))
-    return HeadInput({"image": anybind.Embeddings(anybind.unit(vectors), anybind.Space("s", 2), "image", ids, "e")})
+    return HeadInput(
+        {"image": anybind.Embeddings(anybind.normalize(vectors), anybind.Space("s", 2), "image", ids, "e")}
+    )
 
 
 def test_a_sample_is_of_the_class_whose_mean_is_nearest():
@@ -35,7 +37,7 @@ def test_shrinkage_draws_class_means_together():
 
 def test_training_samples_are_not_evaluated_and_embeddings_without_meaning_give_chance():
     results = [
-        CentroidAccuracy(shots=1).run(stand_in_binder(), Texts(), modality="text", seed=seed) for seed in range(20)
+        CentroidAccuracy(shots=1).run(make_random_binder(), Texts(), modality="text", seed=seed) for seed in range(20)
     ]
     assert {result.n for result in results} == {8}
     assert np.mean([result.metrics["accuracy"] for result in results]) == pytest.approx(0.25, abs=0.12)
@@ -43,10 +45,10 @@ def test_training_samples_are_not_evaluated_and_embeddings_without_meaning_give_
 
 def test_a_class_with_too_few_samples_is_refused():
     with pytest.raises(BadInput, match="over 3 samples"):
-        CentroidAccuracy(shots=3).run(stand_in_binder(), Texts(), modality="text")
+        CentroidAccuracy(shots=3).run(make_random_binder(), Texts(), modality="text")
 
 
 def test_activities_are_recognised_after_five_samples_of_each(tmp_path):
-    data = create("dataset", "made-activities", tmp_path)
+    data = create_part("dataset", "made-activities", tmp_path)
     result = CentroidAccuracy(shots=5).run(anybind.load("inertial"), data, modality="inertial")
     assert result.metrics["accuracy"] > 0.9

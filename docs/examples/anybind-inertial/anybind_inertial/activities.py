@@ -91,7 +91,7 @@ class MadeActivities(Dataset):
     licence = "Apache-2.0"
     published = "no place: it is made up, and any folder will do"
     size = "made up as it is asked for"
-    kinds = ("inertial",)
+    sample_modalities = ("inertial",)
     splits: ClassVar = {"train": None, "test": None}  # which share no trace
     split = "test"
     options = ("each",)

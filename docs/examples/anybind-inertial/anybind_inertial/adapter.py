@@ -40,7 +40,7 @@ class ToWords(Adapter):
 
     @property
     def identity(self) -> str:
-        return tables.settings_hash([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
+        return tables.hash_settings([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors @ self.tensors["map"] + self.tensors["constant"]

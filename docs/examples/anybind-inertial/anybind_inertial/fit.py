@@ -51,7 +51,7 @@ def fit_words(path: Path, words: anybind.Binder, encoder: motion.MotionEncoder) 
     vectors = encoder.encode([encoder.preprocess(trace) for _, trace in pairs])
     ids = tuple(f"{name} {number}" for number, (name, _) in enumerate(pairs))
     moved = anybind.Embeddings(vectors, encoder.space, encoder.modality, ids)
-    of_class = prompts.class_embeddings(words, "text", list(ACTIVITIES), SENTENCES)
+    of_class = prompts.embed_class_names(words, "text", list(ACTIVITIES), SENTENCES)
     numbers = {name: number for number, name in enumerate(ACTIVITIES)}
     adapter.save(path, moved, of_class[[numbers[name] for name, _ in pairs]])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from anybind import Space, unit
+from anybind import Space, normalize
 from anybind.plugin import BadInput, Encoder, tables
 
 from anybind_inertial.trace import Trace
@@ -63,7 +63,7 @@ class MotionEncoder(Encoder):
     def encode(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         away = np.stack(inputs) - self.tensors["centre"]
         # Row by row, so that no vector depends, even by rounding, on which others are in the batch.
-        return unit(np.stack([row @ self.tensors["map"] for row in away]), "trace's vector")
+        return normalize(np.stack([row @ self.tensors["map"] for row in away]), "trace's vector")
 
 
 def features(trace: Trace) -> np.ndarray:
@@ -120,4 +120,4 @@ def load_tensors(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray
 
 def tensors_hash(tensors: dict[str, np.ndarray]) -> str:
     """Hash of tensors, 12 hexadecimal digits."""
-    return tables.settings_hash(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))
+    return tables.hash_settings(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))

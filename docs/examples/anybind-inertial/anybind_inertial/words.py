@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from anybind import Space, unit
+from anybind import Space, normalize
 from anybind.plugin import Encoder, tables
 
 DIM = 512
@@ -27,7 +27,7 @@ class LetterGrams(Encoder):
 
     @property
     def weights_hash(self) -> str:
-        return tables.settings_hash({"dim": DIM, "hash": "crc32"})
+        return tables.hash_settings({"dim": DIM, "hash": "crc32"})
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -45,4 +45,4 @@ class LetterGrams(Encoder):
         return counts
 
     def encode(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return unit(np.stack(inputs), "text's vector")
+        return normalize(np.stack(inputs), "text's vector")

@@ -3,7 +3,7 @@
 import anybind
 import numpy as np
 import pytest
-from anybind.plugin import create, prompts
+from anybind.plugin import create_part, prompts
 
 from anybind_inertial.activities import ACTIVITIES, make_trace
 from anybind_inertial.fit import fit_motion, fit_words
@@ -18,8 +18,8 @@ def binder():
 
 
 def test_activities_are_told_apart_by_words_alone(binder, tmp_path):
-    data = create("dataset", "made-activities", tmp_path)
-    words = prompts.class_embeddings(binder, "text", list(data.classes), ["a trace of {}"])
+    data = create_part("dataset", "made-activities", tmp_path)
+    words = prompts.embed_class_names(binder, "text", list(data.classes), ["a trace of {}"])
     found = (binder.embed("inertial", data.items) @ words).argmax(axis=1)
     right = np.array([data.classes[number] for number in found]) == [item.label for item in data.items]
     assert right.mean() > 0.9
@@ -70,7 +70,7 @@ def test_the_weights_that_come_along_are_those_that_fitting_gives(tmp_path, bind
     for name, held in load_tensors(WEIGHTS, ("centre",)).items():
         np.testing.assert_allclose(load_tensors(tmp_path / "motion.safetensors", (name,))[name], held, atol=1e-4)
     fit_words(tmp_path / "words.safetensors", binder, MotionEncoder())
-    fitted = create("adapter", "inertial-to-words", weights=tmp_path / "words.safetensors")
-    shipped = create("adapter", "inertial-to-words")
+    fitted = create_part("adapter", "inertial-to-words", weights=tmp_path / "words.safetensors")
+    shipped = create_part("adapter", "inertial-to-words")
     np.testing.assert_allclose(fitted.tensors["map"], shipped.tensors["map"], atol=1e-3)
     assert (fitted.source, fitted.target) == (shipped.source, shipped.target)

@@ -31,7 +31,7 @@ class Csls(Head):
         self.neighbours = neighbours
         super().__init__(settings={"neighbours": neighbours})
 
-    def rate(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
+    def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         """Score every candidate for every query, (queries, n); 0 for a candidate without rows."""
         if queries is None or len(inputs.embeddings) != 1:
             raise BadInput(f"the head 'csls' ranks candidates of one modality, got {', '.join(inputs.embeddings)}")

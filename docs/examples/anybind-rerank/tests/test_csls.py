@@ -3,13 +3,13 @@
 import anybind
 import numpy as np
 import pytest
-from anybind.plugin import BadInput, BadOption, HeadInput, create
+from anybind.plugin import BadInput, BadOption, HeadInput, create_part
 
 SPACE = anybind.Space("s", 16)
 
 
 def embeddings(vectors, modality="image"):
-    return anybind.Embeddings(anybind.unit(vectors), SPACE, modality, tuple(map(str, range(len(vectors)))), "e")
+    return anybind.Embeddings(anybind.normalize(vectors), SPACE, modality, tuple(map(str, range(len(vectors)))), "e")
 
 
 def hubby_gallery():
@@ -28,20 +28,20 @@ def recall_at_1(scores):
 def test_candidates_that_belong_to_the_query_overtake_hubs():
     queries, candidates = hubby_gallery()
     plain = recall_at_1(queries @ candidates)
-    reranked = recall_at_1(create("head", "csls").score(HeadInput({"image": candidates}), queries))
+    reranked = recall_at_1(create_part("head", "csls").score(HeadInput({"image": candidates}), queries))
     assert reranked > plain + 0.2
 
 
 def test_a_single_candidate_is_scored_by_its_similarity():
     queries, candidates = hubby_gallery()
-    scores = create("head", "csls").score(HeadInput({"image": candidates[[0]]}), queries)
+    scores = create_part("head", "csls").score(HeadInput({"image": candidates[[0]]}), queries)
     np.testing.assert_allclose(scores, 2 * (queries @ candidates[[0]]), atol=1e-6)
 
 
 def test_invalid_options_and_candidates_of_two_modalities_are_refused():
     with pytest.raises(BadOption, match="neighbours"):
-        create("head", "csls", neighbours=0)
+        create_part("head", "csls", neighbours=0)
     queries, candidates = hubby_gallery()
     both = HeadInput({"image": candidates, "text": embeddings(candidates.vectors, "text")})
     with pytest.raises(BadInput, match="one modality"):
-        create("head", "csls").score(both, queries)
+        create_part("head", "csls").score(both, queries)

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.registry import parts
+from anybind.registry import list_parts
 from anybind.spec import RepresentationSpec
 from anybind_events.stream import EventStream
 
@@ -83,7 +83,7 @@ def test_start_and_end_count_from_the_first_event(cli, recording: Path, tmp_path
 
 @pytest.mark.parametrize(
     "name",
-    [part.name for part in parts(RepresentationSpec) if part.spec.modality == "event" and part.plugin == "events"],
+    [part.name for part in list_parts(RepresentationSpec) if part.spec.modality == "event" and part.plugin == "events"],
 )
 def test_every_representation_of_events_has_a_picture(cli, recording: Path, tmp_path: Path, name: str) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png", "--representation", name).code == 0

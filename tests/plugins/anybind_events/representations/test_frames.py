@@ -13,8 +13,8 @@ from hypothesis import given, settings
 
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind.registry import create, parts
-from anybind.tables import settings_hash
+from anybind.registry import create_part, list_parts
+from anybind.tables import hash_settings
 from anybind_events.representations import frames
 from anybind_events.representations.frames import EventFrames, percentile_of_busy
 from anybind_events.representations.kernels import BLOCK
@@ -40,7 +40,7 @@ SCRATCH = 3 * 4 * BLOCK + 20_000
 
 
 def make(name: str, options: dict) -> EventFrames:
-    return create("representation", name, **options)
+    return create_part("representation", name, **options)
 
 
 def recording(events: int = 3000, width: int = 40, height: int = 30, seed: int = 0) -> EventStream:
@@ -65,7 +65,7 @@ def strided(stream: EventStream) -> EventStream:
 
 
 def test_every_representation_of_events_is_tried_here() -> None:
-    of_events = [part.name for part in parts("representation") if part.plugin == "events"]
+    of_events = [part.name for part in list_parts("representation") if part.plugin == "events"]
     assert sorted(NAMES) == of_events
 
 
@@ -175,7 +175,7 @@ def test_options_cannot_be_changed_once_it_is_made(name: str) -> None:
 def test_settings_name_the_representation_and_differ_wherever_an_option_does(name: str) -> None:
     made = [make(name, options) for options in OPTIONS[name]]
     assert {each.settings["representation"] for each in made} == {name}
-    assert len({settings_hash(dict(each.settings)) for each in made}) == len(made)
+    assert len({hash_settings(dict(each.settings)) for each in made}) == len(made)
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)

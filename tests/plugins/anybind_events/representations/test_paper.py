@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind.errors import BadOption
-from anybind.registry import create
-from anybind.tables import settings_hash
+from anybind.registry import create_part
+from anybind.tables import hash_settings
 from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
 
@@ -157,7 +157,7 @@ def test_an_option_that_makes_no_sense_is_refused_and_named(options: dict[str, f
 
 def test_settings_differ_wherever_an_option_differs() -> None:
     all_options = [{}, {"clamp": 20}, {"clamp": 10}, {"clamp_percentile": 20}, {"invert": True}]
-    hashes = {settings_hash(dict(CountFrame(**options).settings)) for options in all_options}
+    hashes = {hash_settings(dict(CountFrame(**options).settings)) for options in all_options}
     assert len(hashes) == len(all_options)
 
 
@@ -170,4 +170,4 @@ def test_settings_name_the_representation() -> None:
 
 
 def test_the_representation_is_made_by_its_name_with_its_options() -> None:
-    assert create("representation", "paper", clamp=20, invert=True) == CountFrame(clamp=20, invert=True)
+    assert create_part("representation", "paper", clamp=20, invert=True) == CountFrame(clamp=20, invert=True)

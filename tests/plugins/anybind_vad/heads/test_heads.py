@@ -36,7 +36,7 @@ class Binder:
 def windows(kinds, seed=0, modality="event", encoder="tower", space="made", scale=None, rows=None):
     """Windows that lie about the coordinates of these kinds."""
     random = np.random.default_rng(seed)
-    vectors = anybind.unit(np.eye(DIM)[kinds] + 0.1 * random.normal(size=(len(kinds), DIM)))
+    vectors = anybind.normalize(np.eye(DIM)[kinds] + 0.1 * random.normal(size=(len(kinds), DIM)))
     held = Embeddings(vectors, Space(space, DIM), modality, tuple(map(str, kinds)), encoder, scale)
     count = len(kinds) if rows is None else max(rows) + 1
     measures = {"events": np.full(count, 5.0), "frames": np.full(count, 16.0), "pixels": np.full(count, 100.0)}

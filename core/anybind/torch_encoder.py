@@ -1,4 +1,4 @@
-"""`Tower`: an encoder whose weights are a torch module. Importing this module imports torch."""
+"""`TorchEncoder`: an encoder whose weights are a torch module. Importing this module imports torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from anybind.embeddings import unit
+from anybind.embeddings import normalize
 from anybind.encoder import Encoder
 from anybind.errors import WeightsMismatch
 from anybind.space import Space
-from anybind.tensors import InvalidCard, check_state, read_tensors, state_hash, write_tensors
+from anybind.tensors import InvalidCard, check_state, hash_state, read_tensors, write_tensors
 
 
-class Tower(Encoder):
+class TorchEncoder(Encoder):
     """An encoder on a torch module. A plugin's tower gives the module and writes `preprocess`.
 
     Attributes:
@@ -55,12 +55,12 @@ class Tower(Encoder):
         """
         state = self.module.state_dict()
         if any(tensor.is_inference() for tensor in state.values()):  # these count no changes at all
-            return state_hash(state)
+            return hash_state(state)
         now = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
         known = self._weights_hash
         if known is None or known[0] is not self.module or known[1] != now:
             # The module is kept, so that the memory of one that was replaced cannot come back as another's.
-            self._weights_hash = known = (self.module, now, state_hash(state))
+            self._weights_hash = known = (self.module, now, hash_state(state))
         return known[2]
 
     @property
@@ -98,7 +98,7 @@ class Tower(Encoder):
         finally:
             for part, was_training in modes:
                 part.training = was_training
-        return unit(vectors, f"{self.modality} embedding")
+        return normalize(vectors, f"{self.modality} embedding")
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of the weights that carries the space and the preprocessing with them.
@@ -122,7 +122,7 @@ class Tower(Encoder):
             card, state = read_tensors(path, framework="torch")
         except InvalidCard as error:
             raise WeightsMismatch(
-                f"{error}, so it does not say which preprocessing its weights need; save it with Tower.save_weights"
+                f"{error}, so it does not say which preprocessing its weights need; save it with TorchEncoder.save_weights"
             ) from error
         try:
             space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])

@@ -9,17 +9,17 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from anybind.binder import Binder
-from anybind.binding import Binding, Use
-from anybind.embeddings import unit
+from anybind.binding import Binding, ConfiguredPart
+from anybind.embeddings import normalize
 from anybind.encoder import Encoder
-from anybind.registry import parts
+from anybind.registry import list_parts
 from anybind.space import Space
-from anybind.testing.checks import Case, shared
+from anybind.testing.checks import Case, computed_once
 
 SPACE = Space("stand-in", 16)
 
 
-class StandIn(Encoder):
+class RandomEncoder(Encoder):
     """Vectors drawn by a hash of the sample: equal samples have equal vectors, and others have nothing in common."""
 
     def __init__(self, modality: str) -> None:
@@ -40,7 +40,7 @@ class StandIn(Encoder):
 
     def encode(self, inputs: Sequence[bytes]) -> np.ndarray:
         seeds = [int.from_bytes(each[:8], "big") for each in inputs]
-        return unit(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
+        return normalize(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
 
 
 def _feed(digest: hashlib._Hash, value: object) -> None:
@@ -56,23 +56,23 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
         digest.update(repr(value).encode())
 
 
-class _StandInBinder(Binder):
-    def encoder(self, of: str) -> Encoder:
-        if of in self.binding.encoders:
-            self._encoders.setdefault(of, StandIn(of))
-        return super().encoder(of)
+class _RandomBinder(Binder):
+    def encoder(self, modality: str) -> Encoder:
+        if modality in self.binding.encoders:
+            self._encoders.setdefault(modality, RandomEncoder(modality))
+        return super().encoder(modality)
 
 
-def stand_in_binder(*modalities: str) -> Binder:
+def make_random_binder(*modalities: str) -> Binder:
     """A binder that embeds samples of these modalities, of all that are installed by default, in one 16-d space.
 
     Its vectors are deterministic and tell samples apart, and mean nothing.
     """
-    names = modalities or [part.name for part in parts("modality")]
-    return _StandInBinder(Binding("stand-in", {name: Use("stand-in") for name in names}))
+    names = modalities or [part.name for part in list_parts("modality")]
+    return _RandomBinder(Binding("stand-in", {name: ConfiguredPart("stand-in") for name in names}))
 
 
-@shared
+@computed_once
 def binding(case: Case[object]) -> Binder:
     """The example's binder, or one whose embeddings have no meaning."""
-    return case.example.binder or stand_in_binder()
+    return case.example.binder or make_random_binder()
