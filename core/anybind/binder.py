@@ -178,7 +178,7 @@ class Binder:
         """Embed files or samples of one modality into the common space.
 
         Args:
-            of: the modality.
+            modality: the modality to embed.
             items: paths, samples or `Item`s, or a single one. For `text`, strings are the texts themselves.
             batch_size: how many go through the tower at once; vectors depend on it by rounding only (1e-6).
             derive_seed: turn files of another modality into this one with this seed (a picture into an
@@ -204,11 +204,9 @@ class Binder:
                 return self._batches(modality, mine, batch_size, derive_seed, refuse)
 
             return embed_shared(len(listed), share, lambda: self._nothing(modality, derive_seed), self.counts, on_bad)
-        batches = []
+        batches, refuse = [], partial(refuse_item, on_bad)
         with progress_bar(len(listed), f"embedding {modality}") as advance:
-            for _, batch in self._batches(
-                modality, enumerate(listed), batch_size, derive_seed, partial(refuse_item, on_bad)
-            ):
+            for _, batch in self._batches(modality, enumerate(listed), batch_size, derive_seed, refuse):
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._nothing(modality, derive_seed)
@@ -226,9 +224,8 @@ class Binder:
 
         Ranks do not share them.
         """
-        for _, embeddings in self._batches(
-            modality, enumerate(items), batch_size, derive_seed, partial(refuse_item, on_bad)
-        ):
+        refuse = partial(refuse_item, on_bad)
+        for _, embeddings in self._batches(modality, enumerate(items), batch_size, derive_seed, refuse):
             yield embeddings
 
     def _batches(

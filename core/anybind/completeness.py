@@ -26,11 +26,11 @@ class SplitContents:
 
     Attributes:
         name: of the part, such as `train`; `all` where there is one part only.
-        found: how many samples are there.
+        n_found: number of samples in the folder.
         published: how many there should be; None where that is not known.
         classes: how many samples are there, by class.
         missing: what was found to be missing, a line each.
-        empty: ids of samples whose file, or a partner's, holds no byte.
+        empty_files: ids of samples whose file, or a partner's, holds no byte.
     """
 
     name: str

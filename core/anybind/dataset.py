@@ -31,20 +31,20 @@ class Dataset:
         licence: what is known of the data's licence.
         size: how much there is of it, in words; empty where there is no published size, as of a user's own folder.
         published: where it can be had, in words; empty where it is not published.
-        kinds: the modalities of its samples; empty where that depends on the folder.
+        sample_modalities: the modalities of its samples; empty where that depends on the folder.
         splits: the splits that it has, each with the number of its published samples (None: not known). `all` is what
             the data hold together; a dataset that has no other is not split.
         split: the split that is listed, an option of datasets that are split. The default is set in the class.
         inner: folder that the published archive brings along; the root is this one or the folder itself.
-        lists_incomplete: whether `scan` lists what it can where some of the paths in `needs` are missing.
+        lists_incomplete: whether `scan` still lists samples where some of `list_required_paths` are missing.
         options: names of options of its own, each a class attribute that holds its default.
         takes_limit: whether it takes the option `limit`: False where an `__init__` of its own does not.
         derived: whether its samples are turned into other modalities, so that `modalities` selects nothing.
         folder, modalities, limit: as they were given.
         root: the folder that ids of samples are paths from.
-        asked: those of `kinds` that were asked for, in the order of `kinds`.
+        selected_modalities: the selected ones of `sample_modalities`, in their order.
         class_by_label: class name by published label, of the whole data and in the order of the classes.
-        kept: the labels of the classes that were asked for.
+        selected_labels: published labels of the selected classes.
         checking: whether `check` is listing the folder.
     """
 
@@ -102,7 +102,7 @@ class Dataset:
         if self.sample_modalities and not self.selected_modalities:
             others = ", ".join(sorted(kinds)) or "none"
             raise BadInput(f"{self.name} holds samples of {', '.join(self.sample_modalities)}, not of {others}")
-        self._noted, self._items = noted(), list[Item]()
+        self._noted = noted()
         try:
             self._list(wanted, limit)
         except MissingData as missing:
@@ -110,8 +110,8 @@ class Dataset:
                 raise
             if not self.published:
                 raise BadInput(f"{self.folder}: {missing}") from None
-            told = f"{self.folder} is no complete copy of {self.name}: {missing}; it is published at {self.published}"
-            raise BadInput(told) from None
+            where = f"it is published at {self.published}"
+            raise BadInput(f"{self.folder} is no complete copy of {self.name}: {missing}; {where}") from None
 
     def set_items(self, items: Sequence[Item], classes: Iterable[str] = ()) -> None:
         """Take samples that are in memory, and their classes: for an `__init__` that lists no folder."""

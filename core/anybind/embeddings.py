@@ -57,7 +57,7 @@ class Embeddings:
         if wrong.size:
             first = int(wrong[0])
             raise BadInput(
-                f"embedding of {ids[first]!r} has norm {norms[first]:.6g}, not 1; normalise it with anybind.unit"
+                f"embedding of {ids[first]!r} has norm {norms[first]:.6g}, not 1; normalise it with anybind.normalize"
             )
         vectors.setflags(write=False)
         object.__setattr__(self, "vectors", vectors)

@@ -51,7 +51,7 @@ OnBad = Callable[[str, AnybindError], None]
 
 
 def suggest_names(name: str, candidates: Iterable[str], cutoff: float = 0.5) -> str:
-    """Say which of `known` come nearest to `name`, as the end of an error message.
+    """Say which of `candidates` come nearest to `name`, as the end of an error message.
 
     Returns:
         `; did you mean 'a' or 'b'?`, else the whole list when it is short, else an empty string.

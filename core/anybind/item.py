@@ -1,4 +1,4 @@
-"""`Item`: one sample of a dataset; and `Missing`: what a dataset's folder lacks."""
+"""`Item`: one sample of a dataset; and `MissingData`: what a dataset's folder lacks."""
 
 from __future__ import annotations
 

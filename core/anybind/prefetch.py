@@ -30,8 +30,8 @@ def prefetch(
         items: taken in the calling thread, one for each result and `queue_size` of them at the start.
         workers: number of threads. [default: the number of CPU cores, at most 8]
         queue_size: how many items are taken before the first result is yielded, at least 1.
-        compute_inline: called in the calling thread before an item goes to a worker; a result that is not None is used in
-            place of the function's, for items that take less time than handing them over.
+        compute_inline: called in the calling thread before an item is submitted to a worker; a result that is not None
+            replaces the function's, for items that take less time than a thread switch.
     """
     source = iter(items)
     queue: deque[Future[B] | tuple[B]] = deque()

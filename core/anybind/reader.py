@@ -71,12 +71,8 @@ class Reader(ABC):
 def list_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
     """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
     wanted = None if modalities is None else set(modalities)
-    return {
-        s
-        for part in list_parts(ReaderSpec)
-        if wanted is None or part.spec.modality in wanted
-        for s in part.spec.suffixes
-    }
+    specs = [part.spec for part in list_parts(ReaderSpec) if wanted is None or part.spec.modality in wanted]
+    return {suffix for spec in specs for suffix in spec.suffixes}
 
 
 def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | None = None) -> list[Path]:

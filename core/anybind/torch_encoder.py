@@ -122,7 +122,7 @@ class TorchEncoder(Encoder):
             card, state = read_tensors(path, framework="torch")
         except InvalidCard as error:
             raise WeightsMismatch(
-                f"{error}, so it does not say which preprocessing its weights need; save it with TorchEncoder.save_weights"
+                f"{error}, so the preprocessing of its weights is unknown; save it with TorchEncoder.save_weights"
             ) from error
         try:
             space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])

@@ -239,12 +239,13 @@ def test_the_command_ends_with_0_for_a_complete_copy_and_1_for_another(installed
     assert (told["complete"], told["published"]) == (False, "https://example.org/letters")
     assert told["parts"][0] == {
         "name": "train",
-        "found": 2,
+        "n_found": 2,
         "published": 3,
         "classes": {"alpha": 1, "beta": 1},
         "missing": [],
-        "empty": [],
-        "absent": 1,
+        "empty_files": [],
+        "n_missing": 1,
+        "empty_classes": [],
         "complete": False,
     }
 

@@ -18,7 +18,7 @@ import json, sys, warnings
 import numpy as np
 import anybind
 from anybind import Binding, EmbeddingStore, ranks
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.plugin import Encoder, EncoderSpec, Modality, ModalitySpec, hookimpl
 from anybind.registry import Plugin, Registry, use_registry
 
@@ -48,7 +48,7 @@ class Counting(Encoder):
     def encode(self, inputs):
         if any(each[0] == 5 for each in inputs):
             raise MemoryError("not enough of it")
-        return anybind.unit(np.stack(inputs))
+        return anybind.normalize(np.stack(inputs))
 
 
 class Hooks:
@@ -67,7 +67,7 @@ registry.add(Plugin("test", "test-dist", "1.0"), lambda: Hooks)
 
 
 def ask(items, store=None, skip=True):
-    binder = anybind.load(Binding("b", {"letters": Use("count")}), store=store)
+    binder = anybind.load(Binding("b", {"letters": ConfiguredPart("count")}), store=store)
     told = []
     try:
         made = binder.embed(

@@ -90,7 +90,7 @@ def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any)
 def test_an_edit_that_breaks_the_contract_fails_the_check(newcomer: Any):
     ran(newcomer, "plugins", "new", "my-loud")
     module = newcomer.folder / "my-loud" / "my_loud" / "__init__.py"
-    module.write_text(module.read_text().replace("return unit(", "return 3 * unit("))
+    module.write_text(module.read_text().replace("return normalize(", "return 3 * normalize("))
     newcomer.install(newcomer.folder / "my-loud")
     ended = newcomer.anybind("plugins", "check", "my-loud")
     assert ended.returncode == 1

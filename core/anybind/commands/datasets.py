@@ -91,7 +91,15 @@ def check(
         held = made.check(folder, **options)
     complete = all(each.complete for each in held)
     if as_json:
-        rows = [{**asdict(each), "absent": each.n_missing, "complete": each.complete} for each in held]
+        rows = [
+            {
+                **asdict(each),
+                "n_missing": each.n_missing,
+                "empty_classes": each.empty_classes,
+                "complete": each.complete,
+            }
+            for each in held
+        ]
         fields = {"dataset": name, "folder": os.fspath(folder), "published": made.published}
         print_json({**fields, "complete": complete, "parts": rows})
     else:

@@ -107,7 +107,7 @@ def check_dimension(case: Case[Encoder]) -> None:
     assert width == space.dim, f"encode returns {width} dimensions, and the space is {space}"
 
 
-@CHECKS.add("end encode with `anybind.unit(vectors)`, which returns float32")
+@CHECKS.add("end encode with `anybind.normalize(vectors)`, which returns float32")
 def check_dtype(case: Case[Encoder]) -> None:
     assert embedding(case).dtype == np.float32, f"encode returns {embedding(case).dtype}"
 
@@ -117,7 +117,7 @@ def check_finite(case: Case[Encoder]) -> None:
     assert_finite(embedding(case), "the embeddings of samples")
 
 
-@CHECKS.add("end encode with `anybind.unit(vectors)`")
+@CHECKS.add("end encode with `anybind.normalize(vectors)`")
 def check_unit_norm(case: Case[Encoder]) -> None:
     vectors = embedding(case)
     norms = np.linalg.norm(vectors[np.isfinite(vectors).all(1)].astype(np.float64), axis=1)

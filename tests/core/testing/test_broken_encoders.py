@@ -125,7 +125,7 @@ def test_a_failure_gives_what_was_found_and_the_remedy():
     assert str(caught.value).splitlines() == [
         f"encoder NotUnit fails 1 of {len(checks_for('encoder'))} checks:",
         "  check_unit_norm: norms are 1.5, 1.5, 1.5, not 1",
-        "    remedy: end encode with `anybind.unit(vectors)`",
+        "    remedy: end encode with `anybind.normalize(vectors)`",
     ]
 
 

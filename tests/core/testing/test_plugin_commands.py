@@ -20,7 +20,7 @@ NEW = {"-".join(filter(None, ("my", kind, target))): (kind, target) for kind, ta
 """The plugins that `new` writes: one of every kind, and of every target of a head."""
 BROKEN = """
 import numpy as np
-from anybind import Space, unit
+from anybind import Space, normalize
 from anybind.plugin import Encoder, EncoderSpec, hookimpl
 
 anybind_contract = 1
@@ -35,7 +35,7 @@ class Loud(Encoder):
     modality, space = "image", Space("loud", 3)
     weights_hash, preprocessing = "0123456789ab", {"mean": "rgb"}
     def encode(self, inputs):
-        return 2 * unit(np.stack([each.mean((0, 1)) + 1 for each in inputs]))
+        return 2 * normalize(np.stack([each.mean((0, 1)) + 1 for each in inputs]))
 
 def needs_weights(*, weights):
     raise AssertionError
@@ -106,7 +106,7 @@ def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written
 def test_the_tests_of_a_new_plugin_fail_once_its_part_fails_a_check(written: Path, tmp_path: Path):
     install(written / "my-encoder" / "my_encoder", tmp_path, "my-encoder")
     module = tmp_path / "my_encoder" / "__init__.py"
-    module.write_text(module.read_text().replace("return unit(", "return 2 * unit("))
+    module.write_text(module.read_text().replace("return normalize(", "return 2 * normalize("))
     result = run_tests([written / "my-encoder" / "tests"], tmp_path, tmp_path)
     assert result.returncode == 1
     assert "check_unit_norm: norms are 2, 2, 2, not 1" in result.stdout

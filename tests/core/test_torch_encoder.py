@@ -66,7 +66,7 @@ def refused(tower, path, message, error=WeightsMismatch):
 
 def test_weights_without_their_preprocessing_are_refused(tmp_path):
     save_file(Doubling().module.state_dict(), tmp_path / "bare.safetensors")
-    refused(Doubling(seed=3), tmp_path / "bare.safetensors", "does not say which preprocessing")
+    refused(Doubling(seed=3), tmp_path / "bare.safetensors", "the preprocessing of its weights is unknown")
 
 
 def test_weights_of_another_preprocessing_are_refused_with_what_differs(tmp_path):
