@@ -123,6 +123,6 @@ def binding_of_part(part: Part[BindingSpec], argument: str = "") -> Binding:
     return Binding.from_toml(importlib.resources.files(module).joinpath(target))
 
 
-def list_bindings() -> list[Part[BindingSpec]]:
-    """The installed bindings, by name, each with its spec; none is loaded."""
-    return list_parts(BindingSpec)
+def list_bindings(pattern: str = "*") -> list[Part[BindingSpec]]:
+    """List the installed bindings whose names match a pattern, by name, each with its spec; none is loaded."""
+    return list_parts(BindingSpec, pattern)

@@ -70,6 +70,18 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def check_input(path: str | os.PathLike[str]) -> None:
+    """Check that an input file or folder exists.
+
+    Raises:
+        BadInput: it does not exist, or a folder above it cannot be searched.
+    """
+    try:
+        Path(path).stat()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
 def portable_name(path: str | os.PathLike[str]) -> str:
     """A path as text that can be printed and saved: bytes that are no UTF-8 are shown as escapes."""
     return os.fsencode(path).decode(errors="backslashreplace")

@@ -15,12 +15,12 @@ CONTRACT = 1
 CORE_COMMANDS = {
     name: Part(CommandSpec(name=name, summary=summary, target=f"anybind.commands.{target}"), "anybind", "anybind")
     for name, target, summary in (
-        ("bindings", "bindings:list_bindings", "List installed bindings and the modalities that each one joins."),
-        ("datasets", "datasets:app", "List installed datasets with modality, size and source; check a copy of one."),
+        ("bindings", "bindings:list_bindings", "List installed bindings: their names, modalities and sources."),
+        ("datasets", "datasets:app", "List datasets with licence, size and source; check a copy of one."),
         ("embed", "embed:embed", "Embed files into one space and write the embeddings as safetensors."),
         ("evaluate", "evaluate:evaluate", "Evaluate a task on a dataset and print its metrics."),
-        ("plugins", "plugins:app", "List installed plugins with their parts and problems; start one, or check one."),
-        ("store", "store:app", "Show the embedding store: its folder, its size and the embeddings of each encoder."),
+        ("plugins", "plugins:app", "List installed plugins with their parts and problems; create or check one."),
+        ("store", "store:app", "Show the embedding store: folder, size, embeddings per encoder; clear it."),
     )
 }
 """Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""

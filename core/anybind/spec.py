@@ -153,13 +153,15 @@ class BindingSpec(Spec):
     from the text behind the colon of `NAME:ARGUMENT`.
 
     Attributes:
-        modalities: those that it embeds.
+        modalities: the modalities that it embeds.
+        forms: the names it can be loaded by, such as `open_clip:ARCH/TAG`; empty if that is its name only.
         weights_licence: SPDX name of the weights' licence; empty where it depends on the argument.
     """
 
     kind: ClassVar[str] = "binding"
     resources: ClassVar[tuple[str, ...]] = (".toml",)
     modalities: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     weights_licence: str = ""
 
 

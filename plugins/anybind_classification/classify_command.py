@@ -14,7 +14,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -41,7 +41,7 @@ def classify(
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_bad: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."""
@@ -53,7 +53,7 @@ def classify(
     try:
         found = classify_files(
             paths, names, head=fitted, binding=binder, modality=modality, prompts=templates, seed=seed,
-            on_bad=skipped.note if skip_bad else None,
+            on_bad=skipped.record if skip_bad else None,
         )  # fmt: skip
         unit, about = "cosine", {"labels": names, "prompts": templates}
         if fitted:

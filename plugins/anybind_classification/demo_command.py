@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError, Binder, derive, load, read, write
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, SkippedFiles, print_json, print_table
+from anybind.commandline import AsJson, BindingName, Device, Seed, SkipInvalid, SkippedFiles, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
 from anybind_classification.demo_page import write_page
 from anybind_classification.demo_pictures import demo_pictures
@@ -25,7 +25,7 @@ def demo(
     binding: BindingName = "mini",
     seed: Seed = 0,
     device: Device = "cpu",
-    skip_bad: SkipBad = False,
+    skip_bad: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Recognise event recordings of real pictures by words, and write a page that shows it."""
@@ -90,7 +90,7 @@ def record(captions: dict[Path, str], folder: Path, seed: int, skipped: SkippedF
             except AnybindError as error:
                 if skipped is None:
                     raise
-                skipped.note(files.portable_name(path), error)
+                skipped.record(files.portable_name(path), error)
             advance(1)
     if not scenes:
         raise BadInput("no file could be used")

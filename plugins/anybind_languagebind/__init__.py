@@ -52,9 +52,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="languagebind",
-            summary="LanguageBind's towers; languagebind:local-dir:PATH takes them from folders",
+            summary="LanguageBind: six modalities in its text space; from the hub or local folders",
             target="anybind_languagebind.binding:languagebind",
             modalities=tuple(TOWERS),
+            forms=("languagebind", "languagebind:local-dir:DIR"),
             weights_licence="MIT",
             extra="languagebind",
         )

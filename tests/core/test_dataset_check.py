@@ -215,7 +215,7 @@ def test_data_sets_are_listed_also_those_that_cannot_be_used(installed, cli):
         "licence": "CC0-1.0",
         "size": "5 letters",
         "published": "https://example.org/letters",
-        "parts": {"train": 3, "test": 2},
+        "splits": {"train": 3, "test": 2},
         "plugin": "test",
         "problem": "",
     }
@@ -237,7 +237,7 @@ def test_the_command_ends_with_0_for_a_complete_copy_and_1_for_another(installed
     assert "it is published at https://example.org/letters" in ended.out
     told = json.loads(cli("datasets", "check", "letters", folder, "--json").out)
     assert (told["complete"], told["published"]) == (False, "https://example.org/letters")
-    assert told["parts"][0] == {
+    assert told["splits"][0] == {
         "name": "train",
         "n_found": 2,
         "published": 3,
@@ -261,15 +261,15 @@ def test_the_first_few_things_that_are_missing_are_named_and_the_others_counted(
 
 
 def test_options_of_the_data_set_can_be_given(installed, cli, folder):
-    ended = cli("datasets", "check", "letters", folder, "--data-option", "split=test", "--json")
-    assert [part["name"] for part in json.loads(ended.out)["parts"]] == ["test"]
-    assert "no option 'colour'" in cli("datasets", "check", "letters", folder, "--data-option", "colour=1").error()
+    ended = cli("datasets", "check", "letters", folder, "--dataset-option", "split=test", "--json")
+    assert [part["name"] for part in json.loads(ended.out)["splits"]] == ["test"]
+    assert "no option 'colour'" in cli("datasets", "check", "letters", folder, "--dataset-option", "colour=1").error()
 
 
 def test_a_folder_of_ones_own_has_no_published_numbers(installed, cli, folder):
     ended = cli("datasets", "check", "plain", folder / "train")
     assert ended.code == 0
-    assert "there are no published numbers to compare with" in ended.out
+    assert "no published numbers to compare with" in ended.out
 
 
 def test_what_cannot_be_checked_is_one_line(installed, cli, folder):

@@ -249,7 +249,7 @@ def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(lette
     assert grouped([marked, unmarked], ["letters", "bytes"]) == {"bytes": [marked, unmarked]}
     assert grouped([marked], ["letters"]) == {"letters": [marked]}
     skipped = SkippedFiles()
-    assert grouped([marked, unmarked], ["letters"], skipped.note) == {"letters": [marked]}
+    assert grouped([marked, unmarked], ["letters"], skipped.record) == {"letters": [marked]}
     assert "holds bytes, which the binding does not embed (it embeds letters)" in skipped[str(unmarked)]
 
 

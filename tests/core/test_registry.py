@@ -311,10 +311,10 @@ def test_a_strangers_task_and_data_set_are_asked_by_the_command_with_their_optio
     for name in "abc":
         (tmp_path / f"{name}.png").touch()
     command = ("evaluate", "count", "--dataset", "flat", "--data", tmp_path, "--modality", "image", "--json")
-    result = run_anybind(*command, "--option", "of=8", "--data-option", "first=2", path=site)
+    result = run_anybind(*command, "--task-option", "of=8", "--dataset-option", "first=2", path=site)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["share"] == 0.25
-    wrong = run_anybind(*command, "--option", "off=8", path=site)
+    wrong = run_anybind(*command, "--task-option", "off=8", path=site)
     assert wrong.returncode == 2
     assert "task 'count'" in wrong.stderr
     assert "(options: of)" in wrong.stderr

@@ -127,7 +127,7 @@ def test_a_suite_trains_and_evaluates_a_strangers_head_on_anothers_modality(stra
     command = ("bench", "run", "centroid", "-o", tmp_path / "results", "--json")
     ended = strangers.anybind(*command, at=tmp_path, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert asked(strangers, "centroid-accuracy", tmp_path, "--option", "shots=5")["accuracy"] > 0.9
+    assert asked(strangers, "centroid-accuracy", tmp_path, "--task-option", "shots=5")["accuracy"] > 0.9
 
 
 def test_a_strangers_head_re_ranks_the_results_of_search(strangers: Any, tmp_path: Path):

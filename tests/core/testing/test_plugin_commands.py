@@ -159,7 +159,7 @@ def test_new_refuses_names_that_cannot_be_or_are_taken(tmp_path: Path, monkeypat
         ("new mine --kind head --predicts ranked", "no template head-ranked.txt"),
         ("new mine --predicts ranking", "--predicts is for heads"),
         ("check medja", "there is no plugin 'medja'; did you mean 'media'?"),
-        ("chek", "`anybind plugins` has no command 'chek'; did you mean 'check'?"),
+        ("chek", "no plugin, kind or part matches 'chek'; did you mean 'check' or 'head'?"),
     ],
 )
 def test_an_unknown_kind_target_plugin_or_command_is_refused(tmp_path, monkeypatch, cli, arguments, problem):
