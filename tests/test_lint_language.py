@@ -32,12 +32,12 @@ def test_a_planted_phrase_is_found(tmp_path, place):
     path.write_text(CLEAN)
     assert list(lint_language.check_module(path)) == []
     assert before in CLEAN
-    path.write_text(CLEAN.replace(before, after, 1))
+    planted = CLEAN.replace(before, after, 1)
+    path.write_text(planted)
     complaints = list(lint_language.check_module(path))
-    assert len(complaints) >= 1
-    line = (CLEAN.replace(before, after, 1).split(after)[0] + after).count("\n") + 1
-    assert any(word in each.lower() for each in complaints)
-    assert any(abs(int(each.split(":")[0]) - line) <= 1 for each in complaints)
+    line = next(at for at, text in enumerate(planted.splitlines(), 1) if word in text.lower())
+    assert {each.split(":")[0] for each in complaints} == {str(line)}
+    assert word in complaints[0].lower()
 
 
 def test_a_phrase_in_a_page_is_found_and_code_is_not_prose(tmp_path):
