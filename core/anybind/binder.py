@@ -20,11 +20,11 @@ from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
 from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, suggest_names
 from anybind.item import Item
-from anybind.loading import Loader, Refuse, as_item, encode_batch, load_batches, refuse_item
+from anybind.loading import Loader, OnInvalid, to_item, encode_batch, load_batches, report_invalid
 from anybind.modality import find_modality, list_sources
 from anybind.progress import progress_bar
 from anybind.registry import create_part, find_part, list_parts, list_plugins
-from anybind.sharing import EmbeddingCounts, embed_shared
+from anybind.sharing import EmbeddingCounts, embed_across_ranks
 from anybind.space import Space
 from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
 from anybind.tables import hash_settings
@@ -88,22 +88,22 @@ class Binder:
                     self._loading.pop()
             return self._encoders[modality]
 
-    def _load_encoder(self, modality: str, use: ConfiguredPart) -> Encoder:
+    def _load_encoder(self, modality: str, configured: ConfiguredPart) -> Encoder:
         options = {
             key: self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
-            for key, value in use.options.items()
+            for key, value in configured.options.items()
         }
-        encoder = create_part("encoder", use.name, **options)
-        part = find_part(EncoderSpec, use.name)
+        encoder = create_part("encoder", configured.name, **options)
+        part = find_part(EncoderSpec, configured.name)
         if not isinstance(encoder, Encoder):
-            raise PluginError(f"encoder {use.name!r} of {part.distribution} made a {type(encoder).__name__}")
+            raise PluginError(f"encoder {configured.name!r} of {part.distribution} made a {type(encoder).__name__}")
         if encoder.modality != modality:
             raise BadOption(
-                f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {modality}"
+                f"binding {self.name!r}: the encoder {configured.name!r} embeds {encoder.modality}, not {modality}"
             )
         if "-NC" in part.spec.weights_licence:
             warnings.warn(
-                f"the weights of {use.name} are under {part.spec.weights_licence}: no commercial use",
+                f"the weights of {configured.name} are under {part.spec.weights_licence}: no commercial use",
                 AnybindWarning,
                 stacklevel=2,
             )
@@ -114,13 +114,13 @@ class Binder:
 
     def without_adapters(self, modality: str) -> Binder:
         """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
-        return self._twin(replace(self.binding, space=self.encoder(modality).space.name, adapters=()), self.store)
+        return self._copy(replace(self.binding, space=self.encoder(modality).space.name, adapters=()), self.store)
 
     def with_store(self, store: EmbeddingStore | None) -> Binder:
         """A binder on the same encoders with another store; None for samples that will not be embedded again."""
-        return self._twin(self.binding, store)
+        return self._copy(self.binding, store)
 
-    def _twin(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
+    def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
         twin = Binder(binding, self.device, store)
         twin._encoders, twin._loading, twin._lock = self._encoders, self._loading, self._lock
         twin.counts = self.counts
@@ -138,15 +138,15 @@ class Binder:
         seen = {start}
         while paths:
             path = paths.popleft()
-            here = path[-1].target if path else start
-            if here.name == goal:
+            space = path[-1].target if path else start
+            if space.name == goal:
                 return path
             for adapter in self.adapters:
-                if adapter.source == here and adapter.target not in seen:
+                if adapter.source == space and adapter.target not in seen:
                     seen.add(adapter.target)
                     paths.append([*path, adapter])
-        there = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
-        hint = f" (its adapters lead from {there})" if there else ""
+        routes = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
+        hint = f" (its adapters lead from {routes})" if routes else ""
         raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {modality} from {start} to {goal!r}{hint}")
 
     @property
@@ -199,17 +199,19 @@ class Binder:
         listed = list(items)
         if ranks.get_world_size() > 1:
 
-            def share(numbers: range, refuse: Refuse) -> Iterator[tuple[list[int], Embeddings]]:
+            def share(numbers: range, refuse: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
                 mine = ((number, listed[number]) for number in numbers)
-                return self._batches(modality, mine, batch_size, derive_seed, refuse)
+                return self._embed_batches(modality, mine, batch_size, derive_seed, refuse)
 
-            return embed_shared(len(listed), share, lambda: self._nothing(modality, derive_seed), self.counts, on_bad)
-        batches, refuse = [], partial(refuse_item, on_bad)
+            return embed_across_ranks(
+                len(listed), share, lambda: self._empty_embeddings(modality, derive_seed), self.counts, on_bad
+            )
+        batches, refuse = [], partial(report_invalid, on_bad)
         with progress_bar(len(listed), f"embedding {modality}") as advance:
-            for _, batch in self._batches(modality, enumerate(listed), batch_size, derive_seed, refuse):
+            for _, batch in self._embed_batches(modality, enumerate(listed), batch_size, derive_seed, refuse):
                 batches.append(batch)
                 advance(len(batch))
-        return concatenate(batches) if batches else self._nothing(modality, derive_seed)
+        return concatenate(batches) if batches else self._empty_embeddings(modality, derive_seed)
 
     def embed_batches(
         self,
@@ -224,25 +226,30 @@ class Binder:
 
         Ranks do not share them.
         """
-        refuse = partial(refuse_item, on_bad)
-        for _, embeddings in self._batches(modality, enumerate(items), batch_size, derive_seed, refuse):
+        refuse = partial(report_invalid, on_bad)
+        for _, embeddings in self._embed_batches(modality, enumerate(items), batch_size, derive_seed, refuse):
             yield embeddings
 
-    def _batches(
-        self, modality: str, items: Iterable[tuple[int, object]], size: int, derive_seed: int | None, refuse: Refuse
+    def _embed_batches(
+        self,
+        modality: str,
+        items: Iterable[tuple[int, object]],
+        batch_size: int,
+        derive_seed: int | None,
+        on_invalid: OnInvalid,
     ) -> Iterator[tuple[list[int], Embeddings]]:
         """Numbers and embeddings of numbered items, a batch at a time."""
-        if not isinstance(size, int) or size < 1:
-            raise BadOption(f"the batch size must be a whole number above 0, got {size!r}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise BadOption(f"the batch size must be a whole number above 0, got {batch_size!r}")
         encoder, route = self.encoder(modality), self.route(modality)
-        blank = self._nothing(modality, derive_seed, adapted=False)
-        table = self._table(modality, blank.encoder)
-        kind = find_modality(modality)
-        load = Loader(kind, encoder, derive_seed, table)
-        numbered = ((number, as_item(kind, number, item)) for number, item in items)
+        blank = self._empty_embeddings(modality, derive_seed, adapted=False)
+        table = self._open_table(modality, blank.encoder)
+        modality_object = find_modality(modality)
+        load = Loader(modality_object, encoder, derive_seed, table)
+        numbered = ((number, to_item(modality_object, number, item)) for number, item in items)
         try:
-            for loaded in load_batches(load, numbered, size, refuse):
-                batch = encode_batch(encoder, loaded, refuse)
+            for loaded in load_batches(load, numbered, batch_size, on_invalid):
+                batch = encode_batch(encoder, loaded, on_invalid)
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
@@ -260,7 +267,7 @@ class Binder:
             if self.store is not None:
                 self.store.flush()
 
-    def _table(self, modality: str, identity: str) -> StoreTable | None:
+    def _open_table(self, modality: str, identity: str) -> StoreTable | None:
         """The stored embeddings of one encoder, on one kind of device, with its inputs read by one software."""
         if self.store is None:
             return None
@@ -280,16 +287,16 @@ class Binder:
         }
         return self.store.table(description, name)
 
-    def _nothing(self, modality: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
+    def _empty_embeddings(self, modality: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
         """No rows, with everything else as it will be."""
         encoder = self.encoder(modality)
         identity = encoder.identity
         sources = find_part(ModalitySpec, modality).spec.derived_from
         if derive_seed is not None and sources:
-            how = {source: dict(find_modality(modality).derivation(source)) for source in sources}
-            identity += f"~{hash_settings({'seed': derive_seed, 'from': how})}"
-        none = np.empty((0, encoder.space.dim), np.float32)
-        embeddings = Embeddings(none, encoder.space, modality, (), identity, encoder.logit_scale)
+            derivations = {source: dict(find_modality(modality).derivation(source)) for source in sources}
+            identity += f"~{hash_settings({'seed': derive_seed, 'from': derivations})}"
+        vectors = np.empty((0, encoder.space.dim), np.float32)
+        embeddings = Embeddings(vectors, encoder.space, modality, (), identity, encoder.logit_scale)
         for adapter in self.route(modality) if adapted else ():
             embeddings = adapter(embeddings)
         return embeddings

@@ -64,8 +64,10 @@ class Binding:
             name=file.name,
             summary=file.summary,
             space=file.space,
-            encoders={of: _use(f"{where}: encoders.{of}", table, folder) for of, table in file.encoders.items()},
-            adapters=tuple(_use(f"{where}: adapters.{at}", table, folder) for at, table in enumerate(file.adapters)),
+            encoders={of: _parse_part(f"{where}: encoders.{of}", table, folder) for of, table in file.encoders.items()},
+            adapters=tuple(
+                _parse_part(f"{where}: adapters.{at}", table, folder) for at, table in enumerate(file.adapters)
+            ),
         )
 
 
@@ -80,7 +82,7 @@ class _BindingFile:
     adapters: tuple[Mapping[str, object], ...] = ()
 
 
-def _use(where: str, table: Mapping[str, object], folder: Path | None) -> ConfiguredPart:
+def _parse_part(where: str, table: Mapping[str, object], folder: Path | None) -> ConfiguredPart:
     """A table's encoder or adapter; paths that begin with `./` or `../` lead from the binding file's own folder."""
     check_keys(where, table, allowed=(*table, "use"), required=("use",))
     options = dict(table)
@@ -107,10 +109,10 @@ def find_binding(name: str | os.PathLike[str]) -> Binding:
         return Binding.from_toml(Path(text))
     plain, _, argument = text.partition(":")
     part = find_part(BindingSpec, plain)
-    return binding_of_part(part, argument)
+    return load_binding(part, argument)
 
 
-def binding_of_part(part: Part[BindingSpec], argument: str = "") -> Binding:
+def load_binding(part: Part[BindingSpec], argument: str = "") -> Binding:
     """The binding that a registered part stands for: its TOML resource, or what its function makes."""
     module, _, target = part.spec.target.partition(":")
     if not target.endswith(".toml"):

@@ -23,7 +23,7 @@ DOTS = 30  # most points of a line that are marked by dots
 TEXT_PX, ROW_PX = 12, 20
 COLUMNS = 1000  # horizontal resolution of `steps`
 TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
-TIME_TICKS, TIME_ROOM = 8, 0.9  # at most; up to this share of the axis, so that a narrow page has room for the last
+TIME_TICKS, MAX_TIME_TICK = 8, 0.9  # at most; up to this share of the axis, so that a narrow page has room for the last
 _SHAPES = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0", "M-4-4h8v8h-8z", "M0-5.5l5.5 5.5l-5.5 5.5l-5.5-5.5z",
     "M0-5l5 8.5h-10z", "M0 5l5-8.5h-10z", "M-2.5-5h5v10h-5z",
@@ -65,8 +65,8 @@ class Axis:
     @classmethod
     def around(cls, values: Iterable[float], margin: float = 0.0) -> Axis:
         """An axis that contains all values, with 2 to 6 ticks at round numbers."""
-        found = list(values)
-        low, high = min(found), max(found)
+        listed = list(values)
+        low, high = min(listed), max(listed)
         span = (high - low) or abs(high) or 1.0
         power = 10 ** math.floor(math.log10(span / 4))
         step = next(power * each for each in (1, 2, 5, 10) if span / (power * each) <= 4)
@@ -79,7 +79,7 @@ class Axis:
     def of_time(cls, end_s: float) -> Axis:
         """A time axis from 0 to `end_s` seconds, with at most 8 ticks at round times."""
         step = next((step for step in TIME_STEPS_S if end_s / step <= TIME_TICKS), end_s)
-        times = np.arange(0, TIME_ROOM * end_s, step).tolist() if end_s else [0.0]
+        times = np.arange(0, MAX_TIME_TICK * end_s, step).tolist() if end_s else [0.0]
         return cls(0.0, end_s or 1.0, tuple((time, format_time(time, tenths=step < 1)) for time in times))
 
     def place(self, value: float) -> float:
@@ -133,15 +133,15 @@ def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
     parts = [f'<text x="0" y="{TEXT_PX}" class="muted">{escape(y)}</text>']
     parts += [f'<line class="grid" x1="0" x2="100%" y1="{at}" y2="{at}"/>' for at, _ in heights]
     drawn = []
-    for number, found in enumerate(series.values()):
-        places = [(across.place(a), round(height * (1 - up.place(b) / 100), 2)) for a, b in found]
-        line = " ".join(f"{a},{b}" for a, b in places)
-        dots = "".join(f'<path class="dot" d="M{a} {b}h0"/>' for a, b in places if len(places) <= DOTS)
+    for number, points in enumerate(series.values()):
+        positions = [(across.place(a), round(height * (1 - up.place(b) / 100), 2)) for a, b in points]
+        line = " ".join(f"{a},{b}" for a, b in positions)
+        dots = "".join(f'<path class="dot" d="M{a} {b}h0"/>' for a, b in positions if len(positions) <= DOTS)
         drawn.append(f'<g class="c{number % COLOURS}"><polyline class="line" points="{line}"/>{dots}</g>')
-    parts.append(_stretched(drawn, top, 100, height))
+    parts.append(_stretch(drawn, top, 100, height))
     parts += [f'<text class="muted halo" x="0" y="{at - 3}">{escape(text)}</text>' for at, text in heights]
     bottom = top + height + TEXT_PX + 3
-    parts += _tick_texts(across, bottom)
+    parts += _draw_ticks(across, bottom)
     parts.append(f'<text class="muted" x="50%" y="{bottom + ROW_PX - 3}" text-anchor="middle">{escape(x)}</text>')
     bottom += ROW_PX
     names = list(series) if len(series) > 1 else []
@@ -149,7 +149,7 @@ def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
         at = bottom + ROW_PX * (number + 1) - 6
         sample = f'<line class="line" x1="0" x2="22" y1="{at - 4}" y2="{at - 4}"/>'
         parts.append(f'<g class="c{number % COLOURS}">{sample}</g><text x="28" y="{at}">{escape(name)}</text>')
-    return _svg(parts, bottom + ROW_PX * len(names), f"{y} by {x}")
+    return _make_svg(parts, bottom + ROW_PX * len(names), f"{y} by {x}")
 
 
 def draw_marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: bool = False) -> str:
@@ -163,25 +163,27 @@ def draw_marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, lege
     parts: list[str] = []
     names: dict[str, Mark] = {}
     top = 0
-    for label, found in tracks:
-        strong = " strong" if len(found) == 1 and found[0].kind == "filled" else ""
+    for label, marks in tracks:
+        strong = " strong" if len(marks) == 1 and marks[0].kind == "filled" else ""
         parts.append(f'<text class="label{strong}" x="0" y="{top + TEXT_PX}">{escape(label)}</text>')
-        if len(found) == 1:
-            text = escape(found[0].text)
+        if len(marks) == 1:
+            text = escape(marks[0].text)
             parts.append(f'<text class="{strong.strip()}" x="100%" y="{top + TEXT_PX}" text-anchor="end">{text}</text>')
         middle = top + ROW_PX + 6
         parts.append(f'<line class="grid" x1="0" x2="100%" y1="{middle}" y2="{middle}"/>')
-        parts += [_mark(mark, axis, middle) for mark in found]
-        names |= {mark.name: mark for mark in found}
+        parts += [_draw_mark(mark, axis, middle) for mark in marks]
+        names |= {mark.name: mark for mark in marks}
         top += 2 * ROW_PX
-    parts += _tick_texts(axis, top + TEXT_PX)
+    parts += _draw_ticks(axis, top + TEXT_PX)
     top += ROW_PX
     for mark in names.values() if legend else ():
-        parts.append(f'<g transform="translate(8 {top + 9})" class="c{mark.colour % COLOURS}">{_shape(mark)}</g>')
+        parts.append(f'<g transform="translate(8 {top + 9})" class="c{mark.colour % COLOURS}">{_draw_shape(mark)}</g>')
         parts.append(f'<text x="22" y="{top + TEXT_PX + 1}">{escape(mark.name)}</text>')
         top += ROW_PX
-    told = "; ".join(f"{label}: {', '.join(f'{mark.name} {mark.text}' for mark in found)}" for label, found in tracks)
-    return _svg(parts, top, told)
+    label_text = "; ".join(
+        f"{label}: {', '.join(f'{mark.name} {mark.text}' for mark in found)}" for label, found in tracks
+    )
+    return _make_svg(parts, top, label_text)
 
 
 def draw_steps(
@@ -221,14 +223,14 @@ def draw_steps(
         at = round(height * (1 - (threshold - low) / (high - low)), 2)
         inner.append(f'<line class="threshold" x1="0" x2="{COLUMNS}" y1="{at}" y2="{at}"/>')
     inner.append(f'<line class="grid" x1="0" x2="{COLUMNS}" y1="{height}" y2="{height}"/>')
-    drawn = _stretched([f'<g class="c{colour % COLOURS}">', *inner, "</g>"], ROW_PX, COLUMNS, height)
+    drawn = _stretch([f'<g class="c{colour % COLOURS}">', *inner, "</g>"], ROW_PX, COLUMNS, height)
     parts = [
         f'<text class="muted" x="0" y="{TEXT_PX}">{escape(label)}</text>',
         f'<text class="muted" x="100%" y="{TEXT_PX}" text-anchor="end">{low:.3g} to {high:.3g}</text>',
         drawn,
-        *_tick_texts(Axis.of_time(end_s), ROW_PX + height + TEXT_PX + 3, anchor="start"),
+        *_draw_ticks(Axis.of_time(end_s), ROW_PX + height + TEXT_PX + 3, anchor="start"),
     ]
-    return _svg(parts, 2 * ROW_PX + height, f"{label} over time")
+    return _make_svg(parts, 2 * ROW_PX + height, f"{label} over time")
 
 
 def step_line(
@@ -271,14 +273,14 @@ def save_chart(svg: str, path: str | os.PathLike[str]) -> None:
         temporary.write_text(svg, encoding="utf-8")
 
 
-def _svg(parts: Iterable[str], height: float, label: str) -> str:
+def _make_svg(parts: Iterable[str], height: float, label: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ab" width="100%" height="{height:g}" role="img"'
         f' aria-label="{escape(label)}"><style>{_STYLE}</style>{"".join(parts)}</svg>'
     )
 
 
-def _stretched(parts: Iterable[str], top: float, width: float, height: float) -> str:
+def _stretch(parts: Iterable[str], top: float, width: float, height: float) -> str:
     """Parts in units that are stretched to the width of the chart."""
     return (
         f'<svg x="0" y="{top}" width="100%" height="{height}" viewBox="0 0 {width} {height}"'
@@ -286,26 +288,26 @@ def _stretched(parts: Iterable[str], top: float, width: float, height: float) ->
     )
 
 
-def _tick_texts(axis: Axis, at: float, anchor: str = "") -> list[str]:
+def _draw_ticks(axis: Axis, at: float, anchor: str = "") -> list[str]:
     """The axis's texts; those at its ends stay inside of the chart."""
     texts = []
     for value, text in axis.ticks:
-        place = axis.place(value)
-        side = anchor or ("start" if place < 4 else "end" if place > 96 else "middle")
-        texts.append(f'<text class="muted" x="{place}%" y="{at}" text-anchor="{side}">{escape(text)}</text>')
+        position = axis.place(value)
+        side = anchor or ("start" if position < 4 else "end" if position > 96 else "middle")
+        texts.append(f'<text class="muted" x="{position}%" y="{at}" text-anchor="{side}">{escape(text)}</text>')
     return texts
 
 
-def _mark(mark: Mark, axis: Axis, at: float) -> str:
+def _draw_mark(mark: Mark, axis: Axis, at: float) -> str:
     ends = ""
     if mark.interval:
         low, high = (axis.place(value) for value in mark.interval)
         ends = f'<line class="interval" x1="{low}%" x2="{high}%" y1="{at}" y2="{at}"/>'
-    shape = f"<title>{escape(f'{mark.name} {mark.text}')}</title>{_shape(mark)}"
+    shape = f"<title>{escape(f'{mark.name} {mark.text}')}</title>{_draw_shape(mark)}"
     return f'<g class="c{mark.colour % COLOURS}">{ends}<svg x="{axis.place(mark.value)}%" y="{at}">{shape}</svg></g>'
 
 
-def _shape(mark: Mark) -> str:
+def _draw_shape(mark: Mark) -> str:
     if mark.kind == "reference":
         return '<path class="reference" d="M0-8v16"/>'
     return f'<path class="{mark.kind}" d="{_SHAPES[mark.colour % COLOURS if mark.kind == "hollow" else 0]}"/>'

@@ -66,7 +66,7 @@ class CommandList(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in names:
-            hint = suggest_names(args[0], names) + registry().not_loaded()
+            hint = suggest_names(args[0], names) + registry().describe_not_loaded()
             raise UnknownName(f"there is no command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
@@ -109,7 +109,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        for clash in registry().clashes():
+        for clash in registry().list_clashes():
             typer.echo(f"warning: {clash}", err=True)
         app([argument for argument in arguments if argument != "--debug"], prog_name="anybind")
     except Exception as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anybind.errors import BadInput
-from anybind.item import Item, noting_missing
+from anybind.item import Item, collect_missing
 
 if TYPE_CHECKING:
     from anybind.dataset import Dataset
@@ -64,11 +64,13 @@ def check_folder(
         raise BadInput(f"{folder} is no folder; check the path")
     published = {} if set(options) - {"split"} else dataset.published_splits(folder)
     if "split" in options or not dataset.split_names():
-        asked = {options.get("split", ALL): options}
+        options_by_split = {options.get("split", ALL): options}
     else:
         names = (ALL,) if ALL in dataset.splits else dataset.splits
-        asked = {name: {**options, "split": name} for name in names}
-    return tuple(_check_split(dataset, folder, name, each, published.get(name)) for name, each in asked.items())
+        options_by_split = {name: {**options, "split": name} for name in names}
+    return tuple(
+        _check_split(dataset, folder, name, each, published.get(name)) for name, each in options_by_split.items()
+    )
 
 
 def _check_split(
@@ -78,7 +80,7 @@ def _check_split(
     options: Mapping[str, Any],
     published: int | None,
 ) -> SplitContents:
-    with noting_missing() as missing:
+    with collect_missing() as missing:
         try:
             listed = dataset(folder, **options)
             items, classes = listed.items, listed.classes

@@ -96,7 +96,7 @@ class StoreDatabase:
             self.folder.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
-            self._inode = _inode(self.path)
+            self._inode = _get_inode(self.path)
             try:
                 self._database, self._process = self._open(), os.getpid()
                 return self._database
@@ -107,7 +107,7 @@ class StoreDatabase:
 
     def _open(self) -> sqlite3.Connection:
         if os.access(self.folder, os.W_OK) and (os.access(self.path, os.W_OK) or not self.path.exists()):
-            database = _connected(self.path)
+            database = _connect_to(self.path)
             try:
                 database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
                 database.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -122,7 +122,7 @@ class StoreDatabase:
                 raise
         # Only to be read. Beside a log that nobody writes, SQLite needs to be told that nobody does.
         for mode in ("mode=ro", "immutable=1"):
-            database = _connected(f"{self.path.absolute().as_uri()}?{mode}")
+            database = _connect_to(f"{self.path.absolute().as_uri()}?{mode}")
             try:
                 _check_schema(database, create=False)
                 return database
@@ -139,7 +139,7 @@ class StoreDatabase:
 
     def _move_aside(self, error: Exception) -> bool:
         """Rename a damaged database, unless another process has done so; False where that is not possible."""
-        if _inode(self.path) != self._inode:
+        if _get_inode(self.path) != self._inode:
             return True
         self.damaged += 1
         try:
@@ -167,9 +167,9 @@ class StoreDatabase:
             )
 
 
-def _connected(place: Path | str) -> sqlite3.Connection:
+def _connect_to(database: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(
-        place, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
+        database, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=isinstance(database, str)
     )
 
 
@@ -195,7 +195,7 @@ def _check_schema(database: sqlite3.Connection, create: bool) -> None:
         raise sqlite3.DatabaseError("it is no embedding store of this version")
 
 
-def _inode(path: Path) -> int:
+def _get_inode(path: Path) -> int:
     try:
         return path.stat().st_ino
     except OSError:

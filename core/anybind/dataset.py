@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from anybind.completeness import ALL, SplitContents, check_folder
 from anybind.errors import BadInput, BadOption, suggest_names
 from anybind.files import portable_name
-from anybind.item import Item, MissingData, noted, spread
+from anybind.item import Item, MissingData, get_missing, spread_over_labels
 from anybind.registry import create_part
 from anybind.spec import DatasetSpec
 from anybind.tables import hash_settings
@@ -63,8 +63,8 @@ class Dataset:
     class_by_label: Mapping[str, str] = MappingProxyType({})
     selected_labels: Sequence[str] = ()
     _items: Sequence[Item] = ()
-    _noted: list[str] | None = None
-    _given: Mapping[str, Any] | None = None
+    _missing: list[str] | None = None
+    _selection: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -90,21 +90,21 @@ class Dataset:
         """
         self._set_options(options, limit)
         self.limit, self.modalities = limit, None if modalities is None else tuple(modalities)
-        wanted = None if classes is None else set(classes)
-        self._given = {**options, "modalities": self.modalities, "classes": wanted, "limit": limit}
+        selected = None if classes is None else set(classes)
+        self._selection = {**options, "modalities": self.modalities, "classes": selected, "limit": limit}
         self.folder = self.root = Path(folder)
         if not self.folder.is_dir():
             remedy = f"{self.name} is published at {self.published}" if self.published else "check the path"
             raise BadInput(f"{self.folder} is no folder; {remedy}")
         self.name = self.name or self.folder.resolve().name
-        kinds = self.sample_modalities if self.derived or self.modalities is None else self.modalities
-        self.selected_modalities = [kind for kind in self.sample_modalities if kind in kinds]
+        selected_names = self.sample_modalities if self.derived or self.modalities is None else self.modalities
+        self.selected_modalities = [kind for kind in self.sample_modalities if kind in selected_names]
         if self.sample_modalities and not self.selected_modalities:
-            others = ", ".join(sorted(kinds)) or "none"
+            others = ", ".join(sorted(selected_names)) or "none"
             raise BadInput(f"{self.name} holds samples of {', '.join(self.sample_modalities)}, not of {others}")
-        self._noted = noted()
+        self._missing = get_missing()
         try:
-            self._list(wanted, limit)
+            self._list_items(selected, limit)
         except MissingData as missing:
             if self.checking:
                 raise
@@ -129,28 +129,28 @@ class Dataset:
         if limit is not None and limit < 1:
             raise BadOption(f"the limit must be at least 1, got {limit}")
 
-    def _list(self, wanted: set[str] | None, limit: int | None) -> None:
+    def _list_items(self, selected: set[str] | None, limit: int | None) -> None:
         splits, names, unneeded = self.resolve_splits(), self.class_names(), list[MissingData]()
         if names is not None:
-            self._keep_classes(names, wanted)
+            self._select_classes(names, selected)
         self._find_root(self.list_required_paths(splits))
-        found = list(self._collect(self.scan(splits), unneeded))
+        items = list(self._collect(self.scan(splits), unneeded))
         if names is None:
-            self._keep_classes({label: label for label in sorted({item.label for item in found} - {""})}, wanted)
+            self._select_classes({label: label for label in sorted({item.label for item in items} - {""})}, selected)
         unneeded = [each for each in unneeded if not each.split or each.split in splits]
         for each in unneeded if self.checking else ():
             self.record_missing(each)
         if unneeded and not self.checking:
             self.warn_missing(unneeded)
-        kept = {self.class_by_label[label] for label in self.selected_labels}
-        found = self.select([item for item in found if wanted is None or item.label in kept], limit)
-        self._items = [each for item in found for each in self._collect(self.complete_item(item), unneeded)]
+        class_names = {self.class_by_label[label] for label in self.selected_labels}
+        items = self.select([item for item in items if selected is None or item.label in class_names], limit)
+        self._items = [each for item in items for each in self._collect(self.complete_item(item), unneeded)]
         if not self._items:
             self.record_missing(self.missing("it holds no samples of what was asked for"))
 
-    def _collect(self, found: Iterable[Item | BadInput], unneeded: list[MissingData]) -> Iterator[Item]:
+    def _collect(self, listed: Iterable[Item | BadInput], unneeded: list[MissingData]) -> Iterator[Item]:
         """The items; what is missing is noted, or put aside where it is not needed."""
-        for each in found:
+        for each in listed:
             if isinstance(each, Item):
                 yield each
             elif isinstance(each, MissingData) and not each.needed:
@@ -158,25 +158,25 @@ class Dataset:
             else:
                 self.record_missing(each)
 
-    def _keep_classes(self, names: Mapping[str, str], wanted: set[str] | None) -> None:
+    def _select_classes(self, names: Mapping[str, str], selected: set[str] | None) -> None:
         self.class_by_label = dict(names)
-        known = {*self.class_by_label, *self.class_by_label.values()}
-        if wanted is not None:
-            wanted = {name if name in known else self.resolve_class_name(name) for name in wanted}
-            for name in sorted(wanted - known):
-                raise BadOption(f"{self.name} has no class {name!r}{suggest_names(name, known)}")
+        all_names = {*self.class_by_label, *self.class_by_label.values()}
+        if selected is not None:
+            selected = {name if name in all_names else self.resolve_class_name(name) for name in selected}
+            for name in sorted(selected - all_names):
+                raise BadOption(f"{self.name} has no class {name!r}{suggest_names(name, all_names)}")
         self.selected_labels = [
-            label for label, name in self.class_by_label.items() if wanted is None or {label, name} & wanted
+            label for label, name in self.class_by_label.items() if selected is None or {label, name} & selected
         ]
 
-    def _find_root(self, needed: Sequence[str]) -> None:
+    def _find_root(self, required: Sequence[str]) -> None:
         """Take the folder or the one named `inner` in it as root, whichever holds more of the paths needed."""
-        places = (self.folder, self.folder / self.inner)
-        lacking = {place: [name for name in needed if not (place / name).exists()] for place in places}
-        self.root = min(lacking, key=lambda place: len(lacking[place]))
-        absent = lacking[self.root]
-        if absent and not (self.checking and self.lists_incomplete and len(absent) < len(needed)):
-            raise self.missing(f"{self.root if self.inner else 'it'} lacks {', '.join(absent)}")
+        folders = (self.folder, self.folder / self.inner)
+        missing_by_folder = {place: [name for name in required if not (place / name).exists()] for place in folders}
+        self.root = min(missing_by_folder, key=lambda place: len(missing_by_folder[place]))
+        missing = missing_by_folder[self.root]
+        if missing and not (self.checking and self.lists_incomplete and len(missing) < len(required)):
+            raise self.missing(f"{self.root if self.inner else 'it'} lacks {', '.join(missing)}")
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         """List the samples, in an order that is the same on every machine, without reading them.
@@ -209,7 +209,7 @@ class Dataset:
 
         They stay in their order.
         """
-        return spread(items, limit)
+        return spread_over_labels(items, limit)
 
     def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
         """Complete an item that was selected: yields it, with what takes longer than listing, as `scan` does."""
@@ -225,7 +225,7 @@ class Dataset:
 
     @property
     def checking(self) -> bool:
-        return self._noted is not None
+        return self._missing is not None
 
     def missing(self, what: str, *, needed: bool = True, split: str = "") -> MissingData:
         """What the folder lacks, to be yielded or raised by `scan`.
@@ -239,9 +239,9 @@ class Dataset:
 
     def record_missing(self, missing: BadInput) -> None:
         """Raise what is missing; note it and go on where the folder is being checked."""
-        if self._noted is None:
+        if self._missing is None:
             raise missing
-        self._noted.append(str(missing))
+        self._missing.append(str(missing))
 
     def make_id(self, path: Path) -> str:
         """A path from the root, the same on every machine."""
@@ -278,9 +278,9 @@ class Dataset:
 
     def with_split(self, name: str) -> Dataset:
         """Another split, such as `train`, with the same options; raises `BadInput` where the data are not split."""
-        if not self.split_names() or self._given is None:
+        if not self.split_names() or self._selection is None:
             raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
-        return self.with_options(**{**self._given, "split": name})
+        return self.with_options(**{**self._selection, "split": name})
 
     def with_options(self, **options: Any) -> Self:
         """The same folder listed with other options; the modalities stay unless given.
@@ -289,7 +289,7 @@ class Dataset:
             BadInput: the folder lacks what the options ask for.
             BadOption: an option that the dataset does not take, or the samples are in no folder.
         """
-        if self._given is None:
+        if self._selection is None:
             raise BadOption(f"options are for datasets in folders, and {self.name} is none")
         return type(self)(self.folder, **{"modalities": self.modalities, **options})
 

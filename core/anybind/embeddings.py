@@ -17,7 +17,7 @@ from anybind.tensors import read_tensors, write_tensors
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-SHOWN = 8
+PREVIEW_SIZE = 8
 """Rows and dimensions that a notebook shows."""
 UNIT_TOLERANCE = 1e-4
 """How far from 1 a norm may be: float32 sums over a few thousand dimensions stay well inside."""
@@ -53,9 +53,9 @@ class Embeddings:
         if vectors.ndim != 2 or vectors.shape != (len(ids), self.space.dim):
             raise BadInput(f"embeddings in {self.space} need shape ({len(ids)}, {self.space.dim}), got {vectors.shape}")
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-        wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # also true for NaN
-        if wrong.size:
-            first = int(wrong[0])
+        invalid = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # also true for NaN
+        if invalid.size:
+            first = int(invalid[0])
             raise BadInput(
                 f"embedding of {ids[first]!r} has norm {norms[first]:.6g}, not 1; normalise it with anybind.normalize"
             )
@@ -93,8 +93,8 @@ class Embeddings:
 
     def _repr_html_(self) -> str:
         """A table of the first rows, for notebooks."""
-        first = zip(self.ids[:SHOWN], self.vectors[:SHOWN], strict=True)
-        rows = [(id, " ".join(f"{x:+.3f}" for x in vector[:SHOWN])) for id, vector in first]
+        first = zip(self.ids[:PREVIEW_SIZE], self.vectors[:PREVIEW_SIZE], strict=True)
+        rows = [(id, " ".join(f"{x:+.3f}" for x in vector[:PREVIEW_SIZE])) for id, vector in first]
         return pages.table_html(("id", f"first of {self.space.dim} dimensions"), rows, repr(self))
 
     def __repr__(self) -> str:
@@ -130,9 +130,9 @@ def normalize(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
         BadInput: a row is zero or not finite, so it has no direction.
     """
     norms = np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1, keepdims=True)
-    wrong = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
-    if wrong.size:
-        raise BadInput(f"{what} {int(wrong[0])} is zero or not finite and has no direction")
+    invalid = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    if invalid.size:
+        raise BadInput(f"{what} {int(invalid[0])} is zero or not finite and has no direction")
     return (vectors / norms).astype(np.float32)
 
 

@@ -23,8 +23,8 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 FileMark = tuple[int, int, int, int, int]
 """Size, times of modification and of change in nanoseconds, inode and device: equal only if a file was not written."""
-_REMEMBERED_FILES = 100_000
-_YOUNG_NS = 2_000_000_000
+_MAX_CACHED_FILES = 100_000
+_MIN_AGE_NS = 2_000_000_000
 """A file changed less than this long ago may change again within one tick of its file system's clock."""
 _NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "fuse.", "ceph", "lustre", "gpfs", "beegfs", "afs", "gluster", "virtiofs")
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
@@ -108,16 +108,16 @@ def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> lis
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder; check the path")
-    found = [
+    paths = [
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in suffixes
         and not any(name.startswith(".") for name in path.relative_to(folder).parts)
         and path.is_file()
     ]
-    if not found:
+    if not paths:
         raise BadInput(f"{folder} holds no samples (files ending in {', '.join(sorted(suffixes))})")
-    return sorted(found)
+    return sorted(paths)
 
 
 def get_cache_folder(name: str = "") -> Path:
@@ -141,9 +141,9 @@ def is_on_network_drive(folder: Path) -> bool:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return False
-    points = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in map(str.split, mounts)}
-    mounted = next((points[each] for each in (folder, *folder.parents) if each in points), "")
-    return mounted.startswith(_NETWORK_TYPES)
+    types = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in map(str.split, mounts)}
+    type = next((types[each] for each in (folder, *folder.parents) if each in types), "")
+    return type.startswith(_NETWORK_TYPES)
 
 
 def get_file_mark(path: str | os.PathLike[str]) -> FileMark | None:
@@ -152,10 +152,10 @@ def get_file_mark(path: str | os.PathLike[str]) -> FileMark | None:
     Raises:
         OSError: there is no such file.
     """
-    about = os.stat(path)  # noqa: PTH116 (many times a second)
-    if not stat.S_ISREG(about.st_mode):
+    info = os.stat(path)  # noqa: PTH116 (many times a second)
+    if not stat.S_ISREG(info.st_mode):
         return None
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_dev
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev
 
 
 def hash_file(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
@@ -171,25 +171,25 @@ def hash_file(path: str | os.PathLike[str], mark: FileMark | None = None) -> byt
     mark = mark or get_file_mark(path)
     if mark is None:
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if (known := find_cached_file_key(path, mark)) is not None:
-        return known
+    if (cached := find_cached_file_key(path, mark)) is not None:
+        return cached
     now = time.time_ns()
     with Path(path).open("rb") as file:
         key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-    if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == get_file_mark(path):
+    if max(mark[1], mark[2]) < now - _MIN_AGE_NS and mark == get_file_mark(path):
         cache_file_key(path, mark, key)
     return key
 
 
 def find_cached_file_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
     """The hash of a file that this process remembers, unless the file has changed since; None of any other."""
-    known = _hashes.get(os.path.abspath(path))  # noqa: PTH100 (as a text, and many times a second)
-    return known[1] if known is not None and known[0] == mark else None
+    entry = _hashes.get(os.path.abspath(path))  # noqa: PTH100 (as a text, and many times a second)
+    return entry[1] if entry is not None and entry[0] == mark else None
 
 
 def cache_file_key(path: str | os.PathLike[str], mark: FileMark, key: bytes) -> None:
     """Remember a file's hash for as long as its mark stays the same."""
     with _lock:
-        if len(_hashes) >= _REMEMBERED_FILES:
+        if len(_hashes) >= _MAX_CACHED_FILES:
             _hashes.clear()
         _hashes[os.path.abspath(path)] = (mark, key)  # noqa: PTH100

@@ -95,7 +95,7 @@ class Head(ABC):
         elif options:
             raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
         else:
-            card, _ = _read(Path(text))
+            card, _ = _read_head(Path(text))
             head = create_part("head", card.head, **card.settings).load(text)
         if predicts not in (None, head.predicts):
             raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
@@ -176,7 +176,7 @@ class Head(ABC):
         if self.predicts == "ranking" and queries is None:
             raise BadInput(f"the head {self.name!r} ranks samples for queries: expected their embeddings, got none")
         for embeddings in (*inputs.embeddings.values(), *(() if queries is None else (queries,))):
-            self._check_maker(embeddings)
+            self._check_encoder(embeddings)
         return np.asarray(self.compute_scores(inputs, queries), dtype=np.float32)
 
     @abstractmethod
@@ -185,30 +185,30 @@ class Head(ABC):
 
     def record_encoder(self, embeddings: Embeddings) -> None:
         """Record the encoder and space of embeddings that the head is made for; raises as `score` where they differ."""
-        self._check_maker(embeddings)
+        self._check_encoder(embeddings)
         self.made_for[embeddings.modality] = EncoderRecord(embeddings.encoder, embeddings.space)
 
     def _check_needs(self, inputs: HeadInput) -> None:
         for modality in self.needs:
             if modality not in inputs.embeddings:
-                held = ", ".join(inputs.embeddings) or "none"
-                raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the samples, got {held}")
+                modalities = ", ".join(inputs.embeddings) or "none"
+                raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the samples, got {modalities}")
 
-    def _check_maker(self, embeddings: Embeddings) -> None:
-        known = self.made_for.get(embeddings.modality)
-        if known is None:
+    def _check_encoder(self, embeddings: Embeddings) -> None:
+        record = self.made_for.get(embeddings.modality)
+        if record is None:
             return
-        known.space.require_same(embeddings.space, f"use the head {self.name!r}")
-        if known.encoder != embeddings.encoder:
+        record.space.require_same(embeddings.space, f"use the head {self.name!r}")
+        if record.encoder != embeddings.encoder:
             raise WeightsMismatch(
                 f"the head {self.name!r} was made for {embeddings.modality} embeddings of the encoder"
-                f" {known.encoder}, got those of {embeddings.encoder}: fit it anew"
+                f" {record.encoder}, got those of {embeddings.encoder}: fit it anew"
             )
 
     @property
     def identity(self) -> str:
         """Hash of all that shapes the scores, 12 hexadecimal digits."""
-        arrays = {name: [held.dtype.str, held.shape, _digest(held)] for name, held in self.tensors.items()}
+        arrays = {name: [array.dtype.str, array.shape, _hash_array(array)] for name, array in self.tensors.items()}
         return hash_settings([asdict(self._card()), arrays])
 
     def _card(self) -> HeadCard:
@@ -229,7 +229,7 @@ class Head(ABC):
             BadInput: the file is missing or damaged, or holds no head.
             WeightsMismatch: it holds another head, or one with other options.
         """
-        card, tensors = _read(Path(path))
+        card, tensors = _read_head(Path(path))
         if (card.head, card.settings) != (self.name, json.loads(json.dumps(self.settings))):
             raise WeightsMismatch(f"{path} holds the head {card.head!r} with the options {card.settings}")
         unknown = [of for of in self.needs if self.learns != "nothing" and of not in card.made_for]
@@ -252,11 +252,11 @@ def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) ->
         raise BadInput(f"the head {name!r} has no labelled samples of {', '.join(missing)}")
 
 
-def _digest(array: np.ndarray) -> str:
+def _hash_array(array: np.ndarray) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
 
 
-def _read(path: Path) -> tuple[HeadCard, dict[str, np.ndarray]]:
+def _read_head(path: Path) -> tuple[HeadCard, dict[str, np.ndarray]]:
     """Return the card and the tensors of a file that `Head.save` wrote."""
     table, tensors = read_tensors(path, key=KEY)
     return parse_table(HeadCard, table, f"{path}: the card of a head", BadInput), tensors

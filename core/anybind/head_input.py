@@ -33,7 +33,7 @@ class HeadInput:
     groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
-        n = self._count()
+        n = self._count_samples()
         groups = np.asarray(self.groups if np.size(self.groups) else np.zeros(n), dtype=np.int64)
         if groups.shape != (n,) or (groups < 0).any():
             raise BadInput(f"expected {n} group ids, 0 or more, one for each sample, got shape {groups.shape}")
@@ -50,7 +50,7 @@ class HeadInput:
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "groups", groups)
 
-    def _count(self) -> int:
+    def _count_samples(self) -> int:
         for values in (*self.measures.values(), self.groups):
             if np.size(values):
                 return np.size(values)

@@ -12,7 +12,7 @@ from typing import Any
 
 from anybind.errors import BadInput
 
-_NOTED: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+_MISSING: ContextVar[list[str] | None] = ContextVar("noted", default=None)
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Item:
 
     def partner(self, modality: str) -> Item:
         """Its recording in another modality as an item of the same id, label and notes; raises `KeyError` for none."""
-        found = self.partners[modality]
-        source, options = (found.source, found.options) if isinstance(found, Item) else (found, {})
+        partner = self.partners[modality]
+        source, options = (partner.source, partner.options) if isinstance(partner, Item) else (partner, {})
         return replace(self, source=source, options=options, partners={})
 
 
@@ -64,22 +64,22 @@ class MissingData(BadInput):
 
 
 @contextmanager
-def noting_missing() -> Iterator[list[str]]:
+def collect_missing() -> Iterator[list[str]]:
     """Note what datasets made inside the block lack, in the list, in place of raising the first."""
-    notes: list[str] = []
-    token = _NOTED.set(notes)
+    missing: list[str] = []
+    token = _MISSING.set(missing)
     try:
-        yield notes
+        yield missing
     finally:
-        _NOTED.reset(token)
+        _MISSING.reset(token)
 
 
-def noted() -> list[str] | None:
+def get_missing() -> list[str] | None:
     """The list that takes what is missing; None outside of `noting_missing`, where it raises."""
-    return _NOTED.get()
+    return _MISSING.get()
 
 
-def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
+def spread_over_labels(items: Sequence[Item], limit: int | None) -> list[Item]:
     """About `limit` items, spread evenly over the labels, the first of each label first; all by default.
 
     They stay in their order.

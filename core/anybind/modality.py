@@ -114,8 +114,8 @@ def infer_modality(sample: object) -> str:
         with contextlib.suppress(AnybindError):
             if find_modality(part.name).accepts(sample):
                 return part.name
-    known = ", ".join(part.name for part in list_parts("modality"))
-    raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({known})")
+    names = ", ".join(part.name for part in list_parts("modality"))
+    raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({names})")
 
 
 def derive(target: str, sample: object, *, source: str | None = None, seed: int = 0, **options: object) -> Any:
@@ -138,15 +138,15 @@ def derive(target: str, sample: object, *, source: str | None = None, seed: int 
     sample = find_modality(source).as_sample(sample)
     if source == target:
         return sample
-    method = _able(target, source).derive
+    method = _find_derivable(target, source).derive
     check_options(f"deriving {target} from {source}", method, sample, source, seed=seed, **options)
     return method(sample, source, seed=seed, **options)
 
 
-def _able(target: str, source: str) -> Modality[object]:
+def _find_derivable(target: str, source: str) -> Modality[object]:
     """The modality to make; raises `BadInput` where its spec does not say that it can be made from the source."""
     sources = find_part(ModalitySpec, target).spec.derived_from
     if source not in sources:
-        able = f"only from {', '.join(sources)}" if sources else "from nothing else"
-        raise BadInput(f"no {target} can be made from {source} ({able})")
+        reason = f"only from {', '.join(sources)}" if sources else "from nothing else"
+        raise BadInput(f"no {target} can be made from {source} ({reason})")
     return find_modality(target)

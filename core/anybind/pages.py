@@ -17,7 +17,7 @@ import numpy as np
 
 from anybind.files import atomic_path
 
-PICTURE_PIXELS = 480
+IMAGE_PIXELS = 480
 """Longest side of a picture on a page."""
 BASE = "page_base.html"
 """The template that all others extend: it belongs to the core."""
@@ -44,11 +44,11 @@ def render(package: str, template: str, **fields: object) -> str:
     """A page from one of a package's templates; see `save_page`."""
     import jinja2  # with Pillow a fifth of the time of `anybind --help`, which renders no page
 
-    def source(name: str) -> str:
+    def read_template(name: str) -> str:
         folder = importlib.resources.files("anybind" if name == BASE else package)
         return folder.joinpath(name).read_text(encoding="utf-8")
 
-    loader = jinja2.FunctionLoader(source)
+    loader = jinja2.FunctionLoader(read_template)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.get_template(template).render(fields)
 
@@ -56,14 +56,14 @@ def render(package: str, template: str, **fields: object) -> str:
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> str:
     """A plain HTML table, as notebooks show it; cells and caption are escaped."""
 
-    def line(tag: str, cells: Iterable[object]) -> str:
+    def make_row(tag: str, cells: Iterable[object]) -> str:
         return f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
 
-    lines = [line("th", columns), *(line("td", row) for row in rows)]
+    lines = [make_row("th", columns), *(make_row("td", row) for row in rows)]
     return f"<table><caption>{html.escape(caption)}</caption>{''.join(lines)}</table>"
 
 
-def image_uri(image: np.ndarray, longest: int = PICTURE_PIXELS) -> str:
+def image_uri(image: np.ndarray, longest: int = IMAGE_PIXELS) -> str:
     """A picture, (height, width, 3) uint8, as a `data:` URI, made smaller where a side is longer than `longest`."""
     import PIL.Image
 

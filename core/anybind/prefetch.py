@@ -56,8 +56,8 @@ def prefetch(
             for _ in range(queue_size):
                 submit_next()
             while queue:
-                found = queue.popleft()
+                future = queue.popleft()
                 submit_next()
-                yield found[0] if isinstance(found, tuple) else found.result()
+                yield future[0] if isinstance(future, tuple) else future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -21,26 +21,26 @@ from anybind import errors
 from anybind.errors import AnybindError, BadInput, BadOption
 
 T = TypeVar("T")
-_alone: ContextVar[bool] = ContextVar("_alone", default=False)
+_single_process: ContextVar[bool] = ContextVar("_alone", default=False)
 
 
-def _group() -> Any:
+def _get_distributed() -> Any:
     """The module torch.distributed where several processes are at work together; torch is not imported to see that."""
     dist = sys.modules.get("torch.distributed")
-    if _alone.get() or dist is None or not dist.is_available() or not dist.is_initialized():
+    if _single_process.get() or dist is None or not dist.is_available() or not dist.is_initialized():
         return None
     return dist if dist.get_world_size() > 1 else None
 
 
 def get_rank() -> int:
     """Number of this process among those that work together, from 0; 0 when it is alone."""
-    dist = _group()
+    dist = _get_distributed()
     return 0 if dist is None else dist.get_rank()
 
 
 def get_world_size() -> int:
     """How many processes work together; 1 when this one is alone."""
-    dist = _group()
+    dist = _get_distributed()
     return 1 if dist is None else dist.get_world_size()
 
 
@@ -71,10 +71,10 @@ def join(device: str = "cpu") -> bool:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if on_cuda else "gloo")
     except (RuntimeError, ValueError, AssertionError) as error:  # torch raises each of them
-        told = " ".join(str(error).split())[:160]
+        message = " ".join(str(error).split())[:160]
         if on_cuda and not dist.is_initialized():
-            raise BadOption(f"each process of torchrun needs a GPU of its own: {told}") from error
-        raise BadInput(f"cannot join the other processes of torchrun: {told}") from error
+            raise BadOption(f"each process of torchrun needs a GPU of its own: {message}") from error
+        raise BadInput(f"cannot join the other processes of torchrun: {message}") from error
     return True
 
 
@@ -88,11 +88,11 @@ def leave() -> None:
 @contextmanager
 def single_process() -> Iterator[None]:
     """A context in which this process shares nothing with the others, for what only some of them do."""
-    token = _alone.set(True)
+    token = _single_process.set(True)
     try:
         yield
     finally:
-        _alone.reset(token)
+        _single_process.reset(token)
 
 
 def gather(value: object) -> list[Any]:
@@ -102,8 +102,8 @@ def gather(value: object) -> list[Any]:
 
 def gather_rows(rows: np.ndarray) -> list[np.ndarray]:
     """The (n, d) float32 rows that each rank gave, by rank, on all of them; n may differ, d may not."""
-    given = np.ascontiguousarray(rows, np.float32)
-    return [np.frombuffer(each, np.float32).reshape(-1, given.shape[1]) for each in _gather_bytes(given.tobytes())]
+    own = np.ascontiguousarray(rows, np.float32)
+    return [np.frombuffer(each, np.float32).reshape(-1, own.shape[1]) for each in _gather_bytes(own.tobytes())]
 
 
 def broadcast(value: object) -> Any:
@@ -120,17 +120,17 @@ def run_collectively(work: Callable[[], T]) -> T:
         AnybindError, RuntimeError: the error of the first rank that has one: its own there, and on the others one of
             the same message.
     """
-    made: Any = None
-    failed: Exception | None = None
+    result: Any = None
+    failure: Exception | None = None
     try:
-        made = work()
+        result = work()
     except Exception as error:
-        failed = error
-    told = gather(None if failed is None else serialize_error(failed))
-    for number, each in enumerate(told):
+        failure = error
+    failures = gather(None if failure is None else serialize_error(failure))
+    for number, each in enumerate(failures):
         if each is not None:
-            raise (failed if failed is not None and number == get_rank() else rebuild_error(*each))
-    return made
+            raise (failure if failure is not None and number == get_rank() else rebuild_error(*each))
+    return result
 
 
 def serialize_error(error: Exception) -> tuple[str, str]:
@@ -140,14 +140,14 @@ def serialize_error(error: Exception) -> tuple[str, str]:
 
 def rebuild_error(kind: str, message: str) -> Exception:
     """An error that another rank described: of its own kind where that is one of anybind's."""
-    known = getattr(errors, kind, None)
-    if isinstance(known, type) and issubclass(known, AnybindError):
-        return known(message)
+    error_class = getattr(errors, kind, None)
+    if isinstance(error_class, type) and issubclass(error_class, AnybindError):
+        return error_class(message)
     return RuntimeError(message)
 
 
 def _gather_bytes(data: bytes) -> list[bytes]:
-    dist = _group()
+    dist = _get_distributed()
     if dist is None:
         return [data]
     torch = sys.modules["torch"]

@@ -16,7 +16,7 @@ from anybind.modality import find_modality, infer_modality
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ModalitySpec, ReaderSpec
 
-NOTES = (".txt", ".csv", ".tsv", ".mat")
+NOTE_SUFFIXES = (".txt", ".csv", ".tsv", ".mat")
 """Endings that samples share with notes about them."""
 HEAD_BYTES = 4096
 """How much of a file's beginning a reader sees when it is asked whether the file is its own."""
@@ -70,8 +70,8 @@ class Reader(ABC):
 
 def list_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
     """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
-    wanted = None if modalities is None else set(modalities)
-    specs = [part.spec for part in list_parts(ReaderSpec) if wanted is None or part.spec.modality in wanted]
+    selected = None if modalities is None else set(modalities)
+    specs = [part.spec for part in list_parts(ReaderSpec) if selected is None or part.spec.modality in selected]
     return {suffix for spec in specs for suffix in spec.suffixes}
 
 
@@ -83,23 +83,23 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
     Raises:
         BadInput: the folder is missing, or holds no such file.
     """
-    return [Path(each) for each in _list_samples(folder, None if modalities is None else set(modalities))]
+    return [Path(each) for each in _list_typed_samples(folder, None if modalities is None else set(modalities))]
 
 
-def _list_samples(folder: str | os.PathLike[str], wanted: set[str] | None) -> list[Path | SampleFile]:
+def _list_typed_samples(folder: str | os.PathLike[str], modalities: set[str] | None) -> list[Path | SampleFile]:
     """As `list_samples`, with the readers of the files that had to be opened."""
-    found = list_files(folder, list_suffixes(wanted))
-    kept: list[Path | SampleFile] = []
-    for path in found:
-        if path.suffix.lower() not in NOTES:
-            kept.append(path)
+    paths = list_files(folder, list_suffixes(modalities))
+    samples: list[Path | SampleFile] = []
+    for path in paths:
+        if path.suffix.lower() not in NOTE_SUFFIXES:
+            samples.append(path)
             continue
         with contextlib.suppress(BadInput):
             file = SampleFile(path, find_reader(path))
-            kept += [file] if wanted is None or file.reader.spec.modality in wanted else []
-    if not kept:
-        raise BadInput(f"{folder} holds no samples, only notes such as {found[0].name}")
-    return kept
+            samples += [file] if modalities is None or file.reader.spec.modality in modalities else []
+    if not samples:
+        raise BadInput(f"{folder} holds no samples, only notes such as {paths[0].name}")
+    return samples
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class SampleFile(os.PathLike[str]):
         return str(self.path)
 
 
-def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part[ReaderSpec]:
+def find_reader(path: str | os.PathLike[str], modality: str | None = None) -> Part[ReaderSpec]:
     """The reader for a file; its `spec.modality` is the modality of what the file holds.
 
     Args:
@@ -128,71 +128,71 @@ def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part
         BadInput: the file is missing, empty or unreadable, or no reader knows its format, or more than
             one claims it and the file name does not decide.
     """
-    return _Claims(Path(path)).reader(wanted)
+    return _FormatDetector(Path(path)).find_reader(modality)
 
 
-class _Claims:
+class _FormatDetector:
     """What readers say of a file's beginning: the file is opened once, and each reader is asked at most once."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.suffix, self.head = path, path.suffix.lower(), _head(path)
+        self.path, self.suffix, self.head = path, path.suffix.lower(), _read_beginning(path)
         self.verdicts: dict[Part[ReaderSpec], bool | None] = {}
-        self.failed: dict[Part[ReaderSpec], AnybindError] = {}
+        self.failures: dict[Part[ReaderSpec], AnybindError] = {}
 
-    def reader(self, wanted: str | None = None) -> Part[ReaderSpec]:
+    def find_reader(self, modality: str | None = None) -> Part[ReaderSpec]:
         """The reader of the file; see `find_reader`."""
         installed = list_parts(ReaderSpec)
-        named = [part for part in installed if self.suffix in part.spec.suffixes]
+        by_suffix = [part for part in installed if self.suffix in part.spec.suffixes]
         # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before
         # them. It has to be of what is wanted, or of what that can be derived from.
-        self._ask(named)
-        modalities = list_parts(ModalitySpec) if wanted else ()
-        sources = {source for part in modalities if part.name == wanted for source in part.spec.derived_from}
-        for able in ({wanted}, sources):
-            claims = [part for part in named if wanted is None or part.spec.modality in able]
-            sure = [part for part in claims if self.verdicts.get(part)]
-            if len(sure) == 1:
-                return sure[0]
+        self._sniff(by_suffix)
+        modalities = list_parts(ModalitySpec) if modality else ()
+        sources = {source for part in modalities if part.name == modality for source in part.spec.derived_from}
+        for able in ({modality}, sources):
+            claims = [part for part in by_suffix if modality is None or part.spec.modality in able]
+            certain = [part for part in claims if self.verdicts.get(part)]
+            if len(certain) == 1:
+                return certain[0]
             if any(self.verdicts.get(part, False) is not False for part in claims):
                 break
-        self._ask(installed)
-        chosen = self._claimants([part for part in installed if part.spec.modality == wanted])
-        chosen = chosen or self._claimants(installed)
+        self._sniff(installed)
+        chosen = self._list_claimants([part for part in installed if part.spec.modality == modality])
+        chosen = chosen or self._list_claimants(installed)
         if len(chosen) == 1:
             return chosen[0]
-        raise self._error(chosen)
+        raise self._make_error(chosen)
 
-    def _ask(self, readers: Iterable[Part[ReaderSpec]]) -> None:
+    def _sniff(self, readers: Iterable[Part[ReaderSpec]]) -> None:
         for part in readers:
-            if part in self.verdicts or part in self.failed:
+            if part in self.verdicts or part in self.failures:
                 continue
             try:
                 self.verdicts[part] = part.instance.sniff(self.head)
             except AnybindError as error:
-                self.failed[part] = error
+                self.failures[part] = error
             except Exception as error:  # a stranger's bug must not keep others' files from being read
-                self.failed[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
+                self.failures[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
 
-    def _claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
+    def _list_claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
         """The readers that the file may be meant for: by content, then by name."""
         claims = [part for part in readers if self.verdicts.get(part, False) is not False]
-        sure = [part for part in claims if self.verdicts[part]]
-        return [part for part in (sure or claims) if self.suffix in part.spec.suffixes] or sure
+        certain = [part for part in claims if self.verdicts[part]]
+        return [part for part in (certain or claims) if self.suffix in part.spec.suffixes] or certain
 
-    def _error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
+    def _make_error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
         path, suffix = self.path, self.suffix
         if names := " and ".join(sorted(repr(part.name) for part in claimants)):
             return BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
-        for part, error in self.failed.items():
+        for part, error in self.failures.items():
             if suffix in part.spec.suffixes:
                 return error
-        known = list_suffixes()
-        if suffix in known:
+        suffixes = list_suffixes()
+        if suffix in suffixes:
             return BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
-        return BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
+        return BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(suffixes))})")
 
 
-def _head(path: Path) -> bytes:
+def _read_beginning(path: Path) -> bytes:
     """The beginning of a file; raises `BadInput` when there is none."""
     try:
         if path.is_dir():
@@ -219,7 +219,7 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part, path = _reader_for(path, reader), Path(path)
+    part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
     try:
@@ -243,19 +243,19 @@ def read_chunks(
     """
     if count < 1:
         raise BadOption(f"parts must be of at least 1, got {count}")
-    part, path = _reader_for(path, reader), Path(path)
+    part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with part.explain_missing_extra():
         yield from method(path, count=count, **options)
 
 
-def _reader_for(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None) -> Part[ReaderSpec]:
+def _resolve_reader(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None) -> Part[ReaderSpec]:
     if isinstance(reader, Part):
         return reader
     if reader is None:
         return path.reader if isinstance(path, SampleFile) else find_reader(path)
-    _head(Path(path))  # that the file is missing is told before anything else
+    _read_beginning(Path(path))  # that the file is missing is told before anything else
     return find_part(ReaderSpec, reader)
 
 
@@ -266,9 +266,9 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
         BadInput: no format of the sample's modality has that ending, or the path cannot be written.
     """
     path = Path(path)
-    of = infer_modality(sample)
-    sample = find_modality(of).as_sample(sample)
-    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == of]
+    modality = infer_modality(sample)
+    sample = find_modality(modality).as_sample(sample)
+    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == modality]
     for part in formats:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
@@ -277,9 +277,9 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
                 except BadInput as error:  # a reader knows only the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
-    known = sorted({suffix for part in formats for suffix in part.spec.suffixes})
-    hint = suggest_names(path.suffix, known)
-    raise BadInput(f"cannot write {of} to {path}: no format of that ending{hint} (known: {', '.join(known)})")
+    suffixes = sorted({suffix for part in formats for suffix in part.spec.suffixes})
+    hint = suggest_names(path.suffix, suffixes)
+    raise BadInput(f"cannot write {modality} to {path}: no format of that ending{hint} (known: {', '.join(suffixes)})")
 
 
 def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path | SampleFile]:
@@ -288,10 +288,10 @@ def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Itera
     Raises:
         BadInput: a folder is missing or holds no samples.
     """
-    known = set(modalities)
+    selected = set(modalities)
     files: list[Path | SampleFile] = []
     for path in map(Path, paths):
-        files += _list_samples(path, known) if path.is_dir() else [path]
+        files += _list_typed_samples(path, selected) if path.is_dir() else [path]
     return files
 
 
@@ -303,11 +303,11 @@ def group_by_modality(
     Raises:
         BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is called with it instead.
     """
-    known = tuple(modalities)
+    selected = tuple(modalities)
     groups: dict[str, list[SampleFile]] = {}
     for path in files:
         try:
-            file = path if isinstance(path, SampleFile) else SampleFile(path, _reader_among(path, known))
+            file = path if isinstance(path, SampleFile) else SampleFile(path, _find_reader_of(path, selected))
             groups.setdefault(file.reader.spec.modality, []).append(file)
         except AnybindError as error:
             if on_bad is None:
@@ -316,14 +316,14 @@ def group_by_modality(
     return groups
 
 
-def _reader_among(path: Path, known: Sequence[str]) -> Part[ReaderSpec]:
-    claims = _Claims(path)
-    reader = claims.reader()
-    if reader.spec.modality in known:
+def _find_reader_of(path: Path, modalities: Sequence[str]) -> Part[ReaderSpec]:
+    detector = _FormatDetector(path)
+    reader = detector.find_reader()
+    if reader.spec.modality in modalities:
         return reader
-    for modality in known:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
-        if (other := claims.reader(modality)).spec.modality == modality:
+    for modality in modalities:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
+        if (other := detector.find_reader(modality)).spec.modality == modality:
             return other
     raise BadInput(
-        f"{path} holds {reader.spec.modality}, which the binding does not embed (it embeds {', '.join(known)})"
+        f"{path} holds {reader.spec.modality}, which the binding does not embed (it embeds {', '.join(modalities)})"
     )

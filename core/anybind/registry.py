@@ -44,7 +44,7 @@ class Registry:
     _manager: pluggy.PluginManager = field(default_factory=plugin_manager)
 
     @classmethod
-    def from_entry_points(cls, found: Iterable[EntryPoint] | None = None, only: str | None = None) -> Registry:
+    def from_entry_points(cls, points: Iterable[EntryPoint] | None = None, only: str | None = None) -> Registry:
         """Load the plugins of the entry point group `anybind`.
 
         Args:
@@ -55,30 +55,32 @@ class Registry:
         Raises:
             UnknownName: `only` names what is not installed.
         """
-        if found is None:
-            found = entry_points(group=GROUP)
+        if points is None:
+            points = entry_points(group=GROUP)
         if only is None:
             only = os.environ.get("ANYBIND_PLUGINS")
-        wanted = None if only is None else {_canonical(name) for name in only.split(",") if name.strip()}
+        selected = None if only is None else {_normalize_name(name) for name in only.split(",") if name.strip()}
         registry = cls()
         # Keyed by owner, since entry points compare equal whatever distribution they are of.
-        by_owner = {(point.name, point.dist.name if point.dist else point.value): point for point in found}
-        installed = {_canonical(name) for owner in by_owner for name in owner}
-        for name in sorted((wanted or set()) - installed):
+        by_owner = {(point.name, point.dist.name if point.dist else point.value): point for point in points}
+        installed = {_normalize_name(name) for owner in by_owner for name in owner}
+        for name in sorted((selected or set()) - installed):
             raise UnknownName(f"ANYBIND_PLUGINS names {name!r}, which is not installed{suggest_names(name, installed)}")
-        chosen = {owner for owner in by_owner if wanted is None or {_canonical(name) for name in owner} & wanted}
+        owners = {
+            owner for owner in by_owner if selected is None or {_normalize_name(name) for name in owner} & selected
+        }
         for (name, distribution), point in sorted(by_owner.items()):
             plugin = Plugin(name, distribution, point.dist.version if point.dist else "")
-            rivals = {other for named, other in chosen if named == name}
-            if (name, distribution) not in chosen:
+            rivals = {other for named, other in owners if named == name}
+            if (name, distribution) not in owners:
                 off = replace(plugin, status="off", problem="ANYBIND_PLUGINS does not name it")
                 registry.plugins.append(off)
             elif len(rivals) > 1:
-                problem = f"{_and(rivals)} both bring a plugin named {name!r}"
+                problem = f"{_join_names(rivals)} both bring a plugin named {name!r}"
                 registry.plugins.append(replace(plugin, status="refused", problem=problem))
             else:
                 registry._load(plugin, point.load)
-        registry._settle()
+        registry._finish_loading()
         return registry
 
     def add(self, plugin: Plugin, load: Callable[[], object]) -> None:
@@ -89,7 +91,7 @@ class Registry:
             load: imports the plugin's module and returns it.
         """
         self._load(plugin, load)
-        self._settle()
+        self._finish_loading()
 
     def _load(self, plugin: Plugin, load: Callable[[], object]) -> None:
         registrar = Registrar(plugin)
@@ -114,7 +116,7 @@ class Registry:
         for (kind, name), part in registrar.parts.items():
             self._parts.setdefault(kind, {}).setdefault(name, []).append(part)
 
-    def _settle(self) -> None:
+    def _finish_loading(self) -> None:
         """Sort the parts by name, and note beside its plugin every part of a kind that no plugin declares."""
         self._parts = {kind: dict(sorted(named.items())) for kind, named in self._parts.items()}
         for kind in self._parts.keys() - self.kinds().keys() - {"kind"}:
@@ -130,28 +132,28 @@ class Registry:
         declared = {name: claims[0].spec for name, claims in self._parts.get("kind", {}).items()}
         return {**CORE_KINDS, **{name: spec for name, spec in declared.items() if isinstance(spec, KindSpec)}}
 
-    def named(self, kind: type[Spec] | str) -> Mapping[str, Sequence[Part[Spec]]]:
+    def get_parts(self, kind: type[Spec] | str) -> Mapping[str, Sequence[Part[Spec]]]:
         """The parts of a kind (by name, or its spec class) by their names; several where a name is claimed twice.
 
         Raises:
             UnknownName: there is no such kind.
         """
         kind = kind if isinstance(kind, str) else kind.kind
-        if kind not in self._parts and kind not in (known := self.kinds()) and kind != "kind":
-            raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, known)}")
+        if kind not in self._parts and kind not in (kinds := self.kinds()) and kind != "kind":
+            raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, kinds)}")
         return self._parts.get(kind, {})
 
-    def clashes(self) -> list[str]:
+    def list_clashes(self) -> list[str]:
         """One line for every name, of a part or of a plugin, that more than one distribution claims."""
         refused = {plugin.problem for plugin in self.plugins if plugin.status == "refused"}
         return sorted(refused) + [
-            f"{_and(f'{part.distribution} (plugin {part.plugin!r})' for part in claims)} both bring the {kind} {name!r}"
+            f"{_join_names(f'{part.distribution} (plugin {part.plugin!r})' for part in claims)} both bring the {kind} {name!r}"
             for kind, named in self._parts.items()
             for name, claims in named.items()
             if len(claims) > 1
         ]
 
-    def not_loaded(self) -> str:
+    def describe_not_loaded(self) -> str:
         """Which plugins were not loaded and why, as the end of an error message; empty when all were."""
         absent = "; ".join(
             f"plugin {plugin.name!r} of {plugin.distribution} is {plugin.status}: {plugin.problem}"
@@ -201,7 +203,7 @@ def list_parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[
     """
     return [
         part
-        for name, claims in registry().named(kind).items()
+        for name, claims in registry().get_parts(kind).items()
         if pattern == "*" or fnmatch.fnmatchcase(name, pattern)
         for part in claims
     ]
@@ -223,17 +225,17 @@ def find_part(kind: type[S] | str, name: str) -> Part[S] | Part[Spec]:
             since one of those may have brought it.
         NameClash: more than one plugin claims the name.
     """
-    known = registry().named(kind)
+    known = registry().get_parts(kind)
     claims = known.get(name, ())
     if len(claims) == 1:
         return claims[0]
     kind = kind if isinstance(kind, str) else kind.kind
     if claims:
-        owners = _and(f"{part.distribution} (plugin {part.plugin!r})" for part in claims)
+        owners = _join_names(f"{part.distribution} (plugin {part.plugin!r})" for part in claims)
         raise NameClash(
             f"{owners} both bring the {kind} {name!r}; uninstall one, or name those to load in ANYBIND_PLUGINS"
         )
-    raise UnknownName(f"there is no {kind} {name!r}{suggest_names(name, known)}{registry().not_loaded()}")
+    raise UnknownName(f"there is no {kind} {name!r}{suggest_names(name, known)}{registry().describe_not_loaded()}")
 
 
 def create_part(kind: type[Spec] | str, name: str, /, *args: object, **options: object) -> Any:
@@ -256,9 +258,9 @@ def list_plugins() -> list[Plugin]:
     return list(registry().plugins)
 
 
-def _canonical(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _and(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return " and ".join(sorted(names))

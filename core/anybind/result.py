@@ -18,20 +18,20 @@ from anybind.registry import list_plugins
 
 def versions() -> dict[str, str]:
     """Versions of Python, of every distribution that brings plugins, and of the packages that these require."""
-    return dict(_versions(frozenset({"anybind", *(plugin.distribution for plugin in list_plugins())})))
+    return dict(_read_versions(frozenset({"anybind", *(plugin.distribution for plugin in list_plugins())})))
 
 
 @functools.lru_cache(maxsize=8)  # reading the metadata of a hundred packages takes a tenth of a second
-def _versions(distributions: frozenset[str]) -> dict[str, str]:
-    found = {"python": platform.python_version()}
+def _read_versions(distributions: frozenset[str]) -> dict[str, str]:
+    versions_by_name = {"python": platform.python_version()}
     for distribution in distributions:
-        for name in (distribution, *_required(distribution)):
+        for name in (distribution, *_list_required(distribution)):
             with contextlib.suppress(PackageNotFoundError):
-                found[name] = version(name)
-    return dict(sorted(found.items()))
+                versions_by_name[name] = version(name)
+    return dict(sorted(versions_by_name.items()))
 
 
-def _required(distribution: str) -> list[str]:
+def _list_required(distribution: str) -> list[str]:
     """Names of the packages that a distribution requires, those for its developers left out."""
     try:
         lines = requires(distribution) or []

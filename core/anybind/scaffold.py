@@ -27,10 +27,10 @@ def check_plugin_name(name: str) -> str:
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
         raise BadOption(f"invalid plugin name {name!r}: use lower-case letters and digits, words joined by dashes")
-    taken = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
+    names = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
     if Path(name).exists():
         raise BadInput(f"./{name} exists already; choose another name, or remove it")
-    if name in taken or importlib.util.find_spec(module) is not None:
+    if name in names or importlib.util.find_spec(module) is not None:
         raise BadOption(f"{name!r} is taken: a plugin or a Python module of that name is installed")
     return module
 
@@ -69,21 +69,21 @@ def write_plugin(folder: Path, name: str, module: str, kind: str, template: str)
     files = {f"{module}/{file}": text for file, text in zip(sections[::2], sections[1::2], strict=True)}
     common = importlib.resources.files("anybind").joinpath("templates")
     files |= {file: common.joinpath(text).read_text(encoding="utf-8") for text, file in FILES.items()}
-    words = {"name": name, "module": module, "kind": kind, "title": _title(name) + kind.capitalize()}
-    words["use"] = string.Template(use.strip()).substitute(words)
-    files = {string.Template(file).substitute(words): string.Template(text) for file, text in files.items()}
+    values = {"name": name, "module": module, "kind": kind, "title": _make_class_name(name) + kind.capitalize()}
+    values["use"] = string.Template(use.strip()).substitute(values)
+    files = {string.Template(file).substitute(values): string.Template(text) for file, text in files.items()}
     try:
         with tempfile.TemporaryDirectory(prefix=".anybind-", dir=folder.parent) as temporary:
             for file, text in files.items():
                 path = Path(temporary, name, file)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text.substitute(words), encoding="utf-8")
+                path.write_text(text.substitute(values), encoding="utf-8")
             Path(temporary, name).rename(folder)
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror or error}") from error
     return [folder / file for file in files]
 
 
-def _title(name: str) -> str:
+def _make_class_name(name: str) -> str:
     """The beginning of a class's name: `thermal-tower` becomes `ThermalTower`."""
     return "".join(word.capitalize() for word in name.split("-"))

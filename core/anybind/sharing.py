@@ -10,7 +10,7 @@ import numpy as np
 from anybind import ranks
 from anybind.embeddings import Embeddings
 from anybind.errors import AnybindError, BadOption, OnBad
-from anybind.loading import Refuse
+from anybind.loading import OnInvalid
 from anybind.progress import progress_bar
 
 
@@ -27,10 +27,10 @@ class EmbeddingCounts:
     cached: int = 0
 
 
-def embed_shared(
+def embed_across_ranks(
     count: int,
-    embed: Callable[[range, Refuse], Iterator[tuple[list[int], Embeddings]]],
-    nothing: Callable[[], Embeddings],
+    embed: Callable[[range, OnInvalid], Iterator[tuple[list[int], Embeddings]]],
+    make_empty: Callable[[], Embeddings],
     counts: EmbeddingCounts,
     on_bad: OnBad | None,
 ) -> Embeddings:
@@ -47,44 +47,44 @@ def embed_shared(
     Raises:
         BadOption: the ranks were given different numbers of items.
     """
-    skipped: list[tuple[int, str, str, str]] = []
+    invalid: list[tuple[int, str, str, str]] = []
     before = replace(counts)
 
-    def refuse(number: int, id: str, error: AnybindError) -> None:
+    def on_invalid(number: int, id: str, error: AnybindError) -> None:
         if on_bad is None:
             raise error
-        skipped.append((number, id, *ranks.serialize_error(error)))
+        invalid.append((number, id, *ranks.serialize_error(error)))
 
     def share() -> list[tuple[list[int], Embeddings]]:
-        mine, made = range(ranks.get_rank(), count, ranks.get_world_size()), []
-        with progress_bar(0 if ranks.get_rank() else len(mine), "embedding a share") as advance:
-            for numbers, batch in embed(mine, refuse):
-                made.append((numbers, batch))
+        numbers, results = range(ranks.get_rank(), count, ranks.get_world_size()), []
+        with progress_bar(0 if ranks.get_rank() else len(numbers), "embedding a share") as advance:
+            for numbers, batch in embed(numbers, on_invalid):
+                results.append((numbers, batch))
                 advance(len(batch))
-        return made
+        return results
 
     own = ranks.run_collectively(share)
-    blank = nothing()
-    told = ranks.gather(
+    empty = make_empty()
+    reports = ranks.gather(
         {
             "items": count,
             "numbers": [number for numbers, _ in own for number in numbers],
             "ids": [id for _, batch in own for id in batch.ids],
-            "skipped": skipped,
+            "skipped": invalid,
             "computed": counts.computed - before.computed,
             "cached": counts.cached - before.cached,
         }
     )
-    rows = ranks.gather_rows(np.concatenate([blank.vectors, *(batch.vectors for _, batch in own)]))
-    given = [each["items"] for each in told]
-    if len(set(given)) > 1:
-        raise BadOption(f"the ranks were given {given} items to embed: each must be given all of them")
-    counts.computed = before.computed + sum(each["computed"] for each in told)
-    counts.cached = before.cached + sum(each["cached"] for each in told)
-    for _, id, kind, message in sorted(each for one in told for each in one["skipped"]):
+    rows = ranks.gather_rows(np.concatenate([empty.vectors, *(batch.vectors for _, batch in own)]))
+    n_items = [each["items"] for each in reports]
+    if len(set(n_items)) > 1:
+        raise BadOption(f"the ranks were given {n_items} items to embed: each must be given all of them")
+    counts.computed = before.computed + sum(each["computed"] for each in reports)
+    counts.cached = before.cached + sum(each["cached"] for each in reports)
+    for _, id, kind, message in sorted(each for one in reports for each in one["skipped"]):
         error = ranks.rebuild_error(kind, message)
         if on_bad is not None and isinstance(error, AnybindError):
             on_bad(id, error)
-    order = np.argsort(np.array([number for each in told for number in each["numbers"]], np.int64))
-    ids = [id for each in told for id in each["ids"]]
-    return replace(blank, vectors=np.concatenate(rows)[order], ids=tuple(ids[place] for place in order))
+    order = np.argsort(np.array([number for each in reports for number in each["numbers"]], np.int64))
+    ids = [id for each in reports for id in each["ids"]]
+    return replace(empty, vectors=np.concatenate(rows)[order], ids=tuple(ids[place] for place in order))

@@ -193,9 +193,9 @@ class HeadSpec(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = HeadTarget.__args__
-        if self.predicts not in known:
-            raise ValueError(f"spec {self.name!r}: predicts must be one of {', '.join(known)}, got {self.predicts!r}")
+        targets = HeadTarget.__args__
+        if self.predicts not in targets:
+            raise ValueError(f"spec {self.name!r}: predicts must be one of {', '.join(targets)}, got {self.predicts!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

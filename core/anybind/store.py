@@ -124,12 +124,12 @@ class EmbeddingStore(StoreDatabase):
         """The encoders whose embeddings are stored, the largest first."""
 
         def read(database: sqlite3.Connection) -> list[StoredEncoder]:
-            found = database.execute(
+            rows = database.execute(
                 "SELECT id, description, COUNT(*), SUM(LENGTH(value)) FROM embeddings JOIN encoders ON id = encoder"
                 " GROUP BY id ORDER BY 4 DESC, id"
             )
             return [
-                StoredEncoder(id, json.loads(text), rows, size - rows * _CHECK_BYTES) for id, text, rows, size in found
+                StoredEncoder(id, json.loads(text), rows, size - rows * _CHECK_BYTES) for id, text, rows, size in rows
             ]
 
         return self._run(read, []) if self.path.exists() else []
@@ -153,10 +153,10 @@ class EmbeddingStore(StoreDatabase):
             UnknownName: the store holds no embeddings of that encoder.
             BadInput: the database cannot be written.
         """
-        before, held = self.bytes, self.encoders()
-        chosen = [each.id for each in held if encoder in (None, each.id, each.description.get("encoder"))]
-        if encoder is not None and not chosen:
-            hint = suggest_names(encoder, [each.id for each in held])
+        before, encoders = self.bytes, self.encoders()
+        ids = [each.id for each in encoders if encoder in (None, each.id, each.description.get("encoder"))]
+        if encoder is not None and not ids:
+            hint = suggest_names(encoder, [each.id for each in encoders])
             raise UnknownName(f"the store has no embeddings of an encoder {encoder!r}{hint}")
         if not self.path.exists():
             return 0
@@ -164,7 +164,7 @@ class EmbeddingStore(StoreDatabase):
         def delete(database: sqlite3.Connection) -> bool:
             if encoder is None:
                 database.execute("DELETE FROM embeddings")
-            database.executemany("DELETE FROM embeddings WHERE encoder = ?", [(id,) for id in chosen])
+            database.executemany("DELETE FROM embeddings WHERE encoder = ?", [(id,) for id in ids])
             return True
 
         with warnings.catch_warnings():

@@ -89,8 +89,8 @@ def parse_table(cls: type[T], table: object, where: str, error: type[AnybindErro
 
 
 def _convert(hint: object, value: Any, where: str, path: str, error: type[AnybindError]) -> object:
-    for option in _options(hint):
-        if not _fits(option, value):
+    for option in _list_options(hint):
+        if not _matches(option, value):
             continue
         origin, inner = get_origin(option) or option, get_args(option)
         if dataclasses.is_dataclass(option):
@@ -100,28 +100,30 @@ def _convert(hint: object, value: Any, where: str, path: str, error: type[Anybin
         if origin is Mapping and inner:
             return {key: _convert(inner[1], each, where, f"{path}.{key}", error) for key, each in value.items()}
         return float(value) if origin is float else value
-    known = [str(each) for option in _options(hint) if get_origin(option) is Literal for each in get_args(option)]
-    hint_text = suggest_names(value, known) if isinstance(value, str) and known else ""
+    choices = [
+        str(each) for option in _list_options(hint) if get_origin(option) is Literal for each in get_args(option)
+    ]
+    hint_text = suggest_names(value, choices) if isinstance(value, str) and choices else ""
     raise error(f"{where}: {path}: expected {_describe(hint)}, got {value!r}{hint_text}")
 
 
-def _options(hint: object) -> Sequence[object]:
+def _list_options(hint: object) -> Sequence[object]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _fits(option: object, value: object) -> bool:
+def _matches(option: object, value: object) -> bool:
     """Whether a value is of the right kind, whatever it contains."""
     if option is Any or option is object:
         return True
     if get_origin(option) is Literal:
         return any(type(value) is type(each) and value == each for each in get_args(option))
-    kind = _kind(option)
+    kind = _get_type(option)
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, {tuple: (list, tuple), float: (int, float)}.get(kind, kind))
 
 
-def _kind(option: object) -> Any:
+def _get_type(option: object) -> Any:
     origin = get_origin(option) or option
     if dataclasses.is_dataclass(option) or origin is dict:
         return Mapping
@@ -130,11 +132,11 @@ def _kind(option: object) -> Any:
 
 def _describe(hint: object) -> str:
     nouns: list[str] = []
-    for option in _options(hint):
+    for option in _list_options(hint):
         if get_origin(option) is Literal:
             nouns += [repr(each) for each in get_args(option)]
         elif option is not types.NoneType:
-            nouns.append(_NOUNS[_kind(option)])
+            nouns.append(_NOUNS[_get_type(option)])
     return " or ".join(dict.fromkeys(nouns))
 
 
@@ -168,7 +170,7 @@ def parse_names(text: str) -> list[str]:
     path = Path(file)
     looks_like_a_file = path.suffix.lower() in LISTS or "/" in text or (len(text) < 256 and path.is_file())
     if path.suffix.lower() in (".json", ".txt") or ("," not in text and looks_like_a_file):
-        names = _names_in_file(path, key)
+        names = _read_names(path, key)
     else:
         names = text.split(",")
     names = [name.strip() for name in names if name.strip()]
@@ -177,13 +179,13 @@ def parse_names(text: str) -> list[str]:
     return names
 
 
-def _names_in_file(path: Path, key: str) -> Sequence[str]:
+def _read_names(path: Path, key: str) -> Sequence[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
         if path.suffix.lower() != ".json":
             return text.splitlines()
-        held = json.loads(text)
-        names = held[key] if key else held
+        content = json.loads(text)
+        names = content[key] if key else content
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -191,7 +193,9 @@ def _names_in_file(path: Path, key: str) -> Sequence[str]:
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} holds no list {key!r} of names: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        lists = [name for name, value in held.items() if isinstance(value, list)] if isinstance(held, dict) else []
+        lists = (
+            [name for name, value in content.items() if isinstance(value, list)] if isinstance(content, dict) else []
+        )
         hint = f"; say which list, as {path}:{lists[0]}" if lists else ""
         raise BadInput(f"{path} holds no list of names{hint}")
     return names

@@ -56,12 +56,12 @@ class TorchEncoder(Encoder):
         state = self.module.state_dict()
         if any(tensor.is_inference() for tensor in state.values()):  # these count no changes at all
             return hash_state(state)
-        now = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
-        known = self._weights_hash
-        if known is None or known[0] is not self.module or known[1] != now:
+        versions = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
+        cached = self._weights_hash
+        if cached is None or cached[0] is not self.module or cached[1] != versions:
             # The module is kept, so that the memory of one that was replaced cannot come back as another's.
-            self._weights_hash = known = (self.module, now, hash_state(state))
-        return known[2]
+            self._weights_hash = cached = (self.module, versions, hash_state(state))
+        return cached[2]
 
     @property
     def device(self) -> torch.device:
@@ -125,17 +125,17 @@ class TorchEncoder(Encoder):
                 f"{error}, so the preprocessing of its weights is unknown; save it with TorchEncoder.save_weights"
             ) from error
         try:
-            space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
+            space, modality, preprocessing = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsMismatch(f"{path}: its card is not that of weights ({error})") from error
         if space != self.space:
             raise WeightsMismatch(f"{path} holds weights for {space}, not for {self.space}")
         if modality != self.modality:
             raise WeightsMismatch(f"{path} holds weights for {modality}, not for {self.modality}")
-        ours = json.loads(json.dumps(self._preprocessing))
-        differ = sorted(key for key in theirs | ours if theirs.get(key) != ours.get(key))
+        expected = json.loads(json.dumps(self._preprocessing))
+        differ = sorted(key for key in preprocessing | expected if preprocessing.get(key) != expected.get(key))
         if differ:
-            there = ", ".join(f"{key}={theirs.get(key)!r}" for key in differ)
+            there = ", ".join(f"{key}={preprocessing.get(key)!r}" for key in differ)
             raise WeightsMismatch(
                 f"{path} was made with another preprocessing: {', '.join(differ)} differ ({there} there)"
             )

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipInvalid, SkippedFiles, StoreFlag, open_store, print_json
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    SkipInvalid,
+    SkippedFiles,
+    StoreFlag,
+    open_store,
+    print_json,
+)
 from anybind_retrieval.indexing import build_index, check_place
 
 Kinds = Annotated[

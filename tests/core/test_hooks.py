@@ -101,8 +101,8 @@ def test_a_plugin_contributes_to_a_kind_that_another_declares(kind_first, add_pl
     points = [point(name, spec) for name, spec in (plugins if kind_first else plugins[::-1])]
     registry = Registry.from_entry_points(points)
     assert {status for status, _ in statuses(registry).values()} == {"ok"}
-    assert list(registry.named("filter")) == list(registry.named(FilterSpec)) == ["blur"]
-    assert [part.plugin for part in registry.named(FilterSpec)["blur"]] == ["contributes"]
+    assert list(registry.get_parts("filter")) == list(registry.get_parts(FilterSpec)) == ["blur"]
+    assert [part.plugin for part in registry.get_parts(FilterSpec)["blur"]] == ["contributes"]
     assert "filter" in registry.kinds()
 
 
@@ -155,7 +155,7 @@ def count_calls(specs: int) -> int:
         registry = Registry.from_entry_points(points)
     finally:
         sys.setprofile(None)
-    assert len(registry.named(TaskSpec)) == specs
+    assert len(registry.get_parts(TaskSpec)) == specs
     return calls
 
 

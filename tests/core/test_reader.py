@@ -232,10 +232,10 @@ def test_a_file_is_loaded_as_what_the_encoder_takes(letters, tmp_path):
     path = file(tmp_path, "x.m")
     for modality, sample in (("letters", "MARK and more"), ("bytes", ("marked", {}))):
         loader = Loader(find_modality(modality), encoder=None, derive_seed=None)
-        assert loader.sample(Item("x", path)) == sample
+        assert loader.load_sample(Item("x", path)) == sample
     unmarked = file(tmp_path, "x.u", b"other")
     with pytest.raises(anybind.BadInput, match=r"x\.u holds bytes, not letters"):
-        Loader(find_modality("letters"), encoder=None, derive_seed=None).sample(Item("x", unmarked))
+        Loader(find_modality("letters"), encoder=None, derive_seed=None).load_sample(Item("x", unmarked))
 
 
 def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(letters, tmp_path):

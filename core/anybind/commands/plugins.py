@@ -34,7 +34,7 @@ def list_plugins(
     """List installed plugins with their parts and problems: all, or `anybind plugins openclip`, `... 'open*'`."""
     if ctx.invoked_subcommand:
         return
-    plugins, clashes = registry().plugins, registry().clashes()
+    plugins, clashes = registry().plugins, registry().list_clashes()
     parts = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
     names = {*ctx.command.commands, *(p.name for p in plugins), *(p.name for p in parts), *registry().kinds()}
     parts = [p for p in parts if any(fnmatchcase(name, pattern) for name in (p.plugin, p.kind, p.name))]

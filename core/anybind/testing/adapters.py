@@ -99,8 +99,8 @@ def check_identity(case: Case[Adapter]) -> None:
 def check_identity_follows_state(case: Case[Adapter]) -> None:
     vectors, mapped = source_embeddings(case).vectors, deterministic_vectors(case)
     twin, identity = copy.deepcopy(case.part), case.part.identity
-    held = {name: value for owner in type(twin).__mro__[::-1] for name, value in vars(owner).items()}
-    caches = [name for name, value in held.items() if isinstance(value, functools.cached_property)]
+    attributes = {name: value for owner in type(twin).__mro__[::-1] for name, value in vars(owner).items()}
+    caches = [name for name, value in attributes.items() if isinstance(value, functools.cached_property)]
     for what in perturb_state(twin, Adapter):
         for name in caches:
             vars(twin).pop(name, None)
@@ -114,10 +114,14 @@ def check_identity_follows_state(case: Case[Adapter]) -> None:
 @CHECKS.add("implement `map` and inherit `__call__`: it scales to norm 1 and keeps the ids")
 def check_adapts_embeddings(case: Case[Adapter]) -> None:
     valid_vectors(case)
-    given = source_embeddings(case)
-    adapted = case.part(given)
-    kept = (adapted.ids, adapted.modality, adapted.logit_scale) == (given.ids, given.modality, given.logit_scale)
-    assert kept, "ids, modality or logit scale changed"
+    embeddings = source_embeddings(case)
+    adapted = case.part(embeddings)
+    unchanged = (adapted.ids, adapted.modality, adapted.logit_scale) == (
+        embeddings.ids,
+        embeddings.modality,
+        embeddings.logit_scale,
+    )
+    assert unchanged, "ids, modality or logit scale changed"
     assert adapted.space == case.part.target, f"the embeddings are in {adapted.space}"
     assert case.part.identity in adapted.encoder, "the adapter's identity is not in the embeddings' `encoder`"
 

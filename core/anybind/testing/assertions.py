@@ -78,7 +78,7 @@ def assert_hash(value: object, what: str) -> None:
 
 
 def assert_close(
-    found: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
+    difference: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
 ) -> None:
     """Fail unless two arrays, (...,) each, have one shape and agree within a tolerance; NaN agrees with NaN.
 
@@ -89,11 +89,11 @@ def assert_close(
         what: what is compared, for the message.
         relative: whether to multiply the tolerance by the largest value, where that is above 1.
     """
-    assert found.shape == expected.shape, f"{what}: shapes {found.shape} and {expected.shape}"
+    assert difference.shape == expected.shape, f"{what}: shapes {difference.shape} and {expected.shape}"
     if relative:
         tolerance *= float(np.nanmax(np.abs(expected), initial=1.0))
-    if not np.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
-        difference = np.nanmax(np.abs(found.astype(np.float64) - expected.astype(np.float64)))
+    if not np.allclose(difference, expected, rtol=0, atol=tolerance, equal_nan=True):
+        difference = np.nanmax(np.abs(difference.astype(np.float64) - expected.astype(np.float64)))
         raise AssertionError(f"{what}: they differ by up to {difference:.3g} (allowed: {tolerance:g})")
 
 

@@ -71,8 +71,8 @@ def computed_once(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[
             except Skip:
                 raise
             except Exception as error:
-                what = name or compute.__name__.replace("_", " ")
-                raise Skip(f"there is no {what} to check: {describe_error(error)}") from error
+                value_name = name or compute.__name__.replace("_", " ")
+                raise Skip(f"there is no {value_name} to check: {describe_error(error)}") from error
         return cast("R", case.values[get])
 
     return get
@@ -193,10 +193,10 @@ def run_check(check: Check, case: Case[object]) -> Outcome:
     except Skip as skip:
         return Outcome(check.name, "skipped", str(skip))
     except Exception as error:
-        found = _describe_failure(error)
+        failure = _describe_failure(error)
         if reason is not None:
-            return Outcome(check.name, "expected failure", f"{reason} ({found})")
-        return Outcome(check.name, "failed", found, check.remedy)
+            return Outcome(check.name, "expected failure", f"{reason} ({failure})")
+        return Outcome(check.name, "failed", failure, check.remedy)
     if reason is not None:
         return Outcome(check.name, "failed", "it passes", "take it out of the example's `expected_failures`")
     return Outcome(check.name, "passed")

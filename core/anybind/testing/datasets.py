@@ -20,12 +20,12 @@ def make_dataset(case: Case[Factory]) -> Dataset:
 
 @CHECKS.add("take the folder, `modalities=` and options; list the samples without reading them")
 def check_makes_a_dataset(case: Case[Factory]) -> Dataset:
-    made = make_dataset(case)
-    assert isinstance(made, Dataset), f"a {type(made).__name__} was made, no Dataset"
-    assert len(made.items), "it has no items; raise BadInput where a folder holds none"
-    for item in made.items:
+    created = make_dataset(case)
+    assert isinstance(created, Dataset), f"a {type(created).__name__} was made, no Dataset"
+    assert len(created.items), "it has no items; raise BadInput where a folder holds none"
+    for item in created.items:
         assert isinstance(item, Item), f"an item is a {type(item).__name__}, no Item"
-    return made
+    return created
 
 
 dataset = computed_once(check_makes_a_dataset, "dataset")

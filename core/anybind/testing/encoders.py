@@ -52,7 +52,7 @@ def assert_encodes(case: Case[Encoder], expected: np.ndarray, tolerance: float, 
 
 
 @computed_once
-def hash_of_the_preprocessing(case: Case[Encoder]) -> str:
+def preprocessing_hash(case: Case[Encoder]) -> str:
     """Hash of the preprocessing, which is a part of the identity."""
     return hash_settings(dict(case.part.preprocessing))
 
@@ -87,7 +87,7 @@ def check_preprocessing(case: Case[Encoder]) -> None:
 @CHECKS.add("return `weights_hash` as 12 hexadecimal digits (`plugin.tensors.hash_state`); inherit `identity`")
 def check_identity(case: Case[Encoder]) -> None:
     assert_hash(case.part.weights_hash, "weights_hash")
-    settings, identity = hash_of_the_preprocessing(case), case.part.identity
+    settings, identity = preprocessing_hash(case), case.part.identity
     assert identity == case.part.identity, "identity changes from one access to the next"
     whole = case.part.weights_hash in identity and settings in identity
     assert whole, f"identity {identity!r} does not hold the hashes of weights and preprocessing"
@@ -194,8 +194,8 @@ def check_device(case: Case[TorchEncoder]) -> None:
         tolerances["cuda"] = DEVICE_TOLERANCE
     try:
         for device, tolerance in tolerances.items():
-            found = case.part.to(device).device
-            assert found.type == device, f"after to({device!r}) the weights are on {found}"
+            current = case.part.to(device).device
+            assert current.type == device, f"after to({device!r}) the weights are on {current}"
             assert_encodes(case, vectors, tolerance, f"before and after to({device!r})")
     finally:
         case.part.to("cpu")
@@ -229,7 +229,7 @@ def check_identity_follows_weights(case: Case[TorchEncoder]) -> None:
 @CHECKS.add("keep every weight in `module`, so that save_weights and load_weights see it", applies=is_torch_encoder)
 def check_weights_round_trip(case: Case[TorchEncoder]) -> None:
     tower, vectors = case.part, deterministic_embedding(case)
-    hash_of_the_preprocessing(case)  # the file's card holds the preprocessing
+    preprocessing_hash(case)  # the file's card holds the preprocessing
     before, path = tower.weights_hash, case.folder / "weights.safetensors"
     tower.save_weights(path)
     with perturb_weights(tower):

@@ -35,7 +35,7 @@ def check_accepts_its_samples(case: Case[Modality]) -> None:
 
 
 @CHECKS.add("test the type in `accepts`, return False for any other, and raise nothing")
-def check_accepts_nothing_else(case: Case[Modality]) -> None:
+def check_accepts_no_other_types(case: Case[Modality]) -> None:
     for other in (None, object(), 7, b"", [], {}):
         verdict = case.part.accepts(other)
         assert verdict is False, f"accepts returns {verdict!r} for {other!r}"
@@ -60,10 +60,10 @@ def check_refuses_wrong_samples(case: Case[Modality]) -> None:
 @CHECKS.add("return an RGB image, (height, width, 3) uint8, or a string from `show`")
 def check_shows_samples(case: Case[Modality]) -> None:
     for sample in case.example.samples:
-        shown = case.part.show(sample)
-        if not isinstance(shown, str):
-            image = isinstance(shown, np.ndarray) and shown.dtype == np.uint8 and shown.ndim == 3
-            assert image and shown.shape[2] == 3 and shown.size, f"show returns {describe_sample(shown)}"
+        rendering = case.part.show(sample)
+        if not isinstance(rendering, str):
+            image = isinstance(rendering, np.ndarray) and rendering.dtype == np.uint8 and rendering.ndim == 3
+            assert image and rendering.shape[2] == 3 and rendering.size, f"show returns {describe_sample(rendering)}"
 
 
 @CHECKS.add("take all randomness from the seed and return a sample; or inherit `augment`")

@@ -100,6 +100,6 @@ def _find_items(value: Any, assign: Assign) -> Iterator[tuple[str, Any, Assign]]
             )
         return
     indexed = isinstance(value, dict | list)
-    held = value if indexed else getattr(value, "__dict__", {})
-    for key, item in list(enumerate(held) if isinstance(held, list) else held.items()):
-        yield f"[{key!r}]" if indexed else f".{key}", item, functools.partial(held.__setitem__, key)
+    container = value if indexed else getattr(value, "__dict__", {})
+    for key, item in list(enumerate(container) if isinstance(container, list) else container.items()):
+        yield f"[{key!r}]" if indexed else f".{key}", item, functools.partial(container.__setitem__, key)

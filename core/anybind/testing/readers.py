@@ -149,5 +149,5 @@ def check_writes_what_it_reads(case: Case[Reader]) -> None:
         except BadInput as error:
             raise Skip(f"it does not write this sample ({error})") from error
         again = case.part.read(written)
-        found = f"a written {describe_sample(sample)} is read as {describe_sample(again)}"
-        assert type(again) is type(sample), found
+        message = f"a written {describe_sample(sample)} is read as {describe_sample(again)}"
+        assert type(again) is type(sample), message

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from anybind.binding import binding_of_part
+from anybind.binding import load_binding
 from anybind.errors import BadOption, MissingExtra, PluginError, UnknownName, suggest_names
 from anybind.registry import Part, create_part, list_parts, list_plugins, registry
 from anybind.spec import BindingSpec, DatasetSpec, EncoderSpec, ModalitySpec, ReaderSpec, RepresentationSpec, Spec
@@ -67,15 +67,15 @@ class Trial:
             raise Skip(str(error)) from error
 
     @functools.cached_property
-    def made(self) -> Outcome:
+    def creation(self) -> Outcome:
         """The outcome of `check_example`: whether the part can be made."""
         return run_check(self.checks[len(specs.CHECKS)], Case(self))
 
     def run(self, check: Check) -> Outcome | None:
         """Run one check; None for one of a capability that the part lacks, and where the part cannot be made."""
         if check.run is check_example:
-            return self.made
-        possible = self.made.status == "passed"
+            return self.creation
+        possible = self.creation.status == "passed"
         if check in specs.CHECKS:
             return run_if_applicable(check, Case(self.part, self.example if possible else Example(), self.part.spec))
         return run_if_applicable(check, self.case) if possible else None
@@ -91,7 +91,7 @@ class Trial:
 
         outcome = self.run(check)
         if outcome is None:
-            pytest.skip("the part lacks the capability" if self.made.status == "passed" else "see check_example")
+            pytest.skip("the part lacks the capability" if self.creation.status == "passed" else "see check_example")
         elif outcome.status == "skipped":
             pytest.skip(outcome.message)
         elif outcome.status == "expected failure":
@@ -118,9 +118,9 @@ def list_plugin_parts(name: str) -> list[Part[Spec]]:
     loaded = [plugin for plugin in list_plugins() if name in (plugin.name, plugin.distribution)]
     if not any(plugin.status in ("ok", "incomplete") for plugin in loaded):
         known = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
-        raise UnknownName(f"there is no plugin {name!r}{suggest_names(name, known)}{registry().not_loaded()}")
-    found = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
-    return [part for part in found if name in (part.plugin, part.distribution)]
+        raise UnknownName(f"there is no plugin {name!r}{suggest_names(name, known)}{registry().describe_not_loaded()}")
+    parts = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
+    return [part for part in parts if name in (part.plugin, part.distribution)]
 
 
 def check_part(part: Part[Spec], offer: Offer = find_example) -> Report:
@@ -213,10 +213,10 @@ def _load_checks(kind: str) -> Checks:
     """Import the checks of a kind; empty for one that names none."""
     if kind == "kind":
         return kinds.CHECKS
-    known = registry().kinds()
-    if kind not in known:
-        raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, known)}")
-    checks = kinds.load_attribute(known[kind].checks) if known[kind].checks else Checks()
+    kinds_by_name = registry().kinds()
+    if kind not in kinds_by_name:
+        raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, kinds_by_name)}")
+    checks = kinds.load_attribute(kinds_by_name[kind].checks) if kinds_by_name[kind].checks else Checks()
     if not isinstance(checks, Checks):
         raise PluginError(f"the checks of the kind {kind!r} are a {type(checks).__name__}, not anybind.testing.Checks")
     return checks
@@ -233,9 +233,9 @@ def _find_kind(subject: object) -> str:
 
 def _require_example(kind: str, example: Example) -> None:
     needs = _load_checks(kind).needs
-    given = [getattr(example, name) for name in needs]
-    held = any(len(value) > 0 if isinstance(value, (list, tuple)) else value is not None for value in given)
-    assert held or not needs, f"it needs an example with {' or '.join(needs)}"
+    values = [getattr(example, name) for name in needs]
+    complete = any(len(value) > 0 if isinstance(value, (list, tuple)) else value is not None for value in values)
+    assert complete or not needs, f"it needs an example with {' or '.join(needs)}"
 
 
 def _make_part(part: Part[Spec], example: Example) -> object:
@@ -244,7 +244,7 @@ def _make_part(part: Part[Spec], example: Example) -> object:
     if isinstance(spec, BindingSpec):
         if not spec.target.endswith(".toml") and "argument" not in options:
             raise Skip("its name takes an argument, NAME:ARGUMENT, and its example has no option `argument`")
-        return binding_of_part(cast("Part[BindingSpec]", part), str(options.get("argument", "")))
+        return load_binding(cast("Part[BindingSpec]", part), str(options.get("argument", "")))
     module, _, attribute = spec.target.partition(":")
     if attribute.endswith(spec.resources):
         return importlib.resources.files(module).joinpath(attribute)

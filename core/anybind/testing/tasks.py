@@ -71,16 +71,16 @@ def check_result_names_its_inputs(case: Case[Task]) -> None:
         "seed": 0,
     }
     for field, value in expected.items():
-        found = getattr(result(case), field)
-        assert found == value, f"{field} is {found!r}, expected {value!r}"
+        actual = getattr(result(case), field)
+        assert actual == value, f"{field} is {actual!r}, expected {value!r}"
 
 
 @CHECKS.add("give as `encoders` the identity of each modality's, from `binder.identity(modality)`")
 def check_result_names_the_encoders(case: Case[Task]) -> None:
     encoders = result(case).encoders
     for modality, identity in encoders.items():
-        known = binding(case).identity(modality)
-        assert str(identity).startswith(known), f"the encoder of {modality} is {identity!r}, expected {known!r}"
+        expected = binding(case).identity(modality)
+        assert str(identity).startswith(expected), f"the encoder of {modality} is {identity!r}, expected {expected!r}"
     assert case.example.modality in encoders, f"encoders does not name that of {case.example.modality}"
 
 
