@@ -1,8 +1,8 @@
-"""Charts as SVG: lines, marks with intervals, and steps over time.
+"""SVG charts: lines, marks with intervals, and steps over time.
 
-Each chart is one `<svg>` element with its own style: it stands on a page as it is, in both colour schemes, or in a file
-(`save`). Charts are as wide as the page and of fixed height, so that text keeps its size: horizontal positions are per
-cent, vertical ones pixels.
+Each chart is one `<svg>` element with its own style, for a page in both colour schemes or for a file (`save_chart`).
+Charts are as wide as the page and of fixed height, so that text keeps its size: horizontal positions are in per cent,
+vertical ones in pixels.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import numpy as np
 
 from anybind.files import atomic_path
 
-COLOURS = 6  # of series; further ones begin again
-DOTS = 30  # most points of a line that are marked by dots
+COLOURS = 6  # number of colours; further series reuse them
+DOTS = 30  # maximum number of points of a line with dots
 TEXT_PX, ROW_PX = 12, 20
-COLUMNS = 1000  # horizontal resolution of `steps`
+COLUMNS = 1000  # horizontal resolution of `draw_steps`
 TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
-TIME_TICKS, MAX_TIME_TICK = 8, 0.9  # at most; up to this share of the axis, so that a narrow page has room for the last
+TIME_TICKS, MAX_TIME_TICK = (
+    8,
+    0.9,
+)  # maximum number; last position on the axis, so that its label fits a narrow page
 _SHAPES = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0", "M-4-4h8v8h-8z", "M0-5.5l5.5 5.5l-5.5 5.5l-5.5-5.5z",
     "M0-5l5 8.5h-10z", "M0 5l5-8.5h-10z", "M-2.5-5h5v10h-5z",
@@ -54,7 +57,7 @@ class Axis:
 
     Attributes:
         ticks: values and their texts.
-        margin: room at both ends, per cent.
+        margin: margin at both ends, per cent.
     """
 
     low: float
@@ -64,7 +67,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], margin: float = 0.0) -> Axis:
-        """An axis that contains all values, with 2 to 6 ticks at round numbers."""
+        """Create an axis that contains all values, with 2 to 6 ticks at round numbers."""
         listed = list(values)
         low, high = min(listed), max(listed)
         span = (high - low) or abs(high) or 1.0
@@ -77,26 +80,26 @@ class Axis:
 
     @classmethod
     def of_time(cls, end_s: float) -> Axis:
-        """A time axis from 0 to `end_s` seconds, with at most 8 ticks at round times."""
+        """Create a time axis from 0 to `end_s` seconds, with at most 8 ticks at round times."""
         step = next((step for step in TIME_STEPS_S if end_s / step <= TIME_TICKS), end_s)
         times = np.arange(0, MAX_TIME_TICK * end_s, step).tolist() if end_s else [0.0]
         return cls(0.0, end_s or 1.0, tuple((time, format_time(time, tenths=step < 1)) for time in times))
 
     def place(self, value: float) -> float:
-        """Position of a value, per cent of the axis."""
+        """Return the position of a value, per cent of the axis."""
         return round(self.margin + (100 - 2 * self.margin) * (value - self.low) / (self.high - self.low), 3)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A value on a track of `marks`.
+    """A value on a track of `draw_marks`.
 
     Attributes:
-        name: in the legend.
-        value: on the axis.
+        name: name in the legend.
+        value: position on the axis.
         text: the value as text.
-        kind: `filled` (ours), `hollow` (others' values) or `reference` (such as the chance level).
-        colour: number of its colour, and of its shape where it is hollow.
+        kind: `filled` (our results), `hollow` (published results) or `reference` (such as the chance level).
+        colour: number of its colour, and of its shape if hollow.
         interval: lowest and highest value.
     """
 
@@ -119,13 +122,13 @@ def format_time(seconds: float, tenths: bool = False) -> str:
 
 
 def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, height: int = 220) -> str:
-    """Draw lines, with a legend where there are several.
+    """Draw lines, with a legend for several.
 
     Args:
-        series: points (x, y), finite, of each line; at least one point in all.
+        series: points (x, y), finite, of each line; at least one point in total.
         x: label of the horizontal axis.
         y: label of the vertical axis.
-        height: of the plot without its labels, pixels.
+        height: height of the plot without labels, pixels.
     """
     across, up = (Axis.around(point[at] for each in series.values() for point in each) for at in (0, 1))
     top = ROW_PX + 4
@@ -153,12 +156,12 @@ def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
 
 
 def draw_marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, legend: bool = False) -> str:
-    """Draw values with their intervals on one axis, a track below its label each.
+    """Draw values with their intervals on one axis, in labelled tracks.
 
     Args:
-        tracks: label and marks of each. A track of one mark shows its text.
-        axis: of all tracks, with some margin.
-        legend: list the names of the marks below.
+        tracks: label and marks of each track; a track of one mark shows its text.
+        axis: axis of all tracks, with a margin.
+        legend: whether to list the names of the marks below.
     """
     parts: list[str] = []
     names: dict[str, Mark] = {}
@@ -199,17 +202,17 @@ def draw_steps(
 ) -> str:
     """Draw values over time, each lasting until the next one starts.
 
-    Time goes into 1000 columns, each showing its largest value, so that a short peak of a long recording is seen.
+    Time is divided into 1000 columns, each with its largest value, so that short peaks of long recordings are visible.
 
     Args:
-        starts_s: (n,), never falling, the first at 0, seconds.
-        end_s: when the last value ends, seconds.
+        starts_s: (n,), non-decreasing, the first at 0, seconds.
+        end_s: end of the last value, seconds.
         values: (n,), finite.
-        label: what is shown.
+        label: label of the chart.
         threshold: a value that is drawn as a dashed line.
-        bands: begins and ends of highlighted times, seconds.
+        bands: starts and ends of highlighted times, seconds.
         colour: number of the colour.
-        height: of the plot, pixels.
+        height: height of the plot, pixels.
     """
     line, low, high = step_line(starts_s, end_s, values, at_least=threshold or 0.0, height=height)
     inner = [
@@ -236,20 +239,20 @@ def draw_steps(
 def step_line(
     starts_s: np.ndarray, end_s: float, values: np.ndarray, *, at_least: float = 0.0, height: int = 100
 ) -> tuple[list[tuple[int, float]], float, float]:
-    """Corners of the line of `steps`, 1000 wide, and the values at its bottom and at its top.
+    """Compute the corners of the line of `draw_steps`, 1000 wide, and the values at its bottom and top.
 
     Args:
-        starts_s: see `steps`, seconds.
-        end_s: see `steps`, seconds.
-        values: (n,), see `steps`.
-        at_least: a value that fits into the chart.
-        height: of the plot, pixels.
+        starts_s: see `draw_steps`, seconds.
+        end_s: see `draw_steps`, seconds.
+        values: (n,), see `draw_steps`.
+        at_least: a value that the chart includes.
+        height: height of the plot, pixels.
     """
     columns = np.floor(starts_s / max(end_s, 1e-9) * COLUMNS).astype(int).clip(0, COLUMNS - 1)
     heights = np.full(COLUMNS, -np.inf)
     np.maximum.at(heights, columns, values)
     last = np.maximum.accumulate(np.where(np.isfinite(heights), np.arange(COLUMNS), 0))
-    heights = heights[last]  # where no value starts, the last one lasts
+    heights = heights[last]  # columns without a new value repeat the last one
     low, high = min(0.0, float(values.min())), max(float(values.max()), at_least)
     high = high if high > low else low + 1
     corners = [0, *(np.flatnonzero(np.diff(heights)) + 1).tolist(), COLUMNS]
@@ -262,13 +265,13 @@ def step_line(
 
 
 def step_bands(spans_s: Iterable[tuple[float, float]], end_s: float) -> list[tuple[float, float]]:
-    """Left ends and widths of spans in seconds in `steps`, at least 2 of 1000 wide, so that each is seen."""
+    """Compute left ends and widths of spans in seconds in `draw_steps`, at least 2 of 1000 wide, to be visible."""
     scale = COLUMNS / max(end_s, 1e-9)
     return [(round(begin * scale, 2), round(max(2.0, (end - begin) * scale), 2)) for begin, end in spans_s]
 
 
 def save_chart(svg: str, path: str | os.PathLike[str]) -> None:
-    """Write a chart into an SVG file, whole or not at all; raises `BadInput` where it cannot be written."""
+    """Write a chart to an SVG file, atomically; raise `BadInput` if it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_text(svg, encoding="utf-8")
 
@@ -281,7 +284,7 @@ def _make_svg(parts: Iterable[str], height: float, label: str) -> str:
 
 
 def _stretch(parts: Iterable[str], top: float, width: float, height: float) -> str:
-    """Parts in units that are stretched to the width of the chart."""
+    """Stretch elements to the width of the chart."""
     return (
         f'<svg x="0" y="{top}" width="100%" height="{height}" viewBox="0 0 {width} {height}"'
         f' preserveAspectRatio="none">{"".join(parts)}</svg>'
@@ -289,7 +292,7 @@ def _stretch(parts: Iterable[str], top: float, width: float, height: float) -> s
 
 
 def _draw_ticks(axis: Axis, at: float, anchor: str = "") -> list[str]:
-    """The axis's texts; those at its ends stay inside of the chart."""
+    """Draw the labels of an axis; those at its ends stay inside the chart."""
     texts = []
     for value, text in axis.ticks:
         position = axis.place(value)

@@ -1,4 +1,4 @@
-"""Keys of values in memory: equal for equal content."""
+"""Cache keys of values in memory: equal for equal content."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _BLOCK = 1 << 22
 
 
 class _NoKey(Exception):
-    """A value that has no key."""
+    """Raised for a value that has no key."""
 
 
 def content_key(*values: object) -> bytes | None:
-    """A key of values in memory, 16 bytes: equal where all of their content is.
+    """Hash the content of values in memory, 16 bytes.
 
     Args:
-        values: None, numbers, texts, bytes, NumPy arrays and, of these, lists, tuples, mappings by text, and frozen
-            dataclasses. Arrays are told apart by type, shape and values, not by how they lie in memory.
+        values: None, numbers, strings, bytes, NumPy arrays and, of these, lists, tuples, mappings with string keys,
+            and frozen dataclasses. Arrays are hashed by dtype, shape and values, whatever their memory layout.
 
     Returns:
-        None where one of the values is something else, such as an open file, or an object that may change.
+        None if one of the values is of another type, such as an open file or a mutable object.
     """
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
     try:
@@ -38,7 +38,7 @@ def content_key(*values: object) -> bytes | None:
 
 
 def _update(digest: hashlib.blake2b, value: object) -> None:
-    """Every value says its kind and its length first, so that no two lists of values read the same."""
+    """Add a value to a digest: its type and length first, so that different lists of values never collide."""
     if value is None or isinstance(value, bool | int | float | complex):
         _update_text(digest, type(value).__name__, value.hex() if isinstance(value, float) else repr(value))
     elif isinstance(value, str):
@@ -62,7 +62,9 @@ def _update(digest: hashlib.blake2b, value: object) -> None:
 
 
 def _update_dataclass(digest: hashlib.blake2b, value: object) -> None:
-    params = type(value).__dict__.get("__dataclass_params__")  # its own: a class made from a dataclass may hold more
+    params = type(value).__dict__.get(
+        "__dataclass_params__"
+    )  # its own: a plain subclass of a dataclass may have more attributes
     if params is None or not params.frozen or not is_dataclass(value) or isinstance(value, type):
         raise _NoKey
     _update_text(digest, "dataclass", f"{type(value).__module__}.{type(value).__qualname__}")
@@ -79,7 +81,7 @@ def _update_text(digest: hashlib.blake2b, kind: str, text: str) -> None:
 
 def _update_array(digest: hashlib.blake2b, value: np.ndarray | np.generic) -> None:
     if not isinstance(value, np.generic) and type(value) not in (np.ndarray, np.memmap):
-        raise _NoKey  # a masked array's mask, for one, is not among its values
+        raise _NoKey  # subclasses may have more state, such as the mask of a masked array
     array = np.asarray(value)
     if array.dtype.hasobject:
         raise _NoKey

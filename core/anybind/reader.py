@@ -1,4 +1,4 @@
-"""`Reader`: one file format. `read` finds the right one by content first and by file name second."""
+"""`Reader`: one file format. `read` chooses the reader by content first and by file name second."""
 
 from __future__ import annotations
 
@@ -17,77 +17,77 @@ from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ModalitySpec, ReaderSpec
 
 NOTE_SUFFIXES = (".txt", ".csv", ".tsv", ".mat")
-"""Endings that samples share with notes about them."""
+"""Suffixes of samples that are also those of notes and labels."""
 HEAD_BYTES = 4096
-"""How much of a file's beginning a reader sees when it is asked whether the file is its own."""
+"""Number of bytes at the beginning of a file that `Reader.sniff` is called with."""
 
 
 class Reader(ABC):
-    """One file format of one modality. Registered as a class that takes no arguments; one instance serves a process.
+    """One file format of one modality. Registered as a class without arguments; a process uses one instance.
 
     Attributes:
-        seeks: `chunks` takes `start` and `end` (in microseconds, either may be None) and decodes nothing outside them.
+        seeks: whether `chunks` takes `start` and `end` (microseconds or None) and decodes only what lies between.
     """
 
     seeks: ClassVar[bool] = False
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:
-        """Whether a file that begins with `head` (up to 4096 bytes) is of this format.
+        """Return whether a file that begins with `head` (up to 4096 bytes) is of this format.
 
         Returns:
-            True or False where the content tells; None where the format has no mark and only the file name tells.
+            True or False if the content decides; None for a format without a signature, where the file name decides.
         """
 
     @abstractmethod
     def read(self, path: Path, /, *args: Any, **options: Any) -> Any:
-        """The sample in the file. A reader's own `read` takes the path and its options by name.
+        """Read the sample in a file; options are keyword arguments.
 
         Raises:
-            BadInput: the file is truncated, corrupt or empty; the message names it and says where.
+            BadInput: the file is truncated, corrupt or empty; the message has the path and the position.
         """
 
     def chunks(self, path: Path, /, *args: Any, count: int, **options: Any) -> Iterator[Any]:
-        """The sample in parts of about `count` entries (events, frames), in order; the whole at once by default."""
+        """Yield the sample in chunks of about `count` entries (events, frames), in order; by default in one chunk."""
         yield self.read(path, **options)
 
     def write(self, sample: Any, path: Path) -> None:
-        """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place.
+        """Write a sample; `anybind.write` calls it with a temporary path, which then replaces the real one.
 
         Raises:
-            BadInput: the format is only read, as unless a reader overrides it, or cannot hold the sample.
+            BadInput: the format is read-only, the default, or cannot represent the sample.
         """
         raise BadInput("this format can be read and not written; choose another ending")
 
     def write_chunks(self, chunks: Iterable[Any], path: Path) -> None:
-        """As `write`, from consecutive parts of a sample, in bounded memory.
+        """Write a sample from consecutive chunks, in bounded memory.
 
         Raises:
-            BadInput: the format is written whole only, as unless a reader overrides it.
+            BadInput: the format cannot be written in chunks, the default.
         """
         raise BadInput("this format is written whole; choose another ending")
 
 
 def list_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
-    """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
+    """Return the file suffixes, lower case with the dot, of the readers of some modalities; of all by default."""
     selected = None if modalities is None else set(modalities)
     specs = [part.spec for part in list_parts(ReaderSpec) if selected is None or part.spec.modality in selected]
     return {suffix for spec in specs for suffix in spec.suffixes}
 
 
 def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | None = None) -> list[Path]:
-    """The files in and below a folder that readers of these modalities know, of all by default, by path.
+    """List the files in and below a folder with a suffix of these modalities, of all by default, by path.
 
-    Texts are also notes about a data set: those that no such reader claims by what they hold are passed over.
+    Text files without a sample of these modalities, such as notes about a dataset, are skipped.
 
     Raises:
-        BadInput: the folder is missing, or holds no such file.
+        BadInput: the folder is missing, or has no such file.
     """
     return [Path(each) for each in _list_typed_samples(folder, None if modalities is None else set(modalities))]
 
 
 def _list_typed_samples(folder: str | os.PathLike[str], modalities: set[str] | None) -> list[Path | SampleFile]:
-    """As `list_samples`, with the readers of the files that had to be opened."""
+    """List samples as `list_samples` does, with the readers of the files that were opened."""
     paths = list_files(folder, list_suffixes(modalities))
     samples: list[Path | SampleFile] = []
     for path in paths:
@@ -104,7 +104,7 @@ def _list_typed_samples(folder: str | os.PathLike[str], modalities: set[str] | N
 
 @dataclass(frozen=True)
 class SampleFile(os.PathLike[str]):
-    """A path with the reader that was found for the file, so that nobody has to open it again to find one."""
+    """A path with the reader of the file, which then need not be opened again to choose one."""
 
     path: Path
     reader: Part[ReaderSpec]
@@ -117,22 +117,22 @@ class SampleFile(os.PathLike[str]):
 
 
 def find_reader(path: str | os.PathLike[str], modality: str | None = None) -> Part[ReaderSpec]:
-    """The reader for a file; its `spec.modality` is the modality of what the file holds.
+    """Find the reader of a file; its `spec.modality` is the modality of the sample.
 
     Args:
         path: the file.
-        wanted: the modality that the file should hold. A reader of it goes before all others that claim the file
-            (a picture in 16-bit gray may be a depth map); where there is none, the modality may be another.
+        modality: the expected modality. Its readers take precedence over others that accept the file (a 16-bit gray
+            image may be a depth map); if there is none, a reader of another modality is returned.
 
     Raises:
-        BadInput: the file is missing, empty or unreadable, or no reader knows its format, or more than
-            one claims it and the file name does not decide.
+        BadInput: the file is missing, empty or unreadable, or of an unknown format, or several readers accept it and
+            the file name does not decide.
     """
     return _FormatDetector(Path(path)).find_reader(modality)
 
 
 class _FormatDetector:
-    """What readers say of a file's beginning: the file is opened once, and each reader is asked at most once."""
+    """Results of the readers' `sniff` for one file: the file is opened once, and each reader is called at most once."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.suffix, self.head = path, path.suffix.lower(), _read_beginning(path)
@@ -140,11 +140,11 @@ class _FormatDetector:
         self.failures: dict[Part[ReaderSpec], AnybindError] = {}
 
     def find_reader(self, modality: str | None = None) -> Part[ReaderSpec]:
-        """The reader of the file; see `find_reader`."""
+        """Find the reader of the file; see the function `find_reader`."""
         installed = list_parts(ReaderSpec)
         by_suffix = [part for part in installed if self.suffix in part.spec.suffixes]
-        # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before
-        # them. It has to be of what is wanted, or of what that can be derived from.
+        # A reader with the file's suffix that recognises the content takes precedence, so that the others need not be
+        # called, if it is of the expected modality or of one that this can be derived from.
         self._sniff(by_suffix)
         modalities = list_parts(ModalitySpec) if modality else ()
         sources = {source for part in modalities if part.name == modality for source in part.spec.derived_from}
@@ -170,11 +170,11 @@ class _FormatDetector:
                 self.verdicts[part] = part.instance.sniff(self.head)
             except AnybindError as error:
                 self.failures[part] = error
-            except Exception as error:  # a stranger's bug must not keep others' files from being read
+            except Exception as error:  # a bug of one plugin must not affect the readers of others
                 self.failures[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
 
     def _list_claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
-        """The readers that the file may be meant for: by content, then by name."""
+        """Return the readers that may accept the file: by content, then by name."""
         claims = [part for part in readers if self.verdicts.get(part, False) is not False]
         certain = [part for part in claims if self.verdicts[part]]
         return [part for part in (certain or claims) if self.suffix in part.spec.suffixes] or certain
@@ -188,12 +188,12 @@ class _FormatDetector:
                 return error
         suffixes = list_suffixes()
         if suffix in suffixes:
-            return BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
-        return BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(suffixes))})")
+            return BadInput(f"{path} is not a valid {suffix} file: its beginning is not that of the format")
+        return BadInput(f"{path}: unsupported format; supported: {', '.join(sorted(suffixes))}")
 
 
 def _read_beginning(path: Path) -> bytes:
-    """The beginning of a file; raises `BadInput` when there is none."""
+    """Read the beginning of a file; raise `BadInput` for an empty file."""
     try:
         if path.is_dir():
             raise BadInput(f"{path} is a folder; give a file")
@@ -207,15 +207,15 @@ def _read_beginning(path: Path) -> bytes:
 
 
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
-    """Read any file to its sample: a recording to an `EventStream`, a picture to an RGB array, and so on.
+    """Read the sample in a file: an event recording to an `EventStream`, an image to an RGB array, and so on.
 
     Args:
         path: the file.
-        reader: the reader to use, by name or as `find_reader` found it. [default: by content, then by file name]
-        options: passed on to the reader.
+        reader: the reader, by name or from `find_reader`. [default: by content, then by file name]
+        options: options of the reader.
 
     Raises:
-        BadInput: the file is missing, unreadable, truncated, empty, or of no known format.
+        BadInput: the file is missing, unreadable, truncated, empty, or of an unknown format.
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
@@ -225,7 +225,7 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
     try:
         with part.explain_missing_extra():
             return method(path, **options)
-    except FileNotFoundError as error:  # removed since its reader was found
+    except FileNotFoundError as error:  # removed after its reader was found
         raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
@@ -236,13 +236,13 @@ def read_chunks(
     reader: str | Part[ReaderSpec] | None = None,
     **options: Any,
 ) -> Iterator[Any]:
-    """As `read`, in parts of about `count` entries (events, frames), so that a file may be larger than memory.
+    """Read a sample in chunks of about `count` entries (events, frames), so that a file may be larger than memory.
 
     Raises:
-        BadInput, BadOption, MissingExtra: as `read`; damage is told when its part is reached.
+        BadInput, BadOption, MissingExtra: as `read`; damage raises when its chunk is reached.
     """
     if count < 1:
-        raise BadOption(f"parts must be of at least 1, got {count}")
+        raise BadOption(f"the count of a chunk must be at least 1, got {count}")
     part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
@@ -255,15 +255,15 @@ def _resolve_reader(path: str | os.PathLike[str], reader: str | Part[ReaderSpec]
         return reader
     if reader is None:
         return path.reader if isinstance(path, SampleFile) else find_reader(path)
-    _read_beginning(Path(path))  # that the file is missing is told before anything else
+    _read_beginning(Path(path))  # a missing file is reported before an unknown reader
     return find_part(ReaderSpec, reader)
 
 
 def write(sample: object, path: str | os.PathLike[str]) -> None:
-    """Write a sample to a file, whole or not at all, in the format that the file name's ending says.
+    """Write a sample to a file, atomically, in the format of the file's suffix.
 
     Raises:
-        BadInput: no format of the sample's modality has that ending, or the path cannot be written.
+        BadInput: no format of the sample's modality has that suffix, or the path cannot be written.
     """
     path = Path(path)
     modality = infer_modality(sample)
@@ -274,7 +274,7 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
                     part.instance.write(sample, temporary)
-                except BadInput as error:  # a reader knows only the temporary path
+                except BadInput as error:  # the reader's message would name the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
     suffixes = sorted({suffix for part in formats for suffix in part.spec.suffixes})
@@ -283,10 +283,10 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
 
 
 def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path | SampleFile]:
-    """The files named, and those that any reader of these modalities knows in and below the folders named.
+    """List the given files, and the files of these modalities in and below the given folders.
 
     Raises:
-        BadInput: a folder is missing or holds no samples.
+        BadInput: a folder has no samples.
     """
     selected = set(modalities)
     files: list[Path | SampleFile] = []
@@ -298,10 +298,10 @@ def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Itera
 def group_by_modality(
     files: Iterable[Path | SampleFile], modalities: Iterable[str], on_bad: OnBad | None = None
 ) -> dict[str, list[SampleFile]]:
-    """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
+    """Group files by modality; a file that several modalities accept belongs to one of these if possible.
 
     Raises:
-        BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is called with it instead.
+        BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is given, which is then called.
     """
     selected = tuple(modalities)
     groups: dict[str, list[SampleFile]] = {}
@@ -321,7 +321,7 @@ def _find_reader_of(path: Path, modalities: Sequence[str]) -> Part[ReaderSpec]:
     reader = detector.find_reader()
     if reader.spec.modality in modalities:
         return reader
-    for modality in modalities:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
+    for modality in modalities:  # a 16-bit gray image is a depth map for a binding of depth without images
         if (other := detector.find_reader(modality)).spec.modality == modality:
             return other
     raise BadInput(

@@ -1,4 +1,4 @@
-"""New plugins from templates: what `anybind plugins new` writes."""
+"""Creation of plugins from templates, for `anybind plugins new`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from anybind.errors import BadInput, BadOption, UnknownName, suggest_names
 from anybind.registry import list_plugins, registry
 
 FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
-"""Templates that every plugin has, whatever its kind."""
+"""Templates of the files of every plugin."""
 
 
 def check_plugin_name(name: str) -> str:
-    """Return the module's name for the name of a new plugin.
+    """Check the name of a new plugin, and return the name of its module.
 
     Raises:
-        BadOption: the name is no valid name of a distribution and a module, or is taken.
+        BadOption: the name is not valid for a distribution and a module, or is taken.
         BadInput: there is a file or folder of that name.
     """
     module = name.replace("-", "_")
@@ -53,14 +53,14 @@ def find_template(kind: str, predicts: str = "classification") -> str:
 
 
 def write_plugin(folder: Path, name: str, module: str, kind: str, template: str) -> list[Path]:
-    """Write a plugin into a folder, whole or not at all, and return the files' paths.
+    """Write a plugin into a new folder, atomically, and return the files' paths.
 
     Args:
-        folder: the folder to make.
-        name: of the plugin, its distribution and its part.
-        module: the name of its package.
-        kind: of its part.
-        template: how the part is used, then the files of the package, each after a line `--- FILE`.
+        folder: the folder to create.
+        name: name of the plugin, its distribution and its part.
+        module: name of its package.
+        kind: kind of its part.
+        template: usage of the part, then the files of the package, each after a line `--- FILE`.
 
     Raises:
         BadInput: the folder exists already, or cannot be written.
@@ -85,5 +85,5 @@ def write_plugin(folder: Path, name: str, module: str, kind: str, template: str)
 
 
 def _make_class_name(name: str) -> str:
-    """The beginning of a class's name: `thermal-tower` becomes `ThermalTower`."""
+    """Return the first words of a class name: `thermal-clip` becomes `ThermalClip`."""
     return "".join(word.capitalize() for word in name.split("-"))

@@ -1,4 +1,4 @@
-"""Embedding by several ranks: each embeds its share of the items, and all of them get all rows."""
+"""Embedding on several ranks: each rank embeds a subset of the items and receives all rows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from anybind.progress import progress_bar
 
 @dataclass
 class EmbeddingCounts:
-    """How many items a binder has embedded, of all modalities together and on all ranks.
+    """Numbers of items that a binder has embedded, over all modalities and ranks.
 
     Attributes:
-        computed: went through an encoder.
-        cached: were there already.
+        computed: number of items that were encoded.
+        cached: number of items whose embeddings were in the store.
     """
 
     computed: int = 0
@@ -34,15 +34,15 @@ def embed_across_ranks(
     counts: EmbeddingCounts,
     on_bad: OnBad | None,
 ) -> Embeddings:
-    """The rows of all items, in order.
+    """Embed items on all ranks and return all rows, in order.
 
     Args:
-        count: how many items there are, the same on all ranks.
-        embed: embeds the items of these numbers, counts them, and yields numbers and rows.
-        nothing: what gives no rows, with everything else as it will be.
-        counts: raised by what the other ranks did.
-        on_bad: called on every rank for every item that was left out, in order; without it the error of the first
-            rank that has one is raised on all.
+        count: number of items, the same on all ranks.
+        embed: embeds the items of these numbers, counts them, and yields numbers and embeddings.
+        make_empty: returns embeddings without rows.
+        counts: updated with the counts of all ranks.
+        on_bad: called on every rank for every invalid item, in order; by default the error of the first rank that has
+            one is raised on all ranks.
 
     Raises:
         BadOption: the ranks were given different numbers of items.
@@ -56,9 +56,9 @@ def embed_across_ranks(
         invalid.append((number, id, *ranks.serialize_error(error)))
 
     def share() -> list[tuple[list[int], Embeddings]]:
-        numbers, results = range(ranks.get_rank(), count, ranks.get_world_size()), []
-        with progress_bar(0 if ranks.get_rank() else len(numbers), "embedding a share") as advance:
-            for numbers, batch in embed(numbers, on_invalid):
+        results, own_numbers = [], range(ranks.get_rank(), count, ranks.get_world_size())
+        with progress_bar(0 if ranks.get_rank() else len(own_numbers), "embedding on rank 0") as advance:
+            for numbers, batch in embed(own_numbers, on_invalid):
                 results.append((numbers, batch))
                 advance(len(batch))
         return results
@@ -87,4 +87,4 @@ def embed_across_ranks(
             on_bad(id, error)
     order = np.argsort(np.array([number for each in reports for number in each["numbers"]], np.int64))
     ids = [id for each in reports for id in each["ids"]]
-    return replace(empty, vectors=np.concatenate(rows)[order], ids=tuple(ids[place] for place in order))
+    return replace(empty, vectors=np.concatenate(rows)[order], ids=tuple(ids[position] for position in order))

@@ -1,4 +1,4 @@
-"""Tensors by name: reading and writing safetensors files with a JSON card, hashing, comparing with a model's."""
+"""Tensors by name: safetensors files with a JSON card, hashes of state dicts, checks of state dicts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_tensors(
     *,
     key: str | None = CARD,
 ) -> None:
-    """Write a safetensors file with a JSON card, whole or not at all.
+    """Write a safetensors file with a JSON card, atomically.
 
     Args:
         path: the file.
@@ -121,11 +121,11 @@ def read_card(path: str | os.PathLike[str], *, key: str | None = CARD) -> dict[s
 def read_weights(
     path: str | os.PathLike[str], select: Callable[[str], bool] = lambda name: True
 ) -> dict[str, torch.Tensor]:
-    """Read a published weight file: safetensors, or a state dict that torch saved. Nothing in it is executed.
+    """Read a published weight file: safetensors, or a state dict that torch saved. No code in it is executed.
 
     Args:
         path: the file; `.safetensors`, or any other ending for one that torch saved.
-        wanted: which tensors to return, by name.
+        select: returns whether to read the tensor of a name. [default: all]
 
     Returns:
         CPU tensors by name. They are views of the file (but for torch's oldest format), which is read as they are
@@ -147,7 +147,7 @@ def read_weights(
 
 
 def load_torch(path: str | os.PathLike[str]) -> Any:
-    """Load a file that torch saved, on the CPU, without executing anything in it.
+    """Load a file that torch saved, on the CPU, without executing code.
 
     Tensors are views of the file, as those of `read_weights`.
 
@@ -162,7 +162,7 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
     try:
-        with warnings.catch_warnings():  # about what is refused below
+        with warnings.catch_warnings():  # of the formats that raise below
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
@@ -183,7 +183,7 @@ def _open_file(path: str | os.PathLike[str], framework: Literal["numpy", "torch"
     from safetensors import SafetensorError, safe_open
 
     try:
-        Path(path).open("rb").close()  # an error of the system, which safe_open words otherwise
+        Path(path).open("rb").close()  # for the message of the system's error
         with safe_open(Path(path), framework="pt" if framework == "torch" else "numpy") as file:
             yield file
     except OSError as error:
@@ -207,7 +207,7 @@ def _parse_card(path: str | os.PathLike[str], metadata: Mapping[str, str], key: 
 
 
 def _map_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Map the arrays of a file whose header is known to be sound."""
+    """Map the arrays of a file whose header is valid."""
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(start - 8))

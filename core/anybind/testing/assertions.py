@@ -78,22 +78,22 @@ def assert_hash(value: object, what: str) -> None:
 
 
 def assert_close(
-    difference: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
+    actual: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
 ) -> None:
     """Fail unless two arrays, (...,) each, have one shape and agree within a tolerance; NaN agrees with NaN.
 
     Args:
-        found: the one array.
-        expected: the other.
+        actual: the array to check.
+        expected: the array to compare with.
         tolerance: allowed difference.
         what: what is compared, for the message.
         relative: whether to multiply the tolerance by the largest value, where that is above 1.
     """
-    assert difference.shape == expected.shape, f"{what}: shapes {difference.shape} and {expected.shape}"
+    assert actual.shape == expected.shape, f"{what}: shapes {actual.shape} and {expected.shape}"
     if relative:
         tolerance *= float(np.nanmax(np.abs(expected), initial=1.0))
-    if not np.allclose(difference, expected, rtol=0, atol=tolerance, equal_nan=True):
-        difference = np.nanmax(np.abs(difference.astype(np.float64) - expected.astype(np.float64)))
+    if not np.allclose(actual, expected, rtol=0, atol=tolerance, equal_nan=True):
+        difference = np.nanmax(np.abs(actual.astype(np.float64) - expected.astype(np.float64)))
         raise AssertionError(f"{what}: they differ by up to {difference:.3g} (allowed: {tolerance:g})")
 
 
