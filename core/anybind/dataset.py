@@ -111,7 +111,7 @@ class Dataset:
             if not self.published:
                 raise BadInput(f"{self.folder}: {missing}") from None
             where = f"it is published at {self.published}"
-            raise BadInput(f"{self.folder} is no complete copy of {self.name}: {missing}; {where}") from None
+            raise BadInput(f"{self.folder} is not a complete copy of {self.name}: {missing}; {where}") from None
 
     def set_items(self, items: Sequence[Item], classes: Iterable[str] = ()) -> None:
         """Set samples in memory and their classes, for an `__init__` that lists no folder."""

@@ -27,7 +27,7 @@ class Task(ABC):
     work: Path | None = None
 
     def modalities(self, modality: str) -> tuple[str, ...]:
-        """Return the modalities of a dataset that the task reads to embed samples as `modality`; by default that one."""
+        """Return the modalities that the task reads of a dataset to embed samples as `modality`; by default that."""
         return (modality,)
 
     @abstractmethod

@@ -216,7 +216,7 @@ def test_encoders_that_refer_to_each_other_are_an_error(plugin):
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])
 def test_a_batch_size_that_makes_no_sense_is_refused(plugin, size):
-    with pytest.raises(BadOption, match="the batch size must be a whole number above 0"):
+    with pytest.raises(BadOption, match="the batch size must be an integer above 0"):
         binder().embed("letters", [b"a"], batch_size=size)
 
 

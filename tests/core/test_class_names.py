@@ -75,5 +75,5 @@ def test_a_mark_that_editors_put_in_front_of_a_file_is_no_part_of_the_first_name
 
 def test_a_file_in_another_encoding_is_told_as_such(tmp_path):
     (tmp_path / "n.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(anybind.BadInput, match=r"n\.txt is no UTF-8 text"):
+    with pytest.raises(anybind.BadInput, match=r"n\.txt is not UTF-8 text"):
         parse_names(str(tmp_path / "n.txt"))

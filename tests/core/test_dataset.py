@@ -101,10 +101,10 @@ def test_what_makes_no_sense_is_refused_and_told(folder, tmp_path_factory):
         Letters(folder, split="train")
     with pytest.raises(BadInput, match="letters holds samples of letters, numbers, not of sounds"):
         Letters(folder, modalities=["sounds"])
-    with pytest.raises(BadInput, match=r"is no folder; letters is published at https://example\.org"):
+    with pytest.raises(BadInput, match=r"is not a folder; letters is published at https://example\.org"):
         Letters(folder / "absent")
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(BadInput, match="no complete copy of letters: it holds no samples"):
+    with pytest.raises(BadInput, match="not a complete copy of letters: it has no samples"):
         Letters(empty)
 
 
@@ -147,7 +147,7 @@ def test_what_is_needed_and_not_there_is_named(parted):
     (parted / "letters" / "test" / "b3").unlink()
     (parted / "letters" / "test").rmdir()
     with pytest.raises(
-        BadInput, match=r"no complete copy of letters: .*letters lacks test; it is published at https://"
+        BadInput, match=r"not a complete copy of letters: .*letters lacks test; it is published at https://"
     ):
         Found(parted, split="all")
 
@@ -157,7 +157,7 @@ def test_samples_in_memory_need_no_folder():
     assert ids(dataset) == ["0", "1", "2"]
     assert dataset.classes == dataset.all_classes == ["even", "odd"]
     assert dataset.resolve_class_name("odd") == "odd"
-    with pytest.raises(BadOption, match="thirds is none"):
+    with pytest.raises(BadOption, match="thirds in memory"):
         dataset.with_options(limit=1)
 
 

@@ -87,7 +87,7 @@ def test_all_that_is_missing_is_told_and_not_only_the_first(folder):
     assert train.missing == (
         "there is no a in train",
         "there is no b in train",
-        "it holds no samples of what was asked for",
+        "it has no samples of the selection",
     )
     assert (train.n_found, train.n_missing, train.empty_classes, train.complete) == (0, 3, ("alpha", "beta"), False)
     assert test.complete
@@ -105,7 +105,7 @@ def test_a_part_that_is_not_there_at_all_is_told_without_the_place_it_is_publish
 def test_making_the_data_set_after_a_check_still_raises(folder):
     (folder / "test" / "a3").unlink()
     Letters.check(folder)
-    with pytest.raises(BadInput, match=r"no complete copy of letters: there is no a in test; it is published at"):
+    with pytest.raises(BadInput, match=r"not a complete copy of letters: there is no a in test; it is published at"):
         Letters(folder)
 
 
@@ -155,7 +155,7 @@ def test_with_other_options_the_published_numbers_are_not_compared(folder):
 def test_options_that_make_no_sense_are_refused(folder):
     with pytest.raises(BadOption, match="no class 'omega'"):
         Letters.check(folder, classes=["omega"])
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         Letters.check(folder / "none")
 
 
@@ -273,7 +273,7 @@ def test_a_folder_of_ones_own_has_no_published_numbers(installed, cli, folder):
 
 
 def test_what_cannot_be_checked_is_one_line(installed, cli, folder):
-    assert "is no folder" in cli("datasets", "check", "letters", folder / "none").error()
+    assert "is not a folder" in cli("datasets", "check", "letters", folder / "none").error()
     assert "did you mean 'letters'" in cli("datasets", "check", "leters", folder).error()
     assert "did you mean 'check'" in cli("datasets", "chek").error()
     assert "pip install" in cli("datasets", "check", "lacking", folder).error()

@@ -131,16 +131,16 @@ def test_embeddings_of_one_kind_are_put_together_in_order():
 
 
 def test_embeddings_of_different_kinds_are_not_put_together():
-    with pytest.raises(SpaceMismatch, match="cannot put embeddings together"):
+    with pytest.raises(SpaceMismatch, match="cannot concatenate embeddings"):
         anybind.concatenate([embeddings(), embeddings(space=replace(SPACE, name="other"))])
     with pytest.raises(anybind.BadInput, match="different modalities or encoders"):
         anybind.concatenate([embeddings(), embeddings(modality="event")])
-    with pytest.raises(anybind.BadInput, match="no embeddings"):
+    with pytest.raises(anybind.BadInput, match="expected embeddings to concatenate"):
         anybind.concatenate([])
 
 
 def test_two_groups_of_one_modality_are_not_saved_over_each_other(tmp_path):
-    with pytest.raises(anybind.BadInput, match="two of the groups are of one modality"):
+    with pytest.raises(anybind.BadInput, match="two groups are of one modality"):
         anybind.save_embeddings(tmp_path / "v.safetensors", [embeddings(), embeddings()[:1]])
     assert not list(tmp_path.iterdir())
 

@@ -50,7 +50,7 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
 def test_a_folder_or_a_device_is_never_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(anybind.BadInput, match="is no regular file"), atomic_path(path):
+        with pytest.raises(anybind.BadInput, match="is not a regular file"), atomic_path(path):
             pass
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
@@ -94,7 +94,7 @@ def test_files_are_listed_by_ending_below_a_folder_without_hidden_ones(tmp_path)
 def test_a_folder_without_samples_is_refused(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"holds no samples \(files ending in \.png\)"):
         list_files(tmp_path, {".png"})
-    with pytest.raises(anybind.BadInput, match="is no folder"):
+    with pytest.raises(anybind.BadInput, match="is not a folder"):
         list_files(tmp_path / "absent", {".png"})
 
 

@@ -101,8 +101,8 @@ def test_a_reader_may_be_named(readers, tmp_path):
 @pytest.mark.parametrize(
     ("name", "contents", "message"),
     [
-        ("x.m", b"no mark", "x.m is no .m file that can be read"),
-        ("x.zzz", b"no mark", "no reader knows this format"),
+        ("x.m", b"no mark", "x.m is not a valid .m file"),
+        ("x.zzz", b"no mark", "unsupported format"),
         ("x.m", b"", "is empty"),
     ],
 )
@@ -266,8 +266,8 @@ def counted(monkeypatch, readers, registry, add_plugin):
         distribution="lengths-dist",
     )
     counts = collections.Counter()
-    head = anybind.reader._head
-    monkeypatch.setattr("anybind.reader._head", lambda path: counts.update(["opened"]) or head(path))
+    head = anybind.reader._read_beginning
+    monkeypatch.setattr("anybind.reader._read_beginning", lambda path: counts.update(["opened"]) or head(path))
     for reader in (Marked, AlsoMarked, Unmarked):
         sniff = reader.sniff
         note = f"{reader.__name__} sniffs"
@@ -307,9 +307,9 @@ def test_readers_of_other_modalities_are_not_asked_where_one_of_a_source_is_sure
     about = {"name": "Sentences", "summary": "s", "modality": "sentences", "suffixes": (".sentence",)}
     broken = ReaderSpec(target="no_such_module:Reader", **about)
     add_plugin(registry, asked, broken, name="sentences", distribution="sentences-dist")
-    claims = anybind.reader._Claims(file(tmp_path, "x.also"))
-    assert claims.reader("sentences").name == "AlsoMarked"
-    assert {part.name for part in (*claims.verdicts, *claims.failed)} == {"AlsoMarked"}
+    detector = anybind.reader._FormatDetector(file(tmp_path, "x.also"))
+    assert detector.find_reader("sentences").name == "AlsoMarked"
+    assert {part.name for part in (*detector.verdicts, *detector.failures)} == {"AlsoMarked"}
 
 
 def test_a_file_that_goes_after_its_reader_was_found_is_named(readers, tmp_path, monkeypatch):

@@ -225,7 +225,7 @@ def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
     fields = {"name": "same", "summary": "s", "target": "m:a"}
     add_plugin(registry, TaskSpec(**fields), ReaderSpec(**fields, modality="m"))
     assert find_part("task", "same").kind == "task"
-    assert registry.clashes() == []
+    assert registry.list_clashes() == []
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_a_stored_file_is_not_read_again_wherever_it_lies(tmp_path):
 @pytest.mark.parametrize("old", [False, True], ids=["just written", "hash remembered"])
 def test_a_file_whose_content_has_changed_is_computed_anew(tmp_path, old, monkeypatch):
     if old:  # as if the file had been there for long
-        monkeypatch.setattr("anybind.files._YOUNG_NS", 0)
+        monkeypatch.setattr("anybind.files._MIN_AGE_NS", 0)
     path, work = tmp_path / "a.let", binder(tmp_path / "c")
     for text in (b"L:one", b"L:two", b"L:one"):
         path.write_bytes(text)
@@ -290,7 +290,7 @@ def test_each_batch_is_committed_before_the_next_one_is_computed(tmp_path):
 
 
 def test_the_hash_of_a_file_is_remembered_for_the_next_process(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind.files._YOUNG_NS", 0)
+    monkeypatch.setattr("anybind.files._MIN_AGE_NS", 0)
     path, store = tmp_path / "a.let", EmbeddingStore(tmp_path / "c")
     path.write_bytes(b"L:text")
     time.sleep(0.01)
@@ -463,7 +463,7 @@ def test_a_store_must_be_a_folder_of_some_size(tmp_path):
     with pytest.raises(BadOption, match="is a file"):
         EmbeddingStore(tmp_path / "file")
     for size in (0, -1, 1.5):
-        with pytest.raises(BadOption, match="whole number of bytes above 0"):
+        with pytest.raises(BadOption, match="an integer above 0, in bytes"):
             EmbeddingStore(tmp_path, size)
 
 

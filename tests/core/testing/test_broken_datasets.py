@@ -20,7 +20,7 @@ class Listed(Dataset):
 
     def __init__(self, folder):
         if not folder.is_dir():
-            raise BadInput(f"{folder} is no folder")
+            raise BadInput(f"{folder} is not a folder")
         self.items = [Item(path.name, path, path.name[0]) for path in sorted(folder.iterdir())]
 
     items = ()

@@ -159,7 +159,7 @@ def draw(self, *arguments, seed):
         ({}, {}, []),
         ({"name": ""}, {}, ["check_name"]),
         ({"check": lambda self, sample: None}, {}, ["check_refuses_wrong_samples"]),
-        ({"accepts": lambda self, item: True}, {}, ["check_accepts_nothing_else"]),
+        ({"accepts": lambda self, item: True}, {}, ["check_accepts_no_other_types"]),
         ({"show": lambda self, sample: sample}, {}, ["check_shows_samples"]),
         ({"augment": draw}, {}, ["check_augmentation"]),
         ({"derive": draw}, {"letters": "abc"}, ["check_derive"]),
