@@ -16,7 +16,7 @@ from anybind.cli import main
 from anybind.hooks import Plugin, Registrar, hookimpl
 from anybind.registry import Registry, use_registry
 from anybind.spec import Spec
-from helpers.command import Command, Ended
+from helpers.command import Command, CommandResult
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
@@ -89,13 +89,13 @@ def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command in this process: the same entry point, without importing torch anew each time."""
 
-    def run(*arguments: object) -> Ended:
+    def run(*arguments: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["anybind", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
-        return Ended(ended.value.code or 0, said.out, said.err)
+        return CommandResult(ended.value.code or 0, said.out, said.err)
 
     return run
 

@@ -56,9 +56,11 @@ def test_bindings_lists_every_accepted_name_and_takes_a_pattern_and_a_modality(c
 
 
 def test_plugins_and_datasets_take_a_pattern(cli):
-    found = json.loads(cli("plugins", "openclip", "--json").out)
+    listing = json.loads(cli("plugins", "openclip", "--json").out)
     assert (
-        {plugin["name"] for plugin in found["plugins"]} == {part["plugin"] for part in found["parts"]} == {"openclip"}
+        {plugin["name"] for plugin in listing["plugins"]}
+        == {part["plugin"] for part in listing["parts"]}
+        == {"openclip"}
     )
     assert {part["kind"] for part in json.loads(cli("plugins", "reader", "--json").out)["parts"]} == {"reader"}
     assert [row["name"] for row in json.loads(cli("datasets", "n-im*", "--json").out)["datasets"]] == [

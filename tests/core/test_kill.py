@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_embed.py"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["embed", "index"])
-def test_a_killed_run_costs_at_most_one_batch_and_changes_no_output(command, tmp_path):
+def test_a_killed_run_loses_at_most_one_batch_and_resumes_with_the_same_output(command, tmp_path):
     spec = importlib.util.spec_from_file_location("kill_embed", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

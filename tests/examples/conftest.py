@@ -74,16 +74,16 @@ def build_wheel(source: Path, into: Path) -> Path:
     return wheel
 
 
-def required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[importlib.metadata.Distribution]:
+def list_required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[importlib.metadata.Distribution]:
     """The distributions that one requires here, and those that they require."""
     for line in importlib.metadata.requires(name) or []:
         requirement = Requirement(line)
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": each}) for each in {"", *extras}):
             yield importlib.metadata.distribution(requirement.name)
-            yield from required(requirement.name, frozenset(requirement.extras))
+            yield from list_required(requirement.name, frozenset(requirement.extras))
 
 
-def link(distributions: Iterator[importlib.metadata.Distribution], site: Path) -> None:
+def link_distributions(distributions: Iterator[importlib.metadata.Distribution], site: Path) -> None:
     """Make the top folders and modules of distributions appear in another environment."""
     for distribution in distributions:
         for top in {file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")}:
@@ -103,10 +103,10 @@ def make_environment(folder: Path) -> Environment:
         check=True,
     )
     site = Path(lines.stdout.strip())
-    link(required("anybind"), site)
+    link_distributions(list_required("anybind"), site)
     for name in BESIDE:
-        link(iter([importlib.metadata.distribution(name)]), site)
-        link(required(name), site)
+        link_distributions(iter([importlib.metadata.distribution(name)]), site)
+        link_distributions(list_required(name), site)
     return Environment(python, folder)
 
 
@@ -118,17 +118,17 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def strangers(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def examples_environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment with the core and all examples, installed from wheels."""
-    made = make_environment(tmp_path_factory.mktemp("strangers"))
-    made.install(*wheels.values())
-    return made
+    environment = make_environment(tmp_path_factory.mktemp("examples_environment"))
+    environment.install(*wheels.values())
+    return environment
 
 
 @pytest.fixture(scope="session")
-def newcomer(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def core_environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment with the core alone, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    made = make_environment(folder / "environment")
-    made.install(wheels["anybind"])
-    return made._replace(folder=folder)
+    folder = tmp_path_factory.mktemp("core_environment")
+    environment = make_environment(folder / "environment")
+    environment.install(wheels["anybind"])
+    return environment._replace(folder=folder)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Ended(NamedTuple):
+class CommandResult(NamedTuple):
     """How a command ended, and what it said."""
 
     code: object
@@ -23,5 +23,5 @@ class Ended(NamedTuple):
         return lines[0]
 
 
-Command = Callable[..., Ended]
+Command = Callable[..., CommandResult]
 """Runs the command with arguments, as the fixture `cli` gives it."""

@@ -32,29 +32,29 @@ TIMES = 4
 
 
 def damaged(content: bytes, seed: int) -> bytes:
-    """The content with one to four kinds of damage, the same for the same seed."""
+    """The array with one to four kinds of damage, the same for the same seed."""
     random = np.random.default_rng(seed)
-    held = np.frombuffer(content, np.uint8).copy()
+    array = np.frombuffer(content, np.uint8).copy()
     for _ in range(int(random.integers(1, 5))):
-        if not len(held):
+        if not len(array):
             break
         # Headers decide how the rest is read: half of all damage goes there.
-        reach = min(len(held), 512) if random.random() < 0.5 else len(held)
+        reach = min(len(array), 512) if random.random() < 0.5 else len(array)
         at = int(random.integers(reach))
         length = int(random.integers(1, 65))
         match int(random.integers(5)):
             case 0:
-                held[at] ^= 1 << int(random.integers(8))
+                array[at] ^= 1 << int(random.integers(8))
             case 1:
-                held = held[:at]
+                array = array[:at]
             case 2:
-                held[at : at + length] = random.integers(0, 256, len(held[at : at + length]))
+                array[at : at + length] = random.integers(0, 256, len(array[at : at + length]))
             case 3:
-                held = np.concatenate([held[:at], held[at + length :]])
+                array = np.concatenate([array[:at], array[at + length :]])
             case 4:
-                piece = held[int(random.integers(len(held))) :][:length]
-                held = np.concatenate([held[:at], piece, held[at:]])
-    return held.tobytes()
+                piece = array[int(random.integers(len(array))) :][:length]
+                array = np.concatenate([array[:at], piece, array[at:]])
+    return array.tobytes()
 
 
 def broken_rule(
@@ -72,10 +72,10 @@ def broken_rule(
     """
     path = folder / f"damaged{suffix}"
     path.write_bytes(content)
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGALRM, _raise_timeout)
     signal.alarm(MOST_SECONDS)
     tracemalloc.start()
-    fault = _fault_of_reading(path, chunks, {"reader": reader, **options})
+    fault = _find_fault(path, chunks, {"reader": reader, **options})
     signal.alarm(0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -84,7 +84,7 @@ def broken_rule(
     return fault
 
 
-def _fault_of_reading(path: Path, chunks: bool, options: dict[str, Any]) -> str | None:
+def _find_fault(path: Path, chunks: bool, options: dict[str, Any]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", anybind.AnybindWarning)
@@ -100,7 +100,7 @@ def _fault_of_reading(path: Path, chunks: bool, options: dict[str, Any]) -> str 
     return None
 
 
-def _too_long(*_: object) -> None:
+def _raise_timeout(*_: object) -> None:
     raise TimeoutError(f"more than {MOST_SECONDS} s")
 
 

@@ -47,7 +47,7 @@ def test_an_adapter_fails_the_check_of_what_it_breaks(members, failure, failed_c
     assert failure in failed_checks(type("Broken", (Turn,), members)())
 
 
-def test_an_adapter_passes_that_breaks_nothing(failed_checks):
+def test_a_correct_adapter_passes(failed_checks):
     assert failed_checks(Turn()) == []
 
 

@@ -179,14 +179,14 @@ def test_a_head_fails_the_checks_of_what_it_breaks(head, members, failures, fail
     assert failed_checks(type("Broken", (head,), members)()) == failures
 
 
-def test_the_stand_in_embeds_any_sample_the_same_each_time_and_tells_samples_apart():
+def test_the_random_encoder_is_deterministic_and_distinguishes_samples():
     binder = make_random_binder()
     assert set(binder.modalities) == {part.name for part in list_parts("modality")}
     vectors = binder.embed("text", ["a", "b", "a"])
     similarity = vectors @ vectors
     assert similarity[0, 2] > 0.9999
     assert abs(similarity[0, 1]) < 0.9
-    pictures = [np.full((4, 4, 3), level, np.uint8) for level in (0, 0, 9)]
-    similarity = binder.embed("image", pictures) @ vectors
+    images = [np.full((4, 4, 3), level, np.uint8) for level in (0, 0, 9)]
+    similarity = binder.embed("image", images) @ vectors
     np.testing.assert_array_equal(similarity[0], similarity[1])
     assert not np.allclose(similarity[0], similarity[2])

@@ -27,8 +27,8 @@ BUNDLED = [part for kind in KINDS for part in list_parts(kind) if part.distribut
 @pytest.mark.parametrize("part", BUNDLED, ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_bundled_part_passes_on_its_plugins_example(part):
     report = check_part(part).raise_for_failures()
-    (made,) = [outcome for outcome in report.outcomes if outcome.check == "check_example"]
-    assert made.status == "passed" or made.message.endswith(CANNOT)
+    (creation,) = [outcome for outcome in report.outcomes if outcome.check == "check_example"]
+    assert creation.status == "passed" or creation.message.endswith(CANNOT)
 
 
 def test_every_kind_has_checks_and_most_parts_have_an_example():

@@ -64,12 +64,12 @@ A = np.arange(3.0)
         (None, None, True),
     ],
 )
-def test_samples_are_the_same_when_they_hold_the_same(one, other, equal):
+def test_samples_are_equal_if_their_content_is(one, other, equal):
     assert is_equal(one, other) is equal
 
 
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True, ("x",)], "b": {"c": "d"}}, [], "text"])
-def test_what_json_knows_is_json_like(value):
+def test_json_values_pass(value):
     assert_json(value, "it")
 
 
@@ -82,7 +82,7 @@ def test_what_json_knows_is_json_like(value):
         ([math.inf], r"it\[0\] is inf"),
     ],
 )
-def test_what_json_does_not_know_is_named_with_its_place(value, seen):
+def test_other_values_fail_with_their_position(value, seen):
     with pytest.raises(AssertionError, match=seen):
         assert_json(value, "it")
 

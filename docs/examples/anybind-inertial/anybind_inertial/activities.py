@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from anybind.plugin import BadOption, Dataset, Item
 
-from anybind_inertial.trace import Trace, random_turn
+from anybind_inertial.trace import Trace, draw_rotation
 
 GRAVITY = 9.81
 
@@ -75,7 +75,7 @@ def make_trace(activity: str, seed: int, *, seconds: float = 6.0, rate: float = 
     sway = np.cos(phase / 2 + random.uniform(0, 2 * np.pi))
     body = np.column_stack([across * sway, 0.5 * across * np.sin(phase), GRAVITY + up * swing])
     spin = turn * np.column_stack([sway, 0.3 * np.sin(phase), 0.5 * np.cos(phase / 2)])
-    lies = random_turn(random)
+    lies = draw_rotation(random)
     acceleration = (body + noise * random.standard_normal(body.shape)) @ lies
     rotation = (spin + 0.1 * noise * random.standard_normal(spin.shape)) @ lies
     return Trace(acceleration.astype(np.float32), rotation.astype(np.float32), rate)

@@ -10,7 +10,7 @@ import numpy as np
 from anybind import Embeddings, Space
 from anybind.plugin import Adapter, BadInput, files, tables
 
-from anybind_inertial.motion import load_tensors, tensors_hash
+from anybind_inertial.motion import hash_tensors, load_tensors
 
 WEIGHTS = Path(__file__).with_name("words.safetensors")
 CARD = "anybind-inertial-words"
@@ -40,13 +40,13 @@ class ToWords(Adapter):
 
     @property
     def identity(self) -> str:
-        return tables.hash_settings([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
+        return tables.hash_settings([asdict(self.source), asdict(self.target), hash_tensors(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors @ self.tensors["map"] + self.tensors["constant"]
 
 
-def save(path: str | Path, motion: Embeddings, words: Embeddings, penalty: float = 1.0) -> None:
+def save_map(path: str | Path, motion: Embeddings, texts: Embeddings, penalty: float = 1.0) -> None:
     """Fit the map that takes each row of motion nearest to that of words, and write it.
 
     Words are centred, so that what all of them share decides nothing.
@@ -61,12 +61,12 @@ def save(path: str | Path, motion: Embeddings, words: Embeddings, penalty: float
     """
     from safetensors.numpy import save_file
 
-    if len(motion) != len(words):
-        raise BadInput(f"{len(motion)} traces and {len(words)} texts do not pair")
+    if len(motion) != len(texts):
+        raise BadInput(f"{len(motion)} traces and {len(texts)} texts do not pair")
     mean = motion.vectors.mean(axis=0, dtype=np.float64)
-    given, wanted = motion.vectors - mean, words.vectors - words.vectors.mean(axis=0, dtype=np.float64)
-    found = np.linalg.solve(given.T @ given + penalty * np.eye(given.shape[1]), given.T @ wanted)
-    tensors = {"map": found.astype(np.float32), "constant": (-mean @ found).astype(np.float32)}
-    card = json.dumps({"source": asdict(motion.space), "target": asdict(words.space)})
+    sources, targets = motion.vectors - mean, texts.vectors - texts.vectors.mean(axis=0, dtype=np.float64)
+    matrix = np.linalg.solve(sources.T @ sources + penalty * np.eye(sources.shape[1]), sources.T @ targets)
+    tensors = {"map": matrix.astype(np.float32), "constant": (-mean @ matrix).astype(np.float32)}
+    card = json.dumps({"source": asdict(motion.space), "target": asdict(texts.space)})
     with files.atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={CARD: card})

@@ -30,7 +30,8 @@ def fit_motion(path: Path) -> None:
     from safetensors.numpy import save_file
 
     groups = [
-        np.stack([motion.features(make_trace(name, FIRST + number)) for number in range(EACH)]) for name in ACTIVITIES
+        np.stack([motion.compute_features(make_trace(name, FIRST + number)) for number in range(EACH)])
+        for name in ACTIVITIES
     ]
     rows = np.concatenate(groups)
     centre = rows.mean(axis=0)
@@ -53,7 +54,7 @@ def fit_words(path: Path, words: anybind.Binder, encoder: motion.MotionEncoder) 
     moved = anybind.Embeddings(vectors, encoder.space, encoder.modality, ids)
     of_class = prompts.embed_class_names(words, "text", list(ACTIVITIES), SENTENCES)
     numbers = {name: number for number, name in enumerate(ACTIVITIES)}
-    adapter.save(path, moved, of_class[[numbers[name] for name, _ in pairs]])
+    adapter.save_map(path, moved, of_class[[numbers[name] for name, _ in pairs]])
 
 
 def main(

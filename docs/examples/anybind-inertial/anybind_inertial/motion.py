@@ -50,7 +50,7 @@ class MotionEncoder(Encoder):
 
     @property
     def weights_hash(self) -> str:
-        return tensors_hash(self.tensors)
+        return hash_tensors(self.tensors)
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -58,44 +58,44 @@ class MotionEncoder(Encoder):
 
     def preprocess(self, sample: Trace) -> np.ndarray:
         """Features of a trace, (36,) float64; see the class."""
-        return features(sample)
+        return compute_features(sample)
 
     def encode(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        away = np.stack(inputs) - self.tensors["centre"]
+        centred = np.stack(inputs) - self.tensors["centre"]
         # Row by row, so that no vector depends, even by rounding, on which others are in the batch.
-        return normalize(np.stack([row @ self.tensors["map"] for row in away]), "trace's vector")
+        return normalize(np.stack([row @ self.tensors["map"] for row in centred]), "trace's vector")
 
 
-def features(trace: Trace) -> np.ndarray:
+def compute_features(trace: Trace) -> np.ndarray:
     """What a trace is like, (36,) float64, for each of three signals: log power by band, log spread, skewness."""
-    acceleration, rotation = (_at_rate(values, trace.rate) for values in (trace.acceleration, trace.rotation))
+    acceleration, rotation = (_resample(values, trace.rate) for values in (trace.acceleration, trace.rotation))
     down = acceleration.mean(axis=0)
     gravity = np.linalg.norm(down)
     down = down / gravity if gravity > 0 else np.array([0.0, 0.0, 1.0])
     along = acceleration @ down
     across = np.linalg.norm(acceleration - along[:, None] * down, axis=1)
-    told = []
+    values = []
     for signal in (along, across, np.linalg.norm(rotation, axis=1)):
         centred = signal - signal.mean()
         spread = centred.std()
         skewness = np.mean(centred**3) / (spread**3 + SMALLEST)
-        told += [*np.log(_band_powers(centred) + SMALLEST), np.log(spread + SMALLEST), np.arcsinh(skewness)]
-    return np.array(told)
+        values += [*np.log(_compute_band_powers(centred) + SMALLEST), np.log(spread + SMALLEST), np.arcsinh(skewness)]
+    return np.array(values)
 
 
-def _at_rate(values: np.ndarray, rate: float) -> np.ndarray:
+def _resample(values: np.ndarray, rate: float) -> np.ndarray:
     """Values at `RATE`: means over what falls between two moments, where there is more than is needed, else lines."""
     values = values.astype(np.float64)
     every = int(rate // RATE)
     if every > 1:
-        kept = len(values) // every * every
-        values, rate = values[:kept].reshape(-1, every, 3).mean(axis=1), rate / every
+        n_used = len(values) // every * every
+        values, rate = values[:n_used].reshape(-1, every, 3).mean(axis=1), rate / every
     count = max(int(len(values) / rate * RATE), 2)
-    moments, there = np.arange(count) / RATE, np.arange(len(values)) / rate
-    return np.column_stack([np.interp(moments, there, values[:, axis]) for axis in range(3)])
+    target_times, times = np.arange(count) / RATE, np.arange(len(values)) / rate
+    return np.column_stack([np.interp(target_times, times, values[:, axis]) for axis in range(3)])
 
 
-def _band_powers(signal: np.ndarray) -> np.ndarray:
+def _compute_band_powers(signal: np.ndarray) -> np.ndarray:
     """Mean power in each band over segments that overlap by half, (10,)."""
     if len(signal) < SEGMENT:
         signal = np.pad(signal, (0, SEGMENT - len(signal)))
@@ -112,12 +112,12 @@ def load_tensors(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray
     from safetensors.numpy import load_file
 
     try:
-        held = load_file(path)
-        return {name: held[name] for name in names}
+        tensors = load_file(path)
+        return {name: tensors[name] for name in names}
     except (OSError, SafetensorError, KeyError) as error:
         raise BadInput(f"{path} holds no weights of anybind-inertial: {error}") from error
 
 
-def tensors_hash(tensors: dict[str, np.ndarray]) -> str:
+def hash_tensors(tensors: dict[str, np.ndarray]) -> str:
     """Hash of tensors, 12 hexadecimal digits."""
     return tables.hash_settings(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))

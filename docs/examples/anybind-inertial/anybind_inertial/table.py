@@ -10,7 +10,7 @@ from anybind.plugin import BadInput, Reader
 from anybind_inertial.trace import Trace
 
 HEADER = "t,ax,ay,az,gx,gy,gz"
-LARGEST = 1e5
+MAX_VALUE = 1e5
 """Neither m/s^2 nor rad/s come near it."""
 
 
@@ -24,7 +24,7 @@ class TableReader(Reader):
         lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
         if not lines or lines[0].strip() != HEADER:
             raise BadInput(f"{path} is no table of a trace: its first line must be {HEADER}")
-        rows = [_numbers(line, f"{path}, line {number}") for number, line in enumerate(lines[1:], start=2)]
+        rows = [_parse_row(line, f"{path}, line {number}") for number, line in enumerate(lines[1:], start=2)]
         if len(rows) < 2:
             raise BadInput(f"{path} holds {len(rows)} moments; at least 2 are needed")
         table = np.array(rows)
@@ -47,11 +47,11 @@ class TableReader(Reader):
         np.savetxt(path, table, fmt="%.9g", delimiter=",", header=HEADER, comments="")
 
 
-def _numbers(line: str, where: str) -> list[float]:
+def _parse_row(line: str, where: str) -> list[float]:
     try:
         row = [float(cell) for cell in line.split(",")]
     except ValueError:
         row = []
-    if len(row) != 7 or not all(abs(value) < LARGEST for value in row):
+    if len(row) != 7 or not all(abs(value) < MAX_VALUE for value in row):
         raise BadInput(f"{where}: expected seven finite numbers, got {line[:60]!r}")
     return row

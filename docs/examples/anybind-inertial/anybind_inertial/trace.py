@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from anybind.plugin import BadInput, BadOption, Modality
 
-SHORTEST = 2.0
+MIN_SECONDS = 2.0
 """Seconds: two steps of someone who walks."""
 RATES = (10.0, 10_000.0)
 
@@ -51,19 +51,19 @@ class Inertial(Modality):
         low, high = RATES
         if not low <= sample.rate <= high:
             raise BadInput(f"the trace's rate must be {low:g} to {high:g} Hz, got {sample.rate:g}")
-        if sample.seconds < SHORTEST:
-            raise BadInput(f"the trace is {sample.seconds:.2f} s long; at least {SHORTEST:g} s are needed")
+        if sample.seconds < MIN_SECONDS:
+            raise BadInput(f"the trace is {sample.seconds:.2f} s long; at least {MIN_SECONDS:g} s are needed")
 
     def show(self, sample: Trace) -> np.ndarray:
         """The three axes of acceleration over time in red, green and blue, (96, 192, 3) uint8."""
         height, width = 96, 192
-        picture = np.full((height, width, 3), 24, np.uint8)
+        image = np.full((height, width, 3), 24, np.uint8)
         moments = np.arange(width) * len(sample.acceleration) // width
         low, high = float(sample.acceleration.min()), float(sample.acceleration.max())
         levels = (sample.acceleration[moments] - low) / max(high - low, 1e-9)
         for axis in range(3):
-            picture[height - 1 - (levels[:, axis] * (height - 1)).astype(int), np.arange(width), axis] = 255
-        return picture
+            image[height - 1 - (levels[:, axis] * (height - 1)).astype(int), np.arange(width), axis] = 255
+        return image
 
     def augment(self, sample: Trace, /, *, seed: int, noise: float = 0.05) -> Trace:
         """The device turned in the pocket at random, and noise.
@@ -76,7 +76,7 @@ class Inertial(Modality):
         if not noise >= 0:
             raise BadOption(f"noise must be 0 or more, got {noise}")
         random = np.random.default_rng(seed)
-        turn = random_turn(random)
+        turn = draw_rotation(random)
         changed: dict[str, Any] = {
             what: (getattr(sample, what) @ turn + noise * random.standard_normal(sample.acceleration.shape)).astype(
                 np.float32
@@ -86,7 +86,7 @@ class Inertial(Modality):
         return replace(sample, **changed)
 
 
-def random_turn(random: np.random.Generator) -> np.ndarray:
+def draw_rotation(random: np.random.Generator) -> np.ndarray:
     """A rotation of space, (3, 3), all alike in likelihood."""
     turn, upper = np.linalg.qr(random.standard_normal((3, 3)))
     turn = turn * np.sign(np.diag(upper))
