@@ -1,4 +1,4 @@
-"""The binder: which tower embeds what, how vectors reach the common space, and what bad items do."""
+"""The binder: encoders, adapters to the common space, and invalid items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts: valid SVG, axes, and that nothing is drawn in the wrong place."""
+"""Charts: valid SVG, axes, and positions of lines and marks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def points(svg, tag="polyline"):
-    """The points of each line."""
+    """Parse the points of each line."""
     match = ElementTree.fromstring(svg).iter(f"{SVG}{tag}")
     return [[tuple(map(float, pair.split(","))) for pair in each.attrib["points"].split()] for each in match]
 

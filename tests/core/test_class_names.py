@@ -1,4 +1,4 @@
-"""How folders become class names, and how users give lists of them."""
+"""Class names of folders, and lists of names."""
 
 from __future__ import annotations
 

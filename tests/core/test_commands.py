@@ -1,4 +1,4 @@
-"""Commands of core: tables that fit the terminal, filters, and inputs that do not exist."""
+"""Commands of core: tables that fit the terminal, filters, and missing inputs."""
 
 from __future__ import annotations
 

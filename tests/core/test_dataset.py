@@ -1,4 +1,4 @@
-"""What published data sets share: a folder, classes that are kept, a limit, and what is said of what is missing."""
+"""Datasets: folders, selected classes, limits, splits, and errors of missing data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Letters(Dataset):
 
 
 class LettersInSplits(Dataset):
-    """Files in two splits, whose classes are the first letters found, below a folder that the archive brings along."""
+    """Files in two splits, with labels as classes, in the inner folder of an archive."""
 
     name = "letters"
     published = "https://example.org"

@@ -1,4 +1,4 @@
-"""How much of a data set a folder holds: counts by part and class, what is missing, and what is empty."""
+"""Checks of a dataset's folder: counts by split and class, missing data, and empty files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anybind.spec import DatasetSpec
 
 
 class Letters(Dataset):
-    """Files in folders of parts, named after a letter and a number; each has a twin in the folder `twins`, if any."""
+    """Files in folders of splits, named after a letter and a number, with partners in the folder `twins`."""
 
     name = "letters"
     licence = "CC0-1.0"
@@ -44,7 +44,7 @@ class Letters(Dataset):
 
 
 class Plain(Dataset):
-    """A stranger's data set, which knows nothing of checks."""
+    """A dataset with its own `__init__`, without `scan`."""
 
     name = "plain"
 

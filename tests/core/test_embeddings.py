@@ -1,4 +1,4 @@
-"""Embeddings: unit vectors that know their space."""
+"""Embeddings: norms, spaces, selection, files, conversions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; hashes do not depend on order."""
+"""Atomic writes, hashes, listings of files."""
 
 from __future__ import annotations
 

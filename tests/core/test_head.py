@@ -1,4 +1,4 @@
-"""Heads and their input: lengths that must agree, rows and groups of samples, labels, files of one head only."""
+"""Heads and their input: lengths, rows and groups of samples, labels, files."""
 
 from __future__ import annotations
 

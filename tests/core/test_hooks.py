@@ -107,7 +107,7 @@ def test_a_plugin_contributes_to_a_kind_that_another_declares(kind_first, add_pl
 
 
 def point(name: str, *specs: Spec) -> SimpleNamespace:
-    """An entry point of a plugin that brings these specs."""
+    """Make an entry point of a plugin with these specs."""
 
     @hookimpl
     def register(registry):

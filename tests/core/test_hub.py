@@ -1,4 +1,4 @@
-"""`find_weights_file`: by path, from the hub's cache without a network, and from a hub that a test serves."""
+"""`find_weights_file`: by path, from the hub's cache offline, and from a fake hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("model.safetensors", "model.pth")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a weight file."""
+    """Create a folder with a weight file."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.pth").write_bytes(b"weights")
     return tmp_path / "model"
@@ -107,7 +107,7 @@ print(json.dumps({"answers": answers, "tried": tried, "torch": "torch" in sys.mo
 def request_files(
     network: str, cache: Path, *requests: tuple[str, Any, str | None], endpoint: str = "http://127.0.0.1:9"
 ) -> Any:
-    """Ask for files in a process of its own, and tell its answers."""
+    """Request files in a separate process and return its results."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
     environment = inherited | {"HF_HUB_CACHE": str(cache), "HF_ENDPOINT": endpoint, "NO_PROXY": "*"}
     command = [sys.executable, "-c", LOOK, network, json.dumps(requests)]
@@ -118,7 +118,7 @@ def request_files(
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Answers from a cache, in a process that refuses the network."""
+    """Results from a cache, in a process without a network."""
     cache = tmp_path_factory.mktemp("cache")
     lay_out(cache, "org/repo", {"model.pth": b"older"}, OLDER)
     lay_out(cache, "org/repo", {"model.pth": b"newer", "other.bin": b"other"}, COMMIT)
@@ -164,7 +164,7 @@ def test_a_cached_file_needs_no_connection(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Answers from a hub that is there, with an empty cache."""
+    """Results from a fake hub, with an empty cache."""
     requests = [
         ("org/repo", "model.pth", COMMIT),
         ("org/repo", ("absent.bin", "model.safetensors"), None),

@@ -1,4 +1,4 @@
-"""`kill -9` of `embed` and `index` costs at most one batch: what was computed before is in the store."""
+"""`kill -9` of `embed` and `index` loses at most one batch: earlier embeddings are in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modalities: which one a sample is of, and deriving one from another."""
+"""Modalities: inferring that of a sample, and deriving one from another."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TEMPLATE = """{% extends "page_base.html" %}
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package with a template."""
+    """Create a package with a template."""
     folder = tmp_path / "page_package"
     folder.mkdir()
     (folder / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""Prefetching: order, bounded look-ahead, errors in their place, cancellation."""
+"""Prefetching: order, queue size, errors, cancellation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long loops show a bar on a terminal and nothing in a pipe."""
+"""Progress bars: drawn on a terminal, not in a pipe."""
 
 from __future__ import annotations
 

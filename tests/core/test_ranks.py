@@ -1,4 +1,4 @@
-"""Ranks: alone they do nothing; as two processes under torchrun they share the items and agree on all else."""
+"""Ranks: a single process, and two processes of torchrun that share the items of an embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding the reader of a file: by content first, by name second. Writing whole files or none."""
+"""Finding the reader of a file by content and name; atomic writes."""
 
 from __future__ import annotations
 

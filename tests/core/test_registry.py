@@ -1,4 +1,4 @@
-"""Finding plugins, and what happens when they misbehave: with real distributions in processes of their own."""
+"""Finding plugins, and broken ones, with real distributions in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results: one flat record."""
+"""Results: JSON, versions, notebooks."""
 
 from __future__ import annotations
 

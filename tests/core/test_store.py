@@ -57,7 +57,7 @@ class Numbers(Letters):
 
 
 class UnkeyedSample:
-    """A sample that cannot be told apart by what it holds."""
+    """A sample without a content key."""
 
 
 class LettersReader(Reader):
@@ -133,7 +133,7 @@ def samples(count, start=0):
 
 
 def execute(folder, statement, *values):
-    """Run SQL on a store's database, in a connection of its own."""
+    """Run SQL on a store's database in a separate connection."""
     with sqlite3.connect(folder / "embeddings.sqlite") as database:
         rows = database.execute(statement, values).fetchall()
     database.close()

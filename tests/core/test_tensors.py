@@ -1,4 +1,4 @@
-"""Safetensors files with a JSON card, and weight files of others."""
+"""Safetensors files with a JSON card, and published weight files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Towers: encoders on torch modules, their identity and their weight files."""
+"""Encoders on torch modules: identity, weight files, training mode."""
 
 from __future__ import annotations
 

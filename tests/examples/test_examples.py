@@ -1,4 +1,4 @@
-"""The example distributions, built as wheels and installed into an environment that has only the core."""
+"""The example distributions, built as wheels and installed into an environment with core only."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Damages recordings and reads them: a reader gives a sample or one clear error, in little memory and time.
+"""Fuzz readers with damaged recordings: a reader must return a sample or raise one clear error, in bounded memory.
 
     python tests/helpers/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
     python tests/helpers/fuzz_readers.py depth.png --reader depth --option preset=tum
 
-Each case is a file with bits flipped, an end cut off, or pieces moved, doubled or overwritten. It prints what broke the
-rules, with the number that makes the case again, and ends with 1 if anything did.
+Each case is a file with flipped bits, a truncated end, or pieces that are moved, repeated or overwritten. It prints
+broken rules with the seed of the case, and exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from anybind.errors import PluginError
 MOST_SECONDS = 20
 SPARE_BYTES = 64 << 20
 TIMES = 4
-"""Times its own size that reading a file may take of memory, beside the spare bytes."""
+"""Allowed memory as a multiple of the file size, in addition to the spare bytes."""
 
 
 def damaged(content: bytes, seed: int) -> bytes:
-    """The array with one to four kinds of damage, the same for the same seed."""
+    """Damage a file's content in one to four ways, deterministic for the same seed."""
     random = np.random.default_rng(seed)
     array = np.frombuffer(content, np.uint8).copy()
     for _ in range(int(random.integers(1, 5))):
@@ -60,15 +60,15 @@ def damaged(content: bytes, seed: int) -> bytes:
 def broken_rule(
     content: bytes, suffix: str, folder: Path, *, chunks: bool = False, reader: str | None = None, **options: Any
 ) -> str | None:
-    """What reading the content did that it should not; None where it was read, or refused in one line.
+    """Return the rule that reading a content breaks; None if it is read, or raises an error of one line.
 
     Args:
-        content: of the file.
-        suffix: of its name.
-        folder: where it is put.
-        chunks: whether it is read in parts.
-        reader: by name; found as users' files are, by default.
-        options: of the reader.
+        content: content of the file.
+        suffix: suffix of its name.
+        folder: folder to write it into.
+        chunks: whether to read it in chunks.
+        reader: name of the reader. [default: by content and name]
+        options: options of the reader.
     """
     path = folder / f"damaged{suffix}"
     path.write_bytes(content)
@@ -88,7 +88,7 @@ def _find_fault(path: Path, chunks: bool, options: dict[str, Any]) -> str | None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", anybind.AnybindWarning)
-            warnings.simplefilter("error", RuntimeWarning)  # arithmetic that no one thought of
+            warnings.simplefilter("error", RuntimeWarning)  # unexpected arithmetic
             for _ in anybind.read_chunks(path, count=1000, **options) if chunks else [anybind.read(path, **options)]:
                 pass
     except PluginError as error:
@@ -105,7 +105,7 @@ def _raise_timeout(*_: object) -> None:
 
 
 def main() -> int:
-    """Damage and read until the time is over."""
+    """Damage and read files until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, default=60)

@@ -1,4 +1,4 @@
-"""Replicas: small made copies of published data sets, in the folders and file formats that those are published in.
+"""Replicas: small synthetic copies of published datasets, in their folders and file formats.
 
 folder = replicas.make_replica("n-mnist", tmp_path)
 """
@@ -24,9 +24,9 @@ import anybind
 from anybind_events.stream import EventStream
 
 FRAMES = 48
-"""Frames of a film: three windows of sixteen."""
+"""Frames of a video: three windows of sixteen."""
 ABNORMAL = (17, 40)
-"""First and last abnormal frame of an abnormal film, counted from 1."""
+"""First and last abnormal frame of an abnormal video, counted from 1."""
 NYU_SCENES = {"bathroom": "bathroom", "bedroom": "bedroom", "bookstore": "bookstore", "classroom": "classroom"}
 NYU_SCENES |= {"dining_room": "dining room", "home_office": "home office", "kitchen": "kitchen"}
 NYU_SCENES |= {"living_room": "living room", "office": "office"}
@@ -51,12 +51,11 @@ OF_ESC_10 += ("helicopter", "chainsaw")
 
 
 def make_replica(name: str, folder: Path, *, classes: int = 2, per_class: int = 2, seed: int = 0) -> Path:
-    """Write a replica of a published data set, by its registered name, and give the folder that the data set takes.
+    """Write a replica of a published dataset, by its registered name, and return its folder.
 
-    `classes` and `per_class` say the least there is in each part. A data set whose classes are fixed and must all be
-    there, as N-Caltech101's, has all of them, with one recording or as few as can be split in those that were not
-    asked for. The same arguments give the same files. What samples hold depends on their class, so that a task which
-    learns has something to learn.
+    `classes` and `per_class` are minimum numbers in each split. A dataset that requires all of its classes, such as
+    N-Caltech101, has all of them, the others with as few recordings as possible. The files are deterministic. The
+    content of samples depends on their class, so that heads can be fitted.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -305,16 +304,16 @@ def _llvip(root: Path, random: np.random.Generator, classes: int, per_class: int
 
 
 def lists(module: str) -> Any:
-    """The lists of class names beside a data set's module."""
+    """Load the lists of class names beside a dataset's module."""
     return json.loads(importlib.resources.files("anybind_datasets").joinpath(f"{module}.json").read_text())
 
 
 def make_recording(
     random: np.random.Generator, kind: int, size: tuple[int, int], count: int = 300, start: int = 0
 ) -> EventStream:
-    """Events of half a second around a bar, whose place and lean depend on the kind."""
+    """Make events of half a second around a bar, whose position and angle depend on the kind."""
     along, across = random.uniform(-0.4, 0.4, count), random.normal(0, 0.03, count)
-    lean = kind * 2.39996  # the golden angle: kinds that follow each other look least alike
+    lean = kind * 2.39996  # the golden angle: consecutive kinds differ most
     x = (0.5 + along * np.cos(lean) - across * np.sin(lean)) * size[0]
     y = (0.5 + along * np.sin(lean) + across * np.cos(lean)) * size[1]
     x, y = (np.clip(each, 0, most - 1).astype(np.uint16) for each, most in zip((x, y), size, strict=True))
@@ -323,7 +322,7 @@ def make_recording(
 
 
 def make_image(random: np.random.Generator, kind: int, size: tuple[int, int]) -> PIL.Image.Image:
-    """A noisy picture with stripes in a colour and a direction of the kind's own."""
+    """Make a noisy image with stripes, whose colour and direction depend on the kind."""
     rows, columns = np.mgrid[: size[1], : size[0]]
     waves = np.sin((columns * np.cos(kind) + rows * np.sin(kind)) / 3)[..., None]
     colour = np.array([np.cos(kind), np.cos(kind + 2), np.cos(kind + 4)]) * 50
@@ -332,7 +331,7 @@ def make_image(random: np.random.Generator, kind: int, size: tuple[int, int]) ->
 
 
 def make_depth_map(random: np.random.Generator, kind: int, size: tuple[int, int], farthest: float) -> np.ndarray:
-    """Metres, float32 (height, width): a slope in a direction of the kind's own."""
+    """Make a depth map in metres, float32 (height, width): a slope, whose direction depends on the kind."""
     rows, columns = np.mgrid[: size[1], : size[0]]
     slope = np.cos(kind) * columns / size[0] + np.sin(kind) * rows / size[1]
     shares = (slope - slope.min()) / np.ptp(slope)
@@ -340,7 +339,7 @@ def make_depth_map(random: np.random.Generator, kind: int, size: tuple[int, int]
 
 
 def make_street_video(random: np.random.Generator, abnormal: Sequence[int] | None = None) -> list[np.ndarray]:
-    """Frames of 64x48 in which something walks and, from the first to the last abnormal frame, something big runs."""
+    """Make frames of 64x48 with a slow small bar and, in the abnormal frames, a fast large one."""
     wall = random.integers(90, 140, (6, 8, 3)).repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
     start, top = random.uniform(0, 64), int(random.integers(4, 30))
     frames = []
@@ -358,27 +357,27 @@ def _find_columns(first: float, count: int) -> np.ndarray:
 
 
 def save_video(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write a film of RGB frames at 25 a second."""
+    """Write a video of RGB frames at 25 Hz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.bit_rate = "yuv420p", 1_000_000
         stream.codec_context.time_base = Fraction(1, 25)
-        stream.codec_context.flags |= 1 << 23  # bit-exact, so that the same frames make the same bytes
+        stream.codec_context.flags |= 1 << 23  # bit-exact, so that the files are deterministic
         for number, frame in enumerate(frames):
-            frames_shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            frames_shown.pts, frames_shown.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frames_shown))
+            video_frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            video_frame.pts, video_frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
 
 
 def save_frames(folder: Path, frames: Sequence[np.ndarray], name: str, *, first: int, gray: bool = False) -> None:
-    """Write a film as a folder of pictures."""
+    """Write a video as a folder of images."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames, start=first):
-        frames_shown = PIL.Image.fromarray(frame)
-        (frames_shown.convert("L") if gray else frames_shown).save(folder / name.format(number))
+        image = PIL.Image.fromarray(frame)
+        (image.convert("L") if gray else image).save(folder / name.format(number))
 
 
 def _make_frame_labels() -> np.ndarray:
@@ -391,7 +390,7 @@ def _save_stream(path: Path, stream: EventStream) -> None:
 
 
 def _save_sound(path: Path, random: np.random.Generator, pitch: float) -> None:
-    """A second of a tone in noise, 16 bits, 44,100 Hz as published."""
+    """Write a second of a tone with noise, 16 bits, 44,100 Hz."""
     times = np.arange(44_100) / 44_100
     samples = 0.3 * np.sin(2 * np.pi * pitch * times) + random.normal(0, 0.02, len(times))
     with wave.open(str(path), "wb") as file:

@@ -46,7 +46,7 @@ class Good(Adapter):
 
 
 def hash_parts(*names, **changes):
-    """An identity of these parts of the state only, some of them changed."""
+    """Make an identity that hashes only these parts of the state, some of them changed."""
 
     def identity(self):
         layer = self.tables["layers"][0]

@@ -1,4 +1,4 @@
-"""Datasets, specs and bindings that are broken on purpose: each fails the checks of what it breaks."""
+"""Datasets, specs and bindings that are broken on purpose: each fails the right checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders that are broken on purpose: each fails the checks of what it breaks, and no other."""
+"""Encoders that are broken on purpose: each fails the right checks and no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of other kinds that are broken on purpose: each fails the checks of what it breaks."""
+"""Parts of other kinds that are broken on purpose: each fails the right checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled plugins pass the conformance checks, on the examples that they offer themselves."""
+"""The bundled plugins pass the conformance checks on their examples."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RECORDINGS = {
     "evt2": "evt2_small.raw",
     "evt3": "evt3_small.raw",
 }
-"""Of formats that we do not write; the beginning of a recording is one."""
+"""Recordings of formats that we do not write; a truncated recording is valid."""
 CANNOT = ("downloaded from a hub", "decodes videos for a minute", "and none is made up", "has no option `argument`")
-"""Ends of the reasons why a part cannot be checked."""
+"""Ends of the reasons why some parts are not checked."""
 KINDS = [*registry().kinds(), "kind"]
 BUNDLED = [part for kind in KINDS for part in list_parts(kind) if part.distribution == "anybind"]
 

@@ -1,4 +1,4 @@
-"""How checks are run and listed, and what counts as equal and as JSON."""
+"""Running and listing checks, equality of samples, and JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugin on the first page of the plugin docs: whole, short, and usable at once."""
+"""The plugin on the first page of the plugin docs: short, and usable at once."""
 
 from __future__ import annotations
 

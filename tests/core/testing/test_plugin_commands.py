@@ -1,4 +1,4 @@
-"""`anybind plugins`: what `new` writes passes its own tests, and `check` finds what is broken."""
+"""`anybind plugins`: plugins of `new` pass their own tests, and `check` finds failures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run_python(*arguments: str | Path, site: Path, at: Path | None = None) -> su
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a new plugin of each kind, and `site` where all are installed."""
+    """Create a folder with a new plugin of each kind, and `site`, where all are installed."""
     folder = tmp_path_factory.mktemp("new")
     for name, (kind, target) in NEW.items():
         package = name.replace("-", "_")

@@ -1,4 +1,4 @@
-"""The fixture `clean_registry`, in a run of pytest that knows nothing but the plugin."""
+"""The fixture `clean_registry`, in a separate run of pytest."""
 
 from __future__ import annotations
 

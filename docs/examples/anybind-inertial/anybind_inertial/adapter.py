@@ -1,4 +1,4 @@
-"""The adapter `inertial-to-words`: vectors of motion to the space that words are in."""
+"""The adapter `inertial-to-words`: maps embeddings of motion to the text space."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ CARD = "anybind-inertial-words"
 
 
 class ToWords(Adapter):
-    """A linear map and a constant, by ridge regression; `python -m anybind_inertial.fit` finds one for other words."""
+    """An affine map by ridge regression; `python -m anybind_inertial.fit` fits one for another text encoder."""
 
     def __init__(self, *, weights: str | Path = WEIGHTS) -> None:
         """Load a map.
 
         Args:
-            weights: a file that `save` wrote; the one to `letter-grams` by default.
+            weights: a file that `save_map` wrote. [default: the map to `letter-grams`]
 
         Raises:
-            BadInput: the file is missing or is none.
+            BadInput: the file is missing or invalid.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -36,7 +36,7 @@ class ToWords(Adapter):
                 card = json.loads((file.metadata() or {})[CARD])
             self.source, self.target = Space(**card["source"]), Space(**card["target"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{weights} is no map from motion to words: {error}") from error
+            raise BadInput(f"{weights} is not a map from motion to text: {error}") from error
 
     @property
     def identity(self) -> str:
@@ -47,17 +47,17 @@ class ToWords(Adapter):
 
 
 def save_map(path: str | Path, motion: Embeddings, texts: Embeddings, penalty: float = 1.0) -> None:
-    """Fit the map that takes each row of motion nearest to that of words, and write it.
+    """Fit the map from rows of motion to rows of text by ridge regression, and write it.
 
-    Words are centred, so that what all of them share decides nothing.
+    Texts are centred, so that their common component is ignored.
 
     Args:
-        path: a .safetensors file to write.
-        motion, words: (n, d) each, rows that belong together.
-        penalty: on the squared entries of the map, above 0.
+        path: output file (.safetensors).
+        motion, texts: (n, d) each, pairs of rows.
+        penalty: weight of the squared entries of the map, above 0.
 
     Raises:
-        BadInput: there are not as many of one as of the other, or the file cannot be written.
+        BadInput: the numbers of rows differ, or the file cannot be written.
     """
     from safetensors.numpy import save_file
 

@@ -1,4 +1,4 @@
-"""The encoder `inertial-motion`: what a trace is like, whichever way the device was turned."""
+"""The encoder `inertial-motion`: rotation-invariant features of a trace, mapped linearly."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from anybind_inertial.trace import Trace
 
 WEIGHTS = Path(__file__).with_name("motion.safetensors")
 RATE = 50.0
-"""Hz that every trace is brought to; what people do is slower."""
+"""Sample rate that every trace is resampled to, Hz; human motion is slower."""
 SEGMENT = 128
-"""Measurements in one spectrum, 2.56 s: frequencies are told apart by 0.4 Hz."""
+"""Length of a spectrum in samples, 2.56 s: a resolution of 0.4 Hz."""
 BANDS = (0.3, 0.7, 1.1, 1.5, 1.9, 2.4, 3.0, 4.5, 8.0, 14.0, 25.0)
-"""Hz, between which power is summed."""
+"""Edges of the frequency bands, Hz."""
 SMALLEST = 1e-4
-"""Power that is added before the logarithm: below what a sensor's noise has."""
+"""Power added before the logarithm, below the noise of a sensor."""
 
 
 class MotionEncoder(Encoder):
-    """Traces to unit vectors of 16 dimensions.
+    """An encoder of traces, 16 dimensions.
 
-    Three signals do not change when the device is turned: acceleration along gravity, acceleration across it, and
-    the speed of rotation. Of each, the logarithms of its power in ten bands, its spread and its skewness are taken,
-    and mapped linearly; `anybind_inertial.fit` says how the map was found.
+    Three signals do not depend on the orientation of the device: acceleration along gravity, across it, and the speed
+    of rotation. The features of each are the logarithms of its power in ten bands, its standard deviation and its
+    skewness; a linear map, fitted by `anybind_inertial.fit`, gives the embedding.
     """
 
     modality = "inertial"
@@ -41,7 +41,7 @@ class MotionEncoder(Encoder):
             weights: a file that `python -m anybind_inertial.fit` wrote.
 
         Raises:
-            BadInput: the file is missing or is none.
+            BadInput: the file is missing or invalid.
         """
         self.tensors = load_tensors(weights, ("centre", "map"))
         if self.tensors["map"].ndim != 2 or self.tensors["map"].shape[0] != self.tensors["centre"].size:
@@ -57,17 +57,17 @@ class MotionEncoder(Encoder):
         return {"rate": RATE, "segment": SEGMENT, "bands": list(BANDS), "smallest": SMALLEST}
 
     def preprocess(self, sample: Trace) -> np.ndarray:
-        """Features of a trace, (36,) float64; see the class."""
+        """Compute the features of a trace, (36,) float64; see the class."""
         return compute_features(sample)
 
     def encode(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         centred = np.stack(inputs) - self.tensors["centre"]
-        # Row by row, so that no vector depends, even by rounding, on which others are in the batch.
+        # Row by row, so that an embedding does not depend on the batch, not even by rounding.
         return normalize(np.stack([row @ self.tensors["map"] for row in centred]), "trace's vector")
 
 
 def compute_features(trace: Trace) -> np.ndarray:
-    """What a trace is like, (36,) float64, for each of three signals: log power by band, log spread, skewness."""
+    """Compute features, (36,) float64: log power by band, log standard deviation and skewness of three signals."""
     acceleration, rotation = (_resample(values, trace.rate) for values in (trace.acceleration, trace.rotation))
     down = acceleration.mean(axis=0)
     gravity = np.linalg.norm(down)
@@ -84,7 +84,7 @@ def compute_features(trace: Trace) -> np.ndarray:
 
 
 def _resample(values: np.ndarray, rate: float) -> np.ndarray:
-    """Values at `RATE`: means over what falls between two moments, where there is more than is needed, else lines."""
+    """Resample values to `RATE`: by means for a higher rate, else by linear interpolation."""
     values = values.astype(np.float64)
     every = int(rate // RATE)
     if every > 1:
@@ -96,7 +96,7 @@ def _resample(values: np.ndarray, rate: float) -> np.ndarray:
 
 
 def _compute_band_powers(signal: np.ndarray) -> np.ndarray:
-    """Mean power in each band over segments that overlap by half, (10,)."""
+    """Compute the mean power in each band over segments that overlap by half, (10,)."""
     if len(signal) < SEGMENT:
         signal = np.pad(signal, (0, SEGMENT - len(signal)))
     starts = range(0, len(signal) - SEGMENT + 1, SEGMENT // 2)
@@ -107,7 +107,7 @@ def _compute_band_powers(signal: np.ndarray) -> np.ndarray:
 
 
 def load_tensors(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Tensors of a safetensors file by name; raises `BadInput` where it is none or lacks one."""
+    """Read tensors of a safetensors file by name; raise `BadInput` if it is invalid or lacks one."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -119,5 +119,5 @@ def load_tensors(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray
 
 
 def hash_tensors(tensors: dict[str, np.ndarray]) -> str:
-    """Hash of tensors, 12 hexadecimal digits."""
+    """Hash tensors, 12 hexadecimal digits."""
     return tables.hash_settings(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))

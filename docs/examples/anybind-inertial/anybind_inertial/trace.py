@@ -1,4 +1,4 @@
-"""`Trace`, what an accelerometer and a gyroscope measured, and the modality `inertial`."""
+"""`Trace`, measurements of an accelerometer and a gyroscope, and the modality `inertial`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from anybind.plugin import BadInput, BadOption, Modality
 
 MIN_SECONDS = 2.0
-"""Seconds: two steps of someone who walks."""
+"""Minimum length in seconds: two steps of a walk."""
 RATES = (10.0, 10_000.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A recording of one body-worn device, however it lies in the pocket.
+    """A recording of one body-worn device, in any orientation.
 
     Attributes:
         acceleration: (n, 3) float32, metres per second squared, gravity included.
         rotation: (n, 3) float32, radians per second.
-        rate: measurements per second, Hz.
+        rate: sample rate, Hz.
     """
 
     acceleration: np.ndarray
@@ -29,7 +29,7 @@ class Trace:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return len(self.acceleration) / self.rate
 
 
@@ -55,7 +55,7 @@ class Inertial(Modality):
             raise BadInput(f"the trace is {sample.seconds:.2f} s long; at least {MIN_SECONDS:g} s are needed")
 
     def show(self, sample: Trace) -> np.ndarray:
-        """The three axes of acceleration over time in red, green and blue, (96, 192, 3) uint8."""
+        """Plot the three axes of acceleration over time in red, green and blue, (96, 192, 3) uint8."""
         height, width = 96, 192
         image = np.full((height, width, 3), 24, np.uint8)
         moments = np.arange(width) * len(sample.acceleration) // width
@@ -66,19 +66,19 @@ class Inertial(Modality):
         return image
 
     def augment(self, sample: Trace, /, *, seed: int, noise: float = 0.05) -> Trace:
-        """The device turned in the pocket at random, and noise.
+        """Rotate the device at random and add noise.
 
         Args:
             sample: the trace.
-            seed: of turn and noise.
+            seed: random seed.
             noise: standard deviation, m/s^2 and rad/s, 0 or more.
         """
         if not noise >= 0:
             raise BadOption(f"noise must be 0 or more, got {noise}")
         random = np.random.default_rng(seed)
-        turn = draw_rotation(random)
+        rotation = draw_rotation(random)
         changed: dict[str, Any] = {
-            what: (getattr(sample, what) @ turn + noise * random.standard_normal(sample.acceleration.shape)).astype(
+            what: (getattr(sample, what) @ rotation + noise * random.standard_normal(sample.acceleration.shape)).astype(
                 np.float32
             )
             for what in ("acceleration", "rotation")
@@ -87,7 +87,7 @@ class Inertial(Modality):
 
 
 def draw_rotation(random: np.random.Generator) -> np.ndarray:
-    """A rotation of space, (3, 3), all alike in likelihood."""
+    """Draw a random rotation matrix, (3, 3), uniformly."""
     turn, upper = np.linalg.qr(random.standard_normal((3, 3)))
     turn = turn * np.sign(np.diag(upper))
     return turn * np.sign(np.linalg.det(turn))

@@ -13,7 +13,7 @@ def embeddings(vectors, modality="image"):
 
 
 def hubby_gallery():
-    """Queries, (40, 16), candidates that belong to them, and forty more in a dense cluster amid the queries."""
+    """Make queries, (40, 16), their relevant candidates, and forty more in a dense cluster amid the queries."""
     random = np.random.default_rng(0)
     queries = random.standard_normal((40, 16)) + 1.5
     right = queries + 1.2 * random.standard_normal((40, 16))

@@ -1,4 +1,4 @@
-"""As a new user would: start a plugin, edit ten lines, install it, check it, and ask about it."""
+"""The first steps of a plugin's author: create a plugin, edit ten lines, install it, check it, evaluate it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks and heads that are broken on purpose: each fails the checks of what it breaks."""
+"""Tasks and heads that are broken on purpose: each fails the right checks."""
 
 from __future__ import annotations
 
