@@ -96,17 +96,13 @@ class Binder:
         encoder = create_part("encoder", configured.name, **options)
         part = find_part(EncoderSpec, configured.name)
         if not isinstance(encoder, Encoder):
-            raise PluginError(f"encoder {configured.name!r} of {part.distribution} made a {type(encoder).__name__}")
+            raise PluginError(f"encoder {configured.name!r} of {part.distribution} returned a {type(encoder).__name__}")
         if encoder.modality != modality:
-            raise BadOption(
-                f"binding {self.name!r}: the encoder {configured.name!r} embeds {encoder.modality}, not {modality}"
-            )
+            mismatch = f"the encoder {configured.name!r} embeds {encoder.modality}, not {modality}"
+            raise BadOption(f"binding {self.name!r}: {mismatch}")
         if "-NC" in part.spec.weights_licence:
-            warnings.warn(
-                f"the weights of {configured.name} are under {part.spec.weights_licence}: no commercial use",
-                AnybindWarning,
-                stacklevel=2,
-            )
+            licence = f"under {part.spec.weights_licence}: no commercial use"
+            warnings.warn(f"the weights of {configured.name} are {licence}", AnybindWarning, stacklevel=2)
         try:
             return encoder.to(self.device)
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
@@ -199,16 +195,15 @@ class Binder:
         listed = list(items)
         if ranks.get_world_size() > 1:
 
-            def share(numbers: range, refuse: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
-                mine = ((number, listed[number]) for number in numbers)
-                return self._embed_batches(modality, mine, batch_size, derive_seed, refuse)
+            def embed_numbers(numbers: range, on_invalid: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
+                own = ((number, listed[number]) for number in numbers)
+                return self._embed_batches(modality, own, batch_size, derive_seed, on_invalid)
 
-            return embed_across_ranks(
-                len(listed), share, lambda: self._empty_embeddings(modality, derive_seed), self.counts, on_bad
-            )
-        batches, refuse = [], partial(report_invalid, on_bad)
+            make_empty = partial(self._empty_embeddings, modality, derive_seed)
+            return embed_across_ranks(len(listed), embed_numbers, make_empty, self.counts, on_bad)
+        batches, on_invalid = [], partial(report_invalid, on_bad)
         with progress_bar(len(listed), f"embedding {modality}") as advance:
-            for _, batch in self._embed_batches(modality, enumerate(listed), batch_size, derive_seed, refuse):
+            for _, batch in self._embed_batches(modality, enumerate(listed), batch_size, derive_seed, on_invalid):
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._empty_embeddings(modality, derive_seed)
@@ -226,8 +221,8 @@ class Binder:
 
         Ranks do not share the items.
         """
-        refuse = partial(report_invalid, on_bad)
-        for _, embeddings in self._embed_batches(modality, enumerate(items), batch_size, derive_seed, refuse):
+        on_invalid = partial(report_invalid, on_bad)
+        for _, embeddings in self._embed_batches(modality, enumerate(items), batch_size, derive_seed, on_invalid):
             yield embeddings
 
     def _embed_batches(
@@ -242,18 +237,17 @@ class Binder:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise BadOption(f"the batch size must be an integer above 0, got {batch_size!r}")
         encoder, route = self.encoder(modality), self.route(modality)
-        blank = self._empty_embeddings(modality, derive_seed, adapted=False)
-        table = self._open_table(modality, blank.encoder)
-        modality_object = find_modality(modality)
-        load = Loader(modality_object, encoder, derive_seed, table)
-        numbered = ((number, to_item(modality_object, number, item)) for number, item in items)
+        empty = self._empty_embeddings(modality, derive_seed, adapted=False)
+        table = self._open_table(modality, empty.encoder)
+        load = Loader(find_modality(modality), encoder, derive_seed, table)
+        numbered = ((number, to_item(load.modality, number, item)) for number, item in items)
         try:
             for loaded in load_batches(load, numbered, batch_size, on_invalid):
                 batch = encode_batch(encoder, loaded, on_invalid)
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
-                embeddings = replace(blank, vectors=vectors, ids=tuple(each.id for each in batch))
+                embeddings = replace(empty, vectors=vectors, ids=tuple(each.id for each in batch))
                 # `Embeddings` has validated the vectors: only valid ones are counted and stored.
                 new = [(each.key, row) for each, row in zip(batch, vectors, strict=True) if not each.cached]
                 self.counts.computed += len(new)

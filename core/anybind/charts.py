@@ -183,9 +183,7 @@ def draw_marks(tracks: Sequence[tuple[str, Sequence[Mark]]], axis: Axis, *, lege
         parts.append(f'<g transform="translate(8 {top + 9})" class="c{mark.colour % COLOURS}">{_draw_shape(mark)}</g>')
         parts.append(f'<text x="22" y="{top + TEXT_PX + 1}">{escape(mark.name)}</text>')
         top += ROW_PX
-    label_text = "; ".join(
-        f"{label}: {', '.join(f'{mark.name} {mark.text}' for mark in found)}" for label, found in tracks
-    )
+    label_text = "; ".join(f"{label}: {', '.join(f'{m.name} {m.text}' for m in marks)}" for label, marks in tracks)
     return _make_svg(parts, top, label_text)
 
 

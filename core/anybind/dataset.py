@@ -32,8 +32,7 @@ class Dataset:
         size: published size as text; empty if there is none, as for a user's own folder.
         published: where the data is published, as text; empty if it is not.
         sample_modalities: modalities of the samples; empty if they depend on the folder.
-        splits: published number of samples by split (None: unknown). `all` stands for the whole dataset; a dataset
-            with no other split is not split.
+        splits: published number of samples by split (None: unknown); `all` stands for the whole dataset.
         split: the listed split, an option of datasets with splits. The class sets the default.
         inner: folder at the top of the published archive; the root is this one or the folder itself.
         lists_incomplete: whether `scan` lists samples even if some of `list_required_paths` are missing.
@@ -97,11 +96,11 @@ class Dataset:
             remedy = f"{self.name} is published at {self.published}" if self.published else "check the path"
             raise BadInput(f"{self.folder} is not a folder; {remedy}")
         self.name = self.name or self.folder.resolve().name
-        selected_names = self.sample_modalities if self.derived or self.modalities is None else self.modalities
-        self.selected_modalities = [kind for kind in self.sample_modalities if kind in selected_names]
+        names = self.sample_modalities if self.derived or self.modalities is None else self.modalities
+        self.selected_modalities = [name for name in self.sample_modalities if name in names]
         if self.sample_modalities and not self.selected_modalities:
-            others = ", ".join(sorted(selected_names)) or "none"
-            raise BadInput(f"{self.name} holds samples of {', '.join(self.sample_modalities)}, not of {others}")
+            available, others = ", ".join(self.sample_modalities), ", ".join(sorted(names)) or "none"
+            raise BadInput(f"{self.name} holds samples of {available}, not of {others}")
         self._missing = get_missing()
         try:
             self._list_items(selected, limit)
@@ -110,8 +109,8 @@ class Dataset:
                 raise
             if not self.published:
                 raise BadInput(f"{self.folder}: {missing}") from None
-            where = f"it is published at {self.published}"
-            raise BadInput(f"{self.folder} is not a complete copy of {self.name}: {missing}; {where}") from None
+            problem = f"is not a complete copy of {self.name}: {missing}"
+            raise BadInput(f"{self.folder} {problem}; it is published at {self.published}") from None
 
     def set_items(self, items: Sequence[Item], classes: Iterable[str] = ()) -> None:
         """Set samples in memory and their classes, for an `__init__` that lists no folder."""
@@ -138,9 +137,9 @@ class Dataset:
         if names is None:
             self._select_classes({label: label for label in sorted({item.label for item in items} - {""})}, selected)
         unneeded = [each for each in unneeded if not each.split or each.split in splits]
-        for each in unneeded if self.checking else ():
-            self.record_missing(each)
-        if unneeded and not self.checking:
+        if self._missing is not None:
+            self._missing += map(str, unneeded)
+        elif unneeded:
             self.warn_missing(unneeded)
         class_names = {self.class_by_label[label] for label in self.selected_labels}
         items = self.select([item for item in items if selected is None or item.label in class_names], limit)

@@ -152,10 +152,10 @@ def test_the_variable_naming_what_is_not_installed_is_an_error(run_anybind):
 
 
 def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
-    picture = tmp_path / "p.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    image = tmp_path / "p.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
     result = run_anybind(
-        "embed", picture, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="classification,media,events"
+        "embed", image, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="classification,media,events"
     )
     assert result.returncode == 2
     assert "there is no binding 'mini'" in result.stderr

@@ -436,4 +436,4 @@ MAKERS: dict[str, Callable[[Path, np.random.Generator, int, int], None]] = {
     "sun-d": _sun_d,
     "llvip": _llvip,
 }
-"""By the names that the data sets are registered under."""
+"""By the names that the datasets are registered under."""

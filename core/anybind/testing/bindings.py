@@ -10,7 +10,7 @@ from anybind.testing.checks import Case, Checks
 CHECKS = Checks()
 
 
-@CHECKS.add("name encoders and adapters that are registered, each encoder under the modality it embeds")
+@CHECKS.add("use registered encoders and adapters, each encoder under its modality")
 def check_parts_are_registered(case: Case[Binding]) -> None:
     for modality, use in case.part.encoders.items():
         modality_of_encoder = find_part(EncoderSpec, use.name).spec.modality
@@ -23,4 +23,4 @@ def check_parts_are_registered(case: Case[Binding]) -> None:
 def check_modalities(case: Case[Binding]) -> None:
     assert isinstance(case.spec, BindingSpec)
     listed, embedded = sorted(case.spec.modalities), sorted(case.part.encoders)
-    assert listed == embedded, f"spec.modalities are {listed}, and the encoders are of {embedded}"
+    assert listed == embedded, f"spec.modalities are {listed}, those of the encoders {embedded}"
