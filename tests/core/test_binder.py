@@ -272,7 +272,7 @@ def test_threads_may_load_an_encoder_at_once(plugin, monkeypatch):
 def test_a_plugin_that_creates_something_else_than_an_encoder_raises(plugin, registry, add_plugin):
     spec = EncoderSpec(name="nothing", summary="s", target=f"{__name__}:Letters", modality="letters")
     add_plugin(registry, spec, name="other", distribution="other-dist")
-    with pytest.raises(PluginError, match="encoder 'nothing' of other-dist made a Letters"):
+    with pytest.raises(PluginError, match="encoder 'nothing' of other-dist returned a Letters"):
         anybind.load(Binding("b", {"letters": ConfiguredPart("nothing")})).encoder("letters")
 
 

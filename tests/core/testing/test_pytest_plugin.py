@@ -21,7 +21,7 @@ class Mine:
         registry.add(plugin.TaskSpec(name="mine", summary="s", target="m:a"))
 
 def names(kind):
-    return [part.name for part in plugin.parts(kind)]
+    return [part.name for part in plugin.list_parts(kind)]
 
 def test_it_is_empty_at_first(clean_registry):
     assert names("modality") == []
