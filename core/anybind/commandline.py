@@ -71,6 +71,12 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def require_matches(matches: Sequence[object], pattern: str, names: Iterable[str], what: str) -> None:
+    """Raise `UnknownName` with the nearest names if nothing matches a pattern; `what` is the noun in the message."""
+    if not matches and pattern != "*":
+        raise UnknownName(f"no {what} matches {pattern!r}{suggest_names(pattern, names)}")
+
+
 def sub_app() -> typer.Typer:
     """Create an app for a command that has subcommands and also runs without one.
 

@@ -67,10 +67,10 @@ def image_uri(image: np.ndarray, longest: int = IMAGE_PIXELS) -> str:
     """Encode an image, (height, width, 3) uint8, as a `data:` URI, scaled down if a side is longer than `longest`."""
     import PIL.Image
 
-    image = PIL.Image.fromarray(image)
-    image.thumbnail((longest, longest))
+    thumbnail = PIL.Image.fromarray(image)
+    thumbnail.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=80)
+    thumbnail.save(buffer, format="WEBP", quality=80)
     return data_uri("image/webp", buffer.getvalue())
 
 

@@ -121,7 +121,7 @@ def test_recordings_in_folders_are_embedded_and_evaluated(examples_environment: 
     ended = examples_environment.anybind(
         "embed", tmp_path, "-o", "vectors.safetensors", "--binding", "inertial", at=tmp_path
     )
-    assert ended.stdout.strip() == "vectors.safetensors: 6 inertial vectors in letter-grams (512-d)", ended.stderr
+    assert ended.stdout.strip() == "vectors.safetensors: 6 inertial embeddings in letter-grams (512-d)", ended.stderr
 
 
 @pytest.mark.slow

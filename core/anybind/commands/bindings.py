@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from anybind.binding import list_bindings as list_installed
-from anybind.commandline import AsJson, print_json, print_table
-from anybind.errors import UnknownName, suggest_names
+from anybind.commandline import AsJson, print_json, print_table, require_matches
 from anybind.registry import find_part
 from anybind.spec import ModalitySpec
 
@@ -22,9 +21,7 @@ def list_bindings(
     if modality:
         find_part(ModalitySpec, modality)
     specs = [part.spec for part in list_installed(pattern)]
-    if not specs:
-        names = [part.name for part in list_installed()]
-        raise UnknownName(f"no binding matches {pattern!r}{suggest_names(pattern, names)}")
+    require_matches(specs, pattern, (part.name for part in list_installed()), "binding")
     specs = [spec for spec in specs if modality in ("", *spec.modalities)]
     if as_json:
         fields = ("name", "forms", "modalities", "summary")

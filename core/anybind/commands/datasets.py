@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.commandline import AsJson, DatasetOptions, parse_options, print_json, print_table, sub_app
+from anybind.commandline import AsJson, DatasetOptions, parse_options, print_json, print_table, require_matches, sub_app
 from anybind.completeness import SplitContents
 from anybind.dataset import Dataset
-from anybind.errors import AnybindError, PluginError, UnknownName, suggest_names
+from anybind.errors import AnybindError, PluginError
 from anybind.files import portable_name
 from anybind.part import one_line
 from anybind.registry import Part, check_options, find_part, list_parts
@@ -38,9 +38,7 @@ def list_datasets(
     if ctx.invoked_subcommand:
         return
     rows = [describe_dataset(part) for part in list_parts(DatasetSpec, pattern)]
-    if not rows:
-        names = [*ctx.command.commands, *(part.name for part in list_parts(DatasetSpec))]
-        raise UnknownName(f"no dataset matches {pattern!r}{suggest_names(pattern, names)}")
+    require_matches(rows, pattern, ["check", *(part.name for part in list_parts(DatasetSpec))], "dataset")
     if as_json:
         print_json({"datasets": rows})
         return

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anybind.commandline import AsJson, print_json, print_table, sub_app
-from anybind.errors import BadOption, NameClash, UnknownName, suggest_names
+from anybind.commandline import AsJson, print_json, print_table, require_matches, sub_app
+from anybind.errors import BadOption, NameClash
 from anybind.registry import list_parts, registry
 from anybind.scaffold import check_plugin_name, find_template, write_plugin
 
@@ -36,12 +36,11 @@ def list_plugins(
         return
     plugins, clashes = registry().plugins, registry().list_clashes()
     parts = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
-    names = {*ctx.command.commands, *(p.name for p in plugins), *(p.name for p in parts), *registry().kinds()}
+    names = {"check", "new", *registry().kinds(), *(each.name for each in [*plugins, *parts])}
     parts = [p for p in parts if any(fnmatchcase(name, pattern) for name in (p.plugin, p.kind, p.name))]
     owners = {part.plugin for part in parts}
     plugins = [p for p in plugins if p.name in owners or fnmatchcase(p.name, pattern)]
-    if not plugins and pattern != "*":
-        raise UnknownName(f"no plugin, kind or part matches {pattern!r}{suggest_names(pattern, names)}")
+    require_matches(plugins, pattern, names, "plugin, kind or part")
     if as_json:
         rows = [{"kind": p.kind, "plugin": p.plugin, "distribution": p.distribution, **asdict(p.spec)} for p in parts]
         print_json({"plugins": [asdict(plugin) for plugin in plugins], "parts": rows, "clashes": clashes})
