@@ -3,7 +3,7 @@
     python benchmarks/ablation.py --data DIR --output FOLDER [--set KEY=VALUE ...]     (make ablation DATA=DIR)
 
 DIR holds what benchmarks/recipes/mini-event.toml names. Every arm runs for several seeds, as a recipe of its own in
-FOLDER, and goes on where it was interrupted. Writes benchmarks/results/ablation.json and docs/ablation.png.
+FOLDER, and goes on where it was interrupted. Writes benchmarks/results/ablation.json and docs/images/ablation.png.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     rows = [summary(arm, probes) for arm, probes in curves.items()]
     columns = ("losses", "seeds", "before", "after", "spread of seeds", "best epoch")
     print_table(columns, [tuple(map(str, row.values())) for row in rows])
-    draw(curves, HERE.parent / "docs" / "ablation.png")
+    draw(curves, HERE.parent / "docs" / "images" / "ablation.png")
     with files.atomic_path(HERE / "results" / "ablation.json") as path:
         held = {"changes": changes, "seeds": SEEDS, "rows": rows, "curves": curves}
         path.write_text(json.dumps(held, indent=1) + "\n")

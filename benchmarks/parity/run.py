@@ -8,7 +8,7 @@ A family of towers is two files here. `FAMILY_ours.py` has
 
 and `FAMILY_upstream.py FOLDER` runs in between, in an environment that has upstream's packages and none of ours: it
 makes random weights from a fixed seed, and writes them and what upstream makes of the inputs, as safetensors, and
-`versions.json`, versions by package. Then docs/parity.md is written anew from the last run of every family. Ends with 1
+`versions.json`, versions by package. Then docs/reference/parity.md is written anew from the last run of every family. Ends with 1
 where a difference is above the tolerance. ImageBind's weights take 5 GB of the disk while it runs, and 6 GB of memory.
 """
 
@@ -138,7 +138,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def write_docs() -> None:
-    """docs/parity.md, from the last run of every family."""
+    """docs/reference/parity.md, from the last run of every family."""
     parts = [INTRODUCTION.format(tolerance=TOLERANCE)]
     for path in sorted(RESULTS.glob("parity_*.json")):
         report = json.loads(path.read_text())
@@ -147,7 +147,7 @@ def write_docs() -> None:
         parts += [textwrap.fill(report["note"], 120), ""] if report["note"] else []
         parts += [textwrap.fill(f"{side.capitalize()}: {listed(report[side])}.", 120) + "\n" for side in SIDES]
         parts += ["| " + " | ".join(row) + " |" for row in table]
-    with files.atomic_path(ROOT / "docs" / "parity.md") as path:
+    with files.atomic_path(ROOT / "docs" / "reference" / "parity.md") as path:
         path.write_text("\n".join(parts) + "\n")
 
 

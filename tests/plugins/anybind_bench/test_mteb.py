@@ -233,11 +233,11 @@ def test_results_say_what_was_asked(binder):
 
 
 def test_the_example_of_the_documentation_runs(binder, monkeypatch, capsys):
-    page = (Path(__file__).resolve().parents[3] / "docs" / "mteb.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "run-mteb.md").read_text(encoding="utf-8")
     (example,) = (
         block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Photographs" in block
     )
     # One binder for all tests of this file: towers take seconds to load.
     monkeypatch.setattr(bench_mteb, "load", lambda name, device: binder)
-    exec(compile(example, "docs/mteb.md", "exec"), {"__name__": "example"})
+    exec(compile(example, "docs/how-to/run-mteb.md", "exec"), {"__name__": "example"})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["image", "event"]

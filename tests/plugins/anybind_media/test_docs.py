@@ -9,7 +9,7 @@ from anybind.registry import find_part
 from anybind_media.depth_files import PRESETS, DepthReader
 from anybind_media.sound_files import FORMATS, SoundReader
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs/sound-and-depth.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs/reference/formats.md").read_text()
 
 
 def test_every_preset_and_ending_is_told() -> None:
