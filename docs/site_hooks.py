@@ -23,7 +23,7 @@ LINK = re.compile(r"\]\(((?:\.\./)+[^)#]+\.md)(#[^)]*)?\)")
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages, and every file of the repository that a page links to."""
-    pages = {"reference/cli.md": load_cli_reference()}
+    pages = {"reference/cli.md": load_script("cli_reference").render_reference()}
     for notebook in sorted(DOCS.glob("tutorials/*.ipynb")):
         pages[f"tutorials/{notebook.stem}.md"] = render_notebook(notebook)
     for name, content in pages.items():
@@ -41,7 +41,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Redirect links to files of the repository to their copies in the site; its card's front matter is metadata."""
+    """Generate tables of registered parts, and redirect links to files of the repository to their copies."""
     source = page.file.src_uri
 
     def redirect(match: re.Match[str]) -> str:
@@ -49,7 +49,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return match[0]
         return f"]({os.path.relpath(f'repository/{name}', os.path.dirname(source) or '.')}{match[2] or ''})"
 
-    return markdown if source.startswith("repository/") else LINK.sub(redirect, markdown)
+    if source.startswith("repository/"):
+        return markdown
+    return LINK.sub(redirect, load_script("tables").generate_tables(markdown))
 
 
 def find_repository_file(page: str, target: str) -> str:
@@ -59,14 +61,14 @@ def find_repository_file(page: str, target: str) -> str:
     return name if path.startswith("../") and (ROOT / name).is_file() else ""
 
 
-def load_cli_reference() -> str:
-    """Return the page of all commands, generated from the code."""
-    spec = importlib.util.spec_from_file_location("cli_reference", DOCS / "cli_reference.py")
+def load_script(name: str) -> Any:
+    """Import a script of this folder."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.render_reference()
+    return module
 
 
 def render_notebook(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Write the tables of these pages and of README.md from the plugins' specs and benchmarks/results.
 
 `python docs/tables.py`; a test compares the pages with the output. A table stands between the comments
-`<!-- table of NAME: begin -->` and `<!-- table of NAME: end -->`.
+`<!-- table of NAME: begin -->` and `<!-- table of NAME: end -->`. The site replaces `<!-- generated table: NAME -->` by a
+table of registered parts when it is built.
 """
 
 from __future__ import annotations
@@ -88,24 +89,24 @@ def count_weights(binding: str, sizes: dict[str, dict[str, int]]) -> dict[str, i
 
 
 def list_licences() -> str:
-    """Format the table of parts with weights, and their licences."""
-    rows = [
-        (part.kind, f"`{part.name}`", part.spec.licence, part.spec.weights_licence)
-        for kind in (EncoderSpec, AdapterSpec, RepresentationSpec)
-        for part in list_parts(kind)
-        if part.spec.weights_licence
-    ]
-    return format_table(("kind", "part", "code", "weights"), rows)
+    """Format the table of parts with weights, grouped by licence."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for kind in (EncoderSpec, AdapterSpec, RepresentationSpec):
+        for part in list_parts(kind):
+            if part.spec.weights_licence:
+                groups.setdefault((part.spec.weights_licence, part.spec.licence), []).append(f"`{part.name}`")
+    rows = [(", ".join(names), code, weights) for (weights, code), names in groups.items()]
+    return format_table(("parts", "code", "weights"), rows)
 
 
 def list_readers() -> str:
     """Format the table of registered readers."""
     rows = []
     for part in sorted(list_parts(ReaderSpec), key=lambda part: (part.spec.modality != "event", part.name)):
-        writes = part.load().write is not readers.Reader.write
         endings = " ".join(f"`{suffix}`" for suffix in part.spec.suffixes)
-        rows.append((f"`{part.name}`", part.spec.modality, endings, part.spec.summary, "yes" if writes else ""))
-    return format_table(("reader", "modality", "endings", "formats", "writes"), rows)
+        writes = "yes" if part.load().write is not readers.Reader.write else ""
+        rows.append((f"`{part.name}` ({part.spec.modality})", endings, part.spec.summary, writes))
+    return format_table(("reader", "endings", "formats", "writes"), rows)
 
 
 def list_representations() -> str:
@@ -118,14 +119,14 @@ def list_plugins() -> str:
     """Format the table of the bundled plugins: the parts of each that a user names."""
     kinds: Sequence[type[Spec] | str] = (
         BindingSpec,
-        EncoderSpec,
         AdapterSpec,
-        DatasetSpec,
         HeadSpec,
         TaskSpec,
         CommandSpec,
         "loss",
         "suite",
+        EncoderSpec,
+        DatasetSpec,
     )
     parts = [part for kind in kinds for part in list_parts(kind) if part.distribution == "anybind"]
     rows = []
@@ -134,6 +135,9 @@ def list_plugins() -> str:
         for part in parts:
             if part.plugin == plugin:
                 by_kind.setdefault(part.kind, []).append(f"`{part.name}`")
+        for kind in ("encoder", "dataset"):  # pages of their own list them
+            if kind in by_kind:
+                by_kind[kind] = [str(len(by_kind[kind]))]
         rows.append((f"`{plugin}`", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in by_kind.items())))
     return format_table(("plugin", "parts"), rows)
 
@@ -173,25 +177,27 @@ def format_metric(row: Mapping[str, Any], name: str) -> tuple[str, str, str]:
 
 
 def measure_retrieval() -> str:
-    """Format R@1 of `mini` for all pairs of modalities, with interval and chance level."""
+    """Format R@1 of `mini` on Tux Paint for all pairs of modalities, with interval and chance level."""
     rows = [
-        (row["data"], f"{row['from']} to {row['to']}", row["queries"], row["gallery"], *format_metric(row, "R@1"))
+        (f"{row['from']} to {row['to']}", row["queries"], *format_metric(row, "R@1"))
         for row in read_results("retrieval_mini")["rows"]
+        if row["data"] == "tuxpaint-triplets"
     ]
-    return format_table(("dataset", "query to gallery", "n", "gallery", "R@1", "95 % interval", "chance"), rows)
+    return format_table(("query to gallery", "n", "R@1", "95 % interval", "chance"), rows)
 
 
 def measure_anomalies() -> str:
-    """Format the AUC of every head on UCSD Ped2, by window and stride in frames."""
-    fitted = {"": "not fitted"}
-    cells: dict[tuple[str, str, int], dict[tuple[int, int], str]] = {}
+    """Format the AUC of the main heads on UCSD Ped2, by window and stride in frames."""
+    cells: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
     for row in read_results("vad_ped2")["rows"]:
-        key = row["head"], fitted.get(row["fitted"], row["fitted"]), row["frames"]
+        if re.search(r"ucf-crime|nearest|top-k", row["head"]) or (not row["fitted"] and row["frames"] == 598):
+            continue
         low, high = row["auc_interval"]
-        cells.setdefault(key, {})[row["window"], row["stride"]] = f"{row['auc']:.3f} ({low:.2f} to {high:.2f})"
-    sizes = sorted({size for by_size in cells.values() for size in by_size if size != (4, 4)})
-    rows = [(*key, *(by_size.get(size, "-") for size in sizes)) for key, by_size in cells.items()]
-    return format_table(("head", "fitted on", "frames", *(f"{window} / {stride}" for window, stride in sizes)), rows)
+        auc = f"{row['auc']:.3f} ({low:.2f}-{high:.2f})"
+        cells.setdefault((row["head"], row["fitted"] or "-"), {})[row["window"], row["stride"]] = auc
+    sizes = sorted({size for by_size in cells.values() for size in by_size})
+    rows = [(*key, *(by_size[size] for size in sizes)) for key, by_size in cells.items()]
+    return format_table(("head", "fitted on", *(f"{window} / {stride}" for window, stride in sizes)), rows)
 
 
 def measure_embedding() -> str:
@@ -291,9 +297,6 @@ def measure_suite() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "bindings": list_bindings,
     "licences": list_licences,
-    "readers-list": list_readers,
-    "representations-list": list_representations,
-    "plugins-list": list_plugins,
     "quality": measure_quality,
     "retrieval": measure_retrieval,
     "anomalies": measure_anomalies,
@@ -306,6 +309,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": measure_training,
     "suite": measure_suite,
 }
+GENERATED: dict[str, Callable[[], str]] = {
+    "readers": list_readers,
+    "representations": list_representations,
+    "plugins": list_plugins,
+}
 PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")))
 
 
@@ -317,6 +325,11 @@ def fill_tables(text: str) -> str:
 
     marks = r"(<!-- table of ([\w-]+): begin -->)\n.*?(<!-- table of \2: end -->)"
     return re.sub(marks, fill, text, flags=re.DOTALL)
+
+
+def generate_tables(text: str) -> str:
+    """Return a page of the site with its tables of registered parts."""
+    return re.sub(r"<!-- generated table: ([\w-]+) -->", lambda match: GENERATED[match[1]](), text)
 
 
 def main() -> None:
