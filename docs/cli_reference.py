@@ -51,13 +51,13 @@ def render_parameter(parameter: Any) -> str:
     kind = "" if is_argument or is_flag else f" {parameter.metavar or parameter.name.upper()}"
     default = parameter.default if parameter.show_default and not is_flag else None
     if parameter.required:
-        shown = "required"
+        value = "required"
     elif default in (None, "", ()) or callable(default):
-        shown = ""
+        value = ""
     else:
-        shown = f"`{', '.join(map(str, default)) if isinstance(default, list | tuple) else default}`"
+        value = f"`{', '.join(map(str, default)) if isinstance(default, list | tuple) else default}`"
     text = " ".join((parameter.help or "").split()).replace("|", "\\|")
-    return f"| `{names}{kind}` | {shown} | {text} |"
+    return f"| `{names}{kind}` | {value} | {text} |"
 
 
 if __name__ == "__main__":

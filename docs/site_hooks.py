@@ -47,7 +47,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     def redirect(match: re.Match[str]) -> str:
         if not (name := find_repository_file(source, match[1])):
             return match[0]
-        return f"]({os.path.relpath(f'repository/{name}', os.path.dirname(source) or '.')}{match[2] or ''})"
+        return f"]({os.path.relpath(f'repository/{name}', Path(source).parent)}{match[2] or ''})"
 
     if source.startswith("repository/"):
         return markdown
@@ -56,7 +56,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def find_repository_file(page: str, target: str) -> str:
     """Return the repository path of a link's target outside of this folder; empty for any other link."""
-    path = os.path.normpath(os.path.join(os.path.dirname(page), target))
+    path = os.path.normpath(Path(page).parent / target)
     name = path.removeprefix("../")
     return name if path.startswith("../") and (ROOT / name).is_file() else ""
 

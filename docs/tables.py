@@ -1,8 +1,8 @@
 """Write the tables of these pages and of README.md from the plugins' specs and benchmarks/results.
 
 `python docs/tables.py`; a test compares the pages with the output. A table stands between the comments
-`<!-- table of NAME: begin -->` and `<!-- table of NAME: end -->`. The site replaces `<!-- generated table: NAME -->` by a
-table of registered parts when it is built.
+`<!-- table of NAME: begin -->` and `<!-- table of NAME: end -->`. The build of the
+site replaces `<!-- generated table: NAME -->` by a table of registered parts.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ JOINED = {"clip-vit-l-14+imagebind": ("clip-vit-l-14", "imagebind")}
 """Bindings whose encoders are those of two others, joined by an adapter."""
 
 
-CALTECH = (
-    "`anybind evaluate zero-shot --modality {} --data caltech101/images --classes caltech101/splits.json:unseen`"
-)
+CALTECH = "`anybind evaluate zero-shot --modality {} --data caltech101/images --classes caltech101/splits.json:unseen`"
 
 
 def read_results(name: str) -> dict[str, Any]:
@@ -145,9 +143,9 @@ def list_plugins() -> str:
 def measure_quality() -> str:
     """Format the measured results of `mini`: metric, n, interval, chance level, and the command of each row."""
     rows: list[tuple[object, ...]] = []
-    for name, modality in (("images", "image"), ("this encoder", "event")):
+    for name, modality, samples in (("images", "image", "images"), ("this encoder", "event", "simulated recordings")):
         value, low, high = read_card_row("event", name)
-        what = f"zero-shot, 15 unseen classes of Caltech101: {'images' if modality == 'image' else 'simulated recordings'}"
+        what = f"zero-shot, 15 unseen classes of Caltech101: {samples}"
         rows.append((what, "top-1 of 15", value, f"{low} to {high}", "0.067", 375, CALTECH.format(modality)))
     what, value, interval, n = read_results("esc10")["rows"][0]
     assert what.startswith("words")
@@ -269,7 +267,8 @@ def measure_sound() -> str:
 def measure_search() -> str:
     """Format the time of searches and metrics, relative to their lower bounds."""
     rows = [
-        (row["what"], f"{1000 * row['seconds']:.0f}", f"{row['ratio']:.2f}") for row in read_results("retrieval")["rows"]
+        (row["what"], f"{1000 * row['seconds']:.0f}", f"{row['ratio']:.2f}")
+        for row in read_results("retrieval")["rows"]
     ]
     return format_table(("operation", "ms", "times the floor"), rows)
 

@@ -1,4 +1,4 @@
-"""What the pages show is run: Python and commands as they stand there, one page after the other."""
+"""Python code and commands of the pages run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def block(text: str, language: str = "sh", **about: str) -> Block:
 
 def test_blocks_are_found_with_their_line_language_file_and_reason():
     text = '# A\n\n```toml title="a.toml"\nx = 1\n```\n\n<!-- not run: needs\ntwo machines -->\n```sh\nls\n```\n\n```\nx\n```\n'
-    found = blocks_of(ROOT / "README.md", text)
-    assert [(one.line, one.language, one.title, one.not_run) for one in found] == [
+    blocks = blocks_of(ROOT / "README.md", text)
+    assert [(one.line, one.language, one.title, one.not_run) for one in blocks] == [
         (3, "toml", "a.toml", ""),
         (9, "sh", "", "needs\ntwo machines"),
         (13, "", "", ""),
@@ -56,12 +56,12 @@ def test_a_command_that_fails_fails_the_page(page_folder):
     "line",
     ["anybind search", "anybind search a --in b --no-such-option", "anybind no-such-command", "make no-such-target"],
 )
-def test_a_command_that_is_not_run_is_held_against_what_there_is(line):
+def test_an_invalid_command_that_is_not_run_is_an_error(line):
     with pytest.raises(AssertionError, match=r"README\.md"):
         check_line(line, block(line, not_run="needs a GPU"))
 
 
-def test_a_command_that_is_not_run_may_be_right(page_folder):
+def test_a_valid_command_that_is_not_run_passes(page_folder):
     Page(page_folder).run(block("anybind search a --in b --device cuda", not_run="needs a GPU"))
 
 
@@ -71,5 +71,5 @@ def test_python_that_is_not_run_must_parse(page_folder):
         Page(page_folder / "machines").run(block("if", "python", not_run="needs weights"))
 
 
-def test_lines_of_a_shell_block_go_on_behind_a_backslash():
+def test_a_backslash_joins_lines_of_a_shell_block():
     assert shell_lines("# comment\na b \\\n    c\n\nd\n") == ["a b c", "d"]

@@ -18,7 +18,11 @@ LONGEST_SECONDS = 120  # of a cell; the whole takes about ten seconds on two cor
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_without_errors_and_prints_its_stored_text(path: Path, monkeypatch, tmp_path: Path) -> None:
-    for name, value in {"HF_HUB_OFFLINE": "1", "ANYBIND_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}.items():
+    for name, value in {
+        "HF_HUB_OFFLINE": "1",
+        "ANYBIND_STORE": str(tmp_path / "store"),
+        "OMP_NUM_THREADS": "1",
+    }.items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(path, as_version=4)
     stored = [list_texts(cell) for cell in notebook.cells]
