@@ -13,6 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 PAGES = [page for page in PAGES if "examples" not in page.parts]  # their tests are run where they are installed
 
 _NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->\s*", re.DOTALL)
+_OUTPUT = re.compile(r"<!--\s*output\s*-->\s*")
 _TITLE = re.compile(r'title="([^"]+)"')
 
 
@@ -26,6 +27,7 @@ class Block:
         language: the first word behind the fence.
         title: the file that the block is, if it is one: `title="mine.toml"` behind the language.
         not_run: the reason in the comment `<!-- not run: ... -->` right before it, if there is one.
+        is_output: whether the comment `<!-- output -->` stands right before it: what the block before prints.
         text: the content.
     """
 
@@ -34,6 +36,7 @@ class Block:
     language: str
     title: str
     not_run: str
+    is_output: bool
     text: str
 
     def __str__(self) -> str:
@@ -42,14 +45,15 @@ class Block:
 
 def blocks_of(page: Path, text: str | None = None) -> list[Block]:
     """Return the blocks of a page in order; the language of an indented block is ''."""
-    blocks, reason = [], ""
+    blocks, reason, is_output = [], "", False
     for token in MarkdownIt().parse(page.read_text(encoding="utf-8") if text is None else text):
         if token.type in ("fence", "code_block"):
             language, _, rest = token.info.partition(" ")
             title = _TITLE.search(rest)
             assert token.map is not None
             line = token.map[0] + 1
-            blocks.append(Block(page, line, language, title[1] if title else "", reason, token.content))
+            blocks.append(Block(page, line, language, title[1] if title else "", reason, is_output, token.content))
         comment = _NOT_RUN.fullmatch(token.content) if token.type == "html_block" else None
         reason = comment[1] if comment else ""
+        is_output = token.type == "html_block" and bool(_OUTPUT.fullmatch(token.content))
     return blocks

@@ -32,6 +32,7 @@ class Page:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: dict[str, Any] = {"__name__": "__page__"}
+        self.output = ""
         self.site = folder / ".site"
         self.site.mkdir()
 
@@ -40,7 +41,9 @@ class Page:
         assert block.language in {"python", "sh", "toml"} | PLAIN, f"{block}: give the block one of the known languages"
         if block.language == "toml":
             tomllib.loads(block.text)
-        if block.title:
+        if block.is_output:
+            assert self.output.strip() == block.text.strip(), f"{block}: the block before prints {self.output!r}"
+        elif block.title:
             self._write_file(block)
         elif block.language == "python":
             self._run_python(block)
@@ -60,8 +63,9 @@ class Page:
         padded = "\n" * block.line + block.text
         code = ast.parse(padded, str(block.page))
         if not block.not_run:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile(code, str(block.page), "exec"), self.names)
+            self.output = output.getvalue()
 
     def _run_shell(self, line: str, block: Block) -> None:
         words = shlex.split(line, comments=True)

@@ -21,7 +21,8 @@ def test_the_blocks_of_a_page_run(path, page_folder):
 
 
 def block(text: str, language: str = "sh", **about: str) -> Block:
-    return Block(ROOT / "README.md", 1, language, about.get("title", ""), about.get("not_run", ""), text)
+    title, not_run, is_output = about.get("title", ""), about.get("not_run", ""), "is_output" in about
+    return Block(ROOT / "README.md", 1, language, title, not_run, is_output, text)
 
 
 def test_blocks_are_found_with_their_line_language_file_and_reason():
@@ -45,6 +46,14 @@ def test_blocks_of_a_page_share_their_names(page_folder):
     page.run(block("assert x == 1", "python"))
     with pytest.raises(NameError):
         Page(page_folder / "machines").run(block("x", "python"))
+
+
+def test_an_output_block_must_equal_what_the_block_before_prints(page_folder):
+    page = Page(page_folder)
+    page.run(block("print('a\\nb')", "python"))
+    page.run(block("a\nb\n", "text", is_output="yes"))
+    with pytest.raises(AssertionError, match="prints"):
+        page.run(block("a\nc\n", "text", is_output="yes"))
 
 
 def test_a_command_that_fails_fails_the_page(page_folder):
