@@ -18,11 +18,10 @@ from anybind_media.sound import Waveform
 SOUNDS, RESAMPLED, PICTURES = 20, 8, 6
 RATE = 16_000
 NOTE = """
-All towers are of the published sizes, and every weight is moved off its initial value, so that none can be left out
-unnoticed. Upstream's own loaders make its inputs, of sounds with both conventions of where
-clips begin; of depth maps it publishes none, and torchvision's transforms follow its description (pixels without a
-depth get 4 m on both sides). Sounds are handed over at 16 kHz; the rows at 44.1 kHz say what the two resamplers, SoX's
-and torchaudio's, amount to.
+All encoders have the published sizes, and every weight differs from its initial value, so that none can be ignored
+unnoticed. Upstream's loaders make its inputs, for audio with both conventions of where clips begin. It publishes none
+for depth maps: torchvision's transforms follow its description (pixels without a depth get 4 m on both sides). Audio
+has 16 kHz; the row at 44.1 kHz shows the difference of the two resamplers, SoX's and torchaudio's.
 """
 WORDS = ("a dog", "A photo of a Rubber Duck, on a lake.", "rain &amp; thunder", "naïve café", "an event camera", "🦆")
 MAPS = {

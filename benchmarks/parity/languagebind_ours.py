@@ -22,12 +22,12 @@ from anybind_media.sound import Waveform
 from anybind_media.video import open_video
 
 NOTE = """
-The models have the published widths and 4 layers instead of 24 (words: 12), so that six checkpoints fit beside one
-another, and a small vocabulary of our own. Upstream's random choices are fixed from outside: of the places that it
-draws parts of sounds from, the first, the middle one and the last; films are not mirrored. Its audio model refuses
-inputs that are not square, its own input among them: there its embedding of films, which computes the same and does not
-look, stands in. Sounds are at 16 kHz, since the two sides resample differently. *Not antialiased* is what upstream did
-on the torchvision 0.14 that it was trained with.
+The models have the published widths, 4 layers instead of 24 (text: 12), so that six checkpoints fit side by side, and
+a small vocabulary. Upstream's random choices are fixed: of the audio sections that it draws, the first, the middle
+and the last; videos are not mirrored. Its audio model rejects inputs that are not square, its own input among them;
+its video embedding, which computes the same without the check, replaces it there. Audio has 16 kHz, because the two
+sides resample differently. *Not antialiased* is upstream's behaviour on the torchvision 0.14 that it was trained
+with.
 """
 RATE = 16_000
 SOUNDS, PICTURES = 8, 6

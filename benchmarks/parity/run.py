@@ -8,8 +8,9 @@ A family of towers is two files here. `FAMILY_ours.py` has
 
 and `FAMILY_upstream.py FOLDER` runs in between, in an environment that has upstream's packages and none of ours: it
 makes random weights from a fixed seed, and writes them and what upstream makes of the inputs, as safetensors, and
-`versions.json`, versions by package. Then docs/reference/parity.md is written anew from the last run of every family. Ends with 1
-where a difference is above the tolerance. ImageBind's weights take 5 GB of the disk while it runs, and 6 GB of memory.
+`versions.json`, versions by package. Then docs/reference/parity.md is written from the last
+run of every family. The exit code is 1 if a difference exceeds the tolerance. ImageBind's weights take 5 GB of disk
+space and 6 GB of memory during the run.
 """
 
 from __future__ import annotations
@@ -40,12 +41,10 @@ ROOT = HERE.parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 INTRODUCTION = """# Parity with upstream
 
-`make parity` runs upstream's own packages in an environment of their own and our towers in ours, on the same random
-weights and the same recordings, and compares what goes into the towers and the unit vectors that come out. A difference
-is the largest absolute one over all numbers of all n samples; above {tolerance:g} the run fails. *Apart* is the median,
-over pairs of samples, of the largest difference between the two: how much there is to get wrong.
-
-Written by the last run; not edited by hand."""
+`make parity` runs upstream's packages in a separate environment and our encoders in ours, on the same random weights
+and samples ([why](../explanation/upstream-packages.md)), and compares preprocessed inputs and unit embeddings. A cell is
+the largest absolute difference over n samples; in brackets, for scale, the median over pairs of samples of the largest
+difference between the two. Above {tolerance:g} the run fails. Written by the last run."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Row:
         n: samples.
         difference: largest absolute difference between ours and upstream's.
         apart: median over pairs of samples of the largest absolute difference between the two.
-        tolerance: of the difference; None where it is told and not judged.
+        tolerance: of the difference; None where it is only reported.
     """
 
     tower: str
@@ -127,22 +126,30 @@ def run(family: str, data: Path, upstream: Path, keep: Path | None) -> list[Row]
 
 
 SIDES = ("upstream", "ours")
+COMPARED = ("preprocessed", "embedding")
 HEAD = ("tower", "compared", "n", "difference", "apart", "")
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A row as texts."""
     read = Row(**row)
-    verdict = "told, not judged" if read.tolerance is None else "within" if read.passes else "ABOVE"
+    verdict = "reported only" if read.tolerance is None else "within" if read.passes else "ABOVE"
     return read.tower, read.what, str(read.n), f"{read.difference:.1e}", f"{read.apart:.1e}", verdict
 
 
 def write_docs() -> None:
-    """docs/reference/parity.md, from the last run of every family."""
+    """Write docs/reference/parity.md from the last run of every family."""
     parts = [INTRODUCTION.format(tolerance=TOLERANCE)]
     for path in sorted(RESULTS.glob("parity_*.json")):
         report = json.loads(path.read_text())
-        table = [HEAD, ("---", "---", "---:", "---:", "---:", "---"), *map(cells, report["rows"])]
+        by_encoder: dict[str, dict[str, Row]] = {}
+        for row in (Row(**fields) for fields in report["rows"]):
+            by_encoder.setdefault(row.tower, {})[row.what] = row
+        table = [("encoder", "n", *COMPARED, ""), ("---", "---:", "---:", "---:", "---")]
+        for encoder, rows in by_encoder.items():
+            numbers = (f"{rows[what].difference:.1e} ({rows[what].apart:.1e})" for what in COMPARED)
+            verdicts = {cells(asdict(row))[-1] for row in rows.values()}
+            table.append((encoder, str(rows[COMPARED[0]].n), *numbers, min(verdicts)))  # "ABOVE" comes first
         parts.append(f"\n## {path.stem.removeprefix('parity_')}\n")
         parts += [textwrap.fill(report["note"], 120), ""] if report["note"] else []
         parts += [textwrap.fill(f"{side.capitalize()}: {listed(report[side])}.", 120) + "\n" for side in SIDES]
