@@ -42,7 +42,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 INTRODUCTION = """# Parity with upstream
 
 `make parity` runs upstream's packages in a separate environment and our encoders in ours, on the same random weights
-and samples ([why](../explanation/upstream-packages.md)), and compares preprocessed inputs and unit embeddings. A cell is
+and samples ([why](../explanation/upstream-packages.md)), and compares preprocessed inputs and unit embeddings. Cells:
 the largest absolute difference over n samples; in brackets, for scale, the median over pairs of samples of the largest
 difference between the two. Above {tolerance:g} the run fails. Written by the last run."""
 
