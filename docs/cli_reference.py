@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,13 +51,15 @@ def render_parameter(parameter: Any) -> str:
     is_flag = getattr(parameter, "is_flag", False)
     kind = "" if is_argument or is_flag else f" {parameter.metavar or parameter.name.upper()}"
     default = parameter.default if parameter.show_default and not is_flag else None
+    text = " ".join((parameter.help or "").split()).replace("|", "\\|")
+    stated = re.search(r" ?\[default: (.+?)\]", text)  # a default that is computed is stated in the help text
+    text = text.replace(stated[0], "") if stated else text
     if parameter.required:
         value = "required"
-    elif default in (None, "", ()) or callable(default):
-        value = ""
+    elif stated or default in (None, "", ()) or callable(default):
+        value = stated[1] if stated else ""
     else:
         value = f"`{', '.join(map(str, default)) if isinstance(default, list | tuple) else default}`"
-    text = " ".join((parameter.help or "").split()).replace("|", "\\|")
     return f"| `{names}{kind}` | {value} | {text} |"
 
 
