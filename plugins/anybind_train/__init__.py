@@ -24,13 +24,13 @@ anybind_contract = 1
 LOSSES = (
     ("contrastive", "Eq. 2: InfoNCE between student and teacher", "pairs:Contrastive"),
     ("cosine", "1 - cosine between student and teacher", "pairs:Cosine"),
-    ("zero-shot", "Eq. 3: what student and teacher say of the texts", "words:ZeroShot"),
-    ("prediction", "Eq. 6: cross-entropy to the label's text", "words:Prediction"),
+    ("zero-shot", "Eq. 3: what student and teacher say of the texts", "texts:ZeroShot"),
+    ("prediction", "Eq. 6: cross-entropy to the label's text", "texts:Prediction"),
     ("kl", "Kullback-Leibler divergence of student and teacher", "divergence:KL"),
 )
 TASKS = (
-    ("few-shot", "classification after learning from a few samples a class", "learning_tasks:FewShot"),
-    ("fine-tune", "classification after learning from the training part", "learning_tasks:FineTune"),
+    ("few-shot", "classification after learning from a few samples a class", "fine_tune_tasks:FewShot"),
+    ("fine-tune", "classification after learning from the training part", "fine_tune_tasks:FineTune"),
     (
         "loss-ablation",
         "unseen classes by words, by epoch, with each loss left out in turn",

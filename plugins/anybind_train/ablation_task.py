@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anybind import Binder, Result
 from anybind.plugin import BadInput, BadOption, Dataset, Task, errors
-from anybind_train.learning import (
-    ASKED,
-    LESSONS,
-    PartName,
-    ask_after,
-    do_run,
-    recipe_of,
-    settings_of,
-    training_part,
-    work_folder,
-)
-from anybind_train.learning_tasks import curves_of
+from anybind_train.fine_tune_tasks import collect_curves
 from anybind_train.losses.weighted_sum import PRESETS
-from anybind_train.probe import Some
+from anybind_train.probe import DatasetSubset
 from anybind_train.recipe import Recipe
+from anybind_train.task_runs import (
+    TEST_DATA,
+    TRAIN_DATA,
+    TrainingSplit,
+    build_recipe,
+    describe_run,
+    evaluate_run,
+    open_work_folder,
+    run_training,
+    select_training_data,
+)
 
 WHOLE = "all"
 
@@ -45,10 +45,10 @@ class LossAblation(Task):
         lr: float = 1e-6,
         batch_size: int = 32,
         every: int = 1,
-        train: PartName = None,
+        train: TrainingSplit = None,
         unseen: int | Iterable[str] = 5,
-        among: str | Iterable[str] | None = None,
-        keep: str | None = None,
+        candidate_labels: str | Iterable[str] | None = None,
+        output: str | None = None,
         **recipe: object,
     ) -> None:
         """Set the question.
@@ -75,8 +75,10 @@ class LossAblation(Task):
             raise BadOption(f"unseen is a list of classes, or at least 2 for every second one, got {unseen}")
         self.teacher, self.losses, self.every, self.train = teacher, losses, every, train
         self.unseen = unseen if isinstance(unseen, int) else list(unseen)
-        self.among = among if among is None or among == "all" else list(among)
-        self.epochs, self.lr, self.batch_size, self.keep, self.recipe = epochs, lr, batch_size, keep, recipe
+        self.candidate_labels = (
+            candidate_labels if candidate_labels is None or candidate_labels == "all" else list(candidate_labels)
+        )
+        self.epochs, self.lr, self.batch_size, self.output, self.recipe = epochs, lr, batch_size, output, recipe
 
     def modalities(self, modality: str) -> tuple[str, ...]:
         return (modality, self.teacher)
@@ -94,8 +96,12 @@ class LossAblation(Task):
             BadInput: samples have nothing for the teacher, or no classes are left to train on or to ask about.
             BadOption: an option that a recipe does not take, or fewer than two losses.
         """
-        lessons, asked = self._parts(dataset)
-        among = {} if self.among is None else {"among": dataset.all_classes if self.among == "all" else self.among}
+        lessons, asked = self._split_classes(dataset)
+        among = (
+            {}
+            if self.candidate_labels is None
+            else {"among": dataset.all_classes if self.candidate_labels == "all" else self.candidate_labels}
+        )
         table = {
             "name": self.name,
             "teacher": self.teacher,
@@ -104,22 +110,22 @@ class LossAblation(Task):
             "batch_size": min(self.batch_size, len(lessons.items)),
             "seed": seed,
             "optimiser": {"weight_decay": 0.03, "lr": self.lr, "warmup_epochs": self.epochs / 5},
-            "data": [{"path": LESSONS}],
-            "probe": {"path": ASKED, "every": self.every, "task_options": among},
+            "data": [{"path": TRAIN_DATA}],
+            "probe": {"path": TEST_DATA, "every": self.every, "task_options": among},
         }
-        whole = recipe_of(table, self.recipe, binder=binder, modality=modality)
+        whole = build_recipe(table, self.recipe, binder=binder, modality=modality)
         results: dict[str, Result] = {}
-        with work_folder(self.keep or self.work) as folder:
-            for arm, recipe in arms(whole).items():
-                run = do_run(recipe, {LESSONS: lessons, ASKED: asked}, folder, binder)
-                told = {"curves": curves_of({arm: run.place.probes or []}), "settings": settings_of(run)}
+        with open_work_folder(self.output or self.work) as folder:
+            for arm, recipe in build_arms(whole).items():
+                run = run_training(recipe, {TRAIN_DATA: lessons, TEST_DATA: asked}, folder, binder)
+                told = {"curves": collect_curves({arm: run.progress.probes or []}), "settings": describe_run(run)}
                 given = among.get("among")
-                results[arm] = ask_after(run, asked, given, name=self.name, seed=seed, on_bad=on_bad, **told)
-        return dataclasses.replace(_together(results), split_hash=dataset.split_hash)
+                results[arm] = evaluate_run(run, asked, given, name=self.name, seed=seed, on_bad=on_bad, **told)
+        return dataclasses.replace(_merge_results(results), split_hash=dataset.split_hash)
 
-    def _parts(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
+    def _split_classes(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
         """What is trained on, and what is asked about, with no class in common."""
-        lessons = training_part(dataset, self.train)
+        lessons = select_training_data(dataset, self.train)
         if not set(lessons.classes) & set(dataset.classes):
             return lessons, dataset
         listed = list(dataset.classes)
@@ -131,12 +137,12 @@ class LossAblation(Task):
         if not seen or not held:
             raise BadInput(f"{dataset.name} has {len(listed)} classes: too few to train on some and ask about others")
         return (
-            Some(lessons, lambda item: item.label in seen, seen),
-            Some(dataset, lambda item: item.label in held, [name for name in listed if name in held]),
+            DatasetSubset(lessons, lambda item: item.label in seen, seen),
+            DatasetSubset(dataset, lambda item: item.label in held, [name for name in listed if name in held]),
         )
 
 
-def arms(whole: Recipe) -> dict[str, Recipe]:
+def build_arms(whole: Recipe) -> dict[str, Recipe]:
     """A recipe, and the recipe without each of its losses, by `all`, `without LOSS`, ...
 
     Raises:
@@ -159,7 +165,7 @@ def arms(whole: Recipe) -> dict[str, Recipe]:
     return found
 
 
-def _together(results: Mapping[str, Result]) -> Result:
+def _merge_results(results: Mapping[str, Result]) -> Result:
     """The result with all losses, and of the others their curves, settings, and top-1."""
     whole = results[WHOLE]
     keys = {arm: "top1" if arm == WHOLE else arm.replace(" ", "_").replace("-", "_") for arm in results}

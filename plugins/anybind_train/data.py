@@ -26,11 +26,11 @@ from anybind.plugin import (
     readers,
     tables,
 )
-from anybind_train.cache import kept_array
-from anybind_train.recipe import Data, Recipe
+from anybind_train.cache import cache_array
+from anybind_train.recipe import DatasetConfig, Recipe
 
 T = TypeVar("T")
-SHAPE_OF_SEEDS = (1 << 31) - 1
+N_SEEDS = (1 << 31) - 1
 
 Sources = Path | Mapping[str, Dataset]
 """Where a recipe's data are: the folder that its paths lie below, or data sets that are made already, each by the
@@ -39,31 +39,31 @@ Sources = Path | Mapping[str, Dataset]
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledItem:
     """One item of the training data, and which class it is of."""
 
     item: Item
     label: int
 
 
-def open_dataset(data: Data, sources: Sources, modality: str) -> Dataset:
+def open_dataset(config: DatasetConfig, sources: Sources, modality: str) -> Dataset:
     """The data set that a recipe's table names; `shots` is not applied.
 
     Raises:
         BadInput, BadOption, UnknownName: as the data set's kind does.
     """
     if isinstance(sources, Mapping):
-        return sources[data.path]
+        return sources[config.path]
     kinds = modalities.list_sources(modality)[1:]
-    options: dict[str, object] = {"modalities": (modality, *kinds), **data.options}
-    if data.classes:
-        options["classes"] = class_names(data.classes, sources)
-    if data.limit:
-        options["limit"] = data.limit
-    return create_part("dataset", data.dataset, sources / data.path, **options)
+    options: dict[str, object] = {"modalities": (modality, *kinds), **config.options}
+    if config.classes:
+        options["classes"] = parse_class_names(config.classes, sources)
+    if config.limit:
+        options["limit"] = config.limit
+    return create_part("dataset", config.dataset, sources / config.path, **options)
 
 
-def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
+def parse_class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
     """Names as a recipe gives them: a list, `a,b`, or a file below the data folder, `FILE.json:KEY`."""
     if not isinstance(given, str):
         return list(given)
@@ -71,7 +71,7 @@ def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
     return tables.parse_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
 
 
-def few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
+def select_few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
     """`shots` items of each class, drawn by the seed; all of them for 0.
 
     Raises:
@@ -106,22 +106,24 @@ class TrainingSet:
         self.recipe, self.binder, self.student = recipe, binder, student
         for name, options in recipe.augment.items():
             modalities.check_augmentation(name, options)
-        self.pairs: list[Pair] = []
+        self.items: list[LabelledItem] = []
         self.classes: list[str] = []
         for data in recipe.data:
             dataset = open_dataset(data, sources, recipe.modality)
-            items = few_shots(dataset, data.shots, recipe.seed)
+            items = select_few_shots(dataset, data.shots, recipe.seed)
             self.classes += [name for name in dict.fromkeys(dataset.classes) if name not in self.classes]
             number = {name: place for place, name in enumerate(self.classes)}
-            self.pairs += [Pair(_below(item, dataset.name), number.get(item.label, -1)) for item in items]
-        if len(self.pairs) < recipe.batch_size:
+            self.items += [
+                LabelledItem(_prefix_item_id(item, dataset.name), number.get(item.label, -1)) for item in items
+            ]
+        if len(self.items) < recipe.batch_size:
             raise BadInput(
-                f"there are {len(self.pairs)} samples to train on, fewer than a batch of {recipe.batch_size}"
+                f"there are {len(self.items)} samples to train on, fewer than a batch of {recipe.batch_size}"
             )
-        self.labels = torch.tensor([pair.label for pair in self.pairs])
+        self.labels = torch.tensor([pair.label for pair in self.items])
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.items)
 
     @functools.cached_property
     def hash(self) -> str:
@@ -129,72 +131,80 @@ class TrainingSet:
         recipe = self.recipe
         augment = {name: dict(options) for name, options in recipe.augment.items()}
         return tables.hash_settings(
-            [[_identity(pair.item) for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
+            [
+                [_describe_item(pair.item) for pair in self.items],
+                recipe.variants,
+                recipe.seed,
+                dict(recipe.derive),
+                augment,
+            ]
         )
 
-    def seed_of(self, number: int, version: int, purpose: int) -> int:
+    def make_seed(self, number: int, version: int, purpose: int) -> int:
         """A seed of its own for each item, version and purpose, the same in every run of the recipe."""
         sequence = np.random.SeedSequence((self.recipe.seed, number, version, purpose))
-        return int(sequence.generate_state(1)[0]) % SHAPE_OF_SEEDS
+        return int(sequence.generate_state(1)[0]) % N_SEEDS
 
-    def source(self, number: int, version: int) -> tuple[object, str]:
+    def read_source(self, number: int, version: int) -> tuple[object, str]:
         """What the item's file holds, as this version shows it, and its modality."""
-        return self._as_version(*_read(self.pairs[number].item, self.recipe.modality), number, version)
+        return self._augment_source(*_read_item(self.items[number].item, self.recipe.modality), number, version)
 
-    def _as_version(self, sample: object, modality: str, number: int, version: int) -> tuple[object, str]:
+    def _augment_source(self, sample: object, modality: str, number: int, version: int) -> tuple[object, str]:
         options = self.recipe.augment.get(modality)
         if options is not None and modality != self.recipe.modality:
             sample = modalities.find_modality(modality).augment(
-                sample, seed=self.seed_of(number, version, 0), **options
+                sample, seed=self.make_seed(number, version, 0), **options
             )
         return sample, modality
 
-    def student_input(self, source: tuple[object, str], number: int, version: int, epoch: int) -> torch.Tensor:
+    def prepare_student_input(self, source: tuple[object, str], number: int, version: int, epoch: int) -> torch.Tensor:
         """The prepared input of the student."""
         sample, modality = source
         wanted = self.recipe.modality
         if modality != wanted:
-            seed = self.seed_of(number, version, 1)
+            seed = self.make_seed(number, version, 1)
             sample = derive(wanted, sample, source=modality, seed=seed, **self.recipe.derive)
-        if self.recipe.drawn_anew:
-            seed = self.seed_of(number, epoch, 2)
+        if self.recipe.augments_each_epoch:
+            seed = self.make_seed(number, epoch, 2)
             sample = modalities.find_modality(wanted).augment(sample, seed=seed, **self.recipe.augment[wanted])
         modalities.find_modality(wanted).check(sample)
-        return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
+        return _resize_input(self.student.preprocess(sample), self.recipe.student.input_size)
 
-    def teacher_sample(self, source: tuple[object, str], number: int, version: int) -> object:
+    def select_teacher_sample(self, source: tuple[object, str], number: int, version: int) -> object:
         """What the teacher embeds: a version of the item's partner, or of the file itself.
 
         Raises:
             BadInput: the item has no recording of the teacher's modality.
         """
         sample, modality = source
-        wanted, item = self.recipe.teacher, self.pairs[number].item
+        wanted, item = self.recipe.teacher, self.items[number].item
         if wanted in item.partners:
-            partner = _read(item.partner(wanted), wanted)
-            sample, modality = self._as_version(*partner, number, version)
+            partner = _read_item(item.partner(wanted), wanted)
+            sample, modality = self._augment_source(*partner, number, version)
         if modality != wanted:
             raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
         modalities.find_modality(wanted).check(sample)
         return sample
 
-    def teacher_input(self, source: tuple[object, str], number: int, version: int) -> object:
+    def prepare_teacher_input(self, source: tuple[object, str], number: int, version: int) -> object:
         """The prepared input of the teacher; see `teacher_sample`."""
-        return self.binder.encoder(self.recipe.teacher).preprocess(self.teacher_sample(source, number, version))
+        return self.binder.encoder(self.recipe.teacher).preprocess(self.select_teacher_sample(source, number, version))
 
-    def shown_to_teacher(self, number: int, version: int) -> object:
+    def load_teacher_input(self, number: int, version: int) -> object:
         """The prepared input of the teacher, made of what is on disk; errors name the item."""
-        return self.told(number, lambda: self.teacher_input(self.source(number, version), number, version))
+        return self.call_for_item(
+            number, lambda: self.prepare_teacher_input(self.read_source(number, version), number, version)
+        )
 
-    def told(self, number: int, make: Callable[[], T]) -> T:
+    def call_for_item(self, number: int, make: Callable[[], T]) -> T:
         """What `make` makes, its errors naming the item."""
-        id = self.pairs[number].item.id
+        id = self.items[number].item.id
         try:
             return make()
         except AnybindError as error:
             raise error if id in str(error) else type(error)(f"{id}: {error}") from error
 
-    def teacher_vectors(self, cache: Path, store: EmbeddingStore | None = None) -> np.ndarray | None:
+    def compute_teacher_embeddings(self, cache: Path, store: EmbeddingStore | None = None) -> np.ndarray | None:
         """(versions, items, d) float32, the teacher's unit vectors in its own space, computed once and kept.
 
         Args:
@@ -210,8 +220,8 @@ class TrainingSet:
         def fill(array: np.ndarray) -> None:
             def item(place: tuple[int, ...]) -> Item:
                 version, number = place
-                make = lambda: self.teacher_sample(self.source(number, version), number, version)  # noqa: E731
-                return Item(self.pairs[number].item.id, self.told(number, make))
+                make = lambda: self.select_teacher_sample(self.read_source(number, version), number, version)  # noqa: E731
+                return Item(self.items[number].item.id, self.call_for_item(number, make))
 
             places = list(np.ndindex(shape[:2]))
             rows, start = array.reshape(len(places), -1), 0
@@ -222,15 +232,15 @@ class TrainingSet:
                     start += len(batch)
                     advance(len(batch))
 
-        return kept_array(
+        return cache_array(
             cache, f"teacher-{tables.hash_settings([self.hash, encoder.identity])}", shape, np.float32, fill
         )
 
-    def inputs(self, cache: Path) -> np.ndarray | None:
+    def prepare_inputs(self, cache: Path) -> np.ndarray | None:
         """(versions, items, ...) float16, prepared inputs of the student, if the recipe keeps them."""
         if not self.recipe.cache_inputs:
             return None
-        first = self.told(0, lambda: self.student_input(self.source(0, 0), 0, 0, 0))
+        first = self.call_for_item(0, lambda: self.prepare_student_input(self.read_source(0, 0), 0, 0, 0))
         shape = (self.recipe.variants, len(self), *first.shape)
         modality = modalities.find_modality(self.recipe.modality)
         sources = modalities.list_sources(modality.name)[1:]
@@ -240,8 +250,8 @@ class TrainingSet:
         def fill(array: np.ndarray) -> None:
             def prepared(place: tuple[int, int]) -> torch.Tensor:
                 version, number = place
-                make = lambda: self.student_input(self.source(number, version), number, version, 0)  # noqa: E731
-                return self.told(number, make)
+                make = lambda: self.prepare_student_input(self.read_source(number, version), number, version, 0)  # noqa: E731
+                return self.call_for_item(number, make)
 
             places = list(np.ndindex(shape[:2]))
             with progress_bar(len(places), f"{self.recipe.modality} inputs") as advance:
@@ -249,38 +259,43 @@ class TrainingSet:
                     array[place] = value.numpy()
                     advance(1)
 
-        return kept_array(cache, f"inputs-{tables.hash_settings(how)}", shape, np.float16, fill)
+        return cache_array(cache, f"inputs-{tables.hash_settings(how)}", shape, np.float16, fill)
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+def shuffle_epoch(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order in which an epoch takes the items, the same whenever it is asked for."""
     return np.random.default_rng((seed, 1 + epoch)).permutation(count)
 
 
-def _below(item: Item, dataset: str) -> Item:
+def _prefix_item_id(item: Item, dataset: str) -> Item:
     return replace(item, id=f"{dataset}/{item.id}")
 
 
-def _identity(item: Item) -> list[object]:
+def _describe_item(item: Item) -> list[object]:
     """Name, class and sizes of an item: files of another folder may have the same names."""
-    return [item.id, item.label, _size(item.source), {of: _size(item.partner(of).source) for of in item.partners}]
+    return [
+        item.id,
+        item.label,
+        _get_file_size(item.source),
+        {of: _get_file_size(item.partner(of).source) for of in item.partners},
+    ]
 
 
-def _size(source: object) -> int:
+def _get_file_size(source: object) -> int:
     try:
         return Path(source).stat().st_size if isinstance(source, str | Path) else 0
     except OSError:  # told when it is read
         return 0
 
 
-def _read(item: Item, wanted: str) -> tuple[object, str]:
+def _read_item(item: Item, wanted: str) -> tuple[object, str]:
     if not isinstance(item.source, str | Path):
         return item.source, modalities.infer_modality(item.source)
     reader = readers.find_reader(item.source, wanted)
     return read(item.source, reader=reader, **item.options), reader.spec.modality
 
 
-def _scaled(prepared: object, side: int) -> torch.Tensor:
+def _resize_input(prepared: object, side: int) -> torch.Tensor:
     if not isinstance(prepared, torch.Tensor):
         raise BadOption("only an encoder whose prepared inputs are tensors can be trained")
     if not side:

@@ -16,11 +16,11 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
         return Example(options={"use": "mini-text"})
     if kind == "task" and name == "few-shot":
         options = {"method": "linear-probe", "shots": 2}
-        return Example(options=options, dataset=Pictures(), modality="image")
+        return Example(options=options, dataset=TwoClassImages(), modality="image")
     return Example(cannot="it needs a tower that can learn, and none is made up") if kind == "task" else None
 
 
-class Pictures(Dataset):
+class TwoClassImages(Dataset):
     """Ten pictures of two classes, light ones and dark ones."""
 
     name = "pictures"

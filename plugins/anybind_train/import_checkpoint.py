@@ -22,7 +22,7 @@ from anybind.plugin import BadInput, BadOption, TorchEncoder, files, tensors
 ENCODER = "encoder_k."
 """What stands, after whatever a wrapper put in front, before the names of the event tower's weights."""
 IMAGE_HALF = "visual."
-SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "clip-vit-b-32": {"conv1.weight": (768, 3, 32, 32), "positional_embedding": (50, 768), "proj": (768, 512)},
     "clip-vit-l-14": {"conv1.weight": (1024, 3, 14, 14), "positional_embedding": (257, 1024), "proj": (1024, 768)},
 }
@@ -43,23 +43,23 @@ def import_checkpoint(
 ) -> None:
     """Turn a checkpoint of the paper's authors into weights for an event tower; nothing in it is executed."""
     files.check_output(output)
-    state = event_encoder_state(checkpoint)
-    binder = load(binding or fitting_binding(checkpoint, state))
-    tower = binder.encoder("event")
-    if not isinstance(tower, TorchEncoder):
+    state = read_event_encoder(checkpoint)
+    binder = load(binding or find_binding_by_shapes(checkpoint, state))
+    encoder = binder.encoder("event")
+    if not isinstance(encoder, TorchEncoder):
         raise BadOption(f"the event encoder of {binder.name} has no weights on torch that could be replaced")
-    take_over(tower, checkpoint, state)
-    _compare_texts(binder, checkpoint, state)
-    tower.save_weights(output)
+    load_image_weights(encoder, checkpoint, state)
+    _check_text_half(binder, checkpoint, state)
+    encoder.save_weights(output)
     if as_json:
-        described = {"output": str(output), "binding": binder.name, "space": vars(tower.space), "note": NOTE}
-        print_json({**described, "weights": tower.weights_hash, "preprocessing": tower.preprocessing})
+        described = {"output": str(output), "binding": binder.name, "space": vars(encoder.space), "note": NOTE}
+        print_json({**described, "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing})
     else:
         typer.echo(f"{output}: for the event tower of {binder.name}, as its option weights in a binding file")
         typer.echo(f"note: {NOTE}")
 
 
-def event_encoder_state(path: Path) -> dict[str, torch.Tensor]:
+def read_event_encoder(path: Path) -> dict[str, torch.Tensor]:
     """The event encoder's weights by OpenAI's names, such as `visual.conv1.weight`; on the CPU, read as needed.
 
     Raises:
@@ -91,21 +91,21 @@ def _is_weight(value: Any) -> bool:
     return dense and value.is_floating_point()
 
 
-def fitting_binding(path: Path, state: Mapping[str, torch.Tensor]) -> str:
+def find_binding_by_shapes(path: Path, state: Mapping[str, torch.Tensor]) -> str:
     """The binding whose event tower has an image half of these sizes; raises `BadInput` where none of ours has."""
-    for name, sizes in SIZES.items():
+    for name, sizes in SHAPES.items():
         found = {key: state.get(IMAGE_HALF + key) for key in sizes}
         if all(weight is not None and tuple(weight.shape) == sizes[key] for key, weight in found.items()):
             return name
     patches = state.get(f"{IMAGE_HALF}conv1.weight")
     shape = "none" if patches is None else "x".join(map(str, patches.shape))
     raise BadInput(
-        f"{path} fits neither of {', '.join(SIZES)} ({IMAGE_HALF}conv1.weight: {shape}); say whose event tower"
+        f"{path} fits neither of {', '.join(SHAPES)} ({IMAGE_HALF}conv1.weight: {shape}); say whose event tower"
         " takes it with --binding"
     )
 
 
-def take_over(tower: TorchEncoder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
+def load_image_weights(encoder: TorchEncoder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Put the image half of a state into a tower.
 
     Raises:
@@ -113,14 +113,14 @@ def take_over(tower: TorchEncoder, path: Path, state: Mapping[str, torch.Tensor]
         BadInput: a weight is not finite. Whatever is raised, the tower keeps the weights it had.
     """
     half = {name: weight for name, weight in state.items() if name.startswith(IMAGE_HALF)}
-    tensors.check_state(path, half, tower.module.state_dict())
+    tensors.check_state(path, half, encoder.module.state_dict())
     for name, weight in half.items():
         if not weight.isfinite().all():
             raise BadInput(f"{path}: {name!r} holds numbers that are not finite; the training that made it broke down")
-    tower.module.load_state_dict(half)
+    encoder.module.load_state_dict(half)
 
 
-def _compare_texts(binder: Binder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
+def _check_text_half(binder: Binder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Warn when the text half beside the event tower is not the binding's: then the two may not share a space."""
     text = binder.encoder("text") if "text" in binder.modalities else None
     if not isinstance(text, TorchEncoder):
@@ -129,7 +129,7 @@ def _compare_texts(binder: Binder, path: Path, state: Mapping[str, torch.Tensor]
     others = [
         name
         for name, (ours, theirs) in pairs.items()
-        if theirs is not None and ours.ndim and not _same(ours, theirs)  # the scale of logits may have been trained
+        if theirs is not None and ours.ndim and not _is_close(ours, theirs)  # the scale of logits may have been trained
     ]
     if others:
         warnings.warn(
@@ -140,6 +140,6 @@ def _compare_texts(binder: Binder, path: Path, state: Mapping[str, torch.Tensor]
         )
 
 
-def _same(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+def _is_close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
     """Equal but for the rounding of a file in half precision."""
     return ours.shape == theirs.shape and torch.allclose(ours, theirs.to(ours.dtype), rtol=1e-2, atol=1e-4)

@@ -12,14 +12,14 @@ import numpy as np
 from anybind import Binder, Embeddings
 from anybind.plugin import BadInput, BadOption, Head, HeadInput, Item, errors, files
 from anybind_train.data import Sources, TrainingSet
-from anybind_train.probe import probe_of, source_key
+from anybind_train.probe import build_probe, get_source_key
 from anybind_train.recipe import Recipe
-from anybind_train.student import student_binder
+from anybind_train.student import load_student_binder
 
 HEAD = "head.safetensors"
 
 
-class ProbeRecord(TypedDict):
+class LinearProbeRecord(TypedDict):
     """What was trained on what, and the accuracy on `n` samples, as `result.json` holds it."""
 
     recipe: str
@@ -33,7 +33,7 @@ class ProbeRecord(TypedDict):
     n: int
 
 
-def linear_probe(
+def train_linear_probe(
     recipe: Recipe,
     sources: Sources,
     output: Path,
@@ -41,7 +41,7 @@ def linear_probe(
     binder: Binder | None = None,
     on_bad: errors.OnBad | None = None,
     head: Head | None = None,
-) -> ProbeRecord:
+) -> LinearProbeRecord:
     """Fit a classification head on the student's embeddings, in its own space, and evaluate it on the probe's samples.
 
     Writes `head.safetensors` (see `Head.save`) and `result.json` into `output`.
@@ -68,33 +68,33 @@ def linear_probe(
     if recipe.augment or recipe.variants > 1:
         raise BadOption("a linear probe reads each sample once: leave out augment and variants")
     head = head or Head.find("linear-probe", modality=recipe.modality, inverse_penalty=recipe.student.inverse_penalty)
-    binder = (binder or student_binder(recipe, device)).without_adapters(recipe.modality)
-    tower = binder.encoder(recipe.modality)
-    data = TrainingSet(recipe, binder, sources, tower)
-    probe = probe_of(recipe, sources, {source_key(pair.item) for pair in data.pairs})
+    binder = (binder or load_student_binder(recipe, device)).without_adapters(recipe.modality)
+    encoder = binder.encoder(recipe.modality)
+    data = TrainingSet(recipe, binder, sources, encoder)
+    probe = build_probe(recipe, sources, {get_source_key(pair.item) for pair in data.items})
     assert probe is not None
     numbers = {name: number for number, name in enumerate(data.classes)}
     queries = [item for item in probe.dataset.items if item.label in numbers]
     if len(data.classes) < 2 or not queries:
         raise BadInput("a linear probe needs two classes or more, and probe samples of them")
-    samples, labels = _embed(binder, recipe, [(pair.item, pair.label) for pair in data.pairs], on_bad)
+    samples, labels = _embed_items(binder, recipe, [(pair.item, pair.label) for pair in data.items], on_bad)
     present = np.unique(labels)  # `on_bad` may have left out all samples of a class, which is then never predicted
     head.prepare(binder)
-    head.fit(_input(samples), np.searchsorted(present, labels), [data.classes[number] for number in present])
-    samples, truth = _embed(binder, recipe, [(item, numbers[item.label]) for item in queries], on_bad)
+    head.fit(_make_head_input(samples), np.searchsorted(present, labels), [data.classes[number] for number in present])
+    samples, truth = _embed_items(binder, recipe, [(item, numbers[item.label]) for item in queries], on_bad)
     if not len(samples):
         raise BadInput("a linear probe needs probe samples that can be used, got none")
-    hits = present[head.score(_input(samples)).argmax(axis=1)] == truth
+    hits = present[head.score(_make_head_input(samples)).argmax(axis=1)] == truth
     output.mkdir(parents=True, exist_ok=True)
     head.save(output / HEAD)
-    result: ProbeRecord = {
+    result: LinearProbeRecord = {
         "recipe": recipe.name,
         "recipe_hash": recipe.hash,
         "data_hash": data.hash,
         "samples": len(labels),
         "classes": len(data.classes),
         "weights": str(output / HEAD),
-        "encoder": tower.identity,
+        "encoder": encoder.identity,
         "top1": float(hits.mean()),
         "n": len(hits),
     }
@@ -103,15 +103,15 @@ def linear_probe(
     return result
 
 
-def _input(samples: Embeddings) -> HeadInput:
+def _make_head_input(samples: Embeddings) -> HeadInput:
     return HeadInput({samples.modality: samples})
 
 
-def _embed(
+def _embed_items(
     binder: Binder, recipe: Recipe, labelled: Sequence[tuple[Item, int]], on_bad: errors.OnBad | None
 ) -> tuple[Embeddings, np.ndarray]:
     """Embed the samples that can be used: n rows, and their labels (n,)."""
     items = [item for item, _ in labelled]
-    found = binder.embed(recipe.modality, items, derive_seed=recipe.seed, on_bad=on_bad)
+    embeddings = binder.embed(recipe.modality, items, derive_seed=recipe.seed, on_bad=on_bad)
     label_of = {item.id: label for item, label in labelled}
-    return found, np.array([label_of[id] for id in found.ids], dtype=np.int64)
+    return embeddings, np.array([label_of[id] for id in embeddings.ids], dtype=np.int64)

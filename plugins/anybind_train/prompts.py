@@ -36,49 +36,49 @@ class PromptedText(TorchEncoder):
             BadOption: the encoder is no text tower with an embedding of tokens, or k is below 1.
             WeightsMismatch: the weights are for another text tower.
         """
-        text = create_part("encoder", use, **(options or {}))
-        if not isinstance(text, TorchEncoder) or text.modality != "text":
+        text_encoder = create_part("encoder", use, **(options or {}))
+        if not isinstance(text_encoder, TorchEncoder) or text_encoder.modality != "text":
             raise BadOption(f"the encoder {use!r} is no text tower on torch: it takes no learned prompts")
         if context < 1:
             raise BadOption(f"context must be at least 1, got {context}")
-        self.text, self.length = text, context
-        text.module.requires_grad_(False)
-        embedding = _token_embedding(text)
+        self.text_encoder, self.context_length = text_encoder, context
+        text_encoder.module.requires_grad_(False)
+        embedding = _find_token_embedding(text_encoder)
         super().__init__(
-            Context(embedding, text.preprocess(PLACEHOLDER), context),
+            PromptContext(embedding, text_encoder.preprocess(PLACEHOLDER), context),
             modality="text",
-            space=text.space,
-            preprocessing={"text": text.identity, "context": context},
-            logit_scale=text.logit_scale,
+            space=text_encoder.space,
+            preprocessing={"text": text_encoder.identity, "context": context},
+            logit_scale=text_encoder.logit_scale,
         )
-        embedding.register_forward_hook(self._put_in)
+        embedding.register_forward_hook(self._insert_context)
         if weights is not None:
             self.load_weights(weights)
 
-    def _put_in(self, embedding: nn.Module, given: object, tokens: torch.Tensor) -> torch.Tensor:
+    def _insert_context(self, embedding: nn.Module, given: object, tokens: torch.Tensor) -> torch.Tensor:
         """Embedded tokens, (n, length, width), with the context behind the first."""
         vectors = self.module.get_parameter("vectors")
         context = vectors.to(tokens.dtype).expand(len(tokens), -1, -1)
-        return torch.cat([tokens[:, :1], context, tokens[:, 1 + self.length :]], dim=1)
+        return torch.cat([tokens[:, :1], context, tokens[:, 1 + self.context_length :]], dim=1)
 
     def preprocess(self, sample: str) -> object:
-        return self.text.preprocess(" ".join([PLACEHOLDER] * self.length + [sample]))
+        return self.text_encoder.preprocess(" ".join([PLACEHOLDER] * self.context_length + [sample]))
 
     def collate(self, inputs: Sequence[object]) -> object:
-        return self.text.collate(inputs)
+        return self.text_encoder.collate(inputs)
 
     def features(self, batch: object) -> torch.Tensor:
-        return self.text.features(batch)
+        return self.text_encoder.features(batch)
 
     def to(self, device: str | torch.device) -> Self:
-        self.text.to(device)
+        self.text_encoder.to(device)
         return super().to(device)
 
     def copy(self) -> Self:
         raise BadOption("a prompted text tower is not copied: make another from its weights")
 
 
-class Context(nn.Module):
+class PromptContext(nn.Module):
     """The learned vectors, (k, width)."""
 
     def __init__(self, embedding: nn.Embedding, placeholder: object, length: int) -> None:
@@ -92,24 +92,24 @@ class Context(nn.Module):
 class PromptStudent(nn.Module):
     """What learns prompts: the sample tower is frozen, and `texts` holds the class vectors of the last batch."""
 
-    def __init__(self, tower: TorchEncoder, prompted: PromptedText, classes: Sequence[str]) -> None:
+    def __init__(self, encoder: TorchEncoder, prompted: PromptedText, classes: Sequence[str]) -> None:
         super().__init__()
-        tower.module.requires_grad_(False)
-        self.tower, self.prompted = tower, prompted
+        encoder.module.requires_grad_(False)
+        self.encoder, self.prompted = encoder, prompted
         self.module = prompted.module
-        self.words = [prompted.preprocess(name) for name in classes]
+        self.tokens = [prompted.preprocess(name) for name in classes]
         self.texts: torch.Tensor | None = None
 
     def forward(self, batch: object) -> torch.Tensor:
         """(n, d), norm 1, without gradients; they go through `texts`, (classes, d), norm 1."""
-        self.tower.module.eval()
-        self.prompted.text.module.eval()
-        self.texts = functional.normalize(self.prompted.features(self.prompted.collate(self.words)).float(), dim=1)
+        self.encoder.module.eval()
+        self.prompted.text_encoder.module.eval()
+        self.texts = functional.normalize(self.prompted.features(self.prompted.collate(self.tokens)).float(), dim=1)
         with torch.no_grad():
-            return functional.normalize(self.tower.features(batch).float(), dim=1)
+            return functional.normalize(self.encoder.features(batch).float(), dim=1)
 
 
-def _token_embedding(text: TorchEncoder) -> nn.Embedding:
+def _find_token_embedding(text: TorchEncoder) -> nn.Embedding:
     tables = [part for part in text.module.modules() if isinstance(part, nn.Embedding)]
     if not tables:
         raise BadOption("the text tower has no embedding of tokens that a learned prompt could stand in")

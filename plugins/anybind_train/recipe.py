@@ -16,7 +16,7 @@ METHODS = ("full", "lora", "linear-probe", "prompts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Student:
+class StudentConfig:
     """The encoder that learns.
 
     Attributes:
@@ -40,18 +40,18 @@ class Student:
     train: tuple[str, ...] = ()
     batch_norm: str = "frozen"
     input_size: int = 0
-    average: float = 0.0
+    ema_decay: float = 0.0
     options: Mapping[str, object] = field(default_factory=dict)
     rank: int = 8
     targets: tuple[str, ...] = ()
     context: int = 4
     inverse_penalty: float = 10.0
     weights: str = ""
-    shipped: bool = False
+    pretrained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimiser:
+class OptimiserConfig:
     """AdamW, a warm-up that rises linearly, then a cosine that falls to 0 (or a constant rate).
 
     Attributes:
@@ -70,7 +70,7 @@ class Optimiser:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class DatasetConfig:
     """One data set to train on or to be asked about.
 
     Attributes:
@@ -90,11 +90,11 @@ class Data:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_least(self, "", shots=0, limit=0)
+        _check_minimum(self, "", shots=0, limit=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe(Data):
+class ProbeConfig(DatasetConfig):
     """The question asked after every epoch, of classes that are not trained on.
 
     Attributes:
@@ -106,7 +106,7 @@ class Probe(Data):
     """
 
     task: str = "zero-shot"
-    among: str | tuple[str, ...] = ()
+    candidate_labels: str | tuple[str, ...] = ()
     every: int = 1
     held_out: bool = False
     metric: str = ""
@@ -114,7 +114,7 @@ class Probe(Data):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_least(self, "", every=1)
+        _check_minimum(self, "", every=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +143,11 @@ class Recipe:
     binding: str = "mini"
     modality: str
     teacher: str = ""
-    student: Student = field(default_factory=Student)
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     losses: str | tuple[Mapping[str, object], ...] = "paper"
-    data: tuple[Data, ...] = ()
-    probe: Probe | None = None
+    data: tuple[DatasetConfig, ...] = ()
+    probe: ProbeConfig | None = None
     variants: int = 1
     derive: Mapping[str, object] = field(default_factory=dict)
     augment: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -160,9 +160,9 @@ class Recipe:
     checkpoint_steps: int = 500
 
     def __post_init__(self) -> None:
-        _require_least(self, "", epochs=1, batch_size=1, variants=1, seed=0, checkpoint_steps=1)
-        _require_least(self.student, "student.", rank=1, input_size=0)
-        _require_least(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0)
+        _check_minimum(self, "", epochs=1, batch_size=1, variants=1, seed=0, checkpoint_steps=1)
+        _check_minimum(self.student, "student.", rank=1, input_size=0)
+        _check_minimum(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0)
         if self.seed >= 1 << 32:
             raise BadOption(f"seed must be below 2**32, got {self.seed}")
         for name, value, known in (
@@ -178,17 +178,17 @@ class Recipe:
             raise BadOption(f"optimiser.betas must be two numbers, 0 to below 1, got {list(self.optimiser.betas)}")
         if self.probe is not None and self.probe.shots:
             raise BadOption("probe.shots makes no sense: a probe asks about all its samples (see probe.limit)")
-        if self.student.method == "prompts" and self.student.average:
+        if self.student.method == "prompts" and self.student.ema_decay:
             raise BadOption("student.average is of a tower's weights: learned prompts have none")
         if self.student.method == "prompts":  # what is learned stands where a sentence would
             object.__setattr__(self, "templates", ("{}",))
         if not self.data:
             raise BadOption("the recipe names no data: it needs at least one [[data]]")
-        if self.cache_inputs and self.modality in self.augment and self.drawn_anew:
+        if self.cache_inputs and self.modality in self.augment and self.augments_each_epoch:
             raise BadOption(f"cache_inputs keeps one input a version, but augment.{self.modality} is drawn each epoch")
 
     @property
-    def drawn_anew(self) -> bool:
+    def augments_each_epoch(self) -> bool:
         """Whether the student's samples are changed anew each epoch (they are not files of its own modality only)."""
         return self.modality in self.augment
 
@@ -201,7 +201,7 @@ class Recipe:
         return tables.hash_settings(settings)
 
     @classmethod
-    def from_toml(cls, path: Path, changes: Sequence[str] = ()) -> Self:
+    def from_toml(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe.
 
         Args:
@@ -214,21 +214,21 @@ class Recipe:
             BadOption: an unknown key (the nearest is offered), a missing one, or a value of the wrong type.
         """
         table = tables.read_toml(path)
-        for change in changes:
+        for change in overrides:
             key, equals, value = change.partition("=")
             if not (key and equals):
                 raise BadOption(f"a change is given as KEY=VALUE, got {change!r}")
-            _lay_over(table, key, value)
+            _override_key(table, key, value)
         return tables.parse_table(cls, table, f"recipe {path}")
 
 
-def _require_least(table: object, where: str, **least: int) -> None:
+def _check_minimum(table: object, where: str, **least: int) -> None:
     for name, lowest in least.items():
         if not lowest <= getattr(table, name) < math.inf:  # what is no number is not, either
             raise BadOption(f"{where}{name} must be at least {lowest}, got {getattr(table, name)}")
 
 
-def _lay_over(table: object, key: str, text: str) -> None:
+def _override_key(table: object, key: str, text: str) -> None:
     *outer, last = key.split(".")
     for name in outer:
         if isinstance(table, list):

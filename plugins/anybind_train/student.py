@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from anybind import Binder, Binding, find_binding
 from anybind.plugin import BadOption, TorchEncoder, errors
-from anybind_train.recipe import Recipe, Student
+from anybind_train.recipe import Recipe, StudentConfig
 
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
-def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) -> Binder:
+def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = None) -> Binder:
     """The recipe's binding, whose student has the recipe's options and weights.
 
     Args:
@@ -32,7 +32,7 @@ def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) 
         near = errors.suggest_names(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
     options: dict[str, object] = {**use.options, **recipe.student.options}
-    if not recipe.student.shipped and "weights" not in recipe.student.options:
+    if not recipe.student.pretrained and "weights" not in recipe.student.options:
         options.pop("weights", None)
     encoders = {**binding.encoders, recipe.modality: Binding.configure(use.name, **options)}
     if recipe.student.method == "prompts":
@@ -40,28 +40,28 @@ def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) 
         options = {"use": words.name, "options": words.options, "context": recipe.student.context}
         encoders["text"] = Binding.configure("prompted-text", **options)
     binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
-    tower = binder.encoder(recipe.modality)
-    if not isinstance(tower, TorchEncoder):
+    encoder = binder.encoder(recipe.modality)
+    if not isinstance(encoder, TorchEncoder):
         raise BadOption(f"the encoder {use.name!r} is no tower on torch: it cannot be trained")
     if recipe.student.weights:
-        tower.load_weights(recipe.student.weights)
+        encoder.load_weights(recipe.student.weights)
     return binder
 
 
 class StudentModule(nn.Module):
     """A tower as one module: a batch of prepared inputs to (n, d) unit vectors in the tower's own space."""
 
-    def __init__(self, tower: TorchEncoder, plan: Student) -> None:
+    def __init__(self, encoder: TorchEncoder, config: StudentConfig) -> None:
         super().__init__()
-        self.tower = tower
-        self.plan = plan
+        self.encoder = encoder
+        self.config = config
         self.texts: torch.Tensor | None = None  # words that learn, as `PromptStudent` has them
-        self.module = tower.module
-        choose_trained(self.module, plan)
+        self.module = encoder.module
+        select_trained_parameters(self.module, config)
 
     def forward(self, batch: object) -> torch.Tensor:
         """(n, d), norm 1, float32 also in mixed precision."""
-        return functional.normalize(self.tower.features(batch).float(), dim=1)
+        return functional.normalize(self.encoder.features(batch).float(), dim=1)
 
     def train(self, mode: bool = True) -> StudentModule:
         """Training mode for the trained parts only: what is frozen drops out nothing and keeps its statistics."""
@@ -69,36 +69,36 @@ class StudentModule(nn.Module):
         for part in self.module.modules():
             parameters = list(part.parameters())  # with those of the parts inside: they may learn where its own do not
             frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-            if frozen or (isinstance(part, NORMS) and self.plan.batch_norm == "frozen"):
+            if frozen or (isinstance(part, NORMS) and self.config.batch_norm == "frozen"):
                 part.train(False)
         return self
 
 
-def choose_trained(module: nn.Module, plan: Student) -> None:
+def select_trained_parameters(module: nn.Module, config: StudentConfig) -> None:
     """Set which parameters learn, by the recipe's method; for `lora`, put its additions in.
 
     Raises:
         BadOption: a name that no parameter begins with, or nothing is left to train.
     """
-    if plan.method == "lora":
-        add_lora(module, plan)
-    elif plan.method != "full":
+    if config.method == "lora":
+        add_lora(module, config)
+    elif config.method != "full":
         module.requires_grad_(False)
-    elif plan.train:
+    elif config.train:
         names = [name for name, _ in module.named_parameters()]
-        for start in plan.train:
+        for start in config.train:
             if not any(name.startswith(start) for name in names):
                 known = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
                 raise BadOption(
                     f"student.train: no parameter begins with {start!r}{errors.suggest_names(start, known)}"
                 )
         for name, parameter in module.named_parameters():
-            parameter.requires_grad_(name.startswith(plan.train))
+            parameter.requires_grad_(name.startswith(config.train))
     else:
         module.requires_grad_(True)
 
 
-def add_lora(module: nn.Module, plan: Student) -> None:
+def add_lora(module: nn.Module, config: StudentConfig) -> None:
     """Put low-rank additions beside the layers whose names end as `targets` says; everything else is frozen.
 
     Left out are convolutions in groups, which have few weights and whose additions cannot be merged, and what is inside
@@ -107,27 +107,27 @@ def add_lora(module: nn.Module, plan: Student) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     inside = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, nn.MultiheadAttention))
-    layers = [name for name, part in module.named_modules() if _takes_lora(part) and not name.startswith(inside)]
-    chosen = [name for name in layers if not plan.targets or name.endswith(plan.targets)]
+    layers = [name for name, part in module.named_modules() if _supports_lora(part) and not name.startswith(inside)]
+    chosen = [name for name in layers if not config.targets or name.endswith(config.targets)]
     if not chosen:
         endings = {name.rpartition(".")[2] for name in layers}
         raise BadOption(
-            f"student.targets: no layer ends in {', '.join(plan.targets)} (there are {', '.join(sorted(endings)[:8])})"
+            f"student.targets: no layer ends in {', '.join(config.targets)} (there are {', '.join(sorted(endings)[:8])})"
         )
     names = "|".join(map(re.escape, chosen))  # a list would be taken for endings
-    config = LoraConfig(r=plan.rank, lora_alpha=2 * plan.rank, target_modules=names, lora_dropout=0.0)
+    config = LoraConfig(r=config.rank, lora_alpha=2 * config.rank, target_modules=names, lora_dropout=0.0)
     inject_adapter_in_model(config, module)
 
 
-def _takes_lora(part: nn.Module) -> bool:
+def _supports_lora(part: nn.Module) -> bool:
     return isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1)
 
 
-def merged_lora(tower: TorchEncoder) -> TorchEncoder:
+def merge_lora(encoder: TorchEncoder) -> TorchEncoder:
     """A tower of ordinary weights that embeds as one with LoRA's additions does."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    merged = tower.copy()
+    merged = encoder.copy()
     for name, part in list(merged.module.named_modules()):
         if isinstance(part, BaseTunerLayer):
             part.merge(safe_merge=True)
@@ -136,17 +136,17 @@ def merged_lora(tower: TorchEncoder) -> TorchEncoder:
     return merged
 
 
-class Average:
+class WeightAverage:
     """Exponential average of trained weights and of statistics, kept beside them; `swap` lends it to the module."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         if not 0 <= decay < 1:
             raise BadOption(f"student.average must be from 0 to below 1, got {decay}")
         self.module, self.decay = module, decay
-        self.state = {name: tensor.detach().clone() for name, tensor in self._floats()} if decay else {}
-        self._own: dict[str, torch.Tensor] | None = None
+        self.state = {name: tensor.detach().clone() for name, tensor in self._list_float_tensors()} if decay else {}
+        self._module_state: dict[str, torch.Tensor] | None = None
 
-    def _floats(self) -> list[tuple[str, torch.Tensor]]:
+    def _list_float_tensors(self) -> list[tuple[str, torch.Tensor]]:
         return [(name, each) for name, each in self.module.state_dict().items() if each.is_floating_point()]
 
     @torch.no_grad()
@@ -154,7 +154,7 @@ class Average:
         """Take in the weights after a step; early ones count for more, so that the start is soon forgotten."""
         if self.decay:
             decay = min(self.decay, (1 + step) / (10 + step))
-            for name, tensor in self._floats():
+            for name, tensor in self._list_float_tensors():
                 self.state[name].lerp_(tensor.to(self.state[name].dtype), 1 - decay)
 
     @torch.no_grad()
@@ -162,8 +162,11 @@ class Average:
         """Lay the average over the module's weights; a second call gives those back."""
         if not self.decay:
             return
-        wanted, self._own = self._own, None
-        if wanted is None:
-            wanted, self._own = self.state, {name: tensor.clone() for name, tensor in self._floats()}
-        for name, tensor in self._floats():
-            tensor.copy_(wanted[name])
+        state, self._module_state = self._module_state, None
+        if state is None:
+            state, self._module_state = (
+                self.state,
+                {name: tensor.clone() for name, tensor in self._list_float_tensors()},
+            )
+        for name, tensor in self._list_float_tensors():
+            tensor.copy_(state[name])

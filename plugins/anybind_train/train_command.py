@@ -29,7 +29,7 @@ def train(
 ) -> None:
     """Train an encoder into a frozen space, by a recipe."""
     result = train_by_recipe(
-        recipe, data, output, changes=change or (), seed=seed, resume=resume, cache=cache, device=device,
+        recipe, data, output, overrides=change or (), seed=seed, resume=resume, teacher_cache=cache, device=device,
         devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
     )  # fmt: skip
     if ranks.get_rank():

@@ -10,10 +10,10 @@ from typing import Any
 
 from anybind import EmbeddingStore
 from anybind_train.devices import make_fabric
-from anybind_train.engine import Run
-from anybind_train.linear_probe import linear_probe
+from anybind_train.engine import TrainingRun
+from anybind_train.linear_probe import train_linear_probe
 from anybind_train.recipe import Recipe
-from anybind_train.student import student_binder
+from anybind_train.student import load_student_binder
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ def train(
     data: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    changes: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     seed: int | None = None,
     resume: bool = False,
-    cache: str | os.PathLike[str] | None = None,
+    teacher_cache: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     devices: int = 1,
     nodes: int = 1,
@@ -76,18 +76,26 @@ def train(
         BadOption: an invalid value in the recipe, or `output` holds a run and `resume` is not given.
         UnknownName, SpaceMismatch: a part of the recipe is not there or does not fit.
     """
-    over = [*changes, *([] if seed is None else [f"seed={seed}"])]
-    plan = recipe if isinstance(recipe, Recipe) else Recipe.from_toml(Path(recipe), over)
+    over = [*overrides, *([] if seed is None else [f"seed={seed}"])]
+    config = recipe if isinstance(recipe, Recipe) else Recipe.from_toml(Path(recipe), over)
     folder, output = Path(data), Path(output)
-    if plan.student.method == "linear-probe":
-        record = linear_probe(plan, folder, output, device, student_binder(plan, device).with_store(store))
+    if config.student.method == "linear-probe":
+        record = train_linear_probe(
+            config, folder, output, device, load_student_binder(config, device).with_store(store)
+        )
         return TrainingResult(Path(record["weights"]), record["encoder"], {"top1": record["top1"]}, "top1", record)
-    fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
+    fabric = make_fabric(config.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
-    run = Run(
-        plan, folder, output, cache=None if cache is None else Path(cache), store=store, fabric=fabric, resume=resume
+    run = TrainingRun(
+        config,
+        folder,
+        output,
+        teacher_cache=None if teacher_cache is None else Path(teacher_cache),
+        store=store,
+        fabric=fabric,
+        resume=resume,
     )
-    record = run.go()
+    record = run.execute()
     last = record["probes"][-1] if record["probes"] else {}
     metrics = {name: value for name, value in last.items() if name != "epoch"}
     return TrainingResult(Path(record["weights"]), record["encoder"], metrics, run.metric, record)

@@ -6,13 +6,13 @@ import torch
 
 from anybind.plugin import BadOption
 from anybind_train.loss import Loss, TrainingBatch
-from anybind_train.losses.shared import needed, one_of, positive, similarities
+from anybind_train.losses.shared import check_choice, check_positive, compute_similarities, get_field
 
 OVER = {"dimensions": ("teacher",), "texts": ("teacher", "texts"), "batch": ("teacher",)}
 """What a distribution may run over, and the fields that it needs for that."""
 
 
-class KL(Loss):
+class KLLoss(Loss):
     """L_kl of the paper: KL(E' || I') of a student's distribution E' and its teacher's I'.
 
         KL(E' || I') = 1/n sum_i sum_k E'_ik (log E'_ik - log I'_ik)
@@ -45,22 +45,22 @@ class KL(Loss):
         Raises:
             BadOption: an option out of its range, or `sinkhorn` over something else than the batch.
         """
-        self.over = one_of("over", over, OVER)
-        self.temperature = positive("temperature", temperature)
-        self.first = one_of("first", first, ("student", "teacher"))
-        self.steps = _steps(sinkhorn, over)
+        self.over = check_choice("over", over, OVER)
+        self.temperature = check_positive("temperature", temperature)
+        self.first = check_choice("first", first, ("student", "teacher"))
+        self.sinkhorn_steps = _check_sinkhorn(sinkhorn, over)
         self.needs = OVER[over]
         self.compares_rows = over == "batch"
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        student, teacher = batch.student, needed(batch, "teacher").detach()
+        student, teacher = batch.student, get_field(batch, "teacher").detach()
         if self.over == "dimensions":
             ours, theirs = student / self.temperature, teacher / self.temperature
         else:
-            keys = teacher if self.over == "batch" else needed(batch, "texts")
-            ours, theirs = (similarities(of, keys, self.temperature) for of in (student, teacher))
+            keys = teacher if self.over == "batch" else get_field(batch, "texts")
+            ours, theirs = (compute_similarities(of, keys, self.temperature) for of in (student, teacher))
         theirs = theirs.detach()
-        target = sinkhorn(theirs, self.steps) if self.steps else theirs.log_softmax(-1)
+        target = sinkhorn(theirs, self.sinkhorn_steps) if self.sinkhorn_steps else theirs.log_softmax(-1)
         first, second = ours.log_softmax(-1), target
         if self.first == "teacher":
             first, second = second, first
@@ -82,9 +82,9 @@ def sinkhorn(logits: torch.Tensor, steps: int) -> torch.Tensor:
     return logits
 
 
-def _steps(given: object, over: str) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
-        raise BadOption(f"sinkhorn must be a whole number of steps, 0 for none, got {given!r}")
-    if given and over != "batch":
+def _check_sinkhorn(steps: object, over: str) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise BadOption(f"sinkhorn must be a whole number of steps, 0 for none, got {steps!r}")
+    if steps and over != "batch":
         raise BadOption(f'sinkhorn needs over = "batch", got over = "{over}"')
-    return given
+    return steps

@@ -6,10 +6,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from anybind_train.loss import Loss, TrainingBatch
-from anybind_train.losses.shared import flag, needed, positive, similarities
+from anybind_train.losses.shared import check_flag, check_positive, compute_similarities, get_field
 
 
-class Contrastive(Loss):
+class ContrastiveLoss(Loss):
     """L_ct, Eq. 2 of the paper: InfoNCE, students as queries and the frozen teacher's vectors as keys.
 
         L_ct = -1/n sum_i log( exp(s_i . z_i / tau) / sum_j exp(s_i . z_j / tau) )
@@ -34,17 +34,17 @@ class Contrastive(Loss):
         Raises:
             BadOption: an option out of its range.
         """
-        self.temperature = positive("temperature", temperature)
-        self.symmetric = flag("symmetric", symmetric)
+        self.temperature = check_positive("temperature", temperature)
+        self.symmetric = check_flag("symmetric", symmetric)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        logits = similarities(batch.student, needed(batch, "teacher").detach(), self.temperature)
+        logits = compute_similarities(batch.student, get_field(batch, "teacher").detach(), self.temperature)
         partners = torch.arange(len(logits), device=logits.device)
         loss = cross_entropy(logits, partners)
         return (loss + cross_entropy(logits.T, partners)) / 2 if self.symmetric else loss
 
 
-class Cosine(Loss):
+class CosineLoss(Loss):
     """One less the cosine of a student and its teacher: from 0 to 2. Ours; the paper has no such term.
 
         L = 1/n sum_i (1 - s_i . z_i)
@@ -55,4 +55,4 @@ class Cosine(Loss):
     needs = ("teacher",)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        return (1 - (batch.student * needed(batch, "teacher").detach()).sum(-1)).mean()
+        return (1 - (batch.student * get_field(batch, "teacher").detach()).sum(-1)).mean()

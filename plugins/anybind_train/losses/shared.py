@@ -11,31 +11,31 @@ from anybind.plugin import BadOption, errors
 from anybind_train.loss import TrainingBatch
 
 
-def positive(name: str, value: object) -> float:
+def check_positive(name: str, value: object) -> float:
     """An option that must be a finite number above 0; raises `BadOption`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
         raise BadOption(f"{name} must be a number above 0, got {value!r}")
     return float(value)
 
 
-def flag(name: str, value: object) -> bool:
+def check_flag(name: str, value: object) -> bool:
     """An option that must be true or false; raises `BadOption`."""
     if not isinstance(value, bool):
         raise BadOption(f"{name} must be true or false, got {value!r}")
     return value
 
 
-def one_of(name: str, value: str, known: Iterable[str]) -> str:
+def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
     """An option that must be one of some words; raises `BadOption`, offering the nearest."""
-    known = tuple(known)
-    if value not in known:
+    choices = tuple(choices)
+    if value not in choices:
         raise BadOption(
-            f"{name} must be one of {', '.join(known)}, got {value!r}{errors.suggest_names(str(value), known)}"
+            f"{name} must be one of {', '.join(choices)}, got {value!r}{errors.suggest_names(str(value), choices)}"
         )
     return value
 
 
-def needed(batch: TrainingBatch, field: str) -> torch.Tensor:
+def get_field(batch: TrainingBatch, field: str) -> torch.Tensor:
     """A field of a batch, vectors in the precision of the student; raises `BadOption` where there is none."""
     value = getattr(batch, field)
     if value is None:
@@ -43,7 +43,7 @@ def needed(batch: TrainingBatch, field: str) -> torch.Tensor:
     return value.to(batch.student.dtype) if value.is_floating_point() else value
 
 
-def similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
+def compute_similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
     """(a, d) and (b, d) unit vectors to (a, b) cosines over the temperature."""
     return queries @ keys.T / temperature
 

@@ -14,7 +14,7 @@ from anybind_train.loss import Loss, TrainingBatch
 
 
 @dataclass(frozen=True)
-class Term:
+class LossTerm:
     """One term of the whole loss: a registered loss by name, its weight and its options.
 
     Attributes:
@@ -30,16 +30,16 @@ class Term:
 
 SPACES = ("common", "own")
 
-PRESETS: Mapping[str, tuple[Term, ...]] = {
+PRESETS: Mapping[str, tuple[LossTerm, ...]] = {
     "paper": (
-        Term("contrastive", 1.0, {"temperature": 1.0}),
-        Term("zero-shot", 0.1, {"temperature": 2.0}),
-        Term("kl", 1.0, {"over": "dimensions", "temperature": 1.0}),
+        LossTerm("contrastive", 1.0, {"temperature": 1.0}),
+        LossTerm("zero-shot", 0.1, {"temperature": 2.0}),
+        LossTerm("kl", 1.0, {"over": "dimensions", "temperature": 1.0}),
     ),
     "author-code": (
-        Term("contrastive", 2 * 0.02, {"temperature": 0.02}),
-        Term("zero-shot", 0.1, {"temperature": 2.0, "both_directions": True}),
-        Term("kl", 1.0, {"over": "batch", "temperature": 0.01, "first": "teacher", "sinkhorn": 3}),
+        LossTerm("contrastive", 2 * 0.02, {"temperature": 0.02}),
+        LossTerm("zero-shot", 0.1, {"temperature": 2.0, "both_directions": True}),
+        LossTerm("kl", 1.0, {"over": "batch", "temperature": 0.01, "first": "teacher", "sinkhorn": 3}),
     ),
 }
 """The paper's L = L_ct + 0.1 L_zs + L_kl, and what the authors' published code has in its place."""
@@ -55,7 +55,7 @@ class WeightedSum(Loss):
         losses: the loss of each term by its name; the second of one name is called `NAME 2`.
     """
 
-    def __init__(self, terms: Sequence[Term]) -> None:
+    def __init__(self, terms: Sequence[LossTerm]) -> None:
         """Make the loss of each term.
 
         Raises:
@@ -69,12 +69,12 @@ class WeightedSum(Loss):
         self.losses: dict[str, Loss] = {}
         for number, term in enumerate(self.terms, start=1):
             doubles = sum(other.use == term.use for other in self.terms[:number])
-            self.losses[term.use if doubles == 1 else f"{term.use} {doubles}"] = _make(term, number)
+            self.losses[term.use if doubles == 1 else f"{term.use} {doubles}"] = _create_loss(term, number)
         self.needs = tuple(dict.fromkeys(name for loss in self.losses.values() for name in loss.needs))
         self.compares_rows = any(loss.compares_rows for loss in self.losses.values())
 
     @classmethod
-    def from_recipe(cls, given: str | Sequence[Mapping[str, object]]) -> Self:
+    def from_recipe(cls, losses: str | Sequence[Mapping[str, object]]) -> Self:
         """The sum that a recipe asks for.
 
         Args:
@@ -85,29 +85,29 @@ class WeightedSum(Loss):
             UnknownName, BadOption, PluginError: as when made from terms; or a preset that is none, or tables
                 with wrong keys.
         """
-        if isinstance(given, str):
-            if given not in PRESETS:
-                raise BadOption(f"there is no preset of losses {given!r}{errors.suggest_names(given, PRESETS)}")
-            return cls(PRESETS[given])
-        if not isinstance(given, Sequence):
-            raise BadOption(f"losses must be the name of a preset or tables [[losses]], got {given!r}")
-        return cls([_term(f"[[losses]] {number}", table) for number, table in enumerate(given, start=1)])
+        if isinstance(losses, str):
+            if losses not in PRESETS:
+                raise BadOption(f"there is no preset of losses {losses!r}{errors.suggest_names(losses, PRESETS)}")
+            return cls(PRESETS[losses])
+        if not isinstance(losses, Sequence):
+            raise BadOption(f"losses must be the name of a preset or tables [[losses]], got {losses!r}")
+        return cls([_parse_term(f"[[losses]] {number}", table) for number, table in enumerate(losses, start=1)])
 
-    def values(self, batches: Mapping[str, TrainingBatch]) -> dict[str, torch.Tensor]:
+    def compute_terms(self, batches: Mapping[str, TrainingBatch]) -> dict[str, torch.Tensor]:
         """Each loss by name, not weighted, of the batch in its term's space."""
         named = zip(self.terms, self.losses.items(), strict=True)
         return {name: loss(batches[term.space]) for term, (name, loss) in named}
 
-    def total(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def sum_terms(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of `values`."""
         weighted = [term.weight * values[name] for term, name in zip(self.terms, self.losses, strict=True)]
         return torch.stack(weighted).sum()
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        return self.total(self.values(dict.fromkeys(SPACES, batch)))
+        return self.sum_terms(self.compute_terms(dict.fromkeys(SPACES, batch)))
 
 
-def _make(term: Term, number: int) -> Loss:
+def _create_loss(term: LossTerm, number: int) -> Loss:
     try:
         loss = create_part("loss", term.use, **term.options)
     except BadOption as error:
@@ -118,7 +118,7 @@ def _make(term: Term, number: int) -> Loss:
     return loss
 
 
-def _term(where: str, table: Mapping[str, object]) -> Term:
+def _parse_term(where: str, table: Mapping[str, object]) -> LossTerm:
     tables.check_keys(where, table, allowed=table if isinstance(table, Mapping) else (), required=("use",))
     use, weight = table["use"], table.get("weight", 1.0)
     if not isinstance(use, str):
@@ -129,4 +129,4 @@ def _term(where: str, table: Mapping[str, object]) -> Term:
     if space not in SPACES:
         raise BadOption(f"{where} ({use}): space must be {' or '.join(SPACES)}, got {space!r}")
     options = {key: value for key, value in table.items() if key not in ("use", "weight", "space")}
-    return Term(use, float(weight), options, str(space))
+    return LossTerm(use, float(weight), options, str(space))

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from anybind_train.engine import Run
+from anybind_train.engine import TrainingRun
 from anybind_train.recipe import Recipe
 
 SIDE = 40
@@ -74,7 +74,7 @@ class World(NamedTuple):
 class Ran(NamedTuple):
     """A run that came to its end."""
 
-    run: Run
+    run: TrainingRun
     result: dict[str, Any]
     output: Path
 
@@ -150,14 +150,14 @@ def train(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trai
 
     No picture is drawn and no TensorBoard file written, which takes longer than the run; runs by the command do both.
     """
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
 
     def run(
         *changes: str, output: Path = tmp_path / "run", data: Path = world.data, probe: bool = True, **options: Any
     ) -> Ran:
-        trained = Run(world.plan(*changes, probe=probe), data, output, **options)
-        return Ran(trained, trained.go(), output)
+        trained = TrainingRun(world.plan(*changes, probe=probe), data, output, **options)
+        return Ran(trained, trained.execute(), output)
 
     return run
 

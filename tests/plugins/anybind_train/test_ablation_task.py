@@ -11,7 +11,7 @@ import anybind
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
 from anybind.registry import create_part
-from anybind_train.ablation_task import LossAblation, arms
+from anybind_train.ablation_task import LossAblation, build_arms
 from anybind_train.data import TrainingSet
 from anybind_train.losses.weighted_sum import WeightedSum
 
@@ -21,8 +21,8 @@ QUICK = {"epochs": 2, "lr": 1e-2, "batch_size": 6, "losses": LOSSES}
 
 @pytest.fixture(autouse=True)
 def nothing_drawn(monkeypatch):
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def shapes(world) -> Dataset:
 
 def test_each_loss_is_left_out_in_turn(world):
     whole = world.plan()
-    found = arms(whole)
+    found = build_arms(whole)
     assert list(found) == ["all", "without contrastive", "without zero-shot"]
     assert found["all"].hash == whole.hash
     assert found["without contrastive"].losses == whole.losses[1:]
@@ -45,7 +45,7 @@ def test_each_loss_is_left_out_in_turn(world):
 
 
 def test_a_preset_is_taken_apart_into_what_it_stands_for(world):
-    found = arms(world.plan("losses=author-code"))
+    found = build_arms(world.plan("losses=author-code"))
     assert list(found) == ["all", "without contrastive", "without zero-shot", "without kl"]
     preset, apart = (WeightedSum.from_recipe(losses).terms for losses in ("author-code", found["all"].losses))
     assert apart == preset
@@ -53,12 +53,12 @@ def test_a_preset_is_taken_apart_into_what_it_stands_for(world):
 
 def test_two_losses_of_one_kind_are_told_apart(world):
     twice = json.dumps([{"use": "kl"}, {"use": "kl", "temperature": 2}])
-    assert list(arms(world.plan(f"losses={twice}"))) == ["all", "without kl", "without kl 2"]
+    assert list(build_arms(world.plan(f"losses={twice}"))) == ["all", "without kl", "without kl 2"]
 
 
 def test_one_loss_is_no_ablation(world):
     with pytest.raises(BadOption, match="needs two losses or more"):
-        arms(world.plan('losses=[{"use":"kl"}]'))
+        build_arms(world.plan('losses=[{"use":"kl"}]'))
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_the_classes_asked_about_are_not_trained_on(binder, shapes, monkeypatch)
         seen.append(self.classes)
 
     monkeypatch.setattr(TrainingSet, "__init__", init)
-    result = LossAblation(unseen=2, among="all", **QUICK).run(binder, shapes, modality="event")
+    result = LossAblation(unseen=2, candidate_labels="all", **QUICK).run(binder, shapes, modality="event")
     asked = list(result.details["per_class"])
     assert asked == list(shapes.classes)[::2]
     assert seen == 3 * [[name for name in shapes.classes if name not in asked]]

@@ -15,10 +15,10 @@ from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption, UnknownName
 from anybind.registry import Registry, use_registry
 from anybind.spec import DatasetSpec
-from anybind_train.cache import kept_array
-from anybind_train.data import TrainingSet, epoch_order, few_shots, open_dataset
-from anybind_train.recipe import Data
-from anybind_train.student import student_binder
+from anybind_train.cache import cache_array
+from anybind_train.data import TrainingSet, open_dataset, select_few_shots, shuffle_epoch
+from anybind_train.recipe import DatasetConfig
+from anybind_train.student import load_student_binder
 
 
 class Paired(Dataset):
@@ -65,7 +65,7 @@ def training_set(world):
 
     def make(*changes, data=world.data):
         plan = world.plan(*changes)
-        binder = student_binder(plan, "cpu")
+        binder = load_student_binder(plan, "cpu")
         return TrainingSet(plan, binder, data, binder.encoder(plan.modality))
 
     return make
@@ -97,7 +97,7 @@ PAIRED = 'data=[{"dataset":"paired","path":"paired"}]'
 
 
 def chosen(counts, shots, seed=0):
-    return [item.id for item in few_shots(Made(counts), shots, seed)]
+    return [item.id for item in select_few_shots(Made(counts), shots, seed)]
 
 
 def test_shots_are_exactly_so_many_of_each_class():
@@ -123,11 +123,11 @@ def test_a_class_with_too_few_samples_is_named():
 
 
 def test_every_epoch_takes_each_sample_once_in_an_order_of_its_own():
-    orders = [epoch_order(50, 3, epoch) for epoch in range(4)]
+    orders = [shuffle_epoch(50, 3, epoch) for epoch in range(4)]
     assert all(sorted(order) == list(range(50)) for order in orders)
     assert len({tuple(order) for order in orders}) == 4
-    assert np.array_equal(orders[2], epoch_order(50, 3, 2))
-    assert not np.array_equal(orders[0], epoch_order(50, 4, 0))
+    assert np.array_equal(orders[2], shuffle_epoch(50, 3, 2))
+    assert not np.array_equal(orders[0], shuffle_epoch(50, 4, 0))
 
 
 def test_labels_are_numbers_of_the_classes_of_all_data_sets(training_set):
@@ -150,9 +150,15 @@ def test_samples_of_files_without_classes_have_no_label(training_set):
 def test_classes_may_stand_in_a_file_below_the_data_folder(own_data):
     (own_data / "splits.json").write_text(json.dumps({"few": ["ring", "bar"]}))
     (own_data / "list.txt").write_text("cross\n")
-    assert open_dataset(Data(path="pictures", classes="splits.json:few"), own_data, "event").classes == ["bar", "ring"]
-    assert open_dataset(Data(path="pictures", classes="list.txt"), own_data, "event").classes == ["cross"]
-    assert open_dataset(Data(path="pictures", classes="disc,cross"), own_data, "event").classes == ["cross", "disc"]
+    assert open_dataset(DatasetConfig(path="pictures", classes="splits.json:few"), own_data, "event").classes == [
+        "bar",
+        "ring",
+    ]
+    assert open_dataset(DatasetConfig(path="pictures", classes="list.txt"), own_data, "event").classes == ["cross"]
+    assert open_dataset(DatasetConfig(path="pictures", classes="disc,cross"), own_data, "event").classes == [
+        "cross",
+        "disc",
+    ]
 
 
 def test_fewer_samples_than_a_batch_are_too_few(training_set):
@@ -270,9 +276,9 @@ def test_a_recipe_may_say_which_kinds_of_file_are_samples(own_data):
     anybind.write(
         anybind.derive("event", anybind.read(own_data / "pictures/bar/0.png")), own_data / "pictures/bar/r.npz"
     )
-    everything = open_dataset(Data(path="pictures"), own_data, "event")
+    everything = open_dataset(DatasetConfig(path="pictures"), own_data, "event")
     recordings = open_dataset(
-        Data(path="pictures/bar", dataset="files", options={"modalities": ["event"]}), own_data, "event"
+        DatasetConfig(path="pictures/bar", dataset="files", options={"modalities": ["event"]}), own_data, "event"
     )
     assert len(everything.items) == 25
     assert [item.id for item in recordings.items] == ["r.npz"]
@@ -357,20 +363,20 @@ def test_inputs_are_kept_only_where_the_recipe_says_so(training_set, tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"nonsense" * 9, "cut", "shape"])
 def test_a_damaged_array_is_named_with_the_way_out(tmp_path, damage):
     fill = lambda array: array.fill(3)  # noqa: E731
-    kept_array(tmp_path, "a", (5, 4), np.float32, fill)
+    cache_array(tmp_path, "a", (5, 4), np.float32, fill)
     path = tmp_path / "a.npy"
     if damage == "shape":
         np.save(path, np.zeros((5, 3), np.float32))
     else:
         path.write_bytes(path.read_bytes()[:-7] if damage == "cut" else damage)
     with pytest.raises(anybind.BadInput, match=r"a\.npy .*remove it, and it is made anew"):
-        kept_array(tmp_path, "a", (5, 4), np.float32, fill)
+        cache_array(tmp_path, "a", (5, 4), np.float32, fill)
 
 
 def test_an_array_that_holds_a_pickle_is_never_opened(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(anybind.BadInput, match="is damaged"):
-        kept_array(tmp_path, "a", (1,), np.float32, lambda array: None)
+        cache_array(tmp_path, "a", (1,), np.float32, lambda array: None)
 
 
 def test_an_array_is_kept_whole_or_not_at_all(tmp_path):
@@ -379,7 +385,7 @@ def test_an_array_is_kept_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept_array(tmp_path, "a", (5,), np.float32, stop)
+        cache_array(tmp_path, "a", (5,), np.float32, stop)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -389,7 +395,7 @@ def test_a_full_disk_is_told_before_anything_is_computed(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(anybind.BadInput, match=r"cannot write .*a\.npy: No space left on device"):
-        kept_array(tmp_path, "a", (5,), np.float32, lambda array: pytest.fail("it was filled"))
+        cache_array(tmp_path, "a", (5,), np.float32, lambda array: pytest.fail("it was filled"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -402,11 +408,11 @@ def test_an_array_is_kept_on_every_platform(tmp_path, monkeypatch, platform):
         assert not array.any()
         array[:] = 3
 
-    assert (kept_array(tmp_path, "a", (5, 2), np.float32, fill) == 3).all()
+    assert (cache_array(tmp_path, "a", (5, 2), np.float32, fill) == 3).all()
     assert (tmp_path / "a.npy").stat().st_size == 128 + 40
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(anybind.BadInput, match=r"cannot make the folder .*file/cache"):
-        kept_array(tmp_path / "file" / "cache", "a", (5,), np.float32, lambda array: None)
+        cache_array(tmp_path / "file" / "cache", "a", (5,), np.float32, lambda array: None)

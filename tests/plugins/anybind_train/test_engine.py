@@ -22,8 +22,8 @@ from anybind_train import engine
 from anybind_train import train as train_by_recipe
 from anybind_train.checks import check_spaces
 from anybind_train.losses.weighted_sum import WeightedSum
-from anybind_train.probe import probe_of, source_key
-from anybind_train.student import student_binder
+from anybind_train.probe import build_probe, get_source_key
+from anybind_train.student import load_student_binder
 
 IMAGE = ("modality=image", "student.options={}")
 AUGMENTED = (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}')
@@ -41,7 +41,7 @@ def scripted_probe(monkeypatch):
 
     def script(*values):
         coming = iter(values)
-        monkeypatch.setattr(engine, "ask_probe", lambda *arguments: {"top1": next(coming)})
+        monkeypatch.setattr(engine, "run_probe", lambda *arguments: {"top1": next(coming)})
 
     return script
 
@@ -63,9 +63,11 @@ def test_what_is_learned_is_what_is_saved_and_what_the_binding_then_embeds(train
     ran = train()
     learned = ran.run.student.module.state_dict()
     assert all(torch.equal(value, learned[name]) for name, value in ran.weights().items())
-    loaded = student_binder(world.plan(f"student.weights={ran.output / 'last.safetensors'}"), "cpu").encoder("event")
+    loaded = load_student_binder(world.plan(f"student.weights={ran.output / 'last.safetensors'}"), "cpu").encoder(
+        "event"
+    )
     assert loaded.identity == ran.result["encoder"]
-    untrained = student_binder(world.plan(), "cpu").encoder("event")
+    untrained = load_student_binder(world.plan(), "cpu").encoder("event")
     assert loaded.identity != untrained.identity
 
 
@@ -136,14 +138,14 @@ def test_kept_inputs_give_nearly_the_same_losses(train, tmp_path):
 def test_the_best_epoch_by_the_probe_is_kept_beside_the_last(train, scripted_probe, monkeypatch):
     scripted_probe(0.9, 0.2, 0.6, 0.6, 0.4)  # epoch 0, the untrained tower, is never the best
     of_epoch = {}
-    ask = engine.Run._ask
+    ask = engine.TrainingRun._end_epoch
 
     def remember(self, epoch, records):
         ask(self, epoch, records)
         if epoch:
             of_epoch[epoch] = load_file(self.output / "last.safetensors")
 
-    monkeypatch.setattr(engine.Run, "_ask", remember)
+    monkeypatch.setattr(engine.TrainingRun, "_end_epoch", remember)
     ran = train(*IMAGE, "epochs=4")
     assert ran.run.place.best == 0.6
     same = [
@@ -167,7 +169,7 @@ def test_a_run_without_a_probe_keeps_the_last_epoch(train):
 
 
 def test_the_average_of_the_weights_is_what_is_saved_and_asked(train):
-    ran = train(*AUGMENTED, "student.average=0.9")
+    ran = train(*AUGMENTED, "student.ema_decay=0.9")
     mean, own = ran.run.average.state, ran.run.student.module.state_dict()
     saved = ran.weights()
     assert all(torch.equal(value, mean[name]) for name, value in saved.items() if name in mean)
@@ -191,20 +193,20 @@ def test_samples_without_labels_can_be_learned_from(train):
 
 
 def test_in_half_precision_a_run_goes_through(train):
-    ran = train(*AUGMENTED, "precision=bf16-mixed", "student.average=0.5")
+    ran = train(*AUGMENTED, "precision=bf16-mixed", "student.ema_decay=0.5")
     assert np.isfinite(ran.losses()).all()
     assert all(value.dtype == torch.float32 for value in ran.weights().values())
 
 
 def test_in_pure_half_precision_with_an_average_a_run_goes_through(train):
-    ran = train(*AUGMENTED, "precision=bf16-true", "student.average=0.5")
+    ran = train(*AUGMENTED, "precision=bf16-true", "student.ema_decay=0.5")
     assert np.isfinite(ran.losses()).all()
 
 
 @pytest.mark.slow
 def test_the_function_gives_what_the_command_prints(command, world, tmp_path):
     printed = json.loads(command("--json", "epochs=1", "--seed", "3").out)
-    result = train_by_recipe(world.recipe, world.data, tmp_path / "mine", changes=["epochs=1"], seed=3)
+    result = train_by_recipe(world.recipe, world.data, tmp_path / "mine", overrides=["epochs=1"], seed=3)
     own = {"weights": str(tmp_path / "mine" / "last.safetensors")}
     assert {**result.record, **own} == {**printed, **own}
     assert (result.weights, result.encoder) == (tmp_path / "mine" / "last.safetensors", printed["encoder"])
@@ -265,7 +267,7 @@ def test_the_command_says_in_words_what_came_out(command, tmp_path):
         (["probe.metric=top2"], "gives no 'top2'; did you mean 'top5' or 'top1'"),
         (["student.options.representation=papper"], "there is no representation 'papper'; did you mean 'paper'"),
         (["student.weights=absent.safetensors"], "cannot read absent.safetensors"),
-        (["student.average=1"], "student.average must be from 0 to below 1"),
+        (["student.ema_decay=1"], "student.ema_decay must be from 0 to below 1"),
         (["precision=33-true"], "cannot train on cpu"),
         (["augment.image.flop=true"], "augment.image: .*flop"),
         (["templates=[]"], "give at least one template"),
@@ -303,16 +305,16 @@ def test_a_damaged_file_is_named_when_its_batch_comes(command, own_data):
 
 
 def test_a_loss_that_is_no_number_names_its_batch_and_keeps_the_last_good_state(command, tmp_path, monkeypatch):
-    step = engine.Run.step
+    step = engine.TrainingRun.train_step
 
     def spoil(self, module, optimiser, numbers, inputs, epoch, number, rate):
         return step(
             self, module, optimiser, numbers, inputs * (float("nan") if number == 4 else 1), epoch, number, rate
         )
 
-    monkeypatch.setattr(engine.Run, "step", spoil)
+    monkeypatch.setattr(engine.TrainingRun, "train_step", spoil)
     said = command(*IMAGE, "checkpoint_steps=1").error()
-    order = engine.epoch_order(18, 0, 1)[6:9]
+    order = engine.shuffle_epoch(18, 0, 1)[6:9]
     names = [f"pictures/{shape}/{number}.png" for shape in ("bar", "disc", "ring") for number in range(6)]
     assert f"the loss is nan at epoch 1, batch 1 ({', '.join(names[number] for number in order)}, ...)" in said
     assert f"{tmp_path / 'run' / 'state.safetensors'} is the last good state" in said
@@ -320,7 +322,7 @@ def test_a_loss_that_is_no_number_names_its_batch_and_keeps_the_last_good_state(
     assert all(value.isfinite().all() for value in state.values())
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "step"] == [0, 1, 2, 3]
-    monkeypatch.setattr(engine.Run, "step", step)
+    monkeypatch.setattr(engine.TrainingRun, "train_step", step)
     assert command(*IMAGE, "checkpoint_steps=1", "--resume").code == 0
 
 
@@ -334,32 +336,32 @@ def test_a_rate_far_too_high_ends_in_one_line_with_what_was_good_kept(command, t
 
 
 def test_a_gradient_that_is_no_number_is_not_clipped_but_told(command, tmp_path, monkeypatch):
-    total = engine.WeightedSum.total
+    total = engine.WeightedSum.sum_terms
 
     def steep(self, values):
         return total(self, values) + (0 * values["contrastive"]).sqrt()  # finite, and without a slope
 
-    monkeypatch.setattr(engine.WeightedSum, "total", steep)
+    monkeypatch.setattr(engine.WeightedSum, "sum_terms", steep)
     said = command(*IMAGE, "optimiser.clip=1").error()
     assert "the gradient's norm is nan at epoch 0, batch 0" in said
 
 
 def test_before_the_first_state_it_is_said_that_there_is_none(command, monkeypatch):
-    monkeypatch.setattr(engine.WeightedSum, "total", lambda self, values: torch.tensor(float("inf")))
+    monkeypatch.setattr(engine.WeightedSum, "sum_terms", lambda self, values: torch.tensor(float("inf")))
     assert "the loss is inf at epoch 0, batch 0" in (said := command(*IMAGE).error())
     assert "no state was kept yet" in said
 
 
 def test_weights_that_are_no_numbers_replace_no_good_ones(command, tmp_path, monkeypatch):
     """The last step of an epoch spoils the weights: no batch of that epoch shows it."""
-    update = engine.Average.update
+    update = engine.WeightAverage.update
 
     def spoil(self, step):
         update(self, step)
         if step == 5:
             next(self.module.parameters()).data.fill_(float("nan"))
 
-    monkeypatch.setattr(engine.Average, "update", spoil)
+    monkeypatch.setattr(engine.WeightAverage, "update", spoil)
     assert "is not finite after epoch 2, batch 0" in command(*IMAGE).error()
     for name in ("last", "state"):
         assert all(value.isfinite().all() for value in load_file(tmp_path / "run" / f"{name}.safetensors").values())
@@ -395,8 +397,8 @@ def test_an_even_picture_of_which_no_events_come_is_named(command, own_data):
 def test_the_probe_may_hold_out_what_is_trained_on(world):
     plan = world.plan('probe.classes=["disc","bar"]', "probe.held_out=true", "data.0.shots=2")
     pictures = [world.data / "pictures" / "disc" / f"{number}.png" for number in range(2)]
-    trained = {source_key(Item(path.name, path)) for path in pictures}
-    question = probe_of(plan, world.data, trained)
+    trained = {get_source_key(Item(path.name, path)) for path in pictures}
+    question = build_probe(plan, world.data, trained)
     assert [item.id for item in question.dataset.items if item.label == "disc"] == [
         f"disc/{number}.png" for number in range(2, 6)
     ]
@@ -405,8 +407,8 @@ def test_the_probe_may_hold_out_what_is_trained_on(world):
 
 def test_the_probe_may_ask_among_all_classes_or_some(world):
     among = [
-        probe_of(world.plan(*change), world.data, set()).task.among
-        for change in ([], ["probe.among=all"], ['probe.among=["beam","Cross","ring"]'])
+        build_probe(world.plan(*change), world.data, set()).task.among
+        for change in ([], ["probe.candidate_labels=all"], ['probe.among=["beam","Cross","ring"]'])
     ]
     assert among == [None, ["bar", "beam", "cross", "disc", "ring"], ["beam", "cross", "ring"]]
 

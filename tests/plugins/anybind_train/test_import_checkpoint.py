@@ -24,7 +24,7 @@ from anybind.errors import BadOption, WeightsMismatch
 from anybind_events.stream import EventStream
 from anybind_events.tower import EventTower, as_picture
 from anybind_train import import_checkpoint as module
-from anybind_train.import_checkpoint import event_encoder_state, fitting_binding, import_checkpoint
+from anybind_train.import_checkpoint import find_binding_by_shapes, import_checkpoint, read_event_encoder
 
 TINY = {
     "embed_dim": 32,
@@ -156,7 +156,7 @@ def test_the_command_says_what_it_wrote(
 def test_the_binding_is_found_by_the_sizes_of_the_weights(
     checkpoint: Callable[..., Path], binding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SIZES", {**module.SIZES, binding: SIZES})
+    monkeypatch.setattr(module, "SIZES", {**module.SHAPES, binding: SIZES})
     output = imported(checkpoint(), None)
     assert anybind.load(binding).encoder("event").load_weights(output)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -165,7 +165,7 @@ def test_the_binding_is_found_by_the_sizes_of_the_weights(
 def test_the_sizes_are_those_of_the_two_architectures(architecture: str, wanted: str) -> None:
     with torch.device("meta"):
         model = open_clip.CLIP(**open_clip.get_model_config(architecture))
-    assert fitting_binding(Path("x.pt"), model.state_dict()) == wanted
+    assert find_binding_by_shapes(Path("x.pt"), model.state_dict()) == wanted
 
 
 @pytest.mark.parametrize("architecture", ["ViT-B-16", "ViT-L-14-336"])
@@ -174,7 +174,7 @@ def test_weights_of_another_architecture_are_refused_with_their_size(architectur
         state = open_clip.CLIP(**open_clip.get_model_config(architecture)).state_dict()
     shape = "x".join(map(str, state["visual.conv1.weight"].shape))
     with pytest.raises(BadInput, match=rf"x\.pt fits neither of clip-vit-b-32, .*weight: {shape}.*--binding"):
-        fitting_binding(Path("x.pt"), state)
+        find_binding_by_shapes(Path("x.pt"), state)
 
 
 class Touch:
@@ -286,7 +286,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, held: Any, me
 def test_weights_that_do_not_lie_behind_the_word_checkpoint_are_found(trained: Any, tmp_path: Path) -> None:
     own: Mapping[str, torch.Tensor] = trained.state_dict()
     torch.save({f"module.encoder_k.{key}": value for key, value in own.items()}, tmp_path / "bare.pt")
-    found = event_encoder_state(tmp_path / "bare.pt")
+    found = read_event_encoder(tmp_path / "bare.pt")
     assert found.keys() == own.keys()
     assert all(torch.equal(found[key], own[key]) for key in own)
 

@@ -16,10 +16,10 @@ import anybind
 from anybind.errors import BadOption, PluginError, UnknownName
 from anybind.spec import KindSpec
 from anybind_train.loss import Loss, LossSpec, TrainingBatch
-from anybind_train.losses.divergence import KL, sinkhorn
-from anybind_train.losses.pairs import Contrastive, Cosine
-from anybind_train.losses.weighted_sum import PRESETS, Term, WeightedSum
-from anybind_train.losses.words import Prediction, ZeroShot
+from anybind_train.losses.divergence import KLLoss, sinkhorn
+from anybind_train.losses.pairs import ContrastiveLoss, CosineLoss
+from anybind_train.losses.texts import PredictionLoss, ZeroShotLoss
+from anybind_train.losses.weighted_sum import PRESETS, LossTerm, WeightedSum
 
 RELATIVE = 1e-6
 
@@ -116,34 +116,37 @@ def author_code(*given: Any) -> Any:
 
 Case = tuple[Loss, Callable[..., Any]]
 CASES: dict[str, Case] = {
-    "contrastive": (Contrastive(), lambda *g: contrastive(*g, 1.0)),
-    "contrastive, tau 0.05": (Contrastive(temperature=0.05), lambda *g: contrastive(*g, 0.05)),
+    "contrastive": (ContrastiveLoss(), lambda *g: contrastive(*g, 1.0)),
+    "contrastive, tau 0.05": (ContrastiveLoss(temperature=0.05), lambda *g: contrastive(*g, 0.05)),
     "contrastive, symmetric": (
-        Contrastive(temperature=0.1, symmetric=True),
+        ContrastiveLoss(temperature=0.1, symmetric=True),
         lambda *g: contrastive(*g, 0.1, symmetric=True),
     ),
-    "zero-shot": (ZeroShot(), lambda *g: zero_shot(*g, 2.0)),
-    "zero-shot, multiplied": (ZeroShot(temperature=20.0, temperature_means="multiply"), lambda *g: zero_shot(*g, 0.05)),
+    "zero-shot": (ZeroShotLoss(), lambda *g: zero_shot(*g, 2.0)),
+    "zero-shot, multiplied": (
+        ZeroShotLoss(temperature=20.0, temperature_means="multiply"),
+        lambda *g: zero_shot(*g, 0.05),
+    ),
     "zero-shot, both directions": (
-        ZeroShot(temperature=0.5, both_directions=True),
+        ZeroShotLoss(temperature=0.5, both_directions=True),
         lambda *g: zero_shot(*g, 0.5, both=True),
     ),
-    "kl": (KL(), lambda *g: kl(*g, 1.0)),
-    "kl, teacher first": (KL(temperature=0.1, first="teacher"), lambda *g: kl(*g, 0.1, teacher_first=True)),
-    "kl over texts": (KL(over="texts", temperature=0.05), lambda *g: kl(*g, 0.05, "texts")),
+    "kl": (KLLoss(), lambda *g: kl(*g, 1.0)),
+    "kl, teacher first": (KLLoss(temperature=0.1, first="teacher"), lambda *g: kl(*g, 0.1, teacher_first=True)),
+    "kl over texts": (KLLoss(over="texts", temperature=0.05), lambda *g: kl(*g, 0.05, "texts")),
     "kl over texts, teacher first": (
-        KL(over="texts", temperature=0.05, first="teacher"),
+        KLLoss(over="texts", temperature=0.05, first="teacher"),
         lambda *g: kl(*g, 0.05, "texts", teacher_first=True),
     ),
-    "kl over the batch": (KL(over="batch", temperature=0.1), lambda *g: kl(*g, 0.1, "batch")),
+    "kl over the batch": (KLLoss(over="batch", temperature=0.1), lambda *g: kl(*g, 0.1, "batch")),
     "kl, sinkhorn": (
-        KL(over="batch", temperature=0.01, first="teacher", sinkhorn=3),
+        KLLoss(over="batch", temperature=0.01, first="teacher", sinkhorn=3),
         lambda *g: kl_sinkhorn(*g, 0.01, 3),
     ),
-    "prediction": (Prediction(), lambda *g: prediction(*g, 0.01)),
-    "prediction, tau 1": (Prediction(temperature=1.0), lambda *g: prediction(*g, 1.0)),
-    "prediction, cosine": (Prediction(cosine=True), prediction_cosine),
-    "cosine": (Cosine(), cosine),
+    "prediction": (PredictionLoss(), lambda *g: prediction(*g, 0.01)),
+    "prediction, tau 1": (PredictionLoss(temperature=1.0), lambda *g: prediction(*g, 1.0)),
+    "prediction, cosine": (PredictionLoss(cosine=True), prediction_cosine),
+    "cosine": (CosineLoss(), cosine),
 }
 
 
@@ -215,8 +218,8 @@ LOSSES = {
     "contrastive": "pairs:Contrastive",
     "cosine": "pairs:Cosine",
     "kl": "divergence:KL",
-    "prediction": "words:Prediction",
-    "zero-shot": "words:ZeroShot",
+    "prediction": "texts:Prediction",
+    "zero-shot": "texts:ZeroShot",
 }
 
 
@@ -244,9 +247,9 @@ def test_the_whole_of_each_preset_and_its_gradient_equal_the_equation(
 @pytest.mark.parametrize(
     ("loss", "equation"),
     [
-        (Prediction(temperature=0.1), lambda *g: prediction(*g, 0.1)),
-        (Prediction(cosine=True), prediction_cosine),
-        (ZeroShot(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
+        (PredictionLoss(temperature=0.1), lambda *g: prediction(*g, 0.1)),
+        (PredictionLoss(cosine=True), prediction_cosine),
+        (ZeroShotLoss(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
     ],
 )
 def test_texts_that_learn_get_the_gradient_of_the_equation_with_the_target_held_fixed(
@@ -256,7 +259,7 @@ def test_texts_that_learn_get_the_gradient_of_the_equation_with_the_target_held_
     texts = batch.texts.clone().requires_grad_()
     loss(replace(batch, texts=texts)).backward()
     given = arrays(batch)
-    if isinstance(loss, ZeroShot):
+    if isinstance(loss, ZeroShotLoss):
         given.append(given[2])
     np.testing.assert_allclose(texts.grad.numpy(), derivative(equation, given, 2), rtol=RELATIVE, atol=1e-12)
 
@@ -297,7 +300,7 @@ def test_a_student_that_gives_the_teachers_vectors_is_the_minimum(case: str) -> 
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_partners_that_belong_together_cost_less_than_any_exchanged_ones(symmetric: bool) -> None:
     batch = random_batch(2)
-    loss = Contrastive(symmetric=symmetric)
+    loss = ContrastiveLoss(symmetric=symmetric)
     right = loss(replace(batch, student=batch.teacher))
     for turn in range(1, 6):
         assert right < loss(replace(batch, student=batch.teacher.roll(turn, dims=0)))
@@ -305,10 +308,10 @@ def test_partners_that_belong_together_cost_less_than_any_exchanged_ones(symmetr
 
 def test_infonce_of_equal_vectors_is_the_logarithm_of_their_number() -> None:
     same = torch.ones(7, 4, dtype=torch.float64) / 2
-    assert Contrastive(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
+    assert ContrastiveLoss(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
 
 
-@pytest.mark.parametrize("loss", [Prediction(), Prediction(cosine=True)], ids=["softmax", "cosine"])
+@pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
 def test_samples_without_a_label_change_neither_the_loss_nor_get_a_gradient(loss: Loss) -> None:
     batch = random_batch(4)
     batch = replace(batch, labels=torch.tensor([2, -1, 0, 1, -1, 3]))
@@ -320,7 +323,7 @@ def test_samples_without_a_label_change_neither_the_loss_nor_get_a_gradient(loss
     assert (gradient[named].abs().sum(1) > 0).all()
 
 
-@pytest.mark.parametrize("loss", [Prediction(), Prediction(cosine=True)], ids=["softmax", "cosine"])
+@pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
 def test_a_batch_without_any_label_gives_0_and_no_gradient(loss: Loss) -> None:
     value, gradient = value_and_gradient(loss, replace(random_batch(5), labels=torch.full((6,), -1)))
     assert value == 0
@@ -363,17 +366,17 @@ def test_sinkhorn_makes_rows_that_sum_to_1_and_columns_that_come_nearer_to_it_wi
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
-        (Contrastive, {"temperature": 0}, "temperature must be a number above 0, got 0"),
-        (Contrastive, {"temperature": float("nan")}, "temperature must be a number above 0, got nan"),
-        (Contrastive, {"temperature": "1"}, "temperature must be a number above 0, got '1'"),
-        (Contrastive, {"symmetric": 1}, "symmetric must be true or false, got 1"),
-        (ZeroShot, {"temperature": True}, "temperature must be a number above 0, got True"),
-        (ZeroShot, {"temperature_means": "divides"}, "did you mean 'divide'"),
-        (KL, {"over": "text"}, "did you mean 'texts'"),
-        (KL, {"first": "image"}, "first must be one of student, teacher, got 'image'"),
-        (KL, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn must be a whole number of steps"),
-        (KL, {"over": "texts", "sinkhorn": 3}, 'sinkhorn needs over = "batch", got over = "texts"'),
-        (Prediction, {"cosine": True, "temperature": 0.1}, "has no temperature"),
+        (ContrastiveLoss, {"temperature": 0}, "temperature must be a number above 0, got 0"),
+        (ContrastiveLoss, {"temperature": float("nan")}, "temperature must be a number above 0, got nan"),
+        (ContrastiveLoss, {"temperature": "1"}, "temperature must be a number above 0, got '1'"),
+        (ContrastiveLoss, {"symmetric": 1}, "symmetric must be true or false, got 1"),
+        (ZeroShotLoss, {"temperature": True}, "temperature must be a number above 0, got True"),
+        (ZeroShotLoss, {"temperature_means": "divides"}, "did you mean 'divide'"),
+        (KLLoss, {"over": "text"}, "did you mean 'texts'"),
+        (KLLoss, {"first": "image"}, "first must be one of student, teacher, got 'image'"),
+        (KLLoss, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn must be a whole number of steps"),
+        (KLLoss, {"over": "texts", "sinkhorn": 3}, 'sinkhorn needs over = "batch", got over = "texts"'),
+        (PredictionLoss, {"cosine": True, "temperature": 0.1}, "has no temperature"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(make: type[Loss], options: dict[str, Any], message: str) -> None:
@@ -412,15 +415,15 @@ def test_a_sum_is_made_of_the_tables_of_a_recipe(registered: None) -> None:
         {"use": "kl", "over": "texts", "weight": 0.5},
     ]
     whole, batch, own = WeightedSum.from_recipe(tables), random_batch(9), random_batch(10)
-    values = whole.values({"common": batch, "own": own})
+    values = whole.compute_terms({"common": batch, "own": own})
     assert list(values) == ["contrastive", "kl", "kl 2"]
-    assert whole.terms[1:] == (Term("kl", space="own"), Term("kl", 0.5, {"over": "texts"}))
-    first, last = 2 * Contrastive(temperature=0.07)(batch), 0.5 * KL(over="texts")(batch)
-    torch.testing.assert_close(whole.total(values), first + KL()(own) + last, rtol=1e-12, atol=0)
-    torch.testing.assert_close(whole(batch), first + KL()(batch) + last, rtol=1e-12, atol=0)
+    assert whole.terms[1:] == (LossTerm("kl", space="own"), LossTerm("kl", 0.5, {"over": "texts"}))
+    first, last = 2 * ContrastiveLoss(temperature=0.07)(batch), 0.5 * KLLoss(over="texts")(batch)
+    torch.testing.assert_close(whole.sum_terms(values), first + KLLoss()(own) + last, rtol=1e-12, atol=0)
+    torch.testing.assert_close(whole(batch), first + KLLoss()(batch) + last, rtol=1e-12, atol=0)
     assert whole.needs == ("teacher", "texts")
     assert whole.compares_rows
-    assert not WeightedSum([Term("cosine"), Term("prediction")]).compares_rows
+    assert not WeightedSum([LossTerm("cosine"), LossTerm("prediction")]).compares_rows
 
 
 def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:

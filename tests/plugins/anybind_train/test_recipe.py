@@ -11,7 +11,7 @@ from anybind.errors import BadOption
 from anybind.prompts import DEFAULT_TEMPLATES
 from anybind.registry import find_part
 from anybind_train.losses.weighted_sum import WeightedSum
-from anybind_train.recipe import Data, Optimiser, Probe, Recipe, Student
+from anybind_train.recipe import DatasetConfig, OptimiserConfig, ProbeConfig, Recipe, StudentConfig
 
 SMALLEST = """
 name = "r"
@@ -41,8 +41,13 @@ def plan(recipe_file):
 
 def test_what_a_recipe_leaves_out_has_its_default(plan):
     given = plan()
-    assert given == Recipe(name="r", modality="event", epochs=3, batch_size=4, data=(Data(),))
-    assert (given.losses, given.student, given.optimiser, given.probe) == ("paper", Student(), Optimiser(), None)
+    assert given == Recipe(name="r", modality="event", epochs=3, batch_size=4, data=(DatasetConfig(),))
+    assert (given.losses, given.student, given.optimiser, given.probe) == (
+        "paper",
+        StudentConfig(),
+        OptimiserConfig(),
+        None,
+    )
     assert given.templates == DEFAULT_TEMPLATES
 
 
@@ -75,11 +80,14 @@ among = ["x", "z"]
 held_out = true
 """)
     )
-    assert given.student == Student(method="lora", targets=("fc1", "fc2"), options={"representation": "paper"})
-    assert given.optimiser == Optimiser(lr=1.0, betas=(0.0, 0.9))
+    assert given.student == StudentConfig(method="lora", targets=("fc1", "fc2"), options={"representation": "paper"})
+    assert given.optimiser == OptimiserConfig(lr=1.0, betas=(0.0, 0.9))
     assert all(isinstance(value, float) for value in (given.optimiser.lr, *given.optimiser.betas))
-    assert given.data == (Data(path="a", classes="splits.json:seen"), Data(path="b", classes=("x", "y"), shots=2))
-    assert given.probe == Probe(path="b", among=("x", "z"), held_out=True)
+    assert given.data == (
+        DatasetConfig(path="a", classes="splits.json:seen"),
+        DatasetConfig(path="b", classes=("x", "y"), shots=2),
+    )
+    assert given.probe == ProbeConfig(path="b", candidate_labels=("x", "z"), held_out=True)
     assert given.losses == ({"use": "cosine"},)
 
 
@@ -170,7 +178,7 @@ def test_changes_are_laid_over_the_file(plan):
     assert given.data[0].shots == 2
     assert given.name == "another one"  # what is no JSON is the text itself
     assert given.losses == ({"use": "kl"},)
-    assert given.probe == Probe(path="p")
+    assert given.probe == ProbeConfig(path="p")
 
 
 def test_the_last_of_two_changes_counts(plan):
@@ -207,7 +215,7 @@ def test_the_hash_leaves_out_what_shapes_no_weight(plan):
         "seed=1",
         "losses=author-code",
         "data.0.limit=5",
-        "student.average=0.9",
+        "student.ema_decay=0.9",
         "augment.image.flip=true",
         "derive.threshold=0.3",
         "probe.path=p",

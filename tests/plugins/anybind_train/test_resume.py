@@ -24,19 +24,19 @@ from torch.nn import functional
 from anybind.cli import main
 from anybind.torch_encoder import TorchEncoder
 from anybind_train import engine
-from anybind_train.records import Records
+from anybind_train.metrics_log import MetricsLog
 from anybind_train.student import StudentModule
 
 IMAGE = ("modality=image", "student.options={}", "probe.every=8")
 # Each of these draws or keeps something that a run which goes on has to get back.
 RUNS = {
     "plain": (*IMAGE, "cache_inputs=true"),
-    "drawn anew, averaged": (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}', "student.average=0.9"),
+    "drawn anew, averaged": (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}', "student.ema_decay=0.9"),
     "versions, averaged": (
         "variants=2",
         'augment.image={"crop":[0.6,0.9]}',
         "augment.event.shift=3",
-        "student.average=0.9",
+        "student.ema_decay=0.9",
     ),
     "lora": (*IMAGE, 'augment.image={"crop":[0.5,1.0]}', "student.method=lora", "student.rank=2"),
     "some layers": (*IMAGE, 'student.train=["visual.ln_post","visual.proj"]', "optimiser.warmup_epochs=1"),
@@ -102,8 +102,8 @@ def mortal(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(engine.Run, "step", dying(engine.Run.step))
-    monkeypatch.setattr(Records, "write", dying(Records.write))
+    monkeypatch.setattr(engine.TrainingRun, "train_step", dying(engine.TrainingRun.train_step))
+    monkeypatch.setattr(MetricsLog, "write", dying(MetricsLog.write))
     monkeypatch.setattr(TorchEncoder, "save_weights", dying(TorchEncoder.save_weights))
     monkeypatch.setattr(engine, "save_state", dying(engine.save_state))
     return lambda moments: left.__setitem__(0, moments)
@@ -151,7 +151,7 @@ def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_every_moment_to_die_is_as_good_as_another(train, mortal, tmp_path):
-    changes = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.average=0.5")
+    changes = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.ema_decay=0.5")
     mortal(0)
     train(*changes, output=tmp_path / "alone", cache=tmp_path / "cache")
     for moment in range(1, 200):

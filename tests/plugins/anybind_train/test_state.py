@@ -12,9 +12,9 @@ from torch import nn
 
 import anybind
 from anybind.errors import BadOption, WeightsMismatch
-from anybind_train.records import Records, draw
-from anybind_train.state import Place, load_state, save_state
-from anybind_train.student import Average
+from anybind_train.metrics_log import MetricsLog, draw_curves
+from anybind_train.state import Progress, load_state, save_state
+from anybind_train.student import WeightAverage
 from helpers.disk import full_disk
 
 
@@ -30,7 +30,7 @@ class Trained:
             {"params": [self.module[2].bias, self.module[1].bias]},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=1e-2)
-        self.average = Average(self.module, average)
+        self.average = WeightAverage(self.module, average)
         self.steps = 0
 
     def step(self, count: int = 1) -> None:
@@ -43,10 +43,10 @@ class Trained:
             self.steps += 1
 
     def save(self, path, **place):
-        save_state(path, Place("r", "d", **place), self.module, self.optimiser, self.average)
+        save_state(path, Progress("r", "d", **place), self.module, self.optimiser, self.average)
 
     def load(self, path, recipe="r", data="d"):
-        return load_state(path, Place(recipe, data), self.module, self.optimiser, self.average)
+        return load_state(path, Progress(recipe, data), self.module, self.optimiser, self.average)
 
     def tensors(self):
         return {**self.module.state_dict(), **{f"average {name}": each for name, each in self.average.state.items()}}
@@ -63,7 +63,7 @@ def test_what_is_put_back_goes_on_to_the_bit(path):
     first.save(path, epoch=1, batch=2, best=0.5, probes=[{"epoch": 0, "top1": 0.25}])
     second = Trained(0)
     place = second.load(path)
-    assert place == Place("r", "d", epoch=1, batch=2, best=0.5, probes=[{"epoch": 0, "top1": 0.25}])
+    assert place == Progress("r", "d", epoch=1, batch=2, best=0.5, probes=[{"epoch": 0, "top1": 0.25}])
     second.steps = 5
     for each in (first, second):
         each.step(5)
@@ -183,7 +183,7 @@ def written(folder):
 
 
 def records_of(folder, steps):
-    records = Records(folder, 0)
+    records = MetricsLog(folder, 0)
     records.write("probe", -1, epoch=0, top1=0.1)
     for step in range(steps):
         records.write("step", step, loss=float(step))
@@ -191,7 +191,7 @@ def records_of(folder, steps):
 
 
 def test_every_step_is_a_line_that_can_be_read_at_once(tmp_path):
-    records = Records(tmp_path, 0)
+    records = MetricsLog(tmp_path, 0)
     records.write("step", 0, loss=0.5)
     assert written(tmp_path) == [{"kind": "step", "step": 0, "loss": 0.5}]
     records.close()
@@ -199,7 +199,7 @@ def test_every_step_is_a_line_that_can_be_read_at_once(tmp_path):
 
 def test_a_run_that_goes_on_drops_what_lies_behind_its_state(tmp_path):
     records_of(tmp_path, 9)
-    records = Records(tmp_path, 5)
+    records = MetricsLog(tmp_path, 5)
     records.write("step", 5, loss=50.0)
     records.close()
     assert [line["step"] for line in written(tmp_path)] == [-1, 0, 1, 2, 3, 4, 5]
@@ -208,7 +208,7 @@ def test_a_run_that_goes_on_drops_what_lies_behind_its_state(tmp_path):
 
 def test_a_run_that_begins_anew_drops_everything(tmp_path):
     records_of(tmp_path, 9)
-    Records(tmp_path, 0).close()
+    MetricsLog(tmp_path, 0).close()
     assert written(tmp_path) == []
 
 
@@ -216,15 +216,15 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     records_of(tmp_path, 3)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "step", "ste')
-    records = Records(tmp_path, 4)
-    assert [line["step"] for line in records.read()] == [-1, 0, 1, 2]
+    records = MetricsLog(tmp_path, 4)
+    assert [line["step"] for line in records.read_lines()] == [-1, 0, 1, 2]
     records.close()
 
 
 def test_a_line_that_does_not_fit_on_the_disk_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
     records_of(tmp_path, 3)
-    records = Records(tmp_path, 3)
+    records = MetricsLog(tmp_path, 3)
     size = records.path.stat().st_size
     with full_disk(left=size), pytest.raises(anybind.BadInput, match=r"cannot write .*metrics\.jsonl: "):
         records.write("step", 3, loss=3.0)
@@ -249,7 +249,7 @@ def test_the_picture_can_be_drawn_with_and_without_a_probe(tmp_path, probes):
         {"kind": "step", "step": step, "epoch": 0, "lr": 1, "seconds": 1, "loss": 2.0, "kl": 1.0} for step in range(9)
     ]
     lines += [{"kind": "probe", "step": 4 * epoch - 1, "epoch": epoch, "top1": 0.5} for epoch in range(probes)]
-    draw(lines, tmp_path / "training.png", "a name", "top1" if probes else "")
+    draw_curves(lines, tmp_path / "training.png", "a name", "top1" if probes else "")
     with PIL.Image.open(tmp_path / "training.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > 1000

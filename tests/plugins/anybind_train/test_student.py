@@ -11,8 +11,15 @@ import anybind
 from anybind import Space
 from anybind.errors import BadOption
 from anybind.torch_encoder import TorchEncoder
-from anybind_train.recipe import Student
-from anybind_train.student import Average, StudentModule, add_lora, choose_trained, merged_lora, student_binder
+from anybind_train.recipe import StudentConfig
+from anybind_train.student import (
+    StudentModule,
+    WeightAverage,
+    add_lora,
+    load_student_binder,
+    merge_lora,
+    select_trained_parameters,
+)
 
 PICTURES = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -67,7 +74,7 @@ class MadeTower(TorchEncoder):
         return sample
 
 
-def made(plan: Student, module: type[nn.Module] = Net) -> StudentModule:
+def made(plan: StudentConfig, module: type[nn.Module] = Net) -> StudentModule:
     torch.manual_seed(0)
     return StudentModule(MadeTower(module()), plan).train()
 
@@ -86,7 +93,7 @@ def drops(student: StudentModule, block: str) -> bool:
 
 
 def test_vectors_have_norm_one_and_single_precision():
-    student = made(Student())
+    student = made(StudentConfig())
     student.module.double()
     vectors = student(PICTURES.double())
     assert vectors.dtype == torch.float32
@@ -95,7 +102,7 @@ def test_vectors_have_norm_one_and_single_precision():
 
 
 def test_frozen_batch_norms_keep_their_statistics_though_they_learn():
-    student = made(Student())
+    student = made(StudentConfig())
     before = [statistics(student, block) for block in ("first", "second")]
     student(PICTURES).sum().backward()
     assert torch.equal(before[0], statistics(student, "first"))
@@ -106,7 +113,7 @@ def test_frozen_batch_norms_keep_their_statistics_though_they_learn():
 
 
 def test_batch_norms_of_the_batch_renew_the_statistics_of_layers_that_are_trained():
-    student = made(Student(batch_norm="batch", train=("second.",)))
+    student = made(StudentConfig(batch_norm="batch", train=("second.",)))
     before = [statistics(student, block) for block in ("first", "second")]
     student(PICTURES)
     assert torch.equal(before[0], statistics(student, "first"))
@@ -114,7 +121,7 @@ def test_batch_norms_of_the_batch_renew_the_statistics_of_layers_that_are_traine
 
 
 def test_a_frozen_parameter_beside_trained_layers_does_not_put_them_out_of_training():
-    student = made(Student(batch_norm="batch", train=("second.",)))
+    student = made(StudentConfig(batch_norm="batch", train=("second.",)))
     assert learning(student.module) == {
         f"second.{name}" for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")
     }
@@ -123,7 +130,7 @@ def test_a_frozen_parameter_beside_trained_layers_does_not_put_them_out_of_train
 
 
 def test_what_is_frozen_drops_out_nothing():
-    student = made(Student(train=("second.",)))
+    student = made(StudentConfig(train=("second.",)))
     assert not drops(student, "first")
     with torch.no_grad():
         once, again = (student.module.first(PICTURES) for _ in range(2))
@@ -131,26 +138,26 @@ def test_what_is_frozen_drops_out_nothing():
 
 
 def test_evaluation_is_for_all_parts():
-    student = made(Student(batch_norm="batch")).eval()
+    student = made(StudentConfig(batch_norm="batch")).eval()
     assert not any(part.training for part in student.modules())
     assert torch.equal(student(PICTURES), student(PICTURES))
 
 
 def test_without_names_every_parameter_learns():
     net = Net().requires_grad_(False)
-    choose_trained(net, Student())
+    select_trained_parameters(net, StudentConfig())
     assert learning(net) == {name for name, _ in net.named_parameters()}
 
 
 def test_names_begin_as_the_recipe_says():
     net = Net()
-    choose_trained(net, Student(train=("first.conv", "bias")))
+    select_trained_parameters(net, StudentConfig(train=("first.conv", "bias")))
     assert learning(net) == {"first.conv.weight", "first.conv.bias", "bias"}
 
 
 def test_a_beginning_of_no_name_is_answered_with_the_nearest():
     with pytest.raises(BadOption, match=r"student.train: no parameter begins with 'frist'; did you mean 'first'"):
-        choose_trained(Net(), Student(train=("bias", "frist")))
+        select_trained_parameters(Net(), StudentConfig(train=("bias", "frist")))
 
 
 def test_only_the_parameters_named_change_in_training(train):
@@ -176,7 +183,7 @@ def test_merged_lora_embeds_as_the_student_does_and_its_file_fits_a_plain_tower(
     with torch.no_grad():
         learned = ran.run.student.eval()(inputs).numpy()
     tower = anybind.load(world.binding, device="cpu")
-    plain = student_binder(world.plan(), "cpu").encoder("event")
+    plain = load_student_binder(world.plan(), "cpu").encoder("event")
     untrained = plain.encode(list(inputs))
     plain.load_weights(ran.output / "last.safetensors")
     np.testing.assert_allclose(plain.encode(list(inputs)), learned, atol=1e-5)
@@ -186,7 +193,7 @@ def test_merged_lora_embeds_as_the_student_does_and_its_file_fits_a_plain_tower(
 
 def test_lora_passes_by_attention_and_convolutions_in_groups():
     net = Attention()
-    add_lora(net, Student(method="lora", rank=2))
+    add_lora(net, StudentConfig(method="lora", rank=2))
     layers = {name.partition(".lora_")[0] for name in learning(net)}
     assert layers == {"wide", "out_proj", "nested.0", "nested.1.0"}
     net(PICTURES).sum().backward()
@@ -195,23 +202,23 @@ def test_lora_passes_by_attention_and_convolutions_in_groups():
 
 def test_lora_adds_to_the_layers_whose_names_end_so():
     net = Attention()
-    add_lora(net, Student(method="lora", rank=2, targets=("nested.0", "proj")))
+    add_lora(net, StudentConfig(method="lora", rank=2, targets=("nested.0", "proj")))
     assert {name.partition(".lora_")[0] for name in learning(net)} == {"out_proj", "nested.0"}
 
 
 def test_lora_without_a_layer_to_add_to_is_refused():
     with pytest.raises(BadOption, match=r"student.targets: no layer ends in qkv \(there are 0, out_proj, wide\)"):
-        add_lora(Attention(), Student(method="lora", targets=("qkv",)))
+        add_lora(Attention(), StudentConfig(method="lora", targets=("qkv",)))
 
 
 def test_merging_leaves_the_student_as_it_is():
-    student = made(Student(method="lora", rank=2), Attention).eval()
+    student = made(StudentConfig(method="lora", rank=2), Attention).eval()
     with torch.no_grad():
         for name, parameter in student.module.named_parameters():
             if "lora_B" in name:
                 parameter.normal_()
         before = student(PICTURES)
-        merged = merged_lora(student.tower)
+        merged = merge_lora(student.encoder)
         assert not any("lora" in name for name, _ in merged.module.named_parameters())
         np.testing.assert_allclose(merged.encode(list(PICTURES)), before.numpy(), atol=1e-5)
         assert torch.equal(student(PICTURES), before)
@@ -219,7 +226,7 @@ def test_merging_leaves_the_student_as_it_is():
 
 def test_the_average_is_the_one_of_its_equation():
     net = nn.Linear(3, 2)
-    average = Average(net, 0.9)
+    average = WeightAverage(net, 0.9)
     expected = {name: value.double().clone() for name, value in net.state_dict().items()}
     for step in range(40):
         with torch.no_grad():
@@ -235,7 +242,7 @@ def test_the_average_is_the_one_of_its_equation():
 
 def test_swapping_twice_gives_the_weights_back_to_the_bit():
     net = Net()
-    average = Average(net, 0.5)
+    average = WeightAverage(net, 0.5)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(1)
@@ -250,7 +257,7 @@ def test_swapping_twice_gives_the_weights_back_to_the_bit():
 
 
 def test_no_average_keeps_no_copy():
-    average = Average(Net(), 0.0)
+    average = WeightAverage(Net(), 0.0)
     average.update(0)
     average.swap()
     assert average.state == {}
@@ -258,26 +265,28 @@ def test_no_average_keeps_no_copy():
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
 def test_an_average_that_never_moves_or_forgets_is_refused(decay):
-    with pytest.raises(BadOption, match=r"student.average must be from 0 to below 1"):
-        Average(Net(), decay)
+    with pytest.raises(BadOption, match=r"student.ema_decay must be from 0 to below 1"):
+        WeightAverage(Net(), decay)
 
 
 def test_a_binding_without_the_modality_offers_the_nearest(world):
     with pytest.raises(BadOption, match=r"has no encoder for 'evnt'; did you mean 'event'"):
-        student_binder(world.plan("modality=evnt"), "cpu")
+        load_student_binder(world.plan("modality=evnt"), "cpu")
 
 
 def test_weights_to_start_from_are_taken_over(world, tmp_path):
-    tower = student_binder(world.plan(), "cpu").encoder("event")
+    tower = load_student_binder(world.plan(), "cpu").encoder("event")
     with torch.no_grad():
         tower.module.visual.proj.mul_(2)
     tower.save_weights(tmp_path / "start.safetensors")
-    started = student_binder(world.plan(f"student.weights={tmp_path / 'start.safetensors'}"), "cpu").encoder("event")
+    started = load_student_binder(world.plan(f"student.weights={tmp_path / 'start.safetensors'}"), "cpu").encoder(
+        "event"
+    )
     assert started.weights_hash == tower.weights_hash
 
 
 def test_weights_that_a_binding_ships_are_no_start_unless_asked_for(world, tmp_path):
-    tower = student_binder(world.plan(), "cpu").encoder("event")
+    tower = load_student_binder(world.plan(), "cpu").encoder("event")
     untrained = tower.weights_hash
     with torch.no_grad():
         tower.module.visual.proj.mul_(2)
@@ -296,6 +305,6 @@ options = {{ clamp = 2 }}
 weights = "{shipped}"
 """)
     changes = [f"binding={tmp_path / 'binding.toml'}", 'student.options={"options":{"clamp":2}}']
-    assert student_binder(world.plan(*changes), "cpu").encoder("event").weights_hash == untrained
-    asked = student_binder(world.plan(*changes, f"student.options.weights={shipped}"), "cpu").encoder("event")
+    assert load_student_binder(world.plan(*changes), "cpu").encoder("event").weights_hash == untrained
+    asked = load_student_binder(world.plan(*changes, f"student.options.weights={shipped}"), "cpu").encoder("event")
     assert asked.weights_hash == tower.weights_hash

@@ -13,10 +13,10 @@ import anybind
 from anybind.dataset import Dataset, Item
 from anybind.errors import BadOption
 from anybind.registry import create_part
-from anybind_train.engine import Run
-from anybind_train.examples import Pictures
-from anybind_train.learning import training_part
-from anybind_train.learning_tasks import FewShot, FineTune
+from anybind_train.engine import TrainingRun
+from anybind_train.examples import TwoClassImages
+from anybind_train.fine_tune_tasks import FewShot, FineTune
+from anybind_train.task_runs import select_training_data
 
 QUICK = {"epochs": 2, "lr": 1e-2, "batch_size": 8}
 SHAPES = ["disc", "bar", "ring"]
@@ -25,8 +25,8 @@ SHAPES = ["disc", "bar", "ring"]
 @pytest.fixture(autouse=True)
 def nothing_drawn(monkeypatch):
     """A picture and TensorBoard's file of a run take longer than the run."""
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
 
 
 class Parted(Dataset):
@@ -174,7 +174,7 @@ def test_further_keys_of_a_recipe_are_laid_over(binder, parted):
 @pytest.mark.slow
 def test_a_kept_run_that_was_interrupted_goes_on(binder, parted, tmp_path, monkeypatch):
     whole = FewShot(shots=2, **QUICK).run(binder, parted, modality="event")
-    steps, step = [], Run.step
+    steps, step = [], TrainingRun.train_step
 
     def failing(run, *arguments):
         if len(steps) == 1:
@@ -182,10 +182,12 @@ def test_a_kept_run_that_was_interrupted_goes_on(binder, parted, tmp_path, monke
         steps.append(arguments)
         return step(run, *arguments)
 
-    monkeypatch.setattr(Run, "step", failing)
+    monkeypatch.setattr(TrainingRun, "train_step", failing)
     with pytest.raises(KeyboardInterrupt):
         FewShot(shots=2, keep=str(tmp_path), **QUICK).run(binder, parted, modality="event")
-    monkeypatch.setattr(Run, "step", lambda run, *arguments: (steps.append(arguments), step(run, *arguments))[1])
+    monkeypatch.setattr(
+        TrainingRun, "train_step", lambda run, *arguments: (steps.append(arguments), step(run, *arguments))[1]
+    )
     result = FewShot(shots=2, keep=str(tmp_path), **QUICK).run(binder, parted, modality="event")
     assert len(steps) == 2  # one before, one after
     assert result.encoders == whole.encoders
@@ -241,9 +243,9 @@ def test_data_in_one_part_cannot_be_fine_tuned_on_whole(binder, in_one_part):
 
 
 def test_options_of_a_training_part_are_for_data_in_a_folder(in_one_part):
-    assert len(training_part(in_one_part, {"limit": 3}).items) == 3
+    assert len(select_training_data(in_one_part, {"limit": 3}).items) == 3
     with pytest.raises(BadOption, match="options are for datasets in folders"):
-        training_part(Pictures(), {"limit": 3})
+        select_training_data(TwoClassImages(), {"limit": 3})
 
 
 def test_all_samples_learned_from_leave_nothing_to_ask(binder, in_one_part):
@@ -252,8 +254,8 @@ def test_all_samples_learned_from_leave_nothing_to_ask(binder, in_one_part):
 
 
 def test_a_part_is_named_or_made_with_other_options(parted):
-    assert len(training_part(parted, None).items) == len(training_part(parted, "train").items) == 12
-    made = training_part(parted, {"split": "train", "classes": ["disc"]})
+    assert len(select_training_data(parted, None).items) == len(select_training_data(parted, "train").items) == 12
+    made = select_training_data(parted, {"split": "train", "classes": ["disc"]})
     assert {item.label for item in made.items} == {"disc"}
     assert isinstance(made, Parted)
     assert made.selected_modalities == parted.asked == ["image"]

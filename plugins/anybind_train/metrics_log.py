@@ -35,18 +35,18 @@ class RunRecord(TypedDict):
     probes: list[dict[str, float]]
 
 
-class Records:
+class MetricsLog:
     """Appends one JSON line a step and a probe; a run that goes on drops the lines behind its state first."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
-        lines = [line for line in self.read() if line["step"] < step] if step else []
+        lines = [line for line in self.read_lines() if line["step"] < step] if step else []
         with files.atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.file = self.path.open("a", buffering=1)
-        self.board = _tensorboard(folder, step)
+        self.tensorboard = _open_tensorboard(folder, step)
 
-    def read(self) -> list[dict[str, Any]]:
+    def read_lines(self) -> list[dict[str, Any]]:
         """All lines so far, a last one that was cut short left out."""
         if not self.path.is_file():
             return []
@@ -59,19 +59,19 @@ class Records:
             self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         except OSError as error:
             raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
-        if self.board is not None:
+        if self.tensorboard is not None:
             for name, value in values.items():
-                self.board.add_scalar(f"{kind}/{name}", value, step)
+                self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Close both files."""
         with contextlib.suppress(OSError):  # of a full disk, which was told
             self.file.close()
-        if self.board is not None:
-            self.board.close()
+        if self.tensorboard is not None:
+            self.tensorboard.close()
 
 
-def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
+def _open_tensorboard(folder: Path, step: int) -> SummaryWriter | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # it is a convenience: everything stands in metrics.jsonl as well
@@ -79,7 +79,7 @@ def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
 
-def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
+def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
     """A picture of the losses by step and of the probe by epoch, PNG."""
     import matplotlib as mpl
 

@@ -13,18 +13,20 @@ import torch
 from anybind import Binder, Result
 from anybind.plugin import BadOption, Dataset, create_part, errors, ranks, tables
 from anybind_train.devices import make_fabric
-from anybind_train.engine import STATE, Run
-from anybind_train.probe import source_key, without
+from anybind_train.engine import STATE, TrainingRun
+from anybind_train.probe import exclude_items, get_source_key
 from anybind_train.recipe import Recipe
 
-LESSONS, ASKED = "lessons", "asked"
+TRAIN_DATA, TEST_DATA = "lessons", "asked"
 """The names by which these tasks' recipes call the data sets that they are given."""
 
-PartName = str | Mapping[str, object] | None
+TrainingSplit = str | Mapping[str, object] | None
 """How a training part is named: a part of the data set, or a table of its options, or None for what there is."""
 
 
-def recipe_of(table: Mapping[str, object], further: Mapping[str, object], *, binder: Binder, modality: str) -> Recipe:
+def build_recipe(
+    table: Mapping[str, object], options: Mapping[str, object], *, binder: Binder, modality: str
+) -> Recipe:
     """The recipe of a task.
 
     Args:
@@ -37,22 +39,22 @@ def recipe_of(table: Mapping[str, object], further: Mapping[str, object], *, bin
         BadOption: an unknown key, or one that the task itself has to say, or a value that makes no sense.
     """
     merged: dict[str, object] = {"binding": binder.name, "modality": modality, **table}
-    for key, value in further.items():
+    for key, value in options.items():
         if key in ("name", "binding", "modality", "data", "probe", "seed"):
             raise BadOption(f"the option {key} is no one's to give: the question says it")
         former = merged.get(key)
         merged[key] = {**former, **value} if isinstance(value, Mapping) and isinstance(former, Mapping) else value
-    return tables.parse_table(Recipe, _lists(merged), f"the task {merged['name']}")
+    return tables.parse_table(Recipe, _convert_tuples(merged), f"the task {merged['name']}")
 
 
-def _lists(value: object) -> object:
+def _convert_tuples(value: object) -> object:
     """Tuples as lists, all the way down, since a recipe's file has no others."""
     if isinstance(value, Mapping):
-        return {key: _lists(each) for key, each in value.items()}
-    return [_lists(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _convert_tuples(each) for key, each in value.items()}
+    return [_convert_tuples(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def training_part(dataset: Dataset, train: PartName) -> Dataset:
+def select_training_data(dataset: Dataset, train: TrainingSplit) -> Dataset:
     """What a data set is learned from.
 
     Args:
@@ -72,19 +74,19 @@ def training_part(dataset: Dataset, train: PartName) -> Dataset:
 
 
 @contextlib.contextmanager
-def work_folder(keep: str | Path | None) -> Iterator[Path]:
+def open_work_folder(output: str | Path | None) -> Iterator[Path]:
     """The folder that runs are in: one that stays, or one that goes with what it holds.
 
     Under `torchrun` every rank learns for itself, on its own device, and only the first one's folder stays.
     """
-    if keep is not None and ranks.get_rank() == 0:
-        yield Path(keep)
+    if output is not None and ranks.get_rank() == 0:
+        yield Path(output)
         return
     with tempfile.TemporaryDirectory(prefix="anybind-") as folder:
         yield Path(folder)
 
 
-def do_run(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder: Binder) -> Run:
+def run_training(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder: Binder) -> TrainingRun:
     """Train to the end, in a folder of the recipe's own in `folder`, or go on where that was interrupted.
 
     The binder's towers stay as they are: the run loads its own, on the same device. Ranks do not share its work: where
@@ -95,29 +97,29 @@ def do_run(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder:
         [recipe.hash, encoders, {name: each.split_hash for name, each in sources.items()}]
     )
     with ranks.single_process():
-        run = Run(
+        run = TrainingRun(
             recipe,
             sources,
             output,
             binding=binder.binding,
-            cache=folder / "cache",
+            teacher_cache=folder / "cache",
             store=binder.store,
-            fabric=make_fabric(recipe.precision, _own_device(binder)),
+            fabric=make_fabric(recipe.precision, _get_process_device(binder)),
             resume=(output / STATE).is_file(),
         )
-        run.go()
+        run.execute()
     return run
 
 
-def _own_device(binder: Binder) -> str:
+def _get_process_device(binder: Binder) -> str:
     """The binder's device with its number, where this process has one of several."""
     return f"cuda:{torch.cuda.current_device()}" if binder.device == "cuda" else binder.device
 
 
-def ask_after(
-    run: Run,
+def evaluate_run(
+    run: TrainingRun,
     dataset: Dataset,
-    among: str | Iterable[str] | None,
+    candidate_labels: str | Iterable[str] | None,
     *,
     name: str,
     seed: int,
@@ -137,9 +139,12 @@ def ask_after(
         on_bad: told of samples that cannot be used.
         details: what the result's details hold besides the question's own.
     """
-    rest = without(dataset, {source_key(pair.item) for pair in run.data.pairs})
+    rest = exclude_items(dataset, {get_source_key(pair.item) for pair in run.data.items})
     task = create_part(
-        "task", "zero-shot", templates=run.recipe.templates, **({} if among is None else {"among": among})
+        "task",
+        "zero-shot",
+        templates=run.recipe.templates,
+        **({} if candidate_labels is None else {"among": candidate_labels}),
     )
     with ranks.single_process():  # each has learned for itself
         result: Result = task.run(run.binder, rest, modality=run.recipe.modality, seed=seed, on_bad=on_bad)
@@ -147,7 +152,7 @@ def ask_after(
     return replace(result, task=name, split_hash=dataset.split_hash, details=told, curves=curves or {})
 
 
-def settings_of(run: Run) -> dict[str, object]:
+def describe_run(run: TrainingRun) -> dict[str, object]:
     """How was learned, and of what: JSON-like, the same on every machine."""
     recipe, student = run.recipe, run.recipe.student
     return {

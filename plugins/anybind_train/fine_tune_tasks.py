@@ -8,22 +8,22 @@ from typing import Any, ClassVar
 
 from anybind import Binder, Result
 from anybind.plugin import BadInput, BadOption, Dataset, HeadSpec, Task, create_part, errors, list_parts
-from anybind_train.data import few_shots
-from anybind_train.learning import (
-    ASKED,
-    LESSONS,
-    PartName,
-    ask_after,
-    do_run,
-    recipe_of,
-    settings_of,
-    training_part,
-    work_folder,
-)
-from anybind_train.linear_probe import linear_probe
-from anybind_train.probe import source_key, without
+from anybind_train.data import select_few_shots
+from anybind_train.linear_probe import train_linear_probe
+from anybind_train.probe import exclude_items, get_source_key
 from anybind_train.recipe import METHODS, Recipe
-from anybind_train.student import student_binder
+from anybind_train.student import load_student_binder
+from anybind_train.task_runs import (
+    TEST_DATA,
+    TRAIN_DATA,
+    TrainingSplit,
+    build_recipe,
+    describe_run,
+    evaluate_run,
+    open_work_folder,
+    run_training,
+    select_training_data,
+)
 
 
 class FineTune(Task):
@@ -38,7 +38,7 @@ class FineTune(Task):
     main_metric = "top1"
     shots = 0
     optimiser: ClassVar[Mapping[str, object]] = {"weight_decay": 0.03, "warmup_epochs": 1, "clip": 1.0}
-    rates: ClassVar[Mapping[str, float]] = {"full": 1e-5, "lora": 1e-4, "prompts": 5e-3, "linear-probe": 1e-5}
+    default_lr: ClassVar[Mapping[str, float]] = {"full": 1e-5, "lora": 1e-4, "prompts": 5e-3, "linear-probe": 1e-5}
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class FineTune(Task):
         lr: float | None = None,
         batch_size: int = 64,
         every: int = 0,
-        train: PartName = None,
-        among: str | Iterable[str] | None = None,
-        keep: str | None = None,
+        train: TrainingSplit = None,
+        candidate_labels: str | Iterable[str] | None = None,
+        output: str | None = None,
         head_options: Mapping[str, object] | None = None,
         **recipe: object,
     ) -> None:
@@ -85,8 +85,8 @@ class FineTune(Task):
         if head_options and not self.has_head:
             raise BadOption(f"head_options are for a classification head, not for the method {method!r}")
         self.method, self.epochs, self.batch_size = method, epochs, batch_size
-        self.lr = self.rates["linear-probe" if self.has_head else method] if lr is None else lr
-        self.every, self.train, self.among, self.keep = every, train, among, keep
+        self.lr = self.default_lr["linear-probe" if self.has_head else method] if lr is None else lr
+        self.every, self.train, self.candidate_labels, self.output = every, train, candidate_labels, output
         self.recipe = recipe
 
     def run(
@@ -105,25 +105,39 @@ class FineTune(Task):
             BadInput: there is nothing to learn from, or nothing else to ask about.
             BadOption: an option that a recipe does not take, or a device that is not there.
         """
-        lessons = training_part(dataset, self.train)
+        lessons = select_training_data(dataset, self.train)
         if lessons is dataset and not self.shots:
             raise BadInput(f"{dataset.name} is published in one part: say with train which other part to learn from")
-        chosen = few_shots(lessons, self.shots, seed)
-        if not [item for item in without(dataset, {source_key(item) for item in chosen}).items if item.label]:
+        chosen = select_few_shots(lessons, self.shots, seed)
+        if not [item for item in exclude_items(dataset, {get_source_key(item) for item in chosen}).items if item.label]:
             raise BadInput(f"{dataset.name}: all samples are learned from, and none is left to ask about")
-        recipe = self._recipe(binder, modality, seed, len(chosen))
-        sources = {LESSONS: lessons, ASKED: dataset}
-        with work_folder(self.keep or self.work) as folder:
+        recipe = self._build_recipe(binder, modality, seed, len(chosen))
+        sources = {TRAIN_DATA: lessons, TEST_DATA: dataset}
+        with open_work_folder(self.output or self.work) as folder:
             if self.has_head:
-                return self._classifier(recipe, sources, folder, binder, on_bad)
-            run = do_run(recipe, sources, folder, binder)
-            settings, curves = {"shots": self.shots, **settings_of(run)}, curves_of({"top1": run.place.probes or []})
-            return ask_after(
-                run, dataset, self.among, name=self.name, seed=seed, curves=curves, on_bad=on_bad, settings=settings
+                return self._evaluate_head(recipe, sources, folder, binder, on_bad)
+            run = run_training(recipe, sources, folder, binder)
+            settings, curves = (
+                {"shots": self.shots, **describe_run(run)},
+                collect_curves({"top1": run.progress.probes or []}),
+            )
+            return evaluate_run(
+                run,
+                dataset,
+                self.candidate_labels,
+                name=self.name,
+                seed=seed,
+                curves=curves,
+                on_bad=on_bad,
+                settings=settings,
             )
 
-    def _recipe(self, binder: Binder, modality: str, seed: int, samples: int) -> Recipe:
-        among = {} if self.among is None else {"among": self.among if self.among == "all" else list(self.among)}
+    def _build_recipe(self, binder: Binder, modality: str, seed: int, samples: int) -> Recipe:
+        among = (
+            {}
+            if self.candidate_labels is None
+            else {"among": self.candidate_labels if self.candidate_labels == "all" else list(self.candidate_labels)}
+        )
         table: dict[str, object] = {
             "name": self.name,
             "losses": [{"use": "prediction"}],
@@ -132,13 +146,13 @@ class FineTune(Task):
             "seed": seed,
             "student": {"method": "linear-probe" if self.has_head else self.method, "shipped": True},
             "optimiser": {**self.optimiser, "lr": self.lr},
-            "data": [{"path": LESSONS, "shots": self.shots}],
+            "data": [{"path": TRAIN_DATA, "shots": self.shots}],
         }
         if self.every or self.has_head:
-            table["probe"] = {"path": ASKED, "held_out": True, "every": max(self.every, 1), "task_options": among}
-        return recipe_of(table, self.recipe, binder=binder, modality=modality)
+            table["probe"] = {"path": TEST_DATA, "held_out": True, "every": max(self.every, 1), "task_options": among}
+        return build_recipe(table, self.recipe, binder=binder, modality=modality)
 
-    def _classifier(
+    def _evaluate_head(
         self,
         recipe: Recipe,
         sources: Mapping[str, Dataset],
@@ -150,14 +164,16 @@ class FineTune(Task):
         from scipy.stats import binomtest  # comes with scikit-learn, which the probe needs
 
         student = recipe.student
-        own = student_binder(recipe, binder.device, binder.binding) if student.options or student.weights else binder
+        own = (
+            load_student_binder(recipe, binder.device, binder.binding) if student.options or student.weights else binder
+        )
         options = {"inverse_penalty": student.inverse_penalty} if self.method == "linear-probe" else {}
         options |= self.head_options
         head = create_part(HeadSpec, self.method, modality=recipe.modality, **options)
-        told = linear_probe(recipe, sources, folder / recipe.hash, binder.device, own, on_bad, head)
+        told = train_linear_probe(recipe, sources, folder / recipe.hash, binder.device, own, on_bad, head)
         top1, n = told["top1"], told["n"]
         sure = binomtest(round(top1 * n), n).proportion_ci(method="wilson")
-        asked = sources[ASKED]
+        asked = sources[TEST_DATA]
         settings = {"shots": self.shots, "method": self.method, **options}
         return Result(
             task=self.name,
@@ -188,7 +204,7 @@ class FewShot(FineTune):
 
     name = "few-shot"
     optimiser: ClassVar[Mapping[str, object]] = {"weight_decay": 0.03, "warmup_epochs": 5}
-    rates: ClassVar[Mapping[str, float]] = {**FineTune.rates, "full": 5e-6}
+    default_lr: ClassVar[Mapping[str, float]] = {**FineTune.default_lr, "full": 5e-6}
 
     def __init__(
         self, *, shots: int = 1, method: str = "full", epochs: int = 100, batch_size: int = 32, **options: Any
@@ -209,7 +225,7 @@ class FewShot(FineTune):
         self.shots = shots
 
 
-def curves_of(probes: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, list[float]]]:
+def collect_curves(probes: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, list[float]]]:
     """Curves of top-1 by epoch, see `Result.curves`, from what was evaluated during each training run."""
     return {
         name: {"epoch": [each["epoch"] for each in found], "top1": [each["top1"] for each in found]}

@@ -7,13 +7,20 @@ from torch.nn.functional import cross_entropy
 
 from anybind.plugin import BadOption
 from anybind_train.loss import Loss, TrainingBatch
-from anybind_train.losses.shared import flag, needed, one_of, positive, similarities, soft_cross_entropy
+from anybind_train.losses.shared import (
+    check_choice,
+    check_flag,
+    check_positive,
+    compute_similarities,
+    get_field,
+    soft_cross_entropy,
+)
 
 CLIP_TEMPERATURE = 0.01
 """CLIP's similarities are multiplied by 100, the bound that its learnt scale reached."""
 
 
-class ZeroShot(Loss):
+class ZeroShotLoss(Loss):
     """L_zs, Eq. 3 of the paper: the student's similarities to the texts are to be those of its teacher.
 
         p_i = softmax_j(z_i . t_j / tau),  q_i = softmax_j(s_i . t_j / tau)
@@ -45,20 +52,20 @@ class ZeroShot(Loss):
         Raises:
             BadOption: an option out of its range.
         """
-        divides = one_of("temperature_means", temperature_means, ("divide", "multiply")) == "divide"
-        given = positive("temperature", temperature)
+        divides = check_choice("temperature_means", temperature_means, ("divide", "multiply")) == "divide"
+        given = check_positive("temperature", temperature)
         self.temperature = given if divides else 1 / given
-        self.both_directions = flag("both_directions", both_directions)
+        self.both_directions = check_flag("both_directions", both_directions)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        texts = needed(batch, "texts")
-        target = similarities(needed(batch, "teacher"), texts, self.temperature).detach()
-        student = similarities(batch.student, texts, self.temperature)
+        texts = get_field(batch, "texts")
+        target = compute_similarities(get_field(batch, "teacher"), texts, self.temperature).detach()
+        student = compute_similarities(batch.student, texts, self.temperature)
         loss = soft_cross_entropy(target, student)
         return (loss + soft_cross_entropy(target.T, student.T)) / 2 if self.both_directions else loss
 
 
-class Prediction(Loss):
+class PredictionLoss(Loss):
     """L_pred, Eq. 6 of the paper: cross-entropy of the student's similarities to the texts with its label.
 
         L_pred = -1/n sum_i log( exp(s_i . t_y_i / tau) / sum_j exp(s_i . t_j / tau) )
@@ -86,18 +93,18 @@ class Prediction(Loss):
         Raises:
             BadOption: an option out of its range, or a temperature together with `cosine`.
         """
-        self.cosine = flag("cosine", cosine)
+        self.cosine = check_flag("cosine", cosine)
         if self.cosine and temperature is not None:
             raise BadOption("the cosine to the label text has no temperature; leave one of the two options out")
-        self.temperature = CLIP_TEMPERATURE if temperature is None else positive("temperature", temperature)
+        self.temperature = CLIP_TEMPERATURE if temperature is None else check_positive("temperature", temperature)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        texts, labels = needed(batch, "texts"), needed(batch, "labels")
+        texts, labels = get_field(batch, "texts"), get_field(batch, "labels")
         labelled = labels >= 0
         if self.cosine:
             of_label = texts[labels.clamp(min=0)]
             total = ((1 - (batch.student * of_label).sum(-1)) * labelled).sum()
         else:
-            logits = similarities(batch.student, texts, self.temperature)
+            logits = compute_similarities(batch.student, texts, self.temperature)
             total = cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
         return total / labelled.sum().clamp(min=1)
