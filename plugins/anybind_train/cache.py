@@ -1,4 +1,4 @@
-"""Arrays that are computed once and kept on disk."""
+"""Arrays that are computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def _reserve_space(path: Path, size: int) -> None:
 def cache_array(
     folder: Path, name: str, shape: tuple[int, ...], dtype: type[np.generic], fill: Callable[[np.ndarray], None]
 ) -> np.ndarray:
-    """The array kept under a name, read from disk as it is used; where it is missing, `fill` makes it, whole or not.
+    """Return the cached array of a name, memory-mapped; if it is missing, `fill` computes it, written atomically.
 
     Raises:
-        BadInput: the disk is full, or what is kept is damaged.
+        BadInput: the disk is full, or the cached file is damaged.
     """
     path = folder / f"{name}.npy"
     if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadInput(f"cannot make the folder {folder}: {error.strerror}") from error
+            raise BadInput(f"{folder}: cannot create the folder ({error.strerror})") from error
         with files.atomic_path(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
             _reserve_space(temporary, array.nbytes)
@@ -50,9 +50,10 @@ def cache_array(
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is damaged: {error}; remove it, and it is made anew") from error
+        raise BadInput(f"{path}: damaged cache file ({error}); delete it to recompute it") from error
     if array.shape != shape or array.dtype != dtype:
         raise BadInput(
-            f"{path} holds {array.dtype} of shape {array.shape}, not {shape}; remove it, and it is made anew"
+            f"{path}: expected {np.dtype(dtype)} of shape {shape}, got {array.dtype} of shape {array.shape};"
+            " delete it to recompute it"
         )
     return array

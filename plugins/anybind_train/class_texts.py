@@ -1,4 +1,4 @@
-"""Class names of the training data as vectors, and the way from a tower's own space to theirs."""
+"""Text embeddings of the class names, and the route from an encoder's own space to the common space."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from anybind_train.recipe import Recipe
 
 @dataclass
 class ClassTexts:
-    """Class names of the training data as vectors in the common space, and the way there from a tower's own."""
+    """Text embeddings of the class names in the common space, and the adapters from an encoder's own space to it."""
 
     embeddings: torch.Tensor | None
     route: list[Adapter]
 
     def map_to_common(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(n, d) unit vectors of a tower's own space to the common one, with gradients."""
+        """Map (n, d) unit embeddings of an encoder's own space to the common space, with gradients."""
         for adapter in self.route:
             vectors = functional.normalize(adapter.map_tensor(vectors), dim=1)
         return vectors
@@ -31,19 +31,17 @@ class ClassTexts:
 def embed_class_texts(
     binder: Binder, recipe: Recipe, losses: WeightedSum, classes: Sequence[str], device: torch.device
 ) -> ClassTexts:
-    """Embed the class names that a recipe's losses compare with.
+    """Embed the class names that a recipe's losses need.
 
     Raises:
-        BadInput: fewer than two classes, where a loss needs more.
-        SpaceMismatch: the texts are in another space than the student's.
+        BadInput: fewer than two classes, and a loss needs labels or texts.
+        SpaceMismatch: the texts are in another space than the student.
     """
     route = binder.route(recipe.modality)
-    if "labels" in losses.needs and len(classes) < 2:
-        raise BadInput(f"the data has {len(classes)} classes; a loss by labels needs at least two")
+    if len(classes) < 2 and (needs := [name for name in ("labels", "texts") if name in losses.needs]):
+        raise BadInput(f"a loss needs {' and '.join(needs)}: expected at least two classes, got {len(classes)}")
     if "texts" not in losses.needs:
         return ClassTexts(None, route)
-    if len(classes) < 2:
-        raise BadInput("the data has fewer than two classes; a loss that compares with words needs them")
     texts = prompts.embed_class_names(binder, "text", classes, prompts.check_templates(recipe.templates))
-    binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with words")
+    binder.space(recipe.modality).require_same(texts.space, f"compare {recipe.modality} with text")
     return ClassTexts(torch.tensor(texts.vectors, device=device), route)

@@ -16,7 +16,7 @@ ROWS, TEXTS, DIM = 6, 3, 8
 
 
 def make_random_batch(seed: int = 0) -> TrainingBatch:
-    """Make a batch of every field, always the same for one seed."""
+    """Make a batch with every field; the seed determines it."""
     import torch
 
     random = torch.Generator().manual_seed(seed)
@@ -29,7 +29,7 @@ def make_random_batch(seed: int = 0) -> TrainingBatch:
 
 @computed_once
 def compute_loss(case: Case[Loss]) -> torch.Tensor:
-    """The loss of the random batch."""
+    """Compute the loss of the random batch."""
     return case.part(make_random_batch())
 
 
@@ -37,7 +37,7 @@ def compute_loss(case: Case[Loss]) -> torch.Tensor:
 def check_needs(case: Case[Loss]) -> None:
     known = {field.name for field in fields(TrainingBatch)}
     unknown = set(case.part.needs) - known
-    assert not unknown, f"needs names {', '.join(sorted(unknown))}, and a batch has {', '.join(sorted(known))}"
+    assert not unknown, f"needs: expected fields of {', '.join(sorted(known))}, got {', '.join(sorted(unknown))}"
 
 
 @CHECKS.add("end with `.mean()`, in the precision of `batch.student`")
@@ -48,7 +48,7 @@ def check_is_a_finite_scalar(case: Case[Loss]) -> None:
     assert loss.isfinite(), f"it returns {loss.item()}"
 
 
-@CHECKS.add("leave what it does not name in `needs` unread")
+@CHECKS.add("read no field that `needs` does not name")
 def check_reads_what_it_needs(case: Case[Loss]) -> None:
     names = {field.name for field in fields(TrainingBatch)} - {"student", *case.part.needs}
     bare = case.part(replace(make_random_batch(), **dict.fromkeys(names)))

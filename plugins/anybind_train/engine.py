@@ -1,4 +1,4 @@
-"""The run: a student learns from frozen teachers and words, batch by batch, and can go on where it was killed."""
+"""The training engine: fit a student to frozen teacher and text embeddings, batch by batch, with resumable state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves
 from anybind_train.optimise import compute_learning_rate, make_optimiser
-from anybind_train.probe import build_probe, get_source_key, run_probe
+from anybind_train.probe import build_probe, run_probe
 from anybind_train.prompts import PromptedText, PromptStudent
 from anybind_train.recipe import Recipe
 from anybind_train.state import Progress, check_finite, load_state, save_state
@@ -36,7 +36,7 @@ STATE, LAST, BEST = "state.safetensors", "last.safetensors", "best.safetensors"
 
 
 class TrainingRun:
-    """One training run in one folder. `Run(...).go()` does it."""
+    """A training run in a folder of its own; `TrainingRun(...).execute()` trains to the last epoch."""
 
     def __init__(
         self,
@@ -51,103 +51,102 @@ class TrainingRun:
         resume: bool = False,
         cache_teacher: bool = True,
     ) -> None:
-        """Check everything that can be checked before the first step.
+        """Load encoders and data, and check everything that can be checked before the first step.
 
         Args:
-            recipe: what to do.
-            sources: the data folder that the recipe's paths lie below, or data sets that are made already.
-            output: the run's folder, made if it is not there: weights, state, metrics, picture.
-            binding: the recipe's binding itself, where it cannot be found by its name.
-            cache: where teacher vectors and prepared inputs are kept; `output/cache` by default.
+            recipe: the training recipe.
+            sources: the data folder that the recipe's paths are relative to, or datasets by `path`.
+            output: the run's folder, created if missing: weights, state, metrics, curves.
+            binding: the recipe's binding. [default: found by its name]
+            teacher_cache: folder of cached teacher embeddings and student inputs. [default: `output/cache`]
+            fabric: device, precision and processes, of which each constructs a run. [default: one process on the CPU]
             store: where the teacher's embeddings are looked up and stored. [default: nowhere]
-            fabric: where it runs; one process on the CPU by default. On several, every process makes a `Run`.
-            resume: go on from the state in `output`.
-            cache_teacher: compute the teacher's vectors once; False computes them at every step.
+            resume: continue from the state in `output`.
+            cache_teacher: compute teacher embeddings once; if False, recompute them at every step.
 
         Raises:
-            BadInput, BadOption, UnknownName, SpaceMismatch: something in the recipe or the data does not fit.
+            BadInput, BadOption, UnknownName, SpaceMismatch: an invalid recipe, or data that does not fit it.
         """
         self.recipe, self.output, self.fabric = recipe, output, fabric or make_fabric(recipe.precision, "cpu")
+        self.state_path = output / STATE
         self.losses = WeightedSum.from_recipe(recipe.losses)
         check_batch(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
         self.binder = load_student_binder(recipe, str(self.fabric.device), binding)
-        tower = self.binder.encoder(recipe.modality)
-        assert isinstance(tower, TorchEncoder)  # as the student's binder checks
-        self.encoder = tower
-        taught_by = self.binder.encoder(recipe.teacher) if recipe.teacher else None
-        # The binding's tower takes over what is learned, and the teacher stays as it was.
-        self.teacher_encoder = tower.copy() if taught_by is tower else taught_by
-        self.data = TrainingSet(recipe, self.binder, sources, tower)
-        self.probe = build_probe(recipe, sources, {get_source_key(pair.item) for pair in self.data.items})
+        encoder = self.binder.encoder(recipe.modality)
+        assert isinstance(encoder, TorchEncoder)  # `load_student_binder` raises otherwise
+        self.encoder = encoder
+        teacher = self.binder.encoder(recipe.teacher) if recipe.teacher else None
+        # Each epoch's weights are loaded into the binding's encoder: a teacher of the same modality needs a copy.
+        self.teacher_encoder = encoder.copy() if teacher is encoder else teacher
+        self.data = TrainingSet(recipe, self.binder, sources, encoder)
+        self.probe = build_probe(recipe, sources, self.data.source_keys)
         self._prepare_folder(resume)
         check_spaces(self.binder, recipe, self.losses)
         self.class_texts = embed_class_texts(self.binder, recipe, self.losses, self.data.classes, self.fabric.device)
         self.student = self._build_student()
         self.weight_average = WeightAverage(self.student.module, recipe.student.ema_decay)
         self.optimiser = make_optimiser(recipe.optimiser, self.student)
+        self._stateful = self.student.module, self.optimiser, self.weight_average
         self.progress = Progress(recipe.hash, self.data.hash, probes=[])
         if resume:
-            self.progress = load_state(
-                output / STATE, self.progress, self.student.module, self.optimiser, self.weight_average
-            )
-        self.teacher_cache, self.steps_per_epoch = (
-            teacher_cache or output / "cache",
-            len(self.data) // recipe.batch_size,
-        )
-        if self.fabric.is_global_zero:  # one process computes what all of them read
-            self.data.compute_teacher_embeddings(self.teacher_cache, store) if cache_teacher else None
-            self.data.prepare_inputs(self.teacher_cache)
-        self.fabric.barrier()
-        self.teacher_embeddings = (
-            self.data.compute_teacher_embeddings(self.teacher_cache, store) if cache_teacher else None
-        )
-        self.inputs = self.data.prepare_inputs(self.teacher_cache)
+            self.progress = load_state(self.state_path, self.progress, *self._stateful)
+        cache = teacher_cache or output / "cache"
+        self.steps_per_epoch = len(self.data) // recipe.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
+        if self._is_main_process:  # the others wait and read the cache
+            self._load_cache(cache, store, cache_teacher)
+        self.fabric.barrier()
+        self.teacher_embeddings, self.inputs = self._load_cache(cache, store, cache_teacher)
+
+    def _load_cache(
+        self, cache: Path, store: EmbeddingStore | None, cache_teacher: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        embeddings = self.data.compute_teacher_embeddings(cache, store) if cache_teacher else None
+        return embeddings, self.data.prepare_inputs(cache)
 
     def _prepare_folder(self, resume: bool) -> None:
-        there = (self.output / STATE).is_file()
-        if resume and not there:
-            raise BadInput(f"{self.output} holds no run to go on with ({STATE} is missing)")
-        if there and not resume:
-            raise BadOption(f"{self.output} holds a run already: go on with it by --resume, or choose another folder")
+        if resume and not self.state_path.is_file():
+            raise BadInput(f"{self.output}: no run to resume ({STATE} is missing)")
+        if self.state_path.is_file() and not resume:
+            raise BadOption(f"{self.output}: contains a run; resume it with --resume, or choose another folder")
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadInput(f"cannot make the folder {self.output}: {error.strerror}") from error
-        if self._is_main_process:
-            for left in [*self.output.rglob(".anybind-*"), *self.output.glob(".tmp*")]:
-                left.unlink(missing_ok=True)  # what a killed run was writing, under our name or safetensors' own
+            raise BadInput(f"{self.output}: cannot create the folder ({error.strerror})") from error
+        if self._is_main_process:  # incomplete files of a killed run: ours (`.anybind-*`), safetensors' (`.tmp*`)
+            for path in [*self.output.rglob(".anybind-*"), *self.output.glob(".tmp*")]:
+                path.unlink(missing_ok=True)
 
     def _build_student(self) -> StudentModule | PromptStudent:
         if self.recipe.student.method != "prompts":
             return StudentModule(self.encoder.copy(), self.recipe.student)
-        prompted = self.binder.encoder("text")
-        assert isinstance(prompted, PromptedText)
-        return PromptStudent(self.encoder, prompted, self.data.classes)
+        text_encoder = self.binder.encoder("text")
+        assert isinstance(text_encoder, PromptedText)
+        return PromptStudent(self.encoder, text_encoder, self.data.classes)
 
     def execute(self) -> RunRecord:
-        """Train to the end, and give the summary that `result.json` holds.
+        """Train to the last epoch, and return the summary that `result.json` contains.
 
         Raises:
-            BadInput: the loss is no number (the last good state is kept), or the disk is full.
+            BadInput: the loss is not finite (the last good state is kept), or the disk is full.
         """
         module, optimiser = self.fabric.setup(self.student, self.optimiser)
-        done = self.progress.epoch * self.steps_per_epoch + self.progress.batch
-        records = MetricsLog(self.output, done) if self._is_main_process else None
+        start = self.progress.epoch * self.steps_per_epoch + self.progress.batch
+        log = MetricsLog(self.output, start) if self._is_main_process else None
         try:
             with progress_bar(self.steps, self.recipe.name) as advance:
-                advance(done)
-                if done == 0:
-                    self._end_epoch(0, records)
+                advance(start)
+                if start == 0:
+                    self._end_epoch(0, log)
                 for epoch in range(self.progress.epoch, self.recipe.epochs):
-                    self.train_epoch(epoch, module, optimiser, records, advance)
+                    self.train_epoch(epoch, module, optimiser, log, advance)
                     self.progress.epoch, self.progress.batch = epoch + 1, 0
-                    self._end_epoch(epoch + 1, records)
+                    self._end_epoch(epoch + 1, log)
                     self._save_state()
         finally:
-            if records is not None:
-                records.close()
+            if log is not None:
+                log.close()
         return self._write_result()
 
     @property
@@ -159,21 +158,22 @@ class TrainingRun:
         epoch: int,
         module: nn.Module,
         optimiser: torch.optim.Optimizer,
-        records: MetricsLog | None,
+        log: MetricsLog | None,
         advance: Callable[..., None],
     ) -> None:
-        """The steps of one epoch from `place.batch` on; `advance` is told of each."""
+        """Run the steps of one epoch from batch `progress.batch`; call `advance` after each."""
         for batch, (numbers, inputs) in self._iterate_batches(epoch, self.progress.batch):
             step = epoch * self.steps_per_epoch + batch
-            started = time.perf_counter()
-            rate = compute_learning_rate(self.recipe.optimiser, step, self.steps, self.steps_per_epoch)
-            values = self.train_step(module, optimiser, numbers, inputs, epoch, step, rate)
+            start = time.perf_counter()
+            lr = compute_learning_rate(self.recipe.optimiser, step, self.steps, self.steps_per_epoch)
+            values = self.train_step(module, optimiser, numbers, inputs, epoch, step, lr)
             self.weight_average.update(step)
-            if records is not None:
-                seconds = round(time.perf_counter() - started, 4)
-                records.write("step", step, epoch=epoch, lr=rate, seconds=seconds, **values)
-            probed = f", probe {self.progress.probes[-1][self.metric]:.3f}" if self.progress.probes else ""
-            advance(1, f"epoch {epoch + 1}, loss {values['loss']:.4f}{probed}")
+            if log is not None:
+                seconds = round(time.perf_counter() - start, 4)
+                log.write("step", step, epoch=epoch, lr=lr, seconds=seconds, **values)
+            probes = self.progress.probes
+            score = f", probe {probes[-1][self.metric]:.3f}" if probes else ""
+            advance(1, f"epoch {epoch + 1}, loss {values['loss']:.4f}{score}")
             self.progress.batch = batch + 1
             if (step + 1) % self.recipe.checkpoint_steps == 0 and batch + 1 < self.steps_per_epoch:
                 self._save_state()
@@ -186,76 +186,73 @@ class TrainingRun:
         inputs: object,
         epoch: int,
         step: int,
-        rate: float,
+        lr: float,
     ) -> dict[str, float]:
-        """One step of the optimiser; gives each loss, not weighted, and `loss`, their weighted sum."""
-        # Whatever a layer draws depends on the step alone, so that a resumed run draws the same.
+        """Run one optimiser step; return each unweighted loss, and `loss`, their weighted sum."""
+        # The seed of dropout and the like depends on the step alone, so that a resumed run is bit-exact.
         torch.manual_seed((self.recipe.seed << 32) + step)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         module.train()
         optimiser.zero_grad(set_to_none=True)
         batches = self._build_batches(module(inputs), numbers, epoch % self.recipe.variants)
-        values = self.losses.compute_terms(batches)
-        total = self.losses.sum_terms(values)
-        told = {"loss": float(total.detach())} | {name: float(value.detach()) for name, value in values.items()}
-        self._check_finite("loss", told["loss"], numbers, epoch, step)
+        losses = self.losses.compute_terms(batches)
+        total = self.losses.sum_terms(losses)
+        values = {"loss": float(total.detach())} | {name: float(loss.detach()) for name, loss in losses.items()}
+        self._check_finite("loss", values["loss"], numbers, epoch, step)
         self.fabric.backward(total)
-        if largest := self.recipe.optimiser.clip:
-            norm = self.fabric.clip_gradients(module, optimiser, max_norm=largest, error_if_nonfinite=False)
-            self._check_finite("gradient's norm", float(norm), numbers, epoch, step)  # pyright: ignore[reportArgumentType]
+        if max_norm := self.recipe.optimiser.clip:
+            norm = self.fabric.clip_gradients(module, optimiser, max_norm=max_norm, error_if_nonfinite=False)
+            self._check_finite("gradient norm", float(norm), numbers, epoch, step)  # pyright: ignore[reportArgumentType]
         optimiser.step()
-        return told
+        return values
 
-    def _check_finite(self, what: str, value: float, numbers: np.ndarray, epoch: int, step: int) -> None:
+    def _check_finite(self, quantity: str, value: float, numbers: np.ndarray, epoch: int, step: int) -> None:
         if np.isfinite(value):
             return
         ids = ", ".join(self.data.items[number].item.id for number in numbers[:3])
-        state = self.output / STATE
-        kept = f"{state} is the last good state" if state.is_file() else "no state was kept yet"
+        saved = f"{self.state_path} is the last good state" if self.state_path.is_file() else "no state was saved yet"
         raise BadInput(
-            f"the {what} is {value} at epoch {epoch}, batch {step - epoch * self.steps_per_epoch} ({ids}, ...);"
-            f" {kept}: lower optimiser.lr, or set optimiser.clip"
+            f"the {quantity} is {value} at epoch {epoch}, batch {step - epoch * self.steps_per_epoch} ({ids}, ...);"
+            f" {saved}: lower optimiser.lr, or set optimiser.clip"
         )
 
     def _iterate_batches(self, epoch: int, first: int) -> Iterator[tuple[int, tuple[np.ndarray, object]]]:
-        """Batch numbers, the items of the whole batch, and this process's share of their inputs, ready to run."""
-        size, world = self.recipe.batch_size, self.fabric.world_size
+        """Yield the batch index, the item numbers of the global batch, and this process's slice of the inputs."""
+        size, n_processes = self.recipe.batch_size, self.fabric.world_size
         order = shuffle_epoch(len(self.data), self.recipe.seed, epoch)
-        own = slice(self.fabric.global_rank * size // world, (self.fabric.global_rank + 1) * size // world)
-        chosen = [order[batch * size : (batch + 1) * size] for batch in range(first, self.steps_per_epoch)]
-        flat = [int(number) for numbers in chosen for number in numbers[own]]
-        ready: list[torch.Tensor] = []
-        coming = iter(chosen)
-        for prepared in prefetch(lambda number: self._prepare_input(number, epoch), flat, queue_size=3 * size // world):
-            ready.append(prepared)
-            if len(ready) == size // world:
-                yield first, (next(coming), self.encoder.collate(ready))
-                first, ready = first + 1, []
+        own = slice(self.fabric.global_rank * size // n_processes, (self.fabric.global_rank + 1) * size // n_processes)
+        batches = [order[batch * size : (batch + 1) * size] for batch in range(first, self.steps_per_epoch)]
+        own_numbers = [int(number) for numbers in batches for number in numbers[own]]
+        inputs: list[torch.Tensor] = []
+        remaining = iter(batches)
+        queue_size = 3 * size // n_processes  # three batches ahead: decoding overlaps with the step
+        for prepared in prefetch(lambda number: self._prepare_input(number, epoch), own_numbers, queue_size=queue_size):
+            inputs.append(prepared)
+            if len(inputs) == size // n_processes:
+                yield first, (next(remaining), self.encoder.collate(inputs))
+                first, inputs = first + 1, []
 
     def _prepare_input(self, number: int, epoch: int) -> torch.Tensor:
         version = epoch % self.recipe.variants
         if self.inputs is not None:
             return torch.from_numpy(self.inputs[version, number].astype(np.float32))
-        data = self.data
-        return data.call_for_item(
-            number, lambda: data.prepare_student_input(data.read_source(number, version), number, version, epoch)
-        )
+        return self.data.load_student_input(number, version, epoch)
 
-    def _build_batches(self, vectors: torch.Tensor, numbers: np.ndarray, version: int) -> dict[str, TrainingBatch]:
-        """The whole batch, of all processes, in the student's own space and in the common one."""
-        gathered = self.fabric.all_gather(vectors, sync_grads=True) if self.fabric.world_size > 1 else vectors
-        own = torch.as_tensor(gathered).reshape(-1, vectors.shape[-1])
+    def _build_batches(self, embeddings: torch.Tensor, numbers: np.ndarray, version: int) -> dict[str, TrainingBatch]:
+        """Gather the global batch of all processes, in the student's own space and in the common space."""
+        distributed = self.fabric.world_size > 1
+        gathered = self.fabric.all_gather(embeddings, sync_grads=True) if distributed else embeddings
+        own = torch.as_tensor(gathered).reshape(-1, embeddings.shape[-1])
         labels = self.data.labels[torch.from_numpy(numbers)].to(own.device)
-        teacher = taught = self._get_teacher_batch(numbers, version)
+        teacher = common_teacher = self._get_teacher_batch(numbers, version)
         if teacher is not None:
             with torch.no_grad():
-                taught = ClassTexts(None, self.binder.route(self.recipe.teacher)).map_to_common(teacher)
-        words = self.class_texts
-        texts = words.embeddings if self.student.texts is None else self.student.texts
+                common_teacher = ClassTexts(None, self.binder.route(self.recipe.teacher)).map_to_common(teacher)
+        texts = self.class_texts.embeddings if self.student.texts is None else self.student.texts
         return {
-            "own": TrainingBatch(own, teacher, None if words.route else texts, labels),
-            "common": TrainingBatch(words.map_to_common(own), taught, texts, labels),
+            "own": TrainingBatch(own, teacher, None if self.class_texts.route else texts, labels),
+            "common": TrainingBatch(self.class_texts.map_to_common(own), common_teacher, texts, labels),
         }
 
     def _get_teacher_batch(self, numbers: np.ndarray, version: int) -> torch.Tensor | None:
@@ -264,27 +261,27 @@ class TrainingRun:
         if self.teacher_embeddings is not None:
             return torch.from_numpy(self.teacher_embeddings[version, numbers]).to(self.fabric.device)
         assert self.teacher_encoder is not None
-        prepared = [self.data.load_teacher_input(int(number), version) for number in numbers]
-        return torch.from_numpy(self.teacher_encoder.encode(prepared)).to(self.fabric.device)
+        inputs = [self.data.load_teacher_input(int(number), version) for number in numbers]
+        return torch.from_numpy(self.teacher_encoder.encode(inputs)).to(self.fabric.device)
 
     @property
     def metric(self) -> str:
-        """The probe's metric that picks the best epoch."""
+        """The probe's metric that selects the best epoch."""
         return self.probe.metric if self.probe else ""
 
-    def _end_epoch(self, epoch: int, records: MetricsLog | None) -> None:
-        """Publish the weights to the binding's tower, ask the probe, keep the best and the last."""
-        check_finite(self.student.module.state_dict(), self.progress, self.output / STATE)
+    def _end_epoch(self, epoch: int, log: MetricsLog | None) -> None:
+        """Load the weights into the binding's encoder, run the probe, and save the best and the last weights."""
+        check_finite(self.student.module.state_dict(), self.progress, self.state_path)
         if not self._is_main_process:
             return
         self._publish_weights()
-        plan = self.recipe.probe
-        if self.probe is not None and plan is not None and (epoch % plan.every == 0 or epoch == self.recipe.epochs):
+        config = self.recipe.probe
+        if self.probe is not None and config is not None and (epoch % config.every == 0 or epoch == self.recipe.epochs):
             metrics = run_probe(self.probe, self.binder, self.recipe)
             assert self.progress.probes is not None
             self.progress.probes.append({"epoch": epoch, **metrics})
-            if records is not None:
-                records.write("probe", epoch * self.steps_per_epoch - 1, epoch=epoch, **metrics)
+            if log is not None:
+                log.write("probe", epoch * self.steps_per_epoch - 1, epoch=epoch, **metrics)
             if epoch and (self.progress.best is None or metrics[self.metric] > self.progress.best):
                 self.progress.best = metrics[self.metric]
                 self._trained_encoder.save_weights(self.output / BEST)
@@ -293,28 +290,26 @@ class TrainingRun:
 
     @property
     def _trained_encoder(self) -> TorchEncoder:
-        """The binding's tower that has what was learned."""
+        """The binding's encoder whose weights are trained."""
         return self.student.prompted if isinstance(self.student, PromptStudent) else self.encoder
 
     def _publish_weights(self) -> None:
         self.weight_average.swap()
         try:
-            learned = self.student.encoder
-            if learned is self.encoder:
-                return
-            if self.recipe.student.method == "lora":
-                learned = merge_lora(learned)
-            self.encoder.module.load_state_dict(learned.module.state_dict())
+            trained = self.student.encoder
+            if trained is not self.encoder:
+                merged = merge_lora(trained) if self.recipe.student.method == "lora" else trained
+                self.encoder.module.load_state_dict(merged.module.state_dict())
         finally:
             self.weight_average.swap()
 
     def _save_state(self) -> None:
         if self._is_main_process:
-            save_state(self.output / STATE, self.progress, self.student.module, self.optimiser, self.weight_average)
+            save_state(self.state_path, self.progress, *self._stateful)
         self.fabric.barrier()
 
     def _write_result(self) -> RunRecord:
-        self._publish_weights()  # a run that was resumed behind its last step has published nothing yet
+        self._publish_weights()  # a run resumed after its last step has not published its weights yet
         result: RunRecord = {
             "recipe": self.recipe.name,
             "recipe_hash": self.recipe.hash,
@@ -330,7 +325,7 @@ class TrainingRun:
         if self._is_main_process:
             with files.atomic_path(self.output / "result.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=1))
-            with contextlib.closing(MetricsLog(self.output, self.steps)) as lines:
-                draw_curves(lines.read_lines(), self.output / "training.png", self.recipe.name, self.metric)
+            with contextlib.closing(MetricsLog(self.output, self.steps)) as log:
+                draw_curves(log.read_lines(), self.output / "training.png", self.recipe.name, self.metric)
         self.fabric.barrier()
         return result

@@ -1,4 +1,4 @@
-"""The optimiser, and how its learning rate goes over the steps of a run."""
+"""The optimiser and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from anybind_train.recipe import OptimiserConfig
 
 
 def compute_learning_rate(config: OptimiserConfig, step: int, steps: int, steps_per_epoch: int) -> float:
-    """The rate of step `step` (from 0) of `steps`: up linearly over the warm-up, then along half a cosine to 0.
+    """Compute the learning rate of step `step` (from 0) of `steps`: linear warm-up, then half a cosine to 0.
 
-    The first step of a warm-up of w steps has lr / w, the last lr; with `schedule = "constant"` it stays there.
+    The first step of a warm-up of w steps has lr / w, the last one lr; with `schedule = "constant"` it stays lr.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     if step < warmup:
@@ -25,7 +25,7 @@ def compute_learning_rate(config: OptimiserConfig, step: int, steps: int, steps_
 
 
 def make_optimiser(config: OptimiserConfig, student: nn.Module) -> torch.optim.Optimizer:
-    """AdamW over what learns; gains and biases do not decay."""
+    """Make AdamW over the trained parameters; gains and biases have no weight decay."""
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
     groups = [
         {"params": [each for each in trained if each.ndim > 1], "weight_decay": config.weight_decay},
@@ -33,5 +33,5 @@ def make_optimiser(config: OptimiserConfig, student: nn.Module) -> torch.optim.O
     ]
     groups = [group for group in groups if group["params"]]
     if not groups:
-        raise BadOption("nothing is trained: see student.method and student.train")
+        raise BadOption("no parameter is trained: see student.method and student.train")
     return torch.optim.AdamW(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]))

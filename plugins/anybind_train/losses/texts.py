@@ -1,4 +1,4 @@
-"""Losses that look at class texts: `zero-shot` and `prediction`."""
+"""Losses on the similarities to class texts: `zero-shot` and `prediction`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from anybind_train.losses.shared import (
 )
 
 CLIP_TEMPERATURE = 0.01
-"""CLIP's similarities are multiplied by 100, the bound that its learnt scale reached."""
+"""The inverse of CLIP's logit scale, 100, the bound that its learned scale reached."""
 
 
 class ZeroShotLoss(Loss):
-    """L_zs, Eq. 3 of the paper: the student's similarities to the texts are to be those of its teacher.
+    """L_zs, Eq. 3 of the paper: soft cross-entropy of the student's similarities to the texts with its teacher's.
 
         p_i = softmax_j(z_i . t_j / tau),  q_i = softmax_j(s_i . t_j / tau)
         L_zs = -1/n sum_i sum_j p_ij log q_ij
 
-    student (n, d), teacher (n, d), texts (m, d), which need not name the samples. Its least value is the mean
-    entropy of p, reached where q = p. The targets p are constants: only the student moves, and the texts by way of
-    q where they learn.
+    student (n, d), teacher (n, d), texts (m, d), which need not name the samples. Its minimum is the mean entropy
+    of p, reached where q = p. The targets p are constants: gradients flow through q, into the student and into
+    texts that are learned.
 
-    Choices: p and q have the same tau, which divides, as is usual for a temperature above 1 that softens (Hinton et
-    al., 2015); the paper does not say which. The similarities are plain cosines, without CLIP's scale of 100: for
-    logits with it give temperature = 2 / 100. `both_directions` is the mean of the equation and of its transpose,
-    in which each text's softmax runs over the samples of the batch; the authors' code has both directions, and the
-    mean keeps the weight of the term what it is for one.
+    Choices: p and q have the same tau, which divides, as usual for a temperature above 1 (Hinton et al., 2015); the
+    paper does not say whether it divides. The similarities are cosines, without CLIP's logit scale of 100: for scaled
+    logits use temperature = 2 / 100. `both_directions` is the mean of the equation and of its transpose, where each
+    text's softmax runs over the samples of the batch, as in the authors' code; the mean leaves the term's weight
+    unchanged.
     """
 
     needs = ("teacher", "texts")
@@ -46,15 +46,15 @@ class ZeroShotLoss(Loss):
 
         Args:
             temperature: tau, above 0; 2 in the paper and in the authors' code.
-            temperature_means: `divide` the similarities by it, or `multiply` them with it.
-            both_directions: also over the batch for each text.
+            temperature_means: `divide` or `multiply` the similarities by the temperature.
+            both_directions: take the mean with the transpose, the softmax of each text over the batch.
 
         Raises:
             BadOption: an option out of its range.
         """
         divides = check_choice("temperature_means", temperature_means, ("divide", "multiply")) == "divide"
-        given = check_positive("temperature", temperature)
-        self.temperature = given if divides else 1 / given
+        tau = check_positive("temperature", temperature)
+        self.temperature = tau if divides else 1 / tau
         self.both_directions = check_flag("both_directions", both_directions)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
@@ -70,15 +70,15 @@ class PredictionLoss(Loss):
 
         L_pred = -1/n sum_i log( exp(s_i . t_y_i / tau) / sum_j exp(s_i . t_j / tau) )
 
-    With `cosine`, the cosine-embedding loss of the authors' code:
+    With `cosine`, the cosine embedding loss of the authors' code:
 
         L_pred = 1/n sum_i (1 - s_i . t_y_i)
 
-    student (n, d), texts (m, d), labels (n,). Samples without label (-1) are left out of sum and n; a batch
-    without any gives 0.
+    student (n, d), texts (m, d), labels (n,). Samples without a label (-1) are left out of sum and n; the loss of a
+    batch without labels is 0.
 
-    Choice: the paper gives no tau. 0.01 is CLIP's own, with which its texts and pictures were put in place; with
-    1 no softmax over cosines comes near a label.
+    Choice: the paper gives no tau. 0.01 is CLIP's, with which its encoders were trained; with 1 the softmax over
+    cosines is nearly uniform.
     """
 
     needs = ("texts", "labels")
@@ -88,22 +88,22 @@ class PredictionLoss(Loss):
 
         Args:
             temperature: tau, above 0; 0.01 by default.
-            cosine: the authors' code's equation, which has no tau.
+            cosine: use the equation of the authors' code, which has no tau.
 
         Raises:
             BadOption: an option out of its range, or a temperature together with `cosine`.
         """
         self.cosine = check_flag("cosine", cosine)
         if self.cosine and temperature is not None:
-            raise BadOption("the cosine to the label text has no temperature; leave one of the two options out")
+            raise BadOption("cosine = true has no temperature: remove one of the two options")
         self.temperature = CLIP_TEMPERATURE if temperature is None else check_positive("temperature", temperature)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
         texts, labels = get_field(batch, "texts"), get_field(batch, "labels")
         labelled = labels >= 0
         if self.cosine:
-            of_label = texts[labels.clamp(min=0)]
-            total = ((1 - (batch.student * of_label).sum(-1)) * labelled).sum()
+            label_texts = texts[labels.clamp(min=0)]
+            total = ((1 - (batch.student * label_texts).sum(-1)) * labelled).sum()
         else:
             logits = compute_similarities(batch.student, texts, self.temperature)
             total = cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
