@@ -36,6 +36,4 @@ def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int
         )
     except Exception as error:  # Fabric has errors of its own for unknown names and missing devices
         reason = " ".join(str(error).split())[:200]
-        raise BadOption(
-            f"cannot train on {device} with strategy {strategy}, precision {precision}: {reason}"
-        ) from error
+        raise BadOption(f"cannot train on {device} (strategy {strategy}, {precision}): {reason}") from error

@@ -96,9 +96,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metr
         mean = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
         width = 2.2 if name == "loss" else 1.2
         left.plot([line["step"] for line in steps], mean, label=name, linewidth=width)
-    left.set(
-        xlabel="step", ylabel="loss (terms unweighted)", title="training loss (running mean over 5 % of the steps)"
-    )
+    left.set(xlabel="step", ylabel="loss (terms unweighted)", title="training loss (mean over 5 % of the steps)")
     left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
     right.plot([line["epoch"] for line in probes], [line[metric] for line in probes], marker="o")
     right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe (held-out samples)", ylim=(0, 1))

@@ -90,7 +90,7 @@ class PromptContext(nn.Module):
 
 
 class PromptStudent(nn.Module):
-    """A student that learns prompts: the sample encoder is frozen; `texts` are the class embeddings of the last batch."""
+    """A student that learns prompts: its sample encoder is frozen, `texts` are the last batch's class embeddings."""
 
     def __init__(self, encoder: TorchEncoder, prompted: PromptedText, classes: Sequence[str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the tasks that learn share: recipes from options, training parts, runs and their folders, the last question."""
+"""Functions that the training tasks share: recipes from task options, training splits, runs and their evaluation."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from anybind import Binder, Result
 from anybind.plugin import BadOption, Dataset, create_part, errors, ranks, tables
 from anybind_train.devices import make_fabric
 from anybind_train.engine import STATE, TrainingRun
-from anybind_train.probe import exclude_items, get_source_key
+from anybind_train.probe import exclude_items
 from anybind_train.recipe import Recipe
 
+# The `path` of the two datasets in these tasks' recipes; recipe hashes in published results depend on them.
 TRAIN_DATA, TEST_DATA = "lessons", "asked"
-"""The names by which these tasks' recipes call the data sets that they are given."""
 
 TrainingSplit = str | Mapping[str, object] | None
-"""How a training part is named: a part of the data set, or a table of its options, or None for what there is."""
+"""A split of the dataset by name, or options that open another one, or None for the default."""
 
 
 def build_recipe(
     table: Mapping[str, object], options: Mapping[str, object], *, binder: Binder, modality: str
 ) -> Recipe:
-    """The recipe of a task.
+    """Build the recipe of a task.
 
     Args:
-        table: what the task says: keys of a recipe, tables as in its file.
-        further: what its user says besides; entries of tables are laid over the task's, one by one.
-        binder: whose binding is trained.
+        table: recipe keys that the task sets, tables as in a recipe file.
+        options: recipe keys of the task's user; entries of tables override those of `table` one by one.
+        binder: its binding is trained.
         modality: of the student.
 
     Raises:
-        BadOption: an unknown key, or one that the task itself has to say, or a value that makes no sense.
+        BadOption: an unknown key, one that the task sets, or an invalid value.
     """
     merged: dict[str, object] = {"binding": binder.name, "modality": modality, **table}
     for key, value in options.items():
         if key in ("name", "binding", "modality", "data", "probe", "seed"):
-            raise BadOption(f"the option {key} is no one's to give: the question says it")
-        former = merged.get(key)
-        merged[key] = {**former, **value} if isinstance(value, Mapping) and isinstance(former, Mapping) else value
+            raise BadOption(f"{merged['name']}: cannot set the option {key}, which the task sets")
+        default = merged.get(key)
+        merged[key] = {**default, **value} if isinstance(value, Mapping) and isinstance(default, Mapping) else value
     return tables.parse_table(Recipe, _convert_tuples(merged), f"the task {merged['name']}")
 
 
 def _convert_tuples(value: object) -> object:
-    """Tuples as lists, all the way down, since a recipe's file has no others."""
+    """Convert tuples to lists, recursively, as in a recipe file."""
     if isinstance(value, Mapping):
         return {key: _convert_tuples(each) for key, each in value.items()}
     return [_convert_tuples(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def select_training_data(dataset: Dataset, train: TrainingSplit) -> Dataset:
-    """What a data set is learned from.
+    """Select the training data of a dataset.
 
     Args:
-        dataset: the part that is asked about.
-        train: the name of another part; or a table of options, with which the data set is made again from the same
-            folder; None for the part `train` of data that are published in parts, else the data set itself.
+        dataset: the split to evaluate on.
+        train: the name of another split; or options to open the dataset with again, from the same folder; None for the
+            split `train`, or the dataset itself if it has no splits.
 
     Raises:
-        BadInput: the folder lacks the part.
-        BadOption: there is no such part or option, or a table is given for data that are in no folder.
+        BadInput: the folder lacks the split.
+        BadOption: an unknown split or option, or options for a dataset that has no folder.
     """
     if isinstance(train, Mapping):
         return dataset.with_options(**train)
@@ -75,9 +75,9 @@ def select_training_data(dataset: Dataset, train: TrainingSplit) -> Dataset:
 
 @contextlib.contextmanager
 def open_work_folder(output: str | Path | None) -> Iterator[Path]:
-    """The folder that runs are in: one that stays, or one that goes with what it holds.
+    """Open the folder of the runs: `output`, or a temporary one.
 
-    Under `torchrun` every rank learns for itself, on its own device, and only the first one's folder stays.
+    Under `torchrun` every rank trains by itself, on its own device, and `output` is the first rank's alone.
     """
     if output is not None and ranks.get_rank() == 0:
         yield Path(output)
@@ -87,15 +87,16 @@ def open_work_folder(output: str | Path | None) -> Iterator[Path]:
 
 
 def run_training(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, binder: Binder) -> TrainingRun:
-    """Train to the end, in a folder of the recipe's own in `folder`, or go on where that was interrupted.
+    """Train to the last epoch in a subfolder of the recipe's own, or resume an interrupted run there.
 
-    The binder's towers stay as they are: the run loads its own, on the same device. Ranks do not share its work: where
-    one goes on, another may begin.
+    The binder's encoders are unchanged: the run loads its own, on the same device. Ranks do not share the work, since
+    one may resume where another starts.
     """
-    encoders = {of: binder.identity(of) for of in (recipe.modality, recipe.teacher) if of}
-    output = folder / tables.hash_settings(
-        [recipe.hash, encoders, {name: each.split_hash for name, each in sources.items()}]
-    )
+    encoders = {name: binder.identity(name) for name in (recipe.modality, recipe.teacher) if name}
+    splits = {name: dataset.split_hash for name, dataset in sources.items()}
+    output = folder / tables.hash_settings([recipe.hash, encoders, splits])
+    # A rank's process has one device of several: Fabric needs its index.
+    device = f"cuda:{torch.cuda.current_device()}" if binder.device == "cuda" else binder.device
     with ranks.single_process():
         run = TrainingRun(
             recipe,
@@ -104,16 +105,11 @@ def run_training(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, b
             binding=binder.binding,
             teacher_cache=folder / "cache",
             store=binder.store,
-            fabric=make_fabric(recipe.precision, _get_process_device(binder)),
+            fabric=make_fabric(recipe.precision, device),
             resume=(output / STATE).is_file(),
         )
         run.execute()
     return run
-
-
-def _get_process_device(binder: Binder) -> str:
-    """The binder's device with its number, where this process has one of several."""
-    return f"cuda:{torch.cuda.current_device()}" if binder.device == "cuda" else binder.device
 
 
 def evaluate_run(
@@ -127,33 +123,45 @@ def evaluate_run(
     on_bad: errors.OnBad | None = None,
     **details: object,
 ) -> Result:
-    """The question `zero-shot`, asked of what a run has learned, about samples that it has not learned from.
+    """Evaluate a finished run by the task `zero-shot`, on samples that it was not trained on.
 
     Args:
-        run: one that has ended.
-        dataset: what it is asked about; samples that are trained on are left out, and counted as `left_out`.
-        among: as the task `zero-shot` takes it.
-        name: of the task that the result is of.
-        seed: of recordings that are derived from others.
+        run: a finished run.
+        dataset: training samples in it are excluded, and counted as `left_out`.
+        candidate_labels: class names to choose among, as in the task `zero-shot`.
+        name: task of the result.
+        seed: of derived samples.
         curves: of the result, see `Result`.
-        on_bad: told of samples that cannot be used.
-        details: what the result's details hold besides the question's own.
+        on_bad: called with the id and the error of samples that cannot be used.
+        details: further details of the result.
     """
-    rest = exclude_items(dataset, {get_source_key(pair.item) for pair in run.data.items})
-    task = create_part(
-        "task",
-        "zero-shot",
-        templates=run.recipe.templates,
-        **({} if candidate_labels is None else {"among": candidate_labels}),
-    )
-    with ranks.single_process():  # each has learned for itself
-        result: Result = task.run(run.binder, rest, modality=run.recipe.modality, seed=seed, on_bad=on_bad)
-    told = {**result.details, "left_out": len(dataset.items) - len(rest.items), **details}
-    return replace(result, task=name, split_hash=dataset.split_hash, details=told, curves=curves or {})
+    test_data = exclude_items(dataset, run.data.source_keys)
+    options = candidate_options(candidate_labels)
+    task = create_part("task", "zero-shot", templates=run.recipe.templates, **options)
+    with ranks.single_process():  # every rank has trained by itself
+        result: Result = task.run(run.binder, test_data, modality=run.recipe.modality, seed=seed, on_bad=on_bad)
+    details = {**result.details, "left_out": len(dataset.items) - len(test_data.items), **details}
+    return replace(result, task=name, split_hash=dataset.split_hash, details=details, curves=curves or {})
+
+
+def candidate_options(candidate_labels: str | Iterable[str] | None) -> dict[str, object]:
+    """Return the options of the task `zero-shot` for these candidate labels."""
+    if candidate_labels is None:
+        return {}
+    return {"among": candidate_labels if candidate_labels == "all" else list(candidate_labels)}
+
+
+def collect_curves(probes: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, list[float]]]:
+    """Collect the curves of top-1 by epoch, see `Result.curves`, from the probes of each training run."""
+    return {
+        name: {"epoch": [probe["epoch"] for probe in rows], "top1": [probe["top1"] for probe in rows]}
+        for name, rows in probes.items()
+        if rows
+    }
 
 
 def describe_run(run: TrainingRun) -> dict[str, object]:
-    """How was learned, and of what: JSON-like, the same on every machine."""
+    """Describe the training of a run: JSON-like, the same on every machine."""
     recipe, student = run.recipe, run.recipe.student
     return {
         "method": student.method,
