@@ -47,59 +47,59 @@ def scripted_probe(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_contrastive_loss_falls_clearly(train):
+def test_the_contrastive_loss_decreases(train):
     losses = train(
         "epochs=30",
         "batch_size=18",
         "cache_inputs=true",
         "probe.every=30",
         'losses=[{"use":"contrastive","temperature":0.2}]',
-    ).losses()
+    ).read_losses()
     assert len(losses) == 30
     assert np.mean(losses[-3:]) < np.log(18) / 2 < np.log(18) < losses[0]
 
 
-def test_what_is_learned_is_what_is_saved_and_what_the_binding_then_embeds(train, world):
-    ran = train()
-    learned = ran.run.student.module.state_dict()
-    assert all(torch.equal(value, learned[name]) for name, value in ran.weights().items())
-    loaded = load_student_binder(world.plan(f"student.weights={ran.output / 'last.safetensors'}"), "cpu").encoder(
+def test_the_saved_weights_are_the_trained_ones(train, world):
+    finished = train()
+    learned = finished.run.student.module.state_dict()
+    assert all(torch.equal(value, learned[name]) for name, value in finished.load_weights().items())
+    loaded = load_student_binder(world.parse_recipe(f"student.weights={finished.output / 'last.safetensors'}"), "cpu").encoder(
         "event"
     )
-    assert loaded.identity == ran.result["encoder"]
-    untrained = load_student_binder(world.plan(), "cpu").encoder("event")
+    assert loaded.identity == finished.result["encoder"]
+    untrained = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     assert loaded.identity != untrained.identity
 
 
-def test_every_step_tells_its_losses_rate_and_epoch(train):
-    ran = train("optimiser.warmup_epochs=1")
-    lines = ran.lines()
+def test_every_step_logs_losses_learning_rate_and_epoch(train):
+    finished = train("optimiser.warmup_epochs=1")
+    lines = finished.read_log()
     assert [(line["step"], line["epoch"]) for line in lines] == [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 1)]
     assert [line["lr"] for line in lines[:4]] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2, 1e-2])
     for line in lines:
         assert line["loss"] == pytest.approx(line["contrastive"] + 0.1 * line["zero-shot"], rel=1e-6)
-    assert [(line["epoch"], line["step"]) for line in ran.lines("probe")] == [(0, -1), (1, 2), (2, 5)]
+    assert [(line["epoch"], line["step"]) for line in finished.read_log("probe")] == [(0, -1), (1, 2), (2, 5)]
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_run_and_another_does_not(train, tmp_path):
+def test_the_seed_determines_the_run(train, tmp_path):
     first, again, other = (
         train(*AUGMENTED, f"seed={seed}", output=tmp_path / name) for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
-    assert first.losses() == again.losses()
-    assert all(torch.equal(value, again.weights()[name]) for name, value in first.weights().items())
-    assert first.losses() != other.losses()
+    assert first.read_losses() == again.read_losses()
+    assert all(torch.equal(value, again.load_weights()[name]) for name, value in first.load_weights().items())
+    assert first.read_losses() != other.read_losses()
 
 
-def test_the_teacher_is_never_changed(train, world):
-    ran = train()
+def test_teacher_and_text_encoder_are_frozen(train, world):
+    finished = train()
     fresh = anybind.load(world.binding)
     for modality in ("image", "text"):
-        assert ran.run.binder.encoder(modality).weights_hash == fresh.encoder(modality).weights_hash
+        assert finished.run.binder.encoder(modality).weights_hash == fresh.encoder(modality).weights_hash
 
 
 @pytest.mark.slow
-def test_the_teacher_is_computed_once_and_another_run_reads_it(train, tmp_path, monkeypatch):
+def test_a_second_run_reads_the_teacher_cache(train, tmp_path, monkeypatch):
     from anybind_openclip.towers import ImageTower
 
     calls, encode = [], ImageTower.encode
@@ -108,34 +108,34 @@ def test_the_teacher_is_computed_once_and_another_run_reads_it(train, tmp_path, 
     assert calls == [18]
     again = train("epochs=3", output=tmp_path / "b", cache=tmp_path / "cache")
     assert calls == [18]
-    assert first.losses() == again.losses()
+    assert first.read_losses() == again.read_losses()
     assert not (tmp_path / "a" / "cache").exists()
 
 
 @pytest.mark.slow
-def test_a_teacher_computed_at_every_step_gives_the_same_losses(train, tmp_path):
+def test_a_teacher_without_cache_gives_the_same_losses(train, tmp_path):
     changes = ("variants=2", 'augment.image={"crop":[0.6,0.9]}')
     kept, made = (train(*changes, output=tmp_path / str(keep), cache_teacher=keep) for keep in (True, False))
-    assert made.losses() == pytest.approx(kept.losses(), rel=1e-4)
+    assert made.read_losses() == pytest.approx(kept.read_losses(), rel=1e-4)
     assert not list((tmp_path / "False").rglob("teacher-*"))
 
 
-def test_a_tower_that_teaches_itself_stays_the_teacher_that_it_was(train, tmp_path):
+def test_a_student_of_its_own_teacher_leaves_the_teacher_frozen(train, tmp_path):
     """The binding's tower of the modality takes over what is learned; its vectors as a teacher must not."""
     kept, made = (
         train(*AUGMENTED, "epochs=3", output=tmp_path / str(keep), cache_teacher=keep) for keep in (True, False)
     )
-    assert made.losses() == pytest.approx(kept.losses(), rel=1e-4)
+    assert made.read_losses() == pytest.approx(kept.read_losses(), rel=1e-4)
 
 
 @pytest.mark.slow
-def test_kept_inputs_give_nearly_the_same_losses(train, tmp_path):
+def test_cached_inputs_give_nearly_the_same_losses(train, tmp_path):
     kept, made = (train(f"cache_inputs={keep}", output=tmp_path / keep) for keep in ("true", "false"))
-    assert kept.losses() == pytest.approx(made.losses(), rel=2e-2)
-    assert kept.losses() != made.losses()
+    assert kept.read_losses() == pytest.approx(made.read_losses(), rel=2e-2)
+    assert kept.read_losses() != made.read_losses()
 
 
-def test_the_best_epoch_by_the_probe_is_kept_beside_the_last(train, scripted_probe, monkeypatch):
+def test_the_best_and_the_last_epoch_are_saved(train, scripted_probe, monkeypatch):
     scripted_probe(0.9, 0.2, 0.6, 0.6, 0.4)  # epoch 0, the untrained tower, is never the best
     of_epoch = {}
     ask = engine.TrainingRun._end_epoch
@@ -146,61 +146,61 @@ def test_the_best_epoch_by_the_probe_is_kept_beside_the_last(train, scripted_pro
             of_epoch[epoch] = load_file(self.output / "last.safetensors")
 
     monkeypatch.setattr(engine.TrainingRun, "_end_epoch", remember)
-    ran = train(*IMAGE, "epochs=4")
-    assert ran.run.place.best == 0.6
+    finished = train(*IMAGE, "epochs=4")
+    assert finished.run.place.best == 0.6
     same = [
         epoch
         for epoch, state in of_epoch.items()
-        if all(torch.equal(state[name], each) for name, each in ran.weights("best").items())
+        if all(torch.equal(state[name], each) for name, each in finished.load_weights("best").items())
     ]
     assert same == [2]
-    assert [probe["top1"] for probe in ran.result["probes"]] == [0.9, 0.2, 0.6, 0.6, 0.4]
+    assert [probe["top1"] for probe in finished.result["probes"]] == [0.9, 0.2, 0.6, 0.6, 0.4]
 
 
-def test_the_probe_is_asked_as_often_as_the_recipe_says_and_at_the_end(train):
-    ran = train(*IMAGE, "epochs=5", "probe.every=2")
-    assert [probe["epoch"] for probe in ran.result["probes"]] == [0, 2, 4, 5]
+def test_the_probe_runs_every_n_epochs_and_at_the_end(train):
+    finished = train(*IMAGE, "epochs=5", "probe.every=2")
+    assert [probe["epoch"] for probe in finished.result["probes"]] == [0, 2, 4, 5]
 
 
-def test_a_run_without_a_probe_keeps_the_last_epoch(train):
-    ran = train(*IMAGE, probe=False)
-    assert ran.result["probes"] == []
-    assert sorted(path.name for path in ran.output.glob("*.safetensors")) == ["last.safetensors", "state.safetensors"]
+def test_a_run_without_a_probe_saves_the_last_epoch(train):
+    finished = train(*IMAGE, probe=False)
+    assert finished.result["probes"] == []
+    assert sorted(path.name for path in finished.output.glob("*.safetensors")) == ["last.safetensors", "state.safetensors"]
 
 
-def test_the_average_of_the_weights_is_what_is_saved_and_asked(train):
-    ran = train(*AUGMENTED, "student.ema_decay=0.9")
-    mean, own = ran.run.average.state, ran.run.student.module.state_dict()
-    saved = ran.weights()
+def test_the_weight_average_is_saved(train):
+    finished = train(*AUGMENTED, "student.ema_decay=0.9")
+    mean, own = finished.run.average.state, finished.run.student.module.state_dict()
+    saved = finished.load_weights()
     assert all(torch.equal(value, mean[name]) for name, value in saved.items() if name in mean)
     assert not all(torch.equal(value, own[name]) for name, value in saved.items())
 
 
-def test_a_loss_by_words_alone_needs_no_teacher(train):
-    ran = train(
+def test_a_loss_on_texts_needs_no_teacher(train):
+    finished = train(
         *IMAGE, "teacher=", 'losses=[{"use":"prediction"}]', "optimiser.lr=1e-3", "epochs=6", "optimiser.clip=1"
     )
-    losses = ran.losses()
+    losses = finished.read_losses()
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
-    assert not (ran.output / "cache").exists()
+    assert not (finished.output / "cache").exists()
 
 
-def test_samples_without_labels_can_be_learned_from(train):
-    data = 'data=[{"dataset":"files","path":"pictures"}]'
-    ran = train(data, "batch_size=8", "epochs=5", 'losses=[{"use":"cosine"}]', "cache_inputs=true", probe=False)
-    assert ran.result["samples"] == 24
-    assert np.mean(ran.losses()[-3:]) < np.mean(ran.losses()[:3])
+def test_samples_without_labels_can_be_trained_on(train):
+    data = 'data=[{"dataset":"files","path":"images"}]'
+    finished = train(data, "batch_size=8", "epochs=5", 'losses=[{"use":"cosine"}]', "cache_inputs=true", probe=False)
+    assert finished.result["samples"] == 24
+    assert np.mean(finished.read_losses()[-3:]) < np.mean(finished.read_losses()[:3])
 
 
-def test_in_half_precision_a_run_goes_through(train):
-    ran = train(*AUGMENTED, "precision=bf16-mixed", "student.ema_decay=0.5")
-    assert np.isfinite(ran.losses()).all()
-    assert all(value.dtype == torch.float32 for value in ran.weights().values())
+def test_mixed_precision_trains(train):
+    finished = train(*AUGMENTED, "precision=bf16-mixed", "student.ema_decay=0.5")
+    assert np.isfinite(finished.read_losses()).all()
+    assert all(value.dtype == torch.float32 for value in finished.load_weights().values())
 
 
-def test_in_pure_half_precision_with_an_average_a_run_goes_through(train):
-    ran = train(*AUGMENTED, "precision=bf16-true", "student.ema_decay=0.5")
-    assert np.isfinite(ran.losses()).all()
+def test_pure_half_precision_with_an_average_trains(train):
+    finished = train(*AUGMENTED, "precision=bf16-true", "student.ema_decay=0.5")
+    assert np.isfinite(finished.read_losses()).all()
 
 
 @pytest.mark.slow
@@ -214,7 +214,7 @@ def test_the_function_gives_what_the_command_prints(command, world, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_by_the_command_leaves_all_that_it_should(command, tmp_path):
+def test_the_command_writes_weights_state_logs_and_result(command, tmp_path):
     ended = command("--json", "probe.every=1")
     assert (ended.code, ended.err) == (0, "")
     result = json.loads(ended.out)
@@ -240,7 +240,7 @@ def test_a_run_by_the_command_leaves_all_that_it_should(command, tmp_path):
         assert picture.format == "PNG"
 
 
-def test_the_command_says_in_words_what_came_out(command, tmp_path):
+def test_the_command_prints_probes_and_files(command, tmp_path):
     ended = command(*IMAGE, "--seed", "4", "name=my run")
     assert (ended.code, ended.err) == (0, "")
     assert "my run: 6 steps" in ended.out
@@ -267,7 +267,7 @@ def test_the_command_says_in_words_what_came_out(command, tmp_path):
         (["probe.metric=top2"], "gives no 'top2'; did you mean 'top5' or 'top1'"),
         (["student.options.representation=papper"], "there is no representation 'papper'; did you mean 'paper'"),
         (["student.weights=absent.safetensors"], "cannot read absent.safetensors"),
-        (["student.ema_decay=1"], "student.ema_decay must be from 0 to below 1"),
+        (["student.ema_decay=1"], "student.ema_decay: expected a number from 0 to below 1"),
         (["precision=33-true"], "cannot train on cpu"),
         (["augment.image.flop=true"], "augment.image: .*flop"),
         (["templates=[]"], "give at least one template"),
@@ -283,28 +283,28 @@ def test_the_command_says_in_words_what_came_out(command, tmp_path):
         (["--device", "abacus"], "cannot train on abacus"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_one_line_before_the_first_step(command, tmp_path, changes, problem):
+def test_an_invalid_run_is_one_line_before_the_first_step(command, tmp_path, changes, problem):
     assert re.search(problem, command(*changes).error())
     assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
-def test_samples_that_do_not_pair_are_named(command, own_data, tmp_path):
+def test_unpaired_samples_are_named(command, own_data, tmp_path):
     for number in range(6):
-        picture = anybind.read(own_data / "pictures" / "disc" / f"{number}.png")
-        anybind.write(anybind.derive("event", picture), own_data / "pictures" / "disc" / f"{number}.npz")
-        (own_data / "pictures" / "disc" / f"{number}.png").unlink()
+        picture = anybind.read(own_data / "images" / "disc" / f"{number}.png")
+        anybind.write(anybind.derive("event", picture), own_data / "images" / "disc" / f"{number}.npz")
+        (own_data / "images" / "disc" / f"{number}.png").unlink()
     said = command(data=own_data).error()
-    assert "pictures/disc/0.npz does not pair: it is event and has no image beside it for the teacher" in said
+    assert "images/disc/0.npz does not pair: it is event and has no image beside it for the teacher" in said
 
 
-def test_a_damaged_file_is_named_when_its_batch_comes(command, own_data):
-    path = own_data / "pictures" / "disc" / "0.png"
+def test_a_damaged_file_is_named(command, own_data):
+    path = own_data / "images" / "disc" / "0.png"
     path.write_bytes(path.read_bytes()[:100])
     said = command("teacher=", 'losses=[{"use":"prediction"}]', data=own_data).error()
-    assert "pictures/disc/0.png is no complete picture" in said
+    assert "images/disc/0.png is no complete picture" in said
 
 
-def test_a_loss_that_is_no_number_names_its_batch_and_keeps_the_last_good_state(command, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_names_its_batch_and_keeps_the_last_state(command, tmp_path, monkeypatch):
     step = engine.TrainingRun.train_step
 
     def spoil(self, module, optimiser, numbers, inputs, epoch, number, rate):
@@ -315,7 +315,7 @@ def test_a_loss_that_is_no_number_names_its_batch_and_keeps_the_last_good_state(
     monkeypatch.setattr(engine.TrainingRun, "train_step", spoil)
     said = command(*IMAGE, "checkpoint_steps=1").error()
     order = engine.shuffle_epoch(18, 0, 1)[6:9]
-    names = [f"pictures/{shape}/{number}.png" for shape in ("bar", "disc", "ring") for number in range(6)]
+    names = [f"images/{shape}/{number}.png" for shape in ("bar", "disc", "ring") for number in range(6)]
     assert f"the loss is nan at epoch 1, batch 1 ({', '.join(names[number] for number in order)}, ...)" in said
     assert f"{tmp_path / 'run' / 'state.safetensors'} is the last good state" in said
     state = load_file(tmp_path / "run" / "state.safetensors")
@@ -327,7 +327,7 @@ def test_a_loss_that_is_no_number_names_its_batch_and_keeps_the_last_good_state(
 
 
 @pytest.mark.parametrize("clip", [0, 1])
-def test_a_rate_far_too_high_ends_in_one_line_with_what_was_good_kept(command, tmp_path, clip):
+def test_divergence_is_one_line_and_keeps_finite_weights(command, tmp_path, clip):
     said = command(*AUGMENTED, "optimiser.lr=1e30", "epochs=4", f"optimiser.clip={clip}").error()
     assert "is nan" in said or "is inf" in said or "is not finite" in said
     for name in ("state", "last", "best"):
@@ -335,7 +335,7 @@ def test_a_rate_far_too_high_ends_in_one_line_with_what_was_good_kept(command, t
         assert not path.exists() or all(value.isfinite().all() for value in load_file(path).values())
 
 
-def test_a_gradient_that_is_no_number_is_not_clipped_but_told(command, tmp_path, monkeypatch):
+def test_a_gradient_that_is_not_finite_is_an_error(command, tmp_path, monkeypatch):
     total = engine.WeightedSum.sum_terms
 
     def steep(self, values):
@@ -346,13 +346,13 @@ def test_a_gradient_that_is_no_number_is_not_clipped_but_told(command, tmp_path,
     assert "the gradient's norm is nan at epoch 0, batch 0" in said
 
 
-def test_before_the_first_state_it_is_said_that_there_is_none(command, monkeypatch):
+def test_divergence_before_the_first_state_says_so(command, monkeypatch):
     monkeypatch.setattr(engine.WeightedSum, "sum_terms", lambda self, values: torch.tensor(float("inf")))
     assert "the loss is inf at epoch 0, batch 0" in (said := command(*IMAGE).error())
     assert "no state was kept yet" in said
 
 
-def test_weights_that_are_no_numbers_replace_no_good_ones(command, tmp_path, monkeypatch):
+def test_weights_that_are_not_finite_are_not_saved(command, tmp_path, monkeypatch):
     """The last step of an epoch spoils the weights: no batch of that epoch shows it."""
     update = engine.WeightAverage.update
 
@@ -369,7 +369,7 @@ def test_weights_that_are_no_numbers_replace_no_good_ones(command, tmp_path, mon
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::anybind.AnybindWarning")  # of the store, which goes on without
-def test_a_full_disk_ends_the_run_in_one_line_and_it_can_go_on(command, tmp_path, world, train):
+def test_a_run_ended_by_a_full_disk_can_be_resumed(command, tmp_path, world, train):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, hard))
@@ -384,19 +384,19 @@ def test_a_full_disk_ends_the_run_in_one_line_and_it_can_go_on(command, tmp_path
     assert [line["step"] for line in lines] == [-1, 0, 1, 2, 2, 3, 4, 5, 5]
 
 
-def test_an_output_that_is_a_file_is_named(command, tmp_path):
+def test_an_output_that_is_a_file_is_rejected(command, tmp_path):
     (tmp_path / "run").touch()
     assert re.search("cannot make the folder .*run", command().error())
 
 
-def test_an_even_picture_of_which_no_events_come_is_named(command, own_data):
-    PIL.Image.new("RGB", (40, 40)).save(own_data / "pictures" / "disc" / "0.png")
-    assert "pictures/disc/0.png: the recording is empty" in command("cache_inputs=true", data=own_data).error()
+def test_a_uniform_image_without_events_is_named(command, own_data):
+    PIL.Image.new("RGB", (40, 40)).save(own_data / "images" / "disc" / "0.png")
+    assert "images/disc/0.png: the recording is empty" in command("cache_inputs=true", data=own_data).error()
 
 
-def test_the_probe_may_hold_out_what_is_trained_on(world):
-    plan = world.plan('probe.classes=["disc","bar"]', "probe.held_out=true", "data.0.shots=2")
-    pictures = [world.data / "pictures" / "disc" / f"{number}.png" for number in range(2)]
+def test_the_probe_may_exclude_training_samples(world):
+    plan = world.parse_recipe('probe.classes=["disc","bar"]', "probe.held_out=true", "data.0.shots=2")
+    pictures = [world.data / "images" / "disc" / f"{number}.png" for number in range(2)]
     trained = {get_source_key(Item(path.name, path)) for path in pictures}
     question = build_probe(plan, world.data, trained)
     assert [item.id for item in question.dataset.items if item.label == "disc"] == [
@@ -405,21 +405,21 @@ def test_the_probe_may_hold_out_what_is_trained_on(world):
     assert question.dataset.classes == ["bar", "disc"]
 
 
-def test_the_probe_may_ask_among_all_classes_or_some(world):
+def test_the_probe_may_have_candidate_labels(world):
     among = [
-        build_probe(world.plan(*change), world.data, set()).task.among
+        build_probe(world.parse_recipe(*change), world.data, set()).task.among
         for change in ([], ["probe.candidate_labels=all"], ['probe.among=["beam","Cross","ring"]'])
     ]
     assert among == [None, ["bar", "beam", "cross", "disc", "ring"], ["beam", "cross", "ring"]]
 
 
-def test_a_teacher_in_another_space_is_compared_in_the_common_one_only(world):
+def test_a_teacher_in_another_space_needs_the_common_space(world):
     class Two:
         def encoder(self, modality):
             return SimpleNamespace(space=anybind.Space(modality, 4, "none"))
 
     own, common = ({"use": "cosine", "space": space} for space in ("own", "common"))
-    check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common]))
-    check_spaces(Two(), world.plan("teacher=event"), WeightedSum.from_recipe([own]))
+    check_spaces(Two(), world.parse_recipe(), WeightedSum.from_recipe([common]))
+    check_spaces(Two(), world.parse_recipe("teacher=event"), WeightedSum.from_recipe([own]))
     with pytest.raises(SpaceMismatch, match=r"the student is in .*event.*, its teacher in .*image"):
-        check_spaces(Two(), world.plan(), WeightedSum.from_recipe([common, own]))
+        check_spaces(Two(), world.parse_recipe(), WeightedSum.from_recipe([common, own]))

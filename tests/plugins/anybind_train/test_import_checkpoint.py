@@ -109,7 +109,7 @@ def by_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.nd
 
 
 @pytest.mark.parametrize("prefix", ["encoder_k.", "module.encoder_k.", "model._orig_mod.encoder_k."])
-def test_the_imported_tower_embeds_exactly_as_open_clip_does_with_the_checkpoints_weights(
+def test_the_imported_encoder_equals_open_clip_with_the_checkpoint_weights(
     checkpoint: Callable[..., Path], binding: str, trained: Any, recording: EventStream, prefix: str
 ) -> None:
     output = imported(checkpoint(prefix), binding)
@@ -125,7 +125,7 @@ def test_the_imported_tower_embeds_exactly_as_open_clip_does_with_the_checkpoint
     assert (binder.embed("event", [recording]) @ words).shape == (1, 2)
 
 
-def test_weights_in_half_precision_are_taken_as_they_are(
+def test_half_precision_weights_are_imported_unchanged(
     checkpoint: Callable[..., Path], binding: str, trained: Any, recording: EventStream
 ) -> None:
     output = imported(checkpoint(half=True), binding)
@@ -134,7 +134,7 @@ def test_weights_in_half_precision_are_taken_as_they_are(
     np.testing.assert_array_equal(tower.encode([tower.preprocess(recording)]), by_open_clip(rounded, tower, recording))
 
 
-def test_the_command_says_what_it_wrote(
+def test_the_command_describes_its_output(
     cli: Callable[..., Any], checkpoint: Callable[..., Path], binding: str, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.safetensors"
@@ -153,7 +153,7 @@ def test_the_command_says_what_it_wrote(
     assert "note: " in plain.out
 
 
-def test_the_binding_is_found_by_the_sizes_of_the_weights(
+def test_the_binding_is_found_by_the_shapes_of_the_weights(
     checkpoint: Callable[..., Path], binding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SIZES", {**module.SHAPES, binding: SIZES})
@@ -162,14 +162,14 @@ def test_the_binding_is_found_by_the_sizes_of_the_weights(
 
 
 @pytest.mark.parametrize(("architecture", "wanted"), [("ViT-B-32", "clip-vit-b-32"), ("ViT-L-14", "clip-vit-l-14")])
-def test_the_sizes_are_those_of_the_two_architectures(architecture: str, wanted: str) -> None:
+def test_the_shapes_are_those_of_the_two_architectures(architecture: str, wanted: str) -> None:
     with torch.device("meta"):
         model = open_clip.CLIP(**open_clip.get_model_config(architecture))
     assert find_binding_by_shapes(Path("x.pt"), model.state_dict()) == wanted
 
 
 @pytest.mark.parametrize("architecture", ["ViT-B-16", "ViT-L-14-336"])
-def test_weights_of_another_architecture_are_refused_with_their_size(architecture: str) -> None:
+def test_weights_of_another_architecture_are_rejected_with_their_shape(architecture: str) -> None:
     with torch.device("meta"):
         state = open_clip.CLIP(**open_clip.get_model_config(architecture)).state_dict()
     shape = "x".join(map(str, state["visual.conv1.weight"].shape))
@@ -189,7 +189,7 @@ class Touch:
 
 @pytest.mark.parametrize("as_archive", [True, False])
 @pytest.mark.parametrize("place", ["beside", "inside", "weight"])
-def test_a_file_that_would_run_code_is_refused_and_the_code_does_not_run(
+def test_a_file_that_executes_code_is_rejected_without_execution(
     trained: Any, tmp_path: Path, as_archive: bool, place: str
 ) -> None:
     trace, path = tmp_path / "the-code-ran", tmp_path / "hostile.pt"
@@ -207,7 +207,7 @@ def test_a_file_that_would_run_code_is_refused_and_the_code_does_not_run(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
+def test_a_torchscript_program_is_rejected(tmp_path: Path) -> None:
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "program.pt")
     assert "program.pt is a TorchScript program" in refusal(BadInput, tmp_path / "program.pt")
 

@@ -234,7 +234,7 @@ def registered(registry: Any, add_plugin: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize(("preset", "equation"), [("paper", paper), ("author-code", author_code)])
-def test_the_whole_of_each_preset_and_its_gradient_equal_the_equation(
+def test_each_preset_and_its_gradient_equal_the_equation(
     registered: None, preset: str, equation: Callable[..., Any]
 ) -> None:
     whole = WeightedSum.from_recipe(preset)
@@ -252,7 +252,7 @@ def test_the_whole_of_each_preset_and_its_gradient_equal_the_equation(
         (ZeroShotLoss(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
     ],
 )
-def test_texts_that_learn_get_the_gradient_of_the_equation_with_the_target_held_fixed(
+def test_learned_texts_get_the_gradient_of_the_equation_with_a_constant_target(
     loss: Loss, equation: Callable[..., Any]
 ) -> None:
     batch = random_batch(3)
@@ -265,7 +265,7 @@ def test_texts_that_learn_get_the_gradient_of_the_equation_with_the_target_held_
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_order_of_the_batch_does_not_matter(case: str) -> None:
+def test_the_loss_does_not_depend_on_the_order_of_the_batch(case: str) -> None:
     loss, batch = CASES[case][0], random_batch(0)
     order = torch.tensor([3, 1, 5, 0, 4, 2])
     mixed = TrainingBatch(batch.student[order], batch.teacher[order], batch.texts, batch.labels[order])
@@ -285,7 +285,7 @@ ALIKE = [case for case in CASES if case.startswith(("zero-shot", "kl", "cosine")
 
 
 @pytest.mark.parametrize("case", ALIKE)
-def test_a_student_that_gives_the_teachers_vectors_is_the_minimum(case: str) -> None:
+def test_a_student_equal_to_its_teacher_is_the_minimum(case: str) -> None:
     loss = CASES[case][0]
     for seed in range(20):
         batch = random_batch(seed)
@@ -298,7 +298,7 @@ def test_a_student_that_gives_the_teachers_vectors_is_the_minimum(case: str) -> 
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_partners_that_belong_together_cost_less_than_any_exchanged_ones(symmetric: bool) -> None:
+def test_matching_partners_have_the_lowest_contrastive_loss(symmetric: bool) -> None:
     batch = random_batch(2)
     loss = ContrastiveLoss(symmetric=symmetric)
     right = loss(replace(batch, student=batch.teacher))
@@ -306,13 +306,13 @@ def test_partners_that_belong_together_cost_less_than_any_exchanged_ones(symmetr
         assert right < loss(replace(batch, student=batch.teacher.roll(turn, dims=0)))
 
 
-def test_infonce_of_equal_vectors_is_the_logarithm_of_their_number() -> None:
+def test_infonce_of_equal_embeddings_is_the_logarithm_of_their_number() -> None:
     same = torch.ones(7, 4, dtype=torch.float64) / 2
     assert ContrastiveLoss(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
-def test_samples_without_a_label_change_neither_the_loss_nor_get_a_gradient(loss: Loss) -> None:
+def test_samples_without_a_label_have_no_effect_and_no_gradient(loss: Loss) -> None:
     batch = random_batch(4)
     batch = replace(batch, labels=torch.tensor([2, -1, 0, 1, -1, 3]))
     named = batch.labels >= 0
@@ -324,14 +324,14 @@ def test_samples_without_a_label_change_neither_the_loss_nor_get_a_gradient(loss
 
 
 @pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
-def test_a_batch_without_any_label_gives_0_and_no_gradient(loss: Loss) -> None:
+def test_a_batch_without_labels_has_loss_0_and_no_gradient(loss: Loss) -> None:
     value, gradient = value_and_gradient(loss, replace(random_batch(5), labels=torch.full((6,), -1)))
     assert value == 0
     assert (gradient == 0).all()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_float32_gives_what_float64_gives(case: str) -> None:
+def test_float32_equals_float64(case: str) -> None:
     loss, batch = CASES[case][0], random_batch(6)
     single = replace(batch, student=batch.student.float())  # the others are brought to the student's precision
     value, gradient = value_and_gradient(loss, single)
@@ -343,7 +343,7 @@ def test_float32_gives_what_float64_gives(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("alike", [True, False])
-def test_float32_stays_finite_where_exponentials_would_not(case: str, alike: bool) -> None:
+def test_float32_does_not_overflow(case: str, alike: bool) -> None:
     batch = random_batch(7)
     student = batch.teacher if alike else -batch.teacher
     single = [vectors.float() for vectors in (student, batch.teacher, batch.texts)]
@@ -352,7 +352,7 @@ def test_float32_stays_finite_where_exponentials_would_not(case: str, alike: boo
     assert gradient.isfinite().all()
 
 
-def test_sinkhorn_makes_rows_that_sum_to_1_and_columns_that_come_nearer_to_it_with_each_step() -> None:
+def test_sinkhorn_normalises_rows_and_approaches_normalised_columns() -> None:
     logits = torch.randn(9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
     off = []
     for steps in (1, 3, 30):
@@ -366,27 +366,27 @@ def test_sinkhorn_makes_rows_that_sum_to_1_and_columns_that_come_nearer_to_it_wi
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
-        (ContrastiveLoss, {"temperature": 0}, "temperature must be a number above 0, got 0"),
-        (ContrastiveLoss, {"temperature": float("nan")}, "temperature must be a number above 0, got nan"),
-        (ContrastiveLoss, {"temperature": "1"}, "temperature must be a number above 0, got '1'"),
-        (ContrastiveLoss, {"symmetric": 1}, "symmetric must be true or false, got 1"),
-        (ZeroShotLoss, {"temperature": True}, "temperature must be a number above 0, got True"),
+        (ContrastiveLoss, {"temperature": 0}, "temperature: expected a number above 0, got 0"),
+        (ContrastiveLoss, {"temperature": float("nan")}, "temperature: expected a number above 0, got nan"),
+        (ContrastiveLoss, {"temperature": "1"}, "temperature: expected a number above 0, got '1'"),
+        (ContrastiveLoss, {"symmetric": 1}, "symmetric: expected true or false, got 1"),
+        (ZeroShotLoss, {"temperature": True}, "temperature: expected a number above 0, got True"),
         (ZeroShotLoss, {"temperature_means": "divides"}, "did you mean 'divide'"),
         (KLLoss, {"over": "text"}, "did you mean 'texts'"),
-        (KLLoss, {"first": "image"}, "first must be one of student, teacher, got 'image'"),
-        (KLLoss, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn must be a whole number of steps"),
-        (KLLoss, {"over": "texts", "sinkhorn": 3}, 'sinkhorn needs over = "batch", got over = "texts"'),
+        (KLLoss, {"first": "image"}, "first: expected one of student, teacher, got 'image'"),
+        (KLLoss, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn: expected a number of steps"),
+        (KLLoss, {"over": "texts", "sinkhorn": 3}, 'sinkhorn: expected over = "batch", got over = "texts"'),
         (PredictionLoss, {"cosine": True, "temperature": 0.1}, "has no temperature"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(make: type[Loss], options: dict[str, Any], message: str) -> None:
+def test_an_invalid_option_is_rejected(make: type[Loss], options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadOption, match=message) as caught:
         make(**options)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_batch_that_lacks_what_a_loss_needs_is_refused_by_name(case: str) -> None:
+def test_a_batch_without_a_needed_field_is_rejected(case: str) -> None:
     loss = CASES[case][0]
     assert loss.needs
     for name in loss.needs:
@@ -395,20 +395,20 @@ def test_a_batch_that_lacks_what_a_loss_needs_is_refused_by_name(case: str) -> N
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_loss_does_not_name_as_needed_it_does_without(case: str) -> None:
+def test_a_loss_reads_only_the_fields_that_it_needs(case: str) -> None:
     loss, batch = CASES[case][0], random_batch(0)
     spare = {name: None for name in ("teacher", "texts", "labels") if name not in loss.needs}
     assert torch.equal(loss(replace(batch, **spare)), loss(batch))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_loss_that_compares_rows_and_no_other_teaches_nothing_by_a_batch_of_one(case: str) -> None:
+def test_only_losses_that_compare_rows_have_no_gradient_for_one_sample(case: str) -> None:
     loss = CASES[case][0]
     batch = replace(random_batch(8, n=1), labels=torch.tensor([1]))
     assert bool(value_and_gradient(loss, batch)[1].abs().max() == 0) == loss.compares_rows
 
 
-def test_a_sum_is_made_of_the_tables_of_a_recipe(registered: None) -> None:
+def test_the_weighted_sum_is_built_from_recipe_tables(registered: None) -> None:
     tables = [
         {"use": "contrastive", "temperature": 0.07, "weight": 2},
         {"use": "kl", "space": "own"},
@@ -426,7 +426,7 @@ def test_a_sum_is_made_of_the_tables_of_a_recipe(registered: None) -> None:
     assert not WeightedSum([LossTerm("cosine"), LossTerm("prediction")]).compares_rows
 
 
-def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:
+def test_the_presets_have_the_weights_of_the_paper_and_of_the_authors_code() -> None:
     assert {name: [(term.use, term.weight) for term in terms] for name, terms in PRESETS.items()} == {
         "paper": [("contrastive", 1.0), ("zero-shot", 0.1), ("kl", 1.0)],
         "author-code": [("contrastive", 0.04), ("zero-shot", 0.1), ("kl", 1.0)],
@@ -442,17 +442,17 @@ def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:
         ([{"use": "kl", "weight": 0}], BadOption, "at least one loss with a weight above 0"),
         ([{"use": "kl"}, {"weight": 1}], BadOption, r"\[\[losses\]\] 2 lacks the key 'use'"),
         (["kl"], BadOption, r"\[\[losses\]\] 1: expected a table"),
-        ([{"use": ["kl"]}], BadOption, "use must be the name of a loss"),
-        ([{"use": "kl", "weight": -1}], BadOption, r"1 \(kl\): weight must be a number, 0 or more, got -1"),
-        ([{"use": "kl", "weight": float("inf")}], BadOption, "weight must be a number"),
-        ([{"use": "kl", "space": "text"}], BadOption, r"1 \(kl\): space must be common or own, got 'text'"),
+        ([{"use": ["kl"]}], BadOption, "use: expected the name of a loss"),
+        ([{"use": "kl", "weight": -1}], BadOption, r"1 \(kl\): weight: expected a number, 0 or more, got -1"),
+        ([{"use": "kl", "weight": float("inf")}], BadOption, "weight: expected a number"),
+        ([{"use": "kl", "space": "text"}], BadOption, r"1 \(kl\): space: expected common or own, got 'text'"),
         ([{"use": "kl", "tau": 1}], BadOption, r"1 \(kl\): loss 'kl': .*'tau'.*options: over, temperature"),
-        ([{"use": "kl", "temperature": -1}], BadOption, r"1 \(kl\): temperature must be a number above 0, got -1"),
+        ([{"use": "kl", "temperature": -1}], BadOption, r"1 \(kl\): temperature: expected a number above 0, got -1"),
         ([{"use": "contrast"}], UnknownName, "no loss 'contrast'; did you mean 'contrastive'"),
         ([{"use": "strange"}], PluginError, "loss 'strange' of test-dist made a Fraction"),
     ],
 )
-def test_a_recipe_with_wrong_losses_is_refused(
+def test_invalid_losses_of_a_recipe_are_rejected(
     registered: None, given: Any, error: type[anybind.AnybindError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:

@@ -33,12 +33,12 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.slow
-def test_two_processes_end_where_one_does(train, world, tmp_path):
+def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
     alone = train(*CHANGES, output=tmp_path / "one")
     output = tmp_path / "two"
     command = [sys.executable, "-m", "anybind", "train", world.recipe, "--data", world.data, "-o", output, "--json"]
     command += [word for change in CHANGES for word in ("--set", change)]
-    ran = subprocess.run(
+    finished = subprocess.run(
         [*map(str, command), "--devices", "2", "--strategy", "ddp"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         capture_output=True,
@@ -46,17 +46,17 @@ def test_two_processes_end_where_one_does(train, world, tmp_path):
         timeout=300,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert "2 processes" in ran.stderr
-    assert json.loads(ran.stdout)["steps"] == 6  # one object, of one of the processes
+    assert finished.returncode == 0, finished.stderr
+    assert "2 processes" in finished.stderr
+    assert json.loads(finished.stdout)["steps"] == 6  # one object, of one of the processes
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     together = [line for line in lines if line["kind"] == "step"]
-    assert len(together) == len(alone.lines()) == 6
-    for line, expected in zip(together, alone.lines(), strict=True):
+    assert len(together) == len(alone.read_log()) == 6
+    for line, expected in zip(together, alone.read_log(), strict=True):
         for name in ("loss", "contrastive", "zero-shot", "kl", "lr"):
             assert line[name] == pytest.approx(expected[name], abs=1e-5)
     weights = load_file(output / "last.safetensors")
-    for name, expected in alone.weights().items():
+    for name, expected in alone.load_weights().items():
         found = weights[name]
         if name == KEYS:
             # The bias of attention's keys changes nothing that comes out: its gradient is rounding, which Adam blows up.
@@ -69,8 +69,8 @@ def test_two_processes_end_where_one_does(train, world, tmp_path):
     assert all(relative(value, state[name]) < 1e-3 for name, value in moments.items())
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(world):
-    plan = world.plan("batch_size=5")
+def test_a_batch_size_that_processes_cannot_divide_is_rejected(world):
+    plan = world.parse_recipe("batch_size=5")
     with pytest.raises(BadOption, match="batch_size 5 cannot be shared evenly by 2 processes"):
         check_batch(plan, WeightedSum.from_recipe(plan.losses), 2)
-    check_batch(world.plan("batch_size=6"), WeightedSum.from_recipe(plan.losses), 2)
+    check_batch(world.parse_recipe("batch_size=6"), WeightedSum.from_recipe(plan.losses), 2)

@@ -111,7 +111,7 @@ def mortal(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_run_that_dies_again_and_again_ends_as_one_that_does_not(train, mortal, tmp_path, kind):
+def test_repeated_interruptions_do_not_change_the_result(train, mortal, tmp_path, kind):
     changes = ("probe.every=1", *(change for change in RUNS[kind] if not change.startswith("probe")))
     mortal(0)
     train(*changes, output=tmp_path / "alone")
@@ -130,7 +130,7 @@ def test_a_run_that_dies_again_and_again_ends_as_one_that_does_not(train, mortal
 
 
 @pytest.mark.slow
-def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
+def test_dropout_is_reproduced_after_resuming(train, mortal, tmp_path, monkeypatch):
     forward = StudentModule.forward
 
     def dropping(self: StudentModule, batch: Any) -> torch.Tensor:
@@ -140,7 +140,7 @@ def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
     without = train(*RUNS["plain"], output=tmp_path / "without")
     monkeypatch.setattr(StudentModule, "forward", dropping)
     alone = train(*RUNS["plain"], output=tmp_path / "alone")
-    assert alone.losses() != without.losses()
+    assert alone.read_losses() != without.read_losses()
     mortal(8)
     with pytest.raises(Death):
         train(*RUNS["plain"])
@@ -150,7 +150,7 @@ def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_moment_to_die_is_as_good_as_another(train, mortal, tmp_path):
+def test_an_interruption_at_any_point_does_not_change_the_result(train, mortal, tmp_path):
     changes = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.ema_decay=0.5")
     mortal(0)
     train(*changes, output=tmp_path / "alone", cache=tmp_path / "cache")
@@ -199,7 +199,7 @@ def kill_after(lines: int, output: Path, alive: Callable[[], bool], kill: Callab
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["drawn anew, averaged", "versions, averaged"])
-def test_a_run_that_is_killed_and_resumed_ends_as_one_that_is_not(train, world, tmp_path, monkeypatch, started, kind):
+def test_a_killed_run_resumes_bit_exactly(train, world, tmp_path, monkeypatch, started, kind):
     epochs = 30 if kind.startswith("drawn") else 8
     changes = [*RUNS[kind], f"epochs={epochs}", "probe.every=6"]
     train(*changes, output=tmp_path / "alone")
@@ -223,7 +223,7 @@ def test_a_run_that_is_killed_and_resumed_ends_as_one_that_is_not(train, world, 
 
 
 @pytest.mark.slow
-def test_a_command_killed_in_its_shell_can_be_resumed_by_another(train, command, world, tmp_path):
+def test_a_killed_command_can_be_resumed(train, command, world, tmp_path):
     changes = [*RUNS["plain"], "epochs=24"]
     train(*changes, output=tmp_path / "alone")
     output = tmp_path / "run"
@@ -241,7 +241,7 @@ def test_a_command_killed_in_its_shell_can_be_resumed_by_another(train, command,
     assert_same(output, tmp_path / "alone")
 
 
-def test_a_finished_run_that_is_resumed_says_the_same_again(command, tmp_path):
+def test_resuming_a_finished_run_gives_the_same_result(command, tmp_path):
     first = command(*IMAGE, "--json")
     before = ended(tmp_path / "run")
     again = command(*IMAGE, "--json", "--resume")
@@ -252,7 +252,7 @@ def test_a_finished_run_that_is_resumed_says_the_same_again(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_without_its_cache_goes_on_all_the_same(train, mortal, tmp_path):
+def test_a_run_without_its_cache_can_be_resumed(train, mortal, tmp_path):
     mortal(0)
     train(*RUNS["plain"], output=tmp_path / "alone")
     mortal(9)
@@ -265,7 +265,7 @@ def test_a_run_without_its_cache_goes_on_all_the_same(train, mortal, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_cannot_go_on_is_one_line_and_the_run_stays_as_it_was(command, world, tmp_path):
+def test_a_run_that_cannot_be_resumed_is_one_line_and_unchanged(command, world, tmp_path):
     assert "holds no run to go on with (state.safetensors is missing)" in command(*IMAGE, "--resume").error()
     assert command(*IMAGE).code == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
@@ -273,7 +273,7 @@ def test_what_cannot_go_on_is_one_line_and_the_run_stays_as_it_was(command, worl
     assert "is of another recipe" in command(*IMAGE, "optimiser.lr=2e-2", "--resume").error()
     assert "is of another recipe" in command(*IMAGE, "--seed", "5", "--resume").error()
     fewer = Path(shutil.copytree(world.data, tmp_path / "fewer"))
-    (fewer / "pictures" / "disc" / "0.png").unlink()
+    (fewer / "images" / "disc" / "0.png").unlink()
     assert "is of another data" in command(*IMAGE, "--resume", data=fewer).error()
     assert {path: path.read_bytes() for path in before} == before
     renamed = command(*IMAGE, "name=another name", "checkpoint_steps=1", "--resume")

@@ -57,7 +57,7 @@ def path(tmp_path):
     return tmp_path / "state.safetensors"
 
 
-def test_what_is_put_back_goes_on_to_the_bit(path):
+def test_training_from_a_loaded_state_is_bit_exact(path):
     first = Trained(0)
     first.step(5)
     first.save(path, epoch=1, batch=2, best=0.5, probes=[{"epoch": 0, "top1": 0.25}])
@@ -70,7 +70,7 @@ def test_what_is_put_back_goes_on_to_the_bit(path):
     assert all(torch.equal(value, second.tensors()[name]) for name, value in first.tensors().items())
 
 
-def test_frozen_weights_are_not_kept_and_statistics_are(path):
+def test_the_state_has_buffers_but_no_frozen_weights(path):
     trained = Trained(0)
     trained.step(2)
     trained.save(path)
@@ -80,7 +80,7 @@ def test_frozen_weights_are_not_kept_and_statistics_are(path):
     }
 
 
-def test_without_an_average_none_is_kept(path):
+def test_a_state_without_an_average_has_none(path):
     trained = Trained(0, average=0)
     trained.step()
     trained.save(path)
@@ -89,7 +89,7 @@ def test_without_an_average_none_is_kept(path):
 
 
 @pytest.mark.parametrize("where", ["weight", "moment", "average"])
-def test_a_state_that_is_not_finite_is_refused_and_the_old_one_stays(path, where):
+def test_a_state_that_is_not_finite_is_not_written(path, where):
     trained = Trained(0)
     trained.step()
     trained.save(path)
@@ -105,7 +105,7 @@ def test_a_state_that_is_not_finite_is_refused_and_the_old_one_stays(path, where
     assert path.read_bytes() == before
 
 
-def test_a_full_disk_is_told_in_one_line_and_the_old_state_stays(path):
+def test_a_full_disk_is_one_line_and_keeps_the_old_state(path):
     trained = Trained(0)
     trained.step()
     trained.save(path)
@@ -122,7 +122,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_old_state_stays(path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])
-def test_a_state_that_was_cut_short_is_told(path, share):
+def test_a_truncated_state_is_rejected(path, share):
     trained = Trained(0)
     trained.step()
     trained.save(path)
@@ -143,7 +143,7 @@ def test_a_state_that_was_cut_short_is_told(path, share):
         {"anybind": '{"recipe": "r", "data": "d", "more": 1}'},
     ],
 )
-def test_a_safetensors_file_of_something_else_is_told(path, card):
+def test_another_safetensors_file_is_rejected(path, card):
     save_file({"weights.2.bias": torch.zeros(2)}, path, metadata=card)
     with pytest.raises(anybind.BadInput, match=r"state\.safetensors"):
         Trained(0).load(path)
@@ -151,7 +151,7 @@ def test_a_safetensors_file_of_something_else_is_told(path, card):
 
 @pytest.mark.parametrize("name", ["weights.2.bias", "average.2.bias"])
 @pytest.mark.parametrize(("value", "problem"), [(None, "lacks 2.bias"), (torch.zeros(3), "has other shapes of 2.bias")])
-def test_a_state_of_another_module_is_refused(path, name, value, problem):
+def test_a_state_of_another_module_is_rejected(path, name, value, problem):
     trained = Trained(0)
     trained.step()
     trained.save(path)
@@ -162,13 +162,13 @@ def test_a_state_of_another_module_is_refused(path, name, value, problem):
         Trained(0).load(path)
 
 
-def test_a_missing_state_is_told(path):
+def test_a_missing_state_is_rejected(path):
     with pytest.raises(anybind.BadInput, match=r"state\.safetensors"):
         Trained(0).load(path)
 
 
 @pytest.mark.parametrize("other", ["recipe", "data"])
-def test_a_state_of_another_recipe_or_other_data_is_refused(path, other):
+def test_a_state_of_another_recipe_or_other_data_is_rejected(path, other):
     trained = Trained(0)
     trained.step()
     trained.save(path)
@@ -190,14 +190,14 @@ def records_of(folder, steps):
     records.close()
 
 
-def test_every_step_is_a_line_that_can_be_read_at_once(tmp_path):
+def test_every_step_is_flushed_as_a_line(tmp_path):
     records = MetricsLog(tmp_path, 0)
     records.write("step", 0, loss=0.5)
     assert written(tmp_path) == [{"kind": "step", "step": 0, "loss": 0.5}]
     records.close()
 
 
-def test_a_run_that_goes_on_drops_what_lies_behind_its_state(tmp_path):
+def test_a_resumed_log_drops_lines_after_the_state(tmp_path):
     records_of(tmp_path, 9)
     records = MetricsLog(tmp_path, 5)
     records.write("step", 5, loss=50.0)
@@ -206,13 +206,13 @@ def test_a_run_that_goes_on_drops_what_lies_behind_its_state(tmp_path):
     assert written(tmp_path)[-1]["loss"] == 50.0
 
 
-def test_a_run_that_begins_anew_drops_everything(tmp_path):
+def test_a_new_log_is_empty(tmp_path):
     records_of(tmp_path, 9)
     MetricsLog(tmp_path, 0).close()
     assert written(tmp_path) == []
 
 
-def test_a_line_that_was_cut_short_is_left_out(tmp_path):
+def test_a_truncated_line_is_ignored(tmp_path):
     records_of(tmp_path, 3)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "step", "ste')
@@ -221,7 +221,7 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     records.close()
 
 
-def test_a_line_that_does_not_fit_on_the_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_while_logging_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
     records_of(tmp_path, 3)
     records = MetricsLog(tmp_path, 3)
@@ -233,7 +233,7 @@ def test_a_line_that_does_not_fit_on_the_disk_is_told(tmp_path, monkeypatch):
     assert [line["step"] for line in written(tmp_path)] == [-1, 0, 1, 2]
 
 
-def test_numbers_are_in_tensorboards_file_too(tmp_path):
+def test_values_are_written_to_tensorboard(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     records_of(tmp_path, 3)
@@ -244,7 +244,7 @@ def test_numbers_are_in_tensorboards_file_too(tmp_path):
 
 
 @pytest.mark.parametrize("probes", [0, 2])
-def test_the_picture_can_be_drawn_with_and_without_a_probe(tmp_path, probes):
+def test_curves_are_plotted_with_and_without_a_probe(tmp_path, probes):
     lines = [
         {"kind": "step", "step": step, "epoch": 0, "lr": 1, "seconds": 1, "loss": 2.0, "kl": 1.0} for step in range(9)
     ]

@@ -92,7 +92,7 @@ def drops(student: StudentModule, block: str) -> bool:
     return student.module.get_submodule(block).dropout.training
 
 
-def test_vectors_have_norm_one_and_single_precision():
+def test_embeddings_have_norm_1_and_single_precision():
     student = made(StudentConfig())
     student.module.double()
     vectors = student(PICTURES.double())
@@ -101,7 +101,7 @@ def test_vectors_have_norm_one_and_single_precision():
     assert vectors.requires_grad
 
 
-def test_frozen_batch_norms_keep_their_statistics_though_they_learn():
+def test_frozen_batch_norms_keep_their_statistics_and_train_their_weights():
     student = made(StudentConfig())
     before = [statistics(student, block) for block in ("first", "second")]
     student(PICTURES).sum().backward()
@@ -112,7 +112,7 @@ def test_frozen_batch_norms_keep_their_statistics_though_they_learn():
     assert drops(student, "second")
 
 
-def test_batch_norms_of_the_batch_renew_the_statistics_of_layers_that_are_trained():
+def test_batch_statistics_are_updated_in_trained_layers_only():
     student = made(StudentConfig(batch_norm="batch", train=("second.",)))
     before = [statistics(student, block) for block in ("first", "second")]
     student(PICTURES)
@@ -120,7 +120,7 @@ def test_batch_norms_of_the_batch_renew_the_statistics_of_layers_that_are_traine
     assert not torch.allclose(before[1], statistics(student, "second"))
 
 
-def test_a_frozen_parameter_beside_trained_layers_does_not_put_them_out_of_training():
+def test_a_frozen_parameter_leaves_trained_layers_in_training_mode():
     student = made(StudentConfig(batch_norm="batch", train=("second.",)))
     assert learning(student.module) == {
         f"second.{name}" for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")
@@ -129,7 +129,7 @@ def test_a_frozen_parameter_beside_trained_layers_does_not_put_them_out_of_train
     assert drops(student, "second")
 
 
-def test_what_is_frozen_drops_out_nothing():
+def test_frozen_layers_have_no_dropout():
     student = made(StudentConfig(train=("second.",)))
     assert not drops(student, "first")
     with torch.no_grad():
@@ -137,39 +137,39 @@ def test_what_is_frozen_drops_out_nothing():
     assert torch.equal(once, again)
 
 
-def test_evaluation_is_for_all_parts():
+def test_evaluation_mode_is_for_all_modules():
     student = made(StudentConfig(batch_norm="batch")).eval()
     assert not any(part.training for part in student.modules())
     assert torch.equal(student(PICTURES), student(PICTURES))
 
 
-def test_without_names_every_parameter_learns():
+def test_all_parameters_are_trained_by_default():
     net = Net().requires_grad_(False)
     select_trained_parameters(net, StudentConfig())
     assert learning(net) == {name for name, _ in net.named_parameters()}
 
 
-def test_names_begin_as_the_recipe_says():
+def test_train_selects_parameters_by_prefix():
     net = Net()
     select_trained_parameters(net, StudentConfig(train=("first.conv", "bias")))
     assert learning(net) == {"first.conv.weight", "first.conv.bias", "bias"}
 
 
-def test_a_beginning_of_no_name_is_answered_with_the_nearest():
+def test_an_unknown_prefix_suggests_the_nearest():
     with pytest.raises(BadOption, match=r"student.train: no parameter begins with 'frist'; did you mean 'first'"):
         select_trained_parameters(Net(), StudentConfig(train=("bias", "frist")))
 
 
-def test_only_the_parameters_named_change_in_training(train):
-    ran = train("modality=image", "student.options={}", 'student.train=["visual.ln_post","visual.proj"]')
-    start = anybind.load(ran.run.recipe.binding).encoder("image").module.state_dict()
-    changed = {name for name, value in ran.weights().items() if not torch.equal(value, start[name])}
+def test_only_selected_parameters_change(train):
+    finished = train("modality=image", "student.options={}", 'student.train=["visual.ln_post","visual.proj"]')
+    start = anybind.load(finished.run.recipe.binding).encoder("image").module.state_dict()
+    changed = {name for name, value in finished.load_weights().items() if not torch.equal(value, start[name])}
     assert changed == {"visual.ln_post.weight", "visual.ln_post.bias", "visual.proj"}
 
 
-def test_lora_trains_its_additions_and_nothing_else(train, world):
-    ran = train("student.method=lora", "student.rank=2")
-    student = ran.run.student
+def test_lora_trains_its_low_rank_layers_only(train, world):
+    finished = train("student.method=lora", "student.rank=2")
+    student = finished.run.student
     assert all("lora_" in name for name in learning(student.module))
     start = anybind.load(world.binding).encoder("event").module.state_dict()
     for name, parameter in student.module.named_parameters():
@@ -177,21 +177,21 @@ def test_lora_trains_its_additions_and_nothing_else(train, world):
             assert torch.equal(parameter, start[name.replace(".base_layer", "")])
 
 
-def test_merged_lora_embeds_as_the_student_does_and_its_file_fits_a_plain_tower(train, world):
-    ran = train("student.method=lora", "student.rank=2", "cache_inputs=true")
-    inputs = torch.from_numpy(np.asarray(ran.run.inputs[0]).astype(np.float32))
+def test_merged_lora_embeds_like_the_student_and_loads_into_a_plain_encoder(train, world):
+    finished = train("student.method=lora", "student.rank=2", "cache_inputs=true")
+    inputs = torch.from_numpy(np.asarray(finished.run.inputs[0]).astype(np.float32))
     with torch.no_grad():
-        learned = ran.run.student.eval()(inputs).numpy()
+        learned = finished.run.student.eval()(inputs).numpy()
     tower = anybind.load(world.binding, device="cpu")
-    plain = load_student_binder(world.plan(), "cpu").encoder("event")
+    plain = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     untrained = plain.encode(list(inputs))
-    plain.load_weights(ran.output / "last.safetensors")
+    plain.load_weights(finished.output / "last.safetensors")
     np.testing.assert_allclose(plain.encode(list(inputs)), learned, atol=1e-5)
     assert np.abs(untrained - learned).max() > 1e-2
-    assert ran.weights().keys() == tower.encoder("event").module.state_dict().keys()
+    assert finished.load_weights().keys() == tower.encoder("event").module.state_dict().keys()
 
 
-def test_lora_passes_by_attention_and_convolutions_in_groups():
+def test_lora_skips_attention_and_grouped_convolutions():
     net = Attention()
     add_lora(net, StudentConfig(method="lora", rank=2))
     layers = {name.partition(".lora_")[0] for name in learning(net)}
@@ -200,18 +200,18 @@ def test_lora_passes_by_attention_and_convolutions_in_groups():
     assert all(parameter.grad is not None for parameter in net.parameters() if parameter.requires_grad)
 
 
-def test_lora_adds_to_the_layers_whose_names_end_so():
+def test_lora_selects_layers_by_suffix():
     net = Attention()
     add_lora(net, StudentConfig(method="lora", rank=2, targets=("nested.0", "proj")))
     assert {name.partition(".lora_")[0] for name in learning(net)} == {"out_proj", "nested.0"}
 
 
-def test_lora_without_a_layer_to_add_to_is_refused():
+def test_lora_without_a_matching_layer_is_rejected():
     with pytest.raises(BadOption, match=r"student.targets: no layer ends in qkv \(there are 0, out_proj, wide\)"):
         add_lora(Attention(), StudentConfig(method="lora", targets=("qkv",)))
 
 
-def test_merging_leaves_the_student_as_it_is():
+def test_merging_lora_does_not_change_the_student():
     student = made(StudentConfig(method="lora", rank=2), Attention).eval()
     with torch.no_grad():
         for name, parameter in student.module.named_parameters():
@@ -224,7 +224,7 @@ def test_merging_leaves_the_student_as_it_is():
         assert torch.equal(student(PICTURES), before)
 
 
-def test_the_average_is_the_one_of_its_equation():
+def test_the_weight_average_equals_its_equation():
     net = nn.Linear(3, 2)
     average = WeightAverage(net, 0.9)
     expected = {name: value.double().clone() for name, value in net.state_dict().items()}
@@ -240,7 +240,7 @@ def test_the_average_is_the_one_of_its_equation():
         torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
 
 
-def test_swapping_twice_gives_the_weights_back_to_the_bit():
+def test_swapping_twice_restores_the_weights_bit_exactly():
     net = Net()
     average = WeightAverage(net, 0.5)
     with torch.no_grad():
@@ -256,7 +256,7 @@ def test_swapping_twice_gives_the_weights_back_to_the_bit():
     assert all(torch.equal(value, mean[name]) for name, value in average.state.items())
 
 
-def test_no_average_keeps_no_copy():
+def test_a_decay_of_0_keeps_no_copy():
     average = WeightAverage(Net(), 0.0)
     average.update(0)
     average.swap()
@@ -264,29 +264,29 @@ def test_no_average_keeps_no_copy():
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
-def test_an_average_that_never_moves_or_forgets_is_refused(decay):
-    with pytest.raises(BadOption, match=r"student.ema_decay must be from 0 to below 1"):
+def test_an_invalid_decay_is_rejected(decay):
+    with pytest.raises(BadOption, match=r"student.ema_decay: expected a number from 0 to below 1"):
         WeightAverage(Net(), decay)
 
 
-def test_a_binding_without_the_modality_offers_the_nearest(world):
+def test_a_binding_without_the_modality_suggests_the_nearest(world):
     with pytest.raises(BadOption, match=r"has no encoder for 'evnt'; did you mean 'event'"):
-        load_student_binder(world.plan("modality=evnt"), "cpu")
+        load_student_binder(world.parse_recipe("modality=evnt"), "cpu")
 
 
-def test_weights_to_start_from_are_taken_over(world, tmp_path):
-    tower = load_student_binder(world.plan(), "cpu").encoder("event")
+def test_training_starts_from_the_weights_of_the_recipe(world, tmp_path):
+    tower = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     with torch.no_grad():
         tower.module.visual.proj.mul_(2)
     tower.save_weights(tmp_path / "start.safetensors")
-    started = load_student_binder(world.plan(f"student.weights={tmp_path / 'start.safetensors'}"), "cpu").encoder(
+    started = load_student_binder(world.parse_recipe(f"student.weights={tmp_path / 'start.safetensors'}"), "cpu").encoder(
         "event"
     )
     assert started.weights_hash == tower.weights_hash
 
 
-def test_weights_that_a_binding_ships_are_no_start_unless_asked_for(world, tmp_path):
-    tower = load_student_binder(world.plan(), "cpu").encoder("event")
+def test_training_starts_without_the_weights_of_the_binding_by_default(world, tmp_path):
+    tower = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     untrained = tower.weights_hash
     with torch.no_grad():
         tower.module.visual.proj.mul_(2)
@@ -305,6 +305,6 @@ options = {{ clamp = 2 }}
 weights = "{shipped}"
 """)
     changes = [f"binding={tmp_path / 'binding.toml'}", 'student.options={"options":{"clamp":2}}']
-    assert load_student_binder(world.plan(*changes), "cpu").encoder("event").weights_hash == untrained
-    asked = load_student_binder(world.plan(*changes, f"student.options.weights={shipped}"), "cpu").encoder("event")
+    assert load_student_binder(world.parse_recipe(*changes), "cpu").encoder("event").weights_hash == untrained
+    asked = load_student_binder(world.parse_recipe(*changes, f"student.options.weights={shipped}"), "cpu").encoder("event")
     assert asked.weights_hash == tower.weights_hash
