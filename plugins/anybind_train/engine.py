@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from anybind_train.data import Sources, TrainingSet, shuffle_epoch
 from anybind_train.devices import make_fabric
 from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
-from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves
+from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves, read_log
 from anybind_train.optimise import compute_learning_rate, make_optimiser
 from anybind_train.probe import build_probe, run_probe
 from anybind_train.prompts import PromptedText, PromptStudent
@@ -325,7 +324,6 @@ class TrainingRun:
         if self._is_main_process:
             with files.atomic_path(self.output / "result.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=1))
-            with contextlib.closing(MetricsLog(self.output, self.steps)) as log:
-                draw_curves(log.read_lines(), self.output / "training.png", self.recipe.name, self.metric)
+            draw_curves(read_log(self.output), self.output / "training.png", self.recipe.name, self.metric)
         self.fabric.barrier()
         return result

@@ -35,23 +35,23 @@ class RunRecord(TypedDict):
     probes: list[dict[str, float]]
 
 
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Read all complete lines of a run's `metrics.jsonl`; none if it is missing."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
 class MetricsLog:
     """A log with one JSON line a step or probe; on resuming, lines after the saved state are removed first."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
-        lines = [line for line in self.read_lines() if line["step"] < step] if step else []
+        lines = [line for line in read_log(folder) if line["step"] < step] if step else []
         with files.atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.file = self.path.open("a", buffering=1)
         self.tensorboard = _open_tensorboard(folder, step)
-
-    def read_lines(self) -> list[dict[str, Any]]:
-        """Read all complete lines."""
-        if not self.path.is_file():
-            return []
-        lines = self.path.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def write(self, kind: str, step: int, **values: float) -> None:
         """Write a line; `kind` is `step` or `probe`. Raises `BadInput` if the disk is full."""

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from anybind_train.engine import TrainingRun
+from anybind_train.metrics_log import read_log
 from anybind_train.recipe import Recipe
 
 SIDE = 40
@@ -90,10 +91,6 @@ class FinishedRun(NamedTuple):
 
 
 Train = Callable[..., FinishedRun]
-
-
-def read_log(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="session")

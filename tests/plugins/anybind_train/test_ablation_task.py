@@ -20,7 +20,6 @@ LOSSES = [{"use": "contrastive", "temperature": 0.2}, {"use": "zero-shot", "weig
 QUICK = {"epochs": 2, "lr": 1e-2, "batch_size": 6, "losses": LOSSES}
 
 
-
 @pytest.fixture(scope="module")
 def binder(world):
     return anybind.load(world.binding)

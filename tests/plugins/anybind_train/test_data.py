@@ -156,7 +156,9 @@ def test_classes_may_be_read_from_a_file_in_the_data_folder(own_data):
 
 
 def test_fewer_samples_than_a_batch_are_rejected(training_set):
-    with pytest.raises(anybind.BadInput, match=r"recipe tiny: expected at least one batch of 19 training samples, got 18"):
+    with pytest.raises(
+        anybind.BadInput, match=r"recipe tiny: expected at least one batch of 19 training samples, got 18"
+    ):
         training_set("batch_size=19")
 
 
@@ -172,9 +174,7 @@ def test_the_hash_depends_on_files_and_versions(training_set, own_data):
         'data.0.classes=["disc","bar"]',
     ]
     hashes = {training_set(override, data=own_data).hash for override in overrides}
-    (own_data / "images" / "disc" / "0.png").write_bytes(
-        (own_data / "images" / "bar" / "0.png").read_bytes() + b" "
-    )
+    (own_data / "images" / "disc" / "0.png").write_bytes((own_data / "images" / "bar" / "0.png").read_bytes() + b" ")
     hashes.add(training_set(data=own_data).hash)  # another image of the same name
     (own_data / "images" / "disc" / "0.png").unlink()
     hashes.add(training_set(data=own_data).hash)
@@ -184,9 +184,7 @@ def test_the_hash_depends_on_files_and_versions(training_set, own_data):
 def test_the_hash_depends_on_labels(training_set, own_data):
     first = training_set(data=own_data).hash
     (own_data / "names.json").write_text(json.dumps({"disc": "circle"}))
-    data = (
-        f'data=[{{"path":"images","classes":["circle","bar","ring"],"options":{{"names":"{own_data}/names.json"}}}}]'
-    )
+    data = f'data=[{{"path":"images","classes":["circle","bar","ring"],"options":{{"names":"{own_data}/names.json"}}}}]'
     assert training_set(data, data=own_data).hash != first
 
 
@@ -267,9 +265,7 @@ def test_inputs_are_resized_to_input_size(training_set):
 
 
 def test_a_recipe_may_select_the_modalities_of_files(own_data):
-    anybind.write(
-        anybind.derive("event", anybind.read(own_data / "images/bar/0.png")), own_data / "images/bar/r.npz"
-    )
+    anybind.write(anybind.derive("event", anybind.read(own_data / "images/bar/0.png")), own_data / "images/bar/r.npz")
     everything = open_dataset(DatasetConfig(path="images"), own_data, "event")
     recordings = open_dataset(
         DatasetConfig(path="images/bar", dataset="files", options={"modalities": ["event"]}), own_data, "event"
@@ -301,7 +297,9 @@ def test_a_partner_is_augmented_by_version(training_set, paired):
 
 def test_a_sample_without_a_partner_is_rejected(training_set, paired):
     data = training_set('data=[{"dataset":"paired","path":"paired","options":{"unpaired":3}}]', data=paired)
-    with pytest.raises(anybind.BadInput, match=r"paired/0\.npz: expected a paired image for the teacher, got event alone"):
+    with pytest.raises(
+        anybind.BadInput, match=r"paired/0\.npz: expected a paired image for the teacher, got event alone"
+    ):
         data.compute_teacher_embeddings(paired / "cache")
 
 

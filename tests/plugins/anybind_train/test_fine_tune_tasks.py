@@ -23,7 +23,6 @@ QUICK = {"epochs": 2, "lr": 1e-2, "batch_size": 8}
 SHAPES = ["disc", "bar", "ring"]
 
 
-
 class WithSplits(Dataset):
     """Images of some shapes: the first two of each are the test split, the others the training split."""
 
@@ -132,7 +131,9 @@ def test_lora_prompts_and_linear_probe_train_their_encoder(method, binder, with_
 
 
 def test_a_classification_head_is_evaluated_by_its_name(binder, with_splits):
-    result = FewShot(shots=3, method="prototypes", head_options={"scale": 5.0}).run(binder, with_splits, modality="event")
+    result = FewShot(shots=3, method="prototypes", head_options={"scale": 5.0}).run(
+        binder, with_splits, modality="event"
+    )
     assert result.n == 6
     assert {"method": "prototypes", "scale": 5.0}.items() <= result.details["settings"].items()
     with pytest.raises(BadOption, match="head_options: expected a classification head"):
@@ -233,7 +234,9 @@ def test_an_unavailable_device_is_rejected(world, with_splits):
 
 
 def test_fine_tuning_needs_a_training_split(binder, without_splits):
-    with pytest.raises(anybind.BadInput, match="has no training split: select other training data with the option train"):
+    with pytest.raises(
+        anybind.BadInput, match="has no training split: select other training data with the option train"
+    ):
         FineTune(**QUICK).run(binder, without_splits, modality="event")
 
 
@@ -249,7 +252,11 @@ def test_training_on_all_samples_is_rejected(binder, without_splits):
 
 
 def test_the_training_split_is_selected_by_name_or_by_options(with_splits):
-    assert len(select_training_data(with_splits, None).items) == len(select_training_data(with_splits, "train").items) == 12
+    assert (
+        len(select_training_data(with_splits, None).items)
+        == len(select_training_data(with_splits, "train").items)
+        == 12
+    )
     selected = select_training_data(with_splits, {"split": "train", "classes": ["disc"]})
     assert {item.label for item in selected.items} == {"disc"}
     assert isinstance(selected, WithSplits)

@@ -173,7 +173,9 @@ def test_a_missing_or_invalid_file_is_named(recipe_file, tmp_path):
 
 
 def test_overrides_replace_keys_of_the_file(parse_recipe):
-    recipe = parse_recipe("optimiser.lr=1e-5", "data.0.shots=2", "name=another one", 'losses=[{"use":"kl"}]', "probe.path=p")
+    recipe = parse_recipe(
+        "optimiser.lr=1e-5", "data.0.shots=2", "name=another one", 'losses=[{"use":"kl"}]', "probe.path=p"
+    )
     assert recipe.optimiser.lr == 1e-5
     assert recipe.data[0].shots == 2
     assert recipe.name == "another one"  # not JSON: the text itself

@@ -1,4 +1,4 @@
-"""The encoder that learns: which weights do, what the others keep, LoRA, and the average of the weights."""
+"""The student: trainable parameters, frozen layers, LoRA, and the weight average."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from anybind_train.student import (
     select_trained_parameters,
 )
 
-PICTURES = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
 class Block(nn.Module):
-    """A convolution with all that behaves otherwise in training."""
+    """A convolution with layers that differ between training and evaluation."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    """Two blocks, and a parameter beside them, as vision transformers have."""
+    """Two blocks and a parameter outside them, as in vision transformers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Net(nn.Module):
 
 
 class Attention(nn.Module):
-    """torch's attention, a convolution in groups and ordinary layers."""
+    """Torch's attention, a grouped convolution and ordinary layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,98 +65,98 @@ class Attention(nn.Module):
         return self.nested(self.out_proj(self.attention(x, x, x)[0].mean(1)))
 
 
-class MadeTower(TorchEncoder):
+class SmallEncoder(TorchEncoder):
     def __init__(self, module: nn.Module) -> None:
-        space = Space("made", 8, "none")
+        space = Space("small", 8, "none")
         super().__init__(module, modality="image", space=space, preprocessing={})
 
     def preprocess(self, sample):
         return sample
 
 
-def made(plan: StudentConfig, module: type[nn.Module] = Net) -> StudentModule:
+def make_student(config: StudentConfig, module: type[nn.Module] = Net) -> StudentModule:
     torch.manual_seed(0)
-    return StudentModule(MadeTower(module()), plan).train()
+    return StudentModule(SmallEncoder(module()), config).train()
 
 
-def learning(module: nn.Module) -> set[str]:
+def list_trained(module: nn.Module) -> set[str]:
     return {name for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
-def statistics(student: StudentModule, block: str) -> torch.Tensor:
+def get_statistics(student: StudentModule, block: str) -> torch.Tensor:
     norm = student.module.get_submodule(block).norm
     return torch.cat([norm.running_mean, norm.running_var]).clone()
 
 
-def drops(student: StudentModule, block: str) -> bool:
+def has_dropout(student: StudentModule, block: str) -> bool:
     return student.module.get_submodule(block).dropout.training
 
 
 def test_embeddings_have_norm_1_and_single_precision():
-    student = made(StudentConfig())
+    student = make_student(StudentConfig())
     student.module.double()
-    vectors = student(PICTURES.double())
+    vectors = student(IMAGES.double())
     assert vectors.dtype == torch.float32
     assert torch.allclose(vectors.norm(dim=1), torch.ones(8))
     assert vectors.requires_grad
 
 
 def test_frozen_batch_norms_keep_their_statistics_and_train_their_weights():
-    student = made(StudentConfig())
-    before = [statistics(student, block) for block in ("first", "second")]
-    student(PICTURES).sum().backward()
-    assert torch.equal(before[0], statistics(student, "first"))
-    assert torch.equal(before[1], statistics(student, "second"))
+    student = make_student(StudentConfig())
+    before = [get_statistics(student, block) for block in ("first", "second")]
+    student(IMAGES).sum().backward()
+    assert torch.equal(before[0], get_statistics(student, "first"))
+    assert torch.equal(before[1], get_statistics(student, "second"))
     assert student.module.first.norm.weight.grad is not None
-    assert drops(student, "first")
-    assert drops(student, "second")
+    assert has_dropout(student, "first")
+    assert has_dropout(student, "second")
 
 
 def test_batch_statistics_are_updated_in_trained_layers_only():
-    student = made(StudentConfig(batch_norm="batch", train=("second.",)))
-    before = [statistics(student, block) for block in ("first", "second")]
-    student(PICTURES)
-    assert torch.equal(before[0], statistics(student, "first"))
-    assert not torch.allclose(before[1], statistics(student, "second"))
+    student = make_student(StudentConfig(batch_norm="batch", train=("second.",)))
+    before = [get_statistics(student, block) for block in ("first", "second")]
+    student(IMAGES)
+    assert torch.equal(before[0], get_statistics(student, "first"))
+    assert not torch.allclose(before[1], get_statistics(student, "second"))
 
 
 def test_a_frozen_parameter_leaves_trained_layers_in_training_mode():
-    student = made(StudentConfig(batch_norm="batch", train=("second.",)))
-    assert learning(student.module) == {
+    student = make_student(StudentConfig(batch_norm="batch", train=("second.",)))
+    assert list_trained(student.module) == {
         f"second.{name}" for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")
     }
     assert student.module.second.training
-    assert drops(student, "second")
+    assert has_dropout(student, "second")
 
 
 def test_frozen_layers_have_no_dropout():
-    student = made(StudentConfig(train=("second.",)))
-    assert not drops(student, "first")
+    student = make_student(StudentConfig(train=("second.",)))
+    assert not has_dropout(student, "first")
     with torch.no_grad():
-        once, again = (student.module.first(PICTURES) for _ in range(2))
+        once, again = (student.module.first(IMAGES) for _ in range(2))
     assert torch.equal(once, again)
 
 
 def test_evaluation_mode_is_for_all_modules():
-    student = made(StudentConfig(batch_norm="batch")).eval()
-    assert not any(part.training for part in student.modules())
-    assert torch.equal(student(PICTURES), student(PICTURES))
+    student = make_student(StudentConfig(batch_norm="batch")).eval()
+    assert not any(module.training for module in student.modules())
+    assert torch.equal(student(IMAGES), student(IMAGES))
 
 
 def test_all_parameters_are_trained_by_default():
     net = Net().requires_grad_(False)
     select_trained_parameters(net, StudentConfig())
-    assert learning(net) == {name for name, _ in net.named_parameters()}
+    assert list_trained(net) == {name for name, _ in net.named_parameters()}
 
 
 def test_train_selects_parameters_by_prefix():
     net = Net()
     select_trained_parameters(net, StudentConfig(train=("first.conv", "bias")))
-    assert learning(net) == {"first.conv.weight", "first.conv.bias", "bias"}
+    assert list_trained(net) == {"first.conv.weight", "first.conv.bias", "bias"}
 
 
 def test_an_unknown_prefix_suggests_the_nearest():
-    with pytest.raises(BadOption, match=r"student.train: no parameter begins with 'frist'; did you mean 'first'"):
+    with pytest.raises(BadOption, match=r"student.train: no parameter name begins with 'frist'; did you mean 'first'"):
         select_trained_parameters(Net(), StudentConfig(train=("bias", "frist")))
 
 
@@ -170,7 +170,7 @@ def test_only_selected_parameters_change(train):
 def test_lora_trains_its_low_rank_layers_only(train, world):
     finished = train("student.method=lora", "student.rank=2")
     student = finished.run.student
-    assert all("lora_" in name for name in learning(student.module))
+    assert all("lora_" in name for name in list_trained(student.module))
     start = anybind.load(world.binding).encoder("event").module.state_dict()
     for name, parameter in student.module.named_parameters():
         if "lora_" not in name:
@@ -181,47 +181,46 @@ def test_merged_lora_embeds_like_the_student_and_loads_into_a_plain_encoder(trai
     finished = train("student.method=lora", "student.rank=2", "cache_inputs=true")
     inputs = torch.from_numpy(np.asarray(finished.run.inputs[0]).astype(np.float32))
     with torch.no_grad():
-        learned = finished.run.student.eval()(inputs).numpy()
-    tower = anybind.load(world.binding, device="cpu")
+        trained = finished.run.student.eval()(inputs).numpy()
     plain = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     untrained = plain.encode(list(inputs))
     plain.load_weights(finished.output / "last.safetensors")
-    np.testing.assert_allclose(plain.encode(list(inputs)), learned, atol=1e-5)
-    assert np.abs(untrained - learned).max() > 1e-2
-    assert finished.load_weights().keys() == tower.encoder("event").module.state_dict().keys()
+    np.testing.assert_allclose(plain.encode(list(inputs)), trained, atol=1e-5)
+    assert np.abs(untrained - trained).max() > 1e-2
+    assert finished.load_weights().keys() == plain.module.state_dict().keys()
 
 
 def test_lora_skips_attention_and_grouped_convolutions():
     net = Attention()
     add_lora(net, StudentConfig(method="lora", rank=2))
-    layers = {name.partition(".lora_")[0] for name in learning(net)}
+    layers = {name.partition(".lora_")[0] for name in list_trained(net)}
     assert layers == {"wide", "out_proj", "nested.0", "nested.1.0"}
-    net(PICTURES).sum().backward()
+    net(IMAGES).sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters() if parameter.requires_grad)
 
 
 def test_lora_selects_layers_by_suffix():
     net = Attention()
     add_lora(net, StudentConfig(method="lora", rank=2, targets=("nested.0", "proj")))
-    assert {name.partition(".lora_")[0] for name in learning(net)} == {"out_proj", "nested.0"}
+    assert {name.partition(".lora_")[0] for name in list_trained(net)} == {"out_proj", "nested.0"}
 
 
 def test_lora_without_a_matching_layer_is_rejected():
-    with pytest.raises(BadOption, match=r"student.targets: no layer ends in qkv \(there are 0, out_proj, wide\)"):
+    with pytest.raises(BadOption, match=r"student.targets: no layer name ends with qkv \(layers: 0, out_proj, wide\)"):
         add_lora(Attention(), StudentConfig(method="lora", targets=("qkv",)))
 
 
 def test_merging_lora_does_not_change_the_student():
-    student = made(StudentConfig(method="lora", rank=2), Attention).eval()
+    student = make_student(StudentConfig(method="lora", rank=2), Attention).eval()
     with torch.no_grad():
         for name, parameter in student.module.named_parameters():
             if "lora_B" in name:
                 parameter.normal_()
-        before = student(PICTURES)
+        before = student(IMAGES)
         merged = merge_lora(student.encoder)
         assert not any("lora" in name for name, _ in merged.module.named_parameters())
-        np.testing.assert_allclose(merged.encode(list(PICTURES)), before.numpy(), atol=1e-5)
-        assert torch.equal(student(PICTURES), before)
+        np.testing.assert_allclose(merged.encode(list(IMAGES)), before.numpy(), atol=1e-5)
+        assert torch.equal(student(IMAGES), before)
 
 
 def test_the_weight_average_equals_its_equation():
@@ -275,26 +274,26 @@ def test_a_binding_without_the_modality_suggests_the_nearest(world):
 
 
 def test_training_starts_from_the_weights_of_the_recipe(world, tmp_path):
-    tower = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
+    encoder = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     with torch.no_grad():
-        tower.module.visual.proj.mul_(2)
-    tower.save_weights(tmp_path / "start.safetensors")
-    started = load_student_binder(world.parse_recipe(f"student.weights={tmp_path / 'start.safetensors'}"), "cpu").encoder(
-        "event"
-    )
-    assert started.weights_hash == tower.weights_hash
+        encoder.module.visual.proj.mul_(2)
+    encoder.save_weights(tmp_path / "start.safetensors")
+    started = load_student_binder(
+        world.parse_recipe(f"student.weights={tmp_path / 'start.safetensors'}"), "cpu"
+    ).encoder("event")
+    assert started.weights_hash == encoder.weights_hash
 
 
 def test_training_starts_without_the_weights_of_the_binding_by_default(world, tmp_path):
-    tower = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
-    untrained = tower.weights_hash
+    encoder = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
+    untrained = encoder.weights_hash
     with torch.no_grad():
-        tower.module.visual.proj.mul_(2)
-    shipped = tmp_path / "shipped.safetensors"
-    tower.save_weights(shipped)
+        encoder.module.visual.proj.mul_(2)
+    weights = tmp_path / "weights.safetensors"
+    encoder.save_weights(weights)
     model = world.binding.removeprefix("open_clip:")
     (tmp_path / "binding.toml").write_text(f"""
-name = "shipping"
+name = "pretrained"
 [encoders.image]
 use = "open_clip-image"
 model = "{model}"
@@ -302,9 +301,10 @@ model = "{model}"
 use = "event-tower"
 of = "@image"
 options = {{ clamp = 2 }}
-weights = "{shipped}"
+weights = "{weights}"
 """)
-    changes = [f"binding={tmp_path / 'binding.toml'}", 'student.options={"options":{"clamp":2}}']
-    assert load_student_binder(world.parse_recipe(*changes), "cpu").encoder("event").weights_hash == untrained
-    asked = load_student_binder(world.parse_recipe(*changes, f"student.options.weights={shipped}"), "cpu").encoder("event")
-    assert asked.weights_hash == tower.weights_hash
+    overrides = [f"binding={tmp_path / 'binding.toml'}", 'student.options={"options":{"clamp":2}}']
+    assert load_student_binder(world.parse_recipe(*overrides), "cpu").encoder("event").weights_hash == untrained
+    for override in (f"student.options.weights={weights}", "student.pretrained=true"):
+        student = load_student_binder(world.parse_recipe(*overrides, override), "cpu").encoder("event")
+        assert student.weights_hash == encoder.weights_hash
