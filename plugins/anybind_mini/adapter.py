@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from anybind import Space
 from anybind.plugin import Adapter, errors, tables, tensors
-from anybind_mini.image_tower import classifier_weights
-from anybind_mini.packages import image_space, text_space
+from anybind_mini.image_encoder import load_classifier
+from anybind_mini.packages import make_image_space, make_text_space
 
 FILE = Path(__file__).with_name("adapter.safetensors")
 FEATURE_NORM = 16.0
@@ -40,7 +40,7 @@ class MiniAdapter(Adapter):
         """
         card, stored = tensors.read_tensors(FILE)
         made_for = (Space(**card["source"]), Space(**card["target"]))
-        self.source, self.target = image_space(), text_space()
+        self.source, self.target = make_image_space(), make_text_space()
         if made_for != (self.source, self.target):
             raise errors.WeightsMismatch(
                 f"{FILE} was made for {made_for[0]} and {made_for[1]}; rebuild it for these packages"
@@ -48,14 +48,14 @@ class MiniAdapter(Adapter):
         arrays = {name: table.astype(np.float32) for name, table in stored.items()}
         self.card = card
         self.names, self.ridge = (torch.from_numpy(arrays[name]) for name in ("names", "ridge"))
-        self.weight, self.bias = classifier_weights()
+        self.weight, self.bias = load_classifier()
 
     @property
     def identity(self) -> str:
-        return tables.hash_settings([self.card, FEATURE_NORM, self._tables_hash])
+        return tables.hash_settings([self.card, FEATURE_NORM, self._weights_hash])
 
     @functools.cached_property
-    def _tables_hash(self) -> str:
+    def _weights_hash(self) -> str:
         held = {"names": self.names, "ridge": self.ridge, "weight": self.weight, "bias": self.bias}
         return tensors.hash_state(held)
 

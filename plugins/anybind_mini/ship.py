@@ -15,7 +15,7 @@ from anybind.plugin import tensors
 FOLDER = Path(__file__).parent
 
 
-def ship(run: Path, path: Path | None = None) -> Path:
+def export_weights(run: Path, path: Path | None = None) -> Path:
     """Write the weights after the last epoch, with the card that says what they need; floats become float16.
 
     The file is named after the tower's modality where no other is given.
@@ -29,7 +29,7 @@ def ship(run: Path, path: Path | None = None) -> Path:
 
 def main() -> None:
     """Read the run, write the file."""
-    path = ship(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    path = export_weights(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

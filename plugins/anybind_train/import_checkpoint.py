@@ -56,9 +56,7 @@ def import_checkpoint(
         fields = {"output": str(output), "binding": binder.name, "space": vars(encoder.space), "note": NOTE}
         print_json({**fields, "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing})
     else:
-        typer.echo(
-            f"{output}: weights for the event encoder of {binder.name}; set its option weights in a binding file"
-        )
+        typer.echo(f"{output}: weights for the event encoder of {binder.name} (option weights of a binding file)")
         typer.echo(f"note: {NOTE}")
 
 
@@ -79,9 +77,7 @@ def read_event_encoder(path: Path) -> dict[str, torch.Tensor]:
         if not prefix:
             continue
         if name in state:
-            raise BadInput(
-                f"{path}: expected one event encoder, got {name!r} under two prefixes, the second in {key!r}"
-            )
+            raise BadInput(f"{path}: expected one event encoder, got two: {name!r} again in {key!r}")
         if not _is_weight(weight):
             raise BadInput(f"{path}: {key!r}: expected an array of floating-point numbers")
         state[name] = weight

@@ -183,9 +183,7 @@ class Recipe:
         if not self.optimiser.lr > 0:
             raise BadOption(f"optimiser.lr: expected a number above 0, got {self.optimiser.lr}")
         if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
-            raise BadOption(
-                f"optimiser.betas: expected two numbers from 0 to below 1, got {list(self.optimiser.betas)}"
-            )
+            raise BadOption(f"optimiser.betas: expected two numbers in [0, 1), got {list(self.optimiser.betas)}")
         if self.probe is not None and self.probe.shots:
             raise BadOption("probe.shots: not supported, a probe evaluates all its samples; see probe.limit")
         if self.student.method == "prompts":

@@ -380,11 +380,11 @@ def test_the_probe_may_exclude_training_samples(world):
 
 
 def test_the_probe_may_have_candidate_labels(world):
-    among = [
-        build_probe(world.parse_recipe(*change), world.data, set()).task.among
-        for change in ([], ["probe.candidate_labels=all"], ['probe.among=["beam","Cross","ring"]'])
+    labels = [
+        build_probe(world.parse_recipe(*override), world.data, set()).task.among
+        for override in ([], ["probe.candidate_labels=all"], ['probe.candidate_labels=["beam","Cross","ring"]'])
     ]
-    assert among == [None, ["bar", "beam", "cross", "disc", "ring"], ["beam", "cross", "ring"]]
+    assert labels == [None, ["bar", "beam", "cross", "disc", "ring"], ["beam", "cross", "ring"]]
 
 
 def test_a_teacher_in_another_space_needs_the_common_space(world):

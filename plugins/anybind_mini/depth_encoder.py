@@ -13,7 +13,7 @@ PERCENTILES = 2.0, 98.0
 """Of nearness, what becomes black and white: single pixels of a sensor's noise must not take up the range."""
 
 
-class DepthAsPicture(TorchEncoder):
+class DepthAsImage(TorchEncoder):
     """Depth maps by an image tower: disparity, scaled to the range that a map has, in three equal channels.
 
     The distances themselves are lost, and with them the sensor's focal length and baseline: only what is nearer than
@@ -42,7 +42,7 @@ class DepthAsPicture(TorchEncoder):
 
     def preprocess(self, sample: samples.DepthSample) -> object:
         """A depth map, whose `metres` are (height, width), to what the image tower's module takes."""
-        return self.image.preprocess(nearness(sample.metres))
+        return self.image.preprocess(render_disparity(sample.metres))
 
     def collate(self, inputs: Sequence[object]) -> object:
         return self.image.collate(inputs)
@@ -51,7 +51,7 @@ class DepthAsPicture(TorchEncoder):
         return self.image.features(batch)
 
 
-def nearness(metres: np.ndarray) -> np.ndarray:
+def render_disparity(metres: np.ndarray) -> np.ndarray:
     """Depth in metres, (height, width), NaN where not known, to a picture, (height, width, 3) uint8: near is bright.
 
     Raises:

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 
 from anybind import AnybindWarning
 from anybind.plugin import TorchEncoder, errors
-from anybind_mini.packages import text_folder, text_space
+from anybind_mini.packages import find_text_folder, make_text_space
 
 CONTEXT = 256
 """Tokens the model was made for; its tokenizer file says 128, which is the training length."""
@@ -36,11 +36,11 @@ class MeanPooledBert(torch.nn.Module):
         return (hidden * mask).sum(1) / mask.sum(1)
 
 
-class MiniTextTower(TorchEncoder):
+class MiniTextEncoder(TorchEncoder):
     """Words by all-MiniLM-L6-v2. A text longer than 256 tokens is cut, with a warning that shows where."""
 
     def __init__(self) -> None:
-        folder = text_folder()
+        folder = find_text_folder()
         bert = BertModel(BertConfig.from_json_file(str(folder / "config.json")), add_pooling_layer=False)
         unused = bert.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
         if unused.missing_keys:
@@ -51,7 +51,7 @@ class MiniTextTower(TorchEncoder):
         super().__init__(
             MeanPooledBert(bert),
             modality="text",
-            space=text_space(),
+            space=make_text_space(),
             preprocessing={"tokenizer": "all-MiniLM-L6-v2", "context_length": CONTEXT, "pooling": "mean"},
             logit_scale=LOGIT_SCALE,
         )

@@ -1,6 +1,6 @@
 """Trains the network of `mini-picture` on pictures and their simulated recordings, and writes its file.
 
-    python -m anybind_mini.build_event_picture --data DIR [--output FILE]           (make mini-picture DATA=DIR)
+    python -m anybind_mini.build_event_image --data DIR [--output FILE]           (make mini-picture DATA=DIR)
 
 DIR holds `caltech101` (its `splits.json` names the classes that may be seen) and `imagenet_samples`. First the network
 learns pixels: the picture's gray values and their differences. Then it learns what mini's image tower, frozen, says of
@@ -22,9 +22,9 @@ from torch.nn import functional
 
 from anybind import derive, read
 from anybind.plugin import create_part, modalities, progress_bar, tables, tensors
-from anybind_mini.event_picture import FILE, SHORT_SIDE, network_input
-from anybind_mini.image_tower import MiniImageTower
-from anybind_mini.picture_net import PARTS, PictureNet
+from anybind_mini.event_image import FILE, SHORT_SIDE, prepare_slices
+from anybind_mini.image_encoder import MiniImageEncoder
+from anybind_mini.reconstruction_net import N_SLICES, ReconstructionNet
 
 SIDE = 160
 """Of the squares that are cut out of recordings and pictures for training."""
@@ -35,48 +35,48 @@ TEMPERATURE = 0.07
 
 
 @dataclass
-class Examples:
+class TrainingExamples:
     """Squares of recordings, (n, 6, 160, 160) int8, and of the pictures behind them, (n, 160, 160) uint8."""
 
     slices: np.ndarray
     gray: np.ndarray
 
-    def batch(self, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def get_batch(self, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Slices in [-1, 1] and pictures, (n, 1, 160, 160), in [0, 1]."""
         slices = torch.from_numpy(self.slices[numbers]).float() / 127
         gray = torch.from_numpy(self.gray[numbers]).float()[:, None] / 255
         return slices.contiguous(memory_format=torch.channels_last), gray
 
 
-def training_pictures(data: Path) -> list[Path]:
+def list_training_images(data: Path) -> list[Path]:
     """The pictures to learn from: seen classes less every tenth, and ImageNet's samples."""
     seen = sorted(tables.read_json(data / "caltech101" / "splits.json")["seen"])
     folders = [data / "caltech101" / "images" / name for name in seen if name not in seen[3::10]]
     return [path for folder in (*folders, data / "imagenet_samples") for path in sorted(folder.glob("*.jpg"))]
 
 
-def make_examples(pictures: list[Path]) -> Examples:
+def make_examples(pictures: list[Path]) -> TrainingExamples:
     """Every picture in two versions: other crops, other sensors, other saccades."""
     places = [(path, number, version) for version in range(VERSIONS) for number, path in enumerate(pictures)]
-    examples = Examples(
-        np.zeros((len(places), PARTS, SIDE, SIDE), np.int8), np.zeros((len(places), SIDE, SIDE), np.uint8)
+    examples = TrainingExamples(
+        np.zeros((len(places), N_SLICES, SIDE, SIDE), np.int8), np.zeros((len(places), SIDE, SIDE), np.uint8)
     )
     with ThreadPoolExecutor() as pool, progress_bar(len(places), "recordings") as advance:
-        for at, (slices, gray) in enumerate(pool.map(lambda place: one_example(*place), places)):
+        for at, (slices, gray) in enumerate(pool.map(lambda place: make_example(*place), places)):
             examples.slices[at], examples.gray[at] = slices, gray
             advance(1)
     kept = examples.gray.reshape(len(places), -1).std(axis=1) > 0  # of an even picture there is nothing to learn
-    return Examples(examples.slices[kept], examples.gray[kept])
+    return TrainingExamples(examples.slices[kept], examples.gray[kept])
 
 
-def one_example(path: Path, number: int, version: int) -> tuple[np.ndarray, np.ndarray]:
+def make_example(path: Path, number: int, version: int) -> tuple[np.ndarray, np.ndarray]:
     """A square of a recording and of its picture, cut at the same place."""
     random = np.random.default_rng((number, version))
     seed = int(random.integers(1 << 30))
     image: Any = modalities.find_modality("image")
     picture = image.augment(read(path), seed=seed, crop=(0.6, 1.0), flip=True)
     recording = derive("event", picture, seed=int(random.integers(1 << 30)), vary=True)
-    slices = network_input(create_part("representation", "signed-slices", parts=PARTS)(recording)).numpy()
+    slices = prepare_slices(create_part("representation", "signed-slices", parts=N_SLICES)(recording)).numpy()
     height, width = slices.shape[1:]
     gray = PIL.Image.fromarray(picture).convert("L").resize((width, height), PIL.Image.Resampling.BICUBIC)
     left, top = (int(random.integers(0, side - SIDE + 1)) for side in (width, height))
@@ -84,7 +84,7 @@ def one_example(path: Path, number: int, version: int) -> tuple[np.ndarray, np.n
     return np.rint(127 * slices[:, *window]).astype(np.int8), np.asarray(gray)[window]
 
 
-def pixel_loss(made: torch.Tensor, gray: torch.Tensor) -> torch.Tensor:
+def compute_pixel_loss(made: torch.Tensor, gray: torch.Tensor) -> torch.Tensor:
     """Mean absolute error of gray values, and half of that of their differences over 1, 2 and 4 pixels."""
     loss = (made - gray).abs().mean()
     for step in (1, 2, 4):
@@ -98,11 +98,11 @@ def pixel_loss(made: torch.Tensor, gray: torch.Tensor) -> torch.Tensor:
     return loss
 
 
-class Tower:
+class FrozenImageEncoder:
     """Mini's image tower, frozen, on gray pictures in [0, 1]: unit features, with gradients."""
 
     def __init__(self) -> None:
-        self.module = MiniImageTower().module.eval().requires_grad_(False)
+        self.module = MiniImageEncoder().module.eval().requires_grad_(False)
 
     def __call__(self, gray: torch.Tensor, side: int) -> torch.Tensor:
         """(n, 1, h, w) scaled to a side, to (n, 1280)."""
@@ -112,37 +112,37 @@ class Tower:
         return functional.normalize(self.module(signed.contiguous(memory_format=torch.channels_last)))
 
 
-def learn_pixels(net: PictureNet, examples: Examples) -> None:
+def train_on_pixels(net: ReconstructionNet, examples: TrainingExamples) -> None:
     """The first stage."""
     random = np.random.default_rng(0)
-    step = optimiser(net, PIXEL_RATE, PIXEL_STEPS)
+    step = make_step(net, PIXEL_RATE, PIXEL_STEPS)
     with progress_bar(PIXEL_STEPS, "pixels") as advance:
         for _ in range(PIXEL_STEPS):
-            slices, gray = examples.batch(random.integers(0, len(examples.gray), PIXEL_BATCH))
-            advance(1, f"loss {step(pixel_loss(net(slices), gray)):.3f}")
+            slices, gray = examples.get_batch(random.integers(0, len(examples.gray), PIXEL_BATCH))
+            advance(1, f"loss {step(compute_pixel_loss(net(slices), gray)):.3f}")
 
 
-def learn_features(net: PictureNet, examples: Examples) -> None:
+def train_on_features(net: ReconstructionNet, examples: TrainingExamples) -> None:
     """The second stage: 2 (1 - cosine) + 0.5 InfoNCE + 0.5 pixels."""
-    tower = Tower()
+    tower = FrozenImageEncoder()
     with torch.inference_mode():
         parts = np.array_split(np.arange(len(examples.gray)), len(examples.gray) // 64 + 1)
-        taught = torch.cat([tower(examples.batch(numbers)[1], 224) for numbers in parts]).numpy()
+        taught = torch.cat([tower(examples.get_batch(numbers)[1], 224) for numbers in parts]).numpy()
     random = np.random.default_rng(1)
-    step = optimiser(net, FEATURE_RATE, FEATURE_STEPS)
+    step = make_step(net, FEATURE_RATE, FEATURE_STEPS)
     with progress_bar(FEATURE_STEPS, "features") as advance:
         for _ in range(FEATURE_STEPS):
             numbers = random.choice(len(examples.gray), FEATURE_BATCH, replace=False)
-            slices, gray = examples.batch(numbers)
+            slices, gray = examples.get_batch(numbers)
             made = net(slices)
             vectors, wanted = tower(made, SIDE), torch.from_numpy(taught[numbers])
             cosine = (vectors * wanted).sum(dim=1).mean()
             named = functional.cross_entropy(vectors @ wanted.T / TEMPERATURE, torch.arange(len(numbers)))
-            step(2 * (1 - cosine) + 0.5 * named + 0.5 * pixel_loss(made, gray))
+            step(2 * (1 - cosine) + 0.5 * named + 0.5 * compute_pixel_loss(made, gray))
             advance(1, f"cosine {float(cosine.detach()):.3f}")
 
 
-def optimiser(net: PictureNet, rate: float, steps: int):
+def make_step(net: ReconstructionNet, rate: float, steps: int):
     """A function that takes a loss, makes one step of AdamW on a one-cycle schedule, and gives the loss's value."""
     adam = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=steps, pct_start=0.1)
@@ -164,16 +164,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     given = parser.parse_args()
     torch.manual_seed(0)
-    examples = make_examples(training_pictures(given.data))
-    net = PictureNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    learn_pixels(net, examples)
-    learn_features(net, examples)
+    examples = make_examples(list_training_images(given.data))
+    net = ReconstructionNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    train_on_pixels(net, examples)
+    train_on_features(net, examples)
     save_net(net, given.output, len(examples.gray))
 
 
-def save_net(net: PictureNet, path: Path, examples: int) -> None:
+def save_net(net: ReconstructionNet, path: Path, examples: int) -> None:
     """Write the network's weights, float16, and what they were made with."""
-    card = {"parts": PARTS, "short_side": SHORT_SIDE, "examples": examples, "steps": [PIXEL_STEPS, FEATURE_STEPS]}
+    card = {"parts": N_SLICES, "short_side": SHORT_SIDE, "examples": examples, "steps": [PIXEL_STEPS, FEATURE_STEPS]}
     tensors.write_tensors(path, {name: tensor.half() for name, tensor in net.state_dict().items()}, card)
 
 

@@ -12,11 +12,11 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
 from anybind.plugin import TorchEncoder, errors
-from anybind_mini.packages import image_space, image_weights
-from anybind_mini.text_tower import LOGIT_SCALE
+from anybind_mini.packages import make_image_space, find_image_weights
+from anybind_mini.text_encoder import LOGIT_SCALE
 
 
-class MiniImageTower(TorchEncoder):
+class MiniImageEncoder(TorchEncoder):
     """Pictures by EfficientNet-Lite0: pooled features before the classifier.
 
     Resized to 256 on the short side (bicubic), centre crop of 224, scaled to [-1, 1].
@@ -24,7 +24,7 @@ class MiniImageTower(TorchEncoder):
 
     def __init__(self) -> None:
         module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
-        module.load_state_dict(feature_weights(module))
+        module.load_state_dict(convert_weights(module))
         config = resolve_data_config({}, model=module)
         self.transform: Callable[[PIL.Image.Image], torch.Tensor] = create_transform(**config)  # pyright: ignore[reportAttributeAccessIssue]
         preprocessing = {
@@ -33,7 +33,7 @@ class MiniImageTower(TorchEncoder):
         super().__init__(
             module.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
             modality="image",
-            space=image_space(),
+            space=make_image_space(),
             preprocessing=preprocessing,
             logit_scale=LOGIT_SCALE,
         )
@@ -47,20 +47,20 @@ class MiniImageTower(TorchEncoder):
         return super().collate(inputs).contiguous(memory_format=torch.channels_last)
 
 
-def classifier_weights() -> tuple[torch.Tensor, torch.Tensor]:
+def load_classifier() -> tuple[torch.Tensor, torch.Tensor]:
     """The classifier behind the features: (1000, 1280) and (1000,) float32, rows in ImageNet-1k's order."""
-    state = _state()
+    state = _load_state()
     return state["_fc.weight"], state["_fc.bias"]
 
 
-def feature_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def convert_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The package's tensors under timm's names: both list the same tensors in the same order."""
-    theirs = {name: tensor for name, tensor in _state().items() if not name.startswith("_fc.")}
+    theirs = {name: tensor for name, tensor in _load_state().items() if not name.startswith("_fc.")}
     ours = module.state_dict()
     if [tensor.shape for tensor in theirs.values()] != [tensor.shape for tensor in ours.values()]:
-        raise errors.WeightsMismatch(f"{image_weights()} does not hold the tensors of EfficientNet-Lite0")
+        raise errors.WeightsMismatch(f"{find_image_weights()} does not hold the tensors of EfficientNet-Lite0")
     return dict(zip(ours, theirs.values(), strict=True))
 
 
-def _state() -> dict[str, torch.Tensor]:
-    return torch.load(image_weights(), map_location="cpu", weights_only=True)
+def _load_state() -> dict[str, torch.Tensor]:
+    return torch.load(find_image_weights(), map_location="cpu", weights_only=True)

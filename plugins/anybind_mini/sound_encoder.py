@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from anybind.plugin import TorchEncoder, create_part, modalities, samples
-from anybind_mini.image_tower import feature_weights
-from anybind_mini.packages import text_space
-from anybind_mini.text_tower import LOGIT_SCALE
+from anybind_mini.image_encoder import convert_weights
+from anybind_mini.packages import make_text_space
+from anybind_mini.text_encoder import LOGIT_SCALE
 
 RATE, SECONDS, MELS = 16_000, 5.0, 64
-MEAN, SPREAD = -6.0, 5.0
+MEAN, STD = -6.0, 5.0
 """About what the logarithms of mel energies of everyday sounds have."""
 STAGES = 5
 """How many of the network's seven stages there are: behind them a spectrogram has no rows left to tell apart."""
@@ -27,7 +27,7 @@ class SpectrogramNet(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         whole = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
-        whole.load_state_dict(feature_weights(whole))
+        whole.load_state_dict(convert_weights(whole))
         stem: nn.Conv2d = whole.conv_stem  # pyright: ignore[reportAssignmentType]
         self.conv_stem, self.bn1, self.blocks = stem, whole.bn1, whole.blocks[:STAGES]  # pyright: ignore[reportIndexIssue]
         stem.weight = nn.Parameter(stem.weight.sum(1, keepdim=True))  # a gray picture has three equal channels
@@ -42,7 +42,7 @@ class SpectrogramNet(nn.Module):
         return self.head(torch.cat([over_time.mean(2), over_time.amax(2)], 1))
 
 
-class MiniSoundTower(TorchEncoder):
+class MiniSoundEncoder(TorchEncoder):
     """Sounds, as one channel of 16 kHz: the loudest five seconds of longer ones; shorter ones lie amid silence.
 
     Sounds of any length have a vector, also silence, which means nothing.
@@ -58,8 +58,8 @@ class MiniSoundTower(TorchEncoder):
             BadInput, WeightsMismatch: the weights cannot be read, or are of another model or preprocessing.
         """
         self.fbank = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
-        space = text_space()
-        shown: dict[str, object] = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": SPREAD}
+        space = make_text_space()
+        shown: dict[str, object] = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": STD}
         shown["fbank"] = dict(self.fbank.settings)
         super().__init__(
             SpectrogramNet(space.dim), modality="sound", space=space, preprocessing=shown, logit_scale=LOGIT_SCALE
@@ -70,11 +70,11 @@ class MiniSoundTower(TorchEncoder):
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """A sound, with `mono`, `resample` and `samples` as those of `sound` have, to (1, mels, frames) float32."""
         sound = sample.mono().resample(RATE)
-        part = modalities.make_sample("sound", loudest_part(sound.samples[0], int(SECONDS * RATE)), RATE)
-        return (torch.from_numpy(self.fbank(part)) - MEAN) / SPREAD
+        part = modalities.make_sample("sound", select_loudest_window(sound.samples[0], int(SECONDS * RATE)), RATE)
+        return (torch.from_numpy(self.fbank(part)) - MEAN) / STD
 
 
-def loudest_part(samples: np.ndarray, length: int) -> np.ndarray:
+def select_loudest_window(samples: np.ndarray, length: int) -> np.ndarray:
     """The part of so many samples that has the most energy, float32 (length,); what is missing is silence around."""
     missing = length - len(samples)
     if missing >= 0:
