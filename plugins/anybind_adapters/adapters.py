@@ -221,9 +221,7 @@ class Mlp(FittedAdapter):
     def list_shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
         hidden = settings.get("hidden")
         if not isinstance(hidden, int) or not 1 <= hidden <= MAX_WIDTH:
-            raise errors.WeightsMismatch(
-                f"mlp: settings: hidden: expected a number from 1 to {MAX_WIDTH}, got {hidden!r}"
-            )
+            raise errors.WeightsMismatch(f"mlp: settings.hidden: expected 1 to {MAX_WIDTH}, got {hidden!r}")
         return {
             "weight": (source.dim, target.dim),
             "bias": (target.dim,),
@@ -251,7 +249,7 @@ class Mlp(FittedAdapter):
 
         Args:
             source, target, groups, seed: as there.
-            hidden: width of the hidden layer, whose output is 0 at first; the linear layer starts at the ridge solution.
+            hidden: width of the hidden layer. Its output starts at 0, and the linear layer at the ridge solution.
             temperature, lr, epochs, batch_size, patience: as in `Linear.fit`.
         """
         if not isinstance(hidden, int) or not 1 <= hidden <= MAX_WIDTH:

@@ -136,16 +136,16 @@ def cross_validate(parts: Sequence[Moments], strengths: Sequence[float], centre:
 
 
 def fit_procrustes(x: np.ndarray, y: np.ndarray, *, centre: bool = True, spread: bool = True) -> LinearMap:
-    """The orthogonal map that brings x (n, d) nearest to y (n, e), times a scale.
+    """Fit the orthogonal map from x (n, d) to y (n, e), times a scale.
 
-    Where d > e, columns are orthonormal, and where d < e, rows are; among such maps it is the one with the largest
-    sum of inner products between mapped x and y (for d <= e that is also the smallest squared error).
+    For d > e its columns are orthonormal, for d < e its rows; among such maps it has the largest sum of inner products
+    between mapped x and y (for d <= e that is also the smallest squared error).
 
     Args:
         x, y: any float type.
-        centre: whether both sides' means are taken away first; without, the bias is zero.
-        spread: whether the scale makes what comes out spread as wide as y does (see `ridge_map`); otherwise it is the
-            one with the smallest squared error.
+        centre: subtract both sides' means first; otherwise the bias is zero.
+        spread: scale the output to the variance of y (see `fit_ridge`); otherwise the scale has the smallest squared
+            error.
     """
     means, centred = _center_moments(Moments.from_rows(x, y), centre)
     left, values, right = np.linalg.svd(centred.xy, full_matrices=False)

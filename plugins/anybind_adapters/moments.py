@@ -1,4 +1,4 @@
-"""Sums over pairs of vectors: all that least squares needs to know of any number of them."""
+"""Sums over paired rows: the sufficient statistics of least squares."""
 
 from __future__ import annotations
 

