@@ -78,7 +78,7 @@ bench-embed: $(READY)
 
 # The same of the network that makes pictures of events, and of the event tower: both take minutes to hours.
 mini-picture: $(READY)
-	$(BIN)/python -m anybind_mini.build_event_picture --data $(DATA)
+	$(BIN)/python -m anybind_mini.build_event_image --data $(DATA)
 
 mini-event: $(READY)
 	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event

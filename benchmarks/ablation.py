@@ -19,8 +19,8 @@ import numpy as np
 
 from anybind.commandline import print_table
 from anybind.plugin import files
-from anybind_train.ablation_task import arms
-from anybind_train.engine import STATE, Run
+from anybind_train.ablation_task import build_arms
+from anybind_train.engine import STATE, TrainingRun
 from anybind_train.recipe import Recipe
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     changes = [*SMALLER, *given.changes]
     whole = Recipe.from_toml(HERE / "recipes" / "mini-event.toml", changes)
-    curves = {arm: [run(recipe, seed, given) for seed in SEEDS] for arm, recipe in arms(whole).items()}
+    curves = {arm: [run(recipe, seed, given) for seed in SEEDS] for arm, recipe in build_arms(whole).items()}
     rows = [summary(arm, probes) for arm, probes in curves.items()]
     columns = ("losses", "seeds", "before", "after", "spread of seeds", "best epoch")
     print_table(columns, [tuple(map(str, row.values())) for row in rows])
@@ -55,7 +55,7 @@ def run(recipe: Recipe, seed: int, given: Any) -> list[dict[str, float]]:
     ended = folder / "result.json"
     if not ended.is_file():
         resume = (folder / STATE).is_file()
-        Run(recipe, given.data, folder, cache=given.output / "cache", resume=resume).go()
+        TrainingRun(recipe, given.data, folder, teacher_cache=given.output / "cache", resume=resume).execute()
     return json.loads(ended.read_text())["probes"]
 
 

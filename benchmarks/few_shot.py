@@ -17,8 +17,8 @@ import numpy as np
 
 from anybind.commandline import print_table
 from anybind.plugin import files
-from anybind_train.engine import Run
-from anybind_train.linear_probe import linear_probe
+from anybind_train.engine import TrainingRun
+from anybind_train.linear_probe import train_linear_probe
 from anybind_train.recipe import Recipe
 
 HERE = Path(__file__).parent
@@ -65,8 +65,8 @@ def ask(method: str, shots: int, seed: int, given: Any) -> dict[str, Any]:
     folder = given.output / f"{method}-{shots}-{seed}"
     if not (folder / "result.json").is_file():
         if method == "linear-probe":
-            return linear_probe(recipe, given.data, folder, "cpu")
-        return Run(recipe, given.data, folder, cache=given.output / "cache").go()
+            return train_linear_probe(recipe, given.data, folder, "cpu")
+        return TrainingRun(recipe, given.data, folder, teacher_cache=given.output / "cache").execute()
     return json.loads((folder / "result.json").read_text())
 
 

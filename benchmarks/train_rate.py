@@ -20,9 +20,9 @@ from torch.nn import functional
 
 from anybind.commandline import print_table
 from anybind_classification.demo_pictures import demo_pictures
-from anybind_train.engine import Run
-from anybind_train.recipe import Data, Optimiser, Recipe, Student
-from anybind_train.records import Records
+from anybind_train.engine import TrainingRun
+from anybind_train.metrics_log import MetricsLog
+from anybind_train.recipe import DatasetConfig, OptimiserConfig, Recipe, StudentConfig
 
 ROUNDS = 5
 BATCH = 32
@@ -38,9 +38,9 @@ def main() -> None:
         modality="event",
         teacher="image",
         losses=({"use": "contrastive", "temperature": 0.07, "space": "own"},),
-        student=Student(train=TRAINED, input_size=SIDE),
-        optimiser=Optimiser(lr=1e-4),
-        data=(Data(dataset="files", path="."),),
+        student=StudentConfig(train=TRAINED, input_size=SIDE),
+        optimiser=OptimiserConfig(lr=1e-4),
+        data=(DatasetConfig(dataset="files", path="."),),
         cache_inputs=True,
         epochs=1,
         batch_size=BATCH,
@@ -64,8 +64,8 @@ def main() -> None:
 def measure(recipe: Recipe, folder: Path) -> list[dict[str, object]]:
     """The engine against the bare loop, and with the teacher's vectors kept against without."""
     options = {"cache": folder / "cache"}
-    kept = Run(recipe, folder / "data", folder / "kept", **options)
-    anew = Run(recipe, folder / "data", folder / "anew", cache_teacher=False, **options)
+    kept = TrainingRun(recipe, folder / "data", folder / "kept", **options)
+    anew = TrainingRun(recipe, folder / "data", folder / "anew", cache_teacher=False, **options)
     n = len(kept.data)
     engine, bare, slow = one_epoch(kept), bare_epoch(kept), one_epoch(anew)
     seconds = np.array([[timed(side) for side in (engine, bare, slow)] for _ in range(ROUNDS + 1)])[1:]
@@ -78,25 +78,25 @@ def measure(recipe: Recipe, folder: Path) -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-def one_epoch(run: Run) -> Callable[[], object]:
+def one_epoch(run: TrainingRun) -> Callable[[], object]:
     """An epoch by the engine, its records written as ever."""
     module, optimiser = run.fabric.setup(run.student, run.optimiser)
-    records = Records(run.output, 0)
+    records = MetricsLog(run.output, 0)
 
     def epoch() -> None:
-        run.place.batch = 0
+        run.progress.batch = 0
         run.train_epoch(0, module, optimiser, records, lambda steps, note=None: None)
 
     return epoch
 
 
-def bare_epoch(run: Run) -> Callable[[], object]:
+def bare_epoch(run: TrainingRun) -> Callable[[], object]:
     """The same by hand."""
     assert run.inputs is not None
-    assert run.teacher is not None
+    assert run.teacher_embeddings is not None
     inputs = torch.from_numpy(np.asarray(run.inputs[0], dtype=np.float32))
-    teacher = torch.from_numpy(np.array(run.teacher[0]))
-    student = run.student.tower.copy().module
+    teacher = torch.from_numpy(np.array(run.teacher_embeddings[0]))
+    student = run.student.encoder.copy().module
     for name, parameter in student.named_parameters():
         parameter.requires_grad_(name.startswith(TRAINED))
     optimiser = torch.optim.AdamW([each for each in student.parameters() if each.requires_grad], lr=1e-4)

@@ -70,10 +70,10 @@ def check_prose(text: str) -> Iterator[str]:
 
 def check_name(name: str, *, is_function: bool) -> Iterator[str]:
     """Find words of the guide in a name."""
-    words = [word for word in re.split(r"_|(?<=[a-z])(?=[A-Z])", name.lower()) if word]
+    words = re.split(r"_|(?<=[a-z])(?=[A-Z])", name)
     if (not is_function and name.lower().strip("_") in VARIABLES) or (is_function and name.strip("_") in PARTICIPLES):
         yield f"the name {name!r} is a participle: name what it is, or what it does"
-    yield from (f"the name {name!r}: not {word!r}" for word in words if word in TOKENS)
+    yield from (f"the name {name!r}: not {word!r}" for word in words if word.lower() in TOKENS)
 
 
 def find_names(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:

@@ -58,14 +58,14 @@ def tiny_towers(add_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch
         "imagebind-sound": "tiny_sound", "imagebind-depth": "tiny_depth",
     }  # fmt: skip
     specs = [
-        EncoderSpec(name=name, summary="s", target=f"towers:{target}", modality=name.rpartition("-")[2])
+        EncoderSpec(name=name, summary="s", target=f"encoders:{target}", modality=name.rpartition("-")[2])
         for name, target in targets.items()
     ]
     add_plugin(tiny, *specs)
     former = use_registry(tiny)
     yield tiny
     use_registry(former)
-    sys.modules.pop("towers", None)
+    sys.modules.pop("encoders", None)
 
 
 @pytest.fixture

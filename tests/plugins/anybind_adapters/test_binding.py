@@ -8,7 +8,7 @@ import pytest
 import anybind
 from anybind.errors import SpaceMismatch
 from anybind.registry import find_part
-from anybind_adapters.binding import NAME, default_file
+from anybind_adapters.binding import NAME, get_default_path
 
 ONE_SPACE = anybind.Space("imagebind", 12, "tiny-imagebind")
 
@@ -57,12 +57,12 @@ def test_every_modality_is_embedded_in_one_space(adapter_file, samples, tmp_path
 
 def test_the_adapter_is_looked_for_in_the_users_data_folder(adapter_file, samples, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    assert default_file() == tmp_path / "data" / "anybind" / "clip-vit-l-14+imagebind.safetensors"
-    adapter_file(default_file())
+    assert get_default_path() == tmp_path / "data" / "anybind" / "clip-vit-l-14+imagebind.safetensors"
+    adapter_file(get_default_path())
     assert anybind.load(NAME).embed("image", [samples["image"]]).space == ONE_SPACE
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert str(default_file()) == "/home/someone/.local/share/anybind/clip-vit-l-14+imagebind.safetensors"
+    assert str(get_default_path()) == "/home/someone/.local/share/anybind/clip-vit-l-14+imagebind.safetensors"
 
 
 def test_a_missing_adapter_is_told_with_the_line_that_makes_it(cli, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind.errors import BadOption
-from anybind_adapters.contrastive import Training, info_nce, layer, train
+from anybind_adapters.contrastive import TrainingSettings, info_nce, apply_layers, train_layers
 
 SHORT = {"temperature": 0.07, "lr": 1e-2, "epochs": 6, "batch_size": 16, "patience": 6}
 
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_pairs
     source, target = make_pairs()
 
     def run(seed):
-        state, _ = train(source.vectors, target.vectors, np.arange(60), Training(seed, **SHORT), hidden)
+        state, _ = train_layers(source.vectors, target.vectors, np.arange(60), TrainingSettings(seed, **SHORT), hidden)
         return torch.cat([tensor.flatten() for tensor in state.values()])
 
     assert torch.equal(run(1), run(1))
@@ -56,12 +56,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_pairs
 def test_training_ends_no_worse_than_it_began_on_the_pairs_left_out(make_pairs, hidden):
     source, target = make_pairs(noise=0.5)
     for lr in (1e-2, 30.0):
-        training = Training(0, **{**SHORT, "lr": lr})
-        state, told = train(source.vectors, target.vectors, np.arange(60), training, hidden)
+        training = TrainingSettings(0, **{**SHORT, "lr": lr})
+        state, told = train_layers(source.vectors, target.vectors, np.arange(60), training, hidden)
         first, best = told["losses"]
         assert best <= first
         assert (told["best_epoch"] > 0) == (best < first)
-        assert torch.isfinite(layer(state, torch.tensor(source.vectors))).all()
+        assert torch.isfinite(apply_layers(state, torch.tensor(source.vectors))).all()
     assert told["best_epoch"] == 0  # such steps only make it worse, so that the start is kept
 
 
@@ -69,8 +69,8 @@ def test_training_stops_once_nothing_gets_better(make_pairs, monkeypatch):
     source, target = make_pairs(noise=0.5)
     steps = []
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self: steps.append(1))  # nothing moves
-    training = Training(0, **{**SHORT, "epochs": 40, "patience": 2, "batch_size": 64})
-    _, told = train(source.vectors, target.vectors, np.arange(60), training)
+    training = TrainingSettings(0, **{**SHORT, "epochs": 40, "patience": 2, "batch_size": 64})
+    _, told = train_layers(source.vectors, target.vectors, np.arange(60), training)
     assert told["best_epoch"] == 0
     assert len(steps) == 2
 
@@ -79,8 +79,8 @@ def test_a_network_can_do_what_no_single_layer_can():
     random = np.random.default_rng(0)
     x = anybind.normalize(random.normal(size=(600, 3)))
     y = anybind.normalize(np.stack([x[:, 0] * x[:, 1], x[:, 1] * x[:, 2], x[:, 0] ** 2], axis=1) + 1e-3)
-    training = Training(0, **{**SHORT, "epochs": 40, "batch_size": 64, "patience": 40})
-    losses = {hidden: train(x, y, np.arange(600), training, hidden)[1]["losses"][1] for hidden in (0, 64)}
+    training = TrainingSettings(0, **{**SHORT, "epochs": 40, "batch_size": 64, "patience": 40})
+    losses = {hidden: train_layers(x, y, np.arange(600), training, hidden)[1]["losses"][1] for hidden in (0, 64)}
     assert losses[64] < 0.8 * losses[0]
 
 
@@ -89,4 +89,4 @@ def test_a_network_can_do_what_no_single_layer_can():
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(BadOption, match=f"{next(iter(wrong))} must be"):
-        Training(0, **{**SHORT, **wrong})
+        TrainingSettings(0, **{**SHORT, **wrong})

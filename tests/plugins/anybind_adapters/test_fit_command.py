@@ -48,13 +48,13 @@ def test_the_function_gives_what_the_command_prints(fit, binding, classes_of_pic
     told, path = fit("--from", sides[0], "--to", sides[1], "--data", classes, "--option", "folds=3", "--seed", 2)
     made = fit_adapter(*sides, data=classes, folds=3, seed=2)
     made.save(tmp_path / "mine.safetensors")
-    assert (made.data, made.held_out) == (told["data"], told["held_out"])
+    assert (made.data, made.validation) == (told["data"], told["held_out"])
     assert (tmp_path / "mine.safetensors").read_bytes() == path.read_bytes()
 
 
 def test_embeddings_are_paired_by_id(tiny_towers, make_pairs):
     source, target = make_pairs()
-    made = fit_adapter(source, target[::-1], kind="procrustes")
+    made = fit_adapter(source, target[::-1], adapter="procrustes")
     assert made.n_fit == 48
     assert made.adapter(source).space == target.space
     with pytest.raises(BadOption, match="on both sides"):

@@ -265,7 +265,7 @@ def run(
 ) -> Callable[..., dict[str, Any]]:
     """Run a suite whose options are shorter, see that all of it is done, and give what the results hold."""
     monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._tensorboard", lambda *arguments: None)
     _shrink_imagebind(monkeypatch)
     bindings = {
         "clip": world.clip,

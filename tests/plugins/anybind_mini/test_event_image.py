@@ -9,7 +9,7 @@ import pytest
 import anybind
 from anybind.registry import create_part
 from anybind_events.stream import EventStream
-from anybind_mini.event_picture import FILE, EventPicture
+from anybind_mini.event_image import FILE, EventImage
 from anybind_mini.ship import FOLDER
 
 
@@ -31,7 +31,7 @@ def details(picture: np.ndarray) -> np.ndarray:
 
 
 def test_the_picture_looks_like_the_one_that_was_recorded(pictures, recordings):
-    frame = EventPicture()
+    frame = EventImage()
     for picture, recording in zip(pictures, recordings, strict=True):
         made = frame(recording)[0]
         gray = np.asarray(PIL.Image.fromarray(picture).convert("L").resize(made.shape[::-1]), np.float32)
@@ -43,7 +43,7 @@ def test_a_recording_of_any_sensor_gives_a_picture_with_a_short_side_of_180(sens
     width, height = sensor
     random = np.random.default_rng(0)
     columns = {"x": random.integers(0, width, 500), "y": random.integers(0, height, 500), "p": random.random(500) < 0.5}
-    made = EventPicture()(stream_of(columns, width, height))
+    made = EventImage()(stream_of(columns, width, height))
     assert made.dtype == np.float32
     assert min(made.shape[1:]) == 180
     assert max(made.shape[1:]) <= 8 * 180
@@ -57,11 +57,11 @@ def stream_of(columns, width, height):
 
 
 def test_the_same_recording_gives_the_same_picture(recordings):
-    assert (EventPicture()(recordings[0]) == EventPicture()(recordings[0])).all()
+    assert (EventImage()(recordings[0]) == EventImage()(recordings[0])).all()
 
 
 def test_the_weights_are_part_of_the_settings():
-    settings = EventPicture().settings
+    settings = EventImage().settings
     assert len(settings["weights"]) == 12
     assert settings["slices"]["parts"] == 6
 

@@ -1,4 +1,4 @@
-"""The text tower of `mini`: all-MiniLM-L6-v2."""
+"""The text encoder of `mini`: all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
@@ -12,58 +12,57 @@ from transformers import BertConfig, BertModel
 
 from anybind import AnybindWarning
 from anybind.plugin import TorchEncoder, errors
-from anybind_mini.packages import text_folder, text_space
+from anybind_mini.packages import find_text_folder, make_text_space
 
 CONTEXT = 256
-"""Tokens the model was made for; its tokenizer file says 128, which is the training length."""
+"""The model's context length in tokens; its tokenizer file has 128, the training length."""
 LOGIT_SCALE = 18.0
-"""Of the softmax over cosines of pictures and words: least negative log likelihood on 1,400 pictures of 70 Caltech101
-classes against 85 names (expected calibration error 0.08). The towers were not made together and have none of their
-own."""
+"""Scale of the softmax over image-text cosines: lowest negative log-likelihood on 1,400 images of 70 Caltech101 classes
+against 85 names (expected calibration error 0.08). The encoders were not trained together and have none."""
 
 
 class MeanPooledBert(torch.nn.Module):
-    """Mean of the last layer over the tokens that are no padding."""
+    """The mean of the last layer over the tokens without padding."""
 
     def __init__(self, bert: BertModel) -> None:
         super().__init__()
         self.bert = bert
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Tokens and mask, (n, length) each, to (n, 384)."""
+        """Embed tokens with their mask, (n, length) each, to (n, 384)."""
         hidden = self.bert(**batch).last_hidden_state
         mask = batch["attention_mask"][..., None].to(hidden.dtype)
         return (hidden * mask).sum(1) / mask.sum(1)
 
 
-class MiniTextTower(TorchEncoder):
-    """Words by all-MiniLM-L6-v2. A text longer than 256 tokens is cut, with a warning that shows where."""
+class MiniTextEncoder(TorchEncoder):
+    """A text encoder, all-MiniLM-L6-v2. Longer texts than 256 tokens are truncated, with a warning that shows where."""
 
     def __init__(self) -> None:
-        folder = text_folder()
+        folder = find_text_folder()
         bert = BertModel(BertConfig.from_json_file(str(folder / "config.json")), add_pooling_layer=False)
-        unused = bert.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
-        if unused.missing_keys:
-            raise errors.WeightsMismatch(f"{folder} lacks weights: {', '.join(unused.missing_keys[:3])}")
+        keys = bert.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+        if keys.missing_keys:
+            raise errors.WeightsMismatch(f"{folder}: missing weights: {', '.join(keys.missing_keys[:3])}")
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(CONTEXT)
         super().__init__(
             MeanPooledBert(bert),
             modality="text",
-            space=text_space(),
+            space=make_text_space(),
             preprocessing={"tokenizer": "all-MiniLM-L6-v2", "context_length": CONTEXT, "pooling": "mean"},
             logit_scale=LOGIT_SCALE,
         )
 
     def preprocess(self, sample: str) -> list[int]:
-        """A text to its tokens, at most 256."""
+        """Tokenise a text, to at most 256 tokens."""
         encoding = self.tokenizer.encode(sample)
         if encoding.overflowing:
             end = max(end for _, end in encoding.offsets)
             warnings.warn(
-                f"text cut to {CONTEXT} tokens: kept up to {sample[max(0, end - 30) : end]!r},"
-                f" dropped {sample[end : end + 30]!r}...",
+                f"text truncated to {CONTEXT} tokens after {sample[max(0, end - 30) : end]!r},"
+                f" before {sample[end : end + 30]!r}...",
                 AnybindWarning,
                 stacklevel=2,
             )

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: `metrics.jsonl`, TensorBoard's file, and the picture at the end."""
+"""The logs of a run: `metrics.jsonl`, TensorBoard's file, and the plot of the curves."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class RunRecord(TypedDict):
-    """The summary of a run, as `result.json` holds it.
+    """The summary of a run, as in `result.json`.
 
     Attributes:
-        probes: the epoch and the metrics of each probe.
+        probes: epoch and metrics of each probe.
     """
 
     recipe: str
@@ -35,52 +35,52 @@ class RunRecord(TypedDict):
     probes: list[dict[str, float]]
 
 
-class Records:
-    """Appends one JSON line a step and a probe; a run that goes on drops the lines behind its state first."""
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Read all complete lines of a run's `metrics.jsonl`; none if it is missing."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+class MetricsLog:
+    """A log with one JSON line a step or probe; on resuming, lines after the saved state are removed first."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
-        lines = [line for line in self.read() if line["step"] < step] if step else []
+        lines = [line for line in read_log(folder) if line["step"] < step] if step else []
         with files.atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.file = self.path.open("a", buffering=1)
-        self.board = _tensorboard(folder, step)
-
-    def read(self) -> list[dict[str, Any]]:
-        """All lines so far, a last one that was cut short left out."""
-        if not self.path.is_file():
-            return []
-        whole = self.path.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in whole if line.endswith("\n")]
+        self.tensorboard = _open_tensorboard(folder, step)
 
     def write(self, kind: str, step: int, **values: float) -> None:
-        """One line: `kind` is `step` or `probe`; raises `BadInput` when the disk is full."""
+        """Write a line; `kind` is `step` or `probe`. Raises `BadInput` if the disk is full."""
         try:
             self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         except OSError as error:
-            raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
-        if self.board is not None:
+            raise BadInput(f"{self.path}: cannot write ({error.strerror})") from error
+        if self.tensorboard is not None:
             for name, value in values.items():
-                self.board.add_scalar(f"{kind}/{name}", value, step)
+                self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Close both files."""
-        with contextlib.suppress(OSError):  # of a full disk, which was told
+        """Close the log and TensorBoard's file."""
+        with contextlib.suppress(OSError):  # a full disk, which `write` has reported
             self.file.close()
-        if self.board is not None:
-            self.board.close()
+        if self.tensorboard is not None:
+            self.tensorboard.close()
 
 
-def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
+def _open_tensorboard(folder: Path, step: int) -> SummaryWriter | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # it is a convenience: everything stands in metrics.jsonl as well
+    except ImportError:  # optional: metrics.jsonl has everything
         return None
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
 
-def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
-    """A picture of the losses by step and of the probe by epoch, PNG."""
+def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
+    """Plot the losses by step and the probe by epoch, as PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -96,10 +96,10 @@ def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str
         mean = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
         width = 2.2 if name == "loss" else 1.2
         left.plot([line["step"] for line in steps], mean, label=name, linewidth=width)
-    left.set(xlabel="step", ylabel="loss; its terms without their weights", title="losses (mean over a twentieth)")
+    left.set(xlabel="step", ylabel="loss (terms unweighted)", title="training loss (mean over 5 % of the steps)")
     left.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
     right.plot([line["epoch"] for line in probes], [line[metric] for line in probes], marker="o")
-    right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe: samples never trained on", ylim=(0, 1))
+    right.set(xlabel="epoch (0: untrained)", ylabel=metric, title="probe (held-out samples)", ylim=(0, 1))
     right.xaxis.get_major_locator().set_params(integer=True)
     for axis in (left, right):
         axis.grid(alpha=0.25)

@@ -11,7 +11,7 @@ import anybind
 from anybind import Embeddings, Space
 from anybind.errors import SpaceMismatch
 from anybind_adapters import held_out
-from anybind_adapters.held_out import chance, retrieve
+from anybind_adapters.validation import compute_chance, evaluate_retrieval
 
 
 def embeddings(vectors, ids=None, space="s"):
@@ -32,8 +32,8 @@ def test_ranks_are_those_of_a_plain_loop_and_ties_never_help(n, m, seed, kinds):
     for i in range(n):
         best = max(cosines[i, j] for j in range(m) if answers[j] == asked[i])
         ranks.append(1 + sum(cosines[i, j] >= best and answers[j] != asked[i] for j in range(m)))
-    found = retrieve(queries, gallery, asked, answers)
-    assert (found.n, found.gallery) == (n, m)
+    found = evaluate_retrieval(queries, gallery, asked, answers)
+    assert (found.n, found.gallery_size) == (n, m)
     assert found.r1 == pytest.approx(np.mean(np.array(ranks) <= 1))
     assert found.r5 == pytest.approx(np.mean(np.array(ranks) <= 5))
     assert found.median_rank == np.median(ranks)
@@ -42,30 +42,30 @@ def test_ranks_are_those_of_a_plain_loop_and_ties_never_help(n, m, seed, kinds):
 def test_queries_in_blocks_give_the_same(monkeypatch):
     random = np.random.default_rng(0)
     a, b, of = embeddings(random.normal(size=(23, 4))), embeddings(random.normal(size=(23, 4))), np.arange(23)
-    whole = retrieve(a, b, of, of)
+    whole = evaluate_retrieval(a, b, of, of)
     monkeypatch.setattr(held_out, "BLOCK", 5)
-    assert retrieve(a, b, of, of) == whole
+    assert evaluate_retrieval(a, b, of, of) == whole
 
 
 def test_words_that_go_with_many_pictures_stand_in_the_gallery_once():
     words = embeddings([[1, 0], [1, 0], [0, 1]], ("a", "a", "b"))
     pictures = embeddings([[1, 0.1], [1, 0.2], [0, 1]])
     of = np.array([0, 0, 1])
-    forward, back = retrieve(pictures, words, of, of), retrieve(words, pictures, of, of)
-    assert (forward.n, forward.gallery, forward.r1) == (3, 2, 1.0)
-    assert (back.n, back.gallery, back.r1) == (2, 3, 1.0)
+    forward, back = evaluate_retrieval(pictures, words, of, of), evaluate_retrieval(words, pictures, of, of)
+    assert (forward.n, forward.gallery_size, forward.r1) == (3, 2, 1.0)
+    assert (back.n, back.gallery_size, back.r1) == (2, 3, 1.0)
 
 
 def test_vectors_that_are_all_alike_find_nothing():
     same, of = embeddings(np.ones((9, 3))), np.arange(9)
-    found = retrieve(same, same, of, of)
+    found = evaluate_retrieval(same, same, of, of)
     assert (found.r1, found.r5, found.median_rank) == (0.0, 0.0, 9.0)
 
 
 def test_two_spaces_are_never_compared():
     a, b = embeddings(np.eye(3)), embeddings(np.eye(3), space="t")
     with pytest.raises(SpaceMismatch):
-        retrieve(a, b, np.arange(3), np.arange(3))
+        evaluate_retrieval(a, b, np.arange(3), np.arange(3))
 
 
 @pytest.mark.parametrize("answers", [np.arange(8), np.array([0, 0, 0, 1, 1, 2, 3, 4]), np.zeros(8, int), np.arange(3)])
@@ -73,7 +73,7 @@ def test_chance_is_what_random_orders_reach_on_the_average(answers):
     random = np.random.default_rng(0)
     m = len(answers)
     side = embeddings(random.normal(size=(m, 3)))
-    told = chance(side, side, answers, answers)
+    told = compute_chance(side, side, answers, answers)
     hits = {1: 0, 5: 0}
     for _ in range(3000):
         order = random.permutation(m)
