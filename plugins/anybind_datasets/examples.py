@@ -141,9 +141,9 @@ def _pair(name: str) -> Callable[[Path], None]:
     """A layout of the module that needs the packages for MATLAB's files."""
 
     def write(folder: Path) -> None:
-        from anybind_datasets import pair_examples
+        from anybind_datasets import rgbd_examples
 
-        getattr(pair_examples, name)(folder)
+        getattr(rgbd_examples, name)(folder)
 
     return write
 

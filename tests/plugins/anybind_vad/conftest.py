@@ -14,7 +14,7 @@ import pytest
 import anybind
 from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
-from anybind_datasets.made_films import street
+from anybind_datasets.synthetic_videos import street
 
 FPS = 25
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind.registry import create_part
-from anybind_datasets.film_files import spans_of_mask
+from anybind_datasets.video_annotations import spans_of_mask
 
 
 def touch(root: Path, *names: str) -> None:

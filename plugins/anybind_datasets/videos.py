@@ -13,7 +13,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, Dataset, Item, tables
-from anybind_datasets.film_files import (
+from anybind_datasets.video_annotations import (
     Spans,
     fields_as_spans,
     films_by_name,

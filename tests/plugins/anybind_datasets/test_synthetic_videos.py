@@ -7,14 +7,14 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
-from anybind_datasets import made_films
-from anybind_datasets.made_films import FILMS, MadeFilms, street
+from anybind_datasets import synthetic_videos
+from anybind_datasets.synthetic_videos import FILMS, MadeFilms, street
 
 
 @pytest.fixture
 def short(monkeypatch):
     """Films of twelve frames: what is in them is of no interest."""
-    monkeypatch.setattr(made_films, "FRAMES", 12)
+    monkeypatch.setattr(synthetic_videos, "FRAMES", 12)
 
 
 def test_films_are_those_of_the_program_to_the_pixel(short, tmp_path):
