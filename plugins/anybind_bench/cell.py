@@ -14,7 +14,8 @@ from anybind_bench.suite import Evaluation
 FORMAT = 2
 """Version of the results folder's files; part of each cell's identity."""
 
-# Identities hash options by their names of format 2, so that renaming an option keeps finished cells valid.
+# Identities hash datasets and options by their names of format 2, so that a new name keeps finished cells valid.
+HASHED_DATASETS = {"skimage-images": "skimage-pictures", "synthetic-videos": "made-films"}
 HASHED_NAMES = {
     "candidate_labels": "among",
     "first": "one",
@@ -103,7 +104,7 @@ class Cell:
             "task": evaluation.task,
             "options": rename_keys(evaluation.options, HASHED_NAMES),
             "modality": evaluation.modality,
-            "dataset": evaluation.dataset,
+            "dataset": HASHED_DATASETS.get(evaluation.dataset, evaluation.dataset),
             "dataset_options": rename_keys(evaluation.dataset_options, HASHED_NAMES),
             "split_hash": split_hash,
             "binding": self.binding,

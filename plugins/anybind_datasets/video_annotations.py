@@ -1,4 +1,4 @@
-"""Files of datasets of videos: the videos, and annotations that become spans of abnormal frames."""
+"""Video files and frame annotations of video datasets; annotations become spans of abnormal frames."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from anybind.plugin import BadInput, files
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 Spans = list[list[int]]
-"""Abnormal parts of a video: first frame and the frame behind the last, counted from 0."""
+"""Abnormal spans of a video: first frame and end frame (exclusive), counted from 0."""
 
 
-def films_by_name(root: Path) -> dict[str, Path]:
-    """The video files in and below a folder, by their names without the ending; of doubles the first by path."""
-    found: dict[str, Path] = {}
+def find_videos(root: Path) -> dict[str, Path]:
+    """Find the video files below a folder, by name without suffix; of duplicates the first by path."""
+    paths: dict[str, Path] = {}
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            found.setdefault(path.stem, path)
-    return found
+            paths.setdefault(path.stem, path)
+    return paths
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; none where it is missing."""
+def list_subfolders(folder: Path) -> list[Path]:
+    """List a folder's subfolders by name; none if the folder is missing."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields, parted by blanks, of each line of a text that is not blank; raises `BadInput`."""
+    """Read line number and whitespace-separated fields of each non-blank line; raise `BadInput`."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -40,69 +40,69 @@ def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     return ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
 
 
-def spans_from_one(pairs: Iterable[Sequence[int]], where: str) -> Spans:
-    """Spans of frames that are counted from 1, the last included, as spans from 0; raises `BadInput`."""
+def convert_spans(pairs: Iterable[Sequence[int]], location: str) -> Spans:
+    """Convert spans counted from 1 with inclusive ends to spans from 0 with exclusive ends; raise `BadInput`."""
     spans = []
     for pair in pairs:
-        whole = len(pair) == 2 and all(isinstance(number, int) for number in pair)
-        if not whole or not 0 <= pair[0] <= pair[1]:
-            raise BadInput(f"{where}: an abnormal part is a first and a last frame, got {list(pair)}")
+        is_pair = len(pair) == 2 and all(isinstance(number, int) for number in pair)
+        if not is_pair or not 0 <= pair[0] <= pair[1]:
+            raise BadInput(f"{location}: expected an abnormal span as first and last frame, got {list(pair)}")
         spans.append([max(pair[0] - 1, 0), pair[1]])
     return spans
 
 
-def fields_as_spans(fields: Sequence[str], where: str) -> Spans:
-    """As `spans_from_one`, of numbers in a line of text; pairs of -1 stand for none."""
+def parse_spans(fields: Sequence[str], location: str) -> Spans:
+    """Parse spans counted from 1, as in `convert_spans`, from text fields; pairs of -1 are ignored."""
     try:
         numbers = [int(float(field)) for field in fields]
     except (ValueError, OverflowError):
-        raise BadInput(f"{where}: expected numbers of frames, got {' '.join(fields)!r}") from None
+        raise BadInput(f"{location}: expected frame numbers, got {' '.join(fields)!r}") from None
     if len(numbers) % 2:
-        raise BadInput(f"{where}: expected first and last frames in pairs, got {' '.join(fields)!r}")
-    pairs = [numbers[place : place + 2] for place in range(0, len(numbers), 2)]
-    return spans_from_one([pair for pair in pairs if pair != [-1, -1]], where)
+        raise BadInput(f"{location}: expected first and last frames in pairs, got {' '.join(fields)!r}")
+    pairs = [numbers[position : position + 2] for position in range(0, len(numbers), 2)]
+    return convert_spans([pair for pair in pairs if pair != [-1, -1]], location)
 
 
-def spans_of_mask(mask: np.ndarray) -> Spans:
-    """The parts of a video whose frames have a mark other than 0, of (n,) marks."""
+def find_spans(mask: np.ndarray) -> Spans:
+    """Find the spans of nonzero frames in a mask (n,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask) != 0, [0]])))
-    return [[int(first), int(behind)] for first, behind in edges.reshape(-1, 2)]
+    return [[int(first), int(stop)] for first, stop in edges.reshape(-1, 2)]
 
 
-def spans_of_masks(folder: Path) -> Spans:
-    """The frames of which any pixel is set, of a folder with a mask in BMP for each frame; raises `BadInput`."""
+def read_mask_images(folder: Path) -> Spans:
+    """Read a folder of BMP masks, one a frame, as spans of frames with any nonzero pixel; raise `BadInput`."""
     marks = []
     for path in sorted(folder.glob("*.bmp")):
         try:
             with files.open_image(path) as mask:
                 marks.append(np.asarray(mask).any())
         except (OSError, SyntaxError) as error:
-            raise BadInput(f"{path} is no readable mask: {error}") from error
-    return spans_of_mask(np.array(marks))
+            raise BadInput(f"{path}: not a readable mask: {error}") from error
+    return find_spans(np.array(marks))
 
 
-def spans_of_script(path: Path) -> list[Spans]:
-    """The videos' spans in a MATLAB script of lines such as `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];`."""
+def read_matlab_script(path: Path) -> list[Spans]:
+    """Read the spans of each video from a MATLAB script with `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];`."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    films = []
+    spans = []
     for number, line in enumerate(text.splitlines(), start=1):
-        found = re.search(r"gt_frame\s*=\s*\[(.*?)\]", line)
-        if found and not line.lstrip().startswith("%"):
-            pairs = [re.findall(r"\d+", part) for part in re.split(r"[,;]", found[1]) if part.strip()]
-            whole = [[int(part[0]), int(part[-1])] for part in pairs if part]
-            films.append(spans_from_one(whole, f"{path}, line {number}"))
-    return films
+        match = re.search(r"gt_frame\s*=\s*\[(.*?)\]", line)
+        if match and not line.lstrip().startswith("%"):
+            pairs = [re.findall(r"\d+", part) for part in re.split(r"[,;]", match[1]) if part.strip()]
+            bounds = [[int(part[0]), int(part[-1])] for part in pairs if part]
+            spans.append(convert_spans(bounds, f"{path}, line {number}"))
+    return spans
 
 
-def spans_of_marks(path: Path) -> Spans:
-    """The frames whose number is not 0, of a NumPy file with one for each frame; raises `BadInput`."""
+def read_numpy_mask(path: Path) -> Spans:
+    """Read a NumPy file with one number a frame as spans of nonzero frames; raise `BadInput`."""
     try:
         mask = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is no NumPy file of numbers: {error}") from error
+        raise BadInput(f"{path}: not a NumPy file of numbers: {error}") from error
     if mask.ndim != 1 or mask.dtype.kind not in "biuf":
-        raise BadInput(f"{path} must hold one number for each frame, got {mask.dtype} of shape {mask.shape}")
-    return spans_of_mask(mask)
+        raise BadInput(f"{path}: expected one number per frame, got {mask.dtype} of shape {mask.shape}")
+    return find_spans(mask)

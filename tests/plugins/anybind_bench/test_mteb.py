@@ -13,7 +13,7 @@ import pytest
 import anybind
 from anybind.errors import BadOption
 from anybind.registry import create_part
-from anybind_datasets.packaged import SkimagePictures
+from anybind_datasets.packaged import SkimageImages
 from anybind_media.sound import Waveform
 
 mteb = pytest.importorskip("mteb", reason="MTEB is not installed: pip install 'anybind[mteb]'")
@@ -78,7 +78,7 @@ class ImageLabels(AbsTaskZeroShotClassification):
     """A zero-shot classification task of images."""
 
     metadata = make_metadata("ImageLabels", "ZeroShotClassification", "i2t", ["image", "text"], "accuracy")
-    source: SkimagePictures
+    source: SkimageImages
 
     def load_data(self, **kwargs: Any) -> None:
         items = self.source.items
@@ -97,7 +97,7 @@ class CaptionRetrieval(AbsTaskRetrieval):
     """A retrieval task from captions to images."""
 
     metadata = make_metadata("CaptionRetrieval", "Any2AnyRetrieval", "t2i", ["image", "text"], "recall_at_1")
-    source: SkimagePictures
+    source: SkimageImages
 
     def load_data(self, **kwargs: Any) -> None:
         ids = [item.id for item in self.source.items]
@@ -119,10 +119,10 @@ def binder() -> anybind.Binder:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> SkimagePictures:
+def images(tmp_path_factory: pytest.TempPathFactory) -> SkimageImages:
     """Nine small images."""
     classes = ["astronaut", "brick wall", "cat", "chessboard", "cup of coffee", "coins", "grass", "horse", "rocket"]
-    return SkimagePictures(tmp_path_factory.mktemp("images"), classes=classes)
+    return SkimageImages(tmp_path_factory.mktemp("images"), classes=classes)
 
 
 def evaluate_mteb(encoder: Any, task: Any) -> dict[str, Any]:

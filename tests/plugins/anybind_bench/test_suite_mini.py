@@ -27,7 +27,7 @@ def test_mini_suite_passes_conformance_checks(evaluation, tmp_path, monkeypatch)
     for package in ("sklearn", "skimage", "av"):
         pytest.importorskip(package)
     task = create_part("task", evaluation.task, **evaluation.options)
-    options = {**evaluation.dataset_options, "limit": 3} if evaluation.dataset != "made-films" else {}
+    options = {**evaluation.dataset_options, "limit": 3} if evaluation.dataset != "synthetic-videos" else {}
     monkeypatch.setattr("anybind_datasets.synthetic_videos.FRAMES", 4)
     dataset = create_part("dataset", evaluation.dataset, tmp_path, **options)
     assert dataset.items
