@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Modality
-from anybind_media.drawing import coloured
+from anybind_media.colormap import coloured
 
 NARROWEST = 100
 """Largest ratio of the sides, as of pictures."""

@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 
 from anybind.plugin import BadInput, BadOption, Modality
-from anybind_media.sound_picture import sound_picture
+from anybind_media.sound_plot import sound_picture
 
 LONGEST = 1 << 28
 """Samples a channel that resampling makes at most, 1 GiB: a header that tells of 1 Hz must not make more of 4 MB."""

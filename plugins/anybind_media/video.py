@@ -137,9 +137,9 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Vid
 
 def _film() -> ModuleType:
     """The module that decodes film files; its PyAV is loaded when the first is opened, and not to list frames."""
-    from anybind_media import film
+    from anybind_media import video_decoder
 
-    return film
+    return video_decoder
 
 
 def is_film(head: bytes) -> bool:

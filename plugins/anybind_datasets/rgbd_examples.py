@@ -1,4 +1,4 @@
-"""What the conformance kit tries data sets of pairs on, and the readers of their files: a few small made pictures."""
+"""Example files of RGB-D and infrared datasets for the conformance checks: a few small synthetic images."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ SCENES = ("kitchen", "bedroom", "cafe")
 WIDTH, HEIGHT = 32, 24
 
 
-def llvip(folder: Path) -> None:
-    """Two pairs of pictures to test, with a person in each."""
+def write_llvip(folder: Path) -> None:
+    """Write two image pairs of the split `test`, with one person each."""
     size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
     box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>8</xmax><ymax>15</ymax></bndbox>"
     (folder / "Annotations").mkdir()
     for stem in ("190001", "190002"):
         text = f"<annotation>{size}<object><name>person</name>{box}</object></annotation>"
         (folder / "Annotations" / f"{stem}.xml").write_text(text)
-        for kind in ("infrared", "visible"):
-            path = folder / kind / "test" / f"{stem}.jpg"
+        for name in ("infrared", "visible"):
+            path = folder / name / "test" / f"{stem}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            _picture(int(stem)).save(path)
+            _make_image(int(stem)).save(path)
 
 
-def nyu(folder: Path) -> None:
-    """The file of the labelled set with three scenes, all of which are to test; as a folder and as a file."""
+def write_nyu(folder: Path) -> None:
+    """Write the labelled set with three scenes, all of the split `test`."""
     path = folder / nyu_d.LABELLED
     with h5py.File(path, "w", userblock_size=512) as file:
-        file["images"] = np.stack([np.asarray(_picture(number)).transpose(2, 1, 0) for number in range(len(SCENES))])
+        file["images"] = np.stack([np.asarray(_make_image(number)).transpose(2, 1, 0) for number in range(len(SCENES))])
         file["depths"] = np.random.default_rng(0).uniform(0.5, 9, (len(SCENES), WIDTH, HEIGHT)).astype(np.float32)
         cells = file.create_dataset("sceneTypes", (1, len(SCENES)), h5py.ref_dtype)
         for number, scene in enumerate(SCENES):
@@ -44,22 +44,22 @@ def nyu(folder: Path) -> None:
     scipy.io.savemat(folder / nyu_d.SPLITS, {"testNdxs": numbers, "trainNdxs": numbers})
 
 
-def sun(folder: Path) -> None:
-    """A scene to test of each camera."""
+def write_sun(folder: Path) -> None:
+    """Write one scene per camera, of the split `test`."""
     places = [f"{camera}/{number}" for number, camera in enumerate(("kv1", "kv2", "realsense", "xtion"))]
     for number, place in enumerate(places):
-        home = folder / sun_d.HOME / place
+        scene_folder = folder / sun_d.ROOT_FOLDER / place
         for name in ("depth_bfx", "image"):
-            (home / name).mkdir(parents=True)
-        PIL.Image.fromarray(np.full((HEIGHT, WIDTH), 8 * 1500, np.uint16)).save(home / "depth_bfx" / "a.png")
-        _picture(number).save(home / "image" / "a.jpg")
-        (home / "scene.txt").write_text("kitchen" if number % 2 else "bedroom")
-        (home / "intrinsics.txt").write_text("520.5 0 16 0 520.5 12 0 0 1")
+            (scene_folder / name).mkdir(parents=True)
+        PIL.Image.fromarray(np.full((HEIGHT, WIDTH), 8 * 1500, np.uint16)).save(scene_folder / "depth_bfx" / "a.png")
+        _make_image(number).save(scene_folder / "image" / "a.jpg")
+        (scene_folder / "scene.txt").write_text("kitchen" if number % 2 else "bedroom")
+        (scene_folder / "intrinsics.txt").write_text("520.5 0 16 0 520.5 12 0 0 1")
     path = folder / sun_d.SPLITS
     path.parent.mkdir(parents=True)
     scipy.io.savemat(path, {"alltest": np.array([[f"/n/fs/sun3d/data/SUNRGBD/{place}" for place in places]], object)})
 
 
-def _picture(seed: int) -> PIL.Image.Image:
+def _make_image(seed: int) -> PIL.Image.Image:
     coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     return PIL.Image.fromarray(coarse).resize((WIDTH, HEIGHT), PIL.Image.Resampling.BICUBIC)

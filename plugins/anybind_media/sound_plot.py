@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind_media.drawing import coloured
+from anybind_media.colormap import coloured
 
 WIDTH, WAVE_HEIGHT, BANDS = 480, 80, 120
 PAPER, LINE, INK = (255, 255, 255), (200, 200, 200), (32, 74, 135)
