@@ -2,7 +2,7 @@
 
     python -m anybind_mini.build_event_image --data DIR [--output FILE]           (make mini-picture DATA=DIR)
 
-DIR contains `caltech101` (with the seen classes in its `splits.json`) and `imagenet_samples`. The first stage fits pixels:
+DIR contains `caltech101` (seen classes in its `splits.json`) and `imagenet_samples`. The first stage fits pixels:
 the image's gray values and their differences. The second one fits the features of mini's frozen image encoder. Every
 tenth seen class is held out for model selection; the unseen classes are never read.
 """
