@@ -66,7 +66,7 @@ def test_adapted_embeddings_retrieve_their_pairs(fitted, make_pairs, name):
     adapted = fitted(name)(source)
     assert adapted.space == target.space
     nearest = np.argmax(adapted @ target, axis=1)
-    assert np.mean(nearest == np.arange(60)) > (0.25 if kind == "procrustes" else 0.6)  # chance is 0.017
+    assert np.mean(nearest == np.arange(60)) > (0.25 if name == "procrustes" else 0.6)  # chance is 0.017
 
 
 @pytest.mark.parametrize("other", [{"name": "elsewhere"}, {"backbone": "encoder@3"}, {"dim": 9}])
