@@ -245,7 +245,7 @@ def test_many_images_of_few_classes_are_too_few_groups(cli, binding, image_folde
         (("--source", "A:image", "--target", "W:text", "--data", "D", "--texts", "T"), "not valid JSON"),
         (("--source", "A:image", "--target", "W:text", "--data", "D", "--texts", "J"), "j.json: expected JSON of texts by sample"),
         (("--source", "A:image", "--target", "W:text", "--data", "D", "--texts", "absent.json"), "cannot read absent.json"),
-        (("--source", "A", "--target", "B", "--data", "absent"), "absent is no folder"),
+        (("--source", "A", "--target", "B", "--data", "absent"), "absent"),
         (("--source", "A", "--target", "B", "--data", "D", "--adapter", "rigde"), "did you mean 'ridge'"),
         (("--source", "A", "--target", "B", "--data", "D", "--fit-option", "fold=3"), "no fit option 'fold' (options: strengths"),
         (("--source", "A", "--target", "B", "--data", "D", "--fit-option", "folds=1"), "folds: expected a whole number above 1"),
