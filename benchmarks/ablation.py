@@ -24,7 +24,7 @@ from anybind_train.engine import STATE, TrainingRun
 from anybind_train.recipe import Recipe
 
 HERE = Path(__file__).parent
-RESULTS, FIGURE = HERE / "results" / "ablation.json", HERE.parent / "docs" / "ablation.png"
+RESULTS, FIGURE = HERE / "results" / "ablation.json", HERE.parent / "docs" / "images" / "ablation.png"
 SEEDS = (0, 1, 2)
 OVERRIDES = ("epochs=4", "variants=1", "student.input_size=128", "probe.every=1")
 """Overrides of the recipe, so that the twelve runs take less than an hour on two cores."""

@@ -33,16 +33,17 @@ BATCH = 32
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round; write only with --output")
+    parser.add_argument("--quick", action="store_true", help="one round of few samples; write only with --output")
     parser.add_argument("--output", type=Path, help="JSON file to write (default: benchmarks/results/embed.json)")
     arguments = parser.parse_args()
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
     binder = anybind.load("mini")
-    images = list(demo_pictures()) * (FILES // 10)
-    texts = [f"a photo of a thing number {number}" for number in range(TEXTS)]
+    n_images, n_texts = (20, 32) if arguments.quick else (FILES, TEXTS)
+    images = list(demo_pictures()) * (n_images // 10)
+    texts = [f"a photo of a thing number {number}" for number in range(n_texts)]
     contests = {
-        "images from files": (lambda: binder.embed("image", images), lambda: embed_images(binder, images), FILES),
-        "texts": (lambda: binder.embed("text", texts), lambda: embed_texts(binder, texts), TEXTS),
+        "images from files": (lambda: binder.embed("image", images), lambda: embed_images(binder, images), n_images),
+        "texts": (lambda: binder.embed("text", texts), lambda: embed_texts(binder, texts), n_texts),
     }
     rows = [{"what": what, **compare_rates(*contest, rounds)} for what, contest in contests.items()]
     print_table(

@@ -37,7 +37,7 @@ TRAINED = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2", "blocks.3")
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round; write only with --output")
+    parser.add_argument("--quick", action="store_true", help="one round of one batch; write only with --output")
     parser.add_argument("--output", type=Path, help="JSON file to write (default: benchmarks/results/train.json)")
     arguments = parser.parse_args()
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
@@ -57,13 +57,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
         data.mkdir()
-        for number in range(4 * BATCH):
+        for number in range(BATCH if arguments.quick else 4 * BATCH):
             source = images[number % len(images)]
             (data / f"{number:03}{source.suffix}").write_bytes(source.read_bytes())
         rows = measure(recipe, data, Path(name), rounds)
-    cells = [
-        tuple(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()) for row in rows
-    ]
+    cells = [tuple(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row.values()) for row in rows]
     print_table(("comparison", "samples", "engine, 1/s", "other, 1/s", "ratio"), cells)
     output = arguments.output or (None if arguments.quick else RESULTS)
     if output:
