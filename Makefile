@@ -90,10 +90,10 @@ mini-sound: $(READY)
 
 # Figure 4 of the paper, and few-shot learning, with mini's towers.
 ablation: $(READY)
-	$(BIN)/python benchmarks/ablation.py --data $(DATA) --output $(RUNS)/ablation
+	$(BIN)/python benchmarks/ablation.py --data $(DATA) --runs $(RUNS)/ablation
 
 few-shot: $(READY)
-	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --output $(RUNS)/few-shot
+	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --runs $(RUNS)/few-shot
 
 # What mini's sound tower knows of ESC-10's fold 4, and what mini answers across modalities.
 esc10: $(READY)

@@ -30,7 +30,7 @@ class FittedAdapter(Adapter):
 
     * `source`, `target`: `Embeddings` of n rows each, in two spaces; row i of both are a pair;
     * `groups`: (n,) integers; pairs of one group are of the same content (the same text, for example), so that a group
-      is never split, and its pairs are no negatives of each other;
+      is never split, and its pairs are not negatives of each other;
     * `seed`: of all randomness; further arguments are options of the adapter.
 
     It raises `BadOption` for an invalid option, and `BadInput` for pairs that cannot be fitted.

@@ -75,7 +75,7 @@ def info_nce(mapped: torch.Tensor, targets: torch.Tensor, groups: torch.Tensor, 
     Args:
         mapped: (n, d), of any norm.
         targets: (n, d), of norm 1.
-        groups: (n,); other pairs of the same group are no negatives.
+        groups: (n,); other pairs of the same group are not negatives.
         temperature: of the softmax.
     """
     logits = functional.normalize(mapped) @ targets.T / temperature

@@ -1,8 +1,8 @@
-"""Train the network of `mini-picture` on images and their simulated recordings, and write its weight file.
+"""Train the network of mini's event representation on images and their simulated recordings, and write its weights.
 
-    python -m anybind_mini.build_event_image --data DIR [--output FILE]           (make mini-picture DATA=DIR)
+    python -m anybind_mini.build_event_image --data DIR [--output FILE]
 
-DIR contains `caltech101` (with the seen classes in its `splits.json`) and `imagenet_samples`. The first stage fits pixels:
+DIR contains `caltech101` (seen classes in its `splits.json`) and `imagenet_samples`. The first stage fits pixels:
 the image's gray values and their differences. The second one fits the features of mini's frozen image encoder. Every
 tenth seen class is held out for model selection; the unseen classes are never read.
 """

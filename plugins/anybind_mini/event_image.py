@@ -1,4 +1,4 @@
-"""The representation `mini-picture`: a gray image reconstructed from events by a small network."""
+"""The event representation of `mini`: a gray image reconstructed from events by a small network."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class MiniSoundEncoder(TorchEncoder):
             SpectrogramNet(space.dim),
             modality="sound",
             space=space,
-            preprocessing=preprocessing,
+            preprocessing=settings,
             logit_scale=LOGIT_SCALE,
         )
         if weights is not None:

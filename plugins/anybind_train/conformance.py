@@ -35,9 +35,9 @@ def compute_loss(case: Case[Loss]) -> torch.Tensor:
 
 @CHECKS.add("set `needs` to names of fields of TrainingBatch")
 def check_needs(case: Case[Loss]) -> None:
-    known = {field.name for field in fields(TrainingBatch)}
-    unknown = set(case.part.needs) - known
-    assert not unknown, f"needs: expected fields of {', '.join(sorted(known))}, got {', '.join(sorted(unknown))}"
+    names = {field.name for field in fields(TrainingBatch)}
+    unknown = set(case.part.needs) - names
+    assert not unknown, f"needs: expected fields of {', '.join(sorted(names))}, got {', '.join(sorted(unknown))}"
 
 
 @CHECKS.add("end with `.mean()`, in the precision of `batch.student`")

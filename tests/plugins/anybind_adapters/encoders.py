@@ -1,4 +1,4 @@
-"""Stand-ins for real towers: a fixed random layer over a few numbers of a sample. Made by the tests' own plugin."""
+"""Small encoders in place of published ones: a fixed random layer, loaded by the tests' own plugin."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from anybind.torch_encoder import TorchEncoder
 SIDE = 6
 
 
-class TinyImage(TorchEncoder):
-    """Pictures, scaled to a few pixels, by one linear layer."""
+class SmallImageEncoder(TorchEncoder):
+    """Images, resized to a few pixels, through one linear layer."""
 
-    def __init__(self, model: str = "", space: str = "tiny-pictures", dim: int = 16, backbone: str = "tiny") -> None:
+    def __init__(self, model: str = "", space: str = "small-image", dim: int = 16, backbone: str = "small") -> None:
         module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIDE * SIDE, dim))
         weights = torch.randn(dim, 3 * SIDE * SIDE, generator=torch.Generator().manual_seed(dim))
         with torch.no_grad():
@@ -28,41 +28,41 @@ class TinyImage(TorchEncoder):
         super().__init__(module, modality="image", space=Space(space, dim, backbone), preprocessing={"side": SIDE})
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
-        small = PIL.Image.fromarray(sample).resize((SIDE, SIDE))
-        return torch.from_numpy(np.array(small, dtype=np.float32)).permute(2, 0, 1) / 255
+        resized = PIL.Image.fromarray(sample).resize((SIDE, SIDE))
+        return torch.from_numpy(np.array(resized, dtype=np.float32)).permute(2, 0, 1) / 255
 
 
-class Tiny(Encoder):
-    """Other samples: text by its letters, sounds and depth maps by the sizes of their first numbers."""
+class SmallEncoder(Encoder):
+    """Other samples: text by its letter counts, audio and depth maps by the magnitudes of their first values."""
 
     weights_hash = "0" * 12
 
     def __init__(
-        self, of: str = "text", model: str = "", space: str = "tiny-words", dim: int = 16, backbone: str = "tiny"
+        self, modality: str = "text", model: str = "", space: str = "small-text", dim: int = 16, backbone: str = "small"
     ) -> None:
-        self.modality = of
+        self.modality = modality
         self.space = Space(space, dim, backbone)
         self.layer = np.random.default_rng(dim).normal(size=(26, dim))
 
     @property
     def preprocessing(self) -> Mapping[str, Any]:
-        return {"of": self.modality}
+        return {"modality": self.modality}
 
     def preprocess(self, sample: Any) -> np.ndarray:
         if self.modality == "text":
             return np.array([sample.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"], dtype=float)
-        numbers = np.abs(np.ravel(sample.samples if self.modality == "sound" else sample.metres))
-        return np.resize(numbers, 26).astype(float)
+        values = np.abs(np.ravel(sample.samples if self.modality == "sound" else sample.metres))
+        return np.resize(values, 26).astype(float)
 
     def encode(self, inputs: Any) -> np.ndarray:
         return normalize(np.stack(inputs) @ self.layer + 0.1)
 
 
-def tiny_sound(dim: int = 12, space: str = "imagebind", backbone: str = "tiny-imagebind") -> Tiny:
-    """A stand-in for ImageBind's sound tower."""
-    return Tiny("sound", space=space, dim=dim, backbone=backbone)
+def make_sound_encoder(dim: int = 12, space: str = "imagebind", backbone: str = "small-imagebind") -> SmallEncoder:
+    """Replace ImageBind's audio encoder."""
+    return SmallEncoder("sound", space=space, dim=dim, backbone=backbone)
 
 
-def tiny_depth(dim: int = 12, space: str = "imagebind", backbone: str = "tiny-imagebind") -> Tiny:
-    """A stand-in for ImageBind's depth tower."""
-    return Tiny("depth", space=space, dim=dim, backbone=backbone)
+def make_depth_encoder(dim: int = 12, space: str = "imagebind", backbone: str = "small-imagebind") -> SmallEncoder:
+    """Replace ImageBind's depth encoder."""
+    return SmallEncoder("depth", space=space, dim=dim, backbone=backbone)

@@ -168,7 +168,7 @@ def test_a_missing_required_key_is_named(recipe_file, key):
 def test_a_missing_or_invalid_file_is_named(recipe_file, tmp_path):
     with pytest.raises(anybind.BadInput, match=r"absent\.toml: No such file"):
         Recipe.from_toml(tmp_path / "absent.toml")
-    with pytest.raises(BadOption, match=r"recipe\.toml is no valid TOML: Invalid value"):
+    with pytest.raises(BadOption, match=r"recipe\.toml.*TOML"):
         Recipe.from_toml(recipe_file("name = ["))
 
 
