@@ -288,7 +288,7 @@ def test_text_with_image_suffix_is_rejected(tmp_path: Path, suffix: str) -> None
     with pytest.raises(BadInput, match=rf"note\.{suffix} is no \.{suffix} file"):
         anybind.read(path)
     with pytest.raises(BadInput, match=rf"note\.{suffix}"):
-        anybind.read(path, reader="image")
+        anybind.read(path, reader="picture")
 
 
 def test_unsupported_suffix_is_not_written(tmp_path: Path) -> None:
