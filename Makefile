@@ -141,7 +141,7 @@ kill-embed: $(READY)
 
 # The suite that needs no data, twice: the second run takes all embeddings from the store.
 bench-suite: $(READY)
-	$(BIN)/python benchmarks/suite_rate.py --output $(RUNS)/suite
+	$(BIN)/python benchmarks/suite_rate.py
 
 # Opens pages in headless Chromium: errors, anything cut off; screenshots go to $(RUNS)/looks.
 PAGES ?= $(wildcard anybind-demo/index.html $(RUNS)/*.html)
