@@ -210,13 +210,13 @@ def measure_representations() -> str:
     """Format the rates of the representations on moving edges, a million events."""
     rows = [
         (
-            f"`{row['what']}`",
+            f"`{row['representation']}`",
             f"{row['events_per_second'] / 1e6:.0f}",
             f"{row['times_floor']:.1f}",
             *(format_ratio(row["peers"], peer) for peer in ("tonic", "evlib")),
         )
         for row in read_results("events")["rows"]
-        if row["pixels"] == "moving edges" and row["events"] == 1_000_000
+        if row["recording"] == "moving edges" and row["events"] == 1_000_000
     ]
     header = ("representation", "million events per s", "times the memory floor", "x tonic", "x evlib")
     return format_table(header, rows)
@@ -231,8 +231,8 @@ def measure_readers() -> str:
     """Format the rates of the readers on ten million generated events, relative to those of other packages."""
     formats: dict[str, list[dict[str, Any]]] = {}
     for row in read_results("readers")["rates"]:
-        if row["what"].startswith("made"):
-            formats.setdefault(row["what"].removeprefix("made "), []).append(row)
+        if row["recording"].startswith("synthetic"):
+            formats.setdefault(row["recording"].removeprefix("synthetic "), []).append(row)
     rows = [
         (name, f"{rates[0]['anybind']:.0f}", ", ".join(f"{each['ratio']:.1f} x {each['peer']}" for each in rates))
         for name, rates in formats.items()
