@@ -154,7 +154,7 @@ def write_docs() -> None:
             cells = {tensor: f"{difference} ({scale})" for _, tensor, _, difference, scale, _ in rows}
             table.append(
                 (encoder, rows[0][2], *(cells[name] for name in TENSORS), min(row[-1] for row in rows))
-            )  # ABOVE is least
+            )  # "ABOVE" first
         paragraphs.append(f"\n## {path.stem.removeprefix('parity_')}\n")
         paragraphs += [textwrap.fill(report["note"], 120), ""] if report["note"] else []
         paragraphs += [
