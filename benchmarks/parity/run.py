@@ -152,9 +152,8 @@ def write_docs() -> None:
         table = [("encoder", "n", *TENSORS, ""), ("---", "---:", "---:", "---:", "---")]
         for encoder, rows in by_encoder.items():
             cells = {tensor: f"{difference} ({scale})" for _, tensor, _, difference, scale, _ in rows}
-            table.append(
-                (encoder, rows[0][2], *(cells[name] for name in TENSORS), min(row[-1] for row in rows))
-            )  # "ABOVE" first
+            verdict = min(row[-1] for row in rows)  # "ABOVE" sorts before the others
+            table.append((encoder, rows[0][2], *(cells[name] for name in TENSORS), verdict))
         paragraphs.append(f"\n## {path.stem.removeprefix('parity_')}\n")
         paragraphs += [textwrap.fill(report["note"], 120), ""] if report["note"] else []
         paragraphs += [
