@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from doc_blocks import PAGES, ROOT, Block, blocks_of
 from doc_runner import Page, check_line, shell_lines
+
+from anybind import Binding
+from anybind_bench import find_suite
+from anybind_train.recipe import Recipe
 
 
 @pytest.mark.slow
@@ -82,3 +88,20 @@ def test_python_that_is_not_run_must_parse(page_folder):
 
 def test_a_backslash_joins_lines_of_a_shell_block():
     assert shell_lines("# comment\na b \\\n    c\n\nd\n") == ["a b c", "d"]
+
+
+def test_bindings_recipes_and_suites_of_the_pages_are_valid(tmp_path):
+    validators = {
+        "[encoders.": Binding.from_toml,
+        "[optimiser]": lambda path: Recipe.from_toml(path, []),
+        "[[evaluations]]": find_suite,
+    }
+    counts = dict.fromkeys(validators, 0)
+    for block in (block for page in PAGES for block in blocks_of(page) if block.language == "toml"):
+        path = tmp_path / "block.toml"
+        path.write_text(block.text, encoding="utf-8")
+        for key, validate in validators.items():
+            if key in block.text and re.search(r"^name = ", block.text, re.MULTILINE):
+                validate(path)
+                counts[key] += 1
+    assert all(counts.values())
