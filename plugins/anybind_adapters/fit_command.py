@@ -44,7 +44,7 @@ def fit_adapter(
     ] = None,
     prompt: Annotated[str, typer.Option(help="Prompt template with {} for the class name.")] = "a photo of a {}",
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset that reads --data, see `anybind plugins`. [default: folder or files]")
+        str | None, typer.Option(help="Dataset that reads --data, see `anybind datasets`. [default: folder or files]")
     ] = None,
     classes: Annotated[
         str | None, typer.Option(help="Subset of class folders: a,b or a file of names. [default: all]")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -78,18 +78,14 @@ def read_event_encoder(path: Path) -> dict[str, torch.Tensor]:
             continue
         if name in state:
             raise BadInput(f"{path}: expected one event encoder, got two: {name!r} again in {key!r}")
-        if not _is_weight(weight):
+        dense = isinstance(weight, torch.Tensor) and weight.layout is torch.strided and weight.device.type == "cpu"
+        if not (dense and weight.is_floating_point()):
             raise BadInput(f"{path}: {key!r}: expected an array of floating-point numbers")
         state[name] = weight
     if not state:
         prefixes = ", ".join(sorted({key.partition(".")[0] for key in content})[:5]) or "no keys"
         raise BadInput(f"{path}: expected keys that contain {ENCODER!r}, got prefixes {prefixes}: no event encoder")
     return state
-
-
-def _is_weight(value: Any) -> bool:
-    dense = isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
-    return dense and value.is_floating_point()
 
 
 def find_binding_by_shapes(path: Path, state: Mapping[str, torch.Tensor]) -> str:
