@@ -169,7 +169,7 @@ class TrainingSet:
         if source_modality != modality:
             seed = self.make_seed(number, version, 1)
             sample = derive(modality, sample, source=source_modality, seed=seed, **self.recipe.derive)
-        if self.recipe.augments_each_epoch:
+        if modality in self.recipe.augment:
             seed = self.make_seed(number, epoch, 2)
             sample = modalities.find_modality(modality).augment(sample, seed=seed, **self.recipe.augment[modality])
         modalities.find_modality(modality).check(sample)

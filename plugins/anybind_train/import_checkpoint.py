@@ -53,8 +53,10 @@ def import_checkpoint(
     _check_text_half(binder, checkpoint, state)
     encoder.save_weights(output)
     if as_json:
-        fields = {"output": str(output), "binding": binder.name, "space": vars(encoder.space), "note": NOTE}
-        print_json({**fields, "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing})
+        print_json({
+            "output": str(output), "binding": binder.name, "space": vars(encoder.space), "note": NOTE,
+            "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing,
+        })  # fmt: skip
     else:
         typer.echo(f"{output}: weights for the event encoder of {binder.name} (option weights of a binding file)")
         typer.echo(f"note: {NOTE}")

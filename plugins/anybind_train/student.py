@@ -89,8 +89,9 @@ def select_trained_parameters(module: nn.Module, config: StudentConfig) -> None:
         for prefix in config.train:
             if not any(name.startswith(prefix) for name in names):
                 prefixes = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
-                near = errors.suggest_names(prefix, prefixes)
-                raise BadOption(f"student.train: no parameter name begins with {prefix!r}{near}")
+                raise BadOption(
+                    f"student.train: no parameter name begins with {prefix!r}{errors.suggest_names(prefix, prefixes)}"
+                )
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name.startswith(config.train))
     else:
