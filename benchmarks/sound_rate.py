@@ -149,7 +149,7 @@ def write_results(output: Path, rows: Sequence[Mapping[str, Any]], missed: Seque
         *(__doc__ or "").rpartition("\n\n")[2].strip().splitlines(),
         "",
         f"Python {machine['python']}, {machine['cpus']} processors, {versions}; medians of {rounds} rounds."
-        " `torchaudio` is its time in ms per clip, `ratio` its time over ours, `max diff` the largest difference of the values.",
+        " `torchaudio`: its ms per clip; `ratio`: its time over ours; `max diff`: largest difference of the values.",
         "",
         f"Targets missed ({TARGET} times torchaudio's rate in batches): {'; '.join(missed) or 'none'}.",
         "",

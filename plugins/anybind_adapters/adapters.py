@@ -82,19 +82,17 @@ class FittedAdapter(Adapter):
         """Map a tensor like `map`, with gradients, on its device."""
         return apply_layers({name: tensor.to(vectors.device) for name, tensor in self.tensors.items()}, vectors)
 
-    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, object] | None = None) -> None:
+    def save(self, path: str | os.PathLike[str], about: Mapping[str, object] | None = None) -> None:
         """Write the file atomically.
 
         Args:
             path: a `.safetensors` file.
-            metadata: further fields of the card, JSON-like: data of the fit, validation scores.
+            about: further fields of the card, JSON-like: data of the fit, validation scores.
 
         Raises:
             BadInput: it cannot be written.
         """
-        write_adapter(
-            path, AdapterFile(self.name, self.source, self.target, self.settings, self.tensors, metadata or {})
-        )
+        write_adapter(path, AdapterFile(self.name, self.source, self.target, self.settings, self.tensors, about or {}))
 
 
 class Affine(FittedAdapter):

@@ -22,7 +22,7 @@ MIN_VARIANCE_FRACTION = 1e-12
 
 @dataclass(frozen=True)
 class LinearMap:
-    """`x @ weight + bias`: weight (d, e) and bias (e,), float64, and the settings of the fit."""
+    """An affine map, `x @ weight + bias`: weight (d, e) and bias (e,), float64, and the settings of the fit."""
 
     weight: np.ndarray
     bias: np.ndarray

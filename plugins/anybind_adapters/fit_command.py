@@ -44,7 +44,7 @@ def fit_adapter(
     ] = None,
     prompt: Annotated[str, typer.Option(help="Prompt template with {} for the class name.")] = "a photo of a {}",
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset that reads --data, see `anybind plugins`. [default: folder or files]")
+        str | None, typer.Option(help="Dataset that reads --data, see `anybind datasets`. [default: folder or files]")
     ] = None,
     classes: Annotated[
         str | None, typer.Option(help="Subset of class folders: a,b or a file of names. [default: all]")
@@ -91,8 +91,6 @@ def print_metrics(metrics: Metrics) -> None:
     for direction in ("forward", "back"):
         for stage in ("chance", "before", "after"):
             if (by_direction := metrics[stage]) is not None:
-                scores = by_direction[direction]
-                recalls = (f"{scores[name]:.3f}" for name in ("r1", "r5"))
-                counts = str(scores["n"]), str(scores["gallery_size"])
-                rows.append((direction, stage, *counts, *recalls, f"{scores['median_rank']:.1f}"))
+                n, gallery_size, r1, r5, rank = by_direction[direction].values()
+                rows.append((direction, stage, str(n), str(gallery_size), f"{r1:.3f}", f"{r5:.3f}", f"{rank:.1f}"))
     print_table(("direction", "adapter", "n", "gallery", "R@1", "R@5", "median rank"), rows)

@@ -181,8 +181,7 @@ def _evaluate_adapter(adapter: Adapter, val: Pairs) -> Metrics:
     """Evaluate retrieval among held-out pairs: at chance, without the adapter (equal dimensions), and with it."""
     metrics: Metrics = {"chance": _evaluate_directions(compute_chance, val.source, val), "before": None}
     if adapter.source.dim == adapter.target.dim:
-        unadapted = replace(val.source, space=adapter.target)
-        metrics["before"] = _evaluate_directions(evaluate_retrieval, unadapted, val)
+        metrics["before"] = _evaluate_directions(evaluate_retrieval, replace(val.source, space=adapter.target), val)
     return {**metrics, "after": _evaluate_directions(evaluate_retrieval, adapter(val.source), val)}
 
 

@@ -169,7 +169,7 @@ class TrainingSet:
         if source_modality != modality:
             seed = self.make_seed(number, version, 1)
             sample = derive(modality, sample, source=source_modality, seed=seed, **self.recipe.derive)
-        if self.recipe.augments_each_epoch:
+        if modality in self.recipe.augment:
             seed = self.make_seed(number, epoch, 2)
             sample = modalities.find_modality(modality).augment(sample, seed=seed, **self.recipe.augment[modality])
         modalities.find_modality(modality).check(sample)
@@ -177,8 +177,9 @@ class TrainingSet:
 
     def load_student_input(self, number: int, version: int, epoch: int) -> torch.Tensor:
         """Read an item and prepare it for the student; errors name the item."""
-        source = lambda: self.read_source(number, version)  # noqa: E731
-        return self.call_for_item(number, lambda: self.prepare_student_input(source(), number, version, epoch))
+        return self.call_for_item(
+            number, lambda: self.prepare_student_input(self.read_source(number, version), number, version, epoch)
+        )
 
     def select_teacher_sample(self, source: tuple[object, str], number: int, version: int) -> object:
         """Return the sample that the teacher embeds: a version of the item's partner, or of the item itself.
@@ -195,14 +196,16 @@ class TrainingSet:
         modalities.find_modality(teacher).check(sample)
         return sample
 
-    def prepare_teacher_input(self, source: tuple[object, str], number: int, version: int) -> object:
-        """Preprocess the sample of `select_teacher_sample` for the teacher."""
-        return self.binder.encoder(self.recipe.teacher).preprocess(self.select_teacher_sample(source, number, version))
+    def load_teacher_sample(self, number: int, version: int) -> object:
+        """Read the sample that the teacher embeds; errors name the item."""
+        return self.call_for_item(
+            number, lambda: self.select_teacher_sample(self.read_source(number, version), number, version)
+        )
 
     def load_teacher_input(self, number: int, version: int) -> object:
         """Read an item and prepare it for the teacher; errors name the item."""
-        source = lambda: self.read_source(number, version)  # noqa: E731
-        return self.call_for_item(number, lambda: self.prepare_teacher_input(source(), number, version))
+        sample = self.load_teacher_sample(number, version)
+        return self.call_for_item(number, lambda: self.binder.encoder(self.recipe.teacher).preprocess(sample))
 
     def call_for_item(self, number: int, function: Callable[[], T]) -> T:
         """Call a function; its errors name the item."""
@@ -227,9 +230,7 @@ class TrainingSet:
 
         def load_sample(index: tuple[int, ...]) -> Item:
             version, number = index
-            source = lambda: self.read_source(number, version)  # noqa: E731
-            sample = self.call_for_item(number, lambda: self.select_teacher_sample(source(), number, version))
-            return Item(self.items[number].item.id, sample)
+            return Item(self.items[number].item.id, self.load_teacher_sample(number, version))
 
         def fill(array: np.ndarray) -> None:
             indices = list(np.ndindex(shape[:2]))
@@ -297,5 +298,4 @@ def _resize_input(prepared: object, side: int) -> torch.Tensor:
         return prepared
     if prepared.ndim != 3:
         raise BadOption(f"student.input_size: expected image inputs (c, h, w), got shape {tuple(prepared.shape)}")
-    size = (side, side)
-    return functional.interpolate(prepared[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
+    return functional.interpolate(prepared[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]

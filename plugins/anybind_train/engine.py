@@ -93,16 +93,12 @@ class TrainingRun:
         cache = teacher_cache or output / "cache"
         self.steps_per_epoch = len(self.data) // recipe.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
-        if self._is_main_process:  # the others wait and read the cache
-            self._load_cache(cache, store, cache_teacher)
-        self.fabric.barrier()
-        self.teacher_embeddings, self.inputs = self._load_cache(cache, store, cache_teacher)
-
-    def _load_cache(
-        self, cache: Path, store: EmbeddingStore | None, cache_teacher: bool
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        embeddings = self.data.compute_teacher_embeddings(cache, store) if cache_teacher else None
-        return embeddings, self.data.prepare_inputs(cache)
+        if not self._is_main_process:  # wait until the main process has filled the cache, then read it
+            self.fabric.barrier()
+        self.teacher_embeddings = self.data.compute_teacher_embeddings(cache, store) if cache_teacher else None
+        self.inputs = self.data.prepare_inputs(cache)
+        if self._is_main_process:
+            self.fabric.barrier()
 
     def _prepare_folder(self, resume: bool) -> None:
         if resume and not self.state_path.is_file():

@@ -161,7 +161,7 @@ class FineTune(Task):
         top1, n = record["top1"], record["n"]
         interval = binomtest(round(top1 * n), n).proportion_ci(method="wilson")
         test_data = sources[TEST_DATA]
-        settings = {"shots": self.shots, "method": self.method, **options}
+        counts = {name: record[name] for name in ("samples", "classes")}
         return Result(
             task=self.name,
             dataset=test_data.name,
@@ -177,7 +177,7 @@ class FineTune(Task):
             chance={"top1": 1 / record["classes"]},
             details={
                 "left_out": len(test_data.items) - n,
-                "settings": {**settings, **{name: record[name] for name in ("samples", "classes")}},
+                "settings": {"shots": self.shots, "method": self.method, **options, **counts},
             },
         )
 

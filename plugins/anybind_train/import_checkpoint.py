@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -53,8 +53,10 @@ def import_checkpoint(
     _check_text_half(binder, checkpoint, state)
     encoder.save_weights(output)
     if as_json:
-        fields = {"output": str(output), "binding": binder.name, "space": vars(encoder.space), "note": NOTE}
-        print_json({**fields, "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing})
+        print_json({
+            "output": str(output), "binding": binder.name, "space": vars(encoder.space), "note": NOTE,
+            "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing,
+        })  # fmt: skip
     else:
         typer.echo(f"{output}: weights for the event encoder of {binder.name} (option weights of a binding file)")
         typer.echo(f"note: {NOTE}")
@@ -78,18 +80,14 @@ def read_event_encoder(path: Path) -> dict[str, torch.Tensor]:
             continue
         if name in state:
             raise BadInput(f"{path}: expected one event encoder, got two: {name!r} again in {key!r}")
-        if not _is_weight(weight):
+        dense = isinstance(weight, torch.Tensor) and weight.layout is torch.strided and weight.device.type == "cpu"
+        if not (dense and weight.is_floating_point()):
             raise BadInput(f"{path}: {key!r}: expected an array of floating-point numbers")
         state[name] = weight
     if not state:
         prefixes = ", ".join(sorted({key.partition(".")[0] for key in content})[:5]) or "no keys"
         raise BadInput(f"{path}: expected keys that contain {ENCODER!r}, got prefixes {prefixes}: no event encoder")
     return state
-
-
-def _is_weight(value: Any) -> bool:
-    dense = isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
-    return dense and value.is_floating_point()
 
 
 def find_binding_by_shapes(path: Path, state: Mapping[str, torch.Tensor]) -> str:

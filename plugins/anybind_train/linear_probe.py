@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from anybind import Binder, Embeddings
+from anybind import Binder
 from anybind.plugin import BadInput, BadOption, Head, HeadInput, Item, errors, files
 from anybind_train.data import Sources, TrainingSet
 from anybind_train.probe import build_probe
@@ -52,16 +52,15 @@ def train_linear_probe(
         output: the folder, created if missing.
         device: torch device of the encoders.
         binder: embeds the samples. [default: the recipe's binding with its student]
-        on_bad: called with the id and the error of samples that cannot be used, which are then left out; by default
-            the first such sample raises.
+        on_bad: called with id and error of invalid samples, which are left out. [default: the first one raises]
         head: a classification head. [default: `linear-probe` with the recipe's penalty]
 
     Returns:
-        `top1` accuracy on `n` samples, and the training data, JSON-like.
+        `top1` accuracy on `n` samples, and the training data.
 
     Raises:
         BadInput: fewer than two classes, or no probe samples of them.
-        BadOption: the recipe has no probe, or an augmentation, which this method does not support.
+        BadOption: the recipe has no probe, or has augmentation or variants.
     """
     if recipe.probe is None:
         raise BadOption("a linear probe needs a table [probe]: the samples to evaluate it on")
@@ -76,22 +75,16 @@ def train_linear_probe(
     label_of = {name: label for label, name in enumerate(data.classes)}
     queries = [item for item in probe.dataset.items if item.label in label_of]
     if len(data.classes) < 2 or not queries:
-        raise BadInput(
-            f"a linear probe needs at least two classes, and probe samples of them; got {len(data.classes)} classes,"
-            f" {len(queries)} samples"
-        )
-    samples, labels = _embed_items(binder, recipe, [(entry.item, entry.label) for entry in data.items], on_bad)
+        counts = f"{len(data.classes)} classes and {len(queries)} samples"
+        raise BadInput(f"a linear probe needs at least two classes and probe samples of them, got {counts}")
+    inputs, labels = _embed_items(binder, recipe, [(entry.item, entry.label) for entry in data.items], on_bad)
     present = np.unique(labels)  # `on_bad` may have left out all samples of a class, which is then never predicted
     head.prepare(binder)
-    head.fit(
-        HeadInput({samples.modality: samples}),
-        np.searchsorted(present, labels),
-        [data.classes[number] for number in present],
-    )
-    samples, truth = _embed_items(binder, recipe, [(item, label_of[item.label]) for item in queries], on_bad)
-    if not len(samples):
+    head.fit(inputs, np.searchsorted(present, labels), [data.classes[label] for label in present])
+    inputs, truth = _embed_items(binder, recipe, [(item, label_of[item.label]) for item in queries], on_bad)
+    if not len(truth):
         raise BadInput("a linear probe needs valid probe samples, got none")
-    hits = present[head.score(HeadInput({samples.modality: samples})).argmax(axis=1)] == truth
+    hits = present[head.score(inputs).argmax(axis=1)] == truth
     output.mkdir(parents=True, exist_ok=True)
     head.save(output / HEAD)
     result: LinearProbeRecord = {
@@ -112,9 +105,11 @@ def train_linear_probe(
 
 def _embed_items(
     binder: Binder, recipe: Recipe, labelled: Sequence[tuple[Item, int]], on_bad: errors.OnBad | None
-) -> tuple[Embeddings, np.ndarray]:
+) -> tuple[HeadInput, np.ndarray]:
     """Embed the valid samples: n rows, and their labels (n,)."""
     items = [item for item, _ in labelled]
     embeddings = binder.embed(recipe.modality, items, derive_seed=recipe.seed, on_bad=on_bad)
     label_of = {item.id: label for item, label in labelled}
-    return embeddings, np.array([label_of[id] for id in embeddings.ids], dtype=np.int64)
+    return HeadInput({embeddings.modality: embeddings}), np.array(
+        [label_of[id] for id in embeddings.ids], dtype=np.int64
+    )

@@ -16,16 +16,7 @@ class DatasetSubset(Dataset):
 
     def __init__(self, dataset: Dataset, keep: Callable[[Item], bool], classes: Sequence[str] | None = None) -> None:
         self.name, self.licence, self.dataset = dataset.name, dataset.licence, dataset
-        self._items = [item for item in dataset.items if keep(item)]
-        self._classes = dataset.classes if classes is None else classes
-
-    @property
-    def items(self) -> Sequence[Item]:
-        return self._items
-
-    @property
-    def classes(self) -> Sequence[str]:
-        return self._classes
+        self.set_items([item for item in dataset.items if keep(item)], dataset.classes if classes is None else classes)
 
     @property
     def all_classes(self) -> Sequence[str]:

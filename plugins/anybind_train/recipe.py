@@ -192,13 +192,8 @@ class Recipe:
             object.__setattr__(self, "templates", ("{}",))  # the learned context replaces the template
         if not self.data:
             raise BadOption("recipe: expected at least one table [[data]], got none")
-        if self.cache_inputs and self.augments_each_epoch:
+        if self.cache_inputs and self.modality in self.augment:
             raise BadOption(f"cache_inputs: not supported with augment.{self.modality}, which is drawn each epoch")
-
-    @property
-    def augments_each_epoch(self) -> bool:
-        """Whether the student's samples are augmented each epoch."""
-        return self.modality in self.augment
 
     @property
     def hash(self) -> str:

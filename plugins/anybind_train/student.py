@@ -89,8 +89,9 @@ def select_trained_parameters(module: nn.Module, config: StudentConfig) -> None:
         for prefix in config.train:
             if not any(name.startswith(prefix) for name in names):
                 prefixes = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
-                near = errors.suggest_names(prefix, prefixes)
-                raise BadOption(f"student.train: no parameter name begins with {prefix!r}{near}")
+                raise BadOption(
+                    f"student.train: no parameter name begins with {prefix!r}{errors.suggest_names(prefix, prefixes)}"
+                )
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name.startswith(config.train))
     else:
@@ -113,8 +114,8 @@ def add_lora(module: nn.Module, config: StudentConfig) -> None:
         suffixes = ", ".join(sorted({name.rpartition(".")[2] for name in layers})[:8])
         raise BadOption(f"student.targets: no layer name ends with {', '.join(config.targets)} (layers: {suffixes})")
     names = "|".join(map(re.escape, targets))  # a regular expression: peft matches a list by suffix
-    config = LoraConfig(r=config.rank, lora_alpha=2 * config.rank, target_modules=names, lora_dropout=0.0)
-    inject_adapter_in_model(config, module)
+    lora = LoraConfig(r=config.rank, lora_alpha=2 * config.rank, target_modules=names, lora_dropout=0.0)
+    inject_adapter_in_model(lora, module)
 
 
 def _supports_lora(layer: nn.Module) -> bool:

@@ -93,8 +93,9 @@ def run_training(recipe: Recipe, sources: Mapping[str, Dataset], folder: Path, b
     one may resume where another starts.
     """
     encoders = {name: binder.identity(name) for name in (recipe.modality, recipe.teacher) if name}
-    splits = {name: dataset.split_hash for name, dataset in sources.items()}
-    output = folder / tables.hash_settings([recipe.hash, encoders, splits])
+    output = folder / tables.hash_settings(
+        [recipe.hash, encoders, {name: dataset.split_hash for name, dataset in sources.items()}]
+    )
     # A rank's process has one device of several: Fabric needs its index.
     device = f"cuda:{torch.cuda.current_device()}" if binder.device == "cuda" else binder.device
     with ranks.single_process():
@@ -146,9 +147,8 @@ def evaluate_run(
 
 def candidate_options(candidate_labels: str | Iterable[str] | None) -> dict[str, object]:
     """Return the options of the task `zero-shot` for these candidate labels."""
-    if candidate_labels is None:
-        return {}
-    return {"among": candidate_labels if candidate_labels == "all" else list(candidate_labels)}
+    labels = candidate_labels if candidate_labels in (None, "all") else list(candidate_labels)
+    return {} if labels is None else {"among": labels}
 
 
 def collect_curves(probes: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, list[float]]]:

@@ -95,6 +95,5 @@ def train(
         resume=resume,
     )
     record = run.execute()
-    last = record["probes"][-1] if record["probes"] else {}
-    metrics = {name: value for name, value in last.items() if name != "epoch"}
+    metrics = {name: value for name, value in (record["probes"] or [{}])[-1].items() if name != "epoch"}
     return TrainingResult(Path(record["weights"]), record["encoder"], metrics, run.metric, record)

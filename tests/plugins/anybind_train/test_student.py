@@ -21,6 +21,7 @@ from anybind_train.student import (
     select_trained_parameters,
 )
 
+EVENT_ENCODER = "event-tower"
 IMAGES = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
@@ -298,7 +299,7 @@ name = "pretrained"
 use = "open_clip-image"
 model = "{model}"
 [encoders.event]
-use = "event-tower"
+use = "{EVENT_ENCODER}"
 of = "@image"
 options = {{ clamp = 2 }}
 weights = "{weights}"
