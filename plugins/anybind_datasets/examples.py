@@ -131,9 +131,9 @@ def _write_digits(folder: Path) -> None:
 
 
 def _write_paired(folder: Path) -> dict[str, object]:
-    for path in ("one/dog/a.png", "one/cat/b.png", "other/hound/c.png", "other/cat/d.png"):
+    for path in ("first/dog/a.png", "first/cat/b.png", "second/hound/c.png", "second/cat/d.png"):
         _write_image(folder / path)
-    datasets = {name: {"dataset": "folder", "path": name} for name in ("one", "other")}
+    datasets = {name: {"dataset": "folder", "path": name} for name in ("first", "second")}
     return {**datasets, "classes": {"dog": "hound", "cat": "cat"}}
 
 
@@ -143,7 +143,7 @@ def _make_rgbd_writer(name: str) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         from anybind_datasets import rgbd_examples
 
-        getattr(rgbd_examples, name)(folder)
+        getattr(rgbd_examples, f"write_{name}")(folder)
 
     return write
 
