@@ -17,6 +17,7 @@ FORMAT = 2
 # Identities hash datasets and options by their names of format 2, so that a new name keeps finished cells valid.
 HASHED_DATASETS = {"skimage-images": "skimage-pictures", "synthetic-videos": "made-films"}
 HASHED_NAMES = {
+    "base": "of",
     "candidate_labels": "among",
     "first": "one",
     "images": "pictures",

@@ -13,7 +13,6 @@ from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_jso
 from anybind.plugin import list_parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import (
-    SuiteSummary,
     format_cell,
     get_run_fields,
     list_plan_rows,
@@ -51,15 +50,12 @@ def list_suites(as_json: AsJson = False) -> None:
             (
                 row["name"],
                 str(row["evaluations"]),
-                "\n".join([row["summary"], f"bindings: {', '.join(row['bindings'])}", f"data: {_format_data(row)}"]),
+                f"{row['summary']}\nbindings: {', '.join(row['bindings'])}\ndata: "
+                + (", ".join(f"{path} ({', '.join(names)})" for path, names in row["data"].items()) or "none"),
             )
             for row in rows
         ],
     )
-
-
-def _format_data(suite: SuiteSummary) -> str:
-    return ", ".join(f"{path} ({', '.join(datasets)})" for path, datasets in suite["data"].items()) or "none"
 
 
 @app.command()

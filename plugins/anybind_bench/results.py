@@ -79,8 +79,7 @@ def _parse_results(folder: Path, file: Path, table: Any) -> SuiteResults:
     try:
         names = {old: new for new, old in FILE_KEYS.items()}
         evaluations = [rename_keys(row, names) for row in table["evaluations"]]
-        suite_fields = {**rename_keys(table["suite"], names), "evaluations": evaluations}
-        suite = tables.parse_table(Suite, suite_fields, "suite")
+        suite = tables.parse_table(Suite, {**rename_keys(table["suite"], names), "evaluations": evaluations}, "suite")
         cells = tuple(
             load_cell(
                 Cell(suite.evaluations[row["evaluation"]], str(row["binding"]), int(row["seed"]), row["identity"]), row

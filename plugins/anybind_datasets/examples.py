@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from anybind.testing import Example
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """Return the example of a dataset, or of a reader of dataset files."""
     if kind == "reader":
-        _make_rgbd_writer("nyu")(folder)
+        _write_rgbd("nyu", folder)
         return Example(files=[folder / "nyu_depth_v2_labeled.mat"])
     return Example(folder=folder, options=LAYOUTS[name](folder) or {})
 
@@ -80,16 +81,12 @@ def _write_avenue(folder: Path) -> None:
     savemat(folder / "1_label.mat", {"volLabel": masks})
 
 
-def _make_class_writer(module: str, pattern: str, mini: bool = False) -> Callable[[Path], None]:
-    """Return a function that writes one empty file per class of a dataset's list."""
+def _write_classes(module: str, pattern: str, folder: Path, *, mini: bool = False) -> None:
+    """Write one empty file per class of a dataset's list."""
+    from anybind_datasets.lists import load_lists
 
-    def files(folder: Path) -> Iterator[Path]:
-        from anybind_datasets.lists import load_lists
-
-        lists = load_lists(module)
-        return (folder / pattern.format(label) for label in (lists.mini if mini else lists.names))
-
-    return lambda folder: _touch(files(folder))
+    lists = load_lists(module)
+    _touch(folder / pattern.format(label) for label in (lists.mini if mini else lists.names))
 
 
 def _write_gestures(folder: Path) -> None:
@@ -131,26 +128,22 @@ def _write_digits(folder: Path) -> None:
 
 
 def _write_paired(folder: Path) -> dict[str, object]:
-    for path in ("one/dog/a.png", "one/cat/b.png", "other/hound/c.png", "other/cat/d.png"):
+    for path in ("first/dog/a.png", "first/cat/b.png", "second/hound/c.png", "second/cat/d.png"):
         _write_image(folder / path)
-    datasets = {name: {"dataset": "folder", "path": name} for name in ("one", "other")}
+    datasets = {name: {"dataset": "folder", "path": name} for name in ("first", "second")}
     return {**datasets, "classes": {"dog": "hound", "cat": "cat"}}
 
 
-def _make_rgbd_writer(name: str) -> Callable[[Path], None]:
-    """Return a writer of `rgbd_examples`, which needs the packages for MATLAB files."""
+def _write_rgbd(name: str, folder: Path) -> None:
+    """Write an example of `rgbd_examples`, which needs the packages for MATLAB files."""
+    from anybind_datasets import rgbd_examples
 
-    def write(folder: Path) -> None:
-        from anybind_datasets import rgbd_examples
-
-        getattr(rgbd_examples, name)(folder)
-
-    return write
+    getattr(rgbd_examples, f"write_{name}")(folder)
 
 
 def _write_n_caltech101(folder: Path) -> dict[str, object]:
     # With one recording per class, the split `val` would be empty.
-    _make_class_writer("n_caltech101", "{}/image_0001.bin")(folder)
+    _write_classes("n_caltech101", "{}/image_0001.bin", folder)
     return {"split": "all"}
 
 
@@ -165,8 +158,8 @@ LAYOUTS: dict[str, Callable[[Path], Mapping[str, object] | None]] = {
     "avenue": _write_avenue,
     "n-caltech101": _write_n_caltech101,
     "n-mnist": lambda folder: _touch(folder / "Test" / str(digit) / "00001.bin" for digit in range(10)),
-    "n-imagenet": _make_class_writer("n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
-    "n-imagenet-mini": _make_class_writer("n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz", mini=True),
+    "n-imagenet": partial(_write_classes, "n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
+    "n-imagenet-mini": partial(_write_classes, "n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz", mini=True),
     "n-cars": lambda folder: _touch(
         folder / "n-cars_test" / label / "obj_000001_td.dat" for label in ("cars", "background")
     ),
@@ -181,9 +174,9 @@ LAYOUTS: dict[str, Callable[[Path], Mapping[str, object] | None]] = {
     "tuxpaint-triplets": _write_triplets,
     "spoken-digits": _write_digits,
     "paired-by-class": _write_paired,
-    "llvip": _make_rgbd_writer("llvip"),
-    "nyu-d": _make_rgbd_writer("nyu"),
-    "sun-d": _make_rgbd_writer("sun"),
+    "llvip": partial(_write_rgbd, "llvip"),
+    "nyu-d": partial(_write_rgbd, "nyu"),
+    "sun-d": partial(_write_rgbd, "sun"),
 }
 # Generated datasets and those of installed packages work with any folder.
 LAYOUTS |= dict.fromkeys(("digits-8x8", "skimage-images", "stereo-tiles", "synthetic-videos"), lambda folder: None)

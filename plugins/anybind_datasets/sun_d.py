@@ -70,22 +70,16 @@ class SunRgbd(Dataset):
             return
         files: dict[str, Path] = {}
         for modality, subfolder, suffix in (("depth", self.depth, ".png"), ("image", "image", ".jpg")):
-            path = _find_first(folder / subfolder, suffix)
-            if path is None:
+            paths = sorted(path for path in (folder / subfolder).glob(f"*{suffix}") if path.name[0] != ".")
+            if not paths:
                 yield self.missing(f"no {suffix} file in {folder / subfolder}")
                 return
-            files[modality] = path
+            files[modality] = paths[0]
         options = {"depth": {"preset": "sun-rgbd", "fx": _parse_focal_length(folder, fields), "baseline": baseline}}
         id = self.make_id(folder)
         yield self.merge_modalities(
             {modality: Item(id, path, label, options.get(modality, {})) for modality, path in files.items()}
         )
-
-
-def _find_first(folder: Path, suffix: str) -> Path | None:
-    """Return a folder's first file with a suffix, by name; None if there is none."""
-    paths = sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
-    return paths[0] if paths else None
 
 
 def _parse_focal_length(folder: Path, fields: list[str]) -> float:

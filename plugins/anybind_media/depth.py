@@ -103,11 +103,11 @@ class Depth(Modality[DepthMap]):
 
     def show(self, sample: DepthMap) -> np.ndarray:
         """Render the map: near is light, far is dark (2nd to 98th percentile), unknown is blue."""
-        known = np.isfinite(sample.metres)
-        nearest, farthest = np.percentile(sample.metres[known], COLOUR_PERCENTILES)
-        brightness = (farthest - np.where(known, sample.metres, farthest)) / max(farthest - nearest, 1e-6)
+        is_known = np.isfinite(sample.metres)
+        nearest, farthest = np.percentile(sample.metres[is_known], COLOUR_PERCENTILES)
+        brightness = (farthest - np.where(is_known, sample.metres, farthest)) / max(farthest - nearest, 1e-6)
         image = apply_colormap(brightness)
-        image[~known] = UNKNOWN_COLOUR
+        image[~is_known] = UNKNOWN_COLOUR
         return image
 
 

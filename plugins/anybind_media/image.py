@@ -82,7 +82,12 @@ class ImageReader(Reader):
     """
 
     def sniff(self, head: bytes) -> bool:
-        return head.startswith(MAGIC_BYTES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or _is_bitmap(head)
+        return (
+            head.startswith(MAGIC_BYTES)
+            or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+            # The two magic letters of BMP are ambiguous, so its header size is checked too.
+            or (head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADERS)
+        )
 
     def read(self, path: Path, *, box: Sequence[int] | None = None) -> np.ndarray:
         """Read an image, or a crop of it.
@@ -103,7 +108,8 @@ class ImageReader(Reader):
         except BadInput:
             raise
         except Exception as error:  # Pillow's decoders raise various types for damaged files
-            raise BadInput(f"{os.fspath(path)}: incomplete image: {_get_reason(error)}; save it again") from error
+            reason = "damaged contents" if isinstance(error, PIL.UnidentifiedImageError) else error
+            raise BadInput(f"{os.fspath(path)}: incomplete image: {reason}; save it again") from error
         return pixels if box is None else _crop_box(path, pixels, box)
 
     def write(self, sample: np.ndarray, path: Path) -> None:
@@ -118,11 +124,6 @@ def _crop_box(path: Path, pixels: np.ndarray, box: Sequence[int]) -> np.ndarray:
         raise BadOption(f"{path}: box: expected {expected}, got {list(box)}")
     left, top, right, bottom = corners
     return np.ascontiguousarray(pixels[top:bottom, left:right])
-
-
-def _is_bitmap(head: bytes) -> bool:
-    """Return whether a file is a BMP; two magic letters are ambiguous, so the header size is checked too."""
-    return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADERS
 
 
 def _convert_to_rgb(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
@@ -144,7 +145,3 @@ def _convert_16_bit(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
     gray = (levels >> 8).astype(np.uint8)
     gray[levels == image.info.get("transparency", -1)] = 255
     return PIL.Image.fromarray(gray).convert("RGB")
-
-
-def _get_reason(error: Exception) -> str:
-    return "damaged contents" if isinstance(error, PIL.UnidentifiedImageError) else str(error)

@@ -83,7 +83,11 @@ class SuiteTable:
 def build_table(merged: MergedResults) -> SuiteTable:
     """Build the table of one suite's results."""
     suite, rows = merged.suite, merged.rows
-    pairs = [(evaluation, metric) for evaluation in suite.evaluations for metric in _list_metrics(evaluation, rows)]
+    pairs = [
+        (evaluation, metric)
+        for evaluation in suite.evaluations
+        for metric in evaluation.metrics or (find_main_metric(evaluation, rows),)
+    ]
     values_by_row = [[aggregate_seeds(row, *pair) for pair in pairs] for row in rows]
     methods = dict.fromkeys(name for evaluation in suite.evaluations for name in evaluation.published)
     published = {name: tuple(_get_published(pair[0], name, pair[1], rows) for pair in pairs) for name in methods}
@@ -103,10 +107,6 @@ def build_table(merged: MergedResults) -> SuiteTable:
         for row, values in zip(rows, values_by_row, strict=True)
     )
     return SuiteTable(suite, tuple(columns), published, chance, binding_rows)
-
-
-def _list_metrics(evaluation: Evaluation, rows: Sequence[BindingResults]) -> tuple[str, ...]:
-    return evaluation.metrics or (find_main_metric(evaluation, rows),)
 
 
 def find_main_metric(evaluation: Evaluation, rows: Sequence[BindingResults]) -> str:

@@ -38,7 +38,7 @@ def test_list_shows_suites_with_required_data_folders(workspace, toys, add_plugi
     )
 
 
-def test_plan_evaluates_and_writes_nothing(workspace):
+def test_plan_does_not_evaluate_or_write(workspace):
     workspace.add("generated", 'dataset = "generated"\ngenerated = true\n')
     outcome = workspace.cli(*workspace.list_arguments("--plan"))
     assert outcome.code == 0

@@ -182,14 +182,14 @@ def test_audio_embeddings_match_binder(binder):
 
 
 def test_two_modalities_embed_as_normalised_sum(binder):
-    picture = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    photo = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     encoder = as_mteb_encoder(binder)
     text, image, both = (
         encode_batches(encoder, **columns)
         for columns in (
             {"text": ["a", "b"]},
-            {"image": [picture] * 2},
-            {"text": ["a", "b"], "image": [picture] * 2},
+            {"image": [photo] * 2},
+            {"text": ["a", "b"], "image": [photo] * 2},
         )
     )
     np.testing.assert_allclose(both, anybind.normalize(text + image), atol=1e-6)

@@ -1,6 +1,6 @@
-"""The suites of published figures: what they print of others, and that each runs from end to end.
+"""The suites with published results: their values, and runs from end to end.
 
-They run on replicas of the data sets, with towers of random weights and two layers.
+Runs use replicas of the datasets and encoders of two layers with random weights.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def test_table_1_has_published_values():
     }
     suite = find_suite("paper-table1")
     assert list_published(suite) == {
-        column: {whose: {"": of[number]} for whose, of in rows.items() if of[number] is not None}
+        column: {method: {"": of[number]} for method, of in rows.items() if of[number] is not None}
         for number, column in enumerate(columns)
     }
     assert suite.compare == {"clip-vit-b-32": "paper B/32", "clip-vit-l-14": "paper L/14"}
@@ -88,8 +88,8 @@ def test_table_2_has_published_values():
     suite = find_suite("paper-table2")
     assert list_published(suite) == {
         f"{column}, {words}": {
-            whose: {"": float(number)}
-            for whose, number in zip(("EventCLIP", "EventBind", "paper"), cell.split(), strict=True)
+            method: {"": float(number)}
+            for method, number in zip(("EventCLIP", "EventBind", "paper"), cell.split(), strict=True)
         }
         for column, cells in columns.items()
         for words, cell in zip(shots, cells, strict=True)
@@ -113,8 +113,8 @@ def test_table_3_has_published_values():
     expected: dict[str, Any] = {}
     for name, (clip, paper) in own.items():
         of_frames = {
-            whose: dict(zip(("auc", "ap"), each if isinstance(each, tuple) else (each,), strict=False))
-            for whose, each in others[name].items()
+            method: dict(zip(("auc", "ap"), each if isinstance(each, tuple) else (each,), strict=False))
+            for method, each in others[name].items()
         }
         row = {"CLIP (paper)": {"window_auc": clip}, **of_frames}
         expected[name] = {**row, "paper": {"window_auc": paper}}
@@ -124,7 +124,7 @@ def test_table_3_has_published_values():
 
 
 def test_table_4_has_published_values():
-    """R@1, R@5, R@10, mAP@1, mAP@5 and MRR, from events and to them."""
+    """R@1, R@5, R@10, mAP@1, mAP@5 and MRR, in both directions."""
     rows = {
         "image": ("images", "71.03 90.46 96.09 71.03 79.03 79.78", "72.76 91.26 95.57 72.76 80.10 80.69"),
         "text": ("text", "61.15 87.70 93.10 61.15 71.88 72.59", "56.84 84.48 92.70 56.84 67.86 68.96"),
@@ -164,25 +164,25 @@ def test_every_suite_names_its_source():
         assert suite.name == name
         assert suite.source
         assert suite.differences
-        assert not {*suite.compare.values()} - {whose for each in suite.evaluations for whose in each.published}
+        assert not {*suite.compare.values()} - {method for each in suite.evaluations for method in each.published}
 
 
 def list_published(suite: Suite) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures in per cent by evaluation, whose and metric; an empty name is the main metric's."""
-    found = {}
+    """List values in per cent by evaluation, method and metric; an empty name is the main metric."""
+    values = {}
     for evaluation in suite.evaluations:
         tables = {
-            whose: each if isinstance(each, Mapping) else {"": each} for whose, each in evaluation.published.items()
+            method: each if isinstance(each, Mapping) else {"": each} for method, each in evaluation.published.items()
         }
-        found[evaluation.title] = {
-            whose: {metric: round(100 * number, 4) for metric, number in table.items()}
-            for whose, table in tables.items()
+        values[evaluation.title] = {
+            method: {metric: round(100 * number, 4) for metric, number in table.items()}
+            for method, table in tables.items()
         }
-    return found
+    return values
 
 
 class PaperWorkspace(NamedTuple):
-    """Folders of made files."""
+    """Folders of replicas and model files."""
 
     data: Path
     clip: str
@@ -233,7 +233,7 @@ def test_table_4_runs(run):
     whole = {suite.evaluations[cell["evaluation"]].title: cell["result"] for cell in results["cells"]}
     assert whole["events and text"]["gallery_size"] == 101
     assert whole["events and text, in-batch"]["n"] == 9
-    assert whole["events and audio"]["n"] == 5  # one recording of each of the classes in common
+    assert whole["events and audio"]["n"] == 5  # one recording of each common class
     assert whole["events and audio"]["gallery_size"] == 5
 
 
@@ -254,7 +254,7 @@ def test_imagebind_runs(run):
     run("imagebind-zero-shot", "imagebind", {})
 
 
-@pytest.mark.filterwarnings("ignore:text cut to 16 tokens")  # of letters: the small tower has no words
+@pytest.mark.filterwarnings("ignore:text cut to 16 tokens")  # the small text encoder tokenizes letters
 def test_languagebind_runs(run):
     run("languagebind-zero-shot", "languagebind", {})
 
@@ -263,7 +263,7 @@ def test_languagebind_runs(run):
 def run(
     workspace: PaperWorkspace, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
-    """Run a suite whose options are shorter, see that all of it is done, and give what the results hold."""
+    """Return a function that runs a shortened suite, checks that all cells are done, and returns the results."""
     monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
     monkeypatch.setattr("anybind_train.metrics_log._tensorboard", lambda *arguments: None)
     _shrink_imagebind(monkeypatch)
@@ -274,7 +274,7 @@ def run(
         "languagebind": f"languagebind:local-dir:{workspace.models}",
     }
 
-    def go(name: str, binding: str, shorter: Mapping[str, tuple[Any, Any]], *more: object) -> dict[str, Any]:
+    def run_suite(name: str, binding: str, shorter: Mapping[str, tuple[Any, Any]], *more: object) -> dict[str, Any]:
         file = tmp_path / f"{name}.toml"
         file.write_text(shorten_suite(name, shorter))
         command = [
@@ -305,11 +305,11 @@ def run(
                 assert set(table if isinstance(table, Mapping) else ()) <= set(evaluation.metrics)
         return results
 
-    return go
+    return run_suite
 
 
 def shorten_suite(name: str, shorter: Mapping[str, tuple[Any, Any]]) -> str:
-    """The suite's file with other options of tasks and of data sets, by title."""
+    """Return the suite's file with other task and dataset options, by title."""
     target = find_part("suite", name).spec.target.partition(":")[2]
     table = tomllib.loads(Path(find_package_folder(), target).read_text(encoding="utf-8"))
     assert set(shorter) <= {evaluation["title"] for evaluation in table["evaluations"]}
@@ -340,7 +340,7 @@ def find_package_folder() -> Path:
 
 
 def load_module(path: Path) -> ModuleType:
-    """A module of the tests, by its file: there are no packages of tests."""
+    """Load a test module from its file, as tests are not packages."""
     spec = importlib.util.spec_from_file_location(f"at_{path.parent.name}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -351,7 +351,7 @@ def load_module(path: Path) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> PaperWorkspace:
-    """Replicas of all the data and towers for all the bindings; tests leave them as they are."""
+    """Write replicas of all datasets and models of all bindings; tests do not modify them."""
     root = tmp_path_factory.mktemp("paper")
     data, models = root / "data", root / "models"
     folders = {
@@ -399,7 +399,7 @@ def _write_clip(folder: Path) -> str:
 
 
 def _write_imagebind(folder: Path, clip: str) -> None:
-    """ImageBind's weights, and a binding of it and CLIP with an adapter in between."""
+    """Write ImageBind's weights, and a binding of ImageBind and CLIP with an adapter."""
     theirs = load_module(TESTS / "plugins" / "anybind_imagebind" / "conftest.py")
     torch.manual_seed(0)
     state = {name: each for of in theirs.SMALL.values() for name, each in theirs.random_state(of).items()}
@@ -425,7 +425,7 @@ def _write_imagebind(folder: Path, clip: str) -> None:
 
 
 def _get_backbone(weights: Path) -> str:
-    """How ImageBind's towers name the weights that their space belongs to."""
+    """Return the name of the weights in the space of ImageBind's encoders."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         _shrink_imagebind(monkeypatch)
         return create_part("encoder", "imagebind-depth", weights=str(weights)).space.backbone

@@ -30,7 +30,7 @@ def test_each_cell_is_evaluated_once_in_plan_order(workspace):
     assert str(workspace.folder) not in (workspace.results / "results.json").read_text()
 
 
-def test_second_run_evaluates_nothing(workspace):
+def test_second_run_has_no_pending_cells(workspace):
     workspace.run()
     before = (workspace.results / "results.json").read_bytes()
     workspace.read_marks("")

@@ -77,31 +77,27 @@ def test_clips_without_fold_and_empty_folders_are_rejected(esc10):
         path.unlink()
     with pytest.raises(anybind.BadInput, match="Rain has no clips"):
         Esc50(esc10)
+    (esc10 / "002 - Rain" / "1-1-A.ogg").touch()
     with pytest.raises(anybind.BadInput, match="no samples of"):
-        Esc50(_refilled(esc10), folds=5)
+        Esc50(esc10, folds=5)
 
 
-def _refilled(folder: Path) -> Path:
-    (folder / "002 - Rain" / "1-1-A.ogg").touch()
-    return folder
-
-
-@pytest.mark.parametrize("folds", ["0", "1,6", "", "a", 7, []])
-def test_unknown_folds_are_rejected(folds, esc50):
-    with pytest.raises(BadOption, match="folds: expected numbers from 1 to 5"):
-        Esc50(esc50, folds=folds)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({"folds": folds}, "folds: expected numbers from 1 to 5") for folds in ("0", "1,6", "", "a", 7, [])),
+        ({"classes": ["dogs"]}, "no class 'dogs'"),
+        ({"limit": 0}, "limit must be at least 1"),
+    ],
+)
+def test_invalid_options_are_rejected(options, message, esc50):
+    with pytest.raises(BadOption, match=message):
+        Esc50(esc50, **options)
 
 
 def test_folds_as_number_list_or_text():
     assert parse_folds("1, 3") == parse_folds([1, 3]) == {1, 3}
     assert parse_folds(4) == parse_folds("4") == {4}
-
-
-def test_unknown_classes_and_limits_below_one_are_rejected(esc50):
-    with pytest.raises(BadOption, match="no class 'dogs'"):
-        Esc50(esc50, classes=["dogs"])
-    with pytest.raises(BadOption, match="limit must be at least 1"):
-        Esc50(esc50, limit=0)
 
 
 def test_esc_10_of_real_data(test_data):

@@ -74,11 +74,6 @@ def test_limit_selects_first_files(root):
     assert len(FilesDataset(root, limit=9).items) == 4
 
 
-def test_class_without_files_is_reported(root):
-    with pytest.raises(BadOption, match="has no class 'trench'"):
-        FilesDataset(root, pattern=PATTERN, classes=["tench", "trench"])
-
-
 def test_file_name_without_match_is_reported(root):
     (root / "stray.png").touch()
     with pytest.raises(anybind.BadInput, match=r"stray\.png: the file name does not match the pattern '\^n"):
@@ -86,12 +81,17 @@ def test_file_name_without_match_is_reported(root):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "problem"),
-    [("n(", "is not a regular expression"), (r"n\d+_", "expected one group"), (r"(n)\d+_(.*)", "expected one group")],
+    ("options", "message"),
+    [
+        ({"pattern": "n("}, "pattern: 'n.' is not a regular expression"),
+        ({"pattern": r"n\d+_"}, "pattern: expected one group"),
+        ({"pattern": r"(n)\d+_(.*)"}, "pattern: expected one group"),
+        ({"pattern": PATTERN, "classes": ["tench", "trench"]}, "has no class 'trench'"),
+    ],
 )
-def test_invalid_pattern_is_rejected(root, pattern, problem):
-    with pytest.raises(BadOption, match=rf"pattern: .*{problem}.*"):
-        FilesDataset(root, pattern=pattern)
+def test_invalid_options_are_rejected(root, options, message):
+    with pytest.raises(BadOption, match=message):
+        FilesDataset(root, **options)
 
 
 def test_missing_or_empty_folder_is_rejected(root, tmp_path):

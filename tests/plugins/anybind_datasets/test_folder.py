@@ -71,9 +71,13 @@ def test_duplicate_class_names_are_rejected(root):
         FolderDataset(root, modalities=["image"])
 
 
-def test_unknown_class_gets_a_suggestion(root):
-    with pytest.raises(BadOption, match="no class 'thrid'; did you mean 'third'"):
-        FolderDataset(root, modalities=["image"], classes=["thrid"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"classes": ["thrid"]}, "no class 'thrid'; did you mean 'third'"), ({"limit": 0}, "at least 1")],
+)
+def test_invalid_options_are_rejected(root, options, message):
+    with pytest.raises(BadOption, match=message):
+        FolderDataset(root, modalities=["image"], **options)
 
 
 def test_empty_class_folder_is_reported(root):
@@ -87,11 +91,6 @@ def test_folder_without_class_folders_is_rejected(root, tmp_path):
         FolderDataset(root / "Third", modalities=["image"])
     with pytest.raises(anybind.BadInput, match="is no folder"):
         FolderDataset(tmp_path / "absent", modalities=["image"])
-
-
-def test_limit_below_one_is_rejected(root):
-    with pytest.raises(BadOption, match="at least 1"):
-        FolderDataset(root, modalities=["image"], limit=0)
 
 
 def test_class_is_resolved_by_folder_name_or_similar_text(root, tmp_path):

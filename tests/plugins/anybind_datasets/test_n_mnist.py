@@ -47,9 +47,17 @@ def test_splits_have_published_sizes(touch: Callable[..., Path], split: str, cou
         assert {Path(item.id).parts[0] for item in items} == {split.capitalize()}
 
 
-def test_unknown_split_is_rejected(touch: Callable[..., Path]) -> None:
-    with pytest.raises(BadOption, match="no split 'tst'; did you mean 'test'"):
-        dataset(touch(*FILES), split="tst")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "tst"}, "no split 'tst'; did you mean 'test'"),
+        ({"classes": ["ten"]}, "N-MNIST has no class 'ten'"),
+        ({"limit": 0}, "at least 1"),
+    ],
+)
+def test_invalid_options_are_rejected(touch: Callable[..., Path], options: dict[str, object], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        dataset(touch(*FILES), **options)
 
 
 def test_parent_folder_is_accepted(touch: Callable[..., Path]) -> None:
@@ -65,11 +73,6 @@ def test_classes_are_selected_by_name(touch: Callable[..., Path]) -> None:
     assert {item.label for item in data.items} == {"3", "7"}
 
 
-def test_unknown_class_is_rejected(touch: Callable[..., Path]) -> None:
-    with pytest.raises(BadOption, match="N-MNIST has no class 'ten'"):
-        dataset(touch(*FILES), classes=["ten"])
-
-
 def test_limit_is_balanced_over_classes(touch: Callable[..., Path]) -> None:
     items = dataset(touch(*FILES), limit=13).items
     counts = [sum(item.label == digit for item in items) for digit in "0123456789"]
@@ -77,19 +80,16 @@ def test_limit_is_balanced_over_classes(touch: Callable[..., Path]) -> None:
     assert items[0].id == "Test/0/00002.bin"
 
 
-def test_limit_of_zero_is_rejected(touch: Callable[..., Path]) -> None:
-    with pytest.raises(BadOption, match="at least 1"):
-        dataset(touch(*FILES), limit=0)
-
-
-def test_missing_split_is_reported_with_download_page(touch: Callable[..., Path]) -> None:
-    with pytest.raises(BadInput, match=r"no complete copy of N-MNIST: .* lacks Test; it is published at https://"):
-        dataset(touch(*FILES[:30]))
-
-
-def test_missing_class_folder_is_reported(touch: Callable[..., Path]) -> None:
-    with pytest.raises(BadInput, match=r"missing folder .*Test/4"):
-        dataset(touch(*(name for name in FILES if "Test/4/" not in name)))
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("Test/", r"complete copy of N-MNIST: .* lacks Test; it is published at https://"),
+        ("Test/4/", r"missing folder .*Test/4"),
+    ],
+)
+def test_missing_folders_are_reported_with_download_page(touch: Callable[..., Path], folder: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        dataset(touch(*(name for name in FILES if not name.startswith(folder))))
 
 
 def test_empty_class_folder_is_reported(touch: Callable[..., Path]) -> None:

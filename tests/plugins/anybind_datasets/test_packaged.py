@@ -84,10 +84,10 @@ def test_tiles_cover_the_scene_with_their_depths(skimage, tmp_path):
     metres = anybind.read(item.partners["depth"], reader="depth").metres
     assert metres.shape == (166, 185)
     disparity = np.load(packaged.find_skimage_data() / "motorcycle_disp.npz")["arr_0"][166:332, 370:555]
-    known = np.isfinite(disparity)
-    assert np.isnan(metres[~known]).all()
-    assert 0 < (~known).sum() < 0.2 * known.size
-    np.testing.assert_allclose(metres[known], 994.978 * 0.193001 / (disparity[known] + 31.086), rtol=1e-5)
+    is_known = np.isfinite(disparity)
+    assert np.isnan(metres[~is_known]).all()
+    assert 0 < (~is_known).sum() < 0.2 * is_known.size
+    np.testing.assert_allclose(metres[is_known], 994.978 * 0.193001 / (disparity[is_known] + 31.086), rtol=1e-5)
     assert 2 < np.nanmin(metres) < np.nanmax(metres) < 6
 
 

@@ -21,22 +21,22 @@ NAN = float("nan")
     baseline=st.floats(0.01, 1),
 )
 def test_disparity_is_baseline_times_focal_length_over_depth(metres: list[float], fx: float, baseline: float) -> None:
-    found = DepthMap(np.array([metres], np.float32), fx=fx, baseline=baseline).disparity()
+    disparity = DepthMap(np.array([metres], np.float32), fx=fx, baseline=baseline).disparity()
     expected = [baseline * fx / min(max(depth, 0.01), 50.0) if depth == depth else NAN for depth in metres]
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    assert disparity.dtype == np.float32
+    np.testing.assert_allclose(disparity[0], expected, rtol=1e-6)
 
 
 def test_given_parameters_override_the_maps() -> None:
-    known = DepthMap(np.array([[2.0, 20.0]]), fx=500.0, baseline=0.1)
-    assert known.disparity(fx=1000.0).tolist() == [[50.0, 5.0]]
-    assert known.disparity(baseline=0.2, farthest=10.0).tolist() == [[50.0, 10.0]]
+    depth_map = DepthMap(np.array([[2.0, 20.0]]), fx=500.0, baseline=0.1)
+    assert depth_map.disparity(fx=1000.0).tolist() == [[50.0, 5.0]]
+    assert depth_map.disparity(baseline=0.2, farthest=10.0).tolist() == [[50.0, 10.0]]
 
 
-@pytest.mark.parametrize(("known", "missing"), [({"fx": 500.0}, "baseline"), ({"baseline": 0.1}, "fx")])
-def test_disparity_without_camera_is_rejected(known: dict[str, float], missing: str) -> None:
+@pytest.mark.parametrize(("parameters", "missing"), [({"fx": 500.0}, "baseline"), ({"baseline": 0.1}, "fx")])
+def test_disparity_without_camera_is_rejected(parameters: dict[str, float], missing: str) -> None:
     with pytest.raises(BadInput, match=f"needs {missing}, which is unknown for this depth map; set {missing}="):
-        DepthMap(np.ones((2, 2)), **known).disparity()
+        DepthMap(np.ones((2, 2)), **parameters).disparity()
 
 
 @pytest.mark.parametrize("options", [{"nearest": 0.0}, {"nearest": 5.0, "farthest": 5.0}, {"fx": -1.0}])
@@ -78,11 +78,11 @@ def test_one_known_depth_is_enough() -> None:
 def test_rendering_of_near_far_and_unknown_depth() -> None:
     metres = np.linspace(1, 5, 50, dtype=np.float32).reshape(5, 10)
     metres[2, 3] = NAN
-    picture = find_modality("depth").show(DepthMap(metres))
-    assert picture.shape == (5, 10, 3)
-    assert picture.dtype == np.uint8
-    assert picture[2, 3].tolist() == list(UNKNOWN_COLOUR)
-    brightness = picture.sum(axis=2)[np.isfinite(metres)].astype(int)
+    image = find_modality("depth").show(DepthMap(metres))
+    assert image.shape == (5, 10, 3)
+    assert image.dtype == np.uint8
+    assert image[2, 3].tolist() == list(UNKNOWN_COLOUR)
+    brightness = image.sum(axis=2)[np.isfinite(metres)].astype(int)
     assert (np.diff(brightness) <= 0).all()
     assert brightness[0] > 600
     assert brightness[-1] < 100

@@ -16,8 +16,8 @@ def test_docs_list_presets_and_suffixes() -> None:
     assert [name for name in (*PRESETS, *WRITE_FORMATS) if f"`{name}`" not in PAGE] == []
     for name, preset in PRESETS.items():
         row = next(line for line in PAGE.splitlines() if line.startswith("|") and f"`{name}`" in line)
-        for known in (preset.fx, preset.baseline):
-            assert known is None or str(known) in row
+        for value in (preset.fx, preset.baseline):
+            assert value is None or str(value) in row
 
 
 def test_written_suffixes_are_readable() -> None:

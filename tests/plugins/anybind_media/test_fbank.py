@@ -82,19 +82,19 @@ CLIPS: dict[str, Callable[[], Waveform]] = {
 @pytest.mark.parametrize("mels", [128, 112, 23])
 def test_matches_torchaudio(name: str, mels: int) -> None:
     clip = CLIPS[name]()
-    found = KaldiFbank(mels=mels)(clip)
+    energies = KaldiFbank(mels=mels)(clip)
     expected = compute_by_torchaudio(clip, mels)
-    assert found.shape == (1, *expected.shape)
-    assert found.dtype == np.float32
-    assert found.flags.c_contiguous
-    np.testing.assert_allclose(found[0], expected, rtol=0, atol=TOLERANCE)
+    assert energies.shape == (1, *expected.shape)
+    assert energies.dtype == np.float32
+    assert energies.flags.c_contiguous
+    np.testing.assert_allclose(energies[0], expected, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000])
 def test_matches_torchaudio_at_other_rates(rate: int) -> None:
     clip = Waveform(make_noise(rate // 2).samples, rate)
-    found = KaldiFbank(mels=64, rate=rate)(clip)
-    np.testing.assert_allclose(found[0], compute_by_torchaudio(clip, 64), rtol=0, atol=TOLERANCE)
+    energies = KaldiFbank(mels=64, rate=rate)(clip)
+    np.testing.assert_allclose(energies[0], compute_by_torchaudio(clip, 64), rtol=0, atol=TOLERANCE)
 
 
 @settings(max_examples=30)
@@ -161,8 +161,8 @@ def test_batch_requires_equal_lengths() -> None:
 
 
 def test_created_by_name_with_settings() -> None:
-    made = create_part("representation", "kaldi-fbank", mels=112, rate=RATE)
-    assert made.settings == {"representation": "kaldi-fbank", "mels": 112, "rate": 16_000}
+    fbank = create_part("representation", "kaldi-fbank", mels=112, rate=RATE)
+    assert fbank.settings == {"representation": "kaldi-fbank", "mels": 112, "rate": 16_000}
     for options in ({"mels": 3}, {"rate": 999}, {"mels": 12.5}):
         with pytest.raises(BadOption):
             create_part("representation", "kaldi-fbank", **options)

@@ -183,7 +183,7 @@ def test_invalid_rate_or_channels_are_rejected(tmp_path: Path, offset: int, form
         anybind.read(path)
 
 
-def test_oversized_header_allocates_nothing(tmp_path: Path) -> None:
+def test_oversized_header_does_not_allocate(tmp_path: Path) -> None:
     path = write_clip(tmp_path, ".flac")
     contents = bytearray(path.read_bytes())
     contents[21] |= 0x0F  # 36 bits of the number of samples: 68 thousand million

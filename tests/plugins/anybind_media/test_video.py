@@ -129,10 +129,10 @@ def test_time_starts_at_the_first_frame(tmp_path: Path) -> None:
 def test_gray_is_expanded_luma(tmp_path: Path) -> None:
     grays = [np.full((48, 64, 3), gray, np.uint8) for gray in (0, 1, 20, 128, 254, 255)]
     path = save_video(tmp_path / "flat.avi", grays, "ffv1", "yuv420p")
-    found = [int(frame.gray[20, 30]) for frame in anybind.read(path).frames()]
-    # 219 levels of luma stand for 255 of gray.
-    np.testing.assert_allclose(found, [0, 1, 20, 128, 254, 255], atol=1)
-    assert (found[0], found[-1]) == (0, 255)
+    grays_decoded = [int(frame.gray[20, 30]) for frame in anybind.read(path).frames()]
+    # 219 levels of luma are expanded to 255 of gray.
+    np.testing.assert_allclose(grays_decoded, [0, 1, 20, 128, 254, 255], atol=1)
+    assert (grays_decoded[0], grays_decoded[-1]) == (0, 255)
 
 
 def test_luma_expansion_is_rounded(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_invalid_metadata_text_is_ignored(tmp_path: Path) -> None:
 def test_any_damage_raises_bad_input(tmp_path: Path, name: str) -> None:
     raw = save_video(tmp_path / name, make_frames(20), "mpeg2video" if name == "a.ts" else "mpeg4").read_bytes()
     random = np.random.default_rng(0)
-    damaged, told = tmp_path / f"damaged-{name}", []
+    damaged, messages = tmp_path / f"damaged-{name}", []
     for _ in range(40):
         mutated = bytearray(raw)
         for place in random.integers(0, len(raw), random.integers(1, 30)):
@@ -329,9 +329,9 @@ def test_any_damage_raises_bad_input(tmp_path: Path, name: str) -> None:
             find_modality("video").show(video)
             assert all(frame.gray.shape == (video.height, video.width) for frame in video.frames())
         except BadInput as error:
-            told.append(str(error))
-    assert len(told) > 5
-    assert all(str(damaged) in message for message in told)
+            messages.append(str(error))
+    assert len(messages) > 5
+    assert all(str(damaged) in message for message in messages)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
@@ -400,7 +400,7 @@ def test_changing_frame_size_is_reported(tmp_path: Path) -> None:
 
 
 def test_decreasing_time_is_reported(tmp_path: Path) -> None:
-    # Two films of a format that may be put together byte by byte; the second begins before the first ended.
+    # MPEG-TS videos can be concatenated; times of the second restart.
     first = save_video(tmp_path / "a.ts", make_frames(30), "mpeg2video").read_bytes()
     (tmp_path / "two.ts").write_bytes(first + first)
     count, message = decode_to_error(anybind.read(tmp_path / "two.ts"))

@@ -34,13 +34,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Simulate a process without the extra `sound`."""
-    former = use_registry(None)
+    previous = use_registry(None)
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     for name in ("soundfile", "soxr"):
         monkeypatch.setitem(sys.modules, name, None)
     yield
-    use_registry(former)
+    use_registry(previous)
 
 
 def test_missing_audio_packages_report_pip_command(folder: Path, without: None) -> None:
@@ -58,12 +58,12 @@ def test_other_files_are_read_without_audio_packages(folder: Path, without: None
 
 @pytest.mark.parametrize("command", ["plugins", "bindings"])
 def test_listings_work_without_audio_packages(cli: Command, without: None, command: str) -> None:
-    former = use_registry(Registry.from_entry_points())
+    previous = use_registry(Registry.from_entry_points())
     try:
-        told = json.loads(cli(command, "--json").out)
+        report = json.loads(cli(command, "--json").out)
     finally:
-        use_registry(former)
+        use_registry(previous)
     if command == "plugins":
-        assert {plugin["status"] for plugin in told["plugins"]} == {"ok"}
+        assert {plugin["status"] for plugin in report["plugins"]} == {"ok"}
     else:
-        assert {"mini", "imagebind", "languagebind"} <= {binding["name"] for binding in told["bindings"]}
+        assert {"mini", "imagebind", "languagebind"} <= {binding["name"] for binding in report["bindings"]}

@@ -50,12 +50,6 @@ def test_values_outside_0_to_1_are_not_fractions(value):
     assert not is_fraction("score", [0.5, value])
 
 
-def test_measured_fraction_has_two_decimals_of_per_cent():
-    assert format_value(0.66341, True) == "66.34"
-    assert format_value(3.0, False) == "3"
-    assert format_value(None, True) == "–"
-
-
 @pytest.mark.parametrize(
     ("value", "text"), [(0.6634, "66.34"), (0.379, "37.9"), (1.0, "100"), (0.83, "83"), (0.7, "70")]
 )
@@ -70,18 +64,21 @@ def test_published_fraction_has_no_floating_point_digits(hundredths):
     assert "E" not in printed
 
 
-def test_difference_has_a_sign():
-    assert format_difference(0.6123 - 0.6634, True) == "-5.11"
-    assert format_difference(0.02, True) == "+2.00"
-    assert format_difference(12.0, False) == "+12"
-
-
-def test_format_interval():
-    assert format_interval((0.641, 0.685), True) == "64.10 to 68.50"
-    assert format_interval(None, True) == ""
-
-
-def test_format_metric():
-    assert format_metric("top1") == "top-1"
-    assert format_metric("event_to_image_R@1") == "event to image R@1"
-    assert format_metric("window_auc") == "window AUC"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (format_difference(0.6123 - 0.6634, True), "-5.11"),
+        (format_difference(0.02, True), "+2.00"),
+        (format_difference(12.0, False), "+12"),
+        (format_interval((0.641, 0.685), True), "64.10 to 68.50"),
+        (format_interval(None, True), ""),
+        (format_metric("top1"), "top-1"),
+        (format_metric("event_to_image_R@1"), "event to image R@1"),
+        (format_metric("window_auc"), "window AUC"),
+        (format_value(0.66341, True), "66.34"),
+        (format_value(3.0, False), "3"),
+        (format_value(None, True), "–"),
+    ],
+)
+def test_formats_of_values(text, expected):
+    assert text == expected

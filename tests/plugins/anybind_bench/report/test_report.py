@@ -60,14 +60,10 @@ def test_markdown_table_has_footnotes(cli, results_folder, tmp_path):
     assert "| **clip** | 61.23 (58.94 to 63.52, n = 1,741) | –[^3] |" in lines
     assert "| difference to paper | -5.11 | – |" in lines
     assert "[^4]: failed: ValueError: \\<b\\>no \\| events\\</b\\>" in lines
+    rows = [line for line in lines if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
     used = set(re.findall(r"\[\^\d+\](?!:)", output.read_text()))
     assert used == {line.partition(":")[0] for line in lines if line.startswith("[^")}
-
-
-def test_markdown_rows_have_equal_length(cli, results_folder, tmp_path):
-    cli("bench", "report", results_folder, "-o", tmp_path / "report.md")
-    rows = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
 
 
 def test_csv_has_a_row_per_cell_and_published_value(cli, results_folder, tmp_path):
@@ -85,8 +81,11 @@ def test_csv_has_a_row_per_cell_and_published_value(cli, results_folder, tmp_pat
     assert published == [("EventCLIP", "0.5882"), ("paper", "0.6634"), ("paper", "0.4695")]
 
 
-def test_json_has_the_merged_table(cli, results_folder):
+def test_json_has_the_merged_table_also_beside_a_file(cli, results_folder, tmp_path):
     fields = json.loads(cli("bench", "report", results_folder, "--json").out)
+    beside = json.loads(cli("bench", "report", results_folder, "--json", "-o", tmp_path / "report.md").out)
+    assert beside == {**fields, "report": str(tmp_path / "report.md")}
+    assert (tmp_path / "report.md").is_file()
     [suite] = fields["suites"]
     assert fields["report"] is None
     assert [column["evaluation"] for column in suite["columns"]] == ["N-Caltech101", "N-MNIST"]
@@ -101,12 +100,6 @@ def test_json_has_the_merged_table(cli, results_folder):
     assert clip["values"][0]["value"] == 0.6123
     assert clip["values"][1]["reasons"] == ["data missing: missing folder data/n-mnist"]
     assert clip["differences"] == [pytest.approx(-0.0511), None]
-
-
-def test_json_and_file_together(cli, results_folder, tmp_path):
-    output = tmp_path / "report.md"
-    assert json.loads(cli("bench", "report", results_folder, "--json", "-o", output).out)["report"] == str(output)
-    assert output.is_file()
 
 
 def test_wide_table_is_transposed(cli, results, evaluation, cell, tmp_path):
@@ -134,9 +127,6 @@ def test_unsupported_suffix_is_rejected_before_reading(cli, tmp_path):
     assert "report.pdf: expected a report file ending in .html, .md or .csv" in output
 
 
-def test_folder_without_results_is_rejected(cli, tmp_path):
+def test_missing_folders_are_reported(cli, results_folder, tmp_path):
     assert "write them by `anybind bench run`" in cli("bench", "report", tmp_path).error()
-
-
-def test_missing_output_folder_is_reported(cli, results_folder, tmp_path):
     assert "make it first" in cli("bench", "report", results_folder, "-o", tmp_path / "no" / "report.html").error()
