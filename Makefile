@@ -78,7 +78,7 @@ bench-embed: $(READY)
 
 # The same of the network that makes pictures of events, and of the event tower: both take minutes to hours.
 mini-picture: $(READY)
-	$(BIN)/python -m anybind_mini.build_event_picture --data $(DATA)
+	$(BIN)/python -m anybind_mini.build_event_image --data $(DATA)
 
 mini-event: $(READY)
 	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event
@@ -90,10 +90,10 @@ mini-sound: $(READY)
 
 # Figure 4 of the paper, and few-shot learning, with mini's towers.
 ablation: $(READY)
-	$(BIN)/python benchmarks/ablation.py --data $(DATA) --output $(RUNS)/ablation
+	$(BIN)/python benchmarks/ablation.py --data $(DATA) --runs $(RUNS)/ablation
 
 few-shot: $(READY)
-	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --output $(RUNS)/few-shot
+	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --runs $(RUNS)/few-shot
 
 # What mini's sound tower knows of ESC-10's fold 4, and what mini answers across modalities.
 esc10: $(READY)
@@ -133,7 +133,7 @@ vad-memory: $(READY)
 	$(BIN)/python benchmarks/vad_memory.py
 
 vad-ped2: $(READY)
-	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs
+	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs/images
 
 # Kills embed and index again and again: at most a batch a kill is computed twice, and no output changes.
 kill-embed: $(READY)
@@ -141,7 +141,7 @@ kill-embed: $(READY)
 
 # The suite that needs no data, twice: the second run takes all embeddings from the store.
 bench-suite: $(READY)
-	$(BIN)/python benchmarks/suite_rate.py --output $(RUNS)/suite
+	$(BIN)/python benchmarks/suite_rate.py
 
 # Opens pages in headless Chromium: errors, anything cut off; screenshots go to $(RUNS)/looks.
 PAGES ?= $(wildcard anybind-demo/index.html $(RUNS)/*.html)

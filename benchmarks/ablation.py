@@ -1,9 +1,9 @@
-"""Figure 4 of the paper with mini's towers: zero-shot accuracy on unseen classes, with each loss left out in turn.
+"""Run the loss ablation of the paper (Fig. 4) with mini's encoders: zero-shot accuracy on unseen classes.
 
-    python benchmarks/ablation.py --data DIR --output FOLDER [--set KEY=VALUE ...]     (make ablation DATA=DIR)
+    python benchmarks/ablation.py --data DIR --runs FOLDER [--set KEY=VALUE ...]       (make ablation DATA=DIR)
 
-DIR holds what benchmarks/recipes/mini-event.toml names. Every arm runs for several seeds, as a recipe of its own in
-FOLDER, and goes on where it was interrupted. Writes benchmarks/results/ablation.json and docs/ablation.png.
+DIR is the data folder of benchmarks/recipes/mini-event.toml. Every arm (all losses, or all but one) is trained with
+several seeds, each run in a subfolder of FOLDER; interrupted runs are resumed, finished ones reused.
 """
 
 from __future__ import annotations
@@ -19,49 +19,63 @@ import numpy as np
 
 from anybind.commandline import print_table
 from anybind.plugin import files
-from anybind_train.ablation_task import arms
-from anybind_train.engine import STATE, Run
+from anybind_train.ablation_task import build_arms
+from anybind_train.engine import STATE, TrainingRun
 from anybind_train.recipe import Recipe
 
 HERE = Path(__file__).parent
+RESULTS, FIGURE = HERE / "results" / "ablation.json", HERE.parent / "docs" / "images" / "ablation.png"
 SEEDS = (0, 1, 2)
-SMALLER = ("epochs=4", "variants=1", "student.input_size=128", "probe.every=1")
-"""What is changed in the recipe so that twelve runs end within an hour on two cores."""
+OVERRIDES = ("epochs=4", "variants=1", "student.input_size=128", "probe.every=1")
+"""Overrides of the recipe, so that the twelve runs take less than an hour on two cores."""
+QUICK_OVERRIDES = ("epochs=1", "data.0.limit=96", "data.1.limit=0", "probe.limit=40")
 
 
 def main() -> None:
-    """Run what is missing, then draw and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--set", action="append", default=[], dest="changes")
-    given = parser.parse_args()
-    changes = [*SMALLER, *given.changes]
-    whole = Recipe.from_toml(HERE / "recipes" / "mini-event.toml", changes)
-    curves = {arm: [run(recipe, seed, given) for seed in SEEDS] for arm, recipe in arms(whole).items()}
-    rows = [summary(arm, probes) for arm, probes in curves.items()]
-    columns = ("losses", "seeds", "before", "after", "spread of seeds", "best epoch")
+    """Train the missing runs, print the table, write results and figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with caltech101 and imagenet_samples")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the training runs")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", help="KEY=VALUE of the recipe")
+    parser.add_argument("--quick", action="store_true", help="one short run an arm; write only with --output")
+    parser.add_argument(
+        "--output", type=Path, help="JSON file to write, figure beside it (default: benchmarks/results/ablation.json)"
+    )
+    arguments = parser.parse_args()
+    overrides = [*OVERRIDES, *(QUICK_OVERRIDES if arguments.quick else ()), *arguments.overrides]
+    seeds = SEEDS[:2] if arguments.quick else SEEDS
+    recipe = Recipe.from_toml(HERE / "recipes" / "mini-event.toml", overrides)
+    if arguments.quick:
+        recipe = dataclasses.replace(recipe, data=recipe.data[:1])
+    curves = {
+        arm: [train_arm(each, seed, arguments.data, arguments.runs) for seed in seeds]
+        for arm, each in build_arms(recipe).items()
+    }
+    rows = [summarise(arm, probes) for arm, probes in curves.items()]
+    columns = ("losses", "seeds", "before", "after", "std", "best epoch")
     print_table(columns, [tuple(map(str, row.values())) for row in rows])
-    draw(curves, HERE.parent / "docs" / "ablation.png")
-    with files.atomic_path(HERE / "results" / "ablation.json") as path:
-        held = {"changes": changes, "seeds": SEEDS, "rows": rows, "curves": curves}
-        path.write_text(json.dumps(held, indent=1) + "\n")
+    output = arguments.output or (None if arguments.quick else RESULTS)
+    if output:
+        with files.atomic_path(output) as path:
+            record = {"overrides": overrides, "seeds": seeds, "rows": rows, "curves": curves}
+            path.write_text(json.dumps(record, indent=1) + "\n")
+        draw_curves(curves, FIGURE if output == RESULTS else output.with_suffix(".png"))
 
 
-def run(recipe: Recipe, seed: int, given: Any) -> list[dict[str, float]]:
-    """The probes of one run: those of its result where it has ended, else it runs, or goes on."""
+def train_arm(recipe: Recipe, seed: int, data: Path, runs: Path) -> list[dict[str, float]]:
+    """Train with a seed, or resume or reuse the run; return its probes."""
     recipe = dataclasses.replace(recipe, seed=seed)
-    folder = given.output / recipe.hash
-    ended = folder / "result.json"
-    if not ended.is_file():
+    folder = runs / recipe.hash
+    result = folder / "result.json"
+    if not result.is_file():
         resume = (folder / STATE).is_file()
-        Run(recipe, given.data, folder, cache=given.output / "cache", resume=resume).go()
-    return json.loads(ended.read_text())["probes"]
+        TrainingRun(recipe, data, folder, teacher_cache=runs / "cache", resume=resume).execute()
+    return json.loads(result.read_text())["probes"]
 
 
-def summary(arm: str, probes: list[list[dict[str, float]]]) -> dict[str, Any]:
-    """Mean over seeds before and after training, standard deviation over seeds, and the best epoch of the mean."""
-    top1 = np.array([[probe["top1"] for probe in of_seed] for of_seed in probes])
+def summarise(arm: str, probes: list[list[dict[str, float]]]) -> dict[str, Any]:
+    """Compute mean top-1 before and after training, its standard deviation over seeds, and the best epoch."""
+    top1 = np.array([[probe["top1"] for probe in run] for run in probes])
     return {
         "losses": arm,
         "seeds": len(probes),
@@ -72,18 +86,18 @@ def summary(arm: str, probes: list[list[dict[str, float]]]) -> dict[str, Any]:
     }
 
 
-def draw(curves: dict[str, list[list[dict[str, float]]]], path: Path) -> None:
-    """One line an arm: the mean over seeds by epoch, and a band from the lowest seed to the highest."""
+def draw_curves(curves: dict[str, list[list[dict[str, float]]]], path: Path) -> None:
+    """Plot a line per arm: the mean over seeds by epoch, with a band from the lowest to the highest seed."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(7.5, 4.5), layout="constrained")
     for arm, probes in curves.items():
-        top1 = np.array([[probe["top1"] for probe in of_seed] for of_seed in probes])
+        top1 = np.array([[probe["top1"] for probe in run] for run in probes])
         epochs = [int(probe["epoch"]) for probe in probes[0]]
         (line,) = axis.plot(epochs, top1.mean(axis=0), marker="o", label=arm)
         axis.fill_between(epochs, top1.min(axis=0), top1.max(axis=0), alpha=0.12, color=line.get_color())
-    axis.set(xlabel="epoch (0: untrained copy)", ylabel="top-1, unseen classes", title="Each loss left out in turn")
+    axis.set(xlabel="epoch (0: untrained copy)", ylabel="top-1, unseen classes", title="Loss ablation")
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False)
     axis.grid(alpha=0.25)

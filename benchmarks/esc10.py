@@ -1,9 +1,9 @@
-"""How well a binding's sound tower knows the sounds of ESC-10, or ESC-50: `make esc10 DATA=DIR`.
+"""Evaluate a binding's audio encoder on ESC-10 or ESC-50: zero-shot and nearest neighbours.
 
-    python benchmarks/esc10.py --data DIR/esc10 [--binding mini] [--fold 4]
+    python benchmarks/esc10.py --data DIR/esc10 [--binding mini] [--fold 4]               (make esc10 DATA=DIR)
 
-By words alone (zero-shot), and by the nearest clips of the other folds that are here, 1 to 3 by default (k nearest
-neighbours, cosine; of equal votes the nearer clip's). Prints a table, with 95 % intervals by Wilson.
+Zero-shot uses the class texts alone; k nearest neighbours (cosine, majority vote, ties to the nearer clip) use the
+clips of the training folds. Intervals are Wilson's, 95 %.
 """
 
 from __future__ import annotations
@@ -23,47 +23,60 @@ from anybind.registry import create_part
 
 TEMPLATE = "the sound of {}"
 NEIGHBOURS = (1, 5)
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "esc10.json"
 
 
 def main() -> None:
-    """Embed, ask, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--binding", default="mini")
-    parser.add_argument("--fold", type=int, default=4)
-    parser.add_argument("--known", default="1,2,3")
-    given = parser.parse_args()
-    binder = anybind.load(given.binding)
-    asked, known = (create_part("dataset", "esc-50", given.data, folds=folds) for folds in (given.fold, given.known))
-    vectors, shelf = (binder.embed("sound", dataset.items) for dataset in (asked, known))
-    words = embed_class_names(binder, "text", asked.classes, [TEMPLATE])
-    truth = [item.label for item in asked.items]
-    answers = {f'words, "{TEMPLATE}"': [asked.classes[best] for best in (vectors @ words).argmax(1)]}
-    labels = [item.label for item in known.items]
-    for count in NEIGHBOURS:
-        answers[f"{count} nearest clips of folds {given.known}"] = [
-            vote([labels[row] for row in np.argsort(-row_of)[:count]]) for row_of in vectors @ shelf
+    """Embed, classify, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of ESC-10 or ESC-50")
+    parser.add_argument("--binding", default="mini", help="binding with a sound encoder (default: mini)")
+    parser.add_argument("--fold", type=int, default=4, help="test fold (default: 4)")
+    parser.add_argument("--train-folds", default="1,2,3", help="folds of the neighbours (default: 1,2,3)")
+    parser.add_argument("--quick", action="store_true", help="about 40 clips a side; write only with --output")
+    parser.add_argument("--output", type=Path, help="JSON file to write (default: benchmarks/results/esc10.json)")
+    arguments = parser.parse_args()
+    binder = anybind.load(arguments.binding)
+    limit = {"limit": 40} if arguments.quick else {}
+    test, train = (
+        create_part("dataset", "esc-50", arguments.data, folds=folds, **limit)
+        for folds in (arguments.fold, arguments.train_folds)
+    )
+    queries, gallery = (binder.embed("sound", dataset.items) for dataset in (test, train))
+    texts = embed_class_names(binder, "text", test.classes, [TEMPLATE])
+    truth = [item.label for item in test.items]
+    labels = [item.label for item in train.items]
+    predictions = {f'zero-shot, "{TEMPLATE}"': [test.classes[best] for best in (queries @ texts).argmax(1)]}
+    for k in NEIGHBOURS:
+        name = "nearest clip" if k == 1 else f"{k} nearest clips"
+        predictions[f"{name} of folds {arguments.train_folds}"] = [
+            vote([labels[index] for index in np.argsort(-similarities)[:k]]) for similarities in queries @ gallery
         ]
-    rows = [row_of(by, [a == b for a, b in zip(found, truth, strict=True)]) for by, found in answers.items()]
-    columns = ("recognised by", "top-1", "95 %", "n", "chance")
-    chance = f"{1 / len(asked.classes):.2f}"
-    print_table(columns, [(*row, chance) for row in rows], f"{asked.name}, fold {given.fold}, by {binder.name}")
-    held = {"binding": binder.name, "encoder": binder.identity("sound"), "fold": given.fold, "rows": rows}
-    (RESULTS / "esc10.json").write_text(json.dumps(held, indent=1) + "\n")
+    rows = [
+        format_row(name, [label == true for label, true in zip(labels, truth, strict=True)])
+        for name, labels in predictions.items()
+    ]
+    chance = f"{1 / len(test.classes):.2f}"
+    title = f"{test.name}, fold {arguments.fold}, by {binder.name}"
+    print_table(("classifier", "top-1", "95 %", "n", "chance"), [(*row, chance) for row in rows], title)
+    output = arguments.output or (None if arguments.quick else RESULTS)
+    if output:
+        record = {"binding": binder.name, "encoder": binder.identity("sound"), "fold": arguments.fold, "rows": rows}
+        output.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def vote(labels: list[str]) -> str:
-    """The label that occurs most often; of several, the one that comes first."""
+    """Return the most frequent label; of equally frequent ones, the first."""
     return Counter(labels).most_common(1)[0][0]
 
 
-def row_of(by: str, right: list[bool]) -> tuple[str, str, str, str]:
-    """A row of the table: the share that is right, and Wilson's interval."""
-    n, share, z = len(right), sum(right) / len(right), 1.96
-    middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
-    return by, f"{share:.3f}", f"{low:.3f} to {high:.3f}", str(n)
+def format_row(name: str, hits: list[bool]) -> tuple[str, str, str, str]:
+    """Format a row of the table: accuracy and Wilson's interval."""
+    n, accuracy, z = len(hits), sum(hits) / len(hits), 1.96
+    center = accuracy + z * z / (2 * n)
+    half_width = z * math.sqrt(accuracy * (1 - accuracy) / n + z * z / (4 * n * n))
+    low, high = ((center + sign * half_width) / (1 + z * z / n) for sign in (-1, 1))
+    return name, f"{accuracy:.3f}", f"{low:.3f} to {high:.3f}", str(n)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ DIR holds `tuxpaint_triplets` (each picture has a description and a sound: the r
 (written and spoken digits: every one of the same class is right; words are "a photo of a seven"). Events are simulated
 from the pictures; what gives no events is left out and listed. Every direction is asked of the full gallery; behind
 each figure stand its 95 % interval and, in brackets, what chance gives. Prints one table in Markdown, and writes
-benchmarks/results/retrieval_mini.json and .md, and the same table into docs/retrieval.md between its marks; with
-`--output DIR`, only the first two, there.
+benchmarks/results/retrieval_mini.json and .md, or, with `--output DIR`, there. `make tables` updates the documentation.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from anybind_retrieval.task import Retrieval
 
 ASKED = ("event", "image", "text", "sound", "depth")
 SHOWN = ("R@1", "R@5", "R@10", "mAP@5", "MRR", "median_rank")
-BEGIN, END = "<!-- table of mini: begin -->", "<!-- table of mini: end -->"
 COLUMNS = ("data", "from", "to", "queries", "gallery", *(name.replace("_", " ") for name in SHOWN))
 
 
@@ -53,11 +51,11 @@ def main() -> None:
     parser.add_argument("--binding", default="mini")
     parser.add_argument("--pictures", type=int, default=1000, help="of the digits, spread evenly over the classes")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="write the results to this folder and leave the repository alone")
+    parser.add_argument("--output", type=Path, help="folder of the results; default: benchmarks/results")
     given = parser.parse_args()
     binder = Remembering(anybind.load(given.binding).binding)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", anybind.AnybindWarning)  # drawings in SVG are counted in docs/retrieval.md
+        warnings.simplefilter("ignore", anybind.AnybindWarning)  # SVG drawings are skipped
         questions: list[tuple[Dataset, dict[str, Any]]] = [
             (TuxpaintTriplets(given.data / "tuxpaint_triplets"), {}),
             (SpokenDigits(given.data / "digits", limit=given.pictures), {"relevance": "class"}),
@@ -85,7 +83,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def write(output: Path | None, results: dict[str, Any], lines: list[str]) -> None:
-    """Write the results as JSON and Markdown, and the table into the documentation unless they go elsewhere."""
+    """Write the results as JSON and Markdown."""
     folder = output or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
     title = f"# Retrieval by {results['binding']}, full gallery, seed {results['seed']}"
@@ -93,11 +91,6 @@ def write(output: Path | None, results: dict[str, Any], lines: list[str]) -> Non
         folder / "retrieval_mini.json": json.dumps(results, indent=1),
         folder / "retrieval_mini.md": "\n".join([title, "", *lines, "", *notes(results["skipped"])]),
     }
-    if output is None:
-        page = Path(__file__).parents[1] / "docs" / "retrieval.md"
-        before, _, rest = page.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        files[page] = "\n".join([before + BEGIN, *lines, "", *notes(results["skipped"]), END]) + after.rstrip("\n")
     for path, text in files.items():
         with atomic_path(path) as part:
             part.write_text(text + "\n")

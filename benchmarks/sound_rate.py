@@ -1,11 +1,12 @@
-"""How fast the log mel energies of audio towers are, beside torchaudio's: `make bench-sound`.
+"""Measure the rate of log mel energies against torchaudio.
 
-Both run in one process, by turns, on the same clips of 2 s at 16 kHz with 128 bands, each after one call that does not
-count; medians are told. Ours takes a batch of clips at once, torchaudio's takes them one by one, since it has no other
-way. Batches of 3 are what the ImageBind tower takes of a sound. By one thread of torch, and by as many as it takes
-where nothing is said. Memory of the size of a small tower is taken and given back first: from then on the C library
-keeps what either side frees, as it does in any process that has loaded one. Writes benchmarks/results/sound.json and
-.md. Ratios travel between machines, rates do not.
+    python benchmarks/sound_rate.py [--quick] [--output FILE]                               (make bench-sound)
+
+Both compute the same clips of 2 s at 16 kHz with 128 bands, alternating in one process; times are medians. Ours
+processes a batch of clips at once, torchaudio one clip at a time, since it has no batches. ImageBind's audio encoder
+has batches of 3. Measured with one thread of torch, and with its default number. A block of the size of a small encoder
+is allocated and freed first, since the C library then keeps freed memory, as in any process that has loaded a model.
+Ratios are comparable between machines, rates are not.
 """
 
 from __future__ import annotations
@@ -30,55 +31,61 @@ from anybind.plugin import Representation
 from anybind.registry import create_part
 from anybind_media.sound import Waveform
 
+RESULTS = Path(__file__).parent / "results" / "sound.json"
 RATE, SECONDS, MELS = 16_000, 2, 128
 BATCHES = (1, 3, 32)
-ROUNDS = 101
+ROUNDS, QUICK_ROUNDS = 101, 15
 TARGET = 2.5
-"""Times torchaudio's rate, at least, in batches of 3 and more."""
+"""Minimum ratio to torchaudio's rate, in batches of 3 and more."""
 TOLERANCE = 1e-5
-TOWER_BYTES = 30 << 20
-COLUMNS = ("clips a batch", "threads", "ms a clip", "clips per s", "ms by torchaudio", "ratio", "apart by")
+MODEL_BYTES = 30 << 20
+COLUMNS = ("batch", "threads", "ms/clip", "clips/s", "torchaudio", "ratio", "max diff")
 
 
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few rounds, and write nothing")
-    quick = parser.parse_args().quick
-    torch.empty(TOWER_BYTES, dtype=torch.uint8)
-    usual = torch.get_num_threads()
+    parser.add_argument("--quick", action="store_true", help="few rounds; write only with --output")
+    parser.add_argument(
+        "--output", type=Path, help="JSON file to write, a table .md beside it (default: benchmarks/results/sound.json)"
+    )
+    arguments = parser.parse_args()
+    rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
+    torch.empty(MODEL_BYTES, dtype=torch.uint8)
+    default_threads = torch.get_num_threads()
     rows = []
-    for threads in sorted({1, usual}):
+    for threads in sorted({1, default_threads}):
         torch.set_num_threads(threads)
-        rows += [measured(batch, threads, 15 if quick else ROUNDS) for batch in BATCHES]
-    torch.set_num_threads(usual)
-    print_table(COLUMNS, [cells(row) for row in rows])
+        rows += [measure_batch(batch, threads, rounds) for batch in BATCHES]
+    torch.set_num_threads(default_threads)
+    print_table(COLUMNS, [format_cells(row) for row in rows])
     missed = [f"batches of {row['batch']}, {row['threads']} threads" for row in rows if not row["reached"]]
     print("targets missed: " + ("; ".join(missed) or "none"))
-    if not quick:
-        write(rows, missed)
+    output = arguments.output or (None if arguments.quick else RESULTS)
+    if output:
+        write_results(output, rows, missed, rounds)
 
 
-def measured(batch: int, threads: int, rounds: int) -> dict[str, Any]:
-    """One row: a batch of clips, half noise and half tones."""
-    ours: Representation = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
-    sounds = [clip(number) for number in range(batch)]
-    tensors = [torch.from_numpy(sound.samples) for sound in sounds]
+def measure_batch(batch: int, threads: int, rounds: int) -> dict[str, Any]:
+    """Measure a batch of clips, half noise and half tones."""
+    fbank: Representation = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
+    clips = [make_clip(number) for number in range(batch)]
+    tensors = [torch.from_numpy(clip.samples) for clip in clips]
     calls: tuple[Callable[[], Any], ...] = (
-        lambda: ours.batch(sounds),
-        lambda: [by_torchaudio(tensor) for tensor in tensors],
+        lambda: fbank.batch(clips),
+        lambda: [compute_with_torchaudio(tensor) for tensor in tensors],
     )
-    theirs = np.stack([each.T.numpy() for each in calls[1]()])
-    apart = float(np.abs(calls[0]()[:, 0] - theirs).max())
-    if apart > TOLERANCE:
-        raise SystemExit(f"ours and torchaudio's differ by {apart:.1e}: rates of different things say nothing")
-    taken: tuple[list[float], ...] = ([], [])
+    expected = np.stack([each.T.numpy() for each in calls[1]()])
+    difference = float(np.abs(calls[0]()[:, 0] - expected).max())
+    if difference > TOLERANCE:
+        raise SystemExit(f"expected torchaudio's values within {TOLERANCE:.0e}, got a difference of {difference:.1e}")
+    times: tuple[list[float], ...] = ([], [])
     for number in range(rounds):
         for side in (0, 1) if number % 2 else (1, 0):
             start = time.perf_counter()
             calls[side]()
-            taken[side].append((time.perf_counter() - start) / batch)
-    seconds, torchaudio = (statistics.median(each) for each in taken)
+            times[side].append((time.perf_counter() - start) / batch)
+    seconds, torchaudio = (statistics.median(each) for each in times)
     return {
         "batch": batch,
         "threads": threads,
@@ -88,13 +95,13 @@ def measured(batch: int, threads: int, rounds: int) -> dict[str, Any]:
         "torchaudio_seconds_a_clip": torchaudio,
         "ratio": torchaudio / seconds,
         "target_ratio": TARGET if batch > 1 else None,
-        "largest_difference": apart,
+        "largest_difference": difference,
         "reached": batch == 1 or torchaudio / seconds >= TARGET,
     }
 
 
-def clip(number: int) -> Waveform:
-    """2 s of noise, or of a tone in a little noise."""
+def make_clip(number: int) -> Waveform:
+    """Make 2 s of noise, or of a tone with a little noise."""
     random = np.random.default_rng(number)
     samples = random.uniform(-0.5, 0.5, SECONDS * RATE)
     if number % 2:
@@ -102,8 +109,8 @@ def clip(number: int) -> Waveform:
     return Waveform(samples, RATE)
 
 
-def by_torchaudio(samples: torch.Tensor) -> torch.Tensor:
-    """(1, n) to (frames, bands)."""
+def compute_with_torchaudio(samples: torch.Tensor) -> torch.Tensor:
+    """Compute the log mel energies of (1, n) samples: (frames, bands)."""
     return kaldi.fbank(
         samples,
         htk_compat=True,
@@ -117,8 +124,8 @@ def by_torchaudio(samples: torch.Tensor) -> torch.Tensor:
     )
 
 
-def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row as it is printed."""
+def format_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Format a row of the table."""
     return (
         str(row["batch"]),
         str(row["threads"]),
@@ -130,29 +137,27 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def write(rows: Sequence[Mapping[str, Any]], missed: Sequence[str]) -> None:
-    """Write benchmarks/results/sound.json and .md."""
+def write_results(output: Path, rows: Sequence[Mapping[str, Any]], missed: Sequence[str], rounds: int) -> None:
+    """Write the results as JSON, and as a table beside it."""
     packages = {name: version(name) for name in ("numpy", "torch", "torchaudio")}
-    about = {"python": platform.python_version(), "cpus": os.cpu_count(), "rounds": ROUNDS, "packages": packages}
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "sound.json").write_text(json.dumps({**about, "rows": list(rows)}, indent=1) + "\n")
+    machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "rounds": rounds, "packages": packages}
+    output.write_text(json.dumps({**machine, "rows": list(rows)}, indent=1) + "\n")
+    versions = ", ".join(f"{name} {number}" for name, number in packages.items())
     lines = [
         "# Log mel energies: rates",
         "",
-        *(__doc__ or "").split("\n\n", 1)[1].strip().splitlines(),
+        *(__doc__ or "").rpartition("\n\n")[2].strip().splitlines(),
         "",
-        f"Python {about['python']}, {about['cpus']} processors, "
-        + ", ".join(f"{name} {number}" for name, number in packages.items())
-        + f"; medians of {ROUNDS} rounds. `ratio` is torchaudio's time over ours, `apart by` the largest difference.",
+        f"Python {machine['python']}, {machine['cpus']} processors, {versions}; medians of {rounds} rounds."
+        " `torchaudio`: its ms per clip; `ratio`: its time over ours; `max diff`: largest difference of the values.",
         "",
         f"Targets missed ({TARGET} times torchaudio's rate in batches): {'; '.join(missed) or 'none'}.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + "---:|" * len(COLUMNS),
-        *("| " + " | ".join(cells(row)) + " |" for row in rows),
+        *("| " + " | ".join(format_cells(row)) + " |" for row in rows),
     ]
-    (results / "sound.md").write_text("\n".join(lines) + "\n")
+    output.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""What the training engine costs over a bare loop, and what keeping the teacher's vectors saves: `make bench-train`.
+"""Measure the overhead of the training engine over a bare loop, and the effect of cached teacher embeddings.
 
-The same student (mini's event tower), inputs, losses and steps, by turns in one process. The bare loop is what one
-would write by hand with torch: inputs in memory, InfoNCE to kept teacher vectors, AdamW. Prints a table and writes
-benchmarks/results/train.json. Ratios travel between machines, rates do not.
+    python benchmarks/train_rate.py [--quick] [--output FILE]                               (make bench-train)
+
+Student (mini's event encoder), inputs, losses and steps are the same; the runs alternate in one process. The bare loop
+is plain torch: inputs in memory, InfoNCE to cached teacher embeddings, AdamW. Ratios are comparable between machines,
+rates are not.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -20,11 +23,12 @@ from torch.nn import functional
 
 from anybind.commandline import print_table
 from anybind_classification.demo_pictures import demo_pictures
-from anybind_train.engine import Run
-from anybind_train.recipe import Data, Optimiser, Recipe, Student
-from anybind_train.records import Records
+from anybind_train.engine import TrainingRun
+from anybind_train.metrics_log import MetricsLog
+from anybind_train.recipe import DatasetConfig, OptimiserConfig, Recipe, StudentConfig
 
-ROUNDS = 5
+RESULTS = Path(__file__).parent / "results" / "train.json"
+ROUNDS, QUICK_ROUNDS = 5, 1
 BATCH = 32
 SIDE = 128
 TRAINED = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2", "blocks.3")
@@ -32,99 +36,98 @@ TRAINED = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2", "blocks.3")
 
 def main() -> None:
     """Measure, print and write."""
-    pictures = list(demo_pictures())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round of one batch; write only with --output")
+    parser.add_argument("--output", type=Path, help="JSON file to write (default: benchmarks/results/train.json)")
+    arguments = parser.parse_args()
+    rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
+    images = list(demo_pictures())
     recipe = Recipe(
         name="rate",
         modality="event",
         teacher="image",
         losses=({"use": "contrastive", "temperature": 0.07, "space": "own"},),
-        student=Student(train=TRAINED, input_size=SIDE),
-        optimiser=Optimiser(lr=1e-4),
-        data=(Data(dataset="files", path="."),),
+        student=StudentConfig(train=TRAINED, input_size=SIDE),
+        optimiser=OptimiserConfig(lr=1e-4),
+        data=(DatasetConfig(dataset="files", path="."),),
         cache_inputs=True,
         epochs=1,
         batch_size=BATCH,
     )
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for number in range(4 * BATCH):
-            (folder / "data").mkdir(exist_ok=True)
-            source = pictures[number % len(pictures)]
-            (folder / "data" / f"{number:03}{source.suffix}").write_bytes(source.read_bytes())
-        rows = measure(recipe, folder)
-    print_table(
-        ("what", "n", "samples per s", "other per s", "ratio"), [tuple(map(told, row.values())) for row in rows]
-    )
-    results = Path(__file__).parent / "results" / "train.json"
-    results.write_text(
-        json.dumps({"threads": torch.get_num_threads(), "rounds": ROUNDS, "rows": rows}, indent=1) + "\n"
-    )
+        data = Path(name) / "data"
+        data.mkdir()
+        for number in range(BATCH if arguments.quick else 4 * BATCH):
+            source = images[number % len(images)]
+            (data / f"{number:03}{source.suffix}").write_bytes(source.read_bytes())
+        rows = measure(recipe, data, Path(name), rounds)
+    cells = [tuple(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row.values()) for row in rows]
+    print_table(("comparison", "samples", "engine, 1/s", "other, 1/s", "ratio"), cells)
+    output = arguments.output or (None if arguments.quick else RESULTS)
+    if output:
+        record = {"threads": torch.get_num_threads(), "rounds": rounds, "rows": rows}
+        output.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def measure(recipe: Recipe, folder: Path) -> list[dict[str, object]]:
-    """The engine against the bare loop, and with the teacher's vectors kept against without."""
-    options = {"cache": folder / "cache"}
-    kept = Run(recipe, folder / "data", folder / "kept", **options)
-    anew = Run(recipe, folder / "data", folder / "anew", cache_teacher=False, **options)
-    n = len(kept.data)
-    engine, bare, slow = one_epoch(kept), bare_epoch(kept), one_epoch(anew)
-    seconds = np.array([[timed(side) for side in (engine, bare, slow)] for _ in range(ROUNDS + 1)])[1:]
-    middle = np.median(seconds, axis=0)
+def measure(recipe: Recipe, data: Path, folder: Path, rounds: int) -> list[dict[str, object]]:
+    """Compare the engine with the bare loop, and cached teacher embeddings with fresh ones."""
+    cache = folder / "cache"
+    cached = TrainingRun(recipe, data, folder / "cached", teacher_cache=cache)
+    fresh = TrainingRun(recipe, data, folder / "fresh", teacher_cache=cache, cache_teacher=False)
+    n = len(cached.data)
+    contestants = make_epoch(cached), make_bare_epoch(cached), make_epoch(fresh)
+    # The first round warms up caches and allocators and is not counted.
+    seconds = np.array([[measure_seconds(epoch) for epoch in contestants] for _ in range(rounds + 1)])[1:]
+    median = np.median(seconds, axis=0)
     return [
-        {"what": "engine and bare loop", "n": n, "ours": n / middle[0], "other": n / middle[1],
-         "ratio": statistics.median(seconds[:, 1] / seconds[:, 0])},
-        {"what": "teacher kept and anew", "n": n, "ours": n / middle[0], "other": n / middle[2],
-         "ratio": statistics.median(seconds[:, 2] / seconds[:, 0])},
+        {"what": what, "n": n, "ours": n / median[0], "other": n / median[column],
+         "ratio": statistics.median(seconds[:, column] / seconds[:, 0])}
+        for what, column in (("engine vs bare loop", 1), ("cached vs fresh teacher", 2))
     ]  # fmt: skip
 
 
-def one_epoch(run: Run) -> Callable[[], object]:
-    """An epoch by the engine, its records written as ever."""
+def make_epoch(run: TrainingRun) -> Callable[[], object]:
+    """Make a function that trains an epoch with the engine, its log included."""
     module, optimiser = run.fabric.setup(run.student, run.optimiser)
-    records = Records(run.output, 0)
+    log = MetricsLog(run.output, 0)
 
-    def epoch() -> None:
-        run.place.batch = 0
-        run.train_epoch(0, module, optimiser, records, lambda steps, note=None: None)
+    def train_epoch() -> None:
+        run.progress.batch = 0
+        run.train_epoch(0, module, optimiser, log, lambda steps, note=None: None)
 
-    return epoch
+    return train_epoch
 
 
-def bare_epoch(run: Run) -> Callable[[], object]:
-    """The same by hand."""
+def make_bare_epoch(run: TrainingRun) -> Callable[[], object]:
+    """Make a function that trains the same epoch in plain torch."""
     assert run.inputs is not None
-    assert run.teacher is not None
+    assert run.teacher_embeddings is not None
     inputs = torch.from_numpy(np.asarray(run.inputs[0], dtype=np.float32))
-    teacher = torch.from_numpy(np.array(run.teacher[0]))
-    student = run.student.tower.copy().module
+    teacher = torch.from_numpy(np.array(run.teacher_embeddings[0]))
+    student = run.student.encoder.copy().module
     for name, parameter in student.named_parameters():
         parameter.requires_grad_(name.startswith(TRAINED))
     optimiser = torch.optim.AdamW([each for each in student.parameters() if each.requires_grad], lr=1e-4)
 
-    def epoch() -> None:
+    def train_epoch() -> None:
         student.eval()
         for start in range(0, len(inputs), BATCH):
             batch = inputs[start : start + BATCH].contiguous(memory_format=torch.channels_last)
-            vectors = functional.normalize(student(batch), dim=1)
-            logits = vectors @ teacher[start : start + BATCH].T / 0.07
+            embeddings = functional.normalize(student(batch), dim=1)
+            logits = embeddings @ teacher[start : start + BATCH].T / 0.07
             loss = functional.cross_entropy(logits, torch.arange(BATCH))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
 
-    return epoch
+    return train_epoch
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+def measure_seconds(call: Callable[[], object]) -> float:
+    """Measure the seconds of a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
-
-
-def told(value: object) -> str:
-    """A cell of the table."""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

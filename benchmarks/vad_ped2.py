@@ -1,6 +1,6 @@
 """All heads of video anomaly detection side by side, with mini, on the first four test clips of UCSD Ped2.
 
-    python benchmarks/vad_ped2.py --data DIR --keep FOLDER [--docs docs]                (make vad-ped2 DATA=DIR)
+    python benchmarks/vad_ped2.py --data DIR --keep FOLDER [--docs docs/images]                (make vad-ped2 DATA=DIR)
 
 DIR has `frames/01`, ..., and `labels.json`; FOLDER is an embedding store. Each head that learns is asked thrice:
 

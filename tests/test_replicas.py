@@ -196,7 +196,7 @@ def test_its_size_licence_place_and_modalities_are_known(name: str) -> None:
     assert kind.kinds
 
 
-PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "datasets.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -1,7 +1,7 @@
-"""Bundled plugin: adapters that are fitted from pairs, from one space to another, and the command that fits them.
+"""Bundled plugin: adapters between embedding spaces, fitted on pairs, and the command `fit-adapter`.
 
 from anybind_adapters import fit_adapter
-fit_adapter("clip-vit-l-14:image", "imagebind", data="photos/").save("adapter.safetensors")
+fit_adapter("clip-vit-l-14:image", "imagebind", data="images/").save("adapter.safetensors")
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ anybind_contract = 1
 
 ADAPTERS = (
     ("linear", "a single layer trained by InfoNCE, as in the paper's retrieval", "Linear"),
-    ("mlp", "a linear layer with a small network beside it, trained by InfoNCE", "Mlp"),
+    ("mlp", "a linear layer plus a hidden layer, trained by InfoNCE", "Mlp"),
     ("procrustes", "the nearest rotation, or semi-orthogonal map", "Procrustes"),
-    ("ridge", "least squares with a penalty that cross-validation chose", "Ridge"),
+    ("ridge", "ridge regression with a cross-validated penalty", "Ridge"),
 )
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add four kinds of adapter, the binding of CLIP and ImageBind, and the command."""
+    """Register the adapters, the binding of CLIP and ImageBind, and the command."""
     for name, summary, target in ADAPTERS:
         target = f"anybind_adapters.adapters:{target}"
         registry.add(AdapterSpec(name=name, summary=summary, target=target, extra="adapters"))
     registry.add(
         BindingSpec(
             name="clip-vit-l-14+imagebind",
-            summary="CLIP L/14 mapped to ImageBind's space by an adapter that `anybind fit-adapter` wrote",
-            target="anybind_adapters.binding:clip_and_imagebind",
+            summary="CLIP L/14 in ImageBind's space through a fitted adapter; its file as NAME:PATH",
+            target="anybind_adapters.binding:make_binding",
             modalities=("text", "image", "event", "sound", "depth"),
             forms=("clip-vit-l-14+imagebind", "clip-vit-l-14+imagebind:PATH"),
             weights_licence="CC-BY-NC-SA-4.0",
@@ -54,7 +54,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first used, so that listing the plugin stays light."""
+    """Import the public functions on first use, so that listing the plugin imports no torch."""
     if name in __all__:
         return getattr(importlib.import_module("anybind_adapters.fitting"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

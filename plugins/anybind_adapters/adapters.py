@@ -1,4 +1,4 @@
-"""Adapters that live in a file: four kinds, each of which is fitted from pairs and loaded for its two spaces alone."""
+"""The adapters `ridge`, `procrustes`, `linear` and `mlp`: fitted on pairs, saved to a file, for two spaces."""
 
 from __future__ import annotations
 
@@ -13,105 +13,107 @@ import torch
 
 from anybind import Embeddings, Space
 from anybind.plugin import Adapter, BadInput, BadOption, errors, tables, tensors
-from anybind_adapters.card import WIDEST
-from anybind_adapters.closed_form import procrustes_map, ridge_map
-from anybind_adapters.contrastive import Training, layer, train
+from anybind_adapters.card import MAX_WIDTH
+from anybind_adapters.closed_form import fit_procrustes, fit_ridge
+from anybind_adapters.contrastive import TrainingSettings, apply_layers, train_layers
 from anybind_adapters.file import AdapterFile, read_adapter, write_adapter
 
 Weights = np.ndarray | torch.Tensor
 
 
 class FittedAdapter(Adapter):
-    """An adapter whose weights stand in a file that names its kind and its two spaces.
+    """An adapter with weights in a file, which names the adapter and its two spaces.
 
     In a binding file: `use = "ridge"`, `weights = "./x.safetensors"`.
 
-    Every kind has a class method `fit(source, target, *, groups, seed, ...)`, which makes one from pairs:
+    Each has a class method `fit(source, target, *, groups, seed, ...)`, which fits it on pairs:
 
-    * `source`, `target`: `Embeddings` of n rows each, in two spaces; row i of both belong together;
-    * `groups`: (n,) integers; pairs of one group hold the same thing (the same words, say), so that none of them is
-      held out while another is fitted on, or held against another;
-    * `seed`: of all randomness; what else it names are options of the kind.
+    * `source`, `target`: `Embeddings` of n rows each, in two spaces; row i of both are a pair;
+    * `groups`: (n,) integers; pairs of one group are of the same content (the same text, for example), so that a group
+      is never split, and its pairs are not negatives of each other;
+    * `seed`: of all randomness; further arguments are options of the adapter.
 
-    It raises `BadOption` for an option that makes no sense, and `BadInput` where there is nothing to fit.
+    It raises `BadOption` for an invalid option, and `BadInput` for pairs that cannot be fitted.
 
     Attributes:
-        kind: the name that it is registered under, which its file must say.
-        settings: how it was fitted, JSON-like.
+        name: the registered name, which its file must have.
+        settings: of the fit, JSON-like.
     """
 
-    kind: ClassVar[str]
+    name: ClassVar[str]
 
     def __init__(self, weights: str | os.PathLike[str] | AdapterFile) -> None:
-        """Read a file, or take over what a fit gave.
+        """Load a file, or the content of one.
 
         Raises:
-            BadInput: the file is missing, cut, no adapter's, or holds numbers that are not finite.
-            WeightsMismatch: it holds another kind of adapter, or tensors of other names or shapes.
+            BadInput: the file is missing, truncated, not an adapter, or has weights that are not finite.
+            WeightsMismatch: it is of another adapter, or has tensors of other names or shapes.
         """
-        held = weights if isinstance(weights, AdapterFile) else read_adapter(weights)
-        name = "the fitted adapter" if isinstance(weights, AdapterFile) else os.fspath(weights)
-        if held.kind != self.kind:
-            raise errors.WeightsMismatch(f'{name} holds an adapter of kind {held.kind!r}; write use = "{held.kind}"')
-        self.source, self.target = held.source, held.target
-        self.settings: Mapping[str, object] = held.settings
-        shapes = self.shapes(held.source, held.target, held.settings)
-        wanted = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
-        tensors.check_state(Path(name), held.tensors, wanted)
-        self.tensors = {key: held.tensors[key].float() for key in shapes}
+        file = weights if isinstance(weights, AdapterFile) else read_adapter(weights)
+        path = "the fitted adapter" if isinstance(weights, AdapterFile) else os.fspath(weights)
+        if file.name != self.name:
+            raise errors.WeightsMismatch(
+                f'{path}: expected an adapter {self.name!r}, got {file.name!r}; write use = "{file.name}"'
+            )
+        self.source, self.target = file.source, file.target
+        self.settings: Mapping[str, object] = file.settings
+        shapes = self.list_shapes(file.source, file.target, file.settings)
+        expected = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+        tensors.check_state(Path(path), file.tensors, expected)
+        self.tensors = {key: file.tensors[key].float() for key in shapes}
         for key, tensor in self.tensors.items():
             if not torch.isfinite(tensor).all():
-                raise BadInput(f"{name}: its tensor {key} holds numbers that are not finite; fit it anew")
+                raise BadInput(f"{path}: tensor {key} is not finite; fit the adapter again")
 
     @staticmethod
     @abstractmethod
-    def shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
-        """Name and shape of every tensor of the file."""
+    def list_shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
+        """List name and shape of every tensor of the file."""
 
     @property
     def identity(self) -> str:
-        return tables.hash_settings([self.kind, vars(self.source), vars(self.target), tensors.hash_state(self.tensors)])
+        return tables.hash_settings([self.name, vars(self.source), vars(self.target), tensors.hash_state(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
-        """(n, source.dim) to (n, target.dim), float32."""
+        """Map (n, source.dim) embeddings to (n, target.dim), float32."""
         return self.map_tensor(torch.from_numpy(np.array(vectors, dtype=np.float32))).numpy()
 
     def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
-        """As `map`, with gradients, on the vectors' device."""
-        return layer({name: tensor.to(vectors.device) for name, tensor in self.tensors.items()}, vectors)
+        """Map a tensor like `map`, with gradients, on its device."""
+        return apply_layers({name: tensor.to(vectors.device) for name, tensor in self.tensors.items()}, vectors)
 
     def save(self, path: str | os.PathLike[str], about: Mapping[str, object] | None = None) -> None:
-        """Write the file, whole or not at all.
+        """Write the file atomically.
 
         Args:
             path: a `.safetensors` file.
-            about: what else its card should say: the data, the held-out figures; JSON-like.
+            about: further fields of the card, JSON-like: data of the fit, validation scores.
 
         Raises:
             BadInput: it cannot be written.
         """
-        write_adapter(path, AdapterFile(self.kind, self.source, self.target, self.settings, self.tensors, about or {}))
+        write_adapter(path, AdapterFile(self.name, self.source, self.target, self.settings, self.tensors, about or {}))
 
 
 class Affine(FittedAdapter):
-    """One matrix and one offset: `x @ weight + bias`."""
+    """An affine map, `x @ weight + bias`."""
 
     @staticmethod
-    def shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
+    def list_shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
         return {"weight": (source.dim, target.dim), "bias": (target.dim,)}
 
     @classmethod
-    def _made(
+    def _build(
         cls, source: Embeddings, target: Embeddings, weight: Weights, bias: Weights, settings: Mapping[str, object]
     ) -> Self:
         tensors = {"weight": torch.as_tensor(weight).float(), "bias": torch.as_tensor(bias).float()}
-        return cls(AdapterFile(cls.kind, source.space, target.space, settings, tensors, {}))
+        return cls(AdapterFile(cls.name, source.space, target.space, settings, tensors, {}))
 
 
 class Ridge(Affine):
-    """The closed form of least squares with a penalty, whose strength cross-validation chooses."""
+    """Ridge regression in closed form, its penalty selected by cross-validation."""
 
-    kind = "ridge"
+    name = "ridge"
 
     @classmethod
     def fit(
@@ -129,14 +131,14 @@ class Ridge(Affine):
         """See `FittedAdapter`.
 
         Args:
-            source, target, groups, seed: as there; the seed deals the groups out to folds.
-            strengths: penalties to choose from, each times the mean eigenvalue of the sources' covariance; by
-                default a quarter of a power of ten apart from 1e-4 to 100. A single one is taken as it is.
-            folds: parts of the cross-validation; what it makes small is the squared error.
-            centre: take both sides' means away first, which makes an offset.
-            spread: stretch what comes out until it spreads as wide as the targets do.
+            source, target, groups, seed: as there; the seed assigns groups to folds.
+            strengths: candidate penalties, each times the mean eigenvalue of the sources' covariance; a single number
+                is used without cross-validation. [default: 1e-4 to 100, four a decade]
+            folds: of the cross-validation, whose criterion is the squared error.
+            centre: subtract both sides' means first, which gives a bias.
+            spread: scale the output to the variance of the targets.
         """
-        found = ridge_map(
+        fit = fit_ridge(
             source.vectors,
             target.vectors,
             groups,
@@ -146,13 +148,13 @@ class Ridge(Affine):
             centre=centre,
             spread=spread,
         )
-        return cls._made(source, target, found.weight, found.bias, found.settings)
+        return cls._build(source, target, fit.weight, fit.bias, fit.settings)
 
 
 class Procrustes(Affine):
-    """The nearest rotation (or, between different dimensions, semi-orthogonal map): angles stay as they are."""
+    """The nearest rotation (or, between different dimensions, semi-orthogonal map), which preserves angles."""
 
-    kind = "procrustes"
+    name = "procrustes"
 
     @classmethod
     def fit(
@@ -168,18 +170,18 @@ class Procrustes(Affine):
         """See `FittedAdapter`.
 
         Args:
-            source, target, groups, seed: as there; the last two change nothing.
-            centre: take both sides' means away first: the rotation is then one about them.
-            spread: scale so that what comes out spreads as wide as the targets do, and not for the smallest error.
+            source, target, groups, seed: as there; the last two have no effect.
+            centre: subtract both sides' means first: the rotation is then about them.
+            spread: scale the output to the variance of the targets, and not for the smallest error.
         """
-        found = procrustes_map(source.vectors, target.vectors, centre=centre, spread=spread)
-        return cls._made(source, target, found.weight, found.bias, found.settings)
+        fit = fit_procrustes(source.vectors, target.vectors, centre=centre, spread=spread)
+        return cls._build(source, target, fit.weight, fit.bias, fit.settings)
 
 
 class Linear(Affine):
-    """A single layer trained by InfoNCE, as in the paper's retrieval; it starts at the ridge solution."""
+    """A linear layer trained by InfoNCE, as in the paper's retrieval, from the ridge solution."""
 
-    kind = "linear"
+    name = "linear"
 
     @classmethod
     def fit(
@@ -201,23 +203,23 @@ class Linear(Affine):
             source, target, groups, seed: as there.
             temperature: of the softmax over cosines.
             lr, epochs, batch_size: of the training, by Adam.
-            patience: epochs without a lower loss on the pairs left out (a tenth of the groups) before it ends.
+            patience: early stopping after this many epochs without a lower loss on a tenth of the groups.
         """
-        training = Training(seed, temperature, lr, epochs, batch_size, patience)
-        tensors, settings = train(source.vectors, target.vectors, groups, training)
-        return cls._made(source, target, tensors["weight"], tensors["bias"], settings)
+        training = TrainingSettings(seed, temperature, lr, epochs, batch_size, patience)
+        tensors, settings = train_layers(source.vectors, target.vectors, groups, training)
+        return cls._build(source, target, tensors["weight"], tensors["bias"], settings)
 
 
 class Mlp(FittedAdapter):
-    """A linear layer with a small network beside it: `x @ weight + bias + gelu(x @ inner + inner_bias) @ outer`."""
+    """A linear layer plus a hidden layer: `x @ weight + bias + gelu(x @ inner + inner_bias) @ outer`."""
 
-    kind = "mlp"
+    name = "mlp"
 
     @staticmethod
-    def shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
+    def list_shapes(source: Space, target: Space, settings: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
         hidden = settings.get("hidden")
-        if not isinstance(hidden, int) or not 1 <= hidden <= WIDEST:
-            raise errors.WeightsMismatch(f"the settings of an mlp need hidden from 1 to {WIDEST}, got {hidden!r}")
+        if not isinstance(hidden, int) or not 1 <= hidden <= MAX_WIDTH:
+            raise errors.WeightsMismatch(f"mlp: settings.hidden: expected 1 to {MAX_WIDTH}, got {hidden!r}")
         return {
             "weight": (source.dim, target.dim),
             "bias": (target.dim,),
@@ -245,11 +247,11 @@ class Mlp(FittedAdapter):
 
         Args:
             source, target, groups, seed: as there.
-            hidden: width of the network, which starts at giving nothing: the linear part starts at the ridge solution.
-            temperature, lr, epochs, batch_size, patience: as `Linear.fit`.
+            hidden: width of the hidden layer. Its output starts at 0, and the linear layer at the ridge solution.
+            temperature, lr, epochs, batch_size, patience: as in `Linear.fit`.
         """
-        if not isinstance(hidden, int) or not 1 <= hidden <= WIDEST:
-            raise BadOption(f"hidden must be a whole number from 1 to {WIDEST}, got {hidden!r}")
-        training = Training(seed, temperature, lr, epochs, batch_size, patience)
-        tensors, settings = train(source.vectors, target.vectors, groups, training, hidden)
-        return cls(AdapterFile(cls.kind, source.space, target.space, settings, tensors, {}))
+        if not isinstance(hidden, int) or not 1 <= hidden <= MAX_WIDTH:
+            raise BadOption(f"hidden: expected a whole number from 1 to {MAX_WIDTH}, got {hidden!r}")
+        training = TrainingSettings(seed, temperature, lr, epochs, batch_size, patience)
+        tensors, settings = train_layers(source.vectors, target.vectors, groups, training, hidden)
+        return cls(AdapterFile(cls.name, source.space, target.space, settings, tensors, {}))

@@ -1,4 +1,4 @@
-"""The binding `clip-vit-l-14+imagebind`: five modalities in ImageBind's space, three of them by CLIP."""
+"""The binding `clip-vit-l-14+imagebind`: five modalities in ImageBind's space, three of them through CLIP."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ NAME = "clip-vit-l-14+imagebind"
 MODEL = "ViT-L-14/openai"
 
 
-def clip_and_imagebind(adapter: str) -> Binding:
-    """Words, pictures and events by CLIP ViT-L-14, carried to ImageBind's space; sounds and depth maps by ImageBind.
+def make_binding(adapter: str) -> Binding:
+    """Make the binding: text, images and events by CLIP ViT-L-14 and an adapter, audio and depth maps by ImageBind.
 
     Args:
-        adapter: a file that `anybind fit-adapter` wrote, of any kind; empty for `default_file()`.
+        adapter: a file of `anybind fit-adapter`; empty for `get_default_path()`.
 
     Raises:
-        BadInput: there is no such file, with the line that makes it; or it holds no adapter.
+        BadInput: the file is missing (the message has the command that makes it), or not an adapter.
     """
-    path = Path(adapter).expanduser() if adapter else default_file()
+    path = Path(adapter).expanduser() if adapter else get_default_path()
     if not path.is_file():
-        raise BadInput(f"{NAME} needs an adapter, and there is no {path}; make it: {how_to_make(path)}")
+        raise BadInput(f"{NAME}: adapter file {path} is missing; fit one: {format_fit_command(path)}")
     card = read_card(path)
     return Binding(
         name=f"{NAME}:{adapter}" if adapter else NAME,
-        summary="CLIP ViT-L-14 carried to ImageBind's space by an adapter; sounds and depth maps by ImageBind",
+        summary="CLIP ViT-L-14 in ImageBind's space through an adapter; audio and depth maps by ImageBind",
         space="imagebind",
         encoders={
             "text": Binding.configure("open_clip-text", model=MODEL),
@@ -37,17 +37,17 @@ def clip_and_imagebind(adapter: str) -> Binding:
             "sound": Binding.configure("imagebind-sound"),
             "depth": Binding.configure("imagebind-depth"),
         },
-        adapters=(Binding.configure(card["kind"], weights=str(path)),),
+        adapters=(Binding.configure(card["name"], weights=str(path)),),
     )
 
 
-def default_file() -> Path:
-    """Where the adapter is looked for: `clip-vit-l-14+imagebind.safetensors` in the user's data folder for anybind."""
+def get_default_path() -> Path:
+    """Return the default adapter file: `clip-vit-l-14+imagebind.safetensors` in the user's data folder of anybind."""
     return files.get_data_folder() / f"{NAME}.safetensors"
 
 
-def how_to_make(path: Path) -> str:
-    """The line of a shell that makes the adapter from a folder of pictures."""
+def format_fit_command(path: Path) -> str:
+    """Format the shell command that fits the adapter on a folder of images."""
     folder = "" if path.parent.is_dir() else f"mkdir -p {shlex.quote(str(path.parent))} && "
-    fit = "anybind fit-adapter --kind linear --from clip-vit-l-14 --to imagebind --data FOLDER_OF_PICTURES"
+    fit = "anybind fit-adapter --adapter linear --source clip-vit-l-14 --target imagebind --data IMAGE_FOLDER"
     return f"{folder}{fit} -o {shlex.quote(str(path))}"

@@ -1,4 +1,4 @@
-"""The card of an adapter's file: what it is, and between which spaces. Reading one imports no torch."""
+"""The card of an adapter file: adapter, spaces and settings. Reading it imports no torch."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from anybind import Space
 from anybind.plugin import BadInput, tensors
 
 KEY = "anybind-adapter"
-"""Of the file's metadata, under which the card stands."""
+"""Metadata key of the card in the file."""
 VERSION = 1
-WIDEST = 1 << 20
-"""Dimensions that a space, or a layer, may have."""
+MAX_WIDTH = 1 << 20
+"""Largest dimension of a space or a layer, so that a card of wrong numbers allocates no memory."""
 
 
-class Card(TypedDict):
-    """What a card says; `about` holds all that nothing depends on."""
+class AdapterCard(TypedDict):
+    """The fields of a card; `metadata` has no effect on the adapter."""
 
-    kind: str
+    name: str
     source: Space
     target: Space
     settings: dict[str, object]
-    about: dict[str, object]
+    metadata: dict[str, object]
 
 
-def read_card(path: str | os.PathLike[str]) -> Card:
-    """The card of an adapter's file; its tensors are not read.
+def read_card(path: str | os.PathLike[str]) -> AdapterCard:
+    """Read the card of an adapter file; its tensors are not read.
 
     Raises:
-        BadInput: the file is missing, cut, no safetensors file, or holds no adapter.
+        BadInput: the file is missing, truncated, not a safetensors file, or not an adapter.
     """
     path = Path(path)
     if not path.is_file():
-        raise BadInput(f"there is no adapter {path}; `anybind fit-adapter` makes one")
+        raise BadInput(f"{path}: no such adapter file; fit one with `anybind fit-adapter`")
     try:
-        held = tensors.read_card(path, key=KEY)
+        fields = tensors.read_card(path, key=KEY)
     except tensors.InvalidCard as error:
-        raise BadInput(f"{error}; `anybind fit-adapter` makes an adapter") from error
+        raise BadInput(f"{error}; fit an adapter with `anybind fit-adapter`") from error
     try:
-        version = held.pop("version")
-        source, target = Space(**held.pop("source")), Space(**held.pop("target"))
-        card = Card(
-            kind=str(held.pop("kind")), source=source, target=target, settings=dict(held.pop("settings")), about=held
-        )
+        version = fields.pop("version")
+        source, target = Space(**fields.pop("source")), Space(**fields.pop("target"))
+        name, settings = str(fields.pop("kind")), dict(fields.pop("settings"))
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: the card of the adapter cannot be read: {error}") from error
-    if version != VERSION or not all(isinstance(each.dim, int) and 0 < each.dim <= WIDEST for each in (source, target)):
-        raise BadInput(f"{path}: the card of the adapter is of version {version!r} or of no spaces that there can be")
-    return card
+        raise BadInput(f"{path}: invalid adapter card: {error}") from error
+    if version != VERSION or not all(isinstance(x.dim, int) and 0 < x.dim <= MAX_WIDTH for x in (source, target)):
+        raise BadInput(
+            f"{path}: invalid adapter card: expected version {VERSION} and dimensions from 1 to {MAX_WIDTH}, got"
+            f" version {version!r}, dimensions {source.dim!r} and {target.dim!r}"
+        )
+    return AdapterCard(name=name, source=source, target=target, settings=settings, metadata=fields)

@@ -1,4 +1,4 @@
-"""What the conformance kit makes this plugin's adapters with: files of adapters fitted to made-up pairs."""
+"""Examples for the conformance checks of this plugin's adapters: adapters fitted on random pairs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """An adapter of the kind that is named, fitted to forty pairs."""
+    """Return the named adapter, fitted on forty pairs."""
     if kind != "adapter":
         return None
     random = np.random.default_rng(0)
-    rows = tuple(map(str, range(40)))
+    ids = tuple(map(str, range(40)))
     sides = [
         anybind.Embeddings(
-            anybind.normalize(random.normal(size=(40, dim)) + 0.3), anybind.Space(side, dim), "image", rows
+            anybind.normalize(random.normal(size=(40, dim)) + 0.3), anybind.Space(space, dim), "image", ids
         )
-        for side, dim in (("here", 8), ("there", 6))
+        for space, dim in (("source", 8), ("target", 6))
     ]
-    few = {"epochs": 2} if name in ("linear", "mlp") else {}
-    fitted = find_part("adapter", name).load().fit(*sides, groups=np.arange(40), seed=0, **few)
+    options = {"epochs": 2} if name in ("linear", "mlp") else {}
+    fitted = find_part("adapter", name).load().fit(*sides, groups=np.arange(40), seed=0, **options)
     fitted.save(folder / "adapter.safetensors")
     return Example(options={"weights": str(folder / "adapter.safetensors")})

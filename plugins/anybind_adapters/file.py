@@ -1,4 +1,4 @@
-"""The file of a fitted adapter: safetensors, with a JSON card that says what it is and what it was fitted on."""
+"""The file of a fitted adapter: safetensors with a JSON card."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from anybind_adapters.card import KEY, VERSION, read_card
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """What the file of an adapter holds.
+    """The content of an adapter file.
 
     Attributes:
-        kind: name of the adapter that reads it.
-        source, target: the spaces that it leads from and to; it is of no use for any other.
-        settings: how it was fitted.
+        name: registered name of the adapter.
+        source, target: the spaces that it maps from and to.
+        settings: of the fit.
         tensors: its weights by name.
-        about: the data that it was fitted on, held-out figures; nothing depends on it.
+        metadata: data of the fit and validation scores, without effect on the adapter.
     """
 
-    kind: str
+    name: str
     source: Space
     target: Space
     settings: Mapping[str, object]
     tensors: Mapping[str, torch.Tensor]
-    about: Mapping[str, object]
+    metadata: Mapping[str, object]
 
 
-def write_adapter(path: str | os.PathLike[str], held: AdapterFile) -> None:
-    """Write an adapter's file, whole or not at all; raises `BadInput` where it cannot."""
+def write_adapter(path: str | os.PathLike[str], adapter: AdapterFile) -> None:
+    """Write an adapter file atomically; raise `BadInput` if it cannot be written."""
     card = {
-        **held.about,
+        **adapter.metadata,
         "version": VERSION,
-        "kind": held.kind,
-        "source": asdict(held.source),
-        "target": asdict(held.target),
-        "settings": dict(held.settings),
+        "kind": adapter.name,
+        "source": asdict(adapter.source),
+        "target": asdict(adapter.target),
+        "settings": dict(adapter.settings),
     }
-    tensors.write_tensors(path, held.tensors, card, key=KEY)
+    tensors.write_tensors(path, adapter.tensors, card, key=KEY)
 
 
 def read_adapter(path: str | os.PathLike[str]) -> AdapterFile:
-    """Read what `write_adapter` wrote.
+    """Read a file of `write_adapter`.
 
     Raises:
-        BadInput: the file is missing, cut, no safetensors file, or no adapter's.
+        BadInput: the file is missing, truncated, not a safetensors file, or not an adapter.
     """
     card = read_card(path)
     _, weights = tensors.read_tensors(path, key=KEY, framework="torch")
-    return AdapterFile(card["kind"], card["source"], card["target"], card["settings"], weights, card["about"])
+    return AdapterFile(tensors=weights, **card)

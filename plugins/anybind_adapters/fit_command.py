@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,73 +21,76 @@ from anybind.commandline import (
     print_table,
 )
 from anybind.plugin import files, tables
-from anybind_adapters.fitting import check_ending, find_fittable
-from anybind_adapters.fitting import fit_adapter as fit_on_pairs
-from anybind_adapters.held_out import Found
+from anybind_adapters.fitting import Metrics, check_suffix, find_adapter_class
+from anybind_adapters.fitting import fit_adapter as fit_adapter_on_pairs
 
 
 def fit_adapter(
     source: Annotated[
         str,
         typer.Option(
-            "--from",
-            help="BINDING (its common space), BINDING:MODALITY (the encoder's own), or a file of `anybind embed`.",
+            help="Source space: BINDING (common space), BINDING:MODALITY (encoder's own), or a file of `anybind embed`."
         ),
     ],
-    target: Annotated[str, typer.Option("--to", help="The target space, named as --from.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .safetensors file to write.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of samples that both sides embed.")] = None,
-    kind: Annotated[str, typer.Option(help="linear, ridge, procrustes, mlp.")] = "ridge",
+    target: Annotated[str, typer.Option(help="Target space, named like --source.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Adapter file to write, .safetensors.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of samples to embed on both sides.")] = None,
+    adapter: Annotated[str, typer.Option(help="Adapter to fit: linear, mlp, procrustes, ridge.")] = "ridge",
     modality: Annotated[
-        str | None, typer.Option(help="What is embedded: image, text, ... [default: one that both sides have]")
+        str | None, typer.Option(help="Modality to embed: image, text, ... [default: one that both sides have]")
     ] = None,
-    texts: Annotated[Path | None, typer.Option(help="A text a line, or JSON of texts by sample.")] = None,
-    template: Annotated[str, typer.Option(help="Prompt with {} in the place of the class name.")] = "a photo of a {}",
+    texts: Annotated[
+        Path | None, typer.Option(help="Texts to embed: a file, one text a line, or JSON of texts by sample id.")
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="Prompt template with {} for the class name.")] = "a photo of a {}",
     dataset: Annotated[
-        str | None, typer.Option(help="The dataset that reads --data. [default: folder or files]")
+        str | None, typer.Option(help="Dataset that reads --data, see `anybind datasets`. [default: folder or files]")
     ] = None,
-    classes: Annotated[str | None, typer.Option(help="Keep only these folders: a,b or a file of names.")] = None,
-    data_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the dataset; repeatable.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the fit; repeatable.")] = None,
-    held_out: Annotated[float, typer.Option(help="Share of different things that are held out.")] = 0.2,
+    classes: Annotated[
+        str | None, typer.Option(help="Subset of class folders: a,b or a file of names. [default: all]")
+    ] = None,
+    dataset_option: Annotated[list[str] | None, typer.Option(help="Dataset option, NAME=VALUE; repeatable.")] = None,
+    fit_option: Annotated[list[str] | None, typer.Option(help="Fit option, NAME=VALUE; repeatable.")] = None,
+    val_fraction: Annotated[float, typer.Option(help="Fraction of pair groups held out for validation, 0 to 1.")] = 0.2,
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipInvalid = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit an adapter between two embedding spaces, evaluate it on held-out pairs, and write it."""
+    """Fit an adapter between two embedding spaces, validate it on held-out pairs, and write it."""
     files.check_output(output)
-    options, skipped = parse_options(option), SkippedFiles()
-    find_fittable(kind, options)
-    check_ending(output)
-    of_data = parse_options(data_option) | ({} if classes is None else {"classes": tables.parse_names(classes)})
+    options, skipped = parse_options(fit_option), SkippedFiles()
+    find_adapter_class(adapter, options)
+    check_suffix(output)
+    dataset_options = parse_options(dataset_option)
+    if classes is not None:
+        dataset_options["classes"] = tables.parse_names(classes)
     try:
-        fit = fit_on_pairs(
-            source, target, data=data, kind=kind, modality=modality, texts=texts, prompt=template, dataset=dataset,
-            dataset_options=of_data, held_out=held_out, seed=seed, device=device,
-            store=open_store(store), on_bad=skipped.record if skip_bad else None, **options,
+        fit = fit_adapter_on_pairs(
+            source, target, data=data, adapter=adapter, modality=modality, texts=texts, template=prompt,
+            dataset=dataset, dataset_options=dataset_options, val_fraction=val_fraction, seed=seed, device=device,
+            store=open_store(store), on_bad=skipped.record if skip_invalid else None, **options,
         )  # fmt: skip
     finally:
         skipped.report()
     fit.save(output)
-    adapter = fit.adapter
+    fitted = fit.adapter
     if as_json:
-        spaces = {"source": asdict(adapter.source), "target": asdict(adapter.target)}
-        about = {"data": fit.data, "held_out": fit.held_out, "settings": dict(adapter.settings)}
-        print_json({"output": str(output), "kind": kind, **spaces, **about, "skipped": skipped})
+        spaces = {"source": asdict(fitted.source), "target": asdict(fitted.target)}
+        details = {"data": fit.data, "validation": fit.validation, "settings": dict(fitted.settings)}
+        print_json({"output": str(output), "adapter": adapter, **spaces, **details, "skipped": skipped})
     else:
-        print_report(fit.held_out)
-        typer.echo(f"{output}: {kind} from {adapter.source} to {adapter.target}, fitted on {fit.n_fit} pairs")
+        print_metrics(fit.validation)
+        typer.echo(f"{output}: {adapter} from {fitted.source} to {fitted.target}, fitted on {fit.n_fit} pairs")
 
 
-def print_report(figures: Mapping[str, Mapping[str, Mapping[str, float]] | None]) -> None:
-    """The figures as a table."""
+def print_metrics(metrics: Metrics) -> None:
+    """Print retrieval among the held-out pairs as a table."""
     rows = []
-    for way in ("forward", "back"):
-        for what in ("chance", "before", "after"):
-            if (ways := figures[what]) is not None:
-                found = Found(**ways[way])  # pyright: ignore[reportArgumentType]
-                shares = (f"{share:.3f}" for share in (found.r1, found.r5))
-                rows.append((way, what, str(found.n), str(found.gallery), *shares, f"{found.median_rank:.1f}"))
-    print_table(("held out", "by", "n", "among", "R@1", "R@5", "median rank"), rows)
+    for direction in ("forward", "back"):
+        for stage in ("chance", "before", "after"):
+            if (by_direction := metrics[stage]) is not None:
+                n, gallery_size, r1, r5, rank = by_direction[direction].values()
+                rows.append((direction, stage, str(n), str(gallery_size), f"{r1:.3f}", f"{r5:.3f}", f"{rank:.1f}"))
+    print_table(("direction", "adapter", "n", "gallery", "R@1", "R@5", "median rank"), rows)

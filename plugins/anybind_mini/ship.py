@@ -1,8 +1,8 @@
-"""Puts the tower of a training run into the package, float16: `event.safetensors` or `sound.safetensors`.
+"""Export the weights of a training run into the package, float16: `event.safetensors` or `sound.safetensors`.
 
     python -m anybind_mini.ship RUN [FILE]
 
-RUN is the folder that `anybind train` wrote for benchmarks/recipes/mini-event.toml or mini-sound.toml.
+RUN is the output folder of `anybind train` for benchmarks/recipes/mini-event.toml or mini-sound.toml.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from anybind.plugin import tensors
 FOLDER = Path(__file__).parent
 
 
-def ship(run: Path, path: Path | None = None) -> Path:
-    """Write the weights after the last epoch, with the card that says what they need; floats become float16.
+def export_weights(run: Path, path: Path | None = None) -> Path:
+    """Write the last epoch's weights and their card; floats become float16.
 
-    The file is named after the tower's modality where no other is given.
+    Args:
+        run: folder of the run.
+        path: the file. [default: `MODALITY.safetensors` in the package]
     """
     card, state = tensors.read_tensors(run / "last.safetensors", framework="torch")
-    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     path = path or FOLDER / f"{card['modality']}.safetensors"
-    tensors.write_tensors(path, halves, card)
+    tensors.write_tensors(path, weights, card)
     return path
 
 
 def main() -> None:
-    """Read the run, write the file."""
-    path = ship(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    """Export the run of the command line."""
+    path = export_weights(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
     print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -1,6 +1,6 @@
-"""Bundled plugin: training an encoder into a frozen space - losses, the engine, the command.
+"""Bundled plugin: training an encoder into a frozen embedding space - recipes, losses, the engine, the command.
 
-It declares the kind `loss`: a plugin that brings losses imports `Loss` and `LossSpec` from `anybind_train.loss`.
+It declares the kind `loss`: a plugin with losses imports `Loss` and `LossSpec` from `anybind_train.loss`.
 
     from anybind_train import train
     train("recipe.toml", "data/", "run/").metrics
@@ -22,31 +22,27 @@ __all__ = ["TrainingResult", "train"]
 anybind_contract = 1
 
 LOSSES = (
-    ("contrastive", "Eq. 2: InfoNCE between student and teacher", "pairs:Contrastive"),
-    ("cosine", "1 - cosine between student and teacher", "pairs:Cosine"),
-    ("zero-shot", "Eq. 3: what student and teacher say of the texts", "words:ZeroShot"),
-    ("prediction", "Eq. 6: cross-entropy to the label's text", "words:Prediction"),
-    ("kl", "Kullback-Leibler divergence of student and teacher", "divergence:KL"),
+    ("contrastive", "Eq. 2: InfoNCE between student and teacher", "pairs:ContrastiveLoss"),
+    ("cosine", "1 - cosine between student and teacher", "pairs:CosineLoss"),
+    ("zero-shot", "Eq. 3: soft cross-entropy of the similarities to texts", "texts:ZeroShotLoss"),
+    ("prediction", "Eq. 6: cross-entropy to the label's text", "texts:PredictionLoss"),
+    ("kl", "Kullback-Leibler divergence of student and teacher", "divergence:KLLoss"),
 )
 TASKS = (
-    ("few-shot", "classification after learning from a few samples a class", "learning_tasks:FewShot"),
-    ("fine-tune", "classification after learning from the training part", "learning_tasks:FineTune"),
-    (
-        "loss-ablation",
-        "unseen classes by words, by epoch, with each loss left out in turn",
-        "ablation_task:LossAblation",
-    ),
+    ("few-shot", "classification after training on a few samples a class", "fine_tune_tasks:FewShot"),
+    ("fine-tune", "classification after training on the training split", "fine_tune_tasks:FineTune"),
+    ("loss-ablation", "zero-shot on unseen classes by epoch, without each loss", "ablation_task:LossAblation"),
 )
 COMMANDS = (
-    ("train", "Train an encoder into a frozen space, by a recipe.", "train_command:train"),
-    ("import-checkpoint", "Turn a published checkpoint of an event tower into weights of ours.",
+    ("train", "Train an encoder into a frozen embedding space, by a recipe.", "train_command:train"),
+    ("import-checkpoint", "Convert a published event-encoder checkpoint to a weight file.",
      "import_checkpoint:import_checkpoint"),
 )  # fmt: skip
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the kind `loss`, the losses, tasks that train, the encoder of learned prompts, and the commands."""
+    """Register the kind `loss`, losses, training tasks, the encoder with learned prompts, and commands."""
     registry.add(
         KindSpec(
             name="loss",
@@ -64,10 +60,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         EncoderSpec(
             name="prompted-text",
-            summary="any text tower, with learned context vectors in front of class names",
+            summary="any text encoder, with learned context vectors before class names",
             target="anybind_train.prompts:PromptedText",
             modality="text",
-            weights_licence="as the text tower's",
+            weights_licence="that of the text encoder",
             extra="train",
         )
     )
@@ -76,7 +72,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first used, so that listing the plugin stays light."""
+    """Import the public functions on first use, so that listing the plugin imports no torch."""
     if name in __all__:
         return getattr(importlib.import_module("anybind_train.training"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The task `loss-ablation`: what each loss contributes, on classes that are never trained on (Fig. 4 of the paper)."""
+"""The task `loss-ablation`: the contribution of each loss, evaluated on unseen classes (Fig. 4 of the paper)."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anybind import Binder, Result
 from anybind.plugin import BadInput, BadOption, Dataset, Task, errors
-from anybind_train.learning import (
-    ASKED,
-    LESSONS,
-    PartName,
-    ask_after,
-    do_run,
-    recipe_of,
-    settings_of,
-    training_part,
-    work_folder,
-)
-from anybind_train.learning_tasks import curves_of
 from anybind_train.losses.weighted_sum import PRESETS
-from anybind_train.probe import Some
+from anybind_train.probe import DatasetSubset
 from anybind_train.recipe import Recipe
+from anybind_train.task_runs import (
+    TEST_DATA,
+    TRAIN_DATA,
+    TrainingSplit,
+    build_recipe,
+    candidate_options,
+    collect_curves,
+    describe_run,
+    evaluate_run,
+    open_work_folder,
+    run_training,
+    select_training_data,
+)
 
-WHOLE = "all"
+ALL_LOSSES = "all"
 
 
 class LossAblation(Task):
-    """Zero-shot accuracy on unseen classes by epoch: with all losses of a recipe, and with each of them left out.
+    """Zero-shot accuracy on unseen classes by epoch: with all losses of a recipe, and without each of them.
 
-    The encoder of the samples learns from the vectors of a frozen teacher, beside which its training samples lie or
-    which they were derived from. Classes that are asked about are never trained on.
+    The student is trained on the embeddings of a frozen teacher; its training samples are paired with the teacher's, or
+    derived from them. The unseen classes are never trained on.
     """
 
     name = "loss-ablation"
@@ -45,38 +46,39 @@ class LossAblation(Task):
         lr: float = 1e-6,
         batch_size: int = 32,
         every: int = 1,
-        train: PartName = None,
+        train: TrainingSplit = None,
         unseen: int | Iterable[str] = 5,
-        among: str | Iterable[str] | None = None,
-        keep: str | None = None,
+        candidate_labels: str | Iterable[str] | None = None,
+        output: str | None = None,
         **recipe: object,
     ) -> None:
-        """Set the question.
+        """Set the options.
 
         Args:
-            teacher: the modality of the frozen encoder.
-            losses: a preset's name or tables, as in a recipe; two or more.
-            epochs, lr, batch_size: of training; the paper's pre-training by default, with the batch of its authors'
-                code.
+            teacher: the modality of the frozen teacher.
+            losses: name of a preset or tables, as in a recipe; two or more.
+            epochs, lr, batch_size: of training. [default: those of the paper; the batch size is of its authors' code]
             every: epochs between two points of the curves.
-            train: the training part: its name, or a table of the data set's options that make it; by default `train`,
-                or the data set itself where it is not published in parts.
-            unseen: of a training part that has the classes asked about, names of those that are held out: they alone
-                are asked about; or a number n: every n-th class.
-            among: class names that are asked for, or `all` for every class of the whole data; those asked about by
-                default.
-            keep: a folder where what was learned stays, so that a run that was interrupted goes on.
+            train: the training split: its name, or options of the dataset that select it. [default: `train`, or the
+                dataset itself if it has no splits]
+            unseen: held-out classes, where training and test data share classes: their names, or a number n for every
+                n-th class. They alone are evaluated.
+            candidate_labels: class names to choose among, or `all` for every class of the dataset. [default: the
+                evaluated classes]
+            output: folder of the runs, so that an interrupted one is resumed. [default: a temporary folder]
             recipe: further keys of a training recipe: the tables `student`, `optimiser`, `augment`, ...
 
         Raises:
             BadOption: `unseen` is below 2.
         """
         if isinstance(unseen, int) and unseen < 2:
-            raise BadOption(f"unseen is a list of classes, or at least 2 for every second one, got {unseen}")
+            raise BadOption(f"unseen: expected a list of classes, or a number n of at least 2, got {unseen}")
         self.teacher, self.losses, self.every, self.train = teacher, losses, every, train
         self.unseen = unseen if isinstance(unseen, int) else list(unseen)
-        self.among = among if among is None or among == "all" else list(among)
-        self.epochs, self.lr, self.batch_size, self.keep, self.recipe = epochs, lr, batch_size, keep, recipe
+        self.candidate_labels = (
+            candidate_labels if candidate_labels is None or candidate_labels == "all" else list(candidate_labels)
+        )
+        self.epochs, self.lr, self.batch_size, self.output, self.recipe = epochs, lr, batch_size, output, recipe
 
     def modalities(self, modality: str) -> tuple[str, ...]:
         return (modality, self.teacher)
@@ -84,96 +86,98 @@ class LossAblation(Task):
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
-        """Train every arm and ask; see `Task.run`. The seed is that of everything drawn.
+        """Train and evaluate every arm; see `Task.run`. The seed is that of all randomness.
 
         Metrics are those of `zero-shot` after the last epoch with all losses, `before` (top-1 of the untrained
-        encoder), and `without_LOSS` (top-1 after the last epoch without it), with Wilson's intervals (95 %). The result
-        has the curve of each arm; the details hold `settings` by arm, and those of `zero-shot` with all losses.
+        encoder), and `without_LOSS` (top-1 after the last epoch without it), with Wilson intervals (95 %). The result
+        has the curve of each arm; the details have `settings` by arm, and those of `zero-shot` with all losses.
 
         Raises:
-            BadInput: samples have nothing for the teacher, or no classes are left to train on or to ask about.
-            BadOption: an option that a recipe does not take, or fewer than two losses.
+            BadInput: samples without a pair for the teacher, or no seen or no unseen classes.
+            BadOption: an option that a recipe does not have, or fewer than two losses.
         """
-        lessons, asked = self._parts(dataset)
-        among = {} if self.among is None else {"among": dataset.all_classes if self.among == "all" else self.among}
+        train_data, test_data = self._split_classes(dataset)
+        labels = dataset.all_classes if self.candidate_labels == "all" else self.candidate_labels
         table = {
             "name": self.name,
             "teacher": self.teacher,
             "losses": self.losses,
             "epochs": self.epochs,
-            "batch_size": min(self.batch_size, len(lessons.items)),
+            "batch_size": min(self.batch_size, len(train_data.items)),
             "seed": seed,
             "optimiser": {"weight_decay": 0.03, "lr": self.lr, "warmup_epochs": self.epochs / 5},
-            "data": [{"path": LESSONS}],
-            "probe": {"path": ASKED, "every": self.every, "task_options": among},
+            "data": [{"path": TRAIN_DATA}],
+            "probe": {"path": TEST_DATA, "every": self.every, "task_options": candidate_options(labels)},
         }
-        whole = recipe_of(table, self.recipe, binder=binder, modality=modality)
+        full = build_recipe(table, self.recipe, binder=binder, modality=modality)
         results: dict[str, Result] = {}
-        with work_folder(self.keep or self.work) as folder:
-            for arm, recipe in arms(whole).items():
-                run = do_run(recipe, {LESSONS: lessons, ASKED: asked}, folder, binder)
-                told = {"curves": curves_of({arm: run.place.probes or []}), "settings": settings_of(run)}
-                given = among.get("among")
-                results[arm] = ask_after(run, asked, given, name=self.name, seed=seed, on_bad=on_bad, **told)
-        return dataclasses.replace(_together(results), split_hash=dataset.split_hash)
+        with open_work_folder(self.output or self.work) as folder:
+            for arm, recipe in build_arms(full).items():
+                run = run_training(recipe, {TRAIN_DATA: train_data, TEST_DATA: test_data}, folder, binder)
+                curves = collect_curves({arm: run.progress.probes or []})
+                results[arm] = evaluate_run(
+                    run, test_data, labels, name=self.name, seed=seed, curves=curves, on_bad=on_bad,
+                    settings=describe_run(run),
+                )  # fmt: skip
+        return dataclasses.replace(_merge_results(results), split_hash=dataset.split_hash)
 
-    def _parts(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
-        """What is trained on, and what is asked about, with no class in common."""
-        lessons = training_part(dataset, self.train)
-        if not set(lessons.classes) & set(dataset.classes):
-            return lessons, dataset
-        listed = list(dataset.classes)
-        held = listed[:: self.unseen] if isinstance(self.unseen, int) else self.unseen
-        for name in held:
-            if name not in listed:
-                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{errors.suggest_names(name, listed)}")
-        seen = [name for name in lessons.classes if name not in held]
-        if not seen or not held:
-            raise BadInput(f"{dataset.name} has {len(listed)} classes: too few to train on some and ask about others")
+    def _split_classes(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
+        """Return training data and test data without common classes."""
+        train_data = select_training_data(dataset, self.train)
+        if not set(train_data.classes) & set(dataset.classes):
+            return train_data, dataset
+        names = list(dataset.classes)
+        unseen = names[:: self.unseen] if isinstance(self.unseen, int) else self.unseen
+        for name in unseen:
+            if name not in names:
+                raise BadOption(f"unseen: {dataset.name} has no class {name!r}{errors.suggest_names(name, names)}")
+        seen = [name for name in train_data.classes if name not in unseen]
+        if not seen or not unseen:
+            raise BadInput(f"{dataset.name}: expected seen and unseen classes, got {len(seen)} seen of {len(names)}")
         return (
-            Some(lessons, lambda item: item.label in seen, seen),
-            Some(dataset, lambda item: item.label in held, [name for name in listed if name in held]),
+            DatasetSubset(train_data, lambda item: item.label in seen, seen),
+            DatasetSubset(dataset, lambda item: item.label in unseen, [name for name in names if name in unseen]),
         )
 
 
-def arms(whole: Recipe) -> dict[str, Recipe]:
-    """A recipe, and the recipe without each of its losses, by `all`, `without LOSS`, ...
+def build_arms(recipe: Recipe) -> dict[str, Recipe]:
+    """Build the arms of an ablation: the recipe (`all`), and the recipe without each loss (`without LOSS`, ...).
 
     Raises:
-        BadOption: it has fewer than two.
+        BadOption: it has fewer than two losses.
     """
     terms: Sequence[Mapping[str, object]]
-    if isinstance(whole.losses, str):
-        preset = PRESETS.get(whole.losses, ())
+    if isinstance(recipe.losses, str):
+        preset = PRESETS.get(recipe.losses, ())
         terms = [{"use": each.use, "weight": each.weight, "space": each.space, **each.options} for each in preset]
     else:
-        terms = whole.losses
+        terms = recipe.losses
     if len(terms) < 2:
-        raise BadOption(f"an ablation needs two losses or more, got {whole.losses!r}")
-    found = {WHOLE: dataclasses.replace(whole, losses=tuple(terms))}
+        raise BadOption(f"losses: expected at least two for an ablation, got {recipe.losses!r}")
+    arms = {ALL_LOSSES: dataclasses.replace(recipe, losses=tuple(terms))}
     for number, term in enumerate(terms):
-        rest = (*terms[:number], *terms[number + 1 :])
-        double = sum(other["use"] == term["use"] for other in terms[: number + 1])
-        name = term["use"] if double == 1 else f"{term['use']} {double}"
-        found[f"without {name}"] = dataclasses.replace(whole, losses=rest)
-    return found
+        remaining = (*terms[:number], *terms[number + 1 :])
+        repeats = sum(other["use"] == term["use"] for other in terms[: number + 1])
+        name = term["use"] if repeats == 1 else f"{term['use']} {repeats}"
+        arms[f"without {name}"] = dataclasses.replace(recipe, losses=remaining)
+    return arms
 
 
-def _together(results: Mapping[str, Result]) -> Result:
-    """The result with all losses, and of the others their curves, settings, and top-1."""
-    whole = results[WHOLE]
-    keys = {arm: "top1" if arm == WHOLE else arm.replace(" ", "_").replace("-", "_") for arm in results}
+def _merge_results(results: Mapping[str, Result]) -> Result:
+    """Merge the results of all arms: top-1, curve and settings of each into the result with all losses."""
+    full = results[ALL_LOSSES]
+    keys = {arm: "top1" if arm == ALL_LOSSES else arm.replace(" ", "_").replace("-", "_") for arm in results}
     curves = {arm: curve for result in results.values() for arm, curve in result.curves.items()}
     metrics = {
-        **whole.metrics,
-        "before": curves[WHOLE]["top1"][0],
-        **{keys[arm]: result.metrics["top1"] for arm, result in results.items() if arm != WHOLE},
+        **full.metrics,
+        "before": curves[ALL_LOSSES]["top1"][0],
+        **{keys[arm]: result.metrics["top1"] for arm, result in results.items() if arm != ALL_LOSSES},
     }
     settings = {arm: result.details["settings"] for arm, result in results.items()}
     return dataclasses.replace(
-        whole,
+        full,
         metrics=metrics,
         intervals={keys[arm]: result.intervals["top1"] for arm, result in results.items()},
         curves=curves,
-        details={**whole.details, "settings": settings},
+        details={**full.details, "settings": settings},
     )

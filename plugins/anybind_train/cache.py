@@ -1,4 +1,4 @@
-"""Arrays that are computed once and kept on disk."""
+"""Arrays that are computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anybind.plugin import BadInput, files
 _BLOCK = 1 << 20
 
 
-def _reserve(path: Path, size: int) -> None:
+def _reserve_space(path: Path, size: int) -> None:
     """Reserve disk space for the last `size` bytes of a new file, which are zero and may not be stored yet.
 
     On a full disk, writing to mapped memory would end the process; this raises OSError.
@@ -28,29 +28,32 @@ def _reserve(path: Path, size: int) -> None:
             file.write(bytes(min(_BLOCK, size - start)))
 
 
-def kept_array(
+def cache_array(
     folder: Path, name: str, shape: tuple[int, ...], dtype: type[np.generic], fill: Callable[[np.ndarray], None]
 ) -> np.ndarray:
-    """The array kept under a name, read from disk as it is used; where it is missing, `fill` makes it, whole or not.
+    """Return the cached array of a name, memory-mapped; if it is missing, `fill` computes it, written atomically.
 
     Raises:
-        BadInput: the disk is full, or what is kept is damaged.
+        BadInput: the disk is full, or the cached file is damaged.
     """
     path = folder / f"{name}.npy"
     if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadInput(f"cannot make the folder {folder}: {error.strerror}") from error
+            raise BadInput(f"{folder}: cannot create the folder ({error.strerror})") from error
         with files.atomic_path(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-            _reserve(temporary, array.nbytes)
+            _reserve_space(temporary, array.nbytes)
             fill(array)
             array.flush()
     try:
-        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is damaged: {error}; remove it, and it is made anew") from error
-    if kept.shape != shape or kept.dtype != dtype:
-        raise BadInput(f"{path} holds {kept.dtype} of shape {kept.shape}, not {shape}; remove it, and it is made anew")
-    return kept
+        raise BadInput(f"{path}: damaged cache file ({error}); delete it to recompute it") from error
+    if array.shape != shape or array.dtype != dtype:
+        raise BadInput(
+            f"{path}: expected {np.dtype(dtype)} of shape {shape}, got {array.dtype} of shape {array.shape};"
+            " delete it to recompute it"
+        )
+    return array

@@ -15,8 +15,8 @@ CHECKS = Checks()
 ROWS, TEXTS, DIM = 6, 3, 8
 
 
-def random_batch(seed: int = 0) -> TrainingBatch:
-    """Make a batch of every field, always the same for one seed."""
+def make_random_batch(seed: int = 0) -> TrainingBatch:
+    """Make a batch with every field; the seed determines it."""
     import torch
 
     random = torch.Generator().manual_seed(seed)
@@ -28,36 +28,36 @@ def random_batch(seed: int = 0) -> TrainingBatch:
 
 
 @computed_once
-def value(case: Case[Loss]) -> torch.Tensor:
-    """The loss of the random batch."""
-    return case.part(random_batch())
+def compute_loss(case: Case[Loss]) -> torch.Tensor:
+    """Compute the loss of the random batch."""
+    return case.part(make_random_batch())
 
 
 @CHECKS.add("set `needs` to names of fields of TrainingBatch")
 def check_needs(case: Case[Loss]) -> None:
-    known = {field.name for field in fields(TrainingBatch)}
-    unknown = set(case.part.needs) - known
-    assert not unknown, f"needs names {', '.join(sorted(unknown))}, and a batch has {', '.join(sorted(known))}"
+    names = {field.name for field in fields(TrainingBatch)}
+    unknown = set(case.part.needs) - names
+    assert not unknown, f"needs: expected fields of {', '.join(sorted(names))}, got {', '.join(sorted(unknown))}"
 
 
 @CHECKS.add("end with `.mean()`, in the precision of `batch.student`")
 def check_is_a_finite_scalar(case: Case[Loss]) -> None:
-    loss = case.part(random_batch())
+    loss = case.part(make_random_batch())
     assert loss.shape == (), f"it returns shape {tuple(loss.shape)}, not a scalar"
-    assert loss.dtype == random_batch().student.dtype, f"it returns {loss.dtype}"
+    assert loss.dtype == make_random_batch().student.dtype, f"it returns {loss.dtype}"
     assert loss.isfinite(), f"it returns {loss.item()}"
 
 
-@CHECKS.add("leave what it does not name in `needs` unread")
+@CHECKS.add("read no field that `needs` does not name")
 def check_reads_what_it_needs(case: Case[Loss]) -> None:
     names = {field.name for field in fields(TrainingBatch)} - {"student", *case.part.needs}
-    bare = case.part(replace(random_batch(), **dict.fromkeys(names)))
+    bare = case.part(replace(make_random_batch(), **dict.fromkeys(names)))
     assert bare.isfinite(), f"without {', '.join(sorted(names))} it returns {bare.item()}"
 
 
 @CHECKS.add("compute it with torch from `batch.student`, without `.detach()` or `.numpy()`")
 def check_gradients(case: Case[Loss]) -> None:
-    batch = random_batch()
+    batch = make_random_batch()
     case.part(batch).backward()
     gradient = batch.student.grad
     assert gradient is not None, "no gradient reaches the student"
@@ -67,15 +67,19 @@ def check_gradients(case: Case[Loss]) -> None:
 
 @CHECKS.add("use no randomness")
 def check_deterministic(case: Case[Loss]) -> None:
-    again = case.part(random_batch())
-    assert abs(again - value(case)) <= 1e-6, f"the same batch gives {value(case).item()} and {again.item()}"
+    again = case.part(make_random_batch())
+    assert abs(again - compute_loss(case)) <= 1e-6, (
+        f"the same batch gives {compute_loss(case).item()} and {again.item()}"
+    )
 
 
 @CHECKS.add("take the mean over the batch, whatever the order of its rows")
 def check_row_order(case: Case[Loss]) -> None:
-    batch = random_batch()
+    batch = make_random_batch()
     assert batch.teacher is not None
     assert batch.labels is not None
     turned = replace(batch, student=batch.student.flip(0), teacher=batch.teacher.flip(0), labels=batch.labels.flip(0))
     other = case.part(turned)
-    assert abs(other - value(case)) <= 1e-5, f"in reverse order it is {other.item()}, not {value(case).item()}"
+    assert abs(other - compute_loss(case)) <= 1e-5, (
+        f"in reverse order it is {other.item()}, not {compute_loss(case).item()}"
+    )

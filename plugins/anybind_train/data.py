@@ -1,4 +1,4 @@
-"""What a run trains on: items of one or more data sets, in versions, with the frozen teacher's vectors beside them."""
+"""Training data: items of one or several datasets, in versions, with the frozen teacher's embeddings."""
 
 from __future__ import annotations
 
@@ -26,176 +26,197 @@ from anybind.plugin import (
     readers,
     tables,
 )
-from anybind_train.cache import kept_array
-from anybind_train.recipe import Data, Recipe
+from anybind_train.cache import cache_array
+from anybind_train.recipe import DatasetConfig, Recipe
 
 T = TypeVar("T")
-SHAPE_OF_SEEDS = (1 << 31) - 1
+SourceKey = tuple[str | int, str]
+N_SEEDS = (1 << 31) - 1
+"""Seeds are below this number."""
 
 Sources = Path | Mapping[str, Dataset]
-"""Where a recipe's data are: the folder that its paths lie below, or data sets that are made already, each by the
-`path` of the table that means it; of such a table only `path` and `shots` are looked at.
+"""The folder that a recipe's paths are relative to, or datasets by the `path` of their table, of which then only
+`path` and `shots` are used.
 """
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One item of the training data, and which class it is of."""
+class LabelledItem:
+    """One item of the training data and the index of its class."""
 
     item: Item
     label: int
 
 
-def open_dataset(data: Data, sources: Sources, modality: str) -> Dataset:
-    """The data set that a recipe's table names; `shots` is not applied.
+def open_dataset(config: DatasetConfig, sources: Sources, modality: str) -> Dataset:
+    """Open the dataset of a recipe's table; `shots` is not applied.
 
     Raises:
-        BadInput, BadOption, UnknownName: as the data set's kind does.
+        BadInput, BadOption, UnknownName: as the dataset does.
     """
     if isinstance(sources, Mapping):
-        return sources[data.path]
-    kinds = modalities.list_sources(modality)[1:]
-    options: dict[str, object] = {"modalities": (modality, *kinds), **data.options}
-    if data.classes:
-        options["classes"] = class_names(data.classes, sources)
-    if data.limit:
-        options["limit"] = data.limit
-    return create_part("dataset", data.dataset, sources / data.path, **options)
+        return sources[config.path]
+    options: dict[str, object] = {"modalities": (modality, *modalities.list_sources(modality)[1:]), **config.options}
+    if config.classes:
+        options["classes"] = parse_class_names(config.classes, sources)
+    if config.limit:
+        options["limit"] = config.limit
+    return create_part("dataset", config.dataset, sources / config.path, **options)
 
 
-def class_names(given: str | Sequence[str], sources: Sources) -> list[str]:
-    """Names as a recipe gives them: a list, `a,b`, or a file below the data folder, `FILE.json:KEY`."""
-    if not isinstance(given, str):
-        return list(given)
+def parse_class_names(names: str | Sequence[str], sources: Sources) -> list[str]:
+    """Parse class names of a recipe: a list, `a,b`, or a file below the data folder (`FILE.txt`, `FILE.json:KEY`)."""
+    if not isinstance(names, str):
+        return list(names)
     folder = Path() if isinstance(sources, Mapping) else sources
-    return tables.parse_names(str(folder / given) if ".json" in given or given.endswith(".txt") else given)
+    return tables.parse_names(str(folder / names) if ".json" in names or names.endswith(".txt") else names)
 
 
-def few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
-    """`shots` items of each class, drawn by the seed; all of them for 0.
+def select_few_shots(dataset: Dataset, shots: int, seed: int) -> list[Item]:
+    """Draw `shots` items of each class by the seed; return all items for 0.
 
     Raises:
         BadInput: a class has fewer.
     """
     if not shots:
         return list(dataset.items)
-    kept: list[Item] = []
+    selected: list[Item] = []
     for number, name in enumerate(dataset.classes):
-        of_class = [item for item in dataset.items if item.label == name]
-        if len(of_class) < shots:
-            raise BadInput(f"{dataset.name}: the class {name!r} has {len(of_class)} samples, fewer than {shots} shots")
-        chosen = np.random.default_rng((seed, number)).permutation(len(of_class))[:shots]
-        kept += [of_class[each] for each in sorted(chosen)]
-    return kept
+        items = [item for item in dataset.items if item.label == name]
+        if len(items) < shots:
+            raise BadInput(f"{dataset.name}: expected at least {shots} samples of class {name!r}, got {len(items)}")
+        indices = np.random.default_rng((seed, number)).permutation(len(items))[:shots]
+        selected += [items[index] for index in sorted(indices)]
+    return selected
+
+
+def get_source_key(item: Item) -> SourceKey:
+    """Identify the source of an item: its path, or the identity of its sample in memory, with its read options."""
+    source = str(item.source) if isinstance(item.source, str | Path) else id(item.source)
+    return source, repr(sorted(item.options.items()))
 
 
 class TrainingSet:
-    """The items of a recipe's data sets, in versions; `len` is the number of items.
+    """The items of a recipe's datasets, in versions; `len` is the number of items.
 
     Attributes:
-        classes: class names of all data sets, each once; a pair's label is a number in this list, or -1.
+        items: items with labels; a label is an index into `classes`, or -1.
+        classes: class names of all datasets, each once.
     """
 
     def __init__(self, recipe: Recipe, binder: Binder, sources: Sources, student: Encoder) -> None:
-        """List the items; nothing but names is read.
+        """List the items; no sample is read.
 
         Raises:
-            BadInput: there are no items, or fewer than a batch.
-            BadOption, UnknownName: an augmentation is of no modality, or has an option that there is not.
+            BadInput: fewer items than a batch.
+            BadOption, UnknownName: an augmentation of an unknown modality, or with an unknown option.
         """
         self.recipe, self.binder, self.student = recipe, binder, student
         for name, options in recipe.augment.items():
             modalities.check_augmentation(name, options)
-        self.pairs: list[Pair] = []
+        self.items: list[LabelledItem] = []
         self.classes: list[str] = []
-        for data in recipe.data:
-            dataset = open_dataset(data, sources, recipe.modality)
-            items = few_shots(dataset, data.shots, recipe.seed)
+        for config in recipe.data:
+            dataset = open_dataset(config, sources, recipe.modality)
             self.classes += [name for name in dict.fromkeys(dataset.classes) if name not in self.classes]
-            number = {name: place for place, name in enumerate(self.classes)}
-            self.pairs += [Pair(_below(item, dataset.name), number.get(item.label, -1)) for item in items]
-        if len(self.pairs) < recipe.batch_size:
+            labels = {name: label for label, name in enumerate(self.classes)}
+            for item in select_few_shots(dataset, config.shots, recipe.seed):
+                prefixed = replace(item, id=f"{dataset.name}/{item.id}")
+                self.items.append(LabelledItem(prefixed, labels.get(item.label, -1)))
+        if len(self.items) < recipe.batch_size:
             raise BadInput(
-                f"there are {len(self.pairs)} samples to train on, fewer than a batch of {recipe.batch_size}"
+                f"recipe {recipe.name}: expected at least one batch of {recipe.batch_size} training samples,"
+                f" got {len(self.items)}"
             )
-        self.labels = torch.tensor([pair.label for pair in self.pairs])
+        self.labels = torch.tensor([entry.label for entry in self.items])
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.items)
+
+    @property
+    def source_keys(self) -> set[SourceKey]:
+        """The source keys of all items."""
+        return {get_source_key(entry.item) for entry in self.items}
 
     @functools.cached_property
     def hash(self) -> str:
-        """Hash of the items, their classes and sizes, the versions and whatever makes a version."""
+        """Hash of the items, their classes and sizes, and everything that shapes their versions."""
         recipe = self.recipe
         augment = {name: dict(options) for name, options in recipe.augment.items()}
-        return tables.hash_settings(
-            [[_identity(pair.item) for pair in self.pairs], recipe.variants, recipe.seed, dict(recipe.derive), augment]
-        )
+        items = [_describe_item(entry.item) for entry in self.items]
+        return tables.hash_settings([items, recipe.variants, recipe.seed, dict(recipe.derive), augment])
 
-    def seed_of(self, number: int, version: int, purpose: int) -> int:
-        """A seed of its own for each item, version and purpose, the same in every run of the recipe."""
+    def make_seed(self, number: int, version: int, purpose: int) -> int:
+        """Make a seed for an item, version and purpose; the same in every run of the recipe."""
         sequence = np.random.SeedSequence((self.recipe.seed, number, version, purpose))
-        return int(sequence.generate_state(1)[0]) % SHAPE_OF_SEEDS
+        return int(sequence.generate_state(1)[0]) % N_SEEDS
 
-    def source(self, number: int, version: int) -> tuple[object, str]:
-        """What the item's file holds, as this version shows it, and its modality."""
-        return self._as_version(*_read(self.pairs[number].item, self.recipe.modality), number, version)
+    def read_source(self, number: int, version: int) -> tuple[object, str]:
+        """Read the file of an item and augment it for this version; return the sample and its modality."""
+        return self._augment_source(*_read_item(self.items[number].item, self.recipe.modality), number, version)
 
-    def _as_version(self, sample: object, modality: str, number: int, version: int) -> tuple[object, str]:
+    def _augment_source(self, sample: object, modality: str, number: int, version: int) -> tuple[object, str]:
         options = self.recipe.augment.get(modality)
         if options is not None and modality != self.recipe.modality:
-            sample = modalities.find_modality(modality).augment(
-                sample, seed=self.seed_of(number, version, 0), **options
-            )
+            seed = self.make_seed(number, version, 0)
+            sample = modalities.find_modality(modality).augment(sample, seed=seed, **options)
         return sample, modality
 
-    def student_input(self, source: tuple[object, str], number: int, version: int, epoch: int) -> torch.Tensor:
-        """The prepared input of the student."""
-        sample, modality = source
-        wanted = self.recipe.modality
-        if modality != wanted:
-            seed = self.seed_of(number, version, 1)
-            sample = derive(wanted, sample, source=modality, seed=seed, **self.recipe.derive)
-        if self.recipe.drawn_anew:
-            seed = self.seed_of(number, epoch, 2)
-            sample = modalities.find_modality(wanted).augment(sample, seed=seed, **self.recipe.augment[wanted])
-        modalities.find_modality(wanted).check(sample)
-        return _scaled(self.student.preprocess(sample), self.recipe.student.input_size)
+    def prepare_student_input(self, source: tuple[object, str], number: int, version: int, epoch: int) -> torch.Tensor:
+        """Derive, augment and preprocess a source for the student."""
+        sample, source_modality = source
+        modality = self.recipe.modality
+        if source_modality != modality:
+            seed = self.make_seed(number, version, 1)
+            sample = derive(modality, sample, source=source_modality, seed=seed, **self.recipe.derive)
+        if modality in self.recipe.augment:
+            seed = self.make_seed(number, epoch, 2)
+            sample = modalities.find_modality(modality).augment(sample, seed=seed, **self.recipe.augment[modality])
+        modalities.find_modality(modality).check(sample)
+        return _resize_input(self.student.preprocess(sample), self.recipe.student.input_size)
 
-    def teacher_sample(self, source: tuple[object, str], number: int, version: int) -> object:
-        """What the teacher embeds: a version of the item's partner, or of the file itself.
+    def load_student_input(self, number: int, version: int, epoch: int) -> torch.Tensor:
+        """Read an item and prepare it for the student; errors name the item."""
+        return self.call_for_item(
+            number, lambda: self.prepare_student_input(self.read_source(number, version), number, version, epoch)
+        )
+
+    def select_teacher_sample(self, source: tuple[object, str], number: int, version: int) -> object:
+        """Return the sample that the teacher embeds: a version of the item's partner, or of the item itself.
 
         Raises:
-            BadInput: the item has no recording of the teacher's modality.
+            BadInput: the item has no sample of the teacher's modality.
         """
         sample, modality = source
-        wanted, item = self.recipe.teacher, self.pairs[number].item
-        if wanted in item.partners:
-            partner = _read(item.partner(wanted), wanted)
-            sample, modality = self._as_version(*partner, number, version)
-        if modality != wanted:
-            raise BadInput(f"{item.id} does not pair: it is {modality} and has no {wanted} beside it for the teacher")
-        modalities.find_modality(wanted).check(sample)
+        teacher, item = self.recipe.teacher, self.items[number].item
+        if teacher in item.partners:
+            sample, modality = self._augment_source(*_read_item(item.partner(teacher), teacher), number, version)
+        if modality != teacher:
+            raise BadInput(f"{item.id}: expected a paired {teacher} for the teacher, got {modality} alone")
+        modalities.find_modality(teacher).check(sample)
         return sample
 
-    def teacher_input(self, source: tuple[object, str], number: int, version: int) -> object:
-        """The prepared input of the teacher; see `teacher_sample`."""
-        return self.binder.encoder(self.recipe.teacher).preprocess(self.teacher_sample(source, number, version))
+    def load_teacher_sample(self, number: int, version: int) -> object:
+        """Read the sample that the teacher embeds; errors name the item."""
+        return self.call_for_item(
+            number, lambda: self.select_teacher_sample(self.read_source(number, version), number, version)
+        )
 
-    def shown_to_teacher(self, number: int, version: int) -> object:
-        """The prepared input of the teacher, made of what is on disk; errors name the item."""
-        return self.told(number, lambda: self.teacher_input(self.source(number, version), number, version))
+    def load_teacher_input(self, number: int, version: int) -> object:
+        """Read an item and prepare it for the teacher; errors name the item."""
+        sample = self.load_teacher_sample(number, version)
+        return self.call_for_item(number, lambda: self.binder.encoder(self.recipe.teacher).preprocess(sample))
 
-    def told(self, number: int, make: Callable[[], T]) -> T:
-        """What `make` makes, its errors naming the item."""
-        id = self.pairs[number].item.id
+    def call_for_item(self, number: int, function: Callable[[], T]) -> T:
+        """Call a function; its errors name the item."""
+        id = self.items[number].item.id
         try:
-            return make()
+            return function()
         except AnybindError as error:
             raise error if id in str(error) else type(error)(f"{id}: {error}") from error
 
-    def teacher_vectors(self, cache: Path, store: EmbeddingStore | None = None) -> np.ndarray | None:
-        """(versions, items, d) float32, the teacher's unit vectors in its own space, computed once and kept.
+    def compute_teacher_embeddings(self, cache: Path, store: EmbeddingStore | None = None) -> np.ndarray | None:
+        """Compute and cache the teacher's unit embeddings in its own space: (versions, items, d) float32.
 
         Args:
             cache: the folder of the array.
@@ -207,85 +228,74 @@ class TrainingSet:
         encoder = self.binder.encoder(teacher)
         shape = (self.recipe.variants, len(self), encoder.space.dim)
 
-        def fill(array: np.ndarray) -> None:
-            def item(place: tuple[int, ...]) -> Item:
-                version, number = place
-                make = lambda: self.teacher_sample(self.source(number, version), number, version)  # noqa: E731
-                return Item(self.pairs[number].item.id, self.told(number, make))
+        def load_sample(index: tuple[int, ...]) -> Item:
+            version, number = index
+            return Item(self.items[number].item.id, self.load_teacher_sample(number, version))
 
-            places = list(np.ndindex(shape[:2]))
-            rows, start = array.reshape(len(places), -1), 0
+        def fill(array: np.ndarray) -> None:
+            indices = list(np.ndindex(shape[:2]))
+            rows, start = array.reshape(len(indices), -1), 0
             binder = self.binder.with_store(store).without_adapters(teacher)
-            with progress_bar(len(places), f"teacher: {teacher}") as advance:
-                for batch in binder.embed_batches(teacher, prefetch(item, places)):
+            with progress_bar(len(indices), f"teacher: {teacher}") as advance:
+                for batch in binder.embed_batches(teacher, prefetch(load_sample, indices)):
                     rows[start : start + len(batch)] = batch.vectors
                     start += len(batch)
                     advance(len(batch))
 
-        return kept_array(
-            cache, f"teacher-{tables.hash_settings([self.hash, encoder.identity])}", shape, np.float32, fill
-        )
+        name = f"teacher-{tables.hash_settings([self.hash, encoder.identity])}"
+        return cache_array(cache, name, shape, np.float32, fill)
 
-    def inputs(self, cache: Path) -> np.ndarray | None:
-        """(versions, items, ...) float16, prepared inputs of the student, if the recipe keeps them."""
+    def prepare_inputs(self, cache: Path) -> np.ndarray | None:
+        """Prepare and cache the student's inputs, (versions, items, ...) float16; None without `cache_inputs`."""
         if not self.recipe.cache_inputs:
             return None
-        first = self.told(0, lambda: self.student_input(self.source(0, 0), 0, 0, 0))
-        shape = (self.recipe.variants, len(self), *first.shape)
+        shape = (self.recipe.variants, len(self), *self.load_student_input(0, 0, 0).shape)
         modality = modalities.find_modality(self.recipe.modality)
         sources = modalities.list_sources(modality.name)[1:]
         derivations = {source: dict(modality.derivation(source)) for source in sources}
-        how = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size, derivations]
+        settings = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size, derivations]
 
         def fill(array: np.ndarray) -> None:
-            def prepared(place: tuple[int, int]) -> torch.Tensor:
-                version, number = place
-                make = lambda: self.student_input(self.source(number, version), number, version, 0)  # noqa: E731
-                return self.told(number, make)
-
-            places = list(np.ndindex(shape[:2]))
-            with progress_bar(len(places), f"{self.recipe.modality} inputs") as advance:
-                for place, value in zip(places, prefetch(prepared, places), strict=True):
-                    array[place] = value.numpy()
+            indices = list(np.ndindex(shape[:2]))
+            inputs = prefetch(lambda index: self.load_student_input(index[1], index[0], 0), indices)
+            with progress_bar(len(indices), f"{self.recipe.modality} inputs") as advance:
+                for index, value in zip(indices, inputs, strict=True):
+                    array[index] = value.numpy()
                     advance(1)
 
-        return kept_array(cache, f"inputs-{tables.hash_settings(how)}", shape, np.float16, fill)
+        return cache_array(cache, f"inputs-{tables.hash_settings(settings)}", shape, np.float16, fill)
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch takes the items, the same whenever it is asked for."""
+def shuffle_epoch(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order of the items in an epoch, a permutation that depends on seed and epoch alone."""
     return np.random.default_rng((seed, 1 + epoch)).permutation(count)
 
 
-def _below(item: Item, dataset: str) -> Item:
-    return replace(item, id=f"{dataset}/{item.id}")
+def _describe_item(item: Item) -> list[object]:
+    """Return id, class and file sizes of an item: files of another folder may have the same names."""
+    sizes = {modality: _get_file_size(item.partner(modality).source) for modality in item.partners}
+    return [item.id, item.label, _get_file_size(item.source), sizes]
 
 
-def _identity(item: Item) -> list[object]:
-    """Name, class and sizes of an item: files of another folder may have the same names."""
-    return [item.id, item.label, _size(item.source), {of: _size(item.partner(of).source) for of in item.partners}]
-
-
-def _size(source: object) -> int:
+def _get_file_size(source: object) -> int:
     try:
         return Path(source).stat().st_size if isinstance(source, str | Path) else 0
-    except OSError:  # told when it is read
+    except OSError:  # reading the item raises it, with the item's id
         return 0
 
 
-def _read(item: Item, wanted: str) -> tuple[object, str]:
+def _read_item(item: Item, modality: str) -> tuple[object, str]:
     if not isinstance(item.source, str | Path):
         return item.source, modalities.infer_modality(item.source)
-    reader = readers.find_reader(item.source, wanted)
+    reader = readers.find_reader(item.source, modality)
     return read(item.source, reader=reader, **item.options), reader.spec.modality
 
 
-def _scaled(prepared: object, side: int) -> torch.Tensor:
+def _resize_input(prepared: object, side: int) -> torch.Tensor:
     if not isinstance(prepared, torch.Tensor):
-        raise BadOption("only an encoder whose prepared inputs are tensors can be trained")
+        raise BadOption(f"expected an encoder whose inputs are tensors, got {type(prepared).__name__}: not trainable")
     if not side:
         return prepared
     if prepared.ndim != 3:
-        raise BadOption(f"student.input_size is for pictures, but prepared inputs have shape {tuple(prepared.shape)}")
-    size = (side, side)
-    return functional.interpolate(prepared[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
+        raise BadOption(f"student.input_size: expected image inputs (c, h, w), got shape {tuple(prepared.shape)}")
+    return functional.interpolate(prepared[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]

@@ -1,4 +1,4 @@
-"""Where training runs, as Lightning Fabric sees it."""
+"""Devices, processes and precision of training, through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ if TYPE_CHECKING:
 
 
 def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int = 1, strategy: str = "auto") -> Fabric:
-    """A Fabric on a device.
+    """Make a Fabric.
 
     Args:
-        precision: as Fabric names it: `32-true`, `bf16-mixed`, ...
-        device: as torch names it (`cpu`, `cuda`, `cuda:1`, `mps`), or `auto`.
-        devices: processes on each machine; a device with a number has one.
+        precision: a precision of Fabric: `32-true`, `bf16-mixed`, ...
+        device: torch device (`cpu`, `cuda`, `cuda:1`, `mps`), or `auto`.
+        devices: processes on each machine, one a device; a device with an index has one.
         num_nodes: machines.
-        strategy: as Fabric names it: `auto`, `ddp`, ...
+        strategy: a strategy of Fabric: `auto`, `ddp`, ...
 
     Raises:
-        BadOption: there is no such device, precision or strategy here.
+        BadOption: the device, the precision or the strategy is not available.
     """
-    from lightning_fabric import Fabric  # takes a second, which a task that trains nothing would wait for
+    from lightning_fabric import Fabric  # takes a second, which tasks without training need not wait for
 
-    kind, _, number = device.partition(":")
+    accelerator, _, index = device.partition(":")
     try:
-        chosen = [int(number)] if number and kind != "cpu" else devices
         return Fabric(
-            accelerator=kind,
+            accelerator=accelerator,
             strategy=strategy,
-            devices=chosen,
+            devices=[int(index)] if index and accelerator != "cpu" else devices,
             num_nodes=num_nodes,
             precision=precision,  # pyright: ignore[reportArgumentType]
         )
-    except Exception as error:  # Fabric has its own errors for what it does not know or cannot reach
-        told = " ".join(str(error).split())[:200]
-        raise BadOption(f"cannot train on {device} with the strategy {strategy}: {told}") from error
+    except Exception as error:  # Fabric has errors of its own for unknown names and missing devices
+        reason = " ".join(str(error).split())[:200]
+        raise BadOption(f"cannot train on {device} (strategy {strategy}, {precision}): {reason}") from error

@@ -1,4 +1,4 @@
-"""What the conformance kit makes this plugin's parts with."""
+"""Examples for the conformance checks of this plugin's parts."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """The text tower that learned prompts are put in front of; and what a classifier on frozen vectors is asked."""
+    """Return a text encoder for learned prompts, and a dataset for a linear probe."""
     if kind == "encoder":
         return Example(options={"use": "mini-text"})
     if kind == "task" and name == "few-shot":
         options = {"method": "linear-probe", "shots": 2}
-        return Example(options=options, dataset=Pictures(), modality="image")
-    return Example(cannot="it needs a tower that can learn, and none is made up") if kind == "task" else None
+        return Example(options=options, dataset=TwoClassImages(), modality="image")
+    return Example(cannot="it needs a trainable encoder, and the checks have none") if kind == "task" else None
 
 
-class Pictures(Dataset):
-    """Ten pictures of two classes, light ones and dark ones."""
+class TwoClassImages(Dataset):
+    """Ten images of two classes, light and dark."""
 
-    name = "pictures"
+    name = "two-class-images"
     licence = "Apache-2.0"
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
-        lowest = {"light": 128, "dark": 0}
+        minimum = {"light": 128, "dark": 0}
         items = [
-            Item(str(number), random.integers(0, 128, (24, 32, 3), np.uint8) + np.uint8(lowest[label]), label)
+            Item(str(number), random.integers(0, 128, (24, 32, 3), np.uint8) + np.uint8(minimum[label]), label)
             for number, label in enumerate(["light", "dark"] * 5)
         ]
-        self.set_items(items, lowest)
+        self.set_items(items, minimum)

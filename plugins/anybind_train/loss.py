@@ -1,4 +1,4 @@
-"""The kind `loss`: `LossSpec`, `Loss` and `TrainingBatch`, which other plugins may import. Needs no torch to import."""
+"""The kind `loss`: `LossSpec`, `Loss` and `TrainingBatch`, which other plugins may import. It imports no torch."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(Spec):
-    """One term of a recipe's loss. Target: makes a `Loss` from its options."""
+    """A term of a recipe's loss. Target: a `Loss` class, or a function of its options that returns a `Loss`."""
 
     kind: ClassVar[str] = "loss"
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """What a loss may look at: vectors of a batch, all of norm 1, in one space of d dimensions.
+    """The embeddings of a batch, all of norm 1, in one space of d dimensions.
 
-    In training on several processes the batch is the global one: every process sees all rows.
+    In training on several processes the batch is the global one: every process has all rows.
 
     Attributes:
-        student: (n, d), of the encoder that learns; gradients flow into it and into nothing else, unless the
-            texts learn too (prompts).
-        teacher: (n, d), of the frozen encoder, the partner of each row of `student`; None where the recipe
-            has no teacher.
-        texts: (m, d), one a class; None where there are no texts.
-        labels: (n,) int64, the row of `texts` that names each sample, -1 for a sample without a label; None
-            where the data has none.
+        student: (n, d), of the trained encoder; gradients flow into it alone, or into the texts too where prompts
+            are learned.
+        teacher: (n, d), of the frozen encoder, paired with the rows of `student`; None if the recipe has no teacher.
+        texts: (m, d), one a class; None without texts.
+        labels: (n,) int64, the row of `texts` of each sample's class, -1 for a sample without a label; None without
+            labels.
     """
 
     student: torch.Tensor
@@ -42,11 +41,11 @@ class TrainingBatch:
 
 
 class Loss(ABC):
-    """One term of what training makes small. Its options, such as a temperature, are its constructor's arguments.
+    """A term of the training loss. Its options, such as a temperature, are its constructor's arguments.
 
     Attributes:
-        needs: the fields of `TrainingBatch`, beside `student`, that it cannot do without.
-        compares_rows: whether it tells the rows of a batch apart, so that a batch of one teaches nothing.
+        needs: the fields of `TrainingBatch`, beside `student`, that it needs.
+        compares_rows: whether it compares the rows of a batch, so that a batch of one has no gradient.
     """
 
     needs: tuple[str, ...] = ()
@@ -54,4 +53,4 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        """The mean over the batch, a scalar, in the precision of `batch.student`."""
+        """Return the mean over the batch, a scalar, in the precision of `batch.student`."""

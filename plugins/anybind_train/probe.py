@@ -1,87 +1,77 @@
-"""The question that is asked after each epoch."""
+"""The probe: an evaluation that runs after each epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from anybind import Binder
 from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, create_part, errors, ranks
-from anybind_train.data import Sources, class_names, open_dataset
+from anybind_train.data import SourceKey, Sources, get_source_key, open_dataset, parse_class_names
 from anybind_train.recipe import Recipe
 
 
-class Some(Dataset):
-    """A data set of which some items are kept, and some classes."""
+class DatasetSubset(Dataset):
+    """A subset of a dataset's items, and optionally of its classes."""
 
-    def __init__(self, whole: Dataset, keep: Callable[[Item], bool], classes: Sequence[str] | None = None) -> None:
-        self.name, self.licence, self.whole = whole.name, whole.licence, whole
-        self._items = [item for item in whole.items if keep(item)]
-        self._classes = whole.classes if classes is None else classes
-
-    @property
-    def items(self) -> Sequence[Item]:
-        return self._items
-
-    @property
-    def classes(self) -> Sequence[str]:
-        return self._classes
+    def __init__(self, dataset: Dataset, keep: Callable[[Item], bool], classes: Sequence[str] | None = None) -> None:
+        self.name, self.licence, self.dataset = dataset.name, dataset.licence, dataset
+        self.set_items([item for item in dataset.items if keep(item)], dataset.classes if classes is None else classes)
 
     @property
     def all_classes(self) -> Sequence[str]:
-        return self.whole.all_classes
+        return self.dataset.all_classes
 
 
-def without(whole: Dataset, trained_on: set[tuple[str | int, str]]) -> Dataset:
-    """A data set less the items that are trained on, which are known by their `source_key`."""
-    return Some(whole, lambda item: source_key(item) not in trained_on)
+def exclude_items(dataset: Dataset, keys: set[SourceKey]) -> Dataset:
+    """Return the dataset without the items of these source keys."""
+    return DatasetSubset(dataset, lambda item: get_source_key(item) not in keys)
 
 
 @dataclass(frozen=True)
-class Question:
-    """A task, what it is asked about, and which of its metrics counts."""
+class ProbeTask:
+    """A task, its dataset, and the metric that selects the best epoch."""
 
     task: Task
     dataset: Dataset
     metric: str
 
 
-def source_key(item: Item) -> tuple[str | int, str]:
-    """What tells two recordings apart: where they lie, or which sample in memory they are, and which part."""
-    place = str(item.source) if isinstance(item.source, str | Path) else id(item.source)
-    return place, repr(sorted(item.options.items()))
-
-
-def probe_of(recipe: Recipe, sources: Sources, trained_on: set[tuple[str | int, str]]) -> Question | None:
-    """The recipe's probe, made; None where it has none.
+def build_probe(recipe: Recipe, sources: Sources, trained_on: set[SourceKey]) -> ProbeTask | None:
+    """Build the recipe's probe; None if the recipe has none.
 
     Raises:
-        BadInput: it would ask about samples that are trained on, though it is not told to hold them out.
+        BadInput: the probe shares samples with the training data, and `probe.held_out` is not set.
     """
-    plan = recipe.probe
-    if plan is None:
+    config = recipe.probe
+    if config is None:
         return None
-    dataset = open_dataset(plan, sources, recipe.modality)
-    known = [item for item in dataset.items if source_key(item) in trained_on]
-    if known and not plan.held_out:
+    dataset = open_dataset(config, sources, recipe.modality)
+    shared = [item for item in dataset.items if get_source_key(item) in trained_on]
+    if shared and not config.held_out:
         raise BadInput(
-            f"the probe asks about {len(known)} samples that are trained on ({known[0].id}, ...):"
-            " keep other classes, or set probe.held_out = true"
+            f"probe: {len(shared)} samples are also training samples ({shared[0].id}, ...):"
+            " select other classes, or set probe.held_out = true"
         )
-    options: dict[str, object] = {"templates": recipe.templates, **plan.task_options}
-    if plan.among:
-        named = list(dataset.all_classes) if plan.among == "all" else class_names(plan.among, sources)
-        options["among"] = named if plan.among == "all" else [dataset.resolve_class_name(name) for name in named]
-    task: Task = create_part("task", plan.task, **options)
-    return Question(task, without(dataset, trained_on) if known else dataset, plan.metric or task.main_metric)
+    options: dict[str, object] = {"templates": recipe.templates, **config.task_options}
+    if config.candidate_labels == "all":
+        options["among"] = list(dataset.all_classes)
+    elif config.candidate_labels:
+        names = parse_class_names(config.candidate_labels, sources)
+        options["among"] = [dataset.resolve_class_name(name) for name in names]
+    task: Task = create_part("task", config.task, **options)
+    return ProbeTask(task, exclude_items(dataset, trained_on) if shared else dataset, config.metric or task.main_metric)
 
 
-def ask_probe(question: Question, binder: Binder, recipe: Recipe) -> dict[str, float]:
-    """The metrics of the binding as it is now; raises `BadOption` where the one that counts is not among them."""
-    with ranks.single_process():  # of several processes only one asks
-        result = question.task.run(binder, question.dataset, modality=recipe.modality, seed=recipe.seed)
-    if question.metric not in result.metrics:
-        near = errors.suggest_names(question.metric, result.metrics)
-        raise BadOption(f"probe.metric: the task {question.task.name!r} gives no {question.metric!r}{near}")
+def run_probe(probe: ProbeTask, binder: Binder, recipe: Recipe) -> dict[str, float]:
+    """Evaluate the binding as it is now; return the metrics.
+
+    Raises:
+        BadOption: the task has no metric of the probe's name.
+    """
+    with ranks.single_process():  # only the main process evaluates
+        result = probe.task.run(binder, probe.dataset, modality=recipe.modality, seed=recipe.seed)
+    if probe.metric not in result.metrics:
+        near = errors.suggest_names(probe.metric, result.metrics)
+        raise BadOption(f"probe.metric: the task {probe.task.name!r} has no metric {probe.metric!r}{near}")
     return {name: float(value) for name, value in result.metrics.items()}

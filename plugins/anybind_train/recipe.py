@@ -1,4 +1,4 @@
-"""`Recipe`: everything that shapes a training run, as a TOML file says it."""
+"""`Recipe`: the configuration of a training run, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -13,52 +13,57 @@ from typing import Self
 from anybind.plugin import BadOption, prompts, tables
 
 METHODS = ("full", "lora", "linear-probe", "prompts")
+HASHED_NAMES = {"ema_decay": "average", "pretrained": "shipped", "candidate_labels": "among"}
+"""Former names of renamed keys, which `Recipe.hash` uses: saved states and results contain the hash."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Student:
-    """The encoder that learns.
+class StudentConfig:
+    """The encoder to train.
 
     Attributes:
-        method: `full` trains the weights themselves, `lora` low-rank additions to them (peft), `linear-probe` a linear
-            classifier on frozen vectors, `prompts` the context words in front of class names (CoOp).
-        train: beginnings of names of the module's parameters that are trained; all by default.
-        batch_norm: `frozen` keeps the statistics that batch norms have, `batch` uses and updates them in the layers
-            that are trained.
-        input_size: side that prepared pictures are scaled to while training, 0 for as they are.
-        average: decay a step of an exponential average of the weights, which is then what is asked and saved; 0: none.
-        options: of the encoder, over those that the binding gives.
-        rank: of LoRA's additions.
-        targets: endings of names of the layers that LoRA adds to.
+        method: `full` trains the weights, `lora` low-rank layers added to them (peft), `linear-probe` a linear
+            classifier on frozen embeddings, `prompts` the context vectors before class names (CoOp).
+        train: prefixes of the names of the trained parameters. [default: all parameters]
+        batch_norm: `frozen` keeps the running statistics of batch norms, `batch` uses and updates batch statistics in
+            the trained layers.
+        input_size: side in pixels to which prepared images are resized in training; 0 for no resizing.
+        ema_decay: decay a step of an exponential moving average of the weights, which is then evaluated and saved;
+            0 for no average.
+        options: of the encoder, over those of the binding.
+        rank: of LoRA's layers.
+        targets: suffixes of the names of the layers that LoRA adapts. [default: all supported layers]
         context: number of learned context vectors of `prompts`.
         inverse_penalty: C of the logistic regression of `linear-probe`.
         weights: a safetensors file to start from.
-        shipped: start from the weights that the binding gives its encoder; else from those it has without.
+        pretrained: start from the binding's weights of the encoder; if False, from the encoder without `weights`.
     """
 
     method: str = "full"
     train: tuple[str, ...] = ()
     batch_norm: str = "frozen"
     input_size: int = 0
-    average: float = 0.0
+    ema_decay: float = 0.0
     options: Mapping[str, object] = field(default_factory=dict)
     rank: int = 8
     targets: tuple[str, ...] = ()
     context: int = 4
     inverse_penalty: float = 10.0
     weights: str = ""
-    shipped: bool = False
+    pretrained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimiser:
-    """AdamW, a warm-up that rises linearly, then a cosine that falls to 0 (or a constant rate).
+class OptimiserConfig:
+    """AdamW with a linear warm-up, then a cosine schedule to 0 (or a constant learning rate).
 
     Attributes:
-        lr: highest learning rate.
+        lr: peak learning rate.
+        weight_decay: of matrices and kernels; gains and biases have none.
+        betas: of AdamW.
         warmup_epochs: may be a fraction.
         schedule: `cosine` or `constant`.
-        clip: largest norm of the gradient; 0 for any.
+        clip: largest gradient norm; 0 for no clipping.
     """
 
     lr: float = 1e-4
@@ -70,16 +75,16 @@ class Optimiser:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
-    """One data set to train on or to be asked about.
+class DatasetConfig:
+    """A dataset to train on or to evaluate on.
 
     Attributes:
-        dataset: its kind, by name.
-        path: its folder, below the data folder that the command is given.
-        classes: keep only these: names, or `FILE:KEY` (a path below the data folder).
-        shots: keep this many samples of each class, drawn by the recipe's seed; 0 for all.
-        limit: keep about this many samples; 0 for all.
-        options: of the data set.
+        dataset: name of a registered dataset.
+        path: its folder, relative to the data folder of the command.
+        classes: subset of class names, or `FILE:KEY` (a path relative to the data folder). [default: all classes]
+        shots: number of samples of each class, drawn by the recipe's seed; 0 for all.
+        limit: approximate number of samples; 0 for all.
+        options: of the dataset.
     """
 
     dataset: str = "folder"
@@ -90,23 +95,25 @@ class Data:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_least(self, "", shots=0, limit=0)
+        _check_minimum(self, "", shots=0, limit=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe(Data):
-    """The question asked after every epoch, of classes that are not trained on.
+class ProbeConfig(DatasetConfig):
+    """The evaluation after an epoch.
 
     Attributes:
-        task: by name.
-        among: class names asked for; those of the data by default, `all` for every class of its folder.
+        task: name of a registered task.
+        candidate_labels: class names to choose among; `all` for every class of the dataset's folder. [default: the
+            dataset's classes]
         every: epochs between two probes.
-        held_out: leave out the samples that are trained on (few-shot learning on the same classes).
-        metric: which of the task's metrics picks the best epoch; the task's main one by default.
+        held_out: exclude the training samples (few-shot learning on the same classes).
+        metric: metric of the task that selects the best epoch. [default: the task's main metric]
+        task_options: further options of the task.
     """
 
     task: str = "zero-shot"
-    among: str | tuple[str, ...] = ()
+    candidate_labels: str | tuple[str, ...] = ()
     every: int = 1
     held_out: bool = False
     metric: str = ""
@@ -114,28 +121,29 @@ class Probe(Data):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_least(self, "", every=1)
+        _check_minimum(self, "", every=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that shapes a training run.
+    """The configuration of a training run.
 
     Attributes:
-        binding: by name or TOML file; its encoder of `modality` is the student.
-        teacher: modality of the frozen encoder, of the same binding, whose vectors the student is taught; empty
-            for none.
-        losses: a preset's name, or tables that `WeightedSum.from_recipe` takes.
-        variants: how many versions of each sample there are: other parts of pictures, other simulated recordings.
-            Epoch e takes version e modulo this number.
-        derive: options of the student modality's `derive`, where samples are made from another modality.
-        augment: by modality, options of its `augment`. That of the file's modality changes what teacher and student
-            both see, once a version; that of the student's, if it is another, changes what it sees, anew each epoch.
-        cache_inputs: keep prepared student inputs on disk as float16; not with an augmentation that is drawn anew.
-        templates: sentences around class names.
-        seed: of everything.
-        precision: as Lightning Fabric names it.
-        checkpoint_steps: steps between two states that a killed run can go on from; each epoch's end is one anyway.
+        binding: name or TOML file; its encoder of `modality` is the student.
+        teacher: modality of the frozen teacher, an encoder of the same binding; empty for none.
+        student, optimiser, data, probe: see their classes.
+        losses: name of a preset, or tables, see `WeightedSum.from_recipe`.
+        variants: number of versions of each sample: other crops, other simulated recordings. Epoch e uses version e
+            modulo this number.
+        derive: options of the student modality's `derive`, for samples derived from another modality.
+        augment: by modality, options of its `augment`. The augmentation of the file's modality is shared by teacher
+            and student and drawn once a version; that of the student's modality, if different, is drawn each epoch.
+        cache_inputs: cache the student's inputs on disk as float16; not with an augmentation drawn each epoch.
+        templates: prompt templates with `{}` in the place of the class name.
+        epochs, batch_size: of training; `batch_size` is that of all processes together.
+        seed: of all randomness, below 2**32.
+        precision: a precision of Lightning Fabric.
+        checkpoint_steps: steps between two saved states, beside the one at the end of each epoch.
     """
 
     name: str
@@ -143,11 +151,11 @@ class Recipe:
     binding: str = "mini"
     modality: str
     teacher: str = ""
-    student: Student = field(default_factory=Student)
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     losses: str | tuple[Mapping[str, object], ...] = "paper"
-    data: tuple[Data, ...] = ()
-    probe: Probe | None = None
+    data: tuple[DatasetConfig, ...] = ()
+    probe: ProbeConfig | None = None
     variants: int = 1
     derive: Mapping[str, object] = field(default_factory=dict)
     augment: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -160,85 +168,84 @@ class Recipe:
     checkpoint_steps: int = 500
 
     def __post_init__(self) -> None:
-        _require_least(self, "", epochs=1, batch_size=1, variants=1, seed=0, checkpoint_steps=1)
-        _require_least(self.student, "student.", rank=1, input_size=0)
-        _require_least(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0)
+        _check_minimum(self, "", epochs=1, batch_size=1, variants=1, seed=0, checkpoint_steps=1)
+        _check_minimum(self.student, "student.", rank=1, input_size=0)
+        _check_minimum(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0)
         if self.seed >= 1 << 32:
-            raise BadOption(f"seed must be below 2**32, got {self.seed}")
-        for name, value, known in (
+            raise BadOption(f"seed: expected a number below 2**32, got {self.seed}")
+        for name, value, choices in (
             ("student.method", self.student.method, METHODS),
             ("student.batch_norm", self.student.batch_norm, ("frozen", "batch")),
             ("optimiser.schedule", self.optimiser.schedule, ("cosine", "constant")),
         ):
-            if value not in known:
-                raise BadOption(f"{name} must be one of {', '.join(known)}, got {value!r}")
+            if value not in choices:
+                raise BadOption(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
         if not self.optimiser.lr > 0:
-            raise BadOption(f"optimiser.lr must be above 0, got {self.optimiser.lr}")
+            raise BadOption(f"optimiser.lr: expected a number above 0, got {self.optimiser.lr}")
         if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
-            raise BadOption(f"optimiser.betas must be two numbers, 0 to below 1, got {list(self.optimiser.betas)}")
+            raise BadOption(f"optimiser.betas: expected two numbers in [0, 1), got {list(self.optimiser.betas)}")
         if self.probe is not None and self.probe.shots:
-            raise BadOption("probe.shots makes no sense: a probe asks about all its samples (see probe.limit)")
-        if self.student.method == "prompts" and self.student.average:
-            raise BadOption("student.average is of a tower's weights: learned prompts have none")
-        if self.student.method == "prompts":  # what is learned stands where a sentence would
-            object.__setattr__(self, "templates", ("{}",))
+            raise BadOption("probe.shots: not supported, a probe evaluates all its samples; see probe.limit")
+        if self.student.method == "prompts":
+            if self.student.ema_decay:
+                raise BadOption('student.ema_decay: not supported with method = "prompts"')
+            object.__setattr__(self, "templates", ("{}",))  # the learned context replaces the template
         if not self.data:
-            raise BadOption("the recipe names no data: it needs at least one [[data]]")
-        if self.cache_inputs and self.modality in self.augment and self.drawn_anew:
-            raise BadOption(f"cache_inputs keeps one input a version, but augment.{self.modality} is drawn each epoch")
-
-    @property
-    def drawn_anew(self) -> bool:
-        """Whether the student's samples are changed anew each epoch (they are not files of its own modality only)."""
-        return self.modality in self.augment
+            raise BadOption("recipe: expected at least one table [[data]], got none")
+        if self.cache_inputs and self.modality in self.augment:
+            raise BadOption(f"cache_inputs: not supported with augment.{self.modality}, which is drawn each epoch")
 
     @property
     def hash(self) -> str:
-        """Hash of everything but the name, the summary and how often states are kept."""
+        """Hash of everything but the name, the summary and `checkpoint_steps`."""
         settings = dataclasses.asdict(self)
         for name in ("name", "summary", "checkpoint_steps"):
             del settings[name]
+        probe = settings["probe"] or {}
+        for table in (settings["student"], probe, probe.get("task_options", {})):
+            for name in HASHED_NAMES.keys() & table.keys():
+                table[HASHED_NAMES[name]] = table.pop(name)
         return tables.hash_settings(settings)
 
     @classmethod
-    def from_toml(cls, path: Path, changes: Sequence[str] = ()) -> Self:
+    def from_toml(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe.
 
         Args:
             path: the file.
-            changes: `KEY=VALUE` texts laid over it, as `optimiser.lr=1e-5` or `data.0.shots=2`; a value is JSON where
-                it can be, else the text itself.
+            overrides: `KEY=VALUE` texts, such as `optimiser.lr=1e-5` or `data.0.shots=2`; a value is parsed as JSON,
+                and is the text itself if that fails.
 
         Raises:
             BadInput: the file cannot be read.
-            BadOption: an unknown key (the nearest is offered), a missing one, or a value of the wrong type.
+            BadOption: an unknown key (the nearest one is suggested), a missing one, or a value of the wrong type.
         """
         table = tables.read_toml(path)
-        for change in changes:
-            key, equals, value = change.partition("=")
+        for override in overrides:
+            key, equals, value = override.partition("=")
             if not (key and equals):
-                raise BadOption(f"a change is given as KEY=VALUE, got {change!r}")
-            _lay_over(table, key, value)
+                raise BadOption(f"--set: expected KEY=VALUE, got {override!r}")
+            _override_key(table, key, value)
         return tables.parse_table(cls, table, f"recipe {path}")
 
 
-def _require_least(table: object, where: str, **least: int) -> None:
+def _check_minimum(table: object, where: str, **least: int) -> None:
     for name, lowest in least.items():
-        if not lowest <= getattr(table, name) < math.inf:  # what is no number is not, either
-            raise BadOption(f"{where}{name} must be at least {lowest}, got {getattr(table, name)}")
+        if not lowest <= getattr(table, name) < math.inf:  # false for NaN
+            raise BadOption(f"{where}{name}: expected at least {lowest}, got {getattr(table, name)}")
 
 
-def _lay_over(table: object, key: str, text: str) -> None:
+def _override_key(table: object, key: str, text: str) -> None:
     *outer, last = key.split(".")
     for name in outer:
         if isinstance(table, list):
             if not name.isdecimal() or int(name) >= len(table):
-                raise BadOption(f"{key}: there is no entry {name}; a list's entries are numbered from 0")
+                raise BadOption(f"{key}: expected an index from 0 to {len(table) - 1}, got {name}")
             table = table[int(name)]
         elif isinstance(table, dict):
             table = table.setdefault(name, {})
     if not isinstance(table, dict):
-        raise BadOption(f"{key} names no key of a table")
+        raise BadOption(f"{key}: not a key of a table")
     try:
         table[last] = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a killed run goes on from: one safetensors file of trained weights, moments and the place in the recipe."""
+"""The resumable state of a run: one safetensors file of trained weights, optimiser moments and progress."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from anybind.plugin import BadInput, BadOption, tensors
-from anybind_train.student import Average
+from anybind_train.student import WeightAverage
 
 
 @dataclass
-class Place:
-    """How far a run has come.
+class Progress:
+    """The progress of a run.
 
     Attributes:
-        recipe, data: hashes of what it runs on; a run goes on only where both are the same.
-        epoch, batch: of the next step.
+        recipe, data: hashes of the recipe and the data; a run is resumed only with both the same.
+        epoch, batch: indices of the next step.
         best: the best value of the probe's metric so far; None before the first probe.
         probes: every probe so far: `epoch` and its metrics.
     """
@@ -32,69 +32,74 @@ class Place:
     probes: list[dict[str, float]] | None = None
 
 
-def learned_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The trained parameters and all buffers of a module by name, on the CPU."""
+def get_trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the trained parameters and all buffers of a module by name, on the CPU."""
     frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     return {name: each.detach().cpu() for name, each in module.state_dict().items() if name not in frozen}
 
 
-def save_state(path: Path, place: Place, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> None:
-    """Write the file, whole or not at all.
+def save_state(
+    path: Path, progress: Progress, module: nn.Module, optimiser: torch.optim.Optimizer, weight_average: WeightAverage
+) -> None:
+    """Write the state atomically.
 
     Raises:
-        BadInput: the disk is full, or a weight is not finite (the file that was there stays).
+        BadInput: the disk is full, or a weight is not finite (an existing file is kept).
     """
-    state = {f"weights.{name}": each for name, each in learned_state(module).items()}
-    state |= {f"average.{name}": each.cpu() for name, each in average.state.items()}
+    state = {f"weights.{name}": each for name, each in get_trained_state(module).items()}
+    state |= {f"average.{name}": each.cpu() for name, each in weight_average.state.items()}
     for name, parameter in module.named_parameters():
         for key, value in optimiser.state.get(parameter, {}).items():
             state[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
-    check_finite(state, place, path)
-    tensors.write_tensors(path, state, asdict(place))
+    check_finite(state, progress, path)
+    tensors.write_tensors(path, state, asdict(progress))
 
 
-def check_finite(tensors: Mapping[str, torch.Tensor], place: Place, path: Path) -> None:
-    """Raise `BadInput`, naming the first tensor that holds what is no number, before anything is written over."""
+def check_finite(tensors: Mapping[str, torch.Tensor], progress: Progress, path: Path) -> None:
+    """Raise `BadInput` with the name of the first tensor that is not finite, before a file is overwritten."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise BadInput(
-                f"{name} is not finite after epoch {place.epoch}, batch {place.batch}; {path} stays as it was"
+                f"{name} is not finite after epoch {progress.epoch}, batch {progress.batch}; {path} was not overwritten"
             )
 
 
 def load_state(
-    path: Path, wanted: Place, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average
-) -> Place:
-    """Put everything back as it was, and say how far the run had come.
+    path: Path, expected: Progress, module: nn.Module, optimiser: torch.optim.Optimizer, weight_average: WeightAverage
+) -> Progress:
+    """Restore module, optimiser and average from a state; return the progress.
 
     Raises:
         BadInput: the file is missing or damaged.
-        BadOption: it is of another recipe or other data.
-        WeightsMismatch: it is of another module, as of a binding that was changed since.
+        BadOption: the state is of another recipe or other data than `expected`.
+        WeightsMismatch: the state is of another module, as after a change of the binding.
     """
     card, stored = tensors.read_tensors(path, framework="torch")
     try:
-        place = Place(**card)
+        progress = Progress(**card)
     except TypeError as error:
         raise BadInput(f"{path}: not the state of a training run ({error})") from error
-    for what in ("recipe", "data"):
-        if getattr(place, what) != getattr(wanted, what):
-            raise BadOption(f"{path} is of another {what}: it cannot go on with this one; choose another folder")
-    weights, averages = (_below(stored, prefix) for prefix in ("weights.", "average."))
-    tensors.check_state(path, weights, learned_state(module))
-    tensors.check_state(path, averages, average.state)
+    for name in ("recipe", "data"):
+        if getattr(progress, name) != getattr(expected, name):
+            raise BadOption(
+                f"{path}: expected {name} {getattr(expected, name)}, got {getattr(progress, name)}:"
+                f" the run was started with other {name}; choose another folder"
+            )
+    weights, averages = (_select_prefix(stored, prefix) for prefix in ("weights.", "average."))
+    tensors.check_state(path, weights, get_trained_state(module))
+    tensors.check_state(path, averages, weight_average.state)
     module.load_state_dict(weights, strict=False)
-    average.state = {name: each.to(average.state[name].device) for name, each in averages.items()}
-    moments = _below(stored, "optimiser.")
+    weight_average.state = {name: each.to(weight_average.state[name].device) for name, each in averages.items()}
+    moments = _select_prefix(stored, "optimiser.")
     for name, parameter in module.named_parameters():
-        own = _below(moments, f"{name}.")
+        own = _select_prefix(moments, f"{name}.")
         if parameter.requires_grad and own:
-            # The count of steps stays on the CPU, where AdamW keeps it.
+            # AdamW keeps its step count on the CPU.
             optimiser.state[parameter] = {
                 key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
             }
-    return place
+    return progress
 
 
-def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _select_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""The encoder that learns: which of its weights do, and how the others are kept as they are."""
+"""The student: the encoder to train, its trainable parameters, LoRA, and the average of its weights."""
 
 from __future__ import annotations
 
@@ -10,160 +10,160 @@ from torch.nn import functional
 
 from anybind import Binder, Binding, find_binding
 from anybind.plugin import BadOption, TorchEncoder, errors
-from anybind_train.recipe import Recipe, Student
+from anybind_train.recipe import Recipe, StudentConfig
 
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
-def student_binder(recipe: Recipe, device: str, binding: Binding | None = None) -> Binder:
-    """The recipe's binding, whose student has the recipe's options and weights.
+def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = None) -> Binder:
+    """Load the recipe's binding, with the recipe's options and weights for the student.
 
     Args:
-        recipe: what is trained.
-        device: where towers run, as torch names it.
-        binding: the recipe's binding itself; found by its name if left out.
+        recipe: the training recipe.
+        device: torch device of the encoders.
+        binding: the recipe's binding. [default: found by its name]
 
     Raises:
-        UnknownName, BadOption, BadInput, WeightsMismatch: the binding or its student cannot be made.
+        UnknownName, BadOption, BadInput, WeightsMismatch: the binding or its student cannot be loaded.
     """
     binding = binding or find_binding(recipe.binding)
-    use = binding.encoders.get(recipe.modality)
-    if use is None:
+    student = binding.encoders.get(recipe.modality)
+    if student is None:
         near = errors.suggest_names(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
-    options: dict[str, object] = {**use.options, **recipe.student.options}
-    if not recipe.student.shipped and "weights" not in recipe.student.options:
+    options: dict[str, object] = {**student.options, **recipe.student.options}
+    if not recipe.student.pretrained and "weights" not in recipe.student.options:
         options.pop("weights", None)
-    encoders = {**binding.encoders, recipe.modality: Binding.configure(use.name, **options)}
+    encoders = {**binding.encoders, recipe.modality: Binding.configure(student.name, **options)}
     if recipe.student.method == "prompts":
-        words = encoders["text"]
-        options = {"use": words.name, "options": words.options, "context": recipe.student.context}
+        text = encoders["text"]
+        options = {"use": text.name, "options": text.options, "context": recipe.student.context}
         encoders["text"] = Binding.configure("prompted-text", **options)
     binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
-    tower = binder.encoder(recipe.modality)
-    if not isinstance(tower, TorchEncoder):
-        raise BadOption(f"the encoder {use.name!r} is no tower on torch: it cannot be trained")
+    encoder = binder.encoder(recipe.modality)
+    if not isinstance(encoder, TorchEncoder):
+        raise BadOption(f"expected a torch encoder to train, got {student.name!r} ({type(encoder).__name__})")
     if recipe.student.weights:
-        tower.load_weights(recipe.student.weights)
+        encoder.load_weights(recipe.student.weights)
     return binder
 
 
 class StudentModule(nn.Module):
-    """A tower as one module: a batch of prepared inputs to (n, d) unit vectors in the tower's own space."""
+    """An encoder as one module: a batch of prepared inputs to (n, d) unit embeddings in the encoder's own space."""
 
-    def __init__(self, tower: TorchEncoder, plan: Student) -> None:
+    def __init__(self, encoder: TorchEncoder, config: StudentConfig) -> None:
         super().__init__()
-        self.tower = tower
-        self.plan = plan
-        self.texts: torch.Tensor | None = None  # words that learn, as `PromptStudent` has them
-        self.module = tower.module
-        choose_trained(self.module, plan)
+        self.encoder = encoder
+        self.config = config
+        self.texts: torch.Tensor | None = None  # learned text embeddings are of `PromptStudent` alone
+        self.module = encoder.module
+        select_trained_parameters(self.module, config)
 
     def forward(self, batch: object) -> torch.Tensor:
-        """(n, d), norm 1, float32 also in mixed precision."""
-        return functional.normalize(self.tower.features(batch).float(), dim=1)
+        """Return (n, d) unit embeddings, float32 also in mixed precision."""
+        return functional.normalize(self.encoder.features(batch).float(), dim=1)
 
     def train(self, mode: bool = True) -> StudentModule:
-        """Training mode for the trained parts only: what is frozen drops out nothing and keeps its statistics."""
+        """Set training mode for trained modules only: frozen ones have no dropout and keep their statistics."""
         super().train(mode)
-        for part in self.module.modules():
-            parameters = list(part.parameters())  # with those of the parts inside: they may learn where its own do not
+        for module in self.module.modules():
+            parameters = list(module.parameters())  # submodules included: they may be trained where its own are not
             frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-            if frozen or (isinstance(part, NORMS) and self.plan.batch_norm == "frozen"):
-                part.train(False)
+            if frozen or (isinstance(module, NORMS) and self.config.batch_norm == "frozen"):
+                module.train(False)
         return self
 
 
-def choose_trained(module: nn.Module, plan: Student) -> None:
-    """Set which parameters learn, by the recipe's method; for `lora`, put its additions in.
+def select_trained_parameters(module: nn.Module, config: StudentConfig) -> None:
+    """Set which parameters are trained, by the recipe's method; for `lora`, add its low-rank layers.
 
     Raises:
-        BadOption: a name that no parameter begins with, or nothing is left to train.
+        BadOption: no parameter name begins with an entry of `train`.
     """
-    if plan.method == "lora":
-        add_lora(module, plan)
-    elif plan.method != "full":
+    if config.method == "lora":
+        add_lora(module, config)
+    elif config.method != "full":
         module.requires_grad_(False)
-    elif plan.train:
+    elif config.train:
         names = [name for name, _ in module.named_parameters()]
-        for start in plan.train:
-            if not any(name.startswith(start) for name in names):
-                known = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
+        for prefix in config.train:
+            if not any(name.startswith(prefix) for name in names):
+                prefixes = {re.match(r"[^.]+(\.\d+)?", name).group() for name in names}  # pyright: ignore[reportOptionalMemberAccess]
                 raise BadOption(
-                    f"student.train: no parameter begins with {start!r}{errors.suggest_names(start, known)}"
+                    f"student.train: no parameter name begins with {prefix!r}{errors.suggest_names(prefix, prefixes)}"
                 )
         for name, parameter in module.named_parameters():
-            parameter.requires_grad_(name.startswith(plan.train))
+            parameter.requires_grad_(name.startswith(config.train))
     else:
         module.requires_grad_(True)
 
 
-def add_lora(module: nn.Module, plan: Student) -> None:
-    """Put low-rank additions beside the layers whose names end as `targets` says; everything else is frozen.
+def add_lora(module: nn.Module, config: StudentConfig) -> None:
+    """Add low-rank layers to the layers whose names end with one of `targets`; freeze everything else.
 
-    Left out are convolutions in groups, which have few weights and whose additions cannot be merged, and what is inside
-    torch's attention, which reads its layers' weights and passes by whatever stands beside them.
+    Grouped convolutions are left out: they have few weights, and peft cannot merge their low-rank layers. So are layers
+    inside torch's attention, which uses their weights directly and would bypass the low-rank layers.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    inside = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, nn.MultiheadAttention))
-    layers = [name for name, part in module.named_modules() if _takes_lora(part) and not name.startswith(inside)]
-    chosen = [name for name in layers if not plan.targets or name.endswith(plan.targets)]
-    if not chosen:
-        endings = {name.rpartition(".")[2] for name in layers}
-        raise BadOption(
-            f"student.targets: no layer ends in {', '.join(plan.targets)} (there are {', '.join(sorted(endings)[:8])})"
-        )
-    names = "|".join(map(re.escape, chosen))  # a list would be taken for endings
-    config = LoraConfig(r=plan.rank, lora_alpha=2 * plan.rank, target_modules=names, lora_dropout=0.0)
-    inject_adapter_in_model(config, module)
+    modules = dict(module.named_modules())
+    attention = tuple(f"{name}." for name, layer in modules.items() if isinstance(layer, nn.MultiheadAttention))
+    layers = [name for name, layer in modules.items() if _supports_lora(layer) and not name.startswith(attention)]
+    targets = [name for name in layers if not config.targets or name.endswith(config.targets)]
+    if not targets:
+        suffixes = ", ".join(sorted({name.rpartition(".")[2] for name in layers})[:8])
+        raise BadOption(f"student.targets: no layer name ends with {', '.join(config.targets)} (layers: {suffixes})")
+    names = "|".join(map(re.escape, targets))  # a regular expression: peft matches a list by suffix
+    lora = LoraConfig(r=config.rank, lora_alpha=2 * config.rank, target_modules=names, lora_dropout=0.0)
+    inject_adapter_in_model(lora, module)
 
 
-def _takes_lora(part: nn.Module) -> bool:
-    return isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1)
+def _supports_lora(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
 
 
-def merged_lora(tower: TorchEncoder) -> TorchEncoder:
-    """A tower of ordinary weights that embeds as one with LoRA's additions does."""
+def merge_lora(encoder: TorchEncoder) -> TorchEncoder:
+    """Return a copy of an encoder with its LoRA layers merged into ordinary weights."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    merged = tower.copy()
-    for name, part in list(merged.module.named_modules()):
-        if isinstance(part, BaseTunerLayer):
-            part.merge(safe_merge=True)
-            outer, _, last = name.rpartition(".")
-            setattr(merged.module.get_submodule(outer), last, part.get_base_layer())
+    merged = encoder.copy()
+    for name, layer in list(merged.module.named_modules()):
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge(safe_merge=True)
+            parent, _, last = name.rpartition(".")
+            setattr(merged.module.get_submodule(parent), last, layer.get_base_layer())
     return merged
 
 
-class Average:
-    """Exponential average of trained weights and of statistics, kept beside them; `swap` lends it to the module."""
+class WeightAverage:
+    """An exponential moving average (EMA) of a module's weights and statistics; `swap` loads it into the module."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise BadOption(f"student.average must be from 0 to below 1, got {decay}")
+            raise BadOption(f"student.ema_decay: expected a number from 0 to below 1, got {decay}")
         self.module, self.decay = module, decay
-        self.state = {name: tensor.detach().clone() for name, tensor in self._floats()} if decay else {}
-        self._own: dict[str, torch.Tensor] | None = None
+        self.state = {name: tensor.detach().clone() for name, tensor in self._list_float_tensors()} if decay else {}
+        self._module_state: dict[str, torch.Tensor] | None = None
 
-    def _floats(self) -> list[tuple[str, torch.Tensor]]:
+    def _list_float_tensors(self) -> list[tuple[str, torch.Tensor]]:
         return [(name, each) for name, each in self.module.state_dict().items() if each.is_floating_point()]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after a step; early ones count for more, so that the start is soon forgotten."""
+        """Add the weights after a step; the decay is smaller in the first steps, as in TensorFlow's EMA."""
         if self.decay:
             decay = min(self.decay, (1 + step) / (10 + step))
-            for name, tensor in self._floats():
+            for name, tensor in self._list_float_tensors():
                 self.state[name].lerp_(tensor.to(self.state[name].dtype), 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Lay the average over the module's weights; a second call gives those back."""
+        """Load the average into the module; a second call restores the module's own weights."""
         if not self.decay:
             return
-        wanted, self._own = self._own, None
-        if wanted is None:
-            wanted, self._own = self.state, {name: tensor.clone() for name, tensor in self._floats()}
-        for name, tensor in self._floats():
-            tensor.copy_(wanted[name])
+        state, self._module_state = self._module_state, None
+        if state is None:
+            state = self.state
+            self._module_state = {name: tensor.clone() for name, tensor in self._list_float_tensors()}
+        for name, tensor in self._list_float_tensors():
+            tensor.copy_(state[name])

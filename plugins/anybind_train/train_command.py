@@ -9,28 +9,34 @@ import typer
 
 from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table
 from anybind.plugin import ranks
-from anybind_train.training import train as train_by_recipe
+from anybind_train.training import train as train_from_recipe
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, TOML.")],
-    data: Annotated[Path, typer.Option(help="The folder that the recipe's paths lie below.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, metrics, picture.")],
-    change: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE over the recipe's; repeatable.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's seed.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run in that folder stopped.")] = False,
-    cache: Annotated[Path | None, typer.Option(help="Where teacher vectors are kept; OUTPUT/cache by default.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",
-    devices: Annotated[int, typer.Option(min=1, help="Processes, one a device.")] = 1,
+    recipe: Annotated[Path, typer.Argument(help="Recipe, a TOML file.")],
+    data: Annotated[Path, typer.Option(help="Folder that the recipe's paths are relative to.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, state, metrics, curves.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a recipe key: KEY=VALUE; repeatable.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of all randomness. [default: the recipe's]", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in OUTPUT.")] = False,
+    teacher_cache: Annotated[
+        Path | None, typer.Option(help="Folder of cached teacher embeddings. [default: OUTPUT/cache]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps, or auto.")] = "cpu",
+    devices: Annotated[int, typer.Option(min=1, help="Processes on each machine, one a device.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
-    strategy: Annotated[str, typer.Option(help="As Lightning Fabric names it: auto, ddp, fsdp, ...")] = "auto",
+    strategy: Annotated[str, typer.Option(help="Strategy of Lightning Fabric: auto, ddp, fsdp, ...")] = "auto",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
-    """Train an encoder into a frozen space, by a recipe."""
-    result = train_by_recipe(
-        recipe, data, output, changes=change or (), seed=seed, resume=resume, cache=cache, device=device,
-        devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
+    """Train an encoder into a frozen embedding space, by a recipe."""
+    result = train_from_recipe(
+        recipe, data, output, overrides=overrides or (), seed=seed, resume=resume, teacher_cache=teacher_cache,
+        device=device, devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
     )  # fmt: skip
     if ranks.get_rank():
         return

@@ -10,23 +10,23 @@ from typing import Any
 
 from anybind import EmbeddingStore
 from anybind_train.devices import make_fabric
-from anybind_train.engine import Run
-from anybind_train.linear_probe import linear_probe
+from anybind_train.engine import TrainingRun
+from anybind_train.linear_probe import train_linear_probe
 from anybind_train.recipe import Recipe
-from anybind_train.student import student_binder
+from anybind_train.student import load_student_binder
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run gave.
+    """The result of a training run.
 
     Attributes:
         weights: file of the last epoch's weights, or of the linear probe's head.
         encoder: identity of the trained encoder.
         metrics: the last probe's metrics; empty without a probe.
-        main_metric: the metric that picks the best epoch; empty without a probe.
-        record: everything, JSON-like, as `result.json` in the run's folder holds it: hashes of recipe and data, numbers
-            of samples, classes, epochs and steps, and all probes.
+        main_metric: the metric that selects the best epoch; empty without a probe.
+        record: `result.json` of the run's folder, JSON-like: hashes of recipe and data, numbers of samples, classes,
+            epochs and steps, and all probes.
     """
 
     weights: Path
@@ -41,10 +41,10 @@ def train(
     data: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    changes: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     seed: int | None = None,
     resume: bool = False,
-    cache: str | os.PathLike[str] | None = None,
+    teacher_cache: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     devices: int = 1,
     nodes: int = 1,
@@ -55,17 +55,17 @@ def train(
 
     Args:
         recipe: a TOML file, or a recipe.
-        data: the folder that the recipe's paths lie below.
-        output: the run's folder, made if missing: weights, state, metrics, curves, `result.json`.
-        changes: `KEY=VALUE` texts over a file's values, for example `epochs=5`.
-        seed: in place of the seed of a recipe's file.
-        resume: continue the interrupted run in `output`.
-        cache: folder of cached teacher embeddings and inputs. [default: `output/cache`]
-        device: torch device, `cpu`, `cuda`, `mps`, or `auto`.
+        data: the folder that the recipe's paths are relative to.
+        output: the run's folder, created if missing: weights, state, metrics, curves, `result.json`.
+        overrides: `KEY=VALUE` texts that override the keys of a recipe file, for example `epochs=5`.
+        seed: overrides the seed of a recipe file.
+        resume: resume the interrupted run in `output`.
+        teacher_cache: folder of cached teacher embeddings and student inputs. [default: `output/cache`]
+        device: torch device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`.
         devices: processes on each machine, one a device.
         nodes: machines.
+        strategy: a strategy of Lightning Fabric: `auto`, `ddp`, `fsdp`, ...
         store: where embeddings of teachers and probes are looked up and stored. [default: nowhere]
-        strategy: as Lightning Fabric names it: `auto`, `ddp`, `fsdp`, ...
 
     Returns:
         the result; with several processes, each returns it.
@@ -73,21 +73,27 @@ def train(
     Raises:
         BadInput: the recipe or the data cannot be read, `resume` without a run, or a loss that is not finite (the last
             good state is kept).
-        BadOption: an invalid value in the recipe, or `output` holds a run and `resume` is not given.
-        UnknownName, SpaceMismatch: a part of the recipe is not there or does not fit.
+        BadOption: an invalid value in the recipe, or `output` has a run and `resume` is not given.
+        UnknownName, SpaceMismatch: a part of the recipe is not installed, or does not fit.
     """
-    over = [*changes, *([] if seed is None else [f"seed={seed}"])]
-    plan = recipe if isinstance(recipe, Recipe) else Recipe.from_toml(Path(recipe), over)
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.from_toml(Path(recipe), [*overrides, *([] if seed is None else [f"seed={seed}"])])
     folder, output = Path(data), Path(output)
-    if plan.student.method == "linear-probe":
-        record = linear_probe(plan, folder, output, device, student_binder(plan, device).with_store(store))
+    if recipe.student.method == "linear-probe":
+        binder = load_student_binder(recipe, device).with_store(store)
+        record = train_linear_probe(recipe, folder, output, device, binder)
         return TrainingResult(Path(record["weights"]), record["encoder"], {"top1": record["top1"]}, "top1", record)
-    fabric = make_fabric(plan.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
+    fabric = make_fabric(recipe.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
-    run = Run(
-        plan, folder, output, cache=None if cache is None else Path(cache), store=store, fabric=fabric, resume=resume
+    run = TrainingRun(
+        recipe,
+        folder,
+        output,
+        teacher_cache=None if teacher_cache is None else Path(teacher_cache),
+        store=store,
+        fabric=fabric,
+        resume=resume,
     )
-    record = run.go()
-    last = record["probes"][-1] if record["probes"] else {}
-    metrics = {name: value for name, value in last.items() if name != "epoch"}
+    record = run.execute()
+    metrics = {name: value for name, value in (record["probes"] or [{}])[-1].items() if name != "epoch"}
     return TrainingResult(Path(record["weights"]), record["encoder"], metrics, run.metric, record)

@@ -1,4 +1,4 @@
-"""The loss `kl`: two distributions made of a student's and of its teacher's vector, and how far they are apart."""
+"""The loss `kl`: the Kullback-Leibler divergence between distributions of student and teacher."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 
 from anybind.plugin import BadOption
 from anybind_train.loss import Loss, TrainingBatch
-from anybind_train.losses.shared import needed, one_of, positive, similarities
+from anybind_train.losses.shared import check_choice, check_positive, compute_similarities, get_field
 
 OVER = {"dimensions": ("teacher",), "texts": ("teacher", "texts"), "batch": ("teacher",)}
-"""What a distribution may run over, and the fields that it needs for that."""
+"""The axis of the distributions, and the fields that each axis needs."""
 
 
-class KL(Loss):
+class KLLoss(Loss):
     """L_kl of the paper: KL(E' || I') of a student's distribution E' and its teacher's I'.
 
         KL(E' || I') = 1/n sum_i sum_k E'_ik (log E'_ik - log I'_ik)
@@ -23,12 +23,12 @@ class KL(Loss):
         over="texts":       E'_i = softmax_k(s_i . t_k / tau), I'_i = softmax_k(z_i . t_k / tau), k in 1..m
         over="batch":       E'_i = softmax_k(s_i . z_k / tau), I'_i = softmax_k(z_i . z_k / tau), k in 1..n
 
-    Choices: the paper speaks of the distributions of the embeddings and does not say what they run over; the preset
-    `paper` takes the d dimensions, with tau 1, as no other quantity is named. Unit vectors then give nearly even
-    distributions, and the term is about |s - z|^2 / (2 d). Over texts it is knowledge distillation (with
-    first="teacher", Hinton et al., 2015). Over the batch it compares similarity matrices: the rows of the students
-    against the teachers' vectors with those of the teachers against themselves; with a `sinkhorn` target and
-    tau 0.01 it is what the preset `author-code` takes, where the target comes first, as in PyTorch's kl_div.
+    Choices: the paper names the distributions of the embeddings but not their axis; the preset `paper` has the d
+    dimensions with tau 1, as no other quantity is named. Unit embeddings then have nearly uniform distributions, and
+    the term is about |s - z|^2 / (2 d). Over texts it is knowledge distillation (with first="teacher", Hinton et al.,
+    2015). Over the batch it compares similarity matrices: student-teacher rows with teacher-teacher rows; with a
+    `sinkhorn` target and tau 0.01 it is the term of the preset `author-code`, where the target comes first, as in
+    PyTorch's kl_div.
     """
 
     def __init__(
@@ -37,41 +37,41 @@ class KL(Loss):
         """Set the options.
 
         Args:
-            over: what the distributions run over: `dimensions`, `texts` or `batch`.
-            temperature: tau, above 0, of both.
+            over: axis of the distributions: `dimensions`, `texts` or `batch`.
+            temperature: tau of both distributions, above 0.
             first: `student` for KL(E' || I'), `teacher` for KL(I' || E').
-            sinkhorn: over the batch, this many Sinkhorn steps on the target instead of one softmax: see `sinkhorn`.
+            sinkhorn: with over="batch", this many Sinkhorn steps on the target in place of a softmax; see `sinkhorn`.
 
         Raises:
-            BadOption: an option out of its range, or `sinkhorn` over something else than the batch.
+            BadOption: an option out of its range, or `sinkhorn` without over="batch".
         """
-        self.over = one_of("over", over, OVER)
-        self.temperature = positive("temperature", temperature)
-        self.first = one_of("first", first, ("student", "teacher"))
-        self.steps = _steps(sinkhorn, over)
+        self.over = check_choice("over", over, OVER)
+        self.temperature = check_positive("temperature", temperature)
+        self.first = check_choice("first", first, ("student", "teacher"))
+        self.sinkhorn_steps = _check_sinkhorn(sinkhorn, over)
         self.needs = OVER[over]
         self.compares_rows = over == "batch"
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        student, teacher = batch.student, needed(batch, "teacher").detach()
+        student, teacher = batch.student, get_field(batch, "teacher").detach()
         if self.over == "dimensions":
-            ours, theirs = student / self.temperature, teacher / self.temperature
+            logits, targets = student / self.temperature, teacher / self.temperature
         else:
-            keys = teacher if self.over == "batch" else needed(batch, "texts")
-            ours, theirs = (similarities(of, keys, self.temperature) for of in (student, teacher))
-        theirs = theirs.detach()
-        target = sinkhorn(theirs, self.steps) if self.steps else theirs.log_softmax(-1)
-        first, second = ours.log_softmax(-1), target
+            keys = teacher if self.over == "batch" else get_field(batch, "texts")
+            logits, targets = (compute_similarities(rows, keys, self.temperature) for rows in (student, teacher))
+        targets = targets.detach()
+        target = sinkhorn(targets, self.sinkhorn_steps) if self.sinkhorn_steps else targets.log_softmax(-1)
+        first, second = logits.log_softmax(-1), target
         if self.first == "teacher":
             first, second = second, first
         return (first.exp() * (first - second)).sum(-1).mean()
 
 
 def sinkhorn(logits: torch.Tensor, steps: int) -> torch.Tensor:
-    """Log of the matrix that `steps` Sinkhorn steps make of exp(logits): rows sum to 1, columns nearly so.
+    """Normalise exp(logits) by Sinkhorn steps, and return its logarithm: rows sum to 1, columns nearly so.
 
-    Each step scales the columns to sum 1 and then the rows (Sinkhorn and Knopp, 1967), so that a sample that is
-    like many others does not draw all the probability. On logarithms, since exp(1 / 0.01) has no float32.
+    Each step scales the columns to sum 1 and then the rows (Sinkhorn and Knopp, 1967), so that no sample that is
+    similar to many others gets most of the probability. In the log domain, since exp(1 / 0.01) overflows float32.
 
     Args:
         logits: (n, n).
@@ -82,9 +82,9 @@ def sinkhorn(logits: torch.Tensor, steps: int) -> torch.Tensor:
     return logits
 
 
-def _steps(given: object, over: str) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
-        raise BadOption(f"sinkhorn must be a whole number of steps, 0 for none, got {given!r}")
-    if given and over != "batch":
-        raise BadOption(f'sinkhorn needs over = "batch", got over = "{over}"')
-    return given
+def _check_sinkhorn(steps: object, over: str) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise BadOption(f"sinkhorn: expected a number of steps, 0 or more, got {steps!r}")
+    if steps and over != "batch":
+        raise BadOption(f'sinkhorn: expected over = "batch", got over = "{over}"')
+    return steps

@@ -1,4 +1,4 @@
-"""Losses on pairs alone, of a student's vector and its teacher's: `contrastive` and `cosine`."""
+"""Losses on pairs of student and teacher embeddings: `contrastive` and `cosine`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from anybind_train.loss import Loss, TrainingBatch
-from anybind_train.losses.shared import flag, needed, positive, similarities
+from anybind_train.losses.shared import check_flag, check_positive, compute_similarities, get_field
 
 
-class Contrastive(Loss):
-    """L_ct, Eq. 2 of the paper: InfoNCE, students as queries and the frozen teacher's vectors as keys.
+class ContrastiveLoss(Loss):
+    """L_ct, Eq. 2 of the paper: InfoNCE, students as queries and the frozen teacher's embeddings as keys.
 
         L_ct = -1/n sum_i log( exp(s_i . z_i / tau) / sum_j exp(s_i . z_j / tau) )
 
     student (n, d), teacher (n, d); j runs over the batch, so the negatives of a sample are the partners of
-    the others. At least 0, and log n where all vectors are equal.
+    the others. At least 0, and log n where all embeddings are equal.
 
-    Choices: one direction, as the paper says which side asks; `symmetric` is the mean of both, as in CLIP.
-    The authors' code takes tau = 0.02 and multiplies the loss by 2 tau, which the preset says as a weight.
+    Choices: one direction, since the paper says which side is the query; `symmetric` is the mean of both, as in CLIP.
+    The authors' code has tau = 0.02 and multiplies the loss by 2 tau, which is a weight in the preset.
     """
 
     needs = ("teacher",)
@@ -28,31 +28,31 @@ class Contrastive(Loss):
         """Set the options.
 
         Args:
-            temperature: tau, above 0; the paper's is 1.
-            symmetric: the mean with the same loss of teachers as queries and students as keys.
+            temperature: tau, above 0; 1 in the paper.
+            symmetric: take the mean with the loss of teachers as queries and students as keys.
 
         Raises:
             BadOption: an option out of its range.
         """
-        self.temperature = positive("temperature", temperature)
-        self.symmetric = flag("symmetric", symmetric)
+        self.temperature = check_positive("temperature", temperature)
+        self.symmetric = check_flag("symmetric", symmetric)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        logits = similarities(batch.student, needed(batch, "teacher").detach(), self.temperature)
+        logits = compute_similarities(batch.student, get_field(batch, "teacher").detach(), self.temperature)
         partners = torch.arange(len(logits), device=logits.device)
         loss = cross_entropy(logits, partners)
         return (loss + cross_entropy(logits.T, partners)) / 2 if self.symmetric else loss
 
 
-class Cosine(Loss):
-    """One less the cosine of a student and its teacher: from 0 to 2. Ours; the paper has no such term.
+class CosineLoss(Loss):
+    """The mean cosine distance of student and teacher, from 0 to 2. Ours; the paper has no such term.
 
         L = 1/n sum_i (1 - s_i . z_i)
 
-    student (n, d), teacher (n, d). It takes no negatives, so it means the same in a batch of any size.
+    student (n, d), teacher (n, d). It has no negatives, so its value does not depend on the batch size.
     """
 
     needs = ("teacher",)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        return (1 - (batch.student * needed(batch, "teacher").detach()).sum(-1)).mean()
+        return (1 - (batch.student * get_field(batch, "teacher").detach()).sum(-1)).mean()

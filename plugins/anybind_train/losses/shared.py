@@ -1,4 +1,4 @@
-"""What the losses share: checks of their options, the fields of a batch, similarities."""
+"""Functions that the losses share: checks of options, the fields of a batch, similarities."""
 
 from __future__ import annotations
 
@@ -11,43 +11,42 @@ from anybind.plugin import BadOption, errors
 from anybind_train.loss import TrainingBatch
 
 
-def positive(name: str, value: object) -> float:
-    """An option that must be a finite number above 0; raises `BadOption`."""
+def check_positive(name: str, value: object) -> float:
+    """Return an option that is a finite number above 0; raise `BadOption` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise BadOption(f"{name} must be a number above 0, got {value!r}")
+        raise BadOption(f"{name}: expected a number above 0, got {value!r}")
     return float(value)
 
 
-def flag(name: str, value: object) -> bool:
-    """An option that must be true or false; raises `BadOption`."""
+def check_flag(name: str, value: object) -> bool:
+    """Return an option that is true or false; raise `BadOption` otherwise."""
     if not isinstance(value, bool):
-        raise BadOption(f"{name} must be true or false, got {value!r}")
+        raise BadOption(f"{name}: expected true or false, got {value!r}")
     return value
 
 
-def one_of(name: str, value: str, known: Iterable[str]) -> str:
-    """An option that must be one of some words; raises `BadOption`, offering the nearest."""
-    known = tuple(known)
-    if value not in known:
-        raise BadOption(
-            f"{name} must be one of {', '.join(known)}, got {value!r}{errors.suggest_names(str(value), known)}"
-        )
+def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
+    """Return an option that is one of the choices; raise `BadOption` with the nearest ones otherwise."""
+    choices = tuple(choices)
+    if value not in choices:
+        near = errors.suggest_names(str(value), choices)
+        raise BadOption(f"{name}: expected one of {', '.join(choices)}, got {value!r}{near}")
     return value
 
 
-def needed(batch: TrainingBatch, field: str) -> torch.Tensor:
-    """A field of a batch, vectors in the precision of the student; raises `BadOption` where there is none."""
-    value = getattr(batch, field)
+def get_field(batch: TrainingBatch, name: str) -> torch.Tensor:
+    """Return a field of a batch, embeddings in the student's precision; raise `BadOption` if it is None."""
+    value = getattr(batch, name)
     if value is None:
-        raise BadOption(f"a loss needs {field!r} of every batch, and the recipe gives none")
+        raise BadOption(f"a loss needs {name!r} in every batch, and the recipe has none")
     return value.to(batch.student.dtype) if value.is_floating_point() else value
 
 
-def similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
-    """(a, d) and (b, d) unit vectors to (a, b) cosines over the temperature."""
+def compute_similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Compute the (a, b) cosines of (a, d) and (b, d) unit embeddings, over the temperature."""
     return queries @ keys.T / temperature
 
 
 def soft_cross_entropy(target: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """-1/n sum_i sum_j p_ij log q_ij, p and q the softmax over j of (n, m) logits `target` and `student`."""
+    """Compute -1/n sum_i sum_j p_ij log q_ij, p and q the softmax over j of (n, m) logits `target` and `student`."""
     return -(target.softmax(-1) * student.log_softmax(-1)).sum(-1).mean()

@@ -12,7 +12,7 @@ import pytest
 import anybind
 from anybind.testing import Example, check
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "write-a-plugin.md").read_text()
 
 
 @pytest.fixture

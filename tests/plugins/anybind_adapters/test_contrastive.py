@@ -1,4 +1,4 @@
-"""The training of a layer: its loss against a plain loop, seeds, and that the best state is what is kept."""
+"""Training by InfoNCE: the loss against a plain loop, seeds, and early stopping."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind.errors import BadOption
-from anybind_adapters.contrastive import Training, info_nce, layer, train
+from anybind_adapters.contrastive import TrainingSettings, apply_layers, info_nce, train_layers
 
 SHORT = {"temperature": 0.07, "lr": 1e-2, "epochs": 6, "batch_size": 16, "patience": 6}
 
 
-def plain_info_nce(given_, wanted, groups, temperature):
-    """Both directions, pair by pair, in float64."""
+def compute_info_nce(mapped, targets, groups, temperature):
+    """Compute both directions pair by pair, in float64."""
     n = len(groups)
-    a = given_ / np.linalg.norm(given_, axis=1, keepdims=True)
+    normalised = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
     total = 0.0
     for i in range(n):
-        rivals = [j for j in range(n) if j == i or groups[j] != groups[i]]
-        for first, second in ((a, wanted), (wanted, a)):
-            cosines = [float(first[i] @ second[j]) / temperature for j in rivals]
+        candidates = [j for j in range(n) if j == i or groups[j] != groups[i]]
+        for first, second in ((normalised, targets), (targets, normalised)):
+            cosines = [float(first[i] @ second[j]) / temperature for j in candidates]
             total += math.log(sum(math.exp(c) for c in cosines)) - float(first[i] @ second[i]) / temperature
     return total / (2 * n)
 
 
 @settings(max_examples=40)
-@given(n=st.integers(2, 12), kinds=st.integers(1, 12), temperature=st.floats(0.05, 2), seed=st.integers(0, 999))
-def test_the_loss_is_that_of_a_plain_loop_and_twins_are_no_rivals(n, kinds, temperature, seed):
+@given(n=st.integers(2, 12), n_groups=st.integers(1, 12), temperature=st.floats(0.05, 2), seed=st.integers(0, 999))
+def test_info_nce_equals_a_plain_loop_without_negatives_of_the_same_group(n, n_groups, temperature, seed):
     random = np.random.default_rng(seed)
-    given_, wanted = random.normal(size=(n, 5)), anybind.normalize(random.normal(size=(n, 5))).astype(np.float64)
-    groups = random.integers(0, kinds, n)
-    ours = info_nce(torch.from_numpy(given_), torch.from_numpy(wanted), torch.from_numpy(groups), temperature)
-    assert float(ours) == pytest.approx(plain_info_nce(given_, wanted, groups, temperature), rel=1e-6, abs=1e-9)
+    mapped, targets = random.normal(size=(n, 5)), anybind.normalize(random.normal(size=(n, 5))).astype(np.float64)
+    groups = random.integers(0, n_groups, n)
+    loss = info_nce(torch.from_numpy(mapped), torch.from_numpy(targets), torch.from_numpy(groups), temperature)
+    assert float(loss) == pytest.approx(compute_info_nce(mapped, targets, groups, temperature), rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("hidden", [0, 4])
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_pairs, hidden):
+def test_the_seed_determines_the_weights(make_pairs, hidden):
     source, target = make_pairs()
 
     def run(seed):
-        state, _ = train(source.vectors, target.vectors, np.arange(60), Training(seed, **SHORT), hidden)
+        state, _ = train_layers(source.vectors, target.vectors, np.arange(60), TrainingSettings(seed, **SHORT), hidden)
         return torch.cat([tensor.flatten() for tensor in state.values()])
 
     assert torch.equal(run(1), run(1))
@@ -53,40 +53,40 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_pairs
 
 
 @pytest.mark.parametrize("hidden", [0, 4])
-def test_training_ends_no_worse_than_it_began_on_the_pairs_left_out(make_pairs, hidden):
+def test_the_validation_loss_does_not_increase(make_pairs, hidden):
     source, target = make_pairs(noise=0.5)
     for lr in (1e-2, 30.0):
-        training = Training(0, **{**SHORT, "lr": lr})
-        state, told = train(source.vectors, target.vectors, np.arange(60), training, hidden)
-        first, best = told["losses"]
-        assert best <= first
-        assert (told["best_epoch"] > 0) == (best < first)
-        assert torch.isfinite(layer(state, torch.tensor(source.vectors))).all()
-    assert told["best_epoch"] == 0  # such steps only make it worse, so that the start is kept
+        training = TrainingSettings(0, **{**SHORT, "lr": lr})
+        state, outcome = train_layers(source.vectors, target.vectors, np.arange(60), training, hidden)
+        initial, best = outcome["losses"]
+        assert best <= initial
+        assert (outcome["best_epoch"] > 0) == (best < initial)
+        assert torch.isfinite(apply_layers(state, torch.tensor(source.vectors))).all()
+    assert outcome["best_epoch"] == 0  # steps this large increase the loss
 
 
-def test_training_stops_once_nothing_gets_better(make_pairs, monkeypatch):
+def test_training_stops_early_without_improvement(make_pairs, monkeypatch):
     source, target = make_pairs(noise=0.5)
     steps = []
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: steps.append(1))  # nothing moves
-    training = Training(0, **{**SHORT, "epochs": 40, "patience": 2, "batch_size": 64})
-    _, told = train(source.vectors, target.vectors, np.arange(60), training)
-    assert told["best_epoch"] == 0
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: steps.append(1))  # no update
+    training = TrainingSettings(0, **{**SHORT, "epochs": 40, "patience": 2, "batch_size": 64})
+    _, outcome = train_layers(source.vectors, target.vectors, np.arange(60), training)
+    assert outcome["best_epoch"] == 0
     assert len(steps) == 2
 
 
-def test_a_network_can_do_what_no_single_layer_can():
+def test_a_hidden_layer_fits_a_nonlinear_map():
     random = np.random.default_rng(0)
     x = anybind.normalize(random.normal(size=(600, 3)))
     y = anybind.normalize(np.stack([x[:, 0] * x[:, 1], x[:, 1] * x[:, 2], x[:, 0] ** 2], axis=1) + 1e-3)
-    training = Training(0, **{**SHORT, "epochs": 40, "batch_size": 64, "patience": 40})
-    losses = {hidden: train(x, y, np.arange(600), training, hidden)[1]["losses"][1] for hidden in (0, 64)}
+    training = TrainingSettings(0, **{**SHORT, "epochs": 40, "batch_size": 64, "patience": 40})
+    losses = {hidden: train_layers(x, y, np.arange(600), training, hidden)[1]["losses"][1] for hidden in (0, 64)}
     assert losses[64] < 0.8 * losses[0]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": 0}, {"lr": -1}, {"lr": "fast"}, {"epochs": 0}, {"batch_size": 1}, {"patience": 1.5}]
+    "options", [{"temperature": 0}, {"lr": -1}, {"lr": "fast"}, {"epochs": 0}, {"batch_size": 1}, {"patience": 1.5}]
 )
-def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(BadOption, match=f"{next(iter(wrong))} must be"):
-        Training(0, **{**SHORT, **wrong})
+def test_invalid_settings_are_rejected(options):
+    with pytest.raises(BadOption, match=f"{next(iter(options))}: expected"):
+        TrainingSettings(0, **{**SHORT, **options})

@@ -1,9 +1,10 @@
-"""`anybind fit-adapter`: what is paired with what, what it reports and writes, and what it refuses."""
+"""`anybind fit-adapter`: pairs, reports, files, and errors."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -14,17 +15,18 @@ from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_adapters import fit_adapter
 from anybind_adapters.card import read_card
+from anybind_media.sound import Waveform
 
-TINY = 'name = "{name}"\nspace = "{space}"\n[encoders.{of}]\nuse = "tiny-{of}"\nspace = "{space}"\ndim = {dim}\n'
+BINDING = 'name = "{name}"\nspace = "{space}"\n[encoders.{modality}]\nuse = "small-{modality}"\nspace = "{space}"\ndim = {dim}\n'
 
 
 @pytest.fixture
-def binding(tmp_path, tiny_towers):
-    """Write a binding of one stand-in tower, and return its path."""
+def binding(tmp_path, small_encoders):
+    """Write a binding of one small encoder, and return its path."""
 
-    def write(name, dim=16, of="image"):
+    def write(name, dim=16, modality="image"):
         path = tmp_path / f"{name}.toml"
-        path.write_text(TINY.format(name=name, space=f"space-{name}", dim=dim, of=of))
+        path.write_text(BINDING.format(name=name, space=f"space-{name}", dim=dim, modality=modality))
         return path
 
     return write
@@ -32,290 +34,280 @@ def binding(tmp_path, tiny_towers):
 
 @pytest.fixture
 def fit(cli, tmp_path):
-    """Run the command, and return what it prints as JSON, with the file's path."""
+    """Run the command; return its JSON and the path of its file."""
 
     def run(*arguments):
         path = tmp_path / "adapter.safetensors"
-        ended = cli("fit-adapter", *arguments, "-o", path, "--json")
-        assert ended.code == 0, ended
-        return json.loads(ended.out), path
+        outcome = cli("fit-adapter", *arguments, "-o", path, "--json")
+        assert outcome.code == 0, outcome
+        return json.loads(outcome.out), path
 
     return run
 
 
-def test_the_function_gives_what_the_command_prints(fit, binding, classes_of_pictures, tmp_path):
-    sides, classes = (str(binding("a", 16)), str(binding("b", 20))), classes_of_pictures
-    told, path = fit("--from", sides[0], "--to", sides[1], "--data", classes, "--option", "folds=3", "--seed", 2)
-    made = fit_adapter(*sides, data=classes, folds=3, seed=2)
-    made.save(tmp_path / "mine.safetensors")
-    assert (made.data, made.held_out) == (told["data"], told["held_out"])
-    assert (tmp_path / "mine.safetensors").read_bytes() == path.read_bytes()
+def test_the_function_gives_what_the_command_prints(fit, binding, image_folder, tmp_path):
+    sides, classes = (str(binding("a", 16)), str(binding("b", 20))), image_folder
+    report, path = fit(
+        "--source", sides[0], "--target", sides[1], "--data", classes, "--fit-option", "folds=3", "--seed", 2
+    )
+    fitted = fit_adapter(*sides, data=classes, folds=3, seed=2)
+    fitted.save(tmp_path / "function.safetensors")
+    assert (fitted.data, fitted.validation) == (report["data"], report["validation"])
+    assert (tmp_path / "function.safetensors").read_bytes() == path.read_bytes()
 
 
-def test_embeddings_are_paired_by_id(tiny_towers, make_pairs):
+def test_embeddings_are_paired_by_id(small_encoders, make_pairs):
     source, target = make_pairs()
-    made = fit_adapter(source, target[::-1], kind="procrustes")
-    assert made.n_fit == 48
-    assert made.adapter(source).space == target.space
-    with pytest.raises(BadOption, match="on both sides"):
+    fitted = fit_adapter(source, target[::-1], adapter="procrustes")
+    assert fitted.n_fit == 48
+    assert fitted.adapter(source).space == target.space
+    with pytest.raises(BadOption, match="expected embeddings on both sides"):
         fit_adapter(source, "b.toml")
 
 
-@pytest.mark.parametrize("kind", ["ridge", "procrustes", "linear", "mlp"])
-def test_the_same_pictures_are_embedded_on_both_sides_and_the_card_says_what_came_of_it(
-    fit, binding, classes_of_pictures, kind
-):
+@pytest.mark.parametrize("adapter", ["ridge", "procrustes", "linear", "mlp"])
+def test_images_are_embedded_on_both_sides_and_the_card_has_the_results(fit, binding, image_folder, adapter):
     a, b = binding("a", 16), binding("b", 20)
-    told, path = fit("--from", a, "--to", b, "--data", classes_of_pictures, "--kind", kind)
-    assert (told["data"]["n"], told["data"]["n_fit"]) == (42, 33)
-    assert told["held_out"]["before"] is None  # of different dimensions
-    assert told["held_out"]["chance"]["forward"]["r1"] == pytest.approx(1 / 9)
-    assert told["held_out"]["after"]["forward"]["r1"] > 0.5
-    assert told["held_out"]["after"]["back"]["n"] == 9
+    report, path = fit("--source", a, "--target", b, "--data", image_folder, "--adapter", adapter)
+    assert (report["data"]["n"], report["data"]["n_fit"]) == (42, 33)
+    assert report["validation"]["before"] is None  # different dimensions
+    assert report["validation"]["chance"]["forward"]["r1"] == pytest.approx(1 / 9)
+    assert report["validation"]["after"]["forward"]["r1"] > 0.5
+    assert report["validation"]["after"]["back"]["n"] == 9
     card = read_card(path)
     assert (card["source"], card["target"]) == (
-        anybind.Space("space-a", 16, "tiny"),
-        anybind.Space("space-b", 20, "tiny"),
+        anybind.Space("space-a", 16, "small"),
+        anybind.Space("space-b", 20, "small"),
     )
-    assert card["about"] == {"data": told["data"], "held_out": told["held_out"]}
-    assert card["settings"] == told["settings"]
-    assert told["data"]["from"]["encoder"] == anybind.load(a).identity("image")
+    assert card["metadata"] == {"data": report["data"], "held_out": report["validation"]}  # the file's key
+    assert card["settings"] == report["settings"]
+    assert report["data"]["from"]["encoder"] == anybind.load(a).identity("image")
 
 
-def test_the_written_file_works_in_a_binding(fit, binding, classes_of_pictures, tmp_path):
+def test_the_written_file_works_in_a_binding(fit, binding, image_folder, tmp_path):
     a, b = binding("a", 16), binding("b", 20)
-    told, path = fit("--from", a, "--to", b, "--data", classes_of_pictures)
+    report, path = fit("--source", a, "--target", b, "--data", image_folder)
     mixed = a.read_text().replace('space = "space-a"\n[enc', 'space = "space-b"\n[enc')
     (tmp_path / "mixed.toml").write_text(f'{mixed}[[adapters]]\nuse = "ridge"\nweights = "./{path.name}"\n')
-    files = sorted(classes_of_pictures.rglob("*.png"))
+    files = sorted(image_folder.rglob("*.png"))
     adapted = anybind.load(tmp_path / "mixed.toml").embed("image", files)
     cosines = adapted @ anybind.load(b).embed("image", files)
     assert np.mean(np.argmax(cosines, axis=1) == np.arange(42)) > 0.8
-    assert told["held_out"]["after"]["forward"]["n"] == 9
+    assert report["validation"]["after"]["forward"]["n"] == 9
 
 
-def test_raw_cosines_stand_beside_where_dimensions_agree(fit, binding, classes_of_pictures):
-    told, _ = fit("--from", binding("a", 16), "--to", binding("b", 16), "--data", classes_of_pictures)
-    assert told["held_out"]["before"]["forward"]["r1"] == 1.0  # the same tower under another name
+def test_equal_dimensions_are_also_evaluated_without_the_adapter(fit, binding, image_folder):
+    report, _ = fit("--source", binding("a", 16), "--target", binding("b", 16), "--data", image_folder)
+    assert report["validation"]["before"]["forward"]["r1"] == 1.0  # the same encoder under another name
 
 
-def test_pictures_go_with_the_words_of_their_class_and_classes_are_held_out_whole(fit, binding, classes_of_pictures):
-    told, path = fit(
-        "--from", binding("a"), "--to", f"{binding('w', 10, 'text')}:text", "--modality", "image",
-        "--data", classes_of_pictures, "--template", "a {}",
+def test_images_are_paired_with_class_texts_and_whole_classes_are_held_out(fit, binding, image_folder):
+    report, path = fit(
+        "--source", binding("a"), "--target", f"{binding('w', 10, 'text')}:text", "--modality", "image",
+        "--data", image_folder, "--prompt", "a {}",
     )  # fmt: skip
-    after = told["held_out"]["after"]
-    assert (after["forward"]["n"], after["forward"]["gallery"]) == (9, 3)
-    assert (after["back"]["n"], after["back"]["gallery"]) == (3, 9)
-    assert told["held_out"]["chance"]["forward"]["r1"] == pytest.approx(1 / 3)
-    assert told["data"]["to"]["modality"] == "text"
+    after = report["validation"]["after"]
+    assert (after["forward"]["n"], after["forward"]["gallery_size"]) == (9, 3)
+    assert (after["back"]["n"], after["back"]["gallery_size"]) == (3, 9)
+    assert report["validation"]["chance"]["forward"]["r1"] == pytest.approx(1 / 3)
+    assert report["data"]["to"]["modality"] == "text"
     assert read_card(path)["target"].name == "space-w"
 
 
-def test_classes_keeps_some_folders(fit, binding, classes_of_pictures):
-    kept = sorted(path.name for path in classes_of_pictures.iterdir())[:11]
-    told, _ = fit(
-        "--from", f"{binding('a')}:image", "--to", f"{binding('w', 10, 'text')}:text",
-        "--data", classes_of_pictures, "--classes", ",".join(kept),
+def test_classes_selects_class_folders(fit, binding, image_folder):
+    names = sorted(path.name for path in image_folder.iterdir())[:11]
+    report, _ = fit(
+        "--source", f"{binding('a')}:image", "--target", f"{binding('w', 10, 'text')}:text",
+        "--data", image_folder, "--classes", ",".join(names),
     )  # fmt: skip
-    assert (told["data"]["n"], told["data"]["n_fit"]) == (33, 24)
+    assert (report["data"]["n"], report["data"]["n_fit"]) == (33, 24)
 
 
-def test_words_may_come_first_and_texts_may_be_ones_own(fit, binding, classes_of_pictures, tmp_path):
-    files = sorted(classes_of_pictures.rglob("*.png"))
-    ids = [path.relative_to(classes_of_pictures).as_posix() for path in files]
+def test_texts_may_be_the_source_and_read_from_a_file(fit, binding, image_folder, tmp_path):
+    files = sorted(image_folder.rglob("*.png"))
+    ids = [path.relative_to(image_folder).as_posix() for path in files]
     (tmp_path / "captions.json").write_text(json.dumps({id: f"{id} is number {n}" for n, id in enumerate(ids[:30])}))
-    told, path = fit(
-        "--from", f"{binding('w', 10, 'text')}:text", "--to", f"{binding('a')}:image",
-        "--data", classes_of_pictures, "--texts", tmp_path / "captions.json",
+    report, path = fit(
+        "--source", f"{binding('w', 10, 'text')}:text", "--target", f"{binding('a')}:image",
+        "--data", image_folder, "--texts", tmp_path / "captions.json",
     )  # fmt: skip
-    assert told["data"]["n"] == 30
+    assert report["data"]["n"] == 30
     assert read_card(path)["source"].name == "space-w"
 
 
-def test_words_are_embedded_on_both_sides_a_text_a_line(fit, binding, tmp_path):
-    words = [f"{a} {b}" for a in ("red", "blue", "green", "dark") for b in ("duck", "kettle", "lamp", "fox")]
-    (tmp_path / "words.txt").write_text("\n".join([*words, words[0]]))
-    told, _ = fit(
-        "--from", binding("w", 10, "text"), "--to", binding("v", 12, "text"), "--texts", tmp_path / "words.txt",
-        "--option", "strengths=0.01",
+def test_texts_are_embedded_on_both_sides(fit, binding, tmp_path):
+    texts = [f"{a} {b}" for a in ("red", "blue", "green", "dark") for b in ("duck", "kettle", "lamp", "fox")]
+    (tmp_path / "texts.txt").write_text("\n".join([*texts, texts[0]]))
+    report, _ = fit(
+        "--source", binding("w", 10, "text"), "--target", binding("v", 12, "text"), "--texts", tmp_path / "texts.txt",
+        "--fit-option", "strengths=0.01",
     )  # fmt: skip
-    assert told["data"]["n"] == 16  # one stood there twice
-    assert told["settings"]["strength"] == 0.01
-    assert told["data"]["from"]["modality"] == "text"
+    assert report["data"]["n"] == 16  # without the repeated text
+    assert report["settings"]["strength"] == 0.01
+    assert report["data"]["from"]["modality"] == "text"
 
 
-def test_files_of_two_modalities_go_together_by_name(fit, binding, classes_of_pictures, tmp_path):
-    for number, path in enumerate(sorted(classes_of_pictures.rglob("*.png"))[:20]):
+def test_files_of_two_modalities_are_paired_by_name(fit, binding, image_folder, tmp_path):
+    for number, path in enumerate(sorted(image_folder.rglob("*.png"))[:20]):
         tone = 0.1 + np.abs(np.sin(np.arange(400) * (number + 1) / 40)).astype(np.float32)[None] / 2
-        from anybind_media.sound import Waveform
-
         anybind.write(Waveform(tone, 8000), path.with_suffix(".wav"))
     sound = tmp_path / "sound.toml"
     sound.write_text('name = "s"\n[encoders.sound]\nuse = "imagebind-sound"\n')
-    told, _ = fit("--from", f"{binding('a')}:image", "--to", f"{sound}:sound", "--data", classes_of_pictures)
-    assert told["data"]["n"] == 20
-    assert (told["data"]["from"]["modality"], told["data"]["to"]["modality"]) == ("image", "sound")
+    report, _ = fit("--source", f"{binding('a')}:image", "--target", f"{sound}:sound", "--data", image_folder)
+    assert report["data"]["n"] == 20
+    assert (report["data"]["from"]["modality"], report["data"]["to"]["modality"]) == ("image", "sound")
 
 
-def test_two_files_of_one_name_cannot_be_paired_with_another_modality(cli, binding, classes_of_pictures, tmp_path):
-    path = next(classes_of_pictures.rglob("1.png"))
+def test_ambiguous_file_names_are_rejected(cli, binding, image_folder, tmp_path):
+    path = next(image_folder.rglob("1.png"))
     PIL.Image.open(path).save(path.with_suffix(".bmp"))
+    anybind.write(Waveform(np.full((1, 400), 0.5, np.float32), 8000), path.with_suffix(".wav"))
     sound = tmp_path / "sound.toml"
     sound.write_text('name = "s"\n[encoders.sound]\nuse = "imagebind-sound"\n')
-    from anybind_media.sound import Waveform
-
-    anybind.write(Waveform(np.full((1, 400), 0.5, np.float32), 8000), path.with_suffix(".wav"))
-    command = (
-        "fit-adapter",
-        "--from",
-        f"{binding('a')}:image",
-        "--to",
-        f"{sound}:sound",
-        "--data",
-        classes_of_pictures,
-    )
-    assert "are of one name, so that it is not clear" in cli(*command, "-o", tmp_path / "x.safetensors").error()
+    command = ("fit-adapter", "--source", f"{binding('a')}:image", "--target", f"{sound}:sound", "--data", image_folder)
+    assert "have the same name: it is ambiguous" in cli(*command, "-o", tmp_path / "x.safetensors").error()
 
 
-def test_files_of_vectors_are_paired_by_id_and_nothing_is_embedded(fit, make_pairs, tmp_path):
+def test_files_of_embeddings_are_paired_by_id(fit, make_pairs, tmp_path):
     source, target = make_pairs()
     shuffled = np.random.default_rng(0).permutation(60)
     anybind.save_embeddings(tmp_path / "a.safetensors", [source])
     anybind.save_embeddings(tmp_path / "b.safetensors", [target[shuffled][:50]])
-    told, path = fit("--from", tmp_path / "a.safetensors", "--to", f"{tmp_path / 'b.safetensors'}:image")
-    assert told["data"]["n"] == 50
-    assert told["held_out"]["after"]["forward"]["r1"] > 0.5
+    report, path = fit("--source", tmp_path / "a.safetensors", "--target", f"{tmp_path / 'b.safetensors'}:image")
+    assert report["data"]["n"] == 50
+    assert report["validation"]["after"]["forward"]["r1"] > 0.5
     assert read_card(path)["source"] == source.space
 
 
-def test_the_seed_decides_and_stands_in_the_result(fit, make_pairs, tmp_path):
+def test_the_seed_determines_the_result(fit, make_pairs, tmp_path):
     for name, side in zip("ab", make_pairs(), strict=True):
         anybind.save_embeddings(tmp_path / f"{name}.safetensors", [side])
 
     def run(seed):
-        told, path = fit("--from", tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors", "--seed", seed)
-        return told, path.read_bytes()
+        report, path = fit(
+            "--source", tmp_path / "a.safetensors", "--target", tmp_path / "b.safetensors", "--seed", seed
+        )
+        return report, path.read_bytes()
 
     assert run(3) == run(3)
     assert run(3)[0]["data"]["seed"] == 3
     assert run(3)[1] != run(4)[1]
 
 
-def test_a_table_shows_chance_and_what_came_of_it(cli, make_pairs, tmp_path):
+def test_the_table_shows_chance_before_and_after(cli, make_pairs, tmp_path):
     for name, side in zip("ab", make_pairs(d=6), strict=True):
         anybind.save_embeddings(tmp_path / f"{name}.safetensors", [side])
-    command = ("fit-adapter", "--from", tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors")
-    ended = cli(*command, "-o", tmp_path / "x.safetensors")
-    assert ended.code == 0
-    rows = [line.split() for line in ended.out.splitlines() if "forward" in line or "back" in line]
+    command = ("fit-adapter", "--source", tmp_path / "a.safetensors", "--target", tmp_path / "b.safetensors")
+    outcome = cli(*command, "-o", tmp_path / "x.safetensors")
+    assert outcome.code == 0
+    rows = [line.split() for line in outcome.out.splitlines() if "forward" in line or "back" in line]
     assert [row[3] for row in rows] == ["chance", "before", "after"] * 2
-    assert "fitted on 48 pairs" in " ".join(ended.out.split())
+    assert all(len(line) <= 80 for line in outcome.out.splitlines() if "│" in line)
+    assert "fitted on 48 pairs" in " ".join(outcome.out.split())
 
 
-def test_bad_pictures_are_told_or_left_out(cli, fit, binding, classes_of_pictures):
-    bad = next(classes_of_pictures.iterdir()) / "bad.png"
-    bad.write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    command = ("--from", binding("a"), "--to", binding("b", 20), "--data", classes_of_pictures)
-    assert "bad.png" in cli("fit-adapter", *command, "-o", classes_of_pictures.parent / "y.safetensors").error()
-    told, _ = fit(*command, "--skip-bad")
-    assert told["data"]["n"] == 42
-    assert [name.rpartition("/")[2] for name in told["skipped"]] == ["bad.png"]
+def test_invalid_images_are_errors_or_skipped(cli, fit, binding, image_folder):
+    path = next(image_folder.iterdir()) / "invalid.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    command = ("--source", binding("a"), "--target", binding("b", 20), "--data", image_folder)
+    assert "invalid.png" in cli("fit-adapter", *command, "-o", image_folder.parent / "y.safetensors").error()
+    report, _ = fit(*command, "--skip-bad")
+    assert report["data"]["n"] == 42
+    assert [name.rpartition("/")[2] for name in report["skipped"]] == ["invalid.png"]
 
 
-def test_too_few_pairs_are_refused_and_nothing_is_written(cli, binding, classes_of_pictures, tmp_path):
-    for path in sorted(classes_of_pictures.iterdir())[3:]:
+def test_too_few_pairs_are_rejected(cli, binding, image_folder, tmp_path):
+    for path in sorted(image_folder.iterdir())[3:]:
         shutil.rmtree(path)
-    command = ("fit-adapter", "--from", binding("a"), "--to", binding("b", 20), "--data", classes_of_pictures)
-    told = cli(*command, "-o", tmp_path / "x.safetensors").error()
-    assert "too few pairs: 9 of 9 different things; give at least 10" in told
+    command = ("fit-adapter", "--source", binding("a"), "--target", binding("b", 20), "--data", image_folder)
+    message = cli(*command, "-o", tmp_path / "x.safetensors").error()
+    assert "expected pairs of at least 10 groups, got 9 pairs of 9 groups" in message
     assert not (tmp_path / "x.safetensors").exists()
 
 
-def test_many_pictures_of_few_words_are_too_few_things(cli, binding, classes_of_pictures, tmp_path):
-    for path in sorted(classes_of_pictures.iterdir())[9:]:
+def test_many_images_of_few_classes_are_too_few_groups(cli, binding, image_folder, tmp_path):
+    for path in sorted(image_folder.iterdir())[9:]:
         shutil.rmtree(path)
-    words = f"{binding('w', 10, 'text')}:text"
-    command = ("fit-adapter", "--from", f"{binding('a')}:image", "--to", words, "--data", classes_of_pictures)
-    assert "27 of 9 different things" in cli(*command, "-o", tmp_path / "x.safetensors").error()
+    texts = f"{binding('w', 10, 'text')}:text"
+    command = ("fit-adapter", "--source", f"{binding('a')}:image", "--target", texts, "--data", image_folder)
+    assert "got 27 pairs of 9 groups" in cli(*command, "-o", tmp_path / "x.safetensors").error()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (("--from", "A", "--to", "A"), "are one space, space-a"),
-        (("--from", "A", "--to", "B"), "say where the data is: --data DIR"),
-        (("--from", "A", "--to", "W"), "embed nothing in common: name what goes in as BINDING:MODALITY"),
-        (("--from", "A", "--to", "B", "--data", "D", "--modality", "text"), "no encoder for 'text'"),
-        (("--from", "W", "--to", "V"), "which words are embedded: --texts FILE"),
-        (("--from", "A", "--to", "B", "--data", "D", "--texts", "T"), "--texts goes with"),
-        (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "T"), "not valid JSON"),
-        (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "J"), "must hold a text for each sample"),
-        (("--from", "A:image", "--to", "W:text", "--data", "D", "--texts", "absent.json"), "cannot read absent.json"),
-        (("--from", "A", "--to", "B", "--data", "absent"), "absent is no folder"),
-        (("--from", "A", "--to", "B", "--data", "D", "--kind", "rigde"), "did you mean 'ridge'"),
-        (("--from", "A", "--to", "B", "--data", "D", "--option", "fold=3"), "takes no option 'fold' (options: strengths"),
-        (("--from", "A", "--to", "B", "--data", "D", "--option", "folds=1"), "folds must be a whole number above 1"),
-        (("--from", "A", "--to", "B", "--data", "D", "--held-out", "1.5"), "must lie between 0 and 1"),
-        (("--from", "A", "--to", "x.safetensors", "--data", "D"), "files of vectors on both sides, or on none"),
-        (("--from", "x.safetensors", "--to", "y.safetensors"), "cannot read x.safetensors"),
-        (("--from", "x.safetensors", "--to", "y.safetensors", "--data", "D"), "leave out data and texts"),
-        (("--from", "nonsense", "--to", "B", "--data", "D"), "there is no binding 'nonsense'"),
-        (("--from", "A", "--to", "B", "--data", "D", "--template", "a"), "needs {} where the class name goes"),
+        (("--source", "A", "--target", "A"), "are one space, space-a"),
+        (("--source", "A", "--target", "B"), "the data folder is missing: --data DIR"),
+        (("--source", "A", "--target", "W"), "have no modality in common: name one as BINDING:MODALITY"),
+        (("--source", "A", "--target", "B", "--data", "D", "--modality", "text"), "no encoder for 'text'"),
+        (("--source", "W", "--target", "V"), "texts are missing: --texts FILE"),
+        (("--source", "A", "--target", "B", "--data", "D", "--texts", "T"), "--texts: expected a side with text"),
+        (("--source", "A:image", "--target", "W:text", "--data", "D", "--texts", "T"), "not valid JSON"),
+        (("--source", "A:image", "--target", "W:text", "--data", "D", "--texts", "J"), "j.json: expected JSON of texts by sample"),
+        (("--source", "A:image", "--target", "W:text", "--data", "D", "--texts", "absent.json"), "cannot read absent.json"),
+        (("--source", "A", "--target", "B", "--data", "absent"), "absent"),
+        (("--source", "A", "--target", "B", "--data", "D", "--adapter", "rigde"), "did you mean 'ridge'"),
+        (("--source", "A", "--target", "B", "--data", "D", "--fit-option", "fold=3"), "no fit option 'fold' (options: strengths"),
+        (("--source", "A", "--target", "B", "--data", "D", "--fit-option", "folds=1"), "folds: expected a whole number above 1"),
+        (("--source", "A", "--target", "B", "--data", "D", "--val-fraction", "1.5"), "val_fraction: expected a number above 0 and below 1"),
+        (("--source", "A", "--target", "x.safetensors", "--data", "D"), "expected files of embeddings on both sides or on none"),
+        (("--source", "x.safetensors", "--target", "y.safetensors"), "cannot read x.safetensors"),
+        (("--source", "x.safetensors", "--target", "y.safetensors", "--data", "D"), "remove data and texts"),
+        (("--source", "nonsense", "--target", "B", "--data", "D"), "there is no binding 'nonsense'"),
+        (("--source", "A", "--target", "B", "--data", "D", "--prompt", "a"), "needs {} where the class name goes"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_one_line(cli, binding, classes_of_pictures, tmp_path, arguments, told):
+def test_an_invalid_command_is_one_line(cli, binding, image_folder, tmp_path, arguments, message):
     (tmp_path / "t.txt").write_text("a\nb\n")
     (tmp_path / "j.json").write_text('["a"]')
     names = {
         "A": binding("a"), "B": binding("b", 20), "W": binding("w", 10, "text"), "V": binding("v", 12, "text"),
-        "D": classes_of_pictures, "T": tmp_path / "t.txt", "J": tmp_path / "j.json",
+        "D": image_folder, "T": tmp_path / "t.txt", "J": tmp_path / "j.json",
     }  # fmt: skip
-    given = [
-        f"{names.get(name, name)}{colon}{rest}" for name, colon, rest in (each.partition(":") for each in arguments)
-    ]
-    assert told in cli("fit-adapter", *given, "-o", tmp_path / "x.safetensors").error()
+    parts = [each.partition(":") for each in arguments]
+    resolved = [f"{names.get(name, name)}{colon}{rest}" for name, colon, rest in parts]
+    assert message in cli("fit-adapter", *resolved, "-o", tmp_path / "x.safetensors").error()
     assert not (tmp_path / "x.safetensors").exists()
 
 
-def test_an_adapter_that_was_not_made_for_it_cannot_be_fitted(cli, tmp_path):
-    command = ("fit-adapter", "--from", "mini", "--to", "mini", "--kind", "mini-image-to-text")
-    told = cli(*command, "-o", tmp_path / "x.safetensors").error()
-    assert "'mini-image-to-text' cannot be fitted from pairs; there are: linear, mlp, procrustes, ridge" in told
+def test_an_adapter_without_fit_is_rejected(cli, tmp_path):
+    command = ("fit-adapter", "--source", "mini", "--target", "mini", "--adapter", "mini-image-to-text")
+    message = cli(*command, "-o", tmp_path / "x.safetensors").error()
+    assert "'mini-image-to-text' cannot be fitted from pairs; choose one of: linear, mlp, procrustes, ridge" in message
 
 
-@pytest.mark.parametrize("change", ["apart", "twice", "one space", "modalities"])
-def test_files_of_vectors_that_cannot_be_paired_are_told(cli, make_pairs, tmp_path, change):
-    from dataclasses import replace
+@pytest.mark.parametrize("problem", ["ids", "repeated id", "one space", "modalities"])
+def test_files_of_embeddings_that_cannot_be_paired_are_rejected(cli, make_pairs, tmp_path, problem):
 
     source, target = make_pairs()
-    told = {"apart": "no id is on both sides", "twice": "'thing 0' twice", "one space": "are of one space",
-            "modalities": "holds vectors of image, text: name one"}[change]  # fmt: skip
-    if change == "apart":
+    message = {"ids": "have no ids in common", "repeated id": "expected unique ids, got 'item 0' twice",
+               "one space": "are of one space", "modalities": "has embeddings of image, text: select one",
+               }[problem]  # fmt: skip
+    if problem == "ids":
         target = replace(target, ids=tuple(f"other {n}" for n in range(60)))
-    if change == "twice":
+    if problem == "repeated id":
         source = source[[*range(60), 0]]
-    if change == "one space":
+    if problem == "one space":
         target = source
-    more = [replace(source, modality="text")] if change == "modalities" else []
+    more = [replace(source, modality="text")] if problem == "modalities" else []
     anybind.save_embeddings(tmp_path / "a.safetensors", [source, *more])
     anybind.save_embeddings(tmp_path / "b.safetensors", [target])
-    command = ("fit-adapter", "--from", tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors")
-    assert told in cli(*command, "-o", tmp_path / "x.safetensors").error()
+    command = ("fit-adapter", "--source", tmp_path / "a.safetensors", "--target", tmp_path / "b.safetensors")
+    assert message in cli(*command, "-o", tmp_path / "x.safetensors").error()
 
 
 @pytest.mark.slow
-def test_a_process_of_its_own_fits_minis_pictures_to_minis_words(run_anybind, classes_of_pictures, tmp_path):
-    for path in classes_of_pictures.rglob("[12].png"):
+def test_the_command_fits_minis_images_to_minis_texts(run_anybind, image_folder, tmp_path):
+    for path in image_folder.rglob("[12].png"):
         path.unlink()
-    PIL.Image.new("RGB", (9, 9)).save(next(classes_of_pictures.iterdir()) / "more.png")
+    PIL.Image.new("RGB", (9, 9)).save(next(image_folder.iterdir()) / "more.png")
     path = tmp_path / "x.safetensors"
-    ended = run_anybind(
-        "fit-adapter", "--from", "mini:image", "--to", "mini:text", "--data", classes_of_pictures, "--kind",
+    outcome = run_anybind(
+        "fit-adapter", "--source", "mini:image", "--target", "mini:text", "--data", image_folder, "--adapter",
         "procrustes", "-o", path, "--json", OMP_NUM_THREADS="1",
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert (told["source"]["dim"], told["target"]["dim"], told["data"]["n"]) == (1280, 384, 15)
+    assert outcome.returncode == 0, outcome.stderr
+    report = json.loads(outcome.stdout)
+    assert (report["source"]["dim"], report["target"]["dim"], report["data"]["n"]) == (1280, 384, 15)
     adapter = create_part("adapter", "procrustes", weights=path)
     assert adapter.source == anybind.load("mini").encoder("image").space

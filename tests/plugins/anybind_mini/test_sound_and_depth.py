@@ -1,4 +1,4 @@
-"""mini's towers for sounds and depth maps."""
+"""The audio and depth encoders of mini."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
-from anybind_mini.depth_tower import nearness
-from anybind_mini.sound_tower import RATE, SECONDS, loudest_part
+from anybind_mini.depth_encoder import render_disparity
+from anybind_mini.sound_encoder import RATE, SECONDS, select_loudest_window
 
 RANDOM = np.random.default_rng(0)
 
@@ -25,101 +25,106 @@ def binder() -> anybind.Binder:
     return anybind.load("mini")
 
 
-def tone(hertz: float, seconds: float, rate: int = RATE, channels: int = 1) -> Waveform:
+def make_tone(hertz: float, seconds: float, rate: int = RATE, channels: int = 1) -> Waveform:
     time = np.arange(int(seconds * rate)) / rate
     return Waveform(np.tile(0.3 * np.sin(2 * np.pi * hertz * time), (channels, 1)).astype(np.float32), rate)
 
 
-def test_sounds_of_any_length_rate_and_number_of_channels_have_a_vector_in_the_space_of_words(binder):
-    sounds = [tone(440, 0.01), tone(440, 30), tone(300, 1, rate=8000), tone(440, 2, rate=44_100, channels=8)]
-    vectors = binder.embed("sound", sounds)
+def test_clips_of_any_length_rate_and_channels_are_embedded_in_the_text_space(binder):
+    clips = [
+        make_tone(440, 0.01),
+        make_tone(440, 30),
+        make_tone(300, 1, rate=8000),
+        make_tone(440, 2, rate=44_100, channels=8),
+    ]
+    vectors = binder.embed("sound", clips)
     assert vectors.space == binder.embed("text", ["a tone"]).space
     assert np.allclose(np.linalg.norm(vectors.vectors, axis=1), 1, atol=1e-5)
 
 
-def test_silence_has_a_finite_vector(binder):
+def test_silence_has_a_finite_embedding(binder):
     assert np.isfinite(binder.embed("sound", [Waveform(np.zeros((1, 16_000), np.float32), 16_000)]).vectors).all()
 
 
-def test_samples_that_are_no_numbers_are_refused(binder):
-    broken = tone(440, 1)
+def test_nan_samples_are_rejected(binder):
+    broken = make_tone(440, 1)
     broken.samples[0, 5] = np.nan
     with pytest.raises(BadInput, match="no numbers"):
         binder.embed("sound", [broken])
 
 
-def test_how_sounds_are_batched_does_not_matter(binder):
-    sounds = [tone(hertz, seconds) for hertz, seconds in ((100, 1), (440, 6), (2000, 0.2))]
-    together, alone = binder.embed("sound", sounds), [binder.embed("sound", sound) for sound in sounds]
-    assert np.abs(together.vectors - np.concatenate([each.vectors for each in alone])).max() < 1e-5
+def test_audio_embeddings_do_not_depend_on_the_batch(binder):
+    clips = [make_tone(hertz, seconds) for hertz, seconds in ((100, 1), (440, 6), (2000, 0.2))]
+    single = np.concatenate([binder.embed("sound", clip).vectors for clip in clips])
+    assert np.abs(binder.embed("sound", clips).vectors - single).max() < 1e-5
 
 
-def test_of_a_long_sound_the_loudest_part_is_heard():
+def test_the_loudest_window_of_a_long_clip_is_selected():
     samples = 0.01 * RANDOM.standard_normal(20 * RATE).astype(np.float32)
     samples[7 * RATE : 9 * RATE] += np.float32(0.5)
-    part = loudest_part(samples, int(SECONDS * RATE))
-    assert len(part) == SECONDS * RATE
+    window = select_loudest_window(samples, int(SECONDS * RATE))
+    assert len(window) == SECONDS * RATE
     energy = [
-        np.square(samples[start : start + len(part)], dtype=np.float64).sum() for start in range(0, 15 * RATE, 16)
+        np.square(samples[start : start + len(window)], dtype=np.float64).sum() for start in range(0, 15 * RATE, 16)
     ]
-    assert np.square(part, dtype=np.float64).sum() >= max(energy)
+    assert np.square(window, dtype=np.float64).sum() >= max(energy)
 
 
-def test_a_short_sound_lies_amid_silence():
-    part = loudest_part(np.ones(101, np.float32), 1000)
-    assert part.shape == (1000,)
-    assert part.sum() == 101
-    assert part[449:550].sum() == 101
+def test_a_short_clip_is_padded_on_both_sides():
+    window = select_loudest_window(np.ones(101, np.float32), 1000)
+    assert window.shape == (1000,)
+    assert window.sum() == 101
+    assert window[449:550].sum() == 101
 
 
 @pytest.mark.slow
-def test_clips_of_environmental_sounds_are_recognised_by_words(binder, test_data):
+def test_environmental_sounds_are_classified_zero_shot(binder, test_data):
     names = ("dog", "rain", "sea waves", "crying baby", "clock tick", "sneezing", "helicopter", "chainsaw", "rooster")
     dataset = create_part("dataset", "esc-50", test_data / "esc10", folds="4", limit=40)
     vectors = binder.embed("sound", dataset.items)
-    words = binder.embed("text", [f"the sound of {name}" for name in dataset.classes])
+    texts = binder.embed("text", [f"the sound of {name}" for name in dataset.classes])
     assert set(names) < set(dataset.classes)
-    right = np.array([item.label for item in dataset.items]) == np.array(dataset.classes)[(vectors @ words).argmax(1)]
-    assert right.mean() > 0.6
+    predictions = np.array(dataset.classes)[(vectors @ texts).argmax(1)]
+    assert np.mean([item.label for item in dataset.items] == predictions) > 0.6
 
 
-def test_depth_lands_where_pictures_do_and_means_something_to_words(binder):
+def test_depth_is_embedded_in_the_image_space(binder):
     ramp = np.tile(np.linspace(1, 5, 64, dtype=np.float32), (48, 1))
     vectors = binder.embed("depth", [DepthMap(ramp)])
     assert vectors.space == binder.space("image")
 
 
-def test_what_is_near_is_bright_and_what_is_unknown_is_black():
+def test_near_pixels_are_bright_and_invalid_ones_black():
     metres = np.tile(np.linspace(1, 5, 64, dtype=np.float32), (48, 1))
     metres[:10] = np.nan
-    picture = nearness(metres)
-    assert picture.shape == (48, 64, 3)
-    assert picture.dtype == np.uint8
-    assert (picture[:10] == 0).all()
-    row = picture[20, :, 0].astype(int)
+    image = render_disparity(metres)
+    assert image.shape == (48, 64, 3)
+    assert image.dtype == np.uint8
+    assert (image[:10] == 0).all()
+    row = image[20, :, 0].astype(int)
     assert row[0] == 255
     assert row[-1] == 0
     assert (np.diff(row) <= 0).all()
 
 
-def test_the_unit_of_depth_does_not_matter():
+def test_the_image_does_not_depend_on_the_unit_of_depth():
     metres = RANDOM.uniform(0.5, 8, (30, 40)).astype(np.float32)
-    assert (nearness(metres) == nearness(metres * 1000)).all()
+    assert (render_disparity(metres) == render_disparity(metres * 1000)).all()
 
 
 @pytest.mark.parametrize("depth", [np.zeros((5, 5)), np.full((5, 5), np.nan), np.full((5, 5), -1.0)])
-def test_a_map_without_any_known_depth_is_refused(depth):
-    with pytest.raises(BadInput, match="no depth"):
-        nearness(depth.astype(np.float32))
+def test_a_map_without_valid_depth_is_rejected(depth):
+    with pytest.raises(BadInput, match="expected at least one finite depth above 0"):
+        render_disparity(depth.astype(np.float32))
 
 
-def test_a_flat_wall_has_a_vector(binder):
+def test_constant_depth_is_embedded(binder):
     assert len(binder.embed("depth", [DepthMap(np.full((20, 20), 2.0, np.float32))])) == 1
 
 
-def test_depth_is_shown_to_an_image_tower_only():
+def test_depth_needs_an_image_encoder():
     with pytest.raises(BadOption, match="@image"):
-        create_part("encoder", "depth-as-picture", of=create_part("encoder", "mini-text"))
+        create_part("encoder", "depth-as-image", of=create_part("encoder", "mini-text"))
 
 
 def test_a_depth_file_is_read_with_the_options_of_its_item(binder, test_data):
@@ -129,22 +134,22 @@ def test_a_depth_file_is_read_with_the_options_of_its_item(binder, test_data):
         binder.embed("depth", [path])
 
 
-def test_a_folder_with_sounds_and_depth_maps_is_embedded_by_the_command_and_bad_ones_are_listed(cli, tmp_path):
+def test_the_command_embeds_audio_and_depth_and_lists_invalid_files(cli, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
-    broken = tone(440, 1)
+    broken = make_tone(440, 1)
     broken.samples[0, 5] = np.nan
-    for name, sound in (("short", tone(440, 0.01)), ("eight", tone(440, 1, channels=8)), ("nan", broken)):
-        anybind.write(sound, folder / f"{name}.wav")
+    for name, clip in (("short", make_tone(440, 0.01)), ("eight", make_tone(440, 1, channels=8)), ("nan", broken)):
+        anybind.write(clip, folder / f"{name}.wav")
     anybind.write(DepthMap(np.linspace(1, 4, 600, dtype=np.float32).reshape(20, 30)), folder / "map.npy")
     np.save(folder / "zero.npy", np.zeros((20, 30), np.float32))
-    ended = cli("embed", folder, "-o", tmp_path / "v.safetensors", "--skip-bad", "--json")
-    assert ended.code == 0
-    told = json.loads(ended.out)
-    assert {group["modality"]: group["n"] for group in told["embeddings"]} == {"depth": 1, "sound": 2}
-    assert {path.rpartition("/")[2] for path in told["skipped"]} == {"nan.wav", "zero.npy"}
-    for path, reason in told["skipped"].items():
+    outcome = cli("embed", folder, "-o", tmp_path / "v.safetensors", "--skip-bad", "--json")
+    assert outcome.code == 0
+    fields = json.loads(outcome.out)
+    assert {group["modality"]: group["n"] for group in fields["embeddings"]} == {"depth": 1, "sound": 2}
+    assert {path.rpartition("/")[2] for path in fields["skipped"]} == {"nan.wav", "zero.npy"}
+    for path, reason in fields["skipped"].items():
         assert reason.startswith(path)
-        assert reason in ended.err
+        assert reason in outcome.err
     stored = anybind.load_embeddings(tmp_path / "v.safetensors")
     assert all(np.isfinite(group.vectors).all() for group in stored.values())

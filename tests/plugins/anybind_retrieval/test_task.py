@@ -64,7 +64,7 @@ def binder(registry, add_plugin):
         ReaderSpec(
             name="picture",
             summary="s",
-            target="anybind_media.image:PictureReader",
+            target="anybind_media.image:ImageReader",
             modality="image",
             suffixes=(".png",),
         ),

@@ -1,8 +1,9 @@
-"""A world small enough to train in: 24 pictures of shapes, a CLIP of one layer, and a recipe for them."""
+"""Small training data: 24 images of shapes, a CLIP of one layer, and a recipe for them."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from anybind_train.engine import Run
+from anybind_train.engine import TrainingRun
+from anybind_train.metrics_log import read_log
 from anybind_train.recipe import Recipe
 
 SIDE = 40
@@ -50,62 +52,59 @@ options = {{ clamp = 2 }}
 lr = 1e-2
 
 [[data]]
-path = "pictures"
+path = "images"
 classes = ["disc", "bar", "ring"]
 
 [probe]
-path = "pictures"
+path = "images"
 classes = ["beam", "cross"]
 """
 
 
 class World(NamedTuple):
-    """The made files: `data` is what `--data` is given."""
+    """The generated files; `data` is the folder of `--data`."""
 
     data: Path
     recipe: Path
     without_probe: Path
     binding: str
 
-    def plan(self, *changes: str, probe: bool = True) -> Recipe:
-        return Recipe.from_toml(self.recipe if probe else self.without_probe, changes)
+    def parse_recipe(self, *overrides: str, probe: bool = True) -> Recipe:
+        return Recipe.from_toml(self.recipe if probe else self.without_probe, overrides)
 
 
-class Ran(NamedTuple):
-    """A run that came to its end."""
+class FinishedRun(NamedTuple):
+    """A finished run."""
 
-    run: Run
+    run: TrainingRun
     result: dict[str, Any]
     output: Path
 
-    def lines(self, kind: str = "step") -> list[dict[str, Any]]:
-        return [line for line in self.run_lines() if line["kind"] == kind]
+    def read_log(self, kind: str = "step") -> list[dict[str, Any]]:
+        return [line for line in read_log(self.output) if line["kind"] == kind]
 
-    def run_lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.output / "metrics.jsonl").read_text().splitlines()]
+    def read_losses(self) -> list[float]:
+        return [line["loss"] for line in self.read_log()]
 
-    def losses(self) -> list[float]:
-        return [line["loss"] for line in self.lines()]
-
-    def weights(self, name: str = "last") -> dict[str, torch.Tensor]:
+    def load_weights(self, name: str = "last") -> dict[str, torch.Tensor]:
         return load_file(self.output / f"{name}.safetensors")
 
 
-Train = Callable[..., Ran]
+Train = Callable[..., FinishedRun]
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Pictures, model and recipe; tests leave them as they are."""
+    """Generate images, model and recipe; tests do not change them."""
     root = tmp_path_factory.mktemp("world")
     random = np.random.default_rng(0)
-    pictures = []
+    images = []
     for shape, count in (SEEN | UNSEEN).items():
-        (root / "data" / "pictures" / shape).mkdir(parents=True)
+        (root / "data" / "images" / shape).mkdir(parents=True)
         for number in range(count):
-            pictures.append(_picture(shape, random))
-            PIL.Image.fromarray(pictures[-1]).save(root / "data" / "pictures" / shape / f"{number}.png")
-    _write_model(root / "model", np.stack(pictures))
+            images.append(_draw_shape(shape, random))
+            PIL.Image.fromarray(images[-1]).save(root / "data" / "images" / shape / f"{number}.png")
+    _write_model(root / "model", np.stack(images))
     text = RECIPE.format(model=root / "model")
     (root / "recipe.toml").write_text(text)
     (root / "without-probe.toml").write_text(text.partition("[probe]")[0])
@@ -113,7 +112,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(root / "data", root / "recipe.toml", root / "without-probe.toml", binding)
 
 
-def _picture(shape: str, random: np.random.Generator) -> np.ndarray:
+@pytest.fixture
+def own_data(world: World, tmp_path: Path) -> Path:
+    """Copy the data, for tests that change it."""
+    return Path(shutil.copytree(world.data, tmp_path / "data"))
+
+
+def _draw_shape(shape: str, random: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[:SIDE, :SIDE] - random.integers(12, 28, (2, 1, 1))
     radius = random.integers(6, 11)
     distance = np.hypot(x, y)
@@ -127,47 +132,49 @@ def _picture(shape: str, random: np.random.Generator) -> np.ndarray:
     return np.where(inside[..., None], random.integers(120, 255, 3), random.integers(10, 60)).astype(np.uint8)
 
 
-def _write_model(folder: Path, pictures: np.ndarray) -> None:
-    """Random weights, but such that the vectors of these pictures point everywhere and not all one way."""
+def _write_model(folder: Path, images: np.ndarray) -> None:
+    """Write a model of random weights whose embeddings of these images are centred, so that they differ."""
     folder.mkdir()
     torch.manual_seed(0)
     model = open_clip.CLIP(**MODEL)  # pyright: ignore[reportArgumentType]
     visual: Any = model.visual
-    seen = torch.nn.functional.interpolate(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255, size=32)
+    inputs = torch.nn.functional.interpolate(torch.from_numpy(images).permute(0, 3, 1, 2) / 255, size=32)
     with torch.no_grad():
-        middle = visual((seen - MEAN) / STD).mean(0)
-        visual.ln_post.bias.sub_(middle @ torch.linalg.pinv(visual.proj))
+        mean = visual((inputs - MEAN) / STD).mean(0)
+        visual.ln_post.bias.sub_(mean @ torch.linalg.pinv(visual.proj))
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / "open_clip_model.safetensors")
     preprocess = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
-    described = {"model_cfg": MODEL, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(described))
+    config = {"model_cfg": MODEL, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
 
 
 @pytest.fixture
-def train(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    """Do a run of the tiny recipe, changed as `--set` would, in this process.
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the plot and TensorBoard's file, which take longer than a small run."""
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
 
-    No picture is drawn and no TensorBoard file written, which takes longer than the run; runs by the command do both.
-    """
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
 
-    def run(
-        *changes: str, output: Path = tmp_path / "run", data: Path = world.data, probe: bool = True, **options: Any
-    ) -> Ran:
-        trained = Run(world.plan(*changes, probe=probe), data, output, **options)
-        return Ran(trained, trained.go(), output)
+@pytest.fixture
+def train(world: World, tmp_path: Path, no_plots: None) -> Train:
+    """Train by the small recipe with overrides, in this process."""
 
-    return run
+    def execute(
+        *overrides: str, output: Path = tmp_path / "run", data: Path = world.data, probe: bool = True, **options: Any
+    ) -> FinishedRun:
+        run = TrainingRun(world.parse_recipe(*overrides, probe=probe), data, output, **options)
+        return FinishedRun(run, run.execute(), output)
+
+    return execute
 
 
 @pytest.fixture
 def command(cli: Callable[..., Any], world: World, tmp_path: Path) -> Callable[..., Any]:
-    """`anybind train` of the tiny recipe in this process, with further arguments: `--set` is put before a change."""
+    """Run `anybind train` of the small recipe in this process; `--set` is added before arguments `KEY=VALUE`."""
 
     def run(*arguments: object, data: Path = world.data, output: Path = tmp_path / "run") -> Any:
-        given = [word for each in map(str, arguments) for word in (("--set", each) if "=" in each else (each,))]
-        return cli("train", world.recipe, "--data", data, "--output", output, *given)
+        options = [part for each in map(str, arguments) for part in (("--set", each) if "=" in each else (each,))]
+        return cli("train", world.recipe, "--data", data, "--output", output, *options)
 
     return run

@@ -1,4 +1,4 @@
-"""The task `loss-ablation`: its arms, their curves, and classes that are never trained on."""
+"""The task `loss-ablation`: its arms, their curves, and its unseen classes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ import anybind
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
 from anybind.registry import create_part
-from anybind_train.ablation_task import LossAblation, arms
+from anybind_train.ablation_task import LossAblation, build_arms
 from anybind_train.data import TrainingSet
 from anybind_train.losses.weighted_sum import WeightedSum
 
+pytestmark = pytest.mark.usefixtures("no_plots")
 LOSSES = [{"use": "contrastive", "temperature": 0.2}, {"use": "zero-shot", "weight": 0.1}]
 QUICK = {"epochs": 2, "lr": 1e-2, "batch_size": 6, "losses": LOSSES}
-
-
-@pytest.fixture(autouse=True)
-def nothing_drawn(monkeypatch):
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.records._tensorboard", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")
@@ -32,37 +27,37 @@ def binder(world):
 
 @pytest.fixture
 def shapes(world) -> Dataset:
-    return create_part("dataset", "folder", world.data / "pictures", modalities=("event", "image"))
+    return create_part("dataset", "folder", world.data / "images", modalities=("event", "image"))
 
 
-def test_each_loss_is_left_out_in_turn(world):
-    whole = world.plan()
-    found = arms(whole)
-    assert list(found) == ["all", "without contrastive", "without zero-shot"]
-    assert found["all"].hash == whole.hash
-    assert found["without contrastive"].losses == whole.losses[1:]
-    assert found["without zero-shot"].losses == whole.losses[:1]
+def test_each_arm_lacks_one_loss(world):
+    whole = world.parse_recipe()
+    arms = build_arms(whole)
+    assert list(arms) == ["all", "without contrastive", "without zero-shot"]
+    assert arms["all"].hash == whole.hash
+    assert arms["without contrastive"].losses == whole.losses[1:]
+    assert arms["without zero-shot"].losses == whole.losses[:1]
 
 
-def test_a_preset_is_taken_apart_into_what_it_stands_for(world):
-    found = arms(world.plan("losses=author-code"))
-    assert list(found) == ["all", "without contrastive", "without zero-shot", "without kl"]
-    preset, apart = (WeightedSum.from_recipe(losses).terms for losses in ("author-code", found["all"].losses))
-    assert apart == preset
+def test_a_preset_is_expanded_into_its_losses(world):
+    arms = build_arms(world.parse_recipe("losses=author-code"))
+    assert list(arms) == ["all", "without contrastive", "without zero-shot", "without kl"]
+    preset, expanded = (WeightedSum.from_recipe(losses).terms for losses in ("author-code", arms["all"].losses))
+    assert expanded == preset
 
 
-def test_two_losses_of_one_kind_are_told_apart(world):
-    twice = json.dumps([{"use": "kl"}, {"use": "kl", "temperature": 2}])
-    assert list(arms(world.plan(f"losses={twice}"))) == ["all", "without kl", "without kl 2"]
+def test_repeated_losses_are_numbered(world):
+    losses = json.dumps([{"use": "kl"}, {"use": "kl", "temperature": 2}])
+    assert list(build_arms(world.parse_recipe(f"losses={losses}"))) == ["all", "without kl", "without kl 2"]
 
 
-def test_one_loss_is_no_ablation(world):
-    with pytest.raises(BadOption, match="needs two losses or more"):
-        arms(world.plan('losses=[{"use":"kl"}]'))
+def test_an_ablation_needs_two_losses(world):
+    with pytest.raises(BadOption, match="losses: expected at least two for an ablation"):
+        build_arms(world.parse_recipe('losses=[{"use":"kl"}]'))
 
 
 @pytest.mark.slow
-def test_every_arm_has_its_curve_and_its_figure(binder, shapes):
+def test_every_arm_has_a_curve_and_a_metric(binder, shapes):
     result = LossAblation(unseen=["beam", "cross"], **QUICK).run(binder, shapes, modality="event", seed=1)
     assert (result.task, result.n, result.gallery_size) == ("loss-ablation", 6, 2)
     assert list(result.curves) == ["all", "without contrastive", "without zero-shot"]
@@ -77,38 +72,38 @@ def test_every_arm_has_its_curve_and_its_figure(binder, shapes):
 
 
 @pytest.mark.slow
-def test_the_classes_asked_about_are_not_trained_on(binder, shapes, monkeypatch):
-    seen, made = [], TrainingSet.__init__
+def test_unseen_classes_are_not_trained_on(binder, shapes, monkeypatch):
+    seen, init_training_set = [], TrainingSet.__init__
 
     def init(self, *arguments):
-        made(self, *arguments)
+        init_training_set(self, *arguments)
         seen.append(self.classes)
 
     monkeypatch.setattr(TrainingSet, "__init__", init)
-    result = LossAblation(unseen=2, among="all", **QUICK).run(binder, shapes, modality="event")
-    asked = list(result.details["per_class"])
-    assert asked == list(shapes.classes)[::2]
-    assert seen == 3 * [[name for name in shapes.classes if name not in asked]]
+    result = LossAblation(unseen=2, candidate_labels="all", **QUICK).run(binder, shapes, modality="event")
+    unseen = list(result.details["per_class"])
+    assert unseen == list(shapes.classes)[::2]
+    assert seen == 3 * [[name for name in shapes.classes if name not in unseen]]
     assert result.gallery_size == 5
 
 
-def test_words_are_asked_of_samples_and_of_their_teacher():
+def test_the_task_needs_the_modalities_of_student_and_teacher():
     assert LossAblation().modalities("event") == ("event", "image")
     assert LossAblation(teacher="depth").modalities("sound") == ("sound", "depth")
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ({"unseen": ["star"]}, "unseen: pictures has no class 'star'"),
-        ({"unseen": ["disc", "bar", "ring", "beam", "cross"]}, "too few to train on some and ask about others"),
+        ({"unseen": ["star"]}, "unseen: images has no class 'star'"),
+        ({"unseen": ["disc", "bar", "ring", "beam", "cross"]}, "expected seen and unseen classes, got 0 seen of 5"),
     ],
 )
-def test_classes_that_cannot_be_held_out_are_told(options, told, binder, shapes):
-    with pytest.raises(anybind.AnybindError, match=told):
+def test_invalid_unseen_classes_are_rejected(options, message, binder, shapes):
+    with pytest.raises(anybind.AnybindError, match=message):
         LossAblation(**options).run(binder, shapes, modality="event")
 
 
-def test_every_first_class_cannot_be_unseen():
-    with pytest.raises(BadOption, match="at least 2 for every second one"):
+def test_unseen_is_at_least_every_second_class():
+    with pytest.raises(BadOption, match="a number n of at least 2, got 1"):
         LossAblation(unseen=1)

@@ -1,4 +1,4 @@
-"""`import-checkpoint`: small files laid out as the paper's authors lay theirs, and ones that must be refused."""
+"""`import-checkpoint`: small files in the format of the paper's authors, and invalid ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from anybind.errors import BadOption, WeightsMismatch
 from anybind_events.stream import EventStream
 from anybind_events.tower import EventTower, as_picture
 from anybind_train import import_checkpoint as module
-from anybind_train.import_checkpoint import event_encoder_state, fitting_binding, import_checkpoint
+from anybind_train.import_checkpoint import find_binding_by_shapes, import_checkpoint, read_event_encoder
 
 TINY = {
     "embed_dim": 32,
@@ -38,7 +38,7 @@ PREPROCESS = {
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
-SIZES = {"conv1.weight": (64, 3, 16, 16), "positional_embedding": (17, 64), "proj": (64, 32)}
+SHAPES = {"conv1.weight": (64, 3, 16, 16), "positional_embedding": (17, 64), "proj": (64, 32)}
 
 State = dict[str, torch.Tensor]
 
@@ -50,7 +50,7 @@ def random_model(seed: int) -> Any:
 
 @pytest.fixture(scope="session")
 def binding(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The binding of a small CLIP, what `clip-vit-b-32` is to the authors' files."""
+    """The binding of a small CLIP, in place of `clip-vit-b-32`."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     folder.mkdir()
     state = {name: value.contiguous() for name, value in random_model(0).state_dict().items()}
@@ -62,7 +62,7 @@ def binding(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def trained() -> Any:
-    """The small CLIP after some training: another image half, and the text half that it was frozen with."""
+    """The small CLIP with another image half, as after training, and the same text half."""
     model = random_model(1)
     text = {name: value for name, value in random_model(0).state_dict().items() if not name.startswith("visual.")}
     model.load_state_dict(text, strict=False)
@@ -71,13 +71,13 @@ def trained() -> Any:
 
 @pytest.fixture
 def checkpoint(trained: Any, tmp_path: Path) -> Callable[..., Path]:
-    """Write a file as the authors do: `{"checkpoint": ...}`, the event encoder beside others."""
+    """Write a file in the authors' format: `{"checkpoint": ...}`, with the event encoder among other weights."""
 
-    def write(prefix: str = "encoder_k.", /, name: str = "vitb.pt", half: bool = False, **changed: Any) -> Path:
+    def write(prefix: str = "encoder_k.", /, half: bool = False, **overrides: Any) -> Path:
         own = {prefix + key: value.half() if half else value for key, value in trained.state_dict().items()}
         other = {"encoder_q.visual.proj": torch.ones(64, 32), "logit_scale": torch.tensor(1.0)}
-        torch.save({"checkpoint": {**other, **own, **changed}}, tmp_path / name)
-        return tmp_path / name
+        torch.save({"checkpoint": {**other, **own, **overrides}}, tmp_path / "vitb.pt")
+        return tmp_path / "vitb.pt"
 
     return write
 
@@ -90,95 +90,97 @@ def recording() -> EventStream:
     return EventStream(x.astype(int), y.astype(int), np.arange(count), random.random(count) < 0.5, 90, 70)
 
 
-def imported(path: Path, binding: str | None) -> Path:
+def run_import(path: Path, binding: str | None) -> Path:
     output = path.with_name("tower.safetensors")
     import_checkpoint(path, output, binding=binding)
     return output
 
 
-def by_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.ndarray:
-    """The vector that open_clip itself gives the picture of a recording's frame."""
-    described = open_clip.transform.merge_preprocess_dict(
-        open_clip.transform.PreprocessCfg(), {**PREPROCESS, "size": 64}
-    )
-    transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**described), is_train=False)
-    picture = PIL.Image.fromarray(as_picture(tower.frame(recording)))
+def embed_with_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.ndarray:
+    """Embed a recording's frame with open_clip alone."""
+    config = open_clip.transform.merge_preprocess_dict(open_clip.transform.PreprocessCfg(), {**PREPROCESS, "size": 64})
+    transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**config), is_train=False)
+    image = PIL.Image.fromarray(as_picture(tower.frame(recording)))
     with torch.inference_mode():
-        features = model.encode_image(transform(picture)[None])
+        features = model.encode_image(transform(image)[None])
     return anybind.normalize(features.numpy(), "vector")
 
 
 @pytest.mark.parametrize("prefix", ["encoder_k.", "module.encoder_k.", "model._orig_mod.encoder_k."])
-def test_the_imported_tower_embeds_exactly_as_open_clip_does_with_the_checkpoints_weights(
+def test_the_imported_encoder_equals_open_clip_with_the_checkpoint_weights(
     checkpoint: Callable[..., Path], binding: str, trained: Any, recording: EventStream, prefix: str
 ) -> None:
-    output = imported(checkpoint(prefix), binding)
+    output = run_import(checkpoint(prefix), binding)
     binder = anybind.load(binding)
     tower = binder.encoder("event")
     assert isinstance(tower, EventTower)
     untrained = tower.encode([tower.preprocess(recording)])
     tower.load_weights(output)
     vector = tower.encode([tower.preprocess(recording)])
-    np.testing.assert_array_equal(vector, by_open_clip(trained, tower, recording))
-    assert (vector @ untrained.T).item() < 0.9  # so that weights left as they were would be seen
-    words = binder.embed("text", ["a duck", "a kettle"])
-    assert (binder.embed("event", [recording]) @ words).shape == (1, 2)
+    np.testing.assert_array_equal(vector, embed_with_open_clip(trained, tower, recording))
+    assert (vector @ untrained.T).item() < 0.9  # so that unchanged weights would fail the test
+    texts = binder.embed("text", ["a duck", "a kettle"])
+    assert (binder.embed("event", [recording]) @ texts).shape == (1, 2)
 
 
-def test_weights_in_half_precision_are_taken_as_they_are(
+def test_half_precision_weights_are_imported_unchanged(
     checkpoint: Callable[..., Path], binding: str, trained: Any, recording: EventStream
 ) -> None:
-    output = imported(checkpoint(half=True), binding)
+    output = run_import(checkpoint(half=True), binding)
     tower: Any = anybind.load(binding).encoder("event").load_weights(output)
     rounded = copy.deepcopy(trained).half().float()
-    np.testing.assert_array_equal(tower.encode([tower.preprocess(recording)]), by_open_clip(rounded, tower, recording))
+    np.testing.assert_array_equal(
+        tower.encode([tower.preprocess(recording)]), embed_with_open_clip(rounded, tower, recording)
+    )
 
 
-def test_the_command_says_what_it_wrote(
+def test_the_command_describes_its_output(
     cli: Callable[..., Any], checkpoint: Callable[..., Path], binding: str, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.safetensors"
-    ended = cli("import-checkpoint", checkpoint(), "-o", output, "--binding", binding, "--json")
-    assert (ended.code, ended.err) == (0, "")
-    told = json.loads(ended.out)
-    tower: Any = anybind.load(binding).encoder("event").load_weights(output)
-    assert told["output"] == str(output)
-    assert told["binding"] == binding
-    assert told["weights"] == tower.weights_hash
-    assert told["preprocessing"]["frame"]["representation"] == "paper"
-    assert "frames" in told["note"]
+    outcome = cli("import-checkpoint", checkpoint(), "-o", output, "--binding", binding, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    fields = json.loads(outcome.out)
+    encoder: Any = anybind.load(binding).encoder("event").load_weights(output)
+    assert fields["output"] == str(output)
+    assert fields["binding"] == binding
+    assert fields["weights"] == encoder.weights_hash
+    assert fields["preprocessing"]["frame"]["representation"] == "paper"
+    assert "frames" in fields["note"]
     plain = cli("import-checkpoint", checkpoint(), "-o", output, "--binding", binding)
     assert plain.code == 0
     assert str(output) in plain.out
     assert "note: " in plain.out
 
 
-def test_the_binding_is_found_by_the_sizes_of_the_weights(
+def test_the_binding_is_found_by_the_shapes_of_the_weights(
     checkpoint: Callable[..., Path], binding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SIZES", {**module.SIZES, binding: SIZES})
-    output = imported(checkpoint(), None)
+    monkeypatch.setattr(module, "SHAPES", {**module.SHAPES, binding: SHAPES})
+    output = run_import(checkpoint(), None)
     assert anybind.load(binding).encoder("event").load_weights(output)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize(("architecture", "wanted"), [("ViT-B-32", "clip-vit-b-32"), ("ViT-L-14", "clip-vit-l-14")])
-def test_the_sizes_are_those_of_the_two_architectures(architecture: str, wanted: str) -> None:
+@pytest.mark.parametrize(("architecture", "expected"), [("ViT-B-32", "clip-vit-b-32"), ("ViT-L-14", "clip-vit-l-14")])
+def test_the_shapes_are_those_of_the_two_architectures(architecture: str, expected: str) -> None:
     with torch.device("meta"):
         model = open_clip.CLIP(**open_clip.get_model_config(architecture))
-    assert fitting_binding(Path("x.pt"), model.state_dict()) == wanted
+    assert find_binding_by_shapes(Path("x.pt"), model.state_dict()) == expected
 
 
 @pytest.mark.parametrize("architecture", ["ViT-B-16", "ViT-L-14-336"])
-def test_weights_of_another_architecture_are_refused_with_their_size(architecture: str) -> None:
+def test_weights_of_another_architecture_are_rejected_with_their_shape(architecture: str) -> None:
     with torch.device("meta"):
         state = open_clip.CLIP(**open_clip.get_model_config(architecture)).state_dict()
     shape = "x".join(map(str, state["visual.conv1.weight"].shape))
-    with pytest.raises(BadInput, match=rf"x\.pt fits neither of clip-vit-b-32, .*weight: {shape}.*--binding"):
-        fitting_binding(Path("x.pt"), state)
+    with pytest.raises(
+        BadInput, match=rf"x\.pt: expected the shapes of clip-vit-b-32 or .*weight of shape {shape}; .*--binding"
+    ):
+        find_binding_by_shapes(Path("x.pt"), state)
 
 
 class Touch:
-    """Unpickled, it makes a file: what a hostile checkpoint would do."""
+    """An object that creates a file when it is unpickled, as a malicious checkpoint would."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -188,140 +190,133 @@ class Touch:
 
 
 @pytest.mark.parametrize("as_archive", [True, False])
-@pytest.mark.parametrize("place", ["beside", "inside", "weight"])
-def test_a_file_that_would_run_code_is_refused_and_the_code_does_not_run(
-    trained: Any, tmp_path: Path, as_archive: bool, place: str
+@pytest.mark.parametrize("position", ["top level", "state", "weight"])
+def test_a_file_that_executes_code_is_rejected_without_execution(
+    trained: Any, tmp_path: Path, as_archive: bool, position: str
 ) -> None:
-    trace, path = tmp_path / "the-code-ran", tmp_path / "hostile.pt"
+    trace, path = tmp_path / "executed", tmp_path / "malicious.pt"
     own = {f"encoder_k.{key}": value for key, value in trained.state_dict().items()}
-    held: dict[str, Any] = {"checkpoint": own}
-    if place == "beside":
-        held = {"arguments": Touch(trace), **held}
+    content: dict[str, Any] = {"checkpoint": own}
+    if position == "top level":
+        content = {"arguments": Touch(trace), **content}
     else:
-        own["encoder_k.visual.proj" if place == "weight" else "epoch"] = Touch(trace)  # pyright: ignore[reportArgumentType]
-    torch.save(held, path, _use_new_zipfile_serialization=as_archive)
-    message = refusal(BadInput, path)
-    assert re.search(r"hostile\.pt calls _?io\.open to be read, and nothing in a weight file is executed", message)
+        own["encoder_k.visual.proj" if position == "weight" else "epoch"] = Touch(trace)  # pyright: ignore[reportArgumentType]
+    torch.save(content, path, _use_new_zipfile_serialization=as_archive)
+    message = read_error(BadInput, path)
+    assert re.search(r"malicious\.pt calls _?io\.open to be read, and nothing in a weight file is executed", message)
     assert not trace.exists()
-    assert bytes(trace) in path.read_bytes()  # the call that unpickling would make is there
+    assert bytes(trace) in path.read_bytes()  # the file contains the call
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
+def test_a_torchscript_program_is_rejected(tmp_path: Path) -> None:
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "program.pt")
-    assert "program.pt is a TorchScript program" in refusal(BadInput, tmp_path / "program.pt")
+    assert "program.pt is a TorchScript program" in read_error(BadInput, tmp_path / "program.pt")
 
 
-def refusal(error: type[anybind.AnybindError], path: Path, binding: str | None = None) -> str:
-    """The one line with which a file is refused; nothing is written."""
+def read_error(error: type[anybind.AnybindError], path: Path, binding: str | None = None) -> str:
+    """Import an invalid file; return the error message, one line. No output is written."""
     with pytest.raises(error) as caught:
-        imported(path, binding)
+        run_import(path, binding)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not path.with_name("tower.safetensors").exists()
     return str(caught.value)
 
 
-def cut(path: Path, share: float) -> None:
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-
-
-@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_refused(checkpoint: Callable[..., Path], share: float) -> None:
+@pytest.mark.parametrize("fraction", [0, 0.001, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_rejected(checkpoint: Callable[..., Path], fraction: float) -> None:
     path = checkpoint()
-    cut(path, share)
-    assert "not a weight file that torch can load" in refusal(BadInput, path)
+    path.write_bytes(path.read_bytes()[: int(fraction * path.stat().st_size)])
+    assert "not a weight file that torch can load" in read_error(BadInput, path)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04", b"\x80\x04\x95", b"\x00" * 4096])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_rejected(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.pt").write_bytes(content)
-    assert "not a weight file that torch can load" in refusal(BadInput, tmp_path / "x.pt")
+    assert "not a weight file that torch can load" in read_error(BadInput, tmp_path / "x.pt")
 
 
-def test_a_small_file_that_claims_a_huge_array_is_refused(tmp_path: Path) -> None:
-    held = {"checkpoint": {"encoder_k.visual.proj": torch.zeros(300)}}
-    torch.save(held, tmp_path / "small.pt")
+def test_a_small_file_that_declares_a_huge_array_is_rejected(tmp_path: Path) -> None:
+    torch.save({"checkpoint": {"encoder_k.visual.proj": torch.zeros(300)}}, tmp_path / "small.pt")
     number = b"M" + (300).to_bytes(2, "little")
     huge = b"J" + (2**31 - 1).to_bytes(4, "little")
     with zipfile.ZipFile(tmp_path / "small.pt") as small, zipfile.ZipFile(tmp_path / "claims.pt", "w") as claims:
         for name in small.namelist():
             assert (number in small.read(name)) == name.endswith("data.pkl")
             claims.writestr(name, small.read(name).replace(number, huge))
-    refusal(BadInput, tmp_path / "claims.pt")
+    read_error(BadInput, tmp_path / "claims.pt")
 
 
-def test_an_array_that_repeats_one_number_without_end_is_refused_before_it_is_looked_at(
-    checkpoint: Callable[..., Path], binding: str
-) -> None:
+def test_a_huge_expanded_array_is_rejected_by_its_shape(checkpoint: Callable[..., Path], binding: str) -> None:
     endless = torch.zeros(1).expand(2**40)
     path = checkpoint(**{"encoder_k.visual.proj": endless, "encoder_k.text_projection": endless})
-    assert "other shapes of visual.proj" in refusal(WeightsMismatch, path, binding)
+    assert "other shapes of visual.proj" in read_error(WeightsMismatch, path, binding)
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    assert "No such file" in refusal(BadInput, tmp_path / "missing.pt")
+def test_a_missing_file_and_a_folder_are_rejected(tmp_path: Path) -> None:
+    assert "No such file" in read_error(BadInput, tmp_path / "missing.pt")
     (tmp_path / "folder.pt").mkdir()
-    assert "directory" in refusal(BadInput, tmp_path / "folder.pt")
+    assert "directory" in read_error(BadInput, tmp_path / "folder.pt")
 
 
 @pytest.mark.parametrize(
-    ("held", "message"),
+    ("content", "message"),
     [
-        (torch.zeros(3), "holds no weights by name"),
-        ({"checkpoint": {1: torch.zeros(3)}}, "holds no weights by name"),
-        ({}, "no key contains 'encoder_k.' (keys begin with: there is none)"),
-        ({"checkpoint": {"encoder_q.visual.proj": torch.zeros(3)}}, "(keys begin with: encoder_q)"),
-        ({"encoder_k.epoch": 3}, "'encoder_k.epoch' is no array of floating-point numbers"),
-        ({"encoder_k.visual.proj": torch.zeros(3, dtype=torch.int64)}, "is no array of floating-point numbers"),
-        ({"encoder_k.visual.proj": torch.zeros(3, device="meta")}, "is no array of floating-point numbers"),
-        ({"encoder_k.a": torch.zeros(3), "module.encoder_k.a": torch.ones(3)}, "holds two event encoders"),
+        (torch.zeros(3), "expected {'checkpoint': weights by name}, got Tensor"),
+        ({"checkpoint": {1: torch.zeros(3)}}, "expected {'checkpoint': weights by name}"),
+        ({}, "expected keys that contain 'encoder_k.', got prefixes no keys"),
+        ({"checkpoint": {"encoder_q.visual.proj": torch.zeros(3)}}, "got prefixes encoder_q: no event encoder"),
+        ({"encoder_k.epoch": 3}, "'encoder_k.epoch': expected an array of floating-point numbers"),
+        ({"encoder_k.visual.proj": torch.zeros(3, dtype=torch.int64)}, "expected an array of floating-point numbers"),
+        ({"encoder_k.visual.proj": torch.zeros(3, device="meta")}, "expected an array of floating-point numbers"),
+        ({"encoder_k.a": torch.zeros(3), "module.encoder_k.a": torch.ones(3)}, "expected one event encoder, got two"),
     ],
 )
-def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, held: Any, message: str) -> None:
-    torch.save(held, tmp_path / "x.pt")
-    assert message in refusal(BadInput, tmp_path / "x.pt")
+def test_another_checkpoint_is_rejected(tmp_path: Path, content: Any, message: str) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    assert message in read_error(BadInput, tmp_path / "x.pt")
 
 
-def test_weights_that_do_not_lie_behind_the_word_checkpoint_are_found(trained: Any, tmp_path: Path) -> None:
+def test_weights_without_the_key_checkpoint_are_read(trained: Any, tmp_path: Path) -> None:
     own: Mapping[str, torch.Tensor] = trained.state_dict()
     torch.save({f"module.encoder_k.{key}": value for key, value in own.items()}, tmp_path / "bare.pt")
-    found = event_encoder_state(tmp_path / "bare.pt")
-    assert found.keys() == own.keys()
-    assert all(torch.equal(found[key], own[key]) for key in own)
+    state = read_event_encoder(tmp_path / "bare.pt")
+    assert state.keys() == own.keys()
+    assert all(torch.equal(state[key], own[key]) for key in own)
 
 
-def test_a_tower_of_another_shape_is_refused_by_the_names_of_weights(
-    checkpoint: Callable[..., Path], binding: str
-) -> None:
+def test_weights_of_other_shapes_are_rejected_by_name(checkpoint: Callable[..., Path], binding: str) -> None:
     other = checkpoint(**{"encoder_k.visual.proj": torch.zeros(64, 48)})
-    assert "other shapes of visual.proj" in refusal(WeightsMismatch, other, binding)
+    assert "other shapes of visual.proj" in read_error(WeightsMismatch, other, binding)
     deeper = checkpoint(**{"encoder_k.visual.transformer.resblocks.2.ln_1.weight": torch.zeros(64)})
-    assert "has too many visual.transformer.resblocks.2.ln_1.weight" in refusal(WeightsMismatch, deeper, binding)
+    assert "has too many visual.transformer.resblocks.2.ln_1.weight" in read_error(WeightsMismatch, deeper, binding)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused_by_name(
+def test_weights_that_are_not_finite_are_rejected_by_name(
     checkpoint: Callable[..., Path], binding: str, value: float
 ) -> None:
     path = checkpoint(**{"encoder_k.visual.proj": torch.full((64, 32), value)})
-    assert "'visual.proj' holds numbers that are not finite" in refusal(BadInput, path, binding)
+    assert "'visual.proj' is not finite" in read_error(BadInput, path, binding)
 
 
-def test_a_text_half_that_is_not_the_bindings_is_warned_of(checkpoint: Callable[..., Path], binding: str) -> None:
+def test_a_different_text_half_is_a_warning(checkpoint: Callable[..., Path], binding: str) -> None:
     path = checkpoint(**{"encoder_k.text_projection": torch.ones(32, 32)})
-    with pytest.warns(AnybindWarning, match=r"text half in .*vitb\.pt .* \(1 weights differ, such as text\.text_proj"):
-        assert imported(path, binding).exists()
+    with pytest.warns(
+        AnybindWarning, match=r"vitb\.pt: the text half differs .* in 1 weights, such as text\.text_proj"
+    ):
+        assert run_import(path, binding).exists()
 
 
-def test_an_event_encoder_without_torch_is_refused(
+def test_an_event_encoder_without_torch_is_rejected(
     checkpoint: Callable[..., Path], binding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(anybind.Binder, "encoder", lambda self, of: object())
-    with pytest.raises(BadOption, match="has no weights on torch"):
-        imported(checkpoint(), binding)
+    monkeypatch.setattr(anybind.Binder, "encoder", lambda self, modality: object())
+    with pytest.raises(BadOption, match="expected a torch event encoder, got object"):
+        run_import(checkpoint(), binding)
 
 
-def test_an_output_that_cannot_be_written_is_told_before_the_checkpoint_is_read(tmp_path: Path) -> None:
+def test_an_invalid_output_is_rejected_before_reading_the_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=re.escape(str(tmp_path / "nowhere"))):
         import_checkpoint(tmp_path / "missing.pt", tmp_path / "nowhere" / "tower.safetensors")

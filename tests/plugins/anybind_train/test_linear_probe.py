@@ -1,30 +1,30 @@
-"""A linear classifier on frozen vectors: of which weights they are."""
+"""The linear probe: a classification head on frozen embeddings."""
 
 from __future__ import annotations
 
 import torch
 from safetensors.numpy import load_file
 
-from anybind_train.linear_probe import HEAD, linear_probe
-from anybind_train.student import student_binder
+from anybind_train.linear_probe import HEAD, train_linear_probe
+from anybind_train.student import load_student_binder
 
 
-def test_the_classifier_is_fitted_on_the_vectors_of_the_weights_that_the_recipe_names(world, tmp_path):
-    probe = [
+def test_the_linear_probe_uses_the_weights_of_the_recipe(world, tmp_path):
+    overrides = [
         "student.method=linear-probe",
         'probe.classes=["disc","bar","ring"]',
         "probe.held_out=true",
         "data.0.shots=3",
     ]
-    plain = linear_probe(world.plan(*probe), world.data, tmp_path / "plain", "cpu")
-    tower = student_binder(world.plan(*probe), "cpu").encoder("event")
+    plain = train_linear_probe(world.parse_recipe(*overrides), world.data, tmp_path / "plain", "cpu")
+    encoder = load_student_binder(world.parse_recipe(*overrides), "cpu").encoder("event")
     with torch.no_grad():
-        for parameter in tower.module.parameters():
+        for parameter in encoder.module.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    tower.save_weights(tmp_path / "tower.safetensors")
-    named = world.plan(*probe, f"student.weights={tmp_path / 'tower.safetensors'}")
-    result = linear_probe(named, world.data, tmp_path / "named", "cpu")
-    assert result["encoder"] == tower.identity != plain["encoder"]
-    heads = [load_file(tmp_path / folder / HEAD)["weight"] for folder in ("plain", "named")]
+    encoder.save_weights(tmp_path / "encoder.safetensors")
+    recipe = world.parse_recipe(*overrides, f"student.weights={tmp_path / 'encoder.safetensors'}")
+    result = train_linear_probe(recipe, world.data, tmp_path / "trained", "cpu")
+    assert result["encoder"] == encoder.identity != plain["encoder"]
+    heads = [load_file(tmp_path / folder / HEAD)["weight"] for folder in ("plain", "trained")]
     assert heads[0].shape == heads[1].shape == (3, 16)
     assert abs(heads[0] - heads[1]).max() > 1e-3

@@ -1,4 +1,4 @@
-"""The losses: each one and its gradient against a plain transcription of its equation, and what must hold of all."""
+"""The losses: values and gradients against plain transcriptions of the equations, and common properties."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import anybind
 from anybind.errors import BadOption, PluginError, UnknownName
 from anybind.spec import KindSpec
 from anybind_train.loss import Loss, LossSpec, TrainingBatch
-from anybind_train.losses.divergence import KL, sinkhorn
-from anybind_train.losses.pairs import Contrastive, Cosine
-from anybind_train.losses.weighted_sum import PRESETS, Term, WeightedSum
-from anybind_train.losses.words import Prediction, ZeroShot
+from anybind_train.losses.divergence import KLLoss, sinkhorn
+from anybind_train.losses.pairs import ContrastiveLoss, CosineLoss
+from anybind_train.losses.texts import PredictionLoss, ZeroShotLoss
+from anybind_train.losses.weighted_sum import PRESETS, LossTerm, WeightedSum
 
 RELATIVE = 1e-6
 
 
-# The equations, in float64 and by loops. They hold for complex numbers too, so that the derivative along one
-# component is the imaginary part of the value at a tiny imaginary step, without the rounding of a difference.
+# The equations as float64 loops. They are analytic, so the derivative by a component is the imaginary part of the
+# value at a tiny imaginary step (complex-step differentiation), without the rounding error of a finite difference.
 
 
 def dot(a: Any, b: Any) -> Any:
@@ -72,12 +72,12 @@ def kl(s: Any, z: Any, t: Any, y: Any, tau: float, over: str = "dimensions", tea
     total = 0
     for i in range(len(s)):
         if over == "dimensions":
-            ours, theirs = list(s[i] / tau), list(z[i] / tau)
+            student, teacher = list(s[i] / tau), list(z[i] / tau)
         else:
             keys = t if over == "texts" else z
-            ours, theirs = ([dot(v[i], key) / tau for key in keys] for v in (s, z))
-        e, i_ = softmax(ours), softmax(theirs)
-        total += divergence(i_, e) if teacher_first else divergence(e, i_)
+            student, teacher = ([dot(v[i], key) / tau for key in keys] for v in (s, z))
+        p, q = softmax(student), softmax(teacher)
+        total += divergence(q, p) if teacher_first else divergence(p, q)
     return total / len(s)
 
 
@@ -92,93 +92,96 @@ def kl_sinkhorn(s: Any, z: Any, t: Any, y: Any, tau: float, steps: int) -> Any:
 
 
 def prediction(s: Any, z: Any, t: Any, y: Any, tau: float) -> Any:
-    named = [i for i in range(len(s)) if y[i] >= 0]
-    return -sum(np.log(softmax([dot(s[i], each) / tau for each in t])[y[i]]) for i in named) / max(1, len(named))
+    labelled = [i for i in range(len(s)) if y[i] >= 0]
+    return -sum(np.log(softmax([dot(s[i], each) / tau for each in t])[y[i]]) for i in labelled) / max(1, len(labelled))
 
 
 def prediction_cosine(s: Any, z: Any, t: Any, y: Any) -> Any:
-    named = [i for i in range(len(s)) if y[i] >= 0]
-    return sum(1 - dot(s[i], t[y[i]]) for i in named) / max(1, len(named))
+    labelled = [i for i in range(len(s)) if y[i] >= 0]
+    return sum(1 - dot(s[i], t[y[i]]) for i in labelled) / max(1, len(labelled))
 
 
 def cosine(s: Any, z: Any, t: Any, y: Any) -> Any:
     return sum(1 - dot(s[i], z[i]) for i in range(len(s))) / len(s)
 
 
-def paper(*given: Any) -> Any:
-    return contrastive(*given, 1.0) + 0.1 * zero_shot(*given, 2.0) + kl(*given, 1.0)
+def paper(*batch: Any) -> Any:
+    return contrastive(*batch, 1.0) + 0.1 * zero_shot(*batch, 2.0) + kl(*batch, 1.0)
 
 
-def author_code(*given: Any) -> Any:
-    ct = contrastive(*given, 0.02) * 2 * 0.02
-    return ct + 0.1 * zero_shot(*given, 2.0, both=True) + kl_sinkhorn(*given, 0.01, 3)
+def author_code(*batch: Any) -> Any:
+    ct = contrastive(*batch, 0.02) * 2 * 0.02
+    return ct + 0.1 * zero_shot(*batch, 2.0, both=True) + kl_sinkhorn(*batch, 0.01, 3)
 
 
 Case = tuple[Loss, Callable[..., Any]]
 CASES: dict[str, Case] = {
-    "contrastive": (Contrastive(), lambda *g: contrastive(*g, 1.0)),
-    "contrastive, tau 0.05": (Contrastive(temperature=0.05), lambda *g: contrastive(*g, 0.05)),
+    "contrastive": (ContrastiveLoss(), lambda *g: contrastive(*g, 1.0)),
+    "contrastive, tau 0.05": (ContrastiveLoss(temperature=0.05), lambda *g: contrastive(*g, 0.05)),
     "contrastive, symmetric": (
-        Contrastive(temperature=0.1, symmetric=True),
+        ContrastiveLoss(temperature=0.1, symmetric=True),
         lambda *g: contrastive(*g, 0.1, symmetric=True),
     ),
-    "zero-shot": (ZeroShot(), lambda *g: zero_shot(*g, 2.0)),
-    "zero-shot, multiplied": (ZeroShot(temperature=20.0, temperature_means="multiply"), lambda *g: zero_shot(*g, 0.05)),
+    "zero-shot": (ZeroShotLoss(), lambda *g: zero_shot(*g, 2.0)),
+    "zero-shot, multiplied": (
+        ZeroShotLoss(temperature=20.0, temperature_means="multiply"),
+        lambda *g: zero_shot(*g, 0.05),
+    ),
     "zero-shot, both directions": (
-        ZeroShot(temperature=0.5, both_directions=True),
+        ZeroShotLoss(temperature=0.5, both_directions=True),
         lambda *g: zero_shot(*g, 0.5, both=True),
     ),
-    "kl": (KL(), lambda *g: kl(*g, 1.0)),
-    "kl, teacher first": (KL(temperature=0.1, first="teacher"), lambda *g: kl(*g, 0.1, teacher_first=True)),
-    "kl over texts": (KL(over="texts", temperature=0.05), lambda *g: kl(*g, 0.05, "texts")),
+    "kl": (KLLoss(), lambda *g: kl(*g, 1.0)),
+    "kl, teacher first": (KLLoss(temperature=0.1, first="teacher"), lambda *g: kl(*g, 0.1, teacher_first=True)),
+    "kl over texts": (KLLoss(over="texts", temperature=0.05), lambda *g: kl(*g, 0.05, "texts")),
     "kl over texts, teacher first": (
-        KL(over="texts", temperature=0.05, first="teacher"),
+        KLLoss(over="texts", temperature=0.05, first="teacher"),
         lambda *g: kl(*g, 0.05, "texts", teacher_first=True),
     ),
-    "kl over the batch": (KL(over="batch", temperature=0.1), lambda *g: kl(*g, 0.1, "batch")),
+    "kl over the batch": (KLLoss(over="batch", temperature=0.1), lambda *g: kl(*g, 0.1, "batch")),
     "kl, sinkhorn": (
-        KL(over="batch", temperature=0.01, first="teacher", sinkhorn=3),
+        KLLoss(over="batch", temperature=0.01, first="teacher", sinkhorn=3),
         lambda *g: kl_sinkhorn(*g, 0.01, 3),
     ),
-    "prediction": (Prediction(), lambda *g: prediction(*g, 0.01)),
-    "prediction, tau 1": (Prediction(temperature=1.0), lambda *g: prediction(*g, 1.0)),
-    "prediction, cosine": (Prediction(cosine=True), prediction_cosine),
-    "cosine": (Cosine(), cosine),
+    "prediction": (PredictionLoss(), lambda *g: prediction(*g, 0.01)),
+    "prediction, tau 1": (PredictionLoss(temperature=1.0), lambda *g: prediction(*g, 1.0)),
+    "prediction, cosine": (PredictionLoss(cosine=True), prediction_cosine),
+    "cosine": (CosineLoss(), cosine),
 }
 
 
-def unit(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+def draw_unit_vectors(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     vectors = random.normal(size=(rows, columns))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def random_batch(seed: int, n: int = 6, m: int = 5, d: int = 8) -> TrainingBatch:
+def make_random_batch(seed: int, n: int = 6, m: int = 5, d: int = 8) -> TrainingBatch:
     random = np.random.default_rng(seed)
-    student, teacher, texts = (torch.from_numpy(unit(random, rows, d)) for rows in (n, n, m))
+    student, teacher, texts = (torch.from_numpy(draw_unit_vectors(random, rows, d)) for rows in (n, n, m))
     return TrainingBatch(student, teacher, texts, torch.from_numpy(random.integers(-1, m, n)))
 
 
-def crowded(batch: TrainingBatch) -> TrainingBatch:
-    """The same with teachers so near to each other that even at tau 0.01 none is alone in its softmax."""
+def move_teachers_closer(batch: TrainingBatch) -> TrainingBatch:
+    """Move the teachers so close to each other that their softmax is not one-hot even at tau 0.01."""
     return replace(batch, teacher=torch.nn.functional.normalize(batch.teacher + 8))
 
 
-def arrays(batch: TrainingBatch) -> list[Any]:
+def get_arrays(batch: TrainingBatch) -> list[Any]:
     return [field.detach().numpy() for field in (batch.student, batch.teacher, batch.texts, batch.labels)]
 
 
-def derivative(equation: Callable[..., Any], given: list[Any], which: int) -> np.ndarray:
-    """Of an equation by each component of one of its arrays."""
+def differentiate(equation: Callable[..., Any], arrays: list[Any], argument: int) -> np.ndarray:
+    """Differentiate an equation by each component of one of its arrays."""
     step = 1e-30
-    gradient = np.zeros(given[which].shape)
-    for at in np.ndindex(gradient.shape):
-        moved = given[which].astype(complex)
-        moved[at] += 1j * step
-        gradient[at] = np.imag(equation(*given[:which], moved, *given[which + 1 :])) / step
+    gradient = np.zeros(arrays[argument].shape)
+    for index in np.ndindex(gradient.shape):
+        shifted = arrays[argument].astype(complex)
+        shifted[index] += 1j * step
+        gradient[index] = np.imag(equation(*arrays[:argument], shifted, *arrays[argument + 1 :])) / step
     return gradient
 
 
-def value_and_gradient(loss: Loss, batch: TrainingBatch) -> tuple[torch.Tensor, torch.Tensor]:
+def compute_gradient(loss: Loss, batch: TrainingBatch) -> tuple[torch.Tensor, torch.Tensor]:
     student = batch.student.clone().requires_grad_()
     value = loss(replace(batch, student=student))
     value.backward()
@@ -189,11 +192,10 @@ def value_and_gradient(loss: Loss, batch: TrainingBatch) -> tuple[torch.Tensor, 
 
 
 def assert_equals_its_equation(loss: Loss, equation: Callable[..., Any], batch: TrainingBatch) -> None:
-    value, gradient = value_and_gradient(loss, batch)
-    given = arrays(batch)
-    np.testing.assert_allclose(value.item(), equation(*given), rtol=RELATIVE, atol=1e-14)
-    wanted = derivative(equation, given, 0)
-    np.testing.assert_allclose(gradient.numpy(), wanted, rtol=RELATIVE, atol=1e-12)
+    value, gradient = compute_gradient(loss, batch)
+    arrays = get_arrays(batch)
+    np.testing.assert_allclose(value.item(), equation(*arrays), rtol=RELATIVE, atol=1e-14)
+    np.testing.assert_allclose(gradient.numpy(), differentiate(equation, arrays, 0), rtol=RELATIVE, atol=1e-12)
 
 
 SIZES: dict[str, Any] = {
@@ -208,222 +210,224 @@ SIZES: dict[str, Any] = {
 @settings(max_examples=25, deadline=None, database=None, derandomize=True)
 @given(**SIZES)
 def test_a_loss_and_its_gradient_equal_the_equation(case: str, seed: int, n: int, m: int, d: int) -> None:
-    assert_equals_its_equation(*CASES[case], random_batch(seed, n, m, d))
+    assert_equals_its_equation(*CASES[case], make_random_batch(seed, n, m, d))
 
 
 LOSSES = {
-    "contrastive": "pairs:Contrastive",
-    "cosine": "pairs:Cosine",
-    "kl": "divergence:KL",
-    "prediction": "words:Prediction",
-    "zero-shot": "words:ZeroShot",
+    "contrastive": "pairs:ContrastiveLoss",
+    "cosine": "pairs:CosineLoss",
+    "kl": "divergence:KLLoss",
+    "prediction": "texts:PredictionLoss",
+    "zero-shot": "texts:ZeroShotLoss",
 }
 
 
 @pytest.fixture
 def registered(registry: Any, add_plugin: Callable[..., None]) -> None:
-    specs = [LossSpec(name=name, summary=name, target=f"anybind_train.losses.{at}") for name, at in LOSSES.items()]
-    strange = LossSpec(name="strange", summary="no loss", target="fractions:Fraction")
+    specs = [LossSpec(name=name, summary=name, target=f"anybind_train.losses.{path}") for name, path in LOSSES.items()]
+    invalid = LossSpec(name="invalid", summary="not a loss", target="fractions:Fraction")
     loss = KindSpec(
         name="loss", plural="losses", summary="s", target="anybind_train.loss:Loss", spec="anybind_train.loss:LossSpec"
     )
-    add_plugin(registry, loss, *specs, strange)
+    add_plugin(registry, loss, *specs, invalid)
 
 
 @pytest.mark.parametrize(("preset", "equation"), [("paper", paper), ("author-code", author_code)])
-def test_the_whole_of_each_preset_and_its_gradient_equal_the_equation(
+def test_each_preset_and_its_gradient_equal_the_equation(
     registered: None, preset: str, equation: Callable[..., Any]
 ) -> None:
-    whole = WeightedSum.from_recipe(preset)
+    losses = WeightedSum.from_recipe(preset)
     for seed in range(5):
-        batch = random_batch(seed, n=6, m=4, d=6)
-        assert_equals_its_equation(whole, equation, batch)
-        assert_equals_its_equation(whole, equation, crowded(batch))
+        batch = make_random_batch(seed, n=6, m=4, d=6)
+        assert_equals_its_equation(losses, equation, batch)
+        assert_equals_its_equation(losses, equation, move_teachers_closer(batch))
 
 
 @pytest.mark.parametrize(
     ("loss", "equation"),
     [
-        (Prediction(temperature=0.1), lambda *g: prediction(*g, 0.1)),
-        (Prediction(cosine=True), prediction_cosine),
-        (ZeroShot(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
+        (PredictionLoss(temperature=0.1), lambda *g: prediction(*g, 0.1)),
+        (PredictionLoss(cosine=True), prediction_cosine),
+        (ZeroShotLoss(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
     ],
 )
-def test_texts_that_learn_get_the_gradient_of_the_equation_with_the_target_held_fixed(
+def test_learned_texts_get_the_gradient_of_the_equation_with_a_constant_target(
     loss: Loss, equation: Callable[..., Any]
 ) -> None:
-    batch = random_batch(3)
+    batch = make_random_batch(3)
     texts = batch.texts.clone().requires_grad_()
     loss(replace(batch, texts=texts)).backward()
-    given = arrays(batch)
-    if isinstance(loss, ZeroShot):
-        given.append(given[2])
-    np.testing.assert_allclose(texts.grad.numpy(), derivative(equation, given, 2), rtol=RELATIVE, atol=1e-12)
+    arrays = get_arrays(batch)
+    if isinstance(loss, ZeroShotLoss):
+        arrays.append(arrays[2])
+    np.testing.assert_allclose(texts.grad.numpy(), differentiate(equation, arrays, 2), rtol=RELATIVE, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_order_of_the_batch_does_not_matter(case: str) -> None:
-    loss, batch = CASES[case][0], random_batch(0)
+def test_the_loss_does_not_depend_on_the_order_of_the_batch(case: str) -> None:
+    loss, batch = CASES[case][0], make_random_batch(0)
     order = torch.tensor([3, 1, 5, 0, 4, 2])
-    mixed = TrainingBatch(batch.student[order], batch.teacher[order], batch.texts, batch.labels[order])
-    torch.testing.assert_close(loss(mixed), loss(batch), rtol=1e-12, atol=1e-12)
+    shuffled = TrainingBatch(batch.student[order], batch.teacher[order], batch.texts, batch.labels[order])
+    torch.testing.assert_close(loss(shuffled), loss(batch), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_teacher_gets_no_gradient(case: str) -> None:
-    batch = random_batch(1)
+    batch = make_random_batch(1)
     student, teacher = (vectors.clone().requires_grad_() for vectors in (batch.student, batch.teacher))
     CASES[case][0](replace(batch, student=student, teacher=teacher)).backward()
     assert teacher.grad is None
     assert student.grad.abs().sum() > 0
 
 
-ALIKE = [case for case in CASES if case.startswith(("zero-shot", "kl", "cosine")) and "sinkhorn" not in case]
+MINIMISED_BY_TEACHER = [
+    case for case in CASES if case.startswith(("zero-shot", "kl", "cosine")) and "sinkhorn" not in case
+]
 
 
-@pytest.mark.parametrize("case", ALIKE)
-def test_a_student_that_gives_the_teachers_vectors_is_the_minimum(case: str) -> None:
+@pytest.mark.parametrize("case", MINIMISED_BY_TEACHER)
+def test_a_student_equal_to_its_teacher_is_the_minimum(case: str) -> None:
     loss = CASES[case][0]
     for seed in range(20):
-        batch = random_batch(seed)
+        batch = make_random_batch(seed)
         assert loss(replace(batch, student=batch.teacher)) <= loss(batch)
-    least, slope = value_and_gradient(loss, replace(batch, student=batch.teacher))
-    if case != "cosine":  # whose slope there only lengthens the vectors
-        assert slope.abs().max() < 1e-12
+    minimum, gradient = compute_gradient(loss, replace(batch, student=batch.teacher))
+    if case != "cosine":  # its gradient there is along the embeddings, which have norm 1
+        assert gradient.abs().max() < 1e-12
     if not case.startswith("zero-shot"):
-        assert abs(least.item()) < 1e-12
+        assert abs(minimum.item()) < 1e-12
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_partners_that_belong_together_cost_less_than_any_exchanged_ones(symmetric: bool) -> None:
-    batch = random_batch(2)
-    loss = Contrastive(symmetric=symmetric)
-    right = loss(replace(batch, student=batch.teacher))
-    for turn in range(1, 6):
-        assert right < loss(replace(batch, student=batch.teacher.roll(turn, dims=0)))
+def test_matching_partners_have_the_lowest_contrastive_loss(symmetric: bool) -> None:
+    batch = make_random_batch(2)
+    loss = ContrastiveLoss(symmetric=symmetric)
+    matching = loss(replace(batch, student=batch.teacher))
+    for shift in range(1, 6):
+        assert matching < loss(replace(batch, student=batch.teacher.roll(shift, dims=0)))
 
 
-def test_infonce_of_equal_vectors_is_the_logarithm_of_their_number() -> None:
+def test_infonce_of_equal_embeddings_is_the_logarithm_of_their_number() -> None:
     same = torch.ones(7, 4, dtype=torch.float64) / 2
-    assert Contrastive(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
+    assert ContrastiveLoss(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
 
 
-@pytest.mark.parametrize("loss", [Prediction(), Prediction(cosine=True)], ids=["softmax", "cosine"])
-def test_samples_without_a_label_change_neither_the_loss_nor_get_a_gradient(loss: Loss) -> None:
-    batch = random_batch(4)
+@pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
+def test_samples_without_a_label_have_no_effect_and_no_gradient(loss: Loss) -> None:
+    batch = make_random_batch(4)
     batch = replace(batch, labels=torch.tensor([2, -1, 0, 1, -1, 3]))
-    named = batch.labels >= 0
-    alone = TrainingBatch(batch.student[named], None, batch.texts, batch.labels[named])
-    value, gradient = value_and_gradient(loss, batch)
-    torch.testing.assert_close(value, loss(alone), rtol=1e-12, atol=0)
-    assert (gradient[~named] == 0).all()
-    assert (gradient[named].abs().sum(1) > 0).all()
+    labelled = batch.labels >= 0
+    subset = TrainingBatch(batch.student[labelled], None, batch.texts, batch.labels[labelled])
+    value, gradient = compute_gradient(loss, batch)
+    torch.testing.assert_close(value, loss(subset), rtol=1e-12, atol=0)
+    assert (gradient[~labelled] == 0).all()
+    assert (gradient[labelled].abs().sum(1) > 0).all()
 
 
-@pytest.mark.parametrize("loss", [Prediction(), Prediction(cosine=True)], ids=["softmax", "cosine"])
-def test_a_batch_without_any_label_gives_0_and_no_gradient(loss: Loss) -> None:
-    value, gradient = value_and_gradient(loss, replace(random_batch(5), labels=torch.full((6,), -1)))
+@pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
+def test_a_batch_without_labels_has_loss_0_and_no_gradient(loss: Loss) -> None:
+    value, gradient = compute_gradient(loss, replace(make_random_batch(5), labels=torch.full((6,), -1)))
     assert value == 0
     assert (gradient == 0).all()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_float32_gives_what_float64_gives(case: str) -> None:
-    loss, batch = CASES[case][0], random_batch(6)
-    single = replace(batch, student=batch.student.float())  # the others are brought to the student's precision
-    value, gradient = value_and_gradient(loss, single)
-    wanted, wanted_gradient = value_and_gradient(loss, batch)
-    torch.testing.assert_close(value.double(), wanted, rtol=1e-4, atol=1e-6)
-    scale = wanted_gradient.abs().max().item()
-    torch.testing.assert_close(gradient.double(), wanted_gradient, rtol=1e-3, atol=1e-4 * scale)
+def test_float32_equals_float64(case: str) -> None:
+    loss, batch = CASES[case][0], make_random_batch(6)
+    single = replace(batch, student=batch.student.float())  # the other fields are cast to the student's precision
+    value, gradient = compute_gradient(loss, single)
+    expected, expected_gradient = compute_gradient(loss, batch)
+    torch.testing.assert_close(value.double(), expected, rtol=1e-4, atol=1e-6)
+    scale = expected_gradient.abs().max().item()
+    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-3, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("alike", [True, False])
-def test_float32_stays_finite_where_exponentials_would_not(case: str, alike: bool) -> None:
-    batch = random_batch(7)
-    student = batch.teacher if alike else -batch.teacher
+@pytest.mark.parametrize("sign", [1, -1])
+def test_float32_does_not_overflow(case: str, sign: int) -> None:
+    batch = make_random_batch(7)
+    student = sign * batch.teacher
     single = [vectors.float() for vectors in (student, batch.teacher, batch.texts)]
-    value, gradient = value_and_gradient(CASES[case][0], TrainingBatch(*single, batch.labels))
+    value, gradient = compute_gradient(CASES[case][0], TrainingBatch(*single, batch.labels))
     assert value.isfinite()
     assert gradient.isfinite().all()
 
 
-def test_sinkhorn_makes_rows_that_sum_to_1_and_columns_that_come_nearer_to_it_with_each_step() -> None:
+def test_sinkhorn_normalises_rows_and_approaches_normalised_columns() -> None:
     logits = torch.randn(9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
-    off = []
+    errors = []
     for steps in (1, 3, 30):
-        made = sinkhorn(logits, steps).exp()
-        torch.testing.assert_close(made.sum(1), torch.ones(9, dtype=torch.float64))
-        off.append((made.sum(0) - 1).abs().max().item())
-    assert off[0] > off[1] > off[2]
-    assert off[2] < 1e-3
+        normalised = sinkhorn(logits, steps).exp()
+        torch.testing.assert_close(normalised.sum(1), torch.ones(9, dtype=torch.float64))
+        errors.append((normalised.sum(0) - 1).abs().max().item())
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-3
 
 
 @pytest.mark.parametrize(
-    ("make", "options", "message"),
+    ("loss_class", "options", "message"),
     [
-        (Contrastive, {"temperature": 0}, "temperature must be a number above 0, got 0"),
-        (Contrastive, {"temperature": float("nan")}, "temperature must be a number above 0, got nan"),
-        (Contrastive, {"temperature": "1"}, "temperature must be a number above 0, got '1'"),
-        (Contrastive, {"symmetric": 1}, "symmetric must be true or false, got 1"),
-        (ZeroShot, {"temperature": True}, "temperature must be a number above 0, got True"),
-        (ZeroShot, {"temperature_means": "divides"}, "did you mean 'divide'"),
-        (KL, {"over": "text"}, "did you mean 'texts'"),
-        (KL, {"first": "image"}, "first must be one of student, teacher, got 'image'"),
-        (KL, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn must be a whole number of steps"),
-        (KL, {"over": "texts", "sinkhorn": 3}, 'sinkhorn needs over = "batch", got over = "texts"'),
-        (Prediction, {"cosine": True, "temperature": 0.1}, "has no temperature"),
+        (ContrastiveLoss, {"temperature": 0}, "temperature: expected a number above 0, got 0"),
+        (ContrastiveLoss, {"temperature": float("nan")}, "temperature: expected a number above 0, got nan"),
+        (ContrastiveLoss, {"temperature": "1"}, "temperature: expected a number above 0, got '1'"),
+        (ContrastiveLoss, {"symmetric": 1}, "symmetric: expected true or false, got 1"),
+        (ZeroShotLoss, {"temperature": True}, "temperature: expected a number above 0, got True"),
+        (ZeroShotLoss, {"temperature_means": "divides"}, "did you mean 'divide'"),
+        (KLLoss, {"over": "text"}, "did you mean 'texts'"),
+        (KLLoss, {"first": "image"}, "first: expected one of student, teacher, got 'image'"),
+        (KLLoss, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn: expected a number of steps"),
+        (KLLoss, {"over": "texts", "sinkhorn": 3}, 'sinkhorn: expected over = "batch", got over = "texts"'),
+        (PredictionLoss, {"cosine": True, "temperature": 0.1}, "cosine = true has no temperature"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(make: type[Loss], options: dict[str, Any], message: str) -> None:
+def test_an_invalid_option_is_rejected(loss_class: type[Loss], options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadOption, match=message) as caught:
-        make(**options)
+        loss_class(**options)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_batch_that_lacks_what_a_loss_needs_is_refused_by_name(case: str) -> None:
+def test_a_batch_without_a_needed_field_is_rejected(case: str) -> None:
     loss = CASES[case][0]
     assert loss.needs
     for name in loss.needs:
-        with pytest.raises(BadOption, match=f"needs '{name}' of every batch"):
-            loss(replace(random_batch(0), **{name: None}))
+        with pytest.raises(BadOption, match=f"a loss needs '{name}' in every batch"):
+            loss(replace(make_random_batch(0), **{name: None}))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_loss_does_not_name_as_needed_it_does_without(case: str) -> None:
-    loss, batch = CASES[case][0], random_batch(0)
-    spare = {name: None for name in ("teacher", "texts", "labels") if name not in loss.needs}
-    assert torch.equal(loss(replace(batch, **spare)), loss(batch))
+def test_a_loss_reads_only_the_fields_that_it_needs(case: str) -> None:
+    loss, batch = CASES[case][0], make_random_batch(0)
+    unused = {name: None for name in ("teacher", "texts", "labels") if name not in loss.needs}
+    assert torch.equal(loss(replace(batch, **unused)), loss(batch))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_loss_that_compares_rows_and_no_other_teaches_nothing_by_a_batch_of_one(case: str) -> None:
+def test_only_losses_that_compare_rows_have_no_gradient_for_one_sample(case: str) -> None:
     loss = CASES[case][0]
-    batch = replace(random_batch(8, n=1), labels=torch.tensor([1]))
-    assert bool(value_and_gradient(loss, batch)[1].abs().max() == 0) == loss.compares_rows
+    batch = replace(make_random_batch(8, n=1), labels=torch.tensor([1]))
+    assert bool(compute_gradient(loss, batch)[1].abs().max() == 0) == loss.compares_rows
 
 
-def test_a_sum_is_made_of_the_tables_of_a_recipe(registered: None) -> None:
+def test_the_weighted_sum_is_built_from_recipe_tables(registered: None) -> None:
     tables = [
         {"use": "contrastive", "temperature": 0.07, "weight": 2},
         {"use": "kl", "space": "own"},
         {"use": "kl", "over": "texts", "weight": 0.5},
     ]
-    whole, batch, own = WeightedSum.from_recipe(tables), random_batch(9), random_batch(10)
-    values = whole.values({"common": batch, "own": own})
+    losses, batch, own = WeightedSum.from_recipe(tables), make_random_batch(9), make_random_batch(10)
+    values = losses.compute_terms({"common": batch, "own": own})
     assert list(values) == ["contrastive", "kl", "kl 2"]
-    assert whole.terms[1:] == (Term("kl", space="own"), Term("kl", 0.5, {"over": "texts"}))
-    first, last = 2 * Contrastive(temperature=0.07)(batch), 0.5 * KL(over="texts")(batch)
-    torch.testing.assert_close(whole.total(values), first + KL()(own) + last, rtol=1e-12, atol=0)
-    torch.testing.assert_close(whole(batch), first + KL()(batch) + last, rtol=1e-12, atol=0)
-    assert whole.needs == ("teacher", "texts")
-    assert whole.compares_rows
-    assert not WeightedSum([Term("cosine"), Term("prediction")]).compares_rows
+    assert losses.terms[1:] == (LossTerm("kl", space="own"), LossTerm("kl", 0.5, {"over": "texts"}))
+    first, last = 2 * ContrastiveLoss(temperature=0.07)(batch), 0.5 * KLLoss(over="texts")(batch)
+    torch.testing.assert_close(losses.sum_terms(values), first + KLLoss()(own) + last, rtol=1e-12, atol=0)
+    torch.testing.assert_close(losses(batch), first + KLLoss()(batch) + last, rtol=1e-12, atol=0)
+    assert losses.needs == ("teacher", "texts")
+    assert losses.compares_rows
+    assert not WeightedSum([LossTerm("cosine"), LossTerm("prediction")]).compares_rows
 
 
-def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:
+def test_the_presets_have_the_weights_of_the_paper_and_of_the_authors_code() -> None:
     assert {name: [(term.use, term.weight) for term in terms] for name, terms in PRESETS.items()} == {
         "paper": [("contrastive", 1.0), ("zero-shot", 0.1), ("kl", 1.0)],
         "author-code": [("contrastive", 0.04), ("zero-shot", 0.1), ("kl", 1.0)],
@@ -431,27 +435,27 @@ def test_the_presets_are_those_of_the_paper_and_of_the_authors_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "message"),
+    ("losses", "error", "message"),
     [
-        ("papers", BadOption, "no preset of losses 'papers'; did you mean 'paper'"),
+        ("papers", BadOption, "losses: unknown preset 'papers'; did you mean 'paper'"),
         (3, BadOption, "the name of a preset or tables"),
         ([], BadOption, "at least one loss"),
         ([{"use": "kl", "weight": 0}], BadOption, "at least one loss with a weight above 0"),
         ([{"use": "kl"}, {"weight": 1}], BadOption, r"\[\[losses\]\] 2 lacks the key 'use'"),
         (["kl"], BadOption, r"\[\[losses\]\] 1: expected a table"),
-        ([{"use": ["kl"]}], BadOption, "use must be the name of a loss"),
-        ([{"use": "kl", "weight": -1}], BadOption, r"1 \(kl\): weight must be a number, 0 or more, got -1"),
-        ([{"use": "kl", "weight": float("inf")}], BadOption, "weight must be a number"),
-        ([{"use": "kl", "space": "text"}], BadOption, r"1 \(kl\): space must be common or own, got 'text'"),
+        ([{"use": ["kl"]}], BadOption, "use: expected the name of a loss"),
+        ([{"use": "kl", "weight": -1}], BadOption, r"1 \(kl\): weight: expected a number, 0 or more, got -1"),
+        ([{"use": "kl", "weight": float("inf")}], BadOption, "weight: expected a number"),
+        ([{"use": "kl", "space": "text"}], BadOption, r"1 \(kl\): space: expected common or own, got 'text'"),
         ([{"use": "kl", "tau": 1}], BadOption, r"1 \(kl\): loss 'kl': .*'tau'.*options: over, temperature"),
-        ([{"use": "kl", "temperature": -1}], BadOption, r"1 \(kl\): temperature must be a number above 0, got -1"),
+        ([{"use": "kl", "temperature": -1}], BadOption, r"1 \(kl\): temperature: expected a number above 0, got -1"),
         ([{"use": "contrast"}], UnknownName, "no loss 'contrast'; did you mean 'contrastive'"),
-        ([{"use": "strange"}], PluginError, "loss 'strange' of test-dist made a Fraction"),
+        ([{"use": "invalid"}], PluginError, "loss 'invalid' of test-dist: expected a Loss, got Fraction"),
     ],
 )
-def test_a_recipe_with_wrong_losses_is_refused(
-    registered: None, given: Any, error: type[anybind.AnybindError], message: str
+def test_invalid_losses_of_a_recipe_are_rejected(
+    registered: None, losses: Any, error: type[anybind.AnybindError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
-        WeightedSum.from_recipe(given)
+        WeightedSum.from_recipe(losses)
     assert "\n" not in str(caught.value)

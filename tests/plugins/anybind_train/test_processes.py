@@ -1,4 +1,4 @@
-"""Two processes do what one does with the same batches, of which each sees its half."""
+"""Two processes, each with half of every batch, train like one process."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from safetensors.torch import load_file
 from anybind.errors import BadOption
 from anybind_train.checks import check_batch
 from anybind_train.losses.weighted_sum import WeightedSum
+from anybind_train.metrics_log import read_log
 
-KEYS = "visual.transformer.resblocks.0.attn.in_proj_bias"
-CHANGES = (
+ATTENTION_BIAS = "visual.transformer.resblocks.0.attn.in_proj_bias"
+OVERRIDES = (
     "modality=image",
     "student.options={}",
     'augment.image={"crop":[0.5,1.0],"flip":true}',
     "checkpoint_steps=1",
     "optimiser.weight_decay=0.1",
-    # Each term looks at the batch in another way: all pairs, the texts, a softmax over the samples.
+    # Each loss uses the batch differently: all pairs, the texts, a softmax over the samples.
     'losses=[{"use":"contrastive","temperature":0.2,"symmetric":true},{"use":"zero-shot","temperature":0.1},'
     '{"use":"kl","over":"batch","temperature":0.1,"sinkhorn":2}]',
 )
 
 
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+def compute_relative_error(value: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((value - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
 
 
 @pytest.mark.slow
-def test_two_processes_end_where_one_does(train, world, tmp_path):
-    alone = train(*CHANGES, output=tmp_path / "one")
+def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
+    single = train(*OVERRIDES, output=tmp_path / "one")
     output = tmp_path / "two"
     command = [sys.executable, "-m", "anybind", "train", world.recipe, "--data", world.data, "-o", output, "--json"]
-    command += [word for change in CHANGES for word in ("--set", change)]
-    ran = subprocess.run(
+    command += [argument for override in OVERRIDES for argument in ("--set", override)]
+    finished = subprocess.run(
         [*map(str, command), "--devices", "2", "--strategy", "ddp"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         capture_output=True,
@@ -46,31 +47,30 @@ def test_two_processes_end_where_one_does(train, world, tmp_path):
         timeout=300,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert "2 processes" in ran.stderr
-    assert json.loads(ran.stdout)["steps"] == 6  # one object, of one of the processes
-    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    together = [line for line in lines if line["kind"] == "step"]
-    assert len(together) == len(alone.lines()) == 6
-    for line, expected in zip(together, alone.lines(), strict=True):
+    assert finished.returncode == 0, finished.stderr
+    assert "2 processes" in finished.stderr
+    assert json.loads(finished.stdout)["steps"] == 6  # printed once, by the main process
+    lines = [line for line in read_log(output) if line["kind"] == "step"]
+    assert len(lines) == 6
+    for line, expected in zip(lines, single.read_log(), strict=True):
         for name in ("loss", "contrastive", "zero-shot", "kl", "lr"):
             assert line[name] == pytest.approx(expected[name], abs=1e-5)
     weights = load_file(output / "last.safetensors")
-    for name, expected in alone.weights().items():
-        found = weights[name]
-        if name == KEYS:
-            # The bias of attention's keys changes nothing that comes out: its gradient is rounding, which Adam blows up.
-            found, expected = (torch.cat([each[:32], each[64:]]) for each in (found, expected))
-        assert (found - expected).abs().max() < 1e-5, name
-    # Adam forgets how large gradients are; its moments do not.
+    for name, expected in single.load_weights().items():
+        value = weights[name]
+        if name == ATTENTION_BIAS:
+            # The keys' bias has no effect on the output: its gradient is rounding noise, which Adam normalises.
+            value, expected = (torch.cat([each[:32], each[64:]]) for each in (value, expected))
+        assert (value - expected).abs().max() < 1e-5, name
+    # Adam's steps do not depend on the scale of the gradients; its moments do.
     moments = {name: each for name, each in load_file(output / "state.safetensors").items() if ".exp_avg" in name}
-    state = load_file(alone.output / "state.safetensors")
+    state = load_file(single.output / "state.safetensors")
     assert len(moments) == 40
-    assert all(relative(value, state[name]) < 1e-3 for name, value in moments.items())
+    assert all(compute_relative_error(value, state[name]) < 1e-3 for name, value in moments.items())
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(world):
-    plan = world.plan("batch_size=5")
-    with pytest.raises(BadOption, match="batch_size 5 cannot be shared evenly by 2 processes"):
-        check_batch(plan, WeightedSum.from_recipe(plan.losses), 2)
-    check_batch(world.plan("batch_size=6"), WeightedSum.from_recipe(plan.losses), 2)
+def test_a_batch_size_that_processes_cannot_divide_is_rejected(world):
+    recipe = world.parse_recipe("batch_size=5")
+    with pytest.raises(BadOption, match="batch_size: expected a multiple of 2 processes, got 5"):
+        check_batch(recipe, WeightedSum.from_recipe(recipe.losses), 2)
+    check_batch(world.parse_recipe("batch_size=6"), WeightedSum.from_recipe(recipe.losses), 2)

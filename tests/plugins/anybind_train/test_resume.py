@@ -1,4 +1,4 @@
-"""A run that dies, of whatever and wherever, and goes on, ends as one that was left alone: to the bit."""
+"""Interrupted runs that are resumed end like uninterrupted ones, bit-exactly."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from torch.nn import functional
 from anybind.cli import main
 from anybind.torch_encoder import TorchEncoder
 from anybind_train import engine
-from anybind_train.records import Records
+from anybind_train.metrics_log import MetricsLog, read_log
 from anybind_train.student import StudentModule
 
 IMAGE = ("modality=image", "student.options={}", "probe.every=8")
-# Each of these draws or keeps something that a run which goes on has to get back.
+# Each of these has randomness or state that a resumed run must restore.
 RUNS = {
     "plain": (*IMAGE, "cache_inputs=true"),
-    "drawn anew, averaged": (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}', "student.average=0.9"),
+    "augmented each epoch, averaged": (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}', "student.ema_decay=0.9"),
     "versions, averaged": (
         "variants=2",
         'augment.image={"crop":[0.6,0.9]}',
         "augment.event.shift=3",
-        "student.average=0.9",
+        "student.ema_decay=0.9",
     ),
     "lora": (*IMAGE, 'augment.image={"crop":[0.5,1.0]}', "student.method=lora", "student.rank=2"),
     "some layers": (*IMAGE, 'student.train=["visual.ln_post","visual.proj"]', "optimiser.warmup_epochs=1"),
@@ -54,142 +54,137 @@ PRELOADED = [
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-class Death(BaseException):
-    """What no handler catches."""
+class Interruption(BaseException):
+    """An exception that no handler catches."""
 
 
-def ended(output: Path) -> dict[str, Any]:
-    """All that a run leaves, less what differs between any two: paths and times."""
-    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+def read_output(output: Path) -> dict[str, Any]:
+    """Read all files of a run, without paths and times, which differ between runs."""
     result = json.loads((output / "result.json").read_text())
     with safe_open(output / "state.safetensors", framework="pt") as file:
-        place = json.loads((file.metadata() or {})["anybind"])
+        progress = json.loads((file.metadata() or {})["anybind"])
     return {
         "files": {path.name: path.read_bytes() for path in output.glob("*.safetensors") if path.name != engine.STATE},
-        "left behind": [path.name for path in output.rglob(".*")],
+        "temporary": [path.name for path in output.rglob(".*")],
         "state": load_file(output / engine.STATE),
-        "place": place,
-        "lines": [{key: value for key, value in line.items() if key != "seconds"} for line in lines],
+        "progress": progress,
+        "lines": [{key: value for key, value in line.items() if key != "seconds"} for line in read_log(output)],
         "result": {key: value for key, value in result.items() if key != "weights"},
     }
 
 
-def assert_same(left: Path, alone: Path) -> None:
-    found, expected = ended(left), ended(alone)
-    assert found["lines"] == expected["lines"]
-    assert found["files"].keys() == expected["files"].keys() >= {engine.LAST}
-    assert found["left behind"] == []
-    for name, held in expected["files"].items():
-        assert found["files"][name] == held, name
-    assert found["state"].keys() == expected["state"].keys()
-    assert all(torch.equal(value, found["state"][name]) for name, value in expected["state"].items())
-    assert found["place"] == expected["place"]
-    assert found["result"] == expected["result"]
+def assert_same_output(resumed: Path, uninterrupted: Path) -> None:
+    output, expected = read_output(resumed), read_output(uninterrupted)
+    assert output["lines"] == expected["lines"]
+    assert output["files"].keys() == expected["files"].keys() >= {engine.LAST}
+    assert output["temporary"] == []
+    for name, content in expected["files"].items():
+        assert output["files"][name] == content, name
+    assert output["state"].keys() == expected["state"].keys()
+    assert all(torch.equal(value, output["state"][name]) for name, value in expected["state"].items())
+    assert output["progress"] == expected["progress"]
+    assert output["result"] == expected["result"]
 
 
 @pytest.fixture
-def mortal(monkeypatch):
-    """Let a run die at its n-th moment from now: behind a step, a line, a file of weights, a state."""
-    left = [0]
+def interrupt_after(monkeypatch):
+    """Interrupt a run after n calls that step, log, or save weights or a state; never for 0."""
+    remaining = [0]
 
-    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
+    def count_down(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             result = function(*arguments, **options)
-            left[0] -= 1
-            if left[0] == 0:
-                raise Death
+            remaining[0] -= 1
+            if remaining[0] == 0:
+                raise Interruption
             return result
 
         return call
 
-    monkeypatch.setattr(engine.Run, "step", dying(engine.Run.step))
-    monkeypatch.setattr(Records, "write", dying(Records.write))
-    monkeypatch.setattr(TorchEncoder, "save_weights", dying(TorchEncoder.save_weights))
-    monkeypatch.setattr(engine, "save_state", dying(engine.save_state))
-    return lambda moments: left.__setitem__(0, moments)
+    monkeypatch.setattr(engine.TrainingRun, "train_step", count_down(engine.TrainingRun.train_step))
+    monkeypatch.setattr(MetricsLog, "write", count_down(MetricsLog.write))
+    monkeypatch.setattr(TorchEncoder, "save_weights", count_down(TorchEncoder.save_weights))
+    monkeypatch.setattr(engine, "save_state", count_down(engine.save_state))
+    return lambda calls: remaining.__setitem__(0, calls)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_run_that_dies_again_and_again_ends_as_one_that_does_not(train, mortal, tmp_path, kind):
-    changes = ("probe.every=1", *(change for change in RUNS[kind] if not change.startswith("probe")))
-    mortal(0)
-    train(*changes, output=tmp_path / "alone")
-    draw, deaths = random.Random(kind), 0
+def test_repeated_interruptions_do_not_change_the_result(train, interrupt_after, tmp_path, kind):
+    overrides = ("probe.every=1", *(override for override in RUNS[kind] if not override.startswith("probe")))
+    interrupt_after(0)
+    train(*overrides, output=tmp_path / "uninterrupted")
+    generator, interruptions = random.Random(kind), 0
     while True:
-        mortal(draw.randint(4, 12))
+        interrupt_after(generator.randint(4, 12))
         resume = (tmp_path / "run" / engine.STATE).is_file()
         try:
-            train(*changes, output=tmp_path / "run", resume=resume)
+            train(*overrides, output=tmp_path / "run", resume=resume)
             break
-        except Death:
-            deaths += 1
-            assert deaths < 60
-    assert deaths >= 2
-    assert_same(tmp_path / "run", tmp_path / "alone")
+        except Interruption:
+            interruptions += 1
+            assert interruptions < 60
+    assert interruptions >= 2
+    assert_same_output(tmp_path / "run", tmp_path / "uninterrupted")
 
 
 @pytest.mark.slow
-def test_what_layers_draw_is_drawn_again(train, mortal, tmp_path, monkeypatch):
+def test_dropout_is_reproduced_after_resuming(train, interrupt_after, tmp_path, monkeypatch):
     forward = StudentModule.forward
 
-    def dropping(self: StudentModule, batch: Any) -> torch.Tensor:
+    def add_dropout(self: StudentModule, batch: Any) -> torch.Tensor:
         return functional.normalize(functional.dropout(forward(self, batch), 0.3, self.training), dim=1)
 
-    mortal(0)
+    interrupt_after(0)
     without = train(*RUNS["plain"], output=tmp_path / "without")
-    monkeypatch.setattr(StudentModule, "forward", dropping)
-    alone = train(*RUNS["plain"], output=tmp_path / "alone")
-    assert alone.losses() != without.losses()
-    mortal(8)
-    with pytest.raises(Death):
+    monkeypatch.setattr(StudentModule, "forward", add_dropout)
+    uninterrupted = train(*RUNS["plain"], output=tmp_path / "uninterrupted")
+    assert uninterrupted.read_losses() != without.read_losses()
+    interrupt_after(8)
+    with pytest.raises(Interruption):
         train(*RUNS["plain"])
-    mortal(0)
+    interrupt_after(0)
     train(*RUNS["plain"], resume=True)
-    assert_same(tmp_path / "run", tmp_path / "alone")
+    assert_same_output(tmp_path / "run", tmp_path / "uninterrupted")
 
 
 @pytest.mark.slow
-def test_every_moment_to_die_is_as_good_as_another(train, mortal, tmp_path):
-    changes = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.average=0.5")
-    mortal(0)
-    train(*changes, output=tmp_path / "alone", cache=tmp_path / "cache")
-    for moment in range(1, 200):
-        mortal(moment)
+def test_an_interruption_at_any_point_does_not_change_the_result(train, interrupt_after, tmp_path):
+    overrides = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.ema_decay=0.5")
+    interrupt_after(0)
+    train(*overrides, output=tmp_path / "uninterrupted", teacher_cache=tmp_path / "cache")
+    for calls in range(1, 200):
+        interrupt_after(calls)
         try:
-            train(*changes, output=tmp_path / "run", cache=tmp_path / "cache")
+            train(*overrides, output=tmp_path / "run", teacher_cache=tmp_path / "cache")
             break
-        except Death:
-            mortal(0)
+        except Interruption:
+            interrupt_after(0)
             resume = (tmp_path / "run" / engine.STATE).is_file()
-            train(*changes, output=tmp_path / "run", cache=tmp_path / "cache", resume=resume)
-        assert_same(tmp_path / "run", tmp_path / "alone")
+            train(*overrides, output=tmp_path / "run", teacher_cache=tmp_path / "cache", resume=resume)
+        assert_same_output(tmp_path / "run", tmp_path / "uninterrupted")
         shutil.rmtree(tmp_path / "run")
-    assert moment > 15
+    assert calls > 15
 
 
 @pytest.fixture(scope="module")
-def started() -> Any:
-    """Start the command in a process of its own, which has its modules at once: it is forked where they are loaded."""
-    before = dict(os.environ)
+def make_process() -> Any:
+    """Make a process of the command, forked from a server with its modules loaded, so that it starts fast."""
+    environment = dict(os.environ)
     os.environ.update(ONE_THREAD)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     multiprocessing.forkserver.ensure_running()
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update(environment)
     return lambda: context.Process(target=main)
 
 
-def lines_of(output: Path) -> int:
-    path = output / "metrics.jsonl"
-    return path.read_bytes().count(b"\n") if path.is_file() else 0
-
-
-def kill_after(lines: int, output: Path, alive: Callable[[], bool], kill: Callable[[], Any], delay: float) -> bool:
-    """Kill once so many lines are written and a state is there; whether it was still alive then."""
-    while alive():
-        if lines_of(output) >= lines and (output / engine.STATE).is_file():
+def kill_after(n_lines: int, output: Path, is_alive: Callable[[], bool], kill: Callable[[], Any], delay: float) -> bool:
+    """Kill a run after a number of log lines, once it has saved a state; return whether it was still alive."""
+    log = output / "metrics.jsonl"
+    while is_alive():
+        if (output / engine.STATE).is_file() and log.read_bytes().count(b"\n") >= n_lines:
             time.sleep(delay)
             kill()
             return True
@@ -198,83 +193,83 @@ def kill_after(lines: int, output: Path, alive: Callable[[], bool], kill: Callab
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["drawn anew, averaged", "versions, averaged"])
-def test_a_run_that_is_killed_and_resumed_ends_as_one_that_is_not(train, world, tmp_path, monkeypatch, started, kind):
-    epochs = 30 if kind.startswith("drawn") else 8
-    changes = [*RUNS[kind], f"epochs={epochs}", "probe.every=6"]
-    train(*changes, output=tmp_path / "alone")
-    output, draw, kills = tmp_path / "run", random.Random(kind), 0
+@pytest.mark.parametrize("kind", ["augmented each epoch, averaged", "versions, averaged"])
+def test_a_killed_run_resumes_bit_exactly(train, world, tmp_path, monkeypatch, make_process, kind):
+    epochs = 30 if kind.startswith("augmented") else 8
+    overrides = [*RUNS[kind], f"epochs={epochs}", "probe.every=6"]
+    train(*overrides, output=tmp_path / "uninterrupted")
+    output, generator, kills = tmp_path / "run", random.Random(kind), 0
     command = ["anybind", "train", world.recipe, "--data", world.data, "-o", output, "--json"]
-    command += [word for change in changes for word in ("--set", change)]
-    for share in (0.1, 0.3, 0.5, 0.7, 2.0):
+    command += [argument for override in overrides for argument in ("--set", override)]
+    for fraction in (0.1, 0.3, 0.5, 0.7, 2.0):
         resume = ["--resume"] if kills else []
         monkeypatch.setattr(sys, "argv", [*map(str, command), *resume])
-        process = started()
+        process = make_process()
         process.start()
-        lines, delay = round(3 * epochs * share), draw.uniform(0, 0.03)
-        kills += kill_after(lines, output, process.is_alive, process.kill, delay)
+        n_lines, delay = round(3 * epochs * fraction), generator.uniform(0, 0.03)
+        kills += kill_after(n_lines, output, process.is_alive, process.kill, delay)
         process.join()
         assert process.exitcode in (0, -9)
         if process.exitcode == 0:
             break
     assert process.exitcode == 0
     assert kills >= 2
-    assert_same(output, tmp_path / "alone")
+    assert_same_output(output, tmp_path / "uninterrupted")
 
 
 @pytest.mark.slow
-def test_a_command_killed_in_its_shell_can_be_resumed_by_another(train, command, world, tmp_path):
-    changes = [*RUNS["plain"], "epochs=24"]
-    train(*changes, output=tmp_path / "alone")
+def test_a_killed_command_can_be_resumed(train, command, world, tmp_path):
+    overrides = [*RUNS["plain"], "epochs=24"]
+    train(*overrides, output=tmp_path / "uninterrupted")
     output = tmp_path / "run"
-    given = [sys.executable, "-m", "anybind", "train", world.recipe, "--data", world.data, "-o", output]
-    given += [word for change in changes for word in ("--set", change)]
+    arguments = [sys.executable, "-m", "anybind", "train", world.recipe, "--data", world.data, "-o", output]
+    arguments += [argument for override in overrides for argument in ("--set", override)]
     environment = {**os.environ, **ONE_THREAD}
     with subprocess.Popen(
-        [*map(str, given)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*map(str, arguments)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert kill_after(20, output, lambda: process.poll() is None, process.kill, 0)
-        assert process.communicate()[0] == b""  # in a pipe it is silent
+        assert process.communicate()[0] == b""  # no progress bar in a pipe
     assert process.returncode == -9
-    resumed = command(*changes, "--resume")
+    resumed = command(*overrides, "--resume")
     assert (resumed.code, resumed.err) == (0, "")
-    assert_same(output, tmp_path / "alone")
+    assert_same_output(output, tmp_path / "uninterrupted")
 
 
-def test_a_finished_run_that_is_resumed_says_the_same_again(command, tmp_path):
+def test_resuming_a_finished_run_gives_the_same_result(command, tmp_path):
     first = command(*IMAGE, "--json")
-    before = ended(tmp_path / "run")
+    before = read_output(tmp_path / "run")
     again = command(*IMAGE, "--json", "--resume")
     assert (again.code, again.err) == (0, "")
     assert json.loads(again.out) == json.loads(first.out)
-    assert ended(tmp_path / "run")["lines"] == before["lines"]
-    assert ended(tmp_path / "run")["files"] == before["files"]
+    assert read_output(tmp_path / "run")["lines"] == before["lines"]
+    assert read_output(tmp_path / "run")["files"] == before["files"]
 
 
 @pytest.mark.slow
-def test_a_run_without_its_cache_goes_on_all_the_same(train, mortal, tmp_path):
-    mortal(0)
-    train(*RUNS["plain"], output=tmp_path / "alone")
-    mortal(9)
-    with pytest.raises(Death):
+def test_a_run_without_its_cache_can_be_resumed(train, interrupt_after, tmp_path):
+    interrupt_after(0)
+    train(*RUNS["plain"], output=tmp_path / "uninterrupted")
+    interrupt_after(9)
+    with pytest.raises(Interruption):
         train(*RUNS["plain"])
-    mortal(0)
+    interrupt_after(0)
     shutil.rmtree(tmp_path / "run" / "cache")
     train(*RUNS["plain"], resume=True)
-    assert_same(tmp_path / "run", tmp_path / "alone")
+    assert_same_output(tmp_path / "run", tmp_path / "uninterrupted")
 
 
 @pytest.mark.slow
-def test_what_cannot_go_on_is_one_line_and_the_run_stays_as_it_was(command, world, tmp_path):
-    assert "holds no run to go on with (state.safetensors is missing)" in command(*IMAGE, "--resume").error()
+def test_a_run_that_cannot_be_resumed_is_one_line_and_unchanged(command, world, tmp_path):
+    assert "run: no run to resume (state.safetensors is missing)" in command(*IMAGE, "--resume").error()
     assert command(*IMAGE).code == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert "holds a run already: go on with it by --resume" in command(*IMAGE).error()
-    assert "is of another recipe" in command(*IMAGE, "optimiser.lr=2e-2", "--resume").error()
-    assert "is of another recipe" in command(*IMAGE, "--seed", "5", "--resume").error()
+    assert "contains a run; resume it with --resume" in command(*IMAGE).error()
+    assert "started with other recipe" in command(*IMAGE, "optimiser.lr=2e-2", "--resume").error()
+    assert "started with other recipe" in command(*IMAGE, "--seed", "5", "--resume").error()
     fewer = Path(shutil.copytree(world.data, tmp_path / "fewer"))
-    (fewer / "pictures" / "disc" / "0.png").unlink()
-    assert "is of another data" in command(*IMAGE, "--resume", data=fewer).error()
+    (fewer / "images" / "disc" / "0.png").unlink()
+    assert "started with other data" in command(*IMAGE, "--resume", data=fewer).error()
     assert {path: path.read_bytes() for path in before} == before
     renamed = command(*IMAGE, "name=another name", "checkpoint_steps=1", "--resume")
     assert renamed.code == 0

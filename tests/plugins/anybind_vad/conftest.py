@@ -14,7 +14,7 @@ import pytest
 import anybind
 from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
-from anybind_datasets.made_films import street
+from anybind_datasets.synthetic_videos import render_street
 
 FPS = 25
 
@@ -72,7 +72,7 @@ def make_street(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stree
     def make(frames: int = 192, runner: range = range(96, 128), seed: int = 0) -> Street:
         path = folder / f"{frames}-{runner.start}-{runner.stop}-{seed}.mkv"
         if not path.exists():
-            save_film(path, street(frames, runner, seed))
+            save_film(path, render_street(frames, runner, seed))
         return Street(path, frames, runner)
 
     return make

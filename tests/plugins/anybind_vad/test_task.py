@@ -76,7 +76,7 @@ def folder(make_street, tmp_path):
 
 
 def ask(binder, folder, *, split="all", on_bad=None, seed=0, **options):
-    dataset = create_part("dataset", "labelled-films", folder, split=split)
+    dataset = create_part("dataset", "labelled-videos", folder, split=split)
     return create_part("task", "vad", **options).run(binder, dataset, modality="event", seed=seed, on_bad=on_bad)
 
 
@@ -173,7 +173,7 @@ def test_a_head_of_pictures_does_not_mind_how_events_are_made(binder, folder, tm
 
 
 def test_a_task_fits_its_head_anew_each_time(binder, folder):
-    films = create_part("dataset", "labelled-films", folder)
+    films = create_part("dataset", "labelled-videos", folder)
     task = create_part("task", "vad", head="one-class", fit_on=["calm"])
     first = task.run(binder, films, modality="event")
     task.fit_on = ["wild-a"]
@@ -246,7 +246,7 @@ def test_options_that_make_no_sense_are_refused_before_films_are_played(binder, 
     with pytest.raises(BadInput):
         ask(binder, folder, roc=tmp_path / "none" / "roc.png")
     with pytest.raises(BadOption, match="not as image"):
-        dataset = create_part("dataset", "labelled-films", folder)
+        dataset = create_part("dataset", "labelled-videos", folder)
         create_part("task", "vad").run(binder, dataset, modality="image")
 
 
@@ -259,7 +259,7 @@ def test_a_preset_whose_clamp_the_tower_does_not_take_is_told(folder):
 
 def test_the_command_asks_the_task(cli, folder):
     ended = cli(
-        *("evaluate", "vad", "--dataset", "labelled-films", "--data", folder, "--modality", "event"),
+        *("evaluate", "vad", "--dataset", "labelled-videos", "--data", folder, "--modality", "event"),
         *("--option", "head=event-rate", "--json"),
     )
     assert ended.code == 0, ended.err
@@ -267,7 +267,7 @@ def test_the_command_asks_the_task(cli, folder):
 
 
 def test_people_read_metrics_with_intervals_and_how_many_films(cli, folder):
-    command = ("evaluate", "vad", "--dataset", "labelled-films", "--data", folder, "--modality", "event")
+    command = ("evaluate", "vad", "--dataset", "labelled-videos", "--data", folder, "--modality", "event")
     said = cli(*command, "--option", "head=event-rate").out
     assert re.search(r"\bauc\b.*0\.\d{4} to \d", said)
     assert re.search(r"samples\W+2\b", said)

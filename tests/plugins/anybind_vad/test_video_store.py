@@ -36,7 +36,7 @@ def stored(toy, tmp_path):
 def ask(binder, folder, **options):
     """The result, and how many windows were computed and read from the store for it."""
     before = (binder.counts.computed, binder.counts.cached)
-    dataset = create_part("dataset", "labelled-films", folder, split="all")
+    dataset = create_part("dataset", "labelled-videos", folder, split="all")
     task = create_part("task", "vad", **{"head": "one-class", "fit_on": "others", **options})
     result = task.run(binder, dataset, modality="event")
     return result, (binder.counts.computed - before[0], binder.counts.cached - before[1])

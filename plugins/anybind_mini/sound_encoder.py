@@ -1,0 +1,88 @@
+"""The audio encoder of `mini`: the first stages of EfficientNet-Lite0 on mel spectrograms, in the text space."""
+
+from __future__ import annotations
+
+import numpy as np
+import timm
+import torch
+from torch import nn
+
+from anybind.plugin import TorchEncoder, create_part, modalities, samples
+from anybind_mini.image_encoder import convert_weights
+from anybind_mini.packages import make_text_space
+from anybind_mini.text_encoder import LOGIT_SCALE
+
+RATE, SECONDS, MELS = 16_000, 5.0, 64
+MEAN, STD = -6.0, 5.0
+"""About the mean and standard deviation of log mel energies of everyday sounds."""
+STAGES = 5
+"""Number of stages, of seven: after them a spectrogram has too few rows left."""
+WIDTH = 112
+"""Output channels of the last stage."""
+
+
+class SpectrogramNet(nn.Module):
+    """A network from (n, 1, mels, frames) to (n, d): EfficientNet-Lite0, mean and max over time, linear head."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        model = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+        model.load_state_dict(convert_weights(model))
+        stem: nn.Conv2d = model.conv_stem  # pyright: ignore[reportAssignmentType]
+        self.conv_stem, self.bn1, self.blocks = stem, model.bn1, model.blocks[:STAGES]  # pyright: ignore[reportIndexIssue]
+        stem.weight = nn.Parameter(stem.weight.sum(1, keepdim=True))  # a gray image has three equal channels
+        stem.in_channels = 1
+        self.head = nn.Linear(2 * WIDTH, dim)
+        nn.init.xavier_uniform_(self.head.weight, generator=torch.Generator().manual_seed(0))
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Compute features, not normalised."""
+        over_time = self.blocks(self.bn1(self.conv_stem(batch))).mean(2)  # pyright: ignore[reportCallIssue]
+        return self.head(torch.cat([over_time.mean(2), over_time.amax(2)], 1))
+
+
+class MiniSoundEncoder(TorchEncoder):
+    """An audio encoder for mono clips at 16 kHz: the loudest five seconds of longer clips; shorter ones are padded.
+
+    Clips of any length have an embedding, silence too, although a meaningless one.
+    """
+
+    def __init__(self, *, weights: str | None = None) -> None:
+        """Load the encoder.
+
+        Args:
+            weights: a file of `save_weights`; without it the head is untrained.
+
+        Raises:
+            BadInput, WeightsMismatch: the weights cannot be read, or are of another model or preprocessing.
+        """
+        self.fbank = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
+        space = make_text_space()
+        settings = {"seconds": SECONDS, "long": "loudest part", "mean": MEAN, "spread": STD}
+        settings["fbank"] = dict(self.fbank.settings)
+        super().__init__(
+            SpectrogramNet(space.dim),
+            modality="sound",
+            space=space,
+            preprocessing=settings,
+            logit_scale=LOGIT_SCALE,
+        )
+        if weights is not None:
+            self.load_weights(weights)
+
+    def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
+        """Preprocess an audio clip to (1, mels, frames) float32."""
+        clip = sample.mono().resample(RATE)
+        window = modalities.make_sample("sound", select_loudest_window(clip.samples[0], int(SECONDS * RATE)), RATE)
+        return (torch.from_numpy(self.fbank(window)) - MEAN) / STD
+
+
+def select_loudest_window(samples: np.ndarray, length: int) -> np.ndarray:
+    """Select the window of `length` samples with the most energy, float32; shorter input is padded on both sides."""
+    missing = length - len(samples)
+    if missing >= 0:
+        return np.pad(samples, (missing // 2, missing - missing // 2))
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length]
