@@ -225,12 +225,12 @@ def test_formats_without_unit_are_not_written(tmp_path: Path) -> None:
 def test_image_is_depth_only_on_request(tmp_path: Path, suffix: str, default_reader: str) -> None:
     path = save(tmp_path / f"depth{suffix}", np.ones((6, 5), np.uint16))
     assert find_reader(path).name == default_reader
-    assert find_reader(path, wanted="depth").name == "depth"
+    assert find_reader(path, "depth").name == "depth"
 
 
 def test_colour_image_is_never_depth(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")
-    assert find_reader(tmp_path / "colour.png", wanted="depth").name == "picture"
+    assert find_reader(tmp_path / "colour.png", "depth").name == "picture"
 
 
 def test_event_array_is_not_depth(tmp_path: Path) -> None:
