@@ -19,9 +19,12 @@ HASHED_DATASETS = {"skimage-images": "skimage-pictures", "synthetic-videos": "ma
 HASHED_NAMES = {
     "base": "of",
     "candidate_labels": "among",
+    "ema_decay": "average",
     "first": "one",
     "images": "pictures",
     "invert": "paper",
+    "output": "keep",
+    "pretrained": "shipped",
     "samples": "what",
     "second": "other",
     "sigma": "smooth",
