@@ -20,7 +20,7 @@ import torch
 import anybind
 from anybind.commandline import print_table
 from anybind.torch_encoder import TorchEncoder
-from anybind_classification.demo_pictures import demo_pictures
+from anybind_classification.demo_images import list_demo_images
 
 ROUNDS = 7
 FILES = 160
@@ -31,7 +31,7 @@ BATCH = 32
 def main() -> None:
     """Measure, print and write."""
     binder = anybind.load("mini")
-    pictures = list(demo_pictures()) * (FILES // 10)
+    pictures = list(list_demo_images()) * (FILES // 10)
     words = [f"a photo of a thing number {number}" for number in range(TEXTS)]
     contests = {
         "pictures from files": (

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from anybind.commandline import print_table
-from anybind_classification.demo_pictures import demo_pictures
+from anybind_classification.demo_images import list_demo_images
 from anybind_train.engine import Run
 from anybind_train.recipe import Data, Optimiser, Recipe, Student
 from anybind_train.records import Records
@@ -32,7 +32,7 @@ TRAINED = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2", "blocks.3")
 
 def main() -> None:
     """Measure, print and write."""
-    pictures = list(demo_pictures())
+    pictures = list(list_demo_images())
     recipe = Recipe(
         name="rate",
         modality="event",
