@@ -16,7 +16,7 @@ from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
 import anybind
 from anybind.registry import create_part
-from anybind_languagebind.thermal import ThermalPicture
+from anybind_languagebind.thermal import ThermalImage
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 from anybind_media.video import open_video
@@ -94,7 +94,7 @@ def rows(folder: Path) -> list[Row]:
     depth = [DepthMap(millimetres.astype(np.float32) / np.float32(1000)) for millimetres in maps]
     pictures = [anybind.read(path) for path in sorted((folder / "pictures").iterdir())]
     films = [open_video(path) for path in sorted((folder / "films").iterdir())]
-    thermal = [ThermalPicture(picture) for picture in pictures]
+    thermal = [ThermalImage(picture) for picture in pictures]
     # Upstream puts colours before frames.
     theirs |= {
         name: tensor.transpose(1, 2) for name, tensor in theirs.items() if name[:5] == "video" and tensor.ndim == 5

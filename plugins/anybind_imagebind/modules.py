@@ -38,28 +38,28 @@ class Architecture:
     dim: int = 1024
     kernel: tuple[int, ...] = ()
     stride: int = 0
-    joined: bool = False
+    is_bound: bool = False
     vocabulary: int = 0
 
 
-SOUND = Architecture("audio", 768, 12, 12, tokens=12 * 19 + 1, kernel=(1, 16, 16), stride=10, joined=True)
-DEPTH = Architecture("depth", 384, 12, 8, tokens=14 * 14 + 1, kernel=(1, 16, 16), stride=16, joined=True)
+SOUND = Architecture("audio", 768, 12, 12, tokens=12 * 19 + 1, kernel=(1, 16, 16), stride=10, is_bound=True)
+DEPTH = Architecture("depth", 384, 12, 8, tokens=14 * 14 + 1, kernel=(1, 16, 16), stride=16, is_bound=True)
 IMAGE = Architecture("vision", 1280, 32, 16, tokens=16 * 16 + 1, kernel=(3, 2, 14, 14), stride=14)
 TEXT = Architecture("text", 1024, 24, 16, tokens=77, vocabulary=49408)
 """The sizes of imagebind_huge."""
 
 
-class Attention(nn.Module):
+class ImageBindAttention(nn.Module):
     """Attention of each token to all, by several heads."""
 
-    def __init__(self, of: Architecture) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.heads = of.heads
-        self.in_proj_weight = nn.Parameter(torch.zeros(3 * of.width, of.width))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * of.width))
-        self.bias_k = nn.Parameter(torch.zeros(1, 1, of.width)) if of.joined else None
-        self.bias_v = nn.Parameter(torch.zeros(1, 1, of.width)) if of.joined else None
-        self.out_proj = nn.Linear(of.width, of.width)
+        self.heads = architecture.heads
+        self.in_proj_weight = nn.Parameter(torch.zeros(3 * architecture.width, architecture.width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * architecture.width))
+        self.bias_k = nn.Parameter(torch.zeros(1, 1, architecture.width)) if architecture.is_bound else None
+        self.bias_v = nn.Parameter(torch.zeros(1, 1, architecture.width)) if architecture.is_bound else None
+        self.out_proj = nn.Linear(architecture.width, architecture.width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """(n, tokens, width) to the same; the mask is added to what each token (row) pays to each other."""
@@ -72,15 +72,15 @@ class Attention(nn.Module):
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
-class Block(nn.Module):
+class ImageBindBlock(nn.Module):
     """Attention and a two-layer network, each with a norm before and a sum after."""
 
-    def __init__(self, of: Architecture) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.norm_1 = nn.LayerNorm(of.width, eps=1e-6)
-        self.attn = Attention(of)
-        self.norm_2 = nn.LayerNorm(of.width, eps=1e-6)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(of.width, 4 * of.width), "fc2": nn.Linear(4 * of.width, of.width)})
+        self.norm_1 = nn.LayerNorm(architecture.width, eps=1e-6)
+        self.attn = ImageBindAttention(architecture)
+        self.norm_2 = nn.LayerNorm(architecture.width, eps=1e-6)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(architecture.width, 4 * architecture.width), "fc2": nn.Linear(4 * architecture.width, architecture.width)})
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """(n, tokens, width) to the same."""
@@ -88,13 +88,13 @@ class Block(nn.Module):
         return x + self.mlp["fc2"](functional.gelu(self.mlp["fc1"](self.norm_2(x))))
 
 
-class Stem(nn.Module):
+class PatchEmbedding(nn.Module):
     """A convolution without bias that makes a token of every patch."""
 
-    def __init__(self, of: Architecture) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(of.width, *of.kernel))
-        self.stride = of.stride
+        self.weight = nn.Parameter(torch.zeros(architecture.width, *architecture.kernel))
+        self.stride = architecture.stride
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, channels, height, width) to (n, patches, width)."""
@@ -106,17 +106,17 @@ class Stem(nn.Module):
 class PatchTransformer(nn.Module):
     """The tower of pictures, depth maps and spectrograms."""
 
-    def __init__(self, of: Architecture) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.stem = Stem(of)
-        self.stem_norm = nn.LayerNorm(of.width, eps=1e-5) if of.joined else nn.Identity()
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, of.width))
-        self.position = nn.Parameter(torch.zeros(1, of.tokens, of.width))
-        self.first_norm = nn.Identity() if of.joined else nn.LayerNorm(of.width, eps=1e-6)
-        self.blocks = nn.ModuleList(Block(of) for _ in range(of.blocks))
-        self.norm = nn.LayerNorm(of.width, eps=1e-6)
-        self.head = nn.Linear(of.width, of.dim, bias=False)
-        if of.joined:
+        self.stem = PatchEmbedding(architecture)
+        self.stem_norm = nn.LayerNorm(architecture.width, eps=1e-5) if architecture.is_bound else nn.Identity()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, architecture.width))
+        self.position = nn.Parameter(torch.zeros(1, architecture.tokens, architecture.width))
+        self.first_norm = nn.Identity() if architecture.is_bound else nn.LayerNorm(architecture.width, eps=1e-6)
+        self.blocks = nn.ModuleList(ImageBindBlock(architecture) for _ in range(architecture.blocks))
+        self.norm = nn.LayerNorm(architecture.width, eps=1e-6)
+        self.head = nn.Linear(architecture.width, architecture.dim, bias=False)
+        if architecture.is_bound:
             self.register_buffer("log_logit_scale", torch.zeros(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -132,14 +132,14 @@ class PatchTransformer(nn.Module):
 class TextTransformer(nn.Module):
     """The tower of words: each token sees those before it, and the last one speaks for the text."""
 
-    def __init__(self, of: Architecture) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(of.vocabulary, of.width)
-        self.position = nn.Parameter(torch.zeros(1, of.tokens, of.width))
-        self.blocks = nn.ModuleList(Block(of) for _ in range(of.blocks))
-        self.norm = nn.LayerNorm(of.width, eps=1e-6)
-        self.head = nn.Linear(of.width, of.dim, bias=False)
-        self.register_buffer("mask", torch.full((of.tokens, of.tokens), float("-inf")).triu(1))
+        self.token_embedding = nn.Embedding(architecture.vocabulary, architecture.width)
+        self.position = nn.Parameter(torch.zeros(1, architecture.tokens, architecture.width))
+        self.blocks = nn.ModuleList(ImageBindBlock(architecture) for _ in range(architecture.blocks))
+        self.norm = nn.LayerNorm(architecture.width, eps=1e-6)
+        self.head = nn.Linear(architecture.width, architecture.dim, bias=False)
+        self.register_buffer("mask", torch.full((architecture.tokens, architecture.tokens), float("-inf")).triu(1))
         self.register_buffer("log_logit_scale", torch.zeros(()))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -151,24 +151,24 @@ class TextTransformer(nn.Module):
         return self.head(self.norm(last))
 
 
-def upstream_name(of: Architecture, name: str) -> str:
+def map_weight_name(architecture: Architecture, name: str) -> str:
     """What the published weight files call a weight of these modules."""
     first, dot, rest = name.partition(".")
-    stem = {"depth": "depth_stem.proj", "vision": "rgbt_stem.proj.1"}.get(of.key, "rgbt_stem.proj")
+    stem = {"depth": "depth_stem.proj", "vision": "rgbt_stem.proj.1"}.get(architecture.key, "rgbt_stem.proj")
     stem_norm = stem.partition(".")[0] + ".norm_layer"
-    position = "pos_embed" if of.vocabulary else "pos_embedding_helper.pos_embed"
-    head = ("proj.0", "proj.1") if of.vocabulary else ("0", "2")
+    position = "pos_embed" if architecture.vocabulary else "pos_embedding_helper.pos_embed"
+    head = ("proj.0", "proj.1") if architecture.vocabulary else ("0", "2")
     prefixes = {
-        "stem": f"modality_preprocessors.{of.key}.{stem}",
-        "stem_norm": f"modality_preprocessors.{of.key}.{stem_norm}",
-        "cls_token": f"modality_preprocessors.{of.key}.cls_token",
-        "token_embedding": f"modality_preprocessors.{of.key}.token_embedding",
-        "position": f"modality_preprocessors.{of.key}.{position}",
-        "mask": f"modality_preprocessors.{of.key}.mask",
-        "first_norm": f"modality_trunks.{of.key}.pre_transformer_layer.0",
-        "blocks": f"modality_trunks.{of.key}.blocks",
-        "norm": f"modality_heads.{of.key}.{head[0]}",
-        "head": f"modality_heads.{of.key}.{head[1]}",
-        "log_logit_scale": f"modality_postprocessors.{of.key}.1.log_logit_scale",
+        "stem": f"modality_preprocessors.{architecture.key}.{stem}",
+        "stem_norm": f"modality_preprocessors.{architecture.key}.{stem_norm}",
+        "cls_token": f"modality_preprocessors.{architecture.key}.cls_token",
+        "token_embedding": f"modality_preprocessors.{architecture.key}.token_embedding",
+        "position": f"modality_preprocessors.{architecture.key}.{position}",
+        "mask": f"modality_preprocessors.{architecture.key}.mask",
+        "first_norm": f"modality_trunks.{architecture.key}.pre_transformer_layer.0",
+        "blocks": f"modality_trunks.{architecture.key}.blocks",
+        "norm": f"modality_heads.{architecture.key}.{head[0]}",
+        "head": f"modality_heads.{architecture.key}.{head[1]}",
+        "log_logit_scale": f"modality_postprocessors.{architecture.key}.1.log_logit_scale",
     }
     return prefixes[first] + dot + rest

@@ -8,7 +8,7 @@ import torch
 
 from anybind import Space
 from anybind.plugin import hub, tensors
-from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, upstream_name
+from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, map_weight_name
 
 REPOSITORY = "nielsr/imagebind-huge"
 REVISION = "51fc1ff707903501e60bdb2f73dd4e8818eef099"
@@ -20,7 +20,7 @@ HIGHEST_SCALE = 100.0
 
 
 def load_module(
-    of: Architecture, source: str, revision: str | None = None
+    architecture: Architecture, source: str, revision: str | None = None
 ) -> tuple[PatchTransformer | TextTransformer, Space]:
     """A tower's module with its weights, and the space that it leads to.
 
@@ -42,14 +42,14 @@ def load_module(
     if revision is None and source == REPOSITORY:
         revision = REVISION
     path = hub.find_weights_file(source, file=FILES, revision=revision)
-    own = re.compile(rf"modality_\w+\.{of.key}\.")
-    found = tensors.read_weights(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
-    state = {name: tensor for name, tensor in found.items() if own.match(name)}
+    own_pattern = re.compile(rf"modality_\w+\.{architecture.key}\.")
+    stored = tensors.read_weights(path, lambda name: bool(own_pattern.match(name)) or name.startswith(ANCHOR))
+    state = {name: tensor for name, tensor in stored.items() if own_pattern.match(name)}
     with torch.device("meta"):  # the file's own tensors take the place of these
-        module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
-    names = {upstream_name(of, name): name for name in module.state_dict()}
+        module = (TextTransformer if architecture.vocabulary else PatchTransformer)(architecture)
+    names = {map_weight_name(architecture, name): name for name in module.state_dict()}
     tensors.check_state(path, state, {theirs: module.state_dict()[ours] for theirs, ours in names.items()})
     module.load_state_dict({names[theirs]: tensor.float() for theirs, tensor in state.items()}, assign=True)
-    heads = {name: tensor for name, tensor in found.items() if name.startswith(ANCHOR)}
+    anchor_head = {name: tensor for name, tensor in stored.items() if name.startswith(ANCHOR)}
     own_head = {name: tensor for name, tensor in state.items() if name.startswith("modality_heads.")}
-    return module, Space("imagebind", of.dim, f"weights:{tensors.hash_state(heads or own_head)}")
+    return module, Space("imagebind", architecture.dim, f"weights:{tensors.hash_state(anchor_head or own_head)}")

@@ -31,21 +31,21 @@ def languagebind(source: str = "") -> Binding:
     """
     if not source:
         repositories = {modality: f"LanguageBind/LanguageBind_{names[0]}" for modality, names in CHECKPOINTS.items()}
-        return _binding("languagebind", repositories)
+        return _build_binding("languagebind", repositories)
     if not source.startswith("local-dir:"):
         raise BadOption(f"languagebind takes nothing or local-dir:PATH after its name, got {source!r}")
     folder = Path(source.removeprefix("local-dir:")).expanduser()
-    found = {}
+    models = {}
     for modality, names in CHECKPOINTS.items():
-        there = [folder / f"LanguageBind_{name}" for name in names if (folder / f"LanguageBind_{name}").is_dir()]
-        if there:
-            found[modality] = f"local-dir:{there[0]}"
-    if not found:
+        folders = [folder / f"LanguageBind_{name}" for name in names if (folder / f"LanguageBind_{name}").is_dir()]
+        if folders:
+            models[modality] = f"local-dir:{folders[0]}"
+    if not models:
         raise BadInput(f"{folder} holds no folders of LanguageBind, such as LanguageBind_Image; check the path")
-    return _binding(f"languagebind:{source}", found)
+    return _build_binding(f"languagebind:{source}", models)
 
 
-def _binding(name: str, models: dict[str, str]) -> Binding:
+def _build_binding(name: str, models: dict[str, str]) -> Binding:
     return Binding(
         name=name,
         summary="LanguageBind's towers, all bound to words",

@@ -42,37 +42,37 @@ class Checkpoint:
     space: Space
     logit_scale: float
 
-    def section(self, name: str) -> Section:
+    def read_section(self, name: str) -> ConfigSection:
         """The table `vision_config` or `text_config`; raises `BadInput` where there is none."""
         table = self.config.get(name)
         if not isinstance(table, Mapping):
             raise BadInput(f"{self.path.parent / 'config.json'} lacks the table {name}: it is of no LanguageBind model")
-        return Section(self.path.parent / "config.json", name, table)
+        return ConfigSection(self.path.parent / "config.json", name, table)
 
 
 @dataclass(frozen=True)
-class Section:
+class ConfigSection:
     """A table of `config.json`, whose values are checked as they are asked for."""
 
     path: Path
     name: str
     values: Mapping[str, object]
 
-    def count(self, key: str, default: int | None = None) -> int:
+    def read_count(self, key: str, default: int | None = None) -> int:
         """A whole number above 0; raises `BadInput` where it is anything else, or missing without a default."""
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value != int(value):
             raise BadInput(f"{self.path}: {self.name}.{key} must be a whole number above 0, got {value!r}")
         return int(value)
 
-    def side(self, key: str) -> int:
+    def read_side(self, key: str) -> int:
         """A side in pixels, which some checkpoints give as height and width; raises `BadInput` where these differ."""
         value = self.values.get(key)
         if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
-            return Section(self.path, self.name, {key: value[0]}).count(key)
-        return self.count(key)
+            return ConfigSection(self.path, self.name, {key: value[0]}).read_count(key)
+        return self.read_count(key)
 
-    def number(self, key: str, default: float | None = None, *, positive: bool = False) -> float:
+    def read_number(self, key: str, default: float | None = None, *, positive: bool = False) -> float:
         """A finite number, above 0 where told; raises `BadInput` as `count`."""
         value = self._get(key, default)
         if (
@@ -92,7 +92,7 @@ class Section:
         return value
 
 
-def open_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None = None) -> Checkpoint:
+def load_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None = None) -> Checkpoint:
     """Read one tower of a checkpoint, and of the rest only what says which space it is for.
 
     Args:
@@ -129,14 +129,14 @@ def open_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None 
 
 def _check_names(path: Path, stored: Mapping[str, torch.Tensor]) -> None:
     """The tower's own names are compared with its module; here, that there is the rest and nothing else."""
-    lacking = [name for name in (*SHARED, SCALE) if name not in stored]
-    if lacking:
-        raise errors.WeightsMismatch(f"{path} is a weight file of another model: it lacks {', '.join(lacking)}")
-    foreign = [name for name in stored if not name.startswith((*VISION, *TEXT)) and name != SCALE]
-    if foreign:
-        named = ", ".join(sorted(foreign)[:3])
+    missing = [name for name in (*SHARED, SCALE) if name not in stored]
+    if missing:
+        raise errors.WeightsMismatch(f"{path} is a weight file of another model: it lacks {', '.join(missing)}")
+    unexpected = [name for name in stored if not name.startswith((*VISION, *TEXT)) and name != SCALE]
+    if unexpected:
+        names = ", ".join(sorted(unexpected)[:3])
         raise errors.WeightsMismatch(
-            f"{path} is a weight file of another model: it has {len(foreign)} too many: {named}"
+            f"{path} is a weight file of another model: it has {len(unexpected)} too many: {names}"
         )
     if stored[SCALE].numel() != 1 or stored[SHARED[0]].ndim != 2:
         raise errors.WeightsMismatch(

@@ -28,15 +28,15 @@ def merge_lora(
             scale, or there are LoRA tensors of another kind.
     """
     updates = {name: tensor for name, tensor in state.items() if ".lora_" in name}
-    plain = {_plain_name(name): tensor for name, tensor in state.items() if name not in updates}
+    plain = {_strip_wrappers(name): tensor for name, tensor in state.items() if name not in updates}
     if len(plain) + len(updates) != len(state):
         raise errors.WeightsMismatch(f"{path} holds some weights twice, with and without base_layer in their names")
     if not updates:
         return plain
-    rank, scale = _rank_and_scale(path, settings)
+    rank, scale = _read_rank_and_scale(path, settings)
     for name in [name for name in updates if name.endswith(DOWN)]:
         layer = name.removesuffix(DOWN)
-        down, up, weight = updates.pop(name), updates.pop(layer + UP, None), plain.get(_plain_name(layer + ".weight"))
+        down, up, weight = updates.pop(name), updates.pop(layer + UP, None), plain.get(_strip_wrappers(layer + ".weight"))
         if up is None or weight is None:
             raise errors.WeightsMismatch(
                 f"{path} lacks {layer + UP if up is None else layer + '.weight'}, the half of {name}"
@@ -52,11 +52,11 @@ def merge_lora(
     return plain
 
 
-def _plain_name(name: str) -> str:
+def _strip_wrappers(name: str) -> str:
     return name.replace(".base_model.model.", ".").replace(".base_layer.", ".")
 
 
-def _rank_and_scale(path: Path, settings: Mapping[str, object]) -> tuple[int, float]:
+def _read_rank_and_scale(path: Path, settings: Mapping[str, object]) -> tuple[int, float]:
     rank, alpha = settings.get("lora_r"), settings.get("lora_alpha")
     if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
         raise errors.WeightsMismatch(

@@ -10,7 +10,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 """Of red, green and blue, 0 to 1, in the pictures that OpenAI's CLIP was trained on."""
 
 
-def fit(pixels: torch.Tensor, side: int, *, mode: str, antialias: bool) -> torch.Tensor:
+def resize_and_crop(pixels: torch.Tensor, side: int, *, mode: str, antialias: bool) -> torch.Tensor:
     """Scale the short side to `side` and keep the middle: (3, height, width) to (3, side, side) float32.
 
     The long side is cut to whole pixels, and the middle rounded to even, as torchvision does. Values are not clamped:
@@ -24,14 +24,14 @@ def fit(pixels: torch.Tensor, side: int, *, mode: str, antialias: bool) -> torch
     """
     height, width = pixels.shape[1:]
     short, long = min(height, width), max(height, width)
-    longer = int(side * long / short)
-    size = (longer, side) if height > width else (side, longer)
+    long_side = int(side * long / short)
+    size = (long_side, side) if height > width else (side, long_side)
     if size != (height, width):
         pixels = functional.interpolate(pixels[None], size=size, mode=mode, align_corners=False, antialias=antialias)[0]
     top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
     return pixels[:, top : top + side, left : left + side]
 
 
-def standardise(pixels: torch.Tensor) -> torch.Tensor:
+def normalize_channels(pixels: torch.Tensor) -> torch.Tensor:
     """(3, height, width), 0 to 1, less the mean over the spread of each channel."""
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]

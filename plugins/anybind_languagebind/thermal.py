@@ -12,7 +12,7 @@ from anybind.plugin import BadInput, Modality, Reader, ReaderSpec, find_part, mo
 
 
 @dataclass(frozen=True, eq=False)
-class ThermalPicture:
+class ThermalImage:
     """A picture of warmth, of a type of its own so that no one takes it for a photograph.
 
     Attributes:
@@ -23,7 +23,7 @@ class ThermalPicture:
     pixels: np.ndarray
 
 
-class Thermal(Modality[ThermalPicture]):
+class ThermalModality(Modality[ThermalImage]):
     """A picture of warmth: a `ThermalPicture`.
 
     Its files are picture files, which do not say what they are of: a tower of thermal pictures takes any picture file
@@ -34,20 +34,20 @@ class Thermal(Modality[ThermalPicture]):
     name = "thermal"
 
     def accepts(self, item: object) -> bool:
-        return isinstance(item, ThermalPicture)
+        return isinstance(item, ThermalImage)
 
-    def check(self, sample: ThermalPicture) -> None:
-        picture = modalities.find_modality("image")
-        if not picture.accepts(sample.pixels):
+    def check(self, sample: ThermalImage) -> None:
+        image_modality = modalities.find_modality("image")
+        if not image_modality.accepts(sample.pixels):
             raise BadInput("a thermal picture holds a uint8 array (height, width, 3)")
-        picture.check(sample.pixels)
+        image_modality.check(sample.pixels)
 
-    def show(self, sample: ThermalPicture) -> np.ndarray:
+    def show(self, sample: ThermalImage) -> np.ndarray:
         return sample.pixels
 
-    def derive(self, sample: np.ndarray, source: str, *, seed: int) -> ThermalPicture:
+    def derive(self, sample: np.ndarray, source: str, *, seed: int) -> ThermalImage:
         """A picture, taken as one of warmth: nothing is changed, and no chance is in it."""
-        return ThermalPicture(sample)
+        return ThermalImage(sample)
 
 
 class ThermalReader(Reader):
@@ -55,15 +55,15 @@ class ThermalReader(Reader):
 
     def sniff(self, head: bytes) -> bool | None:
         """None for pictures: they are of warmth only where that is asked for."""
-        return None if _pictures().sniff(head) else False
+        return None if _load_image_reader().sniff(head) else False
 
-    def read(self, path: Path, *, box: Sequence[int] | None = None) -> ThermalPicture:
+    def read(self, path: Path, *, box: Sequence[int] | None = None) -> ThermalImage:
         """The picture in the file, or the part of it in a box, as the reader of pictures reads it and raises."""
-        return ThermalPicture(_pictures().read(path, box=box))
+        return ThermalImage(_load_image_reader().read(path, box=box))
 
-    def write(self, sample: ThermalPicture, path: Path) -> None:
-        _pictures().write(sample.pixels, path)
+    def write(self, sample: ThermalImage, path: Path) -> None:
+        _load_image_reader().write(sample.pixels, path)
 
 
-def _pictures() -> Reader:
+def _load_image_reader() -> Reader:
     return find_part(ReaderSpec, "picture").load()()

@@ -423,6 +423,6 @@ def _shrink_imagebind(monkeypatch: pytest.MonkeyPatch) -> None:
     from anybind_imagebind import towers, words
 
     small = module_at(TESTS / "plugins" / "anybind_imagebind" / "conftest.py").SMALL
-    kinds = {"sound": towers.SoundTower, "depth": towers.DepthTower, "image": towers.ImageTower}
-    for of, tower in {**kinds, "text": words.TextTower}.items():
+    kinds = {"sound": towers.ImageBindSoundEncoder, "depth": towers.ImageBindDepthEncoder, "image": towers.ImageBindImageEncoder}
+    for of, tower in {**kinds, "text": words.ImageBindTextEncoder}.items():
         monkeypatch.setitem(tower.__init__.__kwdefaults__, "architecture", small[of])

@@ -205,7 +205,7 @@ def test_scores_that_no_attention_moves_leave_everything_as_it_was():
 def test_transformers_of_another_make_are_explained_too(joined):
     torch.manual_seed(0)
     kernel = (1, 16, 16) if joined else (3, 2, 16, 16)
-    of = Architecture("any", 32, 2, 2, tokens=17, dim=8, kernel=kernel, stride=16, joined=joined)
+    of = Architecture("any", 32, 2, 2, tokens=17, dim=8, kernel=kernel, stride=16, is_bound=joined)
     module = PatchTransformer(of)
     words = TextTransformer(Architecture("text", 32, 2, 2, tokens=7, dim=8, vocabulary=50))
     with torch.no_grad():

@@ -19,9 +19,9 @@ from anybind_imagebind.modules import (
     Architecture,
     PatchTransformer,
     TextTransformer,
-    upstream_name,
+    map_weight_name,
 )
-from anybind_imagebind.towers import DepthTower, ImageTower, SoundTower
+from anybind_imagebind.encoders import ImageBindDepthEncoder, ImageBindImageEncoder, ImageBindSoundEncoder
 
 SMALL = {
     "sound": replace(SOUND, width=24, blocks=2, heads=2, dim=16),
@@ -32,13 +32,13 @@ SMALL = {
 SCALES = {"audio": 20.0, "depth": 5.0, "text": 140.0}
 
 
-def random_state(of: Architecture) -> dict[str, torch.Tensor]:
+def make_random_state(architecture: Architecture) -> dict[str, torch.Tensor]:
     """Weights by upstream's names, every one drawn at random."""
-    module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
-    state = {upstream_name(of, name): value for name, value in module.state_dict().items()}
+    module = (TextTransformer if architecture.vocabulary else PatchTransformer)(architecture)
+    state = {map_weight_name(architecture, name): value for name, value in module.state_dict().items()}
     for name, value in state.items():
         if name.endswith("log_logit_scale"):
-            value.fill_(SCALES[of.key]).log_()
+            value.fill_(SCALES[architecture.key]).log_()
         elif not name.endswith(".mask"):
             value.copy_((value == 1) + 0.2 * torch.randn_like(value))  # norms begin with ones
     return state
@@ -53,7 +53,7 @@ def architectures() -> dict[str, Architecture]:
 def whole_state() -> dict[str, torch.Tensor]:
     """All towers, and some weights of one that nobody asks for; tests leave it as it is."""
     torch.manual_seed(0)
-    state = {name: value for of in SMALL.values() for name, value in random_state(of).items()}
+    state = {name: value for of in SMALL.values() for name, value in make_random_state(of).items()}
     return state | {"modality_trunks.thermal.blocks.0.norm_1.weight": torch.ones(24)}
 
 
@@ -74,18 +74,18 @@ def pickled(whole_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
-def sound(weights: str) -> SoundTower:
-    return SoundTower(weights, architecture=SMALL["sound"])
+def sound(weights: str) -> ImageBindSoundEncoder:
+    return ImageBindSoundEncoder(weights, architecture=SMALL["sound"])
 
 
 @pytest.fixture(scope="session")
-def depth(weights: str) -> DepthTower:
-    return DepthTower(weights, architecture=SMALL["depth"])
+def depth(weights: str) -> ImageBindDepthEncoder:
+    return ImageBindDepthEncoder(weights, architecture=SMALL["depth"])
 
 
 @pytest.fixture(scope="session")
-def image(weights: str) -> ImageTower:
-    return ImageTower(weights, architecture=SMALL["image"])
+def image(weights: str) -> ImageBindImageEncoder:
+    return ImageBindImageEncoder(weights, architecture=SMALL["image"])
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +98,7 @@ def sparse_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
         for name, value in module.state_dict().items():
             size = 4 * value.numel()
-            header[upstream_name(of, name)] = {
+            header[map_weight_name(of, name)] = {
                 "dtype": "F32",
                 "shape": list(value.shape),
                 "data_offsets": [end, end + size],

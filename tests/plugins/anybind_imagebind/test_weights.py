@@ -26,9 +26,9 @@ from anybind_imagebind.modules import (
     Architecture,
     PatchTransformer,
     TextTransformer,
-    upstream_name,
+    map_weight_name,
 )
-from anybind_imagebind.towers import DepthTower, ImageTower, SoundTower
+from anybind_imagebind.encoders import ImageBindDepthEncoder, ImageBindImageEncoder, ImageBindSoundEncoder
 from anybind_imagebind.weights import REPOSITORY, REVISION, load_module
 
 BLOCK = (
@@ -78,8 +78,8 @@ for key, stem in (("audio", "rgbt_stem"), ("depth", "depth_stem")):
 def test_a_full_size_tower_has_upstreams_weights_by_name(of: Architecture, count: int, millions: float) -> None:
     with torch.device("meta"):
         module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
-    names = {upstream_name(of, name) for name in module.state_dict()}
-    blocks = [*BLOCK, "attn.bias_k", "attn.bias_v"] if of.joined else BLOCK
+    names = {map_weight_name(of, name) for name in module.state_dict()}
+    blocks = [*BLOCK, "attn.bias_k", "attn.bias_v"] if of.is_bound else BLOCK
     expected = {f"modality_trunks.{of.key}.blocks.{n}.{name}" for n in range(of.blocks) for name in blocks}
     assert names == expected | set(OF_ALL[of.key])
     assert len(names) == count
@@ -102,17 +102,17 @@ def test_full_size_stems_and_positions_have_upstreams_shapes() -> None:
 def test_what_torch_saved_gives_the_same_tower_in_the_same_space(
     weights: str, pickled: str, architectures: Mapping[str, Architecture]
 ) -> None:
-    ours, same = (DepthTower(path, architecture=architectures["depth"]) for path in (weights, pickled))
+    ours, same = (ImageBindDepthEncoder(path, architecture=architectures["depth"]) for path in (weights, pickled))
     assert same.identity == ours.identity
     assert same.space == ours.space
 
 
-def test_a_folder_stands_for_the_file_in_it(weights: str, pickled: str, architectures: Any, depth: DepthTower) -> None:
+def test_a_folder_stands_for_the_file_in_it(weights: str, pickled: str, architectures: Any, depth: ImageBindDepthEncoder) -> None:
     for folder in (Path(weights).parent, f"local-dir:{Path(pickled).parent}"):
-        assert DepthTower(str(folder), architecture=architectures["depth"]).identity == depth.identity
+        assert ImageBindDepthEncoder(str(folder), architecture=architectures["depth"]).identity == depth.identity
 
 
-def test_towers_of_one_file_are_in_one_space(sound: SoundTower, depth: DepthTower, image: ImageTower) -> None:
+def test_towers_of_one_file_are_in_one_space(sound: ImageBindSoundEncoder, depth: ImageBindDepthEncoder, image: ImageBindImageEncoder) -> None:
     assert sound.space == depth.space == image.space
     assert sound.space.name == "imagebind"
     assert sound.space.dim == 16
@@ -133,33 +133,33 @@ def changed(whole_state: Mapping[str, torch.Tensor], tmp_path: Path) -> Callable
 
 
 def test_weights_of_another_training_are_in_another_space(
-    changed: Callable[..., str], architectures: Any, depth: DepthTower
+    changed: Callable[..., str], architectures: Any, depth: ImageBindDepthEncoder
 ) -> None:
     other = changed(modality_heads__vision__0__bias=torch.full((32,), 0.5))
-    assert DepthTower(other, architecture=architectures["depth"]).space != depth.space
+    assert ImageBindDepthEncoder(other, architecture=architectures["depth"]).space != depth.space
 
 
 def test_a_tower_that_was_trained_further_stays_in_its_space(
-    changed: Callable[..., str], architectures: Any, depth: DepthTower
+    changed: Callable[..., str], architectures: Any, depth: ImageBindDepthEncoder
 ) -> None:
-    tuned = DepthTower(changed(modality_heads__depth__0__bias=torch.ones(16)), architecture=architectures["depth"])
+    tuned = ImageBindDepthEncoder(changed(modality_heads__depth__0__bias=torch.ones(16)), architecture=architectures["depth"])
     assert tuned.space == depth.space
     assert tuned.identity != depth.identity
 
 
 def test_a_file_of_one_tower_has_a_space_of_its_own(
-    whole_state: Mapping[str, torch.Tensor], architectures: Any, depth: DepthTower, tmp_path: Path
+    whole_state: Mapping[str, torch.Tensor], architectures: Any, depth: ImageBindDepthEncoder, tmp_path: Path
 ) -> None:
     path = tmp_path / "depth.safetensors"
     save_file({name: value for name, value in whole_state.items() if ".depth." in name}, path)
-    alone = DepthTower(str(path), architecture=architectures["depth"])
+    alone = ImageBindDepthEncoder(str(path), architecture=architectures["depth"])
     assert alone.identity == depth.identity
     assert alone.space != depth.space
 
 
-def refusal(kind: type[Exception], path: str, of: Architecture) -> str:
+def catch_error(kind: type[Exception], path: str, architecture: Architecture) -> str:
     with pytest.raises(kind) as caught:
-        load_module(of, path)
+        load_module(architecture, path)
     assert "\n" not in str(caught.value)
     assert path in str(caught.value)
     return str(caught.value)
@@ -167,30 +167,30 @@ def refusal(kind: type[Exception], path: str, of: Architecture) -> str:
 
 def test_missing_weights_are_named(changed: Callable[..., str], architectures: Any) -> None:
     name = "modality_trunks.depth.blocks.1.attn.bias_k"
-    assert f"lacks {name}" in refusal(WeightsMismatch, changed(**{name: None}), architectures["depth"])
+    assert f"lacks {name}" in catch_error(WeightsMismatch, changed(**{name: None}), architectures["depth"])
 
 
 def test_weights_that_are_too_many_are_named(changed: Callable[..., str], architectures: Any) -> None:
     name = "modality_trunks.audio.blocks.2.norm_1.weight"
-    message = refusal(WeightsMismatch, changed(**{name: torch.ones(24)}), architectures["sound"])
+    message = catch_error(WeightsMismatch, changed(**{name: torch.ones(24)}), architectures["sound"])
     assert f"has too many {name}" in message
 
 
 def test_weights_of_other_shapes_are_named(changed: Callable[..., str], architectures: Any) -> None:
     name = "modality_heads.vision.2.weight"
-    message = refusal(WeightsMismatch, changed(**{name: torch.ones(16, 31)}), architectures["image"])
+    message = catch_error(WeightsMismatch, changed(**{name: torch.ones(16, 31)}), architectures["image"])
     assert f"has other shapes of {name}" in message
 
 
 def test_what_is_wrong_with_other_towers_is_no_concern_of_this_one(
-    changed: Callable[..., str], architectures: Any, depth: DepthTower
+    changed: Callable[..., str], architectures: Any, depth: ImageBindDepthEncoder
 ) -> None:
     path = changed(**{"modality_trunks.audio.blocks.0.norm_1.weight": None, "modality_heads.text.junk": torch.ones(1)})
-    assert DepthTower(path, architecture=architectures["depth"]).identity == depth.identity
+    assert ImageBindDepthEncoder(path, architecture=architectures["depth"]).identity == depth.identity
 
 
 def test_another_number_of_blocks_is_refused_with_the_first_few_names(weights: str, architectures: Any) -> None:
-    message = refusal(WeightsMismatch, weights, replace(architectures["depth"], blocks=3))
+    message = catch_error(WeightsMismatch, weights, replace(architectures["depth"], blocks=3))
     assert "modality_trunks.depth.blocks.2" in message
     assert "and 11 more" in message
 
@@ -227,7 +227,7 @@ def test_only_the_weights_of_the_tower_are_read(
 PEAK = """
 import resource, sys
 import soxr
-from anybind_imagebind.towers import DepthTower, SoundTower
+from anybind_imagebind.encoders import DepthTower, SoundTower
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
 towers = [kind(sys.argv[1]) for kind in (SoundTower, DepthTower)]
@@ -249,32 +249,32 @@ def test_both_towers_take_less_than_600_mb_of_a_file_of_full_size(sparse_file: P
 def test_what_is_no_weight_file_is_refused_in_one_line(tmp_path: Path, held: bytes, suffix: str) -> None:
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(held)
-    assert str(path) in refusal(BadInput, str(path), DEPTH)
+    assert str(path) in catch_error(BadInput, str(path), DEPTH)
 
 
 def test_a_truncated_file_is_refused(weights: str, pickled: str, tmp_path: Path) -> None:
     for whole in (weights, pickled):
         path = tmp_path / Path(whole).name
         path.write_bytes(Path(whole).read_bytes()[:-100])
-        refusal(BadInput, str(path), DEPTH)
+        catch_error(BadInput, str(path), DEPTH)
 
 
-class Code:
+class TouchOnUnpickling:
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path("executed"),)
 
 
 def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"modality_heads.depth.0.weight": Code()}, tmp_path / "evil.pth")
-    refusal(BadInput, str(tmp_path / "evil.pth"), DEPTH)
+    torch.save({"modality_heads.depth.0.weight": TouchOnUnpickling()}, tmp_path / "evil.pth")
+    catch_error(BadInput, str(tmp_path / "evil.pth"), DEPTH)
     assert not (tmp_path / "executed").exists()
 
 
 def test_a_file_that_holds_no_state_dict_is_refused(tmp_path: Path, whole_state: Any) -> None:
     for held in (torch.ones(3), [torch.ones(3)], {"state_dict": dict(whole_state)}):
         torch.save(held, tmp_path / "other.pth")
-        assert "state dict" in refusal(WeightsMismatch, str(tmp_path / "other.pth"), DEPTH)
+        assert "state dict" in catch_error(WeightsMismatch, str(tmp_path / "other.pth"), DEPTH)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def refuse(*arguments, **options):
 socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
 from dataclasses import replace
 from anybind_imagebind.modules import DEPTH
-from anybind_imagebind.towers import DepthTower
+from anybind_imagebind.encoders import DepthTower
 from anybind_media.depth import DepthMap
 import numpy as np
 tower = DepthTower(architecture=replace(DEPTH, width=16, blocks=2, heads=2, dim=16))
@@ -325,7 +325,7 @@ print(tower.space.backbone, tower.identity, np.isfinite(vector).all(), tried)
 
 @pytest.mark.slow
 def test_a_tower_loads_and_embeds_without_network_once_its_file_is_here(
-    weights: str, depth: DepthTower, tmp_path: Path
+    weights: str, depth: ImageBindDepthEncoder, tmp_path: Path
 ) -> None:
     root = tmp_path / f"models--{REPOSITORY.replace('/', '--')}"
     snapshot = root / "snapshots" / REVISION

@@ -8,7 +8,7 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption, SpaceMismatch
-from anybind_languagebind.thermal import ThermalPicture
+from anybind_languagebind.thermal import ThermalImage
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 from anybind_media.video import open_video
@@ -37,7 +37,7 @@ def test_all_modalities_answer_each_other(models, pictures, tmp_path):
         "image": pictures[1],
         "sound": Waveform(np.sin(np.arange(9000, dtype=np.float32)), 8000),
         "depth": DepthMap(np.full((40, 50), 2.0, np.float32)),
-        "thermal": ThermalPicture(pictures[1]),
+        "thermal": ThermalImage(pictures[1]),
         "video": open_video(tmp_path),
     }
     assert binder.modalities == tuple(samples)
@@ -51,7 +51,7 @@ def test_picture_files_are_taken_as_thermal(models, pictures, tmp_path):
     PIL.Image.fromarray(pictures[1]).save(tmp_path / "a.png")
     binder = anybind.load(f"languagebind:local-dir:{models}")
     by_path = binder.embed("thermal", tmp_path / "a.png")
-    assert (by_path.vectors == binder.embed("thermal", ThermalPicture(pictures[1])).vectors).all()
+    assert (by_path.vectors == binder.embed("thermal", ThermalImage(pictures[1])).vectors).all()
 
 
 def test_only_what_the_folder_holds_is_bound(models, tmp_path):
@@ -66,7 +66,7 @@ def test_a_tower_of_another_text_tower_is_not_compared(models, tmp_path, make_ch
     make_checkpoint(tmp_path, "thermal", text_seed=1)
     binder = anybind.load(f"languagebind:local-dir:{tmp_path}")
     with pytest.raises(SpaceMismatch):
-        binder.embed("image", pictures[0]) @ binder.embed("thermal", ThermalPicture(pictures[0]))
+        binder.embed("image", pictures[0]) @ binder.embed("thermal", ThermalImage(pictures[0]))
 
 
 def test_a_folder_without_checkpoints_is_refused(tmp_path):

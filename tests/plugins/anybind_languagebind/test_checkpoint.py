@@ -9,13 +9,13 @@ import torch
 
 from anybind import BadInput
 from anybind.errors import BadOption, WeightsMismatch
-from anybind_languagebind.towers import DepthTower, ImageTower, ThermalTower
-from anybind_languagebind.vision import VisionFeatures
+from anybind_languagebind.encoders import LanguageBindDepthEncoder, LanguageBindImageEncoder, LanguageBindThermalEncoder
+from anybind_languagebind.vision_tower import ClipVisionTower
 
 
 def test_both_kinds_of_weight_file_give_the_same_vectors(tmp_path, make_checkpoint, pictures):
     kinds = [make_checkpoint(tmp_path / str(kind), "image", safetensors=kind) for kind in (True, False)]
-    towers = [ImageTower(f"local-dir:{folder}") for folder in kinds]
+    towers = [LanguageBindImageEncoder(f"local-dir:{folder}") for folder in kinds]
     assert towers[0].identity == towers[1].identity
     one, other = (tower.encode([tower.preprocess(pictures[0])]) for tower in towers)
     assert (one == other).all()
@@ -25,21 +25,21 @@ def test_half_precision_is_computed_in_full(tmp_path, make_checkpoint):
     def halve(state, _):
         state.update({name: tensor.half() for name, tensor in state.items() if tensor.is_floating_point()})
 
-    tower = ImageTower(f"local-dir:{make_checkpoint(tmp_path, 'image', halve, safetensors=False)}")
+    tower = LanguageBindImageEncoder(f"local-dir:{make_checkpoint(tmp_path, 'image', halve, safetensors=False)}")
     assert {tensor.dtype for tensor in tower.module.state_dict().values()} == {torch.float32}
 
 
 def test_the_scale_of_the_checkpoint_stands_beside_the_vectors(models):
-    tower = ImageTower(f"local-dir:{models / 'LanguageBind_Image'}")
+    tower = LanguageBindImageEncoder(f"local-dir:{models / 'LanguageBind_Image'}")
     assert tower.logit_scale == pytest.approx(torch.tensor(2.5).exp().item())
     assert (tower.space.name, tower.space.dim) == ("languagebind", 24)
 
 
 def test_towers_bound_to_one_text_tower_share_a_space(models, tmp_path, make_checkpoint):
-    image = ImageTower(f"local-dir:{models / 'LanguageBind_Image'}")
-    assert DepthTower(f"local-dir:{models / 'LanguageBind_Depth'}").space == image.space
+    image = LanguageBindImageEncoder(f"local-dir:{models / 'LanguageBind_Image'}")
+    assert LanguageBindDepthEncoder(f"local-dir:{models / 'LanguageBind_Depth'}").space == image.space
     other = make_checkpoint(tmp_path, "depth", text_seed=1)
-    assert DepthTower(f"local-dir:{other}").space != image.space
+    assert LanguageBindDepthEncoder(f"local-dir:{other}").space != image.space
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_towers_bound_to_one_text_tower_share_a_space(models, tmp_path, make_che
 def test_weights_that_do_not_fit_are_refused_and_the_first_named(tmp_path, make_checkpoint, change, told):
     folder = make_checkpoint(tmp_path, "image", change)
     with pytest.raises(WeightsMismatch) as refused:
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
     assert all(part in str(refused.value) for part in told.split("*")), refused.value
     assert str(folder / "model.safetensors") in str(refused.value)
 
@@ -82,7 +82,7 @@ def test_weights_that_do_not_fit_are_refused_and_the_first_named(tmp_path, make_
 def test_a_configuration_that_makes_no_network_is_refused(tmp_path, make_checkpoint, change, told):
     folder = make_checkpoint(tmp_path, "image", lambda _, vision: change(vision))
     with pytest.raises(BadInput, match=told):
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_folder_without_a_configuration_is_refused(tmp_path, make_checkpoint, 
     if text is not None:
         (folder / "config.json").write_text(text)
     with pytest.raises(BadInput, match=told):
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
 
 
 def test_a_folder_without_weights_is_refused(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image")
     (folder / "model.safetensors").unlink()
     with pytest.raises(BadInput, match=r"no model.safetensors and no pytorch_model.bin"):
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
 
 
 @pytest.mark.parametrize("safetensors", [True, False])
@@ -118,7 +118,7 @@ def test_damaged_weights_are_refused(tmp_path, make_checkpoint, safetensors, kep
     path = folder / ("model.safetensors" if safetensors else "pytorch_model.bin")
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(BadInput, match="not a "):
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
 
 
 def test_a_weight_file_that_holds_code_is_not_run(tmp_path, make_checkpoint):
@@ -129,7 +129,7 @@ def test_a_weight_file_that_holds_code_is_not_run(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image", safetensors=False)
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"logit_scale": Code()}))
     with pytest.raises(BadInput, match="not a "):
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
     assert not (tmp_path / "ran").exists()
 
 
@@ -137,7 +137,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image", safetensors=False)
     torch.save([torch.ones(1)], folder / "pytorch_model.bin")
     with pytest.raises(WeightsMismatch, match="tensors by name"):
-        ImageTower(f"local-dir:{folder}")
+        LanguageBindImageEncoder(f"local-dir:{folder}")
 
 
 def test_local_files_are_used_without_any_network(models, monkeypatch):
@@ -146,19 +146,19 @@ def test_local_files_are_used_without_any_network(models, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert isinstance(ThermalTower(f"local-dir:{models / 'LanguageBind_Thermal'}").module, VisionFeatures)
+    assert isinstance(LanguageBindThermalEncoder(f"local-dir:{models / 'LanguageBind_Thermal'}").module, ClipVisionTower)
 
 
 def test_names_that_are_neither_folder_nor_repository_are_refused(tmp_path):
     with pytest.raises(BadOption, match="neither"):
-        ImageTower("no such model")
+        LanguageBindImageEncoder("no such model")
     with pytest.raises(BadInput, match="is no folder"):
-        ImageTower(f"local-dir:{tmp_path / 'missing'}")
+        LanguageBindImageEncoder(f"local-dir:{tmp_path / 'missing'}")
 
 
 def test_nothing_of_the_file_stays_open(tmp_path, make_checkpoint, pictures):
     folder = make_checkpoint(tmp_path, "image", safetensors=False)
-    tower = ImageTower(f"local-dir:{folder}")
+    tower = LanguageBindImageEncoder(f"local-dir:{folder}")
     before = tower.encode([tower.preprocess(pictures[0])])
     path = folder / "pytorch_model.bin"
     path.write_bytes(bytes(path.stat().st_size))
@@ -171,4 +171,4 @@ def test_the_configuration_says_which_tensors_are_merged(tmp_path, make_checkpoi
     del config["vision_config"]["lora_alpha"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsMismatch, match="does not say their scale"):
-        DepthTower(f"local-dir:{folder}")
+        LanguageBindDepthEncoder(f"local-dir:{folder}")

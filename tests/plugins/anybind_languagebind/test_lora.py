@@ -13,7 +13,7 @@ FILE = Path("weights.bin")
 SETTINGS = {"lora_r": 4, "lora_alpha": 6}
 
 
-class Net(torch.nn.Module):
+class LoraNetwork(torch.nn.Module):
     """Two layers, of which one gets LoRA."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Net(torch.nn.Module):
 def wrapped() -> peft.PeftModel:
     torch.manual_seed(0)
     config = peft.LoraConfig(r=4, lora_alpha=6, target_modules=["q_proj"], init_lora_weights=False)
-    return peft.get_peft_model(Net(), config)
+    return peft.get_peft_model(LoraNetwork(), config)
 
 
 @pytest.fixture

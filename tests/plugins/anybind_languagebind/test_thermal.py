@@ -7,7 +7,7 @@ import pytest
 import anybind
 from anybind.modality import find_modality, infer_modality
 from anybind.reader import find_reader
-from anybind_languagebind.thermal import ThermalPicture
+from anybind_languagebind.thermal import ThermalImage
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_file_is_read_as_one_of_warmth_where_that_is_wanted(pixels, tmp_path, 
     PIL.Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png")
     assert find_reader(tmp_path / "a.png", "thermal").name == "thermal-picture"
     read = anybind.read(tmp_path / "a.png", reader="thermal-picture")
-    assert isinstance(read, ThermalPicture)
+    assert isinstance(read, ThermalImage)
     assert (read.pixels == anybind.read(tmp_path / "a.png")).all()
 
 
@@ -49,12 +49,12 @@ def test_what_is_no_picture_is_not_read_as_one_of_warmth(tmp_path):
 
 
 def test_thermal_pictures_are_written_and_shown_as_pictures(pixels, tmp_path):
-    anybind.write(ThermalPicture(pixels), tmp_path / "a.png")
+    anybind.write(ThermalImage(pixels), tmp_path / "a.png")
     assert (anybind.read(tmp_path / "a.png") == pixels).all()
-    assert find_modality("thermal").show(ThermalPicture(pixels)) is pixels
+    assert find_modality("thermal").show(ThermalImage(pixels)) is pixels
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (1, 200, 3), (5, 5, 4), (5, 5)])
 def test_pictures_that_show_nothing_are_refused(shape):
     with pytest.raises(anybind.BadInput):
-        find_modality("thermal").check(ThermalPicture(np.zeros(shape, np.uint8)))
+        find_modality("thermal").check(ThermalImage(np.zeros(shape, np.uint8)))

@@ -98,10 +98,10 @@ def test_the_teacher_is_never_changed(train, world):
 
 @pytest.mark.slow
 def test_the_teacher_is_computed_once_and_another_run_reads_it(train, tmp_path, monkeypatch):
-    from anybind_openclip.towers import ImageTower
+    from anybind_openclip.encoders import OpenClipImageEncoder
 
-    calls, encode = [], ImageTower.encode
-    monkeypatch.setattr(ImageTower, "encode", lambda self, inputs: calls.append(len(inputs)) or encode(self, inputs))
+    calls, encode = [], OpenClipImageEncoder.encode
+    monkeypatch.setattr(OpenClipImageEncoder, "encode", lambda self, inputs: calls.append(len(inputs)) or encode(self, inputs))
     first = train("epochs=3", output=tmp_path / "a", cache=tmp_path / "cache")
     assert calls == [18]
     again = train("epochs=3", output=tmp_path / "b", cache=tmp_path / "cache")

@@ -11,14 +11,14 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, TorchEncoder, hub
-from anybind_languagebind.checkpoint import TEXT, open_checkpoint
-from anybind_languagebind.vision import REQUIRED, clip_config, fill
+from anybind_languagebind.checkpoint import TEXT, load_checkpoint
+from anybind_languagebind.vision_tower import REQUIRED, build_clip_config, load_tower
 
 SIZES = (*(key for key in REQUIRED if key != "patch_size"), "vocab_size", "max_position_embeddings")
 END = "<|endoftext|>"
 
 
-class TextFeatures(torch.nn.Module):
+class ClipTextTower(torch.nn.Module):
     """Tokens to features, not of norm 1."""
 
     def __init__(self, model: CLIPTextModelWithProjection) -> None:
@@ -31,7 +31,7 @@ class TextFeatures(torch.nn.Module):
         return self.text_projection(self.text_model(input_ids=tokens).pooler_output)
 
 
-class TextTower(TorchEncoder):
+class LanguageBindTextEncoder(TorchEncoder):
     """Words. A text longer than the context (77 tokens) is cut, with a warning that shows where.
 
     Args:
@@ -45,9 +45,9 @@ class TextTower(TorchEncoder):
     """
 
     def __init__(self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None) -> None:
-        checkpoint = open_checkpoint(model, TEXT, revision)
-        section = checkpoint.section("text_config")
-        sizes = {key: section.count(key) for key in SIZES}
+        checkpoint = load_checkpoint(model, TEXT, revision)
+        section = checkpoint.read_section("text_config")
+        sizes = {key: section.read_count(key) for key in SIZES}
         vocabulary, merges = (
             hub.find_weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
         )
@@ -63,12 +63,12 @@ class TextTower(TorchEncoder):
                 f" {sizes['vocab_size']} have weights; take the file that came with them"
             )
         self.context = sizes["max_position_embeddings"]
-        config = clip_config(
+        config = build_clip_config(
             CLIPTextConfig, section, {**sizes, "projection_dim": checkpoint.space.dim, "eos_token_id": self.end}
         )
         with torch.device("meta"):
-            module = TextFeatures(CLIPTextModelWithProjection(config))
-        fill(module, checkpoint)
+            module = ClipTextTower(CLIPTextModelWithProjection(config))
+        load_tower(module, checkpoint)
         # Counts from 0 that are no weights, and so were not read.
         module.text_model.embeddings.position_ids = torch.arange(self.context)[None]
         super().__init__(
@@ -84,10 +84,10 @@ class TextTower(TorchEncoder):
         encoding = self.tokenizer.encode(sample)
         if len(encoding.ids) <= self.context:
             return encoding.ids
-        kept = encoding.offsets[self.context - 2][1]
+        cut = encoding.offsets[self.context - 2][1]
         warnings.warn(
-            f"text cut to {self.context} tokens: kept up to {sample[max(0, kept - 30) : kept]!r},"
-            f" dropped {sample[kept : kept + 30]!r}...",
+            f"text cut to {self.context} tokens: kept up to {sample[max(0, cut - 30) : cut]!r},"
+            f" dropped {sample[cut : cut + 30]!r}...",
             AnybindWarning,
             stacklevel=2,
         )

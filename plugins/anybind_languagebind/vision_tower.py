@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPVisionConfig, CLIPVisionModelWithPr
 from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
 from anybind.plugin import BadInput, tensors
-from anybind_languagebind.checkpoint import Checkpoint, Section
+from anybind_languagebind.checkpoint import Checkpoint, ConfigSection
 
 Config = TypeVar("Config", CLIPTextConfig, CLIPVisionConfig)
 REQUIRED = (
@@ -26,7 +26,7 @@ OPTIONAL = ("hidden_act", "layer_norm_eps")
 """What a configuration may leave out where it is as in OpenAI's CLIP."""
 
 
-class Patches(nn.Module):
+class PatchEmbeddings(nn.Module):
     """Patches of an input of any sides, a class token in front, positions added.
 
     transformers' own takes squares only. With `frames`, each frame of a film has a class token of its own, and the
@@ -47,12 +47,12 @@ class Patches(nn.Module):
         """(n, 3, height, width) to (n, patches + 1, d); of films, frame after frame."""
         weight = self.patch_embedding.weight.reshape(-1, 3, self.patch, self.patch)
         patches = functional.conv2d(pixel_values, weight, stride=self.patch).flatten(2).transpose(1, 2)
-        own = self.class_embedding.reshape(-1, 1, self.class_embedding.shape[-1])
-        tokens = torch.cat([own.repeat(len(patches) // len(own), 1, 1), patches], dim=1)
+        class_tokens = self.class_embedding.reshape(-1, 1, self.class_embedding.shape[-1])
+        tokens = torch.cat([class_tokens.repeat(len(patches) // len(class_tokens), 1, 1), patches], dim=1)
         return tokens + self.position_embedding.weight
 
 
-class LayerOverTime(CLIPEncoderLayer):
+class TemporalEncoderLayer(CLIPEncoderLayer):
     """A layer of CLIP behind attention over time: each place of a frame looks at the same place of the others."""
 
     def __init__(self, config: CLIPVisionConfig, frames: int) -> None:
@@ -65,15 +65,15 @@ class LayerOverTime(CLIPEncoderLayer):
         """(n * frames, tokens, d) to the same, in whatever wrapping this version of transformers has."""
         frames, tokens = self.temporal_embedding.shape[1], hidden_states.shape[1]
         # (film, frame, token, d) to sequences of frames and back.
-        over_time = hidden_states.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
+        frame_sequences = hidden_states.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
         if frames > 1:
-            over_time = over_time + self.temporal_embedding
-        over_time = over_time + self.temporal_attn(self.temporal_layer_norm1(over_time))[0]
-        back = over_time.unflatten(0, (-1, tokens)).transpose(1, 2).flatten(0, 1)
-        return super().forward(back, *arguments, **options)
+            frame_sequences = frame_sequences + self.temporal_embedding
+        frame_sequences = frame_sequences + self.temporal_attn(self.temporal_layer_norm1(frame_sequences))[0]
+        token_sequences = frame_sequences.unflatten(0, (-1, tokens)).transpose(1, 2).flatten(0, 1)
+        return super().forward(token_sequences, *arguments, **options)
 
 
-class VisionFeatures(nn.Module):
+class ClipVisionTower(nn.Module):
     """Inputs to features, not of norm 1; of a film, from the mean of what its frames give."""
 
     def __init__(self, model: CLIPVisionModelWithProjection) -> None:
@@ -89,7 +89,7 @@ class VisionFeatures(nn.Module):
         return self.visual_projection(pooled)
 
 
-def vision_features(checkpoint: Checkpoint, sides: tuple[int, int], frames: int = 0) -> VisionFeatures:
+def build_vision_tower(checkpoint: Checkpoint, size: tuple[int, int], frames: int = 0) -> ClipVisionTower:
     """The network of a checkpoint with its weights.
 
     Args:
@@ -101,45 +101,45 @@ def vision_features(checkpoint: Checkpoint, sides: tuple[int, int], frames: int 
         BadInput: the configuration lacks a key, or makes no network.
         WeightsMismatch: names or shapes of tensors differ from what the configuration says; the first few are named.
     """
-    section = checkpoint.section("vision_config")
-    sizes = {key: section.count(key) for key in REQUIRED}
-    own = _own_class_tokens(section)
-    config = clip_config(CLIPVisionConfig, section, {**sizes, "projection_dim": checkpoint.space.dim})
+    section = checkpoint.read_section("vision_config")
+    sizes = {key: section.read_count(key) for key in REQUIRED}
+    has_frame_tokens = _has_frame_class_tokens(section)
+    config = build_clip_config(CLIPVisionConfig, section, {**sizes, "projection_dim": checkpoint.space.dim})
     try:
         # Without memory or random numbers, which loading would throw away.
         with torch.device("meta"):
             model = CLIPVisionModelWithProjection(config)
             width, patch = sizes["hidden_size"], sizes["patch_size"]
-            grid = (sides[0] // patch, sides[1] // patch)
-            patches = Patches(width, patch, grid, frames if own else 0)
+            grid = (size[0] // patch, size[1] // patch)
+            patches = PatchEmbeddings(width, patch, grid, frames if has_frame_tokens else 0)
             model.vision_model.embeddings = patches  # pyright: ignore[reportAttributeAccessIssue]
             if frames and section.values.get("add_time_attn"):
-                layers = [LayerOverTime(config, frames) for _ in model.vision_model.encoder.layers]
+                layers = [TemporalEncoderLayer(config, frames) for _ in model.vision_model.encoder.layers]
                 model.vision_model.encoder.layers = nn.ModuleList(layers)
     except (ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{section.path}: {section.name} makes no network: {reason}") from error
-    module = VisionFeatures(model)
-    fill(module, checkpoint)
+    module = ClipVisionTower(model)
+    load_tower(module, checkpoint)
     return module
 
 
-def _own_class_tokens(section: Section) -> bool:
+def _has_frame_class_tokens(section: ConfigSection) -> bool:
     """Whether each frame has its own; such checkpoints could also see several frames in a patch, and none does."""
     if section.values.get("clip_type") != "vl_new":
         return False
-    if section.count("tube_size", 1) != 1:
+    if section.read_count("tube_size", 1) != 1:
         raise BadInput(f"{section.path}: {section.name}.tube_size is {section.values['tube_size']}; only 1 is known")
     return True
 
 
-def clip_config(kind: type[Config], section: Section, sizes: Mapping[str, object]) -> Config:
+def build_clip_config(config_class: type[Config], section: ConfigSection, sizes: Mapping[str, object]) -> Config:
     """A configuration of transformers' CLIP from a table of `config.json`; raises `BadInput` where it is none."""
-    rest = {key: section.values[key] for key in OPTIONAL if key in section.values}
-    return kind(**sizes, **rest, attn_implementation="sdpa")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    optional = {key: section.values[key] for key in OPTIONAL if key in section.values}
+    return config_class(**sizes, **optional, attn_implementation="sdpa")  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-def fill(module: nn.Module, checkpoint: Checkpoint) -> None:
+def load_tower(module: nn.Module, checkpoint: Checkpoint) -> None:
     """Give a module without memory the tensors of a tower; raises `WeightsMismatch` unless they fit exactly."""
     tensors.check_state(checkpoint.path, checkpoint.tower, module.state_dict())
     module.load_state_dict(checkpoint.tower, assign=True)

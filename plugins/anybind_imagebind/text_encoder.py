@@ -10,11 +10,11 @@ from open_clip.tokenizer import SimpleTokenizer
 from anybind import AnybindWarning
 from anybind.plugin import TorchEncoder
 from anybind_imagebind.modules import TEXT, Architecture
-from anybind_imagebind.towers import scale_of
+from anybind_imagebind.encoders import read_logit_scale
 from anybind_imagebind.weights import HIGHEST_SCALE, REPOSITORY, load_module
 
 
-class TextTower(TorchEncoder):
+class ImageBindTextEncoder(TorchEncoder):
     """Words by CLIP's tokens. A longer text is cut behind its first 75 tokens, with a warning that shows where.
 
     Upstream drops the mark of the end from a text that it cuts; here the mark stays, since its token speaks for the
@@ -41,16 +41,16 @@ class TextTower(TorchEncoder):
             modality="text",
             space=space,
             preprocessing={"tokenizer": "CLIP", "context_length": architecture.tokens},
-            logit_scale=min(scale_of(module), HIGHEST_SCALE),
+            logit_scale=min(read_logit_scale(module), HIGHEST_SCALE),
         )
 
     def preprocess(self, sample: str) -> torch.Tensor:
         """A text to (77,) int64 tokens."""
         tokens = self._tokenizer([sample])[0]
-        wanted = self._tokenizer.encode(sample)
-        kept = len(tokens) - 2  # what is left beside the marks of start and end
-        if len(wanted) > kept:
-            before, after = (self._tokenizer.decode(part).strip() for part in (wanted[:kept], wanted[kept:]))
+        all_tokens = self._tokenizer.encode(sample)
+        length = len(tokens) - 2  # what is left beside the marks of start and end
+        if len(all_tokens) > length:
+            before, after = (self._tokenizer.decode(part).strip() for part in (all_tokens[:length], all_tokens[length:]))
             warnings.warn(
                 f"text cut to {len(tokens)} tokens: kept up to {before[-30:]!r}, dropped {after[:30]!r}...",
                 AnybindWarning,

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from anybind.plugin import BadInput, TorchEncoder, samples
-from anybind_languagebind.checkpoint import VISION, Checkpoint, open_checkpoint
-from anybind_languagebind.pixels import MEAN, STD, fit, standardise
-from anybind_languagebind.thermal import ThermalPicture
-from anybind_languagebind.vision import vision_features
+from anybind_languagebind.checkpoint import VISION, Checkpoint, load_checkpoint
+from anybind_languagebind.pixels import MEAN, STD, resize_and_crop, normalize_channels
+from anybind_languagebind.thermal import ThermalImage
+from anybind_languagebind.vision_tower import build_vision_tower
 
 NEAREST = 0.01
 """Least depth in metres, also where none is known."""
@@ -22,20 +22,20 @@ FRAMES = 8
 BYTES = 255.0
 
 
-class Film(samples.VideoSample, Protocol):
+class VideoFrames(samples.VideoSample, Protocol):
     """A video; `pictures` lists its files if it is a folder of frames, and is empty otherwise."""
 
     @property
     def pictures(self) -> Sequence[Path]: ...
 
 
-class _SeenTower(TorchEncoder):
+class _VisionEncoder(TorchEncoder):
     """A tower whose inputs are squares."""
 
     def __init__(self, checkpoint: Checkpoint, modality: str, *, frames: int = 0, **preprocessing: object) -> None:
-        self.side = checkpoint.section("vision_config").side("image_size")
+        self.side = checkpoint.read_section("vision_config").read_side("image_size")
         super().__init__(
-            vision_features(checkpoint, (self.side, self.side), frames),
+            build_vision_tower(checkpoint, (self.side, self.side), frames),
             modality=modality,
             space=checkpoint.space,
             preprocessing={"side": self.side, "mean": list(MEAN), "std": list(STD), **preprocessing},
@@ -43,7 +43,7 @@ class _SeenTower(TorchEncoder):
         )
 
 
-class ImageTower(_SeenTower):
+class LanguageBindImageEncoder(_VisionEncoder):
     """Pictures: 0 to 1, short side to `image_size` (bicubic), middle square, standardised.
 
     Args:
@@ -60,30 +60,30 @@ class ImageTower(_SeenTower):
         self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None, *, antialias: bool = True
     ) -> None:
         self.antialias = antialias
-        super().__init__(open_checkpoint(model, VISION, revision), "image", antialias=antialias)
+        super().__init__(load_checkpoint(model, VISION, revision), "image", antialias=antialias)
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """(height, width, 3) uint8 to (3, side, side) float32."""
-        pixels = _planes(sample) / BYTES
-        return standardise(fit(pixels, self.side, mode="bicubic", antialias=self.antialias))
+        pixels = _to_planes(sample) / BYTES
+        return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
 
 
-class ThermalTower(_SeenTower):
+class LanguageBindThermalEncoder(_VisionEncoder):
     """Thermal pictures, gray or in false colours, as `ImageTower` takes pictures; the same arguments and errors."""
 
     def __init__(
         self, model: str = "LanguageBind/LanguageBind_Thermal", revision: str | None = None, *, antialias: bool = True
     ) -> None:
         self.antialias = antialias
-        super().__init__(open_checkpoint(model, VISION, revision), "thermal", antialias=antialias)
+        super().__init__(load_checkpoint(model, VISION, revision), "thermal", antialias=antialias)
 
-    def preprocess(self, sample: ThermalPicture) -> torch.Tensor:
+    def preprocess(self, sample: ThermalImage) -> torch.Tensor:
         """A thermal picture to (3, side, side) float32."""
-        pixels = _planes(sample.pixels) / BYTES
-        return standardise(fit(pixels, self.side, mode="bicubic", antialias=self.antialias))
+        pixels = _to_planes(sample.pixels) / BYTES
+        return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
 
 
-class DepthTower(_SeenTower):
+class LanguageBindDepthEncoder(_VisionEncoder):
     """Depth maps: metres clipped to 0.01 and `max_depth` and divided by it, in all three channels; then as pictures.
 
     Where the depth is not known it is taken as 0.01 m, the zero that files of depth hold there. Arguments and errors
@@ -93,10 +93,10 @@ class DepthTower(_SeenTower):
     def __init__(
         self, model: str = "LanguageBind/LanguageBind_Depth", revision: str | None = None, *, antialias: bool = True
     ) -> None:
-        checkpoint = open_checkpoint(model, VISION, revision)
+        checkpoint = load_checkpoint(model, VISION, revision)
         self.antialias = antialias
-        section = checkpoint.section("vision_config")
-        self.farthest = section.number("max_depth", FARTHEST, positive=True)
+        section = checkpoint.read_section("vision_config")
+        self.farthest = section.read_number("max_depth", FARTHEST, positive=True)
         if self.farthest <= NEAREST:
             raise BadInput(f"{section.path}: vision_config.max_depth must be above {NEAREST} m, got {self.farthest}")
         super().__init__(checkpoint, "depth", antialias=antialias, max_depth=self.farthest)
@@ -105,10 +105,10 @@ class DepthTower(_SeenTower):
         """A depth map to (3, side, side) float32."""
         metres = np.clip(np.nan_to_num(sample.metres, nan=0.0), NEAREST, self.farthest) / np.float32(self.farthest)
         planes = torch.from_numpy(metres.astype(np.float32, copy=False)).expand(3, -1, -1)
-        return standardise(fit(planes, self.side, mode="bicubic", antialias=self.antialias))
+        return normalize_channels(resize_and_crop(planes, self.side, mode="bicubic", antialias=self.antialias))
 
 
-class VideoTower(_SeenTower):
+class LanguageBindVideoEncoder(_VisionEncoder):
     """Films: `num_frames` frames, standardised, short side to `image_size` (bilinear), middle square; never mirrored.
 
     Of a film of n frames, those of the numbers that lie evenly from 0 to n - 1, cut to whole numbers; a film of fewer
@@ -117,22 +117,22 @@ class VideoTower(_SeenTower):
     """
 
     def __init__(self, model: str = "LanguageBind/LanguageBind_Video_FT", revision: str | None = None) -> None:
-        checkpoint = open_checkpoint(model, VISION, revision)
-        self.frames = checkpoint.section("vision_config").count("num_frames", FRAMES)
+        checkpoint = load_checkpoint(model, VISION, revision)
+        self.frames = checkpoint.read_section("vision_config").read_count("num_frames", FRAMES)
         super().__init__(checkpoint, "video", frames=self.frames, num_frames=self.frames)
 
-    def preprocess(self, sample: Film) -> torch.Tensor:
+    def preprocess(self, sample: VideoFrames) -> torch.Tensor:
         """A film to (frames, 3, side, side) float32."""
         count = len(sample.pictures) or sum(1 for _ in sample.frames())
-        places = np.linspace(0, count - 1, self.frames).astype(int)
-        taken: dict[int, torch.Tensor] = {}
+        indices = np.linspace(0, count - 1, self.frames).astype(int)
+        frames: dict[int, torch.Tensor] = {}
         for number, frame in enumerate(sample.frames()):
-            if number in places:
-                planes = standardise(_planes(frame.rgb()) / BYTES)
-                taken[number] = fit(planes, self.side, mode="bilinear", antialias=False)
-        return torch.stack([taken[place] for place in places])
+            if number in indices:
+                planes = normalize_channels(_to_planes(frame.rgb()) / BYTES)
+                frames[number] = resize_and_crop(planes, self.side, mode="bilinear", antialias=False)
+        return torch.stack([frames[place] for place in indices])
 
 
-def _planes(pixels: np.ndarray) -> torch.Tensor:
+def _to_planes(pixels: np.ndarray) -> torch.Tensor:
     """(height, width, 3) uint8 to (3, height, width) float32, 0 to 255."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32))

@@ -10,14 +10,14 @@ from torch.nn import functional
 from transformers import CLIPTokenizer
 
 from anybind import AnybindWarning, BadInput
-from anybind_languagebind.text import TextTower
+from anybind_languagebind.text_encoder import LanguageBindTextEncoder
 
 TEXTS = ["the and", "a DOG", "it's 1 o'clock!", "Zürich", "x"]
 
 
 @pytest.fixture(scope="module")
-def tower(models: Path) -> TextTower:
-    return TextTower(f"local-dir:{models / 'LanguageBind_Image'}")
+def tower(models: Path) -> LanguageBindTextEncoder:
+    return LanguageBindTextEncoder(f"local-dir:{models / 'LanguageBind_Image'}")
 
 
 def test_words_are_tokenised_as_transformers_does(models, tower):
@@ -45,7 +45,7 @@ def test_vectors_do_not_depend_on_the_batch(tower):
 
 
 def test_every_checkpoint_carries_the_same_words(models, tower):
-    other = TextTower(f"local-dir:{models / 'LanguageBind_Video_FT'}")
+    other = LanguageBindTextEncoder(f"local-dir:{models / 'LanguageBind_Video_FT'}")
     assert other.identity == tower.identity
     assert other.space == tower.space
 
@@ -68,14 +68,14 @@ def test_missing_files_of_the_tokenizer_are_told(tmp_path, make_checkpoint, file
     folder = make_checkpoint(tmp_path, "image")
     (folder / file).unlink()
     with pytest.raises(BadInput, match=f"holds no {file}"):
-        TextTower(f"local-dir:{folder}")
+        LanguageBindTextEncoder(f"local-dir:{folder}")
 
 
 def test_a_damaged_tokenizer_is_told(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image")
     (folder / "vocab.json").write_text('{"a": ')
     with pytest.raises(BadInput, match="make no tokenizer"):
-        TextTower(f"local-dir:{folder}")
+        LanguageBindTextEncoder(f"local-dir:{folder}")
 
 
 def test_a_tokenizer_of_more_words_than_have_weights_is_refused(tmp_path, make_checkpoint):
@@ -83,7 +83,7 @@ def test_a_tokenizer_of_more_words_than_have_weights_is_refused(tmp_path, make_c
     vocabulary = json.loads((folder / "vocab.json").read_text())
     (folder / "vocab.json").write_text(json.dumps({**vocabulary, "more": len(vocabulary)}))
     with pytest.raises(BadInput, match="is not of this model: 519 tokens, of which 518 have weights"):
-        TextTower(f"local-dir:{folder}")
+        LanguageBindTextEncoder(f"local-dir:{folder}")
 
 
 def test_a_configuration_without_a_key_is_refused(tmp_path, make_checkpoint):
@@ -92,4 +92,4 @@ def test_a_configuration_without_a_key_is_refused(tmp_path, make_checkpoint):
     del config["text_config"]["max_position_embeddings"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(BadInput, match="text_config lacks max_position_embeddings"):
-        TextTower(f"local-dir:{folder}")
+        LanguageBindTextEncoder(f"local-dir:{folder}")

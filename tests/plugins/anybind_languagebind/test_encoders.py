@@ -16,9 +16,9 @@ from torch.nn import functional
 from torchvision.transforms import InterpolationMode
 
 from anybind import BadInput
-from anybind_languagebind.pixels import fit, standardise
-from anybind_languagebind.thermal import ThermalPicture
-from anybind_languagebind.towers import DepthTower, ImageTower, ThermalTower, VideoTower
+from anybind_languagebind.pixels import resize_and_crop, normalize_channels
+from anybind_languagebind.thermal import ThermalImage
+from anybind_languagebind.encoders import LanguageBindDepthEncoder, LanguageBindImageEncoder, LanguageBindThermalEncoder, LanguageBindVideoEncoder
 from anybind_media.depth import DepthMap
 from anybind_media.video import open_video
 
@@ -26,18 +26,18 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 @pytest.fixture(scope="module")
-def image(models: Path) -> ImageTower:
-    return ImageTower(f"local-dir:{models / 'LanguageBind_Image'}")
+def image(models: Path) -> LanguageBindImageEncoder:
+    return LanguageBindImageEncoder(f"local-dir:{models / 'LanguageBind_Image'}")
 
 
 @pytest.fixture(scope="module")
-def depth(models: Path) -> DepthTower:
-    return DepthTower(f"local-dir:{models / 'LanguageBind_Depth'}")
+def depth(models: Path) -> LanguageBindDepthEncoder:
+    return LanguageBindDepthEncoder(f"local-dir:{models / 'LanguageBind_Depth'}")
 
 
 @pytest.fixture(scope="module")
-def video(models: Path) -> VideoTower:
-    return VideoTower(f"local-dir:{models / 'LanguageBind_Video_FT'}")
+def video(models: Path) -> LanguageBindVideoEncoder:
+    return LanguageBindVideoEncoder(f"local-dir:{models / 'LanguageBind_Video_FT'}")
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_a_tower_with_lora_gives_what_peft_gives_without_merging(models, picture
     clip = reference_clip(config)
     add_lora(clip, config["vision_config"])
     clip.load_state_dict(state)
-    tower = ThermalTower(f"local-dir:{models / 'LanguageBind_Thermal'}")
-    batch = torch.stack([tower.preprocess(ThermalPicture(picture)) for picture in pictures])
+    tower = LanguageBindThermalEncoder(f"local-dir:{models / 'LanguageBind_Thermal'}")
+    batch = torch.stack([tower.preprocess(ThermalImage(picture)) for picture in pictures])
     with torch.inference_mode():
         theirs = functional.normalize(clip.get_image_features(pixel_values=batch)).numpy()
     np.testing.assert_allclose(tower.encode(list(batch)), theirs, atol=1e-5)
@@ -82,7 +82,7 @@ def test_fitting_is_what_torchvision_does(height, width, side, antialias):
     pixels = torch.rand(3, height, width, generator=torch.Generator().manual_seed(height * width))
     theirs = reference.resize(pixels, [side], InterpolationMode.BICUBIC, antialias=antialias)
     theirs = reference.center_crop(theirs, [side])
-    ours = fit(pixels, side, mode="bicubic", antialias=antialias)
+    ours = resize_and_crop(pixels, side, mode="bicubic", antialias=antialias)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
@@ -94,7 +94,7 @@ def test_pictures_are_scaled_cropped_and_standardised(image):
 
 
 def test_antialiasing_is_part_of_the_identity(models, image, pictures):
-    plain = ImageTower(f"local-dir:{models / 'LanguageBind_Image'}", antialias=False)
+    plain = LanguageBindImageEncoder(f"local-dir:{models / 'LanguageBind_Image'}", antialias=False)
     assert plain.weights_hash == image.weights_hash
     assert plain.identity != image.identity
     assert not torch.equal(plain.preprocess(pictures[1]), image.preprocess(pictures[1]))
@@ -104,14 +104,14 @@ def test_depth_is_clipped_and_divided_by_the_greatest(depth):
     metres = np.full((28, 28), 5.0, np.float32)
     metres[:14] = 40.0
     prepared = depth.preprocess(DepthMap(metres))
-    expected = standardise(torch.tensor([[1.0] * 28] * 14 + [[0.5] * 28] * 14).expand(3, -1, -1))
+    expected = normalize_channels(torch.tensor([[1.0] * 28] * 14 + [[0.5] * 28] * 14).expand(3, -1, -1))
     torch.testing.assert_close(prepared, expected)
 
 
 @pytest.mark.parametrize("metres", [float("nan"), 0.0, -3.0, 0.001, float("-inf")])
 def test_depth_that_is_not_known_is_the_nearest(depth, metres):
     prepared = depth.preprocess(DepthMap(np.full((30, 30), metres, np.float32)))
-    torch.testing.assert_close(prepared, standardise(torch.full((3, 28, 28), 0.001)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(prepared, normalize_channels(torch.full((3, 28, 28), 0.001)), rtol=0, atol=1e-5)
     assert np.isfinite(depth.encode([prepared])).all()
 
 
@@ -122,10 +122,10 @@ def test_a_greatest_depth_that_makes_no_sense_is_refused(tmp_path, make_checkpoi
         config = json.loads((folder / "config.json").read_text())
         del config["vision_config"]["max_depth"]
         (folder / "config.json").write_text(json.dumps(config))
-        assert DepthTower(f"local-dir:{folder}").farthest == 10
+        assert LanguageBindDepthEncoder(f"local-dir:{folder}").farthest == 10
         return
     with pytest.raises(BadInput, match="max_depth must be"):
-        DepthTower(f"local-dir:{folder}")
+        LanguageBindDepthEncoder(f"local-dir:{folder}")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def own_class_tokens(state: dict[str, torch.Tensor], vision: dict) -> None:
 @pytest.mark.parametrize("change", [None, own_class_tokens])
 def test_a_film_is_attended_over_time_and_then_over_space(tmp_path, make_checkpoint, change):
     folder = make_checkpoint(tmp_path, "video", change)
-    tower = VideoTower(f"local-dir:{folder}")
+    tower = LanguageBindVideoEncoder(f"local-dir:{folder}")
     films = torch.randn(2, 4, 3, 28, 28, generator=torch.Generator().manual_seed(0))
     state = load_file(folder / "model.safetensors")
     expected = np.stack([by_definition(state, film).numpy() for film in films])
@@ -238,7 +238,7 @@ def test_patches_of_several_frames_are_refused(tmp_path, make_checkpoint):
         vision["tube_size"] = 2
 
     with pytest.raises(BadInput, match="tube_size is 2"):
-        VideoTower(f"local-dir:{make_checkpoint(tmp_path, 'video', change)}")
+        LanguageBindVideoEncoder(f"local-dir:{make_checkpoint(tmp_path, 'video', change)}")
 
 
 def test_vectors_do_not_depend_on_the_batch(image, video, pictures):
@@ -251,14 +251,14 @@ def test_vectors_do_not_depend_on_the_batch(image, video, pictures):
 
 
 def test_a_tower_is_the_same_each_time_it_is_loaded(models, image, pictures):
-    again = ImageTower(f"local-dir:{models / 'LanguageBind_Image'}")
+    again = LanguageBindImageEncoder(f"local-dir:{models / 'LanguageBind_Image'}")
     assert again.identity == image.identity
     one, other = (tower.encode([tower.preprocess(pictures[1])]) for tower in (image, again))
     assert (one == other).all()
 
 
 def test_a_tower_can_be_trained(models, pictures):
-    tower = VideoTower(f"local-dir:{models / 'LanguageBind_Video_FT'}")
+    tower = LanguageBindVideoEncoder(f"local-dir:{models / 'LanguageBind_Video_FT'}")
     tower.features(torch.ones(1, 4, 3, 28, 28)).sum().backward()
     lacking = [name for name, parameter in tower.module.named_parameters() if parameter.grad is None]
     assert not lacking

@@ -12,15 +12,15 @@ import torchaudio
 from torch.nn import functional
 
 from anybind import BadInput
-from anybind_languagebind.sound import SoundTower, starts, three_parts
+from anybind_languagebind.sound_encoder import LanguageBindSoundEncoder, find_window_starts, cut_three_windows
 from anybind_media.sound import Waveform
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def tower(models: Path) -> SoundTower:
-    return SoundTower(f"local-dir:{models / 'LanguageBind_Audio_FT'}")
+def tower(models: Path) -> LanguageBindSoundEncoder:
+    return LanguageBindSoundEncoder(f"local-dir:{models / 'LanguageBind_Audio_FT'}")
 
 
 def noise(seconds: float, channels: int = 1, rate: int = RATE) -> Waveform:
@@ -102,7 +102,7 @@ def test_vectors_do_not_depend_on_the_batch(tower):
 @hypothesis.given(st.integers(1, 200), st.integers(1, 60))
 def test_parts_are_taken_from_the_repeated_energies(length, frames):
     given_energies = np.arange(length, dtype=np.float32)[None]
-    parts = three_parts(given_energies, frames)
+    parts = cut_three_windows(given_energies, frames)
     assert parts.shape == (3, 1, frames)
     for part in parts[:, 0]:
         assert (part == (part[0] + np.arange(frames)) % length).all()
@@ -115,7 +115,7 @@ def test_parts_are_taken_from_the_repeated_energies(length, frames):
 @hypothesis.given(st.integers(1, 5000))
 def test_each_part_begins_in_its_own_third(places):
     front, middle, back = np.array_split(range(places), 3)
-    for start, third in zip(starts(places), (front, middle, back), strict=True):
+    for start, third in zip(find_window_starts(places), (front, middle, back), strict=True):
         assert start in third or (start == 0 and not len(third))
 
 
@@ -133,7 +133,7 @@ def test_each_part_begins_in_its_own_third(places):
 def test_preprocessing_that_makes_no_sense_is_refused(tmp_path, make_checkpoint, key, value, told):
     folder = make_checkpoint(tmp_path, "sound", lambda _, vision: vision.update({key: value}))
     with pytest.raises(BadInput, match=told):
-        SoundTower(f"local-dir:{folder}")
+        LanguageBindSoundEncoder(f"local-dir:{folder}")
 
 
 def test_what_the_configuration_leaves_out_is_as_published(tmp_path, make_checkpoint):
@@ -144,5 +144,5 @@ def test_what_the_configuration_leaves_out_is_as_published(tmp_path, make_checkp
 
     folder = make_checkpoint(tmp_path, "sound", change)
     assert "audio_mean" not in json.loads((folder / "config.json").read_text())["vision_config"]
-    tower = SoundTower(f"local-dir:{folder}")
+    tower = LanguageBindSoundEncoder(f"local-dir:{folder}")
     assert (tower.mels, tower.frames, tower.mean, tower.std) == (112, 1036, -4.2677393, 4.5689974)

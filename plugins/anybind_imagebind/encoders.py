@@ -26,7 +26,7 @@ DEPTH_MEAN, DEPTH_STD = 0.0418, 0.0295
 IMAGE_MEAN, IMAGE_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-class SoundTower(TorchEncoder):
+class ImageBindSoundEncoder(TorchEncoder):
     """Sounds: three clips of 2 s as spectrograms of mel bands; a sound's vector is the mean of theirs.
 
     A sound is taken to 16 kHz (its first channel), and of each clip the mean is subtracted before its bands are
@@ -75,7 +75,7 @@ class SoundTower(TorchEncoder):
                 "mean": SOUND_MEAN,
                 "std": SOUND_STD,
             },
-            logit_scale=scale_of(module),
+            logit_scale=read_logit_scale(module),
         )
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
@@ -88,7 +88,7 @@ class SoundTower(TorchEncoder):
             raise BadInput("the sound is empty, has no rate, or holds samples that are no numbers")
         sound = sample.mono(0).resample(RATE)
         waveform, clips = torch.from_numpy(np.array(sound.samples)), []
-        for first, last in clip_bounds(len(sound), self._steps):
+        for first, last in compute_clip_bounds(len(sound), self._steps):
             clip = waveform[:, first:last]
             if clip.numel():
                 clip -= clip.mean()  # in place, as upstream does it: what the next clip shares with this one is changed
@@ -103,7 +103,7 @@ class SoundTower(TorchEncoder):
         return functional.normalize(vectors, dim=1).unflatten(0, batch.shape[:2]).mean(dim=1)
 
 
-class DepthTower(TorchEncoder):
+class ImageBindDepthEncoder(TorchEncoder):
     """Depth maps, as disparities: baseline * focal length / depth, which the tower was trained on.
 
     Depth is taken from 0.01 to 50 m and the disparity from 0.01 to 75 pixels, divided by 75. The map is scaled so that
@@ -154,7 +154,7 @@ class DepthTower(TorchEncoder):
                 "mean": DEPTH_MEAN,
                 "std": DEPTH_STD,
             },
-            logit_scale=scale_of(module),
+            logit_scale=read_logit_scale(module),
         )
 
     def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
@@ -174,13 +174,13 @@ class DepthTower(TorchEncoder):
             raise BadInput("the depth map is empty: no pixel's depth is known (all are 0 or NaN)")
         filled = np.where(known, disparity, np.median(disparity[known]))
         scaled = torch.from_numpy(filled).clamp(LOWEST_DISPARITY, HIGHEST_DISPARITY) / HIGHEST_DISPARITY
-        size = short_side(*scaled.shape)
+        size = scale_short_side(*scaled.shape)
         resized = functional.interpolate(scaled[None, None], size, mode="bicubic", antialias=True, align_corners=False)
-        top, left = centre(*size)
+        top, left = find_crop_offset(*size)
         return (resized[0, :, top : top + SIDE, left : left + SIDE] - DEPTH_MEAN) / DEPTH_STD
 
 
-class ImageTower(TorchEncoder):
+class ImageBindImageEncoder(TorchEncoder):
     """Pictures: the short side scaled to 224 by Pillow, bicubic, and the centre cut out."""
 
     def __init__(
@@ -208,33 +208,33 @@ class ImageTower(TorchEncoder):
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """(height, width, 3) uint8 to (3, 224, 224) float32."""
-        height, width = short_side(*sample.shape[:2])
-        top, left = centre(height, width)
-        picture = PIL.Image.fromarray(sample).resize((width, height), PIL.Image.Resampling.BICUBIC)
-        picture = picture.crop((left, top, left + SIDE, top + SIDE))
-        return (torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255 - self._mean) / self._std
+        height, width = scale_short_side(*sample.shape[:2])
+        top, left = find_crop_offset(height, width)
+        image = PIL.Image.fromarray(sample).resize((width, height), PIL.Image.Resampling.BICUBIC)
+        image = image.crop((left, top, left + SIDE, top + SIDE))
+        return (torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255 - self._mean) / self._std
 
 
-def clip_bounds(samples: int, steps: int) -> list[tuple[int, int]]:
+def compute_clip_bounds(n_samples: int, steps: int) -> list[tuple[int, int]]:
     """First sample of each clip, and the one behind its last, of a sound of so many samples at 16 kHz.
 
     In floats and fractions as upstream's, since exact sums let some clips start a sample later.
     """
-    over = Fraction(max(samples / RATE - CLIP_S, 0.0))
-    starts = [over * clip / steps for clip in range(CLIPS)]
+    remainder = Fraction(max(n_samples / RATE - CLIP_S, 0.0))
+    starts = [remainder * clip / steps for clip in range(CLIPS)]
     return [(int(start * RATE), int((start + CLIP_S) * RATE)) for start in starts]
 
 
-def short_side(height: int, width: int) -> tuple[int, int]:
+def scale_short_side(height: int, width: int) -> tuple[int, int]:
     """Height and width once the short side is 224."""
     return (int(SIDE * height / width), SIDE) if width <= height else (SIDE, int(SIDE * width / height))
 
 
-def centre(height: int, width: int) -> tuple[int, int]:
+def find_crop_offset(height: int, width: int) -> tuple[int, int]:
     """Where a square of side 224 in the middle begins: from the top and from the left."""
     return round((height - SIDE) / 2), round((width - SIDE) / 2)
 
 
-def scale_of(module: torch.nn.Module) -> float:
+def read_logit_scale(module: torch.nn.Module) -> float:
     """The factor of similarities that the tower was trained with: 20 for sounds, 5 for depth."""
     return float(module.get_buffer("log_logit_scale").exp())
