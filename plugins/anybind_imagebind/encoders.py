@@ -1,4 +1,4 @@
-"""The towers of sounds, depth maps and pictures, each with its preprocessing."""
+"""ImageBind's sound, depth and image encoders with their preprocessing."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, Architecture
 from anybind_imagebind.weights import REPOSITORY, load_module
 
 SIDE = 224
-RATE, CLIP_S, CLIPS, SHORTEST = 16_000, 2, 3, 400
+"""Side of the input square, in pixels."""
+RATE, CLIP_S, CLIPS, MIN_SAMPLES = 16_000, 2, 3, 400
+"""Sample rate in Hz, clip length in s, clips per recording, shortest input of the filter bank in samples (25 ms)."""
 MELS, FRAMES = 128, 204
 SOUND_MEAN, SOUND_STD = -4.268, 9.138
 CLIP_STARTS = {"pytorchvideo": CLIPS - 1, "pytorchvideo-0.1.5": CLIPS}
-"""How many steps the clips' starts divide a sound into: the clip of number i starts at i * (duration - 2 s) / steps."""
-NEAREST_M, FARTHEST_M = 0.01, 50.0
-LOWEST_DISPARITY, HIGHEST_DISPARITY = 0.01, 75.0
+"""Steps between clip starts: clip i starts at i * (duration - 2 s) / steps."""
+MIN_DEPTH_M, MAX_DEPTH_M = 0.01, 50.0
+MIN_DISPARITY, MAX_DISPARITY = 0.01, 75.0
 DEPTH_MEAN, DEPTH_STD = 0.0418, 0.0295
 IMAGE_MEAN, IMAGE_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 class ImageBindSoundEncoder(TorchEncoder):
-    """Sounds: three clips of 2 s as spectrograms of mel bands; a sound's vector is the mean of theirs.
+    """A sound encoder over mel spectrograms of three 2 s clips; the embedding is the mean of the clips' embeddings.
 
-    A sound is taken to 16 kHz (its first channel), and of each clip the mean is subtracted before its bands are
-    computed; clips that overlap share what is subtracted, as they do upstream. What is shorter than a clip is one,
-    followed by nothing; what is shorter than 25 ms is first padded with silence to that. Silence has a vector like
-    any other sound.
+    The first channel is resampled to 16 kHz, and the mean of each clip is subtracted in place before its spectrogram is
+    computed: overlapping clips share the subtraction, as upstream. Recordings shorter than a clip are zero-padded as
+    spectrograms; recordings shorter than 25 ms are first padded with silence to 25 ms.
     """
 
     def __init__(
@@ -43,22 +44,23 @@ class ImageBindSoundEncoder(TorchEncoder):
         clips: str = "pytorchvideo",
         architecture: Architecture = SOUND,
     ) -> None:
-        """Load the tower.
+        """Load the encoder.
 
         Args:
-            weights: a file, a folder, or a repository of the hub.
-            revision: of the repository; by default the one that this plugin was checked with.
-            clips: where they start in a sound of D seconds: `pytorchvideo`, evenly up to the end, i * (D - 2) / 2, as
-                the version that upstream pins has it; or `pytorchvideo-0.1.5`, the released version, which leaves the
-                last third of what is left over: i * (D - 2) / 3.
-            architecture: the sizes that the weights must have.
+            weights: a file, a folder, or a hub repository.
+            revision: revision of the repository. [default: the revision tested with this plugin]
+            clips: clip starts in a recording of D seconds: `pytorchvideo`, evenly spaced to the end, i * (D - 2) / 2,
+                as in the version that upstream pins; or `pytorchvideo-0.1.5`, as in the release, i * (D - 2) / 3.
+            architecture: expected sizes of the weights.
 
         Raises:
-            BadOption: no such clips.
+            BadOption: unknown `clips`.
             BadInput, WeightsMismatch: see `load_module`.
         """
         if clips not in CLIP_STARTS:
-            raise BadOption(f"there are no clips {clips!r}{errors.suggest_names(clips, CLIP_STARTS)}")
+            raise BadOption(
+                f"clips: expected {' or '.join(CLIP_STARTS)}, got {clips!r}{errors.suggest_names(clips, CLIP_STARTS)}"
+            )
         self._steps = CLIP_STARTS[clips]
         self._fbank: Representation = create_part("representation", "kaldi-fbank", mels=MELS, rate=RATE)
         module, space = load_module(architecture, weights, revision)
@@ -79,37 +81,36 @@ class ImageBindSoundEncoder(TorchEncoder):
         )
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
-        """A `Waveform` to its clips, (3, 1, 128, 204) float32.
+        """Map a waveform to its clips, (3, 1, 128, 204) float32.
 
         Raises:
-            BadInput: it is empty, holds what is no number, or has no rate.
+            BadInput: no samples, no sample rate, or samples that are not finite.
         """
         if not len(sample) or sample.rate <= 0 or not np.isfinite(sample.samples).all():
-            raise BadInput("the sound is empty, has no rate, or holds samples that are no numbers")
-        sound = sample.mono(0).resample(RATE)
-        waveform, clips = torch.from_numpy(np.array(sound.samples)), []
-        for first, last in compute_clip_bounds(len(sound), self._steps):
+            raise BadInput("expected finite samples and a sample rate, got an empty or invalid audio clip")
+        resampled = sample.mono(0).resample(RATE)
+        waveform, clips = torch.from_numpy(np.array(resampled.samples)), []
+        for first, last in compute_clip_bounds(len(resampled), self._steps):
             clip = waveform[:, first:last]
             if clip.numel():
-                clip -= clip.mean()  # in place, as upstream does it: what the next clip shares with this one is changed
-            clip = functional.pad(clip, (0, max(0, SHORTEST - clip.shape[1])))
+                clip -= clip.mean()  # in place, as upstream: changes the samples shared with the next clip
+            clip = functional.pad(clip, (0, max(0, MIN_SAMPLES - clip.shape[1])))
             bands = torch.from_numpy(self._fbank(modalities.make_sample("sound", clip.numpy(), RATE)))[:, :, :FRAMES]
             clips.append((functional.pad(bands, (0, FRAMES - bands.shape[2])) - SOUND_MEAN) / SOUND_STD)
         return torch.stack(clips)
 
     def features(self, batch: torch.Tensor) -> torch.Tensor:
-        """(n, clips, 1, 128, 204) to (n, dim): the mean of the clips' unit vectors, itself not of norm 1."""
+        """Map (n, clips, 1, 128, 204) to (n, dim): the mean of the clips' unit vectors, not normalised."""
         vectors = self.module(batch.flatten(0, 1))
         return functional.normalize(vectors, dim=1).unflatten(0, batch.shape[:2]).mean(dim=1)
 
 
 class ImageBindDepthEncoder(TorchEncoder):
-    """Depth maps, as disparities: baseline * focal length / depth, which the tower was trained on.
+    """A depth encoder over disparity maps, baseline * focal length / depth, as in training.
 
-    Depth is taken from 0.01 to 50 m and the disparity from 0.01 to 75 pixels, divided by 75. The map is scaled so that
-    its short side is 224, bicubic with antialiasing, as upstream scales every picture (its own loader of depth is not
-    published): values may overshoot at edges, as they did in training. Then the centre is cut out. Pixels of unknown
-    depth get the median disparity of the others, which makes neither a wall nor a hole of them.
+    Depth is clamped to [0.01, 50] m and disparity to [0.01, 75] pixels, then divided by 75. The short side is resized
+    to 224 (bicubic, antialiased, as upstream resizes images; its depth loader is not published): values may overshoot
+    at edges, as in training. Then the centre is cropped. Pixels of unknown depth get the median disparity.
     """
 
     def __init__(
@@ -121,14 +122,14 @@ class ImageBindDepthEncoder(TorchEncoder):
         baseline: float | None = None,
         architecture: Architecture = DEPTH,
     ) -> None:
-        """Load the tower.
+        """Load the encoder.
 
         Args:
-            weights: a file, a folder, or a repository of the hub.
-            revision: of the repository; by default the one that this plugin was checked with.
-            fx: focal length in pixels, for maps that do not know theirs.
-            baseline: in metres, for maps that do not know theirs: 0.075 for a Kinect, 0.095 for RealSense and Xtion.
-            architecture: the sizes that the weights must have.
+            weights: a file, a folder, or a hub repository.
+            revision: revision of the repository. [default: the revision tested with this plugin]
+            fx: focal length in pixels of depth maps without one.
+            baseline: baseline in metres of depth maps without one: 0.075 for Kinect, 0.095 for RealSense and Xtion.
+            architecture: expected sizes of the weights.
 
         Raises:
             BadOption: `fx` or `baseline` is not above 0.
@@ -137,7 +138,7 @@ class ImageBindDepthEncoder(TorchEncoder):
         self.fx, self.baseline = fx, baseline
         for name, value in (("fx", fx), ("baseline", baseline)):
             if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
-                raise BadOption(f"{name} must be a number above 0, got {value!r}")
+                raise BadOption(f"{name}: expected a number above 0, got {value!r}")
         module, space = load_module(architecture, weights, revision)
         super().__init__(
             module,
@@ -146,8 +147,8 @@ class ImageBindDepthEncoder(TorchEncoder):
             preprocessing={
                 "fx": fx,
                 "baseline": baseline,
-                "metres": [NEAREST_M, FARTHEST_M],
-                "disparity": [LOWEST_DISPARITY, HIGHEST_DISPARITY],
+                "metres": [MIN_DEPTH_M, MAX_DEPTH_M],
+                "disparity": [MIN_DISPARITY, MAX_DISPARITY],
                 "unknown": "median",
                 "side": SIDE,
                 "interpolation": "bicubic",
@@ -158,22 +159,22 @@ class ImageBindDepthEncoder(TorchEncoder):
         )
 
     def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
-        """A `DepthMap` to (1, 224, 224) float32.
+        """Map a depth map to (1, 224, 224) float32.
 
         Raises:
-            BadInput: no depth is known, or neither the map nor the tower knows focal length and baseline.
+            BadInput: no pixel of known depth, or focal length or baseline is set neither by the map nor the encoder.
         """
         disparity = sample.disparity(
             fx=self.fx if sample.fx is None else sample.fx,
             baseline=self.baseline if sample.baseline is None else sample.baseline,
-            nearest=NEAREST_M,
-            farthest=FARTHEST_M,
+            nearest=MIN_DEPTH_M,
+            farthest=MAX_DEPTH_M,
         )
-        known = sample.metres > 0
-        if not known.any():
-            raise BadInput("the depth map is empty: no pixel's depth is known (all are 0 or NaN)")
-        filled = np.where(known, disparity, np.median(disparity[known]))
-        scaled = torch.from_numpy(filled).clamp(LOWEST_DISPARITY, HIGHEST_DISPARITY) / HIGHEST_DISPARITY
+        is_known = sample.metres > 0
+        if not is_known.any():
+            raise BadInput("the depth map is empty: the depth of all pixels is 0 or NaN")
+        filled = np.where(is_known, disparity, np.median(disparity[is_known]))
+        scaled = torch.from_numpy(filled).clamp(MIN_DISPARITY, MAX_DISPARITY) / MAX_DISPARITY
         size = scale_short_side(*scaled.shape)
         resized = functional.interpolate(scaled[None, None], size, mode="bicubic", antialias=True, align_corners=False)
         top, left = find_crop_offset(*size)
@@ -181,17 +182,17 @@ class ImageBindDepthEncoder(TorchEncoder):
 
 
 class ImageBindImageEncoder(TorchEncoder):
-    """Pictures: the short side scaled to 224 by Pillow, bicubic, and the centre cut out."""
+    """An image encoder: the short side is resized to 224 (Pillow, bicubic), and the centre is cropped."""
 
     def __init__(
         self, weights: str = REPOSITORY, *, revision: str | None = None, architecture: Architecture = IMAGE
     ) -> None:
-        """Load the tower.
+        """Load the encoder.
 
         Args:
-            weights: a file, a folder, or a repository of the hub.
-            revision: of the repository; by default the one that this plugin was checked with.
-            architecture: the sizes that the weights must have.
+            weights: a file, a folder, or a hub repository.
+            revision: revision of the repository. [default: the revision tested with this plugin]
+            architecture: expected sizes of the weights.
 
         Raises:
             BadInput, WeightsMismatch: see `load_module`.
@@ -207,7 +208,7 @@ class ImageBindImageEncoder(TorchEncoder):
         self._mean, self._std = (torch.tensor(each)[:, None, None] for each in (IMAGE_MEAN, IMAGE_STD))
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
-        """(height, width, 3) uint8 to (3, 224, 224) float32."""
+        """Map (height, width, 3) uint8 to (3, 224, 224) float32."""
         height, width = scale_short_side(*sample.shape[:2])
         top, left = find_crop_offset(height, width)
         image = PIL.Image.fromarray(sample).resize((width, height), PIL.Image.Resampling.BICUBIC)
@@ -216,9 +217,9 @@ class ImageBindImageEncoder(TorchEncoder):
 
 
 def compute_clip_bounds(n_samples: int, steps: int) -> list[tuple[int, int]]:
-    """First sample of each clip, and the one behind its last, of a sound of so many samples at 16 kHz.
+    """Return the first and last (exclusive) sample of each clip in `n_samples` samples at 16 kHz.
 
-    In floats and fractions as upstream's, since exact sums let some clips start a sample later.
+    Uses floats and fractions as upstream: with exact sums some clips would start one sample later.
     """
     remainder = Fraction(max(n_samples / RATE - CLIP_S, 0.0))
     starts = [remainder * clip / steps for clip in range(CLIPS)]
@@ -226,15 +227,15 @@ def compute_clip_bounds(n_samples: int, steps: int) -> list[tuple[int, int]]:
 
 
 def scale_short_side(height: int, width: int) -> tuple[int, int]:
-    """Height and width once the short side is 224."""
+    """Return height and width after resizing the short side to 224."""
     return (int(SIDE * height / width), SIDE) if width <= height else (SIDE, int(SIDE * width / height))
 
 
 def find_crop_offset(height: int, width: int) -> tuple[int, int]:
-    """Where a square of side 224 in the middle begins: from the top and from the left."""
+    """Return the top and left offset of the central 224 x 224 crop."""
     return round((height - SIDE) / 2), round((width - SIDE) / 2)
 
 
 def read_logit_scale(module: torch.nn.Module) -> float:
-    """The factor of similarities that the tower was trained with: 20 for sounds, 5 for depth."""
+    """Return the logit scale of the weights: 20 for sound, 5 for depth."""
     return float(module.get_buffer("log_logit_scale").exp())

@@ -1,6 +1,6 @@
-"""ImageBind's towers as torch modules: transformers over patches, or over the tokens of a text.
+"""ImageBind's transformers over image patches, depth patches, spectrogram patches or text tokens.
 
-Their weights come from a file; a module that was just made holds zeros where torch has no initial values of its own.
+Weights come from a file; parameters without a torch initialiser start as zeros.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a tower; those of the published model are below.
+    """Sizes of a transformer; those of the published model are below.
 
     Attributes:
-        key: what the names of its weights call the modality.
-        width: numbers a token, in the transformer.
-        blocks: how many transformer blocks.
-        heads: attention heads a block.
-        tokens: how many positions have an embedding, that of the class token included.
-        dim: of the space.
-        kernel: of the stem: channels, height and width of a patch; four numbers where it also has frames.
-        stride: of the stem, in pixels.
-        joined: of a modality that was trained after pictures and words: its stem ends in a norm, its attention has a
-            learned key and value, and there is no norm before the first block.
-        vocabulary: how many tokens there are; 0 for all but texts.
+        key: the modality's key in the names of the published weights.
+        width: token dimension of the transformer.
+        blocks: number of transformer blocks.
+        heads: attention heads per block.
+        tokens: number of position embeddings, including the class token's.
+        dim: dimension of the space.
+        kernel: kernel of the patch embedding: channels, (frames,) height and width.
+        stride: stride of the patch embedding, in pixels.
+        is_bound: a modality that was bound to the frozen image and text encoders: its patch embedding ends in a norm,
+            its attention has a learned key and value, and there is no norm before the first block.
+        vocabulary: number of tokens of the vocabulary; 0 for all modalities but text.
     """
 
     key: str
@@ -50,7 +50,7 @@ TEXT = Architecture("text", 1024, 24, 16, tokens=77, vocabulary=49408)
 
 
 class ImageBindAttention(nn.Module):
-    """Attention of each token to all, by several heads."""
+    """Multi-head self-attention."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -62,9 +62,9 @@ class ImageBindAttention(nn.Module):
         self.out_proj = nn.Linear(architecture.width, architecture.width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(n, tokens, width) to the same; the mask is added to what each token (row) pays to each other."""
+        """Map (n, tokens, width) to the same shape; the mask is added to the attention logits (row: query)."""
         query, key, value = functional.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
-        if self.bias_k is not None and self.bias_v is not None:  # one more token that all can attend to
+        if self.bias_k is not None and self.bias_v is not None:  # a learned token that all tokens attend to
             key = torch.cat([key, self.bias_k.expand(len(x), -1, -1)], dim=1)
             value = torch.cat([value, self.bias_v.expand(len(x), -1, -1)], dim=1)
         query, key, value = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (query, key, value))
@@ -73,23 +73,28 @@ class ImageBindAttention(nn.Module):
 
 
 class ImageBindBlock(nn.Module):
-    """Attention and a two-layer network, each with a norm before and a sum after."""
+    """A pre-norm transformer block: self-attention and a two-layer MLP, each with a residual connection."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.norm_1 = nn.LayerNorm(architecture.width, eps=1e-6)
         self.attn = ImageBindAttention(architecture)
         self.norm_2 = nn.LayerNorm(architecture.width, eps=1e-6)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(architecture.width, 4 * architecture.width), "fc2": nn.Linear(4 * architecture.width, architecture.width)})
+        self.mlp = nn.ModuleDict(
+            {
+                "fc1": nn.Linear(architecture.width, 4 * architecture.width),
+                "fc2": nn.Linear(4 * architecture.width, architecture.width),
+            }
+        )
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(n, tokens, width) to the same."""
+        """Map (n, tokens, width) to the same shape."""
         x = x + self.attn(self.norm_1(x), mask)
         return x + self.mlp["fc2"](functional.gelu(self.mlp["fc1"](self.norm_2(x))))
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution without bias that makes a token of every patch."""
+    """A convolution without bias that maps every patch to a token."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -97,14 +102,14 @@ class PatchEmbedding(nn.Module):
         self.stride = architecture.stride
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, channels, height, width) to (n, patches, width)."""
-        # A picture is a film that stands still: one convolution with the sum over its frames is the same, for less.
+        """Map (n, channels, height, width) to (n, patches, width)."""
+        # An image is a video of equal frames: a 2-d convolution with the kernel summed over frames is equivalent.
         weight = self.weight.sum(2) if self.weight.ndim == 5 else self.weight
         return functional.conv2d(x, weight, stride=self.stride).flatten(2).transpose(1, 2)
 
 
 class PatchTransformer(nn.Module):
-    """The tower of pictures, depth maps and spectrograms."""
+    """A vision transformer over images, depth maps or spectrograms."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -120,7 +125,7 @@ class PatchTransformer(nn.Module):
             self.register_buffer("log_logit_scale", torch.zeros(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, channels, height, width) to (n, dim), not of norm 1."""
+        """Map (n, channels, height, width) to (n, dim), not normalised."""
         x = self.stem_norm(self.stem(x))
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.position
         x = self.first_norm(x)
@@ -130,7 +135,7 @@ class PatchTransformer(nn.Module):
 
 
 class TextTransformer(nn.Module):
-    """The tower of words: each token sees those before it, and the last one speaks for the text."""
+    """A causal text transformer; the features are those of the end token."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -143,7 +148,7 @@ class TextTransformer(nn.Module):
         self.register_buffer("log_logit_scale", torch.zeros(()))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(n, tokens) int64, of which the end of a text has the highest number, to (n, dim), not of norm 1."""
+        """Map (n, tokens) int64, whose end token has the highest id, to (n, dim), not normalised."""
         x = self.token_embedding(tokens) + self.position
         for block in self.blocks:
             x = block(x, self.mask)
@@ -152,7 +157,7 @@ class TextTransformer(nn.Module):
 
 
 def map_weight_name(architecture: Architecture, name: str) -> str:
-    """What the published weight files call a weight of these modules."""
+    """Return the name of a weight in the published files."""
     first, dot, rest = name.partition(".")
     stem = {"depth": "depth_stem.proj", "vision": "rgbt_stem.proj.1"}.get(architecture.key, "rgbt_stem.proj")
     stem_norm = stem.partition(".")[0] + ".norm_layer"

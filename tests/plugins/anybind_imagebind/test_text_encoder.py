@@ -1,4 +1,4 @@
-"""Words: tokens as open_clip makes them, and a warning where a text is cut."""
+"""The text encoder: open_clip's tokens, and a warning for truncated texts."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from anybind_imagebind.text_encoder import ImageBindTextEncoder
 
 
 @pytest.fixture(scope="module")
-def text(weights: str, architectures: Any) -> ImageBindTextEncoder:
+def text_encoder(weights: str, architectures: Any) -> ImageBindTextEncoder:
     return ImageBindTextEncoder(weights, architecture=architectures["text"])
 
 
-@pytest.mark.parametrize("words", ["a dog", "", "A  Dog &amp; cat\n", "naïve café", "🦆"])
-def test_tokens_are_clips(text: ImageBindTextEncoder, words: str) -> None:
-    assert np.array_equal(text.preprocess(words), tokenize([words])[0])
+@pytest.mark.parametrize("text", ["a dog", "", "A  Dog &amp; cat\n", "naïve café", "🦆"])
+def test_tokens_equal_open_clips(text_encoder: ImageBindTextEncoder, text: str) -> None:
+    assert np.array_equal(text_encoder.preprocess(text), tokenize([text])[0])
 
 
-def test_vectors_depend_on_no_batch(text: ImageBindTextEncoder) -> None:
-    prepared = [text.preprocess(words) for words in ("a dog", "a photo of a cat on a mat", "rain")]
-    together = text.encode(prepared)
-    alone = np.concatenate([text.encode([each]) for each in prepared])
-    assert np.abs(together[0] - together[1]).max() > 1e-3
-    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
+def test_embeddings_do_not_depend_on_the_batch(text_encoder: ImageBindTextEncoder) -> None:
+    inputs = [text_encoder.preprocess(text) for text in ("a dog", "a photo of a cat on a mat", "rain")]
+    batched = text_encoder.encode(inputs)
+    single = np.concatenate([text_encoder.encode([each]) for each in inputs])
+    assert np.abs(batched[0] - batched[1]).max() > 1e-3
+    np.testing.assert_allclose(batched, single, rtol=0, atol=1e-5)
 
 
-def test_a_text_that_just_fits_is_not_cut(text: ImageBindTextEncoder) -> None:
+def test_a_text_of_the_maximum_length_is_not_truncated(text_encoder: ImageBindTextEncoder) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert text.preprocess("dog " * 75)[-1] == 49407
+        assert text_encoder.preprocess("dog " * 75)[-1] == 49407
 
 
-def test_a_text_that_is_cut_says_where_and_keeps_the_mark_of_its_end(text: ImageBindTextEncoder) -> None:
+def test_a_truncated_text_warns_and_keeps_the_end_token(text_encoder: ImageBindTextEncoder) -> None:
     with pytest.warns(AnybindWarning, match=r"text cut to 77 tokens: kept up to '.*dog dog', dropped 'cat duck'"):
-        tokens = text.preprocess("dog " * 75 + "cat duck")
+        tokens = text_encoder.preprocess("dog " * 75 + "cat duck")
     assert tokens[-1] == 49407
 
 
-def test_the_scale_is_at_most_100_as_in_training(text: ImageBindTextEncoder) -> None:
-    assert text.logit_scale == 100
+def test_the_logit_scale_is_at_most_100_as_in_training(text_encoder: ImageBindTextEncoder) -> None:
+    assert text_encoder.logit_scale == 100
