@@ -1,4 +1,4 @@
-"""The towers of what is seen: pictures, thermal pictures, depth maps and films."""
+"""LanguageBind's encoders of images, thermal images, depth maps and videos."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import torch
 
 from anybind.plugin import BadInput, TorchEncoder, samples
 from anybind_languagebind.checkpoint import VISION, Checkpoint, load_checkpoint
-from anybind_languagebind.pixels import MEAN, STD, resize_and_crop, normalize_channels
+from anybind_languagebind.pixels import MEAN, STD, normalize_channels, resize_and_crop
 from anybind_languagebind.thermal import ThermalImage
 from anybind_languagebind.vision_tower import build_vision_tower
 
-NEAREST = 0.01
-"""Least depth in metres, also where none is known."""
-FARTHEST = 10.0
+MIN_DEPTH_M = 0.01
+"""Smallest depth in metres, also used for unknown depth."""
+MAX_DEPTH_M = 10.0
 FRAMES = 8
 BYTES = 255.0
 
 
 class VideoFrames(samples.VideoSample, Protocol):
-    """A video; `pictures` lists its files if it is a folder of frames, and is empty otherwise."""
+    """A video sample; `pictures` lists the files of a folder of frames, and is empty otherwise."""
 
     @property
     def pictures(self) -> Sequence[Path]: ...
 
 
 class _VisionEncoder(TorchEncoder):
-    """A tower whose inputs are squares."""
+    """An encoder of square inputs."""
 
     def __init__(self, checkpoint: Checkpoint, modality: str, *, frames: int = 0, **preprocessing: object) -> None:
         self.side = checkpoint.read_section("vision_config").read_side("image_size")
@@ -44,16 +44,16 @@ class _VisionEncoder(TorchEncoder):
 
 
 class LanguageBindImageEncoder(_VisionEncoder):
-    """Pictures: 0 to 1, short side to `image_size` (bicubic), middle square, standardised.
+    """An image encoder: short side resized to `image_size` (bicubic), centre crop, normalised channels.
 
     Args:
         model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json` and the weights.
-        revision: of the repository.
-        antialias: average while scaling down. True is what upstream does on torchvision of 0.17 and newer; on the
-            0.14 that it was trained with, it did not.
+        revision: revision of the repository.
+        antialias: low-pass filter when downsampling. True is upstream's behaviour on torchvision 0.17 and newer; False
+            its behaviour on 0.14, which it was trained with.
 
     Raises:
-        BadInput, BadOption, WeightsMismatch: as `open_checkpoint` and `vision_features`.
+        BadInput, BadOption, WeightsMismatch: see `load_checkpoint` and `build_vision_tower`.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class LanguageBindImageEncoder(_VisionEncoder):
         super().__init__(load_checkpoint(model, VISION, revision), "image", antialias=antialias)
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
-        """(height, width, 3) uint8 to (3, side, side) float32."""
+        """Map (height, width, 3) uint8 to (3, side, side) float32."""
         pixels = _to_planes(sample) / BYTES
         return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
 
 
 class LanguageBindThermalEncoder(_VisionEncoder):
-    """Thermal pictures, gray or in false colours, as `ImageTower` takes pictures; the same arguments and errors."""
+    """An encoder of thermal images, grayscale or false-colour; otherwise as `LanguageBindImageEncoder`."""
 
     def __init__(
         self, model: str = "LanguageBind/LanguageBind_Thermal", revision: str | None = None, *, antialias: bool = True
@@ -78,16 +78,15 @@ class LanguageBindThermalEncoder(_VisionEncoder):
         super().__init__(load_checkpoint(model, VISION, revision), "thermal", antialias=antialias)
 
     def preprocess(self, sample: ThermalImage) -> torch.Tensor:
-        """A thermal picture to (3, side, side) float32."""
+        """Map a thermal image to (3, side, side) float32."""
         pixels = _to_planes(sample.pixels) / BYTES
         return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
 
 
 class LanguageBindDepthEncoder(_VisionEncoder):
-    """Depth maps: metres clipped to 0.01 and `max_depth` and divided by it, in all three channels; then as pictures.
+    """A depth encoder: metres clipped to [0.01, `max_depth`], divided by `max_depth`, in three channels.
 
-    Where the depth is not known it is taken as 0.01 m, the zero that files of depth hold there. Arguments and errors
-    as `ImageTower`.
+    Unknown depth is encoded as 0.01 m: depth files store it as zero. The rest as in `LanguageBindImageEncoder`.
     """
 
     def __init__(
@@ -96,24 +95,28 @@ class LanguageBindDepthEncoder(_VisionEncoder):
         checkpoint = load_checkpoint(model, VISION, revision)
         self.antialias = antialias
         section = checkpoint.read_section("vision_config")
-        self.farthest = section.read_number("max_depth", FARTHEST, positive=True)
-        if self.farthest <= NEAREST:
-            raise BadInput(f"{section.path}: vision_config.max_depth must be above {NEAREST} m, got {self.farthest}")
-        super().__init__(checkpoint, "depth", antialias=antialias, max_depth=self.farthest)
+        self.max_depth = section.read_number("max_depth", MAX_DEPTH_M, positive=True)
+        if self.max_depth <= MIN_DEPTH_M:
+            raise BadInput(
+                f"{section.path}: vision_config.max_depth: expected a depth above {MIN_DEPTH_M} m, got {self.max_depth}"
+            )
+        super().__init__(checkpoint, "depth", antialias=antialias, max_depth=self.max_depth)
 
     def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
-        """A depth map to (3, side, side) float32."""
-        metres = np.clip(np.nan_to_num(sample.metres, nan=0.0), NEAREST, self.farthest) / np.float32(self.farthest)
+        """Map a depth map to (3, side, side) float32."""
+        metres = np.clip(np.nan_to_num(sample.metres, nan=0.0), MIN_DEPTH_M, self.max_depth) / np.float32(
+            self.max_depth
+        )
         planes = torch.from_numpy(metres.astype(np.float32, copy=False)).expand(3, -1, -1)
         return normalize_channels(resize_and_crop(planes, self.side, mode="bicubic", antialias=self.antialias))
 
 
 class LanguageBindVideoEncoder(_VisionEncoder):
-    """Films: `num_frames` frames, standardised, short side to `image_size` (bilinear), middle square; never mirrored.
+    """A video encoder over `num_frames` frames: normalised, short side to `image_size` (bilinear), centre crop.
 
-    Of a film of n frames, those of the numbers that lie evenly from 0 to n - 1, cut to whole numbers; a film of fewer
-    frames than the tower wants shows some of them again. Film files do not say how many frames they hold, so they are
-    played twice: to count, and to take. Arguments and errors as `ImageTower`; upstream never averages while scaling.
+    Frame indices are evenly spaced from 0 to n - 1, rounded down; shorter videos repeat frames. Video files do not
+    store their number of frames: they are decoded twice, to count frames and to read them. As upstream, frames are
+    not antialiased. Arguments and errors as `LanguageBindImageEncoder`.
     """
 
     def __init__(self, model: str = "LanguageBind/LanguageBind_Video_FT", revision: str | None = None) -> None:
@@ -122,7 +125,7 @@ class LanguageBindVideoEncoder(_VisionEncoder):
         super().__init__(checkpoint, "video", frames=self.frames, num_frames=self.frames)
 
     def preprocess(self, sample: VideoFrames) -> torch.Tensor:
-        """A film to (frames, 3, side, side) float32."""
+        """Map a video to (frames, 3, side, side) float32."""
         count = len(sample.pictures) or sum(1 for _ in sample.frames())
         indices = np.linspace(0, count - 1, self.frames).astype(int)
         frames: dict[int, torch.Tensor] = {}
@@ -130,9 +133,9 @@ class LanguageBindVideoEncoder(_VisionEncoder):
             if number in indices:
                 planes = normalize_channels(_to_planes(frame.rgb()) / BYTES)
                 frames[number] = resize_and_crop(planes, self.side, mode="bilinear", antialias=False)
-        return torch.stack([frames[place] for place in indices])
+        return torch.stack([frames[index] for index in indices])
 
 
 def _to_planes(pixels: np.ndarray) -> torch.Tensor:
-    """(height, width, 3) uint8 to (3, height, width) float32, 0 to 255."""
+    """Convert (height, width, 3) uint8 to (3, height, width) float32, 0 to 255."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32))

@@ -1,4 +1,4 @@
-"""The tower of sounds: log mel energies of three parts of a clip, seen as the three channels of a picture."""
+"""LanguageBind's sound encoder: log mel spectrograms of three windows, as the three channels of an image."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from anybind_languagebind.vision_tower import build_vision_tower
 
 RATE, MELS, FRAMES = 16000, 112, 1036
 MEAN, STD = -4.2677393, 4.5689974
-"""Of the published checkpoints; what `config.json` says comes first."""
+"""Defaults of the published checkpoints; values in `config.json` take precedence."""
 WINDOW_S = 0.025
-"""Length of the windows whose energies are taken."""
+"""Length of the spectrogram's analysis window, in seconds."""
 
 
 class LanguageBindSoundEncoder(TorchEncoder):
-    """Sounds at 16 kHz: the first channel, less the mean of all; log mel energies, `(x - mean) / (2 std)`; three parts.
+    """A sound encoder over three windows of a log mel spectrogram, `(x - mean) / (2 std)`.
 
-    The parts are of `target_length` frames of 10 ms (1036: 10.4 s): the beginning, the middle and the end, which
-    upstream draws at random from the first, second and last third of the places there are. A shorter sound is
-    repeated until it fills a part, and all three are that one. Below 25 ms, silence is appended first.
+    Input is the first channel at 16 kHz, minus the mean of all channels. The windows have `target_length` frames of
+    10 ms (1036: 10.4 s), at the start, middle and end; upstream draws them at random from the first, second and last
+    third of the possible positions. A shorter recording is repeated to fill a window, and all three are equal. Below
+    25 ms, silence is appended first.
 
-    Upstream resamples by torchaudio, we by what the samples of sounds bring (soxr): at 16 kHz inputs are the same.
+    Upstream resamples by torchaudio, this encoder by the sample's own method (soxr): inputs at 16 kHz are equal.
     """
 
     def __init__(self, model: str = "LanguageBind/LanguageBind_Audio_FT", revision: str | None = None) -> None:
-        """Read the tower.
+        """Load the encoder.
 
         Args:
             model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json` and the weights.
-            revision: of the repository.
+            revision: revision of the repository.
 
         Raises:
-            BadInput, BadOption, WeightsMismatch: as `open_checkpoint` and `vision_features`.
+            BadInput, BadOption, WeightsMismatch: see `load_checkpoint` and `build_vision_tower`.
         """
         checkpoint = load_checkpoint(model, VISION, revision)
         section = checkpoint.read_section("vision_config")
@@ -42,17 +43,20 @@ class LanguageBindSoundEncoder(TorchEncoder):
         self.mels, self.frames = section.read_count("num_mel_bins", MELS), section.read_count("target_length", FRAMES)
         self.mean = section.read_number("audio_mean", MEAN)
         self.std = section.read_number("audio_std", STD, positive=True)
-        self.shortest = round(WINDOW_S * self.rate)
+        self.min_samples = round(WINDOW_S * self.rate)
         patch = section.read_count("patch_size")
         if min(self.mels, self.frames) < patch:
-            raise BadInput(f"{section.path}: {self.mels} x {self.frames} energies hold no patch of {patch} x {patch}")
-        self.energies = create_part("representation", "kaldi-fbank", mels=self.mels, rate=self.rate)
+            raise BadInput(
+                f"{section.path}: expected a spectrogram of at least {patch} x {patch} (patch_size), got"
+                f" {self.mels} x {self.frames} (num_mel_bins, target_length)"
+            )
+        self.filter_bank = create_part("representation", "kaldi-fbank", mels=self.mels, rate=self.rate)
         super().__init__(
             build_vision_tower(checkpoint, (self.mels, self.frames)),
             modality="sound",
             space=checkpoint.space,
             preprocessing={
-                "fbank": dict(self.energies.settings),
+                "fbank": dict(self.filter_bank.settings),
                 "target_length": self.frames,
                 "mean": self.mean,
                 "std": self.std,
@@ -62,20 +66,20 @@ class LanguageBindSoundEncoder(TorchEncoder):
         )
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
-        """A sound to (3, mels, frames) float32."""
+        """Map an audio clip to (3, mels, frames) float32."""
         resampled = sample.resample(self.rate)
         waveform = torch.from_numpy(np.ascontiguousarray(resampled.samples))
-        # The mean as upstream rounds it: each frame loses its own again, but the last bit of this one stays, and is
-        # heard in bands that hold next to nothing (1e-4 of the input).
+        # Subtracted as upstream, although each frame's own mean is subtracted later: the rounding error remains
+        # visible in bands of little energy (1e-4 of the input).
         waveform = (waveform - waveform.mean())[:1]
-        waveform = torch.nn.functional.pad(waveform, (0, max(0, self.shortest - waveform.shape[1])))
+        waveform = torch.nn.functional.pad(waveform, (0, max(0, self.min_samples - waveform.shape[1])))
         padded = modalities.make_sample("sound", waveform.numpy(), resampled.rate)
-        energies = cut_three_windows(self.energies(padded)[0], self.frames)
+        energies = cut_three_windows(self.filter_bank(padded)[0], self.frames)
         return torch.from_numpy((energies - np.float32(self.mean)) / np.float32(2 * self.std))
 
 
 def cut_three_windows(energies: np.ndarray, frames: int) -> np.ndarray:
-    """Beginning, middle and end of (mels, n) energies, (3, mels, frames); fewer than `frames` are repeated first."""
+    """Cut start, middle and end of (mels, n) energies, (3, mels, frames); fewer than `frames` are repeated first."""
     length = energies.shape[1]
     if length < frames:
         energies = np.tile(energies, (1, -(-frames // length)))[:, :frames]
@@ -83,10 +87,9 @@ def cut_three_windows(energies: np.ndarray, frames: int) -> np.ndarray:
 
 
 def find_window_starts(n_positions: int) -> tuple[int, int, int]:
-    """Where the parts begin among so many places: the first, the middle of the second third, the last.
+    """Return the start of each window: the first position, the middle of the second third, and the last position.
 
-    Thirds are those of `numpy.array_split`; where there are fewer than three places, 0 stands for an empty third, as
-    it does upstream.
+    Thirds are those of `numpy.array_split`; an empty third (fewer than three positions) gives 0, as upstream.
     """
     first, second, last = np.array_split(np.arange(n_positions), 3)
     return int(first[0]), int(second[len(second) // 2]) if len(second) else 0, int(last[-1]) if len(last) else 0

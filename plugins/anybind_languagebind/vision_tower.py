@@ -1,4 +1,4 @@
-"""The network behind every tower but that of words: transformers' CLIP, for inputs of any sides and for films."""
+"""The vision tower of all encoders but text: transformers' CLIP, for inputs of any size and for videos."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ REQUIRED = (
     "patch_size",
 )
 OPTIONAL = ("hidden_act", "layer_norm_eps")
-"""What a configuration may leave out where it is as in OpenAI's CLIP."""
+"""Optional keys of a configuration, with the defaults of OpenAI's CLIP."""
 
 
 class PatchEmbeddings(nn.Module):
-    """Patches of an input of any sides, a class token in front, positions added.
+    """Patch embeddings of inputs of any size, with a class token and position embeddings.
 
-    transformers' own takes squares only. With `frames`, each frame of a film has a class token of its own, and the
-    patches are those of a convolution over time that is one frame long (LanguageBind_Video_V1.5_FT).
+    transformers' own class supports squares only. With `frames`, each frame of a video has its own class token, and the
+    weights are those of a 3-d convolution of length 1 in time (LanguageBind_Video_V1.5_FT).
     """
 
     def __init__(self, width: int, patch: int, grid: tuple[int, int], frames: int = 0) -> None:
@@ -44,7 +44,7 @@ class PatchEmbeddings(nn.Module):
         self.patch = patch
 
     def forward(self, pixel_values: torch.Tensor, **_: object) -> torch.Tensor:
-        """(n, 3, height, width) to (n, patches + 1, d); of films, frame after frame."""
+        """Map (n, 3, height, width) to (n, patches + 1, d); for videos, n counts frames."""
         weight = self.patch_embedding.weight.reshape(-1, 3, self.patch, self.patch)
         patches = functional.conv2d(pixel_values, weight, stride=self.patch).flatten(2).transpose(1, 2)
         class_tokens = self.class_embedding.reshape(-1, 1, self.class_embedding.shape[-1])
@@ -53,7 +53,7 @@ class PatchEmbeddings(nn.Module):
 
 
 class TemporalEncoderLayer(CLIPEncoderLayer):
-    """A layer of CLIP behind attention over time: each place of a frame looks at the same place of the others."""
+    """A CLIP layer preceded by temporal attention between equal positions of a video's frames."""
 
     def __init__(self, config: CLIPVisionConfig, frames: int) -> None:
         super().__init__(config)
@@ -62,9 +62,9 @@ class TemporalEncoderLayer(CLIPEncoderLayer):
         self.temporal_layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        """(n * frames, tokens, d) to the same, in whatever wrapping this version of transformers has."""
+        """Map (n * frames, tokens, d) to the same shape, in the return type of the installed transformers."""
         frames, tokens = self.temporal_embedding.shape[1], hidden_states.shape[1]
-        # (film, frame, token, d) to sequences of frames and back.
+        # (video, frame, token, d) to sequences over frames and back.
         frame_sequences = hidden_states.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
         if frames > 1:
             frame_sequences = frame_sequences + self.temporal_embedding
@@ -74,7 +74,7 @@ class TemporalEncoderLayer(CLIPEncoderLayer):
 
 
 class ClipVisionTower(nn.Module):
-    """Inputs to features, not of norm 1; of a film, from the mean of what its frames give."""
+    """The vision tower of CLIP: inputs to features, not normalised; the frames of a video are mean-pooled."""
 
     def __init__(self, model: CLIPVisionModelWithProjection) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class ClipVisionTower(nn.Module):
         self.visual_projection = model.visual_projection
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(n, 3, height, width), or (n, frames, 3, height, width) of films, to (n, d)."""
+        """Map (n, 3, height, width), or (n, frames, 3, height, width) for videos, to (n, d)."""
         pooled = self.vision_model(pixel_values=pixels.flatten(0, -4)).pooler_output
         if pixels.ndim == 5:
             pooled = pooled.unflatten(0, pixels.shape[:2]).mean(1)
@@ -90,23 +90,23 @@ class ClipVisionTower(nn.Module):
 
 
 def build_vision_tower(checkpoint: Checkpoint, size: tuple[int, int], frames: int = 0) -> ClipVisionTower:
-    """The network of a checkpoint with its weights.
+    """Build the vision tower of a checkpoint with its weights.
 
     Args:
-        checkpoint: opened for `VISION`.
-        sides: height and width of inputs.
-        frames: of a film; 0 for all else.
+        checkpoint: loaded with `VISION`.
+        size: height and width of inputs.
+        frames: frames per video; 0 for other modalities.
 
     Raises:
-        BadInput: the configuration lacks a key, or makes no network.
-        WeightsMismatch: names or shapes of tensors differ from what the configuration says; the first few are named.
+        BadInput: the configuration is incomplete or invalid.
+        WeightsMismatch: names or shapes of tensors differ from the configuration; the first few are named.
     """
     section = checkpoint.read_section("vision_config")
     sizes = {key: section.read_count(key) for key in REQUIRED}
     has_frame_tokens = _has_frame_class_tokens(section)
     config = build_clip_config(CLIPVisionConfig, section, {**sizes, "projection_dim": checkpoint.space.dim})
     try:
-        # Without memory or random numbers, which loading would throw away.
+        # On the meta device: loading replaces the weights anyway, so none are initialised.
         with torch.device("meta"):
             model = CLIPVisionModelWithProjection(config)
             width, patch = sizes["hidden_size"], sizes["patch_size"]
@@ -118,28 +118,28 @@ def build_vision_tower(checkpoint: Checkpoint, size: tuple[int, int], frames: in
                 model.vision_model.encoder.layers = nn.ModuleList(layers)
     except (ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise BadInput(f"{section.path}: {section.name} makes no network: {reason}") from error
+        raise BadInput(f"{section.path}: {section.name} is not a valid CLIP configuration: {reason}") from error
     module = ClipVisionTower(model)
     load_tower(module, checkpoint)
     return module
 
 
 def _has_frame_class_tokens(section: ConfigSection) -> bool:
-    """Whether each frame has its own; such checkpoints could also see several frames in a patch, and none does."""
+    """Return whether each frame has its own class token; raise `BadInput` for patches of several frames."""
     if section.values.get("clip_type") != "vl_new":
         return False
     if section.read_count("tube_size", 1) != 1:
-        raise BadInput(f"{section.path}: {section.name}.tube_size is {section.values['tube_size']}; only 1 is known")
+        raise BadInput(f"{section.path}: {section.name}.tube_size: expected 1, got {section.values['tube_size']}")
     return True
 
 
 def build_clip_config(config_class: type[Config], section: ConfigSection, sizes: Mapping[str, object]) -> Config:
-    """A configuration of transformers' CLIP from a table of `config.json`; raises `BadInput` where it is none."""
+    """Build a configuration of transformers' CLIP from a table of `config.json`."""
     optional = {key: section.values[key] for key in OPTIONAL if key in section.values}
     return config_class(**sizes, **optional, attn_implementation="sdpa")  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def load_tower(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Give a module without memory the tensors of a tower; raises `WeightsMismatch` unless they fit exactly."""
+    """Load a tower's tensors into a module on the meta device; raise `WeightsMismatch` unless they match exactly."""
     tensors.check_state(checkpoint.path, checkpoint.tower, module.state_dict())
     module.load_state_dict(checkpoint.tower, assign=True)

@@ -85,7 +85,7 @@ def test_the_clips_option_sets_the_start_of_the_last_clip(
     silent = np.zeros((1, 80_000), np.float32)
     silent[0, first : first + 8_000] = make_noise(1).samples[
         0, :8_000
-    ]  # spectrogram from the last clip's first frame on
+    ]  # starts with the last clip
     spectrogram = encoder.preprocess(Waveform(silent, RATE))[2, 0].mean(dim=0)
     assert spectrogram[0] > -1
     assert spectrogram[60] < -1

@@ -16,80 +16,80 @@ TEXTS = ["the and", "a DOG", "it's 1 o'clock!", "Zürich", "x"]
 
 
 @pytest.fixture(scope="module")
-def tower(models: Path) -> LanguageBindTextEncoder:
+def encoder(models: Path) -> LanguageBindTextEncoder:
     return LanguageBindTextEncoder(f"local-dir:{models / 'LanguageBind_Image'}")
 
 
-def test_words_are_tokenised_as_transformers_does(models, tower):
+def test_tokens_equal_transformers(models, encoder):
     folder = models / "LanguageBind_Image"
-    theirs = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
     for text in TEXTS:
-        assert tower.preprocess(text) == theirs(text)["input_ids"]
+        assert encoder.preprocess(text) == tokenizer(text)["input_ids"]
 
 
-def test_a_text_tower_gives_what_transformers_gives(models, tower, described, reference_clip):
-    config, state = described(models / "LanguageBind_Image")
-    clip = reference_clip(config)
+def test_text_embeddings_equal_transformers(models, encoder, read_checkpoint, build_reference_clip):
+    config, state = read_checkpoint(models / "LanguageBind_Image")
+    clip = build_reference_clip(config)
     clip.load_state_dict(state)
-    tokens = [tower.preprocess(text) for text in TEXTS]
-    filled = torch.tensor([[*each, *[tower.end] * (16 - len(each))] for each in tokens])
+    tokens = [encoder.preprocess(text) for text in TEXTS]
+    padded = torch.tensor([[*each, *[encoder.end] * (16 - len(each))] for each in tokens])
     with torch.inference_mode():
-        theirs = functional.normalize(clip.get_text_features(input_ids=filled)).numpy()
-    np.testing.assert_allclose(tower.encode(tokens), theirs, atol=1e-6)
+        expected = functional.normalize(clip.get_text_features(input_ids=padded)).numpy()
+    np.testing.assert_allclose(encoder.encode(tokens), expected, atol=1e-6)
 
 
-def test_vectors_do_not_depend_on_the_batch(tower):
-    tokens = [tower.preprocess(text) for text in TEXTS]
-    alone = np.concatenate([tower.encode([each]) for each in tokens])
-    np.testing.assert_allclose(tower.encode(tokens), alone, atol=1e-5)
+def test_embeddings_do_not_depend_on_the_batch(encoder):
+    tokens = [encoder.preprocess(text) for text in TEXTS]
+    single = np.concatenate([encoder.encode([each]) for each in tokens])
+    np.testing.assert_allclose(encoder.encode(tokens), single, atol=1e-5)
 
 
-def test_every_checkpoint_carries_the_same_words(models, tower):
+def test_all_checkpoints_have_the_same_text_tower(models, encoder):
     other = LanguageBindTextEncoder(f"local-dir:{models / 'LanguageBind_Video_FT'}")
-    assert other.identity == tower.identity
-    assert other.space == tower.space
+    assert other.identity == encoder.identity
+    assert other.space == encoder.space
 
 
-def test_a_text_that_is_too_long_is_cut_with_a_warning(tower):
+def test_a_long_text_is_truncated_with_a_warning(encoder):
     text = "the " * 14 + "zebra"
     with pytest.warns(AnybindWarning, match=r"cut to 16 tokens: kept up to .*the', dropped ' zebra'|dropped 'zebra'"):
-        tokens = tower.preprocess(text)
+        tokens = encoder.preprocess(text)
     assert len(tokens) == 16
-    assert tokens[-1] == tower.end
-    assert tokens[:-1] == tower.preprocess("the " * 14)[:-1]
+    assert tokens[-1] == encoder.end
+    assert tokens[:-1] == encoder.preprocess("the " * 14)[:-1]
 
 
-def test_a_text_that_just_fits_is_not_cut(tower):
-    assert len(tower.preprocess("the " * 14)) == 16
+def test_a_text_of_the_maximum_length_is_not_truncated(encoder):
+    assert len(encoder.preprocess("the " * 14)) == 16
 
 
 @pytest.mark.parametrize("file", ["vocab.json", "merges.txt"])
-def test_missing_files_of_the_tokenizer_are_told(tmp_path, make_checkpoint, file):
+def test_missing_tokenizer_files_are_an_error(tmp_path, make_checkpoint, file):
     folder = make_checkpoint(tmp_path, "image")
     (folder / file).unlink()
     with pytest.raises(BadInput, match=f"holds no {file}"):
         LanguageBindTextEncoder(f"local-dir:{folder}")
 
 
-def test_a_damaged_tokenizer_is_told(tmp_path, make_checkpoint):
+def test_a_corrupt_tokenizer_is_an_error(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image")
     (folder / "vocab.json").write_text('{"a": ')
-    with pytest.raises(BadInput, match="make no tokenizer"):
+    with pytest.raises(BadInput, match="not a valid tokenizer"):
         LanguageBindTextEncoder(f"local-dir:{folder}")
 
 
-def test_a_tokenizer_of_more_words_than_have_weights_is_refused(tmp_path, make_checkpoint):
+def test_a_vocabulary_larger_than_the_embedding_table_is_an_error(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image")
     vocabulary = json.loads((folder / "vocab.json").read_text())
     (folder / "vocab.json").write_text(json.dumps({**vocabulary, "more": len(vocabulary)}))
-    with pytest.raises(BadInput, match="is not of this model: 519 tokens, of which 518 have weights"):
+    with pytest.raises(BadInput, match="at most 518 tokens, got 519"):
         LanguageBindTextEncoder(f"local-dir:{folder}")
 
 
-def test_a_configuration_without_a_key_is_refused(tmp_path, make_checkpoint):
+def test_an_incomplete_configuration_is_an_error(tmp_path, make_checkpoint):
     folder = make_checkpoint(tmp_path, "image")
     config = json.loads((folder / "config.json").read_text())
     del config["text_config"]["max_position_embeddings"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(BadInput, match="text_config lacks max_position_embeddings"):
+    with pytest.raises(BadInput, match="text_config has no max_position_embeddings"):
         LanguageBindTextEncoder(f"local-dir:{folder}")
