@@ -1,4 +1,4 @@
-"""Published LanguageBind checkpoints: the configuration, and the tensors of one CLIP tower with merged LoRA."""
+"""Published LanguageBind checkpoints: the configuration, and the tensors of one encoder with merged LoRA."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SHARED = ("text_projection.weight", "text_model.final_layer_norm.weight", "text_
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint with the tensors of one tower.
+    """A checkpoint with the tensors of one encoder, CLIP's image tower or text tower.
 
     Attributes:
         path: the weight file.
         config: contents of `config.json`.
-        tower: tensors of the tower under the names of transformers' CLIP, float32, LoRA merged.
+        tower: tensors of the encoder under the names of transformers' CLIP, float32, LoRA merged.
         space: the common space. All modalities of LanguageBind were bound to one frozen text tower, and every
             checkpoint has a copy of it: checkpoints with equal last tensors of the text tower share a space.
         logit_scale: factor of cosine similarities in training.
@@ -93,11 +93,11 @@ class ConfigSection:
 
 
 def load_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None = None) -> Checkpoint:
-    """Load one tower of a checkpoint.
+    """Load the image tower or text tower of a checkpoint.
 
     Args:
         model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json` and the weights.
-        prefixes: name prefixes of the tower's tensors: `VISION` or `TEXT`.
+        prefixes: name prefixes of the tensors: `VISION` or `TEXT`.
         revision: revision of the repository.
 
     Raises:
@@ -128,7 +128,7 @@ def load_checkpoint(model: str, prefixes: tuple[str, ...], revision: str | None 
 
 
 def _check_names(path: Path, stored: Mapping[str, torch.Tensor]) -> None:
-    """Check the tensors outside the loaded tower; the tower's own are compared with its module later."""
+    """Check the tensors outside the loaded encoder, whose own are compared with its module later."""
     missing = [name for name in (*SHARED, SCALE) if name not in stored]
     if missing:
         raise errors.WeightsMismatch(f"{path}: weights of another model: missing {', '.join(missing)}")

@@ -19,7 +19,7 @@ END = "<|endoftext|>"
 
 
 class ClipTextTower(torch.nn.Module):
-    """The text tower of CLIP: tokens to features, not normalised."""
+    """CLIP's text tower: tokens to features, not normalised."""
 
     def __init__(self, model: CLIPTextModelWithProjection) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The vision tower of all encoders but text: transformers' CLIP, for inputs of any size and for videos."""
+"""The image tower, used by all encoders but text: transformers' CLIP, for inputs of any size and for videos."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TemporalEncoderLayer(CLIPEncoderLayer):
 
 
 class ClipVisionTower(nn.Module):
-    """The vision tower of CLIP: inputs to features, not normalised; the frames of a video are mean-pooled."""
+    """CLIP's image tower: inputs to features, not normalised; the frames of a video are mean-pooled."""
 
     def __init__(self, model: CLIPVisionModelWithProjection) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class ClipVisionTower(nn.Module):
 
 
 def build_vision_tower(checkpoint: Checkpoint, size: tuple[int, int], frames: int = 0) -> ClipVisionTower:
-    """Build the vision tower of a checkpoint with its weights.
+    """Build the image tower of a checkpoint with its weights.
 
     Args:
         checkpoint: loaded with `VISION`.
@@ -140,6 +140,6 @@ def build_clip_config(config_class: type[Config], section: ConfigSection, sizes:
 
 
 def load_tower(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Load a tower's tensors into a module on the meta device; raise `WeightsMismatch` unless they match exactly."""
+    """Load a checkpoint's tensors into a module on the meta device; raise `WeightsMismatch` unless they match exactly."""
     tensors.check_state(checkpoint.path, checkpoint.tower, module.state_dict())
     module.load_state_dict(checkpoint.tower, assign=True)

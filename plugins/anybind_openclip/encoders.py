@@ -1,4 +1,4 @@
-"""The image and text encoders of an open_clip model; each loads only its own tower."""
+"""The image and text encoders of an open_clip model; each loads only its own weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anybind_openclip.model_files import OpenClipFiles, find_model_files
 
 STUB_VISION = {"layers": 1, "width": 64, "patch_size": 1, "image_size": 1}
 STUB_TEXT = {"layers": 1, "width": 64, "heads": 1, "context_length": 1, "vocab_size": 1}
-"""Minimal configurations in place of the tower that is not loaded."""
+"""Minimal configurations in place of the image tower or text tower that is not loaded."""
 
 
 class OpenClipImageTower(torch.nn.Module):
@@ -130,9 +130,9 @@ def load_text_encoder(
 
 
 def _load_tower(model_files: OpenClipFiles, modality: Literal["image", "text"]) -> tuple[torch.nn.Module, Space, float]:
-    """Load one tower of a model, its space and its logit scale; the other tower is never built."""
+    """Load the image tower or text tower of a model, its space and its logit scale; only that one is built."""
     config = copy.deepcopy(dict(model_files.config))
-    # Weights come from the file: no base weights may be downloaded for either tower.
+    # Weights come from the file: no base weights may be downloaded.
     if "timm_model_name" in config["vision_cfg"]:
         config["vision_cfg"]["timm_model_pretrained"] = False
     if "hf_model_name" in config["text_cfg"]:
@@ -176,7 +176,7 @@ def _build_outline(build: Callable[..., torch.nn.Module], config: Mapping[str, o
 
 
 def _read_state(model_files: OpenClipFiles, outline: torch.nn.Module) -> Mapping[str, torch.Tensor]:
-    """Read the weights of both towers under open_clip's names, memory-mapped if the format allows it."""
+    """Read the weights of the whole model under open_clip's names, memory-mapped if the format allows it."""
     state: dict[str, torch.Tensor] = {}
 
     def capture_state(converted: Mapping[str, torch.Tensor], strict: bool = True) -> None:

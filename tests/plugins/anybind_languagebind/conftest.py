@@ -125,7 +125,7 @@ def _read_checkpoint(folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
 
 
 def _add_lora(clip: Any, settings: dict[str, Any]) -> None:
-    """Wrap the layers of the vision tower by peft, as in the published checkpoints."""
+    """Wrap the layers of the image tower by peft, as in the published checkpoints."""
     lora = peft.LoraConfig(
         r=settings["lora_r"],
         lora_alpha=settings["lora_alpha"],
@@ -164,5 +164,5 @@ def build_reference_clip() -> Callable[[dict[str, Any]], Any]:
 
 @pytest.fixture(scope="session")
 def add_lora() -> Callable[[Any, dict[str, Any]], None]:
-    """Return a function that wraps the layers of a CLIP's vision tower by peft."""
+    """Return a function that wraps the layers of a CLIP's image tower by peft."""
     return _add_lora

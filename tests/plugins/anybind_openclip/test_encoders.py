@@ -318,11 +318,11 @@ def test_the_truncation_warning_quotes_the_end_of_the_kept_and_the_start_of_the_
         text_encoder.preprocess(sample)
     match = re.search(r"kept up to '(.*)', dropped '(.*)'", str(caught[0].message))
     assert match is not None
-    kept, dropped = match.groups()
-    assert " ".join(WORD_LIST[:14]).endswith(kept)
-    assert kept.endswith("red green blue black")
-    assert dropped.split()[:2] == ["white", "grey"]
-    assert kept + dropped in sample
+    prefix, suffix = match.groups()
+    assert " ".join(WORD_LIST[:14]).endswith(prefix)
+    assert prefix.endswith("red green blue black")
+    assert suffix.split()[:2] == ["white", "grey"]
+    assert prefix + suffix in sample
 
 
 def test_a_truncated_text_has_the_embedding_of_the_kept_text(text_encoder: OpenClipTextEncoder, reference: Any) -> None:
