@@ -19,8 +19,8 @@ def merge_lora(
 
     Args:
         path: the weight file, for messages.
-        state: tensors of an encoder. peft prefixes wrapped modules by `base_model.model.` and stores the frozen weights of
-            a layer under `base_layer.` (old versions do not). Without LoRA, weights are returned unchanged.
+        state: tensors of an encoder. peft prefixes wrapped modules by `base_model.model.` and stores the frozen weights
+            of a layer under `base_layer.` (old versions do not). Without LoRA, weights are returned unchanged.
         settings: table with `lora_r` and `lora_alpha`.
 
     Raises:
