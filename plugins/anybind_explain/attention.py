@@ -59,9 +59,8 @@ class RecordedAttention:
         if not rows.any():
             raise BadInput("the score does not depend on the last attention layer")
         rollout = compute_rollout([each[0] for each in self.probabilities], [each[0] for each in gradients])
-        return (
-            (rollout - torch.eye(len(rollout), dtype=rollout.dtype, device=rollout.device))[rows].mean(dim=0).detach()
-        )
+        identity = torch.eye(len(rollout), dtype=rollout.dtype, device=rollout.device)
+        return (rollout - identity)[rows].mean(dim=0).detach()
 
 
 def compute_rollout(probabilities: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> torch.Tensor:

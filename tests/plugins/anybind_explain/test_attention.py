@@ -214,26 +214,26 @@ def test_rollout_without_gradients_is_the_identity():
 def test_transformers_of_imagebind_are_supported(is_bound):
     torch.manual_seed(0)
     kernel = (1, 16, 16) if is_bound else (3, 2, 16, 16)
-    of = Architecture("any", 32, 2, 2, tokens=17, dim=8, kernel=kernel, stride=16, is_bound=is_bound)
-    module = PatchTransformer(of)
-    words = TextTransformer(Architecture("text", 32, 2, 2, tokens=7, dim=8, vocabulary=50))
+    architecture = Architecture("any", 32, 2, 2, tokens=17, dim=8, kernel=kernel, stride=16, is_bound=is_bound)
+    module = PatchTransformer(architecture)
+    text_module = TextTransformer(Architecture("text", 32, 2, 2, tokens=7, dim=8, vocabulary=50))
     with torch.no_grad():
-        for weight in (*module.parameters(), *words.parameters()):
+        for weight in (*module.parameters(), *text_module.parameters()):
             weight.normal_(0, 0.3)
-    for each, batch, length in (
+    for network, batch, length in (
         (module, torch.randn(1, kernel[0], 64, 64), 17),
-        (words, torch.tensor([[1, 4, 9, 49, 0, 0, 0]]), 7),
+        (text_module, torch.tensor([[1, 4, 9, 49, 0, 0, 0]]), 7),
     ):
-        found = compute_attention_relevance(lambda given, each=each: each(given)[:, 0], batch)
-        assert found is not None
-        assert found.shape == (length,)
-        assert (found >= 0).all()
-        assert found.sum() > 0
-        assert length == 17 or not found[4:].any()  # padding, behind the end
+        tokens = compute_attention_relevance(lambda batch, network=network: network(batch)[:, 0], batch)
+        assert tokens is not None
+        assert tokens.shape == (length,)
+        assert (tokens >= 0).all()
+        assert tokens.sum() > 0
+        assert length == 17 or not tokens[4:].any()  # padding after the end token
 
 
-class Pooled(torch.nn.Module):
-    """Attention of a learned query to the patches, behind one block or none."""
+class AttentionPooling(torch.nn.Module):
+    """Attention pooling over patches, after one block or none."""
 
     def __init__(self, block: bool) -> None:
         super().__init__()
@@ -246,9 +246,9 @@ class Pooled(torch.nn.Module):
         return self.pool(tokens[:, :1], tokens, tokens, need_weights=False)[0][:, 0, 0]
 
 
-def test_pooling_by_attention_is_refused_behind_blocks_and_none_of_ours_without():
+def test_attention_pooling_after_blocks_is_an_error():
     tokens = torch.randn(1, 9, 8)
     with pytest.raises(BadInput, match="excludes attention pooling"):
-        compute_attention_relevance(Pooled(block=True), tokens)
-    assert compute_attention_relevance(Pooled(block=False), tokens) is None
+        compute_attention_relevance(AttentionPooling(block=True), tokens)
+    assert compute_attention_relevance(AttentionPooling(block=False), tokens) is None
     assert compute_attention_relevance(lambda batch: batch.sum((1, 2)), tokens) is None
