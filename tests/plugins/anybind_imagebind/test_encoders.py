@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.functional import InterpolationMode
 
-import anybind
-from anybind import BadInput, Binding
-from anybind.binding import ConfiguredPart
+from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.registry import create_part
-from anybind_events.stream import EventStream
 from anybind_imagebind.encoders import (
     ImageBindDepthEncoder,
     ImageBindImageEncoder,
@@ -83,9 +79,7 @@ def test_the_clips_option_sets_the_start_of_the_last_clip(
 ) -> None:
     encoder = ImageBindSoundEncoder(weights, clips=clips, architecture=architectures["sound"])
     silent = np.zeros((1, 80_000), np.float32)
-    silent[0, first : first + 8_000] = make_noise(1).samples[
-        0, :8_000
-    ]  # starts with the last clip
+    silent[0, first : first + 8_000] = make_noise(1).samples[0, :8_000]  # starts with the last clip
     spectrogram = encoder.preprocess(Waveform(silent, RATE))[2, 0].mean(dim=0)
     assert spectrogram[0] > -1
     assert spectrogram[60] < -1
@@ -323,62 +317,3 @@ def test_image_preprocessing_equals_torchvision(image_encoder: ImageBindImageEnc
     ]
     expected = transforms.Compose(steps)(Image.fromarray(image))
     torch.testing.assert_close(image_encoder.preprocess(image), expected, rtol=0, atol=1e-6)
-
-
-def make_binding(weights: str, architectures: Any, *modalities: str) -> Binding:
-    uses = {
-        each: ConfiguredPart(f"imagebind-{each}", {"weights": weights, "architecture": architectures[each]})
-        for each in modalities
-    }
-    return Binding("small", uses | {"event": ConfiguredPart("event-tower", {"of": "@image"})}, space="imagebind")
-
-
-def test_loading_warns_of_non_commercial_weights(weights: str, architectures: Any) -> None:
-    binder = anybind.load(make_binding(weights, architectures, "sound"))
-    with pytest.warns(anybind.AnybindWarning, match="CC-BY-NC-SA-4.0: no commercial use"):
-        binder.encoder("sound")
-
-
-@pytest.mark.filterwarnings("ignore:the weights of imagebind")
-def test_all_modalities_share_one_space(weights: str, architectures: Any) -> None:
-    binder = anybind.load(make_binding(weights, architectures, "image", "sound", "depth", "text"))
-    random = np.random.default_rng(0)
-    events = EventStream(
-        *(random.integers(0, 20, 99).astype(np.uint16) for _ in "xy"), np.arange(99), random.random(99) < 0.5, 20, 20
-    )
-    embeddings = [
-        binder.embed("event", [events]),
-        binder.embed("image", [random.integers(0, 256, (30, 30, 3), dtype=np.uint8)]),
-        binder.embed("sound", [make_noise(1)]),
-        binder.embed("depth", [make_depth_map()]),
-        binder.embed("text", ["a dog"]),
-    ]
-    assert len({each.space for each in embeddings}) == 1
-    for one in embeddings:
-        for other in embeddings:
-            assert (one @ other).shape == (1, 1)
-
-
-def test_the_binding_accepts_a_file(weights: str) -> None:
-    binding = anybind.find_binding(f"imagebind:{weights}")
-    assert binding.name == f"imagebind:{weights}"
-    assert {each: use.options.get("weights") for each, use in binding.encoders.items()} == {
-        **dict.fromkeys(("text", "image", "sound", "depth"), weights),
-        "event": None,
-    }
-
-
-def test_the_binding_without_source_has_the_published_weights() -> None:
-    binding = anybind.find_binding("imagebind")
-    assert binding.name == "imagebind"
-    assert not binding.encoders["sound"].options
-    assert binding.encoders["event"].options["of"] == "@image"
-
-
-def test_embedding_audio_loads_no_other_encoder(weights: str, architectures: Any) -> None:
-    small = make_binding(weights, architectures, "text", "sound")
-    complete = anybind.find_binding(f"imagebind:{weights}")
-    binder = anybind.load(replace(complete, encoders=small.encoders))
-    with pytest.warns(anybind.AnybindWarning) as caught:
-        binder.embed("sound", [make_noise(1)])
-    assert [str(each.message).split()[3] for each in caught] == ["imagebind-sound"]

@@ -181,25 +181,19 @@ def catch_error(error: type[Exception], path: str, architecture: Architecture) -
     return str(caught.value)
 
 
-def test_missing_weights_are_an_error_with_their_names(change_weights: Callable[..., str], architectures: Any) -> None:
-    name = "modality_trunks.depth.blocks.1.attn.bias_k"
-    assert f"lacks {name}" in catch_error(WeightsMismatch, change_weights(**{name: None}), architectures["depth"])
-
-
-def test_unexpected_weights_are_an_error_with_their_names(
-    change_weights: Callable[..., str], architectures: Any
+@pytest.mark.parametrize(
+    ("modality", "name", "value", "message"),
+    [
+        ("depth", "modality_trunks.depth.blocks.1.attn.bias_k", None, "lacks {}"),
+        ("sound", "modality_trunks.audio.blocks.2.norm_1.weight", torch.ones(24), "has too many {}"),
+        ("image", "modality_heads.vision.2.weight", torch.ones(16, 31), "has other shapes of {}"),
+    ],
+)
+def test_weights_that_do_not_match_are_an_error_with_their_names(
+    change_weights: Callable[..., str], architectures: Any, modality: str, name: str, value: Any, message: str
 ) -> None:
-    name = "modality_trunks.audio.blocks.2.norm_1.weight"
-    message = catch_error(WeightsMismatch, change_weights(**{name: torch.ones(24)}), architectures["sound"])
-    assert f"has too many {name}" in message
-
-
-def test_weights_of_other_shapes_are_an_error_with_their_names(
-    change_weights: Callable[..., str], architectures: Any
-) -> None:
-    name = "modality_heads.vision.2.weight"
-    message = catch_error(WeightsMismatch, change_weights(**{name: torch.ones(16, 31)}), architectures["image"])
-    assert f"has other shapes of {name}" in message
+    error = catch_error(WeightsMismatch, change_weights(**{name: value}), architectures[modality])
+    assert message.format(name) in error
 
 
 def test_invalid_weights_of_other_encoders_are_ignored(
