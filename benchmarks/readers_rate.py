@@ -134,14 +134,13 @@ def write_evt3(events: EventStream, path: Path) -> None:
 
 def write_aedat4(events: EventStream, path: Path) -> None:
     """Write AEDAT 4 by the cameras' own library."""
-    io = load("dv_processing").io
-    writer = io.MonoCameraWriter(
-        str(path), io.MonoCameraWriter.EventOnlyConfig("synthetic", (events.width, events.height))
-    )
+    dv = load("dv_processing")
+    config = dv.io.MonoCameraWriter.EventOnlyConfig("synthetic", (events.width, events.height))
+    writer = dv.io.MonoCameraWriter(str(path), config)
     for start in range(0, len(events), PACKET):
-        store = load("dv_processing").EventStore()
-        rows = zip(*(getattr(events, name)[start : start + PACKET].tolist() for name in "txyp"), strict=True)
-        for row in rows:
+        store = dv.EventStore()
+        columns = (getattr(events, name)[start : start + PACKET].tolist() for name in "txyp")
+        for row in zip(*columns, strict=True):
             store.push_back(*row)
         writer.writeEvents(store)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -238,26 +235,6 @@ def test_only_the_encoders_weights_are_read(weights: str, architectures: Any, mo
     assert len(names) == 9 + 2 * 14 + 3
 
 
-PEAK = """
-import resource, sys
-import soxr
-from anybind_imagebind.encoders import ImageBindDepthEncoder, ImageBindSoundEncoder
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-before = peak()
-encoders = [encoder_class(sys.argv[1]) for encoder_class in (ImageBindSoundEncoder, ImageBindDepthEncoder)]
-assert all(encoder.weights_hash for encoder in encoders)  # reads all weights
-print(peak() - before)
-"""
-
-
-@pytest.mark.slow
-def test_two_encoders_of_a_full_size_file_need_less_than_600_mb(sparse_file: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", PEAK, str(sparse_file)], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert sparse_file.stat().st_size > 4.3e9
-    assert int(ended.stdout) < 600
-
-
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize(
     "contents", [b"", b"not weights", b"PK\x03\x04", b"\xff" * 100], ids=["empty", "text", "zip", "ff"]
@@ -319,39 +296,3 @@ def test_the_published_repository_is_loaded_at_the_tested_revision(
     monkeypatch.setattr("anybind.hub.find_weights_file", find_file)
     load_module(architectures["depth"], source, revision)
     assert calls == [(source, ("model.safetensors", "imagebind_huge.pth"), expected_revision)]
-
-
-EMBED = """
-import socket, sys
-connections = []
-def refuse(*arguments, **options):
-    connections.append(arguments)
-    raise OSError("no network here")
-socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
-from dataclasses import replace
-from anybind_imagebind.modules import DEPTH
-from anybind_imagebind.encoders import ImageBindDepthEncoder
-from anybind_media.depth import DepthMap
-import numpy as np
-encoder = ImageBindDepthEncoder(architecture=replace(DEPTH, width=16, blocks=2, heads=2, dim=16))
-vector = encoder.encode([encoder.preprocess(DepthMap(np.full((9, 9), 2.0, np.float32), fx=500.0, baseline=0.075))])
-print(encoder.space.backbone, encoder.identity, np.isfinite(vector).all(), connections)
-"""
-
-
-@pytest.mark.slow
-def test_a_cached_encoder_loads_and_embeds_without_network(
-    weights: str, depth_encoder: ImageBindDepthEncoder, tmp_path: Path
-) -> None:
-    root = tmp_path / f"models--{REPOSITORY.replace('/', '--')}"
-    snapshot = root / "snapshots" / REVISION
-    snapshot.mkdir(parents=True)
-    (root / "refs").mkdir()
-    shutil.copy(weights, snapshot / "model.safetensors")
-    environment = {"HF_HUB_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        [sys.executable, "-c", EMBED], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert ended.returncode == 0, ended.stderr
-    # The space and identity of the same weights from a file.
-    assert ended.stdout.split("\n")[0] == f"{depth_encoder.space.backbone} {depth_encoder.identity} True []"
