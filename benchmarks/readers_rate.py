@@ -46,8 +46,7 @@ TARGETS = {
 """Smallest speed-up over a peer; for AEDAT 4, 1 for each peer."""
 ALIASES = {"x": ("x",), "y": ("y",), "t": ("t", "timestamp"), "p": ("p", "on", "polarity")}
 EVT3_ROW, EVT3_COLUMN, EVT3_LOW, EVT3_HIGH = 0 << 12, 2 << 12, 6 << 12, 8 << 12
-TICK_US = 16
-"""Interval of the time-high words of a camera, in microseconds."""
+TICK_US = 16  # interval of the time-high words of a camera
 
 
 def main() -> None:
@@ -67,7 +66,8 @@ def main() -> None:
     for rows in filter(None, (rates, checks)):
         print_table(*format_table(rows, hidden=("events", "sensor", "target")))  # fits 80 characters
     missed = [f"{row['recording']} by {row['peer']}" for row in rates if row["ratio"] < row["target"]]
-    print("targets missed: " + ("; ".join(missed) or "none"))
+    if not options.quick:  # targets are for files of full size
+        print("targets missed: " + ("; ".join(missed) or "none"))
     output = options.output or (None if options.quick else OUTPUT)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
