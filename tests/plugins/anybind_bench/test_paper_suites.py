@@ -390,7 +390,7 @@ def _write_imagebind(folder: Path, clip: str) -> None:
     """ImageBind's weights, and a binding of it and CLIP with an adapter in between."""
     theirs = module_at(TESTS / "plugins" / "anybind_imagebind" / "conftest.py")
     torch.manual_seed(0)
-    state = {name: each for of in theirs.SMALL.values() for name, each in theirs.random_state(of).items()}
+    state = {name: each for of in theirs.SMALL.values() for name, each in theirs.make_random_state(of).items()}
     weights, adapter = folder / "imagebind.safetensors", folder / "adapter.safetensors"
     save_file(state, weights)
     random = torch.Generator().manual_seed(0)
@@ -420,9 +420,14 @@ def _backbone(weights: Path) -> str:
 
 
 def _shrink_imagebind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anybind_imagebind import towers, words
+    from anybind_imagebind import encoders, text_encoder
 
     small = module_at(TESTS / "plugins" / "anybind_imagebind" / "conftest.py").SMALL
-    kinds = {"sound": towers.ImageBindSoundEncoder, "depth": towers.ImageBindDepthEncoder, "image": towers.ImageBindImageEncoder}
-    for of, tower in {**kinds, "text": words.ImageBindTextEncoder}.items():
-        monkeypatch.setitem(tower.__init__.__kwdefaults__, "architecture", small[of])
+    classes = {
+        "sound": encoders.ImageBindSoundEncoder,
+        "depth": encoders.ImageBindDepthEncoder,
+        "image": encoders.ImageBindImageEncoder,
+        "text": text_encoder.ImageBindTextEncoder,
+    }
+    for modality, encoder in classes.items():
+        monkeypatch.setitem(encoder.__init__.__kwdefaults__, "architecture", small[modality])
