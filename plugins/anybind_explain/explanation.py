@@ -133,7 +133,7 @@ def relevance(
 
     Raises:
         BadInput: a file that cannot be read, no events, or an encoder of an unsupported architecture.
-        BadOption: a blank text, a modality without frames, `image` for a source that is no recording, or an adapter
+        BadOption: a blank text, a modality without frames, `image` without a recording, or an adapter
             without gradients.
         UnknownName: no such binding, or the binding has no encoder for the modality or for text.
     """
