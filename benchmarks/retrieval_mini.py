@@ -69,7 +69,7 @@ def main() -> None:
         there = [of for of in ASKED if of in binder.modalities and (of in {*kinds, "text"} or of == "event")]
         for one, other in itertools.combinations(there, 2):
             result = Retrieval(to=other, **options).run(
-                binder, dataset, modality=one, seed=given.seed, on_bad=skipped.note
+                binder, dataset, modality=one, seed=given.seed, on_bad=skipped.record
             )
             rows += rows_of(result)
     skipped.report()

@@ -35,9 +35,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="clip-vit-l-14+imagebind",
-            summary="CLIP L/14 carried to ImageBind's space by an adapter of your own; its file as NAME:PATH",
+            summary="CLIP L/14 mapped to ImageBind's space by an adapter that `anybind fit-adapter` wrote",
             target="anybind_adapters.binding:clip_and_imagebind",
             modalities=("text", "image", "event", "sound", "depth"),
+            forms=("clip-vit-l-14+imagebind", "clip-vit-l-14+imagebind:PATH"),
             weights_licence="CC-BY-NC-SA-4.0",
             extra="imagebind",
         )

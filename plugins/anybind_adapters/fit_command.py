@@ -13,7 +13,7 @@ from anybind.commandline import (
     AsJson,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -54,7 +54,7 @@ def fit_adapter(
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_bad: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit an adapter between two embedding spaces, evaluate it on held-out pairs, and write it."""
@@ -67,7 +67,7 @@ def fit_adapter(
         fit = fit_on_pairs(
             source, target, data=data, kind=kind, modality=modality, texts=texts, prompt=template, dataset=dataset,
             dataset_options=of_data, held_out=held_out, seed=seed, device=device,
-            store=open_store(store), on_bad=skipped.note if skip_bad else None, **options,
+            store=open_store(store), on_bad=skipped.record if skip_bad else None, **options,
         )  # fmt: skip
     finally:
         skipped.report()

@@ -15,7 +15,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -48,7 +48,7 @@ def classify(
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."""
@@ -60,7 +60,7 @@ def classify(
     try:
         classifications = classify_files(
             paths, label_names, head=fitted_head, binding=binder, modality=modality, templates=templates, seed=seed,
-            on_bad=skipped.note if skip_bad else None,
+            on_bad=skipped.record if skip_invalid else None,
         )  # fmt: skip
         score_name, settings = "cosine", {"labels": label_names, "templates": templates}
         if fitted_head:

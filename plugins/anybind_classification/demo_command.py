@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError, derive, load, read, write
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, SkippedFiles, print_json, print_table
+from anybind.commandline import AsJson, BindingName, Device, Seed, SkipInvalid, SkippedFiles, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
 from anybind_classification.demo_evaluation import DemoResult, DemoSample, evaluate_demo
 from anybind_classification.demo_images import list_demo_images
@@ -29,7 +29,7 @@ def demo(
     binding: BindingName = "mini",
     seed: Seed = 0,
     device: Device = "cpu",
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Simulate event recordings of images, classify them by text (zero-shot), and write an HTML page."""
@@ -39,7 +39,7 @@ def demo(
     binder = load(binding, device=device)
     binder.encoder("event")  # fails before any file is written if an extra is missing
     skipped = SkippedFiles()
-    samples = _record_all(captions, output / "recordings", seed, skipped if skip_bad else None)
+    samples = _record_all(captions, output / "recordings", seed, skipped if skip_invalid else None)
     result = evaluate_demo(binder, samples, label_names)
     page = output / "index.html"
     write_page(page, binder, samples, result, seed)
@@ -99,7 +99,7 @@ def _record_all(captions: dict[Path, str], folder: Path, seed: int, skipped: Ski
             except AnybindError as error:
                 if skipped is None:
                     raise
-                skipped.note(files.portable_name(path), error)
+                skipped.record(files.portable_name(path), error)
             advance(1)
     if not samples:
         raise BadInput("no file could be used")

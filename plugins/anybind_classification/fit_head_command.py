@@ -12,7 +12,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -38,7 +38,7 @@ def fit_head(
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a classification head on a folder of class folders, for `anybind classify --head`."""
@@ -52,7 +52,7 @@ def fit_head(
         seed=seed,
         device=device,
         store=open_store(store),
-        on_bad=skipped.note if skip_bad else None,
+        on_bad=skipped.record if skip_invalid else None,
         **parse_options(head_option),
     )
     fitted_head.save(output)

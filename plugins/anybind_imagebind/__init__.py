@@ -34,9 +34,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="imagebind",
-            summary="ImageBind: five modalities in one space; a local file as imagebind:PATH",
+            summary="ImageBind: five modalities in one space; from the hub or a local file",
             target="anybind_imagebind.binding:imagebind",
             modalities=("text", "image", "sound", "depth", "event"),
+            forms=("imagebind", "imagebind:PATH", "imagebind:local-dir:DIR"),
             weights_licence=WEIGHTS_LICENCE,
             extra="imagebind",
         )

@@ -52,9 +52,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="languagebind",
-            summary="LanguageBind's encoders; local folders as languagebind:local-dir:PATH",
+            summary="LanguageBind: six modalities in its text space; from the hub or local folders",
             target="anybind_languagebind.binding:languagebind",
             modalities=tuple(ENCODERS),
+            forms=("languagebind", "languagebind:local-dir:DIR"),
             weights_licence="MIT",
             extra="languagebind",
         )

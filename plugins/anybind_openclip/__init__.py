@@ -35,9 +35,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="open_clip",
-            summary="any open_clip model, as open_clip:ARCH/TAG, open_clip:hf-hub:ID or open_clip:local-dir:PATH",
+            summary="any open_clip model, and an event encoder that starts as a copy of its image tower",
             target="anybind_openclip.binding:open_clip",
             modalities=("text", "image", "event"),
+            forms=("open_clip:ARCH/TAG", "open_clip:hf-hub:ORG/REPO", "open_clip:local-dir:DIR"),
             extra="openclip",
         )
     )

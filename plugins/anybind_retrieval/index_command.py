@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, SkippedFiles, StoreFlag, open_store, print_json
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    SkipInvalid,
+    SkippedFiles,
+    StoreFlag,
+    open_store,
+    print_json,
+)
 from anybind_retrieval.indexing import build_index, check_place
 
 Kinds = Annotated[
@@ -28,7 +37,7 @@ def index(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything anew, whatever is there.")] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_bad: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Embed files once and keep their embeddings for `anybind search`; run again, it takes in what changed."""
@@ -37,7 +46,7 @@ def index(
     try:
         made = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,
-            rebuild=rebuild, on_bad=skipped.note if skip_bad else None,
+            rebuild=rebuild, on_bad=skipped.record if skip_bad else None,
         )  # fmt: skip
     finally:
         skipped.report()

@@ -63,7 +63,7 @@ def shown(kind: str, entry: Entry) -> Shown:
     if isinstance(seen, str):
         return Shown(name, place, words=seen, sound=sound, note=note)
     wide = seen.shape[1] > WIDE * seen.shape[0]
-    picture = pages.image_uri(np.asarray(seen), (2 if wide else 1) * pages.PICTURE_PIXELS)
+    picture = pages.image_uri(np.asarray(seen), (2 if wide else 1) * pages.IMAGE_PIXELS)
     return Shown(name, place, picture, sound=sound, note=note, wide=wide)
 
 

@@ -11,7 +11,7 @@ import typer
 from anybind.commandline import (
     AsJson,
     Device,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -41,7 +41,7 @@ def search(
     approximate: Annotated[bool, typer.Option("--approximate", help="Use the index of a large .lance.")] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_bad: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank files by their similarity with a text or with another file, those of each modality by themselves."""
@@ -52,7 +52,7 @@ def search(
         found = search_files(
             query, where, modalities=modality or (), embed_as=embed_as, top_k=top, rerank=rerank,
             rerank_options=parse_options(rerank_option), rerank_top=rerank_top, binding=binding, approximate=approximate,
-            device=device, store=open_store(store), on_bad=skipped.note if skip_bad else None,
+            device=device, store=open_store(store), on_bad=skipped.record if skip_bad else None,
         )  # fmt: skip
         if output is not None:
             found.save_page(output)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError
-from anybind.commandline import AsJson, SkipBad, SkippedFiles, parse_options, print_json, print_table
+from anybind.commandline import AsJson, SkipInvalid, SkippedFiles, parse_options, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files
 from anybind_events.commands.convert import ReaderName, ReaderOption
 from anybind_events.inspection import check_chart, inspect
@@ -22,7 +22,7 @@ def info(
     ] = None,
     reader: ReaderName = "",
     option: ReaderOption = None,
-    skip_bad: SkipBad = False,
+    skip_bad: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a recording's format, event count, sensor size, duration and event rate, and what its reader repaired."""
@@ -38,7 +38,7 @@ def info(
         except AnybindError as error:
             if not skip_bad:
                 raise
-            skipped.note(files.portable_name(file), error)
+            skipped.record(files.portable_name(file), error)
     if not rows:
         skipped.report()
         raise BadInput("no file could be read")

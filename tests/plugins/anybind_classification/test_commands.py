@@ -125,12 +125,12 @@ def test_embed_writes_embeddings_of_every_modality_in_a_folder(cli, demo_folder,
 
 ERRORS = {
     "truncated.jpg": "is no complete picture",
-    "text.png": "is no .png file that can be read",
+    "text.png": "is not a valid .png file",
     "zero.png": "is empty (0 bytes)",
     "truncated.npz": "is no complete",
     "empty.npz": "it holds no events",
     "missing.png": "No such file",
-    "unknown.xyz": "no reader knows this format",
+    "unknown.xyz": "unsupported format",
 }
 
 
@@ -154,7 +154,7 @@ def test_an_invalid_file_is_a_one_line_error_without_output(cli, invalid_files, 
 def test_invalid_files_are_skipped_and_listed_on_request(cli, invalid_files, tmp_path, demo_images):
     good = demo_images["rocket.jpg"]
     output = tmp_path / "v.safetensors"
-    ended = cli("embed", *invalid_files.values(), good, "-o", output, "--skip-bad", "--json")
+    ended = cli("embed", *invalid_files.values(), good, "-o", output, "--skip-invalid", "--json")
     assert ended.code == 0
     assert anybind.load_embeddings(output)["image"].ids == (str(good),)
     assert sorted(json.loads(ended.out)["skipped"]) == sorted(map(str, invalid_files.values()))
@@ -162,7 +162,7 @@ def test_invalid_files_are_skipped_and_listed_on_request(cli, invalid_files, tmp
 
 
 def test_skipping_every_file_is_an_error(cli, invalid_files, tmp_path):
-    ended = cli("embed", invalid_files["text.png"], "-o", tmp_path / "v.safetensors", "--skip-bad")
+    ended = cli("embed", invalid_files["text.png"], "-o", tmp_path / "v.safetensors", "--skip-invalid")
     assert ended.code == 2
     assert "no file could be embedded" in ended.err
     assert not (tmp_path / "v.safetensors").exists()
@@ -173,7 +173,7 @@ def test_evaluate_skips_invalid_samples_on_request(cli, image_folder, invalid_fi
     shutil.copy(invalid_files["truncated.jpg"], image_folder / "rocket")
     command = ("evaluate", "zero-shot", "--modality", "image", "--data", image_folder)
     assert "truncated.jpg" in cli(*command).error()
-    ended = cli(*command, "--skip-bad", "--json")
+    ended = cli(*command, "--skip-invalid", "--json")
     assert json.loads(ended.out)["n"] == 4
     assert list(json.loads(ended.out)["skipped"]) == ["rocket/truncated.jpg"]
 
@@ -195,7 +195,7 @@ def test_evaluate_skips_invalid_samples_on_request(cli, image_folder, invalid_fi
         (["demo", "{p}"], "name labels with --labels"),
         (["demo", "-o", "{p}/x"], "cannot create the folder"),
         (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}"], "one folder a class"),
-        (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}/absent"], "is no folder"),
+        (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}/absent"], "is not a folder"),
         (
             ["evaluate", "zeroshot", "--modality", "image", "--data", "{d}"],
             "no task 'zeroshot'; did you mean 'zero-shot'",
@@ -264,7 +264,7 @@ def test_weights_of_another_model_are_an_error(cli, tmp_path, demo_images):
     ("arguments", "message"),
     [
         (["classify", "{p}", "--labels", "a,b", "--device", "nonsense"], "cannot use the device 'nonsense'"),
-        (["embed", "{p}", "-o", "{d}"], "it is no regular file"),
+        (["embed", "{p}", "-o", "{d}"], "not a regular file"),
         (["classify", "{p}", "--labels", "absent.csv"], "absent.csv: No such file"),
         (
             ["evaluate", "zero-shot", "--modality", "image", "--data", "{d}", "--task-option", "x"],
@@ -277,11 +277,11 @@ def test_an_invalid_argument_with_a_folder_is_a_one_line_error(cli, image_folder
     assert message in cli(*(argument.format(p=image, d=image_folder) for argument in arguments)).error()
 
 
-def test_an_internal_error_is_one_line_and_exits_with_status_1(cli, monkeypatch):
+def test_an_internal_error_is_one_line_and_exits_with_status_1(cli, image_folder, monkeypatch):
     from anybind.plugin import tables
 
     monkeypatch.setattr(tables, "parse_names", lambda text: 1 / 0)
-    ended = cli("classify", "x.png", "--labels", "a,b")
+    ended = cli("classify", image_folder, "--labels", "a,b")
     assert ended.code == 1
     assert ended.err == "error: internal: ZeroDivisionError: division by zero; --debug shows where\n"
 

@@ -38,7 +38,7 @@ def test_the_demo_skips_invalid_files_and_names_the_input_file_in_errors(cli, in
     PIL.Image.new("RGB", (40, 30), "gray").save(blank)
     files = [*invalid_files.values(), blank, demo_images["rocket.jpg"], demo_images["chelsea.png"]]
     assert f"{blank}: the recording is empty" in cli("demo", *files[-3:], "-o", tmp_path / "a").error()
-    ended = cli("demo", *files, "-o", tmp_path / "b", "--skip-bad", "--json")
+    ended = cli("demo", *files, "-o", tmp_path / "b", "--skip-invalid", "--json")
     assert ended.code == 0
     output = json.loads(ended.out)
     assert sorted(output["skipped"]) == sorted(map(str, files[:-2]))

@@ -59,7 +59,7 @@ def test_an_invalid_file_is_an_error_or_skipped(cli, colour_folder, tmp_path):
     (colour_folder / "red" / "bad.png").write_text("not an image")
     command = ("fit-head", colour_folder, "-o", tmp_path / "head.safetensors", "--json")
     assert "bad.png" in cli(*command).err
-    ended = cli(*command, "--skip-bad")
+    ended = cli(*command, "--skip-invalid")
     assert ended.code == 0
     assert len(json.loads(ended.out)["skipped"]) == 1
 

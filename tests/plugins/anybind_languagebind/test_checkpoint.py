@@ -154,7 +154,7 @@ def test_local_files_need_no_network(models, monkeypatch):
 def test_names_that_are_neither_folder_nor_repository_are_an_error(tmp_path):
     with pytest.raises(BadOption, match="neither"):
         LanguageBindImageEncoder("no such model")
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         LanguageBindImageEncoder(f"local-dir:{tmp_path / 'missing'}")
 
 

@@ -44,7 +44,7 @@ def test_a_box_of_a_file_can_be_read(pixels, tmp_path):
 
 def test_a_file_that_is_not_an_image_is_an_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"not an image")
-    with pytest.raises(anybind.BadInput, match=r"is no \.png file that can be read"):
+    with pytest.raises(anybind.BadInput, match=r"is not a valid \.png file"):
         find_reader(tmp_path / "a.png", "thermal")
 
 

@@ -227,12 +227,12 @@ def test_depth_is_not_written_where_its_unit_would_be_lost(tmp_path: Path) -> No
 def test_a_picture_is_a_depth_map_only_where_depth_is_wanted(tmp_path: Path, suffix: str, by_itself: str) -> None:
     path = save(tmp_path / f"depth{suffix}", np.ones((6, 5), np.uint16))
     assert find_reader(path).name == by_itself
-    assert find_reader(path, wanted="depth").name == "depth"
+    assert find_reader(path, modality="depth").name == "depth"
 
 
 def test_a_picture_in_colour_is_none_even_where_depth_is_wanted(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")
-    assert find_reader(tmp_path / "colour.png", wanted="depth").name == "picture"
+    assert find_reader(tmp_path / "colour.png", modality="depth").name == "picture"
 
 
 def test_events_in_an_array_stay_events(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_ranks_embed_their_share_and_find_the_rest(stored, folder, monkeypatch):
     other = anybind.load(stored.binding, store=stored.store)
     other._encoders = stored._encoders
     shares = []
-    monkeypatch.setattr(ranks, "world_size", lambda: 1 if ranks._alone.get() else 2)
+    monkeypatch.setattr(ranks, "world_size", lambda: 1 if ranks._single_process.get() else 2)
     monkeypatch.setattr(ranks, "rank", lambda: 1)
 
     def gather(value):

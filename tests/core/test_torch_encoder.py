@@ -1,4 +1,4 @@
-"""Towers: encoders on torch modules, their identity and their weight files."""
+"""Encoders on torch modules: identity, weight files, training mode."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_vectors_are_the_normalised_features():
     assert vectors(tower).dtype == np.float32
 
 
-def test_weights_come_back_from_their_file(tmp_path):
+def test_saved_weights_are_loaded_unchanged(tmp_path):
     tower, other = Doubling(seed=1), Doubling(seed=2)
     tower.save_weights(tmp_path / "w.safetensors")
     assert other.identity != tower.identity
@@ -55,7 +55,7 @@ def test_weights_come_back_from_their_file(tmp_path):
     assert other.identity == tower.identity
 
 
-def refused(tower, path, message, error=WeightsMismatch):
+def assert_refused(tower, path, message, error=WeightsMismatch):
     before = vectors(tower)
     with pytest.raises(error, match=message) as caught:
         tower.load_weights(path)
@@ -64,32 +64,32 @@ def refused(tower, path, message, error=WeightsMismatch):
     np.testing.assert_array_equal(vectors(tower), before)
 
 
-def test_weights_without_their_preprocessing_are_refused(tmp_path):
+def test_weights_without_their_preprocessing_raise(tmp_path):
     save_file(Doubling().module.state_dict(), tmp_path / "bare.safetensors")
-    refused(Doubling(seed=3), tmp_path / "bare.safetensors", "does not say which preprocessing")
+    assert_refused(Doubling(seed=3), tmp_path / "bare.safetensors", "the preprocessing of its weights is unknown")
 
 
-def test_weights_of_another_preprocessing_are_refused_with_what_differs(tmp_path):
+def test_weights_of_another_preprocessing_raise_with_the_difference(tmp_path):
     Doubling(factor=3.0).save_weights(tmp_path / "w.safetensors")
-    refused(Doubling(seed=3), tmp_path / "w.safetensors", r"factor differ \(factor=3\.0 there\)")
+    assert_refused(Doubling(seed=3), tmp_path / "w.safetensors", r"factor differ \(factor=3\.0 there\)")
 
 
-def test_weights_of_another_space_are_refused(tmp_path):
+def test_weights_of_another_space_raise(tmp_path):
     Doubling(space=anybind.Space("other", 3)).save_weights(tmp_path / "w.safetensors")
-    refused(Doubling(seed=3), tmp_path / "w.safetensors", r"holds weights for other \(3-d\), not for test")
+    assert_refused(Doubling(seed=3), tmp_path / "w.safetensors", r"holds weights for other \(3-d\), not for test")
 
 
-def test_weights_of_another_shape_are_refused_by_key(tmp_path):
+def test_weights_of_another_shape_raise_with_the_key(tmp_path):
     Doubling(width=5).save_weights(tmp_path / "w.safetensors")
-    refused(Doubling(seed=3), tmp_path / "w.safetensors", "of another model: it has other shapes of weight")
+    assert_refused(Doubling(seed=3), tmp_path / "w.safetensors", "of another model: it has other shapes of weight")
 
 
-def test_weights_with_other_keys_are_refused_by_the_first_few(tmp_path):
+def test_weights_with_other_keys_raise_with_the_first_ones(tmp_path):
     Doubling().save_weights(tmp_path / "w.safetensors")
     with_card = {"anybind": json.dumps(_card(tmp_path / "w.safetensors"))}
     save_file({f"k{i}": torch.zeros(1) for i in range(5)}, tmp_path / "k.safetensors", metadata=with_card)
     message = "it lacks bias, weight; has too many k0, k1, k2 and 2 more"
-    refused(Doubling(seed=3), tmp_path / "k.safetensors", message)
+    assert_refused(Doubling(seed=3), tmp_path / "k.safetensors", message)
 
 
 def _card(path):
@@ -100,11 +100,11 @@ def _card(path):
 
 
 @pytest.mark.parametrize("length", [0, 7, 100, -1])
-def test_a_truncated_weight_file_is_refused(tmp_path, length):
+def test_a_truncated_weight_file_raises(tmp_path, length):
     path = tmp_path / "w.safetensors"
     Doubling().save_weights(path)
     path.write_bytes(path.read_bytes()[:length])
-    refused(Doubling(seed=3), path, "not a readable safetensors file", anybind.BadInput)
+    assert_refused(Doubling(seed=3), path, "not a readable safetensors file", anybind.BadInput)
 
 
 def test_a_weight_file_is_plain_safetensors_that_others_can_read(tmp_path):
@@ -120,7 +120,7 @@ def test_a_change_in_place_changes_the_identity():
     assert tower.identity != before
 
 
-def test_the_identity_tells_preprocessing_and_weights_apart():
+def test_the_identity_depends_on_preprocessing_and_weights():
     weights, preprocessing = Doubling().identity.split("-")
     assert Doubling(factor=3.0).identity.startswith(weights)
     assert Doubling(seed=9).identity.endswith(preprocessing)
@@ -137,7 +137,7 @@ def test_the_identity_is_the_same_for_every_dtype_of_tensor():
     assert hash_state(state) != hash_state({**state, "f": torch.ones(2)})
 
 
-def test_a_copy_has_weights_of_its_own():
+def test_a_copy_has_its_own_weights():
     tower = Doubling()
     copied = tower.copy()
     with torch.no_grad():
@@ -151,7 +151,7 @@ def test_features_keep_gradients():
     assert tower.module.weight.grad is not None
 
 
-def test_a_sample_without_direction_is_refused_and_gives_no_nan():
+def test_a_zero_embedding_raises_instead_of_giving_nan():
     tower = Doubling()
     with torch.no_grad():
         tower.module.weight.zero_()
@@ -160,7 +160,7 @@ def test_a_sample_without_direction_is_refused_and_gives_no_nan():
         vectors(tower)
 
 
-def test_embedding_leaves_every_part_in_or_out_of_training_as_it_was():
+def test_encoding_keeps_the_training_mode_of_every_submodule():
     tower = Doubling()
     tower.module = torch.nn.Sequential(tower.module, torch.nn.BatchNorm1d(3)).train()
     tower.module[1].eval()
@@ -182,20 +182,20 @@ def test_tied_weights_can_be_saved_and_loaded(tmp_path):
     assert second.load_weights(tmp_path / "w.safetensors").identity == first.identity
 
 
-def test_a_tower_made_in_inference_mode_has_an_identity():
+def test_an_encoder_created_in_inference_mode_has_an_identity():
     with torch.inference_mode():
         tower = Doubling()
         assert tower.identity == Doubling().identity
 
 
-def test_a_card_that_cannot_be_read_is_refused(tmp_path):
+def test_an_invalid_card_raises(tmp_path):
     for number, card in enumerate(["{", "[]", "{}", '{"space": 3}']):
         path = tmp_path / f"{number}.safetensors"
         save_file(Doubling().module.state_dict(), path, metadata={"anybind": card})
-        refused(Doubling(seed=3), path, "card")
+        assert_refused(Doubling(seed=3), path, "card")
 
 
-def test_a_module_that_takes_anothers_place_and_memory_has_an_identity_of_its_own():
+def test_a_module_that_replaces_another_in_memory_has_its_own_identity():
     tower = Doubling()
     for seed in range(50):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The encoder `letter-grams`: words by their spelling, so that the plugin's binding needs no tower for words."""
+"""The encoder `letter-grams`: text by its spelling, so that the plugin's binding needs no text model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from anybind.plugin import Encoder, tables
 
 DIM = 512
 RUNS = (3, 4, 5)
-"""Letters in a row that are counted."""
+"""Lengths of the letter n-grams."""
 
 
 class LetterGrams(Encoder):
-    """Texts to unit vectors: every run of three to five letters of a word adds 1 or -1 to a place that its hash names.
+    """An encoder of texts: every letter n-gram adds 1 or -1 to the dimension of its hash.
 
-    Words of one stem are near each other (`walk`, `walking`); nothing is known of what words mean.
+    Words of one stem are similar (`walk`, `walking`); meaning is not encoded.
     """
 
     modality = "text"
@@ -34,7 +34,7 @@ class LetterGrams(Encoder):
         return {"runs": list(RUNS), "words": "[a-z0-9]+, lower case", "ends": "_"}
 
     def preprocess(self, sample: str) -> np.ndarray:
-        """Counts of a text, (512,) float32; a text without letters counts as the word `_`."""
+        """Count the n-grams of a text, (512,) float32; a text without letters counts as the word `_`."""
         counts = np.zeros(DIM, np.float32)
         for word in re.findall(r"[a-z0-9]+", sample.lower()) or [""]:
             marked = f"_{word}_"

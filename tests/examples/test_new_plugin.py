@@ -1,4 +1,4 @@
-"""As a new user would: start a plugin, edit ten lines, install it, check it, and ask about it."""
+"""The first steps of a plugin's author: create a plugin, edit ten lines, install it, check it, evaluate it."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ side = 4
 """
 
 
-def pictures(folder: Path) -> None:
+def write_images(folder: Path) -> None:
     random = np.random.default_rng(0)
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)
         for number in range(4):
             noise = random.integers(-20, 20, (40, 50, 3))
-            picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-            PIL.Image.fromarray(picture).save(folder / name / f"{number}.png")
+            image = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            PIL.Image.fromarray(image).save(folder / name / f"{number}.png")
 
 
-def ran(environment: Any, *arguments: object) -> str:
+def run_command(environment: Any, *arguments: object) -> str:
     ended = environment.anybind(*arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
 @pytest.mark.slow
-def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any):
-    here = newcomer.folder
-    said = ran(newcomer, "plugins", "new", "my-colours", "--kind", "encoder")
+def test_a_new_plugin_is_edited_installed_checked_and_evaluated(core_environment: Any):
+    here = core_environment.folder
+    said = run_command(core_environment, "plugins", "new", "my-colours", "--kind", "encoder")
     assert said.splitlines()[-1] == "next: pip install -e ./my-colours && anybind plugins check my-colours"
     module = here / "my-colours" / "my_colours" / "__init__.py"
     template = module.read_text()
@@ -67,31 +67,31 @@ def test_a_new_plugin_is_edited_installed_checked_and_asked_about(newcomer: Any)
     assert len(changed) <= 10
     module.write_text(edited)
 
-    ran(newcomer, "plugins", "new", "my-question", "--kind", "task")
-    newcomer.install(here / "my-colours", here / "my-question")
+    run_command(core_environment, "plugins", "new", "my-question", "--kind", "task")
+    core_environment.install(here / "my-colours", here / "my-question")
     for name in ("my-colours", "my-question"):
-        table = ran(newcomer, "plugins", "check", name)
+        table = run_command(core_environment, "plugins", "check", name)
         assert " ok" in table
         assert "remedy" not in table
-    tests = newcomer.run("-m", "pytest", "-p", "no:cacheprovider", at=here / "my-colours")
+    tests = core_environment.run("-m", "pytest", "-p", "no:cacheprovider", at=here / "my-colours")
     assert "failed" not in tests.stdout, tests.stdout
     assert " passed" in tests.stdout
 
-    pictures(here / "pictures")
+    write_images(here / "pictures")
     (here / "colours.toml").write_text(BINDING)
     options = ("--binding", "colours.toml", "--modality", "image", "--data", "pictures", "--json")
-    told = json.loads(ran(newcomer, "evaluate", "my-question", *options))
-    assert told["accuracy"] == 1
-    assert told["n"] == 12
-    assert told["versions"]["my-colours"] == "0.1.0"
+    output = json.loads(run_command(core_environment, "evaluate", "my-question", *options))
+    assert output["accuracy"] == 1
+    assert output["n"] == 12
+    assert output["versions"]["my-colours"] == "0.1.0"
 
 
 @pytest.mark.slow
-def test_an_edit_that_breaks_the_contract_fails_the_check(newcomer: Any):
-    ran(newcomer, "plugins", "new", "my-loud")
-    module = newcomer.folder / "my-loud" / "my_loud" / "__init__.py"
-    module.write_text(module.read_text().replace("return unit(", "return 3 * unit("))
-    newcomer.install(newcomer.folder / "my-loud")
-    ended = newcomer.anybind("plugins", "check", "my-loud")
+def test_an_edit_that_breaks_the_contract_fails_the_check(core_environment: Any):
+    run_command(core_environment, "plugins", "new", "my-loud")
+    module = core_environment.folder / "my-loud" / "my_loud" / "__init__.py"
+    module.write_text(module.read_text().replace("return normalize(", "return 3 * normalize("))
+    core_environment.install(core_environment.folder / "my-loud")
+    ended = core_environment.anybind("plugins", "check", "my-loud")
     assert ended.returncode == 1
     assert "check_unit_norm: norms are 3, 3, 3, not 1" in ended.stdout

@@ -1,4 +1,4 @@
-"""Tasks and heads that are broken on purpose: each fails the checks of what it breaks."""
+"""Tasks and heads that are broken on purpose: each fails the right checks."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class KeepsItBeside(FromMean):
         return {"mean": np.zeros(1)}
 
     def compute_scores(self, inputs, queries):
-        return inputs.largest("event", 1 - inputs.embeddings["event"].vectors @ self.beside)
+        return inputs.max_by_sample("event", 1 - inputs.embeddings["event"].vectors @ self.beside)
 
 
 def score_unfitted(self, inputs, queries=None):
@@ -132,9 +132,9 @@ class Similarity(Head):
         return queries @ candidates
 
 
-def rate_after(base, change):
+def compute_scores_after(base, change):
     """Rate as the good one does, and change its scores, (...,)."""
-    return {"rate": lambda self, inputs, queries: change(base.rate(self, inputs, queries))}
+    return {"compute_scores": lambda self, inputs, queries: change(base.compute_scores(self, inputs, queries))}
 
 
 @pytest.mark.parametrize(
@@ -143,30 +143,34 @@ def rate_after(base, change):
         (FromMean, {}, []),
         (
             FromMean,
-            rate_after(FromMean, lambda scores: scores - 5),
+            compute_scores_after(FromMean, lambda scores: scores - 5),
             ["check_score_range", "check_no_rows_score_zero"],
         ),
-        (FromMean, rate_after(FromMean, lambda scores: scores / scores.max()), ["check_batch_invariance"]),
+        (FromMean, compute_scores_after(FromMean, lambda scores: scores / scores.max()), ["check_batch_invariance"]),
         (KeepsItBeside, {}, ["check_identity", "check_save_and_load"]),
         (
             FromMean,
-            {"remember": lambda self, embeddings: None},
+            {"record_encoder": lambda self, embeddings: None},
             ["check_save_and_load", "check_refuses_other_embeddings"],
         ),
         (FromMean, {"score": score_unfitted}, ["check_refuses_to_score_unfitted"]),
-        (FromMean, {"learn": draw_lots}, ["check_fit_is_deterministic"]),
+        (FromMean, {"fit_tensors": draw_lots}, ["check_fit_is_deterministic"]),
         (ClassMeans, {}, []),
-        (ClassMeans, rate_after(ClassMeans, lambda scores: scores[:, ::-1]), ["check_learns_the_classes"]),
+        (ClassMeans, compute_scores_after(ClassMeans, lambda scores: scores[:, ::-1]), ["check_learns_the_classes"]),
         (
             ClassMeans,
-            rate_after(ClassMeans, lambda scores: scores[:, 1:]),
+            compute_scores_after(ClassMeans, lambda scores: scores[:, 1:]),
             ["check_score_shape", "check_learns_the_classes"],
         ),
         (Similarity, {}, []),
-        (Similarity, rate_after(Similarity, lambda scores: scores - scores.max(axis=0)), ["check_query_invariance"]),
         (
             Similarity,
-            rate_after(Similarity, lambda scores: scores.T),
+            compute_scores_after(Similarity, lambda scores: scores - scores.max(axis=0)),
+            ["check_query_invariance"],
+        ),
+        (
+            Similarity,
+            compute_scores_after(Similarity, lambda scores: scores.T),
             ["check_score_shape", "check_query_invariance"],
         ),
     ],
@@ -175,14 +179,14 @@ def test_a_head_fails_the_checks_of_what_it_breaks(head, members, failures, fail
     assert failed_checks(type("Broken", (head,), members)()) == failures
 
 
-def test_the_stand_in_embeds_any_sample_the_same_each_time_and_tells_samples_apart():
+def test_the_random_encoder_is_deterministic_and_distinguishes_samples():
     binder = make_random_binder()
     assert set(binder.modalities) == {part.name for part in list_parts("modality")}
     vectors = binder.embed("text", ["a", "b", "a"])
     similarity = vectors @ vectors
     assert similarity[0, 2] > 0.9999
     assert abs(similarity[0, 1]) < 0.9
-    pictures = [np.full((4, 4, 3), level, np.uint8) for level in (0, 0, 9)]
-    similarity = binder.embed("image", pictures) @ vectors
+    images = [np.full((4, 4, 3), level, np.uint8) for level in (0, 0, 9)]
+    similarity = binder.embed("image", images) @ vectors
     np.testing.assert_array_equal(similarity[0], similarity[1])
     assert not np.allclose(similarity[0], similarity[2])
