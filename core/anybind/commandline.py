@@ -120,8 +120,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     console.print(table)
 
 
-MIN_TEXT_WIDTH = 12
-"""Width in characters to which a table's last column shrinks before the words of other columns are split."""
+SHORT_CELL, MIN_TEXT_WIDTH = 20, 12
+"""Widths in characters: cells up to the first are not wrapped, if possible; the last column shrinks to the second."""
 
 
 def _fit_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
@@ -129,11 +129,13 @@ def _fit_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
     from rich.cells import cell_len
 
     lines = [max(cell_len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
-    widths = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    words = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    widths = [line if line <= SHORT_CELL else word for word, line in zip(words, lines, strict=True)]
     while sum(widths) < available and widths != lines:
         widths[max(range(len(widths)), key=lambda position: lines[position] / max(1, widths[position]))] += 1
-    while sum(widths) > max(available, len(widths)):  # the last column is text, the others are names
-        widths[-1 if widths[-1] > MIN_TEXT_WIDTH else widths.index(max(widths))] -= 1
+    while sum(widths) > max(available, len(widths)):  # long cells of the last column are text, those of others names
+        text = lines[-1] > SHORT_CELL and widths[-1] > MIN_TEXT_WIDTH
+        widths[-1 if text else widths.index(max(widths))] -= 1
     return widths
 
 

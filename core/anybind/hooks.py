@@ -101,3 +101,9 @@ def check_contract(module: object) -> None:
         raise PluginError(
             f"it was written for contract {declared!r}, and this anybind has contract {CONTRACT}: {remedy}"
         )
+
+
+def check_result(result: object) -> None:
+    """Raise `PluginError` unless `register` returned nothing: a generator or a coroutine has not run at all."""
+    if result is not None:
+        raise PluginError(f"register must add parts and return None, got a {type(result).__name__}")

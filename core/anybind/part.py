@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from anybind.discovery import contain_import, describe_exception
 from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.spec import Spec
 
@@ -41,14 +43,15 @@ class Part(Generic[S_co]):
         """
         module, _, attribute = self.spec.target.partition(":")
         try:
-            with self.explain_missing_extra():
-                return getattr(importlib.import_module(module), attribute)
+            if module not in sys.modules:
+                with self.explain_missing_extra(), contain_import():
+                    importlib.import_module(module)
+            return getattr(sys.modules[module], attribute)
         except MissingExtra:
             raise
         except Exception as error:
             raise PluginError(
-                f"{self.kind} {self.name!r} of {self.distribution} failed to import: "
-                f"{type(error).__name__}: {one_line(error)}"
+                f"{self.kind} {self.name!r} of {self.distribution} failed to import: {describe_exception(error)}"
             ) from error
 
     @functools.cached_property
@@ -86,8 +89,3 @@ def check_options(what: str, target: Callable[..., Any], /, *args: object, **opt
     except TypeError as error:
         takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
         raise BadOption(f"{what}: {error} (options: {takes})") from None
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception's message as one line."""
-    return " ".join(str(error).split())

@@ -17,17 +17,17 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, TypeVar, overload
 
 import pluggy
 
+from anybind.discovery import contain_import, describe_exception, find_entry_points
 from anybind.errors import NameClash, UnknownName, suggest_names
-from anybind.hooks import Plugin, Registrar, check_contract, plugin_manager
-from anybind.part import Part, check_options, one_line
+from anybind.hooks import Plugin, Registrar, check_contract, check_result, plugin_manager
+from anybind.part import Part, check_options
 from anybind.spec import CORE_KINDS, KindSpec, Spec
 
-GROUP = "anybind"
 S = TypeVar("S", bound=Spec)
 
 
@@ -55,12 +55,15 @@ class Registry:
         Raises:
             UnknownName: a name in `only` is not installed.
         """
+        unreadable = []
         if points is None:
-            points = entry_points(group=GROUP)
+            points, unreadable = find_entry_points()
         if only is None:
             only = os.environ.get("ANYBIND_PLUGINS")
         selected = None if only is None else {_normalize_name(name) for name in only.split(",") if name.strip()}
         registry = cls()
+        for each in unreadable:
+            registry.plugins.append(Plugin("?", each.path, "", status="broken", problem=each.problem))
         # Keyed by owner, since entry points compare equal whatever distribution they are of.
         by_owner = {(point.name, point.dist.name if point.dist else point.value): point for point in points}
         installed = {_normalize_name(name) for owner in by_owner for name in owner}
@@ -96,21 +99,20 @@ class Registry:
     def _load(self, plugin: Plugin, load: Callable[[], object]) -> None:
         registrar = Registrar(plugin)
         try:
-            module = load()
-            check_contract(module)
-            self._manager.register(module, plugin.name)
-            try:
-                self._manager.check_pending()
-                for hook in self._manager.hook.register.get_hookimpls():
-                    if hook.plugin_name == plugin.name:  # one at a time, so that an error affects no other plugin
-                        hook.function(*[registrar for _ in hook.argnames])
-            except BaseException:
-                self._manager.unregister(name=plugin.name)
-                raise
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit too: importing a plugin must not end the program
-            self.plugins.append(replace(plugin, status="broken", problem=f"{type(error).__name__}: {one_line(error)}"))
+            with contain_import():
+                module = load()
+                check_contract(module)
+                self._manager.register(module, plugin.name)
+                try:
+                    self._manager.check_pending()
+                    for hook in self._manager.hook.register.get_hookimpls():
+                        if hook.plugin_name == plugin.name:  # one at a time, so that an error affects no other plugin
+                            check_result(hook.function(*[registrar for _ in hook.argnames]))
+                except BaseException:
+                    self._manager.unregister(name=plugin.name)
+                    raise
+        except Exception as error:
+            self.plugins.append(replace(plugin, status="broken", problem=describe_exception(error)))
             return
         self.plugins.append(plugin)
         for (kind, name), part in registrar.parts.items():

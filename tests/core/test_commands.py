@@ -17,8 +17,9 @@ from anybind.spec import BindingSpec
     [
         ([["name", "a-long-name"], ["summary", "two words"]], 40, [11, 9]),
         ([["name", "a-long-name"], ["summary", "many words in one line"]], 20, [11, 9]),
-        ([["a", "x " * 20], ["b", "y " * 10]], 32, [21, 11]),
+        ([["a", "x " * 20], ["b", "y " * 10]], 32, [12, 20]),
         ([["name", "a" * 30], ["b"]], 11, [10, 1]),
+        ([["path", "a" * 30], ["value", "7 pixels"], ["unit"]], 20, [8, 8, 4]),
         ([["", ""], ["b"]], 10, [0, 1]),
     ],
 )

@@ -15,7 +15,6 @@ from anybind.completeness import SplitContents
 from anybind.dataset import Dataset
 from anybind.errors import AnybindError, PluginError
 from anybind.files import portable_name
-from anybind.part import one_line
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import DatasetSpec
 
@@ -68,7 +67,7 @@ def describe_dataset(part: Part[DatasetSpec]) -> dict[str, Any]:
     try:
         target = part.load()
     except AnybindError as error:  # a broken one, or one whose extra is not installed, is still listed
-        return {**row, "problem": one_line(error)}
+        return {**row, "problem": " ".join(str(error).split())}
     if not (isinstance(target, type) and issubclass(target, Dataset)):  # a function: its spec is all there is
         return {**row, "published": OWN_FOLDER, "size": "as you have it"}
     return {

@@ -9,9 +9,9 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
+from anybind.discovery import describe_exception
 from anybind.errors import AnybindError
 from anybind.modality import Modality, find_modality
-from anybind.part import one_line
 from anybind.registry import list_parts
 from anybind.space import Space
 from anybind.spec import ModalitySpec, Spec
@@ -28,7 +28,7 @@ class Skip(Exception):
 
 def describe_error(error: BaseException) -> str:
     """Return an exception's type and message as one line."""
-    return f"{type(error).__name__}: {one_line(error)}"
+    return describe_exception(error)
 
 
 def describe_sample(value: object) -> str:

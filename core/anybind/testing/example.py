@@ -6,13 +6,14 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from anybind.binder import Binder
 from anybind.dataset import Dataset
+from anybind.discovery import find_entry_points
 from anybind.errors import MissingExtra, PluginError, UnknownName
-from anybind.registry import GROUP, Part
+from anybind.part import Part
 from anybind.spec import Spec
 
 
@@ -68,7 +69,7 @@ def find_example(part: Part[Spec], folder: Path) -> Example | None:
     Raises:
         PluginError: the function fails, or returns something else.
     """
-    points = [point for point in entry_points(group=GROUP) if point.name == part.plugin]
+    points = [point for point in find_entry_points()[0] if point.name == part.plugin]
     owned = [point for point in points if point.dist and point.dist.name == part.distribution] or points
     try:
         make_example = _find_example_factory(owned[0]) if owned else None
