@@ -402,7 +402,7 @@ def _write_imagebind(folder: Path, clip: str) -> None:
     """Write ImageBind's weights, and a binding of ImageBind and CLIP with an adapter."""
     theirs = load_module(TESTS / "plugins" / "anybind_imagebind" / "conftest.py")
     torch.manual_seed(0)
-    state = {name: each for of in theirs.SMALL.values() for name, each in theirs.random_state(of).items()}
+    state = {name: each for of in theirs.SMALL.values() for name, each in theirs.make_random_state(of).items()}
     weights, adapter = folder / "imagebind.safetensors", folder / "adapter.safetensors"
     save_file(state, weights)
     random = torch.Generator().manual_seed(0)
@@ -432,9 +432,14 @@ def _get_backbone(weights: Path) -> str:
 
 
 def _shrink_imagebind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anybind_imagebind import towers, words
+    from anybind_imagebind import encoders, text_encoder
 
     small = load_module(TESTS / "plugins" / "anybind_imagebind" / "conftest.py").SMALL
-    kinds = {"sound": towers.SoundTower, "depth": towers.DepthTower, "image": towers.ImageTower}
-    for of, tower in {**kinds, "text": words.TextTower}.items():
-        monkeypatch.setitem(tower.__init__.__kwdefaults__, "architecture", small[of])
+    classes = {
+        "sound": encoders.ImageBindSoundEncoder,
+        "depth": encoders.ImageBindDepthEncoder,
+        "image": encoders.ImageBindImageEncoder,
+        "text": text_encoder.ImageBindTextEncoder,
+    }
+    for modality, encoder in classes.items():
+        monkeypatch.setitem(encoder.__init__.__kwdefaults__, "architecture", small[modality])

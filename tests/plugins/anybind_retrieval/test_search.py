@@ -10,7 +10,7 @@ import pytest
 
 import anybind
 import anybind_retrieval
-from anybind_classification.demo_pictures import demo_pictures
+from anybind_classification.demo_images import list_demo_images
 
 
 def search(cli, *arguments, binding="colours:sound"):
@@ -231,7 +231,7 @@ def test_nothing_found_is_a_page_that_says_so(cli, world, tmp_path):
 def test_mini_finds_real_pictures_by_words_in_a_process_of_its_own(run_anybind, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for path in demo_pictures():
+    for path in list_demo_images():
         if path.stem in ("chelsea", "rocket", "coffee"):
             shutil.copy(path, folder)
     page = tmp_path / "p.html"

@@ -1,4 +1,4 @@
-"""The pictures of `anybind demo`: photographs that scikit-image's wheel carries, and what is on them."""
+"""The images of `anybind demo`: photographs from scikit-image's wheel, with captions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anybind.plugin import errors
 
-PICTURES = {
+CAPTIONS = {
     "astronaut.png": "astronaut",
     "brick.png": "brick wall",
     "camera.png": "photographer",
@@ -21,10 +21,10 @@ PICTURES = {
 }
 
 
-def demo_pictures() -> dict[Path, str]:
-    """What is on each picture, by path; raises `MissingExtra` when scikit-image is not installed."""
+def list_demo_images() -> dict[Path, str]:
+    """Return the caption of each image, by path; raise `MissingExtra` if scikit-image is not installed."""
     spec = importlib.util.find_spec("skimage")  # finds the package without importing it
     if spec is None or spec.origin is None:
-        raise errors.MissingExtra("the demo's pictures come with scikit-image: pip install 'anybind[mini]'")
+        raise errors.MissingExtra("the demo images come with scikit-image: pip install 'anybind[mini]'")
     folder = Path(spec.origin).parent / "data"
-    return {folder / name: caption for name, caption in PICTURES.items() if (folder / name).is_file()}
+    return {folder / name: caption for name, caption in CAPTIONS.items() if (folder / name).is_file()}

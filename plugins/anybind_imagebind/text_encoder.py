@@ -1,4 +1,4 @@
-"""The tower of words, on open_clip's tokenizer."""
+"""ImageBind's text encoder, with open_clip's tokenizer."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from anybind import AnybindWarning
 from anybind.plugin import TorchEncoder
+from anybind_imagebind.encoders import read_logit_scale
 from anybind_imagebind.modules import TEXT, Architecture
-from anybind_imagebind.towers import scale_of
-from anybind_imagebind.weights import HIGHEST_SCALE, REPOSITORY, load_module
+from anybind_imagebind.weights import MAX_LOGIT_SCALE, REPOSITORY, load_module
 
 
-class TextTower(TorchEncoder):
-    """Words by CLIP's tokens. A longer text is cut behind its first 75 tokens, with a warning that shows where.
+class ImageBindTextEncoder(TorchEncoder):
+    """A text encoder over CLIP tokens; a text of more than 75 tokens is truncated, with a warning that shows where.
 
-    Upstream drops the mark of the end from a text that it cuts; here the mark stays, since its token speaks for the
-    text.
+    Upstream drops the end token of truncated texts; here it is kept, since the features are those of the end token.
     """
 
     def __init__(
         self, weights: str = REPOSITORY, *, revision: str | None = None, architecture: Architecture = TEXT
     ) -> None:
-        """Load the tower.
+        """Load the encoder.
 
         Args:
-            weights: a file, a folder, or a repository of the hub.
-            revision: of the repository; by default the one that this plugin was checked with.
-            architecture: the sizes that the weights must have.
+            weights: a file, a folder, or a hub repository.
+            revision: revision of the repository. [default: the revision tested with this plugin]
+            architecture: expected sizes of the weights.
 
         Raises:
             BadInput, WeightsMismatch: see `load_module`.
@@ -41,16 +40,18 @@ class TextTower(TorchEncoder):
             modality="text",
             space=space,
             preprocessing={"tokenizer": "CLIP", "context_length": architecture.tokens},
-            logit_scale=min(scale_of(module), HIGHEST_SCALE),
+            logit_scale=min(read_logit_scale(module), MAX_LOGIT_SCALE),
         )
 
     def preprocess(self, sample: str) -> torch.Tensor:
-        """A text to (77,) int64 tokens."""
+        """Map a text to (77,) int64 tokens."""
         tokens = self._tokenizer([sample])[0]
-        wanted = self._tokenizer.encode(sample)
-        kept = len(tokens) - 2  # what is left beside the marks of start and end
-        if len(wanted) > kept:
-            before, after = (self._tokenizer.decode(part).strip() for part in (wanted[:kept], wanted[kept:]))
+        all_tokens = self._tokenizer.encode(sample)
+        length = len(tokens) - 2  # without the start and end tokens
+        if len(all_tokens) > length:
+            before, after = (
+                self._tokenizer.decode(part).strip() for part in (all_tokens[:length], all_tokens[length:])
+            )
             warnings.warn(
                 f"text cut to {len(tokens)} tokens: kept up to {before[-30:]!r}, dropped {after[:30]!r}...",
                 AnybindWarning,

@@ -1,4 +1,4 @@
-"""The tower of words, which all of LanguageBind's modalities were bound to."""
+"""LanguageBind's text encoder, to which all other modalities were bound."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, TorchEncoder, hub
-from anybind_languagebind.checkpoint import TEXT, open_checkpoint
-from anybind_languagebind.vision import REQUIRED, clip_config, fill
+from anybind_languagebind.checkpoint import TEXT, load_checkpoint
+from anybind_languagebind.vision_tower import REQUIRED, build_clip_config, load_tower
 
 SIZES = (*(key for key in REQUIRED if key != "patch_size"), "vocab_size", "max_position_embeddings")
 END = "<|endoftext|>"
 
 
-class TextFeatures(torch.nn.Module):
-    """Tokens to features, not of norm 1."""
+class ClipTextTower(torch.nn.Module):
+    """CLIP's text tower: tokens to features, not normalised."""
 
     def __init__(self, model: CLIPTextModelWithProjection) -> None:
         super().__init__()
@@ -27,49 +27,50 @@ class TextFeatures(torch.nn.Module):
         self.text_projection = model.text_projection
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(n, length) to (n, d); what stands behind the first end of a text changes nothing."""
+        """Map (n, length) to (n, d); tokens after the first end token have no effect."""
         return self.text_projection(self.text_model(input_ids=tokens).pooler_output)
 
 
-class TextTower(TorchEncoder):
-    """Words. A text longer than the context (77 tokens) is cut, with a warning that shows where.
+class LanguageBindTextEncoder(TorchEncoder):
+    """A text encoder; a text longer than the context (77 tokens) is truncated, with a warning that shows where.
 
     Args:
         model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json`, the weights, `vocab.json` and
-            `merges.txt`. Each checkpoint of LanguageBind carries the same text tower.
-        revision: of the repository.
+            `merges.txt`. All checkpoints of LanguageBind have the same text tower.
+        revision: revision of the repository.
 
     Raises:
-        BadInput, BadOption, WeightsMismatch: as `open_checkpoint`; the tokenizer's files are missing or damaged, or
-            of another vocabulary.
+        BadInput, BadOption, WeightsMismatch: see `load_checkpoint`; also if tokenizer files are missing, corrupt, or of
+            another vocabulary.
     """
 
     def __init__(self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None) -> None:
-        checkpoint = open_checkpoint(model, TEXT, revision)
-        section = checkpoint.section("text_config")
-        sizes = {key: section.count(key) for key in SIZES}
+        checkpoint = load_checkpoint(model, TEXT, revision)
+        section = checkpoint.read_section("text_config")
+        sizes = {key: section.read_count(key) for key in SIZES}
         vocabulary, merges = (
             hub.find_weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
         )
         try:
-            # The tokenizer within only reads when it is asked to encode, so that threads may share it.
+            # Encoding by the backend tokenizer changes no state, so threads may share it.
             self.tokenizer: Any = CLIPTokenizerFast(str(vocabulary), str(merges)).backend_tokenizer
-        except Exception as error:  # the tokenizers are Rust's, and raise bare Exceptions
-            raise BadInput(f"{vocabulary} and {merges} make no tokenizer: {' '.join(str(error).split())}") from error
+        except Exception as error:  # tokenizers in Rust raise bare Exceptions
+            reason = " ".join(str(error).split())
+            raise BadInput(f"{vocabulary}, {merges.name}: not a valid tokenizer: {reason}") from error
         self.end = self.tokenizer.token_to_id(END)
         if self.end is None or self.tokenizer.get_vocab_size() > sizes["vocab_size"]:
             raise BadInput(
-                f"{vocabulary} is not of this model: {self.tokenizer.get_vocab_size()} tokens, of which"
-                f" {sizes['vocab_size']} have weights; take the file that came with them"
+                f"{vocabulary}: vocabulary of another model: expected {END} and at most {sizes['vocab_size']} tokens,"
+                f" got {self.tokenizer.get_vocab_size()}; use the file published with the weights"
             )
         self.context = sizes["max_position_embeddings"]
-        config = clip_config(
+        config = build_clip_config(
             CLIPTextConfig, section, {**sizes, "projection_dim": checkpoint.space.dim, "eos_token_id": self.end}
         )
         with torch.device("meta"):
-            module = TextFeatures(CLIPTextModelWithProjection(config))
-        fill(module, checkpoint)
-        # Counts from 0 that are no weights, and so were not read.
+            module = ClipTextTower(CLIPTextModelWithProjection(config))
+        load_tower(module, checkpoint)
+        # Position indices, which are not among the weights.
         module.text_model.embeddings.position_ids = torch.arange(self.context)[None]
         super().__init__(
             module,
@@ -80,20 +81,20 @@ class TextTower(TorchEncoder):
         )
 
     def preprocess(self, sample: str) -> list[int]:
-        """A text to its tokens, with those of beginning and end, at most `context`."""
+        """Map a text to its tokens with start and end token, at most `context`."""
         encoding = self.tokenizer.encode(sample)
         if len(encoding.ids) <= self.context:
             return encoding.ids
-        kept = encoding.offsets[self.context - 2][1]
+        cut = encoding.offsets[self.context - 2][1]
         warnings.warn(
-            f"text cut to {self.context} tokens: kept up to {sample[max(0, kept - 30) : kept]!r},"
-            f" dropped {sample[kept : kept + 30]!r}...",
+            f"text cut to {self.context} tokens: kept up to {sample[max(0, cut - 30) : cut]!r},"
+            f" dropped {sample[cut : cut + 30]!r}...",
             AnybindWarning,
             stacklevel=2,
         )
         return [*encoding.ids[: self.context - 1], self.end]
 
     def collate(self, inputs: Sequence[list[int]]) -> torch.Tensor:
-        """Tokens of texts to (n, longest), filled with ends: each token sees those before it only."""
+        """Collate tokens to (n, longest), padded with end tokens: causal attention makes padding ineffective."""
         longest = max(map(len, inputs))
         return torch.tensor([ids + [self.end] * (longest - len(ids)) for ids in inputs], device=self.device)
