@@ -28,10 +28,10 @@ import numpy as np
 
 import anybind
 from anybind.commandline import print_table
-from anybind_retrieval.kernels import over_rows
-from anybind_retrieval.metrics import metrics_of
-from anybind_retrieval.ranking import nearest_rows
-from anybind_retrieval.ranks import ranks_in
+from anybind_retrieval.kernels import map_row_slices
+from anybind_retrieval.metrics import compute_metrics
+from anybind_retrieval.ranking import find_nearest_rows
+from anybind_retrieval.ranks import rank_similarities
 
 ITEMS = 10_000
 GALLERY, QUERIES, DIMENSIONS, K = 100_000, 16, 512, 10
@@ -61,9 +61,9 @@ def metric_rows(n: int, rounds: int) -> list[dict[str, Any]]:
     pairs, classes = np.arange(n), random.integers(0, 100, n)
     similarities[pairs, pairs] += 2.5  # so that most right answers come early, and few first
     sides = {
-        "read": lambda: over_rows(lambda part: total(similarities[part]), n),
-        "instance": lambda: metrics_of(ranks_in(similarities, pairs, pairs)),
-        "class": lambda: metrics_of(ranks_in(similarities, classes, classes)),
+        "read": lambda: map_row_slices(lambda part: total(similarities[part]), n),
+        "instance": lambda: compute_metrics(rank_similarities(similarities, pairs, pairs)),
+        "class": lambda: compute_metrics(rank_similarities(similarities, classes, classes)),
     }
     seconds = by_turns(sides, rounds)
     return [
@@ -85,10 +85,10 @@ def search_rows(n: int, rounds: int) -> list[dict[str, Any]]:
         return faiss.knn(query[None], gallery, K, metric=faiss.METRIC_INNER_PRODUCT)[1][0]
 
     for query in queries:
-        assert set(nearest_rows(query, gallery, K)) == set(by_faiss(query))
+        assert set(find_nearest_rows(query, gallery, K)) == set(by_faiss(query))
     sides = {
         "product": lambda: [np.matmul(gallery, query, out=product) for query in queries],
-        "search": lambda: [nearest_rows(query, gallery, K) for query in queries],
+        "search": lambda: [find_nearest_rows(query, gallery, K) for query in queries],
         "faiss": lambda: [by_faiss(query) for query in queries],
     }
     seconds = {name: each / QUERIES for name, each in by_turns(sides, rounds).items()}

@@ -27,11 +27,11 @@ import anybind
 from anybind.dataset import Item
 from anybind.plugin import Head, HeadInput, files
 from anybind.registry import create_part
-from anybind_vad.embedding import EmbeddedVideo, VideoRecord
-from anybind_vad.labels import frame_labels, lesson_labels
-from anybind_vad.metrics import draw_roc, measure, roc_auc
+from anybind_vad.embedding import EmbeddedVideo, VideoEmbeddings
+from anybind_vad.labels import get_frame_labels, compute_training_labels
+from anybind_vad.metrics import draw_roc, compute_metrics, compute_roc_auc
 from anybind_vad.presets import WindowSettings
-from anybind_vad.segments import frame_scores
+from anybind_vad.segments import compute_frame_scores
 from anybind_vad.windows import open_video
 
 HERE = Path(__file__).parent
@@ -72,18 +72,18 @@ class Clip:
         calm: frames from the beginning that calibration may look at: half of those before the first abnormal one.
     """
 
-    def __init__(self, item: Item, record: VideoRecord) -> None:
-        labels = frame_labels(item, len(record.times_us))
+    def __init__(self, item: Item, record: VideoEmbeddings) -> None:
+        labels = get_frame_labels(item, len(record.times_us))
         assert labels is not None
         self.id, self.record, self.labels = item.id, record, labels
-        self.marks = lesson_labels(labels, record.spans)
+        self.marks = compute_training_labels(labels, record.spans)
         self.calm = int(np.argmax(labels)) // 2 if item.id in GIVEN else 0
         self.calm_marks = np.where(record.spans[:, :2].sum(axis=1) <= self.calm, 0, -1)
 
     def scores(self, head: Head) -> np.ndarray:
         """Of frames."""
         record = self.record
-        return frame_scores(record.spans, head.score(record.inputs), len(self.labels))
+        return compute_frame_scores(record.spans, head.score(record.inputs), len(self.labels))
 
     def part(self, mark: int) -> HeadInput:
         """The windows of one mark, as a film of its own."""
@@ -124,10 +124,10 @@ def main() -> None:
         path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 
-def embed(item: Item, binder: anybind.Binder, size: int, stride: int, store: anybind.EmbeddingStore) -> VideoRecord:
+def embed(item: Item, binder: anybind.Binder, size: int, stride: int, store: anybind.EmbeddingStore) -> VideoEmbeddings:
     """The windows of a clip, embedded once."""
     video = open_video(item.source, **item.options)
-    return EmbeddedVideo(video, binder, ("event", "image"), WindowSettings(size, stride), store=store).record()
+    return EmbeddedVideo(video, binder, ("event", "image"), WindowSettings(size, stride), store=store).embed()
 
 
 def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip]) -> list[tuple[str, list, bool]]:
@@ -172,13 +172,13 @@ def figures(clips: Sequence[Clip], scores: Sequence[np.ndarray], calm: bool) -> 
     skips = [clip.calm if calm else 0 for clip in clips]
     labels = [clip.labels[skip:] for clip, skip in zip(clips, skips, strict=True)]
     scores = [each[skip:] for each, skip in zip(scores, skips, strict=True)]
-    measured = measure(labels, scores)
+    measured = compute_metrics(labels, scores)
     return {
         "frames": sum(map(len, labels)),
         "calm_left_out": calm,
         **measured.metrics,
         "auc_interval": measured.intervals.get("auc"),
-        "clips": {clip.id: roc_auc(*pair) for clip, *pair in zip(clips, labels, scores, strict=True)},
+        "clips": {clip.id: compute_roc_auc(*pair) for clip, *pair in zip(clips, labels, scores, strict=True)},
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from video_rate import CODECS, FRAMES, RESULTS, SIZE, decoded, encode, pictures, timed
 
 from anybind.commandline import print_table
-from anybind_vad.gallery import SIDE
+from anybind_vad.snapshots import SNAPSHOT_SIDE
 from anybind_vad.presets import WindowSettings
 from anybind_vad.windows import VideoWindows, open_video
 
@@ -60,7 +60,7 @@ def contest(path: Path) -> list[dict[str, Any]]:
         lambda: decoded(path, "AUTO"),
         lambda: decoded(path, "AUTO", gray=True),
         lambda: windows(path, images=False),
-        lambda: windows(path, side=SIDE),
+        lambda: windows(path, side=SNAPSHOT_SIDE),
         lambda: windows(path),
         lambda: windows(path, stride=4, images=False),
     ]

@@ -18,8 +18,8 @@ from anybind.commandline import (
     print_table,
 )
 from anybind.plugin import BadOption, Head, charts, files
-from anybind_vad.embedding import BATCH
-from anybind_vad.gallery import Gallery
+from anybind_vad.embedding import BATCH_SIZE
+from anybind_vad.snapshots import SnapshotCollector
 from anybind_vad.page import save_page
 from anybind_vad.presets import PAPER, WINDOW_FRAMES
 from anybind_vad.scores import VideoScores, score_video
@@ -39,15 +39,15 @@ def vad(
     frames: Annotated[int, typer.Option(help="Frames of a window.")] = WINDOW_FRAMES,
     stride: Annotated[int | None, typer.Option(help="Frames from one window to the next. [default: --frames]")] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. [default: 25]")] = None,
-    smooth: Annotated[
+    sigma: Annotated[
         float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")
     ] = 0.0,
-    above: Annotated[
+    score_threshold: Annotated[
         float | None, typer.Option(help="Threshold of segments. [default: median + 3 robust standard deviations]")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the timeline (.html).")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the video cannot be decoded completely.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Windows embedded at a time.")] = BATCH,
+    batch_size: Annotated[int, typer.Option(help="Windows embedded at a time.")] = BATCH_SIZE,
     device: Device = "cpu",
     store: StoreFlag = True,
     as_json: AsJson = False,
@@ -60,7 +60,7 @@ def vad(
         if output.suffix.lower() not in PAGES:
             raise BadOption(f"the output is a page: give a name that ends in {' or '.join(PAGES)}, got {output}")
         files.check_output(output)
-    gallery = None if output is None else Gallery()
+    gallery = None if output is None else SnapshotCollector()
     scores = score_video(
         video,
         head=_head(head, head_file, option),
@@ -71,16 +71,16 @@ def vad(
         frames=frames,
         stride=stride,
         fps=fps,
-        smooth=smooth,
-        above=above,
+        sigma=sigma,
+        score_threshold=score_threshold,
         batch_size=batch_size,
         device=device,
         store=open_store(store),
         strict=strict,
-        gallery=gallery,
+        collector=gallery,
     )
     if output is not None and gallery is not None:
-        save_page(output, scores, gallery.shots)
+        save_page(output, scores, gallery.snapshots)
     if as_json:
         page = None if output is None else str(output)
         about = {"film": files.portable_name(video), "fps": scores.fps, "page": page, "settings": scores.settings}

@@ -13,7 +13,7 @@ from anybind_vad.presets import WindowSettings
 from anybind_vad.video_store import StoredVideo, VideoStore
 from anybind_vad.windows import VideoWindow, VideoWindows
 
-BATCH = 16
+BATCH_SIZE = 16
 """Windows that are embedded at a time."""
 MODALITIES = ("event", "image")
 """What windows are embedded as."""
@@ -35,7 +35,7 @@ class WindowBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class VideoRecord:
+class VideoEmbeddings:
     """All windows of a video, embedded.
 
     Attributes:
@@ -67,9 +67,9 @@ class EmbeddedVideo:
         needs: Iterable[str],
         settings: WindowSettings,
         *,
-        batch_size: int = BATCH,
-        with_windows: bool = False,
-        side: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        keep_windows: bool = False,
+        max_side: int | None = None,
         store: EmbeddingStore | None = None,
     ) -> None:
         """Load encoders; nothing is decoded yet.
@@ -91,14 +91,14 @@ class EmbeddedVideo:
         self.problem: BadInput | None = None
         self._video, self._settings, self._batch_size = video, settings, batch_size
         self._binder = binder.with_store(None)  # windows are stored a batch at a time, with their measures
-        self._blank = blank_embeddings(self._binder, needs, settings)
+        self._blank = make_empty_embeddings(self._binder, needs, settings)
         self._windows = VideoWindows(
             video,
             settings,
-            images=with_windows or "image" in self._blank,
-            side=None if "image" in self._blank else side,
+            images=keep_windows or "image" in self._blank,
+            max_side=None if "image" in self._blank else max_side,
         )
-        self._with_windows = with_windows
+        self._with_windows = keep_windows
         self._store = None if store is None else VideoStore(store, self._blank, binder.device)
 
     def __iter__(self) -> Iterator[WindowBatch]:
@@ -107,7 +107,7 @@ class EmbeddedVideo:
         Raises:
             BadInput: the video is damaged before its first frame, or an image cannot be embedded.
         """
-        key = None if self._store is None else self._store.video_key(self._video, self._settings, self._batch_size)
+        key = None if self._store is None else self._store.hash_video(self._video, self._settings, self._batch_size)
         known = self._store.get_video(key) if self._store and key and not self._with_windows else None
         done = 0
         if known is not None:
@@ -122,7 +122,7 @@ class EmbeddedVideo:
                 return
         self.times_us = self._windows.times_us
         keys, spans = [], []
-        batches = self._windows.batches(self._batch_size)
+        batches = self._windows.iterate_batches(self._batch_size)
         for number, (batch_key, batch) in enumerate(prefetch(self._embed, batches, workers=1, queue_size=1)):
             if key is not None:
                 keys.append(batch_key)
@@ -136,7 +136,7 @@ class EmbeddedVideo:
 
     def _embed(self, windows: Sequence[VideoWindow]) -> tuple[bytes, WindowBatch]:
         """Embed a batch, or look it up; also returns its key in the store."""
-        key = b"" if self._store is None else self._store.batch_key(windows)
+        key = b"" if self._store is None else self._store.hash_batch(windows)
         inputs = self._find_batch(key)
         if inputs is None:
             inputs = embed_windows(self._binder, windows, self._blank, self._batch_size)
@@ -151,7 +151,7 @@ class EmbeddedVideo:
             self._binder.counts.cached += sum(map(len, inputs.embeddings.values()))
         return inputs
 
-    def record(self) -> VideoRecord:
+    def embed(self) -> VideoEmbeddings:
         """Embed the whole video.
 
         Raises:
@@ -163,10 +163,10 @@ class EmbeddedVideo:
         inputs = HeadInput.concatenate([batch.inputs for batch in batches])
         inputs = replace(inputs, groups=np.zeros(len(inputs), np.int64))  # all of one video
         spans = np.concatenate([batch.spans for batch in batches])
-        return VideoRecord(inputs, spans, np.array(self.times_us, np.int64))
+        return VideoEmbeddings(inputs, spans, np.array(self.times_us, np.int64))
 
 
-def blank_embeddings(binder: Binder, needs: Iterable[str], settings: WindowSettings) -> dict[str, Embeddings]:
+def make_empty_embeddings(binder: Binder, needs: Iterable[str], settings: WindowSettings) -> dict[str, Embeddings]:
     """Embeddings without rows by modality, as those of windows will be.
 
     Their encoder names how events were made, so that a head that is made for others refuses them.
@@ -186,7 +186,7 @@ def blank_embeddings(binder: Binder, needs: Iterable[str], settings: WindowSetti
 
 
 def embed_windows(
-    binder: Binder, windows: Sequence[VideoWindow], blank: Mapping[str, Embeddings], batch_size: int = BATCH
+    binder: Binder, windows: Sequence[VideoWindow], empty: Mapping[str, Embeddings], batch_size: int = BATCH_SIZE
 ) -> HeadInput:
     """Embed consecutive windows of a video.
 
@@ -203,9 +203,9 @@ def embed_windows(
     """
     embeddings: dict[str, Embeddings] = {}
     rows: dict[str, np.ndarray] = {}
-    for modality, none in blank.items():
-        numbers = [number for number, window in enumerate(windows) if window.sample(modality) is not None]
-        held = [windows[number].sample(modality) for number in numbers]
+    for modality, none in empty.items():
+        numbers = [number for number, window in enumerate(windows) if window.get_sample(modality) is not None]
+        held = [windows[number].get_sample(modality) for number in numbers]
         batches = list(binder.embed_batches(modality, held, batch_size=batch_size))
         found = concatenate(batches) if batches else none
         embeddings[modality] = replace(found, encoder=none.encoder)

@@ -15,7 +15,7 @@ from anybind import AnybindWarning
 from anybind.plugin import BadInput, Item
 
 
-def frame_labels(item: Item, count: int) -> np.ndarray | None:
+def get_frame_labels(item: Item, count: int) -> np.ndarray | None:
     """The labels of a film's frames, (count,) int64, 0 or 1; None where they are not known.
 
     Warns of a part that ends behind the film, and takes what is inside.
@@ -32,14 +32,14 @@ def frame_labels(item: Item, count: int) -> np.ndarray | None:
     return labels
 
 
-def film_label(item: Item) -> int:
+def get_video_label(item: Item) -> int:
     """1 for a film of which some part is abnormal, 0 for others; raises `BadInput` where it is not known."""
     if "abnormal" not in item.notes:
         raise BadInput(f"the data set does not say of {item.id} whether something in it is abnormal")
     return int(bool(item.notes["abnormal"]))
 
 
-def majority_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
+def compute_window_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """The label of each window: 1 where more than half of its frames are abnormal, else 0. A tie is 0.
 
     Args:
@@ -52,9 +52,9 @@ def majority_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
     return (2 * _abnormal_frames(frames, spans) > spans[:, 1]).astype(np.int64)
 
 
-def lesson_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
+def compute_training_labels(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """As `majority_labels`, but -1, not to be learned from, for windows labelled 0 that have abnormal frames."""
-    return np.where(_abnormal_frames(frames, spans) > 0, 2 * majority_labels(frames, spans) - 1, 0)
+    return np.where(_abnormal_frames(frames, spans) > 0, 2 * compute_window_labels(frames, spans) - 1, 0)
 
 
 def _abnormal_frames(frames: np.ndarray, spans: np.ndarray) -> np.ndarray:

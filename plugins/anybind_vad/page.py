@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import charts, files, pages
-from anybind_vad.gallery import Shot, spread
+from anybind_vad.snapshots import Snapshot, select_evenly
 from anybind_vad.scores import VideoScores
 from anybind_vad.segments import Segment
 
@@ -20,7 +20,7 @@ CARDS = 24
 """Segments that are shown with pictures: those of the highest peaks."""
 
 
-def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
+def save_page(path: Path, scores: VideoScores, shots: Sequence[Snapshot]) -> None:
     """Write the page, whole or not at all.
 
     Args:
@@ -81,17 +81,17 @@ def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _strip(shots: Sequence[Shot], end_us: int) -> list[tuple[str, str]]:
+def _strip(shots: Sequence[Snapshot], end_us: int) -> list[tuple[str, str]]:
     """Pictures along the film, and their times."""
     held = [shot for shot in shots if shot.frame]
     count = STRIP if len(held) >= STRIP else min(SHORT_STRIP, len(held))
-    return [(shot.frame, charts.format_time(shot.middle_us / 1e6, True)) for shot in spread(held, end_us, count)]
+    return [(shot.frame, charts.format_time(shot.middle_us / 1e6, True)) for shot in select_evenly(held, end_us, count)]
 
 
-def _card(segment: Segment, shots: Sequence[Shot]) -> dict[str, object]:
+def _card(segment: Segment, shots: Sequence[Snapshot]) -> dict[str, object]:
     """What the page says of a segment; its pictures are those of the shot at its peak, or of its best shot."""
-    near = [shot for shot in shots if shot.near(segment.first, segment.last)]
-    at_peak = [shot for shot in near if shot.near(segment.peak_frame, segment.peak_frame)]
+    near = [shot for shot in shots if shot.overlaps(segment.first, segment.last)]
+    at_peak = [shot for shot in near if shot.overlaps(segment.peak_frame, segment.peak_frame)]
     shot = max(at_peak or near, key=lambda shot: shot.score, default=None)
     return {
         "span": f"{charts.format_time(segment.start, True)} to {charts.format_time(segment.end, True)}",

@@ -17,7 +17,7 @@ THRESHOLD = 25.0
 
 
 @dataclass(frozen=True)
-class Preset:
+class EventPreset:
     """Published settings of the events of a video.
 
     Attributes:
@@ -30,9 +30,9 @@ class Preset:
 
 
 PRESETS = {
-    PAPER: Preset(THRESHOLD, None),
-    "author-readme": Preset(10.0, 10.0),
-    "author-later": Preset(THRESHOLD, 16.0),
+    PAPER: EventPreset(THRESHOLD, None),
+    "author-readme": EventPreset(10.0, 10.0),
+    "author-later": EventPreset(THRESHOLD, 16.0),
 }
 """The paper's, that of the description of the authors' code, and that of their later project."""
 
@@ -85,7 +85,7 @@ def choose_windows(
     return WindowSettings(frames, frames if stride is None else stride, chosen)
 
 
-def find_preset(name: str) -> Preset:
+def find_preset(name: str) -> EventPreset:
     """The preset of that name; raises `UnknownName` with the nearest ones."""
     if name not in PRESETS:
         raise errors.UnknownName(f"there is no preset {name!r}{errors.suggest_names(name, PRESETS)}")
@@ -104,7 +104,7 @@ def check_count(name: str, value: object) -> None:
         raise BadOption(f"{name} must be a whole number above 0, got {value!r}")
 
 
-def bind_events(binding: Binding, preset: str, clamp: float | None = None) -> tuple[Binding, float | None]:
+def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> tuple[Binding, float | None]:
     """Clamp the event counts of a binding's representation.
 
     Where the binding takes no clamp, that of a preset is left out with a warning.
@@ -124,18 +124,18 @@ def bind_events(binding: Binding, preset: str, clamp: float | None = None) -> tu
     fixed = find_preset(preset).clamp
     if clamp is not None:
         check_number("clamp", clamp)
-        return with_clamp(binding, clamp), clamp
+        return set_clamp(binding, clamp), clamp
     if fixed is None:
         return binding, None
     try:
-        return with_clamp(binding, fixed), fixed
+        return set_clamp(binding, fixed), fixed
     except BadOption as error:
         told = f"{error}: of the preset {preset!r}, only its threshold applies"
         warnings.warn(told, AnybindWarning, stacklevel=3)
         return binding, None
 
 
-def with_clamp(binding: Binding, clamp: float) -> Binding:
+def set_clamp(binding: Binding, clamp: float) -> Binding:
     """The binding, its events counted up to a clamp. No tower is loaded.
 
     Raises:

@@ -13,18 +13,18 @@ import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
 from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
-from anybind_vad.embedding import BATCH, EmbeddedVideo, WindowBatch
-from anybind_vad.gallery import SIDE, Gallery
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch
+from anybind_vad.snapshots import SNAPSHOT_SIDE, SnapshotCollector
 from anybind_vad.presets import (
     PAPER,
     WINDOW_FRAMES,
     WindowSettings,
-    bind_events,
+    apply_preset,
     check_count,
     check_number,
     choose_windows,
 )
-from anybind_vad.segments import Segment, automatic_threshold, find_segments, frame_scores, smooth_scores
+from anybind_vad.segments import Segment, compute_threshold, find_segments, compute_frame_scores, smooth_scores
 from anybind_vad.windows import open_video
 
 AUTOMATIC = "median + 3 robust standard deviations"
@@ -94,13 +94,13 @@ def score_video(
     frames: int = WINDOW_FRAMES,
     stride: int | None = None,
     fps: float | None = None,
-    smooth: float = 0.0,
-    above: float | None = None,
-    batch_size: int = BATCH,
+    sigma: float = 0.0,
+    score_threshold: float | None = None,
+    batch_size: int = BATCH_SIZE,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     strict: bool = False,
-    gallery: Gallery | None = None,
+    collector: SnapshotCollector | None = None,
 ) -> VideoScores:
     """Score how abnormal each moment of a video is, in memory that does not grow with its pixels.
 
@@ -127,26 +127,26 @@ def score_video(
         BadInput: not a video, or one without a frame that can be decoded; with `strict` also any other damage.
         SpaceMismatch, WeightsMismatch: the head was fitted on other embeddings.
     """
-    _check(smooth, above, batch_size)
+    _check(sigma, score_threshold, batch_size)
     windows = choose_windows(preset, threshold, frames, stride)
     video = open_video(Path(path), fps)
-    bound, applied = bind_events(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
+    bound, applied = apply_preset(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
     binder = load(bound, device=device, store=store)
     scorer = _find_fitted(head)
-    with_windows = gallery is not None
+    with_windows = collector is not None
     embedded = EmbeddedVideo(
-        video, binder, scorer.needs, windows, batch_size=batch_size, with_windows=with_windows, side=SIDE, store=store
+        video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=with_windows, max_side=SNAPSHOT_SIDE, store=store
     )
     scorer.prepare(binder)
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
-        spans, events, window_scores = score_windows(embedded, scorer, gallery, advance)
+        spans, events, window_scores = score_windows(embedded, scorer, collector, advance)
     times = np.array(embedded.times_us, np.int64)
-    smoothed = smooth_scores(frame_scores(spans, window_scores, len(times)), times, smooth)
-    limit = automatic_threshold(smoothed) if above is None else above
+    smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
+    limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
     segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
     problem = str(embedded.problem or "")
-    settings = _settings(binder, scorer, preset, windows, applied) | {"batch_size": batch_size, "smooth": smooth}
-    settings |= {"above": limit, "above_rule": AUTOMATIC if above is None else "given"}
+    settings = _settings(binder, scorer, preset, windows, applied) | {"batch_size": batch_size, "smooth": sigma}
+    settings |= {"above": limit, "above_rule": AUTOMATIC if score_threshold is None else "given"}
     result = VideoScores(
         Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, problem, settings
     )
@@ -187,7 +187,7 @@ def _settings(
 def score_windows(
     batches: Iterable[WindowBatch],
     head: Head,
-    gallery: Gallery | None = None,
+    collector: SnapshotCollector | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Score windows batch by batch; of each window only numbers are kept.
@@ -204,9 +204,9 @@ def score_windows(
     spans, events, scores = array("q"), array("q"), array("f")
     for batch in batches:
         found = head.score(batch.inputs)
-        if gallery is not None:
+        if collector is not None:
             for number, window in enumerate(batch.windows):
-                gallery.offer(len(scores) + number, window, float(found[number]))
+                collector.add(len(scores) + number, window, float(found[number]))
         spans.extend(batch.spans.ravel().tolist())
         events.extend(batch.inputs.measures["events"].astype(np.int64).tolist())
         scores.extend(found.tolist())

@@ -12,7 +12,7 @@ REACH = 3.0
 """Where the Gaussian of `smooth_scores` ends, in its standard deviations."""
 
 
-def frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarray:
+def compute_frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarray:
     """Score each frame: the mean over the windows that it is in.
 
     Args:
@@ -30,7 +30,7 @@ def frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarr
     return total / count
 
 
-def smooth_scores(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> np.ndarray:
+def smooth_scores(scores: np.ndarray, times_us: np.ndarray, sigma: float) -> np.ndarray:
     """Smooth frame scores by a Gaussian over presentation time, so that it is as wide where the frame rate varies.
 
     Args:
@@ -38,16 +38,16 @@ def smooth_scores(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> n
         times_us: (n,), when each is shown, in microseconds, never falling.
         seconds: standard deviation, 0 or more; 0 leaves the scores as they are. The Gaussian ends at three of them.
     """
-    if not seconds:
+    if not sigma:
         return scores
     times = times_us / 1e6
     total, weights = scores.astype(np.float64), np.ones(len(scores))
     for offset in range(1, len(scores)):
         apart = times[offset:] - times[:-offset]
-        near = np.flatnonzero(apart <= REACH * seconds)
+        near = np.flatnonzero(apart <= REACH * sigma)
         if not len(near):
             break
-        weight = np.exp(-0.5 * (apart[near] / seconds) ** 2)
+        weight = np.exp(-0.5 * (apart[near] / sigma) ** 2)
         total[near] += weight * scores[near + offset]
         total[near + offset] += weight * scores[near]
         weights[near] += weight
@@ -55,7 +55,7 @@ def smooth_scores(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> n
     return total / weights
 
 
-def automatic_threshold(scores: np.ndarray) -> float:
+def compute_threshold(scores: np.ndarray) -> float:
     """What is out of the ordinary in this film: three robust standard deviations above the median of its frames.
 
     The deviation is 1.4826 times the median distance to the median or, where more than half of the scores are
@@ -88,7 +88,7 @@ class Segment:
     score: float
 
 
-def find_segments(scores: np.ndarray, times_us: np.ndarray, end_us: int, above: float) -> list[Segment]:
+def find_segments(scores: np.ndarray, times_us: np.ndarray, end_us: int, threshold: float) -> list[Segment]:
     """The parts of a film whose frames' scores are above a threshold, in order.
 
     Args:
@@ -97,7 +97,7 @@ def find_segments(scores: np.ndarray, times_us: np.ndarray, end_us: int, above: 
         end_us: when the last one is no longer shown.
         above: scores of it are not above it.
     """
-    bounds = np.flatnonzero(np.diff(np.concatenate([[0], scores > above, [0]])))
+    bounds = np.flatnonzero(np.diff(np.concatenate([[0], scores > threshold, [0]])))
     seconds = np.append(times_us, end_us) / 1e6
     segments = []
     for first, behind in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):

@@ -14,11 +14,11 @@ import numpy as np
 
 from anybind import AnybindError, AnybindWarning, Binder, EmbeddingStore, Result, load
 from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, Task, errors, files, progress_bar, ranks
-from anybind_vad.embedding import BATCH, EmbeddedVideo, VideoRecord
-from anybind_vad.labels import film_label, frame_labels, lesson_labels, majority_labels
-from anybind_vad.metrics import draw_roc, measure, roc_auc, roc_curve
-from anybind_vad.presets import PAPER, WINDOW_FRAMES, bind_events, check_count, check_number, choose_windows
-from anybind_vad.segments import frame_scores, smooth_scores
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, VideoEmbeddings
+from anybind_vad.labels import get_video_label, get_frame_labels, compute_training_labels, compute_window_labels
+from anybind_vad.metrics import draw_roc, compute_metrics, compute_roc_auc, compute_roc_curve
+from anybind_vad.presets import PAPER, WINDOW_FRAMES, apply_preset, check_count, check_number, choose_windows
+from anybind_vad.segments import compute_frame_scores, smooth_scores
 from anybind_vad.windows import open_video
 
 WAYS = ("train", "others")
@@ -26,7 +26,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredVideo:
     """A video with labels and scores, of frames and of windows."""
 
     item: Item
@@ -54,11 +54,11 @@ class VideoAnomaly(Task):
         clamp: float | None = None,
         frames: int = WINDOW_FRAMES,
         stride: int | None = None,
-        smooth: float = 0.0,
+        sigma: float = 0.0,
         store: str | os.PathLike[str] | None = None,
         roc: str | os.PathLike[str] | None = None,
         save_head: str | os.PathLike[str] | None = None,
-        batch_size: int = BATCH,
+        batch_size: int = BATCH_SIZE,
         **options: object,
     ) -> None:
         """Set the options; see `score_video` for those that are not named here.
@@ -78,12 +78,12 @@ class VideoAnomaly(Task):
             UnknownName, BadOption, BadInput: no such head or preset, an option that the head does not take, or
                 files that cannot be written.
         """
-        self.make = lambda: Head.find(head, predicts="anomaly", **options)
-        self.head = self.make()
+        self.make_head = lambda: Head.find(head, predicts="anomaly", **options)
+        self.head = self.make_head()
         self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in WAYS else _ids(fit_on)
         self.windows = choose_windows(preset, threshold, frames, stride)
-        self.preset, self.clamp, self.smooth, self.batch_size = preset, clamp, smooth, batch_size
-        check_number("smooth", smooth)
+        self.preset, self.clamp, self.sigma, self.batch_size = preset, clamp, sigma, batch_size
+        check_number("smooth", sigma)
         check_count("batch_size", batch_size)
         if clamp is not None:
             check_number("clamp", clamp)
@@ -111,12 +111,12 @@ class VideoAnomaly(Task):
             raise BadOption(
                 f"videos are embedded as windows of events, not as {modality}; the head 'image' reads their images"
             )
-        binding, clamp = bind_events(binder.binding, self.preset, self.clamp)
+        binding, clamp = apply_preset(binder.binding, self.preset, self.clamp)
         if clamp is not None:
             counts = binder.counts
             binder = load(binding, device=binder.device, store=binder.store)
             binder.counts = counts
-        head = self.make()  # what another run has fitted is not this one's
+        head = self.make_head()  # what another run has fitted is not this one's
         head.prepare(binder)
         scored_items, fitted_items = self._choose(dataset, head)
         records = self._embed(binder, head.needs, [*scored_items, *fitted_items], on_bad)
@@ -152,15 +152,15 @@ class VideoAnomaly(Task):
 
     def _embed(
         self, binder: Binder, needs: Sequence[str], items: Sequence[Item], on_bad: errors.OnBad | None
-    ) -> dict[str, VideoRecord]:
+    ) -> dict[str, VideoEmbeddings]:
         """The windows of the videos by id; those that cannot be used are reported and left out."""
         store = self.store or binder.store
 
-        def record(item: Item) -> VideoRecord:
+        def record(item: Item) -> VideoEmbeddings:
             with ranks.single_process():  # the others may be at another video
                 video = open_video(Path(item.source), **item.options)
                 embedded = EmbeddedVideo(video, binder, needs, self.windows, batch_size=self.batch_size, store=store)
-                return embedded.record()
+                return embedded.embed()
 
         once = list({item.id: item for item in items}.values())
         counts, before = binder.counts, (binder.counts.computed, binder.counts.cached)
@@ -175,7 +175,7 @@ class VideoAnomaly(Task):
             ranks.run_collectively(share)
             done = ranks.gather([counts.computed - before[0], counts.cached - before[1]])
             shared = [sum(each) for each in zip(*done, strict=True)]
-        records: dict[str, VideoRecord] = {}
+        records: dict[str, VideoEmbeddings] = {}
         with progress_bar(len(once), "videos") as advance:
             for item in once:
                 try:
@@ -193,10 +193,10 @@ class VideoAnomaly(Task):
         self,
         binder: Binder,
         head: Head,
-        records: Mapping[str, VideoRecord],
+        records: Mapping[str, VideoEmbeddings],
         scored: Sequence[Item],
         fitted: Sequence[Item],
-    ) -> Iterator[Scored]:
+    ) -> Iterator[ScoredVideo]:
         if fitted and self.fit_on != "others":
             _fit(head, records, fitted)
             if self.save_head is not None:
@@ -205,36 +205,36 @@ class VideoAnomaly(Task):
             if item.id not in records:
                 continue
             record = records[item.id]
-            labels = frame_labels(item, len(record.times_us))
+            labels = get_frame_labels(item, len(record.times_us))
             if labels is None:
                 raise BadInput(f"the dataset does not say which frames of {item.id} are abnormal")
             if fitted and self.fit_on == "others":
-                head = self.make()
+                head = self.make_head()
                 head.prepare(binder)
                 _fit(head, records, [other for other in fitted if other.id != item.id])
             scores = head.score(record.inputs)
-            smoothed = smooth_scores(frame_scores(record.spans, scores, len(labels)), record.times_us, self.smooth)
-            yield Scored(item, (labels, smoothed), (majority_labels(labels, record.spans), scores))
+            smoothed = smooth_scores(compute_frame_scores(record.spans, scores, len(labels)), record.times_us, self.sigma)
+            yield ScoredVideo(item, (labels, smoothed), (compute_window_labels(labels, record.spans), scores))
 
     def _result(
         self,
         binder: Binder,
         head: Head,
         dataset: Dataset,
-        scored: Sequence[Scored],
+        scored: Sequence[ScoredVideo],
         seed: int,
-        records: Mapping[str, VideoRecord],
+        records: Mapping[str, VideoEmbeddings],
         clamp: float | None,
     ) -> Result:
-        frames = measure(*zip(*(each.frames for each in scored), strict=True), seed=seed)
-        windows = measure(*zip(*(each.windows for each in scored), strict=True), seed=seed)
+        frames = compute_metrics(*zip(*(each.frames for each in scored), strict=True), seed=seed)
+        windows = compute_metrics(*zip(*(each.windows for each in scored), strict=True), seed=seed)
         for reason in frames.undefined.values():
             warnings.warn(f"{dataset.name}: {reason}", AnybindWarning, stacklevel=3)
         labels, scores = (np.concatenate([each.frames[place] for each in scored]) for place in (0, 1))
         if self.roc is not None:
             every = {each.item.id: each.frames for each in scored} if len(scored) <= 8 else {}
             draw_roc(Path(self.roc), {"all videos": (labels, scores)} | every, f"{dataset.name}: {head.name}")
-        roc = roc_curve(labels, scores)
+        roc = compute_roc_curve(labels, scores)
         embeddings = next(iter(records.values())).inputs.embeddings
         return Result(
             task=self.name,
@@ -251,8 +251,8 @@ class VideoAnomaly(Task):
             undefined=_merge(frames.undefined, windows.undefined),
             curves={"roc": roc} if roc else {},
             details={
-                "abnormal": frames.abnormal,
-                "window_abnormal": windows.abnormal,
+                "abnormal": frames.abnormal_fraction,
+                "window_abnormal": windows.abnormal_fraction,
                 "frames": len(labels),
                 "windows": sum(len(each.windows[0]) for each in scored),
                 "films": [_row(each) for each in scored],
@@ -263,7 +263,7 @@ class VideoAnomaly(Task):
                     "clamp": clamp,
                     "frames": self.windows.frames,
                     "stride": self.windows.stride,
-                    "smooth": self.smooth,
+                    "smooth": self.sigma,
                 },
             },
         )
@@ -275,18 +275,18 @@ def _ids(videos: str | Sequence[str]) -> list[str]:
     return [str(id) for id in listed]
 
 
-def _fit(head: Head, records: Mapping[str, VideoRecord], items: Sequence[Item]) -> None:
+def _fit(head: Head, records: Mapping[str, VideoEmbeddings], items: Sequence[Item]) -> None:
     used = [item for item in items if item.id in records]
     if not used:
         raise BadInput(f"the head {head.name!r} has no videos to learn from")
     inputs = HeadInput.concatenate([records[item.id].inputs for item in used])
     if head.learns == "groups":
-        head.fit(inputs, [film_label(item) for item in used])
+        head.fit(inputs, [get_video_label(item) for item in used])
         return
     labels = []
     for item in used:
-        spans, of_frames = records[item.id].spans, frame_labels(item, len(records[item.id].times_us))
-        labels.append(np.full(len(spans), -1) if of_frames is None else lesson_labels(of_frames, spans))
+        spans, of_frames = records[item.id].spans, get_frame_labels(item, len(records[item.id].times_us))
+        labels.append(np.full(len(spans), -1) if of_frames is None else compute_training_labels(of_frames, spans))
     head.fit(inputs, np.concatenate(labels))
 
 
@@ -294,7 +294,7 @@ def _merge(frames: Mapping[str, V], windows: Mapping[str, V]) -> dict[str, V]:
     return {**frames, **{f"window_{name}": value for name, value in windows.items()}}
 
 
-def _row(scored: Scored) -> dict[str, object]:
+def _row(scored: ScoredVideo) -> dict[str, object]:
     labels, scores = scored.frames
-    counts = {"frames": len(labels), "abnormal": int(labels.sum()), "auc": roc_auc(labels, scores)}
+    counts = {"frames": len(labels), "abnormal": int(labels.sum()), "auc": compute_roc_auc(labels, scores)}
     return {"film": scored.item.id, **counts, "mean_score": float(scores.mean())}

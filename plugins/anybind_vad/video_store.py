@@ -33,7 +33,7 @@ class VideoStore:
     Each `put` is durable against a kill of the process.
     """
 
-    def __init__(self, store: EmbeddingStore, blank: Mapping[str, Embeddings], device: str) -> None:
+    def __init__(self, store: EmbeddingStore, empty: Mapping[str, Embeddings], device: str) -> None:
         """Choose the encoders.
 
         Args:
@@ -41,11 +41,11 @@ class VideoStore:
             blank: embeddings without rows by modality; see `blank_embeddings`.
             device: torch device.
         """
-        self._store, self._blank = store, blank
-        about = {"encoders": {of: each.encoder for of, each in blank.items()}, "device": device.partition(":")[0]}
+        self._store, self._blank = store, empty
+        about = {"encoders": {of: each.encoder for of, each in empty.items()}, "device": device.partition(":")[0]}
         self._table = store.table({"modality": "video", **about}, "anybind vad")
 
-    def batch_key(self, windows: Sequence[VideoWindow]) -> bytes:
+    def hash_batch(self, windows: Sequence[VideoWindow]) -> bytes:
         """Hash of all that shapes a batch: samples and measures of its windows."""
         digest = hashlib.blake2b(digest_size=KEY_BYTES)
         for window in windows:
@@ -87,13 +87,13 @@ class VideoStore:
         held |= {f"rows.{of}": inputs.rows[of] for of in inputs.embeddings}
         self._table.put({key: save(held)})
 
-    def video_key(self, video: samples.VideoSample, settings: WindowSettings, batch_size: int) -> bytes | None:
+    def hash_video(self, video: samples.VideoSample, settings: WindowSettings, batch_size: int) -> bytes | None:
         """Hash of a video's content and of its split into batches; None for what is no file and no folder.
 
         Raises:
             BadInput: the video cannot be read.
         """
-        content = content_hash(video.path, self._store)
+        content = hash_content(video.path, self._store)
         if content is None:
             return None
         about = f"{content.hex()},{video.fps},{settings},{batch_size}"
@@ -119,7 +119,7 @@ class VideoStore:
         self._table.put({key: save({"keys": keys, "spans": video.spans, "times_us": video.times_us})})
 
 
-def content_hash(path: Path, store: EmbeddingStore) -> bytes | None:
+def hash_content(path: Path, store: EmbeddingStore) -> bytes | None:
     """Hash of a video's file, or of the names and contents of the frames in its folder; None for a pipe.
 
     Raises:

@@ -56,7 +56,7 @@ class VideoWindow:
     events: samples.EventSample = field(repr=False)
     image: np.ndarray | None = field(repr=False)
 
-    def sample(self, modality: str) -> samples.EventSample | np.ndarray | None:
+    def get_sample(self, modality: str) -> samples.EventSample | np.ndarray | None:
         """What is embedded as `event` or `image`; None where there is nothing to embed."""
         if modality == "image":
             return self.image
@@ -78,10 +78,10 @@ class VideoClip:
     height: int
     fps: float
     duration: float
-    kept: Sequence[samples.VideoFrame]
+    buffer: Sequence[samples.VideoFrame]
 
     def frames(self) -> Iterator[samples.VideoFrame]:
-        return iter(self.kept)
+        return iter(self.buffer)
 
 
 class VideoWindows:
@@ -101,7 +101,7 @@ class VideoWindows:
         settings: WindowSettings | None = None,
         *,
         images: bool = True,
-        side: int | None = None,
+        max_side: int | None = None,
     ) -> None:
         """Choose what is made; nothing is decoded yet.
 
@@ -114,7 +114,7 @@ class VideoWindows:
         self.times_us = array("q")
         self.problem: BadInput | None = None
         self._video, self._settings = video, settings or WindowSettings()
-        self._images, self._side = images, side
+        self._images, self._side = images, max_side
 
     def __iter__(self) -> Iterator[VideoWindow]:
         """Yield the windows.
@@ -152,7 +152,7 @@ class VideoWindows:
             end = 2 * self.times_us[-1] - self.times_us[max(0, len(self.times_us) - 2)]
             yield self._window(first, len(self.times_us) - first, end, parts, shown)
 
-    def batches(self, size: int) -> Iterator[list[VideoWindow]]:
+    def iterate_batches(self, size: int) -> Iterator[list[VideoWindow]]:
         """Yield the windows, `size` at a time; the last batch may be smaller."""
         batch: list[VideoWindow] = []
         for window in self:
@@ -180,7 +180,7 @@ class VideoWindows:
         if self._images:
             middle = first + self._settings.frames // 2
             image = shown[middle if middle < first + frames else first].rgb()
-            image = image if self._side is None else shrink(image, self._side)
+            image = image if self._side is None else shrink_image(image, self._side)
         return VideoWindow(first, frames, self.times_us[first], end_us, _concatenate(parts), image)
 
 
@@ -191,8 +191,8 @@ def _concatenate(parts: Sequence[samples.EventSample]) -> samples.EventSample:
     return modalities.make_sample("event", **columns, width=parts[0].width, height=parts[0].height)
 
 
-def shrink(image: np.ndarray, side: int) -> np.ndarray:
+def shrink_image(image: np.ndarray, max_side: int) -> np.ndarray:
     """Scale an RGB image down to a longer side of `side` pixels at most."""
     scaled = PIL.Image.fromarray(image)
-    scaled.thumbnail((side, side), reducing_gap=1.0)  # whole pixels are averaged first, which takes a seventh
+    scaled.thumbnail((max_side, max_side), reducing_gap=1.0)  # whole pixels are averaged first, which takes a seventh
     return np.asarray(scaled)

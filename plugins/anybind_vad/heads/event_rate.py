@@ -8,7 +8,7 @@ from anybind import Embeddings
 from anybind.plugin import BadInput, Head, HeadInput
 
 
-def event_rates(inputs: HeadInput) -> np.ndarray:
+def compute_event_rates(inputs: HeadInput) -> np.ndarray:
     """Return events per pixel and frame of each window, (n,) float64.
 
     Raises:
@@ -28,4 +28,4 @@ class EventRateHead(Head):
     predicts = "anomaly"
 
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
-        return event_rates(inputs)
+        return compute_event_rates(inputs)

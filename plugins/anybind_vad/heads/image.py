@@ -5,7 +5,7 @@ from __future__ import annotations
 from anybind.plugin import BadOption, Head
 
 
-def image_head(*, of: str = "zero-shot", **options: object) -> Head:
+def make_image_head(*, base: str = "zero-shot", **options: object) -> Head:
     """The head `of`, reading the image tower's embedding of each window's middle frame.
 
     With `of="zero-shot"` it is the row named CLIP in the paper's table of anomaly detection. What it saves is a file
@@ -18,6 +18,6 @@ def image_head(*, of: str = "zero-shot", **options: object) -> Head:
     Raises:
         UnknownName, BadOption: no such head, one that reads no embeddings, or an option that it does not take.
     """
-    if of == "image" or "modality" in options:
+    if base == "image" or "modality" in options:
         raise BadOption("the head 'image' asks another head about images: name one that reads embeddings, as zero-shot")
-    return Head.find(of, predicts="anomaly", modality="image", **options)
+    return Head.find(base, predicts="anomaly", modality="image", **options)

@@ -6,7 +6,7 @@ import numpy as np
 
 from anybind import Embeddings
 from anybind.plugin import BadInput, BadOption, Head, HeadInput
-from anybind_vad.heads.event_rate import event_rates
+from anybind_vad.heads.event_rate import compute_event_rates
 from anybind_vad.presets import check_count
 
 METHODS = ("nearest", "gaussian")
@@ -107,7 +107,7 @@ class OneClassHead(Head):
 
 def _motion(inputs: HeadInput) -> np.ndarray:
     """The logarithm of each window's event rate."""
-    return np.log(event_rates(inputs) + STILL)
+    return np.log(compute_event_rates(inputs) + STILL)
 
 
 def _gaussian(rows: np.ndarray) -> dict[str, np.ndarray]:

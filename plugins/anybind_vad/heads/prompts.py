@@ -46,7 +46,7 @@ class PromptSet:
                 raise BadOption(f"prompts: {word!r} stands twice among what is normal and what is not")
 
 
-def read_prompts(source: str | os.PathLike[str]) -> PromptSet:
+def read_prompt_set(source: str | os.PathLike[str]) -> PromptSet:
     """A set that comes with anybind (`general`, `ucf-crime`, `xd-violence`), or a TOML or JSON file of one.
 
     A file has the lists `normal` and `abnormal`, and may have `templates`.

@@ -10,7 +10,7 @@ import numpy as np
 
 from anybind import Binder, Embeddings
 from anybind.plugin import BadOption, Head, HeadInput, prompts
-from anybind_vad.heads.prompts import read_prompts
+from anybind_vad.heads.prompts import read_prompt_set
 
 SCALE = 100.0
 """Of the softmax where the tower names none: CLIP's."""
@@ -50,7 +50,7 @@ class ZeroShotHead(Head):
         """
         if scale is not None and not (isinstance(scale, int | float) and 0 < scale < np.inf):
             raise BadOption(f"scale must be a number above 0, got {scale!r}")
-        base = read_prompts(prompts)
+        base = read_prompt_set(prompts)
         given = {"normal": normal, "abnormal": abnormal, "templates": templates}
         self.prompts = replace(base, **{name: texts for name, texts in given.items() if texts is not None})
         self.words, self.scale = words, scale

@@ -23,7 +23,7 @@ def index(cli, place, *arguments, binding="colours"):
 
 
 def names(place, kind="image"):
-    return sorted(os.path.relpath(entry.path) for entry in open_index(str(place)).entries(kind))
+    return sorted(os.path.relpath(entry.path) for entry in open_index(str(place)).list_entries(kind))
 
 
 def counts(told):
@@ -45,7 +45,7 @@ def test_files_of_every_modality_are_embedded(cli, world, place):
 def test_vectors_are_those_that_the_binder_gives(cli, world, place):
     index(cli, place, world.folder)
     held = open_index(str(place))
-    entries, vectors = held.candidates("image", np.array([1, 0, 0], np.float32), 3)
+    entries, vectors = held.find_candidates("image", np.array([1, 0, 0], np.float32), 3)
     expected = anybind.load("colours").embed("image", [entry.path for entry in entries])
     np.testing.assert_allclose(vectors, expected.vectors, atol=1e-6)
 
@@ -55,7 +55,7 @@ def test_lines_of_a_file_of_texts_are_entries(cli, world, place, tmp_path):
     (tmp_path / "more.txt").write_text("a red car\n")
     told = index(cli, place, world.folder, "--texts", tmp_path / "words.txt", "--texts", tmp_path / "more.txt")
     assert told["entries"] == {"image": 3, "text": 3}
-    assert sorted(entry.text for entry in open_index(str(place)).entries("text")) == [
+    assert sorted(entry.text for entry in open_index(str(place)).list_entries("text")) == [
         "a blue car",
         "a red car",
         "a red car",

@@ -12,8 +12,8 @@ from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch
 from anybind.head import Head
 from anybind.head_input import HeadInput
-from anybind_retrieval.metrics import metrics_of
-from anybind_retrieval.ranks import ranks_in
+from anybind_retrieval.metrics import compute_metrics
+from anybind_retrieval.ranks import rank_similarities
 
 
 def made(vectors, modality="image", space="made"):
@@ -55,7 +55,7 @@ def test_it_raises_map_where_right_answers_lie_along_an_arc():
     groups = np.repeat([0, 1], [len(right), len(wrong)])
 
     def mean_average_precision(similarities):
-        return metrics_of(ranks_in(similarities.astype(np.float32), np.array([0]), groups))["mAP@10"]
+        return compute_metrics(rank_similarities(similarities.astype(np.float32), np.array([0]), groups))["mAP@10"]
 
     before = mean_average_precision(query @ samples)
     after = mean_average_precision(

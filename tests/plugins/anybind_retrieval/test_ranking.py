@@ -10,25 +10,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind_retrieval.file_index import FileDraft, FileIndex
-from anybind_retrieval.index import Card, Entry, Shelf
-from anybind_retrieval.lance_index import LanceDraft, LanceIndex
-from anybind_retrieval.ranking import ranked
+from anybind_retrieval.file_index import FileIndexWriter, FileIndex
+from anybind_retrieval.index import IndexCard, IndexEntry, IndexedEncoder
+from anybind_retrieval.lance_index import LanceIndexWriter, LanceIndex
+from anybind_retrieval.ranking import rank_entries
 
-SHELF = Shelf("image", "e")
+SHELF = IndexedEncoder("image", "e")
 
 
 def card(dim):
-    return Card("b", anybind.Space("s", dim), {"image": SHELF})
+    return IndexCard("b", anybind.Space("s", dim), {"image": SHELF})
 
 
 def entries(count):
     """Paths whose order is not that of their numbers."""
-    return [Entry(f"/{number * 7919 % 10_007:05d}'s.png", number, number) for number in range(count)]
+    return [IndexEntry(f"/{number * 7919 % 10_007:05d}'s.png", number, number) for number in range(count)]
 
 
 def file_index(folder, vectors):
-    draft = FileDraft(folder / "i.safetensors", None)
+    draft = FileIndexWriter(folder / "i.safetensors", None)
     draft.add("image", entries(len(vectors)), vectors)
     draft.finish(card(vectors.shape[1]))
     return FileIndex(folder / "i.safetensors")
@@ -36,7 +36,7 @@ def file_index(folder, vectors):
 
 def lance_index(folder, vectors):
     where = str(folder / "i.lance")
-    draft = LanceDraft(where, card(vectors.shape[1]), None)
+    draft = LanceIndexWriter(where, card(vectors.shape[1]), None)
     draft.add("image", entries(len(vectors)), vectors)
     draft.finish(card(vectors.shape[1]))
     return LanceIndex(where)
@@ -71,7 +71,7 @@ def searches(draw):
 @given(case=searches(), top=st.integers(1, 70))
 def test_a_file_is_ranked_as_plain_python_would(tmp_path, case, top):
     vectors, query = case
-    found = ranked(file_index(tmp_path, vectors), "image", query, top)
+    found = rank_entries(file_index(tmp_path, vectors), "image", query, top)
     assert told(found) == expected(vectors, query, top)
 
 
@@ -79,14 +79,14 @@ def test_a_file_is_ranked_as_plain_python_would(tmp_path, case, top):
 @given(case=searches(), top=st.integers(1, 70))
 def test_a_database_is_ranked_as_plain_python_would(tmp_path_factory, case, top):
     vectors, query = case
-    found = ranked(lance_index(tmp_path_factory.mktemp("db"), vectors), "image", query, top)
+    found = rank_entries(lance_index(tmp_path_factory.mktemp("db"), vectors), "image", query, top)
     assert told(found) == expected(vectors, query, top)
 
 
 @pytest.mark.parametrize("make", [file_index, lance_index])
 def test_ties_by_the_hundred_are_cut_by_path(tmp_path, make):
     vectors = anybind.normalize(np.ones((500, 3)))
-    found = ranked(make(tmp_path, vectors), "image", vectors[0], 5)
+    found = rank_entries(make(tmp_path, vectors), "image", vectors[0], 5)
     assert told(found) == [(path, 1.0) for path in sorted(entry.path for entry in entries(500))[:5]]
 
 
@@ -94,7 +94,7 @@ def test_ties_by_the_hundred_are_cut_by_path(tmp_path, make):
 def test_the_querys_own_file_is_no_answer(tmp_path, make):
     vectors = anybind.normalize(np.eye(4) + 0.1)
     own = entries(4)[2].path
-    found = ranked(make(tmp_path, vectors), "image", vectors[2], 4, without=own)
+    found = rank_entries(make(tmp_path, vectors), "image", vectors[2], 4, exclude=own)
     assert len(found) == 3
     assert own not in [hit.entry.path for hit in found]
 
@@ -102,9 +102,9 @@ def test_the_querys_own_file_is_no_answer(tmp_path, make):
 def test_vectors_in_a_file_are_mapped_and_not_read(tmp_path):
     vectors = anybind.normalize(np.random.default_rng(0).normal(size=(50, 8)))
     index = file_index(tmp_path, vectors)
-    assert isinstance(index.vectors("image"), np.memmap)
+    assert isinstance(index.get_vectors("image"), np.memmap)
     order = np.argsort([entry.path for entry in entries(50)])
-    np.testing.assert_array_equal(index.vectors("image"), vectors[order])
+    np.testing.assert_array_equal(index.get_vectors("image"), vectors[order])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 3.0])
@@ -114,14 +114,14 @@ def test_an_index_with_damaged_vectors_is_one_clear_line(tmp_path, value, top):
     vectors[61] = value
     index = file_index(tmp_path, vectors)
     with pytest.raises(anybind.BadInput, match=r"i\.safetensors.*make it anew"):
-        ranked(index, "image", vectors[0], top)
+        rank_entries(index, "image", vectors[0], top)
 
 
 def test_an_index_with_damaged_vectors_is_not_taken_over_into_the_next_one(tmp_path):
     vectors = anybind.normalize(np.ones((3, 4)))
     vectors[1] = np.nan
     former = file_index(tmp_path, vectors)
-    draft = FileDraft(tmp_path / "i.safetensors", former)
+    draft = FileIndexWriter(tmp_path / "i.safetensors", former)
     draft.drop("image", {entries(3)[0].key})
     with pytest.raises(anybind.BadInput, match="not of norm 1"):
         draft.finish(card(4))
@@ -133,12 +133,12 @@ def test_a_large_database_has_an_index_of_its_own_and_is_exact_unless_asked(tmp_
     vectors = anybind.normalize(random.normal(size=(2000, 16)))
     exact = lance_index(tmp_path, vectors)
     assert exact.table.list_indices()
-    assert told(ranked(exact, "image", vectors[7], 10)) == expected(vectors, vectors[7], 10)
-    near = ranked(LanceIndex(exact.where, approximate=True), "image", vectors[7], 10)
+    assert told(rank_entries(exact, "image", vectors[7], 10)) == expected(vectors, vectors[7], 10)
+    near = rank_entries(LanceIndex(exact.location, approximate=True), "image", vectors[7], 10)
     assert near[0].entry == entries(2000)[7]
-    assert len({hit.entry for hit in near} & {hit.entry for hit in ranked(exact, "image", vectors[7], 10)}) >= 8
+    assert len({hit.entry for hit in near} & {hit.entry for hit in rank_entries(exact, "image", vectors[7], 10)}) >= 8
 
 
 def test_a_card_is_kept_whole():
-    made = replace(card(3), shelves={"image": SHELF, "video": Shelf("event", "f~1")})
-    assert Card.from_table(made.to_table()) == made
+    made = replace(card(3), shelves={"image": SHELF, "video": IndexedEncoder("event", "f~1")})
+    assert IndexCard.from_table(made.to_table()) == made

@@ -253,7 +253,7 @@ def test_the_functions_give_what_the_commands_print(cli, full, tmp_path):
     binding = ("--binding", "colours:sound")
     printed = json.loads(cli("search", "red", "--in", "a.safetensors", "--top", 2, *binding, "--json").out)
     found = anybind_retrieval.search("red", tmp_path / "b.safetensors", top_k=2, binding="colours:sound")
-    assert found.searched == printed["searched"]
+    assert found.gallery_sizes == printed["searched"]
     assert [(hit.modality, hit.rank, hit.cosine, hit.path) for hit in found.hits] == [
         (row["modality"], row["rank"], row["cosine"], row["file"]) for row in printed["hits"]
     ]
@@ -270,5 +270,5 @@ def test_bad_files_are_reported_and_left_out(world):
     found = anybind_retrieval.search(
         "green", world.folder, binding="colours", on_bad=lambda id, error: told.update({id: error})
     )
-    assert found.searched == {"image": 3}
+    assert found.gallery_sizes == {"image": 3}
     assert list(told) == [str(world.folder / "bad.png")]

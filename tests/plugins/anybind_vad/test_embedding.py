@@ -7,7 +7,7 @@ import pytest
 
 from anybind import BadInput, EmbeddingStore
 from anybind.errors import UnknownName
-from anybind_vad.embedding import EmbeddedVideo, blank_embeddings, embed_windows
+from anybind_vad.embedding import EmbeddedVideo, make_empty_embeddings, embed_windows
 from anybind_vad.presets import WindowSettings
 from anybind_vad.windows import VideoWindows
 from helpers.videos import MemoryVideo, noise
@@ -33,7 +33,7 @@ def windows():
 
 
 def test_windows_without_events_have_no_row(toy, windows):
-    found = embed_windows(toy, windows, blank_embeddings(toy, ("event", "image"), FOUR))
+    found = embed_windows(toy, windows, make_empty_embeddings(toy, ("event", "image"), FOUR))
     assert len(found) == 5
     assert found.rows["event"].tolist() == [1, 3]
     assert found.rows["image"].tolist() == [0, 1, 2, 3, 4]
@@ -45,7 +45,7 @@ def test_windows_without_events_have_no_row(toy, windows):
 
 def test_only_what_is_needed_is_embedded(toy, windows):
     assert embed_windows(toy, windows, {}).embeddings == {}
-    embed_windows(toy, windows, blank_embeddings(toy, ("image",), FOUR))
+    embed_windows(toy, windows, make_empty_embeddings(toy, ("image",), FOUR))
     assert (toy.encoder("event").embedded, toy.encoder("image").embedded) == (0, 5)
 
 
@@ -60,7 +60,7 @@ def test_what_windows_cannot_be_embedded_as_is_refused(toy):
 
 
 def test_embeddings_are_those_that_the_binder_gives(toy, windows):
-    found = embed_windows(toy, windows, blank_embeddings(toy, ("event",), FOUR))
+    found = embed_windows(toy, windows, make_empty_embeddings(toy, ("event",), FOUR))
     whole = toy.embed("event", [each.events for each in windows if len(each.events)])
     assert np.array_equal(found.embeddings["event"].vectors, whole.vectors)
 
@@ -79,7 +79,7 @@ def test_windows_are_handed_on_where_they_are_asked_for(toy):
 
 
 def test_a_record_is_all_batches_together_as_one_group(toy):
-    record = embedded(toy, still(20, moving=(1, 3))).record()
+    record = embedded(toy, still(20, moving=(1, 3))).embed()
     assert record.inputs.rows["event"].tolist() == [1, 3]
     assert record.inputs.groups.tolist() == [0] * 5
     assert record.spans[:, 0].tolist() == [0, 4, 8, 12, 16]
@@ -88,7 +88,7 @@ def test_a_record_is_all_batches_together_as_one_group(toy):
 
 def test_a_record_of_a_damaged_video_is_refused(toy):
     with pytest.raises(BadInput, match="damaged"):
-        embedded(toy, MemoryVideo(noise(26), damaged=True)).record()
+        embedded(toy, MemoryVideo(noise(26), damaged=True)).embed()
 
 
 @pytest.fixture

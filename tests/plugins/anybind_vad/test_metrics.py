@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from anybind import BadInput
-from anybind_vad.metrics import Ranking, draw_roc, measure, roc_auc
-from anybind_vad.metrics import roc_curve as thinned_curve
+from anybind_vad.metrics import ScoreRanking, draw_roc, compute_metrics, compute_roc_auc
+from anybind_vad.metrics import compute_roc_curve as thinned_curve
 
 # Few different values, so that many are equal.
 SAMPLES = st.integers(2, 60).flatmap(
@@ -25,21 +25,21 @@ SAMPLES = st.integers(2, 60).flatmap(
 def test_areas_equal_scikit_learns(sample):
     labels, scores = sample
     if 0 < labels.sum() < len(labels):
-        assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-        assert Ranking.of(labels, scores).areas()[1] == pytest.approx(
+        assert compute_roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert ScoreRanking.from_scores(labels, scores).compute_areas()[1] == pytest.approx(
             average_precision_score(labels, scores), abs=1e-12
         )
     else:
-        assert roc_auc(labels, scores) is None
-        assert Ranking.of(labels, scores).areas()[1] == (1.0 if labels.all() else None)
+        assert compute_roc_auc(labels, scores) is None
+        assert ScoreRanking.from_scores(labels, scores).compute_areas()[1] == (1.0 if labels.all() else None)
 
 
 @given(SAMPLES, st.integers(0, 2**32 - 1))
 def test_weighted_areas_equal_those_of_repeated_samples(sample, seed):
     labels, scores = sample
     times = np.random.default_rng(seed).integers(0, 3, len(labels))
-    repeated = Ranking.of(np.repeat(labels, times), np.repeat(scores, times)).areas()
-    assert Ranking.of(labels, scores).areas(times) == tuple(
+    repeated = ScoreRanking.from_scores(np.repeat(labels, times), np.repeat(scores, times)).compute_areas()
+    assert ScoreRanking.from_scores(labels, scores).compute_areas(times) == tuple(
         None if area is None else pytest.approx(area, abs=1e-12) for area in repeated
     )
 
@@ -49,22 +49,22 @@ def test_the_curve_equals_scikit_learns(sample):
     labels, scores = sample
     if 0 < labels.sum() < len(labels):
         misses, hits, _ = roc_curve(labels, scores, drop_intermediate=False)
-        ours = Ranking.of(labels, scores).counts()
+        ours = ScoreRanking.from_scores(labels, scores).accumulate_counts()
         np.testing.assert_allclose(ours[0] / ours[0][-1], hits[1:])
         np.testing.assert_allclose(ours[1] / ours[1][-1], misses[1:])
 
 
 def test_samples_that_make_no_sense_are_refused():
     with pytest.raises(BadInput, match="not finite"):
-        roc_auc(np.array([0, 1]), np.array([0.0, np.nan]))
+        compute_roc_auc(np.array([0, 1]), np.array([0.0, np.nan]))
     with pytest.raises(BadInput, match="0 or 1"):
-        roc_auc(np.array([0, 2]), np.array([0.0, 1.0]))
+        compute_roc_auc(np.array([0, 2]), np.array([0.0, 1.0]))
     with pytest.raises(BadInput, match="one for each score"):
-        roc_auc(np.array([0, 1]), np.array([0.0]))
+        compute_roc_auc(np.array([0, 1]), np.array([0.0]))
 
 
 def test_no_samples_have_no_areas():
-    assert Ranking.of(np.array([], int), np.array([])).areas() == (None, None)
+    assert ScoreRanking.from_scores(np.array([], int), np.array([])).compute_areas() == (None, None)
 
 
 LABELS = [np.array([0, 0, 1, 1]), np.array([0, 1, 1]), np.array([0, 0])]
@@ -72,12 +72,12 @@ SCORES = [np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.5, 0.4, 0.6]), np.array([0
 
 
 def test_areas_are_of_all_videos_together_and_means_over_those_with_both_kinds():
-    measured = measure(LABELS, SCORES)
+    measured = compute_metrics(LABELS, SCORES)
     metrics = measured.metrics
     assert metrics["auc"] == pytest.approx(roc_auc_score(np.concatenate(LABELS), np.concatenate(SCORES)))
     assert metrics["macro_auc"] == pytest.approx((1.0 + 0.5) / 2)
     assert metrics["macro_ap"] == pytest.approx((1.0 + average_precision_score(LABELS[1], SCORES[1])) / 2)
-    assert measured.abnormal == pytest.approx(4 / 9)
+    assert measured.abnormal_fraction == pytest.approx(4 / 9)
     assert measured.undefined == {}
 
 
@@ -85,11 +85,11 @@ def test_intervals_are_of_videos_drawn_with_the_seed():
     random = np.random.default_rng(0)
     labels = [random.integers(0, 2, 30) for _ in range(12)]
     scores = [each + random.normal(size=30) for each in labels]
-    measured = measure(labels, scores, seed=3, draws=100)
+    measured = compute_metrics(labels, scores, seed=3, resamples=100)
     low, high = measured.intervals["auc"]
     assert low < measured.metrics["auc"] < high
-    assert measure(labels, scores, seed=3, draws=100) == measured
-    assert measure(labels, scores, seed=4, draws=100).intervals["auc"] != (low, high)
+    assert compute_metrics(labels, scores, seed=3, resamples=100) == measured
+    assert compute_metrics(labels, scores, seed=4, resamples=100).intervals["auc"] != (low, high)
     # Plain reference of the draws.
     draw = np.random.default_rng(3)
     areas = []
@@ -102,12 +102,12 @@ def test_intervals_are_of_videos_drawn_with_the_seed():
 
 
 def test_one_video_has_no_interval():
-    assert measure(LABELS[:1], SCORES[:1]).intervals == {}
+    assert compute_metrics(LABELS[:1], SCORES[:1]).intervals == {}
 
 
 @pytest.mark.parametrize(("label", "kind", "left"), [(0, "normal", set()), (1, "abnormal", {"ap"})])
 def test_labels_of_one_kind_are_told_and_leave_out_what_is_not_defined(label, kind, left):
-    measured = measure([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
+    measured = compute_metrics([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
     assert set(measured.metrics) == left
     assert f"one kind only ({kind})" in measured.undefined["auc"]
     assert set(measured.intervals) == left

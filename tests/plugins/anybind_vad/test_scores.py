@@ -11,7 +11,7 @@ from anybind.errors import BadOption, UnknownName
 from anybind.head import Head
 from anybind_vad import score_video
 from anybind_vad import scores as scores_module
-from anybind_vad.gallery import Gallery
+from anybind_vad.snapshots import SnapshotCollector
 from helpers.videos import MemoryVideo, noise
 
 
@@ -81,10 +81,10 @@ def test_a_video_that_breaks_before_its_first_frame_is_refused(scored):
 
 
 def test_every_window_is_offered_to_the_gallery(scored):
-    gallery = Gallery()
+    gallery = SnapshotCollector()
     found = scored(alternating(64), gallery=gallery)
-    assert [shot.score for shot in gallery.shots] == found.window_scores.tolist()
-    assert [bool(shot.events) for shot in gallery.shots] == [True, False, True, False]
+    assert [shot.score for shot in gallery.snapshots] == found.window_scores.tolist()
+    assert [bool(shot.events) for shot in gallery.snapshots] == [True, False, True, False]
 
 
 def test_the_runner_is_found_by_how_much_moves(make_street):

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybind_vad.segments import automatic_threshold, find_segments, frame_scores, smooth_scores
+from anybind_vad.segments import compute_threshold, find_segments, compute_frame_scores, smooth_scores
 
 SCORES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40)
 
 
 def test_a_frame_scores_the_mean_of_the_windows_that_it_is_in():
-    found = frame_scores(np.array([[0, 4], [2, 4], [4, 3]]), np.array([1.0, 2.0, 6.0]), 7)
+    found = compute_frame_scores(np.array([[0, 4], [2, 4], [4, 3]]), np.array([1.0, 2.0, 6.0]), 7)
     assert found.tolist() == [1, 1, 1.5, 1.5, 4, 4, 6]
 
 
@@ -35,14 +35,14 @@ def test_no_smoothing_leaves_the_scores():
 def test_the_automatic_threshold_of_normal_numbers_is_three_deviations_above_their_middle():
     random = np.random.default_rng(0)
     scores = np.concatenate([random.normal(5, 0.5, 10_000), np.full(50, 60.0)])
-    assert automatic_threshold(scores) == pytest.approx(6.5, abs=0.1)
+    assert compute_threshold(scores) == pytest.approx(6.5, abs=0.1)
 
 
 def test_the_automatic_threshold_of_a_film_that_mostly_stands_still_is_below_what_moves():
     scores = np.zeros(1000)
     scores[400:420] = 0.5
-    assert 0 < automatic_threshold(scores) < 0.5
-    assert automatic_threshold(np.zeros(10)) == 0
+    assert 0 < compute_threshold(scores) < 0.5
+    assert compute_threshold(np.zeros(10)) == 0
 
 
 @given(SCORES, st.floats(0, 1))

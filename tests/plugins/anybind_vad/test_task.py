@@ -16,7 +16,7 @@ from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, WeightsMismatch
 from anybind.registry import create_part
-from anybind_vad.labels import majority_labels
+from anybind_vad.labels import compute_window_labels
 from anybind_vad.windows import VideoWindows, open_video
 
 FRAMES = 96
@@ -109,7 +109,7 @@ def test_the_metrics_are_of_frames_and_windows_and_equal_scikit_learns(binder, f
         rates = [len(window.events) / window.frames for window in windows]
         labels.append(own)
         scores.append(np.repeat(rates, 16))
-        window_labels.append(majority_labels(own, np.array([(window.first, window.frames) for window in windows])))
+        window_labels.append(compute_window_labels(own, np.array([(window.first, window.frames) for window in windows])))
         window_scores.append(rates)
     together = [np.concatenate(each) for each in (labels, scores, window_labels, window_scores)]
     assert result.metrics["auc"] == pytest.approx(roc_auc_score(*together[:2]))

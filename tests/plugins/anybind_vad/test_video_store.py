@@ -10,7 +10,7 @@ import pytest
 import anybind
 from anybind import AnybindWarning, BadInput, EmbeddingStore, ranks
 from anybind.registry import create_part
-from anybind_vad.video_store import content_hash
+from anybind_vad.video_store import hash_content
 
 WINDOWS = 3
 
@@ -90,11 +90,11 @@ def test_a_video_is_identified_by_its_content(tmp_path):
         (tmp_path / name / "1.png").write_bytes(b"one")
         (tmp_path / name / "2.png").write_bytes(second)
         (tmp_path / name / ".hidden").write_bytes(name.encode())
-    keys = [content_hash(tmp_path / name, store) for name in "abc"]
+    keys = [hash_content(tmp_path / name, store) for name in "abc"]
     assert keys[0] == keys[1] != keys[2]
-    assert content_hash(tmp_path / "a" / "1.png", store) != content_hash(tmp_path / "a" / "2.png", store)
+    assert hash_content(tmp_path / "a" / "1.png", store) != hash_content(tmp_path / "a" / "2.png", store)
     with pytest.raises(BadInput, match=r"cannot read the video .*absent"):
-        content_hash(tmp_path / "absent", store)
+        hash_content(tmp_path / "absent", store)
 
 
 def test_ranks_embed_their_share_and_find_the_rest(stored, folder, monkeypatch):

@@ -124,8 +124,8 @@ def test_measures_are_events_frames_and_pixels():
 
 def test_a_window_in_which_nothing_moves_has_no_sample_of_events():
     (window,) = split(MemoryVideo([np.zeros((6, 8))] * 3))
-    assert window.sample("event") is None
-    assert window.sample("image").shape == (6, 8, 3)
+    assert window.get_sample("event") is None
+    assert window.get_sample("image").shape == (6, 8, 3)
 
 
 def test_a_video_is_decoded_no_further_than_the_window_in_use():

@@ -14,7 +14,7 @@ from anybind import BadInput, Embeddings, Space
 from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
 from anybind.head import Head
 from anybind.head_input import HeadInput
-from anybind_vad.heads.prompts import SHIPPED, read_prompts
+from anybind_vad.heads.prompts import SHIPPED, read_prompt_set
 
 DIM = 8
 WORDS = {"calm": 0, "quiet": 1, "fight": 2, "fire": 3}
@@ -137,14 +137,14 @@ def test_zero_shot_wants_its_words_embedded_by_the_same_encoder(tmp_path):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_prompts_have_both_kinds(name):
-    prompts = read_prompts(name)
+    prompts = read_prompt_set(name)
     assert prompts.normal
     assert prompts.abnormal
 
 
 def test_shipped_prompts_name_the_papers_classes():
-    assert len(read_prompts("ucf-crime").abnormal) == 13
-    assert len(read_prompts("xd-violence").abnormal) == 6
+    assert len(read_prompt_set("ucf-crime").abnormal) == 13
+    assert len(read_prompt_set("xd-violence").abnormal) == 6
 
 
 def test_prompts_come_from_files_and_can_be_replaced(tmp_path):
@@ -171,14 +171,14 @@ def test_prompts_come_from_files_and_can_be_replaced(tmp_path):
 def test_prompt_files_that_make_no_sense_are_refused(tmp_path, text, why):
     (tmp_path / "own.json").write_text(text)
     with pytest.raises(BadOption, match=why):
-        read_prompts(tmp_path / "own.json")
+        read_prompt_set(tmp_path / "own.json")
 
 
 def test_unknown_prompts_are_told_with_those_there_are(tmp_path):
     with pytest.raises(UnknownName, match="'ucf-crime'"):
-        read_prompts("ucf-crimes")
+        read_prompt_set("ucf-crimes")
     with pytest.raises(BadInput, match=r"none\.json"):
-        read_prompts(tmp_path / "none.json")
+        read_prompt_set(tmp_path / "none.json")
 
 
 def test_one_class_learns_from_normal_windows_alone():

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from anybind.plugin import modalities, pages
-from anybind_vad.windows import VideoWindow, shrink
+from anybind_vad.windows import VideoWindow, shrink_image
 
-MOST = 96
+MAX_SNAPSHOTS = 96
 """Moments that are kept, at most; half of that at least, in a film that has as many windows."""
-SIDE = 320
+SNAPSHOT_SIDE = 320
 """Longest side of a picture."""
 
 
 @dataclass(frozen=True)
-class Shot:
+class Snapshot:
     """A moment: the pictures of one window.
 
     Attributes:
@@ -35,33 +35,33 @@ class Shot:
     frame: str
     events: str
 
-    def near(self, first: int, last: int) -> bool:
+    def overlaps(self, first: int, last: int) -> bool:
         """Whether it shows any of the frames from `first` to `last`."""
         return self.first <= last and first < self.first + self.frames
 
 
-class Gallery:
+class SnapshotCollector:
     """Keeps the window of the largest score out of each so many, and doubles that number when it holds too many."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self.most = most
+    def __init__(self, max_snapshots: int = MAX_SNAPSHOTS) -> None:
+        self.max_snapshots = max_snapshots
         self._span = 1
-        self._best: dict[int, Shot] = {}
+        self._best: dict[int, Snapshot] = {}
 
     @property
-    def shots(self) -> list[Shot]:
+    def snapshots(self) -> list[Snapshot]:
         """What is kept, in the order of time."""
         return [self._best[place] for place in sorted(self._best)]
 
-    def offer(self, number: int, window: VideoWindow, score: float) -> None:
+    def add(self, number: int, window: VideoWindow, score: float) -> None:
         """Show it a window, by its number; pictures are made of those only that are kept."""
         place = number // self._span
         if place in self._best and self._best[place].score >= score:
             return
         self._best[place] = _shot(window, score)
-        if len(self._best) > self.most:
+        if len(self._best) > self.max_snapshots:
             self._span *= 2
-            merged: dict[int, Shot] = {}
+            merged: dict[int, Snapshot] = {}
             for former, shot in sorted(self._best.items()):
                 held = merged.setdefault(former // 2, shot)
                 if shot.score > held.score:
@@ -69,16 +69,16 @@ class Gallery:
             self._best = merged
 
 
-def _shot(window: VideoWindow, score: float) -> Shot:
+def _shot(window: VideoWindow, score: float) -> Snapshot:
     middle = (window.start_us + window.end_us) // 2
-    frame = "" if window.image is None else pages.image_uri(shrink(window.image, SIDE))
+    frame = "" if window.image is None else pages.image_uri(shrink_image(window.image, SNAPSHOT_SIDE))
     events = ""
     if len(window.events):
-        events = pages.image_uri(shrink(np.asarray(modalities.find_modality("event").show(window.events)), SIDE))
-    return Shot(score, window.first, window.frames, middle, frame, events)
+        events = pages.image_uri(shrink_image(np.asarray(modalities.find_modality("event").show(window.events)), SNAPSHOT_SIDE))
+    return Snapshot(score, window.first, window.frames, middle, frame, events)
 
 
-def spread(shots: Sequence[Shot], end_us: int, count: int) -> list[Shot]:
+def select_evenly(shots: Sequence[Snapshot], end_us: int, count: int) -> list[Snapshot]:
     """For each of `count` equal parts of a film's time, the shot that is nearest to its middle."""
     middles = [(2 * part + 1) * end_us / (2 * count) for part in range(count)]
     return [min(shots, key=lambda shot: abs(shot.middle_us - middle)) for middle in middles] if shots else []
