@@ -1,4 +1,4 @@
-"""Pictures of a film's most abnormal moments: a bounded number of them, spread over the film."""
+"""Images of a video's most abnormal windows: a bounded number, spread over the video."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from anybind.plugin import modalities, pages
 from anybind_vad.windows import VideoWindow, shrink_image
 
 MAX_SNAPSHOTS = 96
-"""Moments that are kept, at most; half of that at least, in a film that has as many windows."""
+"""Largest number of snapshots; a video with as many windows has at least half of it."""
 SNAPSHOT_SIDE = 320
-"""Longest side of a picture."""
+"""Longest side of an image in pixels."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment: the pictures of one window.
+    """Images of one window.
 
     Attributes:
-        score: the window's.
-        first, frames: its frames.
-        middle_us: the middle of its time.
-        frame: its picture, as a data URI; empty where the film was played without.
-        events: its events as a picture, likewise; empty where there were none.
+        score: window score.
+        first, frames: first frame and number of frames.
+        middle_us: middle of the window in microseconds.
+        frame: middle frame as a data URI; empty for windows without images.
+        events: rendering of the events as a data URI; empty if there are none.
     """
 
     score: float
@@ -36,49 +36,52 @@ class Snapshot:
     events: str
 
     def overlaps(self, first: int, last: int) -> bool:
-        """Whether it shows any of the frames from `first` to `last`."""
+        """Return whether the window has one of the frames `first` to `last`."""
         return self.first <= last and first < self.first + self.frames
 
 
 class SnapshotCollector:
-    """Keeps the window of the largest score out of each so many, and doubles that number when it holds too many."""
+    """The best-scored window of every n consecutive ones; n doubles whenever there are too many snapshots."""
 
     def __init__(self, max_snapshots: int = MAX_SNAPSHOTS) -> None:
         self.max_snapshots = max_snapshots
-        self._span = 1
+        self._windows_per_snapshot = 1
         self._best: dict[int, Snapshot] = {}
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """What is kept, in the order of time."""
-        return [self._best[place] for place in sorted(self._best)]
+        """The snapshots in temporal order."""
+        return [self._best[position] for position in sorted(self._best)]
 
     def add(self, number: int, window: VideoWindow, score: float) -> None:
-        """Show it a window, by its number; pictures are made of those only that are kept."""
-        place = number // self._span
-        if place in self._best and self._best[place].score >= score:
+        """Add a window by its number; images are rendered only if it is the best of its interval."""
+        position = number // self._windows_per_snapshot
+        if position in self._best and self._best[position].score >= score:
             return
-        self._best[place] = _shot(window, score)
+        self._best[position] = _make_snapshot(window, score)
         if len(self._best) > self.max_snapshots:
-            self._span *= 2
+            self._windows_per_snapshot *= 2
             merged: dict[int, Snapshot] = {}
-            for former, shot in sorted(self._best.items()):
-                held = merged.setdefault(former // 2, shot)
-                if shot.score > held.score:
-                    merged[former // 2] = shot
+            for previous, snapshot in sorted(self._best.items()):
+                best = merged.setdefault(previous // 2, snapshot)
+                if snapshot.score > best.score:
+                    merged[previous // 2] = snapshot
             self._best = merged
 
 
-def _shot(window: VideoWindow, score: float) -> Snapshot:
+def _make_snapshot(window: VideoWindow, score: float) -> Snapshot:
     middle = (window.start_us + window.end_us) // 2
     frame = "" if window.image is None else pages.image_uri(shrink_image(window.image, SNAPSHOT_SIDE))
     events = ""
     if len(window.events):
-        events = pages.image_uri(shrink_image(np.asarray(modalities.find_modality("event").show(window.events)), SNAPSHOT_SIDE))
+        rendering = np.asarray(modalities.find_modality("event").show(window.events))
+        events = pages.image_uri(shrink_image(rendering, SNAPSHOT_SIDE))
     return Snapshot(score, window.first, window.frames, middle, frame, events)
 
 
-def select_evenly(shots: Sequence[Snapshot], end_us: int, count: int) -> list[Snapshot]:
-    """For each of `count` equal parts of a film's time, the shot that is nearest to its middle."""
-    middles = [(2 * part + 1) * end_us / (2 * count) for part in range(count)]
-    return [min(shots, key=lambda shot: abs(shot.middle_us - middle)) for middle in middles] if shots else []
+def select_evenly(snapshots: Sequence[Snapshot], end_us: int, count: int) -> list[Snapshot]:
+    """Select `count` snapshots: those nearest to the middles of equal intervals of the video."""
+    middles = [(2 * number + 1) * end_us / (2 * count) for number in range(count)]
+    if not snapshots:
+        return []
+    return [min(snapshots, key=lambda snapshot: abs(snapshot.middle_us - middle)) for middle in middles]
