@@ -1,9 +1,9 @@
 """Mixed rankings before and after calibration by modality: `python benchmarks/mixed_search.py --data DIR`.
 
 DIR has `caltech101/images`, `esc10` and `animal_sounds`. The gallery has images and simulated event recordings (of
-other images) of the classes of Caltech101, sounds of the classes of ESC-10 and of six animals, and a caption ("a drawing
-of a CLASS") per class; labels of different datasets that agree are one class. Queries are class names ("a photo of a
-CLASS", without captions in the gallery) and every image, event recording and sound of the gallery (without itself).
+other images) of the classes of Caltech101, sounds of the classes of ESC-10 and of six animals, and one caption
+("a drawing of a CLASS") per class; equal labels of different datasets are one class. Queries are class names ("a photo
+of a CLASS", without captions in the gallery), and every image, event recording and sound of the gallery.
 
 A ranking is of all modalities together, by cosine similarity (raw) or by calibrated score, as `anybind search --mixed`
 has it. Metrics: mean reciprocal rank (MRR) of the first file of the query's class, recall@1 and @10, mean average
@@ -46,11 +46,11 @@ SAME_CLASS = {"dog bark": "dog"}
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the datasets")
     parser.add_argument("--binding", default="mini")
     parser.add_argument("--seed", type=int, default=0, help="seed of the selection of files and of the resamples")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results", help="folder of the results")
-    parser.add_argument("--quick", action="store_true", help="use ten classes of each dataset")
+    parser.add_argument("--quick", action="store_true", help="use ten classes of each dataset, and print only")
     options = parser.parse_args()
     binder = anybind.load(options.binding)
     gallery, labels = embed_gallery(binder, options.data, options.seed, 10 if options.quick else None)
@@ -61,12 +61,14 @@ def main() -> None:
     sizes = ", ".join(f"{len(gallery[name])} {name}" for name in gallery)
     print_table(RANKING_COLUMNS, ranking_cells, f"mixed gallery: {sizes}")
     differences = [
-        f"MRR of {row['query']} queries: {row['difference']:+.3f} ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})"
+        "MRR of {} queries: {:+.3f} ({:+.3f} to {:+.3f})".format(row["query"], row["difference"], *row["interval"])
         for row in rows
         if row["score"] == "calibrated"
     ]
     print("\n".join(differences))
     print_table(WEAK_COLUMNS, weak_cells, "weak matches of text queries")
+    if options.quick:
+        return
     options.output.mkdir(parents=True, exist_ok=True)
     results = {"binding": options.binding, "seed": options.seed, "rankings": rows, "weak_matches": weak_rows}
     (options.output / "mixed_search.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -122,7 +124,8 @@ def score_gallery(vectors: dict[str, np.ndarray], query: np.ndarray, calibrate: 
     cosines = [rows.astype(np.float64) @ query for rows in vectors.values()]
     if calibrate:
         backgrounds = estimate_backgrounds(cosines, [len(column) for column in cosines])
-        cosines = [column - (each.center if each else 0) for column, each in zip(cosines, backgrounds, strict=True)]
+        centers = [background.center if background else 0.0 for background in backgrounds]
+        cosines = [column - center for column, center in zip(cosines, centers, strict=True)]
     return np.concatenate(cosines)
 
 
@@ -178,7 +181,7 @@ def measure_weak_matches(
     queries = binder.embed("text", texts).vectors
     rows = []
     for modality in ("image", "event", "sound"):
-        marks: dict[str, list[bool]] = {"right class": [], "no such class": [], "unrelated text": []}
+        marks: dict[str, list[bool]] = {"same class": [], "no such class": [], "unrelated text": []}
         for number, query in enumerate(queries):
             cosines = gallery[modality].astype(np.float64) @ query
             best = int(np.argmax(cosines))
@@ -186,7 +189,7 @@ def measure_weak_matches(
             if number >= len(classes):
                 marks["unrelated text"].append(weak)
             elif labels[modality][best] == classes[number]:
-                marks["right class"].append(weak)
+                marks["same class"].append(weak)
             elif classes[number] not in labels[modality]:
                 marks["no such class"].append(weak)
         rows += [

@@ -230,9 +230,9 @@ def test_one_class_keeps_at_most_rows_windows():
 
 
 def test_too_few_training_windows_or_videos_are_refused():
-    with pytest.raises(BadInput, match="2 or more normal windows .*, got 1"):
+    with pytest.raises(BadInput, match=r"2 or more normal windows .*, got 1"):
         Head.find("one-class").fit(make_windows([0, 1]), [0, 1])
-    with pytest.raises(BadInput, match="normal windows .*, got 0"):
+    with pytest.raises(BadInput, match=r"normal windows .*, got 0"):
         Head.find("one-class").fit(make_windows([0, 1]), [-1, -1])
     with pytest.raises(BadInput, match="got 2 and 0"):
         Head.find("mil").fit(HeadInput.concatenate([make_windows([0])] * 3), [0, 0, -1])
