@@ -50,7 +50,7 @@ def main() -> None:
     rows = measure_metrics(ITEMS // scale, rounds)
     rows += measure_search(GALLERY // scale, rounds)
     print_table(COLUMNS, [format_row(row) for row in rows])
-    missed = [row["method"] for row in rows if row["limit"] and row["ratio"] > row["limit"]]
+    missed = [row["what"] for row in rows if row["at_most"] and row["ratio"] > row["at_most"]]
     print("targets missed: " + ("; ".join(missed) or "none"))
     output = options.output or (None if quick else Path(__file__).parent / "results")
     if output is not None:
@@ -119,11 +119,11 @@ def time_call(call: Callable[[], object]) -> float:
 def make_row(method: str, seconds: np.ndarray, bound: np.ndarray, limit: float | None) -> dict[str, Any]:
     """Return the medians of a method and of its lower bound."""
     return {
-        "method": method,
+        "what": method,
         "seconds": statistics.median(seconds),
-        "bound_seconds": statistics.median(bound),
+        "floor_seconds": statistics.median(bound),
         "ratio": statistics.median(seconds / bound),
-        "limit": limit,
+        "at_most": limit,
     }
 
 
@@ -139,9 +139,9 @@ def sum_matrix(similarities: np.ndarray) -> np.float32:
 
 def format_row(row: dict[str, Any]) -> tuple[str, ...]:
     """Return a row of the table."""
-    times = (f"{1000 * row[name]:.1f}" for name in ("seconds", "bound_seconds"))
-    limit = "" if row["limit"] is None else f"{row['limit']:g}"
-    return (row["method"], *times, f"{row['ratio']:.2f}", limit)
+    times = (f"{1000 * row[name]:.1f}" for name in ("seconds", "floor_seconds"))
+    limit = "" if row["at_most"] is None else f"{row['at_most']:g}"
+    return (row["what"], *times, f"{row['ratio']:.2f}", limit)
 
 
 def write_results(rows: list[dict[str, Any]], missed: list[str], rounds: int, output: Path) -> None:

@@ -51,7 +51,7 @@ def main() -> None:
     table = [
         (
             row["codec"],
-            row["method"],
+            row["way"],
             f"{row['rate']:.0f}",
             f"{row['cpu_ms']:.2f}",
             *(f"{row[each]:.2f}" for each in ALONE),
@@ -65,7 +65,7 @@ def main() -> None:
     results = {
         "frames": FRAMES,
         "size": SIZE,
-        "source": source,
+        "of": source,
         "rounds": rounds,
         "cores": os.cpu_count(),
         "rows": rows,
@@ -94,7 +94,7 @@ def measure_methods(path: Path, n_rounds: int) -> list[dict[str, Any]]:
     seconds, cpu_seconds = rounds[..., 0], rounds[..., 1]
     return [
         {
-            "method": method,
+            "way": method,
             "rate": float(FRAMES / np.median(seconds[:, number])),
             "cpu_ms": float(1000 * np.median(cpu_seconds[:, number]) / FRAMES),
             **{other: float(np.median(seconds[:, k] / seconds[:, number])) for k, other in enumerate(ALONE)},
