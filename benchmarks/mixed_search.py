@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import numpy as np
 import anybind
 from anybind.commandline import print_table
 from anybind.dataset import Item
-from anybind_retrieval.calibration import Background, estimate_backgrounds
+from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_QUERIES, Background, estimate_background
 
 RESAMPLES = 2000
 PER_CLASS = {"image": 4, "event": 4, "sound": 8}
@@ -119,14 +120,17 @@ def name_class(folder: Path) -> str:
     return SAME_CLASS.get(name, name)
 
 
-def score_gallery(vectors: dict[str, np.ndarray], query: np.ndarray, calibrate: bool) -> np.ndarray:
-    """Return the scores of all gallery files, modality after modality."""
-    cosines = [rows.astype(np.float64) @ query for rows in vectors.values()]
-    if calibrate:
-        backgrounds = estimate_backgrounds(cosines, [len(column) for column in cosines])
-        centers = [background.center if background else 0.0 for background in backgrounds]
-        cosines = [column - center for column, center in zip(cosines, centers, strict=True)]
-    return np.concatenate(cosines)
+def estimate_backgrounds(
+    gallery: Mapping[str, np.ndarray], queries: np.ndarray, query: np.ndarray, modality: str
+) -> dict[str, Background]:
+    """Estimate the background of each modality of the gallery, as a search does."""
+    backgrounds = {}
+    for name, files in gallery.items():
+        same_modality = name == modality != "text"
+        background = estimate_background(files, queries, query, len(files), same_modality=same_modality)
+        assert background is not None
+        backgrounds[name] = background
+    return backgrounds
 
 
 def rank_queries(
@@ -135,6 +139,7 @@ def rank_queries(
     """Rank the gallery for the queries of each modality, raw and calibrated; return a row of metrics each."""
     classes = labels["text"]
     texts = binder.embed("text", [f"a photo of a {name}" for name in classes]).vectors
+    background_texts = binder.embed("text", BACKGROUND_TEXTS).vectors
     rows = []
     for modality in gallery:
         queries, query_labels = (texts, classes) if modality == "text" else (gallery[modality], labels[modality])
@@ -143,21 +148,24 @@ def rank_queries(
         file_labels = np.concatenate([labels[name] for name in names])
         file_modalities = np.repeat(names, [len(vectors[name]) for name in names])
         first = 0 if modality == "text" else int(np.argmax(file_modalities == modality))
-        reciprocal: dict[str, np.ndarray] = {}
-        for score in ("raw", "calibrated"):
-            values = []
-            for number, (query, label) in enumerate(zip(queries, query_labels, strict=True)):
-                scores = score_gallery(vectors, query, score == "calibrated")
-                relevant = file_labels == label
-                if modality != "text":
+        every = np.linspace(0, len(queries) - 1, min(MAX_QUERIES, len(queries))).astype(int)
+        background_queries = background_texts if modality == "text" else queries[every]
+        values: dict[str, list[tuple[float, ...]]] = {"raw": [], "calibrated": []}
+        for number, (query, label) in enumerate(zip(queries, query_labels, strict=True)):
+            cosines = {name: files.astype(np.float64) @ query for name, files in vectors.items()}
+            backgrounds = estimate_backgrounds(vectors, background_queries, query, modality)
+            calibrated = {name: column - backgrounds[name].center for name, column in cosines.items()}
+            for score, columns in (("raw", cosines), ("calibrated", calibrated)):
+                scores, relevant = np.concatenate(list(columns.values())), file_labels == label
+                if modality != "text":  # the query itself
                     scores[first + number], relevant[first + number] = -np.inf, False
                 order = np.argsort(-scores, kind="stable")
-                values.append(measure_ranking(relevant[order], file_modalities[order] != modality))
-            table = np.array(values)
-            reciprocal[score] = table[:, 0]
+                values[score].append(measure_ranking(relevant[order], file_modalities[order] != modality))
+        tables = {score: np.array(column) for score, column in values.items()}
+        for score, table in tables.items():
             means = dict(zip(RANKING_COLUMNS[3:], np.nanmean(table, axis=0).tolist(), strict=True))
             rows.append({"query": modality, "score": score, "n": len(table), **means})
-        difference = reciprocal["calibrated"] - reciprocal["raw"]
+        difference = tables["calibrated"][:, 0] - tables["raw"][:, 0]
         draws = np.random.default_rng(seed).integers(len(difference), size=(RESAMPLES, len(difference)))
         low, high = np.percentile(difference[draws].mean(axis=1), (2.5, 97.5))
         rows[-1] |= {"difference": float(difference.mean()), "interval": (float(low), float(high))}
@@ -179,13 +187,15 @@ def measure_weak_matches(
     classes = labels["text"].tolist()
     texts = [f"a photo of a {name}" for name in classes] + list(UNRELATED)
     queries = binder.embed("text", texts).vectors
+    files = {name: gallery[name] for name in ("image", "event", "sound")}
+    backgrounds = estimate_backgrounds(files, binder.embed("text", BACKGROUND_TEXTS).vectors, queries[0], "text")
     rows = []
-    for modality in ("image", "event", "sound"):
+    for modality in files:
         marks: dict[str, list[bool]] = {"same class": [], "no such class": [], "unrelated text": []}
         for number, query in enumerate(queries):
             cosines = gallery[modality].astype(np.float64) @ query
             best = int(np.argmax(cosines))
-            weak = Background.from_cosines(cosines, len(cosines)).is_weak(float(cosines[best]))
+            weak = backgrounds[modality].is_weak(float(cosines[best]))
             if number >= len(classes):
                 marks["unrelated text"].append(weak)
             elif labels[modality][best] == classes[number]:

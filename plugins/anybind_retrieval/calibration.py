@@ -2,38 +2,53 @@
 
 Cosine similarities of a query with files of different modalities are not comparable: in a shared space each modality
 lies in its own region (Liang et al., Mind the Gap, 2022), so that all files of one modality may rank before all files
-of another. The *background* of a query in a modality is the distribution of its cosine similarities with all files of
-that modality; few of them are relevant, and median and median absolute deviation (MAD) are robust against those.
+of another. The *background* of a modality is the distribution of cosine similarities between its files and background
+queries, which have no relation to the query:
 
-* The calibrated score is the cosine similarity minus the median of the background. It ranks files of several
-  modalities together.
-* The z-score is the calibrated score divided by the standard deviation of the background, 1.4826 MAD.
-* A match is *weak* if its z-score is within the level that the best of `count` irrelevant files stays below with a
-  probability of 95 % under a normal distribution (Sidak correction). It is not better than chance then.
+* for a text query, the texts of `BACKGROUND_TEXTS`;
+* for a query file, the files of its modality in the index, if there are at least `MIN_QUERIES`; for files of its own
+  modality, whose similarities depend on the class, the query itself, as few of them are relevant.
+
+The calibrated score is the cosine similarity minus the median of the background; it ranks files of several modalities
+together. The z-score is the calibrated score over the standard deviation of the background, estimated by the median
+absolute deviation (MAD). A match is *weak* if its z-score is not above the level that the best of all irrelevant files
+of a modality stays below with a probability of 95 %, under a normal distribution (Sidak correction for their number).
+It is not better than chance then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
-MIN_FILES = 10
-"""Smallest background: the median of fewer cosine similarities says little."""
-SAMPLE_FILES = 4096
-"""Largest background; of more files, a sample. The standard error of the median is 2 % of the standard deviation."""
+MIN_QUERIES = 10
+"""Smallest number of background queries, and of files for a background of the query itself."""
+MAX_QUERIES = 256
+"""Largest number of background queries from an index."""
+MAX_FILES = 4096
+"""Largest number of files in a background; of more files, a sample."""
 CONFIDENCE = 0.95
 MAD_TO_STD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 DIGITS = 4
-"""Decimal places: medians of samples in another order differ in rounding alone."""
+"""Decimal places of scores: the order of files in an index changes their rounding."""
+_NOUNS = (
+    "time water year street way mountain group river problem kitchen hand forest part car place door case tree week"
+    " flower system bread program table question chair work window government bottle number shoe night clock point"
+    " train home boat room airplane mother bridge area phone money computer story paper fact music month child book"
+    " woman job food word sun business rain side sport friend house"
+)
+BACKGROUND_TEXTS = tuple(
+    noun if number % 4 < 2 else f"a photo of a {noun}" for number, noun in enumerate(_NOUNS.split())
+)
+"""Background queries for text queries: common English nouns, abstract and concrete, half of them in a prompt."""
 
 
 @dataclass(frozen=True)
 class Background:
-    """The distribution of a query's cosine similarities with files of a modality.
+    """The distribution of cosine similarities of background queries with files of a modality.
 
     Attributes:
         center: median.
@@ -47,7 +62,7 @@ class Background:
 
     @classmethod
     def from_cosines(cls, cosines: np.ndarray, count: int) -> Background:
-        """Estimate a background from the cosine similarities (n,) of `count` files or a sample of them."""
+        """Estimate a background from the cosine similarities of `count` files, or of a sample of them."""
         center = float(np.median(cosines))
         spread = MAD_TO_STD * float(np.median(np.abs(cosines - center)))
         return cls(center, spread or float(cosines.std()), count)
@@ -65,21 +80,23 @@ class Background:
         return self.compute_z(cosine) <= NormalDist().inv_cdf(CONFIDENCE ** (1 / self.count))
 
 
-def estimate_backgrounds(cosines: Sequence[np.ndarray], counts: Sequence[int]) -> list[Background | None]:
-    """Estimate the background of each modality.
-
-    A modality of fewer than `MIN_FILES` files has the background of all modalities together.
+def estimate_background(
+    files: np.ndarray, queries: np.ndarray, query: np.ndarray, count: int, *, same_modality: bool
+) -> Background | None:
+    """Estimate the background of a modality.
 
     Args:
-        cosines: cosine similarities (n,) of the query with files of each modality, or with a sample of them.
-        counts: number of files of each modality.
+        files: (n, d) embeddings of its files, or of a sample of them.
+        queries: (k, d) background queries.
+        query: (d,) the query.
+        count: number of its files.
+        same_modality: whether the query is a file of this modality.
 
     Returns:
-        a background for each modality; None where there are fewer than `MIN_FILES` files in total.
+        the background; None if there are fewer than `MIN_QUERIES` background queries, or files of the own modality.
     """
-    total = sum(counts)
-    pooled = Background.from_cosines(np.concatenate(cosines), total) if total >= MIN_FILES else None
-    return [
-        Background.from_cosines(sample, count) if count >= MIN_FILES else pooled
-        for sample, count in zip(cosines, counts, strict=True)
-    ]
+    if not same_modality and len(queries) >= MIN_QUERIES:
+        return Background.from_cosines(files.astype(np.float64) @ queries.astype(np.float64).T, count)
+    if len(files) >= MIN_QUERIES:
+        return Background.from_cosines(files.astype(np.float64) @ query.astype(np.float64), count)
+    return None

@@ -29,9 +29,9 @@ class SearchHit:
         cosine: cosine similarity with the query, in [-1, 1].
         entry: the file's entry in the index.
         rerank_score: score of the ranking head; None if hits are ranked by similarity.
-        calibrated: cosine similarity minus its background in the modality; see `anybind_retrieval.calibration`. None
-            if fewer than 10 files were searched.
-        z: z-score of the cosine similarity in that background; None if fewer than 10 files were searched.
+        calibrated: cosine similarity minus the median of the background of its modality; None without a background.
+            See `anybind_retrieval.calibration`.
+        z: z-score of the cosine similarity in the background; None without one.
         weak: whether the match is not better than chance for its modality.
     """
 

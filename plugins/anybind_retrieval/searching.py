@@ -10,14 +10,14 @@ from pathlib import Path
 
 from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
 from anybind.plugin import BadInput, BadOption, Head, errors, files, tables
-from anybind_retrieval.calibration import SAMPLE_FILES, estimate_backgrounds
+from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
 from anybind_retrieval.index import Index, is_uri, make_absolute
 from anybind_retrieval.indexing import exists, is_lance, load_indexed_encoder, map_modalities, open_index, update_index
 from anybind_retrieval.query import Query, parse_query
-from anybind_retrieval.ranking import SearchHit, compute_similarities, rank_entries
+from anybind_retrieval.ranking import SearchHit, rank_entries
 from anybind_retrieval.reranking import RERANK_TOP_K
 from anybind_retrieval.reranking import rerank as rerank_hits
-from anybind_retrieval.sources import IndexSources
+from anybind_retrieval.sources import TEXT, IndexSources
 
 DEFAULT_BINDING = "mini"
 
@@ -124,7 +124,7 @@ def search(
             hits += rank_entries(index, name, embedded.vectors[0], top_k, exclude=parsed.path)
         else:
             hits += rerank_hits(index, name, embedded, head, top_k, rerank_top_k=rerank_top_k, exclude=parsed.path)
-    hits = _calibrate_hits(index, embedded, hits, sizes)
+    hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     if mixed:
         hits = _merge_hits(hits, calibrate)[:top_k]
     return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
@@ -168,14 +168,22 @@ def _check_encoders(index: Index, binder: Binder, query: Embeddings, modalities:
 
 
 def _calibrate_hits(
-    index: Index, query: Embeddings, hits: Sequence[SearchHit], sizes: Mapping[str, int]
+    index: Index, binder: Binder, query: Embeddings, hits: Sequence[SearchHit], sizes: Mapping[str, int]
 ) -> list[SearchHit]:
     """Return the hits with calibrated scores, z-scores and marks of weak matches."""
-    cosines = [
-        compute_similarities(index.location, query.vectors[0], index.sample_vectors(modality, SAMPLE_FILES))
-        for modality in sizes
-    ]
-    backgrounds = dict(zip(sizes, estimate_backgrounds(cosines, list(sizes.values())), strict=True))
+    if query.modality == TEXT:
+        queries = binder.embed(TEXT, BACKGROUND_TEXTS).vectors
+        own_modality = ""
+    else:
+        encoders = index.card.encoders
+        own_modality = next((name for name, encoder in encoders.items() if encoder.modality == query.modality), "")
+        queries = index.sample_vectors(own_modality, MAX_QUERIES) if own_modality else query.vectors
+    backgrounds = {}
+    for modality, count in sizes.items():
+        files = index.sample_vectors(modality, MAX_FILES)
+        backgrounds[modality] = estimate_background(
+            files, queries, query.vectors[0], count, same_modality=modality == own_modality
+        )
     calibrated = []
     for hit in hits:
         background = backgrounds[hit.modality]

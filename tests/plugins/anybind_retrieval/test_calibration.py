@@ -1,4 +1,4 @@
-"""Calibration by modality and the test for weak matches, on random similarities."""
+"""Calibration by modality and the test for weak matches, on random embeddings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind_retrieval.calibration import Background, estimate_backgrounds
+from anybind_retrieval.calibration import BACKGROUND_TEXTS, Background, estimate_background
 from anybind_retrieval.index import IndexCard, IndexedEncoder, IndexEntry
 from anybind_retrieval.lance_index import LanceIndex, LanceIndexWriter
+
+DIM = 64
+
+
+def draw_vectors(count, seed, offset=0.0):
+    """Draw random unit vectors; an offset moves them to a region of their own."""
+    vectors = np.random.default_rng(seed).standard_normal((count, DIM))
+    vectors[:, 0] += offset
+    return anybind.normalize(vectors)
 
 
 def test_background_is_robust_against_relevant_files():
@@ -22,12 +31,10 @@ def test_background_is_robust_against_relevant_files():
 
 
 def test_the_best_of_irrelevant_files_is_weak_in_95_percent_of_searches():
-    random = np.random.default_rng(0)
-    weak = []
-    for _ in range(1000):
-        cosines = random.normal(0, 0.1, 500)
-        weak.append(Background.from_cosines(cosines, 500).is_weak(cosines.max()))
-    assert np.mean(weak) == pytest.approx(0.95, abs=0.03)
+    files, queries = draw_vectors(500, 0), draw_vectors(1000, 1)
+    background = estimate_background(files, draw_vectors(64, 2), queries[0], len(files), same_modality=False)
+    best = (queries @ files.T).max(axis=1)
+    assert np.mean([background.is_weak(cosine) for cosine in best]) == pytest.approx(0.95, abs=0.04)  # lighter tails than normal
 
 
 def test_equal_similarities_are_weak():
@@ -35,12 +42,28 @@ def test_equal_similarities_are_weak():
     assert (background.compute_z(0.3), background.is_weak(0.3)) == (0.0, True)
 
 
-def test_small_modalities_have_the_background_of_all():
-    small, large = np.full(3, 0.9), np.linspace(0, 0.4, 41)
-    pooled, own = estimate_backgrounds([small, large], [3, 41])
-    assert own == Background.from_cosines(large, 41)
-    assert pooled == Background.from_cosines(np.concatenate([small, large]), 44)
-    assert estimate_backgrounds([small, small], [3, 3]) == [None, None]
+def test_calibrated_scores_of_modalities_in_different_regions_are_comparable():
+    query = draw_vectors(1, 0, offset=8)[0]
+    queries = draw_vectors(64, 1, offset=8)
+    medians = []
+    for seed, offset in ((2, 8), (3, 0)):
+        files = draw_vectors(200, seed, offset)
+        background = estimate_background(files, queries, query, len(files), same_modality=False)
+        medians.append((np.median(files @ query), background.calibrate(float(np.median(files @ query)))))
+    assert medians[0][0] - medians[1][0] > 0.3
+    assert abs(medians[0][1] - medians[1][1]) < 0.06
+
+
+def test_background_of_the_own_modality_is_that_of_the_query():
+    files, query = draw_vectors(40, 0), draw_vectors(1, 1)[0]
+    expected = Background.from_cosines(files.astype(float) @ query.astype(float), 40)
+    assert estimate_background(files, files, query, 40, same_modality=True) == expected
+    assert estimate_background(files, files[:9], query, 40, same_modality=False) == expected
+    assert estimate_background(files[:9], files[:9], query, 9, same_modality=True) is None
+
+
+def test_background_texts_are_different():
+    assert len(set(BACKGROUND_TEXTS)) == 64
 
 
 def test_sample_of_a_large_database_is_spread_over_all_rows(tmp_path):
@@ -54,7 +77,6 @@ def test_sample_of_a_large_database_is_spread_over_all_rows(tmp_path):
     index = LanceIndex(str(tmp_path / "i.lance"))
     sample = index.sample_vectors("image", 64)
     assert sample.shape == (64, 2)
-    np.testing.assert_allclose(
-        np.quantile(sample[:, 0], [0, 0.5, 1]), np.quantile(vectors[:, 0], [0, 0.5, 1]), atol=0.03
-    )
+    quantiles = [np.quantile(rows[:, 0], [0, 0.5, 1]) for rows in (sample, vectors)]
+    np.testing.assert_allclose(*quantiles, atol=0.03)
     assert len(index.sample_vectors("text", 64)) == 5
