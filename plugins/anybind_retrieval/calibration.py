@@ -36,9 +36,9 @@ DIGITS = 4
 """Decimal places of scores: the order of files in an index changes their rounding."""
 _NOUNS = (
     "time water year street way mountain group river problem kitchen hand forest part car place door case tree week"
-    " flower system bread program table question chair work window government bottle number shoe night clock point"
-    " train home boat room airplane mother bridge area phone money computer story paper fact music month child book"
-    " woman job food word sun business rain side sport friend house"
+    " flower system bread program table record chair work window government bottle number shoe night clock point"
+    " train home boat lake airplane mother bridge area phone money computer story paper fact music month child book"
+    " woman job food word sun business rain side sport friend shop"
 )
 BACKGROUND_TEXTS = tuple(
     noun if number % 4 < 2 else f"a photo of a {noun}" for number, noun in enumerate(_NOUNS.split())

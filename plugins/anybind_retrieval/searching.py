@@ -86,8 +86,7 @@ def search(
         rerank: a ranking head, by name or file, that re-ranks the hits, such as `query-expansion`.
         rerank_options: options of a head given by name or file.
         rerank_top_k: number of hits of each modality, by cosine similarity, that the head re-ranks; at least `top_k`.
-        binding: as for `anybind.load`, or a binder. [default: the index's own, if it is installed; `mini` for a
-            folder]
+        binding: as for `anybind.load`, or a binder. [default: that of the index, if installed; `mini` for a folder]
         approximate: use the approximate index of a large `.lance`; all other searches are exact.
         device: torch device, unless `binding` is a binder.
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
@@ -95,8 +94,7 @@ def search(
             the first one raises.
 
     Raises:
-        BadOption: a modality that the index lacks, `approximate` for another index, `mixed` with `rerank`, or an index
-            of a binding that is not installed.
+        BadOption: a missing modality, `approximate` for another index, `mixed` with `rerank`, a missing binding.
         BadInput: an empty query, a query file that is missing, or an index that is missing or damaged.
         SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binding's.
     """
@@ -110,20 +108,15 @@ def search(
     if not isinstance(binding, Binder):
         name = binding or (DEFAULT_BINDING if index is None else _get_binding_name(index))
         binding = load(name, device=device, store=store)
-    encoder_modalities = map_modalities(binding, modalities)
+    sources = map_modalities(binding, modalities)
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
-        index = _update_folder_index(location, binding, encoder_modalities, on_bad)
+        index = _update_folder_index(location, binding, sources, on_bad)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
     embedded = parsed.embed(binding)
     _check_encoders(index, binding, embedded, sizes)
-    hits: list[SearchHit] = []
-    for name in sizes:
-        if head is None:
-            hits += rank_entries(index, name, embedded.vectors[0], top_k, exclude=parsed.path)
-        else:
-            hits += rerank_hits(index, name, embedded, head, top_k, rerank_top_k=rerank_top_k, exclude=parsed.path)
+    hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     if mixed:
         hits = _merge_hits(hits, calibrate)[:top_k]
@@ -165,6 +158,25 @@ def _check_encoders(index: Index, binder: Binder, query: Embeddings, modalities:
     for modality in modalities:
         encoder, _ = load_indexed_encoder(binder, modality, embeddable[modality])
         index.card.require_encoder(modality, encoder, query.space, index.location)
+
+
+def _rank_modalities(
+    index: Index,
+    query: Embeddings,
+    modalities: Iterable[str],
+    top_k: int,
+    head: Head | None,
+    rerank_top_k: int,
+    exclude: str,
+) -> list[SearchHit]:
+    """Return the hits of each modality, one modality after the other, best first."""
+    hits: list[SearchHit] = []
+    for modality in modalities:
+        if head is None:
+            hits += rank_entries(index, modality, query.vectors[0], top_k, exclude=exclude)
+        else:
+            hits += rerank_hits(index, modality, query, head, top_k, rerank_top_k=rerank_top_k, exclude=exclude)
+    return hits
 
 
 def _calibrate_hits(

@@ -119,13 +119,13 @@ def score_video(
         batch_size: windows embedded at a time.
         device: torch device.
         store: embedding store to read from and write to; an interrupted run resumes from it. [default: none]
-        strict: raise if the video cannot be decoded completely; by default, warn and score the decoded frames.
+        strict: raise if the video cannot be decoded completely. [default: warn, and score the decoded frames]
         collector: collects images for a page; see `save_page`.
 
     Raises:
-        UnknownName, BadOption: an invalid option, or a head that is not fitted.
+        UnknownName, BadOption, SpaceMismatch, WeightsMismatch: an invalid option, or a head that is not fitted, or not
+            on these embeddings.
         BadInput: not a video, or no frame can be decoded; with `strict` also any other decoding error.
-        SpaceMismatch, WeightsMismatch: the head was fitted on other embeddings.
     """
     _check_options(sigma, score_threshold, batch_size)
     windows = choose_windows(preset, threshold, frames, stride)
@@ -135,15 +135,8 @@ def score_video(
     binder = load(binding, device=device, store=store)
     scorer = _load_fitted_head(head)
     embedded = EmbeddedVideo(
-        video,
-        binder,
-        scorer.needs,
-        windows,
-        batch_size=batch_size,
-        keep_windows=collector is not None,
-        max_side=SNAPSHOT_SIDE,
-        store=store,
-    )
+        video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
+        max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
     scorer.prepare(binder)
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
         spans, events, window_scores = score_windows(embedded, scorer, collector, advance)
@@ -151,15 +144,13 @@ def score_video(
     smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
     limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
     segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
-    problem = str(embedded.problem or "")
-    settings = _make_settings(binder, scorer, preset, windows, applied_clamp) | {
-        "batch_size": batch_size,
-        "sigma": sigma,
-    }
-    settings |= {"score_threshold": limit, "score_threshold_rule": AUTOMATIC if score_threshold is None else "given"}
+    settings = _make_settings(binder, scorer, preset, windows, applied_clamp)
+    settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit}
+    settings["score_threshold_rule"] = AUTOMATIC if score_threshold is None else "given"
     result = VideoScores(
-        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, problem, settings
-    )
+        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, str(embedded.problem or ""),
+        settings,
+    )  # fmt: skip
     _report_problems(result, frames, strict)
     return result
 
