@@ -148,9 +148,8 @@ def score_video(
     settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit}
     settings["score_threshold_rule"] = AUTOMATIC if score_threshold is None else "given"
     result = VideoScores(
-        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, str(embedded.problem or ""),
-        settings,
-    )  # fmt: skip
+        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments,
+        str(embedded.problem or ""), settings)  # fmt: skip
     _report_problems(result, frames, strict)
     return result
 
