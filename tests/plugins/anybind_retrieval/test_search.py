@@ -25,7 +25,7 @@ def list_names(results, modality):
 
 @pytest.fixture
 def with_sounds(media):
-    """The three images, and three sounds."""
+    """Write three sounds beside the three images."""
     for colour in ("red", "green", "blue"):
         media.write_sound(f"{colour}.wav", colour)
     return media

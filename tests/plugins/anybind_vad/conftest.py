@@ -101,7 +101,7 @@ class ToyEncoder(Encoder):
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> anybind.Binder:
-    """A binder with toy encoders of events and images."""
+    """Make a binder with toy encoders of events and images."""
     binder = anybind.load(anybind.Binding("toy", {name: ConfiguredPart("none") for name in ("event", "image")}))
     monkeypatch.setattr(binder, "_encoders", {name: ToyEncoder(name) for name in ("event", "image")})
     return binder
