@@ -133,7 +133,7 @@ vad-memory: $(READY)
 	$(BIN)/python benchmarks/vad_memory.py
 
 vad-ped2: $(READY)
-	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs/images
+	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --store $(RUNS)/vad-ped2 --docs docs/images
 
 # Kills embed and index again and again: at most a batch a kill is computed twice, and no output changes.
 kill-embed: $(READY)
