@@ -282,7 +282,7 @@ def test_a_weight_file_of_another_model_is_refused(cli, tmp_path):
     other.save_weights(tmp_path / "w.safetensors")
     (tmp_path / "b.toml").write_text(
         f'name = "b"\nspace = "efficientnet-lite0"\n[encoders.image]\nuse = "mini-image"\n[encoders.event]\n'
-        f'use = "event-tower"\nof = "@image"\nweights = "{tmp_path}/w.safetensors"\n'
+        f'use = "event-encoder"\nimage_encoder = "@image"\nweights = "{tmp_path}/w.safetensors"\n'
     )
     picture = demo_pictures()["rocket.jpg"]
     command = ("embed", picture, "-o", tmp_path / "v.safetensors", "--binding", tmp_path / "b.toml")

@@ -13,8 +13,8 @@ import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.modality import Modality, find_modality, infer_modality
-from anybind_events.simulation.film import contrast, frame_difference
-from anybind_events.simulation.saccades import simulate_saccades, varied
+from anybind_events.simulation.saccades import draw_saccade_options, simulate_saccades
+from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.streams import contents
 from helpers.videos import MemoryVideo
@@ -106,23 +106,25 @@ def test_events_are_derived_from_a_film_by_the_model_and_with_the_options_that_a
 
 def test_varied_events_are_those_of_the_options_that_the_seed_draws() -> None:
     derived = anybind.derive("event", PICTURE, seed=5, vary=True)
-    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **varied(5)))
+    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **draw_saccade_options(5)))
     assert contents(derived) != contents(anybind.derive("event", PICTURE, seed=5))
 
 
 def test_an_option_that_is_given_is_not_varied() -> None:
     derived = anybind.derive("event", PICTURE, seed=5, vary=True, threshold=0.3)
-    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **{**varied(5), "threshold": 0.3}))
+    assert contents(derived) == contents(
+        simulate_saccades(PICTURE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
+    )
 
 
 @pytest.mark.parametrize(
     ("source", "options", "said"),
     [
-        ("image", {"model": "contrast"}, "no simulation 'contrast' from image; there are: saccades"),
+        ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: saccades"),
         ("video", {"model": "contrst"}, "did you mean 'contrast'"),
-        ("video", {"leak_hz": 1.0}, "'frame-difference' takes no leak_hz; there are: threshold"),
-        ("image", {"treshold": 1.0}, "'saccades' takes no treshold; did you mean 'threshold'"),
-        ("video", {"vary": True}, "vary is for pictures, not for video"),
+        ("video", {"leak_hz": 1.0}, "'frame-difference' has no option leak_hz; there are: threshold"),
+        ("image", {"treshold": 1.0}, "'saccades' has no option treshold; did you mean 'threshold'"),
+        ("video", {"vary": True}, "vary: expected the source image, got video"),
     ],
 )
 def test_a_model_or_option_that_does_not_fit_is_refused(source: str, options: dict[str, object], said: str) -> None:
@@ -133,7 +135,7 @@ def test_a_model_or_option_that_does_not_fit_is_refused(source: str, options: di
 def test_what_events_are_derived_by_is_told_for_each_source(event: Modality) -> None:
     assert event.derivation("image")["simulation"] == "saccades"
     assert event.derivation("video") == {"simulation": "frame-difference", "threshold": 25.0}
-    with pytest.raises(BadInput, match="no events can be simulated from text"):
+    with pytest.raises(BadInput, match="no model simulates events from text"):
         event.derivation("text")
 
 

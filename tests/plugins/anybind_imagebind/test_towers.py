@@ -311,7 +311,9 @@ def binding(weights: str, architectures: Any, *modalities: str) -> Binding:
         each: ConfiguredPart(f"imagebind-{each}", {"weights": weights, "architecture": architectures[each]})
         for each in modalities
     }
-    return Binding("small", uses | {"event": ConfiguredPart("event-tower", {"of": "@image"})}, space="imagebind")
+    return Binding(
+        "small", uses | {"event": ConfiguredPart("event-encoder", {"image_encoder": "@image"})}, space="imagebind"
+    )
 
 
 def test_loading_says_that_the_weights_are_not_for_trade(weights: str, architectures: Any) -> None:
@@ -353,7 +355,7 @@ def test_the_binding_alone_is_of_the_published_weights() -> None:
     published = anybind.find_binding("imagebind")
     assert published.name == "imagebind"
     assert not published.encoders["sound"].options
-    assert published.encoders["event"].options["of"] == "@image"
+    assert published.encoders["event"].options["image_encoder"] == "@image"
 
 
 def test_embedding_sounds_loads_no_other_tower(weights: str, architectures: Any) -> None:

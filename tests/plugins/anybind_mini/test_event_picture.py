@@ -72,8 +72,8 @@ def test_the_shipped_files_are_small():
 
 def test_the_trained_event_tower_is_nearer_to_the_pictures_than_an_untrained_copy(pictures, recordings):
     binder = anybind.load("mini")
-    options = {"of": binder.encoder("image"), "options": {"clamp_percentile": 90, "invert": True}}
-    untrained = create_part("encoder", "event-tower", **options)
+    options = {"image_encoder": binder.encoder("image"), "options": {"clamp_percentile": 90, "invert": True}}
+    untrained = create_part("encoder", "event-encoder", **options)
     plain = untrained.encode([untrained.preprocess(recording) for recording in recordings])
     trained = binder.encoder("event")
     taught = trained.encode([trained.preprocess(recording) for recording in recordings])

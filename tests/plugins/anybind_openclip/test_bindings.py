@@ -90,7 +90,7 @@ def test_the_named_bindings_are_openais_models_with_an_event_tower_of_the_paper(
     binding = anybind.find_binding(name)
     assert binding.name == name
     assert binding.encoders["text"].options == binding.encoders["image"].options == {"model": OPENAI[name]}
-    assert binding.encoders["event"].options == {"of": "@image", "representation": "paper"}
+    assert binding.encoders["event"].options == {"image_encoder": "@image", "representation": "paper"}
     assert OPENAI[name].split("/")[0] in binding.summary
 
 

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 import anybind
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption, WeightsMismatch
+from anybind_events.encoder import EventEncoder, frame_to_image
 from anybind_events.stream import EventStream
-from anybind_events.tower import EventTower, as_picture
 from anybind_train import import_checkpoint as module
 from anybind_train.import_checkpoint import event_encoder_state, fitting_binding, import_checkpoint
 
@@ -96,13 +96,13 @@ def imported(path: Path, binding: str | None) -> Path:
     return output
 
 
-def by_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.ndarray:
+def by_open_clip(model: Any, tower: EventEncoder, recording: EventStream) -> np.ndarray:
     """The vector that open_clip itself gives the picture of a recording's frame."""
     described = open_clip.transform.merge_preprocess_dict(
         open_clip.transform.PreprocessCfg(), {**PREPROCESS, "size": 64}
     )
     transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**described), is_train=False)
-    picture = PIL.Image.fromarray(as_picture(tower.frame(recording)))
+    picture = PIL.Image.fromarray(frame_to_image(tower.frame(recording)))
     with torch.inference_mode():
         features = model.encode_image(transform(picture)[None])
     return anybind.normalize(features.numpy(), "vector")
@@ -115,7 +115,7 @@ def test_the_imported_tower_embeds_exactly_as_open_clip_does_with_the_checkpoint
     output = imported(checkpoint(prefix), binding)
     binder = anybind.load(binding)
     tower = binder.encoder("event")
-    assert isinstance(tower, EventTower)
+    assert isinstance(tower, EventEncoder)
     untrained = tower.encode([tower.preprocess(recording)])
     tower.load_weights(output)
     vector = tower.encode([tower.preprocess(recording)])

@@ -290,8 +290,8 @@ name = "shipping"
 use = "open_clip-image"
 model = "{model}"
 [encoders.event]
-use = "event-tower"
-of = "@image"
+use = "event-encoder"
+image_encoder = "@image"
 options = {{ clamp = 2 }}
 weights = "{shipped}"
 """)

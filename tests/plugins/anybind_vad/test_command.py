@@ -98,7 +98,7 @@ def test_presets_set_the_threshold_and_say_what_of_the_clamp_applies(warned, qui
 def test_the_clamp_of_a_preset_applies_where_the_binding_takes_one(quick, make_street, tmp_path):
     binding = tmp_path / "own.toml"
     binding.write_text(
-        'name = "own"\n[encoders.image]\nuse = "mini-image"\n[encoders.event]\nuse = "event-tower"\nof = "@image"\n'
+        'name = "own"\n[encoders.image]\nuse = "mini-image"\n[encoders.event]\nuse = "event-encoder"\nimage_encoder = "@image"\n'
     )
     told = quick(make_street().path, "--preset", "author-later", "--binding", binding)
     assert (told["settings"]["threshold"], told["settings"]["clamp"]) == (25, 16)

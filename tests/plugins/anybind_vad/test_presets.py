@@ -16,7 +16,10 @@ from anybind_vad.presets import PRESETS, bind_events, find_preset, with_clamp
 def binding(**options):
     return Binding(
         "own",
-        {"image": ConfiguredPart("mini-image"), "event": ConfiguredPart("event-tower", {"of": "@image", **options})},
+        {
+            "image": ConfiguredPart("mini-image"),
+            "event": ConfiguredPart("event-encoder", {"image_encoder": "@image", **options}),
+        },
     )
 
 
@@ -36,7 +39,11 @@ def test_an_unknown_preset_is_refused_with_those_there_are():
 def test_a_clamp_reaches_the_representation_and_nothing_else_changes():
     before = binding(options={"invert": True, "clamp_percentile": 90}, size=64)
     after = with_clamp(before, 10)
-    assert after.encoders["event"].options == {"of": "@image", "options": {"invert": True, "clamp": 10}, "size": 64}
+    assert after.encoders["event"].options == {
+        "image_encoder": "@image",
+        "options": {"invert": True, "clamp": 10},
+        "size": 64,
+    }
     assert after.encoders["image"] is before.encoders["image"]
     assert before.encoders["event"].options["options"] == {"invert": True, "clamp_percentile": 90}
 

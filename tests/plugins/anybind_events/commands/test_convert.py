@@ -110,7 +110,7 @@ def test_nothing_is_written_where_no_event_is_left(cli, recording: Path) -> None
         "has no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
     )
     anybind.write(EventStream([], [], [], [], 34, 34), recording)
-    assert "empty recording" in cli("convert", recording, output, "--end", 60).error()
+    assert "no events" in cli("convert", recording, output, "--end", 60).error()
     assert not output.exists()
 
 
@@ -122,7 +122,7 @@ def test_an_empty_recording_keeps_its_sensor(cli, recording: Path) -> None:
 
 def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
-    options = ("--reader", "text-events", "--option", "size=[50,40]", "--option", "columns=yxtp")
+    options = ("--reader", "text-events", "--reader-option", "size=[50,40]", "--reader-option", "columns=yxtp")
     assert cli("convert", tmp_path / "odd.data", tmp_path / "out.h5", *options).code == 0
     expected = ([2, 4], [1, 3], [10, 20], [True, False], 50, 40)
     assert contents(anybind.read(tmp_path / "out.h5")) == expected
@@ -139,15 +139,15 @@ def test_a_cut_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: P
         warnings.simplefilter("always", anybind.AnybindWarning)
         ended = cli("convert", tmp_path / "cut.csv", tmp_path / "out.h5", "--json")
     told = json.loads(ended.out)
-    assert "cut.csv is truncated" in ended.err
+    assert "cut.csv: truncated" in ended.err
     assert (told["events"], told["notes"]) == (1, {"truncated_bytes": 3})
 
 
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("out.aedat4", r"no format of that ending is written (known: .bin, .csv"),
-        ("out.xyz", "no format of that ending is written"),
+        ("out.aedat4", r"not a format that events can be written to; supported: .bin, .csv"),
+        ("out.xyz", "not a format that events can be written to"),
         ("nowhere/out.h5", "there is no folder"),
         (".", "it is no regular file"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind_events import inspection as info_module
-from anybind_events.inspection import BINS, RateCurve
+from anybind_events.inspection import MAX_STEPS, RateCurve
 from anybind_events.stream import EventStream
 
 
@@ -39,7 +39,7 @@ def test_one_recording_is_one_object(cli, recording: Path) -> None:
         "duration_us": 2_000_000,
         "start_us": 5_000_000,
         "rate": 500.0,
-        "on_share": 0.75,
+        "on_fraction": 0.75,
         "notes": {},
     }
 
@@ -64,7 +64,7 @@ def test_the_real_recordings_have_the_numbers_that_are_known_of_them(
 
 def test_a_person_reads_a_table_with_units(cli, recording: Path) -> None:
     told = cli("info", recording).out
-    for words in ("npz-events", "1000", "2000000 (2.000 s)", "500 events/s", "75.0 %"):
+    for words in ("npz-events", "1000", "2.000000 s", "500 events/s", "75.0 %"):
         assert words in told
 
 
@@ -76,7 +76,7 @@ def test_what_a_reader_had_to_mend_is_noted_and_the_warning_told(cli, recording:
         warnings.simplefilter("always", anybind.AnybindWarning)
         ended = cli("info", tmp_path / "cut.npy", "--json")
     told = json.loads(ended.out)
-    assert "cut.npy is truncated" in ended.err
+    assert "cut.npy: truncated" in ended.err
     assert told["events"] == 999
     assert told["notes"] == {"truncated_bytes": 8}
 
@@ -85,9 +85,9 @@ def test_an_empty_recording_has_no_rate(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([], [], [], [], 34, 34), tmp_path / "empty.npz")
     told = json.loads(cli("info", tmp_path / "empty.npz", "--json").out)
     assert (told["events"], told["duration_us"], told["start_us"]) == (0, 0, None)
-    assert told["rate"] is told["on_share"] is None
+    assert told["rate"] is told["on_fraction"] is None
     assert cli("info", tmp_path / "empty.npz").code == 0
-    assert "empty recording" in cli("info", tmp_path / "empty.npz", "-o", tmp_path / "rate.png").error()
+    assert "no events" in cli("info", tmp_path / "empty.npz", "-o", tmp_path / "rate.png").error()
 
 
 def test_a_recording_is_read_in_parts_and_never_whole(cli, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_recording_is_read_in_parts_and_never_whole(cli, recording: Path, monk
     monkeypatch.setattr(info_module, "read", None)
     monkeypatch.setattr(info_module, "read_chunks", in_small_parts)
     told = json.loads(cli("info", recording, "--json").out)
-    assert (told["events"], told["duration_us"], told["on_share"]) == (1000, 2_000_000, 0.75)
+    assert (told["events"], told["duration_us"], told["on_fraction"]) == (1000, 2_000_000, 0.75)
 
 
 def test_several_files_are_a_list_and_bad_ones_can_be_skipped(cli, recording: Path, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_picture_has_a_format_and_a_size(cli, tmp_path: Path) -> None:
 
 def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
-    command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--option")
-    told = json.loads(cli(*command, "size=[50,40]", "--option", "unit=ms").out)
+    command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--reader-option")
+    told = json.loads(cli(*command, "size=[50,40]", "--reader-option", "unit=ms").out)
     assert (told["format"], told["width"], told["height"], told["duration_us"]) == ("text-events", 50, 40, 10_000)
     assert "NAME=VALUE" in cli(*command, "size").error()
     assert "colour" in cli(*command, "colour=red").error()
@@ -146,7 +146,7 @@ def test_the_picture_shows_rises_above_falls(cli, recording: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["-o", "rate.jpeg"], "must end in .png, .pdf, .svg"),
+        (["-o", "rate.jpeg"], "not a supported chart format; supported: .png, .pdf, .svg"),
         (["-o", "nowhere/rate.png"], "there is no folder"),
         (["recording.npz", "-o", "rate.png"], "give one file"),
         (["--reader", "nonsense"], "nonsense"),
@@ -172,14 +172,14 @@ def test_a_curve_counts_every_event_where_it_belongs(times: list[int], cuts: lis
     stream = EventStream(zeros, zeros, [start + time for time in times], polarity, 1, 1)
     curve = RateCurve()
     for low, high in zip([0, *cuts], [*cuts, len(times)], strict=True):
-        curve.add(stream.part(low, high))
+        curve.add(stream.slice_events(low, high))
     span = times[-1] - times[0]
-    assert span < BINS * curve.step_us
-    assert curve.step_us == 1 or span >= BINS * curve.step_us // 2
-    expected = np.zeros((2, BINS), int)
+    assert span < MAX_STEPS * curve.step_us
+    assert curve.step_us == 1 or span >= MAX_STEPS * curve.step_us // 2
+    expected = np.zeros((2, MAX_STEPS), int)
     for time, rise in zip(times, polarity, strict=True):
         expected[int(rise), (time - times[0]) // curve.step_us] += 1
     np.testing.assert_array_equal(curve.counts, expected)
-    edges, rates = curve.rates()
+    edges, rates = curve.compute_rates()
     assert (edges[0], edges[-1]) == (0, span + 1)
     np.testing.assert_allclose((rates * np.diff(edges)).sum(axis=1) / 1e6, expected.sum(axis=1))

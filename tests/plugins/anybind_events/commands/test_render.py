@@ -91,7 +91,7 @@ def test_every_representation_of_events_has_a_picture(cli, recording: Path, tmp_
 
 
 def test_options_of_the_representation_are_given_by_name(cli, recording: Path, tmp_path: Path) -> None:
-    arguments = ["--representation", "voxel-grid", "--option", "bins=2", "--json"]
+    arguments = ["--representation", "voxel-grid", "--representation-option", "bins=2", "--json"]
     said = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
     assert said["representation"]["bins"] == 2
 
@@ -151,17 +151,20 @@ def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-o", "a.jpg"], "cannot render to a.jpg: the name must end in .png, .gif, .mp4"),
+        (["-o", "a.jpg"], "a.jpg: not a supported format; supported: .png, .gif, .mp4"),
         (["-o", "none/a.png"], "there is no folder"),
-        (["-o", "a.png", "--window", 5], "--window and --count are for .gif and .mp4"),
+        (["-o", "a.png", "--window", 5], "--window and --count apply to .gif and .mp4"),
         (["-o", "a.gif", "--window", 5, "--count", 5], "--window (microseconds) or --count (events), not both"),
         (["-o", "a.gif", "--count", 0], "at least 1 microsecond or event, got 0"),
         (["-o", "a.gif", "--fps", 0], "--fps must be above 0"),
-        (["-o", "a.png", "--start", 10_000_000], "no events from 10000000 to 1000000 us; it takes 999999 us"),
+        (
+            ["-o", "a.png", "--start", 10_000_000],
+            "no events from 10000000 to 1000000 us; the recording lasts 999999 us",
+        ),
         (["-o", "a.png", "--start", 6, "--end", 5], "no events from 6 to 5 us"),
         (["-o", "a.png", "--representation", "papr"], "did you mean 'paper'"),
-        (["-o", "a.png", "--option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
-        (["-o", "a.png", "--option", "bins=5"], "unexpected keyword argument 'bins'"),
+        (["-o", "a.png", "--representation-option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
+        (["-o", "a.png", "--representation-option", "bins=5"], "unexpected keyword argument 'bins'"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_written(
@@ -174,7 +177,10 @@ def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_written(
 
 def test_a_picture_is_no_recording(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
-    assert "photo.png holds image, not event" in cli("render", tmp_path / "photo.png", "-o", tmp_path / "a.png").error()
+    assert (
+        "photo.png: expected an event recording, got image"
+        in cli("render", tmp_path / "photo.png", "-o", tmp_path / "a.png").error()
+    )
 
 
 def test_a_recording_without_events_is_refused_by_name(cli, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_of_a_file_cut_anywhere_behind_its_header_the_whole_events_are_read(tmp_
     path.write_bytes((HEADER + polarities(events))[:-cut])
     whole = 0 if cut > 16 else (16 - cut) // 8
     at = len(HEADER) + (28 + 8 * whole if cut <= 16 else 0)
-    with pytest.warns(AnybindWarning, match=rf"cut\.aedat is truncated.*byte {at} "):
+    with pytest.warns(AnybindWarning, match=rf"cut\.aedat: truncated.*byte {at} "):
         stream = Aedat3Reader().read(path)
     assert rows(stream) == [event[:4] for event in events[:whole]]
     assert stream.notes["truncated_bytes"] > 0
@@ -108,7 +108,7 @@ def test_a_packet_that_makes_no_sense_is_refused_and_its_byte_is_named(tmp_path:
     path = tmp_path / "corrupt.aedat"
     before = polarities([(1, 2, 3, True, True)])
     path.write_bytes(HEADER + before + broken)
-    with pytest.raises(BadInput, match=rf"corrupt\.aedat is corrupt at byte {len(HEADER + before)}\b"):
+    with pytest.raises(BadInput, match=rf"corrupt\.aedat: corrupt at byte {len(HEADER + before)}\b"):
         Aedat3Reader().read(path)
 
 
@@ -116,14 +116,14 @@ def test_a_packet_that_makes_no_sense_is_refused_and_its_byte_is_named(tmp_path:
 def test_a_file_cut_inside_its_header_is_refused(tmp_path: Path, end: int) -> None:
     path = tmp_path / "header.aedat"
     path.write_bytes(HEADER[:end])
-    with pytest.raises(BadInput, match=r"header\.aedat is truncated at byte \d+, inside its header"):
+    with pytest.raises(BadInput, match=r"header\.aedat: truncated at byte \d+, inside the header"):
         Aedat3Reader().read(path)
 
 
 def test_compressed_packets_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "compressed.aedat"
     path.write_bytes(HEADER.replace(b"RAW", b"SerializedTS"))
-    with pytest.raises(BadInput, match=r"compressed\.aedat is of the format SerializedTS"):
+    with pytest.raises(BadInput, match=r"compressed\.aedat: expected RAW packets, got SerializedTS"):
         Aedat3Reader().read(path)
 
 

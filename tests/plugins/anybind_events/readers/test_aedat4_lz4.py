@@ -13,9 +13,9 @@ from hypothesis import given
 
 from anybind import BadInput
 from anybind_events.readers import aedat4_lz4
-from anybind_events.readers.aedat4 import EVENT, WHOLE, _joined
-from anybind_events.readers.aedat4_lz4 import EVENT_BYTES, PREFIX, event_counts, unpack_events
-from anybind_events.readers.aedat4_packets import LZ4, Packets, Source
+from anybind_events.readers.aedat4 import ALL_EVENTS, EVENT, _join_packets
+from anybind_events.readers.aedat4_lz4 import EVENT_BYTES, PREFIX, read_event_counts, unpack_events
+from anybind_events.readers.aedat4_packets import LZ4, Packets, StreamInfo
 
 
 def events(count: int, seed: int, regular: bool) -> np.ndarray:
@@ -38,15 +38,15 @@ def packets_of(packed: list[bytes]) -> Packets:
     ends = np.cumsum([len(each) for each in packed])
     starts = ends - [len(each) for each in packed]
     data = np.frombuffer(b"".join(packed), np.uint8)
-    return Packets(data, LZ4, Source("EVTS", 346, 260), starts, ends, starts, {})
+    return Packets(data, LZ4, StreamInfo("EVTS", 346, 260), starts, ends, starts, {})
 
 
 def by_the_library(packets: Packets) -> bytes:
-    return b"".join(part.tobytes() for part in _joined(packets, WHOLE))
+    return b"".join(part.tobytes() for part in _join_packets(packets, ALL_EVENTS))
 
 
 def unpacked(packets: Packets) -> bytes | None:
-    counts = event_counts(packets)
+    counts = read_event_counts(packets)
     found = None if counts is None else unpack_events(packets, counts, 0, len(counts))
     return None if found is None else found.tobytes()
 
@@ -92,20 +92,20 @@ def test_frames_with_a_length_or_checksums_in_their_header_are_left_to_the_libra
     listed = events(300, 0, True)
     for options in ({"store_size": True}, {"content_checksum": True}, {"block_checksum": True}):
         packets = packets_of([packet(listed, **options)])
-        assert event_counts(packets) is None
+        assert read_event_counts(packets) is None
         assert by_the_library(packets) == listed.tobytes()
 
 
 def test_a_count_that_cannot_be_reserves_no_memory() -> None:
     content = PREFIX.tobytes() + struct.pack("<I", 0xFFFFFFFF) + bytes(64)
     packed = lz4.frame.compress(struct.pack("<I", len(content)) + content, store_size=False)
-    assert event_counts(packets_of([packed])) is None
+    assert read_event_counts(packets_of([packed])) is None
 
 
 def test_two_threads_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = [events(4_000, seed, True) for seed in range(9)]
     packets = packets_of([packet(each, store_size=False) for each in lists])
-    monkeypatch.setattr(aedat4_lz4, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(aedat4_lz4, "MIN_THREADED_BYTES", 1)
     assert unpacked(packets) == b"".join(each.tobytes() for each in lists)
 
 
@@ -113,7 +113,7 @@ def test_two_threads_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_forked_process_unpacks_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = [events(4_000, seed, True) for seed in range(4)]
     packets = packets_of([packet(each, store_size=False) for each in lists])
-    monkeypatch.setattr(aedat4_lz4, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(aedat4_lz4, "MIN_THREADED_BYTES", 1)
     whole = unpacked(packets)
     child = os.fork()
     if not child:

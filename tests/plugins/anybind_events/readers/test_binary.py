@@ -116,8 +116,8 @@ def test_the_size_of_blocks_and_a_second_thread_do_not_show(
     path = write(tmp_path / "made", made, [*EVENTS, (9, 9, 5, True)])
     whole = made.reader.read(path, size=(200, 150))
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
-    monkeypatch.setattr(blocks, "PAIRED_BLOCK_BYTES", block)
-    monkeypatch.setattr(blocks, "ALONE_BYTES", alone)
+    monkeypatch.setattr(blocks, "PARALLEL_BLOCK_BYTES", block)
+    monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", alone)
     again = made.reader.read(path, size=(200, 150))
     parts = list(made.reader.chunks(path, count=50, size=(200, 150)))
     assert rows(again) == rows(*parts) == rows(whole)
@@ -177,14 +177,14 @@ def test_of_a_cut_file_the_whole_events_are_read_in_whole_and_in_parts(tmp_path:
             stream = made.reader.read(path)
             parts = list(made.reader.chunks(path, count=3))
         assert rows(stream) == rows(*parts) == EVENTS[:8]
-        kinds = {(each.category, "is truncated" in str(each.message)) for each in told}
+        kinds = {(each.category, ": truncated" in str(each.message)) for each in told}
         assert kinds <= {(AnybindWarning, True)}
         assert bool(told) == ("truncated_bytes" in stream.notes) == ("truncated_bytes" in parts[-1].notes)
         cuts[cut] = bool(told)
         if told:
-            with pytest.raises(BadInput, match=r"made is truncated: what begins at byte \d+ "):
+            with pytest.raises(BadInput, match=r"made: truncated: the data at byte \d+ "):
                 made.reader.read(path, strict=True)
-            with pytest.raises(BadInput, match="is truncated"):
+            with pytest.raises(BadInput, match=": truncated"):
                 list(made.reader.chunks(path, count=3, strict=True))
     # A cut between two words is none to be seen, in formats that need several for an event.
     assert cuts[1]
@@ -192,7 +192,7 @@ def test_of_a_cut_file_the_whole_events_are_read_in_whole_and_in_parts(tmp_path:
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 65536), (-1, 5), (3,), (1, 2, 3)])
 def test_a_size_that_is_none_is_refused(tmp_path: Path, made: Format, size: tuple[int, ...]) -> None:
-    with pytest.raises(BadOption, match="size is a width and a height"):
+    with pytest.raises(BadOption, match=r"size: expected \(width, height\)"):
         made.reader.read(write(tmp_path / "made", made, EVENTS), size=size)  # pyright: ignore[reportArgumentType]
 
 
@@ -229,12 +229,12 @@ def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -
 def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, made: Format) -> None:
     path = write(tmp_path / "made", made, EVENTS[:20])
     with path.open("rb") as file:
-        run = made.reader._run(file, path, None)
+        run = made.reader._start_pass(file, path, None)
         write(path, made, EVENTS)
-        columns = blocks.Columns(run, 20)
-        while run.step(columns):
+        columns = blocks.EventColumns(run, 20)
+        while run.decode_block(columns):
             pass
-    assert rows(columns.stream((240, 180), {})) == EVENTS
+    assert rows(columns.build_stream((240, 180), {})) == EVENTS
 
 
 def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Path) -> None:
@@ -272,8 +272,8 @@ def test_dense_vectors_grow_beyond_an_event_a_word_and_stay_whole(
     assert len(whole) == 60 * 1200
     assert np.array_equal(whole.x, np.tile(np.arange(1200), 60))
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
-    monkeypatch.setattr(blocks, "PAIRED_BLOCK_BYTES", 256)
-    monkeypatch.setattr(blocks, "ALONE_BYTES", 0)
+    monkeypatch.setattr(blocks, "PARALLEL_BLOCK_BYTES", 256)
+    monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", 0)
     assert rows(Evt3Reader().read(path)) == rows(whole)
 
 

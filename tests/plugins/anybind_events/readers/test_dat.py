@@ -134,7 +134,7 @@ def test_a_recording_of_older_software_says_its_type_0_and_is_read(tmp_path: Pat
 def test_events_without_pixels_are_refused_and_the_byte_is_named(tmp_path: Path, said: bytes) -> None:
     path = tmp_path / "triggers.dat"
     path.write_bytes(HEADER + said + bytes(8))
-    with pytest.raises(BadInput, match=rf"triggers\.dat.*byte {len(HEADER)} .*type {said[0]} and {said[1]} bytes"):
+    with pytest.raises(BadInput, match=rf"triggers\.dat.*byte {len(HEADER)}, .*type {said[0]} and {said[1]} bytes"):
         DatReader().read(path)
 
 
@@ -142,7 +142,7 @@ def test_events_without_pixels_are_refused_and_the_byte_is_named(tmp_path: Path,
 def test_a_file_cut_in_front_of_its_events_is_refused_and_the_byte_is_named(tmp_path: Path, rest: bytes) -> None:
     path = tmp_path / "short.dat"
     path.write_bytes(HEADER + rest)
-    with pytest.raises(BadInput, match=rf"short\.dat is truncated at byte {len(HEADER)}"):
+    with pytest.raises(BadInput, match=rf"short\.dat: truncated at byte {len(HEADER)}"):
         DatReader().read(path)
 
 

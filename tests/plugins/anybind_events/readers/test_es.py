@@ -143,9 +143,9 @@ def test_a_recording_cut_at_any_byte_gives_the_whole_events_before_the_cut(tmp_p
         if length in whole:
             stream = EsReader().read(path, strict=True)
         else:
-            with pytest.raises(BadInput, match=r"cut\.es is truncated.*byte \d+"):
+            with pytest.raises(BadInput, match=r"cut\.es: truncated.*byte \d+"):
                 EsReader().read(path, strict=True)
-            with pytest.warns(AnybindWarning, match=r"cut\.es is truncated.*byte \d+"):
+            with pytest.warns(AnybindWarning, match=r"cut\.es: truncated.*byte \d+"):
                 stream = EsReader().read(path)
             assert 0 < stream.notes["truncated_bytes"] < 5
         assert stream.t.tolist() == [5, 200, 201][: sum(length >= end for end in (25, 31, 36))]
@@ -157,11 +157,11 @@ def test_a_recording_cut_at_any_byte_gives_the_whole_events_before_the_cut(tmp_p
         (header(0), "type 0 .generic."),
         (header(4), "type 4 .colour."),
         (header(9), "type 9 .unknown."),
-        (header(version=1), "version 1"),
+        (header(version=1), "expected Event Stream version 2, got 1"),
         (header()[:17], "truncated.*byte 17"),
         (header()[:13], "truncated.*byte 13"),
         (header(width=0), "0x240"),
-        (b"Event Streak" + header()[12:], "no Event Stream recording"),
+        (b"Event Streak" + header()[12:], "not an Event Stream recording"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_and_told_why(read, raw: bytes, told: str) -> None:

@@ -167,5 +167,5 @@ def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
 
 def test_a_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "other.raw", [], b"% evt 3.0\n")
-    with pytest.raises(anybind.BadInput, match=r"other\.raw is no recording in EVT2"):
+    with pytest.raises(anybind.BadInput, match=r"other\.raw: expected encoding EVT2"):
         Evt2Reader().read(path)

@@ -32,7 +32,7 @@ def both_ways(form, words, tail, folder, monkeypatch, strict=False):
         return joined[-1]
 
     binary_halves = binary.read_halves
-    monkeypatch.setattr(blocks, "ALONE_BYTES", 0)
+    monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", 0)
     found = []
     for way in (halves, lambda *_: None):
         monkeypatch.setattr(binary, "read_halves", way)
@@ -137,7 +137,7 @@ def test_whatever_words_a_file_holds_halves_give_what_one_pass_gives(data, form,
 
 
 def test_a_large_file_takes_the_way_in_halves_by_itself(tmp_path, monkeypatch):
-    count = blocks.ALONE_BYTES // 8 + 10
+    count = blocks.SINGLE_THREAD_BYTES // 8 + 10
     rng = np.random.default_rng(7)
     recording = anybind.read  # the public way
     path = tmp_path / "large.dat"

@@ -92,7 +92,7 @@ def test_of_a_recording_cut_inside_an_event_the_whole_ones_are_read_and_the_byte
 ) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
-    with pytest.warns(AnybindWarning, match=r"cut\.bin is truncated.*byte 10\b"):
+    with pytest.warns(AnybindWarning, match=r"cut\.bin: truncated.*byte 10\b"):
         stream = anybind.read(path)
     assert rows(stream) == [(1, 2, 3, True), (4, 5, 6, False)]
     assert stream.notes == {"truncated_bytes": cut}
@@ -102,7 +102,7 @@ def test_of_a_recording_cut_inside_an_event_the_whole_ones_are_read_and_the_byte
 def test_a_recording_cut_inside_an_event_is_refused_when_strict(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
-    with pytest.raises(BadInput, match=r"cut\.bin is truncated.*byte 10\b"):
+    with pytest.raises(BadInput, match=r"cut\.bin: truncated.*byte 10\b"):
         anybind.read(path, strict=True)
 
 

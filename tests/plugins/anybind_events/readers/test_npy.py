@@ -74,7 +74,7 @@ def test_seconds_in_single_precision_are_as_exact_as_they_can_be(read) -> None:
 
 def test_a_time_beyond_all_microseconds_is_refused(read) -> None:
     for time in (1e300, -1e308, np.inf):
-        with pytest.raises(BadInput, match=r"made\.npy: event 0: t = .* is no time"):
+        with pytest.raises(BadInput, match=r"made\.npy: event 0: expected a time, got t ="):
             read(structured([(1, 2, time, 1)], types="u2 u2 f8 i1"), unit="s")
 
 
@@ -86,7 +86,7 @@ def test_times_from_1e17_on_are_nanoseconds(read) -> None:
 def test_a_unit_that_is_given_goes_before_all_guesses(read) -> None:
     assert read(structured(), unit="ns").t.tolist() == [0, 0, 0]
     assert read(structured(), unit="s").t.tolist() == [10_000_000, 20_000_000, 30_000_000]
-    with pytest.raises(BadOption, match=r"no unit of time 'sec'"):
+    with pytest.raises(BadOption, match=r"unit: expected s, ms, us, ns, got 'sec'"):
         read(structured(), unit="sec")
 
 
@@ -103,14 +103,14 @@ def test_four_columns_are_told_apart_by_what_they_hold(read, order: str, fortran
 def test_the_order_of_columns_can_be_given(read) -> None:
     table = np.array([[1, 20, 3, 1], [2, 10, 4, 0]])
     assert contents(read(table, columns="tyxp")) == ([3, 4], [20, 10], [1, 2], [True, False], 34, 34)
-    with pytest.raises(BadOption, match=r"not 'xyzt'"):
+    with pytest.raises(BadOption, match=r"got 'xyzt'"):
         read(table, columns="xyzt")
 
 
 def test_four_columns_of_which_none_can_be_time_or_polarity_are_refused(read) -> None:
     with pytest.raises(BadInput, match=r"made\.npy.*no column can be time"):
         read(np.array([[5, 6, 7, 1], [4, 5, 6, 0]]))
-    with pytest.raises(BadInput, match=r"made\.npy.*no column holds polarities"):
+    with pytest.raises(BadInput, match=r"made\.npy.*no column has polarities"):
         read(np.array([[5, 6, 7, 3], [4, 5, 9, 2]]))
 
 
@@ -129,23 +129,23 @@ def test_the_sensor_is_the_smallest_in_use_that_holds_all_events(
 def test_a_sensor_size_that_is_given_is_taken_and_held_against_the_events(read) -> None:
     stream = read(structured(), size=(6, 7))
     assert (stream.width, stream.height) == (6, 7)
-    with pytest.raises(BadInput, match=r"made\.npy: event 2 lies outside"):
+    with pytest.raises(BadInput, match=r"made\.npy: event 2 is outside"):
         read(structured(), size=(5, 7))
 
 
 def test_an_event_at_an_unlikely_place_needs_a_size(read) -> None:
-    with pytest.raises(BadInput, match=r"row 4096; if that is right, give size="):
+    with pytest.raises(BadInput, match=r"row 4096, beyond all sensors; give size="):
         read(structured([(0, 4096, 1, 1)]))
     assert read(structured([(0, 4096, 1, 1)]), size=(1, 5000)).height == 5000
 
 
 def test_time_that_runs_backwards_is_refused_with_the_number_of_the_event_also_in_parts(tmp_path: Path, read) -> None:
     array = structured([(0, 0, time, 1) for time in (1, 2, 3, 2, 5)])
-    with pytest.raises(BadInput, match=r"made\.npy: time runs backwards at event 3"):
+    with pytest.raises(BadInput, match=r"made\.npy: time decreases at event 3"):
         read(array)
-    with pytest.raises(BadInput, match=r"made\.npy: time runs backwards at event 3: 3 us, then 2 us"):
+    with pytest.raises(BadInput, match=r"made\.npy: time decreases at event 3: 3 us, then 2 us"):
         list(NpyReader().chunks(tmp_path / "made.npy", count=3))
-    with pytest.raises(BadInput, match=r"made\.npy: from event 2 on: time runs backwards at event 1"):
+    with pytest.raises(BadInput, match=r"made\.npy: from event 2 on: time decreases at event 1"):
         list(NpyReader().chunks(tmp_path / "made.npy", count=2))
 
 
@@ -180,15 +180,15 @@ def test_an_array_cut_at_any_byte_gives_the_whole_events_before_the_cut(tmp_path
     start = len(raw) - array.nbytes
     for length in range(start, len(raw)):
         path.write_bytes(raw[:length])
-        with pytest.raises(BadInput, match=rf"cut\.npy is truncated.*byte {length}"):
+        with pytest.raises(BadInput, match=rf"cut\.npy: truncated.*byte {length}"):
             NpyReader().read(path, strict=True)
-        with pytest.warns(AnybindWarning, match=rf"cut\.npy is truncated.*byte {length}"):
+        with pytest.warns(AnybindWarning, match=rf"cut\.npy: truncated.*byte {length}"):
             stream = NpyReader().read(path, columns="xytp")
         assert stream.t.tolist() == [10, 20, 30][: (length - start) // event]
         assert stream.notes == {"truncated_bytes": (length - start) % event}
     for length in range(1, start):
         path.write_bytes(raw[:length])
-        with pytest.raises(BadInput, match=r"cut\.npy: its header is damaged"):
+        with pytest.raises(BadInput, match=r"cut\.npy: damaged header"):
             NpyReader().read(path)
 
 
@@ -196,7 +196,7 @@ def test_columns_one_after_the_other_that_are_cut_are_refused(tmp_path: Path) ->
     path = tmp_path / "cut.npy"
     np.save(path, np.asfortranarray(np.array(ROWS)))
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(BadInput, match=r"cut\.npy is truncated"):
+    with pytest.raises(BadInput, match=r"cut\.npy: truncated"):
         NpyReader().read(path)
 
 
@@ -207,9 +207,9 @@ def test_a_header_that_claims_a_million_million_events_allocates_nothing(tmp_pat
         described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, described)
     tracemalloc.start()
-    with pytest.raises(BadInput, match=r"lie\.npy is truncated"):
+    with pytest.raises(BadInput, match=r"lie\.npy: truncated"):
         NpyReader().read(tmp_path / "lie.npy", strict=True)
-    with pytest.warns(AnybindWarning, match="the 0 whole events are kept"):
+    with pytest.warns(AnybindWarning, match="the 0 complete events are kept"):
         assert len(NpyReader().read(tmp_path / "lie.npy")) == 0
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -223,16 +223,16 @@ def test_a_header_that_claims_a_million_million_events_allocates_nothing(tmp_pat
     ids=str,
 )  # fmt: skip
 def test_an_array_of_something_else_is_not_claimed_and_refused(tmp_path: Path, read, array: np.ndarray) -> None:
-    with pytest.raises(BadInput, match=r"made\.npy: it holds no events"):
+    with pytest.raises(BadInput, match=r"made\.npy: expected an array of events"):
         read(array)
     assert NpyReader().sniff((tmp_path / "made.npy").read_bytes()[:4096]) is False
 
 
 def test_fields_that_are_no_numbers_are_refused(read) -> None:
     for types in ("u2 u2 U3 i1", "(2,)u2 u2 i8 i1", "u2 U2 i8 i1"):
-        with pytest.raises(BadInput, match=r"made\.npy: event columns must be lists of numbers"):
+        with pytest.raises(BadInput, match=r"made\.npy: expected 1-dimensional event columns of numbers"):
             read(np.zeros(3, [(name, kind) for name, kind in zip("xytp", types.split(), strict=True)]))
-    with pytest.raises(BadInput, match=r"made\.npy: event 1: t = nan s is no time"):
+    with pytest.raises(BadInput, match=r"made\.npy: event 1: expected a time, got t = nan s"):
         read(structured([(0, 0, 0.5, 1), (0, 0, np.nan, 1)], types="u2 u2 f8 i1"))
 
 
@@ -253,10 +253,10 @@ def test_python_objects_are_refused_and_never_made(tmp_path: Path) -> None:
         np.array([(trap, 1, 2, 1)], [("x", "O"), ("y", "u2"), ("t", "i8"), ("p", "?")]),
     ):
         np.save(tmp_path / "trap.npy", array)
-        with pytest.raises(BadInput, match=r"trap\.npy: it holds Python objects"):
+        with pytest.raises(BadInput, match=r"trap\.npy: contains Python objects"):
             NpyReader().read(tmp_path / "trap.npy")
     (tmp_path / "trap.npy").write_bytes(pickle.dumps(trap))
-    with pytest.raises(BadInput, match=r"trap\.npy: its header is damaged"):
+    with pytest.raises(BadInput, match=r"trap\.npy: damaged header"):
         NpyReader().read(tmp_path / "trap.npy")
     assert not (tmp_path / "sprung").exists()
 

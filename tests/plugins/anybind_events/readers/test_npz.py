@@ -103,19 +103,19 @@ def test_an_archive_without_one_of_the_columns_is_refused_and_told_what_it_needs
 ) -> None:
     held = {name: column for name, column in COLUMNS.items() if name != missing}
     np.savez(tmp_path / "lacking.npz", **held)
-    with pytest.raises(BadInput, match=rf"lacking\.npz.*columns x, y, t, p .*holds: {', '.join(held)}\)"):
+    with pytest.raises(BadInput, match=rf"lacking\.npz.*columns x, y, t, p, got: {', '.join(held)}"):
         anybind.read(tmp_path / "lacking.npz")
 
 
 def test_a_table_without_one_of_the_fields_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "lacking.npz", event_data=np.zeros(3, dtype=[("x", "u2"), ("y", "u2"), ("t", "i8")]))
-    with pytest.raises(BadInput, match=r"lacking\.npz.*holds: event_data"):
+    with pytest.raises(BadInput, match=r"lacking\.npz.*got: event_data"):
         anybind.read(tmp_path / "lacking.npz")
 
 
 def test_an_archive_of_other_arrays_is_refused_and_they_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", weights=[1.0], bias=[2.0])
-    with pytest.raises(BadInput, match=r"other\.npz holds no event columns.*weights, bias"):
+    with pytest.raises(BadInput, match=r"other\.npz: expected event columns.*weights, bias"):
         anybind.read(tmp_path / "other.npz")
 
 
@@ -317,7 +317,7 @@ def test_an_array_that_claims_a_million_million_events_is_refused_and_allocates_
                 np.lib.format.write_array_header_1_0(header, shape)
                 archive.writestr(f"{name}.npy", header.getvalue() + data)
         tracemalloc.start()
-        with pytest.raises(BadInput, match=rf"lie\.npz: its array x is damaged: {8 * claimed} bytes"):
+        with pytest.raises(BadInput, match=rf"lie\.npz: array x: damaged: {8 * claimed} bytes"):
             anybind.read(tmp_path / "lie.npz")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

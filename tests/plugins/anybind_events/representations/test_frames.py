@@ -16,7 +16,7 @@ from anybind.errors import BadOption
 from anybind.registry import create_part, list_parts
 from anybind.tables import hash_settings
 from anybind_events.representations import frames
-from anybind_events.representations.frames import EventFrames, percentile_of_busy
+from anybind_events.representations.frames import EventFrames, compute_nonzero_percentile
 from anybind_events.representations.kernels import BLOCK
 from anybind_events.stream import EventStream
 
@@ -26,7 +26,12 @@ OPTIONS: dict[str, list[dict]] = {
     "polarity-histogram": [{}, {"normalise": True}],
     "gray-frame": [{}, {"hot": 1}],
     "red-blue": [{}, {"hot": 1}],
-    "event-slices": [{}, {"views": 3, "count": 10}, {"of": "voxel-grid"}, {"of": "paper", "options": {"clamp": 3}}],
+    "event-slices": [
+        {},
+        {"views": 3, "count": 10},
+        {"representation": "voxel-grid"},
+        {"representation": "paper", "options": {"clamp": 3}},
+    ],
     "voxel-grid": [{}, {"bins": 1}, {"bins": 2}, {"normalise": True}],
     "time-surface": [{}, {"tau": 300}, {"tau": 1e13}],
     "signed-slices": [{}, {"parts": 1}, {"limit": 2}, {"limit_percentile": 50}],
@@ -77,7 +82,7 @@ def test_a_frame_is_finite_float32_of_its_shape(name: str, options: dict, stream
     made = make(name, options)
     frame = made(stream)
     assert frame.dtype == np.float32
-    assert frame.shape == made.shape(stream.width, stream.height)
+    assert frame.shape == made.compute_shape(stream.width, stream.height)
     assert np.isfinite(frame).all()
 
 
@@ -102,7 +107,7 @@ def test_a_batch_is_the_frames_of_its_recordings(name: str, options: dict) -> No
 def test_a_large_batch_by_several_threads_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, streams = make(name, {}), [recording(seed=seed) for seed in range(7)]
     alone = made.batch(streams)
-    monkeypatch.setattr(frames, "EVENTS_FOR_THREADS", 0)
+    monkeypatch.setattr(frames, "MIN_THREADED_EVENTS", 0)
     monkeypatch.setattr(frames.os, "cpu_count", lambda: 3)
     assert np.array_equal(made.batch(streams), alone)
 
@@ -188,25 +193,33 @@ def test_a_whole_number_given_with_a_point_is_the_same_setting(name: str, option
 @pytest.mark.parametrize(
     ("name", "options", "named"),
     [
-        ("author-code", {"events": 0}, "events must be at least 1, got 0"),
-        ("author-code", {"events": 1.5}, "events must be a whole number, got 1.5"),
-        ("author-code", {"seed": -1}, "seed must be at least 0, got -1"),
-        ("author-code", {"size": 0}, "size must be at least 1, got 0"),
-        ("author-code", {"clamp": 0}, "clamp must be positive, got 0"),
-        ("paper", {"clamp": "20"}, "clamp must be a number, got '20'"),
-        ("gray-frame", {"hot": -1}, "hot must be positive, got -1"),
-        ("red-blue", {"hot": True}, "hot must be a number, got True"),
-        ("event-slices", {"views": 0}, "views must be at least 1, got 0"),
-        ("event-slices", {"count": 0}, "count must be at least 1, got 0"),
-        ("event-slices", {"options": "clamp=3"}, "options of the representation must be a table, got 'clamp=3'"),
-        ("event-slices", {"of": "paper", "options": {"clamp": 0}}, "clamp must be positive, got 0"),
-        ("voxel-grid", {"bins": 0}, "bins must be at least 1, got 0"),
-        ("voxel-grid", {"bins": True}, "bins must be a whole number, got True"),
-        ("time-surface", {"tau": 0}, "tau must be positive, got 0"),
-        ("time-surface", {"tau": float("nan")}, "tau must be positive, got nan"),
-        ("signed-slices", {"parts": 0}, "parts must be at least 1, got 0"),
-        ("signed-slices", {"limit": 0}, "limit must be positive, got 0"),
-        ("signed-slices", {"limit_percentile": 101}, "limit_percentile must be above 0 and at most 100, got 101"),
+        ("author-code", {"events": 0}, "events: expected at least 1, got 0"),
+        ("author-code", {"events": 1.5}, "events: expected a whole number, got 1.5"),
+        ("author-code", {"seed": -1}, "seed: expected at least 0, got -1"),
+        ("author-code", {"size": 0}, "size: expected at least 1, got 0"),
+        ("author-code", {"clamp": 0}, "clamp: expected a number above 0, got 0"),
+        ("paper", {"clamp": "20"}, "clamp: expected a number, got '20'"),
+        ("gray-frame", {"hot": -1}, "hot: expected a number above 0, got -1"),
+        ("red-blue", {"hot": True}, "hot: expected a number, got True"),
+        ("event-slices", {"views": 0}, "views: expected at least 1, got 0"),
+        ("event-slices", {"count": 0}, "count: expected at least 1, got 0"),
+        ("event-slices", {"options": "clamp=3"}, "options: expected a table of representation options, got 'clamp=3'"),
+        (
+            "event-slices",
+            {"representation": "paper", "options": {"clamp": 0}},
+            "clamp: expected a number above 0, got 0",
+        ),
+        ("voxel-grid", {"bins": 0}, "bins: expected at least 1, got 0"),
+        ("voxel-grid", {"bins": True}, "bins: expected a whole number, got True"),
+        ("time-surface", {"tau": 0}, "tau: expected a number above 0, got 0"),
+        ("time-surface", {"tau": float("nan")}, "tau: expected a number above 0, got nan"),
+        ("signed-slices", {"parts": 0}, "parts: expected at least 1, got 0"),
+        ("signed-slices", {"limit": 0}, "limit: expected a number above 0, got 0"),
+        (
+            "signed-slices",
+            {"limit_percentile": 101},
+            "limit_percentile: expected a number above 0 and at most 100, got 101",
+        ),
         ("signed-slices", {"limit": 2, "limit_percentile": 50}, "limit or limit_percentile, not both"),
     ],
 )
@@ -221,10 +234,10 @@ def test_the_percentile_of_busy_pixels_is_numpys(counts: list[int], of: int) -> 
     values = np.array(counts or [0]).clip(-(2**20), 2**20).astype(np.int32)
     percentile = abs(of) % 100 + 1
     busy = np.abs(values[values != 0])
-    assert percentile_of_busy(values, percentile) == (np.percentile(busy, percentile) if len(busy) else 0)
+    assert compute_nonzero_percentile(values, percentile) == (np.percentile(busy, percentile) if len(busy) else 0)
 
 
 def test_the_percentile_of_many_pixels_of_few_counts_is_numpys() -> None:
     counts = np.random.default_rng(0).poisson(1.5, 5000).astype(np.uint32)
     for percentile in (1, 37.5, 50, 90, 99.9, 100):
-        assert percentile_of_busy(counts, percentile) == np.percentile(counts[counts > 0], percentile)
+        assert compute_nonzero_percentile(counts, percentile) == np.percentile(counts[counts > 0], percentile)

@@ -141,12 +141,12 @@ def test_the_last_pixel_of_the_widest_sensor_is_counted() -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"clamp": 0}, "clamp must be positive, got 0"),
-        ({"clamp": -1}, "clamp must be positive, got -1"),
-        ({"clamp": float("nan")}, "clamp must be positive, got nan"),
-        ({"clamp_percentile": 0}, "clamp_percentile .* got 0"),
-        ({"clamp_percentile": 100.5}, "clamp_percentile .* got 100.5"),
-        ({"clamp_percentile": float("nan")}, "clamp_percentile .* got nan"),
+        ({"clamp": 0}, "clamp: expected a number above 0, got 0"),
+        ({"clamp": -1}, "clamp: expected a number above 0, got -1"),
+        ({"clamp": float("nan")}, "clamp: expected a number above 0, got nan"),
+        ({"clamp_percentile": 0}, "clamp_percentile: .* got 0"),
+        ({"clamp_percentile": 100.5}, "clamp_percentile: .* got 100.5"),
+        ({"clamp_percentile": float("nan")}, "clamp_percentile: .* got nan"),
         ({"clamp": 20, "clamp_percentile": 90}, "clamp or clamp_percentile, not both"),
     ],
 )

@@ -33,4 +33,4 @@ def test_a_pixel_is_counted_on_where_float32_would_stop() -> None:
     many = 2**24 + 4
     x, t, p = np.zeros(1, np.uint16), np.zeros(1, np.int64), np.ones(1, bool)
     columns = (np.broadcast_to(column, many) for column in (x, x, t, p))
-    assert PolarityHistogram()(EventStream.of_checked(*columns, width=1, height=1)).ravel().tolist() == [0, many]
+    assert PolarityHistogram()(EventStream.from_valid(*columns, width=1, height=1)).ravel().tolist() == [0, many]

@@ -14,8 +14,15 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind_events.simulation.saccades import CORNERS, FIELD, VARIED, saccade_settings, simulate_saccades, varied
-from anybind_events.simulation.sensor import log_intensity
+from anybind_events.simulation.saccades import (
+    CORNERS,
+    FIELD_SIZE,
+    OPTION_RANGES,
+    draw_saccade_options,
+    saccade_settings,
+    simulate_saccades,
+)
+from anybind_events.simulation.sensor import compute_log_intensity
 from anybind_events.stream import EventStream
 from helpers.streams import contents
 
@@ -32,7 +39,7 @@ def plain_saccades(
 ) -> list[np.ndarray]:
     """x, y, t, p of the same recording, one array operation after the other."""
     image = PIL.Image.fromarray(picture).convert("L")
-    scale = min(FIELD[0] / image.width, FIELD[1] / image.height)
+    scale = min(FIELD_SIZE[0] / image.width, FIELD_SIZE[1] / image.height)
     size = round(image.width * scale), round(image.height * scale)
     gray = np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32)
     thresholds = np.random.default_rng(seed).normal(threshold, mismatch, (2, *gray.shape))
@@ -61,7 +68,10 @@ def plain_views(gray: np.ndarray, corners: np.ndarray) -> Iterator[tuple[float, 
             across, down = np.float32(x - left), np.float32(y - top)
             rows = wide[top : top + gray.shape[0] + 1, left : left + gray.shape[1] + 1]
             rows = rows[:-1] * (1 - down) + rows[1:] * down
-            yield (saccade + step / steps) * 100_000, log_intensity(rows[:, :-1] * (1 - across) + rows[:, 1:] * across)
+            yield (
+                (saccade + step / steps) * 100_000,
+                compute_log_intensity(rows[:, :-1] * (1 - across) + rows[:, 1:] * across),
+            )
 
 
 def plain_crossings(
@@ -203,7 +213,8 @@ def test_a_picture_too_narrow_to_be_scanned_is_refused_and_its_size_is_named(sha
 )
 def test_a_threshold_or_a_mismatch_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(
-        BadOption, match=r"(threshold must be a finite number above 0|mismatch must be a finite number 0 or more), got"
+        BadOption,
+        match=r"(threshold: expected a finite number above 0|mismatch: expected a finite number 0 or more), got",
     ):
         simulate_saccades(texture(60), **options)
 
@@ -221,7 +232,7 @@ def test_an_edge_that_is_a_whole_number_of_thresholds_high_gives_no_event_of_an_
     dark: int, bright: int, steps: int
 ) -> None:
     # A whole number up to rounding, that is: here the last threshold is lost in one step and found in the next.
-    low, high = log_intensity(np.array([dark, bright], dtype=np.float32))
+    low, high = compute_log_intensity(np.array([dark, bright], dtype=np.float32))
     threshold = float((high - low) / np.float32(steps))
     picture = np.full((6, 240, 3), dark, dtype=np.uint8)
     picture[:, 80:160] = bright
@@ -246,16 +257,16 @@ def test_a_triangle_turned_by_180_degrees_sees_a_picture_turned_by_180_degrees_t
 
 
 def test_varied_options_are_drawn_from_the_seed_within_their_bounds() -> None:
-    drawn = [varied(seed) for seed in range(200)]
-    assert drawn[0] == varied(0)
-    for name, (low, high) in VARIED.items():
+    drawn = [draw_saccade_options(seed) for seed in range(200)]
+    assert drawn[0] == draw_saccade_options(0)
+    for name, (low, high) in OPTION_RANGES.items():
         values = [each[name] for each in drawn]
         assert low <= min(values) < low + 0.05 * (high - low)
         assert high - 0.05 * (high - low) < max(values) <= high
 
 
 def test_varied_options_are_options_of_the_simulation() -> None:
-    assert len(simulate_saccades(texture(100), seed=7, **varied(7))) > 0
+    assert len(simulate_saccades(texture(100), seed=7, **draw_saccade_options(7))) > 0
 
 
 def test_the_settings_name_everything_that_shapes_a_recording_but_the_picture_and_the_seed() -> None:

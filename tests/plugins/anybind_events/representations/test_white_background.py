@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anybind_events.representations.on_white import GrayFrame, RedBlueFrame
+from anybind_events.representations.white_background import GrayFrame, RedBlueFrame
 from anybind_events.stream import EventStream
 
 HOT = st.none() | st.floats(0.5, 10)

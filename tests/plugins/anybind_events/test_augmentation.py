@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind.errors import BadOption
-from anybind_events import augment
-from anybind_events.augment import Augment
+from anybind_events import augmentation
+from anybind_events.augmentation import EventAugmentation
 from anybind_events.stream import EventStream
 from helpers.streams import rows
 
@@ -42,12 +42,12 @@ def is_part(part: list[object], whole: list[object]) -> bool:
 
 
 CHANGES: dict[str, Callable[..., EventStream]] = {
-    name: getattr(augment, name)
+    name: getattr(augmentation, name)
     for name in (
         "flip_time",
         "flip_horizontally",
-        "shift",
-        "drop",
+        "shift_events",
+        "drop_events",
         "add_uniform_noise",
         "add_near_noise",
         "crop_and_resize",
@@ -78,8 +78,8 @@ def test_every_change_gives_a_right_recording_and_leaves_the_given_one_as_it_was
 def test_flips_come_with_their_probability() -> None:
     stream, random = recording(count=5), np.random.default_rng(0)
     for flip, flipped in (
-        (augment.flip_time, stream.flip_time()),
-        (augment.flip_horizontally, stream.flip_horizontally()),
+        (augmentation.flip_time, stream.flip_time()),
+        (augmentation.flip_horizontally, stream.flip_horizontally()),
     ):
         assert same(flip(stream, random, 1.0), flipped)
         assert same(flip(stream, random, 0.0), stream)
@@ -89,7 +89,7 @@ def test_flips_come_with_their_probability() -> None:
 
 def test_a_flip_in_time_turns_rises_into_falls() -> None:
     stream = recording()
-    flipped = augment.flip_time(stream, np.random.default_rng(0), 1.0)
+    flipped = augmentation.flip_time(stream, np.random.default_rng(0), 1.0)
     assert flipped.p.sum() == (~stream.p).sum()
     assert flipped.duration_us == stream.duration_us
 
@@ -97,7 +97,7 @@ def test_a_flip_in_time_turns_rises_into_falls() -> None:
 def test_a_shift_moves_all_events_by_one_step_and_drops_those_that_leave() -> None:
     stream, steps = recording(), set()
     for seed in range(300):
-        shifted = augment.shift(stream, np.random.default_rng(seed), 3)
+        shifted = augmentation.shift_events(stream, np.random.default_rng(seed), 3)
         fitting = [
             (right, down)
             for right in range(-3, 4)
@@ -120,7 +120,7 @@ def test_dropping_keeps_a_part_in_order_and_up_to_the_share_of_it_goes() -> None
     stream = recording(count=2_000)
     gone = []
     for seed in range(200):
-        kept = augment.drop(stream, np.random.default_rng(seed), 0.6)
+        kept = augmentation.drop_events(stream, np.random.default_rng(seed), 0.6)
         assert is_part(rows(kept), rows(stream))
         gone.append(1 - len(kept) / len(stream))
     assert max(gone) == pytest.approx(0.6, abs=0.06)
@@ -128,7 +128,7 @@ def test_dropping_keeps_a_part_in_order_and_up_to_the_share_of_it_goes() -> None
     assert np.mean(gone) == pytest.approx(0.3, abs=0.05)
 
 
-@pytest.mark.parametrize("add", [augment.add_uniform_noise, augment.add_near_noise])
+@pytest.mark.parametrize("add", [augmentation.add_uniform_noise, augmentation.add_near_noise])
 def test_noise_is_added_to_a_recording_that_stays_whole(add: Callable[..., EventStream]) -> None:
     stream = recording()
     counts = []
@@ -151,7 +151,7 @@ def added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, 
 
 def test_uniform_noise_is_everywhere_at_any_time_and_of_either_polarity() -> None:
     corner = EventStream([0] * 4_000, [0] * 4_000, range(4_000), [True] * 4_000, 4, 3)
-    noise = added(corner, augment.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
+    noise = added(corner, augmentation.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
     assert {(x, y) for x, y, _, _ in noise} == {(x, y) for x in range(4) for y in range(3)}
     assert {p for *_, p in noise} == {True, False}
     quarters = np.bincount([t // 1_000 for _, _, t, _ in noise], minlength=4)
@@ -160,7 +160,9 @@ def test_uniform_noise_is_everywhere_at_any_time_and_of_either_polarity() -> Non
 
 def test_near_noise_is_within_the_radius_and_the_time_of_an_event() -> None:
     stream = recording(count=40, width=600, height=400, span=100_000)
-    noise = added(stream, augment.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50))
+    noise = added(
+        stream, augmentation.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50)
+    )
     assert len(noise) > 100
     apart = np.array([[(abs(x - a), abs(y - b), abs(t - c)) for a, b, c, _ in rows(stream)] for x, y, t, _ in noise])
     near = (apart[..., 0] <= 2) & (apart[..., 1] <= 2) & (apart[..., 2] <= 50)
@@ -172,7 +174,7 @@ def test_near_noise_is_within_the_radius_and_the_time_of_an_event() -> None:
 
 def test_near_noise_beyond_the_sensor_is_dropped() -> None:
     edge = EventStream([0] * 900, [0] * 900, range(900), [True] * 900, 1, 1)
-    noisy = augment.add_near_noise(edge, np.random.default_rng(0), 10.0, radius=1)
+    noisy = augmentation.add_near_noise(edge, np.random.default_rng(0), 10.0, radius=1)
     extra = (len(noisy) - 900) / int(900 * np.random.default_rng(0).uniform(0, 10.0))
     assert extra == pytest.approx(1 / 9, abs=0.03)
 
@@ -184,7 +186,7 @@ def test_a_crop_spreads_a_window_over_the_whole_sensor() -> None:
     stream = EventStream(*many, np.arange(len(many[0])), np.arange(len(many[0])) % 2, width, height)
     areas = []
     for seed in range(60):
-        cropped = augment.crop_and_resize(stream, np.random.default_rng(seed), 0.45)
+        cropped = augmentation.crop_and_resize(stream, np.random.default_rng(seed), 0.45)
         from_x, from_y = stream.x[cropped.t], stream.y[cropped.t]  # a time is an event's number
         np.testing.assert_array_equal(cropped.p, stream.p[cropped.t])
         for made, old, size in ((cropped.x, from_x, width), (cropped.y, from_y, height)):
@@ -201,11 +203,11 @@ def test_a_crop_spreads_a_window_over_the_whole_sensor() -> None:
 
 def test_a_crop_of_everything_changes_nothing() -> None:
     stream = recording()
-    assert same(augment.crop_and_resize(stream, np.random.default_rng(0), 1.0, stretch=1.0), stream)
+    assert same(augmentation.crop_and_resize(stream, np.random.default_rng(0), 1.0, max_stretch=1.0), stream)
 
 
 def test_the_same_seed_gives_the_same_recording_and_another_seed_another() -> None:
-    stream, change = recording(), Augment(near_noise=0.2, uniform_noise=0.2, drop=0.2)
+    stream, change = recording(), EventAugmentation(near_noise=0.2, uniform_noise=0.2, drop=0.2)
     made = [change(stream, seed) for seed in (0, 0, 1, (0, 1), (0, 1), [1, 0])]
     assert same(made[0], made[1])
     assert same(made[3], made[4])
@@ -220,21 +222,21 @@ OFF: dict[str, float] = {
 
 def test_with_every_change_off_a_recording_stays_as_it_was() -> None:
     stream = recording()
-    assert Augment(**OFF)(stream, 0) is stream
+    assert EventAugmentation(**OFF)(stream, 0) is stream
 
 
 @pytest.mark.parametrize("option", OFF)
 def test_each_option_alone_changes_something(option: str) -> None:
     stream = recording()
     on = {"flip_time": 1, "flip_horizontally": 1, "shift": 5, "smallest_crop": 0.5}.get(option, 0.5)
-    assert not same(Augment(**{**OFF, option: on})(stream, 0), stream)
+    assert not same(EventAugmentation(**{**OFF, option: on})(stream, 0), stream)
 
 
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 3), size=st.integers(1, 12))
 def test_a_recording_with_events_never_ends_without_any(seed: int, count: int, size: int) -> None:
     stream = recording(seed, count, size, size)
-    changed = Augment(shift=20, smallest_crop=0.1, drop=0.99)(stream, seed)
+    changed = EventAugmentation(shift=20, smallest_crop=0.1, drop=0.99)(stream, seed)
     assert len(changed)
     assert_right(changed, stream)
 
@@ -242,23 +244,23 @@ def test_a_recording_with_events_never_ends_without_any(seed: int, count: int, s
 def test_a_recording_without_events_stays_without() -> None:
     empty = EventStream([], [], [], [], 10, 10)
     for seed in range(20):
-        assert len(Augment(near_noise=0.5, uniform_noise=0.5, drop=0.5)(empty, seed)) == 0
+        assert len(EventAugmentation(near_noise=0.5, uniform_noise=0.5, drop=0.5)(empty, seed)) == 0
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"flip_time": 1.5}, "flip_time must be a probability, 0 to 1, got 1.5"),
-        ({"flip_horizontally": -0.1}, "flip_horizontally must be a number, 0 or more, got -0.1"),
-        ({"shift": 2.5}, "shift must be a whole number, 0 or more, got 2.5"),
-        ({"shift": True}, "shift must be a whole number"),
-        ({"smallest_crop": 0}, "smallest_crop must be above 0 and at most 1, got 0"),
-        ({"smallest_crop": 1.1}, "smallest_crop must be above 0 and at most 1, got 1.1"),
-        ({"near_noise": float("nan")}, "near_noise must be a number, 0 or more, got nan"),
-        ({"uniform_noise": "0.1"}, "uniform_noise must be a number, 0 or more, got '0.1'"),
-        ({"drop": 1}, "drop must be below 1, got 1"),
+        ({"flip_time": 1.5}, "flip_time: expected a probability, 0 to 1, got 1.5"),
+        ({"flip_horizontally": -0.1}, "flip_horizontally: expected a number, 0 or more, got -0.1"),
+        ({"shift": 2.5}, "shift: expected a whole number, 0 or more, got 2.5"),
+        ({"shift": True}, "shift: expected a whole number"),
+        ({"smallest_crop": 0}, "smallest_crop: expected a fraction above 0 and at most 1, got 0"),
+        ({"smallest_crop": 1.1}, "smallest_crop: expected a fraction above 0 and at most 1, got 1.1"),
+        ({"near_noise": float("nan")}, "near_noise: expected a number, 0 or more, got nan"),
+        ({"uniform_noise": "0.1"}, "uniform_noise: expected a number, 0 or more, got '0.1'"),
+        ({"drop": 1}, "drop: expected a probability below 1, got 1"),
     ],
 )
 def test_an_option_out_of_its_range_is_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(BadOption, match=message):
-        Augment(**options)
+        EventAugmentation(**options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anybind_events.representations.pictures import SIDE, Tone, enlarge, picture_of, red_blue_picture
+from anybind_events.representations.images import MAX_SIDE, ColorScale, colorize_frame, draw_red_blue, enlarge_image
 
 WHITE, BLACK, RED, BLUE = [255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 0, 255]
 
@@ -13,7 +13,7 @@ WHITE, BLACK, RED, BLUE = [255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 0, 255]
 def shown(channels: list, **options: int) -> np.ndarray:
     """The picture of an array of one row, with one pixel for each of the array's."""
     frame = np.array(channels, np.float32)[:, None]
-    picture = picture_of(frame, Tone.of([frame]), **options)
+    picture = colorize_frame(frame, ColorScale.from_frames([frame]), **options)
     step = picture.shape[1] // frame.shape[2]
     return picture[0, ::step]
 
@@ -49,9 +49,9 @@ def test_shares_that_a_broken_pixel_pressed_to_nothing_are_stretched() -> None:
 
 def test_frames_of_one_animation_share_a_tone() -> None:
     faint, strong = (np.full((1, 1, 1), value, np.float32) for value in (10, 20))
-    tone = Tone.of([faint, strong])
-    assert picture_of(faint, tone)[0, 0, 0] == pytest.approx(128, abs=1)
-    assert picture_of(strong, tone)[0, 0, 0] >= 253
+    tone = ColorScale.from_frames([faint, strong])
+    assert colorize_frame(faint, tone)[0, 0, 0] == pytest.approx(128, abs=1)
+    assert colorize_frame(strong, tone)[0, 0, 0] >= 253
 
 
 def test_an_array_of_zeros_has_a_picture() -> None:
@@ -62,7 +62,7 @@ def test_an_array_of_zeros_has_a_picture() -> None:
 @pytest.mark.parametrize(("size", "factor"), [((34, 34), 21), ((180, 240), 3), ((260, 346), 2), ((720, 1280), 1)])
 def test_small_pictures_grow_by_the_largest_whole_factor_that_fits(size: tuple[int, int], factor: int) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    large = enlarge(picture, SIDE)
+    large = enlarge_image(picture, MAX_SIDE)
     assert large.shape == (size[0] * factor, size[1] * factor, 3)
     assert np.array_equal(large[::factor, ::factor], picture)
     assert np.array_equal(large[factor - 1 :: factor, factor - 1 :: factor], picture)
@@ -72,7 +72,7 @@ def test_more_than_three_channels_are_panels_side_by_side() -> None:
     frame = np.zeros((5, 30, 40), np.float32)
     for number in range(5):
         frame[number, :, : number + 1] = 1
-    sheet = picture_of(frame, Tone.of([frame]))
+    sheet = colorize_frame(frame, ColorScale.from_frames([frame]))
     height, width = sheet.shape[:2]
     assert width > height
     black = (sheet == 0).all(axis=2)
@@ -83,7 +83,7 @@ def test_more_than_three_channels_are_panels_side_by_side() -> None:
 
 def test_panels_are_numbered_and_differ_in_nothing_else_where_the_channels_are_alike() -> None:
     frame = np.ones((4, 30, 40), np.float32)
-    sheet = picture_of(frame, Tone.of([frame])).astype(int)
+    sheet = colorize_frame(frame, ColorScale.from_frames([frame])).astype(int)
     panels = [sheet[y : y + 270, x : x + 360] for y in (8, 8 + 270 + 8 + 16) for x in (8, 8 + 360 + 8)]
     labels = [panel[:16].tobytes() for panel in panels]
     assert len(set(labels)) == 4
@@ -93,11 +93,11 @@ def test_panels_are_numbered_and_differ_in_nothing_else_where_the_channels_are_a
 def test_views_have_a_panel_each_in_their_own_colours() -> None:
     views = np.zeros((6, 30, 40), np.float32)
     views[0], views[4] = 1, 1  # the first red, the second green
-    sheet = picture_of(views, Tone.of([views]), views=2)
+    sheet = colorize_frame(views, ColorScale.from_frames([views]), n_views=2)
     colours = {tuple(colour) for colour in sheet.reshape(-1, 3)}
     assert {(255, 0, 0), (0, 255, 0)} <= colours
 
 
 def test_red_and_blue_are_full_at_what_counts_as_full() -> None:
-    picture = red_blue_picture(np.array([[0, 4]]), np.array([[2, 0]]), full=4)
+    picture = draw_red_blue(np.array([[0, 4]]), np.array([[2, 0]]), full_scale=4)
     assert picture.tolist() == [[[255, 128, 128], BLUE]]

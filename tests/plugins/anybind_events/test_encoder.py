@@ -17,9 +17,9 @@ from anybind.encoder import Encoder
 from anybind.errors import BadOption, WeightsMismatch
 from anybind.registry import create_part
 from anybind.torch_encoder import TorchEncoder
+from anybind_events.encoder import EventEncoder
 from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
-from anybind_events.tower import EventTower
 
 
 class TinyImageTower(TorchEncoder):
@@ -67,8 +67,8 @@ def image() -> TinyImageTower:
 
 
 @pytest.fixture
-def event(image: TinyImageTower) -> EventTower:
-    return EventTower(image, options={"clamp": 20})
+def event(image: TinyImageTower) -> EventEncoder:
+    return EventEncoder(image, options={"clamp": 20})
 
 
 def a_recording(seed: int = 0) -> EventStream:
@@ -98,7 +98,7 @@ def train(tower: TorchEncoder) -> None:
 
 
 def test_an_untrained_copy_sees_in_a_recording_what_the_image_tower_sees_in_its_frame(
-    image: TinyImageTower, event: EventTower
+    image: TinyImageTower, event: EventEncoder
 ) -> None:
     frame = CountFrame(clamp=20)(a_recording())[0]
     gray = np.rint(255 * frame).astype(np.uint8)
@@ -106,19 +106,19 @@ def test_an_untrained_copy_sees_in_a_recording_what_the_image_tower_sees_in_its_
     np.testing.assert_array_equal(vectors(event, a_recording()), vectors(image, picture))
 
 
-def test_different_recordings_have_different_vectors(event: EventTower) -> None:
+def test_different_recordings_have_different_vectors(event: EventEncoder) -> None:
     one, other = vectors(event, a_recording(0), a_recording(1))
     assert np.abs(one - other).max() > 1e-3
 
 
-def test_the_copy_embeds_events_in_the_image_towers_space(image: TinyImageTower, event: EventTower) -> None:
+def test_the_copy_embeds_events_in_the_image_towers_space(image: TinyImageTower, event: EventEncoder) -> None:
     assert event.modality == "event"
     assert event.space == image.space
     assert event.logit_scale == image.logit_scale
 
 
 def test_a_training_step_changes_the_copy_and_leaves_the_image_tower_bit_for_bit(
-    image: TinyImageTower, event: EventTower
+    image: TinyImageTower, event: EventEncoder
 ) -> None:
     image_before, event_before = weights(image), weights(event)
     train(event)
@@ -126,7 +126,7 @@ def test_a_training_step_changes_the_copy_and_leaves_the_image_tower_bit_for_bit
     assert not equal(weights(event), event_before)
 
 
-def test_a_training_step_changes_the_vectors_of_the_copy_only(image: TinyImageTower, event: EventTower) -> None:
+def test_a_training_step_changes_the_vectors_of_the_copy_only(image: TinyImageTower, event: EventEncoder) -> None:
     picture = np.full((8, 8, 3), 90, dtype=np.uint8)
     image_before, event_before = vectors(image, picture), vectors(event, a_recording())
     train(event)
@@ -134,7 +134,7 @@ def test_a_training_step_changes_the_vectors_of_the_copy_only(image: TinyImageTo
     assert np.abs(vectors(event, a_recording()) - event_before).max() > 1e-4
 
 
-def test_training_the_image_tower_leaves_the_copy_alone(image: TinyImageTower, event: EventTower) -> None:
+def test_training_the_image_tower_leaves_the_copy_alone(image: TinyImageTower, event: EventEncoder) -> None:
     before = weights(event)
     with torch.no_grad():
         for parameter in image.module.parameters():
@@ -144,11 +144,11 @@ def test_training_the_image_tower_leaves_the_copy_alone(image: TinyImageTower, e
 
 def test_an_image_tower_in_training_mode_is_copied_ready_to_embed(image: TinyImageTower) -> None:
     image.module.train()
-    event = EventTower(image)
+    event = EventEncoder(image)
     np.testing.assert_array_equal(vectors(event, a_recording()), vectors(event, a_recording()))
 
 
-def test_a_copy_of_the_copy_has_equal_vectors_and_weights_of_its_own(event: EventTower) -> None:
+def test_a_copy_of_the_copy_has_equal_vectors_and_weights_of_its_own(event: EventEncoder) -> None:
     twin = event.copy()
     np.testing.assert_array_equal(vectors(twin, a_recording()), vectors(event, a_recording()))
     before = weights(event)
@@ -158,13 +158,13 @@ def test_a_copy_of_the_copy_has_equal_vectors_and_weights_of_its_own(event: Even
     assert np.abs(vectors(twin, a_recording()) - vectors(event, a_recording())).max() > 1e-4
 
 
-def test_the_identity_changes_with_the_weights(event: EventTower) -> None:
+def test_the_identity_changes_with_the_weights(event: EventEncoder) -> None:
     before = event.identity
     train(event)
     assert event.identity != before
 
 
-def test_the_identity_of_a_copy_is_the_same_until_it_is_trained(event: EventTower) -> None:
+def test_the_identity_of_a_copy_is_the_same_until_it_is_trained(event: EventEncoder) -> None:
     twin = event.copy()
     assert twin.identity == event.identity
     train(twin)
@@ -173,24 +173,24 @@ def test_the_identity_of_a_copy_is_the_same_until_it_is_trained(event: EventTowe
 
 @pytest.mark.parametrize("options", [{}, {"clamp": 10}, {"clamp": 20, "invert": True}], ids=str)
 def test_the_identity_changes_with_the_options_of_the_representation(
-    image: TinyImageTower, event: EventTower, options: dict[str, object]
+    image: TinyImageTower, event: EventEncoder, options: dict[str, object]
 ) -> None:
-    assert EventTower(image, options=options).identity != event.identity
-    assert EventTower(image, options=options).weights_hash == event.weights_hash
+    assert EventEncoder(image, options=options).identity != event.identity
+    assert EventEncoder(image, options=options).weights_hash == event.weights_hash
 
 
-def test_the_identity_changes_with_the_preprocessing_of_pictures(image: TinyImageTower, event: EventTower) -> None:
+def test_the_identity_changes_with_the_preprocessing_of_pictures(image: TinyImageTower, event: EventEncoder) -> None:
     image._preprocessing["offset"] = 0.25
-    assert EventTower(image, options={"clamp": 20}).identity != event.identity
+    assert EventEncoder(image, options={"clamp": 20}).identity != event.identity
 
 
-def test_a_recording_has_one_vector_in_any_batch(event: EventTower) -> None:
+def test_a_recording_has_one_vector_in_any_batch(event: EventEncoder) -> None:
     recordings = [a_recording(seed) for seed in range(7)]
     alone = np.concatenate([vectors(event, recording) for recording in recordings])
     np.testing.assert_allclose(vectors(event, *recordings), alone, atol=1e-6)
 
 
-def test_vectors_are_float32_of_norm_1(event: EventTower) -> None:
+def test_vectors_are_float32_of_norm_1(event: EventEncoder) -> None:
     made = vectors(event, a_recording(0), a_recording(1))
     assert made.dtype == np.float32
     assert made.shape == (2, 5)
@@ -198,26 +198,26 @@ def test_vectors_are_float32_of_norm_1(event: EventTower) -> None:
 
 
 def test_saved_weights_give_equal_vectors_where_they_are_loaded(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     train(event)
     event.save_weights(tmp_path / "event.safetensors")
-    loaded = EventTower(image, options={"clamp": 20}).load_weights(tmp_path / "event.safetensors")
+    loaded = EventEncoder(image, options={"clamp": 20}).load_weights(tmp_path / "event.safetensors")
     np.testing.assert_array_equal(vectors(loaded, a_recording()), vectors(event, a_recording()))
     assert loaded.identity == event.identity
 
 
 def test_weights_are_loaded_where_the_tower_is_made_by_its_name(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     train(event)
     event.save_weights(tmp_path / "event.safetensors")
     path = str(tmp_path / "event.safetensors")
-    made = create_part("encoder", "event-tower", of=image, options={"clamp": 20}, weights=path)
+    made = create_part("encoder", "event-encoder", image_encoder=image, options={"clamp": 20}, weights=path)
     np.testing.assert_array_equal(vectors(made, a_recording()), vectors(event, a_recording()))
 
 
-def refused(tower: EventTower, path: Path) -> str:
+def refused(tower: EventEncoder, path: Path) -> str:
     """The message with which the tower refuses a weight file; it must keep the weights it had."""
     train(tower)
     before, vector = weights(tower), vectors(tower, a_recording())
@@ -229,64 +229,64 @@ def refused(tower: EventTower, path: Path) -> str:
 
 
 def test_weights_made_with_another_option_of_the_representation_are_refused_and_the_option_is_told(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
-    EventTower(image, options={"clamp": 7}).save_weights(tmp_path / "other.safetensors")
+    EventEncoder(image, options={"clamp": 7}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "another preprocessing: frame" in message
     assert "'clamp': 7" in message
 
 
 def test_weights_made_with_another_preprocessing_of_pictures_are_refused_and_it_is_told(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     image._preprocessing["offset"] = 0.25
-    EventTower(image, options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
+    EventEncoder(image, options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "another preprocessing: picture" in message
     assert "'offset': 0.25" in message
 
 
 def test_weights_made_with_the_same_clamp_written_as_a_float_are_loaded(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     # 20 and 20.0 are one clamp; the one is what a TOML file says, the other what code does.
-    EventTower(image, options={"clamp": 20.0}).save_weights(tmp_path / "same.safetensors")
+    EventEncoder(image, options={"clamp": 20.0}).save_weights(tmp_path / "same.safetensors")
     event.load_weights(tmp_path / "same.safetensors")
 
 
-def test_weights_of_another_shape_are_refused_and_the_layers_are_named(event: EventTower, tmp_path: Path) -> None:
-    EventTower(TinyImageTower(hidden=9), options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
+def test_weights_of_another_shape_are_refused_and_the_layers_are_named(event: EventEncoder, tmp_path: Path) -> None:
+    EventEncoder(TinyImageTower(hidden=9), options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "another model: it has other shapes of 1.bias, 1.weight, 4.weight" in message
 
 
 def test_weights_of_other_layers_are_refused_and_the_layers_are_named(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     image.module = torch.nn.Sequential(*image.module[:-1], torch.nn.Identity(), image.module[-1])
-    EventTower(image, options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
+    EventEncoder(image, options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "lacks 4.bias, 4.weight" in message
     assert "has too many 5.bias, 5.weight" in message
 
 
-def test_weights_of_another_space_are_refused_and_both_spaces_are_named(event: EventTower, tmp_path: Path) -> None:
-    EventTower(TinyImageTower(space="elsewhere"), options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
+def test_weights_of_another_space_are_refused_and_both_spaces_are_named(event: EventEncoder, tmp_path: Path) -> None:
+    EventEncoder(TinyImageTower(space="elsewhere"), options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "elsewhere (5-d of test@1)" in message
     assert "tiny (5-d of test@1)" in message
 
 
 def test_weights_of_the_image_tower_itself_are_refused(
-    image: TinyImageTower, event: EventTower, tmp_path: Path
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     image.save_weights(tmp_path / "image.safetensors")
     assert "weights for image, not for event" in refused(event, tmp_path / "image.safetensors")
 
 
 def test_weights_that_do_not_say_their_preprocessing_are_refused_though_they_fit(
-    event: EventTower, tmp_path: Path
+    event: EventEncoder, tmp_path: Path
 ) -> None:
     save_file(weights(event), tmp_path / "plain.safetensors")
     assert load_file(tmp_path / "plain.safetensors").keys() == weights(event).keys()
@@ -295,7 +295,7 @@ def test_weights_that_do_not_say_their_preprocessing_are_refused_though_they_fit
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
 def test_a_truncated_weight_file_is_refused_and_the_tower_keeps_its_weights(
-    image: TinyImageTower, event: EventTower, tmp_path: Path, share: float
+    image: TinyImageTower, event: EventEncoder, tmp_path: Path, share: float
 ) -> None:
     event.save_weights(tmp_path / "whole.safetensors")
     whole = (tmp_path / "whole.safetensors").read_bytes()
@@ -307,20 +307,20 @@ def test_a_truncated_weight_file_is_refused_and_the_tower_keeps_its_weights(
     assert equal(weights(event), before)
 
 
-def test_a_missing_weight_file_is_refused_and_named(event: EventTower, tmp_path: Path) -> None:
+def test_a_missing_weight_file_is_refused_and_named(event: EventEncoder, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"missing\.safetensors"):
         event.load_weights(tmp_path / "missing.safetensors")
 
 
 @pytest.mark.parametrize("of", [NoTower(), "mini-image", None], ids=["no torch", "a name", "nothing"])
 def test_only_an_image_tower_can_be_copied(of: Encoder) -> None:
-    with pytest.raises(BadOption, match="copy of an image tower"):
-        EventTower(of)
+    with pytest.raises(BadOption, match="expected an image encoder on torch"):
+        EventEncoder(of)
 
 
-def test_a_tower_of_another_modality_cannot_be_copied(event: EventTower) -> None:
-    with pytest.raises(BadOption, match="copy of an image tower"):
-        EventTower(event)
+def test_a_tower_of_another_modality_cannot_be_copied(event: EventEncoder) -> None:
+    with pytest.raises(BadOption, match="expected an image encoder on torch"):
+        EventEncoder(event)
 
 
 class Negated(torch.nn.Module):
@@ -332,7 +332,7 @@ class Negated(torch.nn.Module):
         return -self.inner(batch)
 
 
-def test_a_module_put_in_place_of_the_towers_own_is_what_embeds(image: TinyImageTower, event: EventTower) -> None:
+def test_a_module_put_in_place_of_the_towers_own_is_what_embeds(image: TinyImageTower, event: EventEncoder) -> None:
     before, identity = vectors(event, a_recording()), event.identity
     event.module = Negated(event.module).eval()
     np.testing.assert_allclose(vectors(event, a_recording()), -before, atol=1e-6)
@@ -341,5 +341,5 @@ def test_a_module_put_in_place_of_the_towers_own_is_what_embeds(image: TinyImage
 
 
 def test_options_that_are_no_table_are_refused(image: TinyImageTower) -> None:
-    with pytest.raises(BadOption, match="must be a table, got 3"):
-        EventTower(image, options=3)  # pyright: ignore
+    with pytest.raises(BadOption, match="expected a table of representation options, got 3"):
+        EventEncoder(image, options=3)  # pyright: ignore
