@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,9 @@ hypothesis.settings.load_profile("anybind")
 
 
 ROOT = Path(__file__).resolve().parents[1]
+_IMPORTS_TORCH = re.compile(
+    r"^(?:import|from) (?:captum|lightning|mteb|open_clip|peft|timm|torch|torchaudio|torchvision|transformers)\b", re.M
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +36,15 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of test data is absent: ANYBIND_TEST_DATA names it")
     return folder
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skip modules that import torch, directly or in their conftest.py, under `-m "not torch"`: importing them takes
+    longer than running all other tests."""
+    path = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if "not torch" not in config.option.markexpr or path.suffix != ".py" or not path.is_file():
+        return None
+    return True if _IMPORTS_TORCH.search(path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
