@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, mo
 from anybind_events.readers.columns import name_file_in_errors
 from anybind_events.simulation.models import find_model
 from anybind_events.stream import EventStream, concatenate_streams
-from anybind_events.writing import RecordingTotals, find_writer, write_streams
+from anybind_events.writing import RecordingTotals, find_writer, track_progress, write_streams
 
 WRITE_BATCH_EVENTS = 1 << 18
 """Minimum number of events per write, since each write has a fixed cost."""
@@ -78,7 +78,7 @@ def simulate(
     settings = simulation.settings(seed, options)
     frames = 1 if isinstance(sample, np.ndarray) else round(sample.duration * sample.fps)
     with progress_bar(frames, "simulating") as advance:
-        streams = _noted(
+        streams = track_progress(
             totals.count_chunks(_require_events(source, simulation.simulate(sample, seed, options))), advance
         )
         write_streams(_merge_streams(streams), source, output, output_format)
@@ -113,12 +113,6 @@ def _require_events(source: Path, streams: Iterator[EventStream]) -> Iterator[Ev
             yield stream
         if not n_events:
             raise BadInput("no pixel changes enough for an event; lower --threshold")
-
-
-def _noted(streams: Iterator[EventStream], advance: Callable[[int], None]) -> Iterator[EventStream]:
-    for stream in streams:
-        advance(1)
-        yield stream
 
 
 def _merge_streams(streams: Iterator[EventStream]) -> Iterator[EventStream]:

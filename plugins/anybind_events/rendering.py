@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from anybind.plugin import (
 )
 from anybind_events.representations.images import ColorScale, colorize_frame
 from anybind_events.stream import EventStream
+from anybind_events.writing import track_progress
 
 IMAGE_SUFFIXES = (".png",)
 ANIMATION_SUFFIXES = (".gif", ".mp4")
@@ -178,14 +179,8 @@ def _write_animation(
     write = _write_gif if output.suffix.lower() == ".gif" else _write_mp4
     with progress_bar(n_frames, "rendering") as advance, files.atomic_path(output) as temporary:
         images = (colorize_frame(make_frame(place), scale, representation.views) for place in range(n_frames))
-        size = write(temporary, _noted(images, advance), fps)
+        size = write(temporary, track_progress(images, advance), fps)
     return size, n_frames, window, count
-
-
-def _noted(pictures: Iterator[np.ndarray], advance: Callable[[int], None]) -> Iterator[np.ndarray]:
-    for picture in pictures:
-        yield picture
-        advance(1)
 
 
 def _write_gif(path: Path, images: Iterator[np.ndarray], fps: float) -> tuple[int, int]:

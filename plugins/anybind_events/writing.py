@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from anybind.plugin import BadInput, Reader, ReaderSpec, files, list_parts, readers
 from anybind_events.readers.columns import join_streams
 from anybind_events.stream import EventStream
+
+T = TypeVar("T")
 
 
 class RecordingTotals:
@@ -36,10 +39,8 @@ class RecordingTotals:
             self.n_chunks, self.size = self.n_chunks + 1, (stream.width, stream.height)
             self.notes.update(stream.notes)
             if len(stream):
-                self.events, self.on_events = (
-                    self.events + len(stream),
-                    self.on_events + int(np.count_nonzero(stream.p)),
-                )
+                self.events += len(stream)
+                self.on_events += int(np.count_nonzero(stream.p))
                 self.start_us = int(stream.t[0]) if self.start_us is None else self.start_us
                 self.end_us = int(stream.t[-1])
             yield stream
@@ -48,6 +49,13 @@ class RecordingTotals:
     def duration_us(self) -> int:
         """Microseconds from the first event to the last; 0 without events."""
         return 0 if self.start_us is None else self.end_us - self.start_us
+
+
+def track_progress(items: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:
+    """Yield the items unchanged, and advance a progress bar by one for each."""
+    for item in items:
+        yield item
+        advance(1)
 
 
 def find_writer(output: Path) -> readers.Part[ReaderSpec]:

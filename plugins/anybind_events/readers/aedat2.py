@@ -56,14 +56,19 @@ def _parse_camera(lines: list[str], path: Path) -> tuple[tuple[int, int], bool]:
     """Return the sensor size of the camera in the header, and whether it is a DAVIS."""
     names = [line.partition(":")[2].strip() for line in lines if line.startswith(("AEChip:", "HardwareInterface:"))]
     for name in reversed(names):  # the chip, written after the interface, is more precise
-        if "dvs128" in name.lower():
-            return DVS128, False
-        davis = re.search(r"davis[^\d]*(\d{3})", name.lower())
-        if davis and davis[1] in DAVIS:
-            return DAVIS[davis[1]], True
+        if size := find_sensor(name):
+            return size, "dvs128" not in name.lower()
     if names:
         raise BadInput(f"{path}: unsupported camera {names[-1]}; supported: DVS128, DAVIS")
     return DVS128, False
+
+
+def find_sensor(camera: str) -> tuple[int, int] | None:
+    """Return the sensor size of a camera by its name, None if unknown."""
+    if "dvs128" in camera.lower():
+        return DVS128
+    davis = re.search(r"davis[^\d]*(\d{3})", camera.lower())
+    return DAVIS.get(davis[1]) if davis else None
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from anybind.plugin import BadInput, kernel
-from anybind_events.readers.aedat2 import DAVIS, DVS128
+from anybind_events.readers.aedat2 import find_sensor
 from anybind_events.readers.binary import BinaryReader, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, PENDING, UNREAD, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.stream import EventStream
@@ -71,15 +71,8 @@ class Aedat3Reader(BinaryReader):
 
 def _parse_sensor(lines: list[str]) -> tuple[int, int] | None:
     """Return the sensor size of the first camera that the header names as a source."""
-    for line in lines:
-        if re.match(r"Source \d+:", line):
-            name = line.partition(":")[2].lower()
-            davis = re.search(r"davis[^\d]*(\d{3})", name)
-            if davis and davis[1] in DAVIS:
-                return DAVIS[davis[1]]
-            if "dvs128" in name:
-                return DVS128
-    return None
+    sources = (line.partition(":")[2] for line in lines if re.match(r"Source \d+:", line))
+    return next(filter(None, map(find_sensor, sources)), None)
 
 
 @kernel

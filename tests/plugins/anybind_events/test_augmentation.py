@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[..., EventStream]] = {
     height=st.integers(1, 70),
     span=st.integers(1, 50),
 )
-def test_every_change_gives_a_right_recording_and_leaves_the_given_one_as_it_was(
+def test_every_augmentation_gives_a_valid_recording_and_keeps_its_input(
     name: str, seed: int, count: int, width: int, height: int, span: int
 ) -> None:
     stream = recording(seed, count, width, height, span)
@@ -75,7 +75,7 @@ def test_every_change_gives_a_right_recording_and_leaves_the_given_one_as_it_was
     assert same(changed, CHANGES[name](stream, np.random.default_rng(seed)))
 
 
-def test_flips_come_with_their_probability() -> None:
+def test_flips_have_their_probability() -> None:
     stream, random = recording(count=5), np.random.default_rng(0)
     for flip, flipped in (
         (augmentation.flip_time, stream.flip_time()),
@@ -87,14 +87,14 @@ def test_flips_come_with_their_probability() -> None:
         assert share == pytest.approx(0.3, abs=0.05)
 
 
-def test_a_flip_in_time_turns_rises_into_falls() -> None:
+def test_a_time_flip_swaps_on_and_off_events() -> None:
     stream = recording()
     flipped = augmentation.flip_time(stream, np.random.default_rng(0), 1.0)
     assert flipped.p.sum() == (~stream.p).sum()
     assert flipped.duration_us == stream.duration_us
 
 
-def test_a_shift_moves_all_events_by_one_step_and_drops_those_that_leave() -> None:
+def test_a_shift_moves_all_events_and_drops_those_outside() -> None:
     stream, steps = recording(), set()
     for seed in range(300):
         shifted = augmentation.shift_events(stream, np.random.default_rng(seed), 3)
@@ -116,7 +116,7 @@ def test_a_shift_moves_all_events_by_one_step_and_drops_those_that_leave() -> No
     pytest.fail(f"only {len(steps)} of 49 steps came in 300 seeds")
 
 
-def test_dropping_keeps_a_part_in_order_and_up_to_the_share_of_it_goes() -> None:
+def test_dropping_keeps_the_order_and_at_most_the_fraction_is_dropped() -> None:
     stream = recording(count=2_000)
     gone = []
     for seed in range(200):
@@ -129,7 +129,7 @@ def test_dropping_keeps_a_part_in_order_and_up_to_the_share_of_it_goes() -> None
 
 
 @pytest.mark.parametrize("add", [augmentation.add_uniform_noise, augmentation.add_near_noise])
-def test_noise_is_added_to_a_recording_that_stays_whole(add: Callable[..., EventStream]) -> None:
+def test_noise_is_added_and_no_event_is_lost(add: Callable[..., EventStream]) -> None:
     stream = recording()
     counts = []
     for seed in range(50):
@@ -149,7 +149,7 @@ def added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, 
     return rest
 
 
-def test_uniform_noise_is_everywhere_at_any_time_and_of_either_polarity() -> None:
+def test_uniform_noise_covers_sensor_time_and_polarity() -> None:
     corner = EventStream([0] * 4_000, [0] * 4_000, range(4_000), [True] * 4_000, 4, 3)
     noise = added(corner, augmentation.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
     assert {(x, y) for x, y, _, _ in noise} == {(x, y) for x in range(4) for y in range(3)}
@@ -158,7 +158,7 @@ def test_uniform_noise_is_everywhere_at_any_time_and_of_either_polarity() -> Non
     assert quarters.min() > 0.8 * quarters.mean()
 
 
-def test_near_noise_is_within_the_radius_and_the_time_of_an_event() -> None:
+def test_near_noise_is_within_radius_and_time_of_an_event() -> None:
     stream = recording(count=40, width=600, height=400, span=100_000)
     noise = added(
         stream, augmentation.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50)
@@ -179,7 +179,7 @@ def test_near_noise_beyond_the_sensor_is_dropped() -> None:
     assert extra == pytest.approx(1 / 9, abs=0.03)
 
 
-def test_a_crop_spreads_a_window_over_the_whole_sensor() -> None:
+def test_a_crop_is_resized_to_the_whole_sensor() -> None:
     width, height = 48, 32
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     many = [np.tile(column.ravel(), 40) for column in (x, y)]
@@ -201,7 +201,7 @@ def test_a_crop_spreads_a_window_over_the_whole_sensor() -> None:
     assert 0.9 < max(areas) <= 1
 
 
-def test_a_crop_of_everything_changes_nothing() -> None:
+def test_a_crop_of_the_whole_sensor_has_no_effect() -> None:
     stream = recording()
     assert same(augmentation.crop_and_resize(stream, np.random.default_rng(0), 1.0, max_stretch=1.0), stream)
 
@@ -220,13 +220,13 @@ OFF: dict[str, float] = {
 }  # fmt: skip
 
 
-def test_with_every_change_off_a_recording_stays_as_it_was() -> None:
+def test_without_augmentations_a_recording_is_unchanged() -> None:
     stream = recording()
     assert EventAugmentation(**OFF)(stream, 0) is stream
 
 
 @pytest.mark.parametrize("option", OFF)
-def test_each_option_alone_changes_something(option: str) -> None:
+def test_each_option_alone_has_an_effect(option: str) -> None:
     stream = recording()
     on = {"flip_time": 1, "flip_horizontally": 1, "shift": 5, "smallest_crop": 0.5}.get(option, 0.5)
     assert not same(EventAugmentation(**{**OFF, option: on})(stream, 0), stream)
@@ -234,14 +234,14 @@ def test_each_option_alone_changes_something(option: str) -> None:
 
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 3), size=st.integers(1, 12))
-def test_a_recording_with_events_never_ends_without_any(seed: int, count: int, size: int) -> None:
+def test_augmentation_never_removes_all_events(seed: int, count: int, size: int) -> None:
     stream = recording(seed, count, size, size)
     changed = EventAugmentation(shift=20, smallest_crop=0.1, drop=0.99)(stream, seed)
     assert len(changed)
     assert_right(changed, stream)
 
 
-def test_a_recording_without_events_stays_without() -> None:
+def test_an_empty_recording_stays_empty() -> None:
     empty = EventStream([], [], [], [], 10, 10)
     for seed in range(20):
         assert len(EventAugmentation(near_noise=0.5, uniform_noise=0.5, drop=0.5)(empty, seed)) == 0
@@ -261,6 +261,6 @@ def test_a_recording_without_events_stays_without() -> None:
         ({"drop": 1}, "drop: expected a probability below 1, got 1"),
     ],
 )
-def test_an_option_out_of_its_range_is_refused(options: dict[str, float], message: str) -> None:
+def test_an_option_out_of_range_is_an_error(options: dict[str, float], message: str) -> None:
     with pytest.raises(BadOption, match=message):
         EventAugmentation(**options)

@@ -97,7 +97,7 @@ def train(tower: TorchEncoder) -> None:
     optimiser.step()
 
 
-def test_an_untrained_copy_sees_in_a_recording_what_the_image_tower_sees_in_its_frame(
+def test_an_untrained_copy_embeds_a_recording_as_the_image_encoder_embeds_its_frame(
     image: TinyImageTower, event: EventEncoder
 ) -> None:
     frame = CountFrame(clamp=20)(a_recording())[0]
@@ -106,18 +106,18 @@ def test_an_untrained_copy_sees_in_a_recording_what_the_image_tower_sees_in_its_
     np.testing.assert_array_equal(vectors(event, a_recording()), vectors(image, picture))
 
 
-def test_different_recordings_have_different_vectors(event: EventEncoder) -> None:
+def test_different_recordings_have_different_embeddings(event: EventEncoder) -> None:
     one, other = vectors(event, a_recording(0), a_recording(1))
     assert np.abs(one - other).max() > 1e-3
 
 
-def test_the_copy_embeds_events_in_the_image_towers_space(image: TinyImageTower, event: EventEncoder) -> None:
+def test_the_copy_embeds_events_in_the_image_encoders_space(image: TinyImageTower, event: EventEncoder) -> None:
     assert event.modality == "event"
     assert event.space == image.space
     assert event.logit_scale == image.logit_scale
 
 
-def test_a_training_step_changes_the_copy_and_leaves_the_image_tower_bit_for_bit(
+def test_a_training_step_changes_the_copy_and_not_the_image_encoder(
     image: TinyImageTower, event: EventEncoder
 ) -> None:
     image_before, event_before = weights(image), weights(event)
@@ -126,7 +126,7 @@ def test_a_training_step_changes_the_copy_and_leaves_the_image_tower_bit_for_bit
     assert not equal(weights(event), event_before)
 
 
-def test_a_training_step_changes_the_vectors_of_the_copy_only(image: TinyImageTower, event: EventEncoder) -> None:
+def test_a_training_step_changes_the_embeddings_of_the_copy_only(image: TinyImageTower, event: EventEncoder) -> None:
     picture = np.full((8, 8, 3), 90, dtype=np.uint8)
     image_before, event_before = vectors(image, picture), vectors(event, a_recording())
     train(event)
@@ -134,7 +134,7 @@ def test_a_training_step_changes_the_vectors_of_the_copy_only(image: TinyImageTo
     assert np.abs(vectors(event, a_recording()) - event_before).max() > 1e-4
 
 
-def test_training_the_image_tower_leaves_the_copy_alone(image: TinyImageTower, event: EventEncoder) -> None:
+def test_training_the_image_encoder_does_not_change_the_copy(image: TinyImageTower, event: EventEncoder) -> None:
     before = weights(event)
     with torch.no_grad():
         for parameter in image.module.parameters():
@@ -142,13 +142,13 @@ def test_training_the_image_tower_leaves_the_copy_alone(image: TinyImageTower, e
     assert equal(weights(event), before)
 
 
-def test_an_image_tower_in_training_mode_is_copied_ready_to_embed(image: TinyImageTower) -> None:
+def test_an_image_encoder_in_training_mode_is_copied_in_evaluation_mode(image: TinyImageTower) -> None:
     image.module.train()
     event = EventEncoder(image)
     np.testing.assert_array_equal(vectors(event, a_recording()), vectors(event, a_recording()))
 
 
-def test_a_copy_of_the_copy_has_equal_vectors_and_weights_of_its_own(event: EventEncoder) -> None:
+def test_a_copy_of_the_copy_has_equal_embeddings_and_its_own_weights(event: EventEncoder) -> None:
     twin = event.copy()
     np.testing.assert_array_equal(vectors(twin, a_recording()), vectors(event, a_recording()))
     before = weights(event)
@@ -164,7 +164,7 @@ def test_the_identity_changes_with_the_weights(event: EventEncoder) -> None:
     assert event.identity != before
 
 
-def test_the_identity_of_a_copy_is_the_same_until_it_is_trained(event: EventEncoder) -> None:
+def test_the_identity_of_a_copy_changes_only_with_training(event: EventEncoder) -> None:
     twin = event.copy()
     assert twin.identity == event.identity
     train(twin)
@@ -179,25 +179,25 @@ def test_the_identity_changes_with_the_options_of_the_representation(
     assert EventEncoder(image, options=options).weights_hash == event.weights_hash
 
 
-def test_the_identity_changes_with_the_preprocessing_of_pictures(image: TinyImageTower, event: EventEncoder) -> None:
+def test_the_identity_changes_with_the_image_preprocessing(image: TinyImageTower, event: EventEncoder) -> None:
     image._preprocessing["offset"] = 0.25
     assert EventEncoder(image, options={"clamp": 20}).identity != event.identity
 
 
-def test_a_recording_has_one_vector_in_any_batch(event: EventEncoder) -> None:
+def test_an_embedding_is_independent_of_the_batch(event: EventEncoder) -> None:
     recordings = [a_recording(seed) for seed in range(7)]
     alone = np.concatenate([vectors(event, recording) for recording in recordings])
     np.testing.assert_allclose(vectors(event, *recordings), alone, atol=1e-6)
 
 
-def test_vectors_are_float32_of_norm_1(event: EventEncoder) -> None:
+def test_embeddings_are_float32_of_norm_1(event: EventEncoder) -> None:
     made = vectors(event, a_recording(0), a_recording(1))
     assert made.dtype == np.float32
     assert made.shape == (2, 5)
     np.testing.assert_allclose(np.linalg.norm(made.astype(np.float64), axis=1), 1, atol=1e-6)
 
 
-def test_saved_weights_give_equal_vectors_where_they_are_loaded(
+def test_loaded_weights_give_equal_embeddings(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     train(event)
@@ -207,7 +207,7 @@ def test_saved_weights_give_equal_vectors_where_they_are_loaded(
     assert loaded.identity == event.identity
 
 
-def test_weights_are_loaded_where_the_tower_is_made_by_its_name(
+def test_weights_are_loaded_by_the_weights_option(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     train(event)
@@ -228,7 +228,7 @@ def refused(tower: EventEncoder, path: Path) -> str:
     return str(caught.value)
 
 
-def test_weights_made_with_another_option_of_the_representation_are_refused_and_the_option_is_told(
+def test_weights_of_another_representation_option_are_an_error_that_names_it(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     EventEncoder(image, options={"clamp": 7}).save_weights(tmp_path / "other.safetensors")
@@ -237,7 +237,7 @@ def test_weights_made_with_another_option_of_the_representation_are_refused_and_
     assert "'clamp': 7" in message
 
 
-def test_weights_made_with_another_preprocessing_of_pictures_are_refused_and_it_is_told(
+def test_weights_of_another_image_preprocessing_are_an_error_that_names_it(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     image._preprocessing["offset"] = 0.25
@@ -247,7 +247,7 @@ def test_weights_made_with_another_preprocessing_of_pictures_are_refused_and_it_
     assert "'offset': 0.25" in message
 
 
-def test_weights_made_with_the_same_clamp_written_as_a_float_are_loaded(
+def test_weights_with_an_equal_float_clamp_are_loaded(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     # 20 and 20.0 are one clamp; the one is what a TOML file says, the other what code does.
@@ -255,13 +255,13 @@ def test_weights_made_with_the_same_clamp_written_as_a_float_are_loaded(
     event.load_weights(tmp_path / "same.safetensors")
 
 
-def test_weights_of_another_shape_are_refused_and_the_layers_are_named(event: EventEncoder, tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_an_error_that_names_the_layers(event: EventEncoder, tmp_path: Path) -> None:
     EventEncoder(TinyImageTower(hidden=9), options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "another model: it has other shapes of 1.bias, 1.weight, 4.weight" in message
 
 
-def test_weights_of_other_layers_are_refused_and_the_layers_are_named(
+def test_weights_of_other_layers_are_an_error_that_names_the_layers(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     image.module = torch.nn.Sequential(*image.module[:-1], torch.nn.Identity(), image.module[-1])
@@ -271,21 +271,21 @@ def test_weights_of_other_layers_are_refused_and_the_layers_are_named(
     assert "has too many 5.bias, 5.weight" in message
 
 
-def test_weights_of_another_space_are_refused_and_both_spaces_are_named(event: EventEncoder, tmp_path: Path) -> None:
+def test_weights_of_another_space_are_an_error_that_names_both_spaces(event: EventEncoder, tmp_path: Path) -> None:
     EventEncoder(TinyImageTower(space="elsewhere"), options={"clamp": 20}).save_weights(tmp_path / "other.safetensors")
     message = refused(event, tmp_path / "other.safetensors")
     assert "elsewhere (5-d of test@1)" in message
     assert "tiny (5-d of test@1)" in message
 
 
-def test_weights_of_the_image_tower_itself_are_refused(
+def test_weights_of_the_image_encoder_itself_are_an_error(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path
 ) -> None:
     image.save_weights(tmp_path / "image.safetensors")
     assert "weights for image, not for event" in refused(event, tmp_path / "image.safetensors")
 
 
-def test_weights_that_do_not_say_their_preprocessing_are_refused_though_they_fit(
+def test_weights_without_preprocessing_are_an_error_even_if_they_fit(
     event: EventEncoder, tmp_path: Path
 ) -> None:
     save_file(weights(event), tmp_path / "plain.safetensors")
@@ -294,7 +294,7 @@ def test_weights_that_do_not_say_their_preprocessing_are_refused_though_they_fit
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
-def test_a_truncated_weight_file_is_refused_and_the_tower_keeps_its_weights(
+def test_a_truncated_weight_file_is_an_error_and_the_encoder_keeps_its_weights(
     image: TinyImageTower, event: EventEncoder, tmp_path: Path, share: float
 ) -> None:
     event.save_weights(tmp_path / "whole.safetensors")
@@ -307,18 +307,18 @@ def test_a_truncated_weight_file_is_refused_and_the_tower_keeps_its_weights(
     assert equal(weights(event), before)
 
 
-def test_a_missing_weight_file_is_refused_and_named(event: EventEncoder, tmp_path: Path) -> None:
+def test_a_missing_weight_file_is_an_error_that_names_it(event: EventEncoder, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"missing\.safetensors"):
         event.load_weights(tmp_path / "missing.safetensors")
 
 
 @pytest.mark.parametrize("of", [NoTower(), "mini-image", None], ids=["no torch", "a name", "nothing"])
-def test_only_an_image_tower_can_be_copied(of: Encoder) -> None:
+def test_only_an_image_encoder_can_be_copied(of: Encoder) -> None:
     with pytest.raises(BadOption, match="expected an image encoder on torch"):
         EventEncoder(of)
 
 
-def test_a_tower_of_another_modality_cannot_be_copied(event: EventEncoder) -> None:
+def test_an_encoder_of_another_modality_cannot_be_copied(event: EventEncoder) -> None:
     with pytest.raises(BadOption, match="expected an image encoder on torch"):
         EventEncoder(event)
 
@@ -332,7 +332,7 @@ class Negated(torch.nn.Module):
         return -self.inner(batch)
 
 
-def test_a_module_put_in_place_of_the_towers_own_is_what_embeds(image: TinyImageTower, event: EventEncoder) -> None:
+def test_a_replaced_module_is_used_for_embedding(image: TinyImageTower, event: EventEncoder) -> None:
     before, identity = vectors(event, a_recording()), event.identity
     event.module = Negated(event.module).eval()
     np.testing.assert_allclose(vectors(event, a_recording()), -before, atol=1e-6)
@@ -340,6 +340,6 @@ def test_a_module_put_in_place_of_the_towers_own_is_what_embeds(image: TinyImage
     np.testing.assert_allclose(vectors(event.copy(), a_recording()), -before, atol=1e-6)
 
 
-def test_options_that_are_no_table_are_refused(image: TinyImageTower) -> None:
+def test_options_that_are_not_a_table_are_an_error(image: TinyImageTower) -> None:
     with pytest.raises(BadOption, match="expected a table of representation options, got 3"):
         EventEncoder(image, options=3)  # pyright: ignore

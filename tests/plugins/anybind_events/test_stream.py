@@ -20,14 +20,14 @@ def a_stream(**changed: object) -> EventStream:
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("x", np.uint16), ("y", np.uint16), ("t", np.int64), ("p", np.bool_)])
-def test_each_column_has_its_type_whatever_it_was_made_from(name: str, dtype: type) -> None:
+def test_columns_are_converted_to_their_types(name: str, dtype: type) -> None:
     from_lists = a_stream()
     from_wide_arrays = a_stream(**{each: np.array([1, 2, 3], dtype=np.int32) for each in "xytp"})
     assert getattr(from_lists, name).dtype == dtype
     assert getattr(from_wide_arrays, name).dtype == dtype
 
 
-def test_a_polarity_is_true_where_brightness_rose() -> None:
+def test_positive_polarity_is_on() -> None:
     assert a_stream(p=[1, 0, 1]).p.tolist() == [True, False, True]
 
 
@@ -37,7 +37,7 @@ def test_columns_are_read_only(name: str) -> None:
         getattr(a_stream(), name)[0] = 0
 
 
-def test_columns_of_the_right_type_are_taken_without_a_copy_and_cannot_be_written_through_the_stream():
+def test_columns_of_the_right_type_are_shared_and_read_only():
     columns = {
         "x": np.array([1, 2], np.uint16),
         "y": np.array([3, 4], np.int16),
@@ -52,7 +52,7 @@ def test_columns_of_the_right_type_are_taken_without_a_copy_and_cannot_be_writte
 
 
 @pytest.mark.parametrize("name", ["x", "y", "t", "p"])
-def test_the_callers_arrays_stay_writable_and_as_they_were(name: str) -> None:
+def test_the_callers_arrays_stay_writable_and_unchanged(name: str) -> None:
     arrays = {each: np.array([1, 1, 1], dtype=np.int64) for each in "xytp"}
     EventStream(**arrays, width=34, height=34)
     assert arrays[name].flags.writeable
@@ -61,19 +61,19 @@ def test_the_callers_arrays_stay_writable_and_as_they_were(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "y", "t", "p"])
-def test_columns_of_different_lengths_are_refused(name: str) -> None:
+def test_columns_of_different_lengths_are_an_error(name: str) -> None:
     with pytest.raises(BadInput, match="one length"):
         a_stream(**{name: [1, 1]})
 
 
-def test_columns_of_two_dimensions_are_refused() -> None:
+def test_columns_of_two_dimensions_are_an_error() -> None:
     with pytest.raises(BadInput, match="one length"):
         a_stream(**{name: np.ones((2, 2), dtype=np.int64) for name in "xytp"})
 
 
 @pytest.mark.parametrize("name", ["x", "y"])
 @pytest.mark.parametrize("value", [34, 70_000, -1])
-def test_a_pixel_outside_the_sensor_is_refused_and_the_event_is_named(name: str, value: float) -> None:
+def test_a_pixel_outside_the_sensor_is_an_error_that_names_the_event(name: str, value: float) -> None:
     # 70,000 would come back inside the sensor if it were cut to 16 bits before it is checked.
     with pytest.raises(BadInput, match=rf"event 1 is outside the sensor: {name} = {re.escape(str(value))}\b"):
         a_stream(**{name: np.array([0, value, value])})
@@ -90,28 +90,28 @@ def test_width_limits_x_and_height_limits_y() -> None:
         a_stream(x=[0, 0, 0], y=[9, 9, 9], width=10, height=1)
 
 
-def test_time_running_backwards_is_refused_and_the_event_and_both_times_are_named() -> None:
+def test_decreasing_time_is_an_error_that_names_the_event_and_both_times() -> None:
     with pytest.raises(BadInput, match=r"decreases at event 2: 20 us, then 19 us"):
         a_stream(t=[10, 20, 19])
 
 
-def test_events_of_one_time_are_no_step_backwards() -> None:
+def test_events_of_equal_time_are_valid() -> None:
     assert a_stream(t=[7, 7, 7]).duration_us == 0
 
 
-def test_a_time_that_is_no_number_is_refused() -> None:
+def test_a_time_that_is_not_a_number_is_an_error() -> None:
     # Cast to an integer it would be a time some 292,000 years ago.
     with pytest.raises(BadInput):
         a_stream(t=np.array([np.nan, 20, 30]))
 
 
 @pytest.mark.parametrize("size", [(0, 34), (34, 0), (-1, 34), (34, 65_536)])
-def test_a_sensor_size_that_no_sensor_has_is_refused_and_named(size: tuple[int, int]) -> None:
+def test_an_invalid_sensor_size_is_an_error_that_names_it(size: tuple[int, int]) -> None:
     with pytest.raises(BadInput, match=f"{size[0]}x{size[1]}"):
         EventStream([], [], [], [], *size)
 
 
-def test_a_recording_may_hold_no_events() -> None:
+def test_a_recording_can_be_empty() -> None:
     stream = EventStream([], [], [], [], 34, 34)
     assert len(stream) == 0
     assert stream.duration_us == 0
@@ -122,14 +122,14 @@ def test_the_length_is_the_number_of_events() -> None:
     assert len(a_stream()) == 3
 
 
-def test_the_duration_runs_from_the_first_event_to_the_last() -> None:
+def test_the_duration_is_from_the_first_event_to_the_last() -> None:
     assert a_stream(t=[100, 250, 1_000]).duration_us == 900
 
 
 @given(
     times=st.lists(st.integers(-50, 50), max_size=20).map(sorted), start=st.integers(-60, 60), end=st.integers(-60, 60)
 )
-def test_between_keeps_the_events_from_start_up_to_but_not_including_end(
+def test_between_excludes_the_end(
     times: list[int], start: int, end: int
 ) -> None:
     count = len(times)
@@ -141,7 +141,7 @@ def test_between_keeps_the_events_from_start_up_to_but_not_including_end(
     assert (kept.width, kept.height) == (34, 1)
 
 
-def test_between_leaves_the_recording_whole() -> None:
+def test_between_does_not_change_the_recording() -> None:
     stream = a_stream()
     stream.between(15, 25)
     assert stream.t.tolist() == [10, 20, 30]
@@ -156,18 +156,18 @@ def stream_of(t: list[int], width: int = 4, height: int = 3) -> EventStream:
     return EventStream(np.arange(n) % width, np.arange(n) % height, t, np.arange(n) % 2, width, height)
 
 
-def test_parts_of_a_stream_are_views_of_its_memory():
+def test_sub_streams_are_views():
     stream = stream_of([0, 10, 20, 30])
     for part in (stream.head(2), stream.between(5, 25), *stream.chunks(count=3), *stream.chunks(duration=15)):
         assert np.shares_memory(part.t, stream.t)
         assert not part.t.flags.writeable
 
 
-def test_chunks_of_a_count_hold_every_event_once():
+def test_chunks_of_a_count_contain_every_event_once():
     assert [part.t.tolist() for part in stream_of([0, 1, 2, 3, 4]).chunks(count=2)] == [[0, 1], [2, 3], [4]]
 
 
-def test_chunks_of_a_duration_are_counted_from_the_first_event_and_may_be_empty():
+def test_chunks_of_a_duration_start_at_the_first_event_and_can_be_empty():
     parts = list(stream_of([100, 105, 131]).chunks(duration=10))
     assert [part.t.tolist() for part in parts] == [[100, 105], [], [], [131]]
 
@@ -178,7 +178,7 @@ def test_chunks_need_one_positive_length(options):
         stream_of([0, 1]).chunks(**options)
 
 
-def test_flips_undo_themselves_and_a_time_flip_turns_rises_into_falls():
+def test_flips_are_involutions_and_a_time_flip_swaps_polarities():
     stream = stream_of([0, 10, 20, 50])
     for flip in ("flip_horizontally", "flip_vertically", "flip_polarity", "flip_time"):
         once = getattr(stream, flip)()
@@ -190,7 +190,7 @@ def test_flips_undo_themselves_and_a_time_flip_turns_rises_into_falls():
     assert back.p.tolist() == (~stream.p[::-1]).tolist()
 
 
-def test_a_crop_keeps_what_is_inside_and_moves_its_corner_to_the_origin():
+def test_a_crop_keeps_the_window_and_moves_its_corner_to_the_origin():
     stream = EventStream([0, 2, 3, 3], [0, 1, 1, 2], [0, 1, 2, 3], [1, 0, 1, 0], 4, 3)
     crop = stream.crop(2, 1, 2, 1)
     assert (crop.x.tolist(), crop.y.tolist(), crop.t.tolist(), crop.width, crop.height) == (
@@ -203,7 +203,7 @@ def test_a_crop_keeps_what_is_inside_and_moves_its_corner_to_the_origin():
 
 
 @pytest.mark.parametrize("window", [(-1, 0, 2, 2), (0, 0, 5, 1), (3, 0, 2, 1), (0, 0, 0, 1)])
-def test_a_crop_beyond_the_sensor_is_refused(window):
+def test_a_crop_beyond_the_sensor_is_an_error(window):
     with pytest.raises(BadOption, match="exceeds the sensor 4x3"):
         stream_of([0, 1]).crop(*window)
 
@@ -214,14 +214,14 @@ def test_rescaling_keeps_every_event_and_maps_the_whole_sensor():
     assert (scaled.x.tolist(), scaled.y.tolist()) == ([0, 223, 112], [0, 223, 112])
 
 
-def test_downsampling_fires_once_for_as_many_net_events_as_a_block_has_pixels():
+def test_downsampling_emits_one_event_per_block_size_of_net_events():
     stream = EventStream([0] * 9, [0] * 9, range(9), [1, 1, 0, 1, 1, 1, 0, 0, 0], 4, 2)
     # Sums 1 2 1 2 3 4 (fires) then -1 -2 -3.
     coarse = stream.downsample(2)
     assert (coarse.t.tolist(), coarse.p.tolist(), coarse.width, coarse.height) == ([5], [True], 2, 1)
 
 
-def test_streams_put_together_must_be_of_one_sensor_and_in_order():
+def test_concatenated_streams_must_have_one_sensor_size_and_be_in_order():
     first, second = stream_of([0, 1]), stream_of([1, 5])
     assert concatenate_streams([first, second]).t.tolist() == [0, 1, 1, 5]
     with pytest.raises(BadInput, match="time decreases"):
@@ -232,14 +232,14 @@ def test_streams_put_together_must_be_of_one_sensor_and_in_order():
         concatenate_streams([])
 
 
-def test_fields_of_a_structured_array_are_taken_as_they_lie():
+def test_fields_of_a_structured_array_are_used_without_a_copy():
     table = np.array([(1, 2, 3, True), (3, 1, 9, False)], dtype=[("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
     stream = EventStream(table["x"], table["y"], table["t"], table["p"], 4, 3)
     assert all(np.shares_memory(getattr(stream, name), table) for name in "xytp")
     assert (stream.x.tolist(), stream.p.tolist()) == ([1, 3], [True, False])
 
 
-def test_torch_tensors_are_taken_without_a_copy():
+def test_torch_tensors_are_used_without_a_copy():
     torch = pytest.importorskip("torch")
     t = torch.tensor([3, 4])
     stream = EventStream(torch.tensor([1, 2], dtype=torch.int16), [0, 0], t, torch.tensor([True, False]), 4, 3)
@@ -254,7 +254,7 @@ def test_a_slice_of_events_is_a_view_on_the_same_sensor():
     assert stream[1:].t.tolist() == [20, 30]
 
 
-def test_events_are_taken_by_number_numbers_or_mask():
+def test_events_are_selected_by_index_indices_or_mask():
     stream = a_stream()
     assert stream[-1].t.tolist() == [30]
     assert stream[[0, 2]].x.tolist() == [1, 3]
@@ -262,19 +262,19 @@ def test_events_are_taken_by_number_numbers_or_mask():
 
 
 @pytest.mark.parametrize("events", [3, np.array([True])])
-def test_events_that_are_not_there_are_an_index_error(events: object) -> None:
+def test_a_missing_event_is_an_index_error(events: object) -> None:
     with pytest.raises(IndexError):
         a_stream()[events]
 
 
 @pytest.mark.parametrize("events", [slice(None, None, -1), [1, 0]])
-def test_events_taken_against_the_order_of_time_are_refused(events: object) -> None:
+def test_events_selected_out_of_time_order_are_an_error(events: object) -> None:
     with pytest.raises(BadInput, match="decreases at event 1"):
         a_stream()[events]
 
 
 @pytest.mark.parametrize("size", [34, 5000])
-def test_a_notebook_shows_a_small_picture_of_any_sensor(size: int) -> None:
+def test_a_notebook_shows_a_small_image_of_any_sensor(size: int) -> None:
     shown = a_stream(width=size, height=size)._repr_html_()
     assert f"3 events, {size}x{size}" in shown
     assert len(shown) < 20_000

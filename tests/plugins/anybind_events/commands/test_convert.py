@@ -31,7 +31,7 @@ def recording(tmp_path: Path, stream: EventStream) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".csv", ".tsv", ".txt", ".npz", ".bin"])
-def test_a_recording_is_the_same_in_every_format_that_is_written(
+def test_every_writable_format_preserves_a_recording(
     cli, recording: Path, stream: EventStream, suffix: str
 ) -> None:
     output = recording.with_name(f"out{suffix}")
@@ -49,7 +49,7 @@ def test_a_recording_is_the_same_in_every_format_that_is_written(
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
-def test_a_real_recording_is_the_same_afterwards(cli, test_data: Path, tmp_path: Path, suffix: str) -> None:
+def test_conversion_preserves_a_real_recording(cli, test_data: Path, tmp_path: Path, suffix: str) -> None:
     path = test_data / "events/davis346_with_frames.aedat4"
     assert cli("convert", path, tmp_path / f"out{suffix}").out == (
         f"{tmp_path / f'out{suffix}'}: 78830 events of 346x260, from aedat4\n"
@@ -58,7 +58,7 @@ def test_a_real_recording_is_the_same_afterwards(cli, test_data: Path, tmp_path:
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
-def test_a_recording_is_read_in_parts(
+def test_a_recording_is_converted_in_chunks(
     cli, recording: Path, stream: EventStream, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def in_small_parts(path: Path, **options: object):
@@ -73,7 +73,7 @@ def test_a_recording_is_read_in_parts(
 
 @pytest.mark.parametrize(("start", "end"), [(10_000, 50_000), (None, 250), (99_000, None), (0, None), (99_900, 10**9)])
 @pytest.mark.parametrize("middle", [".npz", ".h5"])
-def test_a_part_is_cut_out_by_times_after_the_first_event(
+def test_start_and_end_are_relative_to_the_first_event(
     cli, recording: Path, stream: EventStream, middle: str, start: int | None, end: int | None
 ) -> None:
     source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
@@ -85,7 +85,7 @@ def test_a_part_is_cut_out_by_times_after_the_first_event(
     assert told["events"] == len(expected)
 
 
-def test_of_a_format_with_an_index_only_the_needed_part_is_read(
+def test_only_the_time_range_is_read_from_an_indexed_format(
     cli, recording: Path, stream: EventStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = recording.with_name("source.h5")
@@ -101,7 +101,7 @@ def test_of_a_format_with_an_index_only_the_needed_part_is_read(
     assert asked == [(None, None), (6000, 7000)]
 
 
-def test_nothing_is_written_where_no_event_is_left(cli, recording: Path) -> None:
+def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path) -> None:
     output = recording.with_name("out.h5")
     assert (
         "has no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
@@ -120,7 +120,7 @@ def test_an_empty_recording_keeps_its_sensor(cli, recording: Path) -> None:
     assert contents(anybind.read(recording.with_name("out.h5"))) == ([], [], [], [], 99, 77)
 
 
-def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
+def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
     options = ("--reader", "text-events", "--reader-option", "size=[50,40]", "--reader-option", "columns=yxtp")
     assert cli("convert", tmp_path / "odd.data", tmp_path / "out.h5", *options).code == 0
@@ -128,12 +128,12 @@ def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
     assert contents(anybind.read(tmp_path / "out.h5")) == expected
 
 
-def test_a_recording_is_converted_in_its_own_place(cli, recording: Path, stream: EventStream) -> None:
+def test_a_recording_can_be_converted_in_place(cli, recording: Path, stream: EventStream) -> None:
     assert cli("convert", recording, recording).code == 0
     assert contents(anybind.read(recording)) == contents(stream)
 
 
-def test_a_cut_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: Path) -> None:
+def test_a_truncated_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: Path) -> None:
     (tmp_path / "cut.csv").write_text("x,y,t,p\n1,2,3,1\n1,2")
     with warnings.catch_warnings():
         warnings.simplefilter("always", anybind.AnybindWarning)
@@ -152,25 +152,25 @@ def test_a_cut_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: P
         (".", "it is no regular file"),
     ],
 )
-def test_what_cannot_be_written_is_one_line_and_leaves_nothing(cli, recording: Path, output: str, told: str) -> None:
+def test_an_invalid_output_is_a_one_line_error_and_leaves_no_file(cli, recording: Path, output: str, told: str) -> None:
     assert told in cli("convert", recording, recording.parent / output).error()
     assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
 
 
-def test_a_sensor_for_which_a_format_has_no_room_is_refused_and_what_stood_there_stays(cli, tmp_path: Path) -> None:
+def test_an_unsupported_sensor_size_is_an_error_and_keeps_the_existing_file(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([500], [1], [1], [1], 640, 480), tmp_path / "wide.npz")
     (tmp_path / "out.bin").write_text("kept")
     assert f"cannot write {tmp_path / 'out.bin'}" in cli("convert", tmp_path / "wide.npz", tmp_path / "out.bin").error()
     assert (tmp_path / "out.bin").read_text() == "kept"
 
 
-def test_what_is_wrong_in_the_middle_of_a_file_is_told_with_its_name(cli, tmp_path: Path) -> None:
+def test_an_error_in_the_middle_of_a_file_names_the_file(cli, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("x,y,t,p\n1,2,3,1\n1,oops,4,1\n")
     assert f"{tmp_path / 'bad.csv'}: line 3" in cli("convert", tmp_path / "bad.csv", tmp_path / "out.h5").error()
     assert not (tmp_path / "out.h5").exists()
 
 
-def test_samples_of_other_kinds_are_converted_too_and_have_no_times(cli, tmp_path: Path) -> None:
+def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.bmp")
     refused = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--start", 5).error()
     assert "--start and --end are for recordings of event cameras" in refused

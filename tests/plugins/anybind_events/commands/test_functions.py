@@ -42,7 +42,7 @@ def printed(cli: Command) -> Printed:
     return run
 
 
-def test_inspect_gives_what_info_prints(printed: Printed, recording: Path) -> None:
+def test_inspect_returns_the_output_of_info(printed: Printed, recording: Path) -> None:
     found = anybind_events.inspect(recording)
     assert found.to_dict() == printed("info", recording)
     assert found.recording is not None
@@ -56,21 +56,21 @@ def test_inspect_describes_samples_of_other_modalities(printed: Printed, tmp_pat
     assert (found.recording, found.sample["width"]) == (None, 6)
 
 
-def test_convert_gives_what_the_command_prints(printed: Printed, recording: Path, tmp_path: Path) -> None:
+def test_convert_returns_the_output_of_the_command(printed: Printed, recording: Path, tmp_path: Path) -> None:
     told = printed("convert", recording, tmp_path / "a.h5", "--start", 100, "--end", 2000)
     made = anybind_events.convert(recording, tmp_path / "a.h5", start=100, end=2000)
     assert {"file": made.file, "format": made.format, "output": made.output, **vars(made.recording)} == told
     assert made.recording.events == 190
 
 
-def test_a_part_of_a_file_that_seeks_is_read_from_the_middle(recording: Path, tmp_path: Path) -> None:
+def test_a_time_range_of_an_indexed_file_is_converted(recording: Path, tmp_path: Path) -> None:
     anybind_events.convert(recording, tmp_path / "a.h5")
     made = anybind_events.convert(tmp_path / "a.h5", tmp_path / "b.npz", start=100, end=2000)
     assert made.recording.events == 190
 
 
 @pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.gif", {"count": 100})])
-def test_render_gives_what_the_command_prints(
+def test_render_returns_the_output_of_the_command(
     printed: Printed, recording: Path, tmp_path: Path, name: str, options: dict[str, int]
 ) -> None:
     given = [word for key, value in options.items() for word in (f"--{key}", value)]
@@ -82,13 +82,13 @@ def test_render_gives_what_the_command_prints(
     assert (tmp_path / name).read_bytes() == drawn
 
 
-def test_a_stream_in_memory_is_rendered_as_its_file(recording: Path, tmp_path: Path) -> None:
+def test_a_stream_in_memory_and_its_file_have_the_same_rendering(recording: Path, tmp_path: Path) -> None:
     anybind_events.render(recording, tmp_path / "a.png")
     anybind_events.render(anybind.read(recording), tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_simulate_gives_what_the_command_prints(printed: Printed, tmp_path: Path) -> None:
+def test_simulate_returns_the_output_of_the_command(printed: Printed, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     PIL.Image.fromarray(noise).save(tmp_path / "x.png")
     output = tmp_path / "x.npz"
@@ -98,7 +98,7 @@ def test_simulate_gives_what_the_command_prints(printed: Printed, tmp_path: Path
     assert len(anybind.read(output)) == made.events
 
 
-def test_every_public_name_is_there_and_listing_the_plugin_imports_nothing_heavy() -> None:
+def test_every_public_name_exists_and_the_plugin_imports_no_heavy_package() -> None:
     assert all(getattr(anybind_events, name) for name in anybind_events.__all__)
     code = "import sys, anybind_events; assert not {'typer', 'torch', 'numba', 'PIL'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)

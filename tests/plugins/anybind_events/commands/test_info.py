@@ -27,7 +27,7 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path / "recording.npz"
 
 
-def test_one_recording_is_one_object(cli, recording: Path) -> None:
+def test_info_of_one_recording_is_one_json_object(cli, recording: Path) -> None:
     told = json.loads(cli("info", recording, "--json").out)
     assert told == {
         "file": str(recording),
@@ -54,7 +54,7 @@ def test_one_recording_is_one_object(cli, recording: Path) -> None:
         ("evt3_small.reference.npy", "npy-events", 219_596, 1280, 720),
     ],
 )
-def test_the_real_recordings_have_the_numbers_that_are_known_of_them(
+def test_info_of_real_recordings_matches_reference_values(
     cli, test_data: Path, name: str, format: str, events: int, width: int, height: int
 ) -> None:
     told = json.loads(cli("info", test_data / "events" / name, "--json").out)
@@ -62,13 +62,13 @@ def test_the_real_recordings_have_the_numbers_that_are_known_of_them(
     assert told["rate"] == pytest.approx(1e6 * events / told["duration_us"])
 
 
-def test_a_person_reads_a_table_with_units(cli, recording: Path) -> None:
+def test_the_table_of_one_file_has_units(cli, recording: Path) -> None:
     told = cli("info", recording).out
     for words in ("npz-events", "1000", "2.000000 s", "500 events/s", "75.0 %"):
         assert words in told
 
 
-def test_what_a_reader_had_to_mend_is_noted_and_the_warning_told(cli, recording: Path, tmp_path: Path) -> None:
+def test_repairs_of_a_reader_are_notes_and_its_warning_is_printed(cli, recording: Path, tmp_path: Path) -> None:
     stream = anybind.read(recording)
     np.save(tmp_path / "cut.npy", np.rec.fromarrays([getattr(stream, name) for name in "xytp"], names="x,y,t,p"))
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-5])
@@ -90,7 +90,7 @@ def test_an_empty_recording_has_no_rate(cli, tmp_path: Path) -> None:
     assert "no events" in cli("info", tmp_path / "empty.npz", "-o", tmp_path / "rate.png").error()
 
 
-def test_a_recording_is_read_in_parts_and_never_whole(cli, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_reads_a_recording_in_chunks(cli, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def in_small_parts(path: Path, **options: object):
         yield from anybind.read_chunks(path, count=7, **options)
 
@@ -100,7 +100,7 @@ def test_a_recording_is_read_in_parts_and_never_whole(cli, recording: Path, monk
     assert (told["events"], told["duration_us"], told["on_fraction"]) == (1000, 2_000_000, 0.75)
 
 
-def test_several_files_are_a_list_and_bad_ones_can_be_skipped(cli, recording: Path, tmp_path: Path) -> None:
+def test_several_files_are_a_list_and_invalid_ones_can_be_skipped(cli, recording: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK")
     assert "bad.npz" in cli("info", recording, tmp_path / "bad.npz").error()
     ended = cli("info", recording, tmp_path / "bad.npz", "--skip-bad", "--json")
@@ -111,14 +111,14 @@ def test_several_files_are_a_list_and_bad_ones_can_be_skipped(cli, recording: Pa
     assert cli("info", tmp_path / "bad.npz", "--skip-bad").code == 2
 
 
-def test_a_picture_has_a_format_and_a_size(cli, tmp_path: Path) -> None:
+def test_info_of_an_image_has_format_and_size(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 10)).save(tmp_path / "picture.png")
     told = json.loads(cli("info", tmp_path / "picture.png", "--json").out)
     assert (told["format"], told["modality"], told["width"], told["height"]) == ("picture", "image", 20, 10)
     assert "event rate" in cli("info", tmp_path / "picture.png", "-o", tmp_path / "rate.png").error()
 
 
-def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
+def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
     command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--reader-option")
     told = json.loads(cli(*command, "size=[50,40]", "--reader-option", "unit=ms").out)
@@ -128,13 +128,13 @@ def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_the_rate_is_drawn_into_a_file(cli, recording: Path, tmp_path: Path, suffix: str) -> None:
+def test_the_event_rate_chart_is_written(cli, recording: Path, tmp_path: Path, suffix: str) -> None:
     told = json.loads(cli("info", recording, "-o", tmp_path / f"rate{suffix}", "--json").out)
     assert told["output"] == str(tmp_path / f"rate{suffix}")
     assert (tmp_path / f"rate{suffix}").stat().st_size > 5000
 
 
-def test_the_picture_shows_rises_above_falls(cli, recording: Path, tmp_path: Path) -> None:
+def test_the_chart_draws_on_events_above_off_events(cli, recording: Path, tmp_path: Path) -> None:
     cli("info", recording, "-o", tmp_path / "rate.png")
     pixels = np.asarray(PIL.Image.open(tmp_path / "rate.png").convert("RGB")).astype(int)
     red = (pixels[:, :, 0] - pixels[:, :, 2] > 80).nonzero()
@@ -152,7 +152,7 @@ def test_the_picture_shows_rises_above_falls(cli, recording: Path, tmp_path: Pat
         (["--reader", "nonsense"], "nonsense"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(
+def test_invalid_arguments_are_a_one_line_error(
     cli, recording: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
 ) -> None:
     monkeypatch.chdir(recording.parent)
@@ -166,7 +166,7 @@ def test_what_makes_no_sense_is_one_line(
     cuts=st.lists(st.integers(0, 60), max_size=4).map(sorted),
     start=st.integers(-(10**15), 10**15),
 )
-def test_a_curve_counts_every_event_where_it_belongs(times: list[int], cuts: list[int], start: int) -> None:
+def test_a_rate_curve_counts_every_event_in_its_step(times: list[int], cuts: list[int], start: int) -> None:
     polarity = [time % 3 == 0 for time in times]
     zeros = [0] * len(times)
     stream = EventStream(zeros, zeros, [start + time for time in times], polarity, 1, 1)

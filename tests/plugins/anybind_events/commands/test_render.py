@@ -47,7 +47,7 @@ def frames_of_mp4(path: Path) -> list[PIL.Image.Image]:
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
-def test_a_picture_shows_rises_in_red_on_white_with_square_pixels(cli, recording: Path, tmp_path: Path) -> None:
+def test_on_events_are_red_on_white_with_square_pixels(cli, recording: Path, tmp_path: Path) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png").code == 0
     picture = PIL.Image.open(tmp_path / "a.png")
     assert picture.size == (720, 288)
@@ -55,12 +55,12 @@ def test_a_picture_shows_rises_in_red_on_white_with_square_pixels(cli, recording
     assert (colours(picture)[1:] == 255).all()
 
 
-def test_what_was_made_is_told_in_one_line(cli, recording: Path, tmp_path: Path) -> None:
+def test_the_rendering_is_summarised_in_one_line(cli, recording: Path, tmp_path: Path) -> None:
     said = cli("render", recording, "-o", tmp_path / "a.png").out
     assert said == f"{tmp_path / 'a.png'}: 720x288, 11 events as polarity-histogram\n"
 
 
-def test_json_tells_what_was_made_of_what(cli, recording: Path, tmp_path: Path) -> None:
+def test_json_output_describes_the_rendering(cli, recording: Path, tmp_path: Path) -> None:
     said = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
     assert said == {
         "file": str(recording),
@@ -76,7 +76,7 @@ def test_json_tells_what_was_made_of_what(cli, recording: Path, tmp_path: Path) 
     }
 
 
-def test_start_and_end_count_from_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
+def test_the_rendered_range_is_relative_to_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.png", "--start", 200_000, "--end", 500_000)
     assert red(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
 
@@ -85,19 +85,19 @@ def test_start_and_end_count_from_the_first_event(cli, recording: Path, tmp_path
     "name",
     [part.name for part in list_parts(RepresentationSpec) if part.spec.modality == "event" and part.plugin == "events"],
 )
-def test_every_representation_of_events_has_a_picture(cli, recording: Path, tmp_path: Path, name: str) -> None:
+def test_every_event_representation_can_be_rendered(cli, recording: Path, tmp_path: Path, name: str) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png", "--representation", name).code == 0
     assert len(np.unique(np.asarray(PIL.Image.open(tmp_path / "a.png")))) > 1
 
 
-def test_options_of_the_representation_are_given_by_name(cli, recording: Path, tmp_path: Path) -> None:
+def test_representation_options_can_be_set(cli, recording: Path, tmp_path: Path) -> None:
     arguments = ["--representation", "voxel-grid", "--representation-option", "bins=2", "--json"]
     said = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
     assert said["representation"]["bins"] == 2
 
 
 @pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
-def test_an_animation_shows_one_window_after_the_other(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+def test_an_animation_shows_consecutive_windows(cli, recording: Path, tmp_path, ending, frames_of) -> None:
     path = tmp_path / f"a{ending}"
     assert cli("render", recording, "-o", path, "--window", 200_000, "--fps", 5).code == 0
     frames = frames_of(path)
@@ -106,7 +106,7 @@ def test_an_animation_shows_one_window_after_the_other(cli, recording: Path, tmp
 
 
 @pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
-def test_a_frame_may_be_of_so_many_events(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+def test_a_frame_can_have_a_fixed_number_of_events(cli, recording: Path, tmp_path, ending, frames_of) -> None:
     path = tmp_path / f"a{ending}"
     assert cli("render", recording, "-o", path, "--count", 4).code == 0
     assert [red(frame) for frame in frames_of(path)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -127,7 +127,7 @@ def test_an_animation_is_in_real_time_by_default(cli, recording: Path, tmp_path:
         assert video.frames == 10
 
 
-def test_a_gif_tells_its_rate_and_repeats(cli, recording: Path, tmp_path: Path) -> None:
+def test_a_gif_has_its_frame_rate_and_loops(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--fps", 4)
     with PIL.Image.open(tmp_path / "a.gif") as gif:
         assert gif.info["duration"] == 250
@@ -167,7 +167,7 @@ def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None
         (["-o", "a.png", "--representation-option", "bins=5"], "unexpected keyword argument 'bins'"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_written(
+def test_invalid_arguments_are_a_one_line_error_and_write_no_file(
     cli, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -175,7 +175,7 @@ def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["row.npz"]
 
 
-def test_a_picture_is_no_recording(cli, tmp_path: Path) -> None:
+def test_an_image_cannot_be_rendered(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
     assert (
         "photo.png: expected an event recording, got image"
@@ -183,12 +183,12 @@ def test_a_picture_is_no_recording(cli, tmp_path: Path) -> None:
     )
 
 
-def test_a_recording_without_events_is_refused_by_name(cli, tmp_path: Path) -> None:
+def test_an_empty_recording_is_an_error_that_names_the_file(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([], [], [], [], 4, 4), tmp_path / "none.npz")
     assert "none.npz" in cli("render", tmp_path / "none.npz", "-o", tmp_path / "a.png").error()
 
 
-def test_a_real_recording_has_a_picture_and_an_animation(cli, test_data: Path, tmp_path: Path) -> None:
+def test_a_real_recording_is_rendered_as_image_and_animation(cli, test_data: Path, tmp_path: Path) -> None:
     file = test_data / "events" / "nmnist.bin"
     assert cli("render", file, "-o", tmp_path / "a.png").code == 0
     assert cli("render", file, "-o", tmp_path / "a.gif", "--count", 500).code == 0

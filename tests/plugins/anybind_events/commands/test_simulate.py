@@ -55,7 +55,7 @@ def whole(parts: Iterable[EventStream]) -> tuple[object, ...]:
     return contents(concatenate_streams(list(parts)))
 
 
-def test_a_picture_is_simulated_by_saccades(cli: Command, picture: Path, tmp_path: Path) -> None:
+def test_an_image_is_simulated_by_saccades(cli: Command, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.npz"
     ended = cli("simulate", picture, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
     told = json.loads(ended.out)
@@ -74,7 +74,7 @@ def test_a_picture_is_simulated_by_saccades(cli: Command, picture: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.npz"])
-def test_a_film_is_simulated_by_frame_differences(cli: Command, film: Path, tmp_path: Path, name: str) -> None:
+def test_a_video_is_simulated_by_frame_differences(cli: Command, film: Path, tmp_path: Path, name: str) -> None:
     ended = cli("simulate", film, "-o", tmp_path / name, "--json")
     told = json.loads(ended.out)
     recording = anybind.read(tmp_path / name)
@@ -84,7 +84,7 @@ def test_a_film_is_simulated_by_frame_differences(cli: Command, film: Path, tmp_
     assert told["duration_us"] == recording.duration_us == 10 * 50_000
 
 
-def test_a_film_is_simulated_by_the_sensors_model(cli: Command, film: Path, tmp_path: Path) -> None:
+def test_a_video_is_simulated_by_the_contrast_model(cli: Command, film: Path, tmp_path: Path) -> None:
     options = {"threshold": 0.4, "mismatch": 0.1, "refractory_us": 900.0, "leak_hz": 3.0, "shot_hz": 4.0}
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     cli("simulate", film, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
@@ -92,7 +92,7 @@ def test_a_film_is_simulated_by_the_sensors_model(cli: Command, film: Path, tmp_
     assert contents(anybind.read(tmp_path / "out.h5")) == whole(expected)
 
 
-def test_a_long_recording_is_written_in_parts(
+def test_a_long_recording_is_written_in_chunks(
     cli: Command, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anybind_events.file_simulation.WRITE_BATCH_EVENTS", 1000)
@@ -109,26 +109,26 @@ def test_a_folder_of_frames_is_simulated(cli: Command, folder: Path, tmp_path: P
     )
 
 
-def test_the_rate_of_a_folder_is_25_unless_told(cli: Command, folder: Path, tmp_path: Path) -> None:
+def test_the_default_frame_rate_of_a_folder_is_25(cli: Command, folder: Path, tmp_path: Path) -> None:
     cli("simulate", folder, "-o", tmp_path / "out.npz")
     assert anybind.read(tmp_path / "out.npz").t[0] == 40_000
 
 
-def test_a_rate_for_what_is_no_folder_is_refused(cli: Command, film: Path, tmp_path: Path) -> None:
+def test_a_frame_rate_for_a_file_is_an_error(cli: Command, film: Path, tmp_path: Path) -> None:
     assert "--fps applies to a folder" in cli("simulate", film, "-o", tmp_path / "a.h5", "--fps", 10).error()
 
 
-def test_a_model_of_another_source_is_refused(cli: Command, picture: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_modality_is_an_error(cli: Command, picture: Path, tmp_path: Path) -> None:
     ended = cli("simulate", picture, "-o", tmp_path / "a.h5", "--model", "contrast")
     assert "no simulation 'contrast' of image" in ended.error()
 
 
-def test_an_option_of_another_model_is_refused(cli: Command, film: Path, tmp_path: Path) -> None:
+def test_an_option_of_another_model_is_an_error(cli: Command, film: Path, tmp_path: Path) -> None:
     ended = cli("simulate", film, "-o", tmp_path / "a.h5", "--leak-hz", 2)
     assert "'frame-difference' has no option leak_hz" in ended.error()
 
 
-def test_a_recording_is_not_simulated_again(cli: Command, picture: Path, tmp_path: Path) -> None:
+def test_a_recording_cannot_be_simulated(cli: Command, picture: Path, tmp_path: Path) -> None:
     cli("simulate", picture, "-o", tmp_path / "a.npz")
     ended = cli("simulate", tmp_path / "a.npz", "-o", tmp_path / "b.npz")
     assert "expected image or video to simulate events from, got event" in ended.error()
@@ -138,13 +138,13 @@ def test_a_recording_is_not_simulated_again(cli: Command, picture: Path, tmp_pat
     ("output", "said"),
     [("a.pdf", "not a format that events can be written to"), ("none/a.h5", "there is no folder"), (".", "no regular")],
 )
-def test_an_output_that_cannot_be_written_is_told_before_anything_is_simulated(
+def test_an_invalid_output_is_reported_before_the_simulation(
     cli: Command, tmp_path: Path, output: str, said: str
 ) -> None:
     assert said in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / output).error()
 
 
-def test_a_format_that_is_only_read_is_told_before_anything_is_simulated(
+def test_a_read_only_format_is_reported_before_the_simulation(
     cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(NpzReader, "write")
@@ -154,13 +154,13 @@ def test_a_format_that_is_only_read_is_told_before_anything_is_simulated(
     )
 
 
-def test_a_missing_file_is_told(cli: Command, tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error(cli: Command, tmp_path: Path) -> None:
     ended = cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.h5")
     assert f"cannot read {tmp_path / 'none.mp4'}" in ended.error()
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.npz"])
-def test_a_film_in_which_nothing_moves_is_told_and_nothing_is_written(cli: Command, tmp_path: Path, name: str) -> None:
+def test_a_static_video_is_an_error_and_writes_no_file(cli: Command, tmp_path: Path, name: str) -> None:
     root = tmp_path / "still"
     root.mkdir()
     for number in range(3):
@@ -170,7 +170,7 @@ def test_a_film_in_which_nothing_moves_is_told_and_nothing_is_written(cli: Comma
     assert [path.name for path in tmp_path.iterdir()] == ["still"]
 
 
-def test_a_damaged_film_is_told_and_nothing_is_written(cli: Command, film: Path, tmp_path: Path) -> None:
+def test_a_damaged_video_is_an_error_and_writes_no_file(cli: Command, film: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(film.read_bytes()[:-4000])
     film.unlink()
@@ -179,14 +179,14 @@ def test_a_damaged_film_is_told_and_nothing_is_written(cli: Command, film: Path,
     assert [path.name for path in tmp_path.iterdir()] == ["cut.mkv"]
 
 
-def test_a_picture_too_narrow_to_be_seen_is_named(cli: Command, tmp_path: Path) -> None:
+def test_a_narrow_image_is_an_error_that_names_the_file(cli: Command, tmp_path: Path) -> None:
     path = tmp_path / "line.png"
     PIL.Image.fromarray(np.zeros((2, 1000, 3), np.uint8)).save(path)
     ended = cli("simulate", path, "-o", tmp_path / "a.npz")
     assert re.search(rf"{path}: .* 1000x2 pixels is too narrow", ended.error())
 
 
-def test_real_frames_become_a_recording(cli: Command, tmp_path: Path, test_data: Path) -> None:
+def test_real_frames_are_simulated(cli: Command, tmp_path: Path, test_data: Path) -> None:
     frames = test_data / "ucsd_ped2" / "frames" / "01"
     ended = cli("simulate", frames, "-o", tmp_path / "a.h5", "--fps", 10, "--json")
     told = json.loads(ended.out)

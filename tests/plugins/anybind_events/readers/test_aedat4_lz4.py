@@ -57,7 +57,7 @@ LISTS = st.lists(
 
 
 @given(LISTS)
-def test_packets_unpack_as_the_library_unpacks_them(drawn: list[tuple[int, int, bool, bool]]) -> None:
+def test_packets_unpack_as_by_the_library(drawn: list[tuple[int, int, bool, bool]]) -> None:
     lists = [events(count, seed, regular) for count, seed, regular, _ in drawn]
     made = zip(lists, drawn, strict=True)
     packets = packets_of([packet(listed, store_size=False, block_linked=linked) for listed, (*_, linked) in made])
@@ -67,14 +67,14 @@ def test_packets_unpack_as_the_library_unpacks_them(drawn: list[tuple[int, int, 
         assert found == b"".join(listed.tobytes() for listed in lists)
 
 
-def test_packets_of_several_blocks_that_refer_to_each_other_are_unpacked() -> None:
+def test_packets_of_dependent_blocks_are_unpacked() -> None:
     lists = [events(20_000, 1, True), events(9_000, 2, True)]
     packets = packets_of([packet(each, store_size=False, block_linked=True, block_size=4) for each in lists])
     assert unpacked(packets) == b"".join(each.tobytes() for each in lists)
 
 
 @given(st.binary(min_size=1, max_size=4), st.integers(0, 10**6), st.integers(0, 5))
-def test_a_damaged_packet_gives_what_the_library_gives_or_is_left_to_it(bad: bytes, place: int, seed: int) -> None:
+def test_a_damaged_packet_unpacks_as_by_the_library_or_not_at_all(bad: bytes, place: int, seed: int) -> None:
     whole = bytearray(packet(events(300, seed, True), store_size=False))
     at = place % len(whole)
     whole[at : at + len(bad)] = bad
@@ -88,7 +88,7 @@ def test_a_damaged_packet_gives_what_the_library_gives_or_is_left_to_it(bad: byt
         pytest.fail(f"unpacked what the library refuses: {error}")
 
 
-def test_frames_with_a_length_or_checksums_in_their_header_are_left_to_the_library() -> None:
+def test_frames_with_length_or_checksums_are_left_to_the_library() -> None:
     listed = events(300, 0, True)
     for options in ({"store_size": True}, {"content_checksum": True}, {"block_checksum": True}):
         packets = packets_of([packet(listed, **options)])
@@ -96,13 +96,13 @@ def test_frames_with_a_length_or_checksums_in_their_header_are_left_to_the_libra
         assert by_the_library(packets) == listed.tobytes()
 
 
-def test_a_count_that_cannot_be_reserves_no_memory() -> None:
+def test_an_impossible_count_allocates_no_memory() -> None:
     content = PREFIX.tobytes() + struct.pack("<I", 0xFFFFFFFF) + bytes(64)
     packed = lz4.frame.compress(struct.pack("<I", len(content)) + content, store_size=False)
     assert read_event_counts(packets_of([packed])) is None
 
 
-def test_two_threads_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_give_the_result_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = [events(4_000, seed, True) for seed in range(9)]
     packets = packets_of([packet(each, store_size=False) for each in lists])
     monkeypatch.setattr(aedat4_lz4, "MIN_THREADED_BYTES", 1)

@@ -101,7 +101,7 @@ def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, made: Form
 
 
 @pytest.mark.parametrize("count", [1, 7, 64, 399, 400, 401, 10**9])
-def test_the_parts_are_of_the_count_asked_for_and_together_the_whole(tmp_path: Path, made: Format, count: int) -> None:
+def test_chunks_have_the_requested_count_and_add_up_to_the_recording(tmp_path: Path, made: Format, count: int) -> None:
     parts = list(made.reader.chunks(write(tmp_path / "made", made, EVENTS), count=count))
     assert rows(*parts) == EVENTS
     assert all(len(part) == count for part in parts[:-1])
@@ -110,7 +110,7 @@ def test_the_parts_are_of_the_count_asked_for_and_together_the_whole(tmp_path: P
 
 @pytest.mark.parametrize("block", [64, 200, 1000])
 @pytest.mark.parametrize("alone", [0, 1 << 24])
-def test_the_size_of_blocks_and_a_second_thread_do_not_show(
+def test_block_size_and_threads_do_not_change_the_result(
     tmp_path: Path, made: Format, block: int, alone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "made", made, [*EVENTS, (9, 9, 5, True)])
@@ -125,7 +125,7 @@ def test_the_size_of_blocks_and_a_second_thread_do_not_show(
     assert {name: sum(part.notes.get(name, 0) for part in parts) for name in whole.notes} == whole.notes
 
 
-def test_without_a_header_that_says_it_the_sensor_is_the_smallest_in_use_also_of_the_parts(
+def test_without_a_header_size_the_sensor_is_the_smallest_common_one_also_in_chunks(
     tmp_path: Path, made: Format
 ) -> None:
     path = write(tmp_path / "made", made, EVENTS, made.unsized)
@@ -144,14 +144,14 @@ def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path, made:
     assert stream.notes == {"outside": len(EVENTS) - len(inside)}
 
 
-def test_events_earlier_than_one_in_front_are_moved_to_its_time_and_counted(tmp_path: Path, made: Format) -> None:
+def test_decreasing_times_are_raised_and_counted(tmp_path: Path, made: Format) -> None:
     events = [(1, 1, 500, True), (2, 2, 499, True), (3, 3, 100, False), (4, 4, 501, True)]
     stream = made.reader.read(write(tmp_path / "made", made, events))
     assert rows(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
     assert stream.notes == {"backwards": 2}
 
 
-def test_an_event_outside_the_sensor_does_not_move_the_others(tmp_path: Path, made: Format) -> None:
+def test_a_dropped_event_does_not_change_the_times_of_others(tmp_path: Path, made: Format) -> None:
     if made.reader is FORMATS["evt3"].reader:
         pytest.skip("its times come in words of their own")
     events = [(1, 1, 5, True), (239, 1, 900, True), (2, 2, 6, False)]
@@ -165,7 +165,7 @@ def test_a_header_alone_is_a_recording_without_events(tmp_path: Path, made: Form
     assert len(part) == 0
 
 
-def test_of_a_cut_file_the_whole_events_are_read_in_whole_and_in_parts(tmp_path: Path, made: Format) -> None:
+def test_a_truncated_file_gives_its_complete_events_whole_and_in_chunks(tmp_path: Path, made: Format) -> None:
     path = write(tmp_path / "made", made, EVENTS[:9])
     size = len(made.pack(*EVENTS[0]))
     raw = path.read_bytes()
@@ -191,12 +191,12 @@ def test_of_a_cut_file_the_whole_events_are_read_in_whole_and_in_parts(tmp_path:
 
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 65536), (-1, 5), (3,), (1, 2, 3)])
-def test_a_size_that_is_none_is_refused(tmp_path: Path, made: Format, size: tuple[int, ...]) -> None:
+def test_an_invalid_size_is_an_error(tmp_path: Path, made: Format, size: tuple[int, ...]) -> None:
     with pytest.raises(BadOption, match=r"size: expected \(width, height\)"):
         made.reader.read(write(tmp_path / "made", made, EVENTS), size=size)  # pyright: ignore[reportArgumentType]
 
 
-def test_events_outside_every_sensor_in_use_are_refused_unless_the_size_is_given(tmp_path: Path) -> None:
+def test_events_outside_every_common_sensor_need_the_size_option(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["evt2"], [(2000, 1500, 1, True)], b"% evt 2.0\n")
     for read in (Evt2Reader().read, lambda path: list(Evt2Reader().chunks(path, count=1))):
         with pytest.raises(BadInput, match=r"column 2000 or row 1500 .*size="):
@@ -204,20 +204,20 @@ def test_events_outside_every_sensor_in_use_are_refused_unless_the_size_is_given
     assert rows(Evt2Reader().read(path, size=(2048, 2048))) == [(2000, 1500, 1, True)]
 
 
-def test_the_notes_of_parts_say_when_it_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_belong_to_the_chunk_of_their_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 10)
     events = [(i, 0, 100 if i == 25 else 10 * i, True) for i in range(60)]
     parts = list(DatReader().chunks(write(tmp_path / "made", FORMATS["dat"], events), count=10))
     assert [dict(part.notes) for part in parts] == [{}, {}, {"backwards": 1}, {}, {}, {}]
 
 
-def test_what_the_header_adds_to_the_times_is_added_once(tmp_path: Path) -> None:
+def test_the_start_time_of_the_header_is_added_once(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["dat"], EVENTS, b"% Version 2\n% T0 5000000\n\x0c\x08")
     moved = [(x, y, t + 5_000_000, p) for x, y, t, p in EVENTS]
     assert rows(DatReader().read(path)) == rows(*DatReader().chunks(path, count=60)) == moved
 
 
-def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -> None:
+def test_unread_chunks_do_not_keep_the_file_open(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["dat"], EVENTS)
     parts = DatReader().chunks(path, count=60)
     assert len(next(parts)) == 60
@@ -226,7 +226,7 @@ def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -
         next(parts)
 
 
-def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, made: Format) -> None:
+def test_a_growing_file_is_read_to_its_end(tmp_path: Path, made: Format) -> None:
     path = write(tmp_path / "made", made, EVENTS[:20])
     with path.open("rb") as file:
         run = made.reader._start_pass(file, path, None)
@@ -237,7 +237,7 @@ def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, m
     assert rows(columns.build_stream((240, 180), {})) == EVENTS
 
 
-def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_the_data_and_not_by_the_header(tmp_path: Path) -> None:
     claims = AEDAT3 % b"File" + struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 2**31 - 1, 2**31 - 1, 2**31 - 1)
     (tmp_path / "claims").write_bytes(claims)
     (tmp_path / "wide").write_bytes(b"% evt 2.0\n% geometry 2048x2048\n" + bytes(40))
@@ -251,7 +251,7 @@ def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Pa
         tracemalloc.stop()
 
 
-def test_parts_of_a_large_file_need_no_more_memory_than_a_block(tmp_path: Path) -> None:
+def test_chunks_of_a_large_file_need_the_memory_of_a_block(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(FORMATS["dat"].sized + FORMATS["dat"].pack(1, 1, 1, True) * 3_000_000)
     tracemalloc.start()
@@ -262,7 +262,7 @@ def test_parts_of_a_large_file_need_no_more_memory_than_a_block(tmp_path: Path) 
         tracemalloc.stop()
 
 
-def test_dense_vectors_grow_beyond_an_event_a_word_and_stay_whole(
+def test_dense_vectors_with_several_events_per_word_are_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [8 << 12, 3 << 12, *[4 << 12 | 4095] * 100] * 60
@@ -279,7 +279,7 @@ def test_dense_vectors_grow_beyond_an_event_a_word_and_stay_whole(
 
 @settings(deadline=None, max_examples=150)
 @given(name=st.sampled_from(sorted(FORMATS)), data=st.data())
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: str, data: st.DataObject) -> None:
+def test_a_damaged_file_is_read_or_rejected(folder: Path, name: str, data: st.DataObject) -> None:
     made = FORMATS[name]
     raw = bytearray(write(folder / "sound", made, EVENTS[:60], data.draw(st.sampled_from(made[1:3]))).read_bytes())
     for at, value in data.draw(
@@ -308,7 +308,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: 
         ("dvs128_walking.aedat", Aedat2Reader()),
     ],
 )
-def test_a_real_recording_with_its_bits_turned_over_is_read_or_refused_within_its_memory(
+def test_a_real_recording_with_flipped_bits_is_read_or_rejected_in_bounded_memory(
     test_data: Path, tmp_path: Path, name: str, reader: BinaryReader
 ) -> None:
     sound = np.fromfile(test_data / "events" / name, np.uint8)

@@ -34,14 +34,14 @@ def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_a_damaged_real_recording_is_read_or_refused(name: str, test_data: Path, tmp_path: Path):
+def test_a_damaged_real_recording_is_read_or_rejected(name: str, test_data: Path, tmp_path: Path):
     path = test_data / "events" / name
     check(path.read_bytes()[:LENGTH], path.suffix, tmp_path, 200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".csv", ".dat", ".bin"])
-def test_a_damaged_recording_of_ours_is_read_or_refused(suffix: str, tmp_path: Path):
+def test_a_damaged_written_recording_is_read_or_rejected(suffix: str, tmp_path: Path):
     random = np.random.default_rng(0)
     columns = {"x": random.integers(0, 30, 2000), "y": random.integers(0, 30, 2000), "p": random.random(2000) < 0.5}
     stream = EventStream(t=np.sort(random.integers(0, 1 << 20, 2000)), width=34, height=34, **columns)

@@ -71,14 +71,14 @@ WORDS = st.lists(st.one_of(VECTORS, VECTORS, HIGHS, st.integers(0, 2**64 - 1)), 
 
 @settings(deadline=None)
 @given(words=WORDS, header=st.sampled_from([LITTLE, LEGACY]))
-def test_any_words_are_read_as_a_plain_decoder_reads_them(folder: Path, words: list[int], header: bytes) -> None:
+def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, words: list[int], header: bytes) -> None:
     stream = Evt21Reader().read(write(folder / "any.raw", words, header))
     assert (rows(stream), stream.notes) == decode(words, 1280, 720)
 
 
 @settings(deadline=None)
 @given(data=st.data(), header=st.sampled_from([LITTLE, LEGACY]))
-def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject, header: bytes) -> None:
+def test_encoded_events_are_decoded(folder: Path, data: st.DataObject, header: bytes) -> None:
     times = np.cumsum(data.draw(st.lists(st.integers(0, 500), max_size=20))).tolist()
     words, events = [], []
     for t in times:
@@ -89,7 +89,7 @@ def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject, 
     assert rows(Evt21Reader().read(write(folder / "encoded.raw", words, header))) == events
 
 
-def test_the_bytes_of_a_word_are_in_the_order_that_the_description_shows(tmp_path: Path) -> None:
+def test_the_byte_order_of_words_follows_the_specification(tmp_path: Path) -> None:
     # The word 0x0102030405060708 is written 08 07 .. 01 by the GenX320, and 04 03 02 01 08 07 06 05 by the IMX636.
     word, start = 0x0102030405060708, time_high(0)
     for header, written in ((LITTLE, "0807060504030201"), (LEGACY, "0403020108070605")):
@@ -98,7 +98,7 @@ def test_the_bytes_of_a_word_are_in_the_order_that_the_description_shows(tmp_pat
         assert rows(Evt21Reader().read(path, size=(2048, 2048))) == decode([start, word], 2048, 2048)[0]
 
 
-def test_a_vector_at_the_edge_of_the_sensor_loses_what_lies_behind_it(tmp_path: Path) -> None:
+def test_a_vector_is_clipped_at_the_edge_of_the_sensor(tmp_path: Path) -> None:
     words = [time_high(0), vector(1279, 0, 0, True, 0b111), vector(2047, 0, 0, True, 0b11)]
     stream = Evt21Reader().read(write(tmp_path / "edge.raw", words, LITTLE))
     assert rows(stream) == [(1279, 0, 0, True)]

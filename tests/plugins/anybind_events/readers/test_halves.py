@@ -70,7 +70,7 @@ def camera_words(form, times, rng, width=640):
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("wraps_after", [0.2, 0.5, 0.8, 2])
-def test_a_recording_in_which_the_clock_goes_round_is_read_in_halves_as_in_one_pass(
+def test_a_recording_with_clock_wraps_is_the_same_in_halves_and_in_one_pass(
     form, wraps_after, tmp_path, monkeypatch
 ):
     rng = np.random.default_rng(3)
@@ -94,7 +94,7 @@ def test_events_dropped_in_the_first_half_leave_no_gap(form, tmp_path, monkeypat
     assert 0 < found[0].notes["outside"] == 3000 - len(found[0])
 
 
-def test_time_that_falls_between_the_halves_is_mended_as_in_one_pass(tmp_path, monkeypatch):
+def test_time_decreasing_between_halves_is_repaired_as_in_one_pass(tmp_path, monkeypatch):
     rng = np.random.default_rng(5)
     times = np.concatenate([np.sort(rng.integers(1000, 2000, 500)), np.sort(rng.integers(0, 1500, 500))])
     found, joined = both_ways("dat", camera_words("dat", times, rng), b"", tmp_path, monkeypatch)
@@ -104,7 +104,7 @@ def test_time_that_falls_between_the_halves_is_mended_as_in_one_pass(tmp_path, m
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_cut_at_the_end_is_told_as_of_one_pass(form, tmp_path, monkeypatch):
+def test_a_truncated_end_is_reported_as_in_one_pass(form, tmp_path, monkeypatch):
     rng = np.random.default_rng(6)
     words = camera_words(form, np.sort(rng.integers(0, 100_000, 2000)), rng)
     found, joined = both_ways(form, words, b"\x01\x02", tmp_path, monkeypatch)
@@ -116,7 +116,7 @@ def test_a_cut_at_the_end_is_told_as_of_one_pass(form, tmp_path, monkeypatch):
     assert "truncated" in refused[0]
 
 
-def test_a_recording_without_a_place_to_split_at_is_read_in_one_pass(tmp_path, monkeypatch):
+def test_a_recording_without_a_split_is_read_in_one_pass(tmp_path, monkeypatch):
     words = np.full(2000, 5 << 11 | 7)  # events and not one word with the time
     found, joined = both_ways("evt2", words, b"", tmp_path, monkeypatch)
     assert not joined
@@ -125,7 +125,7 @@ def test_a_recording_without_a_place_to_split_at_is_read_in_one_pass(tmp_path, m
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), form=st.sampled_from(sorted(FORMATS)))
-def test_whatever_words_a_file_holds_halves_give_what_one_pass_gives(data, form, tmp_path, monkeypatch):
+def test_random_words_are_the_same_in_halves_and_in_one_pass(data, form, tmp_path, monkeypatch):
     bits = FORMATS[form][2].itemsize * 8
     kinds = st.integers(0, 2**bits - 1)
     if form == "evt2":
@@ -136,7 +136,7 @@ def test_whatever_words_a_file_holds_halves_give_what_one_pass_gives(data, form,
     assert same(found)
 
 
-def test_a_large_file_takes_the_way_in_halves_by_itself(tmp_path, monkeypatch):
+def test_a_large_file_is_read_in_halves(tmp_path, monkeypatch):
     count = blocks.SINGLE_THREAD_BYTES // 8 + 10
     rng = np.random.default_rng(7)
     recording = anybind.read  # the public way

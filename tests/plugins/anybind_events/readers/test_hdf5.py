@@ -58,7 +58,7 @@ def file(tmp_path: Path):
     cuts=st.lists(st.integers(0, 12), max_size=3).map(sorted),
 )
 @example(stream=EventStream([0, 0], [0, 0], [-(2**63), 2**63 - 1], [1, 0], 1, 1), cuts=[1])
-def test_what_was_written_whole_or_in_parts_is_read_again(
+def test_a_recording_written_whole_or_in_chunks_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, stream: EventStream, cuts: list[int]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "round.h5"
@@ -80,7 +80,7 @@ def test_what_was_written_whole_or_in_parts_is_read_again(
     longest=st.sampled_from([3, 1 << 22]),
     seed=st.integers(0, 3),
 )
-def test_a_part_between_two_times_is_read_as_it_would_be_cut_out_of_the_whole(
+def test_start_and_end_select_the_same_events_as_between(
     tmp_path_factory: pytest.TempPathFactory, start: int | None, end: int | None, offset: int, longest: int, seed: int
 ) -> None:
     path, stream = tmp_path_factory.getbasetemp() / "part.h5", made(1500, start=offset, seed=seed)
@@ -95,7 +95,7 @@ def test_a_part_between_two_times_is_read_as_it_would_be_cut_out_of_the_whole(
     assert contents(part) == contents(expected)
 
 
-def test_only_the_needed_part_of_the_data_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_data_of_the_time_range_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = made(300_000)
     Hdf5Reader().write(stream, tmp_path / "long.h5")
     taken = []
@@ -109,7 +109,7 @@ def test_only_the_needed_part_of_the_data_is_read(tmp_path: Path, monkeypatch: p
     assert sum(taken) < 2000
 
 
-def test_our_own_files_open_in_h5py_alone_and_are_laid_out_as_dsecs(tmp_path: Path) -> None:
+def test_written_files_open_in_plain_h5py_with_the_layout_of_dsec(tmp_path: Path) -> None:
     stream = EventStream([1, 2, 3, 4], [5, 6, 7, 8], [5000, 5999, 7000, 9001], [1, 0, 1, 0], 346, 260)
     anybind.write(stream, tmp_path / "ours.h5")
     with h5py.File(tmp_path / "ours.h5") as held:
@@ -121,7 +121,7 @@ def test_our_own_files_open_in_h5py_alone_and_are_laid_out_as_dsecs(tmp_path: Pa
         assert held["events/p"][:].tolist() == [1, 0, 1, 0]
 
 
-def test_parts_that_do_not_follow_each_other_are_not_written(tmp_path: Path) -> None:
+def test_chunks_out_of_order_are_not_written(tmp_path: Path) -> None:
     first, path = EventStream([1], [1], [10], [1], 34, 34), tmp_path / "out.h5"
     for second, told in (
         (EventStream([1], [1], [9], [1], 34, 34), "time decreases at event 1"),
@@ -134,7 +134,7 @@ def test_parts_that_do_not_follow_each_other_are_not_written(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("filter", [{}, hdf5plugin.Blosc(cname="zstd"), hdf5plugin.Zstd(), hdf5plugin.LZ4()], ids=str)
-def test_a_file_as_dsecs_is_read_with_its_offset_on_its_sensor(file, filter: dict) -> None:
+def test_a_dsec_file_is_read_with_its_offset_and_sensor_size(file, filter: dict) -> None:
     columns = {f"events/{name}": np.array(column, "u4") for name, column in COLUMNS.items()}
     path = file({**columns, "ms_to_idx": [0, 3], "t_offset": 49_599_300_523}, chunks=True, **filter)
     stream = Hdf5Reader().read(path)
@@ -143,7 +143,7 @@ def test_a_file_as_dsecs_is_read_with_its_offset_on_its_sensor(file, filter: dic
     assert Hdf5Reader().read(path, start=49_599_300_534, end=49_599_300_553).x.tolist() == [2]
 
 
-def test_an_index_that_is_wrong_is_not_believed(file) -> None:
+def test_a_wrong_index_is_ignored(file) -> None:
     time = np.arange(0, 10_000, 10)
     columns = {"x": time % 34, "y": time % 34, "t": time, "p": time % 2}
     for index in (np.zeros(10), np.full(10, 999), np.arange(10)[::-1] * 100, np.full(10, -5), np.full(10, 10**12)):
@@ -160,7 +160,7 @@ def metavision(n: int = 5000) -> tuple[np.ndarray, np.ndarray]:
     return events, indexes
 
 
-def test_a_file_as_metavisions_is_read_by_its_geometry_and_index(file, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metavision_file_is_read_by_its_geometry_and_index(file, monkeypatch: pytest.MonkeyPatch) -> None:
     events, indexes = metavision()
     path = file({"CD/events": events, "CD/indexes": indexes, "EXT_TRIGGER/events": [1]}, {"geometry": "1280x720"})
     stream = Hdf5Reader().read(path)
@@ -178,7 +178,7 @@ def test_a_file_as_metavisions_is_read_by_its_geometry_and_index(file, monkeypat
 @pytest.mark.parametrize(
     "names", ["x y t p", "events/xs events/ys events/ts events/ps", "a/x a/y a/timestamps a/polarity"]
 )
-def test_plain_columns_are_found_in_any_group_by_the_names_in_use(file, names: str) -> None:
+def test_plain_columns_are_found_in_any_group_by_common_names(file, names: str) -> None:
     path = file(dict(zip(names.split(), COLUMNS.values(), strict=True)), {"sensor_resolution": [180, 240]})
     assert contents(Hdf5Reader().read(path)) == (*EXPECTED, 240, 180)
 
@@ -189,13 +189,13 @@ def test_four_columns_in_one_dataset_are_x_y_t_and_p(file) -> None:
     assert contents(stream) == ([1, 3], [2, 4], [500_000, 750_000], [True, False], 34, 34)
 
 
-def test_times_with_fractions_are_seconds_and_can_be_cut_out_in_microseconds(file) -> None:
+def test_fractional_times_are_seconds_and_ranges_are_microseconds(file) -> None:
     path = file({**COLUMNS, "t": [1.5, 1.500001, 2.0]})
     assert Hdf5Reader().read(path).t.tolist() == [1_500_000, 1_500_001, 2_000_000]
     assert Hdf5Reader().read(path, start=1_500_001, end=2_000_000).x.tolist() == [2]
 
 
-def test_whole_times_are_microseconds_or_from_1e17_on_nanoseconds_unless_the_unit_is_given(file) -> None:
+def test_whole_times_are_microseconds_or_from_1e17_on_nanoseconds_by_default(file) -> None:
     assert Hdf5Reader().read(file({**COLUMNS, "t": [1.0, 2.0, 3.0]})).t.tolist() == [1, 2, 3]
     assert Hdf5Reader().read(file({**COLUMNS, "t": [10**17, 10**17, 10**17 + 1999]})).t.tolist()[2] == 10**14 + 1
     assert Hdf5Reader().read(file(COLUMNS), unit="ms").t.tolist() == [10_000, 20_000, 30_000]
@@ -203,13 +203,13 @@ def test_whole_times_are_microseconds_or_from_1e17_on_nanoseconds_unless_the_uni
         Hdf5Reader().read(file(COLUMNS), unit="hours")
 
 
-def test_without_a_recorded_size_the_sensor_is_the_smallest_in_use_also_in_parts(file) -> None:
+def test_without_a_recorded_size_the_sensor_is_the_smallest_common_one_also_in_chunks(file) -> None:
     path = file({**COLUMNS, "x": [1, 2, 200]})
     assert {(part.width, part.height) for part in Hdf5Reader().chunks(path, count=1)} == {(240, 180)}
     assert Hdf5Reader().read(path, size=(300, 200)).width == 300
 
 
-def test_parts_are_the_whole(tmp_path: Path) -> None:
+def test_chunks_add_up_to_the_recording(tmp_path: Path) -> None:
     stream = made(1000)
     Hdf5Reader().write(stream, tmp_path / "whole.h5")
     parts = list(Hdf5Reader().chunks(tmp_path / "whole.h5", count=300))
@@ -221,7 +221,7 @@ def test_parts_are_the_whole(tmp_path: Path) -> None:
     assert sum(map(len, inside)) == len(stream.between(int(stream.t[10]), int(stream.t[500])))
 
 
-def test_of_several_recordings_one_has_to_be_chosen(file) -> None:
+def test_several_recordings_need_the_group_option(file) -> None:
     left = {f"prophesee/left/{name}": column for name, column in COLUMNS.items()}
     right = {f"prophesee/right/{name}": column for name, column in {**COLUMNS, "x": [7, 8, 9]}.items()}
     path = file({**left, **right})
@@ -244,12 +244,12 @@ def test_of_several_recordings_one_has_to_be_chosen(file) -> None:
         ({**COLUMNS, "t_offset": [[]]}, r"made\.h5: cannot be read"),
     ],
 )
-def test_a_file_that_is_no_recording_is_refused_and_named(file, datasets: dict, told: str) -> None:
+def test_a_file_without_events_is_an_error_that_names_the_file(file, datasets: dict, told: str) -> None:
     with pytest.raises(BadInput, match=told):
         Hdf5Reader().read(file(datasets))
 
 
-def test_a_filter_that_is_not_installed_is_named(file, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_hdf5_filter_is_named(file, monkeypatch: pytest.MonkeyPatch) -> None:
     path = file(COLUMNS, chunks=(3,), compression="gzip")
     monkeypatch.setattr(hdf5_layout, "ECF_FILTER", 1)
     monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: False)
@@ -257,7 +257,7 @@ def test_a_filter_that_is_not_installed_is_named(file, monkeypatch: pytest.Monke
         Hdf5Reader().read(path)
 
 
-def test_events_in_other_files_are_not_followed(tmp_path: Path, file) -> None:
+def test_external_events_are_an_error(tmp_path: Path, file) -> None:
     other = file(COLUMNS)
     with h5py.File(tmp_path / "linked.h5", "w") as linked:
         for name in "xytp":
@@ -273,7 +273,7 @@ def test_events_in_other_files_are_not_followed(tmp_path: Path, file) -> None:
         Hdf5Reader().read(tmp_path / "virtual.h5")
 
 
-def test_a_small_file_that_claims_a_million_million_events_allocates_nothing(tmp_path: Path) -> None:
+def test_a_small_file_with_a_huge_stated_size_allocates_little_memory(tmp_path: Path) -> None:
     for stored in (0, 10):
         with h5py.File(tmp_path / "lie.h5", "w") as lie:
             for name in "xytp":
@@ -289,7 +289,7 @@ def test_a_small_file_that_claims_a_million_million_events_allocates_nothing(tmp
         assert peak < 2**24
 
 
-def test_a_truncated_file_is_refused_strict_or_not(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error_strict_or_not(tmp_path: Path) -> None:
     Hdf5Reader().write(made(100), tmp_path / "cut.h5")
     raw = (tmp_path / "cut.h5").read_bytes()
     for length in range(1, len(raw), 97):
@@ -300,7 +300,7 @@ def test_a_truncated_file_is_refused_strict_or_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_of_our_files_with_a_bit_turned_over_is_refused_or_the_same_recording(tmp_path: Path) -> None:
+def test_a_written_file_with_a_flipped_bit_is_rejected_or_unchanged(tmp_path: Path) -> None:
     stream, rng = made(200), random.Random(0)
     Hdf5Reader().write(stream, tmp_path / "bent.h5")
     raw, differ = (tmp_path / "bent.h5").read_bytes(), []
@@ -315,7 +315,7 @@ def test_one_of_our_files_with_a_bit_turned_over_is_refused_or_the_same_recordin
     assert differ == []
 
 
-def test_a_file_of_other_software_mutated_is_read_or_refused_and_nothing_else(tmp_path: Path, file) -> None:
+def test_a_mutated_file_of_other_software_is_read_or_rejected(tmp_path: Path, file) -> None:
     path, rng = file({f"events/{name}": column for name, column in COLUMNS.items()}), random.Random(1)
     raw = path.read_bytes()
     for _ in range(300):
@@ -327,7 +327,7 @@ def test_a_file_of_other_software_mutated_is_read_or_refused_and_nothing_else(tm
         assert isinstance(got, EventStream) or "made.h5" in str(got)
 
 
-def test_an_hdf5_file_is_known_by_its_name_since_it_may_hold_anything(tmp_path: Path) -> None:
+def test_an_hdf5_file_is_detected_by_its_suffix(tmp_path: Path) -> None:
     Hdf5Reader().write(made(3), tmp_path / "found.hdf5")
     head = (tmp_path / "found.hdf5").read_bytes()[:4096]
     assert Hdf5Reader().sniff(head) is None

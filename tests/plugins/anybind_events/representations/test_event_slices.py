@@ -34,7 +34,7 @@ def numbered(events: int) -> EventStream:
         (0, 2, 20, [0, 0]),
     ],
 )
-def test_slices_lie_evenly_from_the_first_event_to_the_last(
+def test_slices_are_evenly_spread_from_the_first_event_to_the_last(
     events: int, views: int, count: int, begins: list[int]
 ) -> None:
     slices = list(EventSlices(views=views, count=count).split_views(numbered(events)))
@@ -50,24 +50,24 @@ def test_each_view_is_the_frame_of_its_slice(stream: EventStream, views: int, co
     assert np.array_equal(seen, expected)
 
 
-def test_settings_tell_the_options_of_the_inner_one_that_were_not_given() -> None:
+def test_settings_include_defaults_of_the_inner_representation() -> None:
     made = EventSlices(representation="time-surface")
     assert made.settings["of"] == {"representation": "time-surface", "tau": 50_000.0}
 
 
-def test_views_of_views_are_all_views() -> None:
+def test_nested_views_are_stacked() -> None:
     made = EventSlices(
         views=2, count=10, representation="event-slices", options={"views": 3, "count": 4, "representation": "red-blue"}
     )
     assert made.compute_shape(7, 5) == (18, 5, 7)
 
 
-def test_an_unknown_inner_one_is_told_with_the_nearest_name() -> None:
+def test_an_unknown_inner_representation_suggests_the_nearest_name() -> None:
     with pytest.raises(UnknownName, match="did you mean 'red-blue'"):
         EventSlices(representation="red-blu")
 
 
-def test_a_strangers_inner_one_is_refused(registry, add_plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inner_representation_of_another_plugin_is_an_error(registry, add_plugin, monkeypatch: pytest.MonkeyPatch) -> None:
     class Strange(Representation):
         settings: ClassVar[dict] = {}
 

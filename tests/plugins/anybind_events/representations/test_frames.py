@@ -69,7 +69,7 @@ def strided(stream: EventStream) -> EventStream:
     return EventStream(**{name: records[name] for name in "xytp"}, width=stream.width, height=stream.height)
 
 
-def test_every_representation_of_events_is_tried_here() -> None:
+def test_every_event_representation_is_tested_here() -> None:
     of_events = [part.name for part in list_parts("representation") if part.plugin == "events"]
     assert sorted(NAMES) == of_events
 
@@ -97,7 +97,7 @@ def test_torch_takes_a_frame_and_a_batch_without_a_copy(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
-def test_a_batch_is_the_frames_of_its_recordings(name: str, options: dict) -> None:
+def test_a_batch_stacks_the_frames_of_its_recordings(name: str, options: dict) -> None:
     made = make(name, options)
     streams = [recording(events, seed=events) for events in (0, 1, 50, 3000)]
     assert np.array_equal(made.batch(streams), np.stack([made(stream) for stream in streams]))
@@ -113,7 +113,7 @@ def test_a_large_batch_by_several_threads_is_the_same(name: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_several_threads_may_call_at_once(name: str) -> None:
+def test_representations_are_thread_safe(name: str) -> None:
     made, streams = make(name, {}), [recording(20_000, seed=seed) for seed in range(16)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(made, streams))
@@ -121,14 +121,14 @@ def test_several_threads_may_call_at_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_columns_that_are_fields_of_packed_records_give_the_same(name: str) -> None:
+def test_strided_columns_give_the_same_frame(name: str) -> None:
     made, stream = make(name, {}), recording()
     assert np.array_equal(made(strided(stream)), made(stream))
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 @pytest.mark.parametrize("columns", ["contiguous", "strided"])
-def test_beside_its_frame_a_call_allocates_at_most_twice_as_much(name: str, options: dict, columns: str) -> None:
+def test_a_call_allocates_at_most_twice_the_frame_size(name: str, options: dict, columns: str) -> None:
     made, stream = make(name, options), recording(400_000, 240, 180)
     stream = strided(stream) if columns == "strided" else stream
     made(stream)  # what is compiled or imported at the first call does not count
@@ -140,7 +140,7 @@ def test_beside_its_frame_a_call_allocates_at_most_twice_as_much(name: str, opti
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_batch_allocates_as_little(name: str) -> None:
+def test_a_batch_allocates_little_beyond_its_frames(name: str) -> None:
     made, streams = make(name, {}), [recording(200_000, 240, 180, seed) for seed in range(3)]
     made.batch(streams)
     tracemalloc.start()
@@ -151,40 +151,40 @@ def test_a_batch_allocates_as_little(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_batch_of_none_or_of_two_sensors_is_refused(name: str) -> None:
+def test_an_empty_batch_and_two_sensor_sizes_are_an_error(name: str) -> None:
     with pytest.raises(BadInput, match="samples of one size, got none"):
         make(name, {}).batch([])
     with pytest.raises(BadInput, match="samples of one size, got"):
         make(name, {}).batch([recording(), recording(width=41)])
 
 
-def test_a_batch_of_two_sensors_is_taken_where_both_are_scaled_to_one_size() -> None:
+def test_a_batch_of_two_sensors_is_accepted_if_scaled_to_one_size() -> None:
     made = make("author-code", {"size": 16})
     assert made.batch([recording(), recording(width=41)]).shape == (2, 3, 16, 16)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sensor_whose_pixels_cannot_be_numbered_is_refused(name: str) -> None:
+def test_a_sensor_with_too_many_pixels_is_an_error(name: str) -> None:
     with pytest.raises(BadInput, match="65535x65535 pixels is too large for"):
         make(name, {})(EventStream([0], [0], [0], [True], 65_535, 65_535))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_options_cannot_be_changed_once_it_is_made(name: str) -> None:
+def test_options_are_immutable(name: str) -> None:
     made = make(name, {})
     with pytest.raises(FrozenInstanceError):
         setattr(made, fields(made)[0].name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_settings_name_the_representation_and_differ_wherever_an_option_does(name: str) -> None:
+def test_settings_include_the_name_and_differ_with_every_option(name: str) -> None:
     made = [make(name, options) for options in OPTIONS[name]]
     assert {each.settings["representation"] for each in made} == {name}
     assert len({hash_settings(dict(each.settings)) for each in made}) == len(made)
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
-def test_a_whole_number_given_with_a_point_is_the_same_setting(name: str, options: dict) -> None:
+def test_an_integer_and_an_equal_float_are_the_same_setting(name: str, options: dict) -> None:
     kept = ("events", "seed", "size", "views", "count", "bins", "parts", "options")
     pointed = {key: float(v) if type(v) is int and key not in kept else v for key, v in options.items()}
     assert make(name, pointed).settings == make(name, options).settings
@@ -223,21 +223,21 @@ def test_a_whole_number_given_with_a_point_is_the_same_setting(name: str, option
         ("signed-slices", {"limit": 2, "limit_percentile": 50}, "limit or limit_percentile, not both"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_and_named(name: str, options: dict, named: str) -> None:
+def test_an_invalid_option_is_an_error_that_names_it(name: str, options: dict, named: str) -> None:
     with pytest.raises(BadOption, match=named):
         make(name, options)
 
 
 @settings(deadline=None, max_examples=200)
 @given(...)
-def test_the_percentile_of_busy_pixels_is_numpys(counts: list[int], of: int) -> None:
+def test_the_percentile_of_nonzero_values_matches_numpy(counts: list[int], of: int) -> None:
     values = np.array(counts or [0]).clip(-(2**20), 2**20).astype(np.int32)
     percentile = abs(of) % 100 + 1
     busy = np.abs(values[values != 0])
     assert compute_nonzero_percentile(values, percentile) == (np.percentile(busy, percentile) if len(busy) else 0)
 
 
-def test_the_percentile_of_many_pixels_of_few_counts_is_numpys() -> None:
+def test_the_percentile_of_many_small_counts_matches_numpy() -> None:
     counts = np.random.default_rng(0).poisson(1.5, 5000).astype(np.uint32)
     for percentile in (1, 37.5, 50, 90, 99.9, 100):
         assert compute_nonzero_percentile(counts, percentile) == np.percentile(counts[counts > 0], percentile)

@@ -26,7 +26,7 @@ def test_one_signed_channel_is_red_above_0_and_blue_below_on_white() -> None:
     assert shown([[-1, 0, 1]]).tolist() == [BLUE, WHITE, RED]
 
 
-def test_two_channels_are_falls_in_blue_and_rises_in_red_and_both_are_black() -> None:
+def test_two_channels_are_off_in_blue_and_on_in_red_and_both_are_black() -> None:
     assert shown([[2, 0, 0, 2], [0, 0, 2, 2]]).tolist() == [BLUE, WHITE, RED, BLACK]
 
 
@@ -34,33 +34,33 @@ def test_three_channels_are_red_green_and_blue() -> None:
     assert shown([[1, 0, 0.2], [0, 1, 0.2], [0, 0, 0.2]]).tolist() == [[255, 0, 0], [0, 255, 0], [51, 51, 51]]
 
 
-def test_three_signed_channels_have_0_in_the_middle() -> None:
+def test_three_signed_channels_map_0_to_the_middle() -> None:
     assert shown([[-1, 0, 1]] * 3).tolist() == [BLACK, [128, 128, 128], WHITE]
 
 
-def test_a_broken_pixel_does_not_darken_the_others() -> None:
+def test_a_hot_pixel_does_not_darken_the_others() -> None:
     counts = [[3.0] * 300 + [100_000.0]]
     assert shown(counts)[0].tolist() == WHITE
 
 
-def test_shares_that_a_broken_pixel_pressed_to_nothing_are_stretched() -> None:
+def test_fractions_dimmed_by_a_hot_pixel_are_stretched() -> None:
     assert shown([[0.01] * 300 + [0.99]])[0].tolist() == WHITE
 
 
-def test_frames_of_one_animation_share_a_tone() -> None:
+def test_frames_of_one_animation_share_a_colour_scale() -> None:
     faint, strong = (np.full((1, 1, 1), value, np.float32) for value in (10, 20))
     tone = ColorScale.from_frames([faint, strong])
     assert colorize_frame(faint, tone)[0, 0, 0] == pytest.approx(128, abs=1)
     assert colorize_frame(strong, tone)[0, 0, 0] >= 253
 
 
-def test_an_array_of_zeros_has_a_picture() -> None:
+def test_an_array_of_zeros_can_be_rendered() -> None:
     assert (shown([[0, 0]]) == 0).all()
     assert (shown([[0, 0], [0, 0]]) == 255).all()
 
 
 @pytest.mark.parametrize(("size", "factor"), [((34, 34), 21), ((180, 240), 3), ((260, 346), 2), ((720, 1280), 1)])
-def test_small_pictures_grow_by_the_largest_whole_factor_that_fits(size: tuple[int, int], factor: int) -> None:
+def test_small_images_are_enlarged_by_the_largest_integer_factor(size: tuple[int, int], factor: int) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     large = enlarge_image(picture, MAX_SIDE)
     assert large.shape == (size[0] * factor, size[1] * factor, 3)
@@ -81,7 +81,7 @@ def test_more_than_three_channels_are_panels_side_by_side() -> None:
     assert not (sheet[height // 2 :, 2 * width // 3 + 8 :] < 200).any()  # five panels of six places
 
 
-def test_panels_are_numbered_and_differ_in_nothing_else_where_the_channels_are_alike() -> None:
+def test_panels_of_equal_channels_differ_only_in_their_number() -> None:
     frame = np.ones((4, 30, 40), np.float32)
     sheet = colorize_frame(frame, ColorScale.from_frames([frame])).astype(int)
     panels = [sheet[y : y + 270, x : x + 360] for y in (8, 8 + 270 + 8 + 16) for x in (8, 8 + 360 + 8)]
@@ -98,6 +98,6 @@ def test_views_have_a_panel_each_in_their_own_colours() -> None:
     assert {(255, 0, 0), (0, 255, 0)} <= colours
 
 
-def test_red_and_blue_are_full_at_what_counts_as_full() -> None:
+def test_red_and_blue_saturate_at_full_scale() -> None:
     picture = draw_red_blue(np.array([[0, 4]]), np.array([[2, 0]]), full_scale=4)
     assert picture.tolist() == [[[255, 128, 128], BLUE]]

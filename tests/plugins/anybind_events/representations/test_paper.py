@@ -62,7 +62,7 @@ def test_one_event_is_one_half_at_its_pixel() -> None:
     assert CountFrame()(ONE).tolist() == [[[0, 0, 0], [0, 0, 0.5]]]
 
 
-def test_rises_and_falls_count_alike() -> None:
+def test_on_and_off_events_count_equally() -> None:
     mixed = EventStream([0, 0, 0], [0, 0, 0], [1, 2, 3], [True, False, True], 1, 1)
     assert CountFrame()(mixed).item() == 0.75
 
@@ -73,14 +73,14 @@ def test_counts_are_clamped_before_they_are_normalised(stream: EventStream, clam
     np.testing.assert_allclose(CountFrame(clamp=clamp)(stream)[0], eq_1(stream, clamp), rtol=1e-6)
 
 
-def test_a_clamp_moves_the_maximum_that_the_frame_is_divided_by() -> None:
+def test_a_clamp_changes_the_divisor() -> None:
     # 3 + 1, and no longer 10 + 1.
     np.testing.assert_allclose(CountFrame(clamp=3)(UNEVEN)[0, 0], [1 / 4, 2 / 4, 3 / 4, 3 / 4], rtol=1e-6)
 
 
 @settings(deadline=None)
 @given(stream=streams().filter(len), percentile=st.floats(1, 100))
-def test_a_clamp_percentile_is_one_of_the_counts_of_pixels_that_have_any(
+def test_a_clamp_percentile_is_one_of_the_nonzero_counts(
     stream: EventStream, percentile: float
 ) -> None:
     counts = sums(stream)
@@ -90,7 +90,7 @@ def test_a_clamp_percentile_is_one_of_the_counts_of_pixels_that_have_any(
     )
 
 
-def test_pixels_without_events_do_not_pull_a_clamp_percentile_down() -> None:
+def test_pixels_without_events_do_not_lower_a_clamp_percentile() -> None:
     # The median of 1, 2, 3, 10 is 2.5; with the four silent pixels it would be 0.5.
     np.testing.assert_allclose(CountFrame(clamp_percentile=50)(UNEVEN)[0, 0, 3], 2.5 / 3.5, rtol=1e-6)
 
@@ -124,7 +124,7 @@ def test_the_frame_is_one_float32_channel_of_the_sensors_height_and_width(stream
 
 @settings(deadline=None)
 @given(stream=streams())
-def test_the_recording_stays_as_it_was(stream: EventStream) -> None:
+def test_the_recording_is_not_changed(stream: EventStream) -> None:
     before = [getattr(stream, name).tolist() for name in "xytp"]
     CountFrame(clamp=1, invert=True)(stream)
     assert [getattr(stream, name).tolist() for name in "xytp"] == before
@@ -150,7 +150,7 @@ def test_the_last_pixel_of_the_widest_sensor_is_counted() -> None:
         ({"clamp": 20, "clamp_percentile": 90}, "clamp or clamp_percentile, not both"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_and_named(options: dict[str, float], named: str) -> None:
+def test_an_invalid_option_is_an_error_that_names_it(options: dict[str, float], named: str) -> None:
     with pytest.raises(BadOption, match=named):
         CountFrame(**options)
 
@@ -169,5 +169,5 @@ def test_settings_name_the_representation() -> None:
     assert CountFrame().settings["representation"] == "paper"
 
 
-def test_the_representation_is_made_by_its_name_with_its_options() -> None:
+def test_the_representation_is_created_by_name_with_options() -> None:
     assert create_part("representation", "paper", clamp=20, invert=True) == CountFrame(clamp=20, invert=True)

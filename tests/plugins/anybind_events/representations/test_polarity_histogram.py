@@ -18,7 +18,7 @@ def counts(stream: EventStream) -> np.ndarray:
 
 @settings(deadline=None)
 @given(stream=...)
-def test_channels_count_falls_and_rises(stream: EventStream) -> None:
+def test_channels_count_off_and_on_events(stream: EventStream) -> None:
     assert np.array_equal(PolarityHistogram()(stream), counts(stream))
 
 
@@ -29,7 +29,7 @@ def test_normalised_both_are_divided_by_the_largest_count_of_either(stream: Even
     np.testing.assert_allclose(PolarityHistogram(normalise=True)(stream), expected, rtol=1e-6)
 
 
-def test_a_pixel_is_counted_on_where_float32_would_stop() -> None:
+def test_counts_are_exact_beyond_float32() -> None:
     many = 2**24 + 4
     x, t, p = np.zeros(1, np.uint16), np.zeros(1, np.int64), np.ones(1, bool)
     columns = (np.broadcast_to(column, many) for column in (x, x, t, p))

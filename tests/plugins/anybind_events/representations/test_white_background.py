@@ -26,7 +26,7 @@ def shares(stream: EventStream, hot: float | None) -> tuple[np.ndarray, np.ndarr
 
 @settings(deadline=None)
 @given(stream=..., hot=HOT)
-def test_gray_is_ink_over_white(stream: EventStream, hot: float | None) -> None:
+def test_gray_frame_matches_eventclip(stream: EventStream, hot: float | None) -> None:
     falls, rises = shares(stream, hot)
     cover = np.minimum(falls + rises, 1)
     expected = 127 / 255 * (falls + rises) * cover + (1 - cover)
@@ -35,7 +35,7 @@ def test_gray_is_ink_over_white(stream: EventStream, hot: float | None) -> None:
 
 @settings(deadline=None)
 @given(stream=..., hot=HOT)
-def test_red_blue_is_both_inks_over_white(stream: EventStream, hot: float | None) -> None:
+def test_red_blue_frame_matches_eventclip(stream: EventStream, hot: float | None) -> None:
     falls, rises = shares(stream, hot)
     cover = np.minimum(falls + rises, 1)
     expected = [rises * cover + (1 - cover), 1 - cover, falls * cover + (1 - cover)]
@@ -51,19 +51,19 @@ def test_values_are_within_0_and_1(stream: EventStream) -> None:
     assert max(gray.max(), colours.max()) <= 1
 
 
-def test_without_events_all_is_white() -> None:
+def test_without_events_all_pixels_are_white() -> None:
     nothing = EventStream([], [], [], [], 3, 2)
     assert (GrayFrame()(nothing) == 1).all()
     assert (RedBlueFrame()(nothing) == 1).all()
 
 
-def test_a_rise_is_red_and_a_fall_is_blue() -> None:
+def test_on_is_red_and_off_is_blue() -> None:
     stream = EventStream([0, 1], [0, 0], [0, 1], [True, False], 3, 1)
     assert RedBlueFrame()(stream)[:, 0].T.tolist() == [[1, 0, 0], [0, 0, 1], [1, 1, 1]]
 
 
 @pytest.mark.parametrize("frame", [GrayFrame, RedBlueFrame])
-def test_a_broken_pixel_is_left_out_and_does_not_pale_the_others(frame: type) -> None:
+def test_a_hot_pixel_is_removed_and_does_not_dim_the_others(frame: type) -> None:
     busy = list(range(1, 400))
     broken = EventStream([0] * 5000 + busy, [0] * 5399, range(5399), [True] * 5399, 400, 1)
     sound = EventStream(busy, [0] * 399, range(399), [True] * 399, 400, 1)

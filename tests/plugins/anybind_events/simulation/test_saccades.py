@@ -110,14 +110,14 @@ def assert_same(stream: EventStream, plain: list[np.ndarray]) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("shape", [(45, 60), (30, 97)], ids=str)
-def test_every_event_is_that_of_the_same_simulation_in_plain_numpy(
+def test_every_event_matches_the_numpy_simulation(
     shape: tuple[int, int], options: dict[str, float]
 ) -> None:
     picture = texture(110, shape)
     assert_same(simulate_saccades(picture, seed=4, **options), plain_saccades(picture, 4, **options))
 
 
-def test_every_event_of_a_photograph_is_that_of_the_same_simulation_in_plain_numpy(test_data: Path) -> None:
+def test_every_event_of_a_photo_matches_the_numpy_simulation(test_data: Path) -> None:
     picture = anybind.read(test_data / "caltech101" / "images" / "wrench" / "image_0002.jpg")
     stream = simulate_saccades(picture, seed=3)
     assert len(stream) > 10_000
@@ -129,7 +129,7 @@ def recording() -> EventStream:
     return simulate_saccades(texture(100), seed=1)
 
 
-def test_the_same_picture_and_seed_give_the_same_recording(recording: EventStream) -> None:
+def test_the_same_image_and_seed_give_the_same_recording(recording: EventStream) -> None:
     assert contents(simulate_saccades(texture(100), seed=1)) == contents(recording)
 
 
@@ -137,20 +137,20 @@ def test_another_seed_gives_another_recording(recording: EventStream) -> None:
     assert contents(simulate_saccades(texture(100), seed=2)) != contents(recording)
 
 
-def test_the_picture_stays_as_it_was() -> None:
+def test_the_image_is_not_changed() -> None:
     picture = texture(100)
     simulate_saccades(picture)
     assert np.array_equal(picture, texture(100))
 
 
-def test_the_more_contrast_the_more_events() -> None:
+def test_more_contrast_gives_more_events() -> None:
     counts = [len(simulate_saccades(texture(contrast))) for contrast in (20, 40, 60, 80, 100, 120)]
     assert counts == sorted(set(counts))
     assert counts[0] > 0
 
 
 @pytest.mark.parametrize("gray", [0, 10, 20, 128, 255])
-def test_a_uniform_picture_gives_no_events(gray: int) -> None:
+def test_a_uniform_image_gives_no_events(gray: int) -> None:
     assert len(simulate_saccades(np.full((30, 40, 3), gray, dtype=np.uint8))) == 0
 
 
@@ -183,18 +183,18 @@ def test_each_of_the_three_saccades_gives_events(recording: EventStream) -> None
         ((10, 10), (180, 180)),
     ],
 )
-def test_a_picture_is_scaled_to_fit_240_by_180_and_keeps_its_aspect(
+def test_an_image_is_scaled_to_fit_240_by_180_and_keeps_its_aspect_ratio(
     shape: tuple[int, int], size: tuple[int, int]
 ) -> None:
     stream = simulate_saccades(texture(60, shape))
     assert (stream.width, stream.height) == size
 
 
-def test_a_camera_that_comes_back_to_where_it_began_sees_about_as_many_rises_as_falls(recording: EventStream) -> None:
+def test_a_camera_that_returns_gives_about_as_many_on_as_off_events(recording: EventStream) -> None:
     assert recording.p.mean() == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_pixel_that_comes_back_to_its_brightness_has_risen_as_far_as_it_fell() -> None:
+def test_on_and_off_events_of_a_pixel_that_returns_are_balanced() -> None:
     # Without mismatch every event is one threshold; what is left at the end is less than one either way.
     stream = simulate_saccades(texture(100), mismatch=0)
     balance = np.zeros((stream.height, stream.width), dtype=np.int64)
@@ -203,7 +203,7 @@ def test_a_pixel_that_comes_back_to_its_brightness_has_risen_as_far_as_it_fell()
 
 
 @pytest.mark.parametrize("shape", [(2, 1000), (1000, 2)])
-def test_a_picture_too_narrow_to_be_scanned_is_refused_and_its_size_is_named(shape: tuple[int, int]) -> None:
+def test_a_narrow_image_is_an_error_that_names_its_size(shape: tuple[int, int]) -> None:
     with pytest.raises(BadInput, match=f"{shape[1]}x{shape[0]} pixels is too narrow"):
         simulate_saccades(texture(60, shape))
 
@@ -211,7 +211,7 @@ def test_a_picture_too_narrow_to_be_scanned_is_refused_and_its_size_is_named(sha
 @pytest.mark.parametrize(
     "options", [{"threshold": 0}, {"threshold": -0.1}, {"threshold": math.nan}, {"mismatch": -0.1}], ids=str
 )
-def test_a_threshold_or_a_mismatch_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
+def test_an_invalid_threshold_or_mismatch_is_an_error(options: dict[str, float]) -> None:
     with pytest.raises(
         BadOption,
         match=r"(threshold: expected a finite number above 0|mismatch: expected a finite number 0 or more), got",
@@ -222,13 +222,13 @@ def test_a_threshold_or_a_mismatch_that_makes_no_sense_is_refused(options: dict[
 @pytest.mark.parametrize(
     "options", [{"threshold": math.inf}, {"mismatch": math.nan}, {"pixels_per_degree": math.nan}], ids=str
 )
-def test_an_option_that_is_no_finite_number_is_refused(options: dict[str, float]) -> None:
+def test_an_option_that_is_not_finite_is_an_error(options: dict[str, float]) -> None:
     with pytest.raises(BadOption):
         simulate_saccades(texture(60), **options)
 
 
 @pytest.mark.parametrize(("dark", "bright", "steps"), [(39, 192, 3), (42, 241, 3), (52, 159, 7)])
-def test_an_edge_that_is_a_whole_number_of_thresholds_high_gives_no_event_of_an_impossible_time(
+def test_an_edge_of_a_whole_number_of_thresholds_gives_valid_times(
     dark: int, bright: int, steps: int
 ) -> None:
     # A whole number up to rounding, that is: here the last threshold is lost in one step and found in the next.
@@ -246,7 +246,7 @@ def test_a_turned_triangle_gives_other_events_of_the_same_scene() -> None:
     assert len(turned) == pytest.approx(len(straight), rel=0.2)
 
 
-def test_a_triangle_turned_by_180_degrees_sees_a_picture_turned_by_180_degrees_turned() -> None:
+def test_rotating_triangle_and_image_by_180_degrees_rotates_the_recording() -> None:
     picture = texture(100)
     turned = simulate_saccades(picture[::-1, ::-1], mismatch=0, turn_degrees=180.0)
     straight = simulate_saccades(picture, mismatch=0)
@@ -256,7 +256,7 @@ def test_a_triangle_turned_by_180_degrees_sees_a_picture_turned_by_180_degrees_t
     assert np.mean(counts[0] == counts[1][::-1]) > 0.98
 
 
-def test_varied_options_are_drawn_from_the_seed_within_their_bounds() -> None:
+def test_random_saccade_options_follow_the_seed_within_their_ranges() -> None:
     drawn = [draw_saccade_options(seed) for seed in range(200)]
     assert drawn[0] == draw_saccade_options(0)
     for name, (low, high) in OPTION_RANGES.items():
@@ -265,11 +265,11 @@ def test_varied_options_are_drawn_from_the_seed_within_their_bounds() -> None:
         assert high - 0.05 * (high - low) < max(values) <= high
 
 
-def test_varied_options_are_options_of_the_simulation() -> None:
+def test_random_saccade_options_are_options_of_the_simulation() -> None:
     assert len(simulate_saccades(texture(100), seed=7, **draw_saccade_options(7))) > 0
 
 
-def test_the_settings_name_everything_that_shapes_a_recording_but_the_picture_and_the_seed() -> None:
+def test_settings_include_all_options_except_image_and_seed() -> None:
     assert saccade_settings() == {
         "threshold": 0.25,
         "mismatch": 0.03,

@@ -42,12 +42,12 @@ def test_a_ramp_gives_an_event_at_each_threshold_at_the_time_of_its_crossing() -
     assert events(stream) == [(0, 250, True), (0, 500, True), (0, 750, True), (0, 1000, True)]
 
 
-def test_a_falling_ramp_gives_falls() -> None:
+def test_a_decreasing_ramp_gives_off_events() -> None:
     stream = sensor(plane(2.0)).update(plane(1.25), 300)
     assert events(stream) == [(0, 100, False), (0, 200, False), (0, 300, False)]
 
 
-def test_what_is_left_of_a_step_counts_in_the_next() -> None:
+def test_the_remainder_of_a_step_counts_in_the_next() -> None:
     eye = sensor(plane(0.0))
     assert events(eye.update(plane(0.2), 100)) == []
     assert events(eye.update(plane(0.3), 200)) == [(0, 150, True)]
@@ -56,14 +56,14 @@ def test_what_is_left_of_a_step_counts_in_the_next() -> None:
     assert events(eye.update(plane(-0.1), 400)) == [(0, 350, False)]
 
 
-def test_rises_and_falls_have_thresholds_of_their_own() -> None:
+def test_on_and_off_have_their_own_thresholds() -> None:
     falls, rises = plane(0.5), plane(0.25)
     eye = SimulatedSensor(plane(0.0), 0, falls, rises)
     assert events(eye.update(plane(0.5), 100)) == [(0, 50, True), (0, 100, True)]
     assert events(eye.update(plane(0.0), 200)) == [(0, 200, False)]
 
 
-def test_events_of_a_step_are_in_the_order_of_time_then_rises_before_falls_then_by_pixel() -> None:
+def test_events_of_a_step_are_sorted_by_time_polarity_and_pixel() -> None:
     eye = sensor(plane(1.0, 0.0, 0.0, 1.0))
     stream = eye.update(plane(0.5, 0.5, 0.5, 0.5), 100)
     assert events(stream) == [
@@ -87,13 +87,13 @@ def test_pixels_are_numbered_row_by_row() -> None:
     assert (stream.width, stream.height) == (2, 3)
 
 
-def test_a_blind_pixel_starts_again_from_the_brightness_it_meets() -> None:
+def test_a_refractory_pixel_resumes_from_the_current_intensity() -> None:
     # At 0.1 in 100 us; blind until 250, when the ramp is at 0.25, so that the next event is at 0.35; and so on.
     stream = sensor(plane(0.0), threshold=0.1, refractory_us=150).update(plane(1.0), 1000)
     assert events(stream) == [(0, 100, True), (0, 350, True), (0, 600, True), (0, 850, True)]
 
 
-def test_blindness_lasts_into_the_next_steps() -> None:
+def test_a_refractory_period_spans_several_steps() -> None:
     eye = sensor(plane(0.0), threshold=0.1, refractory_us=1550)
     assert events(eye.update(plane(1.0), 1000)) == [(0, 100, True)]
     assert events(eye.update(plane(1.0), 1500)) == []
@@ -101,13 +101,13 @@ def test_blindness_lasts_into_the_next_steps() -> None:
     assert events(eye.update(plane(0.0), 2500)) == [(0, 1750, False)]
 
 
-def test_a_pixel_whose_blindness_ends_with_a_step_sees_the_next_from_its_beginning() -> None:
+def test_a_refractory_period_can_end_with_a_step() -> None:
     eye = sensor(plane(0.0), threshold=0.125, refractory_us=875)
     assert events(eye.update(plane(1.0), 1000)) == [(0, 125, True)]
     assert events(eye.update(plane(2.0), 2000)) == [(0, 1125, True)]
 
 
-def test_a_pixel_that_leaks_rises_while_nothing_changes() -> None:
+def test_a_leak_gives_on_events_of_a_static_pixel() -> None:
     eye = sensor(plane(1.0, 2.0), leak_hz=10)
     found = [event for step in range(1, 26) for event in events(eye.update(plane(1.0, 2.0), 40_000 * step))]
     assert [x for x, _, _ in found] == [0, 1] * 10
@@ -115,13 +115,13 @@ def test_a_pixel_that_leaks_rises_while_nothing_changes() -> None:
     np.testing.assert_allclose([t for x, t, _ in found if x == 0], np.arange(1, 11) * 100_000, atol=20)
 
 
-def test_a_pixel_that_leaks_and_is_blind_between_its_events_is_slower_by_its_blindness() -> None:
+def test_a_refractory_period_delays_leak_events() -> None:
     eye = sensor(plane(1.0), leak_hz=10, refractory_us=25_000)
     found = [event for step in range(1, 26) for event in events(eye.update(plane(1.0), 40_000 * step))]
     np.testing.assert_allclose([t for _, t, _ in found], 100_000 + 125_000 * np.arange(8), atol=20)
 
 
-def test_noise_is_mixed_in_by_time_and_changes_nothing_else() -> None:
+def test_noise_events_are_inserted_by_time_and_leave_the_others_unchanged() -> None:
     noise = np.array([2, 1]), np.array([300, 100]), np.array([True, False])
     noisy, quiet = sensor(plane(0.0, 0.0, 0.0)), sensor(plane(0.0, 0.0, 0.0))
     stream = noisy.update(plane(0.5, 0.0, 0.0), 400, noise)
@@ -130,12 +130,12 @@ def test_noise_is_mixed_in_by_time_and_changes_nothing_else() -> None:
     assert events(noisy.update(plane(0.0, 0.3, 0.3), 800)) == events(quiet.update(plane(0.0, 0.3, 0.3), 800))
 
 
-def test_two_views_of_one_time_are_a_jump() -> None:
+def test_two_views_of_equal_time_are_a_step_change() -> None:
     eye = sensor(plane(0.0), refractory_us=10)
     assert events(eye.update(plane(1.0), 0)) == [(0, 0, True)]
 
 
-def test_more_events_than_there_was_room_for_are_all_there() -> None:
+def test_more_events_than_the_capacity_are_all_returned() -> None:
     first, now = np.zeros((50, 60), np.float32), np.full((50, 60), 2.5, np.float32)
     stream = sensor(first, threshold=0.03125).update(now, 10_000)
     assert len(stream) == 80 * 3000
@@ -143,7 +143,7 @@ def test_more_events_than_there_was_room_for_are_all_there() -> None:
     assert (np.diff(stream.t) >= 0).all()
 
 
-def test_a_pixel_that_stands_still_gives_no_event_of_an_impossible_time() -> None:
+def test_a_static_pixel_gives_valid_times() -> None:
     # Rounded to float32, four thresholds are counted in the first step and a fifth is left over, which is
     # found in the second step, where the pixel does not move and there is no line to interpolate on.
     eye = sensor(plane(0.13303848), threshold=0.20531064)
@@ -209,7 +209,7 @@ def plain_events(
 
 @settings(max_examples=150, deadline=None)
 @given(paths=PATHS, fall=THRESHOLD, rise=THRESHOLD)
-def test_every_pixel_fires_once_for_each_threshold_that_it_crosses(
+def test_every_threshold_crossing_gives_one_event(
     paths: list[list[float]], fall: float, rise: float
 ) -> None:
     planes = [plane(*levels) for levels in paths]
@@ -226,7 +226,7 @@ def test_every_pixel_fires_once_for_each_threshold_that_it_crosses(
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(paths=PATHS, threshold=THRESHOLD, refractory=st.integers(50, 3000))
-def test_every_pixel_is_blind_after_each_event(paths: list[list[float]], threshold: float, refractory: int) -> None:
+def test_every_event_is_followed_by_a_refractory_period(paths: list[list[float]], threshold: float, refractory: int) -> None:
     threshold += 0.0011234567  # so that no crossing falls on the end of a step
     planes = [plane(*levels) for levels in paths]
     eye = sensor(planes[0], threshold=threshold, refractory_us=refractory)
@@ -246,7 +246,7 @@ def test_every_pixel_is_blind_after_each_event(paths: list[list[float]], thresho
     paths=st.lists(st.lists(st.floats(0, 6, width=32), min_size=3, max_size=3), min_size=2, max_size=6),
     threshold=st.floats(0.0625, 1.0, width=32),
 )
-def test_the_events_put_together_again_are_the_log_intensity_within_a_threshold(
+def test_summed_events_reconstruct_the_log_intensity_within_a_threshold(
     paths: list[list[float]], threshold: float
 ) -> None:
     planes = [plane(*levels) for levels in paths]
