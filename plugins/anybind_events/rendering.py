@@ -186,7 +186,7 @@ def _write_animation(
 def _write_gif(path: Path, images: Iterator[np.ndarray], fps: float) -> tuple[int, int]:
     """Write an animated GIF that loops for ever; its frame times are whole hundredths of a second."""
     # No dithering: its noise would flicker from frame to frame.
-    palette_images = (PIL.Image.fromarray(picture).quantize(dither=PIL.Image.Dither.NONE) for picture in images)
+    palette_images = (PIL.Image.fromarray(image).quantize(dither=PIL.Image.Dither.NONE) for image in images)
     first_image = next(palette_images)
     duration = max(10, 10 * round(100 / fps))
     first_image.save(path, save_all=True, append_images=palette_images, duration=duration, loop=0, disposal=1)

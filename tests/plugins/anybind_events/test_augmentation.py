@@ -1,4 +1,4 @@
-"""Event augmentation: what each change keeps of a recording, what it changes, and that a seed says all of it."""
+"""Event augmentation: the invariants and effects of each augmentation, and determinism by the seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def same(first: EventStream, second: EventStream) -> bool:
 
 
 def assert_right(stream: EventStream, of: EventStream) -> None:
-    """A recording as the border would take it, on the same sensor."""
+    """Check that a recording is valid and on the same sensor."""
     for name in "xytp":
         assert getattr(stream, name).dtype == getattr(of, name).dtype
     checked = EventStream(stream.x, stream.y, stream.t, stream.p, of.width, of.height)
@@ -36,7 +36,7 @@ def assert_right(stream: EventStream, of: EventStream) -> None:
 
 
 def is_part(part: list[object], whole: list[object]) -> bool:
-    """Whether all of a list stands in another, in its order."""
+    """Return whether a list is a subsequence of another."""
     rest = iter(whole)
     return all(each in rest for each in part)
 
@@ -83,8 +83,8 @@ def test_flips_have_their_probability() -> None:
     ):
         assert same(flip(stream, random, 1.0), flipped)
         assert same(flip(stream, random, 0.0), stream)
-        share = np.mean([same(flip(stream, random, 0.3), flipped) for _ in range(1_000)])
-        assert share == pytest.approx(0.3, abs=0.05)
+        fraction = np.mean([same(flip(stream, random, 0.3), flipped) for _ in range(1_000)])
+        assert fraction == pytest.approx(0.3, abs=0.05)
 
 
 def test_a_time_flip_swaps_on_and_off_events() -> None:
@@ -120,9 +120,9 @@ def test_dropping_keeps_the_order_and_at_most_the_fraction_is_dropped() -> None:
     stream = recording(count=2_000)
     gone = []
     for seed in range(200):
-        kept = augmentation.drop_events(stream, np.random.default_rng(seed), 0.6)
-        assert is_part(rows(kept), rows(stream))
-        gone.append(1 - len(kept) / len(stream))
+        remaining = augmentation.drop_events(stream, np.random.default_rng(seed), 0.6)
+        assert is_part(rows(remaining), rows(stream))
+        gone.append(1 - len(remaining) / len(stream))
     assert max(gone) == pytest.approx(0.6, abs=0.06)
     assert min(gone) < 0.03
     assert np.mean(gone) == pytest.approx(0.3, abs=0.05)
@@ -142,7 +142,7 @@ def test_noise_is_added_and_no_event_is_lost(add: Callable[..., EventStream]) ->
     assert 140 < max(counts) <= 200
 
 
-def added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, bool]]:
+def find_added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, bool]]:
     rest = rows(noisy)
     for event in rows(stream):
         rest.remove(event)
@@ -151,7 +151,7 @@ def added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, 
 
 def test_uniform_noise_covers_sensor_time_and_polarity() -> None:
     corner = EventStream([0] * 4_000, [0] * 4_000, range(4_000), [True] * 4_000, 4, 3)
-    noise = added(corner, augmentation.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
+    noise = find_added(corner, augmentation.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
     assert {(x, y) for x, y, _, _ in noise} == {(x, y) for x in range(4) for y in range(3)}
     assert {p for *_, p in noise} == {True, False}
     quarters = np.bincount([t // 1_000 for _, _, t, _ in noise], minlength=4)
@@ -160,7 +160,7 @@ def test_uniform_noise_covers_sensor_time_and_polarity() -> None:
 
 def test_near_noise_is_within_radius_and_time_of_an_event() -> None:
     stream = recording(count=40, width=600, height=400, span=100_000)
-    noise = added(
+    noise = find_added(
         stream, augmentation.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50)
     )
     assert len(noise) > 100
@@ -169,7 +169,7 @@ def test_near_noise_is_within_radius_and_time_of_an_event() -> None:
     assert near.any(axis=1).all()
     assert {p for *_, p in noise} == {True, False}
     assert apart[near].max(axis=0).tolist() == [2, 2, 50]
-    assert near.any(axis=0).mean() > 0.9  # nearly every event got some, not one of them all
+    assert near.any(axis=0).mean() > 0.9  # nearly every event has neighbours, not only one
 
 
 def test_near_noise_beyond_the_sensor_is_dropped() -> None:
@@ -187,17 +187,17 @@ def test_a_crop_is_resized_to_the_whole_sensor() -> None:
     areas = []
     for seed in range(60):
         cropped = augmentation.crop_and_resize(stream, np.random.default_rng(seed), 0.45)
-        from_x, from_y = stream.x[cropped.t], stream.y[cropped.t]  # a time is an event's number
+        from_x, from_y = stream.x[cropped.t], stream.y[cropped.t]  # a time is an event's index
         np.testing.assert_array_equal(cropped.p, stream.p[cropped.t])
-        for made, old, size in ((cropped.x, from_x, width), (cropped.y, from_y, height)):
+        for results, old, size in ((cropped.x, from_x, width), (cropped.y, from_y, height)):
             left, wide = old.min(), old.max() - old.min() + 1
-            assert ((old - left) * size // wide <= made).all()
-            assert (made <= ((old - left + 1) * size - 1) // wide).all()
-            assert np.unique(made).size == size  # no empty columns or rows
+            assert ((old - left) * size // wide <= results).all()
+            assert (results <= ((old - left + 1) * size - 1) // wide).all()
+            assert np.unique(results).size == size  # no empty columns or rows
         counted = np.unique(stream.y[cropped.t].astype(int) * width + from_x).size
         areas.append(counted / (width * height))
         assert counted * 40 == len(cropped)  # all events of the window
-    assert 0.4 < min(areas) < 0.55  # the sensor's edge or a rounded side takes a little off
+    assert 0.4 < min(areas) < 0.55  # the sensor's edge and rounding reduce it slightly
     assert 0.9 < max(areas) <= 1
 
 
@@ -208,11 +208,11 @@ def test_a_crop_of_the_whole_sensor_has_no_effect() -> None:
 
 def test_the_same_seed_gives_the_same_recording_and_another_seed_another() -> None:
     stream, change = recording(), EventAugmentation(near_noise=0.2, uniform_noise=0.2, drop=0.2)
-    made = [change(stream, seed) for seed in (0, 0, 1, (0, 1), (0, 1), [1, 0])]
-    assert same(made[0], made[1])
-    assert same(made[3], made[4])
-    assert not any(same(made[a], made[b]) for a, b in ((0, 2), (0, 3), (2, 3), (3, 5)))
-    assert_right(made[0], stream)
+    results = [change(stream, seed) for seed in (0, 0, 1, (0, 1), (0, 1), [1, 0])]
+    assert same(results[0], results[1])
+    assert same(results[3], results[4])
+    assert not any(same(results[a], results[b]) for a, b in ((0, 2), (0, 3), (2, 3), (3, 5)))
+    assert_right(results[0], stream)
 
 
 OFF: dict[str, float] = {

@@ -1,4 +1,4 @@
-"""Streams go to other libraries and come back."""
+"""Conversion of streams to other libraries and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mini() -> anybind.Binder:
     return anybind.load("mini")
 
 
-def equal(one: EventStream, other: EventStream) -> bool:
+def are_equal(one: EventStream, other: EventStream) -> bool:
     return all((getattr(one, name) == getattr(other, name)).all() for name in "xytp")
 
 
@@ -31,7 +31,7 @@ def test_a_structured_array_round_trip_shares_memory():
     table = to_structured(STREAM)
     assert table.dtype == TONIC
     back = from_structured(table, 4, 3)
-    assert equal(back, STREAM)
+    assert are_equal(back, STREAM)
     assert all(np.shares_memory(getattr(back, name), table) for name in "xytp")
 
 
@@ -83,7 +83,7 @@ TXYP = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.uin
 def test_a_structured_array_is_an_event_sample_in_any_order_of_fields(dtype: np.dtype) -> None:
     table = to_structured(STREAM, dtype)
     assert infer_modality(table) == "event"
-    assert equal(find_modality("event").as_sample(table), STREAM)
+    assert are_equal(find_modality("event").as_sample(table), STREAM)
 
 
 def test_the_sensor_size_of_a_structured_array_is_given_or_inferred():
@@ -115,7 +115,7 @@ def test_an_empty_structured_array_is_an_empty_recording(mini: anybind.Binder) -
 
 def test_a_structured_array_is_written_as_a_recording(tmp_path: Path) -> None:
     anybind.write(to_structured(STREAM), tmp_path / "events.npz")
-    assert equal(anybind.read(tmp_path / "events.npz"), STREAM)
+    assert are_equal(anybind.read(tmp_path / "events.npz"), STREAM)
 
 
 def test_an_array_of_expelliarmus_is_an_event_sample(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_an_array_of_expelliarmus_is_an_event_sample(tmp_path: Path) -> None:
     wizard.save(str(tmp_path / "x.dat"), table)
     again = wizard.read(str(tmp_path / "x.dat"))
     assert again.dtype.names == ("t", "x", "y", "p")
-    assert equal(from_structured(again, 4, 3), STREAM)
+    assert are_equal(from_structured(again, 4, 3), STREAM)

@@ -1,4 +1,4 @@
-"""The modality `event`: which samples it takes, how they look, and what they can be made from."""
+"""The modality `event`: accepted samples, their drawings, and derivations."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from anybind_events.stream import EventStream, concatenate_streams
 from helpers.streams import contents
 from helpers.videos import MemoryVideo
 
-PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 FRAMES = np.random.default_rng(4).integers(0, 256, (6, 12, 16), dtype=np.uint8)
 WHITE, RED, BLUE = [255, 255, 255], [255, 0, 0], [0, 0, 255]
 
 
-def film() -> MemoryVideo:
+def video() -> MemoryVideo:
     return MemoryVideo(list(FRAMES), step_us=40_000)
 
 
@@ -35,7 +35,7 @@ def event() -> Modality:
 
 def test_an_event_stream_is_a_sample_and_a_plain_array_is_not(event: Modality) -> None:
     assert event.accepts(EventStream([], [], [], [], 3, 2))
-    assert not event.accepts(PICTURE)
+    assert not event.accepts(IMAGE)
     assert not event.accepts("rec.bin")
 
 
@@ -53,7 +53,7 @@ def test_a_recording_of_one_event_is_enough(event: Modality) -> None:
 
 
 def test_on_events_are_drawn_red_and_off_events_blue_on_white(event: Modality) -> None:
-    # The outer events only stretch the recording, so that the inner two lie in its middle third.
+    # The outer events extend the recording, so that the inner two lie in its middle third.
     stream = EventStream([3, 0, 1, 3], [1, 0, 1, 1], [0, 45, 50, 90], [True, True, False, True], 4, 2)
     assert event.show(stream).tolist() == [[RED, WHITE, WHITE, WHITE], [WHITE, BLUE, WHITE, WHITE]]
 
@@ -63,14 +63,14 @@ def test_a_single_event_is_drawn(event: Modality) -> None:
 
 
 def test_a_real_recording_is_drawn_in_its_sensor_size(event: Modality, test_data: Path) -> None:
-    shown = event.show(anybind.read(test_data / "events" / "nmnist.bin"))
-    assert shown.shape == (34, 34, 3)
-    assert shown.dtype == np.uint8
-    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 2
+    drawing = event.show(anybind.read(test_data / "events" / "nmnist.bin"))
+    assert drawing.shape == (34, 34, 3)
+    assert drawing.dtype == np.uint8
+    assert len(np.unique(drawing.reshape(-1, 3), axis=0)) > 2
 
 
 def test_events_are_derived_from_an_image_by_simulated_saccades() -> None:
-    derived, simulated = anybind.derive("event", PICTURE, seed=5), simulate_saccades(PICTURE, seed=5)
+    derived, simulated = anybind.derive("event", IMAGE, seed=5), simulate_saccades(IMAGE, seed=5)
     assert len(derived) > 0
     for name in "xytp":
         assert np.array_equal(getattr(derived, name), getattr(simulated, name))
@@ -78,7 +78,7 @@ def test_events_are_derived_from_an_image_by_simulated_saccades() -> None:
 
 
 def test_the_seed_is_passed_to_the_simulation() -> None:
-    one, other = (anybind.derive("event", PICTURE, seed=seed) for seed in (5, 6))
+    one, other = (anybind.derive("event", IMAGE, seed=seed) for seed in (5, 6))
     assert one.t.tolist() != other.t.tolist()
 
 
@@ -93,32 +93,32 @@ def test_events_cannot_be_derived_from_a_text() -> None:
 
 
 def test_events_are_derived_from_a_video_by_frame_differences(event: Modality) -> None:
-    derived = anybind.derive("event", film(), source="video")
+    derived = anybind.derive("event", video(), source="video")
     assert len(derived) > 100
-    assert contents(derived) == contents(concatenate_streams(list(frame_difference(film()))))
+    assert contents(derived) == contents(concatenate_streams(list(frame_difference(video()))))
 
 
 def test_events_are_derived_from_a_video_by_the_given_model_and_options() -> None:
-    derived = anybind.derive("event", film(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
-    expected = list(contrast(film(), seed=3, threshold=0.4, leak_hz=2.0))
+    derived = anybind.derive("event", video(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
+    expected = list(contrast(video(), seed=3, threshold=0.4, leak_hz=2.0))
     assert contents(derived) == contents(concatenate_streams(expected))
 
 
 def test_vary_draws_the_options_from_the_seed() -> None:
-    derived = anybind.derive("event", PICTURE, seed=5, vary=True)
-    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **draw_saccade_options(5)))
-    assert contents(derived) != contents(anybind.derive("event", PICTURE, seed=5))
+    derived = anybind.derive("event", IMAGE, seed=5, vary=True)
+    assert contents(derived) == contents(simulate_saccades(IMAGE, seed=5, **draw_saccade_options(5)))
+    assert contents(derived) != contents(anybind.derive("event", IMAGE, seed=5))
 
 
 def test_vary_keeps_given_options() -> None:
-    derived = anybind.derive("event", PICTURE, seed=5, vary=True, threshold=0.3)
+    derived = anybind.derive("event", IMAGE, seed=5, vary=True, threshold=0.3)
     assert contents(derived) == contents(
-        simulate_saccades(PICTURE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
+        simulate_saccades(IMAGE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
     )
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "options", "message"),
     [
         ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: saccades"),
         ("video", {"model": "contrst"}, "did you mean 'contrast'"),
@@ -127,9 +127,9 @@ def test_vary_keeps_given_options() -> None:
         ("video", {"vary": True}, "vary: expected the source image, got video"),
     ],
 )
-def test_an_unknown_model_or_option_is_an_error(source: str, options: dict[str, object], said: str) -> None:
-    with pytest.raises(BadOption, match=said):
-        anybind.derive("event", PICTURE if source == "image" else film(), source=source, **options)
+def test_an_unknown_model_or_option_is_an_error(source: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        anybind.derive("event", IMAGE if source == "image" else video(), source=source, **options)
 
 
 def test_the_derivation_lists_simulation_and_settings_of_each_source(event: Modality) -> None:

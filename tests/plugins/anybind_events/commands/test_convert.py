@@ -1,4 +1,4 @@
-"""`anybind convert`: from any format that is read to any that is written, whole or cut out, in parts."""
+"""`anybind convert`: conversion between all formats, whole or a time range, in chunks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ def recording(tmp_path: Path, stream: EventStream) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".csv", ".tsv", ".txt", ".npz", ".bin"])
-def test_every_writable_format_preserves_a_recording(
-    cli, recording: Path, stream: EventStream, suffix: str
-) -> None:
+def test_every_writable_format_preserves_a_recording(cli, recording: Path, stream: EventStream, suffix: str) -> None:
     output = recording.with_name(f"out{suffix}")
-    told = json.loads(cli("convert", recording, output, "--json").out)
-    assert told == {
+    record = json.loads(cli("convert", recording, output, "--json").out)
+    assert record == {
         "file": str(recording),
         "format": "npz-events",
         "output": str(output),
@@ -61,10 +59,10 @@ def test_conversion_preserves_a_real_recording(cli, test_data: Path, tmp_path: P
 def test_a_recording_is_converted_in_chunks(
     cli, recording: Path, stream: EventStream, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_small_parts(path: Path, **options: object):
+    def read_small_chunks(path: Path, **options: object):
         yield from anybind.read_chunks(path, **{"count": 70, **options})
 
-    monkeypatch.setattr(convert_module, "read_chunks", in_small_parts)
+    monkeypatch.setattr(convert_module, "read_chunks", read_small_chunks)
     monkeypatch.setattr(convert_module, "read", None)
     output = recording.with_name(f"out{suffix}")
     assert cli("convert", recording, output).code == 0
@@ -79,10 +77,10 @@ def test_start_and_end_are_relative_to_the_first_event(
     source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
     anybind.write(stream, source)
     limits = [*(("--start", start) if start is not None else ()), *(("--end", end) if end is not None else ())]
-    told = json.loads(cli("convert", source, output, *limits, "--json").out)
+    record = json.loads(cli("convert", source, output, *limits, "--json").out)
     expected = stream.between(5000 + (start or 0), 10**12 if end is None else 5000 + end)
     assert contents(anybind.read(output)) == contents(expected)
-    assert told["events"] == len(expected)
+    assert record["events"] == len(expected)
 
 
 def test_only_the_time_range_is_read_from_an_indexed_format(
@@ -90,15 +88,15 @@ def test_only_the_time_range_is_read_from_an_indexed_format(
 ) -> None:
     source = recording.with_name("source.h5")
     anybind.write(stream, source)
-    asked, chunks = [], Hdf5Reader.chunks
+    requests, chunks = [], Hdf5Reader.chunks
 
-    def noted(self: Hdf5Reader, path: Path, *, count: int, start: int | None = None, end: int | None = None):
-        asked.append((start, end))
+    def record_chunks(self: Hdf5Reader, path: Path, *, count: int, start: int | None = None, end: int | None = None):
+        requests.append((start, end))
         yield from chunks(self, path, count=count, start=start, end=end)
 
-    monkeypatch.setattr(Hdf5Reader, "chunks", noted)
+    monkeypatch.setattr(Hdf5Reader, "chunks", record_chunks)
     cli("convert", source, recording.with_name("part.csv"), "--start", 1000, "--end", 2000)
-    assert asked == [(None, None), (6000, 7000)]
+    assert requests == [(None, None), (6000, 7000)]
 
 
 def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path) -> None:
@@ -138,22 +136,24 @@ def test_a_truncated_recording_is_converted_with_a_warning_and_a_note(cli, tmp_p
     with warnings.catch_warnings():
         warnings.simplefilter("always", anybind.AnybindWarning)
         ended = cli("convert", tmp_path / "cut.csv", tmp_path / "out.h5", "--json")
-    told = json.loads(ended.out)
+    record = json.loads(ended.out)
     assert "cut.csv: truncated" in ended.err
-    assert (told["events"], told["notes"]) == (1, {"truncated_bytes": 3})
+    assert (record["events"], record["notes"]) == (1, {"truncated_bytes": 3})
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "message"),
     [
         ("out.aedat4", r"not a format that events can be written to; supported: .bin, .csv"),
         ("out.xyz", "not a format that events can be written to"),
         ("nowhere/out.h5", "there is no folder"),
-        (".", "it is no regular file"),
+        (".", "regular file"),
     ],
 )
-def test_an_invalid_output_is_a_one_line_error_and_leaves_no_file(cli, recording: Path, output: str, told: str) -> None:
-    assert told in cli("convert", recording, recording.parent / output).error()
+def test_an_invalid_output_is_a_one_line_error_and_leaves_no_file(
+    cli, recording: Path, output: str, message: str
+) -> None:
+    assert message in cli("convert", recording, recording.parent / output).error()
     assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
 
 
@@ -171,11 +171,11 @@ def test_an_error_in_the_middle_of_a_file_names_the_file(cli, tmp_path: Path) ->
 
 
 def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp_path: Path) -> None:
-    PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.bmp")
-    refused = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--start", 5).error()
+    PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "image.bmp")
+    refused = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--start", 5).error()
     assert "--start and --end are for recordings of event cameras" in refused
-    ended = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--json")
+    ended = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--json")
     assert json.loads(ended.out) == {
-        "file": str(tmp_path / "picture.bmp"), "format": "picture", "output": str(tmp_path / "out.png")
+        "file": str(tmp_path / "image.bmp"), "format": "picture", "output": str(tmp_path / "out.png")
     }  # fmt: skip
     assert anybind.read(tmp_path / "out.png").shape == (10, 20, 3)

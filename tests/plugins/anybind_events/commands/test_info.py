@@ -1,4 +1,4 @@
-"""`anybind info`: numbers of recordings and other files, the curve of the rate, and the picture of it."""
+"""`anybind info`: summaries of files, rate curves and rate charts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anybind_events.stream import EventStream
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """A thousand events in two seconds: three of four are rises."""
+    """Write a recording of a thousand events in two seconds, three of four ON."""
     times = 5_000_000 + np.linspace(0, 2_000_000, 1000).astype(np.int64)
     stream = EventStream(np.arange(1000) % 34, np.arange(1000) % 30, times, np.arange(1000) % 4 > 0, 34, 30)
     anybind.write(stream, tmp_path / "recording.npz")
@@ -28,8 +28,8 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_info_of_one_recording_is_one_json_object(cli, recording: Path) -> None:
-    told = json.loads(cli("info", recording, "--json").out)
-    assert told == {
+    record = json.loads(cli("info", recording, "--json").out)
+    assert record == {
         "file": str(recording),
         "format": "npz-events",
         "modality": "event",
@@ -57,15 +57,15 @@ def test_info_of_one_recording_is_one_json_object(cli, recording: Path) -> None:
 def test_info_of_real_recordings_matches_reference_values(
     cli, test_data: Path, name: str, format: str, events: int, width: int, height: int
 ) -> None:
-    told = json.loads(cli("info", test_data / "events" / name, "--json").out)
-    assert (told["format"], told["events"], told["width"], told["height"]) == (format, events, width, height)
-    assert told["rate"] == pytest.approx(1e6 * events / told["duration_us"])
+    record = json.loads(cli("info", test_data / "events" / name, "--json").out)
+    assert (record["format"], record["events"], record["width"], record["height"]) == (format, events, width, height)
+    assert record["rate"] == pytest.approx(1e6 * events / record["duration_us"])
 
 
 def test_the_table_of_one_file_has_units(cli, recording: Path) -> None:
-    told = cli("info", recording).out
-    for words in ("npz-events", "1000", "2.000000 s", "500 events/s", "75.0 %"):
-        assert words in told
+    output = cli("info", recording).out
+    for text in ("npz-events", "1000", "2.000000 s", "500 events/s", "75.0 %"):
+        assert text in output
 
 
 def test_repairs_of_a_reader_are_notes_and_its_warning_is_printed(cli, recording: Path, tmp_path: Path) -> None:
@@ -75,62 +75,81 @@ def test_repairs_of_a_reader_are_notes_and_its_warning_is_printed(cli, recording
     with warnings.catch_warnings():
         warnings.simplefilter("always", anybind.AnybindWarning)
         ended = cli("info", tmp_path / "cut.npy", "--json")
-    told = json.loads(ended.out)
+    record = json.loads(ended.out)
     assert "cut.npy: truncated" in ended.err
-    assert told["events"] == 999
-    assert told["notes"] == {"truncated_bytes": 8}
+    assert record["events"] == 999
+    assert record["notes"] == {"truncated_bytes": 8}
 
 
 def test_an_empty_recording_has_no_rate(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([], [], [], [], 34, 34), tmp_path / "empty.npz")
-    told = json.loads(cli("info", tmp_path / "empty.npz", "--json").out)
-    assert (told["events"], told["duration_us"], told["start_us"]) == (0, 0, None)
-    assert told["rate"] is told["on_fraction"] is None
+    record = json.loads(cli("info", tmp_path / "empty.npz", "--json").out)
+    assert (record["events"], record["duration_us"], record["start_us"]) == (0, 0, None)
+    assert record["rate"] is record["on_fraction"] is None
     assert cli("info", tmp_path / "empty.npz").code == 0
     assert "no events" in cli("info", tmp_path / "empty.npz", "-o", tmp_path / "rate.png").error()
 
 
 def test_info_reads_a_recording_in_chunks(cli, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_small_parts(path: Path, **options: object):
+    def read_small_chunks(path: Path, **options: object):
         yield from anybind.read_chunks(path, count=7, **options)
 
     monkeypatch.setattr(info_module, "read", None)
-    monkeypatch.setattr(info_module, "read_chunks", in_small_parts)
-    told = json.loads(cli("info", recording, "--json").out)
-    assert (told["events"], told["duration_us"], told["on_fraction"]) == (1000, 2_000_000, 0.75)
+    monkeypatch.setattr(info_module, "read_chunks", read_small_chunks)
+    record = json.loads(cli("info", recording, "--json").out)
+    assert (record["events"], record["duration_us"], record["on_fraction"]) == (1000, 2_000_000, 0.75)
 
 
 def test_several_files_are_a_list_and_invalid_ones_can_be_skipped(cli, recording: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK")
     assert "bad.npz" in cli("info", recording, tmp_path / "bad.npz").error()
     ended = cli("info", recording, tmp_path / "bad.npz", "--skip-bad", "--json")
-    told = json.loads(ended.out)
-    assert [each["events"] for each in told["files"]] == [1000]
-    assert list(told["skipped"]) == [str(tmp_path / "bad.npz")]
+    record = json.loads(ended.out)
+    assert [each["events"] for each in record["files"]] == [1000]
+    assert list(record["skipped"]) == [str(tmp_path / "bad.npz")]
     assert "skipped 1" in ended.err
     assert cli("info", tmp_path / "bad.npz", "--skip-bad").code == 2
 
 
+@pytest.mark.parametrize(("width", "rate"), [(70, False), (120, True)])
+def test_several_files_are_one_row_each(
+    cli, recording: Path, monkeypatch: pytest.MonkeyPatch, width: int, rate: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    image = recording.with_name("image_with_a_long_name.png")
+    PIL.Image.new("RGB", (20, 10)).save(image)
+    lines = cli("info", recording, image).out.splitlines()
+    rows = [line for line in lines if recording.name in line or image.name in line]
+    assert [row.split()[3::2][:3] for row in rows] == [["npz-events", "34x30", "1000"], ["picture", "20x10", "│"]]
+    assert max(map(len, lines)) <= width
+    assert ("500/s" in rows[0]) is rate
+
+
 def test_info_of_an_image_has_format_and_size(cli, tmp_path: Path) -> None:
-    PIL.Image.new("RGB", (20, 10)).save(tmp_path / "picture.png")
-    told = json.loads(cli("info", tmp_path / "picture.png", "--json").out)
-    assert (told["format"], told["modality"], told["width"], told["height"]) == ("picture", "image", 20, 10)
-    assert "event rate" in cli("info", tmp_path / "picture.png", "-o", tmp_path / "rate.png").error()
+    PIL.Image.new("RGB", (20, 10)).save(tmp_path / "image.png")
+    record = json.loads(cli("info", tmp_path / "image.png", "--json").out)
+    assert (record["format"], record["modality"], record["width"], record["height"]) == ("picture", "image", 20, 10)
+    assert "event rate" in cli("info", tmp_path / "image.png", "-o", tmp_path / "rate.png").error()
 
 
 def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
     command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--reader-option")
-    told = json.loads(cli(*command, "size=[50,40]", "--reader-option", "unit=ms").out)
-    assert (told["format"], told["width"], told["height"], told["duration_us"]) == ("text-events", 50, 40, 10_000)
+    record = json.loads(cli(*command, "size=[50,40]", "--reader-option", "unit=ms").out)
+    assert (record["format"], record["width"], record["height"], record["duration_us"]) == (
+        "text-events",
+        50,
+        40,
+        10_000,
+    )
     assert "NAME=VALUE" in cli(*command, "size").error()
     assert "colour" in cli(*command, "colour=red").error()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_event_rate_chart_is_written(cli, recording: Path, tmp_path: Path, suffix: str) -> None:
-    told = json.loads(cli("info", recording, "-o", tmp_path / f"rate{suffix}", "--json").out)
-    assert told["output"] == str(tmp_path / f"rate{suffix}")
+    record = json.loads(cli("info", recording, "-o", tmp_path / f"rate{suffix}", "--json").out)
+    assert record["output"] == str(tmp_path / f"rate{suffix}")
     assert (tmp_path / f"rate{suffix}").stat().st_size > 5000
 
 
@@ -144,7 +163,7 @@ def test_the_chart_draws_on_events_above_off_events(cli, recording: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["-o", "rate.jpeg"], "not a supported chart format; supported: .png, .pdf, .svg"),
         (["-o", "nowhere/rate.png"], "there is no folder"),
@@ -153,10 +172,10 @@ def test_the_chart_draws_on_events_above_off_events(cli, recording: Path, tmp_pa
     ],
 )
 def test_invalid_arguments_are_a_one_line_error(
-    cli, recording: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+    cli, recording: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(recording.parent)
-    assert told in cli("info", recording, *arguments).error()
+    assert message in cli("info", recording, *arguments).error()
     assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
 
 

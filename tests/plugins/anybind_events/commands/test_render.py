@@ -1,4 +1,4 @@
-"""`anybind render`: recordings as pictures and animations."""
+"""`anybind render`: recordings as images and animations."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ SECOND = 1_000_000
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """A pixel of a row of ten rises each tenth of a second, from left to right, for one second; the clock is at 5 s."""
+    """Write ten ON events of a row, from left to right, one each tenth of a second; the clock starts at 5 s."""
     times = [5 * SECOND + step * SECOND // 10 for step in range(10)] + [6 * SECOND - 1]
     anybind.write(EventStream([*range(10), 9], [0] * 11, times, [True] * 11, 10, 4), tmp_path / "row.npz")
     return tmp_path / "row.npz"
 
 
-def colours(picture: PIL.Image.Image) -> np.ndarray:
-    """The picture with one pixel for each of the sensor's."""
-    step = picture.width // 10
-    return np.asarray(picture.convert("RGB"))[step // 2 :: step, step // 2 :: step]
+def read_pixels(image: PIL.Image.Image) -> np.ndarray:
+    """Return the image at one pixel per sensor pixel."""
+    step = image.width // 10
+    return np.asarray(image.convert("RGB"))[step // 2 :: step, step // 2 :: step]
 
 
-def red(picture: PIL.Image.Image) -> list[int]:
-    """Columns of the upper row that are rather red than white."""
-    return np.flatnonzero(colours(picture)[0, :, 1] < 160).tolist()
+def find_red_columns(image: PIL.Image.Image) -> list[int]:
+    """Return the columns of the upper row that are more red than white."""
+    return np.flatnonzero(read_pixels(image)[0, :, 1] < 160).tolist()
 
 
-def frames_of_gif(path: Path) -> list[PIL.Image.Image]:
+def read_gif(path: Path) -> list[PIL.Image.Image]:
     with PIL.Image.open(path) as gif:
         return [gif.seek(number) or gif.convert("RGB") for number in range(getattr(gif, "n_frames", 1))]
 
 
-def frames_of_mp4(path: Path) -> list[PIL.Image.Image]:
+def read_mp4(path: Path) -> list[PIL.Image.Image]:
     with av.open(path) as container:
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
 def test_on_events_are_red_on_white_with_square_pixels(cli, recording: Path, tmp_path: Path) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png").code == 0
-    picture = PIL.Image.open(tmp_path / "a.png")
-    assert picture.size == (720, 288)
-    assert red(picture) == list(range(10))
-    assert (colours(picture)[1:] == 255).all()
+    image = PIL.Image.open(tmp_path / "a.png")
+    assert image.size == (720, 288)
+    assert find_red_columns(image) == list(range(10))
+    assert (read_pixels(image)[1:] == 255).all()
 
 
 def test_the_rendering_is_summarised_in_one_line(cli, recording: Path, tmp_path: Path) -> None:
-    said = cli("render", recording, "-o", tmp_path / "a.png").out
-    assert said == f"{tmp_path / 'a.png'}: 720x288, 11 events as polarity-histogram\n"
+    output = cli("render", recording, "-o", tmp_path / "a.png").out
+    assert output == f"{tmp_path / 'a.png'}: 720x288, 11 events as polarity-histogram\n"
 
 
 def test_json_output_describes_the_rendering(cli, recording: Path, tmp_path: Path) -> None:
-    said = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
-    assert said == {
+    record = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
+    assert record == {
         "file": str(recording),
         "output": str(tmp_path / "a.gif"),
         "representation": {"representation": "polarity-histogram", "normalise": False},
@@ -78,7 +78,7 @@ def test_json_output_describes_the_rendering(cli, recording: Path, tmp_path: Pat
 
 def test_the_rendered_range_is_relative_to_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.png", "--start", 200_000, "--end", 500_000)
-    assert red(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
+    assert find_red_columns(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -92,31 +92,31 @@ def test_every_event_representation_can_be_rendered(cli, recording: Path, tmp_pa
 
 def test_representation_options_can_be_set(cli, recording: Path, tmp_path: Path) -> None:
     arguments = ["--representation", "voxel-grid", "--representation-option", "bins=2", "--json"]
-    said = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
-    assert said["representation"]["bins"] == 2
+    record = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
+    assert record["representation"]["bins"] == 2
 
 
-@pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
-def test_an_animation_shows_consecutive_windows(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+@pytest.mark.parametrize(("ending", "read_frames"), [(".gif", read_gif), (".mp4", read_mp4)])
+def test_an_animation_shows_consecutive_windows(cli, recording: Path, tmp_path, ending, read_frames) -> None:
     path = tmp_path / f"a{ending}"
     assert cli("render", recording, "-o", path, "--window", 200_000, "--fps", 5).code == 0
-    frames = frames_of(path)
-    assert [red(frame) for frame in frames] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    frames = read_frames(path)
+    assert [find_red_columns(frame) for frame in frames] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
     assert frames[0].size == (720, 288)
 
 
-@pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
-def test_a_frame_can_have_a_fixed_number_of_events(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+@pytest.mark.parametrize(("ending", "read_frames"), [(".gif", read_gif), (".mp4", read_mp4)])
+def test_a_frame_can_have_a_fixed_number_of_events(cli, recording: Path, tmp_path, ending, read_frames) -> None:
     path = tmp_path / f"a{ending}"
     assert cli("render", recording, "-o", path, "--count", 4).code == 0
-    assert [red(frame) for frame in frames_of(path)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [find_red_columns(frame) for frame in read_frames(path)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 def test_a_window_without_events_is_a_white_frame(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 50_000)
-    frames = frames_of_mp4(tmp_path / "a.mp4")
+    frames = read_mp4(tmp_path / "a.mp4")
     assert len(frames) == 20
-    assert red(frames[1]) == []
+    assert find_red_columns(frames[1]) == []
 
 
 def test_an_animation_is_in_real_time_by_default(cli, recording: Path, tmp_path: Path) -> None:
@@ -139,17 +139,17 @@ def test_without_x264_a_video_is_mpeg_4(cli, recording: Path, tmp_path, monkeypa
     cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 500_000)
     with av.open(tmp_path / "a.mp4") as container:
         assert container.streams.video[0].codec.name == "mpeg4"
-    assert [red(frame) for frame in frames_of_mp4(tmp_path / "a.mp4")] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert [find_red_columns(frame) for frame in read_mp4(tmp_path / "a.mp4")] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
 def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([0], [0], [0], [True], 801, 401), tmp_path / "odd.npz")
     assert cli("render", tmp_path / "odd.npz", "-o", tmp_path / "a.mp4").code == 0
-    assert frames_of_mp4(tmp_path / "a.mp4")[0].size == (802, 402)
+    assert read_mp4(tmp_path / "a.mp4")[0].size == (802, 402)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["-o", "a.jpg"], "a.jpg: not a supported format; supported: .png, .gif, .mp4"),
         (["-o", "none/a.png"], "there is no folder"),
@@ -168,10 +168,10 @@ def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None
     ],
 )
 def test_invalid_arguments_are_a_one_line_error_and_write_no_file(
-    cli, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list, said: str
+    cli, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert said in cli("render", recording, *arguments).error()
+    assert message in cli("render", recording, *arguments).error()
     assert [path.name for path in tmp_path.iterdir()] == ["row.npz"]
 
 
@@ -193,4 +193,4 @@ def test_a_real_recording_is_rendered_as_image_and_animation(cli, test_data: Pat
     assert cli("render", file, "-o", tmp_path / "a.png").code == 0
     assert cli("render", file, "-o", tmp_path / "a.gif", "--count", 500).code == 0
     assert PIL.Image.open(tmp_path / "a.png").size == (714, 714)
-    assert len(frames_of_gif(tmp_path / "a.gif")) == 9
+    assert len(read_gif(tmp_path / "a.gif")) == 9

@@ -25,7 +25,7 @@ RANGE = 1 << 32
 
 
 def decode(raw: bytes, width: int, height: int, davis: bool) -> tuple[list[Row], dict[str, int]]:
-    """What the events of a file mean, one after the other."""
+    """Decode the events of a file one by one."""
     events, notes, rounds, before, latest = [], {}, 0, 0, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
     for address, time in struct.iter_unpack(">II", raw):
@@ -40,16 +40,16 @@ def decode(raw: bytes, width: int, height: int, davis: bool) -> tuple[list[Row],
             count("skipped_triggers")
             continue
         if davis:
-            x, y, rise = width - 1 - (address >> 12 & 1023), height - 1 - (address >> 22 & 511), address >> 11 & 1
+            x, y, on = width - 1 - (address >> 12 & 1023), height - 1 - (address >> 22 & 511), address >> 11 & 1
         else:
-            x, y, rise = 127 - (address >> 1 & 127), 127 - (address >> 8 & 127), address & 1 == 0
+            x, y, on = 127 - (address >> 1 & 127), 127 - (address >> 8 & 127), address & 1 == 0
         if x < 0 or y < 0:
             count("outside")
             continue
         if rounds * RANGE + time < latest:
             count("backwards")
         latest = max(latest, rounds * RANGE + time)
-        events.append((x, y, latest, bool(rise)))
+        events.append((x, y, latest, bool(on)))
     return events, notes
 
 
@@ -100,12 +100,12 @@ def test_real_recordings_are_decoded_as_by_the_reference_decoder(test_data: Path
 def test_times_of_a_real_recording_match_tonic(test_data: Path) -> None:
     tonic = pytest.importorskip("tonic.io")
     path = test_data / "events" / "dvs128_walking.aedat"
-    theirs = tonic.read_davis_346(str(path))[2]  # takes the addresses of another camera, and the same times
+    theirs = tonic.read_davis_346(str(path))[2]  # decodes addresses of another camera, but the same times
     assert np.array_equal(Aedat2Reader().read(path).t, theirs["t"])
 
 
 def test_a_real_recording_is_upright(test_data: Path) -> None:
-    # The head is at the top and the feet at the bottom, where the walker comes from and where the most happens.
+    # The head is at the top, and the feet are at the bottom, where most events are.
     stream = Aedat2Reader().read(test_data / "events" / "dvs128_walking.aedat")
     early, late = stream.head(3000), stream.slice_events(len(stream) - 3000, len(stream))
     assert np.percentile(early.y, 90) > 100
@@ -123,9 +123,7 @@ def test_a_real_recording_is_upright(test_data: Path) -> None:
         (b"", (128, 128)),
     ],
 )
-def test_the_sensor_size_follows_the_camera_in_the_header(
-    tmp_path: Path, line: bytes, size: tuple[int, int]
-) -> None:
+def test_the_sensor_size_follows_the_camera_in_the_header(tmp_path: Path, line: bytes, size: tuple[int, int]) -> None:
     path = tmp_path / "camera.aedat"
     path.write_bytes(FIRST + line + bytes(8))
     stream = Aedat2Reader().read(path)

@@ -1,4 +1,4 @@
-"""AEDAT 3.1 recordings, against a decoder that reads them packet by packet."""
+"""AEDAT 3.1 recordings, compared with a reference decoder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def packet(kind: int, size: int, offset: int, overflow: int, number: int, body: 
 
 
 def polarities(events: list[Event], overflow: int = 0) -> bytes:
-    """A packet of events (x, y, t, rise, valid)."""
+    """Pack a packet of events (x, y, t, on, valid)."""
     body = b"".join(struct.pack("<Ii", x << 17 | y << 2 | p << 1 | valid, t) for x, y, t, p, valid in events)
     return packet(POLARITY, 8, 4, overflow, len(events), body)
 
 
 def decode(packets: list[tuple[int, list[Event]] | bytes], width: int, height: int) -> tuple[list[Row], dict[str, int]]:
-    """What packets (overflow, events) mean; bytes are packets of another type."""
+    """Decode packets (overflow, events); bytes are packets of another type."""
     rows, notes, latest = [], {}, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
     for each in packets:

@@ -1,4 +1,4 @@
-"""AEDAT4: real recordings against two other readers, made files of every kind, and damage of every kind."""
+"""AEDAT4: real recordings compared with two other readers, synthetic files of every kind, and damage."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from anybind_events.readers.aedat4 import Aedat4Reader, read_frames
 from anybind_events.stream import EventStream
 from helpers.streams import contents, outcome
 
-KNOWN = {"davis346_with_frames.aedat4": (78_830, 346, 260), "davis240.aedat4": (111_954, 320, 240)}
+EXPECTED_COUNTS = {"davis346_with_frames.aedat4": (78_830, 346, 260), "davis240.aedat4": (111_954, 320, 240)}
 Event = tuple[int, int, int, int]
 """Time, column, row, polarity."""
 
 
 def table(fields: Sequence[bytes | None], tail: bytes = b"", kind: bytes = b"EVTS", gap: int = 0) -> bytes:
-    """A FlatBuffer with its length in front: one table of these fields, with `tail` behind it."""
+    """Pack a FlatBuffer with its length in front: one table of these fields, followed by `tail`."""
     places, body = [], b""
     for field in fields:
         places.append(0 if field is None else 4 + gap + len(body))
@@ -66,11 +66,11 @@ def source(number: int, kind: str, size: tuple[int, int] | None = (40, 30)) -> s
     return f'<node name="{number}"><attr key="typeIdentifier">{kind}</attr><node name="info">{sides}</node></node>'
 
 
-def xml_of(*sources: str) -> bytes:
+def make_xml(*sources: str) -> bytes:
     return f'<dv version="2.0"><node name="outInfo">{"".join(sources)}</node></dv>'.encode()
 
 
-EVENTS_AND_FRAMES = xml_of(source(0, "EVTS"), source(1, "FRME"), source(2, "IMUS", None))
+EVENTS_AND_FRAMES = make_xml(source(0, "EVTS"), source(1, "FRME"), source(2, "IMUS", None))
 PACK = [bytes, lz4.frame.compress, lz4.frame.compress, zstandard.compress, zstandard.compress]
 
 
@@ -103,14 +103,14 @@ TWO_PACKETS = [(0, event_packet(FIRST)), (2, b"inertial"), (0, event_packet(SECO
 BOTH = ([1, 39, 3, 5], [2, 29, 4, 6], [10, 11, 11, 20], [True, False, True, True], 40, 30)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", EXPECTED_COUNTS)
 def test_a_real_recording_has_the_expected_events_and_sensor(test_data: Path, name: str) -> None:
     stream = anybind.read(test_data / "events" / name)
-    assert (len(stream), stream.width, stream.height) == KNOWN[name]
+    assert (len(stream), stream.width, stream.height) == EXPECTED_COUNTS[name]
     assert stream.notes == {}
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", EXPECTED_COUNTS)
 def test_a_real_recording_matches_faery_and_aedat(test_data: Path, name: str) -> None:
     faery, aedat = pytest.importorskip("faery"), pytest.importorskip("aedat")
     path = test_data / "events" / name
@@ -227,7 +227,7 @@ def test_the_size_option_overrides_the_recorded_size(read) -> None:
 
 
 def test_a_recording_without_a_sensor_size_needs_the_size_option(read) -> None:
-    raw = recording(TWO_PACKETS, xml=xml_of(source(0, "EVTS", None), source(2, "IMUS")))
+    raw = recording(TWO_PACKETS, xml=make_xml(source(0, "EVTS", None), source(2, "IMUS")))
     with pytest.raises(BadInput, match=r"made\.aedat4.*size="):
         read(raw)
     assert contents(read(raw, size=(40, 30))) == BOTH
@@ -235,7 +235,8 @@ def test_a_recording_without_a_sensor_size_needs_the_size_option(read) -> None:
 
 def test_the_first_event_stream_is_the_default(read) -> None:
     raw = recording(
-        [(0, event_packet(FIRST)), (3, event_packet(SECOND))], xml=xml_of(source(3, "EVTS", (9, 9)), source(0, "EVTS"))
+        [(0, event_packet(FIRST)), (3, event_packet(SECOND))],
+        xml=make_xml(source(3, "EVTS", (9, 9)), source(0, "EVTS")),
     )
     assert read(raw).t.tolist() == [10, 11]
     assert read(raw, stream=3).t.tolist() == [11, 20]
@@ -268,10 +269,10 @@ def test_a_missing_frame_is_an_error(read) -> None:
 
 def test_a_recording_without_frames_or_events_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "made.aedat4"
-    path.write_bytes(recording(TWO_PACKETS, xml=xml_of(source(0, "EVTS"), source(2, "IMUS"))))
+    path.write_bytes(recording(TWO_PACKETS, xml=make_xml(source(0, "EVTS"), source(2, "IMUS"))))
     with pytest.raises(BadInput, match=r"made\.aedat4.*no frames"):
         read_frames(path)
-    path.write_bytes(recording([], xml=xml_of(source(2, "IMUS"))))
+    path.write_bytes(recording([], xml=make_xml(source(2, "IMUS"))))
     with pytest.raises(BadInput, match=r"made\.aedat4.*no events"):
         Aedat4Reader().read(path)
 
@@ -285,7 +286,7 @@ def test_a_recording_truncated_at_any_byte_gives_its_complete_packets(tmp_path: 
         ends.append(ends[-1] + 8 + len(content))
     for length in range(start, ends[-1]):
         path.write_bytes(raw[:length])
-        if not closed and length in ends:  # nothing tells that there was more
+        if not closed and length in ends:  # the truncation is not detectable
             stream = Aedat4Reader().read(path, strict=True)
         else:
             with pytest.raises(BadInput, match=rf"cut\.aedat4: truncated.*byte {length}"):
@@ -305,7 +306,7 @@ def test_a_recording_truncated_in_its_header_is_an_error(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "message"),
     [
         (recording([(7, event_packet(FIRST))]), r"damaged packet at byte \d+: invalid stream"),
         (recording([(-1, event_packet(FIRST))]), r"damaged packet at byte \d+: invalid stream"),
@@ -321,13 +322,13 @@ def test_a_recording_truncated_in_its_header_is_an_error(tmp_path: Path) -> None
         (header(9, -1, EVENTS_AND_FRAMES), r"unknown compression 9"),
         (header(0, -1, b"<dv><node>"), r"damaged header at byte 18"),
         (header(0, -1, b'<!DOCTYPE d [<!ENTITY e "e">]><dv></dv>'), r"damaged header at byte 18.*entities"),
-        (header(0, -1, xml_of(source(0, "EVTS", (0, 0)).replace(">0<", ">many<"))), r"damaged header at byte 18"),
+        (header(0, -1, make_xml(source(0, "EVTS", (0, 0)).replace(">0<", ">many<"))), r"damaged header at byte 18"),
         (b"#!AER-DAT4.0\r\n" + struct.pack("<I", 8) + b"\xff" * 8, r"damaged header at byte 18"),
         (b"#!AER-DAT3.1\r\n", r"not an AEDAT4 recording"),
     ],
 )
-def test_damage_is_an_error_that_names_the_byte(read, raw: bytes, told: str) -> None:
-    with pytest.raises(BadInput, match=rf"made\.aedat4.*{told}"):
+def test_damage_is_an_error_that_names_the_byte(read, raw: bytes, message: str) -> None:
+    with pytest.raises(BadInput, match=rf"made\.aedat4.*{message}"):
         read(raw)
 
 
@@ -351,8 +352,8 @@ def test_a_frame_with_missing_pixels_is_an_error(tmp_path: Path) -> None:
 
 def test_a_packet_with_a_false_unpacked_size_allocates_little_memory(read) -> None:
     packed = zstandard.ZstdCompressor().compress(event_packet(FIRST))
-    lying = packed[:4] + b"\xe0" + struct.pack("<Q", 2**30) + packed[6:]  # eight bytes of content size
-    raw = header(3, -1, EVENTS_AND_FRAMES) + struct.pack("<iI", 0, len(lying)) + lying
+    false_packet = packed[:4] + b"\xe0" + struct.pack("<Q", 2**30) + packed[6:]  # eight bytes of content size
+    raw = header(3, -1, EVENTS_AND_FRAMES) + struct.pack("<iI", 0, len(false_packet)) + false_packet
     tracemalloc.start()
     with pytest.raises(BadInput, match=r"damaged packet at byte \d+"):
         read(raw)
@@ -368,7 +369,7 @@ def test_a_packet_above_the_maximum_size_is_an_error(read, monkeypatch: pytest.M
 
 
 def mutated(raw: bytes, rng: random.Random) -> bytes:
-    """The file with bits turned over, bytes cut out, or a piece of it copied to another place."""
+    """Return the file with flipped bits, removed bytes, or a piece copied to another position."""
     bent = bytearray(raw)
     for _ in range(rng.choice((1, 1, 4))):
         at, to = rng.randrange(len(bent)), rng.randrange(len(bent))

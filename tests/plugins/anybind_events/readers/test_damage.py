@@ -1,4 +1,4 @@
-"""Damaged recordings of every format: events or one clear error, never a crash, a hang or a flood of memory."""
+"""Damaged recordings of every format: events or one clear error, never a crash, a hang or excessive memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REAL = (
     "evt3_small.reference.npy",
 )
 LENGTH = 60_000
-"""Bytes of a real file that are damaged: whole files make the same errors, later."""
+"""Bytes of a real file that are damaged: whole files cause the same errors, later."""
 
 
 def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:

@@ -1,4 +1,4 @@
-"""DAT recordings, against a decoder that reads them event by event and against other people's readers."""
+"""DAT recordings, compared with a reference decoder and other libraries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RANGE = 1 << 32
 
 
 def decode(raw: bytes, width: int, height: int, version: int = 2) -> tuple[list[Row], dict[str, int]]:
-    """What the events of a file mean, one after the other as the format's description has it."""
+    """Decode the events of a file one by one, by the format's specification."""
     events, notes, rounds, before, latest = [], {}, 0, 0, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
     for time, pixel in struct.iter_unpack("<II", raw):
@@ -130,11 +130,13 @@ def test_event_type_0_of_older_software_is_read(tmp_path: Path) -> None:
     assert (rows(stream), stream.width, stream.height) == ([(303, 239, 5, True)], 304, 240)
 
 
-@pytest.mark.parametrize("said", [b"\x0e\x08", b"\x0c\x10", b"\x01\x04"])
-def test_events_without_pixels_are_an_error_that_names_the_byte(tmp_path: Path, said: bytes) -> None:
+@pytest.mark.parametrize("message", [b"\x0e\x08", b"\x0c\x10", b"\x01\x04"])
+def test_events_without_pixels_are_an_error_that_names_the_byte(tmp_path: Path, message: bytes) -> None:
     path = tmp_path / "triggers.dat"
-    path.write_bytes(HEADER + said + bytes(8))
-    with pytest.raises(BadInput, match=rf"triggers\.dat.*byte {len(HEADER)}, .*type {said[0]} and {said[1]} bytes"):
+    path.write_bytes(HEADER + message + bytes(8))
+    with pytest.raises(
+        BadInput, match=rf"triggers\.dat.*byte {len(HEADER)}, .*type {message[0]} and {message[1]} bytes"
+    ):
         DatReader().read(path)
 
 

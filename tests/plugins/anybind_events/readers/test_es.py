@@ -1,4 +1,4 @@
-"""Event Stream: the real recording against another reader, made files of both types, and files that are none."""
+"""Event Stream: the real recording compared with another reader, synthetic files of both types, and invalid files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def header(kind: int = DVS, version: int = 2, width: int = WIDTH, height: int = 
 
 
 def pixel(x: int, y: int) -> bytes:
-    """Rows are counted from the bottom in the file."""
+    """Pack a pixel; rows are counted from the bottom in the file."""
     return x.to_bytes(2, "little") + (HEIGHT - 1 - y).to_bytes(2, "little")
 
 
 def dvs(events: Iterable[tuple[int, int, int, int]]) -> bytes:
-    """(time, x, y, polarity) in the encoding, by its description."""
+    """Encode (time, x, y, polarity), by the specification."""
     packed, now = header(DVS), 0
     for time, x, y, p in events:
         overflows, rest = divmod(time - now, 127)
@@ -42,7 +42,7 @@ def dvs(events: Iterable[tuple[int, int, int, int]]) -> bytes:
 
 
 def atis(events: Iterable[tuple[int, int, int, int, int]]) -> bytes:
-    """(time, x, y, polarity, whether it is a measurement of exposure) in the encoding, by its description."""
+    """Encode (time, x, y, polarity, exposure measurement), by the specification."""
     packed, now = header(ATIS), 0
     for time, x, y, p, exposure in events:
         overflows, rest = divmod(time - now, 63)
@@ -91,7 +91,7 @@ events = st.lists(
 )
 
 
-def timed(steps: list[tuple[int, int, int, bool, bool]]) -> list[tuple[int, int, int, int, int]]:
+def add_times(steps: list[tuple[int, int, int, bool, bool]]) -> list[tuple[int, int, int, int, int]]:
     times = np.cumsum([step[0] for step in steps]).tolist()
     return [(time, x, y, int(p), int(e)) for time, (_, x, y, p, e) in zip(times, steps, strict=True)]
 
@@ -99,7 +99,7 @@ def timed(steps: list[tuple[int, int, int, bool, bool]]) -> list[tuple[int, int,
 @settings(deadline=None)
 @given(steps=events)
 def test_dvs_events_are_read_back(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
-    path, written = tmp_path_factory.getbasetemp() / "dvs.es", [event[:4] for event in timed(steps)]
+    path, written = tmp_path_factory.getbasetemp() / "dvs.es", [event[:4] for event in add_times(steps)]
     path.write_bytes(dvs(written))
     stream = EsReader().read(path)
     assert list(zip(stream.t, stream.x, stream.y, stream.p, strict=True)) == written
@@ -107,10 +107,8 @@ def test_dvs_events_are_read_back(tmp_path_factory: pytest.TempPathFactory, step
 
 @settings(deadline=None)
 @given(steps=events)
-def test_atis_changes_are_read_and_exposures_are_counted(
-    tmp_path_factory: pytest.TempPathFactory, steps: list
-) -> None:
-    path, written = tmp_path_factory.getbasetemp() / "atis.es", timed(steps)
+def test_atis_changes_are_read_and_exposures_are_counted(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
+    path, written = tmp_path_factory.getbasetemp() / "atis.es", add_times(steps)
     path.write_bytes(atis(written))
     stream = EsReader().read(path)
     changes = [event[:4] for event in written if not event[4]]
@@ -137,7 +135,7 @@ def test_an_event_outside_the_sensor_is_dropped_and_counted(read, place: tuple[i
 
 def test_a_recording_truncated_at_any_byte_gives_its_complete_events(tmp_path: Path) -> None:
     path, raw = tmp_path / "cut.es", dvs([(5, 1, 2, 1), (200, 3, 4, 0), (201, 5, 6, 1)])
-    whole = {20, 25, 26, 31, 36}  # behind the header, an event, an overflow, and two more events
+    whole = {20, 25, 26, 31, 36}  # after the header, an event, an overflow, and two more events
     for length in range(20, len(raw)):
         path.write_bytes(raw[:length])
         if length in whole:
@@ -152,7 +150,7 @@ def test_a_recording_truncated_at_any_byte_gives_its_complete_events(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "message"),
     [
         (header(0), "type 0 .generic."),
         (header(4), "type 4 .colour."),
@@ -164,8 +162,8 @@ def test_a_recording_truncated_at_any_byte_gives_its_complete_events(tmp_path: P
         (b"Event Streak" + header()[12:], "not an Event Stream recording"),
     ],
 )
-def test_an_unsupported_file_is_an_error_with_the_reason(read, raw: bytes, told: str) -> None:
-    with pytest.raises(BadInput, match=rf"made\.es.*{told}"):
+def test_an_unsupported_file_is_an_error_with_the_reason(read, raw: bytes, message: str) -> None:
+    with pytest.raises(BadInput, match=rf"made\.es.*{message}"):
         read(raw)
 
 

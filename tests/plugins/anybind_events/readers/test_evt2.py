@@ -1,4 +1,4 @@
-"""EVT 2.0 recordings, against a decoder that reads them word by word and against other people's readers."""
+"""EVT 2.0 recordings, compared with a reference decoder and other libraries."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Decoded(NamedTuple):
     notes: dict[str, int]
 
 
-def decode(words: list[int], width: int, height: int) -> Decoded:
-    """What the words of a file mean, one after the other as the format's description has it."""
+def decode(text: list[int], width: int, height: int) -> Decoded:
+    """Decode the words of a file one by one, by the format's specification."""
     events, notes, rounds, high, latest = [], {}, 0, None, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
-    for word in words:
+    for word in text:
         kind = word >> 28
         if kind == TIME_HIGH:
             if high is not None and high - word % 2**28 > 2**27:
@@ -51,16 +51,16 @@ def decode(words: list[int], width: int, height: int) -> Decoded:
     return Decoded(events, notes)
 
 
-def event(x: int, y: int, low: int, rise: bool) -> int:
-    return rise << 28 | low << 22 | x << 11 | y
+def event(x: int, y: int, low: int, on: bool) -> int:
+    return on << 28 | low << 22 | x << 11 | y
 
 
 def time_high(high: int) -> int:
     return TIME_HIGH << 28 | high
 
 
-def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
-    path.write_bytes(header + np.array(words, "<u4").tobytes())
+def write(path: Path, text: list[int], header: bytes = HEADER) -> Path:
+    path.write_bytes(header + np.array(text, "<u4").tobytes())
     return path
 
 
@@ -74,10 +74,10 @@ WORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, st.lists(EVENTS, max_size=20)
 
 
 @settings(deadline=None)
-@given(words=WORDS)
-def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, words: list[int]) -> None:
-    stream = Evt2Reader().read(write(folder / "any.raw", words))
-    assert (rows(stream), stream.notes) == decode(words, 640, 480)
+@given(text=WORDS)
+def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int]) -> None:
+    stream = Evt2Reader().read(write(folder / "any.raw", text))
+    assert (rows(stream), stream.notes) == decode(text, 640, 480)
 
 
 @settings(deadline=None)
@@ -86,14 +86,14 @@ def test_encoded_events_are_decoded(folder: Path, data: st.DataObject) -> None:
     times = np.cumsum(data.draw(st.lists(st.integers(0, 2**33 - 64), max_size=30))).tolist()
     pixel = st.tuples(st.integers(0, 639), st.integers(0, 479), st.booleans())
     events = [(*data.draw(pixel), t) for t in times]
-    words, high = [time_high(0)], 0
+    text, high = [time_high(0)], 0
     for x, y, p, t in events:
-        # A camera tells the upper part of its clock whether or not there are events.
+        # A camera writes the upper clock bits with or without events.
         while high != t // 64:
             high = min(t // 64, high + 2**27)
-            words.append(time_high(high % 2**28))
-        words.append(event(x, y, t % 64, p))
-    assert rows(Evt2Reader().read(write(folder / "encoded.raw", words))) == [(x, y, t, p) for x, y, p, t in events]
+            text.append(time_high(high % 2**28))
+        text.append(event(x, y, t % 64, p))
+    assert rows(Evt2Reader().read(write(folder / "encoded.raw", text))) == [(x, y, t, p) for x, y, p, t in events]
 
 
 def test_real_recordings_have_the_expected_events_on_640_by_480(test_data: Path) -> None:
@@ -103,16 +103,16 @@ def test_real_recordings_have_the_expected_events_on_640_by_480(test_data: Path)
 
 
 def test_clock_wraps_are_unwrapped_and_counted(tmp_path: Path) -> None:
-    words = [time_high(2**28 - 1), event(1, 2, 63, True), time_high(0), event(3, 4, 0, False)]
-    stream = Evt2Reader().read(write(tmp_path / "round.raw", words))
+    text = [time_high(2**28 - 1), event(1, 2, 63, True), time_high(0), event(3, 4, 0, False)]
+    stream = Evt2Reader().read(write(tmp_path / "round.raw", text))
     assert rows(stream) == [(1, 2, RANGE - 1, True), (3, 4, RANGE, False)]
     assert stream.notes == {"clock_wraps": 1}
 
 
 @pytest.mark.parametrize("damaged", [0, 2**26, 2**27 - 1, 2**28 - 1])
 def test_a_damaged_time_shifts_the_clock_by_at_most_its_range(tmp_path: Path, damaged: int) -> None:
-    words = [time_high(1000), event(1, 1, 0, True), time_high(damaged), time_high(1001), event(2, 2, 0, True)]
-    stream = Evt2Reader().read(write(tmp_path / "damaged.raw", words))
+    text = [time_high(1000), event(1, 1, 0, True), time_high(damaged), time_high(1001), event(2, 2, 0, True)]
+    stream = Evt2Reader().read(write(tmp_path / "damaged.raw", text))
     assert stream.t[1] in (1001 * 64, 1001 * 64 + RANGE)
 
 
@@ -141,9 +141,7 @@ def test_the_sensor_size_is_that_of_the_header_or_the_smallest_that_fits(
 
 
 @pytest.mark.parametrize("side", ["0", "2049", "99999999"])
-def test_an_impossible_header_size_needs_the_size_option(
-    tmp_path: Path, side: str
-) -> None:
+def test_an_impossible_header_size_needs_the_size_option(tmp_path: Path, side: str) -> None:
     path = write(tmp_path / "huge.raw", [time_high(0)], f"% evt 2.0\n% geometry {side}x100\n".encode())
     with pytest.raises(anybind.BadInput, match=rf"huge\.raw.*{side}x100.*size="):
         Evt2Reader().read(path)

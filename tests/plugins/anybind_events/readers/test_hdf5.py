@@ -1,4 +1,4 @@
-"""HDF5: our own format there and back, files laid out as DSEC's, Metavision's and others', and damage."""
+"""HDF5: our format, layouts of DSEC, Metavision and others, and damage."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}
 EXPECTED = ([1, 2, 3], [4, 5, 6], [10, 20, 30], [True, False, True])
 
 
-def made(n: int, step: int = 137, start: int = 0, seed: int = 0) -> EventStream:
-    """n events, now and then several at one time, with gaps of some milliseconds."""
+def make_stream(n: int, step: int = 137, start: int = 0, seed: int = 0) -> EventStream:
+    """Make n events, some at equal times, with gaps of some milliseconds."""
     random = np.random.default_rng(seed)
     time = start + np.cumsum(random.integers(0, 2, n) * random.integers(0, 2 * step, n) ** 2 // step)
     x, y = random.integers(0, 346, n), random.integers(0, 260, n)
@@ -40,12 +40,12 @@ def file(tmp_path: Path):
 
     def make(datasets: dict[str, object], attributes: dict[str, object] | None = None, **how: object) -> Path:
         path = tmp_path / "made.h5"
-        with h5py.File(path, "w") as made:
+        with h5py.File(path, "w") as make_stream:
             for name, data in datasets.items():
-                made.create_dataset(name, data=data, **(how if np.ndim(data) else {}))
+                make_stream.create_dataset(name, data=data, **(how if np.ndim(data) else {}))
             for name, value in (attributes or {}).items():
                 owner, _, attribute = name.rpartition("@")
-                made[owner or "/"].attrs[attribute] = value
+                make_stream[owner or "/"].attrs[attribute] = value
         return path
 
     return make
@@ -83,7 +83,7 @@ def test_a_recording_written_whole_or_in_chunks_is_read_back(
 def test_start_and_end_select_the_same_events_as_between(
     tmp_path_factory: pytest.TempPathFactory, start: int | None, end: int | None, offset: int, longest: int, seed: int
 ) -> None:
-    path, stream = tmp_path_factory.getbasetemp() / "part.h5", made(1500, start=offset, seed=seed)
+    path, stream = tmp_path_factory.getbasetemp() / "part.h5", make_stream(1500, start=offset, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hdf5, "MAX_INDEX_MS", longest)  # shorter than the recording, or longer
         patch.setattr(hdf5_layout, "SEARCH_EVENTS", 16)
@@ -96,7 +96,7 @@ def test_start_and_end_select_the_same_events_as_between(
 
 
 def test_only_the_data_of_the_time_range_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = made(300_000)
+    stream = make_stream(300_000)
     Hdf5Reader().write(stream, tmp_path / "long.h5")
     taken = []
     times = hdf5_layout.EventDatasets.read_times
@@ -112,22 +112,22 @@ def test_only_the_data_of_the_time_range_are_read(tmp_path: Path, monkeypatch: p
 def test_written_files_open_in_plain_h5py_with_the_layout_of_dsec(tmp_path: Path) -> None:
     stream = EventStream([1, 2, 3, 4], [5, 6, 7, 8], [5000, 5999, 7000, 9001], [1, 0, 1, 0], 346, 260)
     anybind.write(stream, tmp_path / "ours.h5")
-    with h5py.File(tmp_path / "ours.h5") as held:
-        assert dict(held.attrs) == {"format": "anybind-events", "version": 1, "width": 346, "height": 260}
-        assert held["t_offset"][()] == 5000
-        assert held["events/t"][:].tolist() == [0, 999, 2000, 4001]
-        assert held["ms_to_idx"][:].tolist() == [0, 2, 2, 3, 3]
-        assert [held[f"events/{name}"].compression for name in "xytp"] == ["gzip"] * 4
-        assert held["events/p"][:].tolist() == [1, 0, 1, 0]
+    with h5py.File(tmp_path / "ours.h5") as columns_in_file:
+        assert dict(columns_in_file.attrs) == {"format": "anybind-events", "version": 1, "width": 346, "height": 260}
+        assert columns_in_file["t_offset"][()] == 5000
+        assert columns_in_file["events/t"][:].tolist() == [0, 999, 2000, 4001]
+        assert columns_in_file["ms_to_idx"][:].tolist() == [0, 2, 2, 3, 3]
+        assert [columns_in_file[f"events/{name}"].compression for name in "xytp"] == ["gzip"] * 4
+        assert columns_in_file["events/p"][:].tolist() == [1, 0, 1, 0]
 
 
 def test_chunks_out_of_order_are_not_written(tmp_path: Path) -> None:
     first, path = EventStream([1], [1], [10], [1], 34, 34), tmp_path / "out.h5"
-    for second, told in (
+    for second, message in (
         (EventStream([1], [1], [9], [1], 34, 34), "time decreases at event 1"),
         (EventStream([1], [1], [10], [1], 34, 33), "expected chunks of sensor size 34x34, got 34x33"),
     ):
-        with pytest.raises(BadInput, match=told):
+        with pytest.raises(BadInput, match=message):
             Hdf5Reader().write_chunks([first, second], path)
     with pytest.raises(BadInput, match="at least one chunk to write"):
         Hdf5Reader().write_chunks([], path)
@@ -210,7 +210,7 @@ def test_without_a_recorded_size_the_sensor_is_the_smallest_common_one_also_in_c
 
 
 def test_chunks_add_up_to_the_recording(tmp_path: Path) -> None:
-    stream = made(1000)
+    stream = make_stream(1000)
     Hdf5Reader().write(stream, tmp_path / "whole.h5")
     parts = list(Hdf5Reader().chunks(tmp_path / "whole.h5", count=300))
     assert [len(part) for part in parts] == [300, 300, 300, 100]
@@ -233,7 +233,7 @@ def test_several_recordings_need_the_group_option(file) -> None:
 
 
 @pytest.mark.parametrize(
-    ("datasets", "told"),
+    ("datasets", "message"),
     [
         ({"images": np.zeros((2, 3)), "depth/x": [1]}, r"made\.h5: expected event columns.*got: depth, images"),
         ({}, r"made\.h5: expected event columns.*got: nothing"),
@@ -244,8 +244,8 @@ def test_several_recordings_need_the_group_option(file) -> None:
         ({**COLUMNS, "t_offset": [[]]}, r"made\.h5: cannot be read"),
     ],
 )
-def test_a_file_without_events_is_an_error_that_names_the_file(file, datasets: dict, told: str) -> None:
-    with pytest.raises(BadInput, match=told):
+def test_a_file_without_events_is_an_error_that_names_the_file(file, datasets: dict, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         Hdf5Reader().read(file(datasets))
 
 
@@ -290,7 +290,7 @@ def test_a_small_file_with_a_huge_stated_size_allocates_little_memory(tmp_path: 
 
 
 def test_a_truncated_file_is_an_error_strict_or_not(tmp_path: Path) -> None:
-    Hdf5Reader().write(made(100), tmp_path / "cut.h5")
+    Hdf5Reader().write(make_stream(100), tmp_path / "cut.h5")
     raw = (tmp_path / "cut.h5").read_bytes()
     for length in range(1, len(raw), 97):
         (tmp_path / "cut.h5").write_bytes(raw[:length])
@@ -301,7 +301,7 @@ def test_a_truncated_file_is_an_error_strict_or_not(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_written_file_with_a_flipped_bit_is_rejected_or_unchanged(tmp_path: Path) -> None:
-    stream, rng = made(200), random.Random(0)
+    stream, rng = make_stream(200), random.Random(0)
     Hdf5Reader().write(stream, tmp_path / "bent.h5")
     raw, differ = (tmp_path / "bent.h5").read_bytes(), []
     for _ in range(300):
@@ -328,7 +328,7 @@ def test_a_mutated_file_of_other_software_is_read_or_rejected(tmp_path: Path, fi
 
 
 def test_an_hdf5_file_is_detected_by_its_suffix(tmp_path: Path) -> None:
-    Hdf5Reader().write(made(3), tmp_path / "found.hdf5")
+    Hdf5Reader().write(make_stream(3), tmp_path / "found.hdf5")
     head = (tmp_path / "found.hdf5").read_bytes()[:4096]
     assert Hdf5Reader().sniff(head) is None
     assert Hdf5Reader().sniff(b"HDF") is False

@@ -23,7 +23,7 @@ def recording(test_data: Path) -> Path:
 
 
 def decode(raw: bytes) -> list[tuple[int, int, int, bool]]:
-    """Events (x, y, t, p) of a .bin file, one after the other as the data sets' description has it."""
+    """Decode events (x, y, t, p) of a .bin file one by one, by the dataset's description."""
     events, clock = [], 0
     for at in range(0, len(raw), 5):
         x, y, word = raw[at], raw[at + 1], int.from_bytes(raw[at + 2 : at + 5], "big")
@@ -34,8 +34,10 @@ def decode(raw: bytes) -> list[tuple[int, int, int, bool]]:
     return events
 
 
-def settle(events: list[tuple[int, int, int, bool]], width: int, height: int) -> list[tuple[int, int, int, bool]]:
-    """The events inside the sensor, none of them earlier than one in front of it."""
+def repair_events(
+    events: list[tuple[int, int, int, bool]], width: int, height: int
+) -> list[tuple[int, int, int, bool]]:
+    """Return the events inside the sensor, with decreasing times raised to the previous one."""
     settled, latest = [], -1
     for x, y, t, p in events:
         if x < width and y < height:
@@ -87,9 +89,7 @@ def test_a_written_file_is_the_same_in_the_reference_decoder(folder: Path, strea
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_a_recording_truncated_in_an_event_gives_the_complete_ones_and_names_the_byte(
-    tmp_path: Path, cut: int
-) -> None:
+def test_a_recording_truncated_in_an_event_gives_the_complete_ones_and_names_the_byte(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
     with pytest.warns(AnybindWarning, match=r"cut\.bin: truncated.*byte 10\b"):
@@ -108,9 +108,7 @@ def test_a_recording_truncated_in_an_event_is_an_error_when_strict(tmp_path: Pat
 
 @settings(deadline=None)
 @given(steps=st.lists(st.tuples(st.sampled_from([0, 33, 239, 240]), st.integers(0, 100), st.booleans()), max_size=20))
-def test_row_240_is_a_clock_overflow_of_8192_us(
-    folder: Path, steps: list[tuple[int, int, bool]]
-) -> None:
+def test_row_240_is_a_clock_overflow_of_8192_us(folder: Path, steps: list[tuple[int, int, bool]]) -> None:
     # Times grow by the steps, so that no recording runs backwards.
     times = np.cumsum([0, *(step for _, step, _ in steps)]).tolist()[1:]
     raw = pack(*((row % 7, row, time, p) for (row, _, p), time in zip(steps, times, strict=True)))
@@ -141,9 +139,7 @@ def test_an_event_after_two_overflows_is_16384_us_later(tmp_path: Path) -> None:
         (255, 239, (304, 240)),
     ],
 )
-def test_the_sensor_is_the_smallest_common_one_that_fits(
-    tmp_path: Path, x: int, y: int, size: tuple[int, int]
-) -> None:
+def test_the_sensor_is_the_smallest_common_one_that_fits(tmp_path: Path, x: int, y: int, size: tuple[int, int]) -> None:
     path = tmp_path / "sensor.bin"
     path.write_bytes(pack((0, 0, 1, True), (x, y, 2, True), (0, 0, 3, True)))
     stream = anybind.read(path)
@@ -182,14 +178,12 @@ def test_a_decreasing_time_is_raised_and_counted(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(raw=st.lists(st.binary(min_size=5, max_size=5), max_size=9).map(b"".join))
-def test_random_bytes_are_decoded_as_by_the_reference_decoder(
-    folder: Path, raw: bytes
-) -> None:
+def test_random_bytes_are_decoded_as_by_the_reference_decoder(folder: Path, raw: bytes) -> None:
     path = folder / "random.bin"
     path.write_bytes(raw)
-    assert rows(BinReader().read(path, size=(200, 230))) == settle(decode(raw), 200, 230)
+    assert rows(BinReader().read(path, size=(200, 230))) == repair_events(decode(raw), 200, 230)
     if all(y <= 240 for y in raw[1::5]):
-        assert rows(BinReader().read(path)) == settle(decode(raw), 256, 240)
+        assert rows(BinReader().read(path)) == repair_events(decode(raw), 256, 240)
     else:
         with pytest.raises(BadInput, match=r"random\.bin"):
             BinReader().read(path)
@@ -234,8 +228,8 @@ def test_the_largest_sensor_and_the_latest_time_of_the_format_are_written(tmp_pa
 def test_the_reader_is_found_by_suffix(tmp_path: Path) -> None:
     path = tmp_path / "RECORDING.BIN"
     path.write_bytes(pack((1, 1, 500, True)))
-    found = find_reader(path)
-    assert (found.name, found.spec.modality) == ("nmnist-bin", "event")
+    result = find_reader(path)
+    assert (result.name, result.spec.modality) == ("nmnist-bin", "event")
 
 
 def test_a_file_of_another_suffix_is_read_with_the_reader_option(tmp_path: Path) -> None:

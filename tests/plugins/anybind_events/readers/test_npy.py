@@ -1,4 +1,4 @@
-"""`.npy` recordings: events with fields, tables of four columns, and arrays that are something else."""
+"""`.npy` recordings: structured arrays, tables of four columns, and other arrays."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_fields_that_are_not_numbers_are_an_error(read) -> None:
 
 
 class Trap:
-    """Unpickling this makes a folder."""
+    """An object whose unpickling creates a folder."""
 
     def __init__(self, sprung: Path) -> None:
         self.sprung = sprung

@@ -1,4 +1,4 @@
-"""`.npz` recordings: ours, N-ImageNet's, and archives that are damaged or meant to harm."""
+"""`.npz` recordings: our layout, N-ImageNet's, and damaged or malicious archives."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_written_recording_is_read_back_with_its_sensor_size(folder: Path, str
 def test_a_written_archive_contains_columns_and_size(folder: Path, raw: bytes) -> None:
     (folder / "named.npz").write_bytes(raw)
     with np.load(folder / "named.npz", allow_pickle=False) as archive:
-        held = {name: archive[name].tolist() for name in archive.files}
-    assert held == {
+        names = {name: archive[name].tolist() for name in archive.files}
+    assert names == {
         "x": [1, 2, 3],
         "y": [4, 5, 6],
         "t": [10, 20, 30],
@@ -98,12 +98,10 @@ def test_an_n_imagenet_event_outside_the_sensor_is_an_error_that_names_the_file(
 
 
 @pytest.mark.parametrize("missing", ["x", "y", "t", "p"])
-def test_an_archive_without_one_column_is_an_error_that_lists_the_arrays(
-    tmp_path: Path, missing: str
-) -> None:
-    held = {name: column for name, column in COLUMNS.items() if name != missing}
-    np.savez(tmp_path / "lacking.npz", **held)
-    with pytest.raises(BadInput, match=rf"lacking\.npz.*columns x, y, t, p, got: {', '.join(held)}"):
+def test_an_archive_without_one_column_is_an_error_that_lists_the_arrays(tmp_path: Path, missing: str) -> None:
+    names = {name: column for name, column in COLUMNS.items() if name != missing}
+    np.savez(tmp_path / "lacking.npz", **names)
+    with pytest.raises(BadInput, match=rf"lacking\.npz.*columns x, y, t, p, got: {', '.join(names)}"):
         anybind.read(tmp_path / "lacking.npz")
 
 
@@ -137,9 +135,7 @@ def test_an_archive_of_other_arrays_is_an_error_that_lists_them(tmp_path: Path) 
     ],
     ids=str,
 )
-def test_invalid_columns_are_an_error_that_names_the_file(
-    tmp_path: Path, changed: dict[str, object]
-) -> None:
+def test_invalid_columns_are_an_error_that_names_the_file(tmp_path: Path, changed: dict[str, object]) -> None:
     np.savez(tmp_path / "wrong.npz", **{**COLUMNS, **changed})
     with pytest.raises(BadInput, match=r"wrong\.npz"):
         anybind.read(tmp_path / "wrong.npz")
@@ -147,17 +143,19 @@ def test_invalid_columns_are_an_error_that_names_the_file(
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_an_archive_truncated_at_any_byte_is_an_error_that_names_the_file(folder: Path, raw: bytes, data: st.DataObject) -> None:
+def test_an_archive_truncated_at_any_byte_is_an_error_that_names_the_file(
+    folder: Path, raw: bytes, data: st.DataObject
+) -> None:
     (folder / "cut.npz").write_bytes(raw[: data.draw(st.integers(0, len(raw) - 1))])
     with pytest.raises(BadInput, match=r"cut\.npz"):
         anybind.read(folder / "cut.npz")
-    # The reader may also be asked by name, where nothing has looked at the file before.
+    # The reader can also be selected by name, without content detection.
     with pytest.raises(BadInput, match=r"cut\.npz"):
         anybind.read(folder / "cut.npz", reader="npz-events")
 
 
-def damaged(raw: bytes) -> Iterator[tuple[str, bytes]]:
-    """The archive with one bit of one byte turned over: every byte, two bits each."""
+def flip_bits(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the archive with one bit of one byte flipped: every byte, two bits each."""
     # Bits 0 and 5 reach the flags of a zip entry: encrypted, and patched data.
     for at in range(len(raw)):
         for bit in (0, 5):
@@ -165,10 +163,10 @@ def damaged(raw: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def of_damaged(folder: Path, raw: bytes) -> dict[str, EventStream | Exception]:
-    """What reading each damaged archive gave or raised."""
+def read_damaged(folder: Path, raw: bytes) -> dict[str, EventStream | Exception]:
+    """Return the result or error of reading each damaged archive."""
     outcomes: dict[str, EventStream | Exception] = {}
-    for where, bent in damaged(raw):
+    for where, bent in flip_bits(raw):
         (folder / "bent.npz").write_bytes(bent)
         try:
             outcomes[where] = NpzReader().read(folder / "bent.npz")
@@ -179,25 +177,23 @@ def of_damaged(folder: Path, raw: bytes) -> dict[str, EventStream | Exception]:
 
 @pytest.mark.slow
 def test_an_archive_with_a_flipped_bit_is_read_or_rejected(
-    of_damaged: dict[str, EventStream | Exception],
+    read_damaged: dict[str, EventStream | Exception],
 ) -> None:
-    failed = {where: got for where, got in of_damaged.items() if not isinstance(got, EventStream | BadInput)}
+    failed = {where: got for where, got in read_damaged.items() if not isinstance(got, EventStream | BadInput)}
     assert failed == {}
 
 
 def test_an_archive_with_a_flipped_bit_never_gives_another_recording(
-    of_damaged: dict[str, EventStream | Exception], written: EventStream
+    read_damaged: dict[str, EventStream | Exception], written: EventStream
 ) -> None:
-    streams = {where: got for where, got in of_damaged.items() if isinstance(got, EventStream)}
+    streams = {where: got for where, got in read_damaged.items() if isinstance(got, EventStream)}
     assert streams
     assert [where for where, stream in streams.items() if contents(stream) != contents(written)] == []
 
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_an_archive_with_overwritten_bytes_is_read_or_rejected(
-    folder: Path, raw: bytes, data: st.DataObject
-) -> None:
+def test_an_archive_with_overwritten_bytes_is_read_or_rejected(folder: Path, raw: bytes, data: st.DataObject) -> None:
     bent = bytearray(raw)
     for at, value in data.draw(
         st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), min_size=1, max_size=8)
@@ -212,7 +208,7 @@ def test_an_archive_with_overwritten_bytes_is_read_or_rejected(
 
 
 class Trap:
-    """Unpickling this makes a folder."""
+    """An object whose unpickling creates a folder."""
 
     def __init__(self, sprung: Path) -> None:
         self.sprung = sprung
@@ -244,15 +240,15 @@ def test_a_pickle_is_an_error_and_never_executed(tmp_path: Path, lay: object) ->
     with pytest.raises(BadInput, match=r"trap\.npz"):
         anybind.read(path, reader="npz-events")
     assert not sprung.exists()
-    # The trap is a real one: the file holds the call that unpickling would make.
+    # The trap is real: the file contains the call that unpickling would execute.
     assert b"mkdir" in path.read_bytes()
     assert bytes(sprung) in path.read_bytes()
 
 
 def test_the_reader_is_found_by_content_and_suffix(folder: Path, raw: bytes) -> None:
     (folder / "FOUND.NPZ").write_bytes(raw)
-    found = find_reader(folder / "FOUND.NPZ")
-    assert (found.name, found.spec.modality) == ("npz-events", "event")
+    result = find_reader(folder / "FOUND.NPZ")
+    assert (result.name, result.spec.modality) == ("npz-events", "event")
 
 
 def test_an_archive_of_another_suffix_is_read_with_the_reader_option(
@@ -264,7 +260,9 @@ def test_an_archive_of_another_suffix_is_read_with_the_reader_option(
 
 @pytest.mark.parametrize("reader", [None, "npz-events"])
 @pytest.mark.parametrize("content", [b"neither an archive nor a table\n", b"PK", b"", b"\x93NUMPY\x01\x00"])
-def test_an_invalid_npz_file_is_an_error_that_names_the_file(tmp_path: Path, content: bytes, reader: str | None) -> None:
+def test_an_invalid_npz_file_is_an_error_that_names_the_file(
+    tmp_path: Path, content: bytes, reader: str | None
+) -> None:
     (tmp_path / "text.npz").write_bytes(content)
     with pytest.raises(BadInput, match=r"text\.npz"):
         anybind.read(tmp_path / "text.npz", reader=reader)

@@ -1,4 +1,4 @@
-"""Binary recordings as other libraries read and write them."""
+"""Binary recordings compared with other libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings as text: the real one, every way of writing columns, our own there and back, and lines that are wrong."""
+"""Text recordings: the real one, all layouts of columns, our own format, and invalid lines."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def lines(rows: list = ROWS, delimiter: str = " ", order: str = "xytp", end: str
 
 @pytest.fixture
 def read(tmp_path: Path):
-    def read(words: str, **options: object) -> EventStream:
-        (tmp_path / "made.txt").write_bytes(words.encode())
+    def read(text: str, **options: object) -> EventStream:
+        (tmp_path / "made.txt").write_bytes(text.encode())
         return TextReader().read(tmp_path / "made.txt", **options)
 
     return read
@@ -70,20 +70,20 @@ def test_a_header_sets_the_column_order(read, header: str) -> None:
 
 
 def test_a_header_selects_among_more_columns(read) -> None:
-    words = "id,x,y,name,t,p\n" + "".join(f"{i},{x},{y},n{i},{t},{p}\n" for i, (x, y, t, p) in enumerate(ROWS))
-    assert contents(read(words)) == EXPECTED
+    text = "id,x,y,name,t,p\n" + "".join(f"{i},{x},{y},n{i},{t},{p}\n" for i, (x, y, t, p) in enumerate(ROWS))
+    assert contents(read(text)) == EXPECTED
 
 
 def test_the_columns_option_can_skip_columns(read) -> None:
-    words = "".join(f"{i} {y} {x} {p} {t}\n" for i, (x, y, t, p) in enumerate(ROWS))
-    assert contents(read(words, columns="-yxpt")) == EXPECTED
-    assert contents(read("whatever this is\n" + words, columns="-yxpt")) == EXPECTED
+    text = "".join(f"{i} {y} {x} {p} {t}\n" for i, (x, y, t, p) in enumerate(ROWS))
+    assert contents(read(text, columns="-yxpt")) == EXPECTED
+    assert contents(read("whatever this is\n" + text, columns="-yxpt")) == EXPECTED
     with pytest.raises(BadInput, match=r"made\.txt: line 1: expected 4 columns, got 5; name them with columns="):
-        read(words)
+        read(text)
     with pytest.raises(BadInput, match=r"made\.txt: line 1: expected 4 columns, got 5"):
-        read(words, columns="yxpt")
+        read(text, columns="yxpt")
     with pytest.raises(BadOption, match="got 'yxp'"):
-        read(words, columns="-yxp-")
+        read(text, columns="-yxp-")
 
 
 @pytest.mark.parametrize("fall", [0, -1])
@@ -92,7 +92,7 @@ def test_off_is_0_or_minus_1(read, fall: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "times"),
+    ("text", "times"),
     [
         ("0.5 1 2 1\n0.500001 1 2 0\n", [500_000, 500_001]),
         ("1 1 2 1\n1.5 1 2 0\n", [1_000_000, 1_500_000]),
@@ -107,8 +107,8 @@ def test_off_is_0_or_minus_1(read, fall: int) -> None:
         ("t (s),x,y,p\n5,1,2,1\n6,1,2,0\n", [5_000_000, 6_000_000]),
     ],
 )
-def test_the_unit_of_time_follows_from_header_or_numbers(read, words: str, times: list[int]) -> None:
-    assert read(words).t.tolist() == times
+def test_the_unit_of_time_follows_from_header_or_numbers(read, text: str, times: list[int]) -> None:
+    assert read(text).t.tolist() == times
 
 
 def test_the_unit_option_overrides_inference(read) -> None:
@@ -179,8 +179,8 @@ def test_text_is_parsed_as_by_python(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "python.txt"
     rows = sorted(rows, key=lambda row: row[2])
-    shown = [(x, y, f"{t / 1e6:.6f}" if decimals else t, p) for x, y, t, p in rows]
-    path.write_text("x y t p\n".replace(" ", delimiter) + lines(shown, delimiter))
+    written_rows = [(x, y, f"{t / 1e6:.6f}" if decimals else t, p) for x, y, t, p in rows]
+    path.write_text("x y t p\n".replace(" ", delimiter) + lines(written_rows, delimiter))
     unit = "s" if decimals else "us"
     stream = TextReader().read(path, unit=unit)
     assert list(zip(stream.x, stream.y, stream.t, stream.p, strict=True)) == rows
@@ -190,7 +190,7 @@ def test_text_is_parsed_as_by_python(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("text", "message"),
     [
         (lines() + "1 2 three 1\n" + lines(), r"line 4: expected a number, got 'three'"),
         ("x,y,t,p\n1,2,3,1\n1,2,,0\n", r"line 3: expected a number, got ''"),
@@ -211,9 +211,9 @@ def test_text_is_parsed_as_by_python(
         ("\n" * 2000, r"no events"),
     ],
 )
-def test_an_invalid_line_is_an_error_that_names_its_number(read, words: str, told: str) -> None:
-    with pytest.raises(BadInput, match=rf"made\.txt: .*{told}"):
-        read(words)
+def test_an_invalid_line_is_an_error_that_names_its_number(read, text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=rf"made\.txt: .*{message}"):
+        read(text)
 
 
 def test_an_invalid_line_in_a_long_file_is_found(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_file_truncated_in_a_line_gives_the_events_before(tmp_path: Path) -> N
         path.write_bytes(raw[:length])
         whole = raw[:length].count(b"\n") - 1
         last = raw[:length].rpartition(b"\n")[2]
-        if not last or (last.count(b",") == 3 and not last.endswith(b",")):  # nothing tells that there was more
+        if not last or (last.count(b",") == 3 and not last.endswith(b",")):  # the truncation is not detectable
             assert len(TextReader().read(path, strict=True)) == whole + bool(last)
             continue
         with pytest.raises(BadInput, match=rf"cut\.csv: truncated.*byte {length}"):
@@ -281,9 +281,7 @@ def test_an_overlong_line_is_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
         (b"", False),
     ],
 )
-def test_the_format_is_detected_by_its_header_and_never_in_prose(
-    head: bytes, verdict: bool | None
-) -> None:
+def test_the_format_is_detected_by_its_header_and_never_in_prose(head: bytes, verdict: bool | None) -> None:
     assert TextReader().sniff(head) is verdict
 
 

@@ -1,4 +1,4 @@
-"""What holds for every representation of events."""
+"""Common behaviour of all event representations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ALL = [pytest.param(name, options, id=f"{name} {options}") for name in NAMES for
 
 
 SCRATCH = 3 * 4 * BLOCK + 20_000
-"""Bytes for a block of events, and for small things: fewer than the recordings below have events."""
+"""Bytes for a block of events and small objects: fewer than the events of the recordings below."""
 
 
 def make(name: str, options: dict) -> EventFrames:
@@ -60,8 +60,8 @@ def recording(events: int = 3000, width: int = 40, height: int = 30, seed: int =
     )
 
 
-def strided(stream: EventStream) -> EventStream:
-    """The same events as fields of packed records, which lie at odd addresses, read-only."""
+def make_strided(stream: EventStream) -> EventStream:
+    """Return the same events as fields of packed records, unaligned and read-only."""
     records = np.zeros(len(stream), dtype=[("p", "?"), ("t", "<i8"), ("x", "<u2"), ("y", "<u2")])
     for name in "xytp":
         records[name] = getattr(stream, name)
@@ -79,61 +79,61 @@ def test_every_event_representation_is_tested_here() -> None:
 @settings(deadline=None, max_examples=25)
 @given(stream=...)
 def test_a_frame_is_finite_float32_of_its_shape(name: str, options: dict, stream: EventStream) -> None:
-    made = make(name, options)
-    frame = made(stream)
+    representation = make(name, options)
+    frame = representation(stream)
     assert frame.dtype == np.float32
-    assert frame.shape == made.compute_shape(stream.width, stream.height)
+    assert frame.shape == representation.compute_shape(stream.width, stream.height)
     assert np.isfinite(frame).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_torch_takes_a_frame_and_a_batch_without_a_copy(name: str) -> None:
-    made = make(name, {})
-    for array in (made(recording()), made.batch([recording(), recording(seed=1)])):
+    representation = make(name, {})
+    for array in (representation(recording()), representation.batch([recording(), recording(seed=1)])):
         assert array.flags.c_contiguous
-        tensor = torch.from_numpy(array)  # warns of an array that cannot be written to
+        tensor = torch.from_numpy(array)  # warns of read-only arrays
         tensor.fill_(7)
         assert (array == 7).all()
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 def test_a_batch_stacks_the_frames_of_its_recordings(name: str, options: dict) -> None:
-    made = make(name, options)
+    representation = make(name, options)
     streams = [recording(events, seed=events) for events in (0, 1, 50, 3000)]
-    assert np.array_equal(made.batch(streams), np.stack([made(stream) for stream in streams]))
+    assert np.array_equal(representation.batch(streams), np.stack([representation(stream) for stream in streams]))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_large_batch_by_several_threads_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, streams = make(name, {}), [recording(seed=seed) for seed in range(7)]
-    alone = made.batch(streams)
+    representation, streams = make(name, {}), [recording(seed=seed) for seed in range(7)]
+    alone = representation.batch(streams)
     monkeypatch.setattr(frames, "MIN_THREADED_EVENTS", 0)
     monkeypatch.setattr(frames.os, "cpu_count", lambda: 3)
-    assert np.array_equal(made.batch(streams), alone)
+    assert np.array_equal(representation.batch(streams), alone)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_representations_are_thread_safe(name: str) -> None:
-    made, streams = make(name, {}), [recording(20_000, seed=seed) for seed in range(16)]
+    representation, streams = make(name, {}), [recording(20_000, seed=seed) for seed in range(16)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(made, streams))
-    assert all(np.array_equal(frame, made(stream)) for frame, stream in zip(found, streams, strict=True))
+        result = list(pool.map(representation, streams))
+    assert all(np.array_equal(frame, representation(stream)) for frame, stream in zip(result, streams, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_strided_columns_give_the_same_frame(name: str) -> None:
-    made, stream = make(name, {}), recording()
-    assert np.array_equal(made(strided(stream)), made(stream))
+    representation, stream = make(name, {}), recording()
+    assert np.array_equal(representation(make_strided(stream)), representation(stream))
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 @pytest.mark.parametrize("columns", ["contiguous", "strided"])
 def test_a_call_allocates_at_most_twice_the_frame_size(name: str, options: dict, columns: str) -> None:
-    made, stream = make(name, options), recording(400_000, 240, 180)
-    stream = strided(stream) if columns == "strided" else stream
-    made(stream)  # what is compiled or imported at the first call does not count
+    representation, stream = make(name, options), recording(400_000, 240, 180)
+    stream = make_strided(stream) if columns == "strided" else stream
+    representation(stream)  # compilation and imports of the first call are not measured
     tracemalloc.start()
-    frame = made(stream)
+    frame = representation(stream)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= 3 * frame.nbytes + SCRATCH
@@ -141,13 +141,13 @@ def test_a_call_allocates_at_most_twice_the_frame_size(name: str, options: dict,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_allocates_little_beyond_its_frames(name: str) -> None:
-    made, streams = make(name, {}), [recording(200_000, 240, 180, seed) for seed in range(3)]
-    made.batch(streams)
+    representation, streams = make(name, {}), [recording(200_000, 240, 180, seed) for seed in range(3)]
+    representation.batch(streams)
     tracemalloc.start()
-    found = made.batch(streams)
+    result = representation.batch(streams)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak <= 3 * found.nbytes + SCRATCH
+    assert peak <= 3 * result.nbytes + SCRATCH
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,8 +159,8 @@ def test_an_empty_batch_and_two_sensor_sizes_are_an_error(name: str) -> None:
 
 
 def test_a_batch_of_two_sensors_is_accepted_if_scaled_to_one_size() -> None:
-    made = make("author-code", {"size": 16})
-    assert made.batch([recording(), recording(width=41)]).shape == (2, 3, 16, 16)
+    representation = make("author-code", {"size": 16})
+    assert representation.batch([recording(), recording(width=41)]).shape == (2, 3, 16, 16)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -171,22 +171,22 @@ def test_a_sensor_with_too_many_pixels_is_an_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_are_immutable(name: str) -> None:
-    made = make(name, {})
+    representation = make(name, {})
     with pytest.raises(FrozenInstanceError):
-        setattr(made, fields(made)[0].name, 1)
+        setattr(representation, fields(representation)[0].name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_include_the_name_and_differ_with_every_option(name: str) -> None:
-    made = [make(name, options) for options in OPTIONS[name]]
-    assert {each.settings["representation"] for each in made} == {name}
-    assert len({hash_settings(dict(each.settings)) for each in made}) == len(made)
+    representation = [make(name, options) for options in OPTIONS[name]]
+    assert {each.settings["representation"] for each in representation} == {name}
+    assert len({hash_settings(dict(each.settings)) for each in representation}) == len(representation)
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 def test_an_integer_and_an_equal_float_are_the_same_setting(name: str, options: dict) -> None:
-    kept = ("events", "seed", "size", "views", "count", "bins", "parts", "options")
-    pointed = {key: float(v) if type(v) is int and key not in kept else v for key, v in options.items()}
+    integer_options = ("events", "seed", "size", "views", "count", "bins", "parts", "options")
+    pointed = {key: float(v) if type(v) is int and key not in integer_options else v for key, v in options.items()}
     assert make(name, pointed).settings == make(name, options).settings
 
 

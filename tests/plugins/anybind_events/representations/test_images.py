@@ -1,4 +1,4 @@
-"""How arrays of representations look to people."""
+"""Images of representation arrays."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from anybind_events.representations.images import MAX_SIDE, ColorScale, colorize
 WHITE, BLACK, RED, BLUE = [255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 0, 255]
 
 
-def shown(channels: list, **options: int) -> np.ndarray:
-    """The picture of an array of one row, with one pixel for each of the array's."""
+def render_row(channels: list, **options: int) -> np.ndarray:
+    """Render an array of one row, at one pixel per array element."""
     frame = np.array(channels, np.float32)[:, None]
-    picture = colorize_frame(frame, ColorScale.from_frames([frame]), **options)
-    step = picture.shape[1] // frame.shape[2]
-    return picture[0, ::step]
+    image = colorize_frame(frame, ColorScale.from_frames([frame]), **options)
+    step = image.shape[1] // frame.shape[2]
+    return image[0, ::step]
 
 
 def test_one_channel_is_gray() -> None:
-    assert shown([[0, 0.4, 1]]).tolist() == [BLACK, [102, 102, 102], WHITE]
+    assert render_row([[0, 0.4, 1]]).tolist() == [BLACK, [102, 102, 102], WHITE]
 
 
 def test_one_signed_channel_is_red_above_0_and_blue_below_on_white() -> None:
-    assert shown([[-1, 0, 1]]).tolist() == [BLUE, WHITE, RED]
+    assert render_row([[-1, 0, 1]]).tolist() == [BLUE, WHITE, RED]
 
 
 def test_two_channels_are_off_in_blue_and_on_in_red_and_both_are_black() -> None:
-    assert shown([[2, 0, 0, 2], [0, 0, 2, 2]]).tolist() == [BLUE, WHITE, RED, BLACK]
+    assert render_row([[2, 0, 0, 2], [0, 0, 2, 2]]).tolist() == [BLUE, WHITE, RED, BLACK]
 
 
 def test_three_channels_are_red_green_and_blue() -> None:
-    assert shown([[1, 0, 0.2], [0, 1, 0.2], [0, 0, 0.2]]).tolist() == [[255, 0, 0], [0, 255, 0], [51, 51, 51]]
+    assert render_row([[1, 0, 0.2], [0, 1, 0.2], [0, 0, 0.2]]).tolist() == [[255, 0, 0], [0, 255, 0], [51, 51, 51]]
 
 
 def test_three_signed_channels_map_0_to_the_middle() -> None:
-    assert shown([[-1, 0, 1]] * 3).tolist() == [BLACK, [128, 128, 128], WHITE]
+    assert render_row([[-1, 0, 1]] * 3).tolist() == [BLACK, [128, 128, 128], WHITE]
 
 
 def test_a_hot_pixel_does_not_darken_the_others() -> None:
     counts = [[3.0] * 300 + [100_000.0]]
-    assert shown(counts)[0].tolist() == WHITE
+    assert render_row(counts)[0].tolist() == WHITE
 
 
 def test_fractions_dimmed_by_a_hot_pixel_are_stretched() -> None:
-    assert shown([[0.01] * 300 + [0.99]])[0].tolist() == WHITE
+    assert render_row([[0.01] * 300 + [0.99]])[0].tolist() == WHITE
 
 
 def test_frames_of_one_animation_share_a_colour_scale() -> None:
@@ -55,17 +55,17 @@ def test_frames_of_one_animation_share_a_colour_scale() -> None:
 
 
 def test_an_array_of_zeros_can_be_rendered() -> None:
-    assert (shown([[0, 0]]) == 0).all()
-    assert (shown([[0, 0], [0, 0]]) == 255).all()
+    assert (render_row([[0, 0]]) == 0).all()
+    assert (render_row([[0, 0], [0, 0]]) == 255).all()
 
 
 @pytest.mark.parametrize(("size", "factor"), [((34, 34), 21), ((180, 240), 3), ((260, 346), 2), ((720, 1280), 1)])
 def test_small_images_are_enlarged_by_the_largest_integer_factor(size: tuple[int, int], factor: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    large = enlarge_image(picture, MAX_SIDE)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    large = enlarge_image(image, MAX_SIDE)
     assert large.shape == (size[0] * factor, size[1] * factor, 3)
-    assert np.array_equal(large[::factor, ::factor], picture)
-    assert np.array_equal(large[factor - 1 :: factor, factor - 1 :: factor], picture)
+    assert np.array_equal(large[::factor, ::factor], image)
+    assert np.array_equal(large[factor - 1 :: factor, factor - 1 :: factor], image)
 
 
 def test_more_than_three_channels_are_panels_side_by_side() -> None:
@@ -78,7 +78,7 @@ def test_more_than_three_channels_are_panels_side_by_side() -> None:
     black = (sheet == 0).all(axis=2)
     assert black[: height // 2, : width // 3].any()
     assert black[height // 2 :, width // 3 : 2 * width // 3].any()
-    assert not (sheet[height // 2 :, 2 * width // 3 + 8 :] < 200).any()  # five panels of six places
+    assert not (sheet[height // 2 :, 2 * width // 3 + 8 :] < 200).any()  # five panels in a grid of six
 
 
 def test_panels_of_equal_channels_differ_only_in_their_number() -> None:
@@ -99,5 +99,5 @@ def test_views_have_a_panel_each_in_their_own_colours() -> None:
 
 
 def test_red_and_blue_saturate_at_full_scale() -> None:
-    picture = draw_red_blue(np.array([[0, 4]]), np.array([[2, 0]]), full_scale=4)
-    assert picture.tolist() == [[[255, 128, 128], BLUE]]
+    image = draw_red_blue(np.array([[0, 4]]), np.array([[2, 0]]), full_scale=4)
+    assert image.tolist() == [[[255, 128, 128], BLUE]]

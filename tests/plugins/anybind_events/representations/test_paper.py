@@ -1,4 +1,4 @@
-"""`CountFrame` against Eq. 1, summed event by event in float64."""
+"""`CountFrame` compared with Eq. 1, summed event by event in float64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anybind_events.stream import EventStream
 
 
 def sums(stream: EventStream) -> np.ndarray:
-    """E(x, y) = sum over p and t of E(x, y, t, p), in float64."""
+    """Return E(x, y) = sum over p and t of E(x, y, t, p), in float64."""
     frame = np.zeros((stream.height, stream.width), dtype=np.float64)
     for x, y in zip(stream.x, stream.y, strict=True):
         frame[y, x] += 1
@@ -23,14 +23,14 @@ def sums(stream: EventStream) -> np.ndarray:
 
 
 def eq_1(stream: EventStream, limit: float = np.inf) -> np.ndarray:
-    """E(x, y) / (max(E) + 1), where no count is larger than the limit."""
+    """Return E(x, y) / (max(E) + 1), with counts clamped at the limit."""
     counts = np.minimum(sums(stream), limit)
     return counts / (counts.max() + 1)
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> EventStream:
-    """Few pixels, so that many events meet; none and one event among them."""
+    """Draw recordings of few pixels, so that many events share one; some with one or no event."""
     width, height = draw(st.integers(1, 5)), draw(st.integers(1, 4))
     pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
     pixels = draw(st.lists(pixel, max_size=60))
@@ -80,9 +80,7 @@ def test_a_clamp_changes_the_divisor() -> None:
 
 @settings(deadline=None)
 @given(stream=streams().filter(len), percentile=st.floats(1, 100))
-def test_a_clamp_percentile_is_one_of_the_nonzero_counts(
-    stream: EventStream, percentile: float
-) -> None:
+def test_a_clamp_percentile_is_one_of_the_nonzero_counts(stream: EventStream, percentile: float) -> None:
     counts = sums(stream)
     limit = np.percentile(counts[counts > 0], percentile)
     np.testing.assert_allclose(
@@ -91,7 +89,7 @@ def test_a_clamp_percentile_is_one_of_the_nonzero_counts(
 
 
 def test_pixels_without_events_do_not_lower_a_clamp_percentile() -> None:
-    # The median of 1, 2, 3, 10 is 2.5; with the four silent pixels it would be 0.5.
+    # The median of 1, 2, 3, 10 is 2.5; with the four zero counts it would be 0.5.
     np.testing.assert_allclose(CountFrame(clamp_percentile=50)(UNEVEN)[0, 0, 3], 2.5 / 3.5, rtol=1e-6)
 
 
@@ -131,7 +129,7 @@ def test_the_recording_is_not_changed(stream: EventStream) -> None:
 
 
 def test_the_last_pixel_of_the_widest_sensor_is_counted() -> None:
-    # y * width must not be reckoned in the columns' own 16 bits.
+    # y * width must not be computed in the columns' 16 bits.
     wide = EventStream([1279], [719], [0], [True], 1280, 720)
     frame = CountFrame()(wide)
     assert frame[0, 719, 1279] == 0.5

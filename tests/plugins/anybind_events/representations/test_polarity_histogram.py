@@ -1,4 +1,4 @@
-"""`PolarityHistogram` against counts made event by event."""
+"""`PolarityHistogram` compared with counts event by event."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from anybind_events.stream import EventStream
 
 
 def counts(stream: EventStream) -> np.ndarray:
-    found = np.zeros((2, stream.height, stream.width))
+    result = np.zeros((2, stream.height, stream.width))
     for x, y, p in zip(stream.x, stream.y, stream.p, strict=True):
-        found[int(p), y, x] += 1
-    return found
+        result[int(p), y, x] += 1
+    return result
 
 
 @settings(deadline=None)

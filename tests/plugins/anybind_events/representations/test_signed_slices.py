@@ -1,4 +1,4 @@
-"""`SignedSlices` against signed sums over equal parts of the duration, in float64."""
+"""`SignedSlices` compared with signed sums over slices of equal duration, in float64."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from anybind_events.stream import EventStream
 
 
 def sums(stream: EventStream, parts: int) -> np.ndarray:
-    """Rises less falls; the first microsecond begins the first part, and the last one ends the last."""
-    found = np.zeros((parts, stream.height, stream.width))
+    """Return ON minus OFF events; the first microsecond begins the first slice, and the last one ends the last."""
+    signed = np.zeros((parts, stream.height, stream.width))
     for x, y, t, p in zip(stream.x, stream.y, stream.t, stream.p, strict=True):
         part = (int(t) - int(stream.t[0])) * parts // (stream.duration_us + 1)
-        found[part, y, x] += 1 if p else -1
-    return found
+        signed[part, y, x] += 1 if p else -1
+    return signed
 
 
 def levels(signed: np.ndarray, limit: float) -> np.ndarray:
@@ -25,7 +25,9 @@ def levels(signed: np.ndarray, limit: float) -> np.ndarray:
 
 @settings(deadline=None)
 @given(stream=..., parts=st.integers(1, 5), limit=st.floats(0.5, 9))
-def test_a_channel_is_the_signed_sum_of_its_slice_around_one_half(stream: EventStream, parts: int, limit: float) -> None:
+def test_a_channel_is_the_signed_sum_of_its_slice_around_one_half(
+    stream: EventStream, parts: int, limit: float
+) -> None:
     frame = SignedSlices(parts, limit=limit)(stream)
     np.testing.assert_allclose(frame, levels(sums(stream, parts), limit), rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""`TimeSurface` against the exponential of each pixel's last time, in float64."""
+"""`TimeSurface` compared with the exponential of each pixel's last time, in float64."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from anybind_events.stream import EventStream
 
 
 def surface(stream: EventStream, tau: float) -> np.ndarray:
-    found = np.zeros((2, stream.height, stream.width))
+    result = np.zeros((2, stream.height, stream.width))
     for x, y, t, p in zip(stream.x, stream.y, stream.t, stream.p, strict=True):
-        found[int(p), y, x] = np.exp((int(t) - int(stream.t[-1])) / tau)
-    return found
+        result[int(p), y, x] = np.exp((int(t) - int(stream.t[-1])) / tau)
+    return result
 
 
 @settings(deadline=None)
@@ -42,8 +42,8 @@ def test_a_surface_over_years_is_exact_to_float32(years: float) -> None:
     random = np.random.default_rng(0)
     times = np.sort(random.integers(0, duration, 1000))
     stream = EventStream(range(1000), [0] * 1000, times, [True] * 1000, 1000, 1)
-    found = TimeSurface(duration / 5)(stream)
-    np.testing.assert_allclose(found, surface(stream, duration / 5), rtol=1e-6)
+    result = TimeSurface(duration / 5)(stream)
+    np.testing.assert_allclose(result, surface(stream, duration / 5), rtol=1e-6)
 
 
 def test_without_events_all_values_are_0() -> None:

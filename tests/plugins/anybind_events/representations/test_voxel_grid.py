@@ -1,4 +1,4 @@
-"""`VoxelGrid` against Zhu et al.'s sum over all events and bins, in float64."""
+"""`VoxelGrid` compared with the sum of Zhu et al. over all events and bins, in float64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anybind_events.stream import EventStream
 
 
 def voxels(stream: EventStream, bins: int) -> np.ndarray:
-    """Sum of p * max(0, 1 - |b - t'|) for each bin b, with t' from 0 to bins - 1."""
+    """Return the sum of p * max(0, 1 - |b - t'|) for each bin b, with t' from 0 to bins - 1."""
     grid = np.zeros((bins, stream.height, stream.width))
     duration = int(stream.t[-1]) - int(stream.t[0]) if len(stream) else 0
     for x, y, t, p in zip(stream.x, stream.y, stream.t, stream.p, strict=True):
@@ -55,11 +55,11 @@ def test_times_long_after_1970_keep_their_precision() -> None:
 @settings(deadline=None)
 @given(stream=...)
 def test_normalised_the_voxels_that_are_not_0_have_mean_0_and_variance_1(stream: EventStream) -> None:
-    raw, made = VoxelGrid()(stream), VoxelGrid(normalise=True)(stream)
+    raw, normalised = VoxelGrid()(stream), VoxelGrid(normalise=True)(stream)
     busy = raw[raw != 0].astype(np.float64)
-    assert (made[raw == 0] == 0).all()
+    assert (normalised[raw == 0] == 0).all()
     if len(busy) and busy.std() > 1e-3:
-        np.testing.assert_allclose(made[raw != 0], (busy - busy.mean()) / busy.std(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(normalised[raw != 0], (busy - busy.mean()) / busy.std(), rtol=1e-3, atol=1e-4)
 
 
 def test_normalised_equal_voxels_become_0() -> None:

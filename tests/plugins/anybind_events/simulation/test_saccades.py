@@ -1,4 +1,4 @@
-"""Simulated saccades: what must hold of any recording, and every event against the same simulation in plain NumPy."""
+"""Simulated saccades: invariants of all recordings, and every event compared with a NumPy simulation."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from helpers.streams import contents
 
 
 def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
-    """Gray blotches around the middle gray; the same ones for any contrast, which is at most 127."""
+    """Return gray blotches around the middle gray, the same ones for any contrast, at most 127."""
     blotches = np.random.default_rng(7).uniform(-1, 1, shape)
     gray = np.rint(128 + contrast * blotches).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)
 
 
 def plain_saccades(
-    picture: np.ndarray, seed: int, threshold: float = 0.25, mismatch: float = 0.03, pixels_per_degree: float = 7.0
+    image: np.ndarray, seed: int, threshold: float = 0.25, mismatch: float = 0.03, pixels_per_degree: float = 7.0
 ) -> list[np.ndarray]:
-    """x, y, t, p of the same recording, one array operation after the other."""
-    image = PIL.Image.fromarray(picture).convert("L")
+    """Return x, y, t, p of the same recording, by array operations."""
+    image = PIL.Image.fromarray(image).convert("L")
     scale = min(FIELD_SIZE[0] / image.width, FIELD_SIZE[1] / image.height)
     size = round(image.width * scale), round(image.height * scale)
     gray = np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32)
@@ -47,12 +47,12 @@ def plain_saccades(
     views = plain_views(gray, pixels_per_degree * np.array(CORNERS))
     _, before = next(views)
     reference, time_before = before.copy(), 0.0
-    found = []
+    emitted = []
     for time, now in views:
-        for rise in (True, False):
-            found.append(plain_crossings(reference, before, now, thresholds[int(rise)], rise, time_before, time))
+        for on in (True, False):
+            emitted.append(plain_crossings(reference, before, now, thresholds[int(on)], on, time_before, time))
         before, time_before = now, time
-    pixel, t, p = (np.concatenate(column) for column in zip(*found, strict=True))
+    pixel, t, p = (np.concatenate(column) for column in zip(*emitted, strict=True))
     order = np.argsort(t, kind="stable")
     return [pixel[order] % size[0], pixel[order] // size[0], t[order], p[order]]
 
@@ -79,12 +79,12 @@ def plain_crossings(
     before: np.ndarray,
     now: np.ndarray,
     thresholds: np.ndarray,
-    rise: bool,
+    on: bool,
     time_before: float,
     time_now: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Events of one polarity in one step: pixel numbers, times, polarities. Moves `reference` along."""
-    sign = 1 if rise else -1
+    """Return the events of one polarity in one step: pixel indices, times, polarities; update `reference`."""
+    sign = 1 if on else -1
     counts = np.floor(sign * (now - reference) / thresholds).clip(min=0).astype(np.int64)
     pixels = np.flatnonzero(counts)
     times_each = counts.ravel()[pixels]
@@ -93,10 +93,10 @@ def plain_crossings(
     which = np.arange(len(pixel)) - np.repeat(ends - times_each, times_each) + 1
     level = reference.ravel()[pixel] + sign * which * thresholds.ravel()[pixel]
     start, stop = before.ravel()[pixel], now.ravel()[pixel]
-    share = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level)).clip(0.0, 1.0)
+    fraction = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level)).clip(0.0, 1.0)
     reference += sign * counts * thresholds
-    time = time_before + share * (time_now - time_before)
-    return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), rise)
+    time = time_before + fraction * (time_now - time_before)
+    return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), on)
 
 
 def assert_same(stream: EventStream, plain: list[np.ndarray]) -> None:
@@ -110,18 +110,16 @@ def assert_same(stream: EventStream, plain: list[np.ndarray]) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("shape", [(45, 60), (30, 97)], ids=str)
-def test_every_event_matches_the_numpy_simulation(
-    shape: tuple[int, int], options: dict[str, float]
-) -> None:
-    picture = texture(110, shape)
-    assert_same(simulate_saccades(picture, seed=4, **options), plain_saccades(picture, 4, **options))
+def test_every_event_matches_the_numpy_simulation(shape: tuple[int, int], options: dict[str, float]) -> None:
+    image = texture(110, shape)
+    assert_same(simulate_saccades(image, seed=4, **options), plain_saccades(image, 4, **options))
 
 
 def test_every_event_of_a_photo_matches_the_numpy_simulation(test_data: Path) -> None:
-    picture = anybind.read(test_data / "caltech101" / "images" / "wrench" / "image_0002.jpg")
-    stream = simulate_saccades(picture, seed=3)
+    image = anybind.read(test_data / "caltech101" / "images" / "wrench" / "image_0002.jpg")
+    stream = simulate_saccades(image, seed=3)
     assert len(stream) > 10_000
-    assert_same(stream, plain_saccades(picture, 3))
+    assert_same(stream, plain_saccades(image, 3))
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +136,9 @@ def test_another_seed_gives_another_recording(recording: EventStream) -> None:
 
 
 def test_the_image_is_not_changed() -> None:
-    picture = texture(100)
-    simulate_saccades(picture)
-    assert np.array_equal(picture, texture(100))
+    image = texture(100)
+    simulate_saccades(image)
+    assert np.array_equal(image, texture(100))
 
 
 def test_more_contrast_gives_more_events() -> None:
@@ -228,15 +226,13 @@ def test_an_option_that_is_not_finite_is_an_error(options: dict[str, float]) -> 
 
 
 @pytest.mark.parametrize(("dark", "bright", "steps"), [(39, 192, 3), (42, 241, 3), (52, 159, 7)])
-def test_an_edge_of_a_whole_number_of_thresholds_gives_valid_times(
-    dark: int, bright: int, steps: int
-) -> None:
-    # A whole number up to rounding, that is: here the last threshold is lost in one step and found in the next.
+def test_an_edge_of_a_whole_number_of_thresholds_gives_valid_times(dark: int, bright: int, steps: int) -> None:
+    # A whole number up to rounding: the last threshold is missed in one step and crossed in the next.
     low, high = compute_log_intensity(np.array([dark, bright], dtype=np.float32))
     threshold = float((high - low) / np.float32(steps))
-    picture = np.full((6, 240, 3), dark, dtype=np.uint8)
-    picture[:, 80:160] = bright
-    stream = simulate_saccades(picture, threshold=threshold, mismatch=0)
+    image = np.full((6, 240, 3), dark, dtype=np.uint8)
+    image[:, 80:160] = bright
+    stream = simulate_saccades(image, threshold=threshold, mismatch=0)
     assert 0 <= stream.t[0] <= stream.t[-1] <= 300_000
 
 
@@ -247,9 +243,9 @@ def test_a_turned_triangle_gives_other_events_of_the_same_scene() -> None:
 
 
 def test_rotating_triangle_and_image_by_180_degrees_rotates_the_recording() -> None:
-    picture = texture(100)
-    turned = simulate_saccades(picture[::-1, ::-1], mismatch=0, turn_degrees=180.0)
-    straight = simulate_saccades(picture, mismatch=0)
+    image = texture(100)
+    turned = simulate_saccades(image[::-1, ::-1], mismatch=0, turn_degrees=180.0)
+    straight = simulate_saccades(image, mismatch=0)
     # Scaling and the cosine of 180 degrees round a little differently.
     assert len(turned) == pytest.approx(len(straight), rel=0.001)
     counts = [np.bincount(s.y.astype(int) * s.width + s.x, minlength=s.width * s.height) for s in (straight, turned)]

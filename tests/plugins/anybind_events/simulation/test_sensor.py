@@ -1,4 +1,4 @@
-"""The sensor's pixels: events at the computed times, against a loop over one pixel at a time."""
+"""Events of the simulated sensor at the computed times, compared with a loop over single pixels."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from anybind_events.stream import EventStream
 
 
 def plane(*levels: float) -> np.ndarray:
-    """One row of pixels."""
+    """Return one row of pixels."""
     return np.array([levels], dtype=np.float32)
 
 
-def sensor(first: np.ndarray, threshold: float = 0.25, **habits: float) -> SimulatedSensor:
-    """All pixels with one threshold, which see the first view at time 0."""
+def sensor(first: np.ndarray, threshold: float = 0.25, **options: float) -> SimulatedSensor:
+    """Return a sensor with one threshold for all pixels, initialised by the first view at time 0."""
     thresholds = np.full(first.shape, threshold, dtype=np.float32)
-    return SimulatedSensor(first, 0, thresholds, thresholds, **habits)
+    return SimulatedSensor(first, 0, thresholds, thresholds, **options)
 
 
 def events(stream: EventStream) -> list[tuple[int, int, bool]]:
-    """Column, time and polarity of each event."""
+    """Return column, time and polarity of each event."""
     return list(zip(stream.x.tolist(), stream.t.tolist(), stream.p.tolist(), strict=True))
 
 
@@ -109,16 +109,16 @@ def test_a_refractory_period_can_end_with_a_step() -> None:
 
 def test_a_leak_gives_on_events_of_a_static_pixel() -> None:
     eye = sensor(plane(1.0, 2.0), leak_hz=10)
-    found = [event for step in range(1, 26) for event in events(eye.update(plane(1.0, 2.0), 40_000 * step))]
-    assert [x for x, _, _ in found] == [0, 1] * 10
-    assert all(rise for _, _, rise in found)
-    np.testing.assert_allclose([t for x, t, _ in found if x == 0], np.arange(1, 11) * 100_000, atol=20)
+    emitted = [event for step in range(1, 26) for event in events(eye.update(plane(1.0, 2.0), 40_000 * step))]
+    assert [x for x, _, _ in emitted] == [0, 1] * 10
+    assert all(on for _, _, on in emitted)
+    np.testing.assert_allclose([t for x, t, _ in emitted if x == 0], np.arange(1, 11) * 100_000, atol=20)
 
 
 def test_a_refractory_period_delays_leak_events() -> None:
     eye = sensor(plane(1.0), leak_hz=10, refractory_us=25_000)
-    found = [event for step in range(1, 26) for event in events(eye.update(plane(1.0), 40_000 * step))]
-    np.testing.assert_allclose([t for _, t, _ in found], 100_000 + 125_000 * np.arange(8), atol=20)
+    emitted = [event for step in range(1, 26) for event in events(eye.update(plane(1.0), 40_000 * step))]
+    np.testing.assert_allclose([t for _, t, _ in emitted], 100_000 + 125_000 * np.arange(8), atol=20)
 
 
 def test_noise_events_are_inserted_by_time_and_leave_the_others_unchanged() -> None:
@@ -182,21 +182,21 @@ PATHS = st.lists(st.lists(LEVEL, min_size=3, max_size=3), min_size=2, max_size=5
 
 
 def plain_events(
-    path: Sequence[float], times: Sequence[float], fall: float, rise: float, refractory: float = 0.0
+    path: Sequence[float], times: Sequence[float], fall: float, on: float, refractory: float = 0.0
 ) -> list[tuple[float, bool]]:
-    """Times and polarities of one pixel's events, crossing after crossing."""
-    reference, blind_until, found = path[0], -math.inf, []
+    """Return times and polarities of one pixel's events, crossing by crossing."""
+    reference, blind_until, emitted = path[0], -math.inf, []
     for (level, time), (end_level, end) in itertools.pairwise(zip(path, times, strict=True)):
         slope = (end_level - level) / (end - time)
         if blind_until >= end:
             continue
         if blind_until >= time:
             reference = level + slope * (blind_until - time)
-        while not reference - fall < end_level < reference + rise:
+        while not reference - fall < end_level < reference + on:
             up = end_level > reference
-            goal = reference + rise if up else reference - fall
+            goal = reference + on if up else reference - fall
             now = time + (goal - level) / slope
-            found.append((now, up))
+            emitted.append((now, up))
             reference, blind_until = goal, now + refractory
             if refractory and blind_until >= end:
                 break
@@ -204,21 +204,19 @@ def plain_events(
                 reference = level + slope * (blind_until - time)
         else:
             blind_until = -math.inf
-    return found
+    return emitted
 
 
 @settings(max_examples=150, deadline=None)
-@given(paths=PATHS, fall=THRESHOLD, rise=THRESHOLD)
-def test_every_threshold_crossing_gives_one_event(
-    paths: list[list[float]], fall: float, rise: float
-) -> None:
+@given(paths=PATHS, fall=THRESHOLD, on=THRESHOLD)
+def test_every_threshold_crossing_gives_one_event(paths: list[list[float]], fall: float, on: float) -> None:
     planes = [plane(*levels) for levels in paths]
-    eye = SimulatedSensor(planes[0], 0, np.full((1, 3), fall, np.float32), np.full((1, 3), rise, np.float32))
-    found = [event for step, view in enumerate(planes[1:], 1) for event in events(eye.update(view, 1000 * step))]
+    eye = SimulatedSensor(planes[0], 0, np.full((1, 3), fall, np.float32), np.full((1, 3), on, np.float32))
+    emitted = [event for step, view in enumerate(planes[1:], 1) for event in events(eye.update(view, 1000 * step))]
     times = [1000.0 * step for step in range(len(paths))]
     for pixel in range(3):
-        expected = plain_events([levels[pixel] for levels in paths], times, fall, rise)
-        mine = [(t, p) for x, t, p in found if x == pixel]
+        expected = plain_events([levels[pixel] for levels in paths], times, fall, on)
+        mine = [(t, p) for x, t, p in emitted if x == pixel]
         assert [p for _, p in mine] == [p for _, p in expected]
         np.testing.assert_allclose([t for t, _ in mine], [t for t, _ in expected], atol=0.51)
 
@@ -226,16 +224,18 @@ def test_every_threshold_crossing_gives_one_event(
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(paths=PATHS, threshold=THRESHOLD, refractory=st.integers(50, 3000))
-def test_every_event_is_followed_by_a_refractory_period(paths: list[list[float]], threshold: float, refractory: int) -> None:
+def test_every_event_is_followed_by_a_refractory_period(
+    paths: list[list[float]], threshold: float, refractory: int
+) -> None:
     threshold += 0.0011234567  # so that no crossing falls on the end of a step
     planes = [plane(*levels) for levels in paths]
     eye = sensor(planes[0], threshold=threshold, refractory_us=refractory)
-    found = [event for step, view in enumerate(planes[1:], 1) for event in events(eye.update(view, 1000 * step))]
+    emitted = [event for step, view in enumerate(planes[1:], 1) for event in events(eye.update(view, 1000 * step))]
     times = [1000.0 * step for step in range(len(paths))]
     for pixel in range(3):
         path = [levels[pixel] for levels in paths]
         expected = plain_events(path, times, threshold, threshold, float(refractory))
-        mine = [(t, p) for x, t, p in found if x == pixel]
+        mine = [(t, p) for x, t, p in emitted if x == pixel]
         assert all(late - early >= refractory - 1 for (early, _), (late, _) in itertools.pairwise(mine))
         assert [p for _, p in mine] == [p for _, p in expected]
         np.testing.assert_allclose([t for t, _ in mine], [t for t, _ in expected], atol=1.5)

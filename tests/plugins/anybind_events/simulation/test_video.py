@@ -1,4 +1,4 @@
-"""Films to events: frame differences against a loop, the sensor's model on small films, and constant memory."""
+"""Events of videos: frame differences compared with a loop, the contrast model on small videos, constant memory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from helpers.streams import rows
 from helpers.videos import MemoryVideo, noise
 
 
-def columns(stream: EventStream) -> list[list[int]]:
+def list_columns(stream: EventStream) -> list[list[int]]:
     return [getattr(stream, name).tolist() for name in "xytp"]
 
 
-FILM = st.lists(
+VIDEOS = st.lists(
     st.lists(st.integers(0, 255), min_size=6, max_size=6).map(lambda grays: np.array(grays).reshape(2, 3)),
     min_size=1,
     max_size=5,
@@ -32,35 +32,35 @@ FILM = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@given(film=FILM, threshold=st.sampled_from([0.5, 1, 10, 24.5, 25, 200, 254, 255, 300]))
+@given(video=VIDEOS, threshold=st.sampled_from([0.5, 1, 10, 24.5, 25, 200, 254, 255, 300]))
 def test_a_difference_above_the_threshold_is_an_event_at_the_later_frame(
-    film: list[np.ndarray], threshold: float
+    video: list[np.ndarray], threshold: float
 ) -> None:
-    streams = list(frame_difference(MemoryVideo(film), threshold=threshold))
-    assert len(streams) == len(film)
+    streams = list(frame_difference(MemoryVideo(video), threshold=threshold))
+    assert len(streams) == len(video)
     assert rows(streams[0]) == []
-    for number in range(1, len(film)):
+    for number in range(1, len(video)):
         expected = [
-            (x, y, 1000 * number, bool(film[number][y, x] > film[number - 1][y, x]))
+            (x, y, 1000 * number, bool(video[number][y, x] > video[number - 1][y, x]))
             for y in range(2)
             for x in range(3)
-            if abs(int(film[number][y, x]) - int(film[number - 1][y, x])) > threshold
+            if abs(int(video[number][y, x]) - int(video[number - 1][y, x])) > threshold
         ]
         assert rows(streams[number]) == expected
         assert (streams[number].width, streams[number].height) == (3, 2)
 
 
 def test_a_difference_of_26_but_not_of_25_is_an_event() -> None:
-    film = [np.array([[100, 100, 100, 100]]), np.array([[125, 126, 75, 74]])]
-    _, stream = frame_difference(MemoryVideo(film))
+    video = [np.array([[100, 100, 100, 100]]), np.array([[125, 126, 75, 74]])]
+    _, stream = frame_difference(MemoryVideo(video))
     assert rows(stream) == [(1, 0, 1000, True), (3, 0, 1000, False)]
 
 
 def test_a_linear_log_intensity_gives_evenly_spaced_events() -> None:
     # From gray 64 to 128 it is a step of log 2: four thresholds, made a little smaller so that the last is reached.
-    film = MemoryVideo([np.full((1, 1), gray) for gray in (64, 128)])
-    _, stream = contrast(film, threshold=float(np.log(2) / 4) - 1e-6, mismatch=0)
-    assert columns(stream) == [[0] * 4, [0] * 4, [250, 500, 750, 1000], [True] * 4]
+    video = MemoryVideo([np.full((1, 1), gray) for gray in (64, 128)])
+    _, stream = contrast(video, threshold=float(np.log(2) / 4) - 1e-6, mismatch=0)
+    assert list_columns(stream) == [[0] * 4, [0] * 4, [250, 500, 750, 1000], [True] * 4]
 
 
 def test_the_first_frame_gives_an_empty_stream_of_the_sensor_size() -> None:
@@ -74,10 +74,10 @@ def test_a_video_of_one_frame_gives_no_events() -> None:
 
 
 def test_summed_events_reconstruct_the_video_within_a_threshold() -> None:
-    film = noise(12)
-    falls, rises = draw_thresholds(np.random.default_rng(5), 0.2, 0.04, film[0].shape)
-    level = compute_log_intensity(film[0].astype(np.float32)).astype(np.float64)
-    for frame, stream in zip(film, contrast(MemoryVideo(film), seed=5, threshold=0.2, mismatch=0.04), strict=True):
+    video = noise(12)
+    falls, rises = draw_thresholds(np.random.default_rng(5), 0.2, 0.04, video[0].shape)
+    level = compute_log_intensity(video[0].astype(np.float32)).astype(np.float64)
+    for frame, stream in zip(video, contrast(MemoryVideo(video), seed=5, threshold=0.2, mismatch=0.04), strict=True):
         moved = np.where(stream.p, rises[stream.y, stream.x], -falls[stream.y, stream.x])
         np.add.at(level, (stream.y, stream.x), moved)
         away = compute_log_intensity(frame.astype(np.float32)) - level
@@ -90,8 +90,8 @@ def test_the_same_seed_gives_the_same_recording_and_another_gives_another() -> N
     one, same, other = (
         concatenate_streams(list(contrast(MemoryVideo(noise(5)), seed=seed, **options))) for seed in (1, 1, 2)
     )
-    assert columns(one) == columns(same)
-    assert columns(one) != columns(other)
+    assert list_columns(one) == list_columns(same)
+    assert list_columns(one) != list_columns(other)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_streams_follow_each_other_in_time(options: dict[str, float]) -> None:
 
 
 def test_shot_noise_has_its_rate_and_is_uniform() -> None:
-    film = MemoryVideo([np.full((20, 30), 90)] * 11, step_us=100_000)
-    stream = concatenate_streams(list(contrast(film, shot_hz=10.0)))
+    video = MemoryVideo([np.full((20, 30), 90)] * 11, step_us=100_000)
+    stream = concatenate_streams(list(contrast(video, shot_hz=10.0)))
     expected = 10.0 * 1.0 * 600
     assert abs(len(stream) - expected) < 6 * np.sqrt(expected)
     assert abs(stream.p.mean() - 0.5) < 6 * 0.5 / np.sqrt(expected)
@@ -122,8 +122,8 @@ def test_a_refractory_period_removes_events() -> None:
 
 
 def test_leaks_give_on_events_of_a_static_video() -> None:
-    film = MemoryVideo([np.full((4, 5), 90)] * 21, step_us=50_000)
-    stream = concatenate_streams(list(contrast(film, leak_hz=3.0, mismatch=0.0)))
+    video = MemoryVideo([np.full((4, 5), 90)] * 21, step_us=50_000)
+    stream = concatenate_streams(list(contrast(video, leak_hz=3.0, mismatch=0.0)))
     assert len(stream) == pytest.approx(3 * 20, abs=20)
     assert stream.p.all()
 
@@ -154,11 +154,11 @@ MODELS = pytest.mark.parametrize("model", [frame_difference, contrast])
 
 @MODELS
 def test_a_video_is_decoded_frame_by_frame(model: Callable[..., Iterator[EventStream]]) -> None:
-    film = MemoryVideo(noise(200))
-    streams = model(film)
+    video = MemoryVideo(noise(200))
+    streams = model(video)
     for _ in range(10):
         next(streams)
-    assert film.decoded == list(range(10))
+    assert video.decoded == list(range(10))
 
 
 @MODELS
@@ -181,9 +181,9 @@ def test_a_real_video_gives_events_at_walking_people(
     model: Callable[..., Iterator[EventStream]], test_data: Path
 ) -> None:
     reader = find_part("reader", "video").load()()
-    film = reader.read(test_data / "ucsd_ped2" / "frames" / "01", fps=10)
+    video = reader.read(test_data / "ucsd_ped2" / "frames" / "01", fps=10)
     streams = []
-    for stream in model(film):
+    for stream in model(video):
         streams.append(stream)
         if len(streams) == 20:
             break
