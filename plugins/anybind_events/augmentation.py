@@ -29,7 +29,10 @@ def flip_horizontally(stream: EventStream, rng: np.random.Generator, probability
 def shift_events(stream: EventStream, rng: np.random.Generator, pixels: int = 20) -> EventStream:
     """Shift all events by one random offset of -pixels..pixels in x and in y."""
     right, down = (int(step) for step in rng.integers(-pixels, pixels, size=2, endpoint=True))
-    return _keep_inside(stream, stream.x.astype(np.int32) + right, stream.y.astype(np.int32) + down, stream.t, stream.p)
+    x, y = stream.x.astype(np.int32) + right, stream.y.astype(np.int32) + down
+    inside = (x >= 0) & (x < stream.width) & (y >= 0) & (y < stream.height)
+    x, y = x.astype(np.uint16), y.astype(np.uint16)
+    return _replace_events(stream, x[inside], y[inside], stream.t[inside], stream.p[inside])
 
 
 def drop_events(stream: EventStream, rng: np.random.Generator, max_fraction: float = 0.5) -> EventStream:
@@ -106,11 +109,6 @@ def _resize_coordinates(column: np.ndarray, size: int, new_size: int, rng: np.ra
     # Fractions of 24 bits: in float64 none of them is rounded up to the next pixel.
     positions = column + rng.random(len(column), dtype=np.float32).astype(np.float64)
     return (positions * (new_size / size)).astype(np.uint16)
-
-
-def _keep_inside(stream: EventStream, x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> EventStream:
-    inside = (x >= 0) & (x < stream.width) & (y >= 0) & (y < stream.height)
-    return _replace_events(stream, x[inside].astype(np.uint16), y[inside].astype(np.uint16), t[inside], p[inside])
 
 
 def _replace_events(stream: EventStream, x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> EventStream:

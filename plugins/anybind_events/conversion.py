@@ -82,9 +82,7 @@ def convert(
         )
         recording = WrittenRecording(totals.events, *totals.size, dict(totals.notes))
     elif start is not None or end is not None:
-        raise BadOption(
-            f"--start and --end are for recordings of event cameras; {file} holds {input_format.spec.modality}"
-        )
+        raise BadOption(f"--start and --end apply to event recordings; {file} is {input_format.spec.modality}")
     else:
         write(read(file, reader=input_format.name, **options), output)
     return Conversion(str(file), input_format.name, str(output), recording)
@@ -97,7 +95,11 @@ def _read_streams(
     if start is None and end is None:
         yield from read_chunks(file, reader=input_format.name, **options)
         return
-    first_us = _read_first_time(input_format, file, options)
+    first_us = next(
+        (int(stream.t[0]) for stream in read_chunks(file, reader=input_format.name, **options) if len(stream)), None
+    )
+    if first_us is None:
+        raise BadInput(f"{file}: the recording has no events")
     low, high = first_us + (start or 0), None if end is None else first_us + end
     if input_format.load().seeks:
         options = {**options, "start": low, "end": high}
@@ -111,11 +113,4 @@ def _read_streams(
             break
     if empty:
         end_text = "its end" if end is None else f"{end} us"
-        raise BadInput(f"{file} has no events between {start or 0} us and {end_text}")
-
-
-def _read_first_time(input_format: readers.Part[ReaderSpec], file: Path, options: Mapping[str, Any]) -> int:
-    for stream in read_chunks(file, reader=input_format.name, **options):
-        if len(stream):
-            return int(stream.t[0])
-    raise BadInput(f"{file} is an empty recording: it holds no events")
+        raise BadInput(f"{file}: no events between {start or 0} us and {end_text}")

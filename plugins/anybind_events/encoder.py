@@ -78,11 +78,11 @@ class EventEncoder(TorchEncoder):
         name = options.get("representation", "paper")
         representation = find_part(RepresentationSpec, name).load()
         if not (isinstance(representation, type) and issubclass(representation, Representation)):
-            raise BadOption(f"the representation {name!r} has no option clamp")
+            raise BadOption(f"the representation {name!r} takes no clamp")
         try:
             clamped = representation.with_clamp(options.get("options") or {}, clamp)
         except BadOption as error:
-            raise BadOption(f"the representation {name!r} has no option clamp") from error
+            raise BadOption(f"the representation {name!r} takes no clamp") from error
         return {**options, "options": clamped}
 
     def preprocess(self, sample: EventStream) -> torch.Tensor:

@@ -82,10 +82,7 @@ def _write_es(path: Path) -> None:
     path.write_bytes(content)
 
 
-def _write_npy(path: Path) -> None:
-    np.save(path, np.array(EVENTS, [("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "?")]))
-
-
+XYTP = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "?")])
 AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: DAVIS240C\r\n#!END-HEADER\r\n"
 FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "aedat2": (".aedat", _make_writer(b"#!AER-DAT2.0\r\n# AEChip: DAVIS240C\r\n", pack_aedat2)),
@@ -94,6 +91,6 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "evt21": (".raw", _make_writer(b"% evt 2.1\n% geometry 240x180\n", pack_evt21)),
     "evt3": (".raw", _make_writer(b"% evt 3.0\n% geometry 240x180\n", pack_evt3)),
     "es": (".es", _write_es),
-    "npy-events": (".npy", _write_npy),
+    "npy-events": (".npy", lambda path: np.save(path, np.array(EVENTS, XYTP))),
 }
 """Writers of formats that the plugin only reads."""

@@ -15,9 +15,11 @@ from anybind.plugin import BadInput, BadOption, files
 from anybind_events.commands.convert import ReaderName, ReaderOptions
 from anybind_events.inspection import check_chart, inspect
 
-COLUMNS = ("file", "format", "size", "events", "duration", "rate", "ON")
+COLUMNS = ("file", "format", "size", "events", "duration_us", "rate", "on_fraction")
 """Columns of the table of several files; the last two are left out on narrow terminals."""
-LABELS = {"duration_us": "duration", "start_us": "start", "on_fraction": "ON events"}
+DECIMALS = {"duration_us": 3, "start_us": 6}
+"""Decimals of times in seconds."""
+LABELS = {"duration_us": "duration", "start_us": "start", "on_fraction": "ON"}
 
 
 def info(
@@ -30,7 +32,7 @@ def info(
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a recording's format, event count, sensor size, duration, event rate and repairs; one row per file."""
+    """Show a recording's format, event count, sensor size, duration and event rate; one row per file."""
     if output is not None:
         if len(paths) > 1:
             raise BadOption(f"--output draws the event rate of one recording; give one file, got {len(paths)}")
@@ -67,7 +69,7 @@ def _format_value(name: str, value: object) -> str:
     """Format a value for people, with its unit."""
     if isinstance(value, int | float):
         texts = {"rate": f"{value:,.0f} events/s", "on_fraction": f"{100 * value:.1f} %"}
-        return texts.get(name, f"{value / 1e6:.6f} s" if name.endswith("_us") else str(value))
+        return texts.get(name, f"{value / 1e6:.{DECIMALS[name]}f} s" if name in DECIMALS else str(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key.replace('_', ' ')}: {each}" for key, each in value.items())
     return str(value)
@@ -76,22 +78,13 @@ def _format_value(name: str, value: object) -> str:
 def _print_records(records: Sequence[Mapping[str, object]]) -> None:
     """Print one row per file, with the folder above the table if it is the same for all."""
     folders = {Path(str(record["file"])).parent for record in records}
-    rows = [_format_row(record, len(folders) == 1) for record in records]
-    columns, width = COLUMNS, shutil.get_terminal_size().columns
+    rows = []
+    for record in records:
+        file = Path(str(record["file"])).name if len(folders) == 1 else record["file"]
+        size = f"{record['width']}x{record['height']}" if "width" in record else ""
+        values = {**dict.fromkeys(COLUMNS, ""), **record, "file": file, "size": size}
+        rows.append(tuple("" if values[name] is None else _format_value(name, values[name]) for name in COLUMNS))
+    columns, width = tuple(LABELS.get(name, name) for name in COLUMNS), shutil.get_terminal_size().columns
     while len(columns) > 5 and sum(max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True)) >= width:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     print_table(columns, rows, title=str(folders.pop()) if len(folders) == 1 else "")
-
-
-def _format_row(record: Mapping[str, object], name_only: bool) -> tuple[str, ...]:
-    file, size = str(record["file"]), f"{record['width']}x{record['height']}" if "width" in record else ""
-    duration, rate, on = record.get("duration_us"), record.get("rate"), record.get("on_fraction")
-    return (
-        Path(file).name if name_only else file,
-        str(record["format"]),
-        size,
-        str(record.get("events", "")),
-        f"{duration / 1e6:.3f} s" if isinstance(duration, int) else "",
-        f"{rate:,.0f}/s" if isinstance(rate, float) else "",
-        f"{100 * on:.1f} %" if isinstance(on, float) else "",
-    )

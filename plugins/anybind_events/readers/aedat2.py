@@ -37,11 +37,8 @@ class Aedat2Reader(BinaryReader):
     description, and jAER itself for the columns and polarity of the DVS128, where the two differ.
     """
 
+    magic = MAGIC
     sensors = (DVS128,)
-
-    def sniff(self, head: bytes) -> bool:
-        """Check the first line for the format's name."""
-        return head.startswith(MAGIC)
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         lines, start = read_header_lines(file, b"#", (END_OF_HEADER,))

@@ -29,11 +29,8 @@ class Aedat3Reader(BinaryReader):
     Invalid events, and packets of other types, are skipped and counted. Source of the format: iniVation's description.
     """
 
+    magic = MAGIC
     sensors = ((128, 128), (240, 180), (346, 260), (640, 480))
-
-    def sniff(self, head: bytes) -> bool:
-        """Check the first line for the format's name."""
-        return head.startswith(MAGIC)
 
     def read(
         self,
@@ -66,13 +63,8 @@ class Aedat3Reader(BinaryReader):
         decoder = BlockDecoder(
             _decode, np.uint8, 1, PixelPacking(17, 32767, 2, 32767, 1), event_bytes=EVENT_BYTES, counts=counts
         )
-        return BinaryHeader(start, decoder, _parse_sensor(lines))
-
-
-def _parse_sensor(lines: list[str]) -> tuple[int, int] | None:
-    """Return the sensor size of the first camera that the header names as a source."""
-    sources = (line.partition(":")[2] for line in lines if re.match(r"Source \d+:", line))
-    return next(filter(None, map(find_sensor, sources)), None)
+        sources = (line.partition(":")[2] for line in lines if re.match(r"Source \d+:", line))
+        return BinaryHeader(start, decoder, next(filter(None, map(find_sensor, sources)), None))
 
 
 @kernel

@@ -26,6 +26,12 @@ class BinaryReader(Reader):
     sensors: ClassVar[Sequence[tuple[int, int]]]
     """Sizes of sensors that record in this format, the smallest first."""
 
+    magic: ClassVar[bytes] = b""
+    """First bytes of the format; empty if it has no signature."""
+
+    def sniff(self, head: bytes) -> bool | None:
+        return head.startswith(self.magic) if self.magic else None
+
     @abstractmethod
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         """Parse the header of a file at its beginning; raise `BadInput` if it is invalid."""

@@ -127,13 +127,10 @@ class DecodingPass:
         self.offset, self.decoder, header_size, self.start_us = header
         pixels, unit = self.decoder.pixels, self.decoder.unit_bytes
         limits = pixels.x_mask + 1, pixels.y_mask + 1
-        fits = not header_size or all(0 < side <= limit for side, limit in zip(header_size, limits, strict=True))
-        if size is None and not fits:
-            raise BadInput(
-                f"{path}: unsupported sensor size {header_size[0]}x{header_size[1]} in the header;"
-                " give size=(width, height)"
-            )
         self.size = (int(size[0]), int(size[1])) if size else header_size
+        if not size and header_size and not all(0 < s <= limit for s, limit in zip(header_size, limits, strict=True)):
+            wxh = "x".join(map(str, header_size))
+            raise BadInput(f"{path}: unsupported sensor size {wxh} in the header; give size=(width, height)")
         self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or limits)], np.int64)
         self.truncated_bytes = self._leftover = 0
         self.stop = stop

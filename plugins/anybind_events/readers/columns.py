@@ -257,9 +257,11 @@ def join_streams(chunks: Sequence[EventStream]) -> EventStream:
     """Join the chunks of one recording to one stream, and sum their notes."""
     if len(chunks) == 1:
         return chunks[0]
-    joined = concatenate_streams(chunks)
+    joined, notes = concatenate_streams(chunks), Counter[str]()
+    for chunk in chunks:
+        notes.update(chunk.notes)
     columns = (joined.x, joined.y, joined.t, joined.p)
-    return EventStream.from_valid(*columns, joined.width, joined.height, sum_notes(part.notes for part in chunks))
+    return EventStream.from_valid(*columns, joined.width, joined.height, dict(notes))
 
 
 def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
@@ -276,14 +278,6 @@ def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[.
     signature = options.replace(parameters=parameters, return_annotation="EventStream")
     read.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
     return read
-
-
-def sum_notes(notes: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Sum the notes of the chunks of a recording."""
-    total: Counter[str] = Counter()
-    for each in notes:
-        total.update(each)
-    return dict(total)
 
 
 @contextmanager

@@ -31,11 +31,8 @@ class EsReader(BinaryReader):
     Systems. It counts rows from the bottom; the stream counts them from the top.
     """
 
+    magic = MAGIC
     sensors = ()  # always in the header
-
-    def sniff(self, head: bytes) -> bool:
-        """Check the first bytes for the format's name."""
-        return head.startswith(MAGIC)
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         head = file.read(HEADER_BYTES)

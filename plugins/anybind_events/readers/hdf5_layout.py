@@ -72,10 +72,6 @@ class EventDatasets:
         table = self.columns[2][first:last]
         return self._convert_times(table[name] if isinstance(name, str) else table[:, name])
 
-    def is_stored(self) -> bool:
-        """Return whether the file has data for the columns, if they have events."""
-        return not len(self) or all(column.id.get_storage_size() for column in self.columns)
-
     def _convert_times(self, time: np.ndarray) -> np.ndarray:
         time = convert_to_microseconds(time, self.unit) if self.unit else time
         # The 64-bit sum wraps around, as the difference did in writing.
@@ -202,7 +198,8 @@ def check_datasets(file: h5py.File, events: EventDatasets) -> None:
     if any(column.is_virtual or column.external for column in events.columns):
         raise BadInput("the events are in other files, which are not read; copy them into one file")
     size = file.id.get_filesize()
-    if len(events) * EVENT_BYTES > MAX_COMPRESSION * size + MAX_UNCHECKED_BYTES or not events.is_stored():
+    stored = not len(events) or all(column.id.get_storage_size() for column in events.columns)
+    if len(events) * EVENT_BYTES > MAX_COMPRESSION * size + MAX_UNCHECKED_BYTES or not stored:
         raise BadInput(f"damaged: {len(events)} events stated in a file of {size} bytes")
     for column in events.columns:
         properties = column.id.get_create_plist()

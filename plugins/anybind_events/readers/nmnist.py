@@ -29,10 +29,6 @@ class BinReader(BinaryReader):
 
     sensors = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, ATIS
 
-    def sniff(self, head: bytes) -> None:
-        """Return None: the format has no signature."""
-        return
-
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         decoder = BlockDecoder(
             _decode, np.uint8, EVENT_BYTES, PixelPacking(0, 255, 8, 255, 16), counts={"clock_wraps": WRAPS}

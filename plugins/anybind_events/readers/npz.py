@@ -174,8 +174,8 @@ def _read_batches(archive: zipfile.ZipFile, layout: ArchiveLayout, count: int) -
             n_taken = min(count, n_left)
             columns = [_read_numbers(file, header.dtype, n_taken) for file, header in arrays]
             n_left -= n_taken
-            if not n_left:
-                _check_checksums(file for file, _ in arrays)
+            for file, _ in () if n_left else arrays:
+                file.read(1)  # beyond the last byte, so that zipfile compares the checksum
             yield [columns[0][field] for field in layout.fields] or columns
             if not n_left:
                 return
@@ -190,9 +190,3 @@ def _read_numbers(file: IO[bytes], dtype: np.dtype, count: int) -> np.ndarray:
     if n_left:
         raise EOFError("an array ends early")
     return np.frombuffer(data, dtype) if count else np.empty(0, dtype)
-
-
-def _check_checksums(files: Iterator[IO[bytes]]) -> None:
-    """Read beyond the last byte, so that zipfile compares the checksum."""
-    for file in files:
-        file.read(1)

@@ -161,7 +161,7 @@ BAD_INPUT = {
     "text.png": "is no .png file that can be read",
     "zero.png": "is empty (0 bytes)",
     "truncated.npz": "is no complete",
-    "empty.npz": "it holds no events",
+    "empty.npz": "has no events",
     "missing.png": "No such file",
     "unknown.xyz": "no reader knows this format",
 }

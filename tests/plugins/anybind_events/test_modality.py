@@ -34,22 +34,17 @@ def event() -> Modality:
 
 
 def test_an_event_stream_is_a_sample_and_a_plain_array_is_not(event: Modality) -> None:
-    assert event.accepts(EventStream([], [], [], [], 3, 2))
+    stream = EventStream([0], [0], [0], [True], 3, 2)
+    assert event.accepts(stream)
+    assert infer_modality(stream) == "event"
+    event.check(stream)
     assert not event.accepts(IMAGE)
     assert not event.accepts("rec.bin")
-
-
-def test_the_modality_of_an_event_stream_is_event() -> None:
-    assert infer_modality(EventStream([0], [0], [0], [True], 3, 2)) == "event"
 
 
 def test_a_recording_without_events_is_an_error(event: Modality) -> None:
     with pytest.raises(BadInput, match="no events"):
         event.check(EventStream([], [], [], [], 34, 34))
-
-
-def test_a_recording_of_one_event_is_enough(event: Modality) -> None:
-    event.check(EventStream([0], [0], [0], [True], 34, 34))
 
 
 def test_on_events_are_drawn_red_and_off_events_blue_on_white(event: Modality) -> None:

@@ -21,20 +21,21 @@ def make_stream(**changed: object) -> EventStream:
 
 @pytest.mark.parametrize(("name", "dtype"), [("x", np.uint16), ("y", np.uint16), ("t", np.int64), ("p", np.bool_)])
 def test_columns_are_converted_to_their_types(name: str, dtype: type) -> None:
-    from_lists = make_stream()
-    from_wide_arrays = make_stream(**{each: np.array([1, 2, 3], dtype=np.int32) for each in "xytp"})
-    assert getattr(from_lists, name).dtype == dtype
-    assert getattr(from_wide_arrays, name).dtype == dtype
+    wide = {each: np.array([1, 0, 3], dtype=np.int32) for each in "xyp"}
+    for stream in (make_stream(), make_stream(**wide, t=np.array([1, 2, 3], dtype=np.int32))):
+        assert len(stream) == 3
+        assert getattr(stream, name).dtype == dtype
+        assert stream.p.tolist() == [True, False, True]
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(stream, name)[0] = 0
 
 
-def test_positive_polarity_is_on() -> None:
-    assert make_stream(p=[1, 0, 1]).p.tolist() == [True, False, True]
-
-
-@pytest.mark.parametrize("name", ["x", "y", "t", "p"])
-def test_columns_are_read_only(name: str) -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        getattr(make_stream(), name)[0] = 0
+@pytest.mark.parametrize(
+    "columns", [*({name: [1, 1]} for name in "xytp"), {name: np.ones((2, 2), dtype=np.int64) for name in "xytp"}]
+)
+def test_columns_of_different_lengths_or_two_dimensions_are_an_error(columns: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match="one length"):
+        make_stream(**columns)
 
 
 def test_columns_of_the_right_type_are_shared_and_read_only():
@@ -58,17 +59,6 @@ def test_the_callers_arrays_stay_writable_and_unchanged(name: str) -> None:
     assert arrays[name].flags.writeable
     assert arrays[name].dtype == np.int64
     assert arrays[name].tolist() == [1, 1, 1]
-
-
-@pytest.mark.parametrize("name", ["x", "y", "t", "p"])
-def test_columns_of_different_lengths_are_an_error(name: str) -> None:
-    with pytest.raises(BadInput, match="one length"):
-        make_stream(**{name: [1, 1]})
-
-
-def test_columns_of_two_dimensions_are_an_error() -> None:
-    with pytest.raises(BadInput, match="one length"):
-        make_stream(**{name: np.ones((2, 2), dtype=np.int64) for name in "xytp"})
 
 
 @pytest.mark.parametrize("name", ["x", "y"])
@@ -116,10 +106,6 @@ def test_a_recording_can_be_empty() -> None:
     assert len(stream) == 0
     assert stream.duration_us == 0
     assert len(stream.between(0, 100)) == 0
-
-
-def test_the_length_is_the_number_of_events() -> None:
-    assert len(make_stream()) == 3
 
 
 def test_the_duration_is_from_the_first_event_to_the_last() -> None:

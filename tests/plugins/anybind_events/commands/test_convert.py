@@ -101,12 +101,8 @@ def test_only_the_time_range_is_read_from_an_indexed_format(
 
 def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path) -> None:
     output = recording.with_name("out.h5")
-    assert (
-        "has no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
-    )
-    assert (
-        "has no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
-    )
+    assert "no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
+    assert "no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
     anybind.write(EventStream([], [], [], [], 34, 34), recording)
     assert "no events" in cli("convert", recording, output, "--end", 60).error()
     assert not output.exists()
@@ -173,7 +169,7 @@ def test_an_error_in_the_middle_of_a_file_names_the_file(cli, tmp_path: Path) ->
 def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "image.bmp")
     refused = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--start", 5).error()
-    assert "--start and --end are for recordings of event cameras" in refused
+    assert "--start and --end apply to event recordings" in refused
     ended = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--json")
     assert json.loads(ended.out) == {
         "file": str(tmp_path / "image.bmp"), "format": "picture", "output": str(tmp_path / "out.png")

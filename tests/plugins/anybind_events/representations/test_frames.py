@@ -21,7 +21,7 @@ from anybind_events.representations.kernels import BLOCK
 from anybind_events.stream import EventStream
 
 OPTIONS: dict[str, list[dict]] = {
-    "paper": [{}, {"clamp": 2}, {"clamp_percentile": 90}, {"invert": True}],
+    "paper": [{}, {"clamp": 2}, {"clamp": 10}, {"clamp_percentile": 2}, {"clamp_percentile": 90}, {"invert": True}],
     "author-code": [{}, {"events": None}, {"events": 20, "seed": 1}, {"clamp": 2}, {"size": 8}],
     "polarity-histogram": [{}, {"normalise": True}],
     "gray-frame": [{}, {"hot": 1}],
@@ -178,9 +178,9 @@ def test_options_are_immutable(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_include_the_name_and_differ_with_every_option(name: str) -> None:
-    representation = [make(name, options) for options in OPTIONS[name]]
-    assert {each.settings["representation"] for each in representation} == {name}
-    assert len({hash_settings(dict(each.settings)) for each in representation}) == len(representation)
+    all_settings = [make(name, options).settings for options in OPTIONS[name]]
+    assert {settings["representation"] for settings in all_settings} == {name}
+    assert len({hash_settings(dict(settings)) for settings in all_settings}) == len(all_settings)
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)
@@ -199,6 +199,11 @@ def test_an_integer_and_an_equal_float_are_the_same_setting(name: str, options: 
         ("author-code", {"size": 0}, "size: expected at least 1, got 0"),
         ("author-code", {"clamp": 0}, "clamp: expected a number above 0, got 0"),
         ("paper", {"clamp": "20"}, "clamp: expected a number, got '20'"),
+        ("paper", {"clamp": -1}, "clamp: expected a number above 0, got -1"),
+        ("paper", {"clamp": float("nan")}, "clamp: expected a number above 0, got nan"),
+        ("paper", {"clamp_percentile": 0}, "clamp_percentile: .* got 0"),
+        ("paper", {"clamp_percentile": 100.5}, "clamp_percentile: .* got 100.5"),
+        ("paper", {"clamp": 20, "clamp_percentile": 90}, "clamp or clamp_percentile, not both"),
         ("gray-frame", {"hot": -1}, "hot: expected a number above 0, got -1"),
         ("red-blue", {"hot": True}, "hot: expected a number, got True"),
         ("event-slices", {"views": 0}, "views: expected at least 1, got 0"),
