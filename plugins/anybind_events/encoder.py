@@ -15,8 +15,7 @@ from anybind_events.stream import EventStream
 
 
 class EventEncoder(TorchEncoder):
-    """A trainable copy of an image encoder (the paper's f_E) in the image encoder's embedding space, with its own
-    weights.
+    """A trainable copy of an image encoder (the paper's f_E), with its own weights, in the same space.
 
     A recording becomes a frame, the frame a gray image, and the image passes through the image encoder's preprocessing:
     resizing, cropping and normalisation.

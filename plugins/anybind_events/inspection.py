@@ -181,8 +181,7 @@ class RateCurve:
             self.counts[int(polarity)] += np.bincount(steps[stream.p == polarity], minlength=MAX_STEPS)
 
     def compute_rates(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return step edges in microseconds after the first event, (n + 1,), and events per second, OFF and ON, (2,
-        n)."""
+        """Return step edges in us after the first event, (n + 1,), and OFF and ON events per second, (2, n)."""
         length = self.end_us - (self.start_us or 0) + 1
         edges = np.append(np.arange(0, length, self.step_us), length)
         counts = self.counts[:, : len(edges) - 1].copy()

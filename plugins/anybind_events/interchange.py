@@ -63,8 +63,7 @@ def to_structured(stream: EventStream, dtype: npt.DTypeLike = TONIC) -> np.ndarr
 
 
 def to_torch(stream: EventStream) -> dict[str, torch.Tensor]:
-    """Convert a stream to tensors `x`, `y` (uint16), `t` (int64), `p` (bool) that share its memory: do not write to
-    them.
+    """Convert a stream to read-only tensors `x`, `y` (uint16), `t` (int64), `p` (bool) that share its memory.
 
     Columns with a negative or unaligned stride (of structured arrays, or reversed) are copied.
     """

@@ -11,8 +11,7 @@ from anybind.plugin import kernel
 def find_threshold_crossings(
     x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, height: int, threshold: int
 ) -> np.ndarray:
-    """Return which events make the running sum of their pixel reach +-threshold, (n,) bool; the sum then restarts at
-    0."""
+    """Return which events make the sum of their pixel reach +-threshold, (n,) bool; it then restarts at 0."""
     sums = np.zeros((height, width), np.int64)
     crossings = np.zeros(len(x), np.bool_)
     for i in range(len(x)):

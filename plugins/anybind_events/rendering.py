@@ -174,11 +174,11 @@ def _write_animation(
         return representation((stream.slice_events if window is None else stream.between)(first, first + step))
 
     scale = ColorScale.from_frames(
-        [make_frame(place) for place in sorted({k * n_frames // N_SCALE_FRAMES for k in range(N_SCALE_FRAMES)})]
+        [make_frame(number) for number in sorted({k * n_frames // N_SCALE_FRAMES for k in range(N_SCALE_FRAMES)})]
     )
     write = _write_gif if output.suffix.lower() == ".gif" else _write_mp4
     with progress_bar(n_frames, "rendering") as advance, files.atomic_path(output) as temporary:
-        images = (colorize_frame(make_frame(place), scale, representation.views) for place in range(n_frames))
+        images = (colorize_frame(make_frame(number), scale, representation.views) for number in range(n_frames))
         size = write(temporary, track_progress(images, advance), fps)
     return size, n_frames, window, count
 

@@ -48,8 +48,7 @@ class CameraFrame(NamedTuple):
 
 
 class Aedat4Reader(Reader):
-    """A reader of an XML header, then packets of events, frames and more, each a FlatBuffer, compressed by LZ4 or
-    Zstandard.
+    """A reader of an XML header and packets of events, frames and more: FlatBuffers, compressed by LZ4 or Zstandard.
 
     Source of the format: iniVation's description of AEDAT 4.0 and its FlatBuffers schemas. Times are microseconds
     since 1970. Events outside the sensor are dropped, decreasing times are raised to the previous one, and both are

@@ -220,8 +220,7 @@ def _unpack_frame(data: np.ndarray, start: int, end: int, buffer: np.ndarray) ->
 
 @kernel
 def _unpack_block(data: np.ndarray, index: Any, end: int, buffer: np.ndarray, filled: Any, needed: int) -> Any:
-    """Unpack a block after the `filled` bytes, until `needed` bytes; return their number, or -1 for a damaged block or
-    a full buffer.
+    """Unpack a block after the `filled` bytes, up to `needed`; return the count, -1 for damage or a full buffer.
 
     Copies have a fixed size; later ones overwrite the excess bytes.
     """

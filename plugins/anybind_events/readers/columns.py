@@ -265,8 +265,7 @@ def join_streams(chunks: Sequence[EventStream]) -> EventStream:
 
 
 def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
-    """Make the method `read` of a reader from its `chunks`: one chunk of all events, with the same options but
-    `count`."""
+    """Make the method `read` of a reader from its `chunks`: all events, with the same options except `count`."""
 
     @functools.wraps(chunks)
     def read(reader: Reader, path: Path, **options: object) -> EventStream:

@@ -57,8 +57,7 @@ class EsReader(BinaryReader):
 
 @kernel
 def _pack_pixel(data: np.ndarray, index: int, height: int, polarity: np.int64) -> np.int64:
-    """Pack a pixel's column, row from the top, and polarity; values out of range become the last, outside any
-    sensor."""
+    """Pack column, row from the top, and polarity; values out of range become the last, outside any sensor."""
     x = np.int64(data[index]) | np.int64(data[index + 1]) << 8
     y = np.int64(data[index + 2]) | np.int64(data[index + 3]) << 8
     row = height - 1 - y if y < height else (1 << Y_BITS) - 1

@@ -15,8 +15,7 @@ SWAPPED = UNTIMED + 1
 
 
 class Evt21Reader(RawReader):
-    """A reader of words of 64 bits, little endian: a pixel and flags of 32 pixels to its right, or the upper clock
-    bits.
+    """A reader of words of 64 bits, little endian: a pixel and flags of 32 pixels from it on, or upper clock bits.
 
     The IMX636 writes the upper 32 bits of each word first, which the header marks by `endianness=legacy`.
     """

@@ -41,9 +41,10 @@ class Hdf5Reader(Reader):
     """A reader of datasets, or fields of one dataset, with x, y, t and p, in any group, by their common names.
 
     * Ours: group `events`, times in microseconds from `t_offset`, `ms_to_idx` (index of the first event at or after
-    each millisecond), attributes `width` and `height`. * DSEC: the same without a sensor size, which is 640x480. *
-    Metavision: `CD/events` with fields, `CD/indexes`, attribute `geometry`. * Plain columns, in which times with
-    fractions are seconds; attribute `sensor_resolution` (height, width).
+      each millisecond), attributes `width` and `height`.
+    * DSEC: the same without a sensor size, which is 640x480.
+    * Metavision: `CD/events` with fields, `CD/indexes`, attribute `geometry`.
+    * Plain columns, in which times with fractions are seconds; attribute `sensor_resolution` (height, width).
 
     The filters of hdf5plugin (Blosc, Zstandard, LZ4, ...) are supported. HDF5 cannot open a truncated file.
     """

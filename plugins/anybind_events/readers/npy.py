@@ -82,8 +82,7 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
 
 
 class NpyReader(Reader):
-    """A reader of a structured array with x, y, t (or ts, timestamp, ...) and p (or polarity, ...), or of an (n, 4)
-    array.
+    """A reader of a structured array with x, y, t (or ts, ...) and p (or polarity, ...), or of an (n, 4) array.
 
     Times are microseconds, or seconds if they have fractions. No pickle is ever read.
     """

@@ -43,8 +43,7 @@ def count_cells(cells: np.ndarray, low: np.ndarray, counts: np.ndarray) -> None:
 
 @kernel
 def count_events(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray) -> None:
-    """Add the events at each pixel to counts, (height * width) uint32; `low` is scratch of the same size, uint8
-    zeros."""
+    """Add the events at each pixel to counts, (height * width) uint32; `low`: scratch of that size, uint8 zeros."""
     scratch = np.empty(BLOCK, np.uint32)
     for first in range(0, len(x), BLOCK):
         block = slice(first, min(first + BLOCK, len(x)))
@@ -59,8 +58,7 @@ def count_events(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, l
 def count_polarities(
     x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray
 ) -> None:
-    """Add the OFF, then the ON events at each pixel to counts, (2 * height * width) uint32; `low` as in
-    `count_events`."""
+    """Add the OFF, then the ON events at each pixel to counts, (2 * height * width) uint32; `low` as above."""
     scratch = np.empty(BLOCK, np.uint32)
     for first in range(0, len(x), BLOCK):
         block = slice(first, min(first + BLOCK, len(x)))
@@ -118,10 +116,9 @@ def record_last_times(
 def add_voxels(
     x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, scale: float, voxels: np.ndarray
 ) -> None:
-    """Split each event's sign between the two planes next to its time, (t - t[0]) * scale; voxels are (planes,
-    pixels)."""
+    """Split each event's sign between the planes next to its time, (t - t[0]) * scale; voxels: (planes, pixels)."""
     scratch = np.empty(BLOCK, np.uint32)
-    before, behind = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    lower, upper = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     # Interleaved: both planes of a pixel share a cache line.
     pairs = np.zeros((voxels.shape[1], 2), np.float32)
     start, first = t[0], 0
@@ -134,11 +131,11 @@ def add_voxels(
             compute_pixel_indices(x[block], y[block], width, pixels)
             for i in range(len(block_times)):
                 sign = np.float32(2) * np.float32(signs[i]) - np.float32(1)
-                behind[i] = sign * np.float32((block_times[i] - start) * scale - plane)
-                before[i] = sign - behind[i]
+                upper[i] = sign * np.float32((block_times[i] - start) * scale - plane)
+                lower[i] = sign - upper[i]
             for i in range(len(pixels)):
                 pixel = pixels[i]
-                near, far = pairs[pixel, 0] + before[i], pairs[pixel, 1] + behind[i]
+                near, far = pairs[pixel, 0] + lower[i], pairs[pixel, 1] + upper[i]
                 pairs[pixel, 0], pairs[pixel, 1] = near, far
             first = block.stop
         finished = voxels[plane]

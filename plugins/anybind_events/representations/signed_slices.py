@@ -18,8 +18,7 @@ LIMIT_PERCENTILE = 95.0
 
 @dataclass(frozen=True)
 class SignedSlices(EventFrames):
-    """ON minus OFF events, s, in time slices of equal duration, a channel each, as `0.5 + 0.5 * clip(s / limit, -1,
-    1)`.
+    """ON minus OFF events, s, in time slices, a channel each, as `0.5 + 0.5 * clip(s / limit, -1, 1)`.
 
     The value range is [0, 1]; 0.5 means no events, or as many ON as OFF events. With three slices the frame is an RGB
     image whose colours encode time: a moving edge leaves red, green and blue traces behind each other.

@@ -78,8 +78,7 @@ def find_active_pixels(
     current: np.ndarray, reference: np.ndarray, off_thresholds: np.ndarray, on_thresholds: np.ndarray,
     blind_until: np.ndarray, start: float, end: float, leak: float, flags: np.ndarray, active: np.ndarray,
 ) -> int:  # fmt: skip
-    """List the pixels that crossed a threshold by the `end`, or were refractory at the `start`, in `active`; return
-    their number.
+    """List the pixels above a threshold at the `end`, or refractory at the `start`; return their number.
 
     The reference of all others decreases by the leak. `flags`, (n,) bool, is scratch.
     """
@@ -106,8 +105,7 @@ def emit_events(
     start: float, end: float, refractory: float, leak: float,
     first: int, pixels: np.ndarray, codes: np.ndarray, n_events: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Emit the events of active pixels, from index `first` on, in one step, into `pixels` and `codes` from `n_events`
-    on.
+    """Emit the events of active pixels, from index `first` on, into `pixels` and `codes` from `n_events` on.
 
     A code is twice the time in microseconds, plus 1 for an OFF event. `reference` and `blind_until` (a time, or -inf;
     empty without a refractory period) are updated.
@@ -218,8 +216,7 @@ def map_levels(frame: np.ndarray, levels: np.ndarray, values: np.ndarray) -> np.
 
 @kernel
 def list_changed_pixels(flags: np.ndarray, frame: np.ndarray, previous: np.ndarray, width: int, count: int) -> tuple:
-    """Return the columns and rows (uint16) of the changed pixels, and which of them are brighter; inputs are flat
-    arrays.
+    """Return columns and rows (uint16) of the changed pixels, and which of them are brighter; arrays are flat.
 
     Eight pixels are tested at once, since most do not change.
     """

@@ -88,8 +88,7 @@ class SimulatedSensor:
         self._pixels, self._codes = np.empty(4096, np.uint32), np.empty(4096, np.int64)
 
     def update(self, view: np.ndarray, time: float, noise: Noise | None = None) -> EventStream:
-        """Return the events between the previous view and this one, in time order; at equal times, ON before OFF
-        events.
+        """Return the events since the previous view, in time order; at equal times, ON before OFF events.
 
         Args:
             view: log intensity, as the first one.

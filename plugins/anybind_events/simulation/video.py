@@ -64,8 +64,7 @@ def contrast(
     leak_hz: float = 0.0,
     shot_hz: float = 0.0,
 ) -> Iterator[EventStream]:
-    """Simulate a contrast-threshold sensor: a pixel emits an event each time its log intensity changes by its
-    threshold.
+    """Simulate a sensor: a pixel emits an event each time its log intensity changes by its threshold.
 
     The log intensity is linear between frames, and times are interpolated along it, so that a pixel may emit several
     events between two frames. It is the natural log of the video's luma, linear below gray level 20. Luma has a gamma
@@ -110,8 +109,7 @@ def contrast(
 
 
 def _empty_stream(frame: np.ndarray) -> EventStream:
-    """Return an empty stream of a sensor of the frame's size; raise `BadInput` if it exceeds the maximum sensor
-    size."""
+    """Return an empty stream of the frame's size; raise `BadInput` if it exceeds the maximum sensor size."""
     none = np.empty(0, np.int64)
     return EventStream(none, none, none, none, frame.shape[1], frame.shape[0])
 
