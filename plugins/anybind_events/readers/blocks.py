@@ -56,11 +56,11 @@ class BlockDecoder:
         pixels: bit layout of the pixels.
         event_bytes, max_events: this many bytes contain at most this many events; default: one event per unit.
         counts: names of the kernel's counts, and their indices in the state.
-        find_split: returns, for words, the index of the first one from which on events depend on nothing before it but
-            the clock wraps; the number of words if there is none. Formats with this function can be read in halves.
+        find_split: returns the index of the first word from which on events depend on nothing earlier but clock wraps,
+            or the number of words. Formats with this function can be read in halves.
         count_events: returns the number of events in words; default: one per unit.
-        join_clock: takes the state at the end of the first half and the first word of the second; counts a clock wrap
-            between them, and returns the microseconds to add to the second half.
+        join_clock: takes the state after the first half and the first word of the second; counts a clock wrap between
+            them, and returns the microseconds to add to the second half.
         state: (16,) int64; all but `UNREAD` and `PENDING` belongs to the kernel.
     """
 
@@ -187,11 +187,8 @@ class DecodingPass:
 
     def collect_notes(self) -> dict[str, int]:
         """Return the counts so far, by name, without zeros."""
-        counts = {
-            "outside": int(self.counts[OUTSIDE]),
-            "backwards": int(self.counts[BACKWARDS]),
-            "truncated_bytes": self.truncated_bytes,
-        }
+        outside, backwards = int(self.counts[OUTSIDE]), int(self.counts[BACKWARDS])
+        counts = {"outside": outside, "backwards": backwards, "truncated_bytes": self.truncated_bytes}
         for name, index in self.decoder.counts.items():
             counts[name] = counts.get(name, 0) + int(self.decoder.state[index])
         return {name: number for name, number in counts.items() if number}
@@ -207,7 +204,7 @@ class EventColumns:
         pool: ThreadPoolExecutor | None = None,
         columns: Sequence[np.ndarray] | None = None,
     ) -> None:
-        self._decoding, self._pool = decoding, pool
+        self._pass, self._pool = decoding, pool
         self._bits = tuple(map(np.uint32, decoding.decoder.pixels))
         self._blocks = self._count = 0
         self._task: Future[None] | None = None
@@ -238,9 +235,7 @@ class EventColumns:
             for new, old in zip(longer, self._columns, strict=True):
                 new[: self._count] = old[: self._count]
             self._columns = longer
-        self._count += _unpack_events(
-            pixels, times, self._bits, self._decoding.counts, self._count, tuple(self._columns)
-        )
+        self._count += _unpack_events(pixels, times, self._bits, self._pass.counts, self._count, tuple(self._columns))
 
     def _wait(self) -> None:
         if self._task:
@@ -261,8 +256,8 @@ class EventColumns:
         """Return all events as a stream; no events can be added afterwards."""
         self._wait()
         x, y, t, p = (column[: self._count] for column in self._columns)
-        if self._decoding.start_us:
-            t += self._decoding.start_us
+        if self._pass.start_us:
+            t += self._pass.start_us
         return EventStream.from_valid(x, y, t, p, width=size[0], height=size[1], notes=notes)
 
 
