@@ -63,7 +63,7 @@ class EventEncoder(TorchEncoder):
             space=image_encoder.space,
             preprocessing={
                 "frame": dict(self.frame.settings),
-                "picture": dict(image_encoder.preprocessing),
+                "picture": dict(image_encoder.preprocessing),  # hashed into identities: the key stays
                 **({"size": size} if size else {}),
                 **({"direct": True} if direct else {}),
             },

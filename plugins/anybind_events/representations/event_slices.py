@@ -52,7 +52,7 @@ class EventSlices(EventFrames):
             "representation": self.name,
             "views": self.views,
             "count": self.count,
-            "of": dict(self.inner.settings),
+            "of": dict(self.inner.settings),  # hashed into identities: the key stays
         }
 
     def compute_shape(self, width: int, height: int) -> tuple[int, int, int]:

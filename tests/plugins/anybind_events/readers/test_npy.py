@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import random
 import tracemalloc
@@ -236,18 +235,7 @@ def test_fields_that_are_not_numbers_are_an_error(read) -> None:
         read(structured([(0, 0, 0.5, 1), (0, 0, np.nan, 1)], types="u2 u2 f8 i1"))
 
 
-class Trap:
-    """An object whose unpickling creates a folder."""
-
-    def __init__(self, sprung: Path) -> None:
-        self.sprung = sprung
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.sprung),)
-
-
-def test_python_objects_are_an_error_and_never_created(tmp_path: Path) -> None:
-    trap = Trap(tmp_path / "sprung")
+def test_python_objects_are_an_error_and_never_created(tmp_path: Path, trap) -> None:
     for array in (
         np.array([trap], object),
         np.array([(trap, 1, 2, 1)], [("x", "O"), ("y", "u2"), ("t", "i8"), ("p", "?")]),
@@ -258,7 +246,7 @@ def test_python_objects_are_an_error_and_never_created(tmp_path: Path) -> None:
     (tmp_path / "trap.npy").write_bytes(pickle.dumps(trap))
     with pytest.raises(BadInput, match=r"trap\.npy: damaged header"):
         NpyReader().read(tmp_path / "trap.npy")
-    assert not (tmp_path / "sprung").exists()
+    assert not trap.sprung.exists()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of NumPy, on headers that look like those of Python 2

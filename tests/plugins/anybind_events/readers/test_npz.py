@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import tracemalloc
 import zipfile
@@ -207,42 +206,32 @@ def test_an_archive_with_overwritten_bytes_is_read_or_rejected(folder: Path, raw
     assert isinstance(stream, EventStream)
 
 
-class Trap:
-    """An object whose unpickling creates a folder."""
-
-    def __init__(self, sprung: Path) -> None:
-        self.sprung = sprung
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.sprung),)
-
-
-def trap_in_a_column(path: Path, trap: Trap) -> None:
+def write_trap_column(path: Path, trap: object) -> None:
     np.savez(path, **{**COLUMNS, "x": np.array([trap, 2, 3], dtype=object)})
 
 
-def trap_in_a_table(path: Path, trap: Trap) -> None:
+def write_trap_table(path: Path, trap: object) -> None:
     np.savez(path, event_data=np.array([trap], dtype=object))
 
 
-def trap_in_the_size(path: Path, trap: Trap) -> None:
+def write_trap_size(path: Path, trap: object) -> None:
     np.savez(path, **COLUMNS, size=np.array([trap, 20], dtype=object))
 
 
-def trap_bare(path: Path, trap: Trap) -> None:
+def write_bare_trap(path: Path, trap: object) -> None:
     path.write_bytes(pickle.dumps(trap))
 
 
-@pytest.mark.parametrize("lay", [trap_in_a_column, trap_in_a_table, trap_in_the_size, trap_bare])
-def test_a_pickle_is_an_error_and_never_executed(tmp_path: Path, lay: object) -> None:
-    path, sprung = tmp_path / "trap.npz", tmp_path / "sprung"
-    lay(path, Trap(sprung))
+@pytest.mark.parametrize("write_trap", [write_trap_column, write_trap_table, write_trap_size, write_bare_trap])
+def test_a_pickle_is_an_error_and_never_executed(tmp_path: Path, trap, write_trap) -> None:
+    path = tmp_path / "trap.npz"
+    write_trap(path, trap)
     with pytest.raises(BadInput, match=r"trap\.npz"):
         anybind.read(path, reader="npz-events")
-    assert not sprung.exists()
+    assert not trap.sprung.exists()
     # The trap is real: the file contains the call that unpickling would execute.
     assert b"mkdir" in path.read_bytes()
-    assert bytes(sprung) in path.read_bytes()
+    assert bytes(trap.sprung) in path.read_bytes()
 
 
 def test_the_reader_is_found_by_content_and_suffix(folder: Path, raw: bytes) -> None:
