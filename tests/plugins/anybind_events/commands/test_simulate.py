@@ -114,18 +114,19 @@ def test_the_default_frame_rate_of_a_folder_is_25(cli: Command, folder: Path, tm
     assert anybind.read(tmp_path / "out.npz").t[0] == 40_000
 
 
-def test_a_frame_rate_for_a_file_is_an_error(cli: Command, video: Path, tmp_path: Path) -> None:
-    assert "--fps applies to a folder" in cli("simulate", video, "-o", tmp_path / "a.h5", "--fps", 10).error()
-
-
-def test_a_model_of_another_modality_is_an_error(cli: Command, image: Path, tmp_path: Path) -> None:
-    ended = cli("simulate", image, "-o", tmp_path / "a.h5", "--model", "contrast")
-    assert "no simulation 'contrast' of image" in ended.error()
-
-
-def test_an_option_of_another_model_is_an_error(cli: Command, video: Path, tmp_path: Path) -> None:
-    ended = cli("simulate", video, "-o", tmp_path / "a.h5", "--leak-hz", 2)
-    assert "'frame-difference' has no option leak_hz" in ended.error()
+@pytest.mark.parametrize(
+    ("source", "option", "message"),
+    [
+        ("video", ("--fps", 10), "--fps applies to a folder"),
+        ("image", ("--model", "contrast"), "no simulation 'contrast' of image"),
+        ("video", ("--leak-hz", 2), "'frame-difference' has no option leak_hz"),
+    ],
+)
+def test_an_option_of_another_source_or_model_is_an_error(
+    cli: Command, request: pytest.FixtureRequest, tmp_path: Path, source: str, option: tuple[str, object], message: str
+) -> None:
+    path = request.getfixturevalue(source)
+    assert message in cli("simulate", path, "-o", tmp_path / "a.h5", *option).error()
 
 
 def test_a_recording_cannot_be_simulated(cli: Command, image: Path, tmp_path: Path) -> None:
