@@ -99,7 +99,7 @@ def _read_streams(
         (int(stream.t[0]) for stream in read_chunks(file, reader=input_format.name, **options) if len(stream)), None
     )
     if first_us is None:
-        raise BadInput(f"{file}: the recording has no events")
+        raise BadInput(f"{file}: the recording is empty: it has no events")
     low, high = first_us + (start or 0), None if end is None else first_us + end
     if input_format.load().seeks:
         options = {**options, "start": low, "end": high}

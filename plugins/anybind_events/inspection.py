@@ -201,7 +201,7 @@ def draw_rate(curve: RateCurve, title: str, output: Path) -> None:
     from matplotlib.ticker import EngFormatter
 
     if curve.start_us is None:
-        raise BadInput(f"{title}: the recording has no events; there is no event rate to draw")
+        raise BadInput(f"{title}: the recording is empty: it has no events to draw")
     edges, (off_rate, on_rate) = curve.compute_rates()
     unit, length = next((each for each in TIME_UNITS if edges[-1] >= 2 * each[1]), TIME_UNITS[-1])
     figure = Figure(figsize=(9, 4.2), layout="constrained")

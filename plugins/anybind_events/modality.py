@@ -44,7 +44,7 @@ class Event(Modality[EventStream]):
 
     def check(self, sample: Sized) -> None:
         if not len(sample):
-            raise BadInput("the recording has no events")
+            raise BadInput("the recording is empty: it has no events")
 
     def show(self, sample: EventStream) -> np.ndarray:
         """Draw the middle third of the recording: ON events red and OFF events blue, on white.
