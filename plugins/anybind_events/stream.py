@@ -49,7 +49,9 @@ class EventStream:
 
     def __post_init__(self) -> None:
         if not (0 < self.width <= MAX_SENSOR and 0 < self.height <= MAX_SENSOR):
-            raise BadInput(f"expected a sensor side of 1 to {MAX_SENSOR} pixels, got {self.width}x{self.height}")
+            raise BadInput(
+                f"invalid sensor size {self.width}x{self.height}: expected sides of 1 to {MAX_SENSOR} pixels"
+            )
         columns = {name: np.asarray(getattr(self, name)) for name in "xytp"}
         lengths = {name: column.shape for name, column in columns.items()}
         if len(set(lengths.values())) != 1 or len(lengths["x"]) != 1:
@@ -207,7 +209,7 @@ class EventStream:
     def rescale(self, width: int, height: int) -> Self:
         """Rescale to another sensor size: x becomes floor(x * width / self.width), y likewise."""
         if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
-            raise BadOption(f"expected a sensor side of 1 to {MAX_SENSOR} pixels, got {width}x{height}")
+            raise BadOption(f"invalid sensor size {width}x{height}: expected sides of 1 to {MAX_SENSOR} pixels")
         columns = np.arange(self.width, dtype=np.int64) * width // self.width
         rows = np.arange(self.height, dtype=np.int64) * height // self.height
         x, y = columns.astype(np.uint16)[self.x], rows.astype(np.uint16)[self.y]
