@@ -23,7 +23,7 @@ import PIL.Image
 
 import anybind
 from anybind.commandline import print_table
-from anybind_events.simulation.film import contrast, frame_difference
+from anybind_events.simulation.video import contrast, frame_difference
 
 N_ROUNDS, N_FRAMES = 9, 300
 SIZE = (640, 480)

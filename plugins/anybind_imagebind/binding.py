@@ -21,6 +21,6 @@ def imagebind(source: str) -> Binding:
                 modality: Binding.configure(f"imagebind-{modality}", **options)
                 for modality in ("text", "image", "sound", "depth")
             },
-            "event": Binding.configure("event-tower", of="@image", representation="paper"),
+            "event": Binding.configure("event-encoder", image_encoder="@image", representation="paper"),
         },
     )

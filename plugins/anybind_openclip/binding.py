@@ -26,6 +26,6 @@ def open_clip(model: str) -> Binding:
         encoders={
             "text": Binding.configure("open_clip-text", model=model),
             "image": Binding.configure("open_clip-image", model=model),
-            "event": Binding.configure("event-tower", of="@image", representation="paper"),
+            "event": Binding.configure("event-encoder", image_encoder="@image", representation="paper"),
         },
     )

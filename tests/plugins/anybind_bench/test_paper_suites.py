@@ -414,7 +414,7 @@ def _write_imagebind(folder: Path, clip: str) -> None:
     towers = {
         "text": {"use": "open_clip-text", "model": model},
         "image": {"use": "open_clip-image", "model": model},
-        "event": {"use": "event-tower", "of": "@image", "representation": "paper"},
+        "event": {"use": "event-encoder", "image_encoder": "@image", "representation": "paper"},
         "sound": {"use": "imagebind-sound", "weights": str(weights)},
         "depth": {"use": "imagebind-depth", "weights": str(weights)},
     }

@@ -128,7 +128,7 @@ ERRORS = {
     "text.png": "is not a valid .png file",
     "zero.png": "is empty (0 bytes)",
     "truncated.npz": "is no complete",
-    "empty.npz": "it holds no events",
+    "empty.npz": "has no events",
     "missing.png": "No such file",
     "unknown.xyz": "unsupported format",
 }
@@ -249,7 +249,7 @@ def test_weights_of_another_model_are_an_error(cli, tmp_path, demo_images):
     other.save_weights(tmp_path / "w.safetensors")
     (tmp_path / "b.toml").write_text(
         f'name = "b"\nspace = "efficientnet-lite0"\n[encoders.image]\nuse = "mini-image"\n[encoders.event]\n'
-        f'use = "event-tower"\nof = "@image"\nweights = "{tmp_path}/w.safetensors"\n'
+        f'use = "event-encoder"\nimage_encoder = "@image"\nweights = "{tmp_path}/w.safetensors"\n'
     )
     image = demo_images["rocket.jpg"]
     command = ("embed", image, "-o", tmp_path / "v.safetensors", "--binding", tmp_path / "b.toml")

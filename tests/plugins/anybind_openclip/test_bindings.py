@@ -92,7 +92,7 @@ def test_the_named_bindings_are_openais_models_with_the_papers_event_encoder(nam
     binding = anybind.find_binding(name)
     assert binding.name == name
     assert binding.encoders["text"].options == binding.encoders["image"].options == {"model": OPENAI[name]}
-    assert binding.encoders["event"].options == {"of": "@image", "representation": "paper"}
+    assert binding.encoders["event"].options == {"image_encoder": "@image", "representation": "paper"}
     assert OPENAI[name].split("/")[0] in binding.summary
 
 

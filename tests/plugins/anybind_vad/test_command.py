@@ -100,7 +100,7 @@ def test_presets_set_the_threshold_and_report_an_unsupported_clamp(run_with_warn
 def test_clamp_of_a_preset_applies_to_a_binding_that_supports_it(run_vad, make_street, tmp_path):
     binding = tmp_path / "own.toml"
     binding.write_text(
-        'name = "own"\n[encoders.image]\nuse = "mini-image"\n[encoders.event]\nuse = "event-tower"\nof = "@image"\n'
+        'name = "own"\n[encoders.image]\nuse = "mini-image"\n[encoders.event]\nuse = "event-encoder"\nimage_encoder = "@image"\n'
     )
     result = run_vad(make_street().path, "--preset", "author-later", "--binding", binding)
     assert (result["settings"]["threshold"], result["settings"]["clamp"]) == (25, 16)

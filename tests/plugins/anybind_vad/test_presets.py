@@ -16,7 +16,10 @@ from anybind_vad.presets import PRESETS, apply_preset, find_preset, set_clamp
 def make_binding(**options):
     return Binding(
         "own",
-        {"image": ConfiguredPart("mini-image"), "event": ConfiguredPart("event-tower", {"of": "@image", **options})},
+        {
+            "image": ConfiguredPart("mini-image"),
+            "event": ConfiguredPart("event-encoder", {"image_encoder": "@image", **options}),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""Event augmentation: what each change keeps of a recording, what it changes, and that a seed says all of it."""
+"""Event augmentation: the invariants and effects of each augmentation, and determinism by the seed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anybind.errors import BadOption
-from anybind_events import augment
-from anybind_events.augment import Augment
+from anybind_events import augmentation
+from anybind_events.augmentation import EventAugmentation
 from anybind_events.stream import EventStream
 from helpers.streams import rows
 
@@ -28,7 +28,7 @@ def same(first: EventStream, second: EventStream) -> bool:
 
 
 def assert_right(stream: EventStream, of: EventStream) -> None:
-    """A recording as the border would take it, on the same sensor."""
+    """Check that a recording is valid and on the same sensor."""
     for name in "xytp":
         assert getattr(stream, name).dtype == getattr(of, name).dtype
     checked = EventStream(stream.x, stream.y, stream.t, stream.p, of.width, of.height)
@@ -36,18 +36,18 @@ def assert_right(stream: EventStream, of: EventStream) -> None:
 
 
 def is_part(part: list[object], whole: list[object]) -> bool:
-    """Whether all of a list stands in another, in its order."""
+    """Return whether a list is a subsequence of another."""
     rest = iter(whole)
     return all(each in rest for each in part)
 
 
 CHANGES: dict[str, Callable[..., EventStream]] = {
-    name: getattr(augment, name)
+    name: getattr(augmentation, name)
     for name in (
         "flip_time",
         "flip_horizontally",
-        "shift",
-        "drop",
+        "shift_events",
+        "drop_events",
         "add_uniform_noise",
         "add_near_noise",
         "crop_and_resize",
@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[..., EventStream]] = {
     height=st.integers(1, 70),
     span=st.integers(1, 50),
 )
-def test_every_change_gives_a_right_recording_and_leaves_the_given_one_as_it_was(
+def test_every_augmentation_gives_a_valid_recording_and_keeps_its_input(
     name: str, seed: int, count: int, width: int, height: int, span: int
 ) -> None:
     stream = recording(seed, count, width, height, span)
@@ -75,29 +75,29 @@ def test_every_change_gives_a_right_recording_and_leaves_the_given_one_as_it_was
     assert same(changed, CHANGES[name](stream, np.random.default_rng(seed)))
 
 
-def test_flips_come_with_their_probability() -> None:
+def test_flips_have_their_probability() -> None:
     stream, random = recording(count=5), np.random.default_rng(0)
     for flip, flipped in (
-        (augment.flip_time, stream.flip_time()),
-        (augment.flip_horizontally, stream.flip_horizontally()),
+        (augmentation.flip_time, stream.flip_time()),
+        (augmentation.flip_horizontally, stream.flip_horizontally()),
     ):
         assert same(flip(stream, random, 1.0), flipped)
         assert same(flip(stream, random, 0.0), stream)
-        share = np.mean([same(flip(stream, random, 0.3), flipped) for _ in range(1_000)])
-        assert share == pytest.approx(0.3, abs=0.05)
+        fraction = np.mean([same(flip(stream, random, 0.3), flipped) for _ in range(1_000)])
+        assert fraction == pytest.approx(0.3, abs=0.05)
 
 
-def test_a_flip_in_time_turns_rises_into_falls() -> None:
+def test_a_time_flip_swaps_on_and_off_events() -> None:
     stream = recording()
-    flipped = augment.flip_time(stream, np.random.default_rng(0), 1.0)
+    flipped = augmentation.flip_time(stream, np.random.default_rng(0), 1.0)
     assert flipped.p.sum() == (~stream.p).sum()
     assert flipped.duration_us == stream.duration_us
 
 
-def test_a_shift_moves_all_events_by_one_step_and_drops_those_that_leave() -> None:
+def test_a_shift_moves_all_events_and_drops_those_outside() -> None:
     stream, steps = recording(), set()
     for seed in range(300):
-        shifted = augment.shift(stream, np.random.default_rng(seed), 3)
+        shifted = augmentation.shift_events(stream, np.random.default_rng(seed), 3)
         fitting = [
             (right, down)
             for right in range(-3, 4)
@@ -116,20 +116,20 @@ def test_a_shift_moves_all_events_by_one_step_and_drops_those_that_leave() -> No
     pytest.fail(f"only {len(steps)} of 49 steps came in 300 seeds")
 
 
-def test_dropping_keeps_a_part_in_order_and_up_to_the_share_of_it_goes() -> None:
+def test_dropping_keeps_the_order_and_at_most_the_fraction_is_dropped() -> None:
     stream = recording(count=2_000)
     gone = []
     for seed in range(200):
-        kept = augment.drop(stream, np.random.default_rng(seed), 0.6)
-        assert is_part(rows(kept), rows(stream))
-        gone.append(1 - len(kept) / len(stream))
+        remaining = augmentation.drop_events(stream, np.random.default_rng(seed), 0.6)
+        assert is_part(rows(remaining), rows(stream))
+        gone.append(1 - len(remaining) / len(stream))
     assert max(gone) == pytest.approx(0.6, abs=0.06)
     assert min(gone) < 0.03
     assert np.mean(gone) == pytest.approx(0.3, abs=0.05)
 
 
-@pytest.mark.parametrize("add", [augment.add_uniform_noise, augment.add_near_noise])
-def test_noise_is_added_to_a_recording_that_stays_whole(add: Callable[..., EventStream]) -> None:
+@pytest.mark.parametrize("add", [augmentation.add_uniform_noise, augmentation.add_near_noise])
+def test_noise_is_added_and_no_event_is_lost(add: Callable[..., EventStream]) -> None:
     stream = recording()
     counts = []
     for seed in range(50):
@@ -142,75 +142,77 @@ def test_noise_is_added_to_a_recording_that_stays_whole(add: Callable[..., Event
     assert 140 < max(counts) <= 200
 
 
-def added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, bool]]:
+def find_added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, bool]]:
     rest = rows(noisy)
     for event in rows(stream):
         rest.remove(event)
     return rest
 
 
-def test_uniform_noise_is_everywhere_at_any_time_and_of_either_polarity() -> None:
+def test_uniform_noise_covers_sensor_time_and_polarity() -> None:
     corner = EventStream([0] * 4_000, [0] * 4_000, range(4_000), [True] * 4_000, 4, 3)
-    noise = added(corner, augment.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
+    noise = find_added(corner, augmentation.add_uniform_noise(corner, np.random.default_rng(0), 1.0))
     assert {(x, y) for x, y, _, _ in noise} == {(x, y) for x in range(4) for y in range(3)}
     assert {p for *_, p in noise} == {True, False}
     quarters = np.bincount([t // 1_000 for _, _, t, _ in noise], minlength=4)
     assert quarters.min() > 0.8 * quarters.mean()
 
 
-def test_near_noise_is_within_the_radius_and_the_time_of_an_event() -> None:
+def test_near_noise_is_within_radius_and_time_of_an_event() -> None:
     stream = recording(count=40, width=600, height=400, span=100_000)
-    noise = added(stream, augment.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50))
+    noise = find_added(
+        stream, augmentation.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50)
+    )
     assert len(noise) > 100
     apart = np.array([[(abs(x - a), abs(y - b), abs(t - c)) for a, b, c, _ in rows(stream)] for x, y, t, _ in noise])
     near = (apart[..., 0] <= 2) & (apart[..., 1] <= 2) & (apart[..., 2] <= 50)
     assert near.any(axis=1).all()
     assert {p for *_, p in noise} == {True, False}
     assert apart[near].max(axis=0).tolist() == [2, 2, 50]
-    assert near.any(axis=0).mean() > 0.9  # nearly every event got some, not one of them all
+    assert near.any(axis=0).mean() > 0.9  # nearly every event has neighbours, not only one
 
 
 def test_near_noise_beyond_the_sensor_is_dropped() -> None:
     edge = EventStream([0] * 900, [0] * 900, range(900), [True] * 900, 1, 1)
-    noisy = augment.add_near_noise(edge, np.random.default_rng(0), 10.0, radius=1)
+    noisy = augmentation.add_near_noise(edge, np.random.default_rng(0), 10.0, radius=1)
     extra = (len(noisy) - 900) / int(900 * np.random.default_rng(0).uniform(0, 10.0))
     assert extra == pytest.approx(1 / 9, abs=0.03)
 
 
-def test_a_crop_spreads_a_window_over_the_whole_sensor() -> None:
+def test_a_crop_is_resized_to_the_whole_sensor() -> None:
     width, height = 48, 32
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     many = [np.tile(column.ravel(), 40) for column in (x, y)]
     stream = EventStream(*many, np.arange(len(many[0])), np.arange(len(many[0])) % 2, width, height)
     areas = []
     for seed in range(60):
-        cropped = augment.crop_and_resize(stream, np.random.default_rng(seed), 0.45)
-        from_x, from_y = stream.x[cropped.t], stream.y[cropped.t]  # a time is an event's number
+        cropped = augmentation.crop_and_resize(stream, np.random.default_rng(seed), 0.45)
+        from_x, from_y = stream.x[cropped.t], stream.y[cropped.t]  # a time is an event's index
         np.testing.assert_array_equal(cropped.p, stream.p[cropped.t])
-        for made, old, size in ((cropped.x, from_x, width), (cropped.y, from_y, height)):
+        for results, old, size in ((cropped.x, from_x, width), (cropped.y, from_y, height)):
             left, wide = old.min(), old.max() - old.min() + 1
-            assert ((old - left) * size // wide <= made).all()
-            assert (made <= ((old - left + 1) * size - 1) // wide).all()
-            assert np.unique(made).size == size  # no empty columns or rows
+            assert ((old - left) * size // wide <= results).all()
+            assert (results <= ((old - left + 1) * size - 1) // wide).all()
+            assert np.unique(results).size == size  # no empty columns or rows
         counted = np.unique(stream.y[cropped.t].astype(int) * width + from_x).size
         areas.append(counted / (width * height))
         assert counted * 40 == len(cropped)  # all events of the window
-    assert 0.4 < min(areas) < 0.55  # the sensor's edge or a rounded side takes a little off
+    assert 0.4 < min(areas) < 0.55  # the sensor's edge and rounding reduce it slightly
     assert 0.9 < max(areas) <= 1
 
 
-def test_a_crop_of_everything_changes_nothing() -> None:
+def test_a_crop_of_the_whole_sensor_has_no_effect() -> None:
     stream = recording()
-    assert same(augment.crop_and_resize(stream, np.random.default_rng(0), 1.0, stretch=1.0), stream)
+    assert same(augmentation.crop_and_resize(stream, np.random.default_rng(0), 1.0, max_stretch=1.0), stream)
 
 
 def test_the_same_seed_gives_the_same_recording_and_another_seed_another() -> None:
-    stream, change = recording(), Augment(near_noise=0.2, uniform_noise=0.2, drop=0.2)
-    made = [change(stream, seed) for seed in (0, 0, 1, (0, 1), (0, 1), [1, 0])]
-    assert same(made[0], made[1])
-    assert same(made[3], made[4])
-    assert not any(same(made[a], made[b]) for a, b in ((0, 2), (0, 3), (2, 3), (3, 5)))
-    assert_right(made[0], stream)
+    stream, change = recording(), EventAugmentation(near_noise=0.2, uniform_noise=0.2, drop=0.2)
+    results = [change(stream, seed) for seed in (0, 0, 1, (0, 1), (0, 1), [1, 0])]
+    assert same(results[0], results[1])
+    assert same(results[3], results[4])
+    assert not any(same(results[a], results[b]) for a, b in ((0, 2), (0, 3), (2, 3), (3, 5)))
+    assert_right(results[0], stream)
 
 
 OFF: dict[str, float] = {
@@ -218,47 +220,47 @@ OFF: dict[str, float] = {
 }  # fmt: skip
 
 
-def test_with_every_change_off_a_recording_stays_as_it_was() -> None:
+def test_without_augmentations_a_recording_is_unchanged() -> None:
     stream = recording()
-    assert Augment(**OFF)(stream, 0) is stream
+    assert EventAugmentation(**OFF)(stream, 0) is stream
 
 
 @pytest.mark.parametrize("option", OFF)
-def test_each_option_alone_changes_something(option: str) -> None:
+def test_each_option_alone_has_an_effect(option: str) -> None:
     stream = recording()
     on = {"flip_time": 1, "flip_horizontally": 1, "shift": 5, "smallest_crop": 0.5}.get(option, 0.5)
-    assert not same(Augment(**{**OFF, option: on})(stream, 0), stream)
+    assert not same(EventAugmentation(**{**OFF, option: on})(stream, 0), stream)
 
 
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 3), size=st.integers(1, 12))
-def test_a_recording_with_events_never_ends_without_any(seed: int, count: int, size: int) -> None:
+def test_augmentation_never_removes_all_events(seed: int, count: int, size: int) -> None:
     stream = recording(seed, count, size, size)
-    changed = Augment(shift=20, smallest_crop=0.1, drop=0.99)(stream, seed)
+    changed = EventAugmentation(shift=20, smallest_crop=0.1, drop=0.99)(stream, seed)
     assert len(changed)
     assert_right(changed, stream)
 
 
-def test_a_recording_without_events_stays_without() -> None:
+def test_an_empty_recording_stays_empty() -> None:
     empty = EventStream([], [], [], [], 10, 10)
     for seed in range(20):
-        assert len(Augment(near_noise=0.5, uniform_noise=0.5, drop=0.5)(empty, seed)) == 0
+        assert len(EventAugmentation(near_noise=0.5, uniform_noise=0.5, drop=0.5)(empty, seed)) == 0
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"flip_time": 1.5}, "flip_time must be a probability, 0 to 1, got 1.5"),
-        ({"flip_horizontally": -0.1}, "flip_horizontally must be a number, 0 or more, got -0.1"),
-        ({"shift": 2.5}, "shift must be a whole number, 0 or more, got 2.5"),
-        ({"shift": True}, "shift must be a whole number"),
-        ({"smallest_crop": 0}, "smallest_crop must be above 0 and at most 1, got 0"),
-        ({"smallest_crop": 1.1}, "smallest_crop must be above 0 and at most 1, got 1.1"),
-        ({"near_noise": float("nan")}, "near_noise must be a number, 0 or more, got nan"),
-        ({"uniform_noise": "0.1"}, "uniform_noise must be a number, 0 or more, got '0.1'"),
-        ({"drop": 1}, "drop must be below 1, got 1"),
+        ({"flip_time": 1.5}, "flip_time: expected a probability, 0 to 1, got 1.5"),
+        ({"flip_horizontally": -0.1}, "flip_horizontally: expected a number, 0 or more, got -0.1"),
+        ({"shift": 2.5}, "shift: expected a whole number, 0 or more, got 2.5"),
+        ({"shift": True}, "shift: expected a whole number"),
+        ({"smallest_crop": 0}, "smallest_crop: expected a fraction above 0 and at most 1, got 0"),
+        ({"smallest_crop": 1.1}, "smallest_crop: expected a fraction above 0 and at most 1, got 1.1"),
+        ({"near_noise": float("nan")}, "near_noise: expected a number, 0 or more, got nan"),
+        ({"uniform_noise": "0.1"}, "uniform_noise: expected a number, 0 or more, got '0.1'"),
+        ({"drop": 1}, "drop: expected a probability below 1, got 1"),
     ],
 )
-def test_an_option_out_of_its_range_is_refused(options: dict[str, float], message: str) -> None:
+def test_an_option_out_of_range_is_an_error(options: dict[str, float], message: str) -> None:
     with pytest.raises(BadOption, match=message):
-        Augment(**options)
+        EventAugmentation(**options)
