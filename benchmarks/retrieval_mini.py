@@ -72,7 +72,7 @@ def main() -> None:
         dataset_rows = []
         for first, second in itertools.combinations(modalities, 2):
             task = Retrieval(to=second, **task_options)
-            result = task.run(binder, dataset, modality=first, seed=options.seed, on_bad=skipped.note)
+            result = task.run(binder, dataset, modality=first, seed=options.seed, on_bad=skipped.record)
             dataset_rows += make_rows(result)
         print_rows(dataset.name, dataset_rows)
         rows += dataset_rows

@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = (
 )  # fmt: skip
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64")
 READERS = (
-    ("picture", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:ImageReader", IMAGE_SUFFIXES, ""),
+    ("image", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:ImageReader", IMAGE_SUFFIXES, ""),
     ("video", "video", "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, Ogg (no audio)", "video:VideoReader", VIDEO_SUFFIXES,
      "events"),
     ("sound", "sound", "WAV, FLAC, Ogg, MP3, AIFF", "sound_files:SoundReader", AUDIO_SUFFIXES, "sound"),

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, SkippedFiles, StoreFlag, open_store, print_json
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    SkipInvalid,
+    SkippedFiles,
+    StoreFlag,
+    open_store,
+    print_json,
+)
 from anybind_retrieval.indexing import build_index, check_location
 
 Modalities = Annotated[
@@ -29,7 +38,7 @@ def index(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed all files again, also unchanged ones.")] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_invalid: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
@@ -38,7 +47,7 @@ def index(
     try:
         report = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,
-            rebuild=rebuild, on_bad=skipped.note if skip_invalid else None,
+            rebuild=rebuild, on_bad=skipped.record if skip_invalid else None,
         )  # fmt: skip
     finally:
         skipped.report()

@@ -66,7 +66,7 @@ def make_preview(modality: str, entry: IndexEntry) -> MediaPreview:
     if isinstance(rendering, str):
         return MediaPreview(name, folder, text=rendering, audio=audio, note=note)
     wide = rendering.shape[1] > WIDE * rendering.shape[0]
-    image = pages.image_uri(np.asarray(rendering), (2 if wide else 1) * pages.PICTURE_PIXELS)
+    image = pages.image_uri(np.asarray(rendering), (2 if wide else 1) * pages.IMAGE_PIXELS)
     return MediaPreview(name, folder, image, audio=audio, note=note, wide=wide)
 
 

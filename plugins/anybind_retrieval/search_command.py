@@ -47,7 +47,7 @@ def search(
     ] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_invalid: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank files by their similarity with a text or with another file, each modality separately.
@@ -62,7 +62,7 @@ def search(
             query, gallery, modalities=modality or (), embed_as=embed_as, top_k=top_k, mixed=mixed,
             calibrate=calibrate, rerank=rerank, rerank_options=parse_options(rerank_option),
             rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device,
-            store=open_store(store), on_bad=skipped.note if skip_invalid else None,
+            store=open_store(store), on_bad=skipped.record if skip_invalid else None,
         )  # fmt: skip
         if output is not None:
             results.save_page(output)

@@ -38,7 +38,9 @@ def test_a_binding_file_has_encoders_options_space_and_adapters(tmp_path):
     binding = anybind.find_binding(write_binding(tmp_path, WHOLE))
     assert (binding.name, binding.summary, binding.space) == ("mine", "for a test", "goal")
     assert list(binding.encoders) == ["text", "event"]
-    assert binding.encoders["event"] == ConfiguredPart("event-encoder", {"image_encoder": "@image", "options": {"invert": True}})
+    assert binding.encoders["event"] == ConfiguredPart(
+        "event-encoder", {"image_encoder": "@image", "options": {"invert": True}}
+    )
     assert binding.adapters == (ConfiguredPart("turn", {"source": "a"}),)
 
 

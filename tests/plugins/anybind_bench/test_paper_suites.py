@@ -264,8 +264,8 @@ def run(
     workspace: PaperWorkspace, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
     """Return a function that runs a shortened suite, checks that all cells are done, and returns the results."""
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.metrics_log._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
     _shrink_imagebind(monkeypatch)
     bindings = {
         "clip": workspace.clip,

@@ -34,7 +34,7 @@ def test_incomplete_data_are_reported_without_machine_paths(workspace):
     (workspace.data / "half").mkdir()
     workspace.add("half", 'dataset = "notes"\npath = "half"\n')
     error = workspace.run("--only", "half")["cells"][0]["error"]
-    assert error.startswith("half is no complete copy of notes: it lacks notes.txt")
+    assert error.startswith("half is not a complete copy of notes: it lacks notes.txt")
 
 
 def test_missing_data_option_is_explained(workspace, plan_run):

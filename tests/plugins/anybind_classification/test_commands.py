@@ -124,7 +124,7 @@ def test_embed_writes_embeddings_of_every_modality_in_a_folder(cli, demo_folder,
 
 
 ERRORS = {
-    "truncated.jpg": "is no complete picture",
+    "truncated.jpg": ": incomplete image",
     "text.png": "is not a valid .png file",
     "zero.png": "is empty (0 bytes)",
     "truncated.npz": "is no complete",
@@ -194,7 +194,7 @@ def test_evaluate_skips_invalid_samples_on_request(cli, image_folder, invalid_fi
         (["embed", "{p}", "-o", "{d}/absent/x.safetensors"], "cannot write"),
         (["demo", "{p}"], "name labels with --labels"),
         (["demo", "-o", "{p}/x"], "cannot create the folder"),
-        (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}"], "one folder a class"),
+        (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}"], "one folder per class"),
         (["evaluate", "zero-shot", "--modality", "image", "--data", "{d}/absent"], "is not a folder"),
         (
             ["evaluate", "zeroshot", "--modality", "image", "--data", "{d}"],

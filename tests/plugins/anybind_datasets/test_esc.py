@@ -56,7 +56,7 @@ def test_esc_10_fold_and_class_are_in_names(esc10):
 
 def test_missing_files_are_reported(esc50, tmp_path):
     (esc50 / "audio" / "2-b.wav").unlink()
-    with pytest.raises(anybind.BadInput, match=r"no complete copy of ESC-50: missing file .*2-b\.wav; it is publ"):
+    with pytest.raises(anybind.BadInput, match=r"not a complete copy of ESC-50: missing file .*2-b\.wav; it is publ"):
         Esc50(esc50)
     (esc50 / "meta" / "esc50.csv").write_text(f"{HEADER}\n1-a.wav,6,0,dog,True,a,A\n")
     with pytest.raises(anybind.BadInput, match="line 2: expected a fold from 1 to 5, got '6'"):

@@ -95,7 +95,7 @@ def test_invalid_options_are_rejected(root, options, message):
 
 
 def test_missing_or_empty_folder_is_rejected(root, tmp_path):
-    with pytest.raises(anybind.BadInput, match="absent is no folder"):
+    with pytest.raises(anybind.BadInput, match="absent is not a folder"):
         FilesDataset(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(anybind.BadInput, match="empty holds no samples"):

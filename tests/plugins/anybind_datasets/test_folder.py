@@ -89,7 +89,7 @@ def test_empty_class_folder_is_reported(root):
 def test_folder_without_class_folders_is_rejected(root, tmp_path):
     with pytest.raises(anybind.BadInput, match="expected one folder per class"):
         FolderDataset(root / "Third", modalities=["image"])
-    with pytest.raises(anybind.BadInput, match="is no folder"):
+    with pytest.raises(anybind.BadInput, match="is not a folder"):
         FolderDataset(tmp_path / "absent", modalities=["image"])
 
 

@@ -96,7 +96,7 @@ def test_unreadable_drawings_are_skipped_with_a_warning(folder):
 def test_missing_triplets_are_reported_with_download_page(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"lacks manifest\.csv; it is published at https://tuxpaint"):
         TuxpaintTriplets(tmp_path)
-    with pytest.raises(anybind.BadInput, match="is no folder; tuxpaint-triplets is published at"):
+    with pytest.raises(anybind.BadInput, match="is not a folder; tuxpaint-triplets is published at"):
         TuxpaintTriplets(tmp_path / "none")
     with pytest.raises(anybind.BadInput, match="holds samples of image, sound, text, not of depth"):
         TuxpaintTriplets(tmp_path, modalities=["depth"])

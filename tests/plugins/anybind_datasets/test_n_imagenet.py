@@ -95,7 +95,7 @@ def test_splits_and_variants_have_separate_folders(touch: Callable[..., Path], s
 def test_missing_split_folder_is_reported(touch: Callable[..., Path]) -> None:
     folder = touch(*files(LISTS.mini))
     with pytest.raises(
-        BadInput, match=r"no complete copy of N-ImageNet mini: .* lacks extracted_train; it is published"
+        BadInput, match=r"not a complete copy of N-ImageNet mini: .* lacks extracted_train; it is published"
     ):
         dataset(folder, split="train")
 

@@ -101,7 +101,7 @@ def test_empty_class_folder_is_reported(touch: Callable[..., Path]) -> None:
 
 
 def test_missing_folder_is_reported_with_download_page(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is no folder; N-MNIST is published at https://"):
+    with pytest.raises(BadInput, match="is not a folder; N-MNIST is published at https://"):
         dataset(tmp_path / "none")
 
 

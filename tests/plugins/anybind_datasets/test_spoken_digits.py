@@ -79,7 +79,7 @@ def test_invert_gives_dark_digits_on_white(folder):
 )
 def test_damaged_files_are_rejected(folder, name, content, message):
     (folder / name).write_bytes(content)
-    with pytest.raises(anybind.BadInput, match=f"no complete copy of spoken-digits: .*{message}"):
+    with pytest.raises(anybind.BadInput, match=f"not a complete copy of spoken-digits: .*{message}"):
         SpokenDigits(folder)
 
 

@@ -238,7 +238,7 @@ def test_invalid_label_files_are_rejected(tmp_path, text):
 def test_empty_folder_is_reported_with_download_page(tmp_path, name):
     with pytest.raises(BadInput, match=r"has no .*published at http"):
         create_part("dataset", name, tmp_path)
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         create_part("dataset", name, tmp_path / "none")
 
 

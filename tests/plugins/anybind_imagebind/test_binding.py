@@ -21,7 +21,9 @@ def make_binding(weights: str, architectures: Any, *modalities: str) -> Binding:
         each: ConfiguredPart(f"imagebind-{each}", {"weights": weights, "architecture": architectures[each]})
         for each in modalities
     }
-    return Binding("small", uses | {"event": ConfiguredPart("event-tower", {"of": "@image"})}, space="imagebind")
+    return Binding(
+        "small", uses | {"event": ConfiguredPart("event-encoder", {"image_encoder": "@image"})}, space="imagebind"
+    )
 
 
 def test_loading_warns_of_non_commercial_weights(weights: str, architectures: Any) -> None:
@@ -65,7 +67,7 @@ def test_the_binding_without_source_has_the_published_weights() -> None:
     binding = anybind.find_binding("imagebind")
     assert binding.name == "imagebind"
     assert not binding.encoders["sound"].options
-    assert binding.encoders["event"].options["of"] == "@image"
+    assert binding.encoders["event"].options["image_encoder"] == "@image"
 
 
 def test_embedding_audio_loads_no_other_encoder(weights: str, architectures: Any) -> None:

@@ -24,7 +24,7 @@ def test_an_image_can_be_derived_as_thermal(pixels):
 def test_image_files_are_read_as_images_by_default(pixels, tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
     assert infer_modality(anybind.read(tmp_path / "a.png")) == "image"
-    assert find_reader(tmp_path / "a.png").name == "picture"
+    assert find_reader(tmp_path / "a.png").name == "image"
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

@@ -220,7 +220,7 @@ def test_formats_without_unit_are_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "default_reader"), [(".png", "picture"), (".tiff", "picture"), (".npy", "depth"), (".pgm", "depth")]
+    ("suffix", "default_reader"), [(".png", "image"), (".tiff", "image"), (".npy", "depth"), (".pgm", "depth")]
 )
 def test_image_is_depth_only_on_request(tmp_path: Path, suffix: str, default_reader: str) -> None:
     path = save(tmp_path / f"depth{suffix}", np.ones((6, 5), np.uint16))
@@ -230,7 +230,7 @@ def test_image_is_depth_only_on_request(tmp_path: Path, suffix: str, default_rea
 
 def test_colour_image_is_never_depth(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")
-    assert find_reader(tmp_path / "colour.png", modality="depth").name == "picture"
+    assert find_reader(tmp_path / "colour.png", modality="depth").name == "image"
 
 
 def test_event_array_is_not_depth(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_write_and_read_round_trip(tmp_path: Path, suffix: str) -> None:
 def test_reader_is_found_by_content(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"image.{suffix}", make_palette_image(), **FORMATS[suffix]).rename(tmp_path / "image")
     reader = find_reader(path)
-    assert (reader.name, reader.spec.modality) == ("picture", "image")
+    assert (reader.name, reader.spec.modality) == ("image", "image")
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.bin", "photo.npz", "photo.txt"])
@@ -280,7 +280,7 @@ def test_text_with_image_suffix_is_rejected(tmp_path: Path, suffix: str) -> None
     with pytest.raises(BadInput, match=rf"note\.{suffix} is no \.{suffix} file"):
         anybind.read(path)
     with pytest.raises(BadInput, match=rf"note\.{suffix}"):
-        anybind.read(path, reader="picture")
+        anybind.read(path, reader="image")
 
 
 def test_unsupported_suffix_is_not_written(tmp_path: Path) -> None:

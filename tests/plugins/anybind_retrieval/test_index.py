@@ -129,7 +129,7 @@ def test_invalid_file_stops_the_run_and_keeps_the_index(cli, media, location):
     error = cli("index", media.folder, "-o", location, "--binding", "colours").error()
     assert "bad.png" in error
     assert list_names(location) == before
-    report = index(cli, location, media.folder, "--skip-bad")
+    report = index(cli, location, media.folder, "--skip-invalid")
     assert list_counts(report) == [0, 0, 3, 0]
     assert list(report["skipped"]) == [str(media.folder / "deep" / "bad.png")]
 

@@ -71,6 +71,6 @@ def test_invalid_sound_stops_the_run_or_is_skipped(cli, digits):
     (digits / "speech" / "1_theo_3.wav").write_bytes(b"RIFF")
     arguments = make_command(digits, "to=sound", "relevance=class")
     assert "1_theo_3.wav" in cli(*arguments).error()
-    process = cli(*arguments, "--skip-bad", "--json")
+    process = cli(*arguments, "--skip-invalid", "--json")
     assert list(json.loads(process.out)["skipped"]) == ["speech/1_theo_3.wav"]
     assert json.loads(process.out)["gallery_size"] == 3

@@ -139,7 +139,7 @@ def test_missing_and_changed_files_are_reported(cli, media):
 def test_skip_invalid_skips_and_reports_files(cli, media):
     (media.folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
     assert "bad.png" in cli("search", "red", "--in", media.folder, "--binding", "colours").error()
-    results = search(cli, "red", "--in", media.folder, "--skip-bad", binding="colours")
+    results = search(cli, "red", "--in", media.folder, "--skip-invalid", binding="colours")
     assert len(results["hits"]) == 3
     assert list(results["skipped"]) == [str(media.folder / "bad.png")]
 

@@ -381,7 +381,7 @@ def test_the_probe_may_exclude_training_samples(world):
 
 def test_the_probe_may_have_candidate_labels(world):
     labels = [
-        build_probe(world.parse_recipe(*override), world.data, set()).task.among
+        build_probe(world.parse_recipe(*override), world.data, set()).task.candidate_labels
         for override in ([], ["probe.candidate_labels=all"], ['probe.candidate_labels=["beam","Cross","ring"]'])
     ]
     assert labels == [None, ["bar", "beam", "cross", "disc", "ring"], ["beam", "cross", "ring"]]

@@ -96,11 +96,11 @@ def run_import(path: Path, binding: str | None) -> Path:
     return output
 
 
-def embed_with_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.ndarray:
+def embed_with_open_clip(model: Any, tower: EventEncoder, recording: EventStream) -> np.ndarray:
     """Embed a recording's frame with open_clip alone."""
     config = open_clip.transform.merge_preprocess_dict(open_clip.transform.PreprocessCfg(), {**PREPROCESS, "size": 64})
     transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**config), is_train=False)
-    image = PIL.Image.fromarray(as_picture(tower.frame(recording)))
+    image = PIL.Image.fromarray(frame_to_image(tower.frame(recording)))
     with torch.inference_mode():
         features = model.encode_image(transform(image)[None])
     return anybind.normalize(features.numpy(), "vector")

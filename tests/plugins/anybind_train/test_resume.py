@@ -44,7 +44,7 @@ RUNS = {
 }
 PRELOADED = [
     "anybind.cli",
-    "anybind_events.tower",
+    "anybind_events.encoder",
     "anybind_openclip.encoders",
     "anybind_classification.zero_shot",
     "anybind_train.train_command",

@@ -72,7 +72,7 @@ def make_street(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stree
     def make(frames: int = 192, runner: range = range(96, 128), seed: int = 0) -> StreetVideo:
         path = folder / f"{frames}-{runner.start}-{runner.stop}-{seed}.mkv"
         if not path.exists():
-            save_video(path, street(frames, runner, seed))
+            save_video(path, render_street(frames, runner, seed))
         return StreetVideo(path, frames, runner)
 
     return make

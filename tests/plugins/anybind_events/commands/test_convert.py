@@ -172,6 +172,6 @@ def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp
     assert "--start and --end apply to event recordings" in refused
     ended = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--json")
     assert json.loads(ended.out) == {
-        "file": str(tmp_path / "image.bmp"), "format": "picture", "output": str(tmp_path / "out.png")
+        "file": str(tmp_path / "image.bmp"), "format": "image", "output": str(tmp_path / "out.png")
     }  # fmt: skip
     assert anybind.read(tmp_path / "out.png").shape == (10, 20, 3)

@@ -103,12 +103,12 @@ def test_info_reads_a_recording_in_chunks(cli, recording: Path, monkeypatch: pyt
 def test_several_files_are_a_list_and_invalid_ones_can_be_skipped(cli, recording: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK")
     assert "bad.npz" in cli("info", recording, tmp_path / "bad.npz").error()
-    ended = cli("info", recording, tmp_path / "bad.npz", "--skip-bad", "--json")
+    ended = cli("info", recording, tmp_path / "bad.npz", "--skip-invalid", "--json")
     record = json.loads(ended.out)
     assert [each["events"] for each in record["files"]] == [1000]
     assert list(record["skipped"]) == [str(tmp_path / "bad.npz")]
     assert "skipped 1" in ended.err
-    assert cli("info", tmp_path / "bad.npz", "--skip-bad").code == 2
+    assert cli("info", tmp_path / "bad.npz", "--skip-invalid").code == 2
 
 
 @pytest.mark.parametrize(("width", "rate"), [(76, False), (120, True)])
@@ -128,7 +128,7 @@ def test_several_files_are_one_row_each(
 def test_info_of_an_image_has_format_and_size(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 10)).save(tmp_path / "image.png")
     record = json.loads(cli("info", tmp_path / "image.png", "--json").out)
-    assert (record["format"], record["modality"], record["width"], record["height"]) == ("picture", "image", 20, 10)
+    assert (record["format"], record["modality"], record["width"], record["height"]) == ("image", "image", 20, 10)
     assert "event rate" in cli("info", tmp_path / "image.png", "-o", tmp_path / "rate.png").error()
 
 

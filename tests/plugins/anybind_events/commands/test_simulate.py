@@ -146,6 +146,7 @@ def test_a_recording_cannot_be_simulated(cli: Command, image: Path, tmp_path: Pa
 def test_an_invalid_output_is_reported_before_the_simulation(
     cli: Command, tmp_path: Path, output: str, message: str
 ) -> None:
+    (tmp_path / "none.mp4").touch()
     assert message in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / output).error()
 
 
@@ -153,6 +154,7 @@ def test_a_read_only_format_is_reported_before_the_simulation(
     cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(NpzReader, "write")
+    (tmp_path / "none.mp4").touch()
     assert (
         "not a format that events can be written to"
         in cli("simulate", tmp_path / "none.mp4", "-o", tmp_path / "a.npz").error()
