@@ -264,8 +264,8 @@ def run(
     world: World, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
     """Run a suite whose options are shorter, see that all of it is done, and give what the results hold."""
-    monkeypatch.setattr("anybind_train.engine.draw", lambda *arguments: None)
-    monkeypatch.setattr("anybind_train.metrics_log._tensorboard", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
     _shrink_imagebind(monkeypatch)
     bindings = {
         "clip": world.clip,
