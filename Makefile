@@ -133,7 +133,7 @@ vad-memory: $(READY)
 	$(BIN)/python benchmarks/vad_memory.py
 
 vad-ped2: $(READY)
-	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --keep $(RUNS)/vad-ped2 --docs docs
+	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --store $(RUNS)/vad-ped2 --docs docs/images
 
 # Kills embed and index again and again: at most a batch a kill is computed twice, and no output changes.
 kill-embed: $(READY)
@@ -141,7 +141,7 @@ kill-embed: $(READY)
 
 # The suite that needs no data, twice: the second run takes all embeddings from the store.
 bench-suite: $(READY)
-	$(BIN)/python benchmarks/suite_rate.py --output $(RUNS)/suite
+	$(BIN)/python benchmarks/suite_rate.py
 
 # Opens pages in headless Chromium: errors, anything cut off; screenshots go to $(RUNS)/looks.
 PAGES ?= $(wildcard anybind-demo/index.html $(RUNS)/*.html)

@@ -4,9 +4,9 @@
     python benchmarks/code_metrics.py 0ec0005 HEAD             commits side by side
     python benchmarks/code_metrics.py 0ec0005 HEAD --output table.md
 
-Statements are nodes `ast.stmt`, docstrings aside. A duplicate is a maximal run of six or more lines (blanks, comments,
-imports and lone punctuation aside) that stands in two places of the source, white space folded, to the letter.
-What only a running program shows - functions entered by a command, CPU seconds of the tests - is not measured here.
+Statements are nodes `ast.stmt` without docstrings. A duplicate is a maximal run of six or more equal lines at two
+positions, ignoring white space, blank lines, comments, imports and lines without words. Dynamic measures, such as CPU
+time of the tests, are not included.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TESTS = ("core", "plugins"), ("tests",)
-RUN = 6
-"""Lines that a duplicate has at least."""
+MIN_DUPLICATE_LINES = 6
 
 
 def parse_files(root: Path, folders: Iterable[str]) -> dict[Path, ast.Module]:
-    """The Python files in and below folders, parsed."""
+    """Parse the Python files below folders."""
     paths = [path for folder in folders for path in sorted((root / folder).rglob("*.py"))]
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def count_statements(trees: Iterable[ast.Module]) -> int:
-    """Statements, docstrings aside."""
+    """Count statements without docstrings."""
     return sum(
         isinstance(node, ast.stmt)
         and not (
@@ -47,66 +46,68 @@ def count_statements(trees: Iterable[ast.Module]) -> int:
 
 
 def count_lines(paths: Iterable[Path]) -> int:
-    """Physical lines."""
+    """Count physical lines."""
     return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
 
 
 def count_name(trees: Iterable[ast.Module], name: str) -> int:
-    """How often a name is used, imports aside."""
+    """Count uses of a name without imports."""
     return sum(getattr(node, "id", None) == name for tree in trees for node in ast.walk(tree))
 
 
 def count_calls(trees: Iterable[ast.Module], pattern: str) -> int:
-    """Calls whose function, as written, matches a pattern."""
+    """Count calls of functions whose source text matches a pattern."""
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return sum(re.search(pattern, ast.unparse(call.func)) is not None for call in calls)
 
 
 def count_handlers(trees: Iterable[ast.Module], name: str) -> int:
-    """`except` clauses that catch an exception of that name."""
+    """Count `except` clauses for an exception."""
     handlers = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type]
     return sum(name in ast.unparse(handler.type) for handler in handlers if handler.type)
 
 
-def longest_function(trees: Iterable[ast.Module]) -> int:
-    """Lines of the longest function."""
+def find_longest_function(trees: Iterable[ast.Module]) -> int:
+    """Return the length of the longest function in lines."""
     functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return max(function.end_lineno - function.lineno + 1 for function in functions if function.end_lineno)
 
 
-def public_names(tree: ast.Module) -> int:
-    """Names in a module's `__all__`."""
+def count_public_names(tree: ast.Module) -> int:
+    """Count the names in a module's `__all__`."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return len(ast.literal_eval(node.value))
     return 0
 
 
-def significant_lines(path: Path) -> list[str]:
-    """Lines that count in a search for duplicates, white space folded."""
+def list_significant_lines(path: Path) -> list[str]:
+    """List the lines relevant for duplicates, with normalised white space."""
     lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if re.search(r"\w", line) and not re.match(r"#|import |from ", line)]
 
 
 def count_duplicates(paths: Iterable[Path]) -> int:
-    """Maximal runs of at least `RUN` equal lines that stand in two places."""
-    lines = {path: significant_lines(path) for path in paths}
-    places: dict[tuple[str, ...], list[tuple[Path, int]]] = defaultdict(list)
-    for path, of_file in lines.items():
-        for start in range(len(of_file) - RUN + 1):
-            places[tuple(of_file[start : start + RUN])].append((path, start))
+    """Count maximal runs of at least `MIN_DUPLICATE_LINES` equal lines at two positions."""
+    lines = {path: list_significant_lines(path) for path in paths}
+    positions: dict[tuple[str, ...], list[tuple[Path, int]]] = defaultdict(list)
+    for path, file_lines in lines.items():
+        for start in range(len(file_lines) - MIN_DUPLICATE_LINES + 1):
+            positions[tuple(file_lines[start : start + MIN_DUPLICATE_LINES])].append((path, start))
     pairs = {
         (first, second)
-        for found in places.values()
-        for number, first in enumerate(found)
-        for second in found[number + 1 :]
+        for equal in positions.values()
+        for number, first in enumerate(equal)
+        for second in equal[number + 1 :]
     }
-    # A pair that only continues another one, a line further down in both places, is part of the same run.
-    return sum(((one, at - 1), (other, also - 1)) not in pairs for (one, at), (other, also) in pairs)
+    # A pair that continues another one by a line at both positions belongs to the same run.
+    return sum(
+        ((one, start - 1), (other, other_start - 1)) not in pairs for (one, start), (other, other_start) in pairs
+    )
 
 
-def kinds_of_core(root: Path, trees: dict[Path, ast.Module]) -> int:
-    """Kinds of part that core declares."""
+def count_core_kinds(root: Path, trees: dict[Path, ast.Module]) -> int:
+    """Count the kinds of part that core declares."""
     tree = trees[root / "core" / "anybind" / "spec.py"]
     for node in tree.body:
         target = (
@@ -122,13 +123,13 @@ def kinds_of_core(root: Path, trees: dict[Path, ast.Module]) -> int:
 
 
 def count_hooks(trees: Iterable[ast.Module]) -> int:
-    """Hooks that plugins can implement."""
+    """Count the hooks that plugins can implement."""
     functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return sum("hookspec" in map(ast.unparse, function.decorator_list) for function in functions)
 
 
-def measure(root: Path) -> Iterator[tuple[str, int]]:
-    """Names and values of all measures of a tree."""
+def measure(root: Path, quick: bool) -> Iterator[tuple[str, int]]:
+    """Measure a tree; yield name and value of each measure."""
     source, tests = parse_files(root, SOURCE), parse_files(root, TESTS)
     core = root / "core" / "anybind"
     yield "statements, source", count_statements(source.values())
@@ -136,13 +137,13 @@ def measure(root: Path) -> Iterator[tuple[str, int]]:
     yield "lines, source", count_lines(source)
     yield "lines, tests", count_lines(tests)
     yield "files, source", len(source)
-    yield "kinds of part in core", kinds_of_core(root, source)
+    yield "kinds of part in core", count_core_kinds(root, source)
     yield "hooks", count_hooks(source.values())
     for module in ("__init__", "plugin", "commandline", "pages", "testing/__init__"):
         path = core / f"{module}.py"
         if path in source:
             name = f"anybind.{module}".removesuffix(".__init__").replace("/__init__", "")
-            count = public_names(source[path]) or sum(
+            count = count_public_names(source[path]) or sum(
                 isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_" for node in source[path].body
             )
             yield f"public names of {name}", count
@@ -154,25 +155,26 @@ def measure(root: Path) -> Iterator[tuple[str, int]]:
     yield "handlers of SafetensorError", count_handlers(source.values(), "SafetensorError")
     yield "calls that parse TOML or JSON files", count_calls(source.values(), r"^(tomllib|json)\.loads?$")
     yield "thread pools", count_calls(source.values(), r"ThreadPoolExecutor$|^(threading\.)?Thread$")
-    yield f"duplicates of {RUN} lines or more, source", count_duplicates(source)
-    yield f"duplicates of {RUN} lines or more, tests", count_duplicates(tests)
-    yield "longest function (lines)", longest_function(source.values())
+    if not quick:
+        yield f"duplicates of {MIN_DUPLICATE_LINES} lines or more, source", count_duplicates(source)
+        yield f"duplicates of {MIN_DUPLICATE_LINES} lines or more, tests", count_duplicates(tests)
+    yield "longest function (lines)", find_longest_function(source.values())
 
 
-def measure_commit(commit: str) -> dict[str, int]:
-    """The measures of a commit, from its archive; of the working tree for an empty name."""
+def measure_commit(commit: str, quick: bool) -> dict[str, int]:
+    """Measure a commit from its archive, or the working tree for an empty name."""
     if not commit:
-        return dict(measure(ROOT))
+        return dict(measure(ROOT, quick))
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(folder, filter="data")
-        return dict(measure(Path(folder)))
+        return dict(measure(Path(folder), quick))
 
 
-def table(commits: list[str]) -> str:
-    """A Markdown table: one row a measure, one column a commit, and the change from the first to the last."""
-    columns = [measure_commit(commit) for commit in commits]
+def format_table(commits: list[str], quick: bool) -> str:
+    """Format a Markdown table: one row a measure, one column a commit, and the change from first to last."""
+    columns = [measure_commit(commit, quick) for commit in commits]
     names = list(dict.fromkeys(name for column in columns for name in column))
     lines = ["| measure | " + " | ".join(commit or "working tree" for commit in commits) + " | change |"]
     lines.append("| --- |" + " ---: |" * (len(commits) + 1))
@@ -187,12 +189,13 @@ def table(commits: list[str]) -> str:
 
 
 def main() -> None:
-    """Print the table, or write it."""
+    """Print the table, or write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("commits", nargs="*", default=[""], help="commits to measure; the working tree by default")
-    parser.add_argument("--output", type=Path, help="a Markdown file to write")
+    parser.add_argument("commits", nargs="*", default=[""], help="commits to measure [default: the working tree]")
+    parser.add_argument("--output", type=Path, help="Markdown file to write [default: print]")
+    parser.add_argument("--quick", action="store_true", help="skip the search for duplicates")
     arguments = parser.parse_args()
-    text = table(arguments.commits)
+    text = format_table(arguments.commits, arguments.quick)
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
     else:

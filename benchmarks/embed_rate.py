@@ -22,7 +22,7 @@ import torch
 import anybind
 from anybind.commandline import print_table
 from anybind.torch_encoder import TorchEncoder
-from anybind_classification.demo_pictures import demo_pictures
+from anybind_classification.demo_images import list_demo_images
 
 RESULTS = Path(__file__).parent / "results" / "embed.json"
 ROUNDS, QUICK_ROUNDS = 7, 1
@@ -39,7 +39,7 @@ def main() -> None:
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
     binder = anybind.load("mini")
     n_images, n_texts = (20, 32) if arguments.quick else (FILES, TEXTS)
-    images = list(demo_pictures()) * (n_images // 10)
+    images = list(list_demo_images()) * (n_images // 10)
     texts = [f"a photo of a thing number {number}" for number in range(n_texts)]
     contests = {
         "images from files": (lambda: binder.embed("image", images), lambda: embed_images(binder, images), n_images),

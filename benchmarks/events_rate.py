@@ -1,14 +1,13 @@
-"""How fast event representations are, beside their peers and beside memory itself: `make bench-events`.
+"""Measure the speed of event representations beside tonic, evlib and memory bandwidth: `make bench-events`.
 
-All run in one process, by turns, on the same events, each after one call that does not count; medians are told. The
-floor is the time that memory needs: 13 bytes an event read once (x and y two each, t eight, p one) and the output
-twice (written, and read once more), over the rate of copying. A copy of n bytes reads n and writes n, so that its rate
-is 2 n over the time that `numpy.copyto` takes between two arrays of 256 MiB, in the same rounds, by one thread. Small
-recordings lie in the caches and can be faster than the floor. Recordings are done by one thread, batches by all.
+All run in one process, in turns, on the same events, each after one warm-up call; medians are reported. The floor is
+the time that memory access needs: 13 bytes per event read once (x and y two each, t eight, p one) and the output twice
+(written, and read once more), over the rate of copying. A copy of n bytes reads n and writes n, so its rate is 2 n over
+the time of `numpy.copyto` between two arrays of 256 MiB, in the same rounds, on one thread. Small recordings fit the
+caches and can be faster than the floor. Recordings run on one thread, batches on all.
 
-Two kinds of recording: pixels drawn evenly over the sensor, which is the worst case for the caches, and edges that
-move over it, which is what cameras see. Writes benchmarks/results/events.json and .md. Ratios travel between
-machines, rates do not.
+Two kinds of recordings: events at uniformly drawn pixels, the worst case for caches, and moving edges, as cameras see
+them. Ratios are comparable between machines, rates are not.
 """
 
 from __future__ import annotations
@@ -20,30 +19,29 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import evlib.representations as evlib
 import numpy as np
-import polars
-import tonic.transforms
+from events_peers import BINS, TAU, Calls, PeerInputs, check_counts
 
 from anybind.commandline import print_table
+from anybind.plugin import files
 from anybind.registry import create_part
 from anybind_events.stream import EventStream
 
+OUTPUT = Path(__file__).parent / "results" / "events.json"
+
 SIZES = ((100_000, 240, 180), (1_000_000, 640, 480), (10_000_000, 1280, 720))
 BATCH = (256, 50_000, 240, 180)
-COPIED = 256 << 20
+COPY_BYTES = 256 << 20
 ROUNDS = 9
 FAST, SLOW = 0.5, 3.0
-"""Seconds of a call: below the first it takes part in all rounds, from the second on in one."""
+"""Seconds per call: calls below the first are measured in all rounds, calls from the second on in one, others in 3."""
 DURATION = 1_000_000
-BINS, TAU = 5, 50_000
 
-# Times of the floor at most, and times tonic's rate at least.
+# Largest multiple of the floor, and smallest speed-up over tonic.
 TARGETS = {
     "paper": (2.5, 40),
     "polarity-histogram": (3.0, None),
@@ -51,8 +49,9 @@ TARGETS = {
     "time-surface": (5.0, 5),
 }
 BATCH_TARGET = 4.0
-KIN = {"paper": "counts", "polarity-histogram": "counts", "voxel-grid": "voxels", "time-surface": "surface"}
-"""What peers offer that is the same, or nearest to it."""
+NO_TARGET = (None, None)
+PEER_OUTPUTS = {"paper": "counts", "polarity-histogram": "counts", "voxel-grid": "voxels", "time-surface": "surface"}
+"""The equal or nearest output of the peers."""
 OPTIONS: Mapping[str, dict[str, Any]] = {
     "paper": {},
     "polarity-histogram": {},
@@ -63,94 +62,109 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "red-blue": {},
     "signed-slices": {},
 }
-Sides = dict[str, Callable[[], Any]]
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the two small sizes only, and write nothing")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="the two small sizes only; write results only to --output")
+    parser.add_argument("--output", type=Path, help=f"JSON report, with a .md table beside it [default: {OUTPUT}]")
+    options = parser.parse_args()
     rows = []
-    for kind in (moving_edges, even_pixels):
-        for events, width, height in SIZES[: 2 if quick else 3]:
-            rows += rows_of(kind, kind(events, width, height, seed=0))
-        if not quick:
-            rows += batch_rows(kind)
-    print_table(COLUMNS, [cells(row) for row in rows])
-    missed = [f"{row['what']} ({row['events']} events, {row['pixels']})" for row in rows if not row["reached"]]
+    for make_recording in (moving_edges, uniform_pixels):
+        for events, width, height in SIZES[: 2 if options.quick else 3]:
+            rows += measure_recording(make_recording, make_recording(events, width, height, seed=0))
+        if not options.quick:
+            rows += measure_batch(make_recording)
+        kind = rows[-1]["recording"]
+        print_table(SHORT_COLUMNS, [format_short(row) for row in rows if row["recording"] == kind], title=kind)
+    missed = [
+        f"{row['representation']} ({row['events']} events, {row['recording']})" for row in rows if not row["reached"]
+    ]
     print("targets missed: " + ("; ".join(missed) or "none"))
-    if not quick:
-        write(rows, missed)
+    output = options.output or (None if options.quick else OUTPUT)
+    if output:
+        write_report(output, rows, missed)
 
 
-def rows_of(kind: Callable[..., EventStream], stream: EventStream) -> list[dict[str, Any]]:
-    """One row a representation, of one recording."""
-    peers = Peers.of(stream)
-    made = {name: create_part("representation", name, **options) for name, options in OPTIONS.items()}
-    sides: Sides = {name: lambda each=each: each(stream) for name, each in made.items()}
-    for kin, calls in peers.sides().items():
-        sides |= {f"{kin} by {peer}": call for peer, call in calls.items()}
-    check(made["paper"](stream), made["polarity-histogram"](stream), peers)
-    seconds, rate = contest(sides)
+def measure_recording(make_recording: Callable[..., EventStream], stream: EventStream) -> list[dict[str, Any]]:
+    """Return one row per representation, for one recording."""
+    peers = PeerInputs.convert(stream)
+    representations = {name: create_part("representation", name, **options) for name, options in OPTIONS.items()}
+    calls: Calls = {name: lambda each=each: each(stream) for name, each in representations.items()}
+    for output, peer_calls in peers.list_calls().items():
+        calls |= {f"{output} by {peer}": call for peer, call in peer_calls.items()}
+    check_counts(representations["paper"](stream), representations["polarity-histogram"](stream), peers)
+    seconds, rate = measure_seconds(calls)
     return [
-        row(name, kind, len(stream), stream, each(stream).nbytes, seconds, rate, TARGETS.get(name, (None, None)))
-        for name, each in made.items()
+        build_row(
+            name,
+            make_recording,
+            len(stream),
+            stream,
+            each(stream).nbytes,
+            seconds,
+            rate,
+            TARGETS.get(name, (None, None)),
+        )
+        for name, each in representations.items()
     ]
 
 
-def batch_rows(kind: Callable[..., EventStream]) -> list[dict[str, Any]]:
-    """One row a representation, of a batch of recordings; peers have no batches and go one by one."""
+def measure_batch(make_recording: Callable[..., EventStream]) -> list[dict[str, Any]]:
+    """Return one row per representation, for a batch of recordings; peers have no batches and run one by one."""
     number, events, width, height = BATCH
-    streams = [kind(events, width, height, seed=seed) for seed in range(number)]
-    peers = [Peers.of(stream) for stream in streams]
-    made = {name: create_part("representation", name, **OPTIONS[name]) for name in TARGETS}
-    sides: Sides = {name: lambda each=each: each.batch(streams) for name, each in made.items()}
-    for kin in dict.fromkeys(KIN.values()):
-        sides[f"{kin} by tonic"] = lambda kin=kin: np.stack([peer.sides()[kin]["tonic"]() for peer in peers])
-    seconds, rate = contest(sides)
+    streams = [make_recording(events, width, height, seed=seed) for seed in range(number)]
+    peers = [PeerInputs.convert(stream) for stream in streams]
+    representations = {name: create_part("representation", name, **OPTIONS[name]) for name in TARGETS}
+    calls: Calls = {name: lambda each=each: each.batch(streams) for name, each in representations.items()}
+    for output in dict.fromkeys(PEER_OUTPUTS.values()):
+        calls[f"{output} by tonic"] = lambda output=output: np.stack(
+            [peer.list_calls()[output]["tonic"]() for peer in peers]
+        )
+    seconds, rate = measure_seconds(calls)
+    target = (BATCH_TARGET, None)
     return [
-        row(name, kind, number * events, streams[0], each.batch(streams).nbytes, seconds, rate, (BATCH_TARGET, None))
-        | {"what": f"{name}, batch of {number}"}
-        for name, each in made.items()
+        build_row(name, make_recording, number * events, streams[0], each.batch(streams).nbytes, seconds, rate, target)
+        | {"representation": f"{name}, batch of {number}"}
+        for name, each in representations.items()
     ]
 
 
-def contest(sides: Sides) -> tuple[dict[str, float], float]:
-    """Median seconds of each, taken by turns after one call that does not count, and the bytes a second of a copy.
-
-    What takes long takes part in 3 rounds, and what takes very long in one.
-    """
-    source, target = np.ones(COPIED, np.uint8), np.ones(COPIED, np.uint8)
-    sides = {"copy": lambda: np.copyto(target, source), **sides}
-    found: dict[str, list[float]] = {}
+def measure_seconds(calls: Calls) -> tuple[dict[str, float], float]:
+    """Return the median seconds of each call, measured in turns after one warm-up call, and the bytes/s of a copy."""
+    source, target = np.ones(COPY_BYTES, np.uint8), np.ones(COPY_BYTES, np.uint8)
+    calls = {"copy": lambda: np.copyto(target, source), **calls}
+    seconds: dict[str, list[float]] = {}
     rounds = {}
-    for name, call in sides.items():
-        first = timed(call)
+    for name, call in calls.items():
+        first = time_call(call)
+        if first >= FAST:
+            first = time_call(call)  # the first one may have compiled
         rounds[name] = ROUNDS if first < FAST else 3 if first < SLOW else 1
-        found[name] = [first] if first >= SLOW else []
+        seconds[name] = [first] if first >= SLOW else []
     for number in range(ROUNDS):
-        # Each round begins with another one, so that none always has the same forerunner.
-        turn = number * len(sides) // ROUNDS
-        for name in [*sides][turn:] + [*sides][:turn]:
-            if len(found[name]) < rounds[name]:
+        # Each round starts with another call, so that no call always follows the same one.
+        start = number * len(calls) // ROUNDS
+        for name in [*calls][start:] + [*calls][:start]:
+            if len(seconds[name]) < rounds[name]:
                 if rounds[name] == ROUNDS:
-                    sides[name]()  # else it would pay for the caches that its forerunner emptied
-                found[name].append(timed(sides[name]))
-    medians = {name: statistics.median(each) for name, each in found.items()}
-    return medians, 2 * COPIED / medians["copy"]
+                    calls[name]()  # refills the caches that the previous call evicted
+                seconds[name].append(time_call(calls[name]))
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    return medians, 2 * COPY_BYTES / medians["copy"]
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+def time_call(call: Callable[[], object]) -> float:
+    """Return the seconds of a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def row(
+def build_row(
     name: str,
-    kind: Callable[..., EventStream],
+    make_recording: Callable[..., EventStream],
     events: int,
     stream: EventStream,
     output: int,
@@ -158,15 +172,15 @@ def row(
     rate: float,
     target: tuple[float | None, float | None],
 ) -> dict[str, Any]:
-    """What was found of one representation, and whether its targets are reached."""
+    """Return the results of one representation, and whether its targets are reached."""
     floor = (13 * events + 2 * output) / rate
-    kin = f"{KIN.get(name)} by "
-    times = {key.removeprefix(kin): taken for key, taken in seconds.items() if key.startswith(kin)}
-    faster = {peer: taken / seconds[name] for peer, taken in times.items()}
-    most, least = target
+    prefix = f"{PEER_OUTPUTS.get(name)} by "
+    peer_seconds = {key.removeprefix(prefix): value for key, value in seconds.items() if key.startswith(prefix)}
+    speedups = {peer: value / seconds[name] for peer, value in peer_seconds.items()}
+    max_floor, min_speedup = target
     return {
-        "what": name,
-        "pixels": kind.__name__.replace("_", " "),
+        "representation": name,
+        "recording": make_recording.__name__.replace("_", " "),
         "events": events,
         "sensor": [stream.width, stream.height],
         "seconds": seconds[name],
@@ -174,157 +188,105 @@ def row(
         "copy_bytes_per_second": rate,
         "floor_seconds": floor,
         "times_floor": seconds[name] / floor,
-        "target_times_floor": most,
-        "peers": {peer: {"seconds": times[peer], "times_slower": faster[peer]} for peer in times},
-        "target_times_tonic": least,
-        "reached": (most is None or seconds[name] / floor <= most) and (least is None or faster["tonic"] >= least),
+        "target_times_floor": max_floor,
+        "peers": {peer: {"seconds": peer_seconds[peer], "times_slower": speedups[peer]} for peer in peer_seconds},
+        "target_times_tonic": min_speedup,
+        "reached": (max_floor is None or seconds[name] / floor <= max_floor)
+        and (min_speedup is None or speedups["tonic"] >= min_speedup),
     }
 
 
-@dataclass(frozen=True)
-class Peers:
-    """A recording in the form that each peer takes, made beforehand."""
-
-    size: tuple[int, int]
-    duration: int
-    start: int
-    tonic: np.ndarray
-    evlib: polars.DataFrame
-
-    @classmethod
-    def of(cls, stream: EventStream) -> Peers:
-        records = np.empty(len(stream), dtype=[("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
-        for name in "xytp":
-            records[name] = getattr(stream, name)
-        frame = polars.DataFrame(
-            {
-                "x": stream.x.astype(np.int16),
-                "y": stream.y.astype(np.int16),
-                "t": polars.Series(stream.t).cast(polars.Duration("us")),
-                "polarity": stream.p.astype(np.int8),
-            }
-        )
-        return cls((stream.width, stream.height), stream.duration_us, int(stream.t[0]), records, frame)
-
-    def sides(self) -> dict[str, Sides]:
-        """For each kin of ours, the call of each peer that has it.
-
-        A count over both polarities is a sum of the peers' counts, which is not timed. Tonic and evlib leave out
-        events at the very end of a time window, and spread voxels over 0 to bins in place of 0 to bins - 1. Faery
-        offers pictures of decays, and no arrays.
-        """
-        width, height = self.size
-        sensor = (width, height, 2)
-        shape: dict[str, Any] = {"height": height, "width": width}
-        window: dict[str, Any] = {"dt": float(self.duration), "tau": float(TAU)}
-        slots: dict[str, Any] = {"n_slices": 1, "n_polarities": 2, "start_t": float(self.start)}
-        image = tonic.transforms.ToImage(sensor)
-        voxels = tonic.transforms.ToVoxelGrid(sensor, BINS)
-        surface = tonic.transforms.ToTimesurface(sensor, dt=self.duration, tau=TAU)
-
-        def frame_of_evlib() -> np.ndarray:
-            counts = evlib.create_event_frame(self.evlib, n_time_bins=1, **shape)
-            return evlib.densify_event_frame(counts, n_time_bins=1, n_polarities=2, **shape)
-
-        def voxels_of_evlib() -> np.ndarray:
-            grid = evlib.create_voxel_grid(self.evlib, n_time_bins=BINS, **shape)
-            return evlib.densify_voxel_grid(grid, n_time_bins=BINS, **shape)
-
-        def surface_of_evlib() -> np.ndarray:
-            last = evlib.create_time_surface(self.evlib, **window, **shape)
-            return evlib.densify_time_surface(last, **slots, **window, **shape)
-
-        return {
-            "counts": {"tonic": lambda: image(self.tonic), "evlib": frame_of_evlib},
-            "voxels": {"tonic": lambda: voxels(self.tonic), "evlib": voxels_of_evlib},
-            "surface": {"tonic": lambda: surface(self.tonic), "evlib": surface_of_evlib},
-        }
-
-
-def check(frame: np.ndarray, histogram: np.ndarray, peers: Peers) -> None:
-    """Stop where ours and tonic's counts differ: what is faster must be the same."""
-    counts = peers.sides()["counts"]["tonic"]()
-    total = counts.sum(axis=0)
-    assert np.array_equal(histogram, counts)
-    assert np.allclose(frame[0], total / (total.max() + 1))
-
-
-def even_pixels(events: int, width: int, height: int, seed: int) -> EventStream:
-    """Events at pixels drawn evenly over the sensor."""
+def uniform_pixels(events: int, width: int, height: int, seed: int) -> EventStream:
+    """Make events at uniformly drawn pixels."""
     random = np.random.default_rng(seed)
     x = random.integers(0, width, events, dtype=np.uint16)
     y = random.integers(0, height, events, dtype=np.uint16)
-    return EventStream(x, y, times(random, events), random.random(events) < 0.5, width, height)
+    return EventStream(x, y, draw_times(random, events), random.random(events) < 0.5, width, height)
 
 
 def moving_edges(events: int, width: int, height: int, seed: int, edges: int = 24) -> EventStream:
-    """Straight edges that cross the sensor, each of one polarity but for 10 % of its events, and 5 % noise."""
+    """Make moving straight edges, each of one polarity except for 10 % of its events, and 5 % noise."""
     random = np.random.default_rng(seed)
-    t = times(random, events)
+    t = draw_times(random, events)
     centre, speed = random.random((edges, 2)), random.uniform(-0.4, 0.4, (edges, 2))
     angle, length = random.uniform(0, np.pi, edges), random.uniform(0.1, 0.6, edges) * height
     edge = random.integers(0, edges, events)
     along, off = random.uniform(-0.5, 0.5, events) * length[edge], random.normal(0, 0.7, events)
-    place = centre[edge] + speed[edge] * (t[:, None] / DURATION)
-    x = place[:, 0] * width + along * np.cos(angle[edge]) - off * np.sin(angle[edge])
-    y = place[:, 1] * height + along * np.sin(angle[edge]) + off * np.cos(angle[edge])
+    position = centre[edge] + speed[edge] * (t[:, None] / DURATION)
+    x = position[:, 0] * width + along * np.cos(angle[edge]) - off * np.sin(angle[edge])
+    y = position[:, 1] * height + along * np.sin(angle[edge]) + off * np.cos(angle[edge])
     noise = random.random(events) < 0.05
     x[noise], y[noise] = random.uniform(0, width, noise.sum()), random.uniform(0, height, noise.sum())
     p = (edge % 2 == 0) ^ (random.random(events) < 0.1)
     return EventStream(np.floor(x) % width, np.floor(y) % height, t, p, width, height)
 
 
-def times(random: np.random.Generator, events: int) -> np.ndarray:
-    """Times within one second, in order."""
+def draw_times(random: np.random.Generator, events: int) -> np.ndarray:
+    """Draw sorted timestamps within one second."""
     return np.sort(random.integers(0, DURATION, events))
 
 
-COLUMNS = ("what", "pixels", "events", "sensor", "Mev/s", "x floor", "(at most)", "x tonic", "(at least)", "x evlib")
+COLUMNS = (
+    *("representation", "recording", "events", "sensor", "Mev/s", "x floor", "(at most)", "x tonic", "(at least)"),
+    "x evlib",
+)
+SHORT_COLUMNS = ("representation", "events", "Mev/s", "x floor", "x tonic", "x evlib")
+"""Columns of the printed table, which fits 80 characters; the recording is its title."""
 
 
-def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row as texts."""
-    faster = {peer: f"{found['times_slower']:.1f}" for peer, found in row["peers"].items()}
+def format_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Format the cells of a row."""
+    speedups = {peer: f"{values['times_slower']:.1f}" for peer, values in row["peers"].items()}
     return (
-        row["what"],
-        row["pixels"],
+        row["representation"],
+        row["recording"],
         f"{row['events']:,}",
         "x".join(map(str, row["sensor"])),
         f"{row['events_per_second'] / 1e6:.0f}",
         f"{row['times_floor']:.2f}",
         "" if row["target_times_floor"] is None else f"{row['target_times_floor']:g}",
-        faster.get("tonic", ""),
+        speedups.get("tonic", ""),
         "" if row["target_times_tonic"] is None else f"{row['target_times_tonic']:g}",
-        faster.get("evlib", ""),
+        speedups.get("evlib", ""),
     )
 
 
-def write(rows: Sequence[Mapping[str, Any]], missed: Sequence[str]) -> None:
-    """Write benchmarks/results/events.json and .md."""
+def format_short(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Format the cells of the printed table."""
+    cells = dict(zip(COLUMNS, format_row(row), strict=True))
+    cells["representation"] = cells["representation"].replace(", batch of ", " x ")
+    return tuple(cells[column] for column in SHORT_COLUMNS)
+
+
+def write_report(output: Path, rows: Sequence[Mapping[str, Any]], missed: Sequence[str]) -> None:
+    """Write the JSON report, and a Markdown table beside it."""
     packages = {name: version(name) for name in ("numpy", "numba", "tonic", "evlib")}
-    about = {"python": platform.python_version(), "cpus": os.cpu_count(), "rounds": ROUNDS, "packages": packages}
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "events.json").write_text(json.dumps({**about, "rows": list(rows)}, indent=1) + "\n")
+    settings = {"python": platform.python_version(), "cpus": os.cpu_count(), "rounds": ROUNDS, "packages": packages}
+    output.parent.mkdir(parents=True, exist_ok=True)
     rates = [row["copy_bytes_per_second"] / 1e9 for row in rows]
     lines = [
         "# Event representations: rates",
         "",
         *(__doc__ or "").split("\n\n", 1)[1].strip().splitlines(),
         "",
-        f"Python {about['python']}, {about['cpus']} processors, "
+        f"Python {settings['python']}, {settings['cpus']} processors, "
         + ", ".join(f"{name} {number}" for name, number in packages.items())
-        + f"; copying went at {min(rates):.1f} to {max(rates):.1f} GB/s; medians of {ROUNDS} rounds "
-        "(3 where a call takes over half a second, 1 where it takes over three).",
+        + f"; copying ran at {min(rates):.1f} to {max(rates):.1f} GB/s; medians of {ROUNDS} rounds "
+        f"(3 for calls of over {FAST:g} s, 1 for calls of over {SLOW:g} s).",
         "`x floor` is our time over the floor's, `x tonic` and `x evlib` are their times over ours.",
         "",
         f"Targets missed: {'; '.join(missed) or 'none'}.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|---" * 4 + "|" + "---:|" * (len(COLUMNS) - 4),
-        *("| " + " | ".join(cells(row)) + " |" for row in rows),
+        *("| " + " | ".join(format_row(row)) + " |" for row in rows),
     ]
-    (results / "events.md").write_text("\n".join(lines) + "\n")
+    for path, text in (
+        (output, json.dumps({**settings, "rows": list(rows)}, indent=1)),
+        (output.with_suffix(".md"), "\n".join(lines)),
+    ):
+        with files.atomic_path(path) as temporary:
+            temporary.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Kill `anybind embed` and `anybind index` again and again, and count what is computed twice.
+"""Kill `anybind embed` and `anybind index` repeatedly, and count repeated computations.
 
-An encoder made on the spot notes every batch in a file before it is computed. Processes that share one store are
-killed (SIGKILL) at moments spread from their first batch to their last one, and started again. A killed process may
-cost one batch; the output must equal that of a run that nobody killed.
+A test encoder logs every batch before computing it. Processes with a shared store are killed (SIGKILL) at times spread
+over their work, and restarted. A killed process may cost one batch; the output must equal that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-BATCH = 32
+from anybind.commandline import print_table
+
+BATCH_SIZE = 32
 PLUGIN = """
 import hashlib, os, time
 import numpy as np
 from anybind.plugin import BindingSpec, Encoder, EncoderSpec, Modality, ModalitySpec, Reader, ReaderSpec, hookimpl
-from anybind import Binding, Space, unit
-from anybind.binding import Use
+from anybind import Binding, Space, normalize
 
 anybind_contract = 1
 
@@ -53,7 +53,7 @@ class LettersReader(Reader):
         return path.read_bytes()
 
 
-class Slow(Encoder):
+class SlowEncoder(Encoder):
     modality, space, weights_hash, preprocessing = "letters", Space("own", 64), "0" * 12, {}
 
     def preprocess(self, sample):
@@ -64,11 +64,11 @@ class Slow(Encoder):
         with open(os.environ["CALLS"], "a") as file:
             file.write(f"{os.getpid()} {line}\\n")
         time.sleep(float(os.environ["BATCH_SECONDS"]))
-        return unit(np.stack([np.frombuffer(data, np.uint8) - 127.5 for data, _ in inputs]))
+        return normalize(np.stack([np.frombuffer(data, np.uint8) - 127.5 for data, _ in inputs]))
 
 
-def make(argument):
-    return Binding("slow", {"letters": Use("slow", {})})
+def make_binding(argument):
+    return Binding("slow", {"letters": Binding.configure("slow")})
 
 
 @hookimpl
@@ -77,13 +77,13 @@ def register(registry):
     registry.add(
         ReaderSpec(name="l", summary="s", target="slow_plugin:LettersReader", modality="letters", suffixes=(".let",))
     )
-    registry.add(EncoderSpec(name="slow", summary="s", target="slow_plugin:Slow", modality="letters"))
-    registry.add(BindingSpec(name="slow", summary="s", target="slow_plugin:make"))
+    registry.add(EncoderSpec(name="slow", summary="s", target="slow_plugin:SlowEncoder", modality="letters"))
+    registry.add(BindingSpec(name="slow", summary="s", target="slow_plugin:make_binding"))
 """
 
 
-class World:
-    """Folders of files, one a process, an encoder that notes its calls, and processes that share one store."""
+class KillWorkspace:
+    """Folders of files, one a process, an encoder that logs its batches, and processes with a shared store."""
 
     def __init__(self, folder: Path, command: str, files: int, processes: int, batch_seconds: float) -> None:
         self.command, self.calls = command, folder / "calls.txt"
@@ -108,22 +108,22 @@ class World:
         }
 
     def start(self, outputs: list[Path], *options: str) -> list[subprocess.Popen[bytes]]:
-        """Start the command once for each folder, in processes of their own."""
+        """Start one process per folder."""
         line = [sys.executable, "-m", "anybind", self.command, "--binding", "slow", *options]
         return [
             subprocess.Popen([*line, str(data), "-o", str(output)], env=self.environment, stdout=subprocess.DEVNULL)
             for data, output in zip(self.data, outputs, strict=True)
         ]
 
-    def batches(self) -> list[list[str]]:
-        """The names of the files of each batch that any process began to compute."""
+    def read_batches(self) -> list[list[str]]:
+        """Read the file names of each batch that a process has started to compute."""
         with contextlib.suppress(FileNotFoundError):
             return [line.split()[1:] for line in self.calls.read_text().splitlines()]
         return []
 
 
-def vectors(path: Path) -> np.ndarray:
-    """All embeddings of a file that `embed` or `index` wrote, in order."""
+def load_embeddings(path: Path) -> np.ndarray:
+    """Load the embeddings of an output of `embed` or `index`, in order."""
     from safetensors.numpy import load_file
 
     tensors = load_file(path)
@@ -134,67 +134,75 @@ def vectors(path: Path) -> np.ndarray:
 def kill_runs(
     folder: Path, *, command: str, files: int, kills: int, processes: int, batch_seconds: float = 0.05
 ) -> dict[str, Any]:
-    """Kill processes so many times at moments spread over their work, let them end, and compare.
+    """Kill processes repeatedly at times spread over their work, let them finish, and compare the outputs.
 
     Args:
-        folder: an empty folder to work in.
+        folder: empty working folder.
         command: `embed` or `index`.
         files: number of files.
-        kills: number of moments at which all processes are killed.
-        processes: how many embed a share of the files into one store at once.
-        batch_seconds: seconds that the encoder takes for a batch.
+        kills: number of times at which all processes are killed.
+        processes: number of processes that embed a subset of the files each, with one store.
+        batch_seconds: duration of a batch in seconds.
     """
-    world = World(folder, command, files, processes, batch_seconds)
-    plain, outputs = ([folder / f"{name}{each}.safetensors" for each in range(processes)] for name in ("plain", "out"))
-    if any(process.wait() for process in world.start(plain, "--no-store")):
+    workspace = KillWorkspace(folder, command, files, processes, batch_seconds)
+    expected, outputs = (
+        [folder / f"{name}{each}.safetensors" for each in range(processes)] for name in ("expected", "out")
+    )
+    if any(process.wait() for process in workspace.start(expected, "--no-store")):
         raise SystemExit(f"anybind {command} failed")
-    world.calls.unlink()
-    killed = 0
-    for moment in range(kills):
-        goal = round(files * (moment + 0.5) / kills)  # from the first commit to the last one
-        running = world.start(outputs)
-        while len({name for batch in world.batches() for name in batch}) < goal:
+    workspace.calls.unlink()
+    n_killed = 0
+    for number in range(kills):
+        goal = round(files * (number + 0.5) / kills)  # from the first commit to the last one
+        running = workspace.start(outputs)
+        while len({name for batch in workspace.read_batches() for name in batch}) < goal:
             if all(process.poll() is not None for process in running):
                 break
             time.sleep(batch_seconds / 5)
         for process in running:
             process.kill()
-        killed += sum(process.wait() == -signal.SIGKILL for process in running)
-    codes = [process.wait() for process in world.start(outputs)]
-    times = Counter(name for batch in world.batches() for name in batch)
-    equal = all(np.array_equal(vectors(one), vectors(other)) for one, other in zip(plain, outputs, strict=True))
+        n_killed += sum(process.wait() == -signal.SIGKILL for process in running)
+    codes = [process.wait() for process in workspace.start(outputs)]
+    times = Counter(name for batch in workspace.read_batches() for name in batch)
+    equal = all(
+        np.array_equal(load_embeddings(one), load_embeddings(other))
+        for one, other in zip(expected, outputs, strict=True)
+    )
     return {
         "command": command,
         "files": files,
         "processes": processes,
         "kills": kills,
-        "processes_killed": killed,
-        "batch_size": BATCH,
+        "processes_killed": n_killed,
+        "batch_size": BATCH_SIZE,
         "files_encoded_twice": sum(times.values()) - len(times),
-        "most_allowed": killed * BATCH,
+        "most_allowed": n_killed * BATCH_SIZE,
         "outputs_equal": equal and codes == [0] * processes and len(times) == files,
     }
 
 
 def main() -> None:
-    """Run both commands with one process and with two, and write the report."""
+    """Run both commands with one process and with two; print and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/kill_embed.json"), help="JSON report")
+    parser.add_argument("--output", type=Path, help="JSON report [default: none]")
     parser.add_argument("--files", type=int, default=2000, help="number of files [default: 2000]")
     parser.add_argument("--kills", type=int, default=20, help="number of kills [default: 20]")
     parser.add_argument("--quick", action="store_true", help="200 files and 4 kills")
-    given = parser.parse_args()
-    files, kills = (200, 4) if given.quick else (given.files, given.kills)
+    arguments = parser.parse_args()
+    files, kills = (200, 4) if arguments.quick else (arguments.files, arguments.kills)
     rows = []
     for command in ("embed", "index"):
         for processes in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(kill_runs(Path(folder), command=command, files=files, kills=kills, processes=processes))
-            print(json.dumps(rows[-1]), flush=True)
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(rows, indent=1) + "\n")
-    fine = all(row["outputs_equal"] and row["files_encoded_twice"] <= row["most_allowed"] for row in rows)
-    raise SystemExit(not fine)
+    columns = ("command", "files", "processes", "kills", "files encoded twice", "limit", "outputs equal")
+    keys = ("command", "files", "processes", "processes_killed", "files_encoded_twice", "most_allowed", "outputs_equal")
+    print_table(columns, [tuple(str(row[key]) for key in keys) for row in rows])
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(rows, indent=1) + "\n")
+    passed = all(row["outputs_equal"] and row["files_encoded_twice"] <= row["most_allowed"] for row in rows)
+    raise SystemExit(not passed)
 
 
 if __name__ == "__main__":

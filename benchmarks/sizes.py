@@ -1,44 +1,62 @@
-"""How many weights the towers of the bundled bindings have: `python benchmarks/sizes.py`.
+"""Count the parameters of the bundled bindings' encoders.
 
-Towers whose weights are not at hand are made without any, at the published sizes, and counted. A tower that is a copy
-of another, or the other itself, is not counted: it starts with the same weights. Those of LanguageBind say their sizes
-in their checkpoints only, and are left out. Writes benchmarks/results/sizes.json.
+Published encoders are created without weights, at their published sizes. Encoders initialised from another one's
+weights are not counted, nor those of LanguageBind, whose sizes are stated in their checkpoints only.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
-
-import open_clip
-import torch
+from typing import Any
 
 import anybind
-from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, TEXT, PatchTransformer, TextTransformer
+from anybind.commandline import print_table
 
 RESULTS = Path(__file__).parent / "results" / "sizes.json"
 
 
-def weights(module: torch.nn.Module) -> int:
-    """How many numbers training would change."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def main() -> None:
-    """Count, print and write."""
+    """Count the parameters; print and write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, help=f"JSON report [default: {RESULTS.name} in benchmarks/results]")
+    parser.add_argument("--quick", action="store_true", help="only `mini`; write only to a given --output")
+    arguments = parser.parse_args()
+    output = arguments.output or (None if arguments.quick else RESULTS)
     mini = anybind.load("mini")
-    rows = {"mini": {modality: weights(mini.encoder(modality).module) for modality in ("text", "image", "sound")}}
+    rows = {"mini": {name: count_parameters(mini.encoder(name).module) for name in ("text", "image", "sound")}}
+    if not arguments.quick:
+        rows |= count_published()
+    cells = [(name, modality, f"{n / 1e6:.1f}") for name, counts in rows.items() for modality, n in counts.items()]
+    print_table(("binding", "modality", "million parameters"), cells)
+    if output:
+        output.write_text(json.dumps({"weights": rows}, indent=1) + "\n")
+
+
+def count_published() -> dict[str, dict[str, int]]:
+    """Count the parameters of CLIP's and ImageBind's encoders."""
+    import open_clip
+    import torch
+
+    from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, TEXT, PatchTransformer, TextTransformer
+
+    rows = {}
     with torch.device("meta"):
         for binding, name in (("clip-vit-b-32", "ViT-B-32"), ("clip-vit-l-14", "ViT-L-14")):
             model = open_clip.create_model(name, device="meta")
-            image = weights(model.visual)
-            rows[binding] = {"text": weights(model) - image, "image": image}
-        seen = {"image": IMAGE, "sound": SOUND, "depth": DEPTH}
-        rows["imagebind"] = {"text": weights(TextTransformer(TEXT))}
-        rows["imagebind"] |= {modality: weights(PatchTransformer(of)) for modality, of in seen.items()}
-    RESULTS.write_text(json.dumps({"weights": rows}, indent=1) + "\n")
-    for binding, counts in rows.items():
-        print(binding, {modality: f"{count / 1e6:.1f} million" for modality, count in counts.items()})
+            image = count_parameters(model.visual)
+            rows[binding] = {"text": count_parameters(model) - image, "image": image}
+        architectures = {"image": IMAGE, "sound": SOUND, "depth": DEPTH}
+        rows["imagebind"] = {"text": count_parameters(TextTransformer(TEXT))}
+        for modality, architecture in architectures.items():
+            rows["imagebind"][modality] = count_parameters(PatchTransformer(architecture))
+    return rows
+
+
+def count_parameters(module: Any) -> int:
+    """Count the trainable parameters of a Torch module."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 if __name__ == "__main__":

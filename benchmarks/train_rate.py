@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional
 
 from anybind.commandline import print_table
-from anybind_classification.demo_pictures import demo_pictures
+from anybind_classification.demo_images import list_demo_images
 from anybind_train.engine import TrainingRun
 from anybind_train.metrics_log import MetricsLog
 from anybind_train.recipe import DatasetConfig, OptimiserConfig, Recipe, StudentConfig
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file to write (default: benchmarks/results/train.json)")
     arguments = parser.parse_args()
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
-    images = list(demo_pictures())
+    images = list(list_demo_images())
     recipe = Recipe(
         name="rate",
         modality="event",

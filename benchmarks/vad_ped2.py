@@ -1,15 +1,15 @@
-"""All heads of video anomaly detection side by side, with mini, on the first four test clips of UCSD Ped2.
+"""Comparison of all anomaly heads with mini on the first four test clips of UCSD Ped2.
 
-    python benchmarks/vad_ped2.py --data DIR --keep FOLDER [--docs docs]                (make vad-ped2 DATA=DIR)
+    python benchmarks/vad_ped2.py --data DIR --store FOLDER [--docs docs/images]         (make vad-ped2 DATA=DIR)
 
-DIR has `frames/01`, ..., and `labels.json`; FOLDER is an embedding store. Each head that learns is asked thrice:
+DIR has `frames/01`, ..., and `labels.json`; FOLDER is an embedding store. Each trainable head has three protocols:
 
-* `given`: fitted on the normal frames of clips 01, 02 and 04, and scored on all frames, those among them. The head has
-  seen what it is asked about, but for clip 03, of which 4 of 150 frames are normal.
+* `given`: fitted on the normal frames of clips 01, 02 and 04, and scored on all frames, including those. Only clip 03,
+  of which 4 of 150 frames are normal, is not in the training data.
 * `calibrated`: fitted on the first half of the normal frames of 01, 02 and 04, which are not scored.
 * `others`: for each clip, fitted on the normal frames of the three others.
 
-Prints a table in Markdown and writes benchmarks/results/vad_ped2.json; with --docs also two pictures.
+Prints tables and writes vad_ped2.json; with --docs also two plots.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import anybind
+from anybind.commandline import print_table
 from anybind.dataset import Item
 from anybind.plugin import Head, HeadInput, files
 from anybind.registry import create_part
-from anybind_vad.embedding import EmbeddedVideo, VideoRecord
-from anybind_vad.labels import frame_labels, lesson_labels
-from anybind_vad.metrics import draw_roc, measure, roc_auc
+from anybind_vad.embedding import EmbeddedVideo, VideoEmbeddings
+from anybind_vad.labels import compute_training_labels, get_frame_labels
+from anybind_vad.metrics import compute_metrics, compute_roc_auc, draw_roc
 from anybind_vad.presets import WindowSettings
-from anybind_vad.segments import frame_scores
+from anybind_vad.segments import compute_frame_scores
 from anybind_vad.windows import open_video
 
 HERE = Path(__file__).parent
 SETTINGS = ((8, 4), (16, 16), (16, 4))
-"""Frames of a window, and from one to the next."""
+"""Window length and stride in frames."""
 GIVEN = ("01", "02", "04")
 HEADS: dict[str, dict[str, Any]] = {
     "event-rate": {"head": "event-rate"},
@@ -47,14 +48,14 @@ HEADS: dict[str, dict[str, Any]] = {
     "one-class, nearest": {"head": "one-class"},
     "one-class, gaussian": {"head": "one-class", "method": "gaussian"},
     "one-class, gaussian, motion": {"head": "one-class", "method": "gaussian", "motion": True},
-    "image: one-class, nearest": {"head": "image", "of": "one-class"},
-    "image: one-class, gaussian": {"head": "image", "of": "one-class", "method": "gaussian"},
-    "image: one-class, gaussian, motion": {"head": "image", "of": "one-class", "method": "gaussian", "motion": True},
+    "image: one-class, nearest": {"head": "image", "base": "one-class"},
+    "image: one-class, gaussian": {"head": "image", "base": "one-class", "method": "gaussian"},
+    "image: one-class, gaussian, motion": {"head": "image", "base": "one-class", "method": "gaussian", "motion": True},
     "mil, ranking": {"head": "mil"},
     "mil, top-k": {"head": "mil", "loss": "top-k"},
-    "image: mil, ranking": {"head": "image", "of": "mil"},
+    "image: mil, ranking": {"head": "image", "base": "mil"},
 }
-SHOWN = (
+PLOTTED = (
     "event-rate",
     "zero-shot, general",
     "one-class, gaussian",
@@ -64,156 +65,162 @@ SHOWN = (
 
 
 class Clip:
-    """A clip with its labels.
+    """A video clip with its embeddings and labels.
 
     Attributes:
-        labels: of frames.
-        marks: of windows: 0 without abnormal frames, 1 mostly of them, -1 others.
-        calm: frames from the beginning that calibration may look at: half of those before the first abnormal one.
+        labels: frame labels.
+        window_labels: 0 without abnormal frames, 1 with a majority of them, -1 otherwise.
+        n_calibration: frames for calibration: half of those before the first abnormal one.
+        calibration_labels: 0 for windows of those frames, -1 for others.
     """
 
-    def __init__(self, item: Item, record: VideoRecord) -> None:
-        labels = frame_labels(item, len(record.times_us))
+    def __init__(self, item: Item, embedded: VideoEmbeddings) -> None:
+        labels = get_frame_labels(item, len(embedded.times_us))
         assert labels is not None
-        self.id, self.record, self.labels = item.id, record, labels
-        self.marks = lesson_labels(labels, record.spans)
-        self.calm = int(np.argmax(labels)) // 2 if item.id in GIVEN else 0
-        self.calm_marks = np.where(record.spans[:, :2].sum(axis=1) <= self.calm, 0, -1)
+        self.id, self.embedded, self.labels = item.id, embedded, labels
+        self.window_labels = compute_training_labels(labels, embedded.spans)
+        self.n_calibration = int(np.argmax(labels)) // 2 if item.id in GIVEN else 0
+        self.calibration_labels = np.where(embedded.spans[:, :2].sum(axis=1) <= self.n_calibration, 0, -1)
 
-    def scores(self, head: Head) -> np.ndarray:
-        """Of frames."""
-        record = self.record
-        return frame_scores(record.spans, head.score(record.inputs), len(self.labels))
+    def score(self, head: Head) -> np.ndarray:
+        """Return frame scores."""
+        return compute_frame_scores(self.embedded.spans, head.score(self.embedded.inputs), len(self.labels))
 
-    def part(self, mark: int) -> HeadInput:
-        """The windows of one mark, as a film of its own."""
-        windows, chosen = self.record.inputs, self.marks == mark
-        numbers = np.cumsum(chosen) - 1
-        kept = {of: chosen[windows.rows[of]] for of in windows.embeddings}
+    def select(self, label: int) -> HeadInput:
+        """Return the windows of one label, as a separate video."""
+        windows, selected = self.embedded.inputs, self.window_labels == label
+        numbers = np.cumsum(selected) - 1
+        rows = {modality: selected[windows.rows[modality]] for modality in windows.embeddings}
         return HeadInput(
-            {of: rows[kept[of]] for of, rows in windows.embeddings.items()},
-            {name: values[chosen] for name, values in windows.measures.items()},
-            {of: numbers[windows.rows[of][kept[of]]] for of in windows.embeddings},
+            {modality: embeddings[rows[modality]] for modality, embeddings in windows.embeddings.items()},
+            {name: values[selected] for name, values in windows.measures.items()},
+            {modality: numbers[windows.rows[modality][rows[modality]]] for modality in windows.embeddings},
         )
 
 
 def main() -> None:
-    """Ask all, print and write."""
+    """Evaluate, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--keep", type=Path, required=True)
-    parser.add_argument("--docs", type=Path)
-    given = parser.parse_args()
-    binder, store = anybind.load("mini"), anybind.EmbeddingStore(given.keep)
-    dataset = create_part("dataset", "ucsd-ped", given.data)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the embedding store")
+    parser.add_argument("--docs", type=Path, help="folder to write plots to")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="folder of the results")
+    parser.add_argument("--quick", action="store_true", help="use windows of 16 frames and five heads, and print only")
+    options = parser.parse_args()
+    binder, store = anybind.load("mini"), anybind.EmbeddingStore(options.store)
+    dataset = create_part("dataset", "ucsd-ped", options.data)
+    settings = SETTINGS[1:2] if options.quick else SETTINGS
+    heads = {name: HEADS[name] for name in PLOTTED} if options.quick else HEADS
     rows: list[dict[str, Any]] = []
     clips: list[Clip] = []
-    found: dict[str, list[np.ndarray]] = {}
-    for size, stride in SETTINGS:
-        clips = [Clip(item, embed(item, binder, size, stride, store)) for item in dataset.items]
-        for name, options in HEADS.items():
-            for protocol, scores, calm in ask(options, binder, clips):
-                about = {"window": size, "stride": stride, "head": name, "fitted": protocol}
-                rows.append({**about, **figures(clips, scores, calm)})
-                if name in SHOWN and protocol in ("", "given"):
-                    found[name] = scores
-    if given.docs:
-        draw(given.docs, clips, found)
-    print(table(rows))
-    with files.atomic_path(HERE / "results" / "vad_ped2.json") as path:
+    plotted: dict[str, list[np.ndarray]] = {}
+    for size, stride in settings:
+        clips = [Clip(item, embed_clip(item, binder, size, stride, store)) for item in dataset.items]
+        for name, head_options in heads.items():
+            for protocol, scores, is_calibrated in evaluate_head(head_options, binder, clips):
+                fields = {"window": size, "stride": stride, "head": name, "fitted": protocol}
+                rows.append({**fields, **make_metrics(clips, scores, is_calibrated)})
+                if name in PLOTTED and protocol in ("", "given"):
+                    plotted[name] = scores
+    if options.docs:
+        plot_scores(options.docs, clips, plotted)
+    print_rows(rows)
+    if options.quick:
+        return
+    options.output.mkdir(parents=True, exist_ok=True)
+    with files.atomic_path(options.output / "vad_ped2.json") as path:
         path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
 
-def embed(item: Item, binder: anybind.Binder, size: int, stride: int, store: anybind.EmbeddingStore) -> VideoRecord:
-    """The windows of a clip, embedded once."""
+def embed_clip(
+    item: Item, binder: anybind.Binder, size: int, stride: int, store: anybind.EmbeddingStore
+) -> VideoEmbeddings:
+    """Embed the windows of a clip, or read them from the store."""
     video = open_video(item.source, **item.options)
-    return EmbeddedVideo(video, binder, ("event", "image"), WindowSettings(size, stride), store=store).record()
+    return EmbeddedVideo(video, binder, ("event", "image"), WindowSettings(size, stride), store=store).embed()
 
 
-def ask(options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip]) -> list[tuple[str, list, bool]]:
-    """How the head was fitted, the scores of each clip's frames, and whether frames for calibration are left out."""
+def evaluate_head(
+    options: Mapping[str, Any], binder: anybind.Binder, clips: Sequence[Clip]
+) -> list[tuple[str, list[np.ndarray], bool]]:
+    """Return each protocol, the frame scores of each clip, and whether calibration frames are excluded."""
 
-    def make() -> Head:
+    def make_head() -> Head:
         settings = dict(options)
         head = Head.find(settings.pop("head"), **settings)
         head.prepare(binder)
         return head
 
-    def fitted(marks: Callable[[Clip], np.ndarray], on: Sequence[Clip]) -> Head:
-        inputs = HeadInput.concatenate([clip.record.inputs for clip in on])
-        return make().fit(inputs, np.concatenate([marks(clip) for clip in on]))
+    def fit_head(get_labels: Callable[[Clip], np.ndarray], training: Sequence[Clip]) -> Head:
+        inputs = HeadInput.concatenate([clip.embedded.inputs for clip in training])
+        return make_head().fit(inputs, np.concatenate([get_labels(clip) for clip in training]))
 
-    learns = make().learns
+    learns = make_head().learns
     if learns == "nothing":
-        scores = [clip.scores(make()) for clip in clips]
+        scores = [clip.score(make_head()) for clip in clips]
         return [("", scores, False), ("", scores, True)]
-    without = [[other for other in clips if other is not clip] for clip in clips]
+    others = [[other for other in clips if other is not clip] for clip in clips]
     if learns == "groups":
-        # Each of the other clips as two films: its normal part, and its abnormal part.
-        return [("others", [clip.scores(by_films(make(), on)) for clip, on in zip(clips, without, strict=True)], False)]
-    chosen = [clip for clip in clips if clip.id in GIVEN]
-    by_given, by_calm = fitted(lambda clip: clip.marks, chosen), fitted(lambda clip: clip.calm_marks, chosen)
-    by_others = [fitted(lambda clip: clip.marks, on) for on in without]
+        # Each of the other clips as two videos: its normal and its abnormal windows.
+        heads = [fit_on_videos(make_head(), training) for training in others]
+        return [("others", [clip.score(head) for clip, head in zip(clips, heads, strict=True)], False)]
+    training = [clip for clip in clips if clip.id in GIVEN]
+    given = fit_head(lambda clip: clip.window_labels, training)
+    calibrated = fit_head(lambda clip: clip.calibration_labels, training)
+    heads = [fit_head(lambda clip: clip.window_labels, training_clips) for training_clips in others]
     return [
-        ("given", [clip.scores(by_given) for clip in clips], False),
-        ("calibrated", [clip.scores(by_calm) for clip in clips], True),
-        ("others", [clip.scores(head) for clip, head in zip(clips, by_others, strict=True)], False),
+        ("given", [clip.score(given) for clip in clips], False),
+        ("calibrated", [clip.score(calibrated) for clip in clips], True),
+        ("others", [clip.score(head) for clip, head in zip(clips, heads, strict=True)], False),
     ]
 
 
-def by_films(head: Head, clips: Sequence[Clip]) -> Head:
-    """The head, fitted on the normal and the abnormal parts of clips."""
-    films = [(clip.part(mark), mark) for clip in clips for mark in (0, 1)]
-    return head.fit(HeadInput.concatenate([film for film, _ in films]), [mark for _, mark in films])
+def fit_on_videos(head: Head, clips: Sequence[Clip]) -> Head:
+    """Fit a head on the normal and the abnormal windows of clips, each as a video."""
+    videos = [(clip.select(label), label) for clip in clips for label in (0, 1)]
+    return head.fit(HeadInput.concatenate([video for video, _ in videos]), [label for _, label in videos])
 
 
-def figures(clips: Sequence[Clip], scores: Sequence[np.ndarray], calm: bool) -> dict[str, Any]:
-    """Areas of frames, of all clips together, their means, and of each clip."""
-    skips = [clip.calm if calm else 0 for clip in clips]
+def make_metrics(clips: Sequence[Clip], scores: Sequence[np.ndarray], is_calibrated: bool) -> dict[str, Any]:
+    """Compute metrics of frames: of all clips together, their means, and of each clip."""
+    skips = [clip.n_calibration if is_calibrated else 0 for clip in clips]
     labels = [clip.labels[skip:] for clip, skip in zip(clips, skips, strict=True)]
-    scores = [each[skip:] for each, skip in zip(scores, skips, strict=True)]
-    measured = measure(labels, scores)
+    scores = [column[skip:] for column, skip in zip(scores, skips, strict=True)]
+    result = compute_metrics(labels, scores)
     return {
         "frames": sum(map(len, labels)),
-        "calm_left_out": calm,
-        **measured.metrics,
-        "auc_interval": measured.intervals.get("auc"),
-        "clips": {clip.id: roc_auc(*pair) for clip, *pair in zip(clips, labels, scores, strict=True)},
+        "calibration_frames_excluded": is_calibrated,
+        **result.metrics,
+        "auc_interval": result.intervals.get("auc"),
+        "clips": {clip.id: compute_roc_auc(*pair) for clip, *pair in zip(clips, labels, scores, strict=True)},
     }
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = []
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table for each window setting."""
     for size, stride in SETTINGS:
-        ids = list(rows[0]["clips"])
-        lines += [
-            f"\nWindows of {size} frames, stride {stride}\n",
-            "| head | fitted | frames | AUC | AP | macro AUC | " + " | ".join(ids) + " |",
+        table = [
+            (row["head"], row["fitted"] or "not fitted", *(f"{row[name]:.3f}" for name in ("auc", "ap", "macro_auc")))
+            for row in rows
+            if (row["window"], row["stride"]) == (size, stride)
         ]
-        lines.append("|---|---|" + "---|" * (4 + len(ids)))
-        for row in rows:
-            if (row["window"], row["stride"]) == (size, stride):
-                cells = [f"{row[name]:.3f}" for name in ("auc", "ap", "macro_auc")]
-                cells += [f"{row['clips'][id]:.3f}" for id in ids]
-                fitted = row["fitted"] or "not fitted"
-                lines.append(f"| {row['head']} | {fitted} | {row['frames']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        if table:
+            print_table(("head", "fitted", "AUC", "AP", "macro"), table, f"windows of {size} frames, stride {stride}")
 
 
-def draw(folder: Path, clips: Sequence[Clip], found: Mapping[str, list[np.ndarray]]) -> None:
-    """Two pictures: ROC curves, and scores over time with what is abnormal in red."""
+def plot_scores(folder: Path, clips: Sequence[Clip], scores_by_head: Mapping[str, list[np.ndarray]]) -> None:
+    """Plot ROC curves, and frame scores over time with abnormal frames in red."""
     labels = np.concatenate([clip.labels for clip in clips])
-    curves = {name: (labels, np.concatenate(scores)) for name, scores in found.items()}
+    curves = {name: (labels, np.concatenate(scores)) for name, scores in scores_by_head.items()}
     draw_roc(folder / "vad-ped2-roc.png", curves, "UCSD Ped2, clips 01 to 04, fitted on 01, 02, 04")
-    figure = Figure(figsize=(10, 1.5 * len(found)), layout="constrained")
-    axes = figure.subplots(len(found), len(clips), sharex="col", sharey="row", squeeze=False)
-    for row, (name, scores) in enumerate(found.items()):
-        for column, (clip, each) in enumerate(zip(clips, scores, strict=True)):
+    figure = Figure(figsize=(10, 1.5 * len(scores_by_head)), layout="constrained")
+    axes = figure.subplots(len(scores_by_head), len(clips), sharex="col", sharey="row", squeeze=False)
+    for row, (name, scores) in enumerate(scores_by_head.items()):
+        for column, (clip, of_clip) in enumerate(zip(clips, scores, strict=True)):
             panel = axes[row][column]
-            panel.fill_between(np.arange(len(each)), 0, 1, clip.labels == 1, transform=panel.get_xaxis_transform(),
+            panel.fill_between(np.arange(len(of_clip)), 0, 1, clip.labels == 1, transform=panel.get_xaxis_transform(),
                                color="tab:red", alpha=0.15, linewidth=0)  # fmt: skip
-            panel.plot(each, linewidth=1)
+            panel.plot(of_clip, linewidth=1)
             panel.set_title(f"clip {clip.id}" if row == 0 else "", fontsize=9)
             panel.tick_params(labelsize=7)
         axes[row][0].set_ylabel(name.replace(": ", ":\n").replace(", ", ",\n"), fontsize=7)

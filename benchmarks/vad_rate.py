@@ -1,13 +1,14 @@
-"""What windows of events cost over decoding the film that they are of: `make bench-vad`.
+"""Run time of event windows over decoding their video: `make bench-vad`.
 
-Decoding alone and making windows run by turns on the same films in one process; films and ways to decode are those of
-`video_rate.py`. Windows come as a film plays: without pictures, as heads that read events need them, and each with
-the frame in its middle, small as a page shows it and whole as the head `image` reads it. Prints a table and writes
-benchmarks/results/vad.json and vad.md. Ratios travel between machines, rates do not.
+Decoding alone and making windows alternate on the same videos in one process; videos and decoders are those of
+`video_rate.py`. Windows are made as a video is decoded: without images, as heads on events need them, and with the
+middle frame, small as on a page and whole as the head `image` needs it. Prints a table and writes vad.json and vad.md.
+Ratios are comparable between machines, rates are not.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import tempfile
@@ -20,67 +21,90 @@ import numpy as np
 from video_rate import CODECS, FRAMES, RESULTS, SIZE, decoded, encode, pictures, timed
 
 from anybind.commandline import print_table
-from anybind_vad.gallery import SIDE
 from anybind_vad.presets import WindowSettings
+from anybind_vad.snapshots import SNAPSHOT_SIDE
 from anybind_vad.windows import VideoWindows, open_video
 
 ROUNDS = 9
 ALONE = ("PyAV", "PyAV in threads", "PyAV to gray arrays")
-WINDOWS = ("windows of 16 frames", "with small pictures", "with whole pictures", "stride 4")
-WAYS = (*ALONE, *WINDOWS)
+WINDOWS = ("windows of 16 frames", "with small images", "with whole images", "stride 4")
+METHODS = (*ALONE, *WINDOWS)
+SHORT = ("/ PyAV", "/ threads", "/ gray")
+"""Column names of the ratios to the methods of `ALONE`."""
 
 
 def main() -> None:
     """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--quick", action="store_true", help="use two rounds of the first codec, and print only")
+    options = parser.parse_args()
+    rounds = 2 if options.quick else ROUNDS
     source, frames = pictures()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for codec, (name, encoder) in CODECS.items():
+        for codec, (name, encoder) in list(CODECS.items())[: 1 if options.quick else None]:
             if encoder in av.codecs_available:
-                rows += [{"codec": codec, **row} for row in contest(encode(Path(folder) / name, encoder, frames))]
-    columns = ("codec", "way", "frames per s", "CPU ms a frame", *(f"/ {way}" for way in ALONE))
+                path = encode(Path(folder) / name, encoder, frames)
+                rows += [{"codec": codec, **row} for row in measure_methods(path, rounds)]
+    columns = ("codec", "method", "fps", "CPU ms", *SHORT)
     table = [
-        (row["codec"], row["way"], f"{row['rate']:.0f}", f"{row['cpu_ms']:.2f}", *(f"{row[way]:.2f}" for way in ALONE))
+        (
+            row["codec"],
+            row["way"],
+            f"{row['rate']:.0f}",
+            f"{row['cpu_ms']:.2f}",
+            *(f"{row[each]:.2f}" for each in ALONE),
+        )
         for row in rows
     ]
     print_table(columns, table)
-    about = {"frames": FRAMES, "size": SIZE, "of": source, "rounds": ROUNDS, "cores": os.cpu_count(), "rows": rows}
-    (RESULTS / "vad.json").write_text(json.dumps(about, indent=1) + "\n")
+    if options.quick:
+        return
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = {
+        "frames": FRAMES,
+        "size": SIZE,
+        "of": source,
+        "rounds": rounds,
+        "cores": os.cpu_count(),
+        "rows": rows,
+    }
+    (options.output / "vad.json").write_text(json.dumps(results, indent=1) + "\n")
     lines = [" | ".join(row) for row in (columns, ["---"] * len(columns), *table)]
-    film = f"{FRAMES} frames of {SIZE[0]}x{SIZE[1]} ({source})"
-    head = f"{film}; medians of {ROUNDS} rounds by turns; {os.cpu_count()} cores."
-    told = "A column with / is a way's rate over that of the way it names, the median of the rounds' ratios."
-    (RESULTS / "vad.md").write_text("\n".join([head, "", *(f"| {line} |" for line in lines), "", told, ""]))
+    title = f"{FRAMES} frames of {SIZE[0]}x{SIZE[1]} ({source}); medians of {rounds} rounds; {os.cpu_count()} cores."
+    note = f"CPU ms per frame. {', '.join(SHORT)}: rate over that of {', '.join(ALONE)}, median of the rounds' ratios."
+    (options.output / "vad.md").write_text("\n".join([title, "", *(f"| {line} |" for line in lines), "", note, ""]))
 
 
-def contest(path: Path) -> list[dict[str, Any]]:
-    """Median rates and CPU times of all ways, by turns after one round that does not count; median ratios."""
-    ways: list[Callable[[], int]] = [
+def measure_methods(path: Path, n_rounds: int) -> list[dict[str, Any]]:
+    """Return median rates, CPU times and ratios of all methods, which alternate after a warm-up."""
+    methods: list[Callable[[], int]] = [
         lambda: decoded(path, "SLICE"),
         lambda: decoded(path, "AUTO"),
         lambda: decoded(path, "AUTO", gray=True),
-        lambda: windows(path, images=False),
-        lambda: windows(path, side=SIDE),
-        lambda: windows(path),
-        lambda: windows(path, stride=4, images=False),
+        lambda: count_events(path, images=False),
+        lambda: count_events(path, max_side=SNAPSHOT_SIDE),
+        lambda: count_events(path),
+        lambda: count_events(path, stride=4, images=False),
     ]
-    for way in ways:
-        way()
-    rounds = np.array([[timed(way) for way in ways] for _ in range(ROUNDS)])
-    seconds, busy = rounds[..., 0], rounds[..., 1]
+    for method in methods:
+        method()
+    rounds = np.array([[timed(method) for method in methods] for _ in range(n_rounds)])
+    seconds, cpu_seconds = rounds[..., 0], rounds[..., 1]
     return [
         {
-            "way": way,
+            "way": method,
             "rate": float(FRAMES / np.median(seconds[:, number])),
-            "cpu_ms": float(1000 * np.median(busy[:, number]) / FRAMES),
+            "cpu_ms": float(1000 * np.median(cpu_seconds[:, number]) / FRAMES),
             **{other: float(np.median(seconds[:, k] / seconds[:, number])) for k, other in enumerate(ALONE)},
         }
-        for number, way in enumerate(WAYS)
+        for number, method in enumerate(METHODS)
     ]
 
 
-def windows(path: Path, stride: int = 16, **options: Any) -> int:
-    """Decode a video; how many events its windows hold."""
+def count_events(path: Path, stride: int = 16, **options: Any) -> int:
+    """Decode a video; return the number of events of its windows."""
     settings = WindowSettings(stride=stride)
     return sum(len(window.events) for window in VideoWindows(open_video(path), settings, **options))
 

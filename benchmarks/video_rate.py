@@ -1,14 +1,14 @@
-"""What simulating events of a film costs over decoding it: `make bench-video`.
+"""Measure the cost of event simulation from video, relative to decoding.
 
-Decoding alone and simulating run by turns on the same films in one process. PyAV decodes as it does by itself, in as
-many threads as it may, and to gray arrays, which is what a simulation starts from. The films are 640x480 in H.264 and
-MPEG-4, made of the frames of UCSD Ped2 where the test data are (ANYBIND_TEST_DATA names the folder), else of moving
-shapes. Prints a table and writes benchmarks/results/video.json and video.md. Ratios travel between machines, rates
-do not; of the time of the processor, a busy machine changes less.
+Decoding and simulation alternate on the same videos in one process. Baselines are PyAV with its default threads, with
+all threads, and with conversion to gray arrays, the input of a simulation. Videos are 640x480 in H.264 and MPEG-4, with
+frames of UCSD Ped2 from $ANYBIND_TEST_DATA, or else of moving shapes. Ratios are comparable between machines, rates are
+not; CPU time depends less on other load.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import tempfile
@@ -23,76 +23,88 @@ import PIL.Image
 
 import anybind
 from anybind.commandline import print_table
-from anybind_events.simulation.film import contrast, frame_difference
+from anybind_events.simulation.video import contrast, frame_difference
 
-ROUNDS = 9
-FRAMES = 300
+N_ROUNDS, N_FRAMES = 9, 300
 SIZE = (640, 480)
-CODECS = {"H.264": ("film.mp4", "libx264"), "MPEG-4": ("film.avi", "mpeg4")}
+CODECS = {"H.264": ("video.mp4", "libx264"), "MPEG-4": ("video.avi", "mpeg4")}
 BIT_RATE = 2_000_000
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-ALONE = ("PyAV", "PyAV in threads", "PyAV to gray arrays")
-WAYS = (*ALONE, "gray frames", "frame-difference", "contrast")
+RESULTS = ROOT / "benchmarks" / "results" / "video.json"
+BASELINES = ("PyAV", "PyAV threads", "PyAV gray")
+METHODS = (*BASELINES, "gray frames", "frame-difference", "contrast")
+COLUMNS = ("codec", "method", "frames per s", "CPU ms per frame", "events per frame", "/ PyAV", "/ threads", "/ gray")
 
 
 def main() -> None:
-    """Measure, print and write."""
-    source, frames = pictures()
+    """Measure; print and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="JSON report, with a .md table beside it [default: video.json in results]",
+    )
+    parser.add_argument("--quick", action="store_true", help="30 frames, 2 rounds; write only to a given --output")
+    arguments = parser.parse_args()
+    output = arguments.output or (None if arguments.quick else RESULTS)
+    n_rounds, n_frames = (2, 30) if arguments.quick else (N_ROUNDS, N_FRAMES)
+    source, frames = load_frames(n_frames)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for codec, (name, encoder) in CODECS.items():
             if encoder in av.codecs_available:
-                path = encode(Path(folder) / name, encoder, frames)
-                rows += [{"codec": codec, **row} for row in contest(path)]
-    columns = ("codec", "way", "frames per s", "CPU ms a frame", "events a frame", *(f"/ {way}" for way in ALONE))
+                path = encode_video(Path(folder) / name, encoder, frames)
+                rows += [{"codec": codec, **row} for row in compare_methods(path, n_rounds, n_frames)]
     table = [
         (
             row["codec"],
-            row["way"],
+            row["method"],
             f"{row['rate']:.0f}",
             f"{row['cpu_ms']:.2f}",
             f"{row['events']:.0f}",
-            *(f"{row[way]:.2f}" for way in ALONE),
+            *(f"{row[baseline]:.2f}" for baseline in BASELINES),
         )
         for row in rows
     ]
-    print_table(columns, table)
-    about = {"frames": FRAMES, "size": SIZE, "of": source, "rounds": ROUNDS, "cores": os.cpu_count(), "rows": rows}
-    (RESULTS / "video.json").write_text(json.dumps(about, indent=1) + "\n")
-    lines = [" | ".join(row) for row in (columns, ["---"] * len(columns), *table)]
-    film = f"{FRAMES} frames of {SIZE[0]}x{SIZE[1]} ({source})"
-    head = f"{film}; medians of {ROUNDS} rounds by turns; {os.cpu_count()} cores."
-    told = "A column with / is a way's rate over that of the way it names, the median of the rounds' ratios."
-    (RESULTS / "video.md").write_text("\n".join([head, "", *(f"| {line} |" for line in lines), "", told, ""]))
+    # Each codec is a table of its own, without the column of the codec: the terminal may have 80 columns.
+    for codec in dict.fromkeys(row[0] for row in table):
+        print_table(COLUMNS[1:], [row[1:] for row in table if row[0] == codec], codec)
+    if output:
+        settings = {"frames": n_frames, "size": SIZE, "of": source, "rounds": n_rounds, "cores": os.cpu_count()}
+        output.write_text(json.dumps({**settings, "rows": rows}, indent=1) + "\n")
+        lines = ["| " + " | ".join(row) + " |" for row in (COLUMNS, ["---"] * len(COLUMNS), *table)]
+        video = f"{n_frames} frames of {SIZE[0]}x{SIZE[1]} ({source})"
+        title = f"{video}; medians of {n_rounds} alternating rounds; {os.cpu_count()} cores."
+        note = "Columns with / are median ratios of the rates of a method and a baseline."
+        output.with_suffix(".md").write_text("\n".join([title, "", *lines, "", note, ""]))
 
 
-def pictures() -> tuple[str, list[np.ndarray]]:
-    """Where the frames are from, and the frames, RGB."""
+def load_frames(n_frames: int) -> tuple[str, list[np.ndarray]]:
+    """Load RGB frames; return the name of their source and the frames."""
     folder = Path(os.environ.get("ANYBIND_TEST_DATA", ROOT.parent / "shared" / "data")) / "ucsd_ped2" / "frames"
-    paths = sorted(folder.glob("*/*.jpg"))[:FRAMES]
-    if len(paths) < FRAMES:
-        return "moving shapes", list(shapes())
+    paths = sorted(folder.glob("*/*.jpg"))[:n_frames]
+    if len(paths) < n_frames:
+        return "moving shapes", list(render_shapes(n_frames))
     return "UCSD Ped2", [np.asarray(PIL.Image.open(path).convert("RGB").resize(SIZE)) for path in paths]
 
 
-def shapes() -> Iterator[np.ndarray]:
-    """Twelve discs that wander over a textured ground."""
+def render_shapes(n_frames: int) -> Iterator[np.ndarray]:
+    """Render twelve discs that move over a textured background."""
     random = np.random.default_rng(0)
     width, height = SIZE
-    ground = random.integers(60, 120, (height // 8, width // 8)).repeat(8, axis=0).repeat(8, axis=1)
+    background = random.integers(60, 120, (height // 8, width // 8)).repeat(8, axis=0).repeat(8, axis=1)
     y, x = np.mgrid[:height, :width]
-    places, speeds = random.uniform(0, SIZE, (12, 2)), random.uniform(-6, 6, (12, 2))
+    positions, speeds = random.uniform(0, SIZE, (12, 2)), random.uniform(-6, 6, (12, 2))
     radii, levels = random.uniform(15, 50, 12), random.integers(0, 256, 12)
-    for number in range(FRAMES):
-        gray = ground.copy()
-        for (left, top), radius, level in zip((places + number * speeds) % SIZE, radii, levels, strict=True):
+    for number in range(n_frames):
+        gray = background.copy()
+        for (left, top), radius, level in zip((positions + number * speeds) % SIZE, radii, levels, strict=True):
             gray[(x - left) ** 2 + (y - top) ** 2 < radius**2] = level
         yield np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
 
 
-def encode(path: Path, encoder: str, frames: list[np.ndarray]) -> Path:
-    """A film of these frames, 25 a second."""
+def encode_video(path: Path, encoder: str, frames: list[np.ndarray]) -> Path:
+    """Encode frames as a video of 25 Hz."""
     with av.open(path, "w") as container:
         stream: Any = container.add_stream(encoder, rate=25)
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
@@ -104,33 +116,33 @@ def encode(path: Path, encoder: str, frames: list[np.ndarray]) -> Path:
     return path
 
 
-def contest(path: Path) -> list[dict[str, Any]]:
-    """Median rates, CPU times and events of all ways, by turns after one round that does not count; median ratios."""
-    ways: list[Callable[[], int]] = [
-        lambda: decoded(path, "SLICE"),
-        lambda: decoded(path, "AUTO"),
-        lambda: decoded(path, "AUTO", gray=True),
+def compare_methods(path: Path, n_rounds: int, n_frames: int) -> list[dict[str, Any]]:
+    """Measure all methods in alternation after a warm-up round; return median rates, CPU times, events and ratios."""
+    methods: list[Callable[[], int]] = [
+        lambda: decode_by_pyav(path, "SLICE"),
+        lambda: decode_by_pyav(path, "AUTO"),
+        lambda: decode_by_pyav(path, "AUTO", gray=True),
         lambda: sum(0 for _ in anybind.read(path).frames()),
         lambda: sum(map(len, frame_difference(anybind.read(path)))),
         lambda: sum(map(len, contrast(anybind.read(path)))),
     ]
-    events = [way() for way in ways]
-    rounds = np.array([[timed(way) for way in ways] for _ in range(ROUNDS)])
-    seconds, busy = rounds[..., 0], rounds[..., 1]
+    events = [method() for method in methods]
+    rounds = np.array([[measure_time(method) for method in methods] for _ in range(n_rounds)])
+    seconds, cpu_seconds = rounds[..., 0], rounds[..., 1]
     return [
         {
-            "way": way,
-            "rate": float(FRAMES / np.median(seconds[:, number])),
-            "cpu_ms": float(1000 * np.median(busy[:, number]) / FRAMES),
-            "events": events[number] / FRAMES,
-            **{other: float(np.median(seconds[:, k] / seconds[:, number])) for k, other in enumerate(ALONE)},
+            "method": method,
+            "rate": float(n_frames / np.median(seconds[:, number])),
+            "cpu_ms": float(1000 * np.median(cpu_seconds[:, number]) / n_frames),
+            "events": events[number] / n_frames,
+            **{name: float(np.median(seconds[:, k] / seconds[:, number])) for k, name in enumerate(BASELINES)},
         }
-        for number, way in enumerate(WAYS)
+        for number, method in enumerate(METHODS)
     ]
 
 
-def decoded(path: Path, threads: str, gray: bool = False) -> int:
-    """Decode a film by PyAV alone; SLICE is its own choice, AUTO as many threads as it may."""
+def decode_by_pyav(path: Path, threads: str, gray: bool = False) -> int:
+    """Decode a video with PyAV only; thread type SLICE is its default, AUTO allows all threads."""
     with av.open(path) as container:
         container.streams.video[0].thread_type = threads
         for frame in container.decode(video=0):
@@ -139,11 +151,11 @@ def decoded(path: Path, threads: str, gray: bool = False) -> int:
     return 0
 
 
-def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Seconds that a call takes, and those of the processor."""
-    start, busy = time.perf_counter(), time.process_time()
+def measure_time(call: Callable[[], object]) -> tuple[float, float]:
+    """Measure the duration and the CPU time of a call, in seconds."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - start, time.process_time() - busy
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 if __name__ == "__main__":

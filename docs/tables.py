@@ -1,202 +1,330 @@
-"""Writes the tables of these pages and of README.md anew, from the plugins' specs and benchmarks/results.
+"""Write the tables of these pages and of README.md from the plugins' specs and benchmarks/results.
 
-`python docs/tables.py`; a test holds them against what this makes. A table stands between the comments
-`<!-- table of NAME: begin -->` and `<!-- table of NAME: end -->`.
+`python docs/tables.py`; a test compares the pages with the output. A table stands between the comments
+`<!-- table of NAME: begin -->` and `<!-- table of NAME: end -->`. The build of the
+site replaces `<!-- generated table: NAME -->` by a table of registered parts.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, RepresentationSpec, list_parts
+from anybind.plugin import (
+    AdapterSpec,
+    BindingSpec,
+    CommandSpec,
+    DatasetSpec,
+    EncoderSpec,
+    HeadSpec,
+    ReaderSpec,
+    RepresentationSpec,
+    Spec,
+    TaskSpec,
+    list_parts,
+    readers,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/choose-a-binding.md", "docs/licences.md", "docs/performance.md")
-SHOWN = {"open_clip": "open_clip:MODEL"}
-CARRIED = {"clip-vit-l-14+imagebind": ("clip-vit-l-14", "imagebind")}
+NAMES = {"open_clip": "open_clip:MODEL"}
+JOINED = {"clip-vit-l-14+imagebind": ("clip-vit-l-14", "imagebind")}
 """Bindings whose encoders are those of two others, joined by an adapter."""
 
 
-def kept(name: str) -> dict[str, Any]:
-    """A file of benchmarks/results."""
+CALTECH = "`anybind evaluate zero-shot --modality {} --data caltech101/images --classes caltech101/splits.json:unseen`"
+
+
+def read_results(name: str) -> dict[str, Any]:
+    """Read a file of benchmarks/results."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of Markdown; numbers stand on the right."""
-    listed = [[str(cell) for cell in row] for row in rows]
-    numbers = [all(re.match(r"([\d.,<]+|-)( |$)", row[column]) for row in listed) for column in range(len(header))]
-    lines = [header, ["---:" if number else "---" for number in numbers], *listed]
+def read_card_row(name: str, row: str) -> tuple[str, str, str]:
+    """Return the first result of a row in the model card of an encoder of `mini`: value, and ends of its interval."""
+    card = (ROOT / "plugins" / "anybind_mini" / f"{name}.md").read_text(encoding="utf-8")
+    match = re.search(rf"^\| {row} \| ([\d.]+) \(([\d.]+) to ([\d.]+)\)", card, re.MULTILINE)
+    assert match is not None, f"{name}.md has no row {row!r}"
+    return match[1], match[2], match[3]
+
+
+def use_field_terms(text: str) -> str:
+    """Return a label of benchmarks/results in the terms of these pages."""
+    return text.replace("picture", "image")
+
+
+def format_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Format a Markdown table; columns of numbers align right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    numbers = [all(re.match(r"([\d.,<]+|-)( |$)", row[column]) for row in cells) for column in range(len(header))]
+    lines = [header, ["---:" if number else "---" for number in numbers], *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def bindings() -> str:
-    """Return the table of registered bindings."""
-    sizes = kept("sizes")["weights"]
+def list_bindings() -> str:
+    """Format the table of registered bindings."""
+    sizes = read_results("sizes")["weights"]
     rows = []
     for part in sorted(list_parts(BindingSpec), key=lambda part: (part.name != "mini", part.name)):
-        counted = _weights(part.name, sizes)
-        millions = f"{sum(counted.values()) / 1e6:,.0f}" if counted else "-"
-        extras = ["adapters"] * (part.name in CARRIED) + [part.spec.extra]
+        counts = count_weights(part.name, sizes)
+        millions = f"{sum(counts.values()) / 1e6:,.0f}" if counts else "-"
+        extras = ["adapters"] * (part.name in JOINED) + [part.spec.extra]
         licence = part.spec.weights_licence or "as published with the model"
-        name = SHOWN.get(part.name, part.name)
+        name = NAMES.get(part.name, part.name)
         rows.append((f"`{name}`", ", ".join(part.spec.modalities), millions, ", ".join(extras), licence))
-    return table(("binding", "modalities", "million weights", "extra", "licence of the weights"), rows)
+    return format_table(("binding", "modalities", "million weights", "extra", "licence of the weights"), rows)
 
 
-def _weights(binding: str, sizes: dict[str, dict[str, int]]) -> dict[str, int]:
-    """How many weights, by modality; nothing where they were not counted."""
-    if binding in CARRIED:
-        own, other = (sizes[side] for side in CARRIED[binding])
+def count_weights(binding: str, sizes: dict[str, dict[str, int]]) -> dict[str, int]:
+    """Return the number of weights by modality; empty where they were not counted."""
+    if binding in JOINED:
+        own, other = (sizes[side] for side in JOINED[binding])
         return {**other, **own}
     return sizes.get(binding, {})
 
 
-def licences() -> str:
-    """Return the table of parts with weights and their licences."""
+def list_licences() -> str:
+    """Format the table of parts with weights, grouped by licence."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for kind in (EncoderSpec, AdapterSpec, RepresentationSpec):
+        for part in list_parts(kind):
+            if part.spec.weights_licence:
+                groups.setdefault((part.spec.weights_licence, part.spec.licence), []).append(f"`{part.name}`")
+    rows = [(", ".join(names), code, weights) for (weights, code), names in groups.items()]
+    return format_table(("parts", "code", "weights"), rows)
+
+
+def list_readers() -> str:
+    """Format the table of registered readers."""
+    rows = []
+    for part in sorted(list_parts(ReaderSpec), key=lambda part: (part.spec.modality != "event", part.name)):
+        endings = " ".join(f"`{suffix}`" for suffix in part.spec.suffixes)
+        writes = "yes" if part.load().write is not readers.Reader.write else ""
+        rows.append((f"`{part.name}` ({part.spec.modality})", endings, part.spec.summary, writes))
+    return format_table(("reader", "endings", "formats", "writes"), rows)
+
+
+def list_representations() -> str:
+    """Format the table of registered representations."""
+    rows = [(f"`{part.name}`", part.spec.modality, part.spec.summary) for part in list_parts(RepresentationSpec)]
+    return format_table(("representation", "modality", ""), rows)
+
+
+def list_plugins() -> str:
+    """Format the table of the bundled plugins: the parts of each that a user names."""
+    kinds: Sequence[type[Spec] | str] = (
+        BindingSpec,
+        AdapterSpec,
+        HeadSpec,
+        TaskSpec,
+        CommandSpec,
+        "loss",
+        "suite",
+        EncoderSpec,
+        DatasetSpec,
+    )
+    parts = [part for kind in kinds for part in list_parts(kind) if part.distribution == "anybind"]
+    rows = []
+    for plugin in sorted({part.plugin for part in parts}):
+        by_kind: dict[str, list[str]] = {}
+        for part in parts:
+            if part.plugin == plugin:
+                by_kind.setdefault(part.kind, []).append(f"`{part.name}`")
+        for kind in ("encoder", "dataset"):  # pages of their own list them
+            if kind in by_kind:
+                by_kind[kind] = [str(len(by_kind[kind]))]
+        rows.append((f"`{plugin}`", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in by_kind.items())))
+    return format_table(("plugin", "parts"), rows)
+
+
+def measure_quality() -> str:
+    """Format the measured results of `mini`: metric, n, interval, chance level, and the command of each row."""
+    rows: list[tuple[object, ...]] = []
+    for name, modality, samples in (("images", "image", "images"), ("this encoder", "event", "simulated recordings")):
+        value, low, high = read_card_row("event", name)
+        what = f"zero-shot, 15 unseen classes of Caltech101: {samples}"
+        rows.append((what, "top-1 of 15", value, f"{low} to {high}", "0.067", 375, CALTECH.format(modality)))
+    _, value, interval, n = read_results("esc10")["rows"][0]  # zero-shot, by class names
+    rows.append(("zero-shot, ESC-10 fold 4: audio clips", "top-1 of 10", value, interval, "0.100", n, "`make esc10`"))
+    sides = {"image": "drawings", "event": "simulated recordings of drawings"}
+    for row in read_results("retrieval_mini")["rows"]:
+        if row["data"] == "tuxpaint-triplets" and row["to"] in ("image", "text") and row["from"] in sides:
+            target = {"image": "their image", "text": "their caption"}[row["to"]]
+            cells = format_metric(row, "R@1")
+            name = f"retrieval, Tux Paint: {sides[row['from']]} to {target}"
+            rows.append((name, f"R@1 of {row['gallery']}", *cells, row["queries"], "`make retrieval-mini`"))
+    for row in read_results("vad_ped2")["rows"]:
+        if (row["window"], row["stride"], row["fitted"], row["frames"]) == (16, 16, "", 690):
+            names = {"event-rate": "`event-rate`", "zero-shot, general": "`zero-shot`"}
+            if row["head"] in names:
+                low, high = row["auc_interval"]
+                name = f"anomaly detection, 4 clips of UCSD Ped2: {names[row['head']]}"
+                interval = f"{low:.3f} to {high:.3f}"
+                rows.append((name, "AUC", f"{row['auc']:.3f}", interval, "0.5", "690 frames", "`make vad-ped2`"))
+    return format_table(("task and data", "metric", "result", "95 % interval", "chance", "n", "command"), rows)
+
+
+def format_metric(row: Mapping[str, Any], name: str) -> tuple[str, str, str]:
+    """Return a metric's value, interval and chance level as text."""
+    low, high = row["intervals"][name]
+    return f"{row['metrics'][name]:.3f}", f"{low:.3f} to {high:.3f}", f"{row['chance'][name]:.3f}"
+
+
+def measure_retrieval() -> str:
+    """Format R@1 of `mini` on Tux Paint for all pairs of modalities, with interval and chance level."""
     rows = [
-        (part.kind, f"`{part.name}`", part.spec.licence, part.spec.weights_licence)
-        for kind in (EncoderSpec, AdapterSpec, RepresentationSpec)
-        for part in list_parts(kind)
-        if part.spec.weights_licence
+        (f"{row['from']} to {row['to']}", row["queries"], *format_metric(row, "R@1"))
+        for row in read_results("retrieval_mini")["rows"]
+        if row["data"] == "tuxpaint-triplets"
     ]
-    return table(("kind", "part", "code", "weights"), rows)
+    return format_table(("query to gallery", "n", "R@1", "95 % interval", "chance"), rows)
 
 
-def quality() -> str:
-    """How often `mini` is right, by what was asked."""
-    rows = [("sounds of ESC-10, fold 4", "words, among 10", *kept("esc10")["rows"][0][1:])]
-    for row in kept("retrieval_mini")["rows"]:
-        if row["data"] == "tuxpaint-triplets" and row["to"] in ("image", "text") and row["from"] in ("event", "image"):
-            low, high = row["intervals"]["R@1"]
-            asked = f"{'their picture' if row['to'] == 'image' else 'their words'}, among {row['gallery']}"
-            what = "drawings" if row["from"] == "image" else "simulated recordings of drawings"
-            rows.append((what, asked, f"{row['metrics']['R@1']:.3f}", f"{low:.3f} to {high:.3f}", row["queries"]))
-    return table(("samples", "asked for", "first answer right", "95 %", "n"), rows)
+def measure_anomalies() -> str:
+    """Format the AUC of the main heads on UCSD Ped2, by window and stride in frames."""
+    cells: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
+    for row in read_results("vad_ped2")["rows"]:
+        if re.search(r"ucf-crime|nearest|top-k", row["head"]) or (not row["fitted"] and row["frames"] == 598):
+            continue
+        low, high = row["auc_interval"]
+        auc = f"{row['auc']:.3f} ({low:.2f}-{high:.2f})"
+        cells.setdefault((row["head"], row["fitted"] or "-"), {})[row["window"], row["stride"]] = auc
+    sizes = sorted({size for by_size in cells.values() for size in by_size})
+    rows = [(*key, *(by_size[size] for size in sizes)) for key, by_size in cells.items()]
+    return format_table(("head", "fitted on", *(f"{window} / {stride}" for window, stride in sizes)), rows)
 
 
-def speed_of_embedding() -> str:
-    """What a binding costs over bare towers."""
-    held = kept("embed")
+def measure_embedding() -> str:
+    """Format the overhead of a binding over bare encoders."""
     rows = [
-        (row["what"], row["n"], f"{row['binder']:.0f}", f"{row['bare']:.0f}", f"{row['ratio']:.2f}")
-        for row in held["rows"]
+        (use_field_terms(row["what"]), row["n"], f"{row['binder']:.0f}", f"{row['bare']:.0f}", f"{row['ratio']:.2f}")
+        for row in read_results("embed")["rows"]
     ]
-    return table(("by `mini`", "n", "per s through the binder", "per s, bare loop", "ratio"), rows)
+    return format_table(("by `mini`", "n", "per s through the binder", "per s, bare loop", "ratio"), rows)
 
 
-def representations() -> str:
-    """Rates of the representations on moving edges, a million events."""
+def measure_representations() -> str:
+    """Format the rates of the representations on moving edges, a million events."""
     rows = [
         (
-            f"`{row['what']}`",
+            f"`{row['representation']}`",
             f"{row['events_per_second'] / 1e6:.0f}",
             f"{row['times_floor']:.1f}",
-            *(_times(row["peers"], peer) for peer in ("tonic", "evlib")),
+            *(format_ratio(row["peers"], peer) for peer in ("tonic", "evlib")),
         )
-        for row in kept("events")["rows"]
-        if row["pixels"] == "moving edges" and row["events"] == 1_000_000
+        for row in read_results("events")["rows"]
+        if row["recording"] == "moving edges" and row["events"] == 1_000_000
     ]
-    return table(("representation", "million events per s", "times the memory floor", "x tonic", "x evlib"), rows)
+    header = ("representation", "million events per s", "times the memory floor", "x tonic", "x evlib")
+    return format_table(header, rows)
 
 
-def _times(peers: dict[str, Any], peer: str) -> str:
+def format_ratio(peers: Mapping[str, Any], peer: str) -> str:
+    """Return how many times slower a peer is."""
     return f"{peers[peer]['times_slower']:.0f}" if peer in peers else "-"
 
 
-def readers() -> str:
-    """Rates of the readers on ten million made events."""
+def measure_readers() -> str:
+    """Format the rates of the readers on ten million generated events, relative to those of other packages."""
+    formats: dict[str, list[dict[str, Any]]] = {}
+    for row in read_results("readers")["rates"]:
+        if row["recording"].startswith("synthetic"):
+            formats.setdefault(row["recording"].removeprefix("synthetic "), []).append(row)
     rows = [
-        (
-            row["what"].removeprefix("made "),
-            row["peer"],
-            f"{row['anybind']:.0f}",
-            f"{row['theirs']:.0f}",
-            f"{row['ratio']:.1f}",
-        )
-        for row in kept("readers")["rates"]
-        if row["what"].startswith("made")
+        (name, f"{rates[0]['anybind']:.0f}", ", ".join(f"{each['ratio']:.1f} x {each['peer']}" for each in rates))
+        for name, rates in formats.items()
     ]
-    return table(("format", "peer", "million events per s", "theirs", "times as fast"), rows)
+    return format_table(("format", "million events per s", "relative to"), rows)
 
 
-def films() -> str:
-    """Rates of decoding and of what is made of frames."""
+def measure_video() -> str:
+    """Format the rates of decoding and of processing frames."""
     rows = [
-        (row["codec"], row["way"], f"{row['rate']:.0f}", f"{row['PyAV']:.2f}")
+        (row["codec"], use_field_terms(row["way"]), f"{row['rate']:.0f}", f"{row['PyAV']:.2f}")
         for name in ("video", "vad")
-        for row in kept(name)["rows"]
+        for row in read_results(name)["rows"]
         if not row["way"].startswith("PyAV") and row["way"] != "stride 4"
     ]
-    return table(("codec", "what is made", "frames per s", "of decoding alone"), rows)
+    return format_table(("codec", "output", "frames per s", "of decoding alone"), rows)
 
 
-def sounds() -> str:
-    """Rates of log mel energies."""
+def measure_sound() -> str:
+    """Format the rates of log mel energies."""
     rows = [
         (row["batch"], row["threads"], f"{row['clips_per_second']:.0f}", f"{row['ratio']:.1f}")
-        for row in kept("sound")["rows"]
+        for row in read_results("sound")["rows"]
     ]
-    return table(("clips a batch", "threads", "clips of 2 s per s", "times torchaudio's rate"), rows)
+    return format_table(("batch size", "threads", "clips of 2 s per s", "times torchaudio's rate"), rows)
 
 
-def retrieval() -> str:
-    """Searches and metrics, over what they cannot do without."""
-    rows = [(row["what"], f"{1000 * row['seconds']:.0f}", f"{row['ratio']:.2f}") for row in kept("retrieval")["rows"]]
-    return table(("what", "ms", "times the floor"), rows)
-
-
-def training() -> str:
-    """What the engine costs over a bare loop."""
-    names = {
-        "engine and bare loop": ("anybind's engine", "a loop by hand"),
-        "teacher kept and anew": ("the teacher's vectors kept", "computed anew"),
-    }
+def measure_search() -> str:
+    """Format the time of searches and metrics, relative to their lower bounds."""
     rows = [
-        (*names[row["what"]], f"{row['ours']:.0f}", f"{row['other']:.0f}", f"{row['ratio']:.2f}")
-        for row in kept("train")["rows"]
+        (row["what"], f"{1000 * row['seconds']:.0f}", f"{row['ratio']:.2f}")
+        for row in read_results("retrieval")["rows"]
     ]
-    return table(("ours", "beside", "samples per s", "theirs", "ratio"), rows)
+    return format_table(("operation", "ms", "times the floor"), rows)
 
 
-def suite() -> str:
-    """The suite `mini`, without and with a cache of embeddings."""
-    names = {"first": "with an empty cache", "second": "again, with that cache"}
+def measure_training() -> str:
+    """Format the overhead of the training engine over a bare loop."""
+    names = [("anybind's engine", "a bare loop"), ("cached teacher embeddings", "computed again")]
+    rows = [
+        (*sides, f"{row['ours']:.0f}", f"{row['other']:.0f}", f"{row['ratio']:.2f}")
+        for sides, row in zip(names, read_results("train")["rows"], strict=True)
+    ]
+    return format_table(("ours", "baseline", "samples per s", "baseline's", "ratio"), rows)
+
+
+def measure_suite() -> str:
+    """Format the duration of the suite `mini` with an empty and with a filled store."""
+    names = {"first": "with an empty store", "second": "again, with that store"}
     rows = [
         (names[row["run"]], row["cells"], row["computed"], row["cached"], f"{row['seconds']:.0f}")
-        for row in kept("suite")["rows"]
+        for row in read_results("suite")["rows"]
     ]
-    return table(("run", "cells", "embeddings computed", "from the cache", "seconds"), rows)
+    return format_table(("run", "cells", "embeddings computed", "from the store", "seconds"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "bindings": bindings,
-    "licences": licences,
-    "quality": quality,
-    "embedding": speed_of_embedding,
-    "representations": representations,
-    "readers": readers,
-    "films": films,
-    "sounds": sounds,
-    "searches": retrieval,
-    "training": training,
-    "suite": suite,
+    "bindings": list_bindings,
+    "licences": list_licences,
+    "quality": measure_quality,
+    "retrieval": measure_retrieval,
+    "anomalies": measure_anomalies,
+    "embedding": measure_embedding,
+    "representations": measure_representations,
+    "readers": measure_readers,
+    "video": measure_video,
+    "sound": measure_sound,
+    "searches": measure_search,
+    "training": measure_training,
+    "suite": measure_suite,
 }
+GENERATED: dict[str, Callable[[], str]] = {
+    "readers": list_readers,
+    "representations": list_representations,
+    "plugins": list_plugins,
+}
+PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")))
 
 
-def filled(text: str) -> str:
-    """A page with each of its tables made anew."""
+def fill_tables(text: str) -> str:
+    """Return a page with each of its tables written again."""
 
-    def made(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}"
+    def fill(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}"
 
     marks = r"(<!-- table of ([\w-]+): begin -->)\n.*?(<!-- table of \2: end -->)"
-    return re.sub(marks, made, text, flags=re.DOTALL)
+    return re.sub(marks, fill, text, flags=re.DOTALL)
+
+
+def generate_tables(text: str) -> str:
+    """Return a page of the site with its tables of registered parts."""
+    return re.sub(r"<!-- generated table: ([\w-]+) -->", lambda match: GENERATED[match[1]](), text)
 
 
 def main() -> None:
@@ -204,7 +332,7 @@ def main() -> None:
     for name in PAGES:
         path = ROOT / name
         text = path.read_text(encoding="utf-8")
-        if (new := filled(text)) != text:
+        if (new := fill_tables(text)) != text:
             path.write_text(new, encoding="utf-8")
             print(f"wrote {name}")
 

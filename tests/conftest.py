@@ -1,4 +1,4 @@
-"""What all tests share: the command in a process of its own, distributions made on the spot, real data."""
+"""Fixtures of all tests: the command, temporary distributions, registries, real data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anybind.cli import main
 from anybind.hooks import Plugin, Registrar, hookimpl
 from anybind.registry import Registry, use_registry
 from anybind.spec import Spec
-from helpers.command import Command, Ended
+from helpers.command import Command, CommandResult
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
@@ -31,7 +31,7 @@ _IMPORTS_TORCH = re.compile(
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder of real data; tests that need it are skipped where it is absent."""
+    """Return the folder of real data; skip tests that use it if it is absent."""
     folder = Path(os.environ.get("ANYBIND_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip("the folder of test data is absent: ANYBIND_TEST_DATA names it")
@@ -59,21 +59,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test an embedding store of its own; the user's stays as it is."""
+    """Use a separate embedding store in each test instead of the user's."""
     monkeypatch.setenv("ANYBIND_STORE", str(tmp_path / "embedding-store"))
     return tmp_path / "embedding-store"
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Let torch, where it is imported, compute in one thread: small models wait for threads longer than they work."""
+    """Limit torch, if imported, to one thread: for small models, threads cost more time than they save."""
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
 
 
 @pytest.fixture
 def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command in a process of its own, its output a pipe."""
+    """Run the command in a separate process and capture its output."""
 
     def run(*arguments: object, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **environment}
@@ -87,22 +87,22 @@ def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command in this process: the same entry point, without importing torch anew each time."""
+    """Run the command in this process, without importing torch again each time."""
 
-    def run(*arguments: object) -> Ended:
+    def run(*arguments: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["anybind", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
-        return Ended(ended.value.code or 0, said.out, said.err)
+        return CommandResult(ended.value.code or 0, said.out, said.err)
 
     return run
 
 
 @pytest.fixture
 def make_distribution(tmp_path: Path) -> Callable[..., Path]:
-    """Install a distribution into a folder, as pip lays it out; the folder is for PYTHONPATH."""
+    """Install a distribution into a folder, in the layout of pip, for PYTHONPATH."""
 
     def make(name: str, entry_points: Mapping[str, str], modules: Mapping[str, str], version: str = "1.0") -> Path:
         site = tmp_path / "site"
@@ -120,7 +120,7 @@ def make_distribution(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    """A registry with no plugin in it, in use while the test runs."""
+    """Use an empty registry during the test."""
     clean = Registry()
     former = use_registry(clean)
     yield clean
@@ -129,7 +129,7 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture
 def add_plugin() -> Callable[..., None]:
-    """Add a plugin that brings these specs to a registry: `add(registry, EncoderSpec(...), ...)`."""
+    """Add a plugin with these specs to a registry: `add(registry, EncoderSpec(...), ...)`."""
 
     def add(to: Registry, *specs: Spec, name: str = "test", distribution: str = "test-dist") -> None:
         class Module:

@@ -1,12 +1,12 @@
-"""anybind: recordings of any modality - events, images, text, ... - in one embedding space.
+"""anybind: images, text, event streams, audio, depth maps and video in one embedding space.
 
     import anybind
     binder = anybind.load("mini")
     events = binder.embed("event", ["duck.npz"])
-    words = binder.embed("text", ["a rubber duck", "a kettle"])
-    events @ words
+    texts = binder.embed("text", ["a rubber duck", "a kettle"])
+    events @ texts
 
-This module holds what a user types. What the author of a plugin imports is in `anybind.plugin`.
+This module is the interface for users; that for plugins is `anybind.plugin`.
 """
 
 from __future__ import annotations

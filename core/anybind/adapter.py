@@ -1,4 +1,4 @@
-"""`Adapter`: carries embeddings from one space to another."""
+"""`Adapter`: maps embeddings from one space to another."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Adapter(ABC):
-    """Embeddings of one space to another. Calling it checks the space; `map` is the arithmetic.
+    """A map from one embedding space to another. Calling it checks the space; `map` does the arithmetic.
 
     Attributes:
-        source: the space that it takes; embeddings of any other are refused.
-        target: the space that it gives.
-        settings: how it was fitted, JSON-like; empty for one that was not.
+        source: space of its inputs; embeddings of any other space raise `SpaceMismatch`.
+        target: space of its outputs.
+        settings: settings of the fit, JSON-like; empty for an adapter that is not fitted.
     """
 
     source: Space
@@ -35,54 +35,54 @@ class Adapter(ABC):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Hash of whatever shapes the output, 12 hexadecimal digits."""
+        """Hash of everything that shapes the output, 12 hexadecimal digits."""
 
     @abstractmethod
     def map(self, vectors: np.ndarray) -> np.ndarray:
-        """(n, source.dim) unit vectors to (n, target.dim) vectors, which the caller scales to norm 1."""
+        """Map (n, source.dim) unit vectors to (n, target.dim) vectors, which the caller scales to norm 1."""
 
     @classmethod
     def fit(
         cls, source: Embeddings, target: Embeddings, /, *args: Any, groups: np.ndarray, seed: int, **options: Any
     ) -> Self:
-        """Fit an adapter to pairs: row i of `source` and row i of `target` belong together.
+        """Fit an adapter to pairs: row i of `source` and row i of `target`.
 
         Args:
-            source: n rows, in the space that the adapter maps from.
-            target: n rows, in the space that it maps to.
-            groups: (n,) integers; pairs of one group show the same thing, so that a split never separates them.
-            seed: of all randomness.
-            options: of the kind of adapter, by name.
+            source: n rows in the source space.
+            target: n rows in the target space.
+            groups: (n,) integers; pairs of one group show the same thing, and a split never separates them.
+            seed: random seed.
+            options: options of the adapter, by name.
 
         Raises:
-            BadOption: this kind of adapter is not fitted, or an option has an invalid value.
-            BadInput: there is nothing to fit.
+            BadOption: this adapter cannot be fitted, or an option has an invalid value.
+            BadInput: there are too few pairs.
         """
         raise BadOption(f"the adapter {cls.__name__} cannot be fitted from pairs")
 
     def save(self, path: str | os.PathLike[str], about: Mapping[str, object] | None = None) -> None:
-        """Write what `fit` gave as a `.safetensors` file, whole or not at all.
+        """Write the fitted adapter as a `.safetensors` file, atomically.
 
         Args:
             path: the file.
-            about: what else its card says: the data, held-out figures; JSON-like.
+            about: further entries of its card, such as the data and held-out metrics; JSON-like.
 
         Raises:
-            BadOption: this kind of adapter is not fitted.
+            BadOption: this adapter cannot be fitted.
             BadInput: the file cannot be written.
         """
         raise BadOption(f"the adapter {type(self).__name__} is not fitted and has no file")
 
     def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
-        """As `map`, on torch tensors and with gradients, for training through the adapter.
+        """Map torch tensors as `map` does, with gradients, for training through the adapter.
 
         Raises:
-            BadOption: the adapter does not offer it.
+            BadOption: the adapter does not support gradients.
         """
         raise BadOption(f"the adapter {type(self).__name__} passes no gradients: it cannot be trained through")
 
     def __call__(self, embeddings: Embeddings) -> Embeddings:
-        """The embeddings in the target space; raises `SpaceMismatch` when they are not of the source space."""
+        """Map embeddings to the target space; raise `SpaceMismatch` for those of another space than the source."""
         self.source.require_same(embeddings.space, f"adapt {embeddings.modality} embeddings")
         return replace(
             embeddings,

@@ -1,4 +1,4 @@
-"""`Binder`: a binding at work - loads towers when they are needed and embeds files or samples."""
+"""`Binder`: a loaded binding, which embeds files and samples; encoders are loaded at their first use."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
 from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, suggest_names
 from anybind.item import Item
-from anybind.loading import Loader, Refuse, as_item, encode_batch, load_batches, refuse_item
+from anybind.loading import Loader, OnInvalid, encode_batch, load_batches, report_invalid, to_item
 from anybind.modality import find_modality, list_sources
 from anybind.progress import progress_bar
 from anybind.registry import create_part, find_part, list_parts, list_plugins
-from anybind.sharing import EmbeddingCounts, embed_shared
+from anybind.sharing import EmbeddingCounts, embed_across_ranks
 from anybind.space import Space
 from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
 from anybind.tables import hash_settings
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class Binder:
-    """A binding at work. Encoders are loaded at their first use, one modality at a time.
+    """A loaded binding. Encoders are loaded at their first use, one modality at a time.
 
     Attributes:
-        binding: what it was made from.
-        device: where towers run, as torch names it.
-        store: where embeddings are looked up and stored, before adapters; None for nowhere.
-        counts: what it embedded so far. Binders made from this one count here too.
+        binding: the binding that it loads.
+        device: torch device of the encoders.
+        store: embedding store for the encoders' outputs, before adapters; None for no store.
+        counts: numbers of embedded items. Binders derived from this one share them.
     """
 
     def __init__(self, binding: Binding, device: str = "cpu", store: EmbeddingStore | None = None) -> None:
@@ -51,7 +51,7 @@ class Binder:
         self._encoders: dict[str, Encoder] = {}
         self._loading: list[str] = []
         self._adapters: list[Adapter] | None = None
-        self._lock = threading.RLock()  # one thread loads; loading one tower may ask for another
+        self._lock = threading.RLock()  # one thread loads; loading an encoder may load another one
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -63,16 +63,16 @@ class Binder:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities it can embed."""
+        """The modalities that it can embed."""
         return tuple(self.binding.encoders)
 
     def encoder(self, modality: str) -> Encoder:
-        """The encoder of a modality, loaded at the first call.
+        """Return the encoder of a modality, loaded at the first call.
 
         Raises:
-            UnknownName: the binding has no encoder for it.
-            MissingExtra, WeightsMismatch, BadInput, BadOption: it could not be loaded.
-            PluginError: its plugin made something else.
+            UnknownName: the binding has no encoder for the modality.
+            MissingExtra, WeightsMismatch, BadInput, BadOption: the encoder cannot be loaded.
+            PluginError: its plugin returned something else.
         """
         with self._lock:
             if modality not in self.binding.encoders:
@@ -88,49 +88,45 @@ class Binder:
                     self._loading.pop()
             return self._encoders[modality]
 
-    def _load_encoder(self, modality: str, use: ConfiguredPart) -> Encoder:
+    def _load_encoder(self, modality: str, configured: ConfiguredPart) -> Encoder:
         options = {
             key: self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
-            for key, value in use.options.items()
+            for key, value in configured.options.items()
         }
-        encoder = create_part("encoder", use.name, **options)
-        part = find_part(EncoderSpec, use.name)
+        encoder = create_part("encoder", configured.name, **options)
+        part = find_part(EncoderSpec, configured.name)
         if not isinstance(encoder, Encoder):
-            raise PluginError(f"encoder {use.name!r} of {part.distribution} made a {type(encoder).__name__}")
+            raise PluginError(f"encoder {configured.name!r} of {part.distribution} returned a {type(encoder).__name__}")
         if encoder.modality != modality:
-            raise BadOption(
-                f"binding {self.name!r}: the encoder {use.name!r} embeds {encoder.modality}, not {modality}"
-            )
+            mismatch = f"the encoder {configured.name!r} embeds {encoder.modality}, not {modality}"
+            raise BadOption(f"binding {self.name!r}: {mismatch}")
         if "-NC" in part.spec.weights_licence:
-            warnings.warn(
-                f"the weights of {use.name} are under {part.spec.weights_licence}: no commercial use",
-                AnybindWarning,
-                stacklevel=2,
-            )
+            licence = f"under {part.spec.weights_licence}: no commercial use"
+            warnings.warn(f"the weights of {configured.name} are {licence}", AnybindWarning, stacklevel=2)
         try:
             return encoder.to(self.device)
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
             raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
 
     def without_adapters(self, modality: str) -> Binder:
-        """A binder on the same encoders whose common space is a modality's own: no adapter comes in between."""
-        return self._twin(replace(self.binding, space=self.encoder(modality).space.name, adapters=()), self.store)
+        """Return a binder on the same encoders whose common space is a modality's own, without adapters."""
+        return self._copy(replace(self.binding, space=self.encoder(modality).space.name, adapters=()), self.store)
 
     def with_store(self, store: EmbeddingStore | None) -> Binder:
-        """A binder on the same encoders with another store; None for samples that will not be embedded again."""
-        return self._twin(self.binding, store)
+        """Return a binder on the same encoders with another store; None for samples that are embedded only once."""
+        return self._copy(self.binding, store)
 
-    def _twin(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
+    def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
         twin = Binder(binding, self.device, store)
         twin._encoders, twin._loading, twin._lock = self._encoders, self._loading, self._lock
         twin.counts = self.counts
         return twin
 
     def route(self, modality: str) -> list[Adapter]:
-        """The adapters, in order, that lead from a modality's own space to the common one; often none.
+        """Return the adapters, in order, from a modality's own space to the common space; often none.
 
         Raises:
-            SpaceMismatch: no chain of the binding's adapters leads there.
+            SpaceMismatch: no chain of the binding's adapters connects the two spaces.
         """
         start = self.encoder(modality).space
         goal = self.binding.space or self.encoder(self.modalities[0]).space.name
@@ -138,15 +134,15 @@ class Binder:
         seen = {start}
         while paths:
             path = paths.popleft()
-            here = path[-1].target if path else start
-            if here.name == goal:
+            space = path[-1].target if path else start
+            if space.name == goal:
                 return path
             for adapter in self.adapters:
-                if adapter.source == here and adapter.target not in seen:
+                if adapter.source == space and adapter.target not in seen:
                     seen.add(adapter.target)
                     paths.append([*path, adapter])
-        there = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
-        hint = f" (its adapters lead from {there})" if there else ""
+        routes = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
+        hint = f" (its adapters lead from {routes})" if routes else ""
         raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {modality} from {start} to {goal!r}{hint}")
 
     @property
@@ -158,12 +154,12 @@ class Binder:
             return self._adapters
 
     def space(self, modality: str) -> Space:
-        """The common space, as reached from a modality."""
+        """Return the common space, as reached from a modality."""
         route = self.route(modality)
         return route[-1].target if route else self.encoder(modality).space
 
     def identity(self, modality: str) -> str:
-        """Identity of a modality's encoder and of the adapters behind it."""
+        """Return the identity of a modality's encoder and of its adapters."""
         return "+".join([self.encoder(modality).identity, *(adapter.identity for adapter in self.route(modality))])
 
     def embed(
@@ -178,40 +174,39 @@ class Binder:
         """Embed files or samples of one modality into the common space.
 
         Args:
-            of: the modality.
+            modality: the modality to embed.
             items: paths, samples or `Item`s, or a single one. For `text`, strings are the texts themselves.
-            batch_size: how many go through the tower at once; vectors depend on it by rounding only (1e-6).
-            derive_seed: turn files of another modality into this one with this seed (a picture into an
-                event recording); without it such files are refused.
-            on_bad: told of items that cannot be used, which are then left out; without it the first
+            batch_size: number of samples encoded at once; embeddings depend on it by rounding only (1e-6).
+            derive_seed: random seed for deriving samples from files of another modality (an event recording from an
+                image); without it such files raise.
+            on_bad: called with the id and the error of each invalid item, which is then skipped; by default the first
                 one raises.
 
         Returns:
-            one row an item, in order, with paths (or texts, `Item.id`, or `event[3]`) as ids.
+            one row per item, in order, with paths (or texts, `Item.id`, or `event[3]`) as ids.
 
         Raises:
             BadInput: an item is missing, unreadable, empty or of another modality.
-            BadOption: the batch size is no whole number above 0, or the seed is negative.
-            PluginError: a reader or an encoder failed in a way that it should not.
+            BadOption: the batch size is not an integer above 0, or the seed is negative.
+            PluginError: a reader or an encoder raised an unexpected error.
         """
         if isinstance(items, str | os.PathLike | Item) or find_modality(modality).accepts(items):
             items = [items]
         listed = list(items)
         if ranks.get_world_size() > 1:
 
-            def share(numbers: range, refuse: Refuse) -> Iterator[tuple[list[int], Embeddings]]:
-                mine = ((number, listed[number]) for number in numbers)
-                return self._batches(modality, mine, batch_size, derive_seed, refuse)
+            def embed_numbers(numbers: range, on_invalid: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
+                own = ((number, listed[number]) for number in numbers)
+                return self._embed_batches(modality, own, batch_size, derive_seed, on_invalid)
 
-            return embed_shared(len(listed), share, lambda: self._nothing(modality, derive_seed), self.counts, on_bad)
-        batches = []
+            make_empty = partial(self._empty_embeddings, modality, derive_seed)
+            return embed_across_ranks(len(listed), embed_numbers, make_empty, self.counts, on_bad)
+        batches, on_invalid = [], partial(report_invalid, on_bad)
         with progress_bar(len(listed), f"embedding {modality}") as advance:
-            for _, batch in self._batches(
-                modality, enumerate(listed), batch_size, derive_seed, partial(refuse_item, on_bad)
-            ):
+            for _, batch in self._embed_batches(modality, enumerate(listed), batch_size, derive_seed, on_invalid):
                 batches.append(batch)
                 advance(len(batch))
-        return concatenate(batches) if batches else self._nothing(modality, derive_seed)
+        return concatenate(batches) if batches else self._empty_embeddings(modality, derive_seed)
 
     def embed_batches(
         self,
@@ -222,35 +217,38 @@ class Binder:
         derive_seed: int | None = None,
         on_bad: OnBad | None = None,
     ) -> Iterator[Embeddings]:
-        """As `embed`, a batch at a time: items are taken as they are needed, so there may be any number.
+        """Embed items as `embed` does and yield a batch at a time; `items` may be endless.
 
-        Ranks do not share them.
+        Ranks do not share the items.
         """
-        for _, embeddings in self._batches(
-            modality, enumerate(items), batch_size, derive_seed, partial(refuse_item, on_bad)
-        ):
+        on_invalid = partial(report_invalid, on_bad)
+        for _, embeddings in self._embed_batches(modality, enumerate(items), batch_size, derive_seed, on_invalid):
             yield embeddings
 
-    def _batches(
-        self, modality: str, items: Iterable[tuple[int, object]], size: int, derive_seed: int | None, refuse: Refuse
+    def _embed_batches(
+        self,
+        modality: str,
+        items: Iterable[tuple[int, object]],
+        batch_size: int,
+        derive_seed: int | None,
+        on_invalid: OnInvalid,
     ) -> Iterator[tuple[list[int], Embeddings]]:
-        """Numbers and embeddings of numbered items, a batch at a time."""
-        if not isinstance(size, int) or size < 1:
-            raise BadOption(f"the batch size must be a whole number above 0, got {size!r}")
+        """Yield numbers and embeddings of numbered items, a batch at a time."""
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise BadOption(f"the batch size must be an integer above 0, got {batch_size!r}")
         encoder, route = self.encoder(modality), self.route(modality)
-        blank = self._nothing(modality, derive_seed, adapted=False)
-        table = self._table(modality, blank.encoder)
-        kind = find_modality(modality)
-        load = Loader(kind, encoder, derive_seed, table)
-        numbered = ((number, as_item(kind, number, item)) for number, item in items)
+        empty = self._empty_embeddings(modality, derive_seed, adapted=False)
+        table = self._open_table(modality, empty.encoder)
+        load = Loader(find_modality(modality), encoder, derive_seed, table)
+        numbered = ((number, to_item(load.modality, number, item)) for number, item in items)
         try:
-            for loaded in load_batches(load, numbered, size, refuse):
-                batch = encode_batch(encoder, loaded, refuse)
+            for loaded in load_batches(load, numbered, batch_size, on_invalid):
+                batch = encode_batch(encoder, loaded, on_invalid)
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
-                embeddings = replace(blank, vectors=vectors, ids=tuple(each.id for each in batch))
-                # The vectors were found to be right: those that are new are counted and stored.
+                embeddings = replace(empty, vectors=vectors, ids=tuple(each.id for each in batch))
+                # `Embeddings` has validated the vectors: only valid ones are counted and stored.
                 new = [(each.key, row) for each, row in zip(batch, vectors, strict=True) if not each.cached]
                 self.counts.computed += len(new)
                 self.counts.cached += len(batch) - len(new)
@@ -263,8 +261,8 @@ class Binder:
             if self.store is not None:
                 self.store.flush()
 
-    def _table(self, modality: str, identity: str) -> StoreTable | None:
-        """The stored embeddings of one encoder, on one kind of device, with its inputs read by one software."""
+    def _open_table(self, modality: str, identity: str) -> StoreTable | None:
+        """Open the table of stored embeddings of one encoder, type of device and version of the plugins it uses."""
         if self.store is None:
             return None
         encoder, name = self.encoder(modality), self.binding.encoders[modality].name
@@ -283,16 +281,16 @@ class Binder:
         }
         return self.store.table(description, name)
 
-    def _nothing(self, modality: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
-        """No rows, with everything else as it will be."""
+    def _empty_embeddings(self, modality: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
+        """Return embeddings without rows, whose other fields are those of the results."""
         encoder = self.encoder(modality)
         identity = encoder.identity
         sources = find_part(ModalitySpec, modality).spec.derived_from
         if derive_seed is not None and sources:
-            how = {source: dict(find_modality(modality).derivation(source)) for source in sources}
-            identity += f"~{hash_settings({'seed': derive_seed, 'from': how})}"
-        none = np.empty((0, encoder.space.dim), np.float32)
-        embeddings = Embeddings(none, encoder.space, modality, (), identity, encoder.logit_scale)
+            derivations = {source: dict(find_modality(modality).derivation(source)) for source in sources}
+            identity += f"~{hash_settings({'seed': derive_seed, 'from': derivations})}"
+        vectors = np.empty((0, encoder.space.dim), np.float32)
+        embeddings = Embeddings(vectors, encoder.space, modality, (), identity, encoder.logit_scale)
         for adapter in self.route(modality) if adapted else ():
             embeddings = adapter(embeddings)
         return embeddings
@@ -301,31 +299,31 @@ class Binder:
 def load(
     binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu", store: EmbeddingStore | None = None
 ) -> Binder:
-    """A binder by the binding's name, by the path of its TOML file, or from a `Binding`.
+    """Load a binding by its name, by the path of its TOML file, or from a `Binding`.
 
     Args:
         binding: for instance `mini`, `clip-vit-b-32`, `open_clip:local-dir:/models/b32`, `my.toml`.
-        device: where towers run, as torch names it.
-        store: where embeddings are looked up and stored, so that nothing is embedded twice. [default: nowhere]
+        device: torch device.
+        store: embedding store, in which embeddings are looked up and stored. [default: none]
 
     Raises:
-        UnknownName: no such binding; the message offers the nearest ones.
-        BadInput, BadOption: the TOML file cannot be read or makes no sense.
+        UnknownName: no such binding; the message suggests the nearest names.
+        BadInput, BadOption: the TOML file cannot be read or is invalid.
     """
     return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, store)
 
 
 def load_encoder(name: str, *, device: str = "cpu", store: EmbeddingStore | None = None, **options: Any) -> Binder:
-    """A binder of one registered encoder, in the encoder's own space: no binding file is needed.
+    """Load one registered encoder as a binder in the encoder's own space.
 
     Args:
-        name: as the encoder is registered.
-        device: as `load` takes it.
-        store: as `load` takes it.
-        options: of the encoder.
+        name: registered name of the encoder.
+        device: torch device.
+        store: embedding store. [default: none]
+        options: options of the encoder.
 
     Raises:
-        UnknownName: no such encoder; the message offers the nearest ones.
+        UnknownName: no such encoder; the message suggests the nearest names.
     """
     spec = find_part(EncoderSpec, name).spec
     return Binder(Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary), device, store)

@@ -1,4 +1,4 @@
-"""`Binding`: a named set of encoders and adapters that put several modalities into one space."""
+"""`Binding`: a named set of encoders and adapters that embed several modalities into one space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anybind.tables import check_keys, parse_table, read_toml
 
 @dataclass(frozen=True)
 class ConfiguredPart:
-    """A registered encoder or adapter with its options, as one table of a binding file says it."""
+    """A registered encoder or adapter with its options: one table of a binding file."""
 
     name: str
     options: Mapping[str, object] = field(default_factory=dict)
@@ -25,15 +25,15 @@ class ConfiguredPart:
 
 @dataclass(frozen=True)
 class Binding:
-    """Which encoders and adapters put which modalities into one space. Making one loads no tower.
+    """A named set of encoders and adapters for one common space. Creating one loads no encoder.
 
     Attributes:
-        name: as results show it.
+        name: name in results.
         summary: one line.
-        encoders: the encoder of each modality. An option whose value is `@image` stands for the
-            binding's own image encoder, so that an event tower can start as its copy.
-        space: name of the common space; empty: the space of the encoder listed first.
-        adapters: what carries the others there.
+        encoders: the encoder of each modality. An option with the value `@image` refers to the binding's own image
+            encoder, so that an event encoder can start as its copy.
+        space: name of the common space; empty for the space of the first encoder.
+        adapters: adapters from the other spaces to the common space.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Binding:
 
     @staticmethod
     def configure(name: str, /, **options: object) -> ConfiguredPart:
-        """A registered encoder or adapter with its options, for `encoders` and `adapters`."""
+        """Combine the name of a registered encoder or adapter with its options, for `encoders` and `adapters`."""
         return ConfiguredPart(name, options)
 
     @classmethod
     def from_toml(cls, path: Path | Traversable) -> Binding:
-        """Read a binding file. Options that begin with `./` or `../` are paths from the file's own folder.
+        """Read a binding file. Options that begin with `./` or `../` are paths relative to the file's folder.
 
         Raises:
             BadInput: the file cannot be read.
-            BadOption: it is no TOML, or has an unknown or a missing key; the message says which.
+            BadOption: it is not valid TOML, or has an unknown or a missing key; the message names it.
         """
         where = f"binding {path}"
         file = parse_table(_BindingFile, read_toml(path), where)
@@ -64,8 +64,10 @@ class Binding:
             name=file.name,
             summary=file.summary,
             space=file.space,
-            encoders={of: _use(f"{where}: encoders.{of}", table, folder) for of, table in file.encoders.items()},
-            adapters=tuple(_use(f"{where}: adapters.{at}", table, folder) for at, table in enumerate(file.adapters)),
+            encoders={of: _parse_part(f"{where}: encoders.{of}", table, folder) for of, table in file.encoders.items()},
+            adapters=tuple(
+                _parse_part(f"{where}: adapters.{at}", table, folder) for at, table in enumerate(file.adapters)
+            ),
         )
 
 
@@ -80,13 +82,13 @@ class _BindingFile:
     adapters: tuple[Mapping[str, object], ...] = ()
 
 
-def _use(where: str, table: Mapping[str, object], folder: Path | None) -> ConfiguredPart:
-    """A table's encoder or adapter; paths that begin with `./` or `../` lead from the binding file's own folder."""
+def _parse_part(where: str, table: Mapping[str, object], folder: Path | None) -> ConfiguredPart:
+    """Parse the table of an encoder or adapter; `./` and `../` paths are relative to the binding file's folder."""
     check_keys(where, table, allowed=(*table, "use"), required=("use",))
     options = dict(table)
     name = options.pop("use")
     if not isinstance(name, str):
-        raise BadOption(f"{where}.use: expected a text, got {name!r}")
+        raise BadOption(f"{where}.use: expected a string, got {name!r}")
     for key, value in options.items():
         if folder is not None and isinstance(value, str):
             path = value.removeprefix("local-dir:")
@@ -96,33 +98,35 @@ def _use(where: str, table: Mapping[str, object], folder: Path | None) -> Config
 
 
 def find_binding(name: str | os.PathLike[str]) -> Binding:
-    """A binding by name, by `name:argument` where it takes one, or by the path of a TOML file.
+    """Find a binding by name, by `name:argument` if it takes an argument, or by the path of a TOML file.
 
     Raises:
-        UnknownName: no installed binding has that name; the message offers the nearest ones.
-        BadInput, BadOption: the TOML file cannot be read or makes no sense.
+        UnknownName: no installed binding has that name; the message suggests the nearest names.
+        BadInput, BadOption: the TOML file cannot be read or is invalid.
     """
     text = os.fspath(name)
     if text.endswith(".toml"):
         return Binding.from_toml(Path(text))
     plain, _, argument = text.partition(":")
     part = find_part(BindingSpec, plain)
-    return binding_of_part(part, argument)
+    return load_binding(part, argument)
 
 
-def binding_of_part(part: Part[BindingSpec], argument: str = "") -> Binding:
-    """The binding that a registered part stands for: its TOML resource, or what its function makes."""
+def load_binding(part: Part[BindingSpec], argument: str = "") -> Binding:
+    """Load the binding of a registered part from its TOML resource or its function."""
     module, _, target = part.spec.target.partition(":")
     if not target.endswith(".toml"):
         binding = part.load()(argument)
         if not isinstance(binding, Binding):
-            raise PluginError(f"binding {part.name!r} of {part.distribution} made no anybind.Binding")
+            raise PluginError(
+                f"binding {part.name!r} of {part.distribution}: expected a Binding, got a {type(binding).__name__}"
+            )
         return binding
     if argument:
-        raise BadOption(f"binding {part.name!r} takes nothing after its name, got {argument!r}")
+        raise BadOption(f"binding {part.name!r} takes no argument, got {argument!r}")
     return Binding.from_toml(importlib.resources.files(module).joinpath(target))
 
 
-def list_bindings() -> list[Part[BindingSpec]]:
-    """The installed bindings, by name, each with its spec; none is loaded."""
-    return list_parts(BindingSpec)
+def list_bindings(pattern: str = "*") -> list[Part[BindingSpec]]:
+    """List the installed bindings whose names match a pattern, by name, each with its spec; none is loaded."""
+    return list_parts(BindingSpec, pattern)

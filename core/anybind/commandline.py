@@ -1,4 +1,4 @@
-"""What commands share: common options, JSON and table output, the list of skipped files.
+"""Helpers of commands: common options, JSON and table output, the list of skipped files.
 
 Public: a plugin's command module may import these names.
 """
@@ -18,16 +18,25 @@ from anybind.errors import AnybindError, BadOption, UnknownName, suggest_names
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore
 
-BindingName = Annotated[str, typer.Option("--binding", help="Binding by name, or a TOML file.")]
-Device = Annotated[str, typer.Option(help="Where towers run: cpu, cuda, ...")]
+BindingName = Annotated[str, typer.Option("--binding", help="Binding: a name of `anybind bindings`, or a TOML file.")]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Number of samples encoded at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on past files that cannot be read; list them.")]
+SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Skip files that cannot be read, and list them.")]
 StoreFlag = Annotated[bool, typer.Option("--store/--no-store", help="Reuse and store embeddings: see `anybind store`.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; it stands in the result.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed, recorded in the result.")]
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", help="Prompt template with {} in the place of the class name; repeatable."),
+]
+Classes = Annotated[str | None, typer.Option(help="Keep only these classes: a,b or a file with one name a line.")]
+DatasetOptions = Annotated[
+    list[str] | None, typer.Option("--dataset-option", help="NAME=VALUE for the dataset; repeatable.")
+]
 
 
 def open_store(flag: bool) -> EmbeddingStore | None:
-    """The user's embedding store, which `$ANYBIND_STORE` may name; None without `--store`."""
+    """Open the user's embedding store, in `$ANYBIND_STORE` if set; return None without `--store`."""
     if not flag:
         return None
     from anybind.store import EmbeddingStore  # heavy, and not needed to list commands
@@ -35,61 +44,106 @@ def open_store(flag: bool) -> EmbeddingStore | None:
     return EmbeddingStore()
 
 
-class SubCommands(TyperGroup):
-    """A command with commands of its own: `sub_app` makes one."""
+class CommandGroup(TyperGroup):
+    """A group of commands that suggests names for an unknown one; `sub_app` makes one.
+
+    Where the callback has an option `--filter`, its pattern may stand in the place of a command.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        filters = any("--filter" in param.opts for param in self.params)
+        words = [number for number, arg in enumerate(args) if not arg.startswith("-")]
+        if filters and words and words[0] == 0 and args[0] not in self.list_commands(ctx):
+            args = ["--filter", *args]
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command whose summary `--help` of the group shows whole."""
+        if (command := super().get_command(ctx, cmd_name)) and command.help:
+            command.short_help = command.short_help or command.help.partition("\n")[0]
+        return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command of that name; raises `UnknownName` with the nearest ones where there is none."""
-        known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in known:
-            raise UnknownName(f"`{ctx.command_path}` has no command {args[0]!r}{suggest_names(args[0], known)}")
+        """Return the command of that name; raise `UnknownName` with the nearest names if there is none."""
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
+            raise UnknownName(f"`{ctx.command_path}` has no command {args[0]!r}{suggest_names(args[0], names)}")
         return super().resolve_command(ctx, args)
 
 
-def sub_app() -> typer.Typer:
-    """An app for a command that has commands of its own, and does something without one too.
+def require_matches(matches: Sequence[object], pattern: str, names: Iterable[str], what: str) -> None:
+    """Raise `UnknownName` with the nearest names if nothing matches a pattern; `what` is the noun in the message."""
+    if not matches and pattern != "*":
+        raise UnknownName(f"no {what} matches {pattern!r}{suggest_names(pattern, names)}")
 
-    Its callback takes `ctx: typer.Context`, and does nothing where `ctx.invoked_subcommand` names a command.
+
+def sub_app() -> typer.Typer:
+    """Create an app for a command that has subcommands and also runs without one.
+
+    Its callback takes `ctx: typer.Context` and returns at once if `ctx.invoked_subcommand` is set.
     """
-    return typer.Typer(cls=SubCommands, invoke_without_command=True, add_completion=False)
+    return typer.Typer(cls=CommandGroup, invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 
 
 def print_json(fields: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own."""
-    before = "{"
-    for name, value in fields.items():  # one at a time: the scores of a long film are large as text
-        text = json.dumps(value, ensure_ascii=False, default=_plain)
-        typer.echo(f"{before}{json.dumps(str(name), ensure_ascii=False)}: {text}", nl=False)
-        before = ", "
+    separator = "{"
+    for name, value in fields.items():  # one at a time: the scores of a long video are large as text
+        text = json.dumps(value, ensure_ascii=False, default=_to_json)
+        typer.echo(f"{separator}{json.dumps(str(name), ensure_ascii=False)}: {text}", nl=False)
+        separator = ", "
     typer.echo("}" if fields else "{}")
 
 
-def _plain(value: Any) -> object:
-    """A dataclass as its fields; NumPy's numbers and arrays, which a stranger's metrics may be, as plain ones."""
+def _to_json(value: Any) -> object:
+    """Convert a dataclass to its fields, and NumPy numbers and arrays, which metrics may hold, to plain ones."""
     return vars(value) if is_dataclass(value) else value.tolist()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
-    """Print a table, as wide as the terminal; cells are plain text. Columns of numbers align right."""
+    """Print a table that fits the terminal; cells are plain text. Columns of numbers align right.
+
+    Cells wrap between words; words are split only where the longest ones of all columns do not fit side by side.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = [tuple(row) for row in rows]
+    console, rows = Console(), [tuple(row) for row in rows]
     table = Table(title=title or None, title_justify="left")
-    for position, column in enumerate(columns):
+    widths = _fit_widths(list(zip(columns, *rows, strict=True)), console.width - 3 * len(columns) - 1)
+    for position, (column, width) in enumerate(zip(columns, widths, strict=True)):
         numeric = bool(rows) and all(row[position].strip("+-% ").replace(".", "", 1).isdigit() for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
+
+
+SHORT_CELL, MIN_TEXT_WIDTH = 20, 12
+"""Widths in characters: cells up to the first are not wrapped, if possible; the last column shrinks to the second."""
+
+
+def _fit_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
+    """Distribute a table's width in characters over its columns: whole words first, then rows of few lines."""
+    from rich.cells import cell_len
+
+    lines = [max(cell_len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
+    words = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    widths = [line if line <= SHORT_CELL else word for word, line in zip(words, lines, strict=True)]
+    while sum(widths) < available and widths != lines:
+        widths[max(range(len(widths)), key=lambda position: lines[position] / max(1, widths[position]))] += 1
+    while sum(widths) > max(available, len(widths)):  # long cells of the last column are text, those of others names
+        text = lines[-1] > SHORT_CELL and widths[-1] > MIN_TEXT_WIDTH
+        widths[-1 if text else widths.index(max(widths))] -= 1
+    return widths
 
 
 def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:
-    """`NAME=VALUE` texts as options; a value is JSON where it can be, else the text itself.
+    """Parse `NAME=VALUE` strings; a value is parsed as JSON if it is valid JSON, and is a string otherwise.
 
     Raises:
-        BadOption: a text of another form.
+        BadOption: a string of another form.
     """
     options: dict[str, Any] = {}
     for pair in pairs or ():
@@ -104,14 +158,14 @@ def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:
 
 
 class SkippedFiles(dict[str, str]):
-    """Items left out under `--skip-bad`, with the reason of each: hand `note` to `Binder.embed`."""
+    """Items skipped under `--skip-invalid`, each with its reason; `record` is the `on_bad` of `Binder.embed`."""
 
-    def note(self, id: str, error: AnybindError) -> None:
-        """Remember an item that could not be used."""
+    def record(self, id: str, error: AnybindError) -> None:
+        """Add an item that cannot be used."""
         self[id] = str(error)
 
     def report(self) -> None:
-        """List on stderr what was skipped."""
+        """List the skipped items on stderr."""
         if self:
             typer.echo(f"skipped {len(self)}:", err=True)
             for reason in self.values():

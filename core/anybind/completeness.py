@@ -1,4 +1,4 @@
-"""`SplitContents`: how much of a published data set a folder holds, and what it lacks."""
+"""`SplitContents`: the samples of a published dataset that a folder contains, and those that are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anybind.errors import BadInput
-from anybind.item import Item, noting_missing
+from anybind.item import Item, collect_missing
 
 if TYPE_CHECKING:
     from anybind.dataset import Dataset
@@ -22,15 +22,15 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class SplitContents:
-    """One part of a data set, as a folder holds it.
+    """The contents of one split of a dataset in a folder.
 
     Attributes:
-        name: of the part, such as `train`; `all` where there is one part only.
-        found: how many samples are there.
-        published: how many there should be; None where that is not known.
-        classes: how many samples are there, by class.
-        missing: what was found to be missing, a line each.
-        empty: ids of samples whose file, or a partner's, holds no byte.
+        name: name of the split, such as `train`; `all` for a dataset without splits.
+        n_found: number of samples in the folder.
+        published: published number of samples; None if unknown.
+        classes: number of samples by class.
+        missing: descriptions of missing data, one line each.
+        empty_files: ids of samples whose file, or a partner's, has 0 bytes.
     """
 
     name: str
@@ -42,33 +42,35 @@ class SplitContents:
 
     @property
     def n_missing(self) -> int:
-        """How many samples fewer there are than were published."""
+        """Number of published samples that are missing."""
         return max(0, (self.published or 0) - self.n_found)
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
-        """The classes of which nothing is there."""
+        """Classes without samples."""
         return tuple(label for label, count in self.classes.items() if not count)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing; more than was published is no fault."""
+        """Whether nothing is missing; more samples than published are allowed."""
         return bool(self.n_found) and not (self.missing or self.empty_files or self.n_missing or self.empty_classes)
 
 
 def check_folder(
     dataset: type[Dataset], folder: str | os.PathLike[str], options: Mapping[str, Any]
 ) -> tuple[SplitContents, ...]:
-    """Count what a folder holds of each split; see `Dataset.check`."""
+    """Count the samples of each split in a folder; see `Dataset.check`."""
     if not Path(folder).is_dir():
-        raise BadInput(f"{folder} is no folder; check the path")
+        raise BadInput(f"{folder} is not a folder; check the path")
     published = {} if set(options) - {"split"} else dataset.published_splits(folder)
     if "split" in options or not dataset.split_names():
-        asked = {options.get("split", ALL): options}
+        options_by_split = {options.get("split", ALL): options}
     else:
         names = (ALL,) if ALL in dataset.splits else dataset.splits
-        asked = {name: {**options, "split": name} for name in names}
-    return tuple(_check_split(dataset, folder, name, each, published.get(name)) for name, each in asked.items())
+        options_by_split = {name: {**options, "split": name} for name in names}
+    return tuple(
+        _check_split(dataset, folder, name, each, published.get(name)) for name, each in options_by_split.items()
+    )
 
 
 def _check_split(
@@ -78,7 +80,7 @@ def _check_split(
     options: Mapping[str, Any],
     published: int | None,
 ) -> SplitContents:
-    with noting_missing() as missing:
+    with collect_missing() as missing:
         try:
             listed = dataset(folder, **options)
             items, classes = listed.items, listed.classes
@@ -93,14 +95,14 @@ def _check_split(
 
 
 def _empty_files(items: Iterable[Item]) -> tuple[str, ...]:
-    """Ids of the items whose source is a file without a byte."""
+    """Return the ids of the items whose source is a file of 0 bytes."""
     empty = (item.id for item in items if isinstance(item.source, Path) and _is_empty(item.source))
     return tuple(dict.fromkeys(empty))
 
 
 def _is_empty(path: Path) -> bool:
     try:
-        about = path.stat()
-    except OSError:  # it went away, or may not be looked at: the reader will tell
+        info = path.stat()
+    except OSError:  # removed or not accessible: reading it reports the error
         return False
-    return stat.S_ISREG(about.st_mode) and about.st_size == 0
+    return stat.S_ISREG(info.st_mode) and info.st_size == 0

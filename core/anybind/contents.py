@@ -1,4 +1,4 @@
-"""Keys of values in memory: equal for equal content."""
+"""Cache keys of values in memory: equal for equal content."""
 
 from __future__ import annotations
 
@@ -15,75 +15,77 @@ _BLOCK = 1 << 22
 
 
 class _NoKey(Exception):
-    """A value that has no key."""
+    """Raised for a value that has no key."""
 
 
 def content_key(*values: object) -> bytes | None:
-    """A key of values in memory, 16 bytes: equal where all of their content is.
+    """Hash the content of values in memory, 16 bytes.
 
     Args:
-        values: None, numbers, texts, bytes, NumPy arrays and, of these, lists, tuples, mappings by text, and frozen
-            dataclasses. Arrays are told apart by type, shape and values, not by how they lie in memory.
+        values: None, numbers, strings, bytes, NumPy arrays and, of these, lists, tuples, mappings with string keys,
+            and frozen dataclasses. Arrays are hashed by dtype, shape and values, whatever their memory layout.
 
     Returns:
-        None where one of the values is something else, such as an open file, or an object that may change.
+        None if one of the values is of another type, such as an open file or a mutable object.
     """
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
     try:
         for value in values:
-            _feed(digest, value)
+            _update(digest, value)
     except _NoKey:
         return None
     return digest.digest()
 
 
-def _feed(digest: hashlib.blake2b, value: object) -> None:
-    """Every value says its kind and its length first, so that no two lists of values read the same."""
+def _update(digest: hashlib.blake2b, value: object) -> None:
+    """Add a value to a digest: its type and length first, so that different lists of values never collide."""
     if value is None or isinstance(value, bool | int | float | complex):
-        _feed_text(digest, type(value).__name__, value.hex() if isinstance(value, float) else repr(value))
+        _update_text(digest, type(value).__name__, value.hex() if isinstance(value, float) else repr(value))
     elif isinstance(value, str):
-        _feed_text(digest, "str", value)
+        _update_text(digest, "str", value)
     elif isinstance(value, bytes):
         digest.update(b"bytes" + struct.pack("<q", len(value)))
         digest.update(value)
     elif isinstance(value, np.ndarray | np.generic):
-        _feed_array(digest, value)
+        _update_array(digest, value)
     elif isinstance(value, list | tuple):
-        _feed_text(digest, "list", str(len(value)))
+        _update_text(digest, "list", str(len(value)))
         for each in value:
-            _feed(digest, each)
+            _update(digest, each)
     elif isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        _feed_text(digest, "mapping", str(len(value)))
+        _update_text(digest, "mapping", str(len(value)))
         for name in sorted(value):
-            _feed_text(digest, "name", name)
-            _feed(digest, value[name])
+            _update_text(digest, "name", name)
+            _update(digest, value[name])
     else:
-        _feed_fields(digest, value)
+        _update_dataclass(digest, value)
 
 
-def _feed_fields(digest: hashlib.blake2b, value: object) -> None:
-    made = type(value).__dict__.get("__dataclass_params__")  # its own: a class made from a dataclass may hold more
-    if made is None or not made.frozen or not is_dataclass(value) or isinstance(value, type):
+def _update_dataclass(digest: hashlib.blake2b, value: object) -> None:
+    params = type(value).__dict__.get(
+        "__dataclass_params__"
+    )  # its own: a plain subclass of a dataclass may have more attributes
+    if params is None or not params.frozen or not is_dataclass(value) or isinstance(value, type):
         raise _NoKey
-    _feed_text(digest, "dataclass", f"{type(value).__module__}.{type(value).__qualname__}")
+    _update_text(digest, "dataclass", f"{type(value).__module__}.{type(value).__qualname__}")
     for field in fields(value):
-        _feed_text(digest, "field", field.name)
-        _feed(digest, getattr(value, field.name))
+        _update_text(digest, "field", field.name)
+        _update(digest, getattr(value, field.name))
 
 
-def _feed_text(digest: hashlib.blake2b, kind: str, text: str) -> None:
+def _update_text(digest: hashlib.blake2b, kind: str, text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")
     digest.update(f"{kind}:{len(data)}:".encode())
     digest.update(data)
 
 
-def _feed_array(digest: hashlib.blake2b, value: np.ndarray | np.generic) -> None:
+def _update_array(digest: hashlib.blake2b, value: np.ndarray | np.generic) -> None:
     if not isinstance(value, np.generic) and type(value) not in (np.ndarray, np.memmap):
-        raise _NoKey  # a masked array's mask, for one, is not among its values
+        raise _NoKey  # subclasses may have more state, such as the mask of a masked array
     array = np.asarray(value)
     if array.dtype.hasobject:
         raise _NoKey
-    _feed_text(digest, "array", f"{np.lib.format.dtype_to_descr(array.dtype)}{array.shape}")
+    _update_text(digest, "array", f"{np.lib.format.dtype_to_descr(array.dtype)}{array.shape}")
     if array.nbytes == 0:
         return
     if array.flags.c_contiguous:

@@ -1,4 +1,4 @@
-"""The database of an embedding store: shared by processes, moved aside when damaged, given up when the disk is full."""
+"""The SQLite database of an embedding store: shared by processes, moved aside when damaged, unused on a full disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGE_BYTES = 16384
 """Seven embeddings of 512 dimensions a page; SQLite's usual 4,096 bytes would hold one and waste the rest."""
 _BUSY_SECONDS = 30.0
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""Primary error codes of a file that is no database, or whose pages are not those that were written."""
+"""Primary error codes of a file that is not a database or has damaged pages."""
 
 T = TypeVar("T")
 _forked: list[sqlite3.Connection] = []
@@ -35,11 +35,11 @@ _forked: list[sqlite3.Connection] = []
 
 
 class StoreDatabase:
-    """A database in a folder, and the one connection that this process has to it.
+    """A database in a folder, with one connection per process.
 
     Attributes:
-        folder: created at first use.
-        damaged: number of damaged rows and databases that this process has met.
+        folder: folder of the database, created at first use.
+        damaged: number of damaged rows and databases that this process has found.
     """
 
     _database: sqlite3.Connection | None = None
@@ -60,9 +60,9 @@ class StoreDatabase:
         return self.folder / NAME
 
     def _run(self, work: Callable[[sqlite3.Connection], T], default: T, write: bool = False) -> T:
-        """Do work on the database, in one transaction if it writes; `default` where that is not possible.
+        """Run a function on the database, in one transaction if it writes; return `default` if that fails.
 
-        Damage moves the database aside, and the work is done on a new one. Anything else is warned of once.
+        A damaged database is moved aside, and the function runs on a new one. Other errors cause one warning.
         """
         with self._lock:
             for _ in range(3):
@@ -88,7 +88,7 @@ class StoreDatabase:
             return default
 
     def _connect(self) -> sqlite3.Connection:
-        """The connection of this process, opened at the first call."""
+        """Return the connection of this process, opened at the first call."""
         if self._database is not None and self._process == os.getpid():
             return self._database
         self._close()
@@ -96,7 +96,7 @@ class StoreDatabase:
             self.folder.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
-            self._inode = _inode(self.path)
+            self._inode = _get_inode(self.path)
             try:
                 self._database, self._process = self._open(), os.getpid()
                 return self._database
@@ -107,11 +107,11 @@ class StoreDatabase:
 
     def _open(self) -> sqlite3.Connection:
         if os.access(self.folder, os.W_OK) and (os.access(self.path, os.W_OK) or not self.path.exists()):
-            database = _connected(self.path)
+            database = _connect_to(self.path)
             try:
                 database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
                 database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                # A write-ahead log needs memory that all processes share, which machines do not.
+                # A write-ahead log needs shared memory, which processes on different machines do not have.
                 database.execute(f"PRAGMA journal_mode = {'DELETE' if is_on_network_drive(self.folder) else 'WAL'}")
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute("PRAGMA cache_size = -32768")  # 32 MiB
@@ -120,9 +120,9 @@ class StoreDatabase:
             except BaseException:
                 database.close()
                 raise
-        # Only to be read. Beside a log that nobody writes, SQLite needs to be told that nobody does.
+        # Read-only folder. Beside a leftover log, SQLite opens only a database that is declared immutable.
         for mode in ("mode=ro", "immutable=1"):
-            database = _connected(f"{self.path.absolute().as_uri()}?{mode}")
+            database = _connect_to(f"{self.path.absolute().as_uri()}?{mode}")
             try:
                 _check_schema(database, create=False)
                 return database
@@ -138,8 +138,8 @@ class StoreDatabase:
             self._database = None
 
     def _move_aside(self, error: Exception) -> bool:
-        """Rename a damaged database, unless another process has done so; False where that is not possible."""
-        if _inode(self.path) != self._inode:
+        """Rename a damaged database, unless another process has done so; return False if that fails."""
+        if _get_inode(self.path) != self._inode:
             return True
         self.damaged += 1
         try:
@@ -156,7 +156,7 @@ class StoreDatabase:
         return True
 
     def _give_up(self, error: Exception, write: bool) -> None:
-        """Stop writing, or using the database at all if it cannot be read; warn of it once."""
+        """Stop writing, or stop using the database if it cannot be read; warn once."""
         warned = not (self._writable and self._usable)
         self._writable, self._usable = False, self._usable and write
         if not warned:
@@ -167,9 +167,9 @@ class StoreDatabase:
             )
 
 
-def _connected(place: Path | str) -> sqlite3.Connection:
+def _connect_to(database: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(
-        place, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
+        database, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=isinstance(database, str)
     )
 
 
@@ -192,10 +192,10 @@ def _check_schema(database: sqlite3.Connection, create: bool) -> None:
             raise
         other = True
     if other:
-        raise sqlite3.DatabaseError("it is no embedding store of this version")
+        raise sqlite3.DatabaseError("it is not an embedding store of this version")
 
 
-def _inode(path: Path) -> int:
+def _get_inode(path: Path) -> int:
     try:
         return path.stat().st_ino
     except OSError:

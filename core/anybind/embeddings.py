@@ -1,4 +1,4 @@
-"""`Embeddings`: unit vectors that know their space, and refuse to be compared with those of another."""
+"""`Embeddings`: unit vectors with their space; comparing those of two spaces raises an error."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from anybind.tensors import read_tensors, write_tensors
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-SHOWN = 8
-"""Rows and dimensions that a notebook shows."""
+PREVIEW_SIZE = 8
+"""Number of rows and dimensions in a notebook's table."""
 UNIT_TOLERANCE = 1e-4
-"""How far from 1 a norm may be: float32 sums over a few thousand dimensions stay well inside."""
+"""Allowed difference of a norm from 1: float32 sums over a few thousand dimensions stay well below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class Embeddings:
 
     Attributes:
         vectors: (n, d) float32, read-only, every row of norm 1.
-        space: the space they live in; d is its dimension.
-        modality: what they are embeddings of, for instance `event`.
+        space: the embedding space; d is its dimension.
+        modality: modality of the samples, for instance `event`.
         ids: n strings: the files, or the texts themselves.
-        encoder: identity of the encoder that made them (see `Encoder.identity`).
-        logit_scale: factor of the tower's softmax over similarities, beside the vectors and never in them.
+        encoder: identity of the encoder (see `Encoder.identity`).
+        logit_scale: factor of the encoder's softmax over similarities; the vectors are not multiplied by it.
     """
 
     vectors: np.ndarray
@@ -45,7 +45,7 @@ class Embeddings:
     encoder: str = ""
     logit_scale: float | None = None
 
-    __array_ufunc__ = None  # so that NumPy leaves `embeddings @ array` to us, who refuse it
+    __array_ufunc__ = None  # so that `embeddings @ array` raises TypeError instead of being computed by NumPy
 
     def __post_init__(self) -> None:
         vectors = np.array(self.vectors, dtype=np.float32)
@@ -53,11 +53,11 @@ class Embeddings:
         if vectors.ndim != 2 or vectors.shape != (len(ids), self.space.dim):
             raise BadInput(f"embeddings in {self.space} need shape ({len(ids)}, {self.space.dim}), got {vectors.shape}")
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-        wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # also true for NaN
-        if wrong.size:
-            first = int(wrong[0])
+        invalid = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # also true for NaN
+        if invalid.size:
+            first = int(invalid[0])
             raise BadInput(
-                f"embedding of {ids[first]!r} has norm {norms[first]:.6g}, not 1; normalise it with anybind.unit"
+                f"embedding of {ids[first]!r} has norm {norms[first]:.6g}, not 1; normalise it with anybind.normalize"
             )
         vectors.setflags(write=False)
         object.__setattr__(self, "vectors", vectors)
@@ -67,34 +67,34 @@ class Embeddings:
         return len(self.ids)
 
     def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> Embeddings:
-        """The embeddings of some rows: one, a slice, indices (any number), or a boolean mask, (n,)."""
+        """Select rows: one index, a slice, indices (any number), or a boolean mask, (n,)."""
         index = np.atleast_1d(np.arange(len(self))[rows])
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
 
     def __matmul__(self, other: Embeddings) -> np.ndarray:
-        """Cosine similarities, (n, m) float32 in [-1, 1]; raises `SpaceMismatch` between two spaces."""
+        """Return cosine similarities, (n, m) float32 in [-1, 1]; raise `SpaceMismatch` between two spaces."""
         if not isinstance(other, Embeddings):
             return NotImplemented
         self.space.require_same(other.space, f"compare {self.modality} with {other.modality}")
         return np.clip(self.vectors @ other.vectors.T, -1.0, 1.0)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
-        """The vectors, (n, d), for `np.asarray`; read-only float32 unless copied."""
+        """Return the vectors, (n, d), for `np.asarray`; read-only float32 unless copied."""
         if copy is False and dtype is not None and np.dtype(dtype) != self.vectors.dtype:
             raise ValueError(f"embeddings are {self.vectors.dtype}; a conversion to {np.dtype(dtype)} needs a copy")
         return np.array(self.vectors, dtype) if copy else np.asarray(self.vectors, dtype)
 
     def __dlpack__(self, **options: Any) -> object:
-        """A copy of the vectors for `torch.as_tensor` and other consumers of DLPack, whose arrays can be written to."""
+        """Return a copy of the vectors for `torch.as_tensor` and other users of DLPack, which need writable arrays."""
         return self.vectors.copy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.vectors.__dlpack_device__()
 
     def _repr_html_(self) -> str:
-        """A table of the first rows, for notebooks."""
-        first = zip(self.ids[:SHOWN], self.vectors[:SHOWN], strict=True)
-        rows = [(id, " ".join(f"{x:+.3f}" for x in vector[:SHOWN])) for id, vector in first]
+        """Return a table of the first rows, for notebooks."""
+        first = zip(self.ids[:PREVIEW_SIZE], self.vectors[:PREVIEW_SIZE], strict=True)
+        rows = [(id, " ".join(f"{x:+.3f}" for x in vector[:PREVIEW_SIZE])) for id, vector in first]
         return pages.table_html(("id", f"first of {self.space.dim} dimensions"), rows, repr(self))
 
     def __repr__(self) -> str:
@@ -102,52 +102,52 @@ class Embeddings:
 
 
 def concatenate(groups: Sequence[Embeddings]) -> Embeddings:
-    """The rows of several embeddings, at least one, of one modality, space and encoder, one after the other.
+    """Concatenate the rows of embeddings, at least one group, of one modality, space and encoder.
 
     Raises:
         SpaceMismatch: they are of different spaces.
         BadInput: there are none, or their modalities or encoders differ.
     """
     if not groups:
-        raise BadInput("there are no embeddings to put together")
+        raise BadInput("expected embeddings to concatenate, got none")
     first = groups[0]
     for group in groups[1:]:
-        first.space.require_same(group.space, "put embeddings together")
+        first.space.require_same(group.space, "concatenate embeddings")
         if (group.modality, group.encoder) != (first.modality, first.encoder):
-            raise BadInput(f"cannot put {first} and {group} together: of different modalities or encoders")
+            raise BadInput(f"cannot concatenate {first} and {group}: of different modalities or encoders")
     vectors = np.concatenate([group.vectors for group in groups])
     return replace(first, vectors=vectors, ids=tuple(id for group in groups for id in group.ids))
 
 
 def normalize(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
-    """Rows scaled to norm 1, as float32.
+    """Scale rows to norm 1 and return them as float32.
 
     Args:
         vectors: (n, d), any float type.
-        what: named in the error message.
+        what: name of a row in the error message.
 
     Raises:
-        BadInput: a row is zero or not finite, so it has no direction.
+        BadInput: a row is zero or not finite.
     """
     norms = np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1, keepdims=True)
-    wrong = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
-    if wrong.size:
-        raise BadInput(f"{what} {int(wrong[0])} is zero or not finite and has no direction")
+    invalid = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    if invalid.size:
+        raise BadInput(f"{what} {int(invalid[0])} is zero or not finite and has no direction")
     return (vectors / norms).astype(np.float32)
 
 
 def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) -> None:
-    """Write embeddings of several modalities to one safetensors file, whole or not at all.
+    """Write embeddings of several modalities to one safetensors file, atomically.
 
-    The tensor of a group is named after its modality; what belongs to it (ids, space, encoder, logit
-    scale) is JSON under the same name in the file's metadata.
+    The tensor of a group is named after its modality; its ids, space, encoder and logit scale are JSON under the same
+    name in the file's metadata.
 
     Raises:
         BadInput: two groups are of one modality, or the file cannot be written.
     """
     vectors = {group.modality: group.vectors for group in groups}
     if len(vectors) < len(groups):
-        raise BadInput(f"cannot write {path}: two of the groups are of one modality; concatenate them first")
+        raise BadInput(f"cannot write {path}: two groups are of one modality; concatenate them first")
     cards = {}
     for group in groups:
         fields = {name: getattr(group, name) for name in ("ids", "modality", "encoder", "logit_scale")}
@@ -156,10 +156,10 @@ def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) 
 
 
 def load_embeddings(path: str | os.PathLike[str]) -> dict[str, Embeddings]:
-    """Read what `save_embeddings` wrote: embeddings by modality.
+    """Read a file that `save_embeddings` wrote: embeddings by modality.
 
     Raises:
-        BadInput: the file is missing, is no safetensors file, or was not written by anybind.
+        BadInput: the file is missing, is not a safetensors file, or was not written by anybind.
     """
     cards, vectors = read_tensors(path, key=None)
     try:

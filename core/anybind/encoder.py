@@ -1,4 +1,4 @@
-"""`Encoder`: samples of one modality to unit vectors in one space."""
+"""`Encoder`: maps samples of one modality to unit vectors in one space."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from anybind.tables import hash_settings
 
 
 class Encoder(ABC):
-    """Samples of one modality to vectors in one space. It owns its preprocessing.
+    """A map from samples of one modality to vectors in one space, including the preprocessing.
 
     Encoders on torch derive from `anybind.plugin.TorchEncoder`, which does everything but the preprocessing.
 
     Attributes:
-        modality: what it embeds.
-        space: where its vectors live.
-        logit_scale: factor of the softmax over similarities that the tower was made with, if any.
+        modality: modality of the samples.
+        space: space of the embeddings.
+        logit_scale: factor of the softmax over similarities that the encoder was trained with, if any.
     """
 
     modality: str
@@ -36,30 +36,30 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def preprocessing(self) -> Mapping[str, object]:
-        """Everything that shapes a sample on its way into the weights, JSON-like."""
+        """Everything that shapes the input of the weights, JSON-like."""
 
     @property
     def identity(self) -> str:
-        """Hash of the weights and hash of the preprocessing: encoders of one kind and identity give equal vectors."""
+        """Hashes of the weights and the preprocessing: encoders of one class and identity give equal vectors."""
         return f"{self.weights_hash}-{hash_settings(dict(self.preprocessing))}"
 
     @classmethod
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
-        """These options of the encoder, with per-pixel event counts clamped at `clamp`.
+        """Return options of the encoder with per-pixel event counts clamped at `clamp`.
 
         Raises:
-            BadOption: it encodes no events, or does so by a representation without a clamp.
+            BadOption: it does not encode events, or its representation has no clamp.
         """
         raise BadOption(f"the encoder {cls.__name__} has no clamp of event counts")
 
     def to(self, device: str) -> Self:
-        """Move the weights to a device, as torch names it; an encoder without torch stays where it is."""
+        """Move the weights to a torch device; an encoder without torch stays on the CPU."""
         return self
 
     def preprocess(self, sample: Any) -> Any:
-        """One sample to what the weights take, on the CPU and without randomness. Called from several threads."""
+        """Convert a sample to an input of the weights, on the CPU, deterministically. Called from several threads."""
         return sample
 
     @abstractmethod
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
-        """Preprocessed samples, one batch, to (n, d) float32 vectors of norm 1, for any batching within 1e-5."""
+        """Encode a batch of preprocessed samples to (n, d) float32 vectors of norm 1, the same in any batch to 1e-5."""

@@ -1,4 +1,20 @@
-"""The error family. Every message is one line: what was wrong, in which file, and what to do."""
+"""Errors and warnings. A message is one line: what was expected, what was found, where, and how to fix it.
+
+Exception
++-- AnybindError          base of all errors that anybind raises on purpose
+    +-- BadInput          a file or sample
+    |   +-- InvalidCard   the card of a safetensors file (anybind.tensors)
+    |   +-- MissingData   data missing in a dataset's folder (anybind.item)
+    +-- BadOption         an option or configuration file
+    +-- UnknownName       the name of a plugin or part
+    +-- NameClash         a name that two distributions register
+    +-- MissingExtra      a package that is not installed
+    +-- PluginError       a plugin that breaks the contract
+    +-- SpaceMismatch     two embedding spaces
+    +-- WeightsMismatch   a weight file of another model
+UserWarning
++-- AnybindWarning        a result that differs from what was requested
+"""
 
 from __future__ import annotations
 
@@ -11,50 +27,50 @@ class AnybindError(Exception):
 
 
 class BadInput(AnybindError):
-    """A file or a sample that cannot be used: missing, truncated, empty, or of the wrong kind."""
+    """A file or a sample that is missing, truncated, empty, or of the wrong format."""
 
 
 class BadOption(AnybindError):
-    """An option, label list, or configuration file (recipe, binding) that makes no sense as given."""
+    """An invalid option, label list, or configuration file (recipe, binding)."""
 
 
 class UnknownName(AnybindError):
-    """No part of that kind has that name; the message offers the nearest names."""
+    """A name that no part of the kind has; the message suggests the nearest names."""
 
 
 class NameClash(AnybindError):
-    """Two distributions bring a part, or a plugin, of the same name; the message names both."""
+    """A name that two distributions register for a part or a plugin; the message names both."""
 
 
 class MissingExtra(AnybindError):
-    """A part needs packages that are not installed; the message is the pip line that brings them."""
+    """A part whose packages are not installed; the message has the pip line."""
 
 
 class PluginError(AnybindError):
-    """A plugin broke its side of the contract, or failed to import."""
+    """A plugin that breaks the plugin contract, or fails to import."""
 
 
 class SpaceMismatch(AnybindError):
-    """Vectors of two spaces were about to be compared, or no adapter leads from one to the other."""
+    """A comparison of embeddings of two spaces, or a missing adapter between them."""
 
 
 class WeightsMismatch(AnybindError):
-    """A weight file that belongs to another model, or lacks the preprocessing it was made with."""
+    """A weight file of another model, or one without its preprocessing."""
 
 
 class AnybindWarning(UserWarning):
-    """Something was changed or left out that the user should know of, such as a text cut short."""
+    """A warning that something was changed or left out, such as a truncated text."""
 
 
 OnBad = Callable[[str, AnybindError], None]
-"""Called with the id of an item that could not be used, and the error."""
+"""Called with the id of an invalid item and its error; the item is then skipped."""
 
 
 def suggest_names(name: str, candidates: Iterable[str], cutoff: float = 0.5) -> str:
-    """Say which of `known` come nearest to `name`, as the end of an error message.
+    """Return the candidates nearest to a name, as the end of an error message.
 
     Returns:
-        `; did you mean 'a' or 'b'?`, else the whole list when it is short, else an empty string.
+        `; did you mean 'a' or 'b'?`, else the whole list if it is short, else an empty string.
     """
     candidates = sorted(set(candidates))
     by_folded = {each.lower(): each for each in candidates}

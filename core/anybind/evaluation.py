@@ -1,4 +1,4 @@
-"""`embed` and `evaluate`: what most people do with a binding, each in one call."""
+"""`embed` and `evaluate`: embed files, and evaluate a task on a dataset, in one call each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def embed(
     Args:
         paths: files, or folders that are searched for files of the binding's modalities; one or several.
         binding: as `load` takes it, or a binder.
-        batch_size: samples a call of the encoder.
+        batch_size: number of samples encoded at once.
         device: torch device, unless `binding` is a binder.
         store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
@@ -102,5 +102,5 @@ def evaluate(
 
 
 def task_sources(task: Task, modality: str) -> tuple[str, ...]:
-    """The modalities that a task reads of a dataset's samples, and those that these can be derived from."""
+    """Return the modalities that a task reads, and those that they can be derived from."""
     return tuple(dict.fromkeys(source for read in task.modalities(modality) for source in list_sources(read)))

@@ -1,4 +1,4 @@
-"""Files and folders: atomic writes, listings, hashes of content, the folders of this user."""
+"""Files and folders: atomic writes, listings, content hashes, the user's cache and data folders."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 FileMark = tuple[int, int, int, int, int]
 """Size, times of modification and of change in nanoseconds, inode and device: equal only if a file was not written."""
-_REMEMBERED_FILES = 100_000
-_YOUNG_NS = 2_000_000_000
-"""A file changed less than this long ago may change again within one tick of its file system's clock."""
+_MAX_CACHED_FILES = 100_000
+_MIN_AGE_NS = 2_000_000_000
+"""Age in nanoseconds from which a hash is cached: a younger file may change within one tick of the file system."""
 _NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "fuse.", "ceph", "lustre", "gpfs", "beegfs", "afs", "gluster", "virtiofs")
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
@@ -33,10 +33,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there takes its place when the block ends well.
+    """Provide a temporary path in the same folder; the file replaces `path` when the block ends without an error.
 
-    When the block raises, the temporary file goes and whatever stood at `path` stays as it was. The
-    temporary name keeps the suffix, for writers that go by it. A link is followed, not replaced.
+    If the block raises, the temporary file is removed and `path` stays unchanged. The temporary name has the same
+    suffix, since writers choose the format by it. A link is followed, not replaced.
 
     Raises:
         BadInput: as `check_output`, or the disk is full.
@@ -44,7 +44,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = check_output(path)
     temporary = target.with_name(f".anybind-{secrets.token_hex(8)}{target.suffix}")
     try:
-        # Opened by hand, since `mkstemp` makes files that only the owner can read.
+        # `mkstemp` would create a file that only the owner can read.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         temporary.replace(target)
@@ -55,14 +55,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_output(path: str | os.PathLike[str]) -> Path:
-    """The file that a path stands for, links followed, once it is sure that it can be written.
+    """Check that a file can be written, and return its path with links resolved.
 
     Raises:
-        BadInput: the folder is missing or cannot be written to, or the path is a folder or a device.
+        BadInput: the folder is missing or not writable, or the path is a folder or a device.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise BadInput(f"cannot write {path}: it is no regular file; give the name of a file")
+        raise BadInput(f"cannot write {path}: it is not a regular file; give the name of a file")
     if not target.parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):
@@ -70,15 +70,27 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def check_input(path: str | os.PathLike[str]) -> None:
+    """Check that an input file or folder exists.
+
+    Raises:
+        BadInput: it does not exist, or a folder above it cannot be searched.
+    """
+    try:
+        Path(path).stat()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
 def portable_name(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed and saved: bytes that are no UTF-8 are shown as escapes."""
+    """Return a path as valid UTF-8 text; other bytes become escapes."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def open_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
-    """Open an image file by Pillow, in one of `IMAGE_FORMATS` whatever its name; pixels are decoded when used.
+    """Open an image file with Pillow, in one of `IMAGE_FORMATS` whatever its name; pixels are decoded when used.
 
-    Others are refused, since Pillow has decoders that start programs, such as Ghostscript for EPS.
+    Other formats raise: some of Pillow's decoders start programs, such as Ghostscript for EPS.
     """
     import PIL.Image
 
@@ -86,98 +98,98 @@ def open_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
 
 
 def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:
-    """The files in and below a folder with one of the endings (lower case, with the dot), by path.
+    """List the files in and below a folder with one of the suffixes (lower case, with the dot), by path.
 
-    Hidden files and folders are passed over.
+    Hidden files and folders are skipped.
 
     Raises:
         BadInput: the folder is missing, or holds no such file.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder; check the path")
-    found = [
+        raise BadInput(f"{folder} is not a folder; check the path")
+    paths = [
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in suffixes
         and not any(name.startswith(".") for name in path.relative_to(folder).parts)
         and path.is_file()
     ]
-    if not found:
+    if not paths:
         raise BadInput(f"{folder} holds no samples (files ending in {', '.join(sorted(suffixes))})")
-    return sorted(found)
+    return sorted(paths)
 
 
 def get_cache_folder(name: str = "") -> Path:
-    """A folder below the user's cache folder for anybind, such as `~/.cache/anybind/NAME`; it is not created."""
+    """Return a folder in the user's cache folder for anybind, such as `~/.cache/anybind/NAME`; it is not created."""
     import platformdirs
 
     return platformdirs.user_cache_path("anybind", appauthor=False) / name
 
 
 def get_data_folder(name: str = "") -> Path:
-    """A folder below the user's data folder for anybind, such as `~/.local/share/anybind/NAME`; it is not created."""
+    """Return a folder in the user's data folder for anybind, `~/.local/share/anybind/NAME`; it is not created."""
     import platformdirs
 
     return platformdirs.user_data_path("anybind", appauthor=False) / name
 
 
 def is_on_network_drive(folder: Path) -> bool:
-    """Whether a folder is on a network file system, as far as `/proc/mounts` tells; False on other systems."""
+    """Return whether `/proc/mounts` lists a folder's file system as a network one; False on other systems."""
     folder = Path(os.path.realpath(folder))
     try:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return False
-    points = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in map(str.split, mounts)}
-    mounted = next((points[each] for each in (folder, *folder.parents) if each in points), "")
-    return mounted.startswith(_NETWORK_TYPES)
+    types = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in map(str.split, mounts)}
+    type = next((types[each] for each in (folder, *folder.parents) if each in types), "")
+    return type.startswith(_NETWORK_TYPES)
 
 
 def get_file_mark(path: str | os.PathLike[str]) -> FileMark | None:
-    """What changes when a file is written; None for what is not a regular file, such as a folder or a pipe.
+    """Return the metadata that changes when a file is written; None for a folder, a pipe or a device.
 
     Raises:
         OSError: there is no such file.
     """
-    about = os.stat(path)  # noqa: PTH116 (many times a second)
-    if not stat.S_ISREG(about.st_mode):
+    info = os.stat(path)  # noqa: PTH116 (many times a second)
+    if not stat.S_ISREG(info.st_mode):
         return None
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_dev
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev
 
 
 def hash_file(path: str | os.PathLike[str], mark: FileMark | None = None) -> bytes:
-    """Hash of a file's bytes, 16 bytes; a process reads a file once unless it changes.
+    """Hash a file's bytes, 16 bytes; a process reads an unchanged file once.
 
     Args:
         path: the file.
-        mark: its `get_file_mark`, if that is known.
+        mark: its `get_file_mark`, if available.
 
     Raises:
         OSError: the file is missing, cannot be read, or is not a regular file.
     """
     mark = mark or get_file_mark(path)
     if mark is None:
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if (known := find_cached_file_key(path, mark)) is not None:
-        return known
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if (cached := find_cached_file_key(path, mark)) is not None:
+        return cached
     now = time.time_ns()
     with Path(path).open("rb") as file:
         key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-    if max(mark[1], mark[2]) < now - _YOUNG_NS and mark == get_file_mark(path):
+    if max(mark[1], mark[2]) < now - _MIN_AGE_NS and mark == get_file_mark(path):
         cache_file_key(path, mark, key)
     return key
 
 
 def find_cached_file_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:
-    """The hash of a file that this process remembers, unless the file has changed since; None of any other."""
-    known = _hashes.get(os.path.abspath(path))  # noqa: PTH100 (as a text, and many times a second)
-    return known[1] if known is not None and known[0] == mark else None
+    """Return a file's hash from this process's cache; None if it is missing or the file has changed."""
+    entry = _hashes.get(os.path.abspath(path))  # noqa: PTH100 (as a text, and many times a second)
+    return entry[1] if entry is not None and entry[0] == mark else None
 
 
 def cache_file_key(path: str | os.PathLike[str], mark: FileMark, key: bytes) -> None:
-    """Remember a file's hash for as long as its mark stays the same."""
+    """Cache a file's hash, valid as long as its mark stays the same."""
     with _lock:
-        if len(_hashes) >= _REMEMBERED_FILES:
+        if len(_hashes) >= _MAX_CACHED_FILES:
             _hashes.clear()
         _hashes[os.path.abspath(path)] = (mark, key)  # noqa: PTH100

@@ -1,4 +1,4 @@
-"""`Head`: embeddings to the scores of a task."""
+"""`Head`: maps embeddings to the scores of a task."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from anybind.tables import hash_settings, parse_table
 from anybind.tensors import read_tensors, write_tensors
 
 KEY = "anybind-head"
-"""Of the card in a file's metadata."""
+"""Key of the card in a file's metadata."""
 
 
 @dataclass(frozen=True)
 class EncoderRecord:
-    """The encoder and the space of embeddings that a head was made for."""
+    """The identity of an encoder and its space, which a head was fitted for."""
 
     encoder: str
     space: Space
@@ -46,22 +46,23 @@ class HeadCard:
 
 
 class Head(ABC):
-    """A task head: embeddings to scores. Its options are the arguments of its constructor, JSON-like.
+    """A task head: a map from embeddings to scores. Its options are the arguments of its constructor, JSON-like.
 
-    A subclass sets `name` and `predicts`, implements `rate`, and where it learns sets `learns` and implements `learn`.
+    A subclass sets `name` and `predicts` and implements `compute_scores`; one that is fitted also sets `learns` and
+    implements `fit_tensors`.
 
     Attributes:
-        name: as it is registered.
-        predicts: the meaning of its scores: `classification` (a score per class, larger is more likely), `anomaly` (0
-            or more, larger is more abnormal; a sample without rows has 0) or `ranking` (a score per query and
-            candidate, larger is nearer).
-        learns: what `fit` takes labels of: `nothing` (it needs no fitting), `samples` or `groups`.
-        needs: modalities whose embeddings it reads; empty where it reads measures alone, or any modality.
-        settings: all its options, as `create("head", name, **settings)` takes them.
-        classes: the class names of a classification head, once it is fitted or loaded.
-        made_for: by modality, the identity of the encoder and the space of the embeddings that it was made for; filled
-            by `fit` and `prepare`.
-        tensors: the arrays that it has learned or embedded, by name: all that `save`, `load` and `identity` see.
+        name: registered name.
+        predicts: meaning of the scores: `classification` (a score per class, larger is more likely), `anomaly` (0 or
+            more, larger is more abnormal; a sample without rows has 0) or `ranking` (a score per query and candidate,
+            larger is more similar).
+        learns: what `fit` takes labels of: `nothing` (no fit), `samples` or `groups`.
+        needs: modalities whose embeddings it reads; empty if it reads measures only, or any modality.
+        settings: all options, as for `create_part("head", name, **settings)`.
+        classes: class names of a fitted or loaded classification head.
+        made_for: by modality, the encoder and the space of the embeddings that it was fitted for; set by `fit` and
+            `prepare`.
+        tensors: fitted and embedded arrays by name: everything that `save`, `load` and `identity` cover.
     """
 
     name: ClassVar[str]
@@ -77,17 +78,17 @@ class Head(ABC):
 
     @staticmethod
     def find(source: str | os.PathLike[str], *, predicts: HeadTarget | None = None, **options: object) -> Head:
-        """Make a head by its registered name and options, or from a file that `Head.save` wrote (`.safetensors`).
+        """Create a head from its registered name and options, or from a file of `Head.save` (`.safetensors`).
 
         Args:
             source: the name or the file.
-            predicts: the target that the head must have; any by default.
-            options: of the head; none with a file, which holds them.
+            predicts: the required target. [default: any]
+            options: options of the head; none with a file, which contains them.
 
         Raises:
             UnknownName: no head of that name.
             BadOption: an option that the head does not take, or a head of another target.
-            BadInput: the file is missing or damaged, or holds no head.
+            BadInput: the file is missing or damaged, or contains no head.
         """
         text = os.fspath(source)
         if not text.endswith(".safetensors"):
@@ -95,33 +96,33 @@ class Head(ABC):
         elif options:
             raise BadOption(f"{text} holds a head with its options; leave out {', '.join(options)}")
         else:
-            card, _ = _read(Path(text))
+            card, _ = _read_head(Path(text))
             head = create_part("head", card.head, **card.settings).load(text)
         if predicts not in (None, head.predicts):
             raise BadOption(f"{text}: expected a head for {predicts}, got {head.name!r}, which is for {head.predicts}")
         return head
 
     def prepare(self, binder: Binder) -> None:
-        """Embed what it compares samples with, such as prompts. Called once before `fit` and `score`.
+        """Embed the texts or samples that the head compares with, such as prompts; call it before `fit` and `score`.
 
         Raises:
-            UnknownName: the binding has no encoder for it.
-            WeightsMismatch: it was loaded from a file that holds embeddings of another encoder.
+            UnknownName: the binding has no encoder for them.
+            WeightsMismatch: the head was loaded from a file with embeddings of another encoder.
         """
         return
 
     def fit(self, inputs: HeadInput, labels: Sequence[int] | np.ndarray, class_names: Sequence[str] = ()) -> Self:
-        """Learn from labelled samples, or groups of them. The same inputs, labels and options give the same head.
+        """Fit the head to labelled samples or groups; deterministic for the same inputs, labels and options.
 
         Args:
             inputs: the samples.
-            labels: (n,) integers, or where the head learns from `groups` one per group, by group id. A class number
-                (classification), or 0 normal and 1 abnormal (anomaly); -1 unknown, which is not learned from.
-            class_names: of a classification head: the name of each class number.
+            labels: (n,) integers, or one per group, by group id, for a head that learns from `groups`. A class number
+                (classification), or 0 normal and 1 abnormal (anomaly); -1 unknown, which is ignored.
+            class_names: name of each class number, for a classification head.
 
         Raises:
-            BadInput: labels that do not fit the inputs, fewer than two classes, a class without a labelled sample, or
-                otherwise too little to learn from.
+            BadInput: labels of another length, fewer than two classes, a class without labelled samples, or otherwise
+                too few samples.
         """
         if self.learns == "nothing":
             return self
@@ -144,78 +145,78 @@ class Head(ABC):
         return self
 
     def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the tensors that the head learns; called by `fit`, which has checked and recorded its arguments.
+        """Compute the tensors of a fit; called by `fit`, which has checked the arguments and recorded the encoders.
 
         Args:
             inputs: n samples.
-            labels: (n,) or (groups,) int64, as of `fit`.
+            labels: (n,) or (groups,) int64, as in `fit`.
         """
-        raise NotImplementedError(f"{type(self).__name__} learns {self.learns} and has no method learn")
+        raise NotImplementedError(f"{type(self).__name__} learns {self.learns} and has no method fit_tensors")
 
     def score(self, inputs: HeadInput, queries: Embeddings | None = None) -> np.ndarray:
-        """Score samples, float32; larger is more likely, more abnormal or nearer (see `predicts`).
+        """Compute the scores of samples, float32; larger is more likely, more abnormal or more similar.
 
-        A sample's classification or anomaly score does not depend on the other samples, but for rounding (1e-5 of the
-        largest).
+        A sample's classification or anomaly score does not depend on the other samples, except for rounding (1e-5 of
+        the largest).
 
         Args:
             inputs: n samples.
-            queries: of a ranking head: what the samples are ranked for.
+            queries: query embeddings, for a ranking head.
 
         Returns:
             (n, classes) for classification, (n,) for anomaly, (queries, n) for ranking.
 
         Raises:
-            BadOption: it was not fitted, or not prepared.
-            BadInput: embeddings or queries that it needs are missing.
-            SpaceMismatch, WeightsMismatch: embeddings of another space or encoder than it was made for.
+            BadOption: the head is not fitted, or not prepared.
+            BadInput: required embeddings or queries are missing.
+            SpaceMismatch, WeightsMismatch: embeddings of another space or encoder than in the fit.
         """
         if self.learns != "nothing" and not self.tensors:
-            raise BadOption(f"the head {self.name!r} is not fitted: fit it, or load one that is")
+            raise BadOption(f"the head {self.name!r} is not fitted: fit it, or load a fitted one")
         self._check_needs(inputs)
         if self.predicts == "ranking" and queries is None:
             raise BadInput(f"the head {self.name!r} ranks samples for queries: expected their embeddings, got none")
         for embeddings in (*inputs.embeddings.values(), *(() if queries is None else (queries,))):
-            self._check_maker(embeddings)
+            self._check_encoder(embeddings)
         return np.asarray(self.compute_scores(inputs, queries), dtype=np.float32)
 
     @abstractmethod
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
-        """Return the scores of n samples: (n, classes), (n,) or (queries, n); `score` has checked the arguments."""
+        """Compute the scores of n samples: (n, classes), (n,) or (queries, n); `score` has checked the arguments."""
 
     def record_encoder(self, embeddings: Embeddings) -> None:
-        """Record the encoder and space of embeddings that the head is made for; raises as `score` where they differ."""
-        self._check_maker(embeddings)
+        """Record the encoder and space of the head's embeddings; raise as `score` if another one is recorded."""
+        self._check_encoder(embeddings)
         self.made_for[embeddings.modality] = EncoderRecord(embeddings.encoder, embeddings.space)
 
     def _check_needs(self, inputs: HeadInput) -> None:
         for modality in self.needs:
             if modality not in inputs.embeddings:
-                held = ", ".join(inputs.embeddings) or "none"
-                raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the samples, got {held}")
+                modalities = ", ".join(inputs.embeddings) or "none"
+                raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the samples, got {modalities}")
 
-    def _check_maker(self, embeddings: Embeddings) -> None:
-        known = self.made_for.get(embeddings.modality)
-        if known is None:
+    def _check_encoder(self, embeddings: Embeddings) -> None:
+        record = self.made_for.get(embeddings.modality)
+        if record is None:
             return
-        known.space.require_same(embeddings.space, f"use the head {self.name!r}")
-        if known.encoder != embeddings.encoder:
+        record.space.require_same(embeddings.space, f"use the head {self.name!r}")
+        if record.encoder != embeddings.encoder:
             raise WeightsMismatch(
                 f"the head {self.name!r} was made for {embeddings.modality} embeddings of the encoder"
-                f" {known.encoder}, got those of {embeddings.encoder}: fit it anew"
+                f" {record.encoder}, got those of {embeddings.encoder}: fit it anew"
             )
 
     @property
     def identity(self) -> str:
-        """Hash of all that shapes the scores, 12 hexadecimal digits."""
-        arrays = {name: [held.dtype.str, held.shape, _digest(held)] for name, held in self.tensors.items()}
+        """Hash of everything that shapes the scores, 12 hexadecimal digits."""
+        arrays = {name: [array.dtype.str, array.shape, _hash_array(array)] for name, array in self.tensors.items()}
         return hash_settings([asdict(self._card()), arrays])
 
     def _card(self) -> HeadCard:
         return HeadCard(self.name, self.settings, self.made_for, self.classes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file with a JSON card, from which `Head.find` makes the head again.
+        """Write a safetensors file with a JSON card, which `Head.find` reads.
 
         Raises:
             BadInput: the file cannot be written.
@@ -223,13 +224,13 @@ class Head(ABC):
         write_tensors(path, self.tensors, asdict(self._card()), key=KEY)
 
     def load(self, path: str | os.PathLike[str]) -> Self:
-        """Load what `save` wrote, and return the head.
+        """Load a file that `save` wrote, and return the head.
 
         Raises:
-            BadInput: the file is missing or damaged, or holds no head.
-            WeightsMismatch: it holds another head, or one with other options.
+            BadInput: the file is missing or damaged, or contains no head.
+            WeightsMismatch: it contains another head, or one with other options.
         """
-        card, tensors = _read(Path(path))
+        card, tensors = _read_head(Path(path))
         if (card.head, card.settings) != (self.name, json.loads(json.dumps(self.settings))):
             raise WeightsMismatch(f"{path} holds the head {card.head!r} with the options {card.settings}")
         unknown = [of for of in self.needs if self.learns != "nothing" and of not in card.made_for]
@@ -252,11 +253,11 @@ def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) ->
         raise BadInput(f"the head {name!r} has no labelled samples of {', '.join(missing)}")
 
 
-def _digest(array: np.ndarray) -> str:
+def _hash_array(array: np.ndarray) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
 
 
-def _read(path: Path) -> tuple[HeadCard, dict[str, np.ndarray]]:
-    """Return the card and the tensors of a file that `Head.save` wrote."""
+def _read_head(path: Path) -> tuple[HeadCard, dict[str, np.ndarray]]:
+    """Read the card and the tensors of a file that `Head.save` wrote."""
     table, tensors = read_tensors(path, key=KEY)
     return parse_table(HeadCard, table, f"{path}: the card of a head", BadInput), tensors

@@ -1,4 +1,4 @@
-"""`HeadInput`: the samples that a head reads."""
+"""`HeadInput`: the input samples of a head."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from anybind.errors import BadInput
 
 @dataclass(frozen=True, eq=False)
 class HeadInput:
-    """Embeddings of n samples, with numbers and a group id for each sample.
+    """Embeddings of n samples, with measures and a group id for each sample.
 
     Attributes:
-        embeddings: rows by modality. A row belongs to a sample, or to a part of one (an image tile).
+        embeddings: rows by modality; a row belongs to a sample, or to a region of one (an image tile).
         measures: numbers per sample by name, (n,) each, finite.
-        rows: by modality, the sample number of each row, non-decreasing. A sample may have several rows of a modality
-            or none. One row each by default.
-        groups: (n,) int64, the group id of each sample, 0 or more, such as the recording that it is a part of. All 0
-            by default.
+        rows: by modality, the sample number of each row, non-decreasing; a sample may have several rows or none.
+            [default: one row per sample]
+        groups: (n,) int64, the group id of each sample, 0 or more, such as the recording of a window. [default: all 0]
 
     Raises:
         BadInput: lengths that disagree, sample numbers out of range, measures that are not finite, negative group ids.
@@ -33,7 +32,7 @@ class HeadInput:
     groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
-        n = self._count()
+        n = self._count_samples()
         groups = np.asarray(self.groups if np.size(self.groups) else np.zeros(n), dtype=np.int64)
         if groups.shape != (n,) or (groups < 0).any():
             raise BadInput(f"expected {n} group ids, 0 or more, one for each sample, got shape {groups.shape}")
@@ -50,12 +49,12 @@ class HeadInput:
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "groups", groups)
 
-    def _count(self) -> int:
+    def _count_samples(self) -> int:
         for values in (*self.measures.values(), self.groups):
             if np.size(values):
                 return np.size(values)
-        ends = [self.rows[of][-1] + 1 for of in self.embeddings if len(self.rows.get(of, ()))]
-        ends += [len(held) for of, held in self.embeddings.items() if of not in self.rows]
+        ends = [self.rows[name][-1] + 1 for name in self.embeddings if len(self.rows.get(name, ()))]
+        ends += [len(each) for name, each in self.embeddings.items() if name not in self.rows]
         return int(max(ends, default=0))
 
     def __len__(self) -> int:
@@ -65,7 +64,7 @@ class HeadInput:
         """Return the largest value of each sample's rows, (n,) float64; 0 for a sample without rows.
 
         Args:
-            modality: whose rows.
+            modality: modality of the rows.
             values: (rows,), 0 or more.
         """
         best = np.zeros(len(self))
@@ -74,7 +73,7 @@ class HeadInput:
 
     @classmethod
     def concatenate(cls, inputs: Sequence[HeadInput]) -> HeadInput:
-        """Put the samples of several inputs one after the other; each input becomes a group of its own, from 0.
+        """Concatenate the samples of several inputs; each input becomes a group, numbered from 0.
 
         Raises:
             BadInput: no input, or inputs of different modalities, encoders or measures.
@@ -92,11 +91,11 @@ class HeadInput:
         lengths = [len(each) for each in inputs]
         starts = np.cumsum([0, *lengths[:-1]])
         return cls(
-            {of: concatenate([each.embeddings[of] for each in inputs]) for of in first.embeddings},
+            {modality: concatenate([each.embeddings[modality] for each in inputs]) for modality in first.embeddings},
             {name: np.concatenate([each.measures[name] for each in inputs]) for name in first.measures},
             {
-                of: np.concatenate([each.rows[of] + start for each, start in zip(inputs, starts, strict=True)])
-                for of in first.embeddings
+                modality: np.concatenate([each.rows[modality] + at for each, at in zip(inputs, starts, strict=True)])
+                for modality in first.embeddings
             },
             np.repeat(np.arange(len(inputs)), lengths),
         )

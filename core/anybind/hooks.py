@@ -1,4 +1,4 @@
-"""The one hook of the plugin contract, and what a plugin's `register` is handed."""
+"""The hook of the plugin contract, and the `Registrar` that a plugin's `register` is called with."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from anybind.part import Part
 from anybind.spec import CORE_KINDS, CommandSpec, Spec
 
 CONTRACT = 1
-"""Version of the plugin contract; a plugin module declares the one it was written for as `anybind_contract`."""
+"""Version of the plugin contract; a plugin module declares its own as `anybind_contract`."""
 CORE_COMMANDS = {
     name: Part(CommandSpec(name=name, summary=summary, target=f"anybind.commands.{target}"), "anybind", "anybind")
     for name, target, summary in (
-        ("bindings", "bindings:list_bindings", "List installed bindings and the modalities that each one joins."),
-        ("datasets", "datasets:app", "List installed datasets with modality, size and source; check a copy of one."),
+        ("bindings", "bindings:list_bindings", "List installed bindings: their names, modalities and sources."),
+        ("datasets", "datasets:app", "List datasets with licence, size and source; check a copy of one."),
         ("embed", "embed:embed", "Embed files into one space and write the embeddings as safetensors."),
         ("evaluate", "evaluate:evaluate", "Evaluate a task on a dataset and print its metrics."),
-        ("plugins", "plugins:app", "List installed plugins with their parts and problems; start one, or check one."),
-        ("store", "store:app", "Show the embedding store: its folder, its size and the embeddings of each encoder."),
+        ("plugins", "plugins:app", "List installed plugins with their parts and problems; create or check one."),
+        ("store", "store:app", "Show the embedding store: folder, size, embeddings per encoder; clear it."),
     )
 }
-"""Commands that are there whatever is installed or switched off, so that a broken environment can be looked at."""
+"""Commands that work with any set of plugins, so that a broken environment can be inspected."""
 
 hookspec = pluggy.HookspecMarker("anybind")
 hookimpl = pluggy.HookimplMarker("anybind")
 
 
 class HookSpecs:
-    """The one hook that a plugin implements."""
+    """The hook that a plugin implements."""
 
     @staticmethod
     @hookspec
@@ -40,12 +40,12 @@ class HookSpecs:
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin as found by its entry point, and how loading it went.
+    """An installed plugin and its status.
 
     Attributes:
-        status: `ok`, `broken` (import or registration raised), `refused` (its name is taken twice), `incomplete` (it
-            brings parts of a kind that no plugin declares) or `off` (not among those that `ANYBIND_PLUGINS` names).
-        problem: one line that says why, unless the status is `ok`.
+        status: `ok`, `broken` (import or registration raised), `refused` (two plugins have its name), `incomplete` (it
+            has parts of a kind that no plugin declares) or `off` (not in `ANYBIND_PLUGINS`).
+        problem: the reason in one line, unless the status is `ok`.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Plugin:
 
 @dataclass
 class Registrar:
-    """What a plugin's `register` is handed: it takes the specs of that plugin.
+    """The argument of a plugin's `register`: collects the specs of the plugin.
 
     Attributes:
         plugin: the plugin.
-        parts: what it has registered, by kind and name.
+        parts: registered parts by kind and name.
     """
 
     plugin: Plugin
@@ -71,7 +71,7 @@ class Registrar:
         """Add one part.
 
         Raises:
-            PluginError: it is no spec, the plugin brings two of that kind and name, or the name is one of core's.
+            PluginError: it is not a spec, the plugin has added one of that kind and name, or the name is one of core's.
         """
         if not isinstance(spec, Spec) or type(spec) is Spec:
             raise PluginError(f"registry.add() takes a spec such as EncoderSpec, got {type(spec).__name__}")
@@ -80,12 +80,12 @@ class Registrar:
         if spec.kind == "kind" and spec.name in (*CORE_KINDS, "kind"):
             raise PluginError(f"the kind {spec.name!r} is anybind's own; give yours another name")
         if (spec.kind, spec.name) in self.parts:
-            raise PluginError(f"it brings the {spec.kind} {spec.name!r} twice")
+            raise PluginError(f"it adds the {spec.kind} {spec.name!r} twice")
         self.parts[spec.kind, spec.name] = Part(spec, self.plugin.name, self.plugin.distribution)
 
 
 def plugin_manager() -> pluggy.PluginManager:
-    """The one manager of all plugins, with the hook that they implement."""
+    """Create a plugin manager with the hook of the contract."""
     manager = pluggy.PluginManager("anybind")
     manager.add_hookspecs(HookSpecs)
     return manager
@@ -95,11 +95,15 @@ def check_contract(module: object) -> None:
     """Raise `PluginError` unless the module declares this version of the contract."""
     declared = getattr(module, "anybind_contract", None)
     if declared is None:
-        raise PluginError(
-            f"it declares no version of the contract: write `anybind_contract = {CONTRACT}` in its module"
-        )
+        raise PluginError(f"it declares no contract version: write `anybind_contract = {CONTRACT}` in its module")
     if declared != CONTRACT:
         remedy = "update anybind" if isinstance(declared, int) and declared > CONTRACT else "update the plugin"
         raise PluginError(
             f"it was written for contract {declared!r}, and this anybind has contract {CONTRACT}: {remedy}"
         )
+
+
+def check_result(result: object) -> None:
+    """Raise `PluginError` unless `register` returned nothing: a generator or a coroutine has not run at all."""
+    if result is not None:
+        raise PluginError(f"register must add parts and return None, got a {type(result).__name__}")

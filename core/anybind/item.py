@@ -1,4 +1,4 @@
-"""`Item`: one sample of a dataset; and `Missing`: what a dataset's folder lacks."""
+"""`Item`: one sample of a dataset; `MissingData`: data missing in a dataset's folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from anybind.errors import BadInput
 
-_NOTED: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+_MISSING: ContextVar[list[str] | None] = ContextVar("noted", default=None)
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,14 @@ class Item:
     """One sample of a dataset.
 
     Attributes:
-        id: names it in results and errors, and is the same on every machine.
+        id: identifier in results and errors, the same on every machine.
         source: a path, or the sample itself.
-        label: name of its class; empty where the dataset has none.
-        options: for the reader of a path, such as the sensor size that a file does not record.
-        partners: recordings of the same thing by modality, each a path, a sample, or an `Item` where its reader needs
-            options: the image that an event recording was made of, the sound that goes with a video.
-        notes: what else the dataset says of it, JSON-like. Tasks know these names: `split` (see the property);
-            `abnormal`, of a video: a list of `[first, end]` frames counted from 0, `end` not included, or True where it
-            is only known that some frames are abnormal.
+        label: class name; empty for a dataset without labels.
+        options: reader options, such as the sensor size that a file does not record.
+        partners: recordings of the same thing by modality, each a path, a sample, or an `Item` with reader options: the
+            image of an event recording, the audio clip of a video.
+        notes: further annotations, JSON-like. Tasks use `split` (see the property) and, of a video, `abnormal`: a list
+            of `[first, end]` frames counted from 0, `end` excluded, or True if only the label of the video is known.
     """
 
     id: str
@@ -40,22 +39,22 @@ class Item:
 
     @property
     def split(self) -> str:
-        """The split that the sample belongs to; `test` where its dataset does not say."""
+        """The split of the sample; `test` by default."""
         return self.notes.get("split", "test")
 
     def partner(self, modality: str) -> Item:
-        """Its recording in another modality as an item of the same id, label and notes; raises `KeyError` for none."""
-        found = self.partners[modality]
-        source, options = (found.source, found.options) if isinstance(found, Item) else (found, {})
+        """Return the recording in another modality as an item of the same id, label and notes; raise `KeyError`."""
+        partner = self.partners[modality]
+        source, options = (partner.source, partner.options) if isinstance(partner, Item) else (partner, {})
         return replace(self, source=source, options=options, partners={})
 
 
 class MissingData(BadInput):
-    """Something that a copy of a dataset lacks; see `Dataset.missing`.
+    """Data missing in a copy of a dataset; see `Dataset.missing`.
 
     Attributes:
         needed: whether the dataset cannot be used without it.
-        split: the split that lacks it; empty for any.
+        split: the split that needs it; empty for any.
     """
 
     def __init__(self, what: str, *, needed: bool = True, split: str = "") -> None:
@@ -64,25 +63,25 @@ class MissingData(BadInput):
 
 
 @contextmanager
-def noting_missing() -> Iterator[list[str]]:
-    """Note what datasets made inside the block lack, in the list, in place of raising the first."""
-    notes: list[str] = []
-    token = _NOTED.set(notes)
+def collect_missing() -> Iterator[list[str]]:
+    """Collect descriptions of missing data of datasets opened inside the block, instead of raising the first."""
+    missing: list[str] = []
+    token = _MISSING.set(missing)
     try:
-        yield notes
+        yield missing
     finally:
-        _NOTED.reset(token)
+        _MISSING.reset(token)
 
 
-def noted() -> list[str] | None:
-    """The list that takes what is missing; None outside of `noting_missing`, where it raises."""
-    return _NOTED.get()
+def get_missing() -> list[str] | None:
+    """Return the list that collects missing data; None outside of `collect_missing`, where missing data raises."""
+    return _MISSING.get()
 
 
-def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """About `limit` items, spread evenly over the labels, the first of each label first; all by default.
+def spread_over_labels(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """Select about `limit` items, spread evenly over the labels, the first ones of each label; all by default.
 
-    They stay in their order.
+    The order stays the same.
     """
     seen: Counter[str] = Counter()
     ranked = []

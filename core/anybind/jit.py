@@ -1,4 +1,4 @@
-"""`kernel`: compiles loops by numba, once a machine where it can keep what it compiled."""
+"""`kernel`: compiles loops with numba, and caches the machine code if the folder is writable."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def kernel(function: Callable[..., Any] | None = None, /, *, reorder: bool = False) -> Callable[..., Any]:
-    """A decorator, used with or without options: the function compiled by numba, without the interpreter's lock.
+    """Decorate a function, with or without options, to be compiled by numba and run without the interpreter lock.
 
-    It is compiled at its first call. What was compiled is kept beside the module, or in the user's cache folder
-    (`NUMBA_CACHE_DIR` names another); where neither can be written, it is compiled anew in each process. For modules
-    that a spec with an extra targets, since the core itself does without numba.
+    It is compiled at its first call. The machine code is cached beside the module, or in the user's cache folder
+    (`NUMBA_CACHE_DIR` sets another); if neither is writable, each process compiles it again. For modules that a spec
+    with an extra targets, since core does not depend on numba.
 
     Args:
         function: the function.
-        reorder: sums may be taken in another order than written (always the same one), which vector loops need.
+        reorder: allow another order of sums (always the same one), which vectorised loops need.
     """
     if function is None:
         return lambda function: kernel(function, reorder=reorder)

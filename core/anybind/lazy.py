@@ -1,4 +1,4 @@
-"""Public modules whose names are imported when they are first used, so that listing and `--help` stay light."""
+"""Lazy imports of the names of public modules, so that listing parts and `--help` stay fast."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 def lazy_names(
     module: str, sources: Mapping[str, Iterable[str]], modules: Mapping[str, str] | None = None
 ) -> Callable[[str], object]:
-    """Make a module's `__getattr__`, which imports a public name at its first use and keeps it in the module.
+    """Create a module's `__getattr__`, which imports a public name at its first use and sets it in the module.
 
     Args:
         module: the module's name.
-        sources: public names by the module of `anybind` that they come from.
+        sources: public names by the module of `anybind` that defines them.
         modules: modules of `anybind` by public name.
     """
     origins = {name: (source, name) for source, names in sources.items() for name in names}

@@ -1,4 +1,4 @@
-"""From files and samples to batches of what an encoder takes: read in threads, handed on in order."""
+"""Loading of files and samples in worker threads, and encoding of batches."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from anybind.reader import SampleFile, find_reader, read
 if TYPE_CHECKING:
     from anybind.store import StoreTable
 
-Refuse = Callable[[int, str, AnybindError], None]
-"""As `OnBad`, with the item's number before its id; raises what it does not let pass."""
+OnInvalid = Callable[[int, str, AnybindError], None]
+"""Called with the number, the id and the error of an invalid item; raises unless invalid items are skipped."""
 
 
-def refuse_item(on_bad: OnBad | None, number: int, id: str, error: AnybindError) -> None:
-    """Call `on_bad` with an item that cannot be used; raise the error where there is none."""
+def report_invalid(on_bad: OnBad | None, number: int, id: str, error: AnybindError) -> None:
+    """Call `on_bad` with an invalid item; without it, raise the error."""
     if on_bad is None:
         raise error
     on_bad(id, error)
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """An item on its way to its embedding.
+class LoadedItem:
+    """An item between its file and its embedding.
 
     Attributes:
-        number: its place among all items.
+        number: position among all items.
         id: the item's id.
-        prepared: the encoder's input; None once the embedding is there.
-        key: of its content; None if it has none, or nothing is stored.
-        mark: of its file when that was hashed; None if it is not read from a file.
-        vector: (d,) float32, in the encoder's own space; None until it is computed, unless it was stored.
-        cached: the store had it.
-        error: why the item cannot be used; None if it can.
+        prepared: input of the encoder; None once the embedding is computed.
+        key: store key of its content; None if it has none, or without a store.
+        mark: mark of its file when the file was hashed; None if it is not a file.
+        vector: (d,) float32, in the encoder's own space; None until it is computed or read from the store.
+        cached: whether the vector was read from the store.
+        error: the error of an invalid item.
     """
 
     number: int
@@ -59,119 +59,120 @@ class Loaded:
     error: AnybindError | None = None
 
 
-def as_item(kind: Modality[object], number: int, item: object) -> Item:
-    """A path, a sample or an item as an item, whose id is the path, the text itself, or `event[3]`."""
+def to_item(modality: Modality[object], number: int, item: object) -> Item:
+    """Convert a path or a sample to an item, whose id is the path, the text itself, or `event[3]`."""
     if isinstance(item, Item):
         return item
-    if isinstance(item, str) and kind.accepts(item):
+    if isinstance(item, str) and modality.accepts(item):
         return Item(item, item)
-    return Item(portable_name(item) if isinstance(item, str | os.PathLike) else f"{kind.name}[{number}]", item)
+    return Item(portable_name(item) if isinstance(item, str | os.PathLike) else f"{modality.name}[{number}]", item)
 
 
 @dataclass(frozen=True)
 class Loader:
-    """From numbered items to an encoder's inputs, or to embeddings from the store; called in worker threads."""
+    """A loader of numbered items: returns stored embeddings or inputs of the encoder; called in worker threads."""
 
-    kind: Modality[object]
+    modality: Modality[object]
     encoder: Encoder
     derive_seed: int | None
     table: StoreTable | None = None
 
-    def at_once(self, numbered: tuple[int, Item]) -> Loaded | None:
-        """The stored embedding of a text, or of a file whose hash is known: to look takes less time than a thread."""
+    def find_stored(self, numbered: tuple[int, Item]) -> LoadedItem | None:
+        """Return the stored embedding of a text or of a file whose hash is cached: faster than a worker thread."""
         if self.table is None or not isinstance(numbered[1].source, str | os.PathLike):
             return None
-        found = self.look_up(numbered, read=False)
-        return found if found.cached else None
+        loaded = self.look_up(numbered, read=False)
+        return loaded if loaded.cached else None
 
-    def look_up(self, numbered: tuple[int, Item], read: bool = True) -> Loaded:
-        """The item's key, and its embedding if that is stored.
+    def look_up(self, numbered: tuple[int, Item], read: bool = True) -> LoadedItem:
+        """Compute the item's store key and read its embedding, if stored.
 
         Args:
-            numbered: the item and its number.
-            read: hash its file if the hash is not known; otherwise there is no key.
+            numbered: the number and the item.
+            read: hash its file if the hash is not cached; otherwise there is no key.
         """
         number, item = numbered
         key = mark = None
         if self.table is None:
-            return Loaded(number, item.id)
+            return LoadedItem(number, item.id)
         source, options = item.source, item.options
-        if not isinstance(source, str | os.PathLike) or self.kind.accepts(source):
+        if not isinstance(source, str | os.PathLike) or self.modality.accepts(source):
             key = content_key("sample", source)
-        elif mark := _mark(source):
-            with contextlib.suppress(OSError):  # told when the file is read
+        elif mark := _find_mark(source):
+            with contextlib.suppress(OSError):  # reading the file reports the error
                 if (hashed := self.table.store.hash_file(source, mark, read)) is not None:
-                    # The ending is part of it, since which reader reads a file depends on it.
+                    # The suffix is part of the key, since the choice of the reader depends on it.
                     ending = os.path.splitext(source)[1].lower()  # noqa: PTH122 (many times a second)
                     key = content_key("file", ending, hashed, *([dict(options)] if options else []))
         value = None if key is None else self.table.get(key)
         vector = None if value is None else np.frombuffer(value, "<f4")
-        return Loaded(number, item.id, None, key, mark, vector, vector is not None)
+        return LoadedItem(number, item.id, None, key, mark, vector, vector is not None)
 
-    def __call__(self, numbered: tuple[int, Item]) -> Loaded:
-        """The stored embedding, the encoder's input, or the error of its reader or encoder."""
-        item, found = numbered[1], self.look_up(numbered)
-        if found.cached:
-            return found
+    def __call__(self, numbered: tuple[int, Item]) -> LoadedItem:
+        """Return the item with its stored embedding, its encoder input, or the error of its reader or encoder."""
+        item, loaded = numbered[1], self.look_up(numbered)
+        if loaded.cached:
+            return loaded
         try:
-            sample = self.sample(item)
-            self.kind.check(sample)
+            sample = self.load_sample(item)
+            self.modality.check(sample)
             prepared = self.encoder.preprocess(sample)
         except AnybindError as error:
-            named = error if item.id in str(error) else _caused(type(error)(f"{item.id}: {error}"), error)
-            return replace(found, error=named)
-        except Exception as error:  # a stranger's bug: told with the item, so that --skip-bad can go on past it
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            return replace(found, error=_caused(PluginError(f"{item.id}: its reader or encoder failed: {told}"), error))
-        # A file that was written in between has no key: what was read may not be what was hashed.
-        changed = found.mark is not None and found.mark != _mark(item.source)
-        return replace(found, prepared=prepared, key=None if changed else found.key)
+            described = error if item.id in str(error) else _set_cause(type(error)(f"{item.id}: {error}"), error)
+            return replace(loaded, error=described)
+        except Exception as error:  # a bug of a plugin becomes an error of the item, so that --skip-invalid skips it
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            failure = PluginError(f"{item.id}: its reader or encoder failed: {message}")
+            return replace(loaded, error=_set_cause(failure, error))
+        # A file that was written in between gets no key: the sample may differ from the hashed content.
+        changed = loaded.mark is not None and loaded.mark != _find_mark(item.source)
+        return replace(loaded, prepared=prepared, key=None if changed else loaded.key)
 
-    def sample(self, item: Item) -> object:
+    def load_sample(self, item: Item) -> object:
         """Read the item's file, or derive the sample from one of another modality."""
-        source = item.source
-        if self.kind.accepts(source):
-            return self.kind.as_sample(source)
+        source, name = item.source, self.modality.name
+        if self.modality.accepts(source):
+            return self.modality.as_sample(source)
         if not isinstance(source, str | os.PathLike):
             if self.derive_seed is not None:
-                return derive(self.kind.name, source, seed=self.derive_seed)
-            raise BadInput(f"a {type(source).__name__} is neither a path nor a sample of {self.kind.name}")
+                return derive(name, source, seed=self.derive_seed)
+            raise BadInput(f"expected a path or a sample of {name}, got a {type(source).__name__}")
         path = Path(source)
         reader = source.reader if isinstance(source, SampleFile) else None
-        if reader is None or reader.spec.modality != self.kind.name:
-            reader = find_reader(path, self.kind.name)
-        found = reader.spec.modality
-        if found != self.kind.name and self.derive_seed is None:
-            raise BadInput(
-                f"{path} holds {found}, not {self.kind.name}; derive_seed=0 makes {self.kind.name} from it where it can"
-            )
+        if reader is None or reader.spec.modality != name:
+            reader = find_reader(path, name)
+        actual = reader.spec.modality
+        if actual != name and self.derive_seed is None:
+            raise BadInput(f"{path} holds {actual}, not {name}; derive_seed=0 derives {name} from it if possible")
         sample = read(path, reader=reader, **item.options)
-        if found == self.kind.name or self.derive_seed is None:
+        if actual == name or self.derive_seed is None:
             return sample
-        return derive(self.kind.name, sample, source=found, seed=self.derive_seed)
+        return derive(name, sample, source=actual, seed=self.derive_seed)
 
 
-def _mark(source: str | os.PathLike[str]) -> FileMark | None:
-    with contextlib.suppress(OSError, ValueError):  # told when the file is read
+def _find_mark(source: str | os.PathLike[str]) -> FileMark | None:
+    with contextlib.suppress(OSError, ValueError):  # reading the file reports the error
         return get_file_mark(source)
     return None
 
 
-def _caused(error: AnybindError, cause: Exception) -> AnybindError:
+def _set_cause(error: AnybindError, cause: Exception) -> AnybindError:
     error.__cause__ = cause
     return error
 
 
-def load_batches(load: Loader, items: Iterable[tuple[int, Item]], size: int, refuse: Refuse) -> Iterator[list[Loaded]]:
-    """Load numbered items in threads, two batches ahead of their use; those that cannot be used are refused."""
-    batch: list[Loaded] = []
+def load_batches(
+    load: Loader, items: Iterable[tuple[int, Item]], size: int, on_invalid: OnInvalid
+) -> Iterator[list[LoadedItem]]:
+    """Load numbered items in worker threads, two batches ahead, and yield batches of the valid ones."""
+    batch: list[LoadedItem] = []
     workers = min(4, os.cpu_count() or 1)
     with contextlib.closing(
-        prefetch(load, items, workers=workers, queue_size=2 * size, compute_inline=load.at_once)
-    ) as coming:
-        for loaded in coming:
+        prefetch(load, items, workers=workers, queue_size=2 * size, compute_inline=load.find_stored)
+    ) as results:
+        for loaded in results:
             if loaded.error is not None:
-                refuse(loaded.number, loaded.id, loaded.error)
+                on_invalid(loaded.number, loaded.id, loaded.error)
                 continue
             batch.append(loaded)
             if len(batch) == size:
@@ -181,20 +182,20 @@ def load_batches(load: Loader, items: Iterable[tuple[int, Item]], size: int, ref
         yield batch
 
 
-def encode_batch(encoder: Encoder, batch: list[Loaded], refuse: Refuse) -> list[Loaded]:
-    """The batch with its vectors; without the samples that have none, which are refused one by one."""
-    todo = [each for each in batch if not each.cached]
+def encode_batch(encoder: Encoder, batch: list[LoadedItem], on_invalid: OnInvalid) -> list[LoadedItem]:
+    """Encode a batch and return its items with vectors, without the invalid ones."""
+    missing = [each for each in batch if not each.cached]
     vectors: dict[int, np.ndarray] = {}
     try:
-        rows = encoder.encode([each.prepared for each in todo]) if todo else ()
-        if len(rows) != len(todo):
-            raise PluginError(f"the encoder of {encoder.modality} gave {len(rows)} vectors for {len(todo)} samples")
-        vectors = {each.number: row for each, row in zip(todo, rows, strict=True)}
-    except BadInput:  # one of them has no vector: which?
-        for each in todo:
+        rows = encoder.encode([each.prepared for each in missing]) if missing else ()
+        if len(rows) != len(missing):
+            raise PluginError(f"the encoder of {encoder.modality} gave {len(rows)} vectors for {len(missing)} samples")
+        vectors = {each.number: row for each, row in zip(missing, rows, strict=True)}
+    except BadInput:  # encode one by one to find the invalid ones
+        for each in missing:
             try:
                 vectors[each.number] = encoder.encode([each.prepared])[0]
             except BadInput as error:
-                refuse(each.number, each.id, _caused(BadInput(f"{each.id}: {error}"), error))
-    found = [each if each.cached else replace(each, prepared=None, vector=vectors.get(each.number)) for each in batch]
-    return [each for each in found if each.vector is not None]
+                on_invalid(each.number, each.id, _set_cause(BadInput(f"{each.id}: {error}"), error))
+    encoded = [each if each.cached else replace(each, prepared=None, vector=vectors.get(each.number)) for each in batch]
+    return [each for each in encoded if each.vector is not None]

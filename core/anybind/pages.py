@@ -1,7 +1,7 @@
-"""Pages: one HTML file each, that holds its pictures and needs nothing else.
+"""HTML pages: self-contained files with embedded images.
 
-Public: a plugin's module that writes a page may import these names. A template begins with
-`{% extends "page_base.html" %}` and fills the blocks `title`, `style` and `content`.
+Public: plugins may import these names. A template begins with `{% extends "page_base.html" %}` and fills the blocks
+`title`, `style` and `content`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 
 from anybind.files import atomic_path
 
-PICTURE_PIXELS = 480
-"""Longest side of a picture on a page."""
+IMAGE_PIXELS = 480
+"""Longest side of an image on a page, pixels."""
 BASE = "page_base.html"
-"""The template that all others extend: it belongs to the core."""
+"""The template of core that all others extend."""
 
 
 def save_page(path: Path, package: str, template: str, **fields: object) -> None:
-    """Write a page, whole or not at all.
+    """Write a page, atomically.
 
     Args:
         path: the file.
-        package: the package that holds the template.
-        template: its path inside the package, with `/` between folders.
-        fields: what is filled in; texts are escaped.
+        package: the package of the template.
+        template: path in the package, with `/` between folders.
+        fields: values of the template; texts are escaped.
 
     Raises:
         BadInput: the file cannot be written.
@@ -41,39 +41,39 @@ def save_page(path: Path, package: str, template: str, **fields: object) -> None
 
 
 def render(package: str, template: str, **fields: object) -> str:
-    """A page from one of a package's templates; see `save_page`."""
+    """Render a page from a package's template; see `save_page`."""
     import jinja2  # with Pillow a fifth of the time of `anybind --help`, which renders no page
 
-    def source(name: str) -> str:
+    def read_template(name: str) -> str:
         folder = importlib.resources.files("anybind" if name == BASE else package)
         return folder.joinpath(name).read_text(encoding="utf-8")
 
-    loader = jinja2.FunctionLoader(source)
+    loader = jinja2.FunctionLoader(read_template)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.get_template(template).render(fields)
 
 
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> str:
-    """A plain HTML table, as notebooks show it; cells and caption are escaped."""
+    """Format a plain HTML table for notebooks; cells and caption are escaped."""
 
-    def line(tag: str, cells: Iterable[object]) -> str:
+    def make_row(tag: str, cells: Iterable[object]) -> str:
         return f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
 
-    lines = [line("th", columns), *(line("td", row) for row in rows)]
+    lines = [make_row("th", columns), *(make_row("td", row) for row in rows)]
     return f"<table><caption>{html.escape(caption)}</caption>{''.join(lines)}</table>"
 
 
-def image_uri(image: np.ndarray, longest: int = PICTURE_PIXELS) -> str:
-    """A picture, (height, width, 3) uint8, as a `data:` URI, made smaller where a side is longer than `longest`."""
+def image_uri(image: np.ndarray, longest: int = IMAGE_PIXELS) -> str:
+    """Encode an image, (height, width, 3) uint8, as a `data:` URI, scaled down if a side is longer than `longest`."""
     import PIL.Image
 
-    image = PIL.Image.fromarray(image)
-    image.thumbnail((longest, longest))
+    thumbnail = PIL.Image.fromarray(image)
+    thumbnail.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=80)
+    thumbnail.save(buffer, format="WEBP", quality=80)
     return data_uri("image/webp", buffer.getvalue())
 
 
 def data_uri(kind: str, contents: bytes) -> str:
-    """Bytes of a media type as a `data:` URI."""
+    """Encode bytes of a media type as a `data:` URI."""
     return f"data:{kind};base64,{base64.b64encode(contents).decode()}"

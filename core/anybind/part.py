@@ -1,24 +1,26 @@
-"""`Part`: a spec with the plugin that brought it; loading it, and checking the options it is made with."""
+"""`Part`: a spec with the plugin that registered it; loading its target, and checking options."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from anybind.discovery import contain_import, describe_exception
 from anybind.errors import BadOption, MissingExtra, PluginError
 from anybind.spec import Spec
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
 
-@dataclass(frozen=True, eq=False)  # there is one of each, and they are looked up with every file
+@dataclass(frozen=True, eq=False)  # unique objects, compared for every file: identity is fast
 class Part(Generic[S_co]):
-    """A spec with the plugin that brought it."""
+    """A spec with the plugin that registered it."""
 
     spec: S_co
     plugin: str
@@ -36,29 +38,30 @@ class Part(Generic[S_co]):
         """Import the target and return it: a class or a factory.
 
         Raises:
-            MissingExtra: a package that the part's extra brings is not installed.
+            MissingExtra: a package of the part's extra is not installed.
             PluginError: the import failed for another reason.
         """
         module, _, attribute = self.spec.target.partition(":")
         try:
-            with self.explain_missing_extra():
-                return getattr(importlib.import_module(module), attribute)
+            if module not in sys.modules:
+                with self.explain_missing_extra(), contain_import():
+                    importlib.import_module(module)
+            return getattr(sys.modules[module], attribute)
         except MissingExtra:
             raise
         except Exception as error:
             raise PluginError(
-                f"{self.kind} {self.name!r} of {self.distribution} failed to import: "
-                f"{type(error).__name__}: {one_line(error)}"
+                f"{self.kind} {self.name!r} of {self.distribution} failed to import: {describe_exception(error)}"
             ) from error
 
     @functools.cached_property
     def instance(self) -> Any:
-        """What the target makes without arguments, made once; a failed import is tried again."""
+        """The object that the target creates without arguments, created once; a failed import is retried."""
         return self.load()()
 
     @contextmanager
     def explain_missing_extra(self) -> Iterator[None]:
-        """Turn a missing package, inside the block, into `MissingExtra` with its pip line."""
+        """Raise `MissingExtra` with the pip line for a package that is missing inside the block."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -76,18 +79,13 @@ _signature = functools.lru_cache(maxsize=256)(inspect.signature)
 
 
 def check_options(what: str, target: Callable[..., Any], /, *args: object, **options: object) -> None:
-    """Raise `BadOption`, with the options there are, unless `target` can be called like this."""
+    """Raise `BadOption`, listing the valid options, unless `target` can be called with these arguments."""
     try:
         signature = _signature(target)
-    except TypeError:  # what cannot be hashed, such as a method of a plain dataclass
+    except TypeError:  # not hashable, such as a method of a plain dataclass
         signature = inspect.signature(target)
     try:
         signature.bind(*args, **options)
     except TypeError as error:
         takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
         raise BadOption(f"{what}: {error} (options: {takes})") from None
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, as one line."""
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What the author of a plugin imports: the contract and its helpers.
+"""The interface for plugins: base classes, specs and helpers.
 
     from anybind.plugin import EncoderSpec, hookimpl
 
@@ -8,7 +8,7 @@
     def register(registry):
         registry.add(EncoderSpec(name="my-encoder", modality="image", summary="...", target="my_plugin:MyEncoder"))
 
-The modules listed here group helpers by what they are about: `files.atomic_path`, `errors.suggest_names`, `ranks.rank`.
+The modules in it group helpers by topic: `files.atomic_path`, `errors.suggest_names`, `ranks.get_rank`.
 """
 
 from __future__ import annotations

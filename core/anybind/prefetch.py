@@ -1,4 +1,4 @@
-"""`prefetch`: a function applied to items in worker threads, a few items ahead of their use, results in order."""
+"""`prefetch`: applies a function to items in worker threads, ahead of their use, with results in order."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def prefetch(
 ) -> Generator[B]:
     """Apply a function to items in worker threads and yield the results in the order of the items.
 
-    An error of the function, or of the iterable, is raised in the place of its result, after all results before it.
-    Closing the generator cancels what has not begun and waits for what has.
+    An error of the function or the iterable is raised in place of its result, after all earlier results. Closing the
+    generator cancels waiting calls and waits for running ones.
 
     Args:
         function: called in worker threads, for several items at a time.
-        items: taken in the calling thread, one for each result and `queue_size` of them at the start.
+        items: iterated in the calling thread: `queue_size` items at the start, then one for each result.
         workers: number of threads. [default: the number of CPU cores, at most 8]
-        queue_size: how many items are taken before the first result is yielded, at least 1.
-        compute_inline: called in the calling thread before an item goes to a worker; a result that is not None is used in
-            place of the function's, for items that take less time than handing them over.
+        queue_size: number of items in the queue, at least 1.
+        compute_inline: called in the calling thread before an item is submitted to a worker; a result that is not None
+            replaces the function's, for items that take less time than a thread switch.
     """
     source = iter(items)
     queue: deque[Future[B] | tuple[B]] = deque()
@@ -56,8 +56,8 @@ def prefetch(
             for _ in range(queue_size):
                 submit_next()
             while queue:
-                found = queue.popleft()
+                future = queue.popleft()
                 submit_next()
-                yield found[0] if isinstance(found, tuple) else found.result()
+                yield future[0] if isinstance(future, tuple) else future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
-    """A bar on stderr with rate and time left, drawn only when stderr is a terminal.
+    """Show a progress bar on stderr with rate and remaining time, if stderr is a terminal.
 
     Yields:
-        a function to call with the number of steps done since its last call and, if it likes, with a text that
-        the bar shows from then on: `advance(1, "loss 0.7")`.
+        a function to call with the number of steps since its last call and, optionally, with a note that the bar
+        shows from then on: `advance(1, "loss 0.7")`.
     """
     if total <= 1 or not sys.stderr.isatty():
         yield lambda steps, note=None: None
@@ -45,7 +45,7 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
 
 @functools.cache
 def _console() -> Console:
-    """One for all bars, so that a loop within a loop draws its bar below the other's."""
+    """Return the console of all bars: nested bars are then drawn below each other."""
     from rich.console import Console
 
     return Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Class names as users give them, put into prompts, and their embeddings."""
+"""Class names, prompts made of them, and their embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_TEMPLATES = ("a photo of a {}",)
 
 
 def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
-    """The templates, or `BadOption` when there is none or one has no place for the class name."""
+    """Return the templates; raise `BadOption` if there is none or one has no `{}`."""
     templates = tuple(templates)
     for template in templates:
         if "{}" not in template:
@@ -27,30 +27,30 @@ def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
 
 
 def embed_class_names(binder: Binder, modality: str, names: Sequence[str], templates: Sequence[str]) -> Embeddings:
-    """One embedding a class, (len(names), d): the mean over templates of unit vectors, again of norm 1.
+    """Embed classes, (len(names), d): the mean over templates of unit vectors, again of norm 1.
 
-    `of` is the modality of words.
+    `modality` is that of text.
     """
-    sentences = [template.replace("{}", name) for name in names for template in templates]
-    embedded = binder.embed(modality, sentences)
-    means = embedded.vectors.reshape(len(names), len(templates), -1).mean(axis=1)
-    return replace(embedded, vectors=normalize(means, "class embedding"), ids=tuple(names))
+    texts = [template.replace("{}", name) for name in names for template in templates]
+    embeddings = binder.embed(modality, texts)
+    means = embeddings.vectors.reshape(len(names), len(templates), -1).mean(axis=1)
+    return replace(embeddings, vectors=normalize(means, "class embedding"), ids=tuple(names))
 
 
 def format_class_name(folder: str) -> str:
-    """The class that a folder is named after: `_` a space, lower case, a leading `NNN - ` dropped.
+    """Convert a folder name to a class name: `_` becomes a space, lower case, a leading `NNN - ` is dropped.
 
-    >>> class_name("001 - Dog bark"), class_name("yin_yang")
+    >>> format_class_name("001 - Dog bark"), format_class_name("yin_yang")
     ('dog bark', 'yin yang')
     """
     return re.sub(r"^\d+ - ", "", folder).replace("_", " ").strip().lower()
 
 
 def check_labels(labels: Iterable[str]) -> None:
-    """Raise `BadOption` unless there are at least two labels and no doubles."""
+    """Raise `BadOption` unless there are at least two labels and no duplicates."""
     counts = Counter(label.lower() for label in labels)
-    doubles = sorted(label for label, count in counts.items() if count > 1)
-    if doubles:
-        raise BadOption(f"labels must differ; given twice: {', '.join(doubles)}")
+    duplicates = sorted(label for label, count in counts.items() if count > 1)
+    if duplicates:
+        raise BadOption(f"labels must differ; given twice: {', '.join(duplicates)}")
     if len(counts) < 2:
         raise BadOption(f"give at least two labels to choose from, got {', '.join(counts) or 'none'}")

@@ -1,4 +1,4 @@
-"""`Reader`: one file format. `read` finds the right one by content first and by file name second."""
+"""`Reader`: one file format. `read` chooses the reader by content first and by file name second."""
 
 from __future__ import annotations
 
@@ -16,99 +16,95 @@ from anybind.modality import find_modality, infer_modality
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ModalitySpec, ReaderSpec
 
-NOTES = (".txt", ".csv", ".tsv", ".mat")
-"""Endings that samples share with notes about them."""
+NOTE_SUFFIXES = (".txt", ".csv", ".tsv", ".mat")
+"""Suffixes of samples that are also those of notes and labels."""
 HEAD_BYTES = 4096
-"""How much of a file's beginning a reader sees when it is asked whether the file is its own."""
+"""Number of bytes at the beginning of a file that `Reader.sniff` is called with."""
 
 
 class Reader(ABC):
-    """One file format of one modality. Registered as a class that takes no arguments; one instance serves a process.
+    """One file format of one modality. Registered as a class without arguments; a process uses one instance.
 
     Attributes:
-        seeks: `chunks` takes `start` and `end` (in microseconds, either may be None) and decodes nothing outside them.
+        seeks: whether `chunks` takes `start` and `end` (microseconds or None) and decodes only what lies between.
     """
 
     seeks: ClassVar[bool] = False
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:
-        """Whether a file that begins with `head` (up to 4096 bytes) is of this format.
+        """Return whether a file that begins with `head` (up to 4096 bytes) is of this format.
 
         Returns:
-            True or False where the content tells; None where the format has no mark and only the file name tells.
+            True or False if the content decides; None for a format without a signature, where the file name decides.
         """
 
     @abstractmethod
     def read(self, path: Path, /, *args: Any, **options: Any) -> Any:
-        """The sample in the file. A reader's own `read` takes the path and its options by name.
+        """Read the sample in a file; options are keyword arguments.
 
         Raises:
-            BadInput: the file is truncated, corrupt or empty; the message names it and says where.
+            BadInput: the file is truncated, corrupt or empty; the message has the path and the position.
         """
 
     def chunks(self, path: Path, /, *args: Any, count: int, **options: Any) -> Iterator[Any]:
-        """The sample in parts of about `count` entries (events, frames), in order; the whole at once by default."""
+        """Yield the sample in chunks of about `count` entries (events, frames), in order; by default in one chunk."""
         yield self.read(path, **options)
 
     def write(self, sample: Any, path: Path) -> None:
-        """Write a sample; `anybind.write` calls it with a temporary path that then takes the real one's place.
+        """Write a sample; `anybind.write` calls it with a temporary path, which then replaces the real one.
 
         Raises:
-            BadInput: the format is only read, as unless a reader overrides it, or cannot hold the sample.
+            BadInput: the format is read-only, the default, or cannot represent the sample.
         """
         raise BadInput("this format can be read and not written; choose another ending")
 
     def write_chunks(self, chunks: Iterable[Any], path: Path) -> None:
-        """As `write`, from consecutive parts of a sample, in bounded memory.
+        """Write a sample from consecutive chunks, in bounded memory.
 
         Raises:
-            BadInput: the format is written whole only, as unless a reader overrides it.
+            BadInput: the format cannot be written in chunks, the default.
         """
         raise BadInput("this format is written whole; choose another ending")
 
 
 def list_suffixes(modalities: Iterable[str] | None = None) -> set[str]:
-    """File name endings, lower case with the dot, that readers of these modalities know; of all by default."""
-    wanted = None if modalities is None else set(modalities)
-    return {
-        s
-        for part in list_parts(ReaderSpec)
-        if wanted is None or part.spec.modality in wanted
-        for s in part.spec.suffixes
-    }
+    """Return the file suffixes, lower case with the dot, of the readers of some modalities; of all by default."""
+    selected = None if modalities is None else set(modalities)
+    specs = [part.spec for part in list_parts(ReaderSpec) if selected is None or part.spec.modality in selected]
+    return {suffix for spec in specs for suffix in spec.suffixes}
 
 
 def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | None = None) -> list[Path]:
-    """The files in and below a folder that readers of these modalities know, of all by default, by path.
+    """List the files in and below a folder with a suffix of these modalities, of all by default, by path.
 
-    Texts are also notes about a data set: those that no such reader claims by what they hold are passed over.
+    Text files without a sample of these modalities, such as notes about a dataset, are skipped.
 
     Raises:
-        BadInput: the folder is missing, or holds no such file.
+        BadInput: the folder is missing, or has no such file.
     """
-    return [Path(each) for each in _list_samples(folder, None if modalities is None else set(modalities))]
+    return [Path(each) for each in _list_typed_samples(folder, None if modalities is None else set(modalities))]
 
 
-def _list_samples(folder: str | os.PathLike[str], wanted: set[str] | None) -> list[Path | SampleFile]:
-    """As `list_samples`, with the readers of the files that had to be opened."""
-    found = list_files(folder, list_suffixes(wanted))
-    kept: list[Path | SampleFile] = []
-    for path in found:
-        if path.suffix.lower() not in NOTES:
-            kept.append(path)
+def _list_typed_samples(folder: str | os.PathLike[str], modalities: set[str] | None) -> list[Path | SampleFile]:
+    """List samples as `list_samples` does, with the readers of the files that were opened."""
+    paths = list_files(folder, list_suffixes(modalities))
+    samples: list[Path | SampleFile] = []
+    for path in paths:
+        if path.suffix.lower() not in NOTE_SUFFIXES:
+            samples.append(path)
             continue
         with contextlib.suppress(BadInput):
             file = SampleFile(path, find_reader(path))
-            kept += [file] if wanted is None or file.reader.spec.modality in wanted else []
-    if not kept:
-        raise BadInput(f"{folder} holds no samples, only notes such as {found[0].name}")
-    return kept
+            samples += [file] if modalities is None or file.reader.spec.modality in modalities else []
+    if not samples:
+        raise BadInput(f"{folder} holds no samples, only notes such as {paths[0].name}")
+    return samples
 
 
 @dataclass(frozen=True)
 class SampleFile(os.PathLike[str]):
-    """A path with the reader that was found for the file, so that nobody has to open it again to find one."""
+    """A path with the reader of the file, which then need not be opened again to choose one."""
 
     path: Path
     reader: Part[ReaderSpec]
@@ -120,84 +116,84 @@ class SampleFile(os.PathLike[str]):
         return str(self.path)
 
 
-def find_reader(path: str | os.PathLike[str], wanted: str | None = None) -> Part[ReaderSpec]:
-    """The reader for a file; its `spec.modality` is the modality of what the file holds.
+def find_reader(path: str | os.PathLike[str], modality: str | None = None) -> Part[ReaderSpec]:
+    """Find the reader of a file; its `spec.modality` is the modality of the sample.
 
     Args:
         path: the file.
-        wanted: the modality that the file should hold. A reader of it goes before all others that claim the file
-            (a picture in 16-bit gray may be a depth map); where there is none, the modality may be another.
+        modality: the expected modality. Its readers take precedence over others that accept the file (a 16-bit gray
+            image may be a depth map); if there is none, a reader of another modality is returned.
 
     Raises:
-        BadInput: the file is missing, empty or unreadable, or no reader knows its format, or more than
-            one claims it and the file name does not decide.
+        BadInput: the file is missing, empty or unreadable, or of an unknown format, or several readers accept it and
+            the file name does not decide.
     """
-    return _Claims(Path(path)).reader(wanted)
+    return _FormatDetector(Path(path)).find_reader(modality)
 
 
-class _Claims:
-    """What readers say of a file's beginning: the file is opened once, and each reader is asked at most once."""
+class _FormatDetector:
+    """Results of the readers' `sniff` for one file: the file is opened once, and each reader is called at most once."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.suffix, self.head = path, path.suffix.lower(), _head(path)
+        self.path, self.suffix, self.head = path, path.suffix.lower(), _read_beginning(path)
         self.verdicts: dict[Part[ReaderSpec], bool | None] = {}
-        self.failed: dict[Part[ReaderSpec], AnybindError] = {}
+        self.failures: dict[Part[ReaderSpec], AnybindError] = {}
 
-    def reader(self, wanted: str | None = None) -> Part[ReaderSpec]:
-        """The reader of the file; see `find_reader`."""
+    def find_reader(self, modality: str | None = None) -> Part[ReaderSpec]:
+        """Find the reader of the file; see the function `find_reader`."""
         installed = list_parts(ReaderSpec)
-        named = [part for part in installed if self.suffix in part.spec.suffixes]
-        # Where a reader that has the file's ending is sure, those that do not have it are not asked: it goes before
-        # them. It has to be of what is wanted, or of what that can be derived from.
-        self._ask(named)
-        modalities = list_parts(ModalitySpec) if wanted else ()
-        sources = {source for part in modalities if part.name == wanted for source in part.spec.derived_from}
-        for able in ({wanted}, sources):
-            claims = [part for part in named if wanted is None or part.spec.modality in able]
-            sure = [part for part in claims if self.verdicts.get(part)]
-            if len(sure) == 1:
-                return sure[0]
+        by_suffix = [part for part in installed if self.suffix in part.spec.suffixes]
+        # A reader with the file's suffix that recognises the content takes precedence, so that the others need not be
+        # called, if it is of the expected modality or of one that this can be derived from.
+        self._sniff(by_suffix)
+        modalities = list_parts(ModalitySpec) if modality else ()
+        sources = {source for part in modalities if part.name == modality for source in part.spec.derived_from}
+        for able in ({modality}, sources):
+            claims = [part for part in by_suffix if modality is None or part.spec.modality in able]
+            certain = [part for part in claims if self.verdicts.get(part)]
+            if len(certain) == 1:
+                return certain[0]
             if any(self.verdicts.get(part, False) is not False for part in claims):
                 break
-        self._ask(installed)
-        chosen = self._claimants([part for part in installed if part.spec.modality == wanted])
-        chosen = chosen or self._claimants(installed)
+        self._sniff(installed)
+        chosen = self._list_claimants([part for part in installed if part.spec.modality == modality])
+        chosen = chosen or self._list_claimants(installed)
         if len(chosen) == 1:
             return chosen[0]
-        raise self._error(chosen)
+        raise self._make_error(chosen)
 
-    def _ask(self, readers: Iterable[Part[ReaderSpec]]) -> None:
+    def _sniff(self, readers: Iterable[Part[ReaderSpec]]) -> None:
         for part in readers:
-            if part in self.verdicts or part in self.failed:
+            if part in self.verdicts or part in self.failures:
                 continue
             try:
                 self.verdicts[part] = part.instance.sniff(self.head)
             except AnybindError as error:
-                self.failed[part] = error
-            except Exception as error:  # a stranger's bug must not keep others' files from being read
-                self.failed[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
+                self.failures[part] = error
+            except Exception as error:  # a bug of one plugin must not affect the readers of others
+                self.failures[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
 
-    def _claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
-        """The readers that the file may be meant for: by content, then by name."""
+    def _list_claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
+        """Return the readers that may accept the file: by content, then by name."""
         claims = [part for part in readers if self.verdicts.get(part, False) is not False]
-        sure = [part for part in claims if self.verdicts[part]]
-        return [part for part in (sure or claims) if self.suffix in part.spec.suffixes] or sure
+        certain = [part for part in claims if self.verdicts[part]]
+        return [part for part in (certain or claims) if self.suffix in part.spec.suffixes] or certain
 
-    def _error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
+    def _make_error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
         path, suffix = self.path, self.suffix
         if names := " and ".join(sorted(repr(part.name) for part in claimants)):
             return BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
-        for part, error in self.failed.items():
+        for part, error in self.failures.items():
             if suffix in part.spec.suffixes:
                 return error
-        known = list_suffixes()
-        if suffix in known:
-            return BadInput(f"{path} is no {suffix} file that can be read: its beginning is not that of the format")
-        return BadInput(f"{path}: no reader knows this format (known: {', '.join(sorted(known))})")
+        suffixes = list_suffixes()
+        if suffix in suffixes:
+            return BadInput(f"{path} is not a valid {suffix} file: its beginning is not that of the format")
+        return BadInput(f"{path}: unsupported format; supported: {', '.join(sorted(suffixes))}")
 
 
-def _head(path: Path) -> bytes:
-    """The beginning of a file; raises `BadInput` when there is none."""
+def _read_beginning(path: Path) -> bytes:
+    """Read the beginning of a file; raise `BadInput` for an empty file."""
     try:
         if path.is_dir():
             raise BadInput(f"{path} is a folder; give a file")
@@ -211,25 +207,25 @@ def _head(path: Path) -> bytes:
 
 
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
-    """Read any file to its sample: a recording to an `EventStream`, a picture to an RGB array, and so on.
+    """Read the sample in a file: an event recording to an `EventStream`, an image to an RGB array, and so on.
 
     Args:
         path: the file.
-        reader: the reader to use, by name or as `find_reader` found it. [default: by content, then by file name]
-        options: passed on to the reader.
+        reader: the reader, by name or from `find_reader`. [default: by content, then by file name]
+        options: options of the reader.
 
     Raises:
-        BadInput: the file is missing, unreadable, truncated, empty, or of no known format.
+        BadInput: the file is missing, unreadable, truncated, empty, or of an unknown format.
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part, path = _reader_for(path, reader), Path(path)
+    part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
     try:
         with part.explain_missing_extra():
             return method(path, **options)
-    except FileNotFoundError as error:  # removed since its reader was found
+    except FileNotFoundError as error:  # removed after its reader was found
         raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
@@ -240,78 +236,78 @@ def read_chunks(
     reader: str | Part[ReaderSpec] | None = None,
     **options: Any,
 ) -> Iterator[Any]:
-    """As `read`, in parts of about `count` entries (events, frames), so that a file may be larger than memory.
+    """Read a sample in chunks of about `count` entries (events, frames), so that a file may be larger than memory.
 
     Raises:
-        BadInput, BadOption, MissingExtra: as `read`; damage is told when its part is reached.
+        BadInput, BadOption, MissingExtra: as `read`; damage raises when its chunk is reached.
     """
     if count < 1:
-        raise BadOption(f"parts must be of at least 1, got {count}")
-    part, path = _reader_for(path, reader), Path(path)
+        raise BadOption(f"the count of a chunk must be at least 1, got {count}")
+    part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with part.explain_missing_extra():
         yield from method(path, count=count, **options)
 
 
-def _reader_for(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None) -> Part[ReaderSpec]:
+def _resolve_reader(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None) -> Part[ReaderSpec]:
     if isinstance(reader, Part):
         return reader
     if reader is None:
         return path.reader if isinstance(path, SampleFile) else find_reader(path)
-    _head(Path(path))  # that the file is missing is told before anything else
+    _read_beginning(Path(path))  # a missing file is reported before an unknown reader
     return find_part(ReaderSpec, reader)
 
 
 def write(sample: object, path: str | os.PathLike[str]) -> None:
-    """Write a sample to a file, whole or not at all, in the format that the file name's ending says.
+    """Write a sample to a file, atomically, in the format of the file's suffix.
 
     Raises:
-        BadInput: no format of the sample's modality has that ending, or the path cannot be written.
+        BadInput: no format of the sample's modality has that suffix, or the path cannot be written.
     """
     path = Path(path)
-    of = infer_modality(sample)
-    sample = find_modality(of).as_sample(sample)
-    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == of]
+    modality = infer_modality(sample)
+    sample = find_modality(modality).as_sample(sample)
+    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == modality]
     for part in formats:
         if path.suffix.lower() in part.spec.suffixes:
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
                     part.instance.write(sample, temporary)
-                except BadInput as error:  # a reader knows only the temporary path
+                except BadInput as error:  # the reader's message would name the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
-    known = sorted({suffix for part in formats for suffix in part.spec.suffixes})
-    hint = suggest_names(path.suffix, known)
-    raise BadInput(f"cannot write {of} to {path}: no format of that ending{hint} (known: {', '.join(known)})")
+    suffixes = sorted({suffix for part in formats for suffix in part.spec.suffixes})
+    hint = suggest_names(path.suffix, suffixes)
+    raise BadInput(f"cannot write {modality} to {path}: no format of that ending{hint} (known: {', '.join(suffixes)})")
 
 
 def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Iterable[str]) -> list[Path | SampleFile]:
-    """The files named, and those that any reader of these modalities knows in and below the folders named.
+    """List the given files, and the files of these modalities in and below the given folders.
 
     Raises:
-        BadInput: a folder is missing or holds no samples.
+        BadInput: a folder has no samples.
     """
-    known = set(modalities)
+    selected = set(modalities)
     files: list[Path | SampleFile] = []
     for path in map(Path, paths):
-        files += _list_samples(path, known) if path.is_dir() else [path]
+        files += _list_typed_samples(path, selected) if path.is_dir() else [path]
     return files
 
 
 def group_by_modality(
     files: Iterable[Path | SampleFile], modalities: Iterable[str], on_bad: OnBad | None = None
 ) -> dict[str, list[SampleFile]]:
-    """Files grouped by the modality of what they hold, or may hold where it is none of these otherwise.
+    """Group files by modality; a file that several modalities accept belongs to one of these if possible.
 
     Raises:
-        BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is called with it instead.
+        BadInput: a file is unreadable or of none of these modalities, unless `on_bad` is given, which is then called.
     """
-    known = tuple(modalities)
+    selected = tuple(modalities)
     groups: dict[str, list[SampleFile]] = {}
     for path in files:
         try:
-            file = path if isinstance(path, SampleFile) else SampleFile(path, _reader_among(path, known))
+            file = path if isinstance(path, SampleFile) else SampleFile(path, _find_reader_of(path, selected))
             groups.setdefault(file.reader.spec.modality, []).append(file)
         except AnybindError as error:
             if on_bad is None:
@@ -320,14 +316,14 @@ def group_by_modality(
     return groups
 
 
-def _reader_among(path: Path, known: Sequence[str]) -> Part[ReaderSpec]:
-    claims = _Claims(path)
-    reader = claims.reader()
-    if reader.spec.modality in known:
+def _find_reader_of(path: Path, modalities: Sequence[str]) -> Part[ReaderSpec]:
+    detector = _FormatDetector(path)
+    reader = detector.find_reader()
+    if reader.spec.modality in modalities:
         return reader
-    for modality in known:  # a picture in 16-bit gray is a depth map where depth is embedded and pictures are not
-        if (other := claims.reader(modality)).spec.modality == modality:
+    for modality in modalities:  # a 16-bit gray image is a depth map for a binding of depth without images
+        if (other := detector.find_reader(modality)).spec.modality == modality:
             return other
     raise BadInput(
-        f"{path} holds {reader.spec.modality}, which the binding does not embed (it embeds {', '.join(known)})"
+        f"{path} holds {reader.spec.modality}, which the binding does not embed (it embeds {', '.join(modalities)})"
     )

@@ -1,4 +1,4 @@
-"""`Representation`: a sample to an image-like array."""
+"""`Representation`: maps a sample to an image-like array."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from anybind.errors import BadInput, BadOption
 
 
 class Representation(ABC):
-    """A sample (such as an event stream) to an image-like float32 array, (channels, height, width).
+    """A map from samples (such as event streams) to image-like float32 arrays, (channels, height, width).
 
     Attributes:
-        views: number of views, each with the same channels, that are stacked in the array.
+        views: number of stacked views, each with the same channels.
     """
 
     views: int = 1
@@ -27,19 +27,19 @@ class Representation(ABC):
 
     @classmethod
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
-        """These options of the representation, with per-pixel event counts clamped at `clamp`.
+        """Return options of the representation with per-pixel event counts clamped at `clamp`.
 
         Raises:
-            BadOption: it counts no events, or has no clamp.
+            BadOption: it does not count events, or has no clamp.
         """
         raise BadOption(f"the representation {cls.__name__} has no clamp")
 
     @abstractmethod
     def __call__(self, sample: Any) -> np.ndarray:
-        """The array, float32, (channels, height, width); each class says its value range."""
+        """Compute the array, float32, (channels, height, width); each class documents its value range."""
 
     def batch(self, samples: Sequence[Any]) -> np.ndarray:
-        """The arrays of several samples of one size, float32, (n, channels, height, width).
+        """Compute the arrays of several samples of one size, float32, (n, channels, height, width).
 
         Raises:
             BadInput: there is no sample, or they are of different sizes.

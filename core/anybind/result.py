@@ -1,4 +1,4 @@
-"""`Result`: one record of what was asked, of what, and what came out."""
+"""`Result`: the result of one evaluation."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from anybind.registry import list_plugins
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of every distribution that brings plugins, and of the packages that these require."""
-    return dict(_versions(frozenset({"anybind", *(plugin.distribution for plugin in list_plugins())})))
+    """Return the versions of Python, of every distribution with plugins, and of the packages that they require."""
+    return dict(_read_versions(frozenset({"anybind", *(plugin.distribution for plugin in list_plugins())})))
 
 
 @functools.lru_cache(maxsize=8)  # reading the metadata of a hundred packages takes a tenth of a second
-def _versions(distributions: frozenset[str]) -> dict[str, str]:
-    found = {"python": platform.python_version()}
+def _read_versions(distributions: frozenset[str]) -> dict[str, str]:
+    versions_by_name = {"python": platform.python_version()}
     for distribution in distributions:
-        for name in (distribution, *_required(distribution)):
+        for name in (distribution, *_list_required(distribution)):
             with contextlib.suppress(PackageNotFoundError):
-                found[name] = version(name)
-    return dict(sorted(found.items()))
+                versions_by_name[name] = version(name)
+    return dict(sorted(versions_by_name.items()))
 
 
-def _required(distribution: str) -> list[str]:
-    """Names of the packages that a distribution requires, those for its developers left out."""
+def _list_required(distribution: str) -> list[str]:
+    """Return the names of the packages that a distribution requires, without its `dev` extra."""
     try:
         lines = requires(distribution) or []
     except PackageNotFoundError:
@@ -43,22 +43,22 @@ def _required(distribution: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One record: the question, what it was asked of, and the metrics.
+    """The result of one evaluation.
 
     Attributes:
         task, dataset, binding, modality: names.
         split_hash: see `Dataset.split_hash`.
-        encoders: identity of every encoder (and adapter) that took part, by modality.
-        seed: of all randomness in the question.
-        n: number of samples asked about.
-        gallery_size: number of candidates that each was compared with.
-        metrics: the answers: numbers in [0, 1] unless a name says otherwise.
+        encoders: identity of every encoder (with adapters) in use, by modality.
+        seed: random seed.
+        n: number of samples.
+        gallery_size: number of candidates per sample; 0 if samples are not compared.
+        metrics: values by name, in [0, 1] unless the name says otherwise.
         intervals: confidence intervals by metric, (lowest, highest), 95 % unless the task says otherwise.
-        chance: by metric, what guessing gives.
-        curves: by name, numbers of one length by axis, the horizontal axis first.
-        undefined: by metric that could not be computed, the reason.
-        prompts: what words were wrapped in.
-        details: what the metrics were made of (per class, confusion, ...), JSON-like.
+        chance: chance levels by metric.
+        curves: by name, values of one length by axis, the horizontal axis first.
+        undefined: the reason by metric that could not be computed.
+        prompts: prompt templates.
+        details: intermediate results (per class, confusion, ...), JSON-like.
     """
 
     task: str
@@ -80,7 +80,7 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=versions)
 
     def _repr_html_(self) -> str:
-        """A table of the metrics with their intervals and chance levels, for notebooks."""
+        """Return a table of the metrics with their intervals and chance levels, for notebooks."""
         rows = []
         for name, value in self.metrics.items():
             ends = "" if name not in self.intervals else "{:.4f} to {:.4f}".format(*self.intervals[name])
@@ -90,10 +90,10 @@ class Result:
         return pages.table_html(("metric", "value", "95 % interval", "chance"), rows, caption)
 
     def to_dict(self) -> dict[str, Any]:
-        """Flat and JSON-like: metrics and details stand beside the other fields.
+        """Convert the result to one flat, JSON-like table of fields, metrics and details.
 
         Raises:
-            PluginError: a metric or a detail is named like a field or like another.
+            PluginError: a metric or a detail has the name of a field or of another one.
         """
         fields = asdict(self)
         flat: dict[str, Any] = {}

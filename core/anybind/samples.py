@@ -1,7 +1,7 @@
-"""Protocols of the samples that plugins share: what an encoder may expect of an event stream, an audio clip, ...
+"""Protocols of the samples that plugins share: event streams, audio clips, depth maps, videos.
 
-Modality plugins implement them; all others annotate with them and import nothing of those plugins. `isinstance` tells
-whether a sample has the members of a Protocol.
+Modality plugins implement them; other plugins use them as types and import no modality plugin. `isinstance` checks that
+a sample has the members of a Protocol.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TextSample: TypeAlias = str
 
 @runtime_checkable
 class EventSample(Protocol):
-    """A recording of an event camera: one entry an event, in order of time.
+    """A recording of an event camera: one entry per event, in order of time.
 
     Attributes:
         x, y: pixel columns and rows, (n,) uint16; (0, 0) is the upper left corner.
@@ -45,7 +45,7 @@ class EventSample(Protocol):
     def duration_us(self) -> int: ...
     def __len__(self) -> int: ...
     def between(self, start: int, end: int) -> EventSample:
-        """The events with start <= t < end, in microseconds."""
+        """Return the events with start <= t < end, in microseconds."""
         ...
 
 
@@ -54,9 +54,9 @@ class DepthSample(Protocol):
     """A depth map.
 
     Attributes:
-        metres: distance along the axis of the camera, float32 (height, width), NaN where it is unknown.
-        fx: focal length in pixels, None where it is unknown.
-        baseline: distance between the cameras of a stereo pair in metres, None where it is unknown.
+        metres: distance along the axis of the camera, float32 (height, width), NaN where unknown.
+        fx: focal length in pixels, None if unknown.
+        baseline: distance between the cameras of a stereo pair in metres, None if unknown.
     """
 
     @property
@@ -68,7 +68,7 @@ class DepthSample(Protocol):
     def disparity(
         self, *, fx: float | None = None, baseline: float | None = None, nearest: float = 0.01, farthest: float = 50.0
     ) -> np.ndarray:
-        """Disparity in pixels, float32 (height, width): baseline * fx / depth, depth clipped to nearest..farthest.
+        """Compute the disparity in pixels, float32 (height, width): baseline * fx / depth clipped to nearest..farthest.
 
         Raises:
             BadInput: `fx` or `baseline` is neither given nor known.
@@ -94,15 +94,15 @@ class AudioSample(Protocol):
     def duration(self) -> float: ...
     def __len__(self) -> int: ...
     def mono(self, channel: int | None = None) -> AudioSample:
-        """One channel: the mean of all, or the one of that number."""
+        """Return one channel: the mean of all, or the one of that number."""
         ...
 
     def resample(self, rate: int) -> AudioSample:
-        """The clip at another sample rate, in Hz."""
+        """Return the clip at another sample rate, in Hz."""
         ...
 
     def between(self, start_s: float, end_s: float) -> AudioSample:
-        """The part between two times in seconds."""
+        """Return the clip between two times in seconds."""
         ...
 
 
@@ -129,8 +129,8 @@ class VideoSample(Protocol):
     Attributes:
         path: file, or folder of frames.
         width, height: of every frame, in pixels.
-        fps: average frame rate in Hz; 0 where it is not known.
-        duration: seconds; 0 where it is not known.
+        fps: average frame rate in Hz; 0 if unknown.
+        duration: seconds; 0 if unknown.
     """
 
     @property

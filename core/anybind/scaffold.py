@@ -1,4 +1,4 @@
-"""New plugins from templates: what `anybind plugins new` writes."""
+"""Creation of plugins from templates, for `anybind plugins new`."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from anybind.errors import BadInput, BadOption, UnknownName, suggest_names
 from anybind.registry import list_plugins, registry
 
 FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
-"""Templates that every plugin has, whatever its kind."""
+"""Templates of the files of every plugin."""
 
 
 def check_plugin_name(name: str) -> str:
-    """Return the module's name for the name of a new plugin.
+    """Check the name of a new plugin, and return the name of its module.
 
     Raises:
-        BadOption: the name is no valid name of a distribution and a module, or is taken.
+        BadOption: the name is not valid for a distribution and a module, or is taken.
         BadInput: there is a file or folder of that name.
     """
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
         raise BadOption(f"invalid plugin name {name!r}: use lower-case letters and digits, words joined by dashes")
-    taken = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
+    names = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
     if Path(name).exists():
         raise BadInput(f"./{name} exists already; choose another name, or remove it")
-    if name in taken or importlib.util.find_spec(module) is not None:
+    if name in names or importlib.util.find_spec(module) is not None:
         raise BadOption(f"{name!r} is taken: a plugin or a Python module of that name is installed")
     return module
 
@@ -53,14 +53,14 @@ def find_template(kind: str, predicts: str = "classification") -> str:
 
 
 def write_plugin(folder: Path, name: str, module: str, kind: str, template: str) -> list[Path]:
-    """Write a plugin into a folder, whole or not at all, and return the files' paths.
+    """Write a plugin into a new folder, atomically, and return the files' paths.
 
     Args:
-        folder: the folder to make.
-        name: of the plugin, its distribution and its part.
-        module: the name of its package.
-        kind: of its part.
-        template: how the part is used, then the files of the package, each after a line `--- FILE`.
+        folder: the folder to create.
+        name: name of the plugin, its distribution and its part.
+        module: name of its package.
+        kind: kind of its part.
+        template: usage of the part, then the files of the package, each after a line `--- FILE`.
 
     Raises:
         BadInput: the folder exists already, or cannot be written.
@@ -69,21 +69,21 @@ def write_plugin(folder: Path, name: str, module: str, kind: str, template: str)
     files = {f"{module}/{file}": text for file, text in zip(sections[::2], sections[1::2], strict=True)}
     common = importlib.resources.files("anybind").joinpath("templates")
     files |= {file: common.joinpath(text).read_text(encoding="utf-8") for text, file in FILES.items()}
-    words = {"name": name, "module": module, "kind": kind, "title": _title(name) + kind.capitalize()}
-    words["use"] = string.Template(use.strip()).substitute(words)
-    files = {string.Template(file).substitute(words): string.Template(text) for file, text in files.items()}
+    values = {"name": name, "module": module, "kind": kind, "title": _make_class_name(name) + kind.capitalize()}
+    values["use"] = string.Template(use.strip()).substitute(values)
+    files = {string.Template(file).substitute(values): string.Template(text) for file, text in files.items()}
     try:
         with tempfile.TemporaryDirectory(prefix=".anybind-", dir=folder.parent) as temporary:
             for file, text in files.items():
                 path = Path(temporary, name, file)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text.substitute(words), encoding="utf-8")
+                path.write_text(text.substitute(values), encoding="utf-8")
             Path(temporary, name).rename(folder)
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror or error}") from error
     return [folder / file for file in files]
 
 
-def _title(name: str) -> str:
-    """The beginning of a class's name: `thermal-tower` becomes `ThermalTower`."""
+def _make_class_name(name: str) -> str:
+    """Return the first words of a class name: `thermal-clip` becomes `ThermalClip`."""
     return "".join(word.capitalize() for word in name.split("-"))

@@ -1,4 +1,4 @@
-"""Embedding by several ranks: each embeds its share of the items, and all of them get all rows."""
+"""Embedding on several ranks: each rank embeds a subset of the items and receives all rows."""
 
 from __future__ import annotations
 
@@ -10,81 +10,81 @@ import numpy as np
 from anybind import ranks
 from anybind.embeddings import Embeddings
 from anybind.errors import AnybindError, BadOption, OnBad
-from anybind.loading import Refuse
+from anybind.loading import OnInvalid
 from anybind.progress import progress_bar
 
 
 @dataclass
 class EmbeddingCounts:
-    """How many items a binder has embedded, of all modalities together and on all ranks.
+    """Numbers of items that a binder has embedded, over all modalities and ranks.
 
     Attributes:
-        computed: went through an encoder.
-        cached: were there already.
+        computed: number of items that were encoded.
+        cached: number of items whose embeddings were in the store.
     """
 
     computed: int = 0
     cached: int = 0
 
 
-def embed_shared(
+def embed_across_ranks(
     count: int,
-    embed: Callable[[range, Refuse], Iterator[tuple[list[int], Embeddings]]],
-    nothing: Callable[[], Embeddings],
+    embed: Callable[[range, OnInvalid], Iterator[tuple[list[int], Embeddings]]],
+    make_empty: Callable[[], Embeddings],
     counts: EmbeddingCounts,
     on_bad: OnBad | None,
 ) -> Embeddings:
-    """The rows of all items, in order.
+    """Embed items on all ranks and return all rows, in order.
 
     Args:
-        count: how many items there are, the same on all ranks.
-        embed: embeds the items of these numbers, counts them, and yields numbers and rows.
-        nothing: what gives no rows, with everything else as it will be.
-        counts: raised by what the other ranks did.
-        on_bad: called on every rank for every item that was left out, in order; without it the error of the first
-            rank that has one is raised on all.
+        count: number of items, the same on all ranks.
+        embed: embeds the items of these numbers, counts them, and yields numbers and embeddings.
+        make_empty: returns embeddings without rows.
+        counts: updated with the counts of all ranks.
+        on_bad: called on every rank for every invalid item, in order; by default the error of the first rank that has
+            one is raised on all ranks.
 
     Raises:
         BadOption: the ranks were given different numbers of items.
     """
-    skipped: list[tuple[int, str, str, str]] = []
+    invalid: list[tuple[int, str, str, str]] = []
     before = replace(counts)
 
-    def refuse(number: int, id: str, error: AnybindError) -> None:
+    def on_invalid(number: int, id: str, error: AnybindError) -> None:
         if on_bad is None:
             raise error
-        skipped.append((number, id, *ranks.serialize_error(error)))
+        invalid.append((number, id, *ranks.serialize_error(error)))
 
     def share() -> list[tuple[list[int], Embeddings]]:
-        mine, made = range(ranks.get_rank(), count, ranks.get_world_size()), []
-        with progress_bar(0 if ranks.get_rank() else len(mine), "embedding a share") as advance:
-            for numbers, batch in embed(mine, refuse):
-                made.append((numbers, batch))
+        results, own_numbers = [], range(ranks.get_rank(), count, ranks.get_world_size())
+        with progress_bar(0 if ranks.get_rank() else len(own_numbers), "embedding on rank 0") as advance:
+            for numbers, batch in embed(own_numbers, on_invalid):
+                results.append((numbers, batch))
                 advance(len(batch))
-        return made
+        return results
 
     own = ranks.run_collectively(share)
-    blank = nothing()
-    told = ranks.gather(
+    empty = make_empty()
+    reports = ranks.gather(
         {
             "items": count,
             "numbers": [number for numbers, _ in own for number in numbers],
             "ids": [id for _, batch in own for id in batch.ids],
-            "skipped": skipped,
+            "skipped": invalid,
             "computed": counts.computed - before.computed,
             "cached": counts.cached - before.cached,
         }
     )
-    rows = ranks.gather_rows(np.concatenate([blank.vectors, *(batch.vectors for _, batch in own)]))
-    given = [each["items"] for each in told]
-    if len(set(given)) > 1:
-        raise BadOption(f"the ranks were given {given} items to embed: each must be given all of them")
-    counts.computed = before.computed + sum(each["computed"] for each in told)
-    counts.cached = before.cached + sum(each["cached"] for each in told)
-    for _, id, kind, message in sorted(each for one in told for each in one["skipped"]):
+    rows = ranks.gather_rows(np.concatenate([empty.vectors, *(batch.vectors for _, batch in own)]))
+    n_items = [each["items"] for each in reports]
+    if len(set(n_items)) > 1:
+        raise BadOption(f"the ranks were given {n_items} items to embed: each must be given all of them")
+    counts.computed = before.computed + sum(each["computed"] for each in reports)
+    counts.cached = before.cached + sum(each["cached"] for each in reports)
+    for _, id, kind, message in sorted(each for one in reports for each in one["skipped"]):
         error = ranks.rebuild_error(kind, message)
         if on_bad is not None and isinstance(error, AnybindError):
             on_bad(id, error)
-    order = np.argsort(np.array([number for each in told for number in each["numbers"]], np.int64))
-    ids = [id for each in told for id in each["ids"]]
-    return replace(blank, vectors=np.concatenate(rows)[order], ids=tuple(ids[place] for place in order))
+    order = np.argsort(np.array([number for each in reports for number in each["numbers"]], np.int64))
+    ids = [id for each in reports for id in each["ids"]]
+    return replace(empty, vectors=np.concatenate(rows)[order], ids=tuple(ids[position] for position in order))

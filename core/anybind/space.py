@@ -1,4 +1,4 @@
-"""`Space`: which embedding space a vector lives in. Vectors of different spaces are never compared."""
+"""`Space`: an embedding space. Embeddings of different spaces are never compared."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from anybind.errors import SpaceMismatch
 
 @dataclass(frozen=True)
 class Space:
-    """An embedding space. Two spaces are one and the same only when all three fields agree.
+    """An embedding space. Two spaces are equal only if all three fields are.
 
     Attributes:
-        name: as bindings and adapters name it, for instance `all-MiniLM-L6-v2`.
+        name: name in bindings and adapters, for instance `all-MiniLM-L6-v2`.
         dim: number of dimensions.
-        backbone: what made it, as `repository@revision`, or a hash of the weights for local files.
+        backbone: source of the encoder, as `repository@revision`, or a hash of the weights for local files.
     """
 
     name: str
@@ -22,10 +22,10 @@ class Space:
     backbone: str = ""
 
     def require_same(self, other: Space, doing: str) -> None:
-        """Raise `SpaceMismatch`, saying what was being done, unless `other` is this very space."""
+        """Raise `SpaceMismatch` unless `other` is equal; `doing` names the operation in the message."""
         if self != other:
             raise SpaceMismatch(f"cannot {doing}: {self} and {other} are different spaces")
 
     def __str__(self) -> str:
-        made_by = f" of {self.backbone}" if self.backbone else ""
-        return f"{self.name} ({self.dim}-d{made_by})"
+        source = f" of {self.backbone}" if self.backbone else ""
+        return f"{self.name} ({self.dim}-d{source})"

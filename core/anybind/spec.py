@@ -1,7 +1,7 @@
-"""Specs: what a plugin says about each part it brings, light enough to list without importing it.
+"""Specs: descriptions of a plugin's parts, which are listed without importing the parts.
 
-There is one spec class for each kind of part. A plugin that declares a kind of its own (`KindSpec`) brings the spec
-class of that kind in its public module.
+Each kind of part has its spec class. A plugin that declares a kind (`KindSpec`) defines its spec class in its public
+module.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import ClassVar, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What all specs say. Making one imports nothing; the target is imported when the part is first used.
+    """The base class of specs. Creating one imports nothing; the target is imported at the part's first use.
 
     Attributes:
         kind: the kind of part, a class attribute of each spec class.
         name: unique among the parts of its kind, over all installed plugins.
         summary: one line, shown by `anybind plugins` and, for commands, by `anybind --help`.
-        target: `package.module:attribute`, a class or a function that makes the part.
+        target: `package.module:attribute`, a class or a function that creates the part.
         licence: SPDX name of the code's licence.
-        extra: the extra of the plugin's distribution that brings what the target imports.
+        extra: the extra of the plugin's distribution with the packages that the target imports.
 
     Raises:
         ValueError: a field has a value of another type, or the target is not of that form.
@@ -29,7 +29,7 @@ class Spec:
 
     kind: ClassVar[str]
     resources: ClassVar[tuple[str, ...]] = ()
-    """File name endings that a target may have instead, as `package:file.toml`."""
+    """Suffixes of targets that are files of a package, as `package:file.toml`."""
 
     name: str
     summary: str
@@ -48,17 +48,15 @@ class Spec:
                 raise ValueError(f"spec {self.name!r}: {field.name} must be a {field.type}, got {value!r}")
         module, colon, attribute = self.target.partition(":")
         if not (self.name and module and colon and attribute):
-            raise ValueError(
-                f"spec {self.name!r}: name and target must be given, the target as 'package.module:attribute'"
-            )
+            raise ValueError(f"spec {self.name!r}: expected a name and a target 'package.module:attribute'")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KindSpec(Spec):
-    """A kind of part. Core declares ten; a plugin may declare others, to which any plugin can then contribute.
+    """A kind of part. Core declares ten; a plugin may declare others, to which any plugin can contribute.
 
     Attributes:
-        plural: the name for several of them.
+        plural: plural of the kind's name.
         target: the base class of the kind's parts, or the type that its factories return.
         spec: `package.module:attribute`, the spec class of the kind.
         checks: `package.module:attribute`, a sequence of conformance checks (see `anybind.testing`); empty for none.
@@ -72,10 +70,10 @@ class KindSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ModalitySpec(Spec):
-    """A kind of sample. Target: an `anybind.plugin.Modality` class.
+    """A modality. Target: an `anybind.plugin.Modality` class.
 
     Attributes:
-        derived_from: modalities whose samples it can be derived from (an event recording from an image).
+        derived_from: modalities that its samples can be derived from (events from images).
     """
 
     kind: ClassVar[str] = "modality"
@@ -87,8 +85,8 @@ class ReaderSpec(Spec):
     """A file format. Target: an `anybind.plugin.Reader` class.
 
     Attributes:
-        modality: the modality of the samples it reads.
-        suffixes: file name endings, lower case with the dot, the main one first.
+        modality: modality of the samples.
+        suffixes: file suffixes, lower case with the dot, the main one first.
     """
 
     kind: ClassVar[str] = "reader"
@@ -104,11 +102,11 @@ class ReaderSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class RepresentationSpec(Spec):
-    """Samples to image-like arrays. Target: makes an `anybind.plugin.Representation` from its options.
+    """A map from samples to image-like arrays. Target: creates an `anybind.plugin.Representation` from its options.
 
     Attributes:
-        modality: the modality of the samples it takes.
-        weights_licence: SPDX name of the weights' licence; empty where it has none.
+        modality: modality of the samples.
+        weights_licence: SPDX name of the weights' licence; empty without weights.
     """
 
     kind: ClassVar[str] = "representation"
@@ -118,12 +116,12 @@ class RepresentationSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec(Spec):
-    """Samples to embeddings. Target: makes an `anybind.plugin.Encoder` from its options.
+    """A map from samples to embeddings. Target: creates an `anybind.plugin.Encoder` from its options.
 
     Attributes:
-        modality: the modality of the samples it takes.
-        space: name of the space of its embeddings; empty where that depends on its options.
-        weights_licence: SPDX name of the weights' licence, or whose it is in words; empty where it has none.
+        modality: modality of the samples.
+        space: name of the embedding space; empty if it depends on the options.
+        weights_licence: SPDX name of the weights' licence, or its owner as text; empty without weights.
     """
 
     kind: ClassVar[str] = "encoder"
@@ -134,11 +132,11 @@ class EncoderSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterSpec(Spec):
-    """Embeddings of one space to another. Target: makes an `anybind.plugin.Adapter` from its options.
+    """A map between embedding spaces. Target: creates an `anybind.plugin.Adapter` from its options.
 
     Attributes:
-        source, space: names of the spaces it maps from and to; empty where they depend on its options.
-        weights_licence: SPDX name of the weights' licence; empty where it has none.
+        source, space: names of the source and the target space; empty if they depend on the options.
+        weights_licence: SPDX name of the weights' licence; empty without weights.
     """
 
     kind: ClassVar[str] = "adapter"
@@ -149,26 +147,29 @@ class AdapterSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class BindingSpec(Spec):
-    """Encoders and adapters under one name. Target: `package:file.toml`, or a function that makes an `anybind.Binding`
-    from the text behind the colon of `NAME:ARGUMENT`.
+    """A named set of encoders and adapters.
+
+    Target: `package:file.toml`, or a function that creates an `anybind.Binding` from ARGUMENT of `NAME:ARGUMENT`.
 
     Attributes:
-        modalities: those that it embeds.
-        weights_licence: SPDX name of the weights' licence; empty where it depends on the argument.
+        modalities: the modalities that it embeds.
+        forms: accepted names, such as `open_clip:ARCH/TAG`; empty for its name only.
+        weights_licence: SPDX name of the weights' licence; empty if it depends on the argument.
     """
 
     kind: ClassVar[str] = "binding"
     resources: ClassVar[tuple[str, ...]] = (".toml",)
     modalities: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     weights_licence: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(Spec):
-    """Samples with labels. Target: makes an `anybind.plugin.Dataset` from a folder and its options.
+    """A dataset. Target: creates an `anybind.plugin.Dataset` from a folder and options.
 
     Attributes:
-        modality: the main modality of its samples; empty where that depends on the folder.
+        modality: main modality of the samples; empty if it depends on the folder.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -180,10 +181,10 @@ HeadTarget = Literal["classification", "anomaly", "ranking"]
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec(Spec):
-    """Embeddings to scores. Target: makes an `anybind.plugin.Head` from its options.
+    """A map from embeddings to scores. Target: creates an `anybind.plugin.Head` from its options.
 
     Attributes:
-        predicts: what the scores are for: `classification`, `anomaly` or `ranking`.
+        predicts: meaning of the scores: `classification`, `anomaly` or `ranking`.
     """
 
     kind: ClassVar[str] = "head"
@@ -191,17 +192,17 @@ class HeadSpec(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = HeadTarget.__args__
-        if self.predicts not in known:
-            raise ValueError(f"spec {self.name!r}: predicts must be one of {', '.join(known)}, got {self.predicts!r}")
+        targets = HeadTarget.__args__
+        if self.predicts not in targets:
+            raise ValueError(f"spec {self.name!r}: predicts must be one of {', '.join(targets)}, got {self.predicts!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec(Spec):
-    """An evaluation with a metric. Target: makes an `anybind.plugin.Task` from its options.
+    """An evaluation task. Target: creates an `anybind.plugin.Task` from its options.
 
     Attributes:
-        modalities: those that samples can be embedded as; empty for any.
+        modalities: modalities that samples can be embedded as; empty for any.
     """
 
     kind: ClassVar[str] = "task"
@@ -210,7 +211,7 @@ class TaskSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
-    """A command of the command line. Target: a function as typer takes it, or a `typer.Typer`."""
+    """A command of the command line. Target: a function for typer, or a `typer.Typer`."""
 
     kind: ClassVar[str] = "command"
 
@@ -243,4 +244,4 @@ CORE_KINDS: Mapping[str, KindSpec] = {
         _core_kind(CommandSpec, "collections.abc:Callable", "commands of the command line"),
     )
 }
-"""The kinds of part that core declares, in the order in which data meets them."""
+"""The kinds of part that core declares, in the order of the data flow."""

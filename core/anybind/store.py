@@ -1,4 +1,4 @@
-"""`EmbeddingStore`: embeddings on disk by the content they were computed from, so that nothing is embedded twice."""
+"""`EmbeddingStore`: a cache of embeddings on disk, keyed by the content of their samples."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from anybind.tables import hash_settings
 
 DEFAULT_BYTES = 10 << 30
 _FILE_HASHES = "files"
-"""In place of an encoder's id: rows that hold hashes of files and not embeddings."""
+"""Encoder id of the rows that are hashes of files instead of embeddings."""
 _TOUCH_SECONDS = 3600
-"""How exactly the time of last use is recorded: a run that only reads should seldom write."""
+"""Resolution of the time of last use in seconds: a run that only reads should rarely write."""
 _CHECK_BYTES = 8
 _EVICT_TO, _EVICT_ROWS = 0.95, 10_000
 
 
 @dataclass(frozen=True)
 class StoredEncoder:
-    """What a store holds of one encoder.
+    """The stored embeddings of one encoder.
 
     Attributes:
-        id: identifies the encoder within the store.
-        description: what shapes its embeddings, as `EmbeddingStore.table` was given it.
+        id: identifier of the encoder within the store.
+        description: the description given to `EmbeddingStore.table`.
         rows: number of embeddings.
-        bytes: of the embeddings.
+        bytes: size of the embeddings in bytes.
     """
 
     id: str
@@ -46,31 +46,31 @@ class StoredEncoder:
 
 
 class EmbeddingStore(StoreDatabase):
-    """Embeddings on disk by the content they were computed from, in one SQLite database for several processes.
+    """A cache of embeddings, keyed by the content of their samples, in one SQLite database for several processes.
 
-    Every `put` is one transaction, so a killed process loses at most the batch it was computing. Each row carries a
-    checksum and is verified when it is read. A damaged database is moved aside and embeddings are computed again.
-    Above `max_bytes`, the rows that were not used for longest are evicted. A folder that cannot be written, or a full
-    disk, costs one warning, and nothing more is stored.
+    Every `put` is one transaction, so a killed process loses at most the batch it was computing. Each row has a
+    checksum, verified when it is read. A damaged database is moved aside, and embeddings are computed again. Above
+    `max_bytes`, the least recently used rows are evicted. If the folder is not writable or the disk is full, the store
+    warns once and stores nothing more.
 
     Attributes:
-        folder: the store's folder, created at first use.
-        max_bytes: size limit of the database.
-        damaged: number of damaged rows and databases that this process has met.
+        folder: folder of the store, created at first use.
+        max_bytes: size limit of the database in bytes.
+        damaged: number of damaged rows and databases that this process has found.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, max_bytes: int = DEFAULT_BYTES) -> None:
-        """Choose the folder.
+        """Set the folder and the size limit.
 
         Args:
-            folder: the store's folder. [default: `$ANYBIND_STORE`, else `store` in the user's cache folder]
+            folder: folder of the store. [default: `$ANYBIND_STORE`, else `store` in the user's cache folder]
             max_bytes: size limit in bytes. [default: 10 GiB]
 
         Raises:
-            BadOption: the limit is no whole number above 0, or the folder is a file.
+            BadOption: the limit is not an integer above 0, or the folder is a file.
         """
         if not isinstance(max_bytes, int) or max_bytes < 1:
-            raise BadOption(f"the size limit of a store must be a whole number of bytes above 0, got {max_bytes!r}")
+            raise BadOption(f"the size limit of a store must be an integer above 0, in bytes, got {max_bytes!r}")
         chosen = folder or os.environ.get("ANYBIND_STORE")
         super().__init__(Path(chosen).expanduser() if chosen else get_cache_folder("store"))
         if self.folder.exists() and not self.folder.is_dir():
@@ -83,21 +83,21 @@ class EmbeddingStore(StoreDatabase):
         return f"EmbeddingStore({str(self.folder)!r}, max_bytes={self.max_bytes})"
 
     def table(self, description: Mapping[str, object], name: str = "") -> StoreTable:
-        """The rows of one encoder.
+        """Return the table of one encoder.
 
         Args:
             description: everything but the content that shapes an embedding, JSON-like; it identifies the encoder.
-            name: the encoder's name, for listings.
+            name: name of the encoder in listings.
         """
         return StoreTable(self, hash_settings(dict(description)), json.dumps({"name": name, **description}))
 
     def hash_file(self, path: str | os.PathLike[str], mark: FileMark, read: bool = True) -> bytes | None:
-        """Hash of a file's bytes, which is remembered for as long as the file does not change.
+        """Hash a file's bytes, with a cache in the store that is valid until the file changes.
 
         Args:
             path: the file.
             mark: its `anybind.files.get_file_mark`.
-            read: hash the file if its hash is not known; otherwise return None.
+            read: hash the file if its hash is not cached; otherwise return None.
 
         Raises:
             OSError: the file cannot be read.
@@ -105,31 +105,31 @@ class EmbeddingStore(StoreDatabase):
         if (key := find_cached_file_key(path, mark)) is not None:
             return key
         place = content_key(os.fsencode(os.path.abspath(path)), mark)  # noqa: PTH100 (many times a second)
-        assert place is not None  # bytes and numbers have one
+        assert place is not None  # bytes and numbers always have a key
         if (key := self._get(_FILE_HASHES, place)) is not None:
             cache_file_key(path, mark, key)
         elif read:
             key = hash_file(path, mark)
-            # Windows has no time of last change that a program cannot set back.
+            # On Windows a program can set back the time of the last change.
             if os.name == "posix" and find_cached_file_key(path, mark) == key:
                 self._new_hashes[place] = key
         return key
 
     def flush(self) -> None:
-        """Write what waits for the next `put`: hashes of files and times of last use."""
+        """Write pending hashes of files and times of last use, which otherwise wait for the next `put`."""
         if self._new_hashes or self._used:
             self._put("", "", {})
 
     def encoders(self) -> list[StoredEncoder]:
-        """The encoders whose embeddings are stored, the largest first."""
+        """List the encoders with stored embeddings, the largest first."""
 
         def read(database: sqlite3.Connection) -> list[StoredEncoder]:
-            found = database.execute(
+            rows = database.execute(
                 "SELECT id, description, COUNT(*), SUM(LENGTH(value)) FROM embeddings JOIN encoders ON id = encoder"
                 " GROUP BY id ORDER BY 4 DESC, id"
             )
             return [
-                StoredEncoder(id, json.loads(text), rows, size - rows * _CHECK_BYTES) for id, text, rows, size in found
+                StoredEncoder(id, json.loads(text), rows, size - rows * _CHECK_BYTES) for id, text, rows, size in rows
             ]
 
         return self._run(read, []) if self.path.exists() else []
@@ -144,19 +144,19 @@ class EmbeddingStore(StoreDatabase):
         return total
 
     def clear(self, encoder: str | None = None) -> int:
-        """Remove all embeddings, or those of one encoder; returns the number of bytes freed.
+        """Remove all embeddings, or those of one encoder, and return the number of bytes freed.
 
         Args:
             encoder: a `StoredEncoder.id`, or an encoder's identity.
 
         Raises:
-            UnknownName: the store holds no embeddings of that encoder.
+            UnknownName: the store has no embeddings of that encoder.
             BadInput: the database cannot be written.
         """
-        before, held = self.bytes, self.encoders()
-        chosen = [each.id for each in held if encoder in (None, each.id, each.description.get("encoder"))]
-        if encoder is not None and not chosen:
-            hint = suggest_names(encoder, [each.id for each in held])
+        before, encoders = self.bytes, self.encoders()
+        ids = [each.id for each in encoders if encoder in (None, each.id, each.description.get("encoder"))]
+        if encoder is not None and not ids:
+            hint = suggest_names(encoder, [each.id for each in encoders])
             raise UnknownName(f"the store has no embeddings of an encoder {encoder!r}{hint}")
         if not self.path.exists():
             return 0
@@ -164,7 +164,7 @@ class EmbeddingStore(StoreDatabase):
         def delete(database: sqlite3.Connection) -> bool:
             if encoder is None:
                 database.execute("DELETE FROM embeddings")
-            database.executemany("DELETE FROM embeddings WHERE encoder = ?", [(id,) for id in chosen])
+            database.executemany("DELETE FROM embeddings WHERE encoder = ?", [(id,) for id in ids])
             return True
 
         with warnings.catch_warnings():
@@ -184,14 +184,14 @@ class EmbeddingStore(StoreDatabase):
             return None
         number, used, value = row
         if value[-_CHECK_BYTES:] != _checksum(encoder, key, value[:-_CHECK_BYTES]):
-            self.damaged += 1  # the row that is computed in its place replaces it
+            self.damaged += 1  # the embedding that is computed instead replaces the row
             return None
         if (now := int(time.time())) - used > _TOUCH_SECONDS:
             self._used[number] = now
         return value[:-_CHECK_BYTES]
 
     def _put(self, encoder: str, description: str, rows: Mapping[bytes, bytes]) -> None:
-        """Write rows, and what waits for them, in one transaction."""
+        """Write rows and pending updates in one transaction."""
         with self._lock:
             if not self._writable:
                 return
@@ -217,17 +217,17 @@ class EmbeddingStore(StoreDatabase):
                 self._shrink(beyond)
 
     def _evict(self, database: sqlite3.Connection) -> int:
-        """Delete the rows that were not used for longest if the database is too large.
+        """Delete the least recently used rows if the database is too large.
 
         Returns:
-            how many pages the file then has beyond the limit; they are free.
+            number of pages, now free, above the size limit.
         """
 
-        def pages(of: str) -> int:
-            return database.execute(f"PRAGMA {of}").fetchone()[0]
+        def pages(name: str) -> int:
+            return database.execute(f"PRAGMA {name}").fetchone()[0]
 
-        def excess(share: float) -> float:
-            return (pages("page_count") - pages("freelist_count")) * pages("page_size") - share * self.max_bytes
+        def excess(fraction: float) -> float:
+            return (pages("page_count") - pages("freelist_count")) * pages("page_size") - fraction * self.max_bytes
 
         if excess(1) <= 0:
             return 0
@@ -247,21 +247,21 @@ class EmbeddingStore(StoreDatabase):
         return max(0, pages("page_count") - self.max_bytes // pages("page_size"))
 
     def _shrink(self, pages: int) -> None:
-        """Give so many free pages back to the file system; all for 0."""
+        """Return free pages to the file system; all of them for 0."""
         # `execute` would free one page only.
         self._run(lambda database: database.executescript(f"PRAGMA incremental_vacuum({pages})"), None)
 
 
 @dataclass(frozen=True)
 class StoreTable:
-    """The rows of one encoder in a store: bytes by 16-byte keys."""
+    """The table of one encoder in a store: bytes by 16-byte keys."""
 
     store: EmbeddingStore
     id: str
     description: str = field(repr=False)
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key, as it was put; None if there is none."""
+        """Return the value of a key; None if there is none."""
         return self.store._get(self.id, key)
 
     def put(self, rows: Mapping[bytes, bytes]) -> None:

@@ -1,7 +1,6 @@
-"""TOML and JSON files: reading them, and turning their tables into frozen dataclasses.
+"""TOML and JSON files: reading them, and parsing their tables into dataclasses.
 
-The validator is our own, since pydantic and msgspec are compiled dependencies that core would not need otherwise, and
-neither offers the nearest key for a misspelt one.
+The validator is our own: pydantic and msgspec would be compiled dependencies, and neither suggests the nearest key.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from anybind.errors import AnybindError, BadInput, BadOption, suggest_names
 
 T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
-"""Endings of files of names; a text that ends so is one, even where the file is missing."""
+"""Suffixes of files of names; a text with one of them is a path, even if the file is missing."""
 _NOUNS = {
     str: "a text",
     bool: "true or false",
@@ -32,21 +31,21 @@ _NOUNS = {
 
 
 def read_toml(path: Path | Traversable) -> dict[str, Any]:
-    """Read a TOML file; raises `BadInput` or `BadOption`, naming file and line."""
+    """Read a TOML file; raise `BadInput` or `BadOption` with file and line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadOption(f"{path} is no valid TOML: {error}") from error
+        raise BadOption(f"{path} is not valid TOML: {error}") from error
 
 
 def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) -> Any:
-    """Read a JSON file; a byte order mark in front, as some editors write, is skipped.
+    """Read a JSON file, with or without a byte order mark.
 
     Args:
         path: the file.
-        invalid: raised, naming file and line, where it is not valid JSON; give `BadOption` for a file of options.
+        invalid: class of the error for invalid JSON; `BadOption` for a configuration file.
 
     Raises:
         BadInput: the file cannot be read.
@@ -60,20 +59,20 @@ def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) 
 
 
 def parse_table(cls: type[T], table: object, where: str, error: type[AnybindError] = BadOption, path: str = "") -> T:
-    """Make a dataclass from a table of a TOML or JSON file, tables inside tables likewise.
+    """Parse a table of a TOML or JSON file into a dataclass, and nested tables likewise.
 
     Args:
         cls: the dataclass. Its fields' types may be `str`, `int`, `float`, `bool`, `None`, `Literal`, dataclasses,
             `tuple[X, ...]` or `Sequence[X]` (a list in the file, a tuple in the dataclass), `Mapping[str, X]`, unions
-            of these, and `Any`. A whole number may stand where a `float` is expected.
-        table: what was read.
-        where: names the table in errors, such as `recipe train.toml`.
+            of these, and `Any`. An integer is accepted for a `float`.
+        table: the table.
+        where: name of the table in errors, such as `recipe train.toml`.
         error: class of the errors.
-        path: leads from the outermost table to this one, such as `data.0`.
+        path: path from the outermost table to this one, such as `data.0`.
 
     Raises:
-        BadOption: a key is unknown (the nearest is offered) or missing, or a value is of another type. An error of
-            this class that the dataclass itself raises is prefixed with `where`.
+        BadOption: a key is unknown (the message suggests the nearest) or missing, or a value is of another type. An
+            error of this class that the dataclass itself raises gets the prefix `where`.
     """
     hints = get_type_hints(cls)
     fields = {each.name: each for each in dataclasses.fields(cls) if each.init}  # pyright: ignore[reportArgumentType]
@@ -89,8 +88,8 @@ def parse_table(cls: type[T], table: object, where: str, error: type[AnybindErro
 
 
 def _convert(hint: object, value: Any, where: str, path: str, error: type[AnybindError]) -> object:
-    for option in _options(hint):
-        if not _fits(option, value):
+    for option in _list_options(hint):
+        if not _matches(option, value):
             continue
         origin, inner = get_origin(option) or option, get_args(option)
         if dataclasses.is_dataclass(option):
@@ -100,28 +99,30 @@ def _convert(hint: object, value: Any, where: str, path: str, error: type[Anybin
         if origin is Mapping and inner:
             return {key: _convert(inner[1], each, where, f"{path}.{key}", error) for key, each in value.items()}
         return float(value) if origin is float else value
-    known = [str(each) for option in _options(hint) if get_origin(option) is Literal for each in get_args(option)]
-    hint_text = suggest_names(value, known) if isinstance(value, str) and known else ""
+    choices = [
+        str(each) for option in _list_options(hint) if get_origin(option) is Literal for each in get_args(option)
+    ]
+    hint_text = suggest_names(value, choices) if isinstance(value, str) and choices else ""
     raise error(f"{where}: {path}: expected {_describe(hint)}, got {value!r}{hint_text}")
 
 
-def _options(hint: object) -> Sequence[object]:
+def _list_options(hint: object) -> Sequence[object]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _fits(option: object, value: object) -> bool:
-    """Whether a value is of the right kind, whatever it contains."""
+def _matches(option: object, value: object) -> bool:
+    """Return whether a value is of the right type, whatever it contains."""
     if option is Any or option is object:
         return True
     if get_origin(option) is Literal:
         return any(type(value) is type(each) and value == each for each in get_args(option))
-    kind = _kind(option)
+    kind = _get_type(option)
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, {tuple: (list, tuple), float: (int, float)}.get(kind, kind))
 
 
-def _kind(option: object) -> Any:
+def _get_type(option: object) -> Any:
     origin = get_origin(option) or option
     if dataclasses.is_dataclass(option) or origin is dict:
         return Mapping
@@ -130,11 +131,11 @@ def _kind(option: object) -> Any:
 
 def _describe(hint: object) -> str:
     nouns: list[str] = []
-    for option in _options(hint):
+    for option in _list_options(hint):
         if get_origin(option) is Literal:
             nouns += [repr(each) for each in get_args(option)]
         elif option is not types.NoneType:
-            nouns.append(_NOUNS[_kind(option)])
+            nouns.append(_NOUNS[_get_type(option)])
     return " or ".join(dict.fromkeys(nouns))
 
 
@@ -145,7 +146,7 @@ def check_keys(
     required: Collection[str] = (),
     error: type[AnybindError] = BadOption,
 ) -> Mapping[str, object]:
-    """Return the table; raise an error for a key that is not allowed (offering the nearest) or one that is missing."""
+    """Return the table; raise an error for an unknown key (suggesting the nearest) or a missing one."""
     if not isinstance(table, Mapping):
         raise error(f"{where}: expected a table, got {table!r}")
     for key in table:
@@ -158,46 +159,48 @@ def check_keys(
 
 
 def parse_names(text: str) -> list[str]:
-    """Names separated by commas, or from a file: one a line, a JSON list, or `FILE.json:KEY` for a list inside.
+    """Parse names separated by commas, or read them from a file: one per line, a JSON list, or `FILE.json:KEY`.
 
     Raises:
-        BadInput: the file cannot be read, or holds no such list.
-        BadOption: no names are given.
+        BadInput: the file cannot be read, or has no such list.
+        BadOption: there are no names.
     """
     file, _, key = text.rpartition(":") if ".json:" in text else (text, "", "")
     path = Path(file)
     looks_like_a_file = path.suffix.lower() in LISTS or "/" in text or (len(text) < 256 and path.is_file())
     if path.suffix.lower() in (".json", ".txt") or ("," not in text and looks_like_a_file):
-        names = _names_in_file(path, key)
+        names = _read_names(path, key)
     else:
         names = text.split(",")
     names = [name.strip() for name in names if name.strip()]
     if not names:
-        raise BadOption(f"{text!r} holds no names; separate them by commas, or give a file with one a line")
+        raise BadOption(f"{text!r} holds no names; separate them by commas, or give a file with one per line")
     return names
 
 
-def _names_in_file(path: Path, key: str) -> Sequence[str]:
+def _read_names(path: Path, key: str) -> Sequence[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
         if path.suffix.lower() != ".json":
             return text.splitlines()
-        held = json.loads(text)
-        names = held[key] if key else held
+        content = json.loads(text)
+        names = content[key] if key else content
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is no UTF-8 text: {error}") from error
+        raise BadInput(f"{path} is not UTF-8 text: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} holds no list {key!r} of names: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        lists = [name for name, value in held.items() if isinstance(value, list)] if isinstance(held, dict) else []
+        lists = (
+            [name for name, value in content.items() if isinstance(value, list)] if isinstance(content, dict) else []
+        )
         hint = f"; say which list, as {path}:{lists[0]}" if lists else ""
         raise BadInput(f"{path} holds no list of names{hint}")
     return names
 
 
 def hash_settings(settings: object) -> str:
-    """Hash of JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
+    """Hash JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""`Task`: a question with a metric, asked of a binding on a data set."""
+"""`Task`: an evaluation of a binding on a dataset."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from anybind.result import Result
 
 
 class Task(ABC):
-    """A question with a metric. Its options are the arguments of its constructor.
+    """An evaluation task with metrics. Its options are the arguments of its constructor.
 
     Attributes:
-        name: as it is registered.
-        main_metric: the key of `Result.metrics` that stands for the whole.
-        work: a folder, which need not be there yet, that whoever asks keeps until the question is answered, so that a
-            task that takes long can go on where it was interrupted; None where there is none. Most tasks have no use
-            for it.
+        name: registered name.
+        main_metric: the key in `Result.metrics` of the main result.
+        work: a folder, created by the task, for state to resume an interrupted evaluation from; the caller removes it
+            when the evaluation is finished. None if there is none. Few tasks use it.
     """
 
     name: ClassVar[str]
@@ -28,24 +27,23 @@ class Task(ABC):
     work: Path | None = None
 
     def modalities(self, modality: str) -> tuple[str, ...]:
-        """The modalities that are asked of a data set's samples when the samples are embedded as `modality`: that one,
-        unless overridden.
-        """
+        """Return the modalities that the task reads of a dataset to embed samples as `modality`; by default that."""
         return (modality,)
 
     @abstractmethod
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: OnBad | None = None
     ) -> Result:
-        """Ask the question and answer it.
+        """Evaluate a binding on a dataset.
 
         Args:
-            binder: the binding asked.
-            dataset: what it is asked about.
-            modality: the modality that the samples are embedded as; those of another are derived.
-            seed: of all randomness; it stands in the result.
-            on_bad: told of samples that cannot be used, which are then left out; without it the first raises.
+            binder: the binding.
+            dataset: the dataset.
+            modality: modality to embed the samples as; samples of another modality are converted.
+            seed: random seed, recorded in the result.
+            on_bad: called with the id and the error of each invalid sample, which is then skipped; by default the first
+                one raises.
 
         Raises:
-            BadInput: the data cannot answer the question (no samples, no labels).
+            BadInput: the dataset does not suit the task (no samples, no labels).
         """

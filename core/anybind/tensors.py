@@ -1,4 +1,4 @@
-"""Tensors by name: reading and writing safetensors files with a JSON card, hashing, comparing with a model's."""
+"""Tensors by name: safetensors files with a JSON card, hashes of state dicts, checks of state dicts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_tensors(
     *,
     key: str | None = CARD,
 ) -> None:
-    """Write a safetensors file with a JSON card, whole or not at all.
+    """Write a safetensors file with a JSON card, atomically.
 
     Args:
         path: the file.
@@ -63,12 +63,12 @@ def write_tensors(
             else:
                 from safetensors.torch import save_file
 
-                save_file({name: _unshared(tensor) for name, tensor in tensors.items()}, temporary, metadata)
+                save_file({name: _copy_tensor(tensor) for name, tensor in tensors.items()}, temporary, metadata)
         except SafetensorError as error:  # a full disk, which is not an OSError here
             raise BadInput(f"cannot write {path}: {error}") from error
 
 
-def _unshared(tensor: Any) -> torch.Tensor:
+def _copy_tensor(tensor: Any) -> torch.Tensor:
     # A copy, since safetensors refuses tensors that share memory, as tied weights do.
     return tensor.detach().cpu().clone().contiguous()
 
@@ -105,7 +105,7 @@ def read_tensors(
         BadInput: the file is missing, truncated or not a safetensors file.
         InvalidCard: it has no card under this key, or one that is not a JSON object. This is a `BadInput`.
     """
-    with _opened(path, framework) as file:
+    with _open_file(path, framework) as file:
         card = _parse_card(path, file.metadata() or {}, key)
         if mapped:
             return card, _map_arrays(Path(path))
@@ -114,18 +114,18 @@ def read_tensors(
 
 def read_card(path: str | os.PathLike[str], *, key: str | None = CARD) -> dict[str, Any]:
     """Read the card of a safetensors file without its tensors; raises as `read_tensors`."""
-    with _opened(path, "numpy") as file:
+    with _open_file(path, "numpy") as file:
         return _parse_card(path, file.metadata() or {}, key)
 
 
 def read_weights(
-    path: str | os.PathLike[str], wanted: Callable[[str], bool] = lambda name: True
+    path: str | os.PathLike[str], select: Callable[[str], bool] = lambda name: True
 ) -> dict[str, torch.Tensor]:
-    """Read a published weight file: safetensors, or a state dict that torch saved. Nothing in it is executed.
+    """Read a published weight file: safetensors, or a state dict that torch saved. No code in it is executed.
 
     Args:
         path: the file; `.safetensors`, or any other ending for one that torch saved.
-        wanted: which tensors to return, by name.
+        select: returns whether to read the tensor of a name. [default: all]
 
     Returns:
         CPU tensors by name. They are views of the file (but for torch's oldest format), which is read as they are
@@ -136,18 +136,18 @@ def read_weights(
         WeightsMismatch: torch saved something other than tensors by name.
     """
     if Path(path).suffix == ".safetensors":
-        with _opened(path, "torch") as file:
-            return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
+        with _open_file(path, "torch") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if select(name)}  # noqa: SIM118
     import torch
 
     state = load_torch(path)
     if not isinstance(state, Mapping) or not all(isinstance(each, torch.Tensor) for each in state.values()):
         raise WeightsMismatch(f"{path}: expected a state dict, tensors by name; take the file of the published model")
-    return {name: tensor for name, tensor in state.items() if wanted(name)}
+    return {name: tensor for name, tensor in state.items() if select(name)}
 
 
 def load_torch(path: str | os.PathLike[str]) -> Any:
-    """Load a file that torch saved, on the CPU, without executing anything in it.
+    """Load a file that torch saved, on the CPU, without executing code.
 
     Tensors are views of the file, as those of `read_weights`.
 
@@ -162,7 +162,7 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
     try:
-        with warnings.catch_warnings():  # about what is refused below
+        with warnings.catch_warnings():  # of the formats that raise below
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
@@ -179,11 +179,11 @@ def _describe_refusal(path: str | os.PathLike[str], reason: str) -> str:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], framework: Literal["numpy", "torch"]) -> Iterator[Any]:
+def _open_file(path: str | os.PathLike[str], framework: Literal["numpy", "torch"]) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        Path(path).open("rb").close()  # an error of the system, which safe_open words otherwise
+        Path(path).open("rb").close()  # for the message of the system's error
         with safe_open(Path(path), framework="pt" if framework == "torch" else "numpy") as file:
             yield file
     except OSError as error:
@@ -207,7 +207,7 @@ def _parse_card(path: str | os.PathLike[str], metadata: Mapping[str, str], key: 
 
 
 def _map_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Map the arrays of a file whose header is known to be sound."""
+    """Map the arrays of a file whose header is valid."""
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(start - 8))
@@ -234,20 +234,20 @@ def hash_state(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()[:12]
 
 
-def check_state(path: Path, given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+def check_state(path: Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
     """Raise `WeightsMismatch`, naming the first few keys, unless names and shapes agree."""
     complaints = {
-        "lacks": sorted(wanted.keys() - given.keys()),
-        "has too many": sorted(given.keys() - wanted.keys()),
+        "lacks": sorted(expected.keys() - state.keys()),
+        "has too many": sorted(state.keys() - expected.keys()),
         "has other shapes of": sorted(
-            name for name in wanted.keys() & given.keys() if wanted[name].shape != given[name].shape
+            name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape
         ),
     }
-    found = [f"{what} {_first_few(names)}" for what, names in complaints.items() if names]
-    if found:
-        raise WeightsMismatch(f"{path} is a weight file of another model: it {'; '.join(found)}")
+    differences = [f"{what} {_shorten_names(names)}" for what, names in complaints.items() if names]
+    if differences:
+        raise WeightsMismatch(f"{path} is a weight file of another model: it {'; '.join(differences)}")
 
 
-def _first_few(names: Sequence[str]) -> str:
+def _shorten_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

@@ -20,10 +20,10 @@ from anybind.tensors import InvalidCard, check_state, hash_state, read_tensors, 
 
 
 class TorchEncoder(Encoder):
-    """An encoder on a torch module. A plugin's tower gives the module and writes `preprocess`.
+    """An encoder on a torch module. A subclass creates the module and implements `preprocess`.
 
     Attributes:
-        module: batch of inputs to (n, d) features, not yet of norm 1. Trainable: `features` keeps gradients.
+        module: maps a batch of inputs to (n, d) features, not yet of norm 1. Trainable: `features` keeps gradients.
     """
 
     def __init__(
@@ -48,48 +48,47 @@ class TorchEncoder(Encoder):
 
     @property
     def weights_hash(self) -> str:
-        """Hash of all weights; computed anew once they were changed.
+        """Hash of all weights, computed again after a change.
 
-        Changes that torch does not count, through `.data`, are not seen: read it after an optimiser's step,
-        not after one by hand.
+        Changes through `.data`, which torch does not count, are not detected; those of an optimiser's step are.
         """
         state = self.module.state_dict()
-        if any(tensor.is_inference() for tensor in state.values()):  # these count no changes at all
+        if any(tensor.is_inference() for tensor in state.values()):  # torch counts no changes of inference tensors
             return hash_state(state)
-        now = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
-        known = self._weights_hash
-        if known is None or known[0] is not self.module or known[1] != now:
-            # The module is kept, so that the memory of one that was replaced cannot come back as another's.
-            self._weights_hash = known = (self.module, now, hash_state(state))
-        return known[2]
+        versions = [(name, tensor.data_ptr(), tensor.dtype, tensor._version) for name, tensor in state.items()]
+        cached = self._weights_hash
+        if cached is None or cached[0] is not self.module or cached[1] != versions:
+            # A reference to the module, so that the memory of a replaced module cannot be reused at the same address.
+            self._weights_hash = cached = (self.module, versions, hash_state(state))
+        return cached[2]
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.module.parameters()).device
 
     def to(self, device: str | torch.device) -> Self:
-        """Move the weights to a device, and return the tower."""
+        """Move the weights to a device, and return the encoder."""
         self.module.to(device)
         return self
 
     def copy(self) -> Self:
-        """A tower with weights of its own, equal to these now."""
+        """Return an encoder with a copy of the weights."""
         twin = copy.copy(self)
         twin.module = copy.deepcopy(self.module)
         twin._weights_hash = None
         return twin
 
     def collate(self, inputs: Sequence[Any]) -> Any:
-        """Preprocessed samples to one batch for the module; stacks tensors unless a tower overrides it."""
+        """Collate preprocessed samples to a batch for the module; by default, stack tensors."""
         return torch.stack(list(inputs)).to(self.device)
 
     def features(self, batch: Any) -> torch.Tensor:
-        """The module's (n, d) output for a collated batch, with gradients, not of norm 1."""
+        """Compute the module's (n, d) output for a collated batch, with gradients, not of norm 1."""
         return self.module(batch)
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
-        # Part by part, since a training run may keep some of them, such as batch norms, out of training.
+        # Module by module, since a training run may keep some of them, such as batch norms, in eval mode.
         modes = [(part, part.training) for part in self.module.modules()]
         self.module.eval()
         try:
@@ -101,7 +100,7 @@ class TorchEncoder(Encoder):
         return normalize(vectors, f"{self.modality} embedding")
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file of the weights that carries the space and the preprocessing with them.
+        """Write a safetensors file of the weights, with the space and the preprocessing in its card.
 
         Raises:
             BadInput: the file cannot be written.
@@ -110,32 +109,32 @@ class TorchEncoder(Encoder):
         write_tensors(path, self.module.state_dict(), card)
 
     def load_weights(self, path: str | os.PathLike[str]) -> Self:
-        """Take over the weights that `save_weights` wrote, and return the tower.
+        """Load the weights of a file that `save_weights` wrote, and return the encoder.
 
         Raises:
-            BadInput: the file is missing, truncated, or no safetensors file.
-            WeightsMismatch: the file is of another model or space, or its preprocessing differs or is
-                missing. The tower keeps the weights it had.
+            BadInput: the file is missing, truncated, or not a safetensors file.
+            WeightsMismatch: the file is of another model or space, or its preprocessing differs or is missing. The
+                encoder then keeps its weights.
         """
         path = Path(path)
         try:
             card, state = read_tensors(path, framework="torch")
         except InvalidCard as error:
             raise WeightsMismatch(
-                f"{error}, so it does not say which preprocessing its weights need; save it with TorchEncoder.save_weights"
+                f"{error}, so the preprocessing of its weights is unknown; save it with TorchEncoder.save_weights"
             ) from error
         try:
-            space, modality, theirs = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
+            space, modality, preprocessing = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsMismatch(f"{path}: its card is not that of weights ({error})") from error
         if space != self.space:
             raise WeightsMismatch(f"{path} holds weights for {space}, not for {self.space}")
         if modality != self.modality:
             raise WeightsMismatch(f"{path} holds weights for {modality}, not for {self.modality}")
-        ours = json.loads(json.dumps(self._preprocessing))
-        differ = sorted(key for key in theirs | ours if theirs.get(key) != ours.get(key))
+        expected = json.loads(json.dumps(self._preprocessing))
+        differ = sorted(key for key in preprocessing | expected if preprocessing.get(key) != expected.get(key))
         if differ:
-            there = ", ".join(f"{key}={theirs.get(key)!r}" for key in differ)
+            there = ", ".join(f"{key}={preprocessing.get(key)!r}" for key in differ)
             raise WeightsMismatch(
                 f"{path} was made with another preprocessing: {', '.join(differ)} differ ({there} there)"
             )

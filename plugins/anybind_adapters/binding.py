@@ -33,7 +33,7 @@ def make_binding(adapter: str) -> Binding:
         encoders={
             "text": Binding.configure("open_clip-text", model=MODEL),
             "image": Binding.configure("open_clip-image", model=MODEL),
-            "event": Binding.configure("event-tower", of="@image", representation="paper"),
+            "event": Binding.configure("event-encoder", image_encoder="@image", representation="paper"),
             "sound": Binding.configure("imagebind-sound"),
             "depth": Binding.configure("imagebind-depth"),
         },

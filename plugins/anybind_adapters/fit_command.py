@@ -12,7 +12,7 @@ from anybind.commandline import (
     AsJson,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -55,7 +55,7 @@ def fit_adapter(
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_invalid: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit an adapter between two embedding spaces, validate it on held-out pairs, and write it."""
@@ -70,7 +70,7 @@ def fit_adapter(
         fit = fit_adapter_on_pairs(
             source, target, data=data, adapter=adapter, modality=modality, texts=texts, template=prompt,
             dataset=dataset, dataset_options=dataset_options, val_fraction=val_fraction, seed=seed, device=device,
-            store=open_store(store), on_bad=skipped.note if skip_invalid else None, **options,
+            store=open_store(store), on_bad=skipped.record if skip_invalid else None, **options,
         )  # fmt: skip
     finally:
         skipped.report()

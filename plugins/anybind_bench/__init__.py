@@ -1,11 +1,11 @@
-"""Bundled plugin: benchmark suites, the paper's tables among them, running them and reporting their results.
+"""Bundled plugin: benchmark suites, including the paper's tables; runs and reports.
 
     import anybind_bench
 
     results = anybind_bench.run_suite("mini", output="results")
     anybind_bench.write_report(results, "report.html")
 
-It declares the kind `suite`: a plugin that brings suites imports `SuiteSpec` from `anybind_bench.suite`.
+It declares the kind `suite`: plugins with suites import `SuiteSpec` from `anybind_bench.suite`.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _MODULES = {
     "anybind_bench.run": ("run_suite",),
     "anybind_bench.suite": ("Evaluation", "Suite", "find_suite"),
 }
-"""Public names by module: they are imported when they are used, so that listing plugins stays light."""
+"""Public names by module, imported lazily so that listing plugins stays light."""
 
 SUITES = (
-    ("mini", "everything that runs with nothing downloaded and no data given"),
-    ("paper-table1", "Table 1 of the paper: objects, fine-tuned"),
-    ("paper-table2", "Table 2 of the paper: objects, from 0, 1, 2 and 5 shots"),
-    ("paper-table3", "Table 3 of the paper: anomalies in films, from words alone"),
-    ("paper-table4", "Table 4 of the paper: events to pictures, words, sounds and depth, and back"),
-    ("paper-fig4", "Fig. 4 of the paper: unseen objects by epoch, with each loss left out"),
-    ("imagebind-zero-shot", "what ImageBind reported of sounds and depth maps"),
-    ("languagebind-zero-shot", "what LanguageBind reported of sounds, depth maps and thermal pictures"),
+    ("mini", "evaluations without downloads or own data"),
+    ("paper-table1", "Table 1 of the paper: object classification, fine-tuned"),
+    ("paper-table2", "Table 2 of the paper: object classification, 0, 1, 2 and 5 shots"),
+    ("paper-table3", "Table 3 of the paper: zero-shot video anomaly detection"),
+    ("paper-table4", "Table 4 of the paper: retrieval between events and images, text, audio and depth"),
+    ("paper-fig4", "Fig. 4 of the paper: accuracy on unseen classes by epoch, ablation of each loss"),
+    ("imagebind-zero-shot", "ImageBind's zero-shot results on audio and depth"),
+    ("languagebind-zero-shot", "LanguageBind's zero-shot results on audio, depth and thermal images"),
 )
 
 
@@ -83,7 +83,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         CommandSpec(
             name="bench",
-            summary="Run benchmark suites, resume interrupted runs, and report results beside published ones.",
+            summary="Run benchmark suites, resume interrupted runs and report results beside published values.",
             target="anybind_bench.command:app",
         )
     )

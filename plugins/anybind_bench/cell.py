@@ -1,4 +1,4 @@
-"""`Cell`: one evaluation of one binding with one seed, its identity, and its result."""
+"""`Cell`: one evaluation of one binding with one seed, its identity and its result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,40 @@ from anybind.plugin import modalities
 from anybind_bench.suite import Evaluation
 
 FORMAT = 2
-"""Version of everything in a results folder; part of each cell's identity."""
+"""Version of the results folder's files; part of each cell's identity."""
 
+# Identities hash datasets and options by their names of format 2, so that a new name keeps finished cells valid.
+HASHED_DATASETS = {"skimage-images": "skimage-pictures", "synthetic-videos": "made-films"}
+HASHED_NAMES = {
+    "base": "of",
+    "candidate_labels": "among",
+    "ema_decay": "average",
+    "first": "one",
+    "images": "pictures",
+    "invert": "paper",
+    "output": "keep",
+    "pretrained": "shipped",
+    "samples": "what",
+    "second": "other",
+    "sigma": "smooth",
+    "subset": "part",
+    "template": "sentence",
+}
 Key = tuple[str, str, int]
-"""Title of the evaluation, binding, seed."""
+"""Evaluation title, binding name, seed."""
+
+
+def rename_keys(table: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    """Rename the keys of a table and of tables in it, unless the new key is already present."""
+    renamed: dict[str, object] = {}
+    for key, value in table.items():
+        new_key = key if names.get(key, key) in table else names[key]
+        renamed[new_key] = rename_keys(value, names) if isinstance(value, Mapping) else value
+    return renamed
 
 
 class State(StrEnum):
-    """What became of a cell."""
+    """The state of a cell."""
 
     DONE = "done"
     TO_DO = "to do"
@@ -33,9 +59,10 @@ class Cell:
     """One evaluation of one binding with one seed.
 
     Attributes:
-        identity: hash of everything that decides the result, see `settings`; None until the encoders are identified.
-        error: why there is no result, in a line.
-        main_metric: of the task, where that could be loaded.
+        identity: hash of all settings that determine the result, see `collect_settings`; None until the encoders are
+            identified.
+        error: why the result is missing, on one line.
+        main_metric: the task's main metric; None if the task could not be loaded.
     """
 
     evaluation: Evaluation
@@ -58,38 +85,38 @@ class Cell:
     def __str__(self) -> str:
         return f"{self.title}, {self.binding}, seed {self.seed}"
 
-    def value(self, metric: str | None) -> float | None:
-        """A metric of the result; None where there is none or it is not finite."""
+    def get_value(self, metric: str | None) -> float | None:
+        """Return a metric of the result; None if it is missing or not finite."""
         value = None if self.result is None or metric is None else self.result.metrics.get(metric)
         return value if value is not None and math.isfinite(value) else None
 
     @property
     def main_value(self) -> float | None:
-        return self.value(self.main_metric)
+        return self.get_value(self.main_metric)
 
-    def settings(self, split_hash: str, encoders: Mapping[str, str]) -> dict[str, object]:
-        """Everything that decides the result, JSON-like: the cell's identity is the hash of it.
+    def collect_settings(self, split_hash: str, encoders: Mapping[str, str]) -> dict[str, object]:
+        """Collect all settings that determine the result, JSON-like; the cell's identity is their hash.
 
         Args:
             split_hash: see `Dataset.split_hash`.
-            encoders: identity of every encoder that takes part, by modality.
+            encoders: identity of every encoder used, by modality.
         """
         evaluation = self.evaluation
         sources = {modality: modalities.list_sources(modality)[1:] for modality in sorted(encoders)}
         return {
             "format": FORMAT,
             "task": evaluation.task,
-            "options": dict(evaluation.options),
+            "options": rename_keys(evaluation.options, HASHED_NAMES),
             "modality": evaluation.modality,
-            "dataset": evaluation.dataset,
-            "dataset_options": dict(evaluation.dataset_options),
+            "dataset": HASHED_DATASETS.get(evaluation.dataset, evaluation.dataset),
+            "dataset_options": rename_keys(evaluation.dataset_options, HASHED_NAMES),
             "split_hash": split_hash,
             "binding": self.binding,
             "encoders": dict(encoders),
             "derived": {
-                modality: {source: dict(modalities.find_modality(modality).derivation(source)) for source in found}
-                for modality, found in sources.items()
-                if found
+                modality: {source: dict(modalities.find_modality(modality).derivation(source)) for source in names}
+                for modality, names in sources.items()
+                if names
             },
             "seed": self.seed,
         }

@@ -1,4 +1,4 @@
-"""`anybind bench`: list benchmark suites, run one, report its results."""
+"""`anybind bench`: list, run and report benchmark suites."""
 
 from __future__ import annotations
 
@@ -12,40 +12,46 @@ import typer
 from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, sub_app
 from anybind.plugin import list_parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
-from anybind_bench.output import cell_line, json_fields, plan_rows, problems, result_rows, suite_row
-from anybind_bench.run import joined_ranks, plan_suite
+from anybind_bench.output import (
+    format_cell,
+    get_run_fields,
+    list_plan_rows,
+    list_problems,
+    list_result_rows,
+    summarize_suite,
+)
+from anybind_bench.run import join_ranks, plan_suite
 from anybind_bench.suite import SuiteSpec
 from anybind_bench.suite_run import SuiteRun
 
 INTERRUPTED = 130
-"""Exit code of a command that SIGINT has ended, as shells have it."""
+"""Exit code after SIGINT, as in shells."""
 
 app = sub_app()
 
 
 @app.callback()
 def bench(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Run benchmark suites, resume interrupted runs, and report results beside published ones."""
+    """Run benchmark suites, resume interrupted runs and report results beside published values."""
     if not ctx.invoked_subcommand:
         list_suites(as_json)
 
 
 @app.command("list")
 def list_suites(as_json: AsJson = False) -> None:
-    """List benchmark suites: number of evaluations, bindings, and the folders of data that they need."""
-    rows = [suite_row(part.spec) for part in list_parts(SuiteSpec)]
+    """List benchmark suites with their bindings and required data folders."""
+    rows = [summarize_suite(part.spec) for part in list_parts(SuiteSpec)]
     if as_json:
         print_json({"suites": rows})
         return
     print_table(
-        ("suite", "evaluations", "bindings", "folders below --data", "summary"),
+        ("suite", "evaluations", "summary, bindings, folders below --data (datasets)"),
         [
             (
                 row["name"],
                 str(row["evaluations"]),
-                ", ".join(row["bindings"]),
-                "\n".join(f"{path} ({', '.join(sets)})" for path, sets in row["data"].items()) or "none",
-                row["summary"],
+                f"{row['summary']}\nbindings: {', '.join(row['bindings'])}\ndata: "
+                + (", ".join(f"{path} ({', '.join(names)})" for path, names in row["data"].items()) or "none"),
             )
             for row in rows
         ],
@@ -54,31 +60,36 @@ def list_suites(as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
-    suite: Annotated[str, typer.Argument(help="A suite by name, or a TOML file.")],
-    data: Annotated[Path | None, typer.Option(help="The folder of all data, one folder a dataset.")] = None,
+    suite: Annotated[str, typer.Argument(help="Suite: name or TOML file.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of all data, one subfolder a dataset.")] = None,
     binding: Annotated[
-        list[str] | None, typer.Option(help="Evaluate this binding, not those of the suite; repeatable.")
+        list[str] | None, typer.Option(help="Binding to evaluate; repeatable. [default: the suite's bindings]")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Title, task or dataset of the evaluations to run; repeatable.")
+        list[str] | None,
+        typer.Option(help="Run only evaluations of this title, task or dataset; repeatable. [default: all]"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Results folder. [default: anybind-bench/SUITE]")
     ] = None,
-    seed: Annotated[list[int] | None, typer.Option(min=0, help="In place of the suite's seeds; repeatable.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Number of samples, for datasets with this option.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Print the plan, and evaluate nothing.")] = False,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="Seed of all randomness; repeatable. [default: the suite's seeds]")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Number of samples, for datasets with this option. [default: all]")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the plan without evaluating it.")] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
-    """Run a benchmark suite. Finished cells are not evaluated again; one that fails stops no other.
+    """Run a benchmark suite or resume an interrupted run; a failed cell does not stop the others.
 
-    Exit code: 0 when all that applies is done, 1 when something failed or its data are missing, 2 when nothing could
-    be evaluated or a result could not be written, 130 when interrupted.
+    Exit codes: 0 if all applicable cells are done, 1 if a cell failed or its data are missing, 2 for invalid arguments
+    or unwritable results, 130 if interrupted.
     """
-    with contextlib.nullcontext() if plan else joined_ranks(device):
-        planned = plan_suite(
+    with contextlib.nullcontext() if plan else join_ranks(device):
+        suite_run = plan_suite(
             suite,
             bindings=binding or (),
             data=data,
@@ -90,65 +101,68 @@ def run(
             device=device,
             dry=plan,
         )
-        first = ranks.get_rank() == 0
-        if first and not as_json:
-            _print_plan(planned)
+        is_first_rank = ranks.get_rank() == 0
+        if is_first_rank and not as_json:
+            _print_plan(suite_run)
         if plan and as_json:
-            print_json(json_fields(planned))
-        code = 0 if plan else _execute(planned, first, as_json)
+            print_json(get_run_fields(suite_run))
+        code = 0 if plan else _execute_run(suite_run, is_first_rank, as_json)
     raise typer.Exit(code)
 
 
-def _execute(planned: SuiteRun, first: bool, as_json: bool) -> int:
-    """Execute a run and print its results; returns the exit code."""
+def _execute_run(suite_run: SuiteRun, is_first_rank: bool, as_json: bool) -> int:
+    """Execute a run and print its results; return the exit code."""
     interrupted = False
     try:
-        with progress_bar(len(planned.to_do) if first else 0, planned.suite.name) as advance:
+        with progress_bar(len(suite_run.pending) if is_first_rank else 0, suite_run.suite.name) as advance:
 
             def report_cell(cell: Cell) -> None:
                 if sys.stderr.isatty():
-                    typer.echo(cell_line(cell), err=True)
+                    typer.echo(format_cell(cell), err=True)
                 advance(1)
 
-            planned.execute(report_cell)
+            suite_run.execute(report_cell)
     except KeyboardInterrupt:
         interrupted = True
-    if first:
+    if is_first_rank:
         if as_json:
-            print_json({**json_fields(planned), "embedded": planned.embedded})
+            print_json({**get_run_fields(suite_run), "embedded": suite_run.embedded})
         else:
-            print_table(("evaluation", "binding", "metric", "value", "state"), result_rows(planned))
-        for line in problems(planned):
+            print_table(("evaluation", "metric", "value", "state"), list_result_rows(suite_run))
+        for line in list_problems(suite_run):
             typer.echo(line, err=True)
         if interrupted:
-            typer.echo("interrupted: finished cells are saved, and the same command resumes from there", err=True)
+            typer.echo("interrupted: finished cells are saved; repeat the command to resume", err=True)
     if interrupted:
         return INTERRUPTED
-    return 1 if first and not planned.complete else 0
+    return 1 if is_first_rank and not suite_run.complete else 0
 
 
-def _print_plan(planned: SuiteRun) -> None:
-    suite = planned.suite
+def _print_plan(suite_run: SuiteRun) -> None:
+    suite = suite_run.suite
     title = f"{suite.name}: {suite.summary}" if suite.summary else suite.name
-    print_table(("evaluation", "data", "bindings", "seeds", "state"), plan_rows(planned), title)
-    done = sum(cell.state is State.DONE for cell in planned.cells)
-    typer.echo(f"{done} of {len(planned.cells)} done; results: {planned.store.folder}")
+    print_table(("evaluation", "data", "seeds", "state"), list_plan_rows(suite_run), title)
+    typer.echo(f"bindings: {', '.join(suite_run.bindings)}")
+    done = sum(cell.state is State.DONE for cell in suite_run.cells)
+    typer.echo(f"{done} of {len(suite_run.cells)} done; results: {suite_run.store.folder}")
 
 
 @app.command()
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Results folders; those of one suite are merged.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .html page, .md or .csv to write.")] = None,
+    results: Annotated[list[Path], typer.Argument(help="Results folders; folders of one suite are merged.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Report file: .html, .md or .csv. [default: the terminal]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the table of each suite, ours beside published values, or write it as a page or a file."""
-    from anybind_bench.report import fields_of, merged_sections, show, write_report
+    """Report the results of suites beside published values: print tables or write a file."""
+    from anybind_bench.report import build_tables, print_report, to_json_fields, write_report
 
     if output is not None:
         write_report(results, output)
     if as_json:
-        print_json({"suites": fields_of(merged_sections(results)), "report": output and str(output)})
+        print_json({"suites": to_json_fields(build_tables(results)), "report": output and str(output)})
     elif output is None:
-        show(merged_sections(results))
+        print_report(build_tables(results))
     else:
         typer.echo(f"report: {output}")

@@ -1,4 +1,4 @@
-"""Conformance checks of suites: nothing is evaluated."""
+"""Conformance checks of suites, without evaluating them."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from anybind.testing import Case, Checks, Skip, computed_once
 from anybind_bench.suite import Suite
 
 CHECKS = Checks()
-Held = Suite | Traversable
-"""A suite, or the file of a registered one."""
+SuiteOrFile = Suite | Traversable
+"""A suite, or the file of a registered suite."""
 
 
-def read_suite(case: Case[Held]) -> Suite:
+def read_suite(case: Case[SuiteOrFile]) -> Suite:
     """Read the suite's file."""
     return case.part if isinstance(case.part, Suite) else Suite.from_toml(case.part)
 
 
 @CHECKS.add("follow the format of suite files, and give the suite its registered name")
-def check_file(case: Case[Held]) -> None:
+def check_file(case: Case[SuiteOrFile]) -> None:
     name = read_suite(case).name
-    assert case.spec is None or case.spec.name == name, f"it is registered as {case.spec.name!r} and named {name!r}"
+    assert case.spec is None or case.spec.name == name, f"suite {name!r} is registered as {case.spec.name!r}"
 
 
-suite = computed_once(read_suite, "suite")
+get_suite = computed_once(read_suite, "suite")
 
 
-@CHECKS.add("name tasks, datasets and modalities that are registered, and bindings by name or NAME:ARGUMENT")
-def check_parts_are_registered(case: Case[Held]) -> None:
-    named: list[tuple[type[Spec], str]] = [(BindingSpec, name.partition(":")[0]) for name in suite(case).bindings]
-    for row in suite(case).evaluations:
-        named += [(TaskSpec, row.task), (DatasetSpec, row.dataset), (ModalitySpec, row.modality)]
-    for kind, name in named:
+@CHECKS.add("name registered tasks, datasets and modalities, and bindings by name or NAME:ARGUMENT")
+def check_parts_are_registered(case: Case[SuiteOrFile]) -> None:
+    parts: list[tuple[type[Spec], str]] = [(BindingSpec, name.partition(":")[0]) for name in get_suite(case).bindings]
+    for evaluation in get_suite(case).evaluations:
+        parts += [(TaskSpec, evaluation.task), (DatasetSpec, evaluation.dataset), (ModalitySpec, evaluation.modality)]
+    for kind, name in parts:
         find_part(kind, name)
 
 
-@CHECKS.add("give each task options that it takes")
-def check_task_options(case: Case[Held]) -> None:
-    for row in suite(case).evaluations:
+@CHECKS.add("give each task only options it supports")
+def check_task_options(case: Case[SuiteOrFile]) -> None:
+    for evaluation in get_suite(case).evaluations:
         try:
-            create_part(TaskSpec, row.task, **row.options)
+            create_part(TaskSpec, evaluation.task, **evaluation.options)
         except errors.MissingExtra as error:
             raise Skip(str(error)) from error

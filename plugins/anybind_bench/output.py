@@ -1,4 +1,4 @@
-"""What `anybind bench` prints of suites and runs: rows of tables, lines, and JSON."""
+"""Output of `anybind bench` for suites and runs: table rows, lines and JSON fields."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypedDict
 
 from anybind import AnybindError
 from anybind_bench.cell import Cell, State
-from anybind_bench.prepare import Prepared
+from anybind_bench.prepare import PreparedEvaluation
 from anybind_bench.suite import SuiteSpec, find_suite
 from anybind_bench.suite_run import SuiteRun
 
 
-class SuiteRow(TypedDict):
-    """An installed suite as JSON; `data` holds the datasets by the folder that they need."""
+class SuiteSummary(TypedDict):
+    """An installed suite as JSON fields; `data` holds dataset names by required folder."""
 
     name: str
     evaluations: int
@@ -23,61 +23,62 @@ class SuiteRow(TypedDict):
     summary: str
 
 
-def suite_row(spec: SuiteSpec) -> SuiteRow:
-    """An installed suite as JSON; one that cannot be read is listed with the reason."""
+def summarize_suite(spec: SuiteSpec) -> SuiteSummary:
+    """Summarize an installed suite; an unreadable suite's summary is the reason."""
     try:
         suite = find_suite(spec.name)
     except AnybindError as error:
-        return SuiteRow(name=spec.name, evaluations=0, bindings=[], data={}, summary=f"broken: {error}")
+        return SuiteSummary(name=spec.name, evaluations=0, bindings=[], data={}, summary=f"broken: {error}")
     data: dict[str, list[str]] = {}
     for each in suite.evaluations:
-        if not each.made and each.dataset not in data.setdefault(each.path, []):
+        if not each.generated and each.dataset not in data.setdefault(each.path, []):
             data[each.path].append(each.dataset)
     summary, count = suite.summary or spec.summary, len(suite.evaluations)
-    return SuiteRow(name=spec.name, evaluations=count, bindings=list(suite.bindings), data=data, summary=summary)
+    return SuiteSummary(name=spec.name, evaluations=count, bindings=list(suite.bindings), data=data, summary=summary)
 
 
-def _groups(run: SuiteRun) -> Iterator[tuple[Prepared, list[Cell]]]:
+def _group_cells(run: SuiteRun) -> Iterator[tuple[PreparedEvaluation, list[Cell]]]:
     for title, prepared in run.prepared.items():
         yield prepared, [cell for cell in run.cells if cell.title == title]
 
 
-def plan_rows(run: SuiteRun) -> Iterator[tuple[str, ...]]:
-    """A row an evaluation: title, folder of its data, bindings, seeds, states of its cells."""
-    for prepared, cells in _groups(run):
+def list_plan_rows(run: SuiteRun) -> Iterator[tuple[str, ...]]:
+    """List one row an evaluation: title, data folder, seeds, cell states."""
+    for prepared, cells in _group_cells(run):
         evaluation = prepared.evaluation
-        data = "generated" if evaluation.made else evaluation.path
-        data += " (missing)" if prepared.data_found is False else ""
+        data = "generated" if evaluation.generated else evaluation.path
+        data += " (missing)" if prepared.data_exists is False else ""
         seeds = ", ".join(map(str, evaluation.seeds))
-        yield evaluation.title, data, ", ".join(run.bindings), seeds, _states(cells)
+        yield evaluation.title, data, seeds, _format_states(cells)
 
 
-def _states(cells: Sequence[Cell]) -> str:
+def _format_states(cells: Sequence[Cell]) -> str:
     counts = Counter(cell.state for cell in cells)
-    found = [state for state in State if counts[state]]
-    return found[0] if len(found) == 1 else ", ".join(f"{counts[state]} {state}" for state in found)
+    states = [state for state in State if counts[state]]
+    return states[0] if len(states) == 1 else ", ".join(f"{counts[state]} {state}" for state in states)
 
 
-def result_rows(run: SuiteRun) -> Iterator[tuple[str, ...]]:
-    """A row an evaluation and binding: the main metric, as the mean over the seeds that are done."""
-    for prepared, every in _groups(run):
+def list_result_rows(run: SuiteRun) -> Iterator[tuple[str, ...]]:
+    """List a row an evaluation, then one a binding: main metric, its mean over finished seeds, cell states."""
+    for prepared, title_cells in _group_cells(run):
+        yield prepared.evaluation.title, "", "", ""
         for name in run.bindings:
-            cells = [cell for cell in every if cell.binding == name]
+            cells = [cell for cell in title_cells if cell.binding == name]
             values = [value for cell in cells if (value := cell.main_value) is not None]
             value = f"{sum(values) / len(values):.4f}" if values else ""
-            yield prepared.evaluation.title, name, cells[0].main_metric or "", value, _states(cells)
+            yield f"  {name}", cells[0].main_metric or "", value, _format_states(cells)
 
 
-def cell_line(cell: Cell) -> str:
-    """A finished cell in a line."""
+def format_cell(cell: Cell) -> str:
+    """Format a finished cell on one line."""
     value = cell.main_value
     text = cell.error if value is None else f"{cell.main_metric} {value:.4f}"
     return f"{cell.state}: {cell}{f': {text}' if text else ''}"
 
 
-def problems(run: SuiteRun) -> Iterator[str]:
-    """A line for each failure, and for each evaluation whose data are missing."""
-    for prepared, cells in _groups(run):
+def list_problems(run: SuiteRun) -> Iterator[str]:
+    """List one line a failed cell, and one an evaluation with missing data."""
+    for prepared, cells in _group_cells(run):
         for error in dict.fromkeys(cell.error for cell in cells if cell.state is State.MISSING):
             yield f"missing: {prepared.evaluation.title}: {error}"
         for cell in cells:
@@ -85,8 +86,8 @@ def problems(run: SuiteRun) -> Iterator[str]:
                 yield f"failed: {cell}: {cell.error}"
 
 
-def json_fields(run: SuiteRun) -> dict[str, object]:
-    """The plan and its cells."""
+def get_run_fields(run: SuiteRun) -> dict[str, object]:
+    """Return the plan and its cells as JSON fields."""
     numbers = {evaluation.title: number for number, evaluation in enumerate(run.suite.evaluations)}
     states = Counter(cell.state for cell in run.cells)
     return {
@@ -99,8 +100,8 @@ def json_fields(run: SuiteRun) -> dict[str, object]:
                 "task": prepared.evaluation.task,
                 "dataset": prepared.evaluation.dataset,
                 "modality": prepared.evaluation.modality,
-                "path": None if prepared.evaluation.made else prepared.evaluation.path,
-                "there": prepared.data_found,
+                "path": None if prepared.evaluation.generated else prepared.evaluation.path,
+                "data_exists": prepared.data_exists,
                 "seeds": list(prepared.evaluation.seeds),
             }
             for title, prepared in run.prepared.items()

@@ -1,4 +1,4 @@
-"""The kind `suite`: `SuiteSpec`, and `Suite`, a list of evaluations with the published results beside ours."""
+"""The kind `suite`: `SuiteSpec`, and `Suite`, a list of evaluations with published results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anybind import AnybindError
 from anybind.plugin import BadOption, Dataset, DatasetSpec, Spec, errors, find_part, tables
 
 Published = Mapping[str, float | Mapping[str, float]]
-"""Published values by method: of the task's main metric, or by metric. Shares are 0 to 1, also where the source prints
+"""Published values by method: of the task's main metric, or by metric. Fractions are 0 to 1, even if the source prints
 per cent.
 """
 
@@ -34,17 +34,17 @@ class Evaluation:
 
     Attributes:
         task, dataset: names of registered parts.
-        modality: what the samples are embedded as.
-        title: its name in plans and reports. [default: `TASK: MODALITY of DATASET`]
+        modality: modality to embed the samples as.
+        title: name in plans and reports. [default: `TASK: MODALITY of DATASET`]
         path: the dataset's folder or file below the folder of all data. [default: the dataset's name]
-        made: the dataset generates its samples: it needs no data and gets a folder to write into.
-        options: of the task.
-        dataset_options: of the dataset.
+        generated: the dataset generates its samples: it needs no data, only a folder to write to.
+        options: task options.
+        dataset_options: dataset options.
         seeds: one run each; reports show the mean.
-        metrics: what reports show. [default: the task's main metric]
+        metrics: metrics shown in reports. [default: the task's main metric]
         published: see `Published`.
-        source: where those were published.
-        differs: known differences to the source: footnotes of reports.
+        source: source of the published values.
+        differences: known differences to the source; footnotes of reports.
 
     Raises:
         BadOption: an invalid seed, path or option.
@@ -55,36 +55,36 @@ class Evaluation:
     modality: str
     title: str = ""
     path: str = ""
-    made: bool = False
+    generated: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
     dataset_options: Mapping[str, object] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     metrics: tuple[str, ...] = ()
     published: Published = field(default_factory=dict)
     source: str = ""
-    differs: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     COSMETIC: ClassVar[frozenset[str]] = frozenset(
-        ("path", "made", "seeds", "metrics", "published", "source", "differs")
+        ("path", "generated", "seeds", "metrics", "published", "source", "differences")
     )
-    """Fields that may change between runs: where the data are and what is shown, not what is evaluated."""
+    """Fields that do not change the result: data location and presentation."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or f"{self.task}: {self.modality} of {self.dataset}")
         object.__setattr__(self, "path", self.path or self.dataset)
         path = PurePosixPath(self.path)
         if path.is_absolute() or ".." in path.parts:
-            raise BadOption(f"path must lead from the folder of all data into it, got {self.path!r}")
+            raise BadOption(f"path must be relative and stay below the folder of all data, got {self.path!r}")
         if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise BadOption(f"seeds must be distinct whole numbers from 0, at least one, got {list(self.seeds)}")
+            raise BadOption(f"seeds: expected one or more distinct integers >= 0, got {list(self.seeds)}")
         for name in ("options", "dataset_options"):
             try:
                 json.dumps(getattr(self, name))  # identities are hashes of JSON
             except TypeError as error:
-                raise BadOption(f"{name}: {error}; write it as a text") from None
+                raise BadOption(f"{name}: {error}; write it as a string") from None
 
-    def core(self) -> str:
-        """The fields that decide the result, and the title, as JSON: equal where two evaluations are the same."""
+    def serialize_definition(self) -> str:
+        """Serialize the title and the fields that determine the result as JSON, to compare evaluations."""
         fields = {name: value for name, value in vars(self).items() if name not in self.COSMETIC}
         return json.dumps(fields, sort_keys=True)
 
@@ -94,16 +94,16 @@ class Suite:
     """A list of evaluations of the same bindings.
 
     Attributes:
-        name: as it is registered, or of the user's choice; the default name of the results folder.
-        evaluations: its rows.
-        bindings: names of the bindings that are evaluated unless others are given.
+        name: registered name; also the default name of the results folder.
+        evaluations: rows of the suite.
+        bindings: names of the default bindings.
         summary: one line.
-        source: where its published values are from, unless an evaluation names another source.
-        compare: the published method that ours is compared with, by binding; `*` stands for all other bindings.
-        differs: footnotes of the whole suite.
+        source: source of the published values, unless an evaluation has its own.
+        compare: published method to compare with, by binding; `*` stands for all other bindings.
+        differences: known differences to the source; footnotes of the whole suite.
 
     Raises:
-        BadOption: no evaluations, a name that cannot name a folder, or two evaluations or bindings of one name.
+        BadOption: no evaluations, a name invalid for a folder, or two evaluations or bindings with one name.
     """
 
     name: str
@@ -112,20 +112,20 @@ class Suite:
     summary: str = ""
     source: str = ""
     compare: Mapping[str, str] = field(default_factory=dict)
-    differs: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.strip(". ") or {"/", "\\"} & set(self.name):
-            raise BadOption(f"name must be valid as the name of a folder, got {self.name!r}")
+            raise BadOption(f"name: expected a valid folder name, got {self.name!r}")
         if not self.evaluations:
-            raise BadOption("there are no evaluations")
-        for what, names in (("evaluations", [each.title for each in self.evaluations]), ("bindings", self.bindings)):
-            if double := next((name for name in names if names.count(name) > 1), None):
-                raise BadOption(f"two {what} are called {double!r}")
+            raise BadOption("evaluations: expected at least one")
+        for kind, names in (("evaluations", [each.title for each in self.evaluations]), ("bindings", self.bindings)):
+            if duplicate := next((name for name in names if names.count(name) > 1), None):
+                raise BadOption(f"two {kind} have the name {duplicate!r}")
 
     @classmethod
     def from_toml(cls, path: Path | Traversable) -> Suite:
-        """Read a suite file: the attributes of `Suite`, and one `[[evaluations]]` table a row.
+        """Read a suite file: the fields of `Suite`, with one `[[evaluations]]` table a row.
 
         Raises:
             BadInput: the file cannot be read.
@@ -134,44 +134,44 @@ class Suite:
         return tables.parse_table(cls, tables.read_toml(path), f"suite {path}")
 
     def select(self, names: Sequence[str]) -> list[Evaluation]:
-        """Evaluations by title, task or dataset, whatever the case; all of them without a name.
+        """Select evaluations by title, task or dataset, ignoring case; all of them without names.
 
         Raises:
-            BadOption: there is none of that name; the message offers the nearest.
+            BadOption: an unknown name; the message suggests similar ones.
         """
-        wanted = {name.lower() for name in names}
-        known = {name for each in self.evaluations for name in (each.title, each.task, each.dataset)}
+        lower_names = {name.lower() for name in names}
+        all_names = {name for each in self.evaluations for name in (each.title, each.task, each.dataset)}
         for name in names:
-            if name.lower() not in map(str.lower, known):
-                hint = errors.suggest_names(name, known)
-                raise BadOption(f"suite {self.name!r} has no evaluation, task or dataset called {name!r}{hint}")
+            if name.lower() not in map(str.lower, all_names):
+                hint = errors.suggest_names(name, all_names)
+                raise BadOption(f"suite {self.name!r} has no evaluation, task or dataset {name!r}{hint}")
         return [
             each
             for each in self.evaluations
-            if not wanted or wanted & {each.title.lower(), each.task.lower(), each.dataset.lower()}
+            if not lower_names or lower_names & {each.title.lower(), each.task.lower(), each.dataset.lower()}
         ]
 
-    def narrow(self, chosen: Sequence[Evaluation], limit: int | None = None, seeds: Sequence[int] = ()) -> Suite:
-        """The suite with fewer samples or other seeds in the chosen evaluations.
+    def restrict(self, selected: Sequence[Evaluation], limit: int | None = None, seeds: Sequence[int] = ()) -> Suite:
+        """Return the suite with fewer samples or other seeds in the selected evaluations.
 
         Args:
-            chosen: some of the suite's evaluations.
-            limit: the option `limit` of those datasets that have it.
-            seeds: in place of the evaluations' own, where there are any.
+            selected: some of the suite's evaluations.
+            limit: dataset option `limit`, for datasets with this option.
+            seeds: seeds. [default: each evaluation's]
         """
         evaluations = list(self.evaluations)
-        for at, evaluation in enumerate(evaluations):
-            if evaluation in chosen:
+        for position, evaluation in enumerate(evaluations):
+            if evaluation in selected:
                 options = evaluation.dataset_options
-                if limit is not None and (found := dataset_class(evaluation.dataset)) and found.takes_limit:
+                if limit is not None and (target := find_dataset_class(evaluation.dataset)) and target.takes_limit:
                     options = {**options, "limit": limit}
                 own_seeds = tuple(dict.fromkeys(seeds)) or evaluation.seeds
-                evaluations[at] = replace(evaluation, dataset_options=options, seeds=own_seeds)
+                evaluations[position] = replace(evaluation, dataset_options=options, seeds=own_seeds)
         return replace(self, evaluations=tuple(evaluations))
 
 
-def dataset_class(name: str) -> type[Dataset] | None:
-    """The class of a registered dataset; None for a factory, and where it cannot be loaded."""
+def find_dataset_class(name: str) -> type[Dataset] | None:
+    """Find the class of a registered dataset; None for a factory, or if it cannot be loaded."""
     try:
         target = find_part(DatasetSpec, name).load()
     except AnybindError:  # reported as the failure of its cells
@@ -183,7 +183,7 @@ def find_suite(name: str | os.PathLike[str]) -> Suite:
     """Load a suite by name, or from the path of a TOML file.
 
     Raises:
-        UnknownName: no installed suite has that name; the message offers the nearest ones.
+        UnknownName: no installed suite has that name; the message suggests similar ones.
         BadInput, BadOption: the file cannot be read or is invalid.
     """
     if os.fspath(name).endswith(".toml"):

@@ -14,29 +14,29 @@ from anybind import AnybindError, Binding, EmbeddingStore, Result
 from anybind.plugin import Dataset, errors, ranks, tables
 from anybind_bench.cell import Cell, Key, State
 from anybind_bench.encoders import BindingEncoders
-from anybind_bench.prepare import Folders, prepare
-from anybind_bench.results import ResultsStore, SuiteResults, json_text
+from anybind_bench.prepare import DataFolders, prepare_evaluation
+from anybind_bench.results import ResultsStore, SuiteResults, format_json
 from anybind_bench.suite import Evaluation, Suite
 
-WAIT_S = 0.1
-"""Interval of looking whether another process has unlocked a cell."""
-KEEPALIVE_S = 60.0
-"""Interval of messages from rank 0 to the others while it waits: they give up after some minutes of silence."""
+POLL_INTERVAL_S = 0.1
+"""Interval of polling cells that other processes have locked."""
+KEEPALIVE_INTERVAL_S = 60.0
+"""Interval of messages from waiting rank 0 to the others; broadcasts time out after some minutes."""
 
 OnCell = Callable[[Cell], None]
 
 
 class SuiteRun:
-    """The cells of a run, finished ones with their results. `plan_suite` makes one.
+    """The cells of a run, finished ones with their results; made by `plan_suite`.
 
     Cells of one binding are evaluated together, so that only one binding's encoders are in memory. Under `torchrun`
-    every rank evaluates every cell and shares the embedding; rank 0 alone decides which, and writes.
+    every rank evaluates every cell and shares the embedding; only rank 0 selects cells and writes results.
 
     Attributes:
-        suite: with all its evaluations, also those that are not part of this run.
-        prepared: the evaluations of this run, by title.
-        bindings: by name; an error where there is none.
-        embedded: numbers of items: `computed`, and `cached` for those that came from the embedding store.
+        suite: suite with all its evaluations, including those outside this run.
+        prepared: evaluations of this run, by title.
+        bindings: bindings by name, or the error of an unknown binding.
+        embedded: numbers of embeddings: `computed`, and `cached` (from the embedding store).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class SuiteRun:
         evaluations: Iterable[Evaluation],
         bindings: dict[str, Binding | AnybindError],
         store: ResultsStore,
-        folders: Folders,
+        folders: DataFolders,
         *,
         device: str = "cpu",
         embedding_store: EmbeddingStore | None = None,
@@ -54,7 +54,7 @@ class SuiteRun:
         self.embedded: Counter[str] = Counter(computed=0, cached=0)
         self._last_message = time.monotonic()
         loaded: dict[str, Dataset] = {}
-        self.prepared = {each.title: prepare(each, folders, loaded) for each in evaluations}
+        self.prepared = {each.title: prepare_evaluation(each, folders, loaded) for each in evaluations}
         self._encoders = {
             name: BindingEncoders(binding, store.encoders, device, embedding_store)
             for name, binding in bindings.items()
@@ -64,15 +64,15 @@ class SuiteRun:
         for prepared in self.prepared.values():
             for name, binding in bindings.items():
                 for seed in prepared.evaluation.seeds:
-                    cell = prepared.cell(name, binding, seed)
-                    self._cells[cell.key] = self._resume(cell) if cell.state is State.TO_DO else cell
+                    cell = prepared.make_cell(name, binding, seed)
+                    self._cells[cell.key] = self._load_finished(cell) if cell.state is State.TO_DO else cell
 
     @property
     def cells(self) -> tuple[Cell, ...]:
         return tuple(self._cells.values())
 
     @property
-    def to_do(self) -> list[Cell]:
+    def pending(self) -> list[Cell]:
         return [cell for cell in self._cells.values() if cell.state is State.TO_DO]
 
     @property
@@ -85,45 +85,45 @@ class SuiteRun:
         return SuiteResults(self.store.folder, self.suite, self.cells)
 
     def execute(self, on_cell: OnCell | None = None) -> None:
-        """Evaluate all cells that are to do.
+        """Evaluate all pending cells.
 
         Args:
-            on_cell: called with each cell, once it is written.
+            on_cell: called with each cell after it is written.
 
         Raises:
             BadInput: a result cannot be written, as on a full disk.
         """
         if ranks.get_rank() > 0:
-            self._follow()
+            self._run_worker()
             return
         try:
-            while self.to_do:
+            while self.pending:
                 finished = [self._run_binding(name, on_cell) for name in self._encoders]
                 if not any(finished):
-                    self._wait()  # another process has locked these: it finishes them, or ends
+                    self._wait_for_lock()  # other processes hold the locks until they finish the cells or end
             self.store.write(self.suite, list(self.bindings), self._cells.values())
         except Exception:
             self._broadcast(None)
             raise
         self._broadcast(None)
 
-    def _follow(self) -> None:
-        """Evaluate what rank 0 decides, until it is done."""
+    def _run_worker(self) -> None:
+        """Evaluate the cells that rank 0 broadcasts, until the end of the run."""
         while (message := ranks.broadcast(None)) is not None:
             if message:
                 (title, binding, seed), identity = message
-                self._release(*(name for name in self._encoders if name != binding))
-                self._evaluate(replace(self._cells[title, binding, seed], identity=identity))
-        self._release(*self._encoders)
+                self._release_encoders(*(name for name in self._encoders if name != binding))
+                self._evaluate_cell(replace(self._cells[title, binding, seed], identity=identity))
+        self._release_encoders(*self._encoders)
 
     def _run_binding(self, name: str, on_cell: OnCell | None) -> bool:
-        """Evaluate the cells of a binding that are to do and not locked; whether there was one."""
+        """Evaluate the pending, unlocked cells of a binding; return whether any was finished."""
         finished = False
-        for cell in [cell for cell in self.to_do if cell.binding == name]:
-            cell = self._finish(cell)
+        for cell in [cell for cell in self.pending if cell.binding == name]:
+            cell = self._finish_cell(cell)
             self._cells[cell.key] = cell
-            if self._encoders[name].changed:  # then no other cell that was resumed by the remembered one holds
-                self._encoders[name].changed = False
+            if self._encoders[name].identities_changed:  # cells resumed by cached identities are invalid
+                self._encoders[name].identities_changed = False
                 for key, other in self._cells.items():
                     if other.binding == name and other.identity is not None and other is not cell:
                         self._cells[key] = replace(other, state=State.TO_DO, identity=None, error=None, result=None)
@@ -132,12 +132,12 @@ class SuiteRun:
                 finished = True
                 if on_cell:
                     on_cell(cell)
-        self._release(name)
+        self._release_encoders(name)
         return finished
 
-    def _finish(self, cell: Cell) -> Cell:
-        """Evaluate a cell, or load it where another process has finished it; one that is locked stays to do."""
-        resumed = self._resume(cell)
+    def _finish_cell(self, cell: Cell) -> Cell:
+        """Evaluate a cell, or load it if another process has finished it; a locked cell stays pending."""
+        resumed = self._load_finished(cell)
         if resumed.state is not State.TO_DO:
             return resumed
         if resumed.identity is not None:
@@ -145,65 +145,65 @@ class SuiteRun:
                 if not free:
                     return resumed
         try:
-            settings = self._settings(cell, load=True)
+            settings = self._collect_settings(cell, load=True)
         except (Exception, SystemExit) as error:
-            failed = replace(cell, state=State.FAILED, error=self.folders.shorten(error), identity=None)
+            failed = replace(cell, state=State.FAILED, error=self.folders.format_error(error), identity=None)
             self.store.log(f"{failed}: failed: {failed.error}")
             return failed
         cell = replace(cell, identity=tables.hash_settings(settings))
         with self.store.lock(str(cell.identity)) as locked:
             if not locked:
                 return cell
-            resumed = self._resume(cell, load=True)
+            resumed = self._load_finished(cell, load=True)
             if resumed.state is not State.TO_DO:
                 return resumed
             started = time.perf_counter()
             self._broadcast([cell.key, cell.identity])
-            cell = self._evaluate(cell)
+            cell = self._evaluate_cell(cell)
             seconds = time.perf_counter() - started
-            encoders, declared = self._encoders[cell.binding], self.prepared[cell.title].modalities
-            # Those that took part without the task having declared their modalities.
+            encoders, declared = self._encoders[cell.binding], self.prepared[cell.title].list_modalities
+            # Encoders used without the task having declared their modalities.
             used = set(cell.result.encoders if cell.result else ()) & set(encoders.binding.encoders)
             others = encoders.identify(sorted(used - set(declared(encoders.binding))))
             self.store.save(cell, settings, others, seconds)
-        if cell.state is State.DONE:  # a failed one may resume from its checkpoints
+        if cell.state is State.DONE:  # a failed cell may resume from its checkpoints
             shutil.rmtree(self.store.work / str(cell.identity), ignore_errors=True)
         self.store.log(f"{cell}: {cell.state} in {seconds:.1f} s{f': {cell.error}' if cell.error else ''}")
         return cell
 
-    def _settings(self, cell: Cell, *, load: bool) -> dict[str, object]:
-        """What the cell's identity is the hash of.
+    def _collect_settings(self, cell: Cell, *, load: bool) -> dict[str, object]:
+        """Collect the settings hashed by the cell's identity.
 
         Raises:
-            KeyError: without `load`, an encoder that is not remembered.
+            KeyError: without `load`, an encoder without a cached identity.
             AnybindError: an encoder cannot be loaded.
         """
         encoders, prepared = self._encoders[cell.binding], self.prepared[cell.title]
-        modalities = sorted(prepared.modalities(encoders.binding))
-        known = encoders.identify(modalities) if load else {each: encoders.known[each] for each in modalities}
-        return cell.settings(prepared.split_hash, known)
+        modalities = sorted(prepared.list_modalities(encoders.binding))
+        identities = encoders.identify(modalities) if load else {each: encoders.identities[each] for each in modalities}
+        return cell.collect_settings(prepared.split_hash, identities)
 
-    def _resume(self, cell: Cell, *, load: bool = False) -> Cell:
-        """The finished cell of the same identity, if the store has one whose encoders are the same.
+    def _load_finished(self, cell: Cell, *, load: bool = False) -> Cell:
+        """Load the finished cell with the same identity and encoders; the given cell if there is none.
 
         Args:
-            cell: with its identity, if `load`.
-            load: load encoders where they are not remembered.
+            cell: cell, with its identity if `load` is set.
+            load: load encoders without cached identities.
         """
         encoders = self._encoders[cell.binding]
         if self.prepared[cell.title].dataset is None:
             return cell
-        with contextlib.suppress(Exception):  # reported when the cell is evaluated
+        with contextlib.suppress(Exception):  # reported by the evaluation of the cell
             if not load:
-                cell = replace(cell, identity=tables.hash_settings(self._settings(cell, load=False)))
+                cell = replace(cell, identity=tables.hash_settings(self._collect_settings(cell, load=False)))
             finished, others = self.store.load(cell) or (cell, {})
-            if load and not others.items() <= encoders.known.items():
+            if load and not others.items() <= encoders.identities.items():
                 encoders.identify([each for each in others if each in encoders.binding.encoders])
-            return finished if others.items() <= encoders.known.items() else cell
+            return finished if others.items() <= encoders.identities.items() else cell
         return cell
 
-    def _evaluate(self, cell: Cell) -> Cell:
-        """Evaluate a cell on all ranks; it has failed where it has on any."""
+    def _evaluate_cell(self, cell: Cell) -> Cell:
+        """Evaluate a cell on all ranks; it fails if any rank fails."""
         prepared = self.prepared[cell.title]
         assert prepared.task is not None
         assert prepared.dataset is not None
@@ -215,30 +215,30 @@ class SuiteRun:
                 raise errors.PluginError(
                     f"task {cell.evaluation.task!r}: expected an anybind.Result, got {type(result).__name__}"
                 )
-            # As it is read from the file, so that it does not matter which process evaluated it.
-            row = json.loads(json_text(asdict(result)))
+            # Round trip through JSON, so that results do not depend on which process evaluated the cell.
+            row = json.loads(format_json(asdict(result)))
             cell = replace(cell, state=State.DONE, result=tables.parse_table(Result, row, "result", errors.PluginError))
         except (Exception, SystemExit) as error:
-            message = self.folders.shorten(error)
-            lacks = isinstance(error, errors.UnknownName) and message.startswith(
+            message = self.folders.format_error(error)
+            not_applicable = isinstance(error, errors.UnknownName) and message.startswith(
                 f"binding {cell.binding!r} has no encoder for"
             )
-            cell = replace(cell, state=State.NOT_APPLICABLE if lacks else State.FAILED, error=message)
+            cell = replace(cell, state=State.NOT_APPLICABLE if not_applicable else State.FAILED, error=message)
         states = ranks.gather([cell.state, cell.error])
         state, error = next((each for each in states if each[0] != State.DONE), (State.DONE, None))
         return replace(cell, state=State(state), error=error, result=cell.result if state == State.DONE else None)
 
-    def _release(self, *names: str) -> None:
+    def _release_encoders(self, *names: str) -> None:
         for name in names:
             computed, cached = self._encoders[name].release()
             self.embedded.update(computed=computed, cached=cached)
 
-    def _wait(self) -> None:
-        time.sleep(WAIT_S)
-        if time.monotonic() - self._last_message > KEEPALIVE_S:
+    def _wait_for_lock(self) -> None:
+        time.sleep(POLL_INTERVAL_S)
+        if time.monotonic() - self._last_message > KEEPALIVE_INTERVAL_S:
             self._broadcast([])
 
     def _broadcast(self, message: list[object] | None) -> None:
-        """Send the other ranks the key and identity of the next cell, an empty list to wait, or None at the end."""
+        """Broadcast the key and identity of the next cell, an empty list to wait, or None at the end."""
         ranks.broadcast(message)
         self._last_message = time.monotonic()

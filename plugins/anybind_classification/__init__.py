@@ -22,23 +22,23 @@ anybind_contract = 1
 COMMANDS = (
     ("classify", "Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."),
     ("fit-head", "Fit a classification head on a folder of class folders."),
-    ("demo", "Recognise event recordings of real pictures by words, and write a page that shows it."),
+    ("demo", "Simulate event recordings of images, classify them by text (zero-shot), and write an HTML page."),
 )
 
 
 HEADS = (
-    ("prototypes", "nearest mean embedding of a class", "heads:Prototypes", ""),
+    ("prototypes", "nearest class mean of frozen embeddings", "heads:Prototypes", ""),
     ("linear-probe", "logistic regression on frozen embeddings", "heads:LinearProbe", "train"),
 )
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the task, the heads and the commands."""
+    """Register the task, the heads and the commands."""
     registry.add(
         TaskSpec(
             name="zero-shot",
-            summary="classification by words alone: top-1, top-5, per class, confusion",
+            summary="zero-shot classification: top-1, top-5, per-class accuracy, confusion matrix",
             target="anybind_classification.zero_shot:ZeroShot",
         )
     )
@@ -59,7 +59,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first used, so that listing the plugin stays light."""
+    """Import public names on first use: listing the plugin stays light."""
     if name in __all__:
         module = "fitting" if name == "fit_head" else "classification"
         return getattr(importlib.import_module(f"anybind_classification.{module}"), name)

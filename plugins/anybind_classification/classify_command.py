@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -28,60 +29,75 @@ from anybind_classification.classification import classify as classify_files
 
 def classify(
     paths: Annotated[list[Path], typer.Argument(help="Recordings, images or audio clips, or folders of them.")],
-    labels: Annotated[str, typer.Option(help='Labels separated by commas, or a file: "a duck,a kettle".')] = "",
-    head: Annotated[str, typer.Option(help="File of a classification head (.safetensors), in place of --labels.")] = "",
+    labels: Annotated[str, typer.Option(help='Labels separated by commas ("a duck,a kettle"), or a file.')] = "",
+    head: Annotated[
+        str, typer.Option(help="File of a fitted classification head (.safetensors), instead of --labels.")
+    ] = "",
     binding: BindingName = "mini",
     modality: Annotated[
-        str, typer.Option(help="Embed all files as this modality; as event, events are simulated from images.")
+        str,
+        typer.Option(
+            help="Embed all files as this modality; event: simulate events from images. Default: the file's own."
+        ),
     ] = "",
-    template: Annotated[
-        list[str] | None, typer.Option(help="Prompt with {} in the place of the label; repeatable.")
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help='Prompt template with {} for the label; repeatable. Default: "a photo of a {}".'),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Number of labels to print for each file.")] = 3,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of labels to print per file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."""
-    if bool(labels) == bool(head) or (head and template):
-        raise BadOption("give either --labels (and --template), or --head")
-    names, templates = tables.parse_names(labels) if labels else [], tuple(template or prompts.DEFAULT_TEMPLATES)
-    fitted = Head.find(head, predicts="classification") if head else None
+    if bool(labels) == bool(head) or (head and prompt):
+        raise BadOption("expected either --labels (and --prompt), or --head")
+    label_names, templates = tables.parse_names(labels) if labels else [], tuple(prompt or prompts.DEFAULT_TEMPLATES)
+    fitted_head = Head.find(head, predicts="classification") if head else None
     binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
     try:
-        found = classify_files(
-            paths, names, head=fitted, binding=binder, modality=modality, prompts=templates, seed=seed,
-            on_bad=skipped.note if skip_bad else None,
+        classifications = classify_files(
+            paths, label_names, head=fitted_head, binding=binder, modality=modality, templates=templates, seed=seed,
+            on_bad=skipped.record if skip_invalid else None,
         )  # fmt: skip
-        unit, about = "cosine", {"labels": names, "prompts": templates}
-        if fitted:
-            about = {"labels": list(fitted.classes), "head": {"name": fitted.name, "identity": fitted.identity}}
-            unit = "score"
+        score_name, settings = "cosine", {"labels": label_names, "templates": templates}
+        if fitted_head:
+            head_settings = {"name": fitted_head.name, "identity": fitted_head.identity}
+            score_name, settings = "score", {"labels": list(fitted_head.classes), "head": head_settings}
         if as_json:
-            print_json({"binding": binder.name, **about, "files": _fields(found, unit), "skipped": skipped})
+            records = _build_records(classifications, score_name)
+            print_json({"binding": binder.name, **settings, "files": records, "skipped": skipped})
         else:
-            print_table(("file", "modality", "label", unit, "share"), _rows(found, top))
+            parents = [Path(classification.id).parent for classification in classifications]
+            is_comparable = len({parent.is_absolute() for parent in parents}) == 1
+            folder = os.path.commonpath(parents) if is_comparable else ""
+            columns = ("file", "modality", "label", score_name, "probability")
+            print_table(columns, _format_rows(classifications, folder, top_k), title=folder)
     finally:
         skipped.report()
 
 
-def _fields(found: Sequence[Classification], unit: str) -> list[dict[str, object]]:
+def _build_records(classifications: Sequence[Classification], score_name: str) -> list[dict[str, object]]:
     return [
         {
-            "file": each.id,
-            "modality": each.modality,
-            "best": each.label,
-            "scores": [{"label": one.label, unit: one.score, "share": one.share} for one in each.scores],
+            "file": classification.id,
+            "modality": classification.modality,
+            "label": classification.label,
+            "scores": [
+                {"label": score.label, score_name: score.score, "probability": score.probability}
+                for score in classification.scores
+            ],
         }
-        for each in found
+        for classification in classifications
     ]
 
 
-def _rows(found: Sequence[Classification], top: int) -> Iterator[tuple[str, ...]]:
-    for each in found:
-        file = (each.id, each.modality)
-        for one in each.scores[:top]:
-            yield (*file, one.label, f"{one.score:.3f}", f"{100 * one.share:.1f} %")
+def _format_rows(classifications: Sequence[Classification], folder: str, top_k: int) -> Iterator[tuple[str, ...]]:
+    for classification in classifications:
+        name = os.path.relpath(classification.id, folder) if folder else classification.id
+        file = (name, classification.modality)
+        for score in classification.scores[:top_k]:
+            yield (*file, score.label, f"{score.score:.3f}", f"{100 * score.probability:.1f} %")
             file = ("", "")

@@ -1,4 +1,4 @@
-"""`anybind demo`: the main job from end to end - pictures to event recordings to words, and a page."""
+"""`anybind demo`: simulate event recordings of images, classify them by text, and write an HTML page."""
 
 from __future__ import annotations
 
@@ -8,96 +8,105 @@ from typing import Annotated
 
 import typer
 
-from anybind import AnybindError, Binder, derive, load, read, write
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipBad, SkippedFiles, print_json, print_table
+from anybind import AnybindError, derive, load, read, write
+from anybind.commandline import AsJson, BindingName, Device, Seed, SkipInvalid, SkippedFiles, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
+from anybind_classification.demo_evaluation import DemoResult, DemoSample, evaluate_demo
+from anybind_classification.demo_images import list_demo_images
 from anybind_classification.demo_page import write_page
-from anybind_classification.demo_pictures import demo_pictures
-from anybind_classification.demo_questions import Answers, Scene, ask
 
 
 def demo(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Your own pictures or recordings.")] = None,
-    labels: Annotated[str, typer.Option(help="Words to ask for: a,b,c or a file; by default the file names.")] = "",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for recordings and page.")] = Path(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Images or event recordings, or folders of them. Default: ten photos.")
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(help='Labels separated by commas ("a cat,a duck"), or a file. Default: the file names.')
+    ] = "",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the recordings and the page.")] = Path(
         "anybind-demo"
     ),
     binding: BindingName = "mini",
     seed: Seed = 0,
     device: Device = "cpu",
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Recognise event recordings of real pictures by words, and write a page that shows it."""
-    started = time.monotonic()
-    captions = _captions(paths)
-    words = _words(labels, captions)
+    """Simulate event recordings of images, classify them by text (zero-shot), and write an HTML page."""
+    start = time.monotonic()
+    captions = _list_captions(paths)
+    label_names = _list_labels(labels, captions)
     binder = load(binding, device=device)
-    binder.encoder("event")  # what is missing is told before any file is written
+    binder.encoder("event")  # fails before any file is written if an extra is missing
     skipped = SkippedFiles()
-    scenes = record(captions, output / "recordings", seed, skipped if skip_bad else None)
-    answers = ask(binder, scenes, words)
+    samples = _record_all(captions, output / "recordings", seed, skipped if skip_invalid else None)
+    result = evaluate_demo(binder, samples, label_names)
     page = output / "index.html"
-    write_page(page, binder, scenes, answers, seed)
+    write_page(page, binder, samples, result, seed)
     if as_json:
-        print_json({"page": str(page), **_settings(binder, seed), **answers.to_dict(), "skipped": skipped})
+        encoders = {modality: binder.identity(modality) for modality in ("event", "image", "text")}
+        settings = {"binding": binder.name, "seed": seed, "encoders": encoders}
+        print_json({"page": str(page), **settings, **result.to_dict(), "skipped": skipped})
         skipped.report()
         return
-    print_table(*_table(answers))
+    print_table(("recording of", "best label", "nearest image", "best recording for it"), _format_rows(result))
     skipped.report()
-    for score in answers.summary():
-        typer.echo(str(score))
-    typer.echo(f"page: {page}  ({time.monotonic() - started:.0f} s)")
+    for metric in result.compute_metrics():
+        typer.echo(str(metric))
+    typer.echo(f"page: {page}  ({time.monotonic() - start:.0f} s)")
 
 
-def _captions(paths: list[Path] | None) -> dict[Path, str]:
+def _list_captions(paths: list[Path] | None) -> dict[Path, str]:
     if not paths:
-        return demo_pictures()
+        return list_demo_images()
     return {
         path: prompts.format_class_name(files.portable_name(path.stem))
         for path in map(Path, readers.list_sample_files(paths, ("image", "event")))
     }
 
 
-def _words(labels: str, captions: dict[Path, str]) -> list[str]:
-    """The words to ask for. What a file is called counts as its caption however its letters are cased."""
+def _list_labels(labels: str, captions: dict[Path, str]) -> list[str]:
+    """Return the labels. File names match labels regardless of case: captions are changed to the labels' spelling."""
     if not labels:
-        words = list(dict.fromkeys(captions.values()))
-        if len(words) < 2:
-            raise BadOption(f"{words} is nothing to choose from; name words with --labels a,b,c")
-        return words
-    words = tables.parse_names(labels)
-    prompts.check_labels(words)
-    by_folded = {word.casefold(): word for word in words}
+        names = list(dict.fromkeys(captions.values()))
+        if len(names) < 2:
+            raise BadOption(f"expected at least two labels, got {names}; name labels with --labels a,b,c")
+        return names
+    names = tables.parse_names(labels)
+    prompts.check_labels(names)
+    by_folded_name = {name.casefold(): name for name in names}
     for path, caption in captions.items():
-        captions[path] = by_folded.get(caption.casefold(), caption)
-    return words
+        captions[path] = by_folded_name.get(caption.casefold(), caption)
+    return names
 
 
-def record(captions: dict[Path, str], folder: Path, seed: int, skipped: SkippedFiles | None) -> list[Scene]:
-    """Make a recording of every picture, write it, and name both; recordings are taken as they are.
+def _record_all(captions: dict[Path, str], folder: Path, seed: int, skipped: SkippedFiles | None) -> list[DemoSample]:
+    """Simulate and write a recording of each image; event recordings are used as they are.
 
     Raises:
-        AnybindError: a file cannot be read or is empty (unless `skipped` takes note of it), none is left,
+        AnybindError: a file cannot be read or is empty (unless `skipped` collects such files), no file is left,
             or the folder cannot be written to.
     """
-    _make_folder(folder)
-    scenes: list[Scene] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot create the folder {folder}: {error.strerror}; choose another with --output") from error
+    samples: list[DemoSample] = []
     with progress_bar(len(captions), "recording") as advance:
         for number, (path, caption) in enumerate(captions.items()):
             try:
-                scenes.append(_record_one(path, caption, folder / f"{number:02d}-{path.stem}.npz", seed))
+                samples.append(_record_one(path, caption, folder / f"{number:02d}-{path.stem}.npz", seed))
             except AnybindError as error:
                 if skipped is None:
                     raise
-                skipped.note(files.portable_name(path), error)
+                skipped.record(files.portable_name(path), error)
             advance(1)
-    if not scenes:
+    if not samples:
         raise BadInput("no file could be used")
-    return scenes
+    return samples
 
 
-def _record_one(path: Path, caption: str, recording: Path, seed: int) -> Scene:
+def _record_one(path: Path, caption: str, recording: Path, seed: int) -> DemoSample:
     sample = read(path)
     source = modalities.infer_modality(sample)
     try:
@@ -107,38 +116,28 @@ def _record_one(path: Path, caption: str, recording: Path, seed: int) -> Scene:
     except BadInput as error:
         raise BadInput(f"{files.portable_name(path)}: {error}") from error
     if source == "event":
-        return Scene(caption, recording=path, picture=None)
+        return DemoSample(caption, recording=path, image=None)
     write(events, recording)
-    return Scene(caption, recording=recording, picture=path)
+    return DemoSample(caption, recording=recording, image=path)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot make the folder {folder}: {error.strerror}; give another with --output") from error
-
-
-def _settings(binder: Binder, seed: int) -> dict[str, object]:
-    encoders = {of: binder.identity(of) for of in ("event", "image", "text")}
-    return {"binding": binder.name, "seed": seed, "encoders": encoders}
-
-
-def _table(answers: Answers) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = ("recording of", "words that fit the recording", "picture it is of", "recording that fits the words")
+def _format_rows(result: DemoResult) -> list[tuple[str, ...]]:
     rows = []
-    for row, name in enumerate(answers.names):
-        found = answers.words_to_recording.get(answers.captions[row])
+    for row, (name, caption) in enumerate(zip(result.names, result.captions, strict=True)):
+        image = result.event_to_image.find_best(row) if result.event_to_image else "-"
+        recording = result.text_to_event.get(caption)
+        is_retrieved = None if recording is None else result.captions[result.names.index(recording)] == caption
         rows.append(
             (
                 name,
-                _marked(answers.event_to_words.best(row), answers.captions[row]),
-                _marked(answers.event_to_pictures.best(row), name) if answers.event_to_pictures else "-",
-                _marked(found, name) if found else "-",
+                _mark(result.event_to_text.find_best(row), result.judge_label(row)),
+                _mark(image, result.judge_image(row)),
+                _mark(recording or "-", is_retrieved),
             )
         )
-    return columns, rows
+    return rows
 
 
-def _marked(answer: str, truth: str) -> str:
-    return f"{'✓' if answer == truth else '✗'} {answer}"
+def _mark(prediction: str, is_correct: bool | None) -> str:
+    """Put a tick or a cross before a prediction; nothing if its ground truth is unknown."""
+    return prediction if is_correct is None else f"{'✓' if is_correct else '✗'} {prediction}"

@@ -1,4 +1,4 @@
-"""What the conformance checks try this plugin's task on: six images of two classes."""
+"""Example of the conformance checks: a dataset of six images of two classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """Return the example of a part; None where it needs none."""
+    """Return the example of a task; None for other kinds."""
     return Example(dataset=Images(), modality="image") if kind == "task" else None
 
 
@@ -22,7 +22,7 @@ class Images(Dataset):
     licence = "Apache-2.0"
 
     def __init__(self) -> None:
-        """Take no folder."""
+        """Accept no options."""
 
     @property
     def items(self) -> list[Item]:

@@ -12,7 +12,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -24,22 +24,27 @@ from anybind_classification.fitting import fit_head as fit
 
 
 def fit_head(
-    folder: Annotated[Path, typer.Argument(help="A folder with one folder of files per class.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File of the fitted head (.safetensors).")],
+    folder: Annotated[Path, typer.Argument(help="Folder with one folder of files per class.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file of the fitted head (.safetensors).")],
     head: Annotated[str, typer.Option(help="Classification head: linear-probe, prototypes, ...")] = "linear-probe",
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the head; repeatable.")] = None,
+    head_option: Annotated[list[str] | None, typer.Option(help="Option of the head, NAME=VALUE; repeatable.")] = None,
     binding: BindingName = "mini",
-    modality: Annotated[str, typer.Option(help="Embed all files as this; images become event streams as event.")] = "",
+    modality: Annotated[
+        str,
+        typer.Option(
+            help="Embed all files as this modality; event: simulate events from images. Default: the files' own."
+        ),
+    ] = "",
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a classification head on a folder of class folders, for `anybind classify --head`."""
     files.check_output(output)
     skipped = SkippedFiles()
-    fitted = fit(
+    fitted_head = fit(
         folder,
         head=head,
         binding=binding,
@@ -47,13 +52,20 @@ def fit_head(
         seed=seed,
         device=device,
         store=open_store(store),
-        on_bad=skipped.note if skip_bad else None,
-        **parse_options(option),
+        on_bad=skipped.record if skip_invalid else None,
+        **parse_options(head_option),
     )
-    fitted.save(output)
-    about = {"head": fitted.name, "identity": fitted.identity, "classes": list(fitted.classes), "output": str(output)}
+    fitted_head.save(output)
+    summary = {
+        "head": fitted_head.name,
+        "identity": fitted_head.identity,
+        "classes": list(fitted_head.classes),
+        "output": str(output),
+    }
     if as_json:
-        print_json({**about, "skipped": skipped})
+        print_json({**summary, "skipped": skipped})
     else:
-        typer.echo(f"{output}: {fitted.name} of {len(fitted.classes)} classes ({', '.join(fitted.classes)})")
+        typer.echo(
+            f"{output}: {fitted_head.name} of {len(fitted_head.classes)} classes ({', '.join(fitted_head.classes)})"
+        )
     skipped.report()

@@ -13,7 +13,7 @@ from anybind import Embeddings, normalize
 from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors
 
 SCALE = 100.0
-"""Factor of cosine similarities where neither the options nor the encoder give one: CLIP's."""
+"""Factor of cosine similarities if neither the options nor the encoder set one: CLIP's logit scale."""
 
 
 class LinearHead(Head):
@@ -33,18 +33,18 @@ class LinearHead(Head):
         """Return the weights (classes, d) and biases (classes,).
 
         Args:
-            rows: embeddings of labelled samples, one or more of each class.
-            labels: the class number of each row.
+            rows: embeddings of labelled samples, at least one per class.
+            labels: class index of each row.
         """
 
     def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         (modality,) = self.needs
-        of_rows = labels[inputs.rows[modality]]
-        missing = sorted(set(range(len(self.classes))) - set(of_rows.tolist()))
+        row_labels = labels[inputs.rows[modality]]
+        missing = sorted(set(range(len(self.classes))) - set(row_labels.tolist()))
         if missing:
-            names = ", ".join(self.classes[number] for number in missing)
+            names = ", ".join(self.classes[label] for label in missing)
             raise BadInput(f"the head {self.name!r} has no {modality} embeddings of {names}")
-        weight, bias = self.solve(inputs.embeddings[modality][of_rows >= 0], of_rows[of_rows >= 0])
+        weight, bias = self.solve(inputs.embeddings[modality][row_labels >= 0], row_labels[row_labels >= 0])
         return {"weight": weight, "bias": bias}
 
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
@@ -55,23 +55,25 @@ class LinearHead(Head):
         return logits / np.maximum(np.bincount(rows, minlength=len(inputs)), 1)[:, None]
 
     def load(self, path: str | os.PathLike[str]) -> Self:
-        """Load what `save` wrote; see `Head.load`.
+        """Load a file written by `save`; see `Head.load`.
 
         Raises:
-            BadInput: also where weights or biases are missing, not finite, or do not fit the classes and the space.
+            BadInput: also if weights or biases are missing, not finite, or of the wrong shape.
         """
         super().load(path)
         (modality,) = self.needs
         dim = self.made_for[modality].space.dim
         for name, shape in (("weight", (len(self.classes), dim)), ("bias", (len(self.classes),))):
-            held = self.tensors.get(name, np.empty(0))
-            if held.shape != shape or not np.isfinite(held).all():
-                raise BadInput(f"{path} is damaged: expected {name} of {shape} finite numbers, got shape {held.shape}")
+            tensor = self.tensors.get(name, np.empty(0))
+            if tensor.shape != shape or not np.isfinite(tensor).all():
+                raise BadInput(
+                    f"{path} is damaged: expected {name} of {shape} finite numbers, got shape {tensor.shape}"
+                )
         return self
 
 
 class Prototypes(LinearHead):
-    """The nearest class prototype: logits are cosine similarities to each class's mean embedding, times a scale."""
+    """A nearest-prototype classifier: logits are scaled cosine similarities to the mean embedding of each class."""
 
     name = "prototypes"
 
@@ -80,25 +82,25 @@ class Prototypes(LinearHead):
 
         Args:
             scale: factor of the cosine similarities, above 0. [default: the encoder's logit scale, else 100]
-            modality: whose embeddings are classified.
+            modality: modality of the embeddings.
 
         Raises:
             BadOption: a scale that is not above 0.
         """
         if scale is not None and not (isinstance(scale, int | float) and 0 < scale < np.inf):
-            raise BadOption(f"scale must be a number above 0, got {scale!r}")
+            raise BadOption(f"scale: expected a number above 0, got {scale!r}")
         self.scale = scale
         super().__init__(modality, {"scale": scale})
 
     def solve(self, rows: Embeddings, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        means = [rows.vectors[labels == number].mean(axis=0, dtype=np.float64) for number in range(len(self.classes))]
+        means = [rows.vectors[labels == label].mean(axis=0, dtype=np.float64) for label in range(len(self.classes))]
         prototypes = normalize(np.stack(means), "prototype")
         scale = self.scale or rows.logit_scale or SCALE
         return prototypes * np.float32(scale), np.zeros(len(means), np.float32)
 
 
 class LinearProbe(LinearHead):
-    """A logistic regression with an L2 penalty; logits are log-probabilities but for a constant per sample."""
+    """A logistic regression with an L2 penalty; logits are log-probabilities up to a constant per sample."""
 
     name = "linear-probe"
 
@@ -106,28 +108,28 @@ class LinearProbe(LinearHead):
         """Set the penalty.
 
         Args:
-            inverse_penalty: C of the logistic regression, above 0; smaller is a stronger penalty.
-            modality: whose embeddings are classified.
+            inverse_penalty: C of the logistic regression, above 0; smaller values regularise more.
+            modality: modality of the embeddings.
 
         Raises:
             BadOption: an inverse penalty that is not above 0.
         """
         if not (isinstance(inverse_penalty, int | float) and 0 < inverse_penalty < np.inf):
-            raise BadOption(f"inverse_penalty must be a number above 0, got {inverse_penalty!r}")
+            raise BadOption(f"inverse_penalty: expected a number above 0, got {inverse_penalty!r}")
         self.inverse_penalty = inverse_penalty
         super().__init__(modality, {"inverse_penalty": inverse_penalty})
 
     def solve(self, rows: Embeddings, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        try:  # imported here: a fitted head scores without it
+        try:  # imported here: a fitted head needs no scikit-learn
             from sklearn.linear_model import LogisticRegression
             from threadpoolctl import threadpool_limits
         except ModuleNotFoundError as error:
             raise errors.MissingExtra(
                 f"fitting a linear probe needs {error.name}: pip install 'anybind[train]'"
             ) from error
-        with threadpool_limits(1):  # so small a problem is solved far sooner than threads agree about it
-            fitted = LogisticRegression(C=self.inverse_penalty, max_iter=2000).fit(rows.vectors, labels)
-        weight, bias = fitted.coef_, fitted.intercept_
-        if len(weight) == 1:  # scikit-learn gives two classes one row: the logit of the second against the first
+        with threadpool_limits(1):  # thread synchronisation costs more than a problem of this size
+            regression = LogisticRegression(C=self.inverse_penalty, max_iter=2000).fit(rows.vectors, labels)
+        weight, bias = regression.coef_, regression.intercept_
+        if len(weight) == 1:  # for two classes scikit-learn returns one row: the logit of the second class
             weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
         return weight, bias

@@ -1,4 +1,4 @@
-"""Zero-shot classification: samples are compared with class names put into words, and never trained on."""
+"""Zero-shot classification of samples by prompts of class names."""
 
 from __future__ import annotations
 
@@ -12,92 +12,99 @@ from anybind.plugin import BadInput, BadOption, Dataset, Task, errors, prompts
 
 
 class ZeroShot(Task):
-    """Top-1 and top-5 accuracy, accuracy per class and the confusion matrix, from words alone."""
+    """Zero-shot classification: top-1 and top-5 accuracy, per-class accuracy and the confusion matrix."""
 
     name = "zero-shot"
     main_metric = "top1"
 
     def __init__(
-        self, *, templates: Iterable[str] = prompts.DEFAULT_TEMPLATES, among: str | Iterable[str] | None = None
+        self,
+        *,
+        templates: Iterable[str] = prompts.DEFAULT_TEMPLATES,
+        candidate_labels: str | Iterable[str] | None = None,
     ) -> None:
-        """Set the question.
+        """Set prompts and candidate labels.
 
         Args:
-            templates: sentences with `{}` for the class name; several make an ensemble.
-            among: class names that are asked for, at least the data set's own; just those by default, and with `all`
-                those of the whole data, of which the data set may keep a part (a class of that name is asked for by a
-                list of it).
+            templates: prompt templates with `{}` for the class name; several form a prompt ensemble.
+            candidate_labels: class names to choose among, a superset of the dataset's classes; "all": the classes of
+                the complete dataset where this one is a class subset (for a class named "all", pass a list).
+                [default: the dataset's classes]
 
         Raises:
             BadOption: a template without `{}`.
         """
         self.templates = prompts.check_templates([templates] if isinstance(templates, str) else templates)
-        self.whole = among == "all"
-        names = [among] if isinstance(among, str) else among
-        self.among = None if names is None or self.whole else list(dict.fromkeys(names))
+        self.use_all_classes = candidate_labels == "all"
+        names = [candidate_labels] if isinstance(candidate_labels, str) else candidate_labels
+        self.candidate_labels = None if names is None or self.use_all_classes else list(dict.fromkeys(names))
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
-        """Embed the samples and the words, and count; see `Task.run`.
+        """Embed samples and prompts, and compute the metrics; see `Task.run`.
 
-        The result has the interval of `top1` (Wilson, 95 %) and the chance levels. Its details hold `classes` (those
-        asked for), `per_class` (accuracy of each class of the data), and `confusion` (rows: the data's classes,
-        columns: `classes`, counts).
+        The result has the confidence interval of `top1` (Wilson, 95 %) and the chance levels. Its details are
+        `classes` (the candidate labels), `per_class` (accuracy of each class of the dataset), and `confusion` (counts;
+        rows: the dataset's classes, columns: `classes`).
         """
-        asked = self._asked(dataset)
-        words = prompts.embed_class_names(binder, "text", asked, self.templates)
+        candidates = self._list_candidates(dataset)
+        text_embeddings = prompts.embed_class_names(binder, "text", candidates, self.templates)
         label_of = {item.id: item.label for item in dataset.items}
         if len(label_of) < len(dataset.items):
-            raise BadInput(f"{dataset.name} has two samples of one id, which no result could tell apart")
+            raise BadInput(f"{dataset.name}: expected unique sample ids, got duplicates")
         if not set(label_of.values()) <= set(dataset.classes):
-            stray = sorted(set(label_of.values()) - set(dataset.classes))
-            raise BadInput(f"{dataset.name} has samples labelled {stray[0]!r}, which is none of its classes")
+            unknown_labels = sorted(set(label_of.values()) - set(dataset.classes))
+            raise BadInput(f"{dataset.name}: the label {unknown_labels[0]!r} is not one of the dataset's classes")
         samples = binder.embed(modality, dataset.items, derive_seed=seed, on_bad=on_bad)
         if not len(samples):
-            raise BadInput(f"{dataset.name} holds no samples that can be used")
-        truth = np.array([asked.index(label_of[id]) for id in samples.ids])
-        ranked = np.argsort(-(samples @ words), axis=1, kind="stable")
+            raise BadInput(f"{dataset.name}: no valid samples")
+        truth = np.array([candidates.index(label_of[id]) for id in samples.ids])
+        ranked = np.argsort(-(samples @ text_embeddings), axis=1, kind="stable")
         return Result(
             task=self.name,
             dataset=dataset.name,
             split_hash=dataset.split_hash,
             binding=binder.name,
             modality=modality,
-            encoders={modality: samples.encoder, "text": words.encoder},
+            encoders={modality: samples.encoder, "text": text_embeddings.encoder},
             seed=seed,
             n=len(samples),
-            gallery_size=len(asked),
-            metrics=accuracies(ranked, truth),
-            intervals={"top1": wilson_interval(int((ranked[:, 0] == truth).sum()), len(truth))},
-            chance={"top1": 1 / len(asked), "top5": min(5 / len(asked), 1.0), "mean_per_class": 1 / len(asked)},
+            gallery_size=len(candidates),
+            metrics=compute_accuracies(ranked, truth),
+            intervals={"top1": compute_wilson_interval(int((ranked[:, 0] == truth).sum()), len(truth))},
+            chance={
+                "top1": 1 / len(candidates),
+                "top5": min(5 / len(candidates), 1.0),
+                "mean_per_class": 1 / len(candidates),
+            },
             prompts=self.templates,
             details={
-                "classes": asked,
-                "per_class": per_class_accuracy(ranked, truth, asked),
-                "confusion": confusion(ranked, truth, asked, dataset.classes),
+                "classes": candidates,
+                "per_class": compute_per_class_accuracy(ranked, truth, candidates),
+                "confusion": compute_confusion(ranked, truth, candidates, dataset.classes),
             },
         )
 
-    def _asked(self, dataset: Dataset) -> list[str]:
-        own = dataset.all_classes if self.whole else dataset.classes
-        asked = list(own) if self.among is None else self.among
-        missing = [name for name in dataset.classes if name not in asked]
+    def _list_candidates(self, dataset: Dataset) -> list[str]:
+        dataset_classes = dataset.all_classes if self.use_all_classes else dataset.classes
+        candidates = list(dataset_classes) if self.candidate_labels is None else self.candidate_labels
+        missing = [name for name in dataset.classes if name not in candidates]
         if missing:
-            raise BadOption(f"the classes asked for must include those of the data; missing: {', '.join(missing)}")
-        prompts.check_labels(asked)
-        return asked
+            raise BadOption(f"candidate_labels must include the dataset's classes; missing: {', '.join(missing)}")
+        prompts.check_labels(candidates)
+        return candidates
 
 
-def accuracies(ranked: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """`top1`, `top5` and `mean_per_class` accuracy, 0 to 1.
+def compute_accuracies(ranked: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return `top1`, `top5` and `mean_per_class` accuracy, 0 to 1.
 
     Args:
-        ranked: (n, classes), class numbers, best first.
-        truth: (n,) class numbers. With fewer than five classes top-5 is 1.
+        ranked: (n, classes) class indices, best first; `top5` is 1 for five classes or fewer.
+        truth: (n,) class indices.
     """
     hits = ranked == truth[:, None]
-    by_class = [hits[truth == number, 0].mean() for number in np.unique(truth)]
+    by_class = [hits[truth == label, 0].mean() for label in np.unique(truth)]
     return {
         "top1": float(hits[:, 0].mean()),
         "top5": float(hits[:, :5].any(axis=1).mean()),
@@ -105,23 +112,25 @@ def accuracies(ranked: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def per_class_accuracy(ranked: np.ndarray, truth: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Top-1 accuracy of every class that has samples."""
+def compute_per_class_accuracy(ranked: np.ndarray, truth: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Return the top-1 accuracy of every class with samples."""
     return {
-        str(names[int(number)]): float((ranked[truth == number, 0] == number).mean()) for number in np.unique(truth)
+        str(class_names[int(label)]): float((ranked[truth == label, 0] == label).mean()) for label in np.unique(truth)
     }
 
 
-def confusion(ranked: np.ndarray, truth: np.ndarray, asked: Sequence[str], rows: Sequence[str]) -> list[list[int]]:
-    """How often samples of each class (row) were taken for each class asked for (column)."""
-    counts = np.zeros((len(asked), len(asked)), dtype=int)
+def compute_confusion(
+    ranked: np.ndarray, truth: np.ndarray, columns: Sequence[str], rows: Sequence[str]
+) -> list[list[int]]:
+    """Return the confusion matrix: counts of samples of each class (row) by predicted class (column)."""
+    counts = np.zeros((len(columns), len(columns)), dtype=int)
     np.add.at(counts, (truth, ranked[:, 0]), 1)
-    return counts[[asked.index(name) for name in rows]].tolist()
+    return counts[[columns.index(name) for name in rows]].tolist()
 
 
-def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a share of `hits` in `n`, 95 % by default; both ends in [0, 1]."""
-    share, spread = hits / n, z * math.sqrt(hits * (n - hits) / n + z * z / 4) / n
-    middle = share + z * z / (2 * n)
+def compute_wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the Wilson score interval of the proportion `hits` / `n`, 95 % by default, within [0, 1]."""
+    proportion, spread = hits / n, z * math.sqrt(hits * (n - hits) / n + z * z / 4) / n
+    centre = proportion + z * z / (2 * n)
     scale = 1 + z * z / n
-    return (middle - spread) / scale, (middle + spread) / scale
+    return (centre - spread) / scale, (centre + spread) / scale

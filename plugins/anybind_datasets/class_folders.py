@@ -1,4 +1,4 @@
-"""Published datasets with a folder a class and splits in folders of their own, and the datasets of events that are."""
+"""Published datasets with split folders and class folders: a base class, and the event datasets of this form."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import ClassVar
 
 from anybind.plugin import BadInput, BadOption, Dataset, Item, errors
-from anybind_datasets.lists import held_out, load_lists
+from anybind_datasets.lists import draw_subset, load_lists
 
-HELD_OUT = 0.2
-"""Share of each class of N-Caltech101 that the split `val` takes."""
-UNSEEN = 0.2
-"""Share of the classes of N-ImageNet mini that the paper never trains on."""
+VAL_FRACTION = 0.2
+"""Fraction of each class of N-Caltech101 in the split `val`."""
+UNSEEN_FRACTION = 0.2
+"""Fraction of the classes of N-ImageNet mini that the paper excludes from training."""
 
 
 class ClassFolders(Dataset):
-    """Recordings as `SPLIT/CLASS/FILE`: a record is enough.
+    """Recordings as `SPLIT/CLASS/FILE`; subclasses only set class attributes.
 
     Attributes:
-        folders: the folder of each split, from the root; its name by default.
-        suffix: of the recordings, with the dot.
-        sensor: width and height in pixels, which the files do not say.
-        picture_suffix: of the images that recordings were made of.
-        pictures: the folder of these images, a folder a class, from `folder` or absolute. If given, every recording has
-            its image as its partner `image`.
+        folders: folder of each split, relative to the root. [default: the split's name]
+        suffix: suffix of the recordings, with the dot.
+        sensor: width and height in pixels, which the files do not state.
+        image_suffix: suffix of the source images of the recordings.
+        images: folder of the source images, one subfolder a class, absolute or relative to `folder`. If given, every
+            recording has its image as partner `image`.
     """
 
     sample_modalities = ("event",)
@@ -34,8 +34,8 @@ class ClassFolders(Dataset):
     folders: ClassVar[Mapping[str, str]] = {}
     suffix: ClassVar[str]
     sensor: ClassVar[tuple[int, int]]
-    picture_suffix: ClassVar[str] = ".jpg"
-    pictures: str | os.PathLike[str] | None = None
+    image_suffix: ClassVar[str] = ".jpg"
+    images: str | os.PathLike[str] | None = None
 
     def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return [self.folders.get(split, split) for split in splits]
@@ -44,33 +44,33 @@ class ClassFolders(Dataset):
         for label in self.selected_labels:
             for folder in (self.root / self.folders.get(split, split) / label for split in splits):
                 if not folder.is_dir():
-                    yield self.missing(f"there is no folder {folder}")
+                    yield self.missing(f"missing folder {folder}")
                     continue
                 files = sorted(each for each in folder.iterdir() if each.suffix == self.suffix and each.name[0] != ".")
                 if not files:
-                    yield self.missing(f"{folder} holds no {self.suffix} files")
+                    yield self.missing(f"{folder} has no {self.suffix} files")
                 for path in files:
                     yield Item(self.make_id(path), path, self.class_by_label[label], {"size": self.sensor})
 
     def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
-        if self.pictures is None:
+        if self.images is None:
             yield item
             return
-        path = self.picture_folder() / item.source.parent.name / f"{item.source.stem}{self.picture_suffix}"
+        path = self.find_image_folder() / item.source.parent.name / f"{item.source.stem}{self.image_suffix}"
         if not path.is_file():
-            yield self.missing(f"{item.id} does not pair: there is no picture {path}")
+            yield self.missing(f"{item.id}: missing image {path}")
         yield replace(item, partners={"image": path})
 
-    def picture_folder(self) -> Path:
-        """The folder of class folders of images."""
-        return self.folder / (self.pictures or "")
+    def find_image_folder(self) -> Path:
+        """Return the folder of the images' class folders."""
+        return self.folder / (self.images or "")
 
 
 class NMnist(ClassFolders):
-    """60,000 recordings to train and 10,000 to test, as `Train/0/00002.bin`; the classes are `0` to `9`.
+    """N-MNIST: 60,000 training and 10,000 test recordings, as `Train/0/00002.bin`; the classes are `0` to `9`.
 
-    The folder holds `Train` and `Test`, or `N-MNIST` which does. Source: Orchard et al., 2015, "Converting Static Image
-    Datasets to Spiking Neuromorphic Datasets Using Saccades".
+    The folder contains `Train` and `Test`, or a subfolder `N-MNIST` with both. Source: Orchard et al., 2015,
+    "Converting Static Image Datasets to Spiking Neuromorphic Datasets Using Saccades".
     """
 
     name = "N-MNIST"
@@ -88,10 +88,10 @@ class NMnist(ClassFolders):
 
 
 class NCars(ClassFolders):
-    """15,422 recordings of 100 ms to train and 8,607 to test, as `n-cars_train/cars/obj_000000_td.dat`.
+    """N-CARS: 15,422 training and 8,607 test recordings of 100 ms, as `n-cars_train/cars/obj_000000_td.dat`.
 
-    The folder holds `n-cars_train` and `n-cars_test`, or `Prophesee_Dataset_n_cars` which does. Source: Sironi et al.,
-    2018, "HATS: Histograms of Averaged Time Surfaces for Robust Event-based Object Classification".
+    The folder contains `n-cars_train` and `n-cars_test`, or a subfolder `Prophesee_Dataset_n_cars` with both. Source:
+    Sironi et al., 2018, "HATS: Histograms of Averaged Time Surfaces for Robust Event-based Object Classification".
     """
 
     name = "N-CARS"
@@ -109,12 +109,12 @@ class NCars(ClassFolders):
 
 
 class NCaltech101(ClassFolders):
-    """8,709 recordings in 101 classes (100 kinds of thing and the background), as `Caltech101/ant/image_0001.bin`.
+    """N-Caltech101: 8,709 recordings of 100 object classes and background, as `Caltech101/ant/image_0001.bin`.
 
-    The folder holds the 101 class folders, or `Caltech101` which does; `pictures` is Caltech101's
-    `101_ObjectCategories`. The data have no published split. EventBind's has 6,968 recordings to train and 1,741 to
-    validate, but its list of files is not known here; `val` is a fifth of each class by hash (see `held_out`), so that
-    its sizes are near those and its files are others: figures of the two compare only roughly.
+    The folder contains the 101 class folders, or a subfolder `Caltech101` with them; `images` is Caltech101's
+    `101_ObjectCategories`. The dataset has no published split. EventBind's has 6,968 training and 1,741 validation
+    recordings, but its file list is not published; here `val` is a fifth of each class by hash (see `draw_subset`): its
+    size is similar and its files differ, so that results compare only roughly.
 
     Source: Orchard et al., 2015, "Converting Static Image Datasets to Spiking Neuromorphic Datasets Using Saccades".
     """
@@ -128,9 +128,9 @@ class NCaltech101(ClassFolders):
     inner = "Caltech101"
     folders: ClassVar = {"all": ""}
     suffix, sensor = ".bin", (240, 180)
-    options = ("pictures", "seed")
+    options = ("images", "seed")
     seed: int = 0
-    """Of the split."""
+    """Seed of the split."""
 
     def class_names(self) -> Mapping[str, str]:
         return load_lists("n_caltech101").names
@@ -144,17 +144,18 @@ class NCaltech101(ClassFolders):
     def select(self, items: Sequence[Item], limit: int | None) -> list[Item]:
         if self.split != "all":
             by_class = ([item.id for item in items if item.label == name] for name in self.classes)
-            val = {id for ids in by_class for id in held_out(ids, HELD_OUT, self.seed)}
+            val = {id for ids in by_class for id in draw_subset(ids, VAL_FRACTION, self.seed)}
             items = [item for item in items if (item.id in val) == (self.split == "val")]
         return super().select(items, limit)
 
 
 class NImageNet(ClassFolders):
-    """1,281,166 recordings to train and 50,000 to validate, as `extracted_val/n01440764/ILSVRC2012_val_00000293.npz`.
+    """N-ImageNet: 1,281,166 training and 50,000 validation recordings of 1,000 classes.
 
-    The folder holds `extracted_train` and `extracted_val`, or `N_Imagenet` which does; `split` may also be the folder
-    of a variant, such as `val_mode_1` of N_ImageNet_cam.7z; `pictures` is ImageNet's folder, which holds `train` and
-    `val`. The classes are called as CLIP's prompts call those of ImageNet.
+    The folder contains `extracted_train` and `extracted_val` (with files such as `n01440764/ILSVRC2012_val_*.npz`), or
+    a subfolder `N_Imagenet` with both; `split` may also be the folder of a variant, such as `val_mode_1` of
+    N_ImageNet_cam.7z; `images` is ImageNet's folder with `train` and `val`. Class names are those of CLIP's prompts for
+    ImageNet.
 
     Source: Kim et al., 2021, "N-ImageNet: Towards Robust, Fine-Grained Object Recognition with Event Cameras".
     """
@@ -166,8 +167,8 @@ class NImageNet(ClassFolders):
     splits: ClassVar = {"train": 1_281_166, "val": 50_000}
     split = "val"
     inner = "N_Imagenet"
-    suffix, sensor, picture_suffix = ".npz", (640, 480), ".JPEG"
-    options = ("pictures",)
+    suffix, sensor, image_suffix = ".npz", (640, 480), ".JPEG"
+    options = ("images",)
 
     def class_names(self) -> Mapping[str, str]:
         return load_lists("n_imagenet").names
@@ -175,35 +176,39 @@ class NImageNet(ClassFolders):
     def resolve_splits(self) -> Sequence[str]:
         return [self.split if (self.folder / self.split).is_dir() else f"extracted_{self.split}"]
 
-    def picture_folder(self) -> Path:
-        return super().picture_folder() / ("train" if "train" in self.split else "val")
+    def find_image_folder(self) -> Path:
+        return super().find_image_folder() / ("train" if "train" in self.split else "val")
 
 
 class NImageNetMini(NImageNet):
-    """The 100 classes of N-ImageNet that Masked Event Modeling chose (Klenk et al., 2023), and the paper's 80/20 rule.
+    """N-ImageNet mini: the 100 classes of Masked Event Modeling (Klenk et al., 2023), with the paper's 80/20 split.
 
-    The paper trains on 80 % of the classes and asks about the others, but does not say which they are: here the
-    unseen fifth is drawn by hash (see `held_out`). Its zero-shot figures are of 20 classes with 50 recordings each,
-    asked among all 100 names.
+    The paper trains on 80 % of the classes and evaluates on the others, but does not publish which; here the unseen
+    fifth is drawn by hash (see `draw_subset`). Its zero-shot results are on 20 classes with 50 recordings each, with
+    all 100 classes as candidate labels.
     """
 
     name = "N-ImageNet mini"
-    size = "100 classes of N-ImageNet, 5,000 recordings of them to validate; about 45 GB"
+    size = "100 classes of N-ImageNet, 5,000 validation recordings; about 45 GB"
     splits: ClassVar = {"train": None, "val": 5_000}
-    options = ("pictures", "part", "seed")
-    part: str = "all"
-    """`seen` (80 classes), `unseen` (20) or `all`."""
+    options = ("images", "subset", "seed")
+    subset: str = "all"
+    """Class subset: `seen` (80 classes), `unseen` (20) or `all`."""
     seed: int = 0
-    """Of the choice of unseen classes."""
+    """Seed of the draw of unseen classes."""
 
     def class_names(self) -> Mapping[str, str]:
         lists = load_lists("n_imagenet")
         return {label: lists.names[label] for label in lists.mini}
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        unseen = held_out(self.class_by_label, UNSEEN, self.seed)
-        parts = {"all": {*self.class_by_label}, "seen": {*self.class_by_label} - unseen, "unseen": unseen}
-        if self.part not in parts:
-            raise BadOption(f"there is no part {self.part!r}{errors.suggest_names(self.part, parts)}")
-        self.selected_labels = [label for label in self.selected_labels if label in parts[self.part]]
+        unseen_labels = draw_subset(self.class_by_label, UNSEEN_FRACTION, self.seed)
+        subsets = {
+            "all": {*self.class_by_label},
+            "seen": {*self.class_by_label} - unseen_labels,
+            "unseen": unseen_labels,
+        }
+        if self.subset not in subsets:
+            raise BadOption(f"there is no subset {self.subset!r}{errors.suggest_names(self.subset, subsets)}")
+        self.selected_labels = [label for label in self.selected_labels if label in subsets[self.subset]]
         return super().scan(splits)

@@ -14,12 +14,12 @@ TABLE = ("class", "startTime_usec", "endTime_usec")
 
 
 class Dvs128Gesture(Dataset):
-    """1,342 gestures of 11 classes, cut out of 122 recordings (AEDAT 3.1) at the times of the tables beside them.
+    """DVS128 Gesture: 1,342 gestures of 11 classes, segments of 122 recordings (AEDAT 3.1) by their label tables.
 
-    The folder holds the recordings and `trials_to_train.txt`, or `DvsGesture` which does. An item is one gesture: its
-    source is the whole recording, and `start` and `end` (microseconds on the recording's clock, the end not included)
-    stand in its options for the reader. The tables are taken as published, also where they are known to be wrong (in
-    user22_led, gesture 9 ends during the next). Of the people, 23 are in `train` and 6 others in `test`.
+    The folder contains the recordings and `trials_to_train.txt`, or a subfolder `DvsGesture` with them. An item is one
+    gesture: its source is the whole recording; its reader options are `start` and `end` (microseconds on the
+    recording's clock, end excluded). Tables are used as published, including known errors (in user22_led, gesture 9
+    ends during the next). The subjects are 23 in `train` and 6 others in `test`.
 
     Source: Amir et al., 2017, "A Low Power, Fully Event-Based Gesture Recognition System".
     """
@@ -29,7 +29,7 @@ class Dvs128Gesture(Dataset):
     size = "122 recordings of 29 people; 11 gestures in each"
     published = "https://research.ibm.com/interactive/dvsgesture (DvsGesture.tar.gz, unpacked)"
     sample_modalities = ("event",)
-    splits: ClassVar = {"train": 98 * 11, "test": 24 * 11}  # at least: a table may list a gesture twice
+    splits: ClassVar = {"train": 98 * 11, "test": 24 * 11}  # lower bounds: a table may list a gesture twice
     split = "test"
     inner = "DvsGesture"
 
@@ -44,16 +44,16 @@ class Dvs128Gesture(Dataset):
             for line in filter(None, map(str.strip, (self.root / name).read_text().splitlines())):
                 path = self.root / line
                 table = path.with_name(f"{path.stem}_labels.csv")
-                absent = [needed for needed in (path, table) if not needed.is_file()]
-                for needed in absent:
-                    yield self.missing(f"{name} lists {line}, but there is no {needed}")
-                for number, (label, start, end) in enumerate([] if absent else self._rows(table)):
+                missing = [required for required in (path, table) if not required.is_file()]
+                for required in missing:
+                    yield self.missing(f"{name} lists {line}, missing {required}")
+                for number, (label, start, end) in enumerate([] if missing else self._read_gestures(table)):
                     if label in self.selected_labels:
                         id, options = f"{self.make_id(path)}:{number}", {"start": start, "end": end}
                         yield Item(id, path, self.class_by_label[label], options)
 
-    def _rows(self, table: Path) -> Iterator[tuple[str, int, int]]:
-        """Label, start and end of each gesture of a table."""
+    def _read_gestures(self, table: Path) -> Iterator[tuple[str, int, int]]:
+        """Read label, start and end of each gesture in a table."""
         with table.open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), start=1):
                 if number == 1 and tuple(cell.strip() for cell in row) == TABLE:
@@ -61,9 +61,7 @@ class Dvs128Gesture(Dataset):
                 try:
                     label, start, end = (int(cell) for cell in row)
                 except ValueError:
-                    raise BadInput(
-                        f"{table}, line {number}: expected {', '.join(TABLE)} as numbers, got {row}"
-                    ) from None
+                    raise BadInput(f"{table}, line {number}: expected integers {', '.join(TABLE)}, got {row}") from None
                 if str(label) not in self.class_by_label or end <= start:
-                    raise BadInput(f"{table}, line {number}: there is no gesture {label} from {start} to {end} us")
+                    raise BadInput(f"{table}, line {number}: invalid gesture {label} from {start} to {end} us")
                 yield str(label), start, end

@@ -1,11 +1,12 @@
-"""What the conformance checks try the datasets on: a few small files in each published layout."""
+"""Example files of the datasets for the conformance checks: a few small files in each published layout."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """The example of a dataset, or of a reader of one's files."""
+    """Return the example of a dataset, or of a reader of dataset files."""
     if kind == "reader":
-        _pair("nyu")(folder)
+        _write_rgbd("nyu", folder)
         return Example(files=[folder / "nyu_depth_v2_labeled.mat"])
     return Example(folder=folder, options=LAYOUTS[name](folder) or {})
 
@@ -28,50 +29,50 @@ def _touch(paths: Iterable[Path]) -> None:
         path.touch()
 
 
-def _picture(path: Path) -> None:
+def _write_image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.new("RGB", (32, 24), "red").save(path)
 
 
-def _folders(folder: Path) -> None:
+def _write_folders(folder: Path) -> None:
     for label in ("cat", "dog"):
-        _picture(folder / label / "a.png")
+        _write_image(folder / label / "a.png")
 
 
-def _files(folder: Path) -> None:
-    _picture(folder / "cat.png")
+def _write_files(folder: Path) -> None:
+    _write_image(folder / "cat.png")
 
 
-def _labelled(folder: Path) -> None:
+def _write_labelled_videos(folder: Path) -> None:
     for number in range(4):
-        _picture(folder / "01" / f"{number}.png")
+        _write_image(folder / "01" / f"{number}.png")
     (folder / "labels.json").write_text(json.dumps({"01": {"anomalous": [[2, 3]]}}))
 
 
-def _ucf_crime(folder: Path) -> None:
+def _write_ucf_crime(folder: Path) -> None:
     _touch([folder / "Abuse" / "Abuse001_x264.mp4"])
     lines = "Abuse001_x264.mp4  Abuse  2  3  -1  -1\n"
     (folder / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text(lines)
 
 
-def _xd_violence(folder: Path) -> None:
+def _write_xd_violence(folder: Path) -> None:
     _touch([folder / "videos" / "a_label_B2-0-0.mp4", folder / "videos" / "b_label_A.mp4"])
     (folder / "annotations.txt").write_text("a_label_B2-0-0 2 3\n")
 
 
-def _shanghai_tech(folder: Path) -> None:
-    _picture(folder / "testing" / "frames" / "01_0014" / "000.jpg")
+def _write_shanghai_tech(folder: Path) -> None:
+    _write_image(folder / "testing" / "frames" / "01_0014" / "000.jpg")
     (folder / "testing" / "test_frame_mask").mkdir()
     np.save(folder / "testing" / "test_frame_mask" / "01_0014.npy", np.array([1]))
 
 
-def _ucsd_ped(folder: Path) -> None:
+def _write_ucsd_ped(folder: Path) -> None:
     for number in range(4):
-        _picture(folder / "Test" / "Test001" / f"{number:03}.tif")
+        _write_image(folder / "Test" / "Test001" / f"{number:03}.tif")
     (folder / "Test" / "UCSDped2.m").write_text("TestVideoFile{end+1}.gt_frame = [2:3];\n")
 
 
-def _avenue(folder: Path) -> None:
+def _write_avenue(folder: Path) -> None:
     from scipy.io import savemat
 
     _touch([folder / "testing_videos" / "01.avi"])
@@ -80,93 +81,85 @@ def _avenue(folder: Path) -> None:
     savemat(folder / "1_label.mat", {"volLabel": masks})
 
 
-def _of_classes(module: str, place: str, mini: bool = False) -> Callable[[Path], None]:
-    """Makes one empty file for each class that a data set's list names."""
+def _write_classes(module: str, pattern: str, folder: Path, *, mini: bool = False) -> None:
+    """Write one empty file per class of a dataset's list."""
+    from anybind_datasets.lists import load_lists
 
-    def files(folder: Path) -> Iterator[Path]:
-        from anybind_datasets.lists import load_lists
-
-        lists = load_lists(module)
-        return (folder / place.format(label) for label in (lists.mini if mini else lists.names))
-
-    return lambda folder: _touch(files(folder))
+    lists = load_lists(module)
+    _touch(folder / pattern.format(label) for label in (lists.mini if mini else lists.names))
 
 
-def _gestures(folder: Path) -> None:
+def _write_gestures(folder: Path) -> None:
     _touch([folder / "user24_led.aedat"])
     (folder / "trials_to_test.txt").write_text("user24_led.aedat\n")
     lines = [f"{gesture},{gesture * 1000},{gesture * 1000 + 900}" for gesture in range(1, 12)]
     (folder / "user24_led_labels.csv").write_text("\n".join(["class,startTime_usec,endTime_usec", *lines]))
 
 
-def _esc(folder: Path) -> None:
-    from anybind_datasets.esc import OF_ESC_10
+def _write_esc(folder: Path) -> None:
+    from anybind_datasets.esc import ESC_10_CLASSES
 
-    for name in OF_ESC_10:
+    for name in ESC_10_CLASSES:
         (folder / name).mkdir()
         (folder / name / "1-100-A.ogg").touch()
 
 
-def _table(folder: Path) -> None:
+def _write_manifest(folder: Path) -> None:
     for label in ("cat", "dog"):
-        _picture(folder / f"{label}.png")
+        _write_image(folder / f"{label}.png")
     (folder / "manifest.csv").write_text("image,label\ncat.png,cat\ndog.png,dog\n")
 
 
-def _triplets(folder: Path) -> None:
+def _write_triplets(folder: Path) -> None:
     for name in ("cat.png", "cat.ogg"):
         (folder / name).touch()
     (folder / "manifest.csv").write_text("image,name_en,sound\ncat.png,A cat.,cat.ogg\n")
 
 
-def _digits(folder: Path) -> None:
-    from anybind_datasets.spoken_digits import LABELS, PICTURES
+def _write_digits(folder: Path) -> None:
+    from anybind_datasets.spoken_digits import IMAGES, LABELS
 
-    for part in ("mnist", "speech"):
-        (folder / part).mkdir()
+    for folder_name in ("mnist", "speech"):
+        (folder / folder_name).mkdir()
     header = struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28)
-    (folder / "mnist" / f"{PICTURES}.gz").write_bytes(gzip.compress(header + bytes(2 * 28 * 28)))
+    (folder / "mnist" / f"{IMAGES}.gz").write_bytes(gzip.compress(header + bytes(2 * 28 * 28)))
     (folder / "mnist" / f"{LABELS}.gz").write_bytes(gzip.compress(struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([3, 7])))
     (folder / "speech" / "7_jackson_3.wav").touch()
 
 
-def _paired(folder: Path) -> dict[str, object]:
-    for path in ("one/dog/a.png", "one/cat/b.png", "other/hound/c.png", "other/cat/d.png"):
-        _picture(folder / path)
-    sides = {side: {"dataset": "folder", "path": side} for side in ("one", "other")}
-    return {**sides, "classes": {"dog": "hound", "cat": "cat"}}
+def _write_paired(folder: Path) -> dict[str, object]:
+    for path in ("first/dog/a.png", "first/cat/b.png", "second/hound/c.png", "second/cat/d.png"):
+        _write_image(folder / path)
+    datasets = {name: {"dataset": "folder", "path": name} for name in ("first", "second")}
+    return {**datasets, "classes": {"dog": "hound", "cat": "cat"}}
 
 
-def _pair(name: str) -> Callable[[Path], None]:
-    """A layout of the module that needs the packages for MATLAB's files."""
+def _write_rgbd(name: str, folder: Path) -> None:
+    """Write an example of `rgbd_examples`, which needs the packages for MATLAB files."""
+    from anybind_datasets import rgbd_examples
 
-    def write(folder: Path) -> None:
-        from anybind_datasets import pair_examples
-
-        getattr(pair_examples, name)(folder)
-
-    return write
+    getattr(rgbd_examples, f"write_{name}")(folder)
 
 
-def _all(folder: Path) -> dict[str, object]:
-    # one recording a class, of which N-Caltech101's rule would hold out none
-    _of_classes("n_caltech101", "{}/image_0001.bin")(folder)
+def _write_n_caltech101(folder: Path) -> dict[str, object]:
+    # With one recording per class, the split `val` would be empty.
+    _write_classes("n_caltech101", "{}/image_0001.bin", folder)
     return {"split": "all"}
 
 
 LAYOUTS: dict[str, Callable[[Path], Mapping[str, object] | None]] = {
-    "folder": _folders,
-    "files": _files,
-    "labelled-films": _labelled,
-    "ucf-crime": _ucf_crime,
-    "xd-violence": _xd_violence,
-    "shanghai-tech": _shanghai_tech,
-    "ucsd-ped": _ucsd_ped,
-    "avenue": _avenue,
-    "n-caltech101": _all,
+    "folder": _write_folders,
+    "files": _write_files,
+    "labelled-videos": _write_labelled_videos,
+    "ucf-crime": _write_ucf_crime,
+    "xd-violence": _write_xd_violence,
+    "shanghai-tech": _write_shanghai_tech,
+    "ucsd-ped": _write_ucsd_ped,
+    "avenue": _write_avenue,
+    "n-caltech101": _write_n_caltech101,
     "n-mnist": lambda folder: _touch(folder / "Test" / str(digit) / "00001.bin" for digit in range(10)),
-    "n-imagenet": _of_classes("n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
-    "n-imagenet-mini": _of_classes("n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz", mini=True),
+    "n-imagenet": partial(_write_classes, "n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz"),
+    "n-imagenet-mini": partial(_write_classes, "n_imagenet", "extracted_val/{}/ILSVRC2012_val_00000293.npz", mini=True),
     "n-cars": lambda folder: _touch(
         folder / "n-cars_test" / label / "obj_000001_td.dat" for label in ("cars", "background")
     ),
@@ -175,15 +168,15 @@ LAYOUTS: dict[str, Callable[[Path], Mapping[str, object] | None]] = {
         for name, suffix in (("events/data/events", "npy"), ("depth/data/depth", "npy"), ("rgb/frames/frame", "png"))
         for number in range(2)
     ),
-    "dvs128-gesture": _gestures,
-    "esc-50": _esc,
-    "manifest": _table,
-    "tuxpaint-triplets": _triplets,
-    "spoken-digits": _digits,
-    "paired-by-class": _paired,
-    "llvip": _pair("llvip"),
-    "nyu-d": _pair("nyu"),
-    "sun-d": _pair("sun"),
+    "dvs128-gesture": _write_gestures,
+    "esc-50": _write_esc,
+    "manifest": _write_manifest,
+    "tuxpaint-triplets": _write_triplets,
+    "spoken-digits": _write_digits,
+    "paired-by-class": _write_paired,
+    "llvip": partial(_write_rgbd, "llvip"),
+    "nyu-d": partial(_write_rgbd, "nyu"),
+    "sun-d": partial(_write_rgbd, "sun"),
 }
-# What packages hold or formulas make, any folder will do for.
-LAYOUTS |= dict.fromkeys(("digits-8x8", "made-films", "skimage-pictures", "stereo-tiles"), lambda folder: None)
+# Generated datasets and those of installed packages work with any folder.
+LAYOUTS |= dict.fromkeys(("digits-8x8", "skimage-images", "stereo-tiles", "synthetic-videos"), lambda folder: None)

@@ -1,4 +1,4 @@
-"""Data sets that are folders: one folder a class."""
+"""Datasets with one folder per class."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from anybind.plugin import BadInput, BadOption, Dataset, Item, errors, prompts, 
 
 
 class FolderDataset(Dataset):
-    """One folder a class, named by it; see `class_name` for how a folder's name becomes a class name."""
+    """One folder per class; class names are folder names as formatted by `prompts.format_class_name`."""
 
     licence = "as published with the data"
     options = ("names",)
     names: str | os.PathLike[str] | None = None
-    """A JSON file `{folder: class name}` that overrides some or all class names."""
+    """JSON file `{folder: class name}` that overrides some or all class names."""
 
     def class_names(self) -> Mapping[str, str]:
         self._folders = sorted(each for each in self.root.iterdir() if each.is_dir() and not each.name.startswith("."))
         if not self._folders:
-            raise BadInput(f"{self.root} holds no samples: it must have one folder a class")
-        return {path.name: prompts.format_class_name(path.name) for path in self._folders} | _overrides(
+            raise BadInput(f"{self.root}: no samples; expected one folder per class")
+        return {path.name: prompts.format_class_name(path.name) for path in self._folders} | _load_class_names(
             self.names, self._folders
         )
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         for name in self.classes:
             if self.classes.count(name) > 1:
-                raise BadOption(f"{self.root} has two folders of the class {name!r}; tell them apart with --classnames")
+                raise BadOption(
+                    f"{self.root}: two folders have the class name {name!r}; set distinct names by --class-names"
+                )
         for folder in self._folders:
             if folder.name in self.selected_labels:
                 for path in readers.list_samples(folder, self.modalities):
                     yield Item(self.make_id(path), path, self.class_by_label[folder.name])
 
     def resolve_class_name(self, text: str) -> str:
-        """The class that a folder's name, a class name, or any other text means."""
+        """Return the class name of a folder name, a class name or another text."""
         return (
             text
             if text in self.class_by_label.values()
@@ -43,15 +45,15 @@ class FolderDataset(Dataset):
         )
 
 
-def _overrides(names: str | os.PathLike[str] | None, folders: Sequence[Path]) -> dict[str, str]:
+def _load_class_names(names: str | os.PathLike[str] | None, folders: Sequence[Path]) -> dict[str, str]:
     if names is None:
         return {}
     path = Path(names)
-    held = tables.read_json(path)
-    known = {folder.name for folder in folders}
-    if not isinstance(held, Mapping) or not all(isinstance(name, str) for name in held.values()):
-        raise BadInput(f'{path} must hold class names by folder: {{"folder": "class name", ...}}')
-    for folder in held:
-        if folder not in known:
-            raise BadInput(f"{path} names a folder {folder!r} that is not there{errors.suggest_names(folder, known)}")
-    return dict(held)
+    class_names = tables.read_json(path)
+    folder_names = {folder.name for folder in folders}
+    if not isinstance(class_names, Mapping) or not all(isinstance(name, str) for name in class_names.values()):
+        raise BadInput(f'{path}: expected class names by folder: {{"folder": "class name", ...}}')
+    for folder in class_names:
+        if folder not in folder_names:
+            raise BadInput(f"{path}: unknown folder {folder!r}{errors.suggest_names(folder, folder_names)}")
+    return dict(class_names)

@@ -1,4 +1,4 @@
-"""Lists of published datasets: JSON beside the modules, CSV and MATLAB files in their folders, shares drawn by hash."""
+"""Lists of published datasets: packaged JSON files, CSV and MATLAB files, subsets drawn by hash."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from anybind.plugin import BadInput, tables
 
 @dataclass(frozen=True)
 class DatasetLists:
-    """The lists of a dataset that this package carries.
+    """The packaged lists of a dataset.
 
     Attributes:
-        names: class names by the label of the dataset's files.
+        names: class names by published label.
         about, about_mini: sources of the lists.
         mini: labels of a published subset of the classes.
-        baselines: distances of the two lenses of a camera in metres, by camera.
+        baselines: stereo baselines in metres, by camera.
     """
 
     names: Mapping[str, str]
@@ -36,58 +36,57 @@ def load_lists(name: str) -> DatasetLists:
     return tables.parse_table(DatasetLists, tables.read_json(Path(__file__).with_name(f"{name}.json")), name)
 
 
-def held_out(names: Iterable[str], share: float, seed: int) -> set[str]:
-    """A share of some names, drawn by hash: the same on every machine and for every release of NumPy.
+def draw_subset(names: Iterable[str], fraction: float, seed: int) -> set[str]:
+    """Draw a fraction of names by hash, independent of machine and NumPy version.
 
-    Each name is ranked by the SHA-256 of `seed/name`, and those of the lowest ranks are taken, rounded to the
-    nearest number (half up).
+    Names are ranked by the SHA-256 of `seed/name`; the lowest ranks are drawn, their number rounded half up.
     """
     ranked = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-    return set(ranked[: int(len(ranked) * share + 0.5)])
+    return set(ranked[: int(len(ranked) * fraction + 0.5)])
 
 
-def read_table(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file by the names in its first line.
+def read_table(path: Path, required: Iterable[str]) -> list[dict[str, str]]:
+    """Read the rows of a CSV file with a header line.
 
     Args:
-        path: the file, UTF-8.
-        needed: columns that must be there.
+        path: CSV file, UTF-8.
+        required: required columns.
 
     Raises:
-        BadInput: the file cannot be read or is no such table; the message names the line.
+        BadInput: the file cannot be read or is not such a table; the message names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            absent = [name for name in needed if name not in (reader.fieldnames or ())]
-            if absent:
-                raise BadInput(f"{path}: its first line names no column {', '.join(absent)}")
+            missing = [name for name in required if name not in (reader.fieldnames or ())]
+            if missing:
+                raise BadInput(f"{path}: missing columns in the first line: {', '.join(missing)}")
             rows = []
             for row in reader:
                 if None in row or None in row.values():
-                    raise BadInput(f"{path}, line {reader.line_num}: it has not as many fields as the first line")
+                    raise BadInput(f"{path}, line {reader.line_num}: expected as many fields as in the first line")
                 rows.append(row)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is no CSV table in UTF-8: {error}") from error
+        raise BadInput(f"{path}: not a CSV table in UTF-8: {error}") from error
     if not rows:
-        raise BadInput(f"{path} holds no rows")
+        raise BadInput(f"{path}: no rows")
     return rows
 
 
-def mat_array(path: Path, name: str) -> np.ndarray:
-    """An array of a MATLAB file up to version 7. SciPy reads these as data and runs nothing of them.
+def read_mat_array(path: Path, name: str) -> np.ndarray:
+    """Read an array of a MATLAB file up to version 7; SciPy reads data only and executes nothing.
 
     Raises:
         BadInput: the file is missing or damaged, or has no such array.
     """
-    from scipy.io import loadmat  # installed with an extra, which only some datasets need
+    from scipy.io import loadmat  # an extra required by some datasets only
 
     try:
         arrays = loadmat(path, variable_names=[name])
-    except Exception as error:  # SciPy's reader raises whatever comes up in a damaged file
-        raise BadInput(f"{path} is no readable MATLAB file: {' '.join(str(error).split())}") from error
+    except Exception as error:  # SciPy raises various types for damaged files
+        raise BadInput(f"{path}: not a readable MATLAB file: {' '.join(str(error).split())}") from error
     if name not in arrays:
-        raise BadInput(f"{path} holds no array {name!r}")
+        raise BadInput(f"{path}: no array {name!r}")
     return arrays[name]

@@ -1,4 +1,4 @@
-"""LLVIP: streets at night, in infrared and in visible light, and the people in them."""
+"""LLVIP: infrared and visible images of streets at night, with annotated people."""
 
 from __future__ import annotations
 
@@ -11,114 +11,116 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Dataset, Item
 
-NAMES = {"background": "background", "person": "people"}
-"""The words that LanguageBind asks for."""
-PAIRS = {"train": 12_025, "test": 3_463}
-"""Published pairs of pictures of each part."""
+CLASS_NAMES = {"background": "background", "person": "people"}
+"""LanguageBind's class names."""
+N_PAIRS = {"train": 12_025, "test": 3_463}
+"""Published number of image pairs by split."""
 FOLDERS = {"thermal": "infrared", "image": "visible"}
-TRIES = 50
-"""How often a place without people is looked for, before a picture is found to be full of them."""
+MAX_TRIES = 50
+"""Number of random draws for a background box without people."""
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom of a part of a picture, in pixels; right and bottom are behind the last pixel."""
+"""Left, top, right and bottom of a box in pixels; right and bottom are exclusive."""
 
 
 class Llvip(Dataset):
-    """15,488 pairs of pictures of 1280x1024 pixels, infrared (`thermal`) and visible (`image`), with 41,579 people.
+    """LLVIP: 15,488 image pairs of 1280x1024 pixels, infrared (`thermal`) and visible (`image`), with 41,579 people.
 
-    The folder holds `infrared/train/010001.jpg`, ..., `visible` likewise, and `Annotations/010001.xml` (Pascal VOC).
-    There are two ways to ask about them:
+    The folder, or its subfolder `LLVIP`, contains `infrared/train/010001.jpg`, ..., `visible` likewise, and
+    `Annotations/010001.xml` (Pascal VOC). The option `samples` selects:
 
-    * `what=crops`: is this a person? Each marked person is cut out, and a background of the same size from a place of
-      the same picture where no one is marked, drawn by `seed`. LanguageBind sorts pictures of LLVIP into folders of
-      these two classes, but how it made them is not known here: its figures compare only roughly. Where a crowd leaves
-      no place, there is one background less.
-    * `what=pairs`: whole pictures without classes, for `retrieval` from one kind of light to the other.
+    * `crops`: person classification. Each annotated person is cropped, with a background crop of the same size from the
+      same image, at a position without people drawn by `seed`. LanguageBind classifies LLVIP crops of these two
+      classes, but its crops are not published, so that results compare only roughly. Crowded images may have fewer
+      background crops.
+    * `pairs`: complete images without classes, for `retrieval` between the two modalities.
 
-    The item's source is the infrared picture (the visible one, where only `image` is asked for), the other its partner.
-    The folder may also hold `LLVIP` which has the three.
+    An item's source is the infrared image (or the visible one, if only `image` is selected), the other its partner.
 
     Source: Jia et al., 2021, "LLVIP: A Visible-infrared Paired Dataset for Low-light Vision".
     """
 
     name = "LLVIP"
-    licence = "non-commercial, see the terms on the data set's page"
-    size = "15,488 pairs of pictures, 41,579 people marked in them"
+    licence = "non-commercial, see the terms on the dataset's page"
+    size = "15,488 image pairs with 41,579 annotated people"
     published = "https://bupt-ai-cz.github.io/LLVIP/ (LLVIP.zip, unpacked)"
     sample_modalities = ("thermal", "image")
     splits: ClassVar = {"train": None, "test": None}
-    """How many backgrounds there are depends on where people stand; a check counts the pairs."""
+    """The number of background crops depends on the annotations; `scan` checks the number of pairs."""
     split = "test"
     inner = "LLVIP"
-    options = ("what", "seed")
-    what: str = "crops"
+    options = ("samples", "seed")
+    samples: str = "crops"
     seed: int = 0
 
     def class_names(self) -> Mapping[str, str]:
-        if self.what not in ("crops", "pairs"):
-            raise BadOption(f"what is crops or pairs, got {self.what!r}")
-        return NAMES if self.what == "crops" else {}
+        if self.samples not in ("crops", "pairs"):
+            raise BadOption(f"samples: expected crops or pairs, got {self.samples!r}")
+        return CLASS_NAMES if self.samples == "crops" else {}
 
     def list_required_paths(self, splits: Sequence[str]) -> Sequence[str]:
         return ["Annotations", *FOLDERS.values()]
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
         for split in splits:
-            places = {kind: self.root / name / split for kind, name in FOLDERS.items()}
-            pairs = 0
-            for stem in sorted({path.stem for place in places.values() for path in place.glob("*.jpg")}):
-                files = {kind: place / f"{stem}.jpg" for kind, place in places.items()}
+            folders = {modality: self.root / name / split for modality, name in FOLDERS.items()}
+            n_pairs = 0
+            for stem in sorted({path.stem for folder in folders.values() for path in folder.glob("*.jpg")}):
+                files = {modality: folder / f"{stem}.jpg" for modality, folder in folders.items()}
                 table = self.root / "Annotations" / f"{stem}.xml"
-                absent = [path for path in (*files.values(), table) if not path.is_file()]
-                yield from (self.missing(f"there is no file {path}") for path in absent)
-                if absent:
+                missing = [path for path in (*files.values(), table) if not path.is_file()]
+                yield from (self.missing(f"missing file {path}") for path in missing)
+                if missing:
                     continue
-                pairs += 1
-                for id, label, options in [(stem, "", {})] if self.what == "pairs" else self._crops(stem, table):
-                    forms = {kind: Item(f"{split}/{id}", path, label, options) for kind, path in files.items()}
-                    yield self.merge_modalities(forms)
-            if pairs < PAIRS[split]:
-                lost = PAIRS[split] - pairs
-                yield self.missing(f"{lost} of {PAIRS[split]} pairs of pictures are missing", needed=False)
+                n_pairs += 1
+                crops = [(stem, "", {})] if self.samples == "pairs" else self._list_crops(stem, table)
+                for id, label, options in crops:
+                    items = {modality: Item(f"{split}/{id}", path, label, options) for modality, path in files.items()}
+                    yield self.merge_modalities(items)
+            if n_pairs < N_PAIRS[split]:
+                n_missing = N_PAIRS[split] - n_pairs
+                yield self.missing(f"{n_missing} of {N_PAIRS[split]} image pairs are missing", needed=False)
 
-    def _crops(self, stem: str, table: Path) -> Iterator[tuple[str, str, dict[str, Box]]]:
-        """Id, label and reader's options of each person of a picture and of a background for each."""
-        size, people = _annotation(table)
+    def _list_crops(self, stem: str, table: Path) -> Iterator[tuple[str, str, dict[str, Box]]]:
+        """List id, label and reader options of each person crop and its background crop."""
+        size, people = _read_annotation(table)
         random = np.random.default_rng([self.seed, int.from_bytes(stem.encode())])
         for number, box in enumerate(people):
-            yield f"{stem}:person:{number}", NAMES["person"], {"box": box}
-            place = _empty_place(random, size, people, box[2] - box[0], box[3] - box[1])
-            if place is not None:
-                yield f"{stem}:background:{number}", NAMES["background"], {"box": place}
+            yield f"{stem}:person:{number}", CLASS_NAMES["person"], {"box": box}
+            background = _draw_background(random, size, people, box[2] - box[0], box[3] - box[1])
+            if background is not None:
+                yield f"{stem}:background:{number}", CLASS_NAMES["background"], {"box": background}
 
 
-def _annotation(path: Path) -> tuple[tuple[int, int], list[Box]]:
-    """Width and height of a picture, and the boxes of its people, cut to the picture.
+def _read_annotation(path: Path) -> tuple[tuple[int, int], list[Box]]:
+    """Read an image's width and height, and the boxes of people, clipped to the image.
 
-    The standard library's parser is enough here: it loads nothing that a file names, and expands no entities of others.
+    The standard library's parser is safe here: it resolves no external entities.
     """
     try:
         root = ET.parse(path).getroot()
         width, height = (int(root.findtext(f"size/{side}") or "") for side in ("width", "height"))
         boxes = []
-        for thing in root.iterfind("object"):
-            if thing.findtext("name") == "person":
-                corners = [float(thing.findtext(f"bndbox/{name}") or "") for name in ("xmin", "ymin", "xmax", "ymax")]
+        for annotated in root.iterfind("object"):
+            if annotated.findtext("name") == "person":
+                corners = [
+                    float(annotated.findtext(f"bndbox/{name}") or "") for name in ("xmin", "ymin", "xmax", "ymax")
+                ]
                 left, top, right, bottom = (round(number) for number in corners)
                 boxes.append((max(left, 0), max(top, 0), min(right, width), min(bottom, height)))
     except (OSError, ET.ParseError, ValueError, OverflowError) as error:
-        raise BadInput(f"{path} is no annotation in Pascal's form: {error}") from error
+        raise BadInput(f"{path}: not a Pascal VOC annotation: {error}") from error
     return (width, height), [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
 
 
-def _empty_place(
-    random: np.random.Generator, size: tuple[int, int], taken: Iterable[Box], width: int, height: int
+def _draw_background(
+    random: np.random.Generator, size: tuple[int, int], occupied: Iterable[Box], width: int, height: int
 ) -> Box | None:
-    """A box of this width and height that touches none of those taken; None where none was found."""
-    for _ in range(TRIES):
+    """Draw a box of this size that overlaps none of the occupied boxes; None if all draws fail."""
+    for _ in range(MAX_TRIES):
         left = int(random.integers(0, size[0] - width + 1))
         top = int(random.integers(0, size[1] - height + 1))
         if not any(
-            left < each[2] and each[0] < left + width and top < each[3] and each[1] < top + height for each in taken
+            left < each[2] and each[0] < left + width and top < each[3] and each[1] < top + height for each in occupied
         ):
             return left, top, left + width, top + height
     return None

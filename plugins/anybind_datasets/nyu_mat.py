@@ -1,4 +1,4 @@
-"""Readers of one picture or depth map of the labelled set of NYU Depth v2, which is one MATLAB file."""
+"""Readers of single images and depth maps from NYU Depth v2's labelled set, one MATLAB file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from anybind.plugin import BadInput, BadOption, Reader, modalities, samples
 
 MAGIC = b"MATLAB 7.3 MAT-file"
-"""How MATLAB's files of this version begin, in front of the HDF5 that they are."""
+"""First bytes of MATLAB 7.3 files, before the HDF5 content."""
 
 
 class NyuDepthReader(Reader):
-    """Number `index` of the depth maps (`depths`, metres)."""
+    """A reader of depth maps (`depths`, metres) by index."""
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(MAGIC)
@@ -22,70 +22,70 @@ class NyuDepthReader(Reader):
     def read(
         self, path: Path, *, index: int = 0, fx: float | None = None, baseline: float | None = None
     ) -> samples.DepthSample:
-        """The depth map; 0 and what is no finite number stand for a depth that is not known.
+        """Read a depth map; 0 and non-finite values are unknown depths.
 
         Args:
-            path: the file.
-            index: which one; 0 is the first.
+            path: MATLAB file.
+            index: index of the depth map, from 0.
             fx: focal length in pixels.
-            baseline: distance of the camera's two eyes in metres.
+            baseline: stereo baseline of the camera in metres.
 
         Raises:
-            BadInput: the file is damaged or holds no such array.
-            BadOption: there is no map of this number, or `fx` or `baseline` is not above 0.
+            BadInput: the file is damaged or has no such array.
+            BadOption: `index` is out of range, or `fx` or `baseline` is not positive.
         """
-        stored = _entry(path, "depths", index)
+        stored = _read_entry(path, "depths", index)
         if stored.ndim != 2 or stored.dtype.kind != "f":
-            raise BadInput(f"{path}: depths must hold metres for each pixel, got {stored.dtype} {stored.shape}")
+            raise BadInput(f"{path}: depths: expected one float per pixel, got {stored.dtype} {stored.shape}")
         metres = np.ascontiguousarray(stored.T, dtype=np.float32)
         metres[~np.isfinite(metres) | (metres == 0)] = np.nan
         return modalities.make_sample("depth", metres, fx=fx, baseline=baseline)
 
 
-class NyuPictureReader(Reader):
-    """Number `index` of the pictures (`images`)."""
+class NyuImageReader(Reader):
+    """A reader of images (`images`) by index."""
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(MAGIC)
 
     def read(self, path: Path, *, index: int = 0) -> np.ndarray:
-        """The picture, uint8 (height, width, 3); raises as the reader of depth maps does."""
-        stored = _entry(path, "images", index)
+        """Read an image, uint8 (height, width, 3); errors as in `NyuDepthReader.read`."""
+        stored = _read_entry(path, "images", index)
         if stored.ndim != 3 or stored.shape[0] != 3 or stored.dtype != np.uint8:
-            raise BadInput(f"{path}: images must hold three bytes for each pixel, got {stored.dtype} {stored.shape}")
+            raise BadInput(f"{path}: images: expected three bytes per pixel, got {stored.dtype} {stored.shape}")
         return np.ascontiguousarray(stored.transpose(2, 1, 0))
 
 
-def scene_types(path: Path) -> list[str]:
-    """The kind of scene of each picture, as published; raises `BadInput` where the file does not say it."""
+def read_scene_types(path: Path) -> list[str]:
+    """Read the published scene type of each image; raise `BadInput` if the file has none."""
     try:
         with h5py.File(path, "r") as file:
-            cells = _array(file, "sceneTypes")[()].ravel()
-            return ["".join(map(chr, _array(file, cell)[()].ravel())) for cell in cells]
+            cells = _get_array(file, "sceneTypes")[()].ravel()
+            return ["".join(map(chr, _get_array(file, cell)[()].ravel())) for cell in cells]
     except KeyError:
-        raise BadInput(f"{path} holds no sceneTypes; is it nyu_depth_v2_labeled.mat?") from None
-    except Exception as error:  # HDF5's library raises what it likes on damaged files
-        raise BadInput(f"{path} is no complete MATLAB file: {' '.join(str(error).split())}; copy it again") from error
+        raise BadInput(f"{path}: no array sceneTypes; expected nyu_depth_v2_labeled.mat") from None
+    except Exception as error:  # HDF5 raises various types for damaged files
+        raise BadInput(f"{path}: incomplete MATLAB file: {' '.join(str(error).split())}; copy it again") from error
 
 
-def _array(file: h5py.File, name: str | h5py.Reference) -> h5py.Dataset:
-    found = file[name]
-    if not isinstance(found, h5py.Dataset):
-        raise TypeError(f"{name} is no array")
-    return found
+def _get_array(file: h5py.File, name: str | h5py.Reference) -> h5py.Dataset:
+    node = file[name]
+    if not isinstance(node, h5py.Dataset):
+        raise TypeError(f"{name} is not an array")
+    return node
 
 
-def _entry(path: Path, name: str, index: int) -> np.ndarray:
-    """One entry of an array, read by itself: the whole file is larger than many memories."""
+def _read_entry(path: Path, name: str, index: int) -> np.ndarray:
+    """Read one entry of an array; the whole file may exceed the memory."""
     try:
         with h5py.File(path, "r") as file:
             if name not in file:
-                raise BadInput(f"{path} holds no array {name!r}; is it nyu_depth_v2_labeled.mat?")
-            held = _array(file, name)
-            if not 0 <= index < len(held):
-                raise BadOption(f"{path} holds {len(held)} {name}, from 0 on; there is no number {index}")
-            return held[index]
+                raise BadInput(f"{path}: no array {name!r}; expected nyu_depth_v2_labeled.mat")
+            array = _get_array(file, name)
+            if not 0 <= index < len(array):
+                raise BadOption(f"{path}: expected an index from 0 to {len(array) - 1} of {name}, got {index}")
+            return array[index]
     except (BadInput, BadOption):
         raise
-    except Exception as error:  # HDF5's library raises what it likes on damaged files
-        raise BadInput(f"{path} is no complete MATLAB file: {' '.join(str(error).split())}; copy it again") from error
+    except Exception as error:  # HDF5 raises various types for damaged files
+        raise BadInput(f"{path}: incomplete MATLAB file: {' '.join(str(error).split())}; copy it again") from error

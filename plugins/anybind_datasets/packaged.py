@@ -1,4 +1,4 @@
-"""Data sets that installed packages carry: nothing is downloaded, and no folder has to be filled beforehand."""
+"""Datasets from installed packages, without downloads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from anybind import write
 from anybind.plugin import BadInput, Dataset, Item, errors, files, modalities
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SIDE, MARGIN = 96, 8
-"""Pixels of a digit's picture, and of the black around it: a camera that moves needs edges on all sides."""
+SIDE_PX, MARGIN_PX = 96, 8
+"""Side of a digit's image, and its black margin, needed for simulated camera motion."""
 
-PICTURES = {
+IMAGES = {
     "astronaut.png": ("astronaut", "a woman in an orange space suit in front of a flag"),
     "brick.png": ("brick wall", "a wall of bricks"),
     "camera.png": ("photographer", "a man with a camera on a tripod on a lawn"),
@@ -40,26 +40,25 @@ PICTURES = {
     "rocket.jpg": ("rocket", "a rocket on its launch pad"),
     "text.png": ("handwriting", "formulas in handwriting on paper"),
 }
-"""Pictures in scikit-image's wheel: what each shows in a word or two, and in a phrase. Both are ours."""
+"""Images of scikit-image's wheel: class name and caption, both written for this project."""
 
 TILES = 3, 4
-"""Rows and columns that the stereo scene is cut into."""
-FX, BASELINE, OFFSET = 994.978, 0.193001, 31.086
-"""Of the stereo scene, as its publishers give them: focal length in pixels, metres between the eyes, and pixels that
-both principal points lie apart."""
+"""Rows and columns of tiles of the stereo scene."""
+FX_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086
+"""Published calibration of the stereo scene: focal length, baseline, and offset of the principal points."""
 
 
 class Digits8x8(Dataset):
-    """The 1,797 handwritten digits that scikit-learn carries: 8x8 pixels, 17 levels, ten classes `zero` to `nine`.
+    """scikit-learn's 1,797 handwritten digits: 8x8 pixels, 17 levels, ten classes `zero` to `nine`, no splits.
 
-    They are written into the folder as gray pictures of 96x96 pixels, white on black, scaled by bicubic interpolation:
-    those that are asked for, once. There are no parts.
+    Selected digits are written to the folder once, as gray images of 96x96 pixels, white on black, scaled by bicubic
+    interpolation.
     """
 
     name = "digits-8x8"
-    licence = "CC-BY-4.0: UCI, Optical Recognition of Handwritten Digits, its test part"
-    published = "https://archive.ics.uci.edu/dataset/80 (scikit-learn carries it; any folder will do)"
-    size = "1,797 pictures, in scikit-learn"
+    licence = "CC-BY-4.0: UCI, Optical Recognition of Handwritten Digits, test split"
+    published = "https://archive.ics.uci.edu/dataset/80 (included in scikit-learn; any folder works)"
+    size = "1,797 images, in scikit-learn"
     splits: ClassVar = {"all": 1797}
     sample_modalities = ("image",)
 
@@ -74,94 +73,92 @@ class Digits8x8(Dataset):
             yield Item(f"{number:04d}.png", self.root / f"{number:04d}.png", DIGITS[label])
 
     def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
-        _write_once(item.source, lambda: digit_picture(self._levels[int(item.id[:4])].reshape(8, 8)))
+        _write_missing(item.source, lambda: render_digit(self._levels[int(item.id[:4])].reshape(8, 8)))
         yield item
 
 
-def digit_picture(levels: np.ndarray) -> np.ndarray:
-    """A digit of 8x8 levels from 0 to 16 as a picture: (96, 96, 3) uint8."""
+def render_digit(levels: np.ndarray) -> np.ndarray:
+    """Render a digit of 8x8 levels from 0 to 16 as an image, (96, 96, 3) uint8."""
     small = PIL.Image.fromarray(np.rint(levels * (255 / 16)).astype(np.uint8))
-    side = SIDE - 2 * MARGIN
+    side = SIDE_PX - 2 * MARGIN_PX
     inner = np.asarray(small.resize((side, side), PIL.Image.Resampling.BICUBIC))
-    return np.repeat(np.pad(inner, MARGIN)[..., None], 3, axis=2)
+    return np.repeat(np.pad(inner, MARGIN_PX)[..., None], 3, axis=2)
 
 
-class SkimagePictures(Dataset):
-    """The 21 images in scikit-image's wheel that can be described, each with a caption as its partner of `text`.
+class SkimageImages(Dataset):
+    """21 images of scikit-image's wheel, each with its own class and a caption as partner `text`.
 
-    A label is what an image shows, so that no two have the same. Photos, textures, and images from microscope and
-    telescope; nothing is written.
+    Photos, textures, microscope and telescope images; nothing is written.
     """
 
-    name = "skimage-pictures"
-    licence = "CC0 or public domain, but for the motorcycle (Middlebury stereo 2014) and where scikit-image knows none"
-    published = "https://scikit-image.org (its wheel carries them; any folder will do)"
-    size = "21 pictures, in scikit-image"
+    name = "skimage-images"
+    licence = "CC0 or public domain; the motorcycle: Middlebury stereo 2014; some unstated by scikit-image"
+    published = "https://scikit-image.org (included in its wheel; any folder works)"
+    size = "21 images, in scikit-image"
     splits: ClassVar = {"all": 21}
     sample_modalities = ("image", "text")
 
     def class_names(self) -> Mapping[str, str]:
-        return {label: label for label, _ in PICTURES.values()}
+        return {label: label for label, _ in IMAGES.values()}
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        folder = skimage_data()
-        for name, (label, caption) in PICTURES.items():
+        folder = find_skimage_data()
+        for name, (label, caption) in IMAGES.items():
             yield Item(name, folder / name, label, partners={"text": caption})
 
     def complete_item(self, item: Item) -> Iterator[Item | BadInput]:
-        _check_carried(item.source)
+        _check_installed(item.source)
         yield item
 
 
 class StereoTiles(Dataset):
-    """The motorcycle of Middlebury's stereo scenes of 2014, which scikit-image carries, cut into twelve tiles.
+    """The motorcycle of Middlebury's 2014 stereo scenes, included in scikit-image, as twelve tiles.
 
-    Each is an image with its depth map as partner, or the depth map with its image if only `depth` is asked for: one
-    scene in twelve parts, so that what distinguishes them is their shape and not where they were taken. Both are
-    written into the folder, once.
+    Each item is an image with its depth map as partner, or the reverse if only `depth` is selected. Tiles of one scene
+    differ in shape, not in camera or place. Both are written to the folder once.
     """
 
     name = "stereo-tiles"
     licence = "as published: Middlebury stereo data of 2014"
-    published = "https://vision.middlebury.edu/stereo/data/scenes2014 (scikit-image carries it; any folder will do)"
-    size = "12 pictures with depth maps, in scikit-image"
+    published = "https://vision.middlebury.edu/stereo/data/scenes2014 (included in scikit-image; any folder works)"
+    size = "12 images with depth maps, in scikit-image"
     splits: ClassVar = {"all": 12}
     sample_modalities = ("image", "depth")
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        folder = skimage_data()
+        folder = find_skimage_data()
         for name in ("motorcycle_left.png", "motorcycle_disp.npz"):
-            _check_carried(folder / name)
+            _check_installed(folder / name)
         with files.open_image(folder / "motorcycle_left.png") as file:
             image = np.asarray(file.convert("RGB"))
         with np.load(folder / "motorcycle_disp.npz", allow_pickle=False) as file:
-            disparity = file["arr_0"]  # infinite where it is not known
-        metres = FX * BASELINE / (np.where(np.isfinite(disparity), disparity, np.nan) + OFFSET)
+            disparity = file["arr_0"]  # infinite where unknown
+        metres = FX_PX * BASELINE_M / (np.where(np.isfinite(disparity), disparity, np.nan) + OFFSET_PX)
         height, width = (side // count for side, count in zip(metres.shape, TILES, strict=True))
         for row, column in np.ndindex(*TILES):
             id = f"{row}-{column}"
             tile = slice(row * height, (row + 1) * height), slice(column * width, (column + 1) * width)
             paths = {"image": self.root / f"{id}.png", "depth": self.root / f"{id}.npy"}
-            _write_once(paths["image"], lambda tile=tile: image[tile])
-            _write_once(paths["depth"], lambda tile=tile: modalities.make_sample("depth", metres[tile]))
-            partners = {kind: path for kind, path in paths.items() if kind != self.selected_modalities[0]}
+            _write_missing(paths["image"], lambda tile=tile: image[tile])
+            _write_missing(paths["depth"], lambda tile=tile: modalities.make_sample("depth", metres[tile]))
+            partners = {modality: path for modality, path in paths.items() if modality != self.selected_modalities[0]}
             yield Item(id, paths[self.selected_modalities[0]], partners=partners)
 
 
-def skimage_data() -> Path:
-    """The folder of scikit-image's pictures; raises `MissingExtra` where it is not installed."""
+def find_skimage_data() -> Path:
+    """Return the folder of scikit-image's images; raise `MissingExtra` if it is not installed."""
     spec = importlib.util.find_spec("skimage")  # finds the package without importing it
     if spec is None or spec.origin is None:
-        raise errors.MissingExtra("these pictures come with scikit-image: pip install 'anybind[mini]'")
+        raise errors.MissingExtra("scikit-image is not installed: pip install 'anybind[mini]'")
     return Path(spec.origin).parent / "data"
 
 
-def _check_carried(path: Path) -> None:
+def _check_installed(path: Path) -> None:
     if not path.is_file():
-        raise BadInput(f"the installed scikit-image lacks {path.name}; install a wheel of 0.24 or later")
+        raise BadInput(f"the installed scikit-image has no {path.name}; install a wheel of 0.24 or later")
 
 
-def _write_once(path: Path, make: Callable[[], object]) -> None:
-    """Write a sample, where it is not there yet."""
+def _write_missing(path: Path, make: Callable[[], object]) -> None:
+    """Write a sample unless its file exists."""
     if not path.is_file():
         write(make(), path)

@@ -1,4 +1,4 @@
-"""Two data sets as one: recordings of the same kinds of thing in two modalities, put side by side by their classes."""
+"""Two datasets as one: samples of two modalities, paired by matching classes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from anybind.plugin import BadInput, BadOption, Dataset, Item, create_part, erro
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two data sets: its name, its folder (by default of that name), and its options."""
+class PairedDataset:
+    """One of the two datasets: its name, its folder (by default of the same name) and its options."""
 
     dataset: str
     path: str = ""
@@ -23,23 +23,23 @@ class Side:
 
 
 class PairedByClass(Dataset):
-    """The samples of two data sets whose classes mean the same, for questions from one modality to another.
+    """Samples of two datasets with matching classes, for cross-modal tasks.
 
-    Each data set is a table `{ dataset = NAME, path = FOLDER, options = {...} }`. Labels are those of the first.
-    By default the samples of both are listed, to be asked with `relevance=class`; with `pairs` each sample of the first
-    has one of the second as its partner, drawn by the seed, so that there is something to compare in batches. Nothing
-    says that two partners belong together but their class.
+    Each dataset is a table `{ dataset = NAME, path = FOLDER, options = {...} }`. Labels are those of the first. By
+    default the samples of both are listed, to be evaluated with `relevance=class`; with `pairs` each sample of the
+    first has one of the second as partner, drawn by the seed, for evaluation within batches. Partners share only their
+    class.
     """
 
-    licence = "as those of the two"
+    licence = "as for the two datasets"
 
     def __init__(
         self,
         folder: str | os.PathLike[str],
         *,
-        one: Mapping[str, object],
-        other: Mapping[str, object] | None = None,
-        sentence: str = "",
+        first: Mapping[str, object],
+        second: Mapping[str, object] | None = None,
+        template: str = "",
         classes: Mapping[str, str] | None = None,
         modalities: Iterable[str] | None = None,
         pairs: bool = False,
@@ -49,94 +49,96 @@ class PairedByClass(Dataset):
         """List the samples.
 
         Args:
-            folder: that the paths of the two lie below.
-            one, other: the two data sets; `path` is the data set's name and `options` are none if left out.
-            sentence: in place of the other: words, with `{}` for the class name, that are the partner of each sample.
-            classes: the other's class by the one's; those of the same name by default.
-            modalities: as both data sets take it.
-            pairs: give each sample of the one a partner, in place of listing the samples of both.
-            limit: keep about this many of each, spread evenly over the classes.
-            seed: of which are partners.
+            folder: parent folder of both datasets.
+            first, second: tables of the two datasets. [default path: the dataset's name]
+            template: text template with `{}` for the class name, to use texts as partners in place of `second`.
+            classes: class of the second dataset by class of the first. [default: equal names]
+            modalities: modalities of both datasets.
+            pairs: pair each sample of the first with one of the second, instead of listing the samples of both.
+            limit: approximate number of samples of each, evenly over the classes.
+            seed: seed of the pairing.
 
         Raises:
-            BadInput: a data set is not there, or has no samples of these classes.
-            BadOption: a table with wrong keys, a class that is not there, or neither or both of `other` and `sentence`.
+            BadInput: a dataset is missing or has no samples of these classes.
+            BadOption: a table with invalid keys, an unknown class, or not exactly one of `second` and `template`.
         """
-        if (other is None) == (not sentence) or (sentence and "{}" not in sentence):
-            raise BadOption("paired-by-class needs other, or sentence with {} for the class name, and not both")
+        if (second is None) == (not template) or (template and "{}" not in template):
+            raise BadOption("paired-by-class: expected either second, or template with {} for the class name")
         if limit is not None and limit < 1:
-            raise BadOption(f"the limit must be at least 1, got {limit}")
-        kinds = None if modalities is None else tuple(modalities)
-        first = _made(Path(folder), "one", one, kinds)
-        second = None if other is None else _made(Path(folder), "other", other, kinds)
-        self.name = first.name if second is None else f"{first.name} and {second.name}"
-        named = _classes(first, second, classes)
-        kept = self.select([item for item in first.items if item.label in named], limit)
-        if second is None:
-            words = {name: sentence.replace("{}", name) for name in named}
-            self.set_items([_beside(item, "text", words[item.label]) for item in kept], named)
+            raise BadOption(f"limit: expected at least 1, got {limit}")
+        names = None if modalities is None else tuple(modalities)
+        dataset = _load_dataset(Path(folder), "first", first, names)
+        other = None if second is None else _load_dataset(Path(folder), "second", second, names)
+        self.name = dataset.name if other is None else f"{dataset.name} and {other.name}"
+        matches = _match_classes(dataset, other, classes)
+        items = self.select([item for item in dataset.items if item.label in matches], limit)
+        if other is None:
+            texts = {name: template.replace("{}", name) for name in matches}
+            self.set_items([_add_partner(item, "text", texts[item.label]) for item in items], matches)
             return
-        meant = {theirs: ours for ours, theirs in named.items()}
-        others = [_under(second, item, meant[item.label]) for item in second.items if item.label in meant]
-        theirs = self.select(others, limit)
-        if not kept or not theirs:
-            raise BadInput(f"{self.name}: one of the two holds no samples of the classes {', '.join(named)}")
+        labels = {match: label for label, match in matches.items()}
+        relabelled = [_relabel_item(other, item, labels[item.label]) for item in other.items if item.label in labels]
+        partners = self.select(relabelled, limit)
+        if not items or not partners:
+            raise BadInput(f"{self.name}: one of the two datasets has no samples of the classes {', '.join(matches)}")
         if pairs:
-            self.set_items(_paired(kept, theirs, _kind(second, kinds), seed), named)
+            self.set_items(_pair_items(items, partners, _find_modality(other, names), seed), matches)
         else:
-            self.set_items([*(_under(first, item, item.label) for item in kept), *theirs], named)
+            self.set_items([*(_relabel_item(dataset, item, item.label) for item in items), *partners], matches)
 
 
-def _made(folder: Path, name: str, table: Mapping[str, object], kinds: tuple[str, ...] | None) -> Dataset:
-    side = tables.parse_table(Side, table, f"paired-by-class, {name}")
-    return create_part("dataset", side.dataset, folder / (side.path or side.dataset), modalities=kinds, **side.options)
+def _load_dataset(folder: Path, name: str, table: Mapping[str, object], modalities: tuple[str, ...] | None) -> Dataset:
+    paired = tables.parse_table(PairedDataset, table, f"paired-by-class, {name}")
+    return create_part(
+        "dataset", paired.dataset, folder / (paired.path or paired.dataset), modalities=modalities, **paired.options
+    )
 
 
-def _classes(first: Dataset, second: Dataset | None, given: Mapping[str, str] | None) -> dict[str, str]:
-    """The other's class by the one's, in the one's order."""
-    if given is None:
-        there = first.classes if second is None else second.classes
-        given = {name: name for name in first.classes if name in there}
-    for whose, names in ((first, given.keys()), (second or first, given.values())):
+def _match_classes(first: Dataset, second: Dataset | None, classes: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the second dataset's class by the first's, in the first's order."""
+    if classes is None:
+        names_of_second = first.classes if second is None else second.classes
+        classes = {name: name for name in first.classes if name in names_of_second}
+    for dataset, names in ((first, classes.keys()), (second or first, classes.values())):
         for name in names:
-            if name not in whose.all_classes:
+            if name not in dataset.all_classes:
                 raise BadOption(
-                    f"classes: {whose.name} has no class {name!r}{errors.suggest_names(name, whose.all_classes)}"
+                    f"classes: {dataset.name} has no class {name!r}{errors.suggest_names(name, dataset.all_classes)}"
                 )
-    if not given or len(set(given.values())) < len(given):
-        raise BadOption("classes: there must be one at least, and each may stand for one other only")
-    return {name: given[name] for name in first.classes if name in given}
+    if not classes or len(set(classes.values())) < len(classes):
+        raise BadOption("classes: expected at least one, each matched to one other class")
+    return {name: classes[name] for name in first.classes if name in classes}
 
 
-def _under(whose: Dataset, item: Item, label: str) -> Item:
-    """The item with an id and a label that tell it among those of two data sets."""
-    return replace(item, id=f"{whose.name}/{item.id}", label=label)
+def _relabel_item(dataset: Dataset, item: Item, label: str) -> Item:
+    """Return the item with its dataset in its id, and another label."""
+    return replace(item, id=f"{dataset.name}/{item.id}", label=label)
 
 
-def _beside(item: Item, kind: str, partner: object) -> Item:
-    return replace(item, partners={**item.partners, kind: partner})
+def _add_partner(item: Item, modality: str, partner: object) -> Item:
+    return replace(item, partners={**item.partners, modality: partner})
 
 
-def _kind(dataset: Dataset, kinds: tuple[str, ...] | None) -> str:
-    """The modality of a data set's samples, among those that are asked for."""
-    found = [kind for kind in dataset.sample_modalities if kinds is None or kind in kinds]
-    if not found:
-        raise BadOption(f"{dataset.name} does not say of which modality its samples are: leave out pairs")
-    return found[0]
+def _find_modality(dataset: Dataset, modalities: tuple[str, ...] | None) -> str:
+    """Return the modality of a dataset's samples, among the selected ones."""
+    candidates = [modality for modality in dataset.sample_modalities if modalities is None or modality in modalities]
+    if not candidates:
+        raise BadOption(f"pairs: the modality of {dataset.name} is unknown; leave out pairs")
+    return candidates[0]
 
 
-def _paired(items: Sequence[Item], others: Sequence[Item], kind: str, seed: int) -> list[Item]:
-    """Each item with one of the others of its class, every one of them once before any comes again."""
+def _pair_items(items: Sequence[Item], partners: Sequence[Item], modality: str, seed: int) -> list[Item]:
+    """Pair each item with a partner of its class; each partner is used once before any is repeated."""
     by_class: defaultdict[str, list[Item]] = defaultdict(list)
-    for each in others:
+    for each in partners:
         by_class[each.label].append(each)
-    random, found, taken = np.random.default_rng(seed), [], defaultdict[str, list[int]](list)
+    random, paired, order_by_class = np.random.default_rng(seed), [], defaultdict[str, list[int]](list)
     for item in items:
-        there = by_class[item.label]
-        if not there:
+        candidates = by_class[item.label]
+        if not candidates:
             continue
-        waiting = taken[item.label]
-        if not waiting:
-            waiting.extend(random.permutation(len(there)).tolist())
-        found.append(_beside(item, kind, there[waiting.pop()]))
-    return found
+        order = order_by_class[item.label]
+        if not order:
+            order.extend(random.permutation(len(candidates)).tolist())
+        paired.append(_add_partner(item, modality, candidates[order.pop()]))
+    return paired

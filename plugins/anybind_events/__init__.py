@@ -1,4 +1,4 @@
-"""Bundled plugin: event cameras - samples, file formats, simulation, representations, the event encoder.
+"""Bundled plugin for event cameras: samples, file formats, simulation, representations and the event encoder.
 
 from anybind_events import convert, inspect, render, simulate
 inspect("rec.raw").recording.rate
@@ -24,10 +24,10 @@ from anybind.plugin import (
 
 if TYPE_CHECKING:
     from anybind_events.conversion import Conversion, convert
+    from anybind_events.file_simulation import Simulation, simulate
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
     from anybind_events.rendering import Rendering, render
-    from anybind_events.simulating import Simulation, simulate
     from anybind_events.stream import EventStream
 
 PUBLIC = {
@@ -36,16 +36,16 @@ PUBLIC = {
     "FileInfo": "inspection",
     "RecordingInfo": "inspection",
     "Rendering": "rendering",
-    "Simulation": "simulating",
+    "Simulation": "file_simulation",
     "convert": "conversion",
     "from_structured": "interchange",
     "inspect": "inspection",
     "render": "rendering",
-    "simulate": "simulating",
+    "simulate": "file_simulation",
     "to_structured": "interchange",
     "to_torch": "interchange",
 }
-"""What is public, and the module of each."""
+"""Public names, with the module of each."""
 
 __all__ = [
     "Conversion",
@@ -77,35 +77,35 @@ READERS = (
     ("es", "Event Stream", "es:EsReader", (".es",)),
     ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5")),
     ("npy-events", "NumPy array of events", "npy:NpyReader", (".npy",)),
-    ("npz-events", "NumPy archive of event columns (also N-ImageNet's)", "npz:NpzReader", (".npz",)),
-    ("text-events", "text of event columns: CSV, TSV, blanks", "text:TextReader", (".csv", ".txt", ".tsv")),
+    ("npz-events", "NumPy archive of event columns, also N-ImageNet", "npz:NpzReader", (".npz",)),
+    ("text-events", "text with event columns: CSV, TSV, blanks", "text:TextReader", (".csv", ".txt", ".tsv")),
 )
 REPRESENTATIONS = (
-    ("paper", "Eq. 1: event counts over polarity and time, clamped and normalised", "paper:CountFrame"),
-    ("author-code", "what the paper's authors' code shows its tower", "author_code:AuthorFrame"),
-    ("polarity-histogram", "counts of falls and of rises", "polarity_histogram:PolarityHistogram"),
-    ("gray-frame", "events as gray on white", "on_white:GrayFrame"),
-    ("red-blue", "rises red and falls blue on white", "on_white:RedBlueFrame"),
-    ("event-slices", "several views of a number of events each", "event_slices:EventSlices"),
-    ("signed-slices", "rises less falls in equal parts of the time", "signed_slices:SignedSlices"),
-    ("voxel-grid", "polarity in bins of time, bilinear", "voxel_grid:VoxelGrid"),
-    ("time-surface", "how long ago each pixel fired, exponential decay", "time_surface:TimeSurface"),
+    ("paper", "Eq. 1 of the paper: event counts, clamped and normalised", "paper:CountFrame"),
+    ("author-code", "frames as in the published code of the paper's authors", "author_code:AuthorFrame"),
+    ("polarity-histogram", "counts of OFF and ON events", "polarity_histogram:PolarityHistogram"),
+    ("gray-frame", "event counts in gray on white", "white_background:GrayFrame"),
+    ("red-blue", "ON events red and OFF events blue, on white", "white_background:RedBlueFrame"),
+    ("event-slices", "several slices of a fixed number of events", "event_slices:EventSlices"),
+    ("signed-slices", "ON minus OFF counts in time slices of equal duration", "signed_slices:SignedSlices"),
+    ("voxel-grid", "polarity in time bins, bilinear in time", "voxel_grid:VoxelGrid"),
+    ("time-surface", "time since the last event of each pixel, exponential decay", "time_surface:TimeSurface"),
 )
 COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
-    ("convert", "Write a recording in another file format."),
-    ("render", "Draw a recording as a picture, or as an animation over time."),
-    ("simulate", "Simulate the event recording of an image or a video."),
+    ("convert", "Convert a recording to another file format."),
+    ("render", "Render a recording as an image or an animation."),
+    ("simulate", "Simulate an event recording of an image or a video."),
 )
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the modality, file formats, representations, the event encoder and the commands."""
+    """Register the modality, file formats, representations, event encoder and commands."""
     registry.add(
         ModalitySpec(
             name="event",
-            summary="recordings of event cameras",
+            summary="event-camera recordings",
             target="anybind_events.modality:Event",
             derived_from=("image", "video"),
             extra="events",
@@ -121,11 +121,11 @@ def register(registry: Registrar) -> None:
         registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))
     registry.add(
         EncoderSpec(
-            name="event-tower",
-            summary="a trainable copy of any image encoder that reads event frames",
-            target="anybind_events.tower:EventTower",
+            name="event-encoder",
+            summary="a trainable copy of an image encoder, on event frames",
+            target="anybind_events.encoder:EventEncoder",
             modality="event",
-            weights_licence="as the copied tower's",
+            weights_licence="as the copied encoder's",
             extra="events",
         )
     )
@@ -136,7 +136,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first used, so that listing the plugin stays light."""
+    """Import a public name at its first use, so that listing the plugin stays light."""
     if name in PUBLIC:
         return getattr(importlib.import_module(f"anybind_events.{PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

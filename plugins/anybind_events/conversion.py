@@ -1,4 +1,4 @@
-"""Conversion of a recording, or of any other sample, from one file format to another."""
+"""Conversion of recordings and other samples from one file format to another."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from anybind import read, read_chunks, write
 from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
 from anybind_events.stream import EventStream
-from anybind_events.writing import Totals, find_writer, write_streams
+from anybind_events.writing import RecordingTotals, find_writer, write_streams
 
 
 @dataclass(frozen=True)
-class Written:
-    """The events that a conversion wrote.
+class WrittenRecording:
+    """Statistics of a written recording.
 
     Attributes:
-        events: their number.
+        events: number of events.
         width, height: sensor size in pixels.
-        notes: what the reader repaired or dropped, by name (`clock_wraps`, `outside`, ...).
+        notes: counts of what the reader repaired or dropped, by name (`clock_wraps`, `outside`, ...).
     """
 
     events: int
@@ -32,18 +32,18 @@ class Written:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A file that was converted.
+    """Result of a conversion.
 
     Attributes:
-        file, output: what was read and written.
+        file, output: the input file and the written file.
         format: name of the reader of `file`.
-        recording: the events written; None for a sample of another modality.
+        recording: statistics of the written events; None for a sample of another modality.
     """
 
     file: str
     format: str
     output: str
-    recording: Written | None
+    recording: WrittenRecording | None
 
 
 def convert(
@@ -55,63 +55,62 @@ def convert(
     end: int | None = None,
     **options: Any,
 ) -> Conversion:
-    """Write a recording, or a sample of another modality, in the format that the output's ending names.
+    """Convert a recording, or a sample of another modality, to the file format that the output's suffix names.
 
-    Recordings are converted in parts, in bounded memory where the format is written in parts.
+    Recordings are converted in chunks, in bounded memory if the output format supports it (`.h5`, text).
 
     Args:
         file: the file to read.
-        output: the file to write, whole or not at all.
-        reader: name of the reader. [default: by content, then by file name]
+        output: the file to write; an interrupted conversion leaves no partial file.
+        reader: name of the reader; default: by content, then by file name.
         start: only events of a recording from this time on, in microseconds after the first event.
         end: only events of a recording before this time, in microseconds after the first event.
-        options: of the reader.
+        options: options of the reader.
 
     Raises:
-        BadInput: the file cannot be read, has no events in that time, or no format of the output's ending is written.
-        BadOption: an option that the reader does not take, or a time range of something that is no recording.
+        BadInput: the file cannot be read, has no events in the time range, or no format writes the output's suffix.
+        BadOption: the reader has no such option, or a time range was given for a sample that is not a recording.
     """
     file, output = Path(file), Path(output)
     files.check_output(output)
-    source = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
-    written = None
-    if source.spec.modality == "event":
-        target, totals = find_writer(output), Totals()
-        write_streams(totals.count(_streams(source, file, start, end, options)), file, output, target)
-        written = Written(totals.events, *totals.size, dict(totals.notes))
+    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
+    recording = None
+    if input_format.spec.modality == "event":
+        output_format, totals = find_writer(output), RecordingTotals()
+        write_streams(
+            totals.count_chunks(_read_streams(input_format, file, start, end, options)), file, output, output_format
+        )
+        recording = WrittenRecording(totals.events, *totals.size, dict(totals.notes))
     elif start is not None or end is not None:
-        raise BadOption(f"--start and --end are for recordings of event cameras; {file} holds {source.spec.modality}")
+        raise BadOption(f"--start and --end apply to event recordings; {file} is {input_format.spec.modality}")
     else:
-        write(read(file, reader=source.name, **options), output)
-    return Conversion(str(file), source.name, str(output), written)
+        write(read(file, reader=input_format.name, **options), output)
+    return Conversion(str(file), input_format.name, str(output), recording)
 
 
-def _streams(
-    source: readers.Part[ReaderSpec], file: Path, start: int | None, end: int | None, options: Mapping[str, Any]
+def _read_streams(
+    input_format: readers.Part[ReaderSpec], file: Path, start: int | None, end: int | None, options: Mapping[str, Any]
 ) -> Iterator[EventStream]:
-    """The recording in parts, or what of it is between two times after its first event."""
+    """Yield the recording in chunks, restricted to a time range after its first event."""
     if start is None and end is None:
-        yield from read_chunks(file, reader=source.name, **options)
+        yield from read_chunks(file, reader=input_format.name, **options)
         return
-    first = _first_time(source, file, options)
-    low, high = first + (start or 0), None if end is None else first + end
-    if source.load().seeks:
+    first_us = next(
+        (int(stream.t[0]) for stream in read_chunks(file, reader=input_format.name, **options) if len(stream)), None
+    )
+    if first_us is None:
+        raise BadInput(f"{file}: the recording is empty: it has no events")
+    low, high = first_us + (start or 0), None if end is None else first_us + end
+    if input_format.load().seeks:
         options = {**options, "start": low, "end": high}
     empty = True
-    for stream in read_chunks(file, reader=source.name, **options):
-        last = int(stream.t[-1]) if len(stream) else low
-        chosen = stream.between(low, last + 1 if high is None else high)
-        empty &= not len(chosen)
-        yield chosen
-        if high is not None and last >= high:
+    for stream in read_chunks(file, reader=input_format.name, **options):
+        last_us = int(stream.t[-1]) if len(stream) else low
+        selection = stream.between(low, last_us + 1 if high is None else high)
+        empty &= not len(selection)
+        yield selection
+        if high is not None and last_us >= high:
             break
     if empty:
-        until = "its end" if end is None else f"{end} us"
-        raise BadInput(f"{file} has no events between {start or 0} us and {until}")
-
-
-def _first_time(source: readers.Part[ReaderSpec], file: Path, options: Mapping[str, Any]) -> int:
-    for stream in read_chunks(file, reader=source.name, **options):
-        if len(stream):
-            return int(stream.t[0])
-    raise BadInput(f"{file} is an empty recording: it holds no events")
+        end_text = "its end" if end is None else f"{end} us"
+        raise BadInput(f"{file}: no events between {start or 0} us and {end_text}")

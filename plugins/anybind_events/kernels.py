@@ -1,4 +1,4 @@
-"""Loops over events that no array operation does well."""
+"""Compiled loops over events."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from anybind.plugin import kernel
 
 
 @kernel
-def fires(x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, height: int, level: int) -> np.ndarray:
-    """Which events make the running sum of their pixel reach +-level, (n,) bool; the sum then starts at 0 again."""
+def find_threshold_crossings(
+    x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, height: int, threshold: int
+) -> np.ndarray:
+    """Return which events make the sum of their pixel reach +-threshold, (n,) bool; it then restarts at 0."""
     sums = np.zeros((height, width), np.int64)
-    fired = np.zeros(len(x), np.bool_)
+    crossings = np.zeros(len(x), np.bool_)
     for i in range(len(x)):
         total = sums[y[i], x[i]] + (1 if p[i] else -1)
-        if total == level or total == -level:
-            fired[i] = True
+        if total == threshold or total == -threshold:
+            crossings[i] = True
             total = 0
         sums[y[i], x[i]] = total
-    return fired
+    return crossings

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sized
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Modality, samples
-from anybind_events.augment import Augment
+from anybind_events.augmentation import EventAugmentation
 from anybind_events.interchange import from_structured, is_structured
 from anybind_events.stream import EventStream, concatenate_streams
 
 
 class Event(Modality[EventStream]):
-    """A recording of an event camera: an `EventStream` with at least one event.
+    """The modality of event-camera recordings: `EventStream` samples with at least one event.
 
-    A structured array with the fields x, y, t, p is taken as one too; its sensor size is the smallest in use that
-    holds all events (`anybind_events.from_structured` takes it as arguments).
+    Structured arrays with the fields x, y, t, p are accepted too; their sensor size is the smallest common one that
+    contains all events (`anybind_events.from_structured` takes the size as arguments).
     """
 
     name = "event"
@@ -44,16 +44,16 @@ class Event(Modality[EventStream]):
 
     def check(self, sample: Sized) -> None:
         if not len(sample):
-            raise BadInput("the recording is empty: it holds no events")
+            raise BadInput("the recording is empty: it has no events")
 
     def show(self, sample: EventStream) -> np.ndarray:
-        """The middle third of the recording: rises in red and falls in blue on white.
+        """Draw the middle third of the recording: ON events red and OFF events blue, on white.
 
-        Over the whole of it, a scene that moves to and fro would rise and fall everywhere alike.
+        Over the whole duration, a scene that moves to and fro would give ON and OFF events everywhere.
         """
         sample = self.as_sample(sample)
         start = int(sample.t[0]) + sample.duration_us // 3
-        return red_blue_frame(sample.between(start, start + max(1, sample.duration_us // 3)))
+        return draw_recording(sample.between(start, start + max(1, sample.duration_us // 3)))
 
     def augment(
         self,
@@ -69,8 +69,8 @@ class Event(Modality[EventStream]):
         uniform_noise: float = 0.0,
         drop: float = 0.0,
     ) -> EventStream:
-        """The recording changed at random, as training wants it; see `Augment` for what the options mean."""
-        return Augment(
+        """Augment a recording at random for training; see `EventAugmentation` for the options."""
+        return EventAugmentation(
             flip_time=flip_time,
             flip_horizontally=flip_horizontally,
             shift=shift,
@@ -81,8 +81,8 @@ class Event(Modality[EventStream]):
         )(sample, seed)
 
     def derivation(self, source: str) -> Mapping[str, object]:
-        """The simulation's name and settings."""
-        # Loads numba: when something is simulated, and not with the modality.
+        """Return the name and settings of the simulation."""
+        # Deferred import: it loads numba, which only a simulation needs.
         from anybind_events.simulation.models import find_model
         from anybind_events.simulation.saccades import saccade_settings
 
@@ -100,40 +100,40 @@ class Event(Modality[EventStream]):
         vary: bool = False,
         **options: object,
     ) -> EventStream:
-        """What an event camera would record of a picture that it scans by three saccades, or of a film.
+        """Simulate an event recording of an image, scanned by three saccades, or of a video.
 
-        Of one even gray that does not change, that is nothing.
+        A uniform image or a static video gives no events.
 
         Args:
             sample: an `image` or a `video`; see `VideoSample`.
-            source: which of the two.
-            seed: of all chance in it.
-            model: of a picture `saccades`; of a film `frame-difference` (as in the paper, the default) or `contrast`.
-            vary: draw the options of `saccades` that are not given from the seed, for training on many sensors.
-            options: options of the model, such as its `threshold`, by name.
+            source: modality of the sample, `image` or `video`.
+            seed: seed of all randomness.
+            model: `saccades` for an image; `frame-difference` (as in the paper, the default) or `contrast` for a video.
+            vary: draw the options of `saccades` that are not given from the seed, to train on many sensors.
+            options: options of the model, such as `threshold`, by name.
 
         Raises:
-            BadInput: the picture cannot be scanned, or the film not be played to its end.
-            BadOption: a model or an option that there is not for this source, or that makes no sense.
+            BadInput: the image is too narrow, or the video cannot be decoded completely.
+            BadOption: unknown model or option for this source, or an invalid value.
         """
         from anybind_events.simulation.models import find_model
-        from anybind_events.simulation.saccades import varied
+        from anybind_events.simulation.saccades import draw_saccade_options
 
-        chosen = find_model(source, model)
-        if vary and chosen.name != "saccades":
-            raise BadOption(f"vary is for pictures, not for {source}")
-        drawn = varied(seed) if vary else {}
-        return concatenate_streams(list(chosen.simulate(sample, seed, drawn | options)))
+        simulation = find_model(source, model)
+        if vary and simulation.name != "saccades":
+            raise BadOption(f"vary: expected the source image, got {source}")
+        drawn_options = draw_saccade_options(seed) if vary else {}
+        return concatenate_streams(list(simulation.simulate(sample, seed, drawn_options | options)))
 
 
-def red_blue_frame(stream: EventStream) -> np.ndarray:
-    """A picture of a recording for people: (height, width, 3) uint8, rises red, falls blue, on white.
+def draw_recording(stream: EventStream) -> np.ndarray:
+    """Draw a recording: (height, width, 3) uint8, ON events red, OFF events blue, on white.
 
-    Colour is full at the 99th percentile of the counts of pixels that have any.
+    The 99th percentile of the non-zero counts has full colour.
     """
-    # Compiled loops, as of the simulations.
-    from anybind_events.representations.pictures import Tone, red_blue_picture
+    # Deferred import: it loads numba.
+    from anybind_events.representations.images import ColorScale, draw_red_blue
     from anybind_events.representations.polarity_histogram import PolarityHistogram
 
-    falls, rises = counts = PolarityHistogram()(stream)
-    return red_blue_picture(falls, rises, Tone.of([counts]).full)
+    off_counts, on_counts = counts = PolarityHistogram()(stream)
+    return draw_red_blue(off_counts, on_counts, ColorScale.from_frames([counts]).full_scale)

@@ -1,4 +1,4 @@
-"""Bundled plugin: relevance maps - where in a sample, and in which words, a similarity lies.
+"""Bundled plugin: relevance maps of image-text and event-text similarities, and relevance weights of words.
 
 from anybind_explain import relevance
 relevance("photo.npz", "a cup of coffee").save("map.png")
@@ -21,11 +21,11 @@ anybind_contract = 1
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the command."""
+    """Register the command."""
     registry.add(
         CommandSpec(
             name="explain",
-            summary="Show where in a recording or image, and in which words, their similarity lies.",
+            summary="Explain the similarity of a recording or image and a text: relevance map and word weights.",
             target="anybind_explain.command:explain",
             extra="explain",
         )
@@ -33,7 +33,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first used, so that listing the plugin stays light."""
+    """Import public names on first use: listing the plugin stays light."""
     if name in __all__:
         return getattr(importlib.import_module("anybind_explain.explanation"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

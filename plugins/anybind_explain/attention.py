@@ -1,4 +1,4 @@
-"""Relevance in transformers: gradient-weighted attention, rolled out over the blocks.
+"""Relevance in transformers: gradient-weighted attention rollout.
 
 Chefer, Gur and Wolf, "Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder
 Transformers", ICCV 2021, equations 5 and 6, for self-attention.
@@ -18,112 +18,113 @@ from torch.nn import functional
 from anybind.plugin import BadInput
 
 EXTRA_KEYS = 2
-"""Most keys that an attention may have beyond its tokens: torch's learned one, and its zero one."""
+"""Largest number of keys beyond the tokens: torch's `bias_k` and its zero key."""
 
-_one_at_a_time = threading.Lock()
+_patch_lock = threading.Lock()
 
 
 @dataclass
-class Attentions:
-    """What the attentions of one pass paid, in order.
+class RecordedAttention:
+    """Attention probabilities and outputs of one forward pass, in order.
 
     Attributes:
-        shares: (n, heads, queries, keys) each: probabilities over the keys, in the graph of the pass.
-        outputs: (n, heads, queries, d) each: what they made of the values.
+        probabilities: (n, heads, queries, keys) per layer, in the autograd graph of the pass.
+        outputs: (n, heads, queries, d) per layer.
     """
 
-    shares: list[torch.Tensor] = field(default_factory=list)
+    probabilities: list[torch.Tensor] = field(default_factory=list)
     outputs: list[torch.Tensor] = field(default_factory=list)
 
-    def relevance(self, score: torch.Tensor) -> torch.Tensor:
-        """Relevance of every token for a score, (tokens,) float64, 0 or more.
+    def compute_relevance(self, score: torch.Tensor) -> torch.Tensor:
+        """Compute the relevance of every token for a score, (tokens,) float64, 0 or more.
 
-        It is the row of the token that the score is read from - the class token of a picture, the end of a text - or
-        the mean row where the score is read from several, without what each is to itself from the start.
+        It is the rollout's row of the token that the score depends on - the class token of an image, the end token of a
+        text - or the mean row if the score depends on several tokens, minus the initial identity.
 
         Args:
-            score: a number of the same pass.
+            score: a scalar of the same forward pass.
 
         Raises:
-            BadInput: these are not the self-attentions of one transformer.
+            BadInput: the recorded layers are not the self-attention of one transformer.
         """
-        tokens = {each.shape[2] for each in self.shares}
-        if len(tokens) != 1 or not all(_is_of_tokens(each) and each.shape[0] == 1 for each in self.shares):
+        tokens = {each.shape[2] for each in self.probabilities}
+        if len(tokens) != 1 or not all(_is_token_attention(each) and each.shape[0] == 1 for each in self.probabilities):
             raise BadInput(
-                "its attention is not that of one sample's tokens to each other in every block (it pools by attention,"
-                " drops tokens or also attends over time), which attention roll-out does not cover"
+                "attention rollout needs self-attention over the same tokens in every block, which excludes attention"
+                " pooling, token dropping and temporal attention"
             )
-        wanted = [*self.shares, self.outputs[-1]]
-        *gradients, read = torch.autograd.grad(score, wanted, allow_unused=True, materialize_grads=True)
-        rows = read[0].ne(0).any(dim=2).any(dim=0)
+        inputs = [*self.probabilities, self.outputs[-1]]
+        *gradients, output_gradient = torch.autograd.grad(score, inputs, allow_unused=True, materialize_grads=True)
+        rows = output_gradient[0].ne(0).any(dim=2).any(dim=0)
         if not rows.any():
-            raise BadInput("its score does not depend on its last attention, so that no relevance can be told")
-        rolled = roll_out([each[0] for each in self.shares], [each[0] for each in gradients])
-        return (rolled - torch.eye(len(rolled), dtype=rolled.dtype, device=rolled.device))[rows].mean(dim=0).detach()
+            raise BadInput("the score does not depend on the last attention layer")
+        rollout = compute_rollout([each[0] for each in self.probabilities], [each[0] for each in gradients])
+        identity = torch.eye(len(rollout), dtype=rollout.dtype, device=rollout.device)
+        return (rollout - identity)[rows].mean(dim=0).detach()
 
 
-def roll_out(shares: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Relevance of each token (column) to each (row) behind all blocks.
+def compute_rollout(probabilities: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Compute the relevance of each token (column) for each token (row) after all blocks.
 
     Args:
-        shares: (heads, tokens, keys) for each block, the first one first; keys beyond the tokens are no one's.
-        gradients: of the score by the shares, of the same shapes.
+        probabilities: (heads, tokens, keys) for each block, in order; keys beyond the tokens are ignored.
+        gradients: gradients of the score with respect to the probabilities, of the same shapes.
 
     Returns:
         (tokens, tokens) float64, 0 or more.
     """
-    tokens = shares[0].shape[1]
-    relevance = torch.eye(tokens, dtype=torch.float64, device=shares[0].device)
-    for share, gradient in zip(shares, gradients, strict=True):
-        paid = (share.double() * gradient.double()).clamp(min=0).mean(dim=0)[:, :tokens]
-        relevance = relevance + paid @ relevance
+    tokens = probabilities[0].shape[1]
+    relevance = torch.eye(tokens, dtype=torch.float64, device=probabilities[0].device)
+    for layer_probabilities, gradient in zip(probabilities, gradients, strict=True):
+        weighted = (layer_probabilities.double() * gradient.double()).clamp(min=0).mean(dim=0)[:, :tokens]
+        relevance = relevance + weighted @ relevance
     return relevance
 
 
 @contextmanager
-def recorded() -> Iterator[Attentions]:
-    """Take down the attentions of what this thread runs in the block.
+def record_attention() -> Iterator[RecordedAttention]:
+    """Record the attention of all layers that this thread runs in the block.
 
     Nearly all transformers - torch's own attention, open_clip, timm, transformers, ImageBind - call
-    `torch.nn.functional.scaled_dot_product_attention`, which keeps its probabilities to itself. In the block it is
-    computed step by step instead, which differs by rounding only.
+    `torch.nn.functional.scaled_dot_product_attention`, which does not return its probabilities. In the block it is
+    replaced by an explicit computation, which differs by rounding only.
     """
-    found, thread, fused = Attentions(), threading.get_ident(), functional.scaled_dot_product_attention
+    attentions, thread, original = RecordedAttention(), threading.get_ident(), functional.scaled_dot_product_attention
 
     def attend(
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
         attn_mask: torch.Tensor | None = None,
-        dropout_p: float = 0.0,  # towers are at rest while they are explained
+        dropout_p: float = 0.0,  # encoders are in evaluation mode
         is_causal: bool = False,
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> torch.Tensor:
         if threading.get_ident() != thread:
-            return fused(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+            return original(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
         if enable_gqa or query.ndim != 4:
-            raise BadInput("its attention shares keys between heads, or has no heads; such a one cannot be explained")
+            raise BadInput("attention rollout does not support grouped-query attention, or attention without heads")
         logits = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
         if is_causal:
             attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
         if attn_mask is not None:
-            masked = attn_mask.dtype == torch.bool
-            logits = logits.masked_fill(~attn_mask, float("-inf")) if masked else logits + attn_mask
-        shares = torch.softmax(logits, dim=-1)
-        if not shares.requires_grad:  # of a tower whose weights are frozen
-            shares.requires_grad_()
-        found.shares.append(shares)
-        found.outputs.append(shares @ value)
-        return found.outputs[-1]
+            is_boolean = attn_mask.dtype == torch.bool
+            logits = logits.masked_fill(~attn_mask, float("-inf")) if is_boolean else logits + attn_mask
+        probabilities = torch.softmax(logits, dim=-1)
+        if not probabilities.requires_grad:  # the weights are frozen
+            probabilities.requires_grad_()
+        attentions.probabilities.append(probabilities)
+        attentions.outputs.append(probabilities @ value)
+        return attentions.outputs[-1]
 
-    with _one_at_a_time, mock.patch.object(functional, "scaled_dot_product_attention", attend), _no_fast_path():
-        yield found
+    with _patch_lock, mock.patch.object(functional, "scaled_dot_product_attention", attend), _disable_fast_path():
+        yield attentions
 
 
 @contextmanager
-def _no_fast_path() -> Iterator[None]:
-    """Keep torch's own attention layers from a path for frozen weights that does not pass by the function above."""
+def _disable_fast_path() -> Iterator[None]:
+    """Disable torch's fast path for frozen weights, which bypasses the patched function."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -132,21 +133,21 @@ def _no_fast_path() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def _is_of_tokens(shares: torch.Tensor) -> bool:
-    queries, keys = shares.shape[2:]
+def _is_token_attention(probabilities: torch.Tensor) -> bool:
+    queries, keys = probabilities.shape[2:]
     return queries > 1 and 0 <= keys - queries <= EXTRA_KEYS
 
 
-def attention_relevance(score_of: Callable[[object], torch.Tensor], batch: object) -> torch.Tensor | None:
-    """Relevance of every token of one sample for its score, (tokens,) float64; None where tokens attend to nothing.
+def compute_attention_relevance(compute_scores: Callable[[object], torch.Tensor], batch: object) -> torch.Tensor | None:
+    """Compute the relevance of every token of a sample for its score, (tokens,) float64; None without self-attention.
 
     Args:
-        score_of: a batch to (n,) scores, with gradients.
-        batch: of one sample.
+        compute_scores: maps a batch to (n,) scores, with gradients.
+        batch: a batch of one sample.
 
     Raises:
-        BadInput: there is attention, but not as roll-out knows it.
+        BadInput: an attention that rollout does not support.
     """
-    with recorded() as found, torch.enable_grad():
-        score = score_of(batch)[0]
-    return found.relevance(score) if any(map(_is_of_tokens, found.shares)) else None
+    with record_attention() as attentions, torch.enable_grad():
+        score = compute_scores(batch)[0]
+    return attentions.compute_relevance(score) if any(map(_is_token_attention, attentions.probabilities)) else None

@@ -1,4 +1,4 @@
-"""Relevance in convolutional towers: Grad-CAM (Selvaraju et al., ICCV 2017), by captum."""
+"""Relevance in convolutional networks: Grad-CAM (Selvaraju et al., ICCV 2017), by captum."""
 
 from __future__ import annotations
 
@@ -8,49 +8,51 @@ import torch
 from captum.attr import LayerGradCam
 
 
-def convolution_relevance(
-    score_of: Callable[[object], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module
+def compute_convolution_relevance(
+    compute_scores: Callable[[object], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module
 ) -> tuple[torch.Tensor, str] | None:
-    """Relevance of every cell of the last feature map for a score.
+    """Compute the relevance of every cell of the last feature map for a score.
 
-    That is the map that the last convolution led to, behind its norm and activation and before it is pooled.
+    The last feature map is that of the last convolution, after norm and activation and before pooling.
 
     Args:
-        score_of: a batch to (n,) scores, with gradients.
-        batch: of one sample, (1, channels, height, width).
-        module: what the score comes from.
+        compute_scores: maps a batch to (n,) scores, with gradients.
+        batch: a batch of one sample, (1, channels, height, width).
+        module: the network that computes the score.
 
     Returns:
-        (rows, columns) float64, 0 or more, and the name of the layer; None where no convolution gives a map.
+        (rows, columns) float64, 0 or more, and the name of the layer; None without a convolutional feature map.
     """
-    name = _last_map(score_of, batch, module)
+    name = _find_last_map(compute_scores, batch, module)
     if name is None:
         return None
     with torch.enable_grad():
-        cam = LayerGradCam(score_of, module.get_submodule(name))
+        cam = LayerGradCam(compute_scores, module.get_submodule(name))
         relevance = cam.attribute(batch, relu_attributions=True)
     assert isinstance(relevance, torch.Tensor)
     return relevance[0, 0].detach().double(), name
 
 
-def _last_map(score_of: Callable[[object], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module) -> str | None:
-    """Name of the part that ends last of those that give maps, in a module that convolves."""
-    if not any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
+def _find_last_map(
+    compute_scores: Callable[[object], torch.Tensor], batch: torch.Tensor, module: torch.nn.Module
+) -> str | None:
+    """Return the name of the last submodule whose output is a feature map; None without convolutions."""
+    if not any(isinstance(submodule, torch.nn.Conv2d) for submodule in module.modules()):
         return None
-    ended: list[str] = []
+    map_names: list[str] = []
 
-    def note(name: str) -> Callable[..., None]:
-        def hook(part: torch.nn.Module, given: object, output: object) -> None:
+    def make_hook(name: str) -> Callable[..., None]:
+        def hook(submodule: torch.nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
-                ended.append(name)
+                map_names.append(name)
 
         return hook
 
-    hooks = [part.register_forward_hook(note(name)) for name, part in module.named_modules() if name]
+    hooks = [submodule.register_forward_hook(make_hook(name)) for name, submodule in module.named_modules() if name]
     try:
         with torch.no_grad():
-            score_of(batch)
+            compute_scores(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return ended[-1] if ended else None
+    return map_names[-1] if map_names else None

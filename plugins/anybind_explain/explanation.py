@@ -1,4 +1,4 @@
-"""Explaining the similarity of a file, or a sample, and a text."""
+"""Explanations of the similarity of a file, or a sample, and a text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from anybind import AnybindWarning, Binder, derive, load, read
 from anybind.plugin import BadInput, BadOption, files, modalities, readers, samples
 from anybind_explain.page import write_page
-from anybind_explain.pairs import SEEN, Relevance, explain_pair
-from anybind_explain.panels import Panel, make_panel, write_picture
+from anybind_explain.pairs import MODALITIES, Relevance, explain_pair
+from anybind_explain.panels import MapPanel, make_panel, write_image
 
-PAGES, PICTURES = (".html", ".htm"), (".png",)
-RATIO = 1.05
-"""Aspect ratios of an image and of the recording's frame differ from here on."""
+PAGES, IMAGES = (".html", ".htm"), (".png",)
+MAX_RATIO = 1.05
+"""Largest quotient of the aspect ratios of an image and a recording without a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,13 @@ class Explanation(Relevance):
     Attributes:
         id: path of the file, or the modality of a sample in memory.
         text: the text.
-        modality: the modality that the sample was embedded as, `event` or `image`.
+        modality: modality of the embedding, `event` or `image`.
         binding: name of the binding.
         encoders: identities of the encoders (and adapters) by modality.
-        seed: of the derived sample.
+        seed: seed of the derived sample.
         device: torch device.
-        frame: the sample as an image, (height, width, 3) uint8; `grid` lies over the part `seen` of it.
-        image: the image that a recording shows, (height, width, 3) uint8; None where none is known.
+        frame: the sample as an image, (height, width, 3) uint8; `grid` covers its `region`.
+        image: the image that a recording shows, (height, width, 3) uint8; None if unknown.
     """
 
     id: str
@@ -49,12 +49,12 @@ class Explanation(Relevance):
 
     @property
     def settings(self) -> dict[str, object]:
-        """All that the explanation depends on, JSON-like."""
+        """All settings of the explanation, JSON-like."""
         names = ("binding", "modality", "encoders", "methods", "seed", "device")
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, object]:
-        """JSON-like: score, grid, words, and where the grid lies, in pixels of the frame."""
+        """Return JSON-like fields: score, grid, words, and the region of the grid in pixels of the frame."""
         height, width = self.frame.shape[:2]
         return {
             "file": self.id,
@@ -64,41 +64,43 @@ class Explanation(Relevance):
             "rows": self.grid.shape[0],
             "columns": self.grid.shape[1],
             "frame": {"width": width, "height": height},
-            "seen": dict(zip(("left", "top", "right", "bottom"), self.seen.box(height, width), strict=True)),
+            "half_area": self.half_area,
+            "is_flat": self.is_flat,
+            "region": dict(zip(("left", "top", "right", "bottom"), self.region.to_pixels(height, width), strict=True)),
             "words": self.words,
             "settings": self.settings,
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Draw the map over the frame (and the image): a `.png` picture, or an `.html` page with words and settings.
+        """Draw the map over the frame (and the image): a `.png` image, or an `.html` page with words and settings.
 
         Raises:
-            BadOption: another ending.
+            BadOption: another suffix.
             BadInput: the file cannot be written.
         """
-        check_ending(path := Path(path))
-        panels = self._panels()
-        if path.suffix.lower() in PICTURES:
-            write_picture(path, panels)
+        check_suffix(path := Path(path))
+        panels = self._build_panels()
+        if path.suffix.lower() in IMAGES:
+            write_image(path, panels)
             return
-        shown = {name: value for name, value in self.settings.items() if name not in ("encoders", "methods")}
-        shown |= {f"{modality} encoder": identity for modality, identity in self.encoders.items()}
-        shown |= {f"relevance: {what}": method for what, method in self.methods.items()}
-        write_page(path, files.portable_name(Path(self.id).resolve().name), self.text, self, panels, shown)
+        page_settings = {name: value for name, value in self.settings.items() if name not in ("encoders", "methods")}
+        page_settings |= {f"{modality} encoder": identity for modality, identity in self.encoders.items()}
+        page_settings |= {f"relevance: {name}": method for name, method in self.methods.items()}
+        write_page(path, files.portable_name(Path(self.id).resolve().name), self.text, self, panels, page_settings)
 
-    def _panels(self) -> list[Panel]:
-        caption = "events, rises red and falls blue" if self.modality == "event" else "picture"
+    def _build_panels(self) -> list[MapPanel]:
+        caption = "events (ON red, OFF blue)" if self.modality == "event" else "image"
         panels = [make_panel(caption, self.frame, self)]
         if self.image is not None:
             ratios = [each.shape[1] / each.shape[0] for each in (self.frame, self.image)]
-            if max(ratios) / min(ratios) > RATIO:
+            if max(ratios) / min(ratios) > MAX_RATIO:
                 warnings.warn(
-                    f"the picture's ratio of width to height is {ratios[1]:.2f} and the recording's {ratios[0]:.2f}:"
-                    " the map over the picture is stretched",
+                    f"aspect ratios differ (image {ratios[1]:.2f}, recording {ratios[0]:.2f}): the map over the"
+                    " image is stretched",
                     AnybindWarning,
                     stacklevel=3,
                 )
-            panels.append(make_panel("picture that the recording is of", self.image, self))
+            panels.append(make_panel("image of the recording", self.image, self))
         return panels
 
 
@@ -112,79 +114,80 @@ def relevance(
     seed: int = 0,
     device: str = "cpu",
 ) -> Explanation:
-    """Explain the cosine similarity of a recording or an image and a text, on both sides.
+    """Explain the cosine similarity of a recording or an image and a text by a relevance map and word weights.
 
-    Warns where nothing in the sample speaks for the text, so that the map is empty.
+    Warns if the map is empty or flat: no region stands out.
 
     Args:
         source: a file, or a sample in memory.
         text: not blank.
-        binding: as `anybind.load` takes it, or a binder; its encoders must be torch modules.
-        modality: what the source is embedded as, `event` or `image`; as `event`, a recording is simulated from an
-            image. [default: the source's own]
+        binding: name or TOML file of a binding, or a binder; its encoders must be torch modules.
+        modality: embed the source as this modality, `event` or `image`; event: simulate a recording of an image.
+            [default: the source's own]
         image: the image that a recording shows, a file or an array (height, width, 3) uint8.
-        seed: of the simulated recording.
-        device: torch device, unless `binding` is a binder.
+        seed: seed of the simulated recording.
+        device: torch device; unused if `binding` is a binder.
 
     Returns:
-        the map, (rows, columns) float64, 0 or more, weights of the words, and the cosine.
+        the map, (rows, columns) float64, 0 or more, weights of the words, and the cosine similarity.
 
     Raises:
-        BadInput: a file that cannot be read, no events, or an encoder of an architecture that cannot be explained.
-        BadOption: a blank text, a modality without frames, an image beside an image, or an adapter without gradients.
-        UnknownName: no such binding, or it has no encoder for the modality or for text.
+        BadInput: a file that cannot be read, no events, or an encoder of an unsupported architecture.
+        BadOption: a blank text, a modality without frames, `image` without a recording, or an adapter
+            without gradients.
+        UnknownName: no such binding, or the binding has no encoder for the modality or for text.
     """
     if not text.strip():
-        raise BadOption('--text is empty; say what to look for, such as --text "a duck"')
+        raise BadOption('expected a text, got an empty one; for example --text "a duck"')
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
-    name, embedded_as, sample, shown = _read(source, binder, modality, image, seed)
-    found = explain_pair(binder, embedded_as, sample, text)
-    if not found.grid.any():
-        warnings.warn(f"nothing in {name} speaks for {text!r}: the map is empty", AnybindWarning, stacklevel=2)
+    name, embedded_modality, sample, shown_image = _read_source(source, binder, modality, image, seed)
+    pair = explain_pair(binder, embedded_modality, sample, text)
+    if pair.is_flat:
+        warnings.warn(f"{name}, {text!r}: {pair.describe_map()}", AnybindWarning, stacklevel=2)
     return Explanation(
-        **vars(found),
+        **vars(pair),
         id=name,
         text=text,
-        modality=embedded_as,
+        modality=embedded_modality,
         binding=binder.name,
-        encoders={each: binder.identity(each) for each in (embedded_as, "text")},
+        encoders={each: binder.identity(each) for each in (embedded_modality, "text")},
         seed=seed,
         device=binder.device,
-        frame=np.asarray(modalities.find_modality(embedded_as).show(sample)),
-        image=shown,
+        frame=np.asarray(modalities.find_modality(embedded_modality).show(sample)),
+        image=shown_image,
     )
 
 
-def check_ending(output: Path) -> None:
+def check_suffix(output: Path) -> None:
     """Raise `BadOption` unless an explanation can be saved under this name."""
-    if output.suffix.lower() not in PAGES + PICTURES:
-        raise BadOption(f"the output is a picture or a page: give a name that ends in .png or .html, got {output}")
+    if output.suffix.lower() not in PAGES + IMAGES:
+        raise BadOption(f"output: expected a name that ends in .png or .html, got {output}")
 
 
-def _read(
+def _read_source(
     source: object, binder: Binder, modality: str, image: str | os.PathLike[str] | np.ndarray | None, seed: int
 ) -> tuple[str, str, samples.ImageSample | samples.EventSample, np.ndarray | None]:
-    """The name of a source, what it is embedded as, the sample, and the image that a recording shows."""
+    """Return the name of a source, the modality to embed it as, the sample, and the image that a recording shows."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     reader = readers.find_reader(path, modality or None) if path else None
-    held = reader.spec.modality if reader else modalities.infer_modality(source)
-    name = files.portable_name(path) if path else held
-    embedded_as = modality or held
-    if embedded_as not in SEEN:
-        raise BadOption(f"{name} is {embedded_as}, and maps lie over frames of {' or '.join(SEEN)}")
-    binder.encoder(embedded_as)  # what is missing is reported before anything is simulated
+    source_modality = reader.spec.modality if reader else modalities.infer_modality(source)
+    name = files.portable_name(path) if path else source_modality
+    embedded_modality = modality or source_modality
+    if embedded_modality not in MODALITIES:
+        raise BadOption(f"{name}: expected {' or '.join(MODALITIES)}, got {embedded_modality}, which has no frames")
+    binder.encoder(embedded_modality)  # fails before anything is simulated
     original = read(path, reader=reader.name) if path and reader else source
     try:
-        modalities.find_modality(held).check(original)
-        sample = derive(embedded_as, original, source=held, seed=seed)
-        modalities.find_modality(embedded_as).check(sample)
+        modalities.find_modality(source_modality).check(original)
+        sample = derive(embedded_modality, original, source=source_modality, seed=seed)
+        modalities.find_modality(embedded_modality).check(sample)
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from error
-    simulated = (held, embedded_as) == ("image", "event")
+    is_simulated = (source_modality, embedded_modality) == ("image", "event")
     if image is None:
-        return name, embedded_as, sample, original if simulated and isinstance(original, np.ndarray) else None
-    if embedded_as != "event" or simulated:
-        raise BadOption("--picture goes with a recording, which it is the picture of")
+        return name, embedded_modality, sample, original if is_simulated and isinstance(original, np.ndarray) else None
+    if embedded_modality != "event" or is_simulated:
+        raise BadOption(f"{name}: --image is for event recordings only")
     if not isinstance(image, np.ndarray):
-        return name, embedded_as, sample, read(image, reader=readers.find_reader(image, "image").name)
-    return name, embedded_as, sample, image
+        return name, embedded_modality, sample, read(image, reader=readers.find_reader(image, "image").name)
+    return name, embedded_modality, sample, image

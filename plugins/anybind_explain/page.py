@@ -1,4 +1,4 @@
-"""The page of an explanation: shaded words, and the map over frame and picture. One file, no script."""
+"""The HTML page of an explanation: shaded words, and the map over frame and image. One file without scripts."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ import markupsafe
 from anybind.plugin import pages
 from anybind_explain.drawing import COLOURS
 from anybind_explain.pairs import Relevance
-from anybind_explain.panels import Panel
+from anybind_explain.panels import MapPanel
 
-STRONGEST = 0.7
-"""Opacity of the colour behind the most relevant word; letters can be read on it, by day and by night."""
-LONGEST = 840
-"""Longest side of a picture of the page, in pixels."""
+MAX_OPACITY = 0.7
+"""Opacity of the colour behind the most relevant word: text stays readable in the light and the dark scheme."""
+MAX_SIDE = 840
+"""Longest side of an image on the page, in pixels."""
 
 
 def write_page(
-    path: Path, title: str, text: str, found: Relevance, panels: Sequence[Panel], settings: Mapping[str, object]
+    path: Path, title: str, text: str, relevance: Relevance, panels: Sequence[MapPanel], settings: Mapping[str, object]
 ) -> None:
-    """Write the page, whole or not at all.
+    """Write the page; on failure, no partial file is left.
 
     Args:
         path: the file.
-        title: what the recording or picture is called.
-        text: that it was held against.
-        found: what is shown of it: the words, the score.
+        title: name of the recording or image.
+        text: the text.
+        relevance: the words and the score.
         panels: the map over frames.
-        settings: told at the end of the page, by name.
+        settings: settings at the end of the page, by name.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    strongest = max(each.weight for each in found.words) or 1.0
+    max_weight = max(each.weight for each in relevance.words) or 1.0
     pages.save_page(
         path,
         "anybind_explain",
         "page.html",
         title=title,
         text=text,
-        score=found.score,
-        words=[{**vars(each), "shade": STRONGEST * each.weight / strongest} for each in found.words],
+        score=relevance.score,
+        map_summary=relevance.describe_map(),
+        words=[{**vars(each), "opacity": MAX_OPACITY * each.weight / max_weight} for each in relevance.words],
         panels=[
-            (pages.image_uri(each.drawn, LONGEST), pages.image_uri(each.plain, LONGEST), each.caption)
+            (pages.image_uri(each.map_image, MAX_SIDE), pages.image_uri(each.image, MAX_SIDE), each.caption)
             for each in panels
         ],
         colours=markupsafe.Markup(", ".join(f"rgb({r:.0f}, {g:.0f}, {b:.0f})" for r, g, b in COLOURS)),

@@ -1,4 +1,4 @@
-"""The frames that a map lies over: of the recording, and of the picture that it was made from."""
+"""Panels of an explanation: the map over the event frame, and over the image that a recording shows."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import numpy as np
 import PIL.Image
 
 from anybind.plugin import files
-from anybind_explain.drawing import heat_over, scaled, side_by_side
-from anybind_explain.geometry import lay_over
+from anybind_explain.drawing import draw_heat_map, join_panels, resize_frame
+from anybind_explain.geometry import project_map
 from anybind_explain.pairs import Relevance
 
 
 @dataclass(frozen=True)
-class Panel:
+class MapPanel:
     """A frame with its map.
 
     Attributes:
-        caption: what is seen.
-        plain: the frame, (height, width, 3) uint8.
-        drawn: of the same shape, with the map over it.
+        caption: caption of the frame.
+        image: the frame, (height, width, 3) uint8.
+        map_image: the frame with the map over it, of the same shape.
     """
 
     caption: str
-    plain: np.ndarray
-    drawn: np.ndarray
+    image: np.ndarray
+    map_image: np.ndarray
 
 
-def make_panel(caption: str, frame: np.ndarray, found: Relevance) -> Panel:
-    """A frame, (height, width, 3) uint8 of any size, with the map over what of it the tower saw."""
-    plain = scaled(frame)
-    heat = lay_over(found.grid, found.seen, *plain.shape[:2]) / (found.grid.max() or 1.0)
-    return Panel(caption, plain, heat_over(plain, heat))
+def make_panel(caption: str, frame: np.ndarray, relevance: Relevance) -> MapPanel:
+    """Draw the map over the encoder's input region of a frame, (height, width, 3) uint8 of any size."""
+    image = resize_frame(frame)
+    heat = project_map(relevance.grid, relevance.region, *image.shape[:2]) / (relevance.grid.max() or 1.0)
+    return MapPanel(caption, image, draw_heat_map(image, heat))
 
 
-def write_picture(path: Path, panels: Sequence[Panel]) -> None:
-    """Write the maps, side by side, as a PNG file, whole or not at all."""
+def write_image(path: Path, panels: Sequence[MapPanel]) -> None:
+    """Write the maps side by side as a PNG file; on failure, no partial file is left."""
     with files.atomic_path(path) as temporary:
-        PIL.Image.fromarray(side_by_side([panel.drawn for panel in panels])).save(temporary, format="PNG")
+        PIL.Image.fromarray(join_panels([panel.map_image for panel in panels])).save(temporary, format="PNG")

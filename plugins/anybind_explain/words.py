@@ -1,4 +1,4 @@
-"""Tokens merged to words, for any tokenizer."""
+"""Token spans of words, for any tokenizer."""
 
 from __future__ import annotations
 
@@ -11,42 +11,41 @@ import numpy.typing as npt
 
 from anybind import AnybindWarning
 
-MORE = "x"
-"""A word put behind a text to see where the text ends."""
+SUFFIX = "x"
+"""A word appended to a text, which marks the end of the text's tokens."""
 
 
-def word_spans(tokens_of: Callable[[str], npt.ArrayLike], text: str) -> list[tuple[str, int, int]]:
-    """The words of a text, and the tokens from a first up to a last, not included, that each became.
+def find_word_spans(tokenize: Callable[[str], npt.ArrayLike], text: str) -> list[tuple[str, int, int]]:
+    """Find the words of a text, split at white space, and the first and last (exclusive) token of each.
 
-    Words are what white space parts. Where a word begins is found by what the tokens of the words before it and those
-    of the whole text have in common, so the tokenizer may be any that treats words one by one and in order. Words that
-    were cut off for want of room have no tokens.
+    A word starts after the tokens that the text and its prefix before the word have in common: this holds for any
+    tokenizer that encodes words separately and in order. Words beyond the context length have no tokens.
 
     Args:
-        tokens_of: a text to its token numbers, (length,), with the marks of start and end and padding if there are any.
+        tokenize: maps a text to its token ids, (length,), with start and end tokens and padding, if any.
         text: not blank.
     """
     words = text.split()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)  # of cut texts, which the tower itself warns of
-        whole = _numbers(tokens_of(text))
-        before = [_numbers(tokens_of(" ".join(words[:count]))) for count in range(len(words))]
-        longer = _numbers(tokens_of(f"{text.rstrip()} {MORE}"))
-    starts = [_in_common(whole, each) for each in before]
-    end = _in_common(whole, longer)
-    if end == len(whole):  # full: the text ends at the mark that an empty text has where words begin
-        mark = before[0][starts[0] : starts[0] + 1]
-        end = max(np.flatnonzero(np.isin(whole, mark)).tolist(), default=end)
-    borders = [*(min(start, end) for start in starts), end]
-    return [(word, first, last) for word, (first, last) in zip(words, itertools.pairwise(borders), strict=True)]
+        warnings.simplefilter("ignore", AnybindWarning)  # the encoder itself warns of truncated texts
+        tokens = _flatten(tokenize(text))
+        prefixes = [_flatten(tokenize(" ".join(words[:count]))) for count in range(len(words))]
+        longer = _flatten(tokenize(f"{text.rstrip()} {SUFFIX}"))
+    starts = [_count_common_tokens(tokens, each) for each in prefixes]
+    end = _count_common_tokens(tokens, longer)
+    if end == len(tokens):  # full context: find the end token, which follows the start token in an empty text
+        end_token = prefixes[0][starts[0] : starts[0] + 1]
+        end = max(np.flatnonzero(np.isin(tokens, end_token)).tolist(), default=end)
+    boundaries = [*(min(start, end) for start in starts), end]
+    return [(word, first, last) for word, (first, last) in zip(words, itertools.pairwise(boundaries), strict=True)]
 
 
-def _numbers(tokens: npt.ArrayLike) -> np.ndarray:
+def _flatten(tokens: npt.ArrayLike) -> np.ndarray:
     return np.asarray(tokens).reshape(-1)
 
 
-def _in_common(whole: np.ndarray, other: np.ndarray) -> int:
-    """How many tokens both begin with."""
-    length = min(len(whole), len(other))
-    differ = np.flatnonzero(whole[:length] != other[:length])
-    return int(differ[0]) if len(differ) else length
+def _count_common_tokens(tokens: np.ndarray, other: np.ndarray) -> int:
+    """Count the leading tokens that both have in common."""
+    length = min(len(tokens), len(other))
+    differences = np.flatnonzero(tokens[:length] != other[:length])
+    return int(differences[0]) if len(differences) else length

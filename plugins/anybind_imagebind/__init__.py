@@ -1,4 +1,4 @@
-"""Bundled plugin: ImageBind's towers - sound, depth, pictures and words - loaded one at a time."""
+"""Bundled plugin: ImageBind's encoders of sound, depth, image and text; each loads only its own weights."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from anybind.plugin import BindingSpec, EncoderSpec, Registrar, hookimpl
 anybind_contract = 1
 
 WEIGHTS_LICENCE = "CC-BY-NC-SA-4.0"
-TOWERS = {
-    "sound": ("towers:SoundTower", "imagebind"),
-    "depth": ("towers:DepthTower", "imagebind"),
-    "image": ("towers:ImageTower", "imagebind"),
-    "text": ("words:TextTower", "openclip"),
+ENCODERS = {
+    "sound": ("encoders:ImageBindSoundEncoder", "imagebind"),
+    "depth": ("encoders:ImageBindDepthEncoder", "imagebind"),
+    "image": ("encoders:ImageBindImageEncoder", "imagebind"),
+    "text": ("text_encoder:ImageBindTextEncoder", "openclip"),
 }
-"""Where the tower of each modality is, and the extra it needs."""
+"""Target and extra of each modality's encoder."""
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add one encoder a modality, and the binding of all of them: published weights, or `imagebind:SOURCE`."""
-    for modality, (target, extra) in TOWERS.items():
+    """Register one encoder per modality, and the binding of all: published weights, or `imagebind:SOURCE`."""
+    for modality, (target, extra) in ENCODERS.items():
         registry.add(
             EncoderSpec(
                 name=f"imagebind-{modality}",
-                summary=f"{modality} tower of ImageBind (imagebind_huge)",
+                summary=f"{modality} encoder of ImageBind (imagebind_huge)",
                 target=f"anybind_imagebind.{target}",
                 modality=modality,
                 space="imagebind",
@@ -34,9 +34,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="imagebind",
-            summary="ImageBind: five modalities in one space; a local file as imagebind:PATH",
+            summary="ImageBind: five modalities in one space; from the hub or a local file",
             target="anybind_imagebind.binding:imagebind",
             modalities=("text", "image", "sound", "depth", "event"),
+            forms=("imagebind", "imagebind:PATH", "imagebind:local-dir:DIR"),
             weights_licence=WEIGHTS_LICENCE,
             extra="imagebind",
         )

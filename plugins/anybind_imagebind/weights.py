@@ -1,4 +1,4 @@
-"""From ImageBind's weight file to the module of one tower: only that tower's weights are read."""
+"""Load one encoder's module from ImageBind's weight file, reading only its own weights."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ import torch
 
 from anybind import Space
 from anybind.plugin import hub, tensors
-from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, upstream_name
+from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer, map_weight_name
 
 REPOSITORY = "nielsr/imagebind-huge"
 REVISION = "51fc1ff707903501e60bdb2f73dd4e8818eef099"
 FILES = ("model.safetensors", "imagebind_huge.pth")
-"""What the repository and upstream call the same weights; the one that cannot hold code comes first."""
+"""The same weights in the repository and upstream, in order of preference: safetensors cannot contain code."""
 ANCHOR = "modality_heads.vision."
-"""The picture's head: every other tower was trained to meet what it gives, so that it names the space."""
-HIGHEST_SCALE = 100.0
+"""The image head, which defines the space: all other encoders were trained to match its embeddings."""
+MAX_LOGIT_SCALE = 100.0
 
 
 def load_module(
-    of: Architecture, source: str, revision: str | None = None
+    architecture: Architecture, source: str, revision: str | None = None
 ) -> tuple[PatchTransformer | TextTransformer, Space]:
-    """A tower's module with its weights, and the space that it leads to.
+    """Load a module with its weights, and its embedding space.
 
-    The weights stay in the file, which the system reads as they are needed: it must not be overwritten in place.
+    The weights are memory-mapped: the file must not be overwritten in place.
 
-    The space is named after the weights of the picture's head, and after the tower's own head where a file has no
-    other: towers loaded from the hub, from `imagebind_huge.pth` and from a copy of either are in one space, and those
-    of another training are not.
+    The backbone of the space is the hash of the image head, or of the module's own head if the file has no image head:
+    encoders loaded from the hub, from `imagebind_huge.pth` and from a copy of either share a space; those of another
+    training run do not.
 
     Args:
-        of: the tower's sizes.
-        source: a file, a folder, or a repository of the hub.
-        revision: of the repository; of the one that this plugin names, the revision that it was checked with.
+        architecture: sizes of the module.
+        source: a file, a folder, or a hub repository.
+        revision: revision of the repository. [default: for the published repository, the revision tested with this
+            plugin]
 
     Raises:
-        BadInput: the file is missing, unreadable, or cannot be fetched.
-        WeightsMismatch: it lacks weights of the tower, or has more, or others.
+        BadInput: the file is missing, unreadable, or cannot be downloaded.
+        WeightsMismatch: weights of the module are missing, unexpected, or of another shape.
     """
     if revision is None and source == REPOSITORY:
         revision = REVISION
     path = hub.find_weights_file(source, file=FILES, revision=revision)
-    own = re.compile(rf"modality_\w+\.{of.key}\.")
-    found = tensors.read_weights(path, lambda name: bool(own.match(name)) or name.startswith(ANCHOR))
-    state = {name: tensor for name, tensor in found.items() if own.match(name)}
-    with torch.device("meta"):  # the file's own tensors take the place of these
-        module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
-    names = {upstream_name(of, name): name for name in module.state_dict()}
+    own_pattern = re.compile(rf"modality_\w+\.{architecture.key}\.")
+    stored = tensors.read_weights(path, lambda name: bool(own_pattern.match(name)) or name.startswith(ANCHOR))
+    state = {name: tensor for name, tensor in stored.items() if own_pattern.match(name)}
+    with torch.device("meta"):  # no memory: `assign` replaces these tensors by the file's
+        module = (TextTransformer if architecture.vocabulary else PatchTransformer)(architecture)
+    names = {map_weight_name(architecture, name): name for name in module.state_dict()}
     tensors.check_state(path, state, {theirs: module.state_dict()[ours] for theirs, ours in names.items()})
     module.load_state_dict({names[theirs]: tensor.float() for theirs, tensor in state.items()}, assign=True)
-    heads = {name: tensor for name, tensor in found.items() if name.startswith(ANCHOR)}
+    anchor_head = {name: tensor for name, tensor in stored.items() if name.startswith(ANCHOR)}
     own_head = {name: tensor for name, tensor in state.items() if name.startswith("modality_heads.")}
-    return module, Space("imagebind", of.dim, f"weights:{tensors.hash_state(heads or own_head)}")
+    return module, Space("imagebind", architecture.dim, f"weights:{tensors.hash_state(anchor_head or own_head)}")

@@ -1,4 +1,4 @@
-"""Bundled plugin: LanguageBind's towers - sound, depth, thermal pictures, films, pictures and words."""
+"""Bundled plugin: LanguageBind's encoders of sound, depth, thermal images, video, image and text."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ from anybind.plugin import BindingSpec, EncoderSpec, ModalitySpec, ReaderSpec, R
 
 anybind_contract = 1
 
-TOWERS = {
-    "text": ("words", "text:TextTower"),
-    "image": ("pictures", "towers:ImageTower"),
-    "sound": ("sounds", "sound:SoundTower"),
-    "depth": ("depth maps", "towers:DepthTower"),
-    "thermal": ("thermal pictures", "towers:ThermalTower"),
-    "video": ("films", "towers:VideoTower"),
+ENCODERS = {
+    "text": "text_encoder:LanguageBindTextEncoder",
+    "image": "encoders:LanguageBindImageEncoder",
+    "sound": "sound_encoder:LanguageBindSoundEncoder",
+    "depth": "encoders:LanguageBindDepthEncoder",
+    "thermal": "encoders:LanguageBindThermalEncoder",
+    "video": "encoders:LanguageBindVideoEncoder",
 }
-"""What each modality is of, and where its tower is."""
+"""Target of each modality's encoder."""
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the modality `thermal`, one encoder a modality, and the binding: `languagebind[:local-dir:PATH]`."""
+    """Register the modality `thermal`, one encoder per modality, and the binding `languagebind[:local-dir:PATH]`."""
     registry.add(
         ModalitySpec(
             name="thermal",
-            summary="thermal pictures, gray or in false colours",
-            target="anybind_languagebind.thermal:Thermal",
+            summary="thermal images, grayscale or false-colour",
+            target="anybind_languagebind.thermal:ThermalModality",
             derived_from=("image",),
         )
     )
     registry.add(
         ReaderSpec(
             name="thermal-picture",
-            summary="picture files, taken as thermal pictures where those are wanted",
+            summary="image files, read as thermal images",
             target="anybind_languagebind.thermal:ThermalReader",
             modality="thermal",
             suffixes=(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
         )
     )
-    for modality, (of, target) in TOWERS.items():
+    for modality, target in ENCODERS.items():
         registry.add(
             EncoderSpec(
                 name=f"languagebind-{modality}",
-                summary=f"{of} by LanguageBind's tower: ORG/REPO or local-dir:PATH",
+                summary=f"{modality} encoder of LanguageBind: ORG/REPO or local-dir:PATH",
                 target=f"anybind_languagebind.{target}",
                 modality=modality,
                 space="languagebind",
@@ -52,9 +52,10 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="languagebind",
-            summary="LanguageBind's towers; languagebind:local-dir:PATH takes them from folders",
+            summary="LanguageBind: six modalities in its text space; from the hub or local folders",
             target="anybind_languagebind.binding:languagebind",
-            modalities=tuple(TOWERS),
+            modalities=tuple(ENCODERS),
+            forms=("languagebind", "languagebind:local-dir:DIR"),
             weights_licence="MIT",
             extra="languagebind",
         )

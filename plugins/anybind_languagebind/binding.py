@@ -1,4 +1,4 @@
-"""The binding `languagebind`: all of its towers, from the hub or from folders of a folder."""
+"""The binding `languagebind`: all of its encoders, from the hub or from local folders."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ CHECKPOINTS = {
     "thermal": ("Thermal",),
     "video": ("Video_FT", "Video_V1.5_FT", "Video"),
 }
-"""Which checkpoints hold the tower of a modality, the one to prefer first."""
+"""Checkpoints of each modality's encoder, in order of preference."""
 
 
 def languagebind(source: str = "") -> Binding:
-    """The towers of LanguageBind, each loaded when it is first used.
+    """Return the binding of LanguageBind's encoders, each loaded on first use.
 
     Args:
-        source: nothing, for the published checkpoints on the hub; or `local-dir:PATH` of a folder with folders such as
-            `LanguageBind_Audio_FT`, of which those that are there make the binding.
+        source: empty for the published checkpoints on the hub; or `local-dir:PATH` of a folder with checkpoint folders
+            such as `LanguageBind_Audio_FT`: the binding has the modalities whose checkpoints are present.
 
     Raises:
-        BadOption: `source` is something else.
-        BadInput: the folder holds no such folders.
+        BadOption: any other `source`.
+        BadInput: no checkpoint folders in the folder.
     """
     if not source:
         repositories = {modality: f"LanguageBind/LanguageBind_{names[0]}" for modality, names in CHECKPOINTS.items()}
-        return _binding("languagebind", repositories)
+        return _build_binding("languagebind", repositories)
     if not source.startswith("local-dir:"):
-        raise BadOption(f"languagebind takes nothing or local-dir:PATH after its name, got {source!r}")
+        raise BadOption(f"expected languagebind or languagebind:local-dir:PATH, got languagebind:{source}")
     folder = Path(source.removeprefix("local-dir:")).expanduser()
-    found = {}
+    models = {}
     for modality, names in CHECKPOINTS.items():
-        there = [folder / f"LanguageBind_{name}" for name in names if (folder / f"LanguageBind_{name}").is_dir()]
-        if there:
-            found[modality] = f"local-dir:{there[0]}"
-    if not found:
-        raise BadInput(f"{folder} holds no folders of LanguageBind, such as LanguageBind_Image; check the path")
-    return _binding(f"languagebind:{source}", found)
+        folders = [folder / f"LanguageBind_{name}" for name in names if (folder / f"LanguageBind_{name}").is_dir()]
+        if folders:
+            models[modality] = f"local-dir:{folders[0]}"
+    if not models:
+        raise BadInput(f"{folder}: no checkpoint folders of LanguageBind, such as LanguageBind_Image; check the path")
+    return _build_binding(f"languagebind:{source}", models)
 
 
-def _binding(name: str, models: dict[str, str]) -> Binding:
+def _build_binding(name: str, models: dict[str, str]) -> Binding:
     return Binding(
         name=name,
-        summary="LanguageBind's towers, all bound to words",
+        summary="LanguageBind's encoders, all bound to its text encoder",
         encoders={
             modality: Binding.configure(f"languagebind-{modality}", model=model) for modality, model in models.items()
         },

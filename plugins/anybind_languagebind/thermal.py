@@ -1,4 +1,4 @@
-"""The modality `thermal`: pictures of warmth."""
+"""The modality `thermal`: thermal images."""
 
 from __future__ import annotations
 
@@ -12,58 +12,57 @@ from anybind.plugin import BadInput, Modality, Reader, ReaderSpec, find_part, mo
 
 
 @dataclass(frozen=True, eq=False)
-class ThermalPicture:
-    """A picture of warmth, of a type of its own so that no one takes it for a photograph.
+class ThermalImage:
+    """A thermal image; a separate type, which distinguishes it from photographs.
 
     Attributes:
-        pixels: uint8 (height, width, 3), 0 to 255: one gray in all channels, or false colours. Brightness is as the
-            camera chose it; temperatures of more than 8 bits are to be stretched to them beforehand.
+        pixels: uint8 (height, width, 3), 0 to 255: grayscale in all channels, or false colours. The brightness scale is
+            the camera's; temperatures of more than 8 bits have to be rescaled to 8 bits beforehand.
     """
 
     pixels: np.ndarray
 
 
-class Thermal(Modality[ThermalPicture]):
-    """A picture of warmth: a `ThermalPicture`.
+class ThermalModality(Modality[ThermalImage]):
+    """The modality of `ThermalImage`.
 
-    Its files are picture files, which do not say what they are of: a tower of thermal pictures takes any picture file
-    as one, `read(path, reader="thermal-picture")` reads one so, and `derive("thermal", picture)` takes a picture in
-    memory.
+    Image files do not state whether they are thermal: encoders of thermal images read any image file as one, so does
+    `read(path, reader="thermal-picture")`; `derive("thermal", image)` converts an image in memory.
     """
 
     name = "thermal"
 
     def accepts(self, item: object) -> bool:
-        return isinstance(item, ThermalPicture)
+        return isinstance(item, ThermalImage)
 
-    def check(self, sample: ThermalPicture) -> None:
-        picture = modalities.find_modality("image")
-        if not picture.accepts(sample.pixels):
-            raise BadInput("a thermal picture holds a uint8 array (height, width, 3)")
-        picture.check(sample.pixels)
+    def check(self, sample: ThermalImage) -> None:
+        image_modality = modalities.find_modality("image")
+        if not image_modality.accepts(sample.pixels):
+            raise BadInput("pixels of a thermal image: expected a uint8 array (height, width, 3)")
+        image_modality.check(sample.pixels)
 
-    def show(self, sample: ThermalPicture) -> np.ndarray:
+    def show(self, sample: ThermalImage) -> np.ndarray:
         return sample.pixels
 
-    def derive(self, sample: np.ndarray, source: str, *, seed: int) -> ThermalPicture:
-        """A picture, taken as one of warmth: nothing is changed, and no chance is in it."""
-        return ThermalPicture(sample)
+    def derive(self, sample: np.ndarray, source: str, *, seed: int) -> ThermalImage:
+        """Wrap an image as a thermal image, unchanged; `seed` has no effect."""
+        return ThermalImage(sample)
 
 
 class ThermalReader(Reader):
-    """Picture files, taken as pictures of warmth."""
+    """A reader of image files as thermal images."""
 
     def sniff(self, head: bytes) -> bool | None:
-        """None for pictures: they are of warmth only where that is asked for."""
-        return None if _pictures().sniff(head) else False
+        """Return None for image files, which are read as thermal images on request only, and False for others."""
+        return None if _load_image_reader().sniff(head) else False
 
-    def read(self, path: Path, *, box: Sequence[int] | None = None) -> ThermalPicture:
-        """The picture in the file, or the part of it in a box, as the reader of pictures reads it and raises."""
-        return ThermalPicture(_pictures().read(path, box=box))
+    def read(self, path: Path, *, box: Sequence[int] | None = None) -> ThermalImage:
+        """Read the image, or a box of it; box and errors as in the image reader."""
+        return ThermalImage(_load_image_reader().read(path, box=box))
 
-    def write(self, sample: ThermalPicture, path: Path) -> None:
-        _pictures().write(sample.pixels, path)
+    def write(self, sample: ThermalImage, path: Path) -> None:
+        _load_image_reader().write(sample.pixels, path)
 
 
-def _pictures() -> Reader:
-    return find_part(ReaderSpec, "picture").load()()
+def _load_image_reader() -> Reader:
+    return find_part(ReaderSpec, "image").load()()

@@ -1,4 +1,4 @@
-"""Bundled plugin: pictures, films, sounds, depth maps and words - samples that towers of several plugins share."""
+"""Bundled plugin: images, text, video, audio and depth maps, the samples shared by encoders of several plugins."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from anybind.plugin import ModalitySpec, ReaderSpec, Registrar, RepresentationSp
 anybind_contract = 1
 
 MODALITIES = (
-    ("image", "pictures, RGB arrays", "image:Image", ""),
-    ("text", "words, plain strings", "text:Text", ""),
-    ("video", "films", "video:VideoModality", "events"),
-    ("sound", "sounds", "sound:Sound", "sound"),
+    ("image", "images, RGB arrays", "image:Image", ""),
+    ("text", "texts, plain strings", "text:Text", ""),
+    ("video", "videos", "video:VideoModality", "events"),
+    ("sound", "audio clips", "sound:Sound", "sound"),
     ("depth", "depth maps, in metres", "depth:Depth", ""),
 )
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-FILMS = (
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (
     ".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp",
     ".y4m",
 )  # fmt: skip
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64")
 READERS = (
-    ("picture", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:PictureReader", PICTURES, ""),
-    ("video", "video", "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, Ogg (pictures only)", "video:VideoReader", FILMS,
+    ("image", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:ImageReader", IMAGE_SUFFIXES, ""),
+    ("video", "video", "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, Ogg (no audio)", "video:VideoReader", VIDEO_SUFFIXES,
      "events"),
-    ("sound", "sound", "WAV, FLAC, Ogg, MP3, AIFF", "sound_files:SoundReader", SOUNDS, "sound"),
+    ("sound", "sound", "WAV, FLAC, Ogg, MP3, AIFF", "sound_files:SoundReader", AUDIO_SUFFIXES, "sound"),
     ("depth", "depth", "16-bit PNG, PGM and TIFF, float TIFF, NPY, OpenEXR: options scale, preset, fx, baseline",
      "depth_files:DepthReader", (".png", ".npy", ".tiff", ".tif", ".pgm", ".exr"), ""),
 )  # fmt: skip
@@ -31,7 +31,7 @@ READERS = (
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add modalities, one reader for each group of file formats, and what audio encoders see of a sound."""
+    """Add modalities, one reader per group of file formats, and the audio representation."""
     for name, summary, target, extra in MODALITIES:
         registry.add(ModalitySpec(name=name, summary=summary, target=f"anybind_media.{target}", extra=extra))
     for name, modality, summary, target, suffixes, extra in READERS:
@@ -42,7 +42,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         RepresentationSpec(
             name="kaldi-fbank",
-            summary="log mel energies as Kaldi computes them",
+            summary="log mel filter bank energies as in Kaldi",
             target="anybind_media.fbank:KaldiFbank",
             modality="sound",
             extra="imagebind",

@@ -1,4 +1,4 @@
-"""The reader of depth maps: pictures of 16 bits, arrays and pictures of floating-point numbers."""
+"""The reader of depth maps: 16-bit and floating-point images, and arrays."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ import numpy as np
 import PIL.Image
 
 from anybind.plugin import BadInput, BadOption, Reader, errors, files
-from anybind_media.depth import DepthMap, positive
+from anybind_media.depth import DepthMap, check_positive
 
-LARGEST = 1 << 27
-"""Most pixels of a map: a damaged header must not make arrays of gigabytes."""
+MAX_PIXELS = 1 << 27
+"""Maximum number of pixels: a damaged header must not allocate gigabytes."""
 PNG, NPY, EXR = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY", b"\x76\x2f\x31\x01"
 TIFF = (b"II*\x00", b"MM\x00*")
 PGM = re.compile(rb"P5(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s")
-NPY_MAP = re.compile(rb"'descr': '[<>|=][fiu]\d+', [^{}]*'shape': \((?:1, )?\d+, (\d+)(?:, 1)?\)")
-"""What an array of one number a pixel says of itself."""
+NPY_HEADER = re.compile(rb"'descr': '[<>|=][fiu]\d+', [^{}]*'shape': \((?:1, )?\d+, (\d+)(?:, 1)?\)")
+"""Header of an NPY array with one number a pixel."""
 EVENT_COLUMNS = 4
-"""How wide arrays are that hold events and no map."""
+"""Width of arrays that hold events rather than a depth map."""
 HEAD_BYTES = 4096
 DEPTH_CHANNELS = ("z", "depth", "v", "y")
-"""What the channel of depth may be called in OpenEXR, in either case and behind the name of a layer."""
+"""Names of the depth channel in OpenEXR, case-insensitive, after an optional layer name."""
 
 
 @dataclass(frozen=True)
-class Preset:
-    """How a data set or a camera stores depth.
+class DepthPreset:
+    """The depth format of a dataset or camera.
 
     Attributes:
-        scale: metres of one unit of a whole number.
-        fx: focal length in pixels; None where it depends on the camera's mode, and must be given to be known.
-        baseline: distance of the camera's two eyes in metres; None where the data set has several cameras.
-        rotated: whether the 16 bits of a depth are stored turned left by three.
-        farthest: depth in metres that what is farther is taken for; None for none.
+        scale: metres per integer unit.
+        fx: focal length in pixels; None if it depends on the camera's mode.
+        baseline: stereo baseline in metres; None for datasets with several cameras.
+        rotated: the 16 bits of a depth are stored rotated left by three.
+        farthest: upper clipping bound of depth in metres; None for no clipping.
     """
 
     scale: float = 0.001
@@ -51,26 +51,26 @@ class Preset:
 
 PRESETS = MappingProxyType(
     {
-        "tum": Preset(scale=1 / 5000, fx=525.0, baseline=0.075),
-        "nyu": Preset(fx=518.857901, baseline=0.075),
-        "kinect-v1": Preset(baseline=0.075),
-        "kinect-v2": Preset(baseline=0.075),
-        "realsense": Preset(baseline=0.095),
-        "xtion": Preset(baseline=0.095),
-        "sun-rgbd": Preset(rotated=True, farthest=8.0),
+        "tum": DepthPreset(scale=1 / 5000, fx=525.0, baseline=0.075),
+        "nyu": DepthPreset(fx=518.857901, baseline=0.075),
+        "kinect-v1": DepthPreset(baseline=0.075),
+        "kinect-v2": DepthPreset(baseline=0.075),
+        "realsense": DepthPreset(baseline=0.095),
+        "xtion": DepthPreset(baseline=0.095),
+        "sun-rgbd": DepthPreset(rotated=True, farthest=8.0),
     }
 )
-"""By name; `tum` has the focal length that TUM RGB-D gives for its default camera."""
+"""Presets by name; the focal length of `tum` is that of TUM RGB-D's default camera."""
 
 
 class DepthReader(Reader):
-    """Depth maps. Of a file that may also be a picture, only whoever asks for depth can tell."""
+    """A reader of depth maps; files that may also be images are read as depth only on request."""
 
     def sniff(self, head: bytes) -> bool | None:
         if head.startswith(PNG):
-            return None if len(head) > 25 and head[25] == 0 else False  # a picture in colour holds no depth
+            return None if len(head) > 25 and head[25] == 0 else False  # a colour image holds no depth
         if head.startswith(NPY):
-            shape = NPY_MAP.search(head)
+            shape = NPY_HEADER.search(head)
             return None if shape and int(shape[1]) != EVENT_COLUMNS else False
         if head.startswith(TIFF):
             return None
@@ -85,155 +85,152 @@ class DepthReader(Reader):
         fx: float | None = None,
         baseline: float | None = None,
     ) -> DepthMap:
-        """The depth map. 0 and what is no finite number stand for a depth that is not known.
+        """Read a depth map; 0 and non-finite values are unknown depths.
 
-        A disparity that was saved in place of a depth cannot be told from one: near and far are then exchanged.
+        Disparities cannot be distinguished from depths: reading them exchanges near and far.
 
         Args:
-            path: the file.
-            preset: how whole numbers are stored, and the camera: one of `PRESETS`. What is given beside it goes first.
-            scale: metres of one unit of the file. Needed for whole numbers, unless a preset gives it; 1 for
-                floating-point numbers.
+            path: depth file.
+            preset: integer format and camera, one of `PRESETS`; other options take precedence.
+            scale: metres per unit; required for integers without a preset. [default: 1 for floats]
             fx: focal length in pixels.
-            baseline: distance of the camera's two eyes in metres.
+            baseline: stereo baseline in metres.
 
         Raises:
-            BadInput: the file is truncated, corrupt, of 8 bits, no map of one number a pixel, holds negative depths,
-                or whole numbers whose unit was not given.
-            BadOption: there is no such preset, or a number is not above 0.
-            MissingExtra: the file is OpenEXR, and the package that reads it is not installed.
+            BadInput: the file is truncated, corrupt, 8-bit, not one number a pixel, or has negative depths or integers
+                of unknown unit.
+            BadOption: an unknown preset, or a number that is not positive.
+            MissingExtra: an OpenEXR file without the package that reads it.
         """
-        chosen = _preset(preset)
-        stored = _stored(path)
+        depth_preset = _find_preset(preset)
+        stored = _read_values(path)
         if stored.dtype.kind == "f":
-            with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32, or no number, is not known
-                metres = stored.astype(np.float32) * np.float32(positive("scale", scale) or 1.0)
+            with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 and NaN are unknown depths
+                metres = stored.astype(np.float32) * np.float32(check_positive("scale", scale) or 1.0)
         else:
-            metres = _metres(path, stored, chosen, positive("scale", scale))
+            metres = _convert_to_metres(path, stored, depth_preset, check_positive("scale", scale))
         metres[~np.isfinite(metres) | (metres == 0)] = np.nan
         if (metres < 0).any():
-            raise BadInput(f"{path} holds negative depths, down to {np.nanmin(metres):g}; it is no depth map in metres")
-        if chosen is not None and chosen.farthest is not None:
-            np.minimum(metres, np.float32(chosen.farthest), out=metres)
-        known = chosen or Preset()
+            raise BadInput(f"{path}: expected depths in metres, got negative values down to {np.nanmin(metres):g}")
+        if depth_preset is not None and depth_preset.farthest is not None:
+            np.minimum(metres, np.float32(depth_preset.farthest), out=metres)
+        camera = depth_preset or DepthPreset()
         return DepthMap(
-            metres, fx=known.fx if fx is None else fx, baseline=known.baseline if baseline is None else baseline
+            metres, fx=camera.fx if fx is None else fx, baseline=camera.baseline if baseline is None else baseline
         )
 
     def write(self, sample: DepthMap, path: Path) -> None:
-        """Write the metres as float32, NPY or TIFF; intrinsics are not kept. Other formats lose depth or its unit."""
+        """Write depth in metres as float32 NPY or TIFF, without intrinsics; other formats lose depth or its unit."""
         if path.suffix.lower() == ".npy":
             with path.open("wb") as file:
                 np.save(file, sample.metres, allow_pickle=False)
         elif path.suffix.lower() in (".tif", ".tiff"):
             PIL.Image.fromarray(np.ascontiguousarray(sample.metres)).save(path, compression="tiff_deflate")
         else:
-            raise BadInput("depth is written as .npy or .tiff, in float32 metres")
+            raise BadInput(f"{path}: unsupported depth format; supported: .npy, .tif, .tiff (float32 metres)")
 
 
-def _preset(name: str | None) -> Preset | None:
+def _find_preset(name: str | None) -> DepthPreset | None:
     if name is None:
         return None
     if name not in PRESETS:
-        raise BadOption(f"there is no preset {name!r} of depth{errors.suggest_names(str(name), PRESETS)}")
+        raise BadOption(f"there is no depth preset {name!r}{errors.suggest_names(str(name), PRESETS)}")
     return PRESETS[name]
 
 
-def _metres(path: Path, stored: np.ndarray, preset: Preset | None, scale: float | None) -> np.ndarray:
-    """Whole numbers as metres."""
+def _convert_to_metres(path: Path, stored: np.ndarray, preset: DepthPreset | None, scale: float | None) -> np.ndarray:
+    """Convert integers to metres."""
     if stored.dtype.itemsize == 1:
         raise BadInput(
-            f"{path} holds depths of 8 bits, which are too coarse, and often no depths but colours; save it in 16 bits"
+            f"{path}: expected at least 16 bits per depth, got 8 (too coarse, often a colour image); save it in 16 bits"
         )
     if preset is None and scale is None:
         raise BadInput(
-            f"{path} holds whole numbers and does not say their unit; give scale= (metres of one unit) or preset="
+            f"{path}: integer depths of unknown unit; set scale= (metres per unit) or preset="
             f" ({', '.join(PRESETS)}), as in anybind.read({os.fspath(path)!r}, reader='depth', scale=0.001)"
         )
     if preset is not None and preset.rotated:
         if stored.dtype.itemsize != 2:
-            raise BadInput(f"{path} holds {stored.dtype}; depths that are stored with their bits turned are of 16 bits")
+            raise BadInput(f"{path}: expected 16-bit integers for a preset with rotated bits, got {stored.dtype}")
         bits = stored.astype(np.uint16)
         stored = (bits >> 3) | (bits << 13)
-    return (stored * np.float64(scale or (preset or Preset()).scale)).astype(np.float32)
+    return (stored * np.float64(scale or (preset or DepthPreset()).scale)).astype(np.float32)
 
 
-def _stored(path: Path) -> np.ndarray:
-    """The numbers as they stand in the file, (height, width)."""
+def _read_values(path: Path) -> np.ndarray:
+    """Read the stored numbers, (height, width)."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     try:
         if head.startswith(NPY):
-            stored = _from_npy(path)
+            stored = _read_npy(path)
         elif head.startswith(EXR):
-            stored = _from_exr(path)
+            stored = _read_exr(path)
         elif header := PGM.match(head):
-            stored = _from_pgm(path, header)
+            stored = _read_pgm(path, header)
         else:
-            stored = _from_picture(path)
+            stored = _read_image(path)
     except (BadInput, errors.MissingExtra):
         raise
-    except Exception as error:  # decoders raise what they like on damaged files
+    except Exception as error:  # decoders raise various types for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{path} is no complete depth map: {reason}; save it again") from error
+        raise BadInput(f"{path}: incomplete depth map: {reason}; save it again") from error
     if stored.ndim != 2 or not stored.size or stored.dtype.kind not in "fiu":
-        raise BadInput(f"{path} holds {stored.dtype} {stored.shape}; a depth map is one number a pixel")
+        raise BadInput(f"{path}: expected one number per pixel, got {stored.dtype} {stored.shape}")
     return stored
 
 
-def _from_npy(path: Path) -> np.ndarray:
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # a header that claims too much maps nothing
+def _read_npy(path: Path) -> np.ndarray:
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # fails if the header claims more than the file has
     if mapped.ndim == 3 and 1 in (mapped.shape[0], mapped.shape[2]):
         mapped = mapped[0] if mapped.shape[0] == 1 else mapped[..., 0]
-    if mapped.size > LARGEST:
-        raise BadInput(f"{path} holds an array {mapped.shape}, which is too much for a map")
+    if mapped.size > MAX_PIXELS:
+        raise BadInput(f"{path}: array {mapped.shape} is larger than the {MAX_PIXELS} pixels of a depth map")
     return np.array(mapped)
 
 
-def _from_pgm(path: Path, header: re.Match[bytes]) -> np.ndarray:
-    # Pillow would stretch levels to the full range where the header's largest is less than 65535.
+def _read_pgm(path: Path, header: re.Match[bytes]) -> np.ndarray:
+    # Pillow would rescale levels to the full range if the header's maximum is below 65535.
     width, height, largest = (int(number) for number in header.groups())
     dtype = np.dtype(np.uint8 if largest < 256 else ">u2")
-    there = path.stat().st_size - header.end()
-    if there < width * height * dtype.itemsize:
+    available = path.stat().st_size - header.end()
+    if available < width * height * dtype.itemsize:
         raise BadInput(
-            f"{path} is cut off at byte {header.end() + there}: {width}x{height} pixels need"
-            f" {width * height * dtype.itemsize} bytes, and there are {there}; copy it again"
+            f"{path}: truncated at byte {header.end() + available}: expected {width * height * dtype.itemsize} bytes"
+            f" for {width}x{height} pixels, got {available}; copy it again"
         )
     levels = np.fromfile(path, dtype, width * height, offset=header.end())
     return levels.reshape(height, width).astype(dtype.newbyteorder("="))
 
 
-def _from_picture(path: Path) -> np.ndarray:
+def _read_image(path: Path) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's doubts of sizes and tags; what it cannot read it raises
-        with files.open_image(path) as picture:
-            if picture.width * picture.height > LARGEST:
-                raise BadInput(f"{path} tells of {picture.width}x{picture.height} pixels, which is too much for a map")
-            if not (picture.mode in ("L", "F") or picture.mode.startswith("I")):
+        warnings.simplefilter("ignore")  # Pillow's warnings on sizes and tags; it raises on unreadable files
+        with files.open_image(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadInput(f"{path}: {image.width}x{image.height} pixels exceed the limit of {MAX_PIXELS}")
+            if not (image.mode in ("L", "F") or image.mode.startswith("I")):
                 raise BadInput(
-                    f"{path} holds colours ({picture.mode}), not depths; save it in 16-bit gray or as an array"
+                    f"{path}: expected a gray image of depths, got colours ({image.mode}); save 16-bit gray or an array"
                 )
-            picture.load()
-            return np.asarray(picture)
+            image.load()
+            return np.asarray(image)
 
 
-def _from_exr(path: Path) -> np.ndarray:
+def _read_exr(path: Path) -> np.ndarray:
     try:
         exr = importlib.import_module("OpenEXR")
     except ModuleNotFoundError as error:
-        raise errors.MissingExtra(
-            f"{path} is OpenEXR, which needs the package 'OpenEXR': pip install 'anybind[exr]'"
-        ) from error
+        raise errors.MissingExtra(f"{path}: OpenEXR needs the package 'OpenEXR': pip install 'anybind[exr]'") from error
     with exr.File(os.fspath(path), header_only=True) as file:
         first, last = file.header()["dataWindow"]
-        if np.prod(np.asarray(last, np.int64) - first + 1) > LARGEST:
-            raise BadInput(f"{path} tells of more pixels than a map has; save it again")
+        if np.prod(np.asarray(last, np.int64) - first + 1) > MAX_PIXELS:
+            raise BadInput(f"{path}: more pixels than the limit of {MAX_PIXELS}; save it again")
     with exr.File(os.fspath(path), separate_channels=True) as file:
         channels = file.channels()
-        for wanted in DEPTH_CHANNELS:
+        for channel in DEPTH_CHANNELS:
             for name in channels:
-                if name.rpartition(".")[2].lower() == wanted:
+                if name.rpartition(".")[2].lower() == channel:
                     return np.array(channels[name].pixels)
-        there = ", ".join(channels)
-    raise BadInput(f"{path} has no channel of depth ({', '.join(DEPTH_CHANNELS)}), only {there}; save depth as Z")
+        names = ", ".join(channels)
+    raise BadInput(f"{path}: expected a depth channel ({', '.join(DEPTH_CHANNELS)}), got {names}; save depth as Z")

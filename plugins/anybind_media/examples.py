@@ -1,4 +1,4 @@
-"""What the conformance kit tries this plugin's parts on: small pictures, tones, depth maps, a film of four frames."""
+"""Samples and files for the conformance checks: small images, tones, depth maps, a video of four frames."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from anybind_media.depth import DepthMap
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """The example of a part; None where the samples of its modality's example do."""
-    made = {"modality": MODALITIES, "reader": READERS}.get(kind, {}).get(name)
-    return made(folder) if made else None
+    """Return the example of a part; None to use the example of its modality."""
+    make = {"modality": MODALITIES, "reader": READERS}.get(kind, {}).get(name)
+    return make(folder) if make else None
 
 
-def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """Smooth colours, (height, width, 3) uint8."""
+def render_image(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """Render smooth colours, (height, width, 3) uint8."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return np.asarray(PIL.Image.fromarray(coarse).resize((width, height), PIL.Image.Resampling.BICUBIC))
 
 
-def _depth(seed: int) -> DepthMap:
+def _make_depth_map(seed: int) -> DepthMap:
     metres = np.random.default_rng(seed).uniform(0.5, 9, (24, 32)).astype(np.float32)
     metres[0, :5] = np.nan
     return DepthMap(np.round(metres, 3), fx=30.0, baseline=0.1)
 
 
-def _images(folder: Path) -> Example:
-    return Example(samples=[picture(0), picture(1, 64, 40)], wrong=[picture(0)[:0]])
+def _make_images(folder: Path) -> Example:
+    return Example(samples=[render_image(0), render_image(1, 64, 40)], wrong=[render_image(0)[:0]])
 
 
-def _texts(folder: Path) -> Example:
+def _make_texts(folder: Path) -> Example:
     return Example(samples=["a cat", "two dogs in the rain", "x"], wrong=["", "  "])
 
 
-def _sounds(folder: Path) -> Example:
+def _make_audio_clips(folder: Path) -> Example:
     from anybind_media.sound import Waveform
 
     rate, random = 16000, np.random.default_rng(0)
@@ -48,32 +48,40 @@ def _sounds(folder: Path) -> Example:
     return Example(samples=samples, wrong=[Waveform(np.full((1, 99), np.nan, np.float32), rate)])
 
 
-def _depths(folder: Path) -> Example:
-    return Example(samples=[_depth(0), _depth(1)], wrong=[DepthMap(np.full((4, 4), np.nan, np.float32))])
+def _make_depth_maps(folder: Path) -> Example:
+    return Example(
+        samples=[_make_depth_map(0), _make_depth_map(1)], wrong=[DepthMap(np.full((4, 4), np.nan, np.float32))]
+    )
 
 
-def _films(folder: Path) -> Example:
+def _make_videos(folder: Path) -> Example:
     from anybind_media.video import VideoReader
 
-    frames = folder / "film"
+    frames = folder / "frames"
     frames.mkdir()
     for number in range(4):
-        PIL.Image.fromarray(picture(number)).save(frames / f"{number}.png")
+        PIL.Image.fromarray(render_image(number)).save(frames / f"{number}.png")
     return Example(samples=[VideoReader().read(frames)])
 
 
-def _film_file(folder: Path) -> Example:
+def _write_video(folder: Path) -> Example:
     import av
 
-    with av.open(str(folder / "film.mp4"), "w") as film:
-        stream = film.add_stream("mpeg4", rate=10)
+    with av.open(str(folder / "video.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for number in range(4):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
-        film.mux(stream.encode())
-    return Example(files=[folder / "film.mp4"])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(render_image(number), format="rgb24")))
+        container.mux(stream.encode())
+    return Example(files=[folder / "video.mp4"])
 
 
-Makes = dict[str, Callable[[Path], Example]]
-MODALITIES: Makes = {"image": _images, "text": _texts, "sound": _sounds, "depth": _depths, "video": _films}
-READERS: Makes = {"depth": lambda folder: Example(samples=[_depth(0)]), "video": _film_file}
+ExampleMakers = dict[str, Callable[[Path], Example]]
+MODALITIES: ExampleMakers = {
+    "image": _make_images,
+    "text": _make_texts,
+    "sound": _make_audio_clips,
+    "depth": _make_depth_maps,
+    "video": _make_videos,
+}
+READERS: ExampleMakers = {"depth": lambda folder: Example(samples=[_make_depth_map(0)]), "video": _write_video}

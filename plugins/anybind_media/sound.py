@@ -1,4 +1,4 @@
-"""Sounds: the modality `sound`, whose samples are `Waveform`s."""
+"""Audio: the modality `sound` with `Waveform` samples."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 import soxr
 
 from anybind.plugin import BadInput, BadOption, Modality
-from anybind_media.sound_picture import sound_picture
+from anybind_media.sound_plot import plot_sound
 
-LONGEST = 1 << 28
-"""Samples a channel that resampling makes at most, 1 GiB: a header that tells of 1 Hz must not make more of 4 MB."""
+MAX_SAMPLES = 1 << 28
+"""Maximum number of resampled samples a channel (1 GiB): a damaged sample rate must not allocate more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Waveform:
-    """A sound in memory.
+    """An audio clip in memory.
 
     Attributes:
-        samples: float32 (channels, n), nominally from -1 to 1; a row alone stands for one channel.
-        rate: samples a second, in Hz.
+        samples: float32 (channels, n), nominally from -1 to 1; an array (n,) is one channel.
+        rate: sample rate in Hz.
 
     Raises:
-        BadInput: the samples are no floating-point numbers, or of another shape, or the rate is no whole number.
+        BadInput: samples that are not floats or of another shape, or a sample rate that is not an integer.
     """
 
     samples: np.ndarray
@@ -33,11 +33,11 @@ class Waveform:
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples)
         if samples.dtype.kind != "f":
-            raise BadInput(f"samples of {samples.dtype} have no agreed full scale; give floats from -1 to 1")
+            raise BadInput(f"samples: expected floats from -1 to 1, got {samples.dtype}")
         if samples.ndim not in (1, 2):
-            raise BadInput(f"samples must be an array (channels, n), got the shape {samples.shape}")
+            raise BadInput(f"samples: expected an array (channels, n), got shape {samples.shape}")
         if int(self.rate) != self.rate:
-            raise BadInput(f"the rate must be a whole number of samples a second, got {self.rate}")
+            raise BadInput(f"rate: expected an integer sample rate in Hz, got {self.rate}")
         object.__setattr__(self, "samples", np.atleast_2d(samples).astype(np.float32, copy=False))
         object.__setattr__(self, "rate", int(self.rate))
 
@@ -49,62 +49,62 @@ class Waveform:
 
     @property
     def channels(self) -> int:
-        """How many channels there are."""
+        """Number of channels."""
         return self.samples.shape[0]
 
     @property
     def duration(self) -> float:
-        """Seconds; 0 where the rate makes no sense."""
+        """Duration in seconds; 0 for an invalid sample rate."""
         return len(self) / self.rate if self.rate > 0 else 0.0
 
     def mono(self, channel: int | None = None) -> Waveform:
-        """One channel: the mean of all, or the one of that number.
+        """Convert to one channel: the mean of all channels, or the channel with an index.
 
         Raises:
-            BadOption: there is no channel of that number.
+            BadOption: the channel index is out of range.
         """
         if channel is None:
             mixed = self.samples if self.channels == 1 else self.samples.mean(axis=0, keepdims=True)
             return Waveform(mixed, self.rate)
         if not 0 <= channel < self.channels:
-            raise BadOption(f"there is no channel {channel}: the sound has {self.channels}, counted from 0")
+            raise BadOption(f"channel: expected 0 to {self.channels - 1}, got {channel}")
         return Waveform(self.samples[channel : channel + 1], self.rate)
 
     def resample(self, rate: int) -> Waveform:
-        """The sound at another rate, by SoX's resampler at its high quality.
+        """Resample to another sample rate with SoX's resampler (quality HQ).
 
         Raises:
-            BadOption: the rate is not above 0.
-            BadInput: the sound's own rate is not above 0, or so low that the result would be too large.
+            BadOption: the rate is not positive.
+            BadInput: the clip's rate is not positive, or so low that the result would be too large.
         """
         if rate <= 0:
-            raise BadOption(f"the rate must be above 0, got {rate}")
+            raise BadOption(f"rate: expected a positive sample rate, got {rate}")
         if self.rate <= 0:
-            raise BadInput(f"a sound of {self.rate} Hz cannot be resampled")
+            raise BadInput(f"cannot resample an audio clip of {self.rate} Hz")
         if rate == self.rate or not len(self):
             return Waveform(self.samples, rate)
-        if rate > self.rate and len(self) * rate // self.rate > LONGEST:
+        if rate > self.rate and len(self) * rate // self.rate > MAX_SAMPLES:
             raise BadInput(
-                f"a sound of {self.duration:.0f} s at {self.rate} Hz is too long to be resampled to {rate} Hz;"
-                " is its rate right?"
+                f"audio clip of {self.duration:.0f} s at {self.rate} Hz is too long to resample to {rate} Hz;"
+                " check its sample rate"
             )
         resampled = soxr.resample(np.ascontiguousarray(self.samples.T), self.rate, rate, quality="HQ")
         return Waveform(np.ascontiguousarray(resampled.T), rate)
 
     def between(self, start_s: float, end_s: float) -> Waveform:
-        """The part between two times in seconds, as far as there is one; a view, not a copy.
+        """Return the segment between two times in seconds, clipped to the clip; a view, not a copy.
 
         Raises:
-            BadOption: the end is before the start, or either is no number.
+            BadOption: the end precedes the start, or a time is not finite.
         """
         if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s <= end_s):
-            raise BadOption(f"there is no part from {start_s} s to {end_s} s")
+            raise BadOption(f"expected start <= end in seconds, got {start_s} and {end_s}")
         first, last = (min(max(round(time * self.rate), 0), len(self)) for time in (start_s, end_s))
         return Waveform(self.samples[:, first:last], self.rate)
 
 
 class Sound(Modality[Waveform]):
-    """A sound: a `Waveform` with at least one sample. Silence is a sound."""
+    """The modality of audio clips: a `Waveform` with at least one sample; silence is valid."""
 
     name = "sound"
 
@@ -116,17 +116,17 @@ class Sound(Modality[Waveform]):
 
     def check(self, sample: Waveform) -> None:
         if sample.rate <= 0:
-            raise BadInput(f"the sound says that it has {sample.rate} samples a second; it must be above 0")
+            raise BadInput(f"audio clip: expected a positive sample rate, got {sample.rate} Hz")
         if not sample.samples.size:
-            raise BadInput("the sound is empty: it holds no samples")
+            raise BadInput("empty audio clip")
         if not np.isfinite(sample.samples).all():
             channel, first = np.argwhere(~np.isfinite(sample.samples))[0]
             time = first / sample.rate
-            raise BadInput(f"the sound holds samples that are no numbers, first at {time:.3f} s of channel {channel}")
+            raise BadInput(f"audio clip with non-finite samples, first at {time:.3f} s of channel {channel}")
 
     def show(self, sample: Waveform) -> np.ndarray:
-        """Its waveform and its spectrogram, over the whole of it; of several channels their mean."""
-        return sound_picture(sample.mono().samples[0], sample.rate)
+        """Plot waveform and spectrogram of the mean of all channels."""
+        return plot_sound(sample.mono().samples[0], sample.rate)
 
     def augment(
         self,
@@ -140,42 +140,42 @@ class Sound(Modality[Waveform]):
         noise: float = 0.1,
         mask: float = 0.1,
     ) -> Waveform:
-        """The sound louder or softer, moved in time, with noise, and a part of it silenced.
+        """Augment an audio clip by random crop, gain, circular shift, white noise and time masking.
 
         Args:
-            sample: the sound.
-            seed: the same seed gives the same result.
-            length: seconds of a part taken from anywhere in it; a shorter sound is laid anywhere on silence. None
-                leaves it as long as it is.
-            gain: most decibels up or down.
-            shift: largest share of the whole that it is moved to either side; what leaves at one end comes in at the
-                other.
-            noise: largest share of its own loudness (root mean square) that is added as white noise.
-            mask: largest share of the whole, in one piece, that is silenced.
+            sample: audio clip.
+            seed: seed of all augmentations.
+            length: length of a random crop in seconds; shorter clips are padded with silence. [default: no crop]
+            gain: largest gain in dB, up or down.
+            shift: largest circular shift to either side, as a fraction of the length.
+            noise: largest white noise level, as a fraction of the clip's RMS.
+            mask: largest length of one silenced span, as a fraction of the length.
 
         Raises:
-            BadOption: a share is not inside 0 to 1, the gain is negative, or the length is not above 0.
+            BadOption: a fraction is not in 0 to 1, the gain is negative, or the length is not positive.
         """
-        for name, share in (("shift", shift), ("noise", noise), ("mask", mask)):
-            if not 0 <= share <= 1:
-                raise BadOption(f"{name} must be a share from 0 to 1, got {share}")
+        for name, fraction in (("shift", shift), ("noise", noise), ("mask", mask)):
+            if not 0 <= fraction <= 1:
+                raise BadOption(f"{name}: expected a fraction from 0 to 1, got {fraction}")
         if not (0 <= gain < math.inf and (length is None or 0 < length < math.inf)):
-            raise BadOption(f"gain must be 0 dB or more and length above 0 s, got {gain} and {length}")
+            raise BadOption(f"expected gain >= 0 dB and length > 0 s, got {gain} and {length}")
         random = np.random.default_rng(seed)
-        samples = sample.samples if length is None else _part(sample, max(1, round(length * sample.rate)), random)
-        most = round(shift * samples.shape[1])
-        changed = np.roll(samples, int(random.integers(-most, most + 1)), axis=1)
-        changed *= np.float32(10 ** (random.uniform(-gain, gain) / 20))
-        level = random.uniform(0, noise) * np.sqrt(np.mean(np.square(changed, dtype=np.float64)))
-        changed += np.float32(level) * random.standard_normal(changed.shape, np.float32)
-        masked = round(random.uniform(0, mask) * changed.shape[1])
-        first = int(random.integers(changed.shape[1] - masked + 1))
-        changed[:, first : first + masked] = 0
-        return Waveform(changed, sample.rate)
+        samples = (
+            sample.samples if length is None else _crop_or_pad(sample, max(1, round(length * sample.rate)), random)
+        )
+        max_shift = round(shift * samples.shape[1])
+        augmented = np.roll(samples, int(random.integers(-max_shift, max_shift + 1)), axis=1)
+        augmented *= np.float32(10 ** (random.uniform(-gain, gain) / 20))
+        level = random.uniform(0, noise) * np.sqrt(np.mean(np.square(augmented, dtype=np.float64)))
+        augmented += np.float32(level) * random.standard_normal(augmented.shape, np.float32)
+        mask_length = round(random.uniform(0, mask) * augmented.shape[1])
+        first = int(random.integers(augmented.shape[1] - mask_length + 1))
+        augmented[:, first : first + mask_length] = 0
+        return Waveform(augmented, sample.rate)
 
 
-def _part(sample: Waveform, count: int, random: np.random.Generator) -> np.ndarray:
-    """So many samples from anywhere in a sound, or the sound anywhere among so many."""
+def _crop_or_pad(sample: Waveform, count: int, random: np.random.Generator) -> np.ndarray:
+    """Crop a clip to `count` samples at a random position, or pad it with silence at a random position."""
     spare = len(sample) - count
     if spare >= 0:
         first = int(random.integers(spare + 1))

@@ -1,4 +1,4 @@
-"""Words."""
+"""Text: the modality `text`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from anybind.plugin import BadInput, Modality
 
 
 class Text(Modality[str]):
-    """A text: a plain string that is not empty."""
+    """The modality of texts: non-empty strings."""
 
     name = "text"
 
@@ -15,9 +15,9 @@ class Text(Modality[str]):
 
     def check(self, sample: str) -> None:
         if not sample.strip():
-            raise BadInput("the text is empty; give at least one word")
+            raise BadInput("empty text; expected at least one word")
         if any("\ud800" <= letter <= "\udfff" for letter in sample):
-            raise BadInput("the text holds bytes that are no characters; give it as UTF-8")
+            raise BadInput("text with invalid characters (surrogates); expected UTF-8")
 
     def show(self, sample: str) -> str:
         return sample

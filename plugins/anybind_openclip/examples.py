@@ -1,4 +1,4 @@
-"""What the conformance kit is told of this plugin's parts."""
+"""Example of the conformance checks: the encoders cannot be checked without downloaded weights."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """Why the towers are not tried: no weights come with the plugin."""
+    """Return the reason why encoders are not checked; None for other kinds."""
     return Example(cannot="its weights are downloaded from a hub") if kind == "encoder" else None

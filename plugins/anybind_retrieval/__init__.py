@@ -1,4 +1,4 @@
-"""Bundled plugin: retrieval - indexes of files, search in them, and retrieval metrics.
+"""Bundled plugin: retrieval - file indexes, search, and retrieval metrics.
 
 from anybind_retrieval import build_index, search
 build_index("photos.safetensors", "photos/")
@@ -23,7 +23,7 @@ __all__ = ["IndexReport", "SearchHit", "SearchResults", "build_index", "search"]
 anybind_contract = 1
 
 COMMANDS = (
-    ("index", "Embed files once and keep their embeddings for `anybind search`."),
+    ("index", "Embed files into an index for `anybind search`, or update an index."),
     ("search", "Rank files by their similarity with a text or with another file."),
 )
 
@@ -34,7 +34,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         TaskSpec(
             name="retrieval",
-            summary="one modality asks for another: R@k, mAP@k, MRR, median rank, both ways",
+            summary="cross-modal retrieval in both directions: R@k, mAP@k, MRR, median rank",
             target="anybind_retrieval.task:Retrieval",
             extra="search",
         )
@@ -42,7 +42,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         HeadSpec(
             name="query-expansion",
-            summary="query averaged with its nearest neighbours (alpha-QE)",
+            summary="query expansion: the query averaged with its nearest neighbours (alpha-QE)",
             target="anybind_retrieval.query_expansion:QueryExpansion",
             predicts="ranking",
         )
@@ -52,7 +52,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first used, so that listing the plugin stays light."""
+    """Import public names on first use, so that listing the plugin stays light."""
     if name in __all__:
         module = "indexing" if name in ("IndexReport", "build_index") else "searching"
         return getattr(importlib.import_module(f"anybind_retrieval.{module}"), name)

@@ -1,4 +1,4 @@
-"""What the conformance checks try this plugin's task on: six images with captions."""
+"""Example data for the conformance checks: six images with captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """Return the example of a part; None where it needs none."""
+    """Return the example of a part; None if it needs none."""
     return Example(options={"to": "text"}, dataset=Captions(), modality="image") if kind == "task" else None
 
 
@@ -22,7 +22,7 @@ class Captions(Dataset):
     licence = "Apache-2.0"
 
     def __init__(self) -> None:
-        """Take no folder."""
+        """Make the dataset; it reads no folder."""
 
     @property
     def items(self) -> list[Item]:

@@ -1,4 +1,4 @@
-"""An index in one safetensors file: vectors that are mapped into memory, and the list of files beside them."""
+"""An index in one safetensors file: memory-mapped vectors and the list of files."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import BadInput, tensors
-from anybind_retrieval.index import Card, Draft, Entry, Index, Key, damaged
-from anybind_retrieval.ranking import check_unit, nearest_rows
+from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexEntry, IndexWriter, make_damage_error
+from anybind_retrieval.ranking import check_unit_norm, find_nearest_rows
 
 SUFFIX = ".safetensors"
 CARD = "anybind-index"
 """Key of the card in the file's metadata."""
 DTYPES = {"vectors": np.float32, "files": np.uint8, "sizes": np.int64, "mtimes": np.int64}
-"""The tensors of a kind of file, each named `kind.tensor`, and their types."""
+"""Tensors of a modality, each named `modality.tensor`, and their dtypes."""
 
 
 class FileIndex(Index):
-    """An index as `FileDraft` wrote it. Only the vectors that a search looks at are read from disk."""
+    """An index written by `FileIndexWriter`; vectors are read from disk when a search needs them."""
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open an index file.
 
         Raises:
-            BadInput: the file is missing, damaged, of a later version, or no index.
+            BadInput: the file is missing, damaged, of a later version, or not an index.
         """
-        self.where = str(path)
+        self.location = str(path)
         if not path.exists():
             raise BadInput(
                 f"there is no folder and no index {path}; check the path, or make one with anybind index DIR -o FILE"
@@ -39,85 +39,90 @@ class FileIndex(Index):
         except tensors.InvalidCard as error:
             raise BadInput(f"{error}; make an index with anybind index DIR -o FILE") from error
         except BadInput as error:
-            raise BadInput(f"{error}; if it is damaged, make it anew with anybind index --rebuild") from error
+            raise BadInput(f"{error}; if it is damaged, rebuild it with anybind index --rebuild") from error
         self._vectors: dict[str, np.ndarray] = {}
-        self._sound: set[str] = set()  # kinds whose vectors were looked through
-        self._files: dict[str, list[tuple[str, int, int, str]]] = {}  # entries in the making: few are looked at
+        self._verified: set[str] = set()  # modalities whose vectors were checked
+        self._files: dict[str, list[tuple[str, int, int, str]]] = {}  # fields of `IndexEntry`, made on demand
         try:
-            self.card = Card.from_table(card)
-            for kind in self.card.shelves:
-                self._take(kind, {name: arrays[f"{kind}.{name}"] for name in DTYPES})
+            self.card = IndexCard.from_table(card)
+            for modality in self.card.encoders:
+                self._load_modality(modality, {name: arrays[f"{modality}.{name}"] for name in DTYPES})
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-            raise damaged(self.where, error) from error
+            raise make_damage_error(self.location, error) from error
 
-    def _take(self, kind: str, tensors: Mapping[str, np.ndarray]) -> None:
+    def _load_modality(self, modality: str, tensors: Mapping[str, np.ndarray]) -> None:
         for name, tensor in tensors.items():
             if tensor.dtype != DTYPES[name]:
-                raise ValueError(f"its {kind}.{name} are of the type {tensor.dtype}")
+                raise ValueError(f"expected {modality}.{name} of dtype {DTYPES[name].__name__}, got {tensor.dtype}")
         files = json.loads(tensors["files"].tobytes())
         sizes, mtimes = tensors["sizes"].tolist(), tensors["mtimes"].tolist()
         if tensors["vectors"].shape != (len(files), self.card.space.dim):
-            raise ValueError(f"it lists {len(files)} files of {kind} and has vectors {tensors['vectors'].shape}")
+            expected = (len(files), self.card.space.dim)
+            raise ValueError(f"expected {modality} vectors of shape {expected}, got {tensors['vectors'].shape}")
         if not all(isinstance(text, str) for file in files for text in file):
-            raise ValueError(f"its list of files of {kind} makes no sense")
-        self._vectors[kind] = tensors["vectors"]
-        self._files[kind] = [
+            raise ValueError(f"invalid list of {modality} files")
+        self._vectors[modality] = tensors["vectors"]
+        self._files[modality] = [
             (path, size, mtime, text) for (path, text), size, mtime in zip(files, sizes, mtimes, strict=True)
         ]
 
-    def entries(self, kind: str) -> Sequence[Entry]:
-        return [Entry(*file) for file in self._files.get(kind, [])]
+    def list_entries(self, modality: str) -> Sequence[IndexEntry]:
+        return [IndexEntry(*file) for file in self._files.get(modality, [])]
 
-    def count(self, kind: str) -> int:
-        return len(self._files.get(kind, []))
+    def count_entries(self, modality: str) -> int:
+        return len(self._files.get(modality, []))
 
-    def vectors(self, kind: str) -> np.ndarray:
-        """All vectors of a kind, (n, d) float32, mapped from the file; raises `BadInput` where they are damaged."""
-        if kind not in self._sound:
-            check_unit(self.where, self._vectors[kind])
-            self._sound.add(kind)
-        return self._vectors[kind]
+    def get_vectors(self, modality: str) -> np.ndarray:
+        """Return all vectors of a modality, (n, d) float32, memory-mapped; raise `BadInput` if they are damaged."""
+        if modality not in self._verified:
+            check_unit_norm(self.location, self._vectors[modality])
+            self._verified.add(modality)
+        return self._vectors[modality]
 
-    def candidates(self, kind: str, query: np.ndarray, count: int) -> tuple[Sequence[Entry], np.ndarray]:
-        vectors = self.vectors(kind)
-        rows = nearest_rows(query, vectors, count)
-        return [Entry(*self._files[kind][row]) for row in rows], vectors[rows]
+    def find_candidates(self, modality: str, query: np.ndarray, count: int) -> tuple[Sequence[IndexEntry], np.ndarray]:
+        vectors = self.get_vectors(modality)
+        rows = find_nearest_rows(query, vectors, count)
+        return [IndexEntry(*self._files[modality][row]) for row in rows], vectors[rows]
+
+    def sample_vectors(self, modality: str, count: int) -> np.ndarray:
+        vectors = self.get_vectors(modality)
+        return vectors[np.linspace(0, len(vectors) - 1, min(count, len(vectors))).astype(int)]
 
 
-class FileDraft(Draft):
-    """The next state of an index file, held in memory until it is written whole."""
+class FileIndexWriter(IndexWriter):
+    """The next state of an index file, held in memory and written atomically."""
 
-    def __init__(self, path: Path, former: FileIndex | None) -> None:
+    def __init__(self, path: Path, previous: FileIndex | None) -> None:
         self.path = path
-        self._former = former
-        self._gone: dict[str, set[Key]] = {}
-        self._added: dict[str, list[tuple[Sequence[Entry], np.ndarray]]] = {}
+        self._previous = previous
+        self._dropped: dict[str, set[EntryKey]] = {}
+        self._added: dict[str, list[tuple[Sequence[IndexEntry], np.ndarray]]] = {}
 
-    def add(self, kind: str, entries: Sequence[Entry], vectors: np.ndarray) -> None:
-        self._added.setdefault(kind, []).append((entries, vectors))
-        self.drop(kind, {entry.key for entry in entries})
+    def add(self, modality: str, entries: Sequence[IndexEntry], vectors: np.ndarray) -> None:
+        self._added.setdefault(modality, []).append((entries, vectors))
+        self.drop(modality, {entry.key for entry in entries})
 
-    def drop(self, kind: str, keys: Collection[Key]) -> None:
-        self._gone.setdefault(kind, set()).update(keys)
+    def drop(self, modality: str, keys: Collection[EntryKey]) -> None:
+        self._dropped.setdefault(modality, set()).update(keys)
 
-    def finish(self, card: Card) -> None:
+    def finish(self, card: IndexCard) -> None:
         arrays: dict[str, np.ndarray] = {}
-        kept = {}
-        for kind, shelf in card.shelves.items():
-            entries, vectors = self._shelf(kind)
+        encoders = {}
+        for modality, encoder in card.encoders.items():
+            entries, vectors = self._merge_entries(modality)
             if entries:
-                kept[kind] = shelf
-                arrays |= {f"{kind}.{name}": array for name, array in _arrays(entries, vectors).items()}
-        tensors.write_tensors(self.path, arrays, replace(card, shelves=kept).to_table(), key=CARD)
+                encoders[modality] = encoder
+                arrays |= {f"{modality}.{name}": array for name, array in _make_arrays(entries, vectors).items()}
+        tensors.write_tensors(self.path, arrays, replace(card, encoders=encoders).to_table(), key=CARD)
 
-    def _shelf(self, kind: str) -> tuple[list[Entry], np.ndarray]:
-        """All entries of a kind, by path, and their vectors."""
-        groups = list(self._added.get(kind, []))
-        if self._former is not None and self._former.count(kind):
-            gone = self._gone.get(kind, set())
-            before = self._former.entries(kind)
-            rows = [row for row, entry in enumerate(before) if entry.key not in gone]
-            groups.insert(0, ([before[row] for row in rows], self._former.vectors(kind)[rows]))
+    def _merge_entries(self, modality: str) -> tuple[list[IndexEntry], np.ndarray]:
+        """Return all entries of a modality, sorted by path, and their vectors."""
+        groups = list(self._added.get(modality, []))
+        if self._previous is not None and self._previous.count_entries(modality):
+            dropped = self._dropped.get(modality, set())
+            stored = self._previous.list_entries(modality)
+            rows = [row for row, entry in enumerate(stored) if entry.key not in dropped]
+            groups.insert(0, ([stored[row] for row in rows], self._previous.get_vectors(modality)[rows]))
         entries = [entry for group, _ in groups for entry in group]
         if not entries:
             return [], np.empty((0, 0), np.float32)
@@ -126,8 +131,8 @@ class FileDraft(Draft):
         return [entries[row] for row in order], vectors[order]
 
 
-def _arrays(entries: Sequence[Entry], vectors: np.ndarray) -> dict[str, np.ndarray]:
-    # As a tensor, since safetensors' own header, where metadata stands, may not grow beyond 100 MB.
+def _make_arrays(entries: Sequence[IndexEntry], vectors: np.ndarray) -> dict[str, np.ndarray]:
+    # The list of files is a tensor, since the header of safetensors, with its metadata, is limited to 100 MB.
     files = json.dumps([entry.key for entry in entries]).encode()
     return {
         "vectors": np.ascontiguousarray(vectors, np.float32),

@@ -1,4 +1,4 @@
-"""`Index`: vectors of files, by kind of file, with what is needed to know whether they still hold."""
+"""`Index`: embeddings of files by modality, with the state of each file when it was embedded."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from anybind import Space
 from anybind.plugin import BadInput, BadOption, errors, files, tables
 
 VERSION = 1
-Key = tuple[str, str]
-"""What makes an entry one of its kind: its path and, of one line of a file of texts, the text."""
+EntryKey = tuple[str, str]
+"""Unique key of an entry within a modality: its path and, for a line of a text file, the text."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file of an index as it was when it was embedded, or one text of a file of texts.
+class IndexEntry:
+    """A file, or one line of a text file, as it was when it was embedded.
 
     Attributes:
-        path: absolute.
-        size: in bytes.
-        mtime: when it was last changed, in nanoseconds since 1970.
-        text: the line of a file of texts; empty for a file that was embedded as a whole.
+        path: absolute path.
+        size: file size in bytes.
+        mtime: modification time in nanoseconds since 1970.
+        text: the line of a text file; empty for a file that was embedded as a whole.
     """
 
     path: str
@@ -35,152 +35,165 @@ class Entry:
     text: str = ""
 
     @classmethod
-    def of_file(cls, path: str, text: str = "") -> Entry:
-        """The entry of a file as it is now; raises `BadInput` when there is none."""
+    def from_file(cls, path: str, text: str = "") -> IndexEntry:
+        """Return the entry of a file in its current state; raise `BadInput` if the file is missing."""
         try:
-            about = Path(path).stat()
+            status = Path(path).stat()
         except OSError as error:
             raise BadInput(f"cannot read {files.portable_name(path)}: {error.strerror}; check the path") from error
-        return cls(path, about.st_size, about.st_mtime_ns, text)
+        return cls(path, status.st_size, status.st_mtime_ns, text)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> EntryKey:
+        """Path and text."""
         return self.path, self.text
 
     @property
     def name(self) -> str:
-        """The text, or the path as it can be printed and saved."""
+        """The text, or the path in printable form."""
         return self.text or files.portable_name(self.path)
 
-    def state(self) -> str:
-        """`missing` or `changed` when the file is not what was embedded any more; else empty."""
+    def get_state(self) -> str:
+        """Return `missing` or `changed` if the file is no longer the embedded one; else an empty text."""
         try:
-            about = Path(self.path).stat()
+            status = Path(self.path).stat()
         except OSError:
             return "missing"
-        return "" if (about.st_size, about.st_mtime_ns) == (self.size, self.mtime) else "changed"
+        return "" if (status.st_size, status.st_mtime_ns) == (self.size, self.mtime) else "changed"
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """What the files of one kind were embedded as, and the identity of the encoder (see `Embeddings.encoder`)."""
+class IndexedEncoder:
+    """The encoder of the files of one modality.
+
+    Attributes:
+        modality: modality of the encoder; another than the files' where samples are derived (video to events).
+        encoder: identity of the encoder; see `Embeddings.encoder`.
+    """
 
     modality: str
     encoder: str
 
 
 @dataclass(frozen=True)
-class Card:
-    """What an index was made with.
+class IndexCard:
+    """Metadata of an index.
 
     Attributes:
-        binding: its name, for people.
-        space: where the vectors live.
-        shelves: by kind of file, that is the modality of what files hold.
+        binding: name of the binding, for display.
+        space: embedding space.
+        encoders: encoder by modality of the files.
     """
 
     binding: str
     space: Space
-    shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    encoders: Mapping[str, IndexedEncoder] = field(default_factory=dict)
 
     def to_table(self) -> dict[str, object]:
         """Return the card as a JSON-like table to store."""
-        return {"version": VERSION, **asdict(self)}
+        fields = asdict(self)
+        encoders = fields.pop("encoders")
+        return {"version": VERSION, **fields, "shelves": encoders}  # the key of the file format
 
     @classmethod
-    def from_table(cls, fields: Mapping[str, object]) -> Card:
-        """Make a card from what `to_table` returned.
+    def from_table(cls, table: Mapping[str, object]) -> IndexCard:
+        """Make a card from a table of `to_table`.
 
         Raises:
-            KeyError, ValueError: it is none, or of a later version.
+            KeyError, ValueError: the table is invalid, or of a later version.
         """
-        if fields["version"] != VERSION:
-            raise ValueError(f"it is of version {fields['version']}, and this anybind reads version {VERSION}")
+        if table["version"] != VERSION:
+            raise ValueError(f"expected version {VERSION}, got {table['version']}")
+        fields = {"binding": table["binding"], "space": table["space"], "encoders": table["shelves"]}
         try:
-            card = tables.parse_table(cls, {key: fields[key] for key in ("binding", "space", "shelves")}, "its card")
+            card = tables.parse_table(cls, fields, "its card")
         except BadOption as error:
             raise ValueError(str(error)) from error
         if card.space.dim < 1:
-            raise ValueError("its card makes no sense")
+            raise ValueError(f"expected a positive dimension, got {card.space.dim}")
         return card
 
-    def require(self, kind: str, shelf: Shelf, space: Space, where: str) -> None:
-        """Refuse to mix vectors of this index with those of another encoder.
+    def require_encoder(self, modality: str, encoder: IndexedEncoder, space: Space, location: str) -> None:
+        """Check that new embeddings are comparable with those of the index.
 
         Raises:
-            SpaceMismatch, WeightsMismatch: files of that kind are embedded in another way now.
+            SpaceMismatch, WeightsMismatch: files of this modality were embedded by another encoder.
         """
-        again = f"make it anew: anybind index DIR -o {where} --rebuild, with the --binding that you want"
+        remedy = f"rebuild it with anybind index DIR -o {location} --rebuild and the --binding that you want"
         if space != self.space:
             raise errors.SpaceMismatch(
-                f"{where} was made with the binding {self.binding!r} in {self.space}, not in {space}; {again}"
+                f"{location} was built with the binding {self.binding!r} in {self.space}, got {space}; {remedy}"
             )
-        made = self.shelves.get(kind, shelf)
-        if made != shelf:
+        indexed = self.encoders.get(modality, encoder)
+        if indexed != encoder:
             raise errors.WeightsMismatch(
-                f"{where} was made with the binding {self.binding!r}, whose encoder for {kind} was"
-                f" {made.modality} {made.encoder} and not {shelf.modality} {shelf.encoder}; {again}"
+                f"{location} was built with the binding {self.binding!r}: expected the {modality} encoder"
+                f" {indexed.modality} {indexed.encoder}, got {encoder.modality} {encoder.encoder}; {remedy}"
             )
 
 
 class Index(ABC):
-    """An index that is kept somewhere, to be searched.
+    """A stored index, open for search.
 
     Attributes:
-        where: as the user names it.
-        card: what it was made with.
+        location: path or URI as the user gave it.
+        card: metadata.
     """
 
-    where: str
-    card: Card
+    location: str
+    card: IndexCard
 
     @abstractmethod
-    def entries(self, kind: str) -> Sequence[Entry]:
-        """The files of one kind, in the order of the vectors."""
+    def list_entries(self, modality: str) -> Sequence[IndexEntry]:
+        """Return all entries of a modality."""
 
     @abstractmethod
-    def count(self, kind: str) -> int:
-        """How many entries of that kind there are."""
+    def count_entries(self, modality: str) -> int:
+        """Return the number of entries of a modality."""
 
     @abstractmethod
-    def candidates(self, kind: str, query: np.ndarray, count: int) -> tuple[Sequence[Entry], np.ndarray]:
-        """The `count` entries with the largest product with the query, and their vectors, (count, d) float32.
+    def find_candidates(self, modality: str, query: np.ndarray, count: int) -> tuple[Sequence[IndexEntry], np.ndarray]:
+        """Return the `count` entries with the largest dot product with the query, and their vectors (count, d) float32.
 
-        Their order, and which of equal ones are left out, may be any.
+        In any order; ties at the cut are broken arbitrarily.
         """
 
+    @abstractmethod
+    def sample_vectors(self, modality: str, count: int) -> np.ndarray:
+        """Return vectors (n, d) float32 of at most `count` entries of a modality, spread evenly over the index."""
 
-class Draft(ABC):
-    """The next state of an index. What stood there stays what it was until `finish`."""
+
+class IndexWriter(ABC):
+    """The next state of an index; the stored index stays as it is until `finish`."""
 
     @abstractmethod
-    def add(self, kind: str, entries: Sequence[Entry], vectors: np.ndarray) -> None:
-        """Take in entries with their vectors, (n, d) float32 of norm 1, in place of those of the same keys."""
+    def add(self, modality: str, entries: Sequence[IndexEntry], vectors: np.ndarray) -> None:
+        """Add entries with their vectors, (n, d) float32 of norm 1; they replace entries with the same keys."""
 
     @abstractmethod
-    def drop(self, kind: str, keys: Collection[Key]) -> None:
-        """Leave out entries that stand in the index now."""
+    def drop(self, modality: str, keys: Collection[EntryKey]) -> None:
+        """Remove entries of the stored index."""
 
     @abstractmethod
-    def finish(self, card: Card) -> None:
-        """Write; shelves without entries are left out of the card.
+    def finish(self, card: IndexCard) -> None:
+        """Write the index; modalities without entries are removed from the card.
 
         Raises:
-            BadInput: the place cannot be written to.
+            BadInput: the location is not writable.
         """
 
 
-def damaged(where: str, error: object) -> BadInput:
-    """What is said of an index that cannot be read."""
-    told = " ".join(str(error).split())[:160]
-    return BadInput(f"{where} is no index that can be read ({told}); make it anew with anybind index --rebuild")
+def make_damage_error(location: str, reason: object) -> BadInput:
+    """Return the error for an index that cannot be read."""
+    text = " ".join(str(reason).split())[:160]
+    return BadInput(f"{location} is not a readable index ({text}); rebuild it with anybind index --rebuild")
 
 
-def is_uri(where: str) -> bool:
-    """Whether it is a place in an object store rather than a path."""
-    return "://" in where
+def is_uri(location: str) -> bool:
+    """Return whether a location is a URI of an object store rather than a path."""
+    return "://" in location
 
 
-def absolute(path: str | os.PathLike[str]) -> str:
-    """A path that means the same from any folder; links are kept."""
+def make_absolute(path: str | os.PathLike[str]) -> str:
+    """Return the absolute path; links are kept."""
     return os.path.abspath(path)  # noqa: PTH100 (Path.absolute leaves `..` in)

@@ -8,43 +8,56 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, SkipBad, SkippedFiles, StoreFlag, open_store, print_json
-from anybind_retrieval.indexing import build_index, check_place
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    SkipInvalid,
+    SkippedFiles,
+    StoreFlag,
+    open_store,
+    print_json,
+)
+from anybind_retrieval.indexing import build_index, check_location
 
-Kinds = Annotated[
-    list[str] | None, typer.Option("--modality", help="Only files that hold this: event, image, ...; repeatable.")
+Modalities = Annotated[
+    list[str] | None,
+    typer.Option("--modality", help="Use only files of this modality: event, image, ...; repeatable. (default: all)"),
 ]
 
 
 def index(
-    paths: Annotated[list[str] | None, typer.Argument(help="Folders searched for recordings, or files.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, or folders to search for files.")] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="A .safetensors file, or a folder or URI ending in .lance.")
+        str, typer.Option("--output", "-o", help="Write a .safetensors file, or a folder or URI ending in .lance.")
     ] = "",
-    texts: Annotated[list[str] | None, typer.Option(help="A text file, each line an entry; repeatable.")] = None,
+    texts: Annotated[list[str] | None, typer.Option(help="Index each line of this text file; repeatable.")] = None,
     binding: BindingName = "mini",
-    modality: Kinds = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Files embedded at once.")] = 32,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything anew, whatever is there.")] = False,
+    modality: Modalities = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Files embedded at a time.")] = 32,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed all files again, also unchanged ones.")] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embed files once and keep their embeddings for `anybind search`; run again, it takes in what changed."""
-    check_place(output)
+    """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
+    check_location(output)
     binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
     try:
-        made = build_index(
+        report = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,
-            rebuild=rebuild, on_bad=skipped.note if skip_bad else None,
+            rebuild=rebuild, on_bad=skipped.record if skip_invalid else None,
         )  # fmt: skip
     finally:
         skipped.report()
-    counts = asdict(made.counts)
+    counts = asdict(report.counts)
     if as_json:
-        about = {"output": output, "binding": made.binding, "space": made.space.name, "entries": made.entries}
-        print_json({**about, **counts, "skipped": skipped})
+        fields = {
+            "output": output, "binding": report.binding, "space": report.space.name, "entries": report.entries,
+        }  # fmt: skip
+        print_json({**fields, **counts, "skipped": skipped})
     else:
-        typer.echo(f"{output}: {', '.join(f'{count} {kind}' for kind, count in made.entries.items())} in {made.space}")
-        typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+        entries = ", ".join(f"{count} {name}" for name, count in report.entries.items())
+        typer.echo(f"{output}: {entries} in {report.space}")
+        typer.echo(", ".join(f"{count} {change}" for change, count in counts.items()))

@@ -1,4 +1,4 @@
-"""Making an index, and keeping it up with the files: what did not change is not embedded again."""
+"""Building and updating an index: unchanged files are not embedded again."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from anybind import Binder, EmbeddingStore, Space, load
 from anybind.plugin import BadInput, BadOption, Item, errors, files, progress_bar
 from anybind.plugin import modalities as known_modalities
 from anybind_retrieval import lance_index
-from anybind_retrieval.file_index import SUFFIX, FileDraft, FileIndex
-from anybind_retrieval.index import Card, Draft, Entry, Index, Key, Shelf, is_uri
-from anybind_retrieval.lance_index import LanceDraft, LanceIndex
-from anybind_retrieval.wanted import Wanted
+from anybind_retrieval.file_index import SUFFIX, FileIndex, FileIndexWriter
+from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexedEncoder, IndexEntry, IndexWriter, is_uri
+from anybind_retrieval.lance_index import LanceIndex, LanceIndexWriter
+from anybind_retrieval.sources import IndexSources
 
 SEED = 0
-"""Of what is derived, such as the event recording that stands for a film."""
+"""Seed of derived samples, such as the simulated event recording of a video."""
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What a run did to the entries of an index that lie in the places named.
+class UpdateCounts:
+    """Numbers of entries that an update added, changed, kept and removed.
 
     Attributes:
-        added, changed, removed: embedded for the first time, embedded again, and dropped.
-        unchanged: kept without opening the file.
+        added, changed, removed: entries embedded for the first time, embedded again, and removed.
+        unchanged: entries kept without opening the file.
     """
 
     added: int
@@ -40,18 +40,18 @@ class IndexReport:
     """The state of an index after `build_index`.
 
     Attributes:
-        output: where it is.
-        binding: name of the binding that it was made with.
-        space: the space of its embeddings.
-        entries: number of entries by the modality that the files hold.
-        counts: what this run did.
+        output: path or URI of the index.
+        binding: name of its binding.
+        space: embedding space.
+        entries: number of entries by modality of the files.
+        counts: changes by this run.
     """
 
     output: str
     binding: str
     space: Space
     entries: Mapping[str, int]
-    counts: Counts
+    counts: UpdateCounts
 
 
 def build_index(
@@ -67,193 +67,202 @@ def build_index(
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
 ) -> IndexReport:
-    """Embed files once and write their embeddings as an index for `search`, or bring an index up to date.
+    """Embed files and write an index for `search`, or update an existing index.
 
-    Files that did not change since they were embedded are not opened again; entries of files that are gone from the
-    places named are removed; entries elsewhere stay.
+    Unchanged files are not opened again. Entries of files that no longer exist in `paths` or `texts` are removed;
+    entries of other folders stay.
 
     Args:
         output: a `.safetensors` file, or a folder or URI that ends in `.lance`.
-        paths: files, or folders that are searched for files of the binding's modalities; one or several.
-        texts: text files in UTF-8, each line an entry.
-        binding: as `anybind.load` takes it, or a binder.
-        modalities: only files that hold one of these. [default: all that the binding embeds]
-        batch_size: files that are held in memory and embedded at once.
-        rebuild: embed everything anew, whatever is there.
+        paths: files, or folders searched for files of the binding's modalities; one or several.
+        texts: UTF-8 text files; each line is an entry.
+        binding: as for `anybind.load`, or a binder.
+        modalities: index only files of these modalities. [default: all that the binding embeds]
+        batch_size: files held in memory and embedded at a time.
+        rebuild: embed all files again, also unchanged ones.
         device: torch device, unless `binding` is a binder.
-        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
-        on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
-            the first one raises, and what was there stays.
+        store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
+        on_bad: called with the id and the error of each invalid file, which is then skipped; by default the first one
+            raises and the existing index stays.
 
     Raises:
-        BadOption: an output of another ending, or a modality that the binding does not embed.
-        BadInput: a file cannot be used, the index would be empty, is damaged, or cannot be written.
-        SpaceMismatch, WeightsMismatch: the index was made with other encoders; give `rebuild`.
+        BadOption: an output of another suffix, or a modality that the binding does not embed.
+        BadInput: a file is invalid, or the index would be empty, is damaged, or is not writable.
+        SpaceMismatch, WeightsMismatch: the index was built with other encoders; use `rebuild`.
         MissingExtra: a `.lance` index needs LanceDB.
     """
-    where = os.fspath(output)
-    check_place(where)
+    location = os.fspath(output)
+    check_location(location)
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
-    former = open_index(where) if exists(where) and not rebuild else None
-    listed = [paths] if isinstance(paths, str | os.PathLike) else paths
-    wanted = Wanted(
-        [os.fspath(each) for each in listed], [os.fspath(each) for each in texts], kinds_of(binder, modalities)
+    previous = open_index(location) if exists(location) and not rebuild else None
+    inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
+    sources = IndexSources(
+        [os.fspath(path) for path in inputs], [os.fspath(path) for path in texts], map_modalities(binder, modalities)
     )
-    counts = update(where, former, binder, wanted, on_bad, batch_size)
-    card = (made := open_index(where)).card
-    return IndexReport(where, card.binding, card.space, {kind: made.count(kind) for kind in card.shelves}, counts)
+    counts = update_index(location, previous, binder, sources, on_bad, batch_size)
+    index = open_index(location)
+    entries = {modality: index.count_entries(modality) for modality in index.card.encoders}
+    return IndexReport(location, index.card.binding, index.card.space, entries, counts)
 
 
-def kinds_of(binder: Binder, wanted: Sequence[str] = ()) -> dict[str, str]:
-    """The kinds of file that a binding can index, and what each is embedded as.
+def map_modalities(binder: Binder, modalities: Sequence[str] = ()) -> dict[str, str]:
+    """Return the modalities of files that a binding can index, each with the modality that it is embedded as.
 
-    A kind that has no encoder is embedded as what can be derived from it: a film as the recording that an event
-    camera would make of it.
+    A modality without an encoder is embedded as a modality derived from it: a video as a simulated event recording.
 
     Raises:
-        BadOption: a kind is wanted that the binding cannot embed.
+        BadOption: one of `modalities` cannot be embedded by the binding.
     """
-    kinds = {of: of for of in binder.modalities}
-    for of in binder.modalities:
-        for source in known_modalities.list_sources(of)[1:]:
-            kinds.setdefault(source, of)
-    for kind in wanted:
-        if kind not in kinds:
-            raise BadOption(f"the binding {binder.name!r} embeds no {kind}{errors.suggest_names(kind, kinds)}")
-    return {kind: of for kind, of in kinds.items() if not wanted or kind in wanted}
+    embeddable = {modality: modality for modality in binder.modalities}
+    for encoder_modality in binder.modalities:
+        for source in known_modalities.list_sources(encoder_modality)[1:]:
+            embeddable.setdefault(source, encoder_modality)
+    for modality in modalities:
+        if modality not in embeddable:
+            suggestion = errors.suggest_names(modality, embeddable)
+            raise BadOption(f"the binding {binder.name!r} embeds no {modality}{suggestion}")
+    return {name: target for name, target in embeddable.items() if not modalities or name in modalities}
 
 
-def shelf_of(binder: Binder, kind: str, modality: str) -> tuple[Shelf, Space]:
-    """What files of a kind are embedded with, and the space; loads the tower."""
-    nothing = binder.embed(modality, [], derive_seed=seed_of(kind, modality))
-    return Shelf(modality, nothing.encoder), nothing.space
+def load_indexed_encoder(binder: Binder, modality: str, encoder_modality: str) -> tuple[IndexedEncoder, Space]:
+    """Load the encoder for files of a modality; return its identity and its space."""
+    empty = binder.embed(encoder_modality, [], derive_seed=get_derive_seed(modality, encoder_modality))
+    return IndexedEncoder(encoder_modality, empty.encoder), empty.space
 
 
-def seed_of(kind: str, modality: str) -> int | None:
-    """Seed of the derivation of files of a kind that are embedded as another; none where nothing is derived."""
-    return None if kind == modality else SEED
+def get_derive_seed(modality: str, encoder_modality: str) -> int | None:
+    """Return the seed for deriving samples of another modality; None where nothing is derived."""
+    return None if modality == encoder_modality else SEED
 
 
-def open_index(where: str, *, approximate: bool = False) -> Index:
-    """The index at a path or URI; `.lance` is LanceDB's, anything else a file.
+def open_index(location: str, *, approximate: bool = False) -> Index:
+    """Open the index at a path or URI: LanceDB for `.lance`, else a file.
 
     Raises:
         BadInput, MissingExtra: see `FileIndex` and `LanceIndex`.
     """
-    return LanceIndex(where, approximate=approximate) if is_lance(where) else FileIndex(Path(where))
+    return LanceIndex(location, approximate=approximate) if is_lance(location) else FileIndex(Path(location))
 
 
-def exists(where: str) -> bool:
-    """Whether there is an index at a path or URI."""
-    return lance_index.exists(where) if is_lance(where) else Path(where).exists()
+def exists(location: str) -> bool:
+    """Return whether there is an index at a path or URI."""
+    return lance_index.exists(location) if is_lance(location) else Path(location).exists()
 
 
-def is_lance(where: str) -> bool:
-    """Whether a path or URI is that of a LanceDB database."""
-    return where.rstrip("/").endswith(lance_index.SUFFIX)
+def is_lance(location: str) -> bool:
+    """Return whether a path or URI is that of a LanceDB database."""
+    return location.rstrip("/").endswith(lance_index.SUFFIX)
 
 
-def check_place(where: str) -> None:
-    """Refuse, before anything is embedded, a place that an index cannot be written to.
+def check_location(location: str) -> None:
+    """Check that an index can be written to a location, before files are embedded.
 
     Raises:
-        BadOption: its ending is neither `.safetensors` nor `.lance`.
-        BadInput: the folder is missing or may not be written to.
+        BadOption: the suffix is neither `.safetensors` nor `.lance`.
+        BadInput: the folder is missing or not writable.
     """
-    if is_lance(where):
-        lance_index.check_place(where)
-    elif is_uri(where) or not where.endswith(SUFFIX):
+    if is_lance(location):
+        lance_index.check_location(location)
+    elif is_uri(location) or not location.endswith(SUFFIX):
         raise BadOption(
-            f"an index is a file that ends in {SUFFIX}, or a folder or URI that ends in .lance; got {where}"
+            f"an index is a file that ends in {SUFFIX}, or a folder or URI that ends in .lance; got {location!r}"
         )
     else:
-        files.check_output(where)
+        files.check_output(location)
 
 
-def update(
-    where: str,
-    former: Index | None,
+def update_index(
+    location: str,
+    previous: Index | None,
     binder: Binder,
-    wanted: Wanted,
+    sources: IndexSources,
     on_bad: errors.OnBad | None,
     batch_size: int = 32,
-) -> Counts:
-    """Bring an index up to date, or make it.
+) -> UpdateCounts:
+    """Update an index, or build it.
 
     Args:
-        where: path or URI.
-        former: the index there, unless it is made anew.
-        binder: embeds; its encoders must be those of the former index.
-        wanted: the places to look at; entries elsewhere, and of other kinds, stay as they are.
-        on_bad: called with the id and the error of each file that cannot be used; without it the first one raises.
-        batch_size: how many files are held in memory and embedded at once.
+        location: path or URI.
+        previous: the existing index; None to build a new one.
+        binder: binder with the encoders of the existing index.
+        sources: files to index; entries of other folders and modalities stay.
+        on_bad: called with the id and the error of each invalid file; without it the first one raises.
+        batch_size: files held in memory and embedded at a time.
 
     Raises:
-        BadInput: a file cannot be used, the index would be empty, or the place cannot be written to.
-        SpaceMismatch, WeightsMismatch: the index was made with other encoders.
+        BadInput: a file is invalid, the index would be empty, or the location is not writable.
+        SpaceMismatch, WeightsMismatch: the index was built with other encoders.
     """
-    known = {} if former is None else wanted.known_entries(former)
-    todo, same = wanted.find_changes(known, on_bad)
-    stale = known.keys() - same
-    card = _card(where, former, binder, {kind: wanted.kinds[kind] for kind in {*todo, *(kind for kind, _ in same)}})
-    if former is not None and not (todo or stale):
-        return Counts(0, 0, len(same), 0)
-    draft = _draft(where, card, former)
-    for kind in {kind for kind, _ in stale}:
-        draft.drop(kind, {key for of, key in stale if of == kind})
-    done = _embed(draft, binder, wanted.kinds, todo, on_bad, batch_size)
-    elsewhere = sum(map(former.count, former.card.shelves)) - len(known) if former else 0
-    if not (done or same or elsewhere):
-        raise BadInput(f"nothing to write to {where}: no file could be embedded")
-    draft.finish(card)
-    before = {key for _, key in stale}
-    return Counts(added=len(done - before), changed=len(done & before), unchanged=len(same), removed=len(before - done))
+    stored = {} if previous is None else sources.select_entries(previous)
+    pending, unchanged = sources.find_changes(stored, on_bad)
+    stale = stored.keys() - unchanged
+    used = {*pending, *(modality for modality, _ in unchanged)}
+    encoder_modalities = {modality: sources.encoder_modalities[modality] for modality in used}
+    card = _make_card(location, previous, binder, encoder_modalities)
+    if previous is not None and not (pending or stale):
+        return UpdateCounts(0, 0, len(unchanged), 0)
+    writer = _open_writer(location, card, previous)
+    for modality in {modality for modality, _ in stale}:
+        writer.drop(modality, {key for other, key in stale if other == modality})
+    embedded = _embed_entries(writer, binder, sources.encoder_modalities, pending, on_bad, batch_size)
+    n_other = sum(map(previous.count_entries, previous.card.encoders)) - len(stored) if previous else 0
+    if not (embedded or unchanged or n_other):
+        raise BadInput(f"nothing to write to {location}: no file could be embedded")
+    writer.finish(card)
+    stale_keys = {key for _, key in stale}
+    return UpdateCounts(
+        added=len(embedded - stale_keys),
+        changed=len(embedded & stale_keys),
+        unchanged=len(unchanged),
+        removed=len(stale_keys - embedded),
+    )
 
 
-def _card(where: str, former: Index | None, binder: Binder, kinds: Mapping[str, str]) -> Card:
-    """The card with the shelves of these kinds, once it is sure that the index was made with the same encoders."""
-    shelves = dict(former.card.shelves) if former else {}
-    space = former.card.space if former else None
-    for kind, of in kinds.items():
-        shelf, of_binder = shelf_of(binder, kind, of)
-        space = space or of_binder
-        if former is not None:
-            former.card.require(kind, shelf, of_binder, where)
-        shelves[kind] = shelf
+def _make_card(
+    location: str, previous: Index | None, binder: Binder, encoder_modalities: Mapping[str, str]
+) -> IndexCard:
+    """Return the card for these modalities; check that the existing index has the same encoders."""
+    encoders = dict(previous.card.encoders) if previous else {}
+    space = previous.card.space if previous else None
+    for modality, encoder_modality in encoder_modalities.items():
+        encoder, encoder_space = load_indexed_encoder(binder, modality, encoder_modality)
+        space = space or encoder_space
+        if previous is not None:
+            previous.card.require_encoder(modality, encoder, encoder_space, location)
+        encoders[modality] = encoder
     if space is None:
-        raise BadInput(f"nothing to write to {where}: no file could be embedded")
-    return Card(binder.name, space, dict(sorted(shelves.items())))
+        raise BadInput(f"nothing to write to {location}: no file could be embedded")
+    return IndexCard(binder.name, space, dict(sorted(encoders.items())))
 
 
-def _draft(where: str, card: Card, former: Index | None) -> Draft:
-    if is_lance(where):
-        return LanceDraft(where, card, former if isinstance(former, LanceIndex) else None)
-    return FileDraft(Path(where), former if isinstance(former, FileIndex) else None)
+def _open_writer(location: str, card: IndexCard, previous: Index | None) -> IndexWriter:
+    if is_lance(location):
+        return LanceIndexWriter(location, card, previous if isinstance(previous, LanceIndex) else None)
+    return FileIndexWriter(Path(location), previous if isinstance(previous, FileIndex) else None)
 
 
-def _embed(
-    draft: Draft,
+def _embed_entries(
+    writer: IndexWriter,
     binder: Binder,
-    kinds: Mapping[str, str],
-    todo: Mapping[str, list[Entry]],
+    encoder_modalities: Mapping[str, str],
+    pending: Mapping[str, list[IndexEntry]],
     on_bad: errors.OnBad | None,
     batch_size: int,
-) -> set[Key]:
-    """Embed what is to do into the draft; keys of what went in."""
-    done: set[Key] = set()
-    with progress_bar(sum(map(len, todo.values())), "indexing") as advance:
-        for kind, entries in todo.items():
-            by_id: dict[str, list[Entry]] = {}  # one text may stand in several files
+) -> set[EntryKey]:
+    """Embed pending entries and add them to the index; return their keys."""
+    embedded: set[EntryKey] = set()
+    with progress_bar(sum(map(len, pending.values())), "indexing") as advance:
+        for modality, entries in pending.items():
+            by_id: dict[str, list[IndexEntry]] = {}  # several files may have the same line of text
             for entry in entries:
                 by_id.setdefault(entry.name, []).append(entry)
-            items = (Item(id=id, source=some[0].text or Path(some[0].path)) for id, some in by_id.items())
-            seed = seed_of(kind, kinds[kind])
-            for batch in binder.embed_batches(
-                kinds[kind], items, batch_size=batch_size, derive_seed=seed, on_bad=on_bad
-            ):
+            items = (Item(id=id, source=group[0].text or Path(group[0].path)) for id, group in by_id.items())
+            target = encoder_modalities[modality]
+            seed = get_derive_seed(modality, target)
+            for batch in binder.embed_batches(target, items, batch_size=batch_size, derive_seed=seed, on_bad=on_bad):
                 rows = [(entry, row) for row, id in enumerate(batch.ids) for entry in by_id[id]]
-                some = [entry for entry, _ in rows]
-                draft.add(kind, some, batch.vectors[[row for _, row in rows]])
-                done |= {entry.key for entry in some}
-                advance(len(some), f"{kind}: {batch.ids[-1][-60:]}")
-    return done
+                group = [entry for entry, _ in rows]
+                writer.add(modality, group, batch.vectors[[row for _, row in rows]])
+                embedded |= {entry.key for entry in group}
+                advance(len(group), f"{modality}: {batch.ids[-1][-60:]}")
+    return embedded

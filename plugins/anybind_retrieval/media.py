@@ -1,4 +1,4 @@
-"""What a person sees and hears of a file: pictures and sounds small enough to stand in a page."""
+"""Previews of files: images and audio small enough to embed in a page."""
 
 from __future__ import annotations
 
@@ -11,77 +11,74 @@ import numpy as np
 
 from anybind import AnybindError, read
 from anybind.plugin import files, modalities, pages, readers, samples
-from anybind_retrieval.index import Entry
+from anybind_retrieval.index import IndexEntry
 
-SOUND_BYTES = 400_000
-"""Largest file that a page takes in as it is; of a larger sound it plays the beginning."""
-SOUND_TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}
-"""What browsers play, by the ending of the file's name."""
+AUDIO_BYTES = 400_000
+"""Largest audio file that is embedded unchanged; of a larger one, an excerpt."""
+AUDIO_TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+"""MIME types that browsers support, by suffix."""
 WIDE = 3
-"""Ratio of width to height from which a picture, such as a strip of stills, is given more room."""
+"""Ratio of width to height from which an image, such as a strip of frames, has a wider card."""
 EXCERPT_S, EXCERPT_RATE = 10.0, 16_000
+"""Duration in seconds and sample rate in Hz of an audio excerpt."""
+STATES = {"missing": "The file no longer exists.", "changed": "The file was changed after it was indexed."}
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One file on a page.
+class MediaPreview:
+    """The preview of one file on a page.
 
     Attributes:
-        name: of the file, or the text itself.
-        place: the folder, or the file that a text stands in.
-        picture: a `data:` URI; empty where there is none.
-        words: what stands in the place of a picture: a text.
-        sound: a `data:` URI; empty for what makes no sound.
-        note: what is wrong with the file, or that only a part of it is played.
-        wide: whether the picture needs more room than others.
+        name: file name, or the text itself.
+        folder: folder of the file; path of the text file of a text.
+        image: a `data:` URI; empty if there is no image.
+        text: text shown instead of an image.
+        audio: a `data:` URI; empty if there is no audio.
+        note: why the file cannot be shown, or that the audio is an excerpt.
+        wide: whether the image needs a wider card.
     """
 
     name: str
-    place: str
-    picture: str = ""
-    words: str = ""
-    sound: str = ""
+    folder: str
+    image: str = ""
+    text: str = ""
+    audio: str = ""
     note: str = ""
     wide: bool = False
 
 
-def shown(kind: str, entry: Entry) -> Shown:
-    """What a page shows of an entry; of a file that is gone or cannot be read, why."""
-    path = Path(entry.path)
+def make_preview(modality: str, entry: IndexEntry) -> MediaPreview:
+    """Return the preview of an entry; for a missing or unreadable file, one with the reason as its note."""
+    path, state = Path(entry.path), entry.get_state()
+    note = STATES.get(state, "")
     if entry.text:
-        return Shown(entry.text, files.portable_name(path), words=entry.text, note=_told(entry))
-    name, place = files.portable_name(path.name), files.portable_name(path.parent)
-    if entry.state() == "missing":
-        return Shown(name, place, note=_told(entry))
+        return MediaPreview(entry.text, files.portable_name(path), text=entry.text, note=note)
+    name, folder = files.portable_name(path.name), files.portable_name(path.parent)
+    if state == "missing":
+        return MediaPreview(name, folder, note=note)
     try:
-        sample = read(path, reader=readers.find_reader(path, kind).name)
-        seen = modalities.find_modality(kind).show(sample)
-        sound, part = _sound(path, sample)
+        sample = read(path, reader=readers.find_reader(path, modality).name)
+        rendering = modalities.find_modality(modality).show(sample)
+        audio, audio_note = _make_audio_uri(path, sample)
     except AnybindError as error:
-        return Shown(name, place, note=str(error))
-    note = _told(entry) or part
-    if isinstance(seen, str):
-        return Shown(name, place, words=seen, sound=sound, note=note)
-    wide = seen.shape[1] > WIDE * seen.shape[0]
-    picture = pages.image_uri(np.asarray(seen), (2 if wide else 1) * pages.PICTURE_PIXELS)
-    return Shown(name, place, picture, sound=sound, note=note, wide=wide)
+        return MediaPreview(name, folder, note=str(error))
+    note = note or audio_note
+    if isinstance(rendering, str):
+        return MediaPreview(name, folder, text=rendering, audio=audio, note=note)
+    wide = rendering.shape[1] > WIDE * rendering.shape[0]
+    image = pages.image_uri(np.asarray(rendering), (2 if wide else 1) * pages.IMAGE_PIXELS)
+    return MediaPreview(name, folder, image, audio=audio, note=note, wide=wide)
 
 
-def _told(entry: Entry) -> str:
-    state = entry.state()
-    told = {"missing": "The file is not there any more.", "changed": "The file was changed after it was indexed."}
-    return told.get(state, "")
-
-
-def _sound(path: Path, sample: object) -> tuple[str, str]:
-    """A `data:` URI of what is heard, and a note where that is not all; nothing for what makes no sound."""
+def _make_audio_uri(path: Path, sample: object) -> tuple[str, str]:
+    """Return a `data:` URI of a sample's audio, and a note if it is an excerpt; empty texts for other samples."""
     if not isinstance(sample, samples.AudioSample):
         return "", ""
-    kind = SOUND_TYPES.get(path.suffix.lower())
-    if kind and path.stat().st_size <= SOUND_BYTES:
-        return pages.data_uri(kind, path.read_bytes()), ""
-    part = sample.between(0.0, EXCERPT_S).mono().resample(EXCERPT_RATE)
-    levels = np.clip(np.rint(part.samples[0] * 32767), -32768, 32767).astype("<i2")
+    mime_type = AUDIO_TYPES.get(path.suffix.lower())
+    if mime_type and path.stat().st_size <= AUDIO_BYTES:
+        return pages.data_uri(mime_type, path.read_bytes()), ""
+    excerpt = sample.between(0.0, EXCERPT_S).mono().resample(EXCERPT_RATE)
+    levels = np.clip(np.rint(excerpt.samples[0] * 32767), -32768, 32767).astype("<i2")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

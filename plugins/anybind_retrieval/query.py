@@ -1,4 +1,4 @@
-"""What is searched for: a text, or a file of any kind that the binding embeds."""
+"""A search query: a text, or a file of any modality that the binding embeds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from anybind import Binder, Embeddings
 from anybind.plugin import BadInput, BadOption, errors, readers
-from anybind_retrieval.index import absolute
-from anybind_retrieval.indexing import SEED
-from anybind_retrieval.wanted import TEXT
+from anybind_retrieval.index import make_absolute
+from anybind_retrieval.indexing import get_derive_seed
+from anybind_retrieval.sources import TEXT
 
 
 @dataclass(frozen=True)
@@ -18,64 +18,66 @@ class Query:
     """A query before it is embedded.
 
     Attributes:
-        shown: the text, or the path as it was given.
-        kind: `text`, or the modality of what the file holds.
-        embedded_as: the modality whose encoder takes it; another than `kind` where that is derived from it.
+        source: the text, or the path as the user gave it.
+        modality: `text`, or the modality of the file.
+        embedded_as: modality of the encoder; another than `modality` where the sample is derived.
     """
 
-    shown: str
-    kind: str
+    source: str
+    modality: str
     embedded_as: str
 
     @property
     def path(self) -> str:
         """The absolute path of the file; empty for a text."""
-        return "" if self.kind == TEXT else absolute(self.shown)
+        return "" if self.modality == TEXT else make_absolute(self.source)
 
     def embed(self, binder: Binder) -> Embeddings:
         """Embed the query: one row."""
-        item = self.shown if self.kind == TEXT else Path(self.shown)
-        derived = self.kind != self.embedded_as
-        return binder.embed(self.embedded_as, [item], derive_seed=SEED if derived else None)
+        item = self.source if self.modality == TEXT else Path(self.source)
+        seed = get_derive_seed(self.modality, self.embedded_as)
+        return binder.embed(self.embedded_as, [item], derive_seed=seed)
 
 
-def find_query(text: str, kinds: Mapping[str, str], embed_as: str = "") -> Query:
-    """What a user means by a query: the file of that name where there is one, else the words.
+def parse_query(text: str, encoder_modalities: Mapping[str, str], embed_as: str = "") -> Query:
+    """Return the query for a user's text: the file of that name if there is one, else the text itself.
 
     Args:
-        text: as typed.
-        kinds: the kinds of file that the binding embeds, and what each is embedded as.
-        embed_as: `text` where a file is not meant, or what the file is embedded as: `event` of a picture.
+        text: text or path.
+        encoder_modalities: modality that files are embedded as, by the modality of the files.
+        embed_as: `text` to force a text query, or the modality to embed the file as, e.g. `event` for an image.
 
     Raises:
-        BadInput: the query is empty, or is named like a file that is not there, or the binding cannot embed it.
-        BadOption: the binding does not embed what the query shall be embedded as.
+        BadInput: the query is empty, is the name of a missing file, or cannot be embedded by the binding.
+        BadOption: the binding does not embed `embed_as`.
     """
-    if embed_as and embed_as not in set(kinds.values()):
-        raise BadOption(f"the binding embeds no {embed_as}{errors.suggest_names(embed_as, set(kinds.values()))}")
+    encoders = set(encoder_modalities.values())
+    if embed_as and embed_as not in encoders:
+        raise BadOption(f"the binding embeds no {embed_as}{errors.suggest_names(embed_as, encoders)}")
     if not text.strip():
         raise BadInput("the query is empty; give a text or a file")
     path = Path(text)
-    if embed_as == TEXT or (not embed_as and not _is_file(path) and not _named_like_a_file(path)):
-        return Query(text, TEXT, _embedded(TEXT, text, kinds))
+    if embed_as == TEXT or (not embed_as and not _is_file(path) and not _has_known_suffix(path)):
+        return Query(text, TEXT, _find_encoder_modality(TEXT, text, encoder_modalities))
     if not _is_file(path):
-        raise BadInput(f"there is no file {text}; check the path, or search for the words themselves with --as text")
-    held = readers.find_reader(path, embed_as or None).spec.modality
-    return Query(text, held, embed_as or _embedded(held, text, kinds))
+        raise BadInput(f"there is no file {text}; check the path, or search for it as a text with --as text")
+    modality = readers.find_reader(path, embed_as or None).spec.modality
+    return Query(text, modality, embed_as or _find_encoder_modality(modality, text, encoder_modalities))
 
 
-def _embedded(kind: str, text: str, kinds: Mapping[str, str]) -> str:
-    if kind not in kinds:
-        raise BadInput(f"{text!r} is {kind}, which the binding does not embed (it embeds {', '.join(kinds)})")
-    return kinds[kind]
+def _find_encoder_modality(modality: str, text: str, encoder_modalities: Mapping[str, str]) -> str:
+    if modality not in encoder_modalities:
+        expected = ", ".join(encoder_modalities)
+        raise BadInput(f"{text!r} is {modality}, which the binding does not embed; expected {expected}")
+    return encoder_modalities[modality]
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # words too long for a file name
+    except OSError:  # a text too long for a file name
         return False
 
 
-def _named_like_a_file(path: Path) -> bool:
+def _has_known_suffix(path: Path) -> bool:
     return path.suffix.lower() in readers.list_suffixes() and " " not in path.name

@@ -14,43 +14,45 @@ class QueryExpansion(Head):
     The expanded query is the query plus its nearest samples, each times its cosine similarity (0 where that is
     negative) to the power `alpha` (Radenovic, Tolias and Chum, Fine-tuning CNN image retrieval with no human
     annotation, 2018). `alpha=0` is average query expansion. Similarities between modalities are small, so that samples
-    weigh little against a query of another modality: there, use a small `alpha`.
+    have little weight against a query of another modality: use a small `alpha` there.
     """
 
     name = "query-expansion"
     predicts = "ranking"
 
     def __init__(self, *, neighbours: int = 10, alpha: float = 3.0, modality: str | None = None) -> None:
-        """Set the expansion.
+        """Set the options.
 
         Args:
-            neighbours: how many nearest samples are added to the query, 1 or more.
+            neighbours: number of nearest samples added to the query, 1 or more.
             alpha: exponent of their similarities, 0 or more.
-            modality: whose embeddings are ranked. [default: the only ones there are]
+            modality: modality of the samples. [default: the only one of the input]
 
         Raises:
-            BadOption: numbers out of range.
+            BadOption: a number is out of range.
         """
         if not isinstance(neighbours, int) or neighbours < 1:
-            raise BadOption(f"neighbours must be a whole number above 0, got {neighbours!r}")
+            raise BadOption(f"neighbours: expected a positive integer, got {neighbours!r}")
         if not (isinstance(alpha, int | float) and 0 <= alpha < np.inf):
-            raise BadOption(f"alpha must be a number, 0 or more, got {alpha!r}")
+            raise BadOption(f"alpha: expected a number of at least 0, got {alpha!r}")
         self.neighbours, self.alpha = neighbours, alpha
         needs = () if modality is None else (modality,)
         super().__init__(needs=needs, settings={"neighbours": neighbours, "alpha": alpha, "modality": modality})
 
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
-        """Return the similarities (queries, n); a sample of several rows has that of its nearest, without rows -1."""
-        assert queries is not None  # `score` has checked it
+        """Return similarities (queries, n): the largest of a sample's rows; -1 for a sample without rows."""
+        assert queries is not None  # `score` checks it
         names = self.needs or tuple(inputs.embeddings)
         if len(names) != 1:
-            raise BadInput(f"the head {self.name!r} ranks embeddings of one modality, got {', '.join(names) or 'none'}")
-        rows = inputs.embeddings[names[0]]
-        similarities = (queries @ rows).astype(np.float64)
-        vectors = rows.vectors.astype(np.float64)
+            raise BadInput(
+                f"the head {self.name!r} expects embeddings of one modality, got {', '.join(names) or 'none'}"
+            )
+        candidates = inputs.embeddings[names[0]]
+        similarities = (queries @ candidates).astype(np.float64)
+        vectors = candidates.vectors.astype(np.float64)
         scores = np.full((len(queries), len(inputs)), -1.0)
-        for number, each in enumerate(similarities):
-            nearest = np.argsort(-each, kind="stable")[: self.neighbours]
-            expanded = queries.vectors[number] + (np.maximum(each[nearest], 0) ** self.alpha) @ vectors[nearest]
+        for number, row in enumerate(similarities):
+            nearest = np.argsort(-row, kind="stable")[: self.neighbours]
+            expanded = queries.vectors[number] + (np.maximum(row[nearest], 0) ** self.alpha) @ vectors[nearest]
             np.maximum.at(scores[number], inputs.rows[names[0]], vectors @ (expanded / np.linalg.norm(expanded)))
         return scores

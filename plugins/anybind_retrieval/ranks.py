@@ -1,4 +1,4 @@
-"""Ranks of right answers, from similarities or from vectors, a block at a time."""
+"""Ranks of relevant gallery samples, from similarities or from embeddings, a block at a time."""
 
 from __future__ import annotations
 
@@ -8,69 +8,70 @@ from dataclasses import dataclass
 import numpy as np
 
 from anybind.plugin import BadInput
-from anybind_retrieval.kernels import over_rows, ranks_of_right
+from anybind_retrieval.kernels import map_row_slices, rank_relevant
 
 DEPTH = 10
-"""How far down right answers behind the first are looked for."""
+"""Largest rank that is computed for relevant samples after the first."""
 TOLERANCE = 2.0**-19
-"""Cosine similarities of float32 vectors that differ by no more are taken for equal: rounding alone does as much."""
+"""Largest difference of equal cosine similarities: the rounding error of products of float32 vectors."""
 BLOCK_BYTES = 1 << 28
-"""Memory for similarities, at most (but for galleries of which one row is more)."""
-TURNED = 32
-"""Queries whose similarities are copied together where the columns of a matrix are asked about."""
+"""Largest block of similarities in memory (or one row, if that is larger)."""
+COPIED_ROWS = 32
+"""Rows copied at a time from a matrix that is contiguous by columns."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the right answers of some queries came.
+    """The ranks of the relevant gallery samples of some queries.
 
-    An answer is *right* for a query when both are of one group. The gallery is ranked by falling similarity, and of
-    answers that are equally similar the wrong ones come first: a tie never helps. So the j-th right answer has the rank
-    j + (number of wrong answers at least as similar). A similarity that is no number counts as a tie with any.
+    A gallery sample is *relevant* for a query if both are of one group. The gallery is ranked by descending similarity,
+    irrelevant samples first among equals: a tie never helps. So the j-th relevant sample has the rank
+    j + (number of irrelevant samples at least as similar). A NaN similarity is a tie with any other.
 
     Attributes:
-        ranks: (q, depth) int64: the rank of each query's first right answer, then those of its second, third, ... as
-            far as they are at most depth; 0 where there is none. Ranks count from 1.
-        right: (q,) int64, how many answers of the gallery are right, at least 1.
-        gallery: number of answers.
+        ranks: (q, depth) int64: the rank of each query's first relevant sample, then those of its second, third, ... if
+            they are at most depth; 0 where there is none. Ranks count from 1.
+        n_relevant: (q,) int64, number of relevant gallery samples, at least 1.
+        gallery_size: number of gallery samples.
     """
 
     ranks: np.ndarray
-    right: np.ndarray
-    gallery: int
+    n_relevant: np.ndarray
+    gallery_size: int
 
 
-def ranks_in(
+def rank_similarities(
     similarities: np.ndarray,
-    queries: np.ndarray,
-    gallery: np.ndarray,
+    query_groups: np.ndarray,
+    gallery_groups: np.ndarray,
     *,
     depth: int = DEPTH,
     tolerance: float = 0.0,
 ) -> Ranks:
-    """Ranks from a matrix of similarities.
+    """Compute ranks from a matrix of similarities.
 
     Args:
-        similarities: (q, n) float32; fastest where its rows are contiguous.
-        queries: (q,) whole numbers, each query's group.
-        gallery: (n,) whole numbers, each answer's group.
-        depth: how far down right answers behind the first are looked for.
+        similarities: (q, n) float32; fastest if its rows are contiguous.
+        query_groups: (q,) integers.
+        gallery_groups: (n,) integers.
+        depth: largest rank that is computed for relevant samples after the first.
         tolerance: similarities that differ by no more are equal.
 
     Raises:
-        BadInput: a query has no right answer, or shapes or type do not fit.
+        BadInput: a query has no relevant sample, or shapes or dtype are wrong.
     """
-    if similarities.shape != (len(queries), len(gallery)):
-        raise BadInput(f"{len(queries)} queries and {len(gallery)} answers do not fit {similarities.shape}")
+    expected = (len(query_groups), len(gallery_groups))
+    if similarities.shape != expected:
+        raise BadInput(f"expected similarities of shape {expected}, queries by gallery, got {similarities.shape}")
     if similarities.dtype != np.float32:
-        raise BadInput(f"similarities must be float32, got {similarities.dtype}")
-    groups = _Groups.of(queries, gallery)
-    ranks = np.empty((len(queries), depth), np.int64)
-    groups.rank(similarities, slice(None), np.float32(tolerance), ranks)
-    return Ranks(ranks, groups.right, len(gallery))
+        raise BadInput(f"expected similarities of dtype float32, got {similarities.dtype}")
+    relevance = _RelevanceGroups.from_groups(query_groups, gallery_groups)
+    ranks = np.empty((len(query_groups), depth), np.int64)
+    relevance.fill_ranks(similarities, slice(None), np.float32(tolerance), ranks)
+    return Ranks(ranks, relevance.n_relevant, len(gallery_groups))
 
 
-def ranks_of(
+def rank_embeddings(
     queries: np.ndarray,
     gallery: np.ndarray,
     query_groups: np.ndarray,
@@ -78,75 +79,75 @@ def ranks_of(
     *,
     depth: int = DEPTH,
 ) -> Ranks:
-    """Ranks from unit vectors, by blocks of queries: the whole matrix of similarities never is in memory.
+    """Compute ranks from unit vectors by blocks of queries, without the whole similarity matrix in memory.
 
-    Similarities are products in float32; those that differ by no more than `TOLERANCE` are equal.
+    Similarities are float32 products; those that differ by no more than `TOLERANCE` are equal.
 
     Args:
         queries: (q, d) float32 of norm 1.
         gallery: (n, d) float32 of norm 1.
-        query_groups: (q,) whole numbers.
-        gallery_groups: (n,) whole numbers.
-        depth: as `ranks_in`.
+        query_groups: (q,) integers.
+        gallery_groups: (n,) integers.
+        depth: see `rank_similarities`.
 
     Raises:
-        BadInput: as `ranks_in`.
+        BadInput: see `rank_similarities`.
     """
-    groups = _Groups.of(query_groups, gallery_groups)
+    relevance = _RelevanceGroups.from_groups(query_groups, gallery_groups)
     ranks = np.empty((len(queries), depth), np.int64)
     block = max(1, BLOCK_BYTES // (4 * len(gallery)))
     buffer = np.empty((min(block, len(queries)), len(gallery)), np.float32)
     for start in range(0, len(queries), block):
-        part = slice(start, min(start + block, len(queries)))
-        similarities = np.matmul(queries[part], gallery.T, out=buffer[: part.stop - start])
-        groups.rank(similarities, part, np.float32(TOLERANCE), ranks[part])
-    return Ranks(ranks, groups.right, len(gallery))
+        rows = slice(start, min(start + block, len(queries)))
+        similarities = np.matmul(queries[rows], gallery.T, out=buffer[: rows.stop - start])
+        relevance.fill_ranks(similarities, rows, np.float32(TOLERANCE), ranks[rows])
+    return Ranks(ranks, relevance.n_relevant, len(gallery))
 
 
 @dataclass(frozen=True)
-class _Groups:
-    """Which columns are right for which query: the columns sorted by group, and where each group begins."""
+class _RelevanceGroups:
+    """The gallery columns sorted by group, the start of each group, and the group of each query."""
 
-    of_query: np.ndarray
+    query_groups: np.ndarray
     starts: np.ndarray
     columns: np.ndarray
 
     @classmethod
-    def of(cls, queries: np.ndarray, gallery: np.ndarray) -> _Groups:
-        if not len(gallery):
+    def from_groups(cls, query_groups: np.ndarray, gallery_groups: np.ndarray) -> _RelevanceGroups:
+        if not len(gallery_groups):
             raise BadInput("the gallery is empty")
-        known, number = np.unique(np.concatenate([gallery, queries]), return_inverse=True)
-        of_answer, of_query = np.split(number.astype(np.int64), [len(gallery)])
-        sizes = np.bincount(of_answer, minlength=len(known))
-        lost = np.flatnonzero(sizes[of_query] == 0)
-        if lost.size:
-            raise BadInput(f"query {int(lost[0])} has no right answer in the gallery")
+        unique, numbers = np.unique(np.concatenate([gallery_groups, query_groups]), return_inverse=True)
+        of_gallery, of_queries = np.split(numbers.astype(np.int64), [len(gallery_groups)])
+        sizes = np.bincount(of_gallery, minlength=len(unique))
+        unmatched = np.flatnonzero(sizes[of_queries] == 0)
+        if unmatched.size:
+            raise BadInput(f"query {int(unmatched[0])} has no relevant sample in the gallery")
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        order = np.argsort(of_answer.astype(np.min_scalar_type(len(known))), kind="stable")  # few bits sort faster
-        return cls(of_query, starts, order)
+        order = np.argsort(of_gallery.astype(np.min_scalar_type(len(unique))), kind="stable")  # few bits sort faster
+        return cls(of_queries, starts, order)
 
     @property
-    def right(self) -> np.ndarray:
-        """How many answers are right for each query."""
-        return np.diff(self.starts)[self.of_query]
+    def n_relevant(self) -> np.ndarray:
+        """Number of relevant gallery samples of each query."""
+        return np.diff(self.starts)[self.query_groups]
 
-    def rank(self, similarities: np.ndarray, part: slice, tolerance: np.float32, ranks: np.ndarray) -> None:
-        """Fill the ranks of some queries."""
-        of_query = self.of_query[part]
+    def fill_ranks(self, similarities: np.ndarray, queries: slice, tolerance: np.float32, ranks: np.ndarray) -> None:
+        """Compute the ranks of some queries into `ranks`."""
+        query_groups = self.query_groups[queries]
 
-        def some(rows: slice) -> None:
-            for piece, block in _row_by_row(similarities, rows):
-                per_query = block, block.view(np.int32), of_query[piece]
-                ranks_of_right(*per_query, self.starts, self.columns, tolerance, ranks[piece])
+        def rank_rows(rows: slice) -> None:
+            for chunk, block in _iterate_rows(similarities, rows):
+                inputs = block, block.view(np.int32), query_groups[chunk]
+                rank_relevant(*inputs, self.starts, self.columns, tolerance, ranks[chunk])
 
-        over_rows(some, len(ranks))
+        map_row_slices(rank_rows, len(ranks))
 
 
-def _row_by_row(similarities: np.ndarray, part: slice) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of a matrix as contiguous ones, some at a time where they are columns in memory."""
+def _iterate_rows(similarities: np.ndarray, rows: slice) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield contiguous rows of a matrix: copies of a few at a time if the matrix is contiguous by columns."""
     if similarities.strides[1] == similarities.itemsize:
-        yield part, similarities[part]
+        yield rows, similarities[rows]
         return
-    for start in range(part.start, part.stop, TURNED):
-        piece = slice(start, min(start + TURNED, part.stop))
-        yield piece, np.ascontiguousarray(similarities[piece])
+    for start in range(rows.start, rows.stop, COPIED_ROWS):
+        chunk = slice(start, min(start + COPIED_ROWS, rows.stop))
+        yield chunk, np.ascontiguousarray(similarities[chunk])

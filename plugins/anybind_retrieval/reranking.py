@@ -7,42 +7,49 @@ import numpy as np
 from anybind import Embeddings, normalize
 from anybind.plugin import Head, HeadInput
 from anybind_retrieval.index import Index
-from anybind_retrieval.ranking import SearchHit, nearest
+from anybind_retrieval.ranking import SearchHit, find_nearest
 
-DEPTH = 100
-"""Results of the search that are re-ranked, by default."""
+RERANK_TOP_K = 100
+"""Default number of search results that are re-ranked."""
 
 
 def rerank(
-    index: Index, kind: str, query: Embeddings, head: Head, top: int, *, depth: int = DEPTH, without: str = ""
+    index: Index,
+    modality: str,
+    query: Embeddings,
+    head: Head,
+    top_k: int,
+    *,
+    rerank_top_k: int = RERANK_TOP_K,
+    exclude: str = "",
 ) -> list[SearchHit]:
-    """Rank the first results of a search by the scores of a head.
+    """Re-rank the first results of a search by the scores of a head.
 
     Args:
-        index: where to search.
-        kind: the kind of file to search among.
+        index: index to search.
+        modality: modality of the files.
         query: one row.
         head: a ranking head, prepared.
-        top: number of hits to return.
-        depth: number of results that the head ranks, by cosine similarity; at least `top` are.
-        without: a path to leave out: the query's own.
+        top_k: number of hits to return.
+        rerank_top_k: number of results, by cosine similarity, that the head ranks; at least `top_k` are.
+        exclude: path to leave out: the query's own.
 
     Returns:
-        the hits by score, largest first, ties by cosine similarity; `SearchHit.reranked` is the score.
+        the hits by score, largest first, ties by cosine similarity; `SearchHit.rerank_score` is the score.
 
     Raises:
-        BadInput: the index is damaged, or the head needs embeddings that it does not hold.
+        BadInput: the index is damaged, or lacks embeddings that the head needs.
         SpaceMismatch, WeightsMismatch: the head was made for embeddings of another space or encoder.
     """
-    entries, cosines, vectors = nearest(index, kind, query.vectors[0], max(top, depth), without)
+    entries, cosines, vectors = find_nearest(index, modality, query.vectors[0], max(top_k, rerank_top_k), exclude)
     if not entries:
         return []
-    shelf = index.card.shelves[kind]
+    encoder = index.card.encoders[modality]
     ids = tuple(entry.name for entry in entries)
-    candidates = Embeddings(normalize(vectors), index.card.space, shelf.modality, ids, shelf.encoder)
-    scores = head.score(HeadInput({shelf.modality: candidates}), query)[0]
-    order = np.argsort(-scores, kind="stable")[:top]
+    candidates = Embeddings(normalize(vectors), index.card.space, encoder.modality, ids, encoder.encoder)
+    scores = head.score(HeadInput({encoder.modality: candidates}), query)[0]
+    order = np.argsort(-scores, kind="stable")[:top_k]
     return [
-        SearchHit(kind, rank, float(cosines[row]), entries[row], float(scores[row]))
+        SearchHit(modality, rank, float(cosines[row]), entries[row], float(scores[row]))
         for rank, row in enumerate(order, start=1)
     ]

@@ -11,7 +11,7 @@ import typer
 from anybind.commandline import (
     AsJson,
     Device,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -20,86 +20,116 @@ from anybind.commandline import (
     print_table,
 )
 from anybind.plugin import files
-from anybind_retrieval.index_command import Kinds
+from anybind_retrieval.index_command import Modalities
 from anybind_retrieval.ranking import SearchHit
-from anybind_retrieval.reranking import DEPTH
+from anybind_retrieval.reranking import RERANK_TOP_K
 from anybind_retrieval.searching import SearchResults
 from anybind_retrieval.searching import search as search_files
 
 
 def search(
     query: Annotated[str, typer.Argument(help="A text, or the path of a recording, image, audio clip, ...")],
-    where: Annotated[str, typer.Option("--in", help="A folder of files, or what `anybind index` wrote.")],
-    modality: Kinds = None,
-    embed_as: Annotated[str, typer.Option("--as", help="Take the query as text, or embed its file as this.")] = "",
-    top: Annotated[int, typer.Option(min=1, help="Number of files of each modality.")] = 10,
-    rerank: Annotated[str, typer.Option(help="Ranking head by name or file, e.g. query-expansion.")] = "",
+    gallery: Annotated[str, typer.Option("--in", help="Folder of files, or index of `anybind index`, to search.")],
+    modality: Modalities = None,
+    embed_as: Annotated[str, typer.Option("--as", help="Embed the query as text, or its file as event, ...")] = "",
+    top_k: Annotated[int, typer.Option(min=1, help="Number of hits per modality, or in total with --mixed.")] = 10,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Rank files of all modalities together.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option(help="Rank --mixed by scores calibrated per modality, or by raw cosine similarity.")
+    ] = True,
+    rerank: Annotated[str, typer.Option(help="Re-rank hits by this head, by name or file: query-expansion.")] = "",
     rerank_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for that head; repeatable.")] = None,
-    rerank_top: Annotated[int, typer.Option(min=1, help="Hits of each modality that it re-ranks.")] = DEPTH,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="An HTML page to write.")] = None,
-    binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file. [default: the index's]")] = "",
-    approximate: Annotated[bool, typer.Option("--approximate", help="Use the index of a large .lance.")] = False,
+    rerank_top_k: Annotated[int, typer.Option(min=1, help="Number of hits per modality to re-rank.")] = RERANK_TOP_K,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write an HTML page.")] = None,
+    binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file. (default: the index's)")] = "",
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Use the approximate index of a large .lance.")
+    ] = False,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rank files by their similarity with a text or with another file, those of each modality by themselves."""
+    """Rank files by their similarity with a text or with another file, each modality separately.
+
+    A weak match is not better than chance for its modality.
+    """
     if output is not None:
         files.check_output(output)
     skipped = SkippedFiles()
     try:
-        found = search_files(
-            query, where, modalities=modality or (), embed_as=embed_as, top_k=top, rerank=rerank,
-            rerank_options=parse_options(rerank_option), rerank_top=rerank_top, binding=binding, approximate=approximate,
-            device=device, store=open_store(store), on_bad=skipped.note if skip_bad else None,
+        results = search_files(
+            query, gallery, modalities=modality or (), embed_as=embed_as, top_k=top_k, mixed=mixed,
+            calibrate=calibrate, rerank=rerank, rerank_options=parse_options(rerank_option),
+            rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device,
+            store=open_store(store), on_bad=skipped.record if skip_invalid else None,
         )  # fmt: skip
         if output is not None:
-            found.save_page(output)
+            results.save_page(output)
         if as_json:
-            print_json({**_fields(found), "page": output and str(output), "skipped": skipped})
+            print_json({**_make_fields(results), "page": output and str(output), "skipped": skipped})
         else:
-            again = ("score",) if any(hit.reranked is not None for hit in found.hits) else ()
-            rows = [
-                (hit.modality, str(hit.rank), *(f"{score:.3f}" for score in scores if score is not None), _named(hit))
-                for hit in found.hits
-                for scores in [(hit.reranked, hit.cosine)]
-            ]
-            title = f"nearest to {found.query.shown!r} by {found.index.card.binding}"
-            print_table(("modality", "rank", *again, "cosine", "file"), rows, title)
-            typer.echo(f"page: {output}") if output is not None else None
+            _print_results(results, output)
     finally:
         skipped.report()
 
 
-def _fields(found: SearchResults) -> dict[str, object]:
-    query, card = found.query, found.index.card
+def _make_fields(results: SearchResults) -> dict[str, object]:
+    query, card = results.query, results.index.card
     return {
-        "query": query.shown,
-        "modality": query.kind,
+        "query": query.source,
+        "modality": query.modality,
         "embedded_as": query.embedded_as,
-        "in": found.where,
+        "gallery": results.gallery,
         "binding": card.binding,
         "space": card.space.name,
-        "searched": found.searched,
+        "gallery_sizes": results.gallery_sizes,
+        "mixed": results.mixed,
         "hits": [
             {
                 "modality": hit.modality,
                 "rank": hit.rank,
                 "cosine": hit.cosine,
-                **({} if hit.reranked is None else {"score": hit.reranked}),
+                "calibrated": hit.calibrated,
+                "z": hit.z,
+                "weak": hit.weak,
+                **({} if hit.rerank_score is None else {"score": hit.rerank_score}),
                 "file": files.portable_name(hit.path),
                 **({"text": hit.text} if hit.text else {}),
-                "state": hit.entry.state() or "unchanged",
+                "state": hit.entry.get_state() or "unchanged",
             }
-            for hit in found.hits
+            for hit in results.hits
         ],
     }
 
 
-def _named(hit: SearchHit) -> str:
-    """The file, relative to the current folder if it lies below it, with what changed about it."""
-    here = os.getcwd() + os.sep  # noqa: PTH109 (as `absolute` has it)
+def _print_results(results: SearchResults, page: Path | None) -> None:
+    """Print the hits as a table; columns without a value in any row are left out."""
+    columns = ("modality", "rank", "score", "cosine", "z", "match", "file")
+    rows = [
+        (
+            hit.modality,
+            str(hit.rank),
+            "" if hit.rerank_score is None else f"{hit.rerank_score:.3f}",
+            f"{hit.cosine:.3f}",
+            "" if hit.z is None else f"{hit.z:.1f}",
+            "weak" if hit.weak else "",
+            _format_file(hit),
+        )
+        for hit in results.hits
+    ]
+    used = [column for column in range(len(columns)) if any(row[column] for row in rows)]
+    title = f"most similar to {results.query.source!r} by {results.index.card.binding}"
+    print_table([columns[column] for column in used], [[row[column] for column in used] for row in rows], title)
+    if any(hit.weak for hit in results.hits):
+        typer.echo("weak: not better than chance for its modality")
+    if page is not None:
+        typer.echo(f"page: {page}")
+
+
+def _format_file(hit: SearchHit) -> str:
+    """Return the path, relative to the current folder if it is inside, with the text and the state of the file."""
+    here = os.getcwd() + os.sep  # noqa: PTH109 (as `make_absolute` has it)
     path = files.portable_name(hit.path.removeprefix(here))
-    state = hit.entry.state()
+    state = hit.entry.get_state()
     return (f"{hit.text} ({path})" if hit.text else path) + (f" ({state})" if state else "")

@@ -1,22 +1,23 @@
-"""Search: the files of an index, or of a folder, that are nearest to a text or to another file."""
+"""Search: the files of an index, or of a folder, that are most similar to a text or to another file."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from anybind import Binder, EmbeddingStore, list_bindings, load
+from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
 from anybind.plugin import BadInput, BadOption, Head, errors, files, tables
-from anybind_retrieval.index import Index, absolute, is_uri
-from anybind_retrieval.indexing import exists, is_lance, kinds_of, open_index, shelf_of, update
-from anybind_retrieval.query import Query, find_query
-from anybind_retrieval.ranking import SearchHit, ranked
-from anybind_retrieval.reranking import DEPTH
+from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
+from anybind_retrieval.index import Index, is_uri, make_absolute
+from anybind_retrieval.indexing import exists, is_lance, load_indexed_encoder, map_modalities, open_index, update_index
+from anybind_retrieval.query import Query, parse_query
+from anybind_retrieval.ranking import SearchHit, rank_entries
+from anybind_retrieval.reranking import RERANK_TOP_K
 from anybind_retrieval.reranking import rerank as rerank_hits
-from anybind_retrieval.wanted import Wanted
+from anybind_retrieval.sources import TEXT, IndexSources
 
 DEFAULT_BINDING = "mini"
 
@@ -27,173 +28,229 @@ class SearchResults:
 
     Attributes:
         query: the text, or the path of the file, and the modality that it was embedded as.
-        where: what was searched, as it was given.
-        index: the index that was searched; that of a folder lies in the user's cache.
-        hits: the hits of each modality, one modality after the other, the best first. Cosines of two modalities do not
-            compare.
+        gallery: index or folder that was searched, as the user gave it.
+        index: the index; that of a folder lies in the user's cache.
+        hits: best first; grouped by modality unless `mixed`.
+        mixed: whether the modalities are ranked together.
+        calibrated: whether they are ranked by calibrated scores.
+        gallery_sizes: number of files searched, by modality.
     """
 
     query: Query
-    where: str
+    gallery: str
     index: Index = field(repr=False)
     hits: tuple[SearchHit, ...]
-
-    @property
-    def searched(self) -> Mapping[str, int]:
-        """Number of files searched, by modality."""
-        return {modality: self.index.count(modality) for modality in dict.fromkeys(hit.modality for hit in self.hits)}
+    mixed: bool
+    calibrated: bool
+    gallery_sizes: Mapping[str, int]
 
     def save_page(self, path: str | os.PathLike[str]) -> None:
-        """Write the results as one HTML file, with images and audio inside; raises `BadInput` where it cannot."""
+        """Write the results as one HTML file with embedded images and audio; raise `BadInput` if it is not writable."""
         from anybind_retrieval.page import write_page
 
-        write_page(Path(path), self.query, self.hits, self.index, self.where)
+        write_page(Path(path), self)
 
 
 def search(
     query: str,
-    where: str | os.PathLike[str],
+    gallery: str | os.PathLike[str],
     *,
     modalities: Sequence[str] = (),
     embed_as: str = "",
     top_k: int = 10,
+    mixed: bool = False,
+    calibrate: bool = True,
     rerank: str | os.PathLike[str] | Head | None = None,
     rerank_options: Mapping[str, object] | None = None,
-    rerank_top: int = DEPTH,
+    rerank_top_k: int = RERANK_TOP_K,
     binding: str | os.PathLike[str] | Binder = "",
     approximate: bool = False,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
 ) -> SearchResults:
-    """Rank files by cosine similarity with a text or with another file, those of each modality by themselves.
+    """Rank files by cosine similarity with a text or with another file, each modality separately or all together.
+
+    Cosine similarities of different modalities are not comparable: a mixed ranking is by calibrated scores. A match
+    that is not better than chance for its modality is marked as weak. See `anybind_retrieval.calibration`.
 
     Args:
-        query: a text, or the path of a file: where a file of that name exists, the file is meant.
-        where: an index that `build_index` wrote, or a folder, whose index is kept in the user's cache and brought up to
-            date first.
-        modalities: search only files that hold one of these. [default: all in the index]
-        embed_as: `text` where no file is meant, or the modality that the query file is embedded as.
-        top_k: number of hits for each modality.
+        query: a text, or the path of a file; an existing path is a file.
+        gallery: an index of `build_index`, or a folder; the index of a folder is stored in the user's cache and
+            updated first.
+        modalities: search only files of these modalities. [default: all in the index]
+        embed_as: `text` to force a text query, or the modality to embed the query file as.
+        top_k: number of hits: of each modality, or in total if `mixed`.
+        mixed: rank the files of all modalities together.
+        calibrate: rank mixed results by calibrated scores; False for raw cosine similarities.
         rerank: a ranking head, by name or file, that re-ranks the hits, such as `query-expansion`.
         rerank_options: options of a head given by name or file.
-        rerank_top: number of hits of each modality, by cosine similarity, that the head re-ranks; at least `top_k`.
-        binding: as `anybind.load` takes it, or a binder. [default: the index's own, if it is installed; for a folder
-            `mini`]
+        rerank_top_k: number of hits of each modality, by cosine similarity, that the head re-ranks; at least `top_k`.
+        binding: as for `anybind.load`, or a binder. [default: that of the index, if installed; `mini` for a folder]
         approximate: use the approximate index of a large `.lance`; all other searches are exact.
         device: torch device, unless `binding` is a binder.
-        store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
-        on_bad: called with the id and the error of each file of a folder that cannot be used, which is then left out;
-            by default the first one raises.
+        store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
+        on_bad: called with the id and the error of each invalid file of a folder, which is then skipped; by default
+            the first one raises.
 
     Raises:
-        BadOption: a modality that is not there, `approximate` for another index, or an index of a binding that is not
-            installed.
+        BadOption: a missing modality, `approximate` for another index, `mixed` with `rerank`, a missing binding.
         BadInput: an empty query, a query file that is missing, or an index that is missing or damaged.
-        SpaceMismatch, WeightsMismatch: the index was made with other encoders than the binding's.
+        SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binding's.
     """
-    place = os.fspath(where)
-    of_folder = not is_uri(place) and not is_lance(place) and Path(place).is_dir()
-    index = None if of_folder else open_index(place, approximate=approximate)
-    if approximate and not is_lance(place):
-        raise BadOption("--approximate is for an index that ends in .lance; any other is searched exactly and fast")
+    location = os.fspath(gallery)
+    is_folder = not is_uri(location) and not is_lance(location) and Path(location).is_dir()
+    index = None if is_folder else open_index(location, approximate=approximate)
+    if approximate and not is_lance(location):
+        raise BadOption("--approximate needs an index that ends in .lance; any other is searched exactly and fast")
+    if mixed and rerank:
+        raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
-        binding = load(
-            binding or (DEFAULT_BINDING if index is None else _binding_of(index)), device=device, store=store
-        )
-    kinds = kinds_of(binding, modalities)
-    asked = find_query(query, kinds_of(binding), embed_as)
-    head = _ranking_head(rerank, rerank_options, binding)
+        name = binding or (DEFAULT_BINDING if index is None else _get_binding_name(index))
+        binding = load(name, device=device, store=store)
+    sources = map_modalities(binding, modalities)
+    parsed = parse_query(query, map_modalities(binding), embed_as)
+    head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
-        index = _index_of_folder(place, binding, kinds, on_bad)
-    hits = find(index, binding, asked, modalities, top_k, head, rerank_top)
-    return SearchResults(asked, place, index, tuple(hits))
+        index = _update_folder_index(location, binding, sources, on_bad)
+    sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
+    embedded = parsed.embed(binding)
+    _check_encoders(index, binding, embedded, sizes)
+    hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
+    hits = _calibrate_hits(index, binding, embedded, hits, sizes)
+    if mixed:
+        hits = _merge_hits(hits, calibrate)[:top_k]
+    return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
 
 
-def _ranking_head(
-    source: str | os.PathLike[str] | Head | None, options: Mapping[str, object] | None, binder: Binder
+def _load_ranking_head(
+    rerank: str | os.PathLike[str] | Head | None, options: Mapping[str, object] | None, binder: Binder
 ) -> Head | None:
-    if source and not isinstance(source, Head):
-        source = Head.find(source, predicts="ranking", **(options or {}))
+    if rerank and not isinstance(rerank, Head):
+        rerank = Head.find(rerank, predicts="ranking", **(options or {}))
     elif options:
-        raise BadOption("--rerank-option is for the ranking head that --rerank names, by name or file")
-    if not isinstance(source, Head):
+        raise BadOption("--rerank-option needs a ranking head: name it, or its file, with --rerank")
+    if not isinstance(rerank, Head):
         return None
-    source.prepare(binder)
-    return source
+    rerank.prepare(binder)
+    return rerank
 
 
-def find(
-    index: Index,
-    binder: Binder,
-    query: Query,
-    modalities: Sequence[str],
-    top: int,
-    head: Head | None = None,
-    depth: int = DEPTH,
-) -> list[SearchHit]:
-    """The hits of each kind of file, kind after kind in the order of the index, best first.
-
-    A ranking head re-ranks the first `depth` hits of each kind.
-
-    Raises:
-        BadOption: the index holds no files of a kind that was asked for.
-        SpaceMismatch, WeightsMismatch: the index was made with other encoders than the binder's.
-    """
-    shelves = index.card.shelves
-    for kind in modalities:
-        if kind not in shelves:
-            raise BadOption(f"{index.where} holds no files of {kind}{errors.suggest_names(kind, shelves)}")
-    embedded = query.embed(binder)
-    embedded_as = kinds_of(binder)
-    hits: list[SearchHit] = []
-    for kind in modalities or shelves:
-        if kind not in embedded_as:
+def _select_modalities(index: Index, binder: Binder, modalities: Sequence[str]) -> Sequence[str]:
+    """Return the modalities to search; raise `BadOption` if the index or the binding lacks one."""
+    indexed, embeddable = index.card.encoders, map_modalities(binder)
+    for modality in modalities:
+        if modality not in indexed:
+            raise BadOption(f"{index.location} has no {modality} files{errors.suggest_names(modality, indexed)}")
+    selected = list(dict.fromkeys(modalities)) or list(indexed)
+    for modality in selected:
+        if modality not in embeddable:
             raise BadOption(
-                f"{index.where} holds {kind}, which the binding {binder.name!r} does not embed; it was made with"
-                f" {index.card.binding!r}: give that as --binding, or what to search as --modality"
+                f"{index.location} has {modality} files, which the binding {binder.name!r} does not embed; it was"
+                f" built with {index.card.binding!r}: give that as --binding, or other modalities as --modality"
             )
-        index.card.require(kind, shelf_of(binder, kind, embedded_as[kind])[0], embedded.space, index.where)
+    return selected
+
+
+def _check_encoders(index: Index, binder: Binder, query: Embeddings, modalities: Iterable[str]) -> None:
+    """Raise `SpaceMismatch` or `WeightsMismatch` if the index was built with other encoders than the binder's."""
+    embeddable = map_modalities(binder)
+    for modality in modalities:
+        encoder, _ = load_indexed_encoder(binder, modality, embeddable[modality])
+        index.card.require_encoder(modality, encoder, query.space, index.location)
+
+
+def _rank_modalities(
+    index: Index,
+    query: Embeddings,
+    modalities: Iterable[str],
+    top_k: int,
+    head: Head | None,
+    rerank_top_k: int,
+    exclude: str,
+) -> list[SearchHit]:
+    """Return the hits of each modality, one modality after the other, best first."""
+    hits: list[SearchHit] = []
+    for modality in modalities:
         if head is None:
-            hits += ranked(index, kind, embedded.vectors[0], top, without=query.path)
+            hits += rank_entries(index, modality, query.vectors[0], top_k, exclude=exclude)
         else:
-            hits += rerank_hits(index, kind, embedded, head, top, depth=depth, without=query.path)
+            hits += rerank_hits(index, modality, query, head, top_k, rerank_top_k=rerank_top_k, exclude=exclude)
     return hits
 
 
-def _binding_of(index: Index) -> str:
-    """The binding that an index names, if it is one of those installed.
+def _calibrate_hits(
+    index: Index, binder: Binder, query: Embeddings, hits: Sequence[SearchHit], sizes: Mapping[str, int]
+) -> list[SearchHit]:
+    """Return the hits with calibrated scores, z-scores and marks of weak matches."""
+    if query.modality == TEXT:
+        queries = binder.embed(TEXT, BACKGROUND_TEXTS).vectors
+        own_modality = ""
+    else:
+        encoders = index.card.encoders
+        own_modality = next((name for name, encoder in encoders.items() if encoder.modality == query.modality), "")
+        queries = index.sample_vectors(own_modality, MAX_QUERIES) if own_modality else query.vectors
+    backgrounds = {}
+    for modality, count in sizes.items():
+        files = index.sample_vectors(modality, MAX_FILES)
+        backgrounds[modality] = estimate_background(
+            files, queries, query.vectors[0], count, same_modality=modality == own_modality
+        )
+    calibrated = []
+    for hit in hits:
+        background = backgrounds[hit.modality]
+        if background is not None:
+            score, z = background.calibrate(hit.cosine), background.compute_z(hit.cosine)
+            hit = replace(hit, calibrated=score, z=z, weak=background.is_weak(hit.cosine))
+        calibrated.append(hit)
+    return calibrated
 
-    An index may come from anywhere: it shall not choose files or models to load.
+
+def _merge_hits(hits: Sequence[SearchHit], calibrate: bool) -> list[SearchHit]:
+    """Rank the hits of all modalities together, by calibrated score or by cosine similarity, ties by path."""
+
+    def get_score(hit: SearchHit) -> float:
+        return hit.calibrated if calibrate and hit.calibrated is not None else hit.cosine
+
+    ordered = sorted(hits, key=lambda hit: (-get_score(hit), hit.path, hit.text))
+    return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=1)]
+
+
+def _get_binding_name(index: Index) -> str:
+    """Return the binding of an index if it is installed; raise `BadOption` for any other.
+
+    An index may be from an untrusted source: its card must not name files or models to load.
     """
     name = index.card.binding
-    if name not in {part.name for part in list_bindings()}:
-        raise BadOption(f"{index.where} was made with the binding {name!r}; name it, or its file, with --binding")
+    if name not in {spec.name for spec in list_bindings()}:
+        raise BadOption(f"{index.location} was built with the binding {name!r}; name it, or its file, with --binding")
     return name
 
 
-def _index_of_folder(where: str, binder: Binder, kinds: dict[str, str], on_bad: errors.OnBad | None) -> Index:
-    """The index of a folder, which is kept in the user's cache and brought up to date."""
-    path = str(_cached(where, binder.name))
-    former = None
+def _update_folder_index(
+    folder: str, binder: Binder, encoder_modalities: Mapping[str, str], on_bad: errors.OnBad | None
+) -> Index:
+    """Update the index of a folder in the user's cache, and open it."""
+    path = str(_make_cache_path(folder, binder.name))
+    previous = None
     if exists(path):
-        with contextlib.suppress(BadInput):  # damaged: made anew
-            former = open_index(path)
-    wanted = Wanted([where], [], kinds)
+        with contextlib.suppress(BadInput):  # a damaged index is rebuilt
+            previous = open_index(path)
+    sources = IndexSources([folder], [], encoder_modalities)
     try:
-        update(path, former, binder, wanted, on_bad)
-    except (errors.SpaceMismatch, errors.WeightsMismatch):  # of the same name, and another now
-        update(path, None, binder, wanted, on_bad)
+        update_index(path, previous, binder, sources, on_bad)
+    except (errors.SpaceMismatch, errors.WeightsMismatch):  # the binding of this name has other encoders now
+        update_index(path, None, binder, sources, on_bad)
     return open_index(path)
 
 
-def _cached(folder: str, binding: str) -> Path:
-    home = files.get_cache_folder("search")
+def _make_cache_path(folder: str, binding: str) -> Path:
+    cache = files.get_cache_folder("search")
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
-            f"cannot make the folder {home} for the index of {folder}: {error.strerror}; set XDG_CACHE_HOME,"
+            f"cannot make the folder {cache} for the index of {folder}: {error.strerror}; set XDG_CACHE_HOME,"
             " or make an index elsewhere with anybind index"
         ) from error
-    return home / f"{tables.hash_settings([absolute(folder), binding])}.safetensors"
+    return cache / f"{tables.hash_settings([make_absolute(folder), binding])}.safetensors"

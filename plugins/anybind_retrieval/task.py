@@ -1,4 +1,4 @@
-"""Retrieval: samples of one modality are asked for by samples of another, in both directions."""
+"""The task `retrieval`: cross-modal retrieval between two modalities, in both directions."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 
 from anybind import Binder, Embeddings, Result
 from anybind.plugin import BadInput, BadOption, Dataset, Task, errors, prompts
-from anybind_retrieval.metrics import RESAMPLES, chance, intervals, metrics_of
-from anybind_retrieval.ranks import TOLERANCE, Ranks, ranks_in, ranks_of
-from anybind_retrieval.sides import check_items, sides
+from anybind_retrieval.metrics import RESAMPLES, bootstrap_intervals, compute_chance, compute_metrics
+from anybind_retrieval.pairing import check_items, resolve_items
+from anybind_retrieval.ranks import TOLERANCE, Ranks, rank_embeddings, rank_similarities
 
 RELEVANCES = ("instance", "class")
-MOST_RESAMPLES = 100_000
+MAX_RESAMPLES = 100_000
 
 
 class Retrieval(Task):
-    """R@k, mAP@k, MRR and median rank of the right answers, from the samples' modality to another and back.
+    """Retrieval from the samples' modality to another and back: R@k, mAP@k, MRR and median rank.
 
-    What is right is a matter of the option `relevance`:
+    The option `relevance` defines the ground truth:
 
-    * `instance`: only the partner. An item is asked about when it can be had as both modalities: an item whose source
-      is a picture, with a sound among its partners, pairs image with sound; and since events are derived from pictures,
-      event with sound, and event with image.
-    * `class`: everything with the same label; there may be many right answers. The two sides need not be the same
-      items: queries are the items that can be had as the one modality, the gallery are those that can be had as the
-      other. A data set of pictures and of sounds that share classes lists both as items, each with its label. Where no
-      item can be had as text, the class names put into templates are the texts, one a class.
+    * `instance`: only the partner is relevant. Items that are available in both modalities are used: an item with an
+      image as its source and a sound among its partners pairs image with sound and, since events are derived from
+      images, event with sound and event with image.
+    * `class`: all samples of the same label are relevant. Queries and gallery need not be the same items: queries are
+      the items available in the one modality, the gallery those available in the other. A dataset of images and of
+      sounds with common classes lists both as items, each with its label. If no item is available as text, class names
+      in prompt templates are the texts, one per class.
 
-    How ranks count, what the metrics are, and how ties are settled (never in favour) is said in `Ranks` and
-    `metrics_of`. The result has the chance levels and 95 % intervals of the metrics.
+    `Ranks` and `compute_metrics` define ranks, ties (never in favour) and metrics. The result has the chance levels and
+    95 % confidence intervals of the metrics.
     """
 
     name = "retrieval"
@@ -47,31 +47,31 @@ class Retrieval(Task):
         templates: Iterable[str] = prompts.DEFAULT_TEMPLATES,
         resamples: int = RESAMPLES,
     ) -> None:
-        """Set the question.
+        """Set the options.
 
         Args:
-            to: the modality of the answers (and, on the way back, of the queries).
+            to: modality of the gallery (and, in the other direction, of the queries).
             relevance: `instance` or `class`.
-            gallery: `full`: every query is compared with all answers. `in-batch:K`: besides, the items are shuffled by
-                the seed and cut into batches of K, the last incomplete one is dropped, and every query is compared
-                with its batch only, as some papers do; such figures are better the smaller K is.
-            templates: sentences with `{}` for the class name.
-            resamples: of the bootstrap over queries that gives the intervals, at most 100,000.
+            gallery: `full`: each query is compared with the whole gallery. `in-batch:K`: in addition, items are
+                shuffled with the seed and split into batches of K (an incomplete last batch is dropped), and each query
+                is compared with its batch only, as in some papers; these metrics are higher the smaller K is.
+            templates: prompt templates with `{}` for the class name.
+            resamples: bootstrap resamples of the queries for confidence intervals, at most 100,000.
 
         Raises:
-            BadOption: a value that is none of these.
+            BadOption: an invalid value.
         """
         if not isinstance(to, str):
-            raise BadOption(f"to is the name of a modality, got {to!r}")
+            raise BadOption(f"to: expected the name of a modality, got {to!r}")
         if relevance not in RELEVANCES:
-            raise BadOption(f"relevance is {' or '.join(RELEVANCES)}, got {relevance!r}")
+            raise BadOption(f"relevance: expected {' or '.join(RELEVANCES)}, got {relevance!r}")
         batch = re.fullmatch(r"full|in-batch:([1-9]\d*)", str(gallery))
         if batch is None:
-            raise BadOption(f"gallery is full, or in-batch:K with a whole number K, got {gallery!r}")
-        if not isinstance(resamples, int) or not 1 <= resamples <= MOST_RESAMPLES:
-            raise BadOption(f"resamples must be a whole number from 1 to {MOST_RESAMPLES}, got {resamples!r}")
+            raise BadOption(f"gallery: expected full, or in-batch:K with an integer K, got {gallery!r}")
+        if not isinstance(resamples, int) or not 1 <= resamples <= MAX_RESAMPLES:
+            raise BadOption(f"resamples: expected an integer from 1 to {MAX_RESAMPLES}, got {resamples!r}")
         self.to, self.relevance, self.gallery, self.resamples = to, relevance, gallery, resamples
-        self.batch = None if batch[1] is None else int(batch[1])
+        self.batch_size = None if batch[1] is None else int(batch[1])
         self.templates = prompts.check_templates([templates] if isinstance(templates, str) else templates)
 
     def modalities(self, modality: str) -> tuple[str, ...]:
@@ -80,162 +80,168 @@ class Retrieval(Task):
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
-        """Embed both sides and rank each by the other; see `Task.run`.
+        """Embed both modalities and rank each by the other; see `Task.run`.
 
-        Metrics are named after their direction: `event_to_image_R@1`, `image_to_event_MRR`, and
+        Metrics are named by direction: `event_to_image_R@1`, `image_to_event_MRR`, and
         `in_batch_event_to_image_R@1` in batches; `R@1` is the mean of both directions on the full gallery. The details
-        hold `directions` (numbers of queries and answers, and of the queries left out since nothing is right for them),
-        `relevance`, `gallery`, and `left_out`: how many items can be had as neither modality, or as one where both are
-        needed.
+        hold `directions` (numbers of queries and gallery samples, mean number of relevant samples per query, and number
+        of queries dropped without a relevant one), `relevance`, `gallery`, and `unused_items`: the number of items that
+        are available in neither modality, or in one where both are needed.
 
         Raises:
-            BadInput: too few items have what is asked for, or labels are missing.
+            BadInput: too few items are available in both modalities, or labels are missing.
             BadOption: `to` is the samples' own modality, or a batch has more items than there are.
         """
         if modality == self.to:
-            raise BadOption(f"retrieval goes from one modality to another; choose another one than {modality} as to")
-        for of in (modality, self.to):
-            binder.encoder(of)  # what is missing is told before anything is embedded
+            raise BadOption(f"to: expected another modality than the samples' own, got {modality!r}")
+        for name in (modality, self.to):
+            binder.encoder(name)  # raises for a missing encoder before anything is embedded
         check_items(dataset)
-        both = self._embedded(binder, dataset, modality, seed, on_bad)
-        metrics, chances, sure, directions = self._answers(both, seed)
+        pair = self._embed_pair(binder, dataset, modality, seed, on_bad)
+        metrics, chances, intervals, directions = self._compute_metrics(pair, seed)
         return Result(
             task=self.name,
             dataset=dataset.name,
             split_hash=dataset.split_hash,
             binding=binder.name,
             modality=modality,
-            encoders={each.modality: each.encoder for each in (both.one, both.other)},
+            encoders={embeddings.modality: embeddings.encoder for embeddings in (pair.queries, pair.gallery)},
             seed=seed,
-            n=len(both.one),
-            gallery_size=len(both.other),
+            n=len(pair.queries),
+            gallery_size=len(pair.gallery),
             metrics=metrics,
-            intervals=sure,
+            intervals=intervals,
             chance=chances,
-            prompts=self.templates if both.words else (),
+            prompts=self.templates if pair.class_prompts else (),
             details={
                 "directions": directions,
                 "relevance": self.relevance,
                 "gallery": self.gallery,
-                "left_out": both.left_out,
+                "unused_items": pair.unused_items,
             },
         )
 
-    def _embedded(
+    def _embed_pair(
         self, binder: Binder, dataset: Dataset, modality: str, seed: int, on_bad: errors.OnBad | None
-    ) -> _Both:
-        pair, names = (modality, self.to), {name: number for number, name in enumerate(dataset.classes)}
-        listed = sides(dataset.items, pair, on_bad)
+    ) -> _EmbeddedPair:
+        modalities = (modality, self.to)
+        class_ids = {name: number for number, name in enumerate(dataset.classes)}
+        resolved = resolve_items(dataset.items, modalities, on_bad)
         if self.relevance == "instance":
-            kept = [held for _, held in listed if None not in held]
+            used = [versions for _, versions in resolved if None not in versions]
         else:
-            kept = [held for item, held in listed if item.label and held != (None, None)]
-        if self.batch is not None:
-            check_batch(self.batch, sum(None not in held for held in kept))  # before anything is embedded
-        columns = [[each for each in column if each is not None] for column in zip(*kept, strict=True)] or [[], []]
-        words = self.relevance == "class" and "text" in pair and not columns[pair.index("text")]
-        found: list[Embeddings] = []
-        for of, items in zip(pair, columns, strict=True):
-            if words and of == "text" and names:
-                found.append(prompts.embed_class_names(binder, of, list(names), self.templates))
-                continue
-            if not items:
-                raise BadInput(self._nothing(dataset, pair, of))
-            found.append(binder.embed(of, items, derive_seed=seed, on_bad=on_bad))
+            used = [versions for item, versions in resolved if item.label and versions != (None, None)]
+        if self.batch_size is not None:
+            check_batch_size(self.batch_size, sum(None not in versions for versions in used))  # before embedding
+        columns = [[item for item in column if item is not None] for column in zip(*used, strict=True)] or [[], []]
+        class_prompts = self.relevance == "class" and "text" in modalities and not columns[modalities.index("text")]
+        embedded: list[Embeddings] = []
+        for name, items in zip(modalities, columns, strict=True):
+            if class_prompts and name == "text" and class_ids:
+                embedded.append(prompts.embed_class_names(binder, name, list(class_ids), self.templates))
+            elif items:
+                embedded.append(binder.embed(name, items, derive_seed=seed, on_bad=on_bad))
+            elif self.relevance == "instance":
+                both = " and ".join(modalities)
+                raise BadInput(f"{dataset.name} has no items with both {both}; relevance=class compares by label")
+            else:
+                raise BadInput(f"{dataset.name} has no items with a label that are available as {name}")
         if self.relevance == "instance":
-            one, other = _paired(*found)
-            groups = np.arange(len(one)), np.arange(len(other))
+            queries, gallery = _align_rows(*embedded)
+            groups = np.arange(len(queries)), np.arange(len(gallery))
         else:
-            one, other = found
-            label_of = {item.id: names[item.label] for item in dataset.items if item.label}
-            by_id = [names if words and of == "text" else label_of for of in pair]
-            groups = tuple(np.array([known[id] for id in each.ids]) for known, each in zip(by_id, found, strict=True))
-        if not len(one) or not len(other):
-            raise BadInput(f"{dataset.name} holds nothing that can be used as both {modality} and {self.to}")
-        return _Both(one, other, *groups, words=words, left_out=len(listed) - len(kept))
+            queries, gallery = embedded
+            group_of = {item.id: class_ids[item.label] for item in dataset.items if item.label}
+            tables = [class_ids if class_prompts and name == "text" else group_of for name in modalities]
+            groups = tuple(
+                np.array([table[id] for id in rows.ids]) for table, rows in zip(tables, embedded, strict=True)
+            )
+        if not len(queries) or not len(gallery):
+            raise BadInput(f"{dataset.name} has no samples that are valid as both {modality} and {self.to}")
+        return _EmbeddedPair(
+            queries, gallery, *groups, class_prompts=class_prompts, unused_items=len(resolved) - len(used)
+        )
 
-    def _nothing(self, dataset: Dataset, pair: tuple[str, str], modality: str) -> str:
-        if self.relevance == "instance":
-            return f"{dataset.name} has no items with both {pair[0]} and {pair[1]}; relevance=class compares by label"
-        return f"{dataset.name} has no items with a label that can be had as {modality}"
-
-    def _answers(
-        self, both: _Both, seed: int
+    def _compute_metrics(
+        self, pair: _EmbeddedPair, seed: int
     ) -> tuple[dict[str, float], dict[str, float], dict[str, tuple[float, float]], dict[str, dict[str, float]]]:
-        """Metrics, chance levels and intervals by metric, and the counts of each direction."""
+        """Return metrics, chance levels and intervals by metric, and the counts of each direction."""
         metrics: dict[str, float] = {}
         chances: dict[str, float] = {}
-        sure: dict[str, tuple[float, float]] = {}
+        intervals: dict[str, tuple[float, float]] = {}
         directions: dict[str, dict[str, float]] = {}
-        for name, ranks, lost in self._rankings(both, seed):
-            metrics |= {f"{name}_{key}": value for key, value in metrics_of(ranks).items()}
-            chances |= {f"{name}_{key}": value for key, value in chance(ranks.right, ranks.gallery).items()}
-            sure |= {f"{name}_{key}": value for key, value in intervals(ranks, seed, self.resamples).items()}
+        for name, ranks, n_dropped in self._rank_directions(pair, seed):
+            chance = compute_chance(ranks.n_relevant, ranks.gallery_size)
+            metrics |= {f"{name}_{key}": value for key, value in compute_metrics(ranks).items()}
+            chances |= {f"{name}_{key}": value for key, value in chance.items()}
+            bounds = bootstrap_intervals(ranks, seed, self.resamples)
+            intervals |= {f"{name}_{key}": value for key, value in bounds.items()}
             directions[name] = {
                 "queries": len(ranks.ranks),
-                "gallery": ranks.gallery,
-                "right_answers": float(ranks.right.mean()),
-                "without_answer": lost,
+                "gallery": ranks.gallery_size,
+                "relevant_per_query": float(ranks.n_relevant.mean()),
+                "queries_without_relevant": n_dropped,
             }
-        forth, back = (f"{a.modality}_to_{b.modality}" for a, b in ((both.one, both.other), (both.other, both.one)))
+        names = [f"{a.queries.modality}_to_{a.gallery.modality}_R@1" for a in (pair, pair.swap())]
         for table in (metrics, chances):
-            table["R@1"] = (table[f"{forth}_R@1"] + table[f"{back}_R@1"]) / 2
-        return {"R@1": metrics.pop("R@1"), **metrics}, chances, sure, directions
+            table["R@1"] = sum(table[name] for name in names) / 2
+        return {"R@1": metrics.pop("R@1"), **metrics}, chances, intervals, directions
 
-    def _rankings(self, both: _Both, seed: int) -> Iterator[tuple[str, Ranks, int]]:
-        """Name of each direction, its ranks, and how many queries have no right answer."""
-        for each in (both, both.turned()):
-            name = f"{each.one.modality}_to_{each.other.modality}"
-            asked = np.isin(each.one_groups, each.other_groups)
-            if not asked.any():
-                raise BadInput(f"no {each.one.modality} has a right answer among the {each.other.modality}")
-            vectors = each.one.vectors[asked], each.other.vectors
-            yield name, ranks_of(*vectors, each.one_groups[asked], each.other_groups), int((~asked).sum())
-        if self.batch is not None:
-            for each in (both, both.turned()):
-                name = f"in_batch_{each.one.modality}_to_{each.other.modality}"
-                yield name, each.in_batches(self.batch, seed), 0
+    def _rank_directions(self, pair: _EmbeddedPair, seed: int) -> Iterator[tuple[str, Ranks, int]]:
+        """Yield the name of each direction, its ranks, and the number of queries dropped without a relevant sample."""
+        for direction in (pair, pair.swap()):
+            queries, gallery = direction.queries, direction.gallery
+            used = np.isin(direction.query_groups, direction.gallery_groups)
+            if not used.any():
+                raise BadInput(f"no {queries.modality} has a relevant sample among the {gallery.modality} samples")
+            groups = direction.query_groups[used], direction.gallery_groups
+            ranks = rank_embeddings(queries.vectors[used], gallery.vectors, *groups)
+            yield f"{queries.modality}_to_{gallery.modality}", ranks, int((~used).sum())
+        if self.batch_size is not None:
+            for direction in (pair, pair.swap()):
+                name = f"in_batch_{direction.queries.modality}_to_{direction.gallery.modality}"
+                yield name, direction.rank_in_batches(self.batch_size, seed), 0
 
 
 @dataclass(frozen=True)
-class _Both:
-    """Both sides embedded, and the group of each row: rows of one group are right answers to each other."""
+class _EmbeddedPair:
+    """Embeddings of two modalities, and the group of each row: rows of one group are relevant to each other."""
 
-    one: Embeddings
-    other: Embeddings
-    one_groups: np.ndarray
-    other_groups: np.ndarray
-    words: bool = False
-    left_out: int = 0
+    queries: Embeddings
+    gallery: Embeddings
+    query_groups: np.ndarray
+    gallery_groups: np.ndarray
+    class_prompts: bool = False
+    unused_items: int = 0
 
-    def turned(self) -> _Both:
-        return _Both(self.other, self.one, self.other_groups, self.one_groups)
+    def swap(self) -> _EmbeddedPair:
+        """Return the pair in the other direction."""
+        return _EmbeddedPair(self.gallery, self.queries, self.gallery_groups, self.query_groups)
 
-    def in_batches(self, size: int, seed: int) -> Ranks:
-        """Ranks within batches of pairs, in an order drawn by the seed."""
-        n = len(self.one)
-        if self.one.ids != self.other.ids:
-            raise BadOption("batches need items that can be had as both modalities; use gallery=full here")
-        check_batch(size, n)
-        found = []
+    def rank_in_batches(self, batch_size: int, seed: int) -> Ranks:
+        """Rank within batches of pairs, shuffled with the seed."""
+        n = len(self.queries)
+        if self.queries.ids != self.gallery.ids:
+            raise BadOption("batches need items that are available in both modalities; use gallery=full here")
+        check_batch_size(batch_size, n)
+        results = []
         order = np.random.default_rng(seed).permutation(n)
-        for batch in order[: n - n % size].reshape(-1, size):
-            similarities = self.one.vectors[batch] @ self.other.vectors[batch].T
-            groups = self.one_groups[batch], self.other_groups[batch]
-            found.append(ranks_in(similarities, *groups, tolerance=TOLERANCE))
-        return Ranks(
-            np.concatenate([each.ranks for each in found]), np.concatenate([each.right for each in found]), size
-        )
+        for batch in order[: n - n % batch_size].reshape(-1, batch_size):
+            similarities = self.queries.vectors[batch] @ self.gallery.vectors[batch].T
+            groups = self.query_groups[batch], self.gallery_groups[batch]
+            results.append(rank_similarities(similarities, *groups, tolerance=TOLERANCE))
+        ranks = np.concatenate([each.ranks for each in results])
+        return Ranks(ranks, np.concatenate([each.n_relevant for each in results]), batch_size)
 
 
-def check_batch(size: int, pairs: int) -> None:
-    """Raise `BadOption` where there are fewer pairs than a batch has."""
-    if size > pairs:
-        raise BadOption(f"a batch of {size} is more than the {pairs} pairs there are")
+def check_batch_size(batch_size: int, n_pairs: int) -> None:
+    """Raise `BadOption` if there are fewer pairs than a batch has."""
+    if batch_size > n_pairs:
+        raise BadOption(f"gallery: a batch of {batch_size} is more than the {n_pairs} pairs of the dataset")
 
 
-def _paired(one: Embeddings, other: Embeddings) -> tuple[Embeddings, Embeddings]:
-    """The rows that both have, in the order of the first: one may have lost some that could not be read."""
-    place = {id: row for row, id in enumerate(other.ids)}
-    rows = [row for row, id in enumerate(one.ids) if id in place]
-    return one[rows], other[[place[one.ids[row]] for row in rows]]
+def _align_rows(first: Embeddings, second: Embeddings) -> tuple[Embeddings, Embeddings]:
+    """Return the rows with ids that both have, in the order of the first; either may lack skipped samples."""
+    positions = {id: row for row, id in enumerate(second.ids)}
+    rows = [row for row, id in enumerate(first.ids) if id in positions]
+    return first[rows], second[[positions[first.ids[row]] for row in rows]]

@@ -55,10 +55,10 @@ def build_probe(recipe: Recipe, sources: Sources, trained_on: set[SourceKey]) ->
         )
     options: dict[str, object] = {"templates": recipe.templates, **config.task_options}
     if config.candidate_labels == "all":
-        options["among"] = list(dataset.all_classes)
+        options["candidate_labels"] = list(dataset.all_classes)
     elif config.candidate_labels:
         names = parse_class_names(config.candidate_labels, sources)
-        options["among"] = [dataset.resolve_class_name(name) for name in names]
+        options["candidate_labels"] = [dataset.resolve_class_name(name) for name in names]
     task: Task = create_part("task", config.task, **options)
     return ProbeTask(task, exclude_items(dataset, trained_on) if shared else dataset, config.metric or task.main_metric)
 

@@ -13,7 +13,18 @@ from typing import Self
 from anybind.plugin import BadOption, prompts, tables
 
 METHODS = ("full", "lora", "linear-probe", "prompts")
-HASHED_NAMES = {"ema_decay": "average", "pretrained": "shipped", "candidate_labels": "among"}
+HASHED_NAMES = {
+    "ema_decay": "average",
+    "pretrained": "shipped",
+    "candidate_labels": "among",
+    "images": "pictures",
+    "subset": "part",
+    "samples": "what",
+    "invert": "paper",
+    "first": "one",
+    "second": "other",
+    "template": "sentence",
+}
 """Former names of renamed keys, which `Recipe.hash` uses: saved states and results contain the hash."""
 
 
@@ -202,7 +213,8 @@ class Recipe:
         for name in ("name", "summary", "checkpoint_steps"):
             del settings[name]
         probe = settings["probe"] or {}
-        for table in (settings["student"], probe, probe.get("task_options", {})):
+        options = [data["options"] for data in settings["data"]]
+        for table in (settings["student"], probe, probe.get("task_options", {}), probe.get("options", {}), *options):
             for name in HASHED_NAMES.keys() & table.keys():
                 table[HASHED_NAMES[name]] = table.pop(name)
         return tables.hash_settings(settings)

@@ -148,7 +148,7 @@ def evaluate_run(
 def candidate_options(candidate_labels: str | Iterable[str] | None) -> dict[str, object]:
     """Return the options of the task `zero-shot` for these candidate labels."""
     labels = candidate_labels if candidate_labels in (None, "all") else list(candidate_labels)
-    return {} if labels is None else {"among": labels}
+    return {} if labels is None else {"candidate_labels": labels}
 
 
 def collect_curves(probes: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, list[float]]]:

@@ -14,11 +14,11 @@ __all__ = ["VideoScores", "score_video"]
 anybind_contract = 1
 
 HEADS = (
-    ("zero-shot", "words for what is normal and what is not", "zero_shot:ZeroShotHead"),
-    ("one-class", "distance to windows of normal film", "one_class:OneClassHead"),
-    ("mil", "learned from labels of whole films", "mil:MilHead"),
-    ("event-rate", "how much moves: the baseline that looks at nothing else", "event_rate:EventRateHead"),
-    ("image", "another head, asked of each window's middle frame: the paper's CLIP row", "image:image_head"),
+    ("zero-shot", "prompts for normal and abnormal scenes", "zero_shot:ZeroShotHead"),
+    ("one-class", "distance to the embeddings of normal windows", "one_class:OneClassHead"),
+    ("mil", "multiple-instance learning from labels of whole videos", "mil:MilHead"),
+    ("event-rate", "events per pixel and frame: the motion baseline", "event_rate:EventRateHead"),
+    ("image", "another head on each window's middle frame: the paper's CLIP row", "image:make_image_head"),
 )
 
 
@@ -30,7 +30,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         TaskSpec(
             name="vad",
-            summary="which frames of videos are abnormal: ROC AUC and average precision",
+            summary="abnormal frames of videos: ROC AUC and average precision",
             target="anybind_vad.task:VideoAnomaly",
             modalities=("event",),
             extra="events",
@@ -39,7 +39,7 @@ def register(registry: Registrar) -> None:
     registry.add(
         CommandSpec(
             name="vad",
-            summary="Score how abnormal each moment of a video is, and list the abnormal segments.",
+            summary="Score each frame of a video for anomalies, and list the abnormal segments.",
             target="anybind_vad.command:vad",
             extra="events",
         )
@@ -47,7 +47,7 @@ def register(registry: Registrar) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import public functions when they are used, so that listing stays light."""
+    """Import public functions on first use, so that listing the plugin stays light."""
     if name in __all__:
         return getattr(importlib.import_module("anybind_vad.scores"), name)
     raise AttributeError(f"module 'anybind_vad' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`anybind vad`: which parts of a video are abnormal."""
+"""`anybind vad`: see `anybind_vad.score_video`."""
 
 from __future__ import annotations
 
@@ -18,52 +18,59 @@ from anybind.commandline import (
     print_table,
 )
 from anybind.plugin import BadOption, Head, charts, files
-from anybind_vad.embedding import BATCH
-from anybind_vad.gallery import Gallery
+from anybind_vad.embedding import BATCH_SIZE
 from anybind_vad.page import save_page
 from anybind_vad.presets import PAPER, WINDOW_FRAMES
 from anybind_vad.scores import VideoScores, score_video
+from anybind_vad.snapshots import SnapshotCollector
 
-PAGES = (".html", ".htm")
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 def vad(
-    video: Annotated[Path, typer.Argument(help="A video, or a folder of frames.")],
+    video: Annotated[Path, typer.Argument(help="Video file, or folder of frames.")],
     binding: BindingName = "mini",
-    head: Annotated[str, typer.Option(help="Anomaly head by name. [default: zero-shot]")] = "",
-    head_file: Annotated[Path | None, typer.Option(help="A fitted head, as it was saved (.safetensors).")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the head; repeatable.")] = None,
-    preset: Annotated[str, typer.Option(help="Events as in: paper, author-readme, author-later.")] = PAPER,
-    threshold: Annotated[float | None, typer.Option(help="Gray levels, of 255, for an event; 25 in the paper.")] = None,
+    head: Annotated[str, typer.Option(help="Anomaly head by name. (default: zero-shot)")] = "",
+    head_file: Annotated[Path | None, typer.Option(help="Fitted head, a .safetensors file.")] = None,
+    head_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the head; repeatable.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="Preset of event generation: paper, author-readme, author-later.")
+    ] = PAPER,
+    threshold: Annotated[
+        float | None, typer.Option(help="Event threshold in gray levels of 255. (default: the preset's; paper: 25)")
+    ] = None,
     clamp: Annotated[float | None, typer.Option(help="Clamp per-pixel event counts at this value.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames of a window.")] = WINDOW_FRAMES,
-    stride: Annotated[int | None, typer.Option(help="Frames from one window to the next. [default: --frames]")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. [default: 25]")] = None,
-    smooth: Annotated[
+    frames: Annotated[int, typer.Option(help="Window length in frames.")] = WINDOW_FRAMES,
+    stride: Annotated[int | None, typer.Option(help="Window stride in frames. (default: --frames)")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. (default: 25)")] = None,
+    sigma: Annotated[
         float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")
     ] = 0.0,
-    above: Annotated[
-        float | None, typer.Option(help="Threshold of segments. [default: median + 3 robust standard deviations]")
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(help="Score threshold of segments. (default: median + 3 robust standard deviations)"),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the timeline (.html).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write an HTML page with the timeline (.html).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the video cannot be decoded completely.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Windows embedded at a time.")] = BATCH,
+    batch_size: Annotated[int, typer.Option(help="Windows embedded at a time.")] = BATCH_SIZE,
     device: Device = "cpu",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
-    """Score how abnormal each moment of a video is, and list the segments above a threshold.
+    """Score each frame of a video for anomalies, and list the segments with scores above a threshold.
 
     An interrupted run resumes when it is started again, unless with --no-store.
     """
     if output is not None:
-        if output.suffix.lower() not in PAGES:
-            raise BadOption(f"the output is a page: give a name that ends in {' or '.join(PAGES)}, got {output}")
+        if output.suffix.lower() not in PAGE_SUFFIXES:
+            raise BadOption(f"--output: expected a page that ends in {' or '.join(PAGE_SUFFIXES)}, got {output}")
         files.check_output(output)
-    gallery = None if output is None else Gallery()
+    collector = None if output is None else SnapshotCollector()
     scores = score_video(
         video,
-        head=_head(head, head_file, option),
+        head=_find_head(head, head_file, head_option),
         binding=binding,
         preset=preset,
         threshold=threshold,
@@ -71,46 +78,44 @@ def vad(
         frames=frames,
         stride=stride,
         fps=fps,
-        smooth=smooth,
-        above=above,
+        sigma=sigma,
+        score_threshold=score_threshold,
         batch_size=batch_size,
         device=device,
         store=open_store(store),
         strict=strict,
-        gallery=gallery,
+        collector=collector,
     )
-    if output is not None and gallery is not None:
-        save_page(output, scores, gallery.shots)
+    if output is not None and collector is not None:
+        save_page(output, scores, collector.snapshots)
     if as_json:
         page = None if output is None else str(output)
-        about = {"film": files.portable_name(video), "fps": scores.fps, "page": page, "settings": scores.settings}
-        print_json(about | scores.to_dict())
+        fields = {"video": files.portable_name(video), "fps": scores.fps, "page": page, "settings": scores.settings}
+        print_json(fields | scores.to_dict())
     else:
-        _print(scores, output)
+        _print_segments(scores, output)
 
 
-def _head(name: str, file: Path | None, options: list[str] | None) -> Head:
-    """The head; raises `BadOption` where the options do not go together."""
+def _find_head(name: str, file: Path | None, options: list[str] | None) -> Head:
+    """Return the head; raise `BadOption` if the options exclude each other."""
     if file is None:
         return Head.find(name or "zero-shot", predicts="anomaly", **parse_options(options))
     if file.suffix != ".safetensors" or options:
-        raise BadOption(
-            "--head-file takes a .safetensors file that a head was saved to, and no --option: it has its own"
-        )
+        raise BadOption(f"--head-file: expected a saved head (.safetensors) without --head-option, got {file}")
     head = Head.find(file, predicts="anomaly")
     if name not in ("", head.name):
-        raise BadOption(f"{file} holds the head {head.name!r}, not {name!r}; leave out --head")
+        raise BadOption(f"{file}: expected the head {name!r}, got {head.name!r}; omit --head")
     return head
 
 
-def _print(scores: VideoScores, page: Path | None) -> None:
+def _print_segments(scores: VideoScores, page: Path | None) -> None:
     rows = [
         (
-            *(charts.format_time(seconds, True) for seconds in (each.start, each.end, each.peak)),
-            f"{each.score:.4g}",
-            f"{each.first} to {each.last}",
+            *(charts.format_time(seconds, True) for seconds in (segment.start, segment.end, segment.peak)),
+            f"{segment.score:.4g}",
+            f"{segment.first} to {segment.last}",
         )
-        for each in scores.segments
+        for segment in scores.segments
     ]
     title = f"{scores.path}: {len(rows)} segments above {scores.threshold:.4g}"
     print_table(("start", "end", "peak", "score", "frames"), rows, title)

@@ -1,4 +1,4 @@
-"""Windows of a video to what heads read: embeddings and measures, in batches, looked up in a store where they are."""
+"""Embeddings and measures of the windows of a video, in batches, cached in an embedding store."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from anybind_vad.presets import WindowSettings
 from anybind_vad.video_store import StoredVideo, VideoStore
 from anybind_vad.windows import VideoWindow, VideoWindows
 
-BATCH = 16
-"""Windows that are embedded at a time."""
+BATCH_SIZE = 16
+"""Windows embedded at a time."""
 MODALITIES = ("event", "image")
-"""What windows are embedded as."""
+"""Modalities that windows are embedded as."""
 
 
 @dataclass(frozen=True, eq=False)
 class WindowBatch:
-    """Consecutive windows of a video, embedded.
+    """Embeddings and measures of consecutive windows of a video.
 
     Attributes:
         inputs: embeddings by modality, and the measures `events`, `frames` and `pixels`.
         spans: (n, 4) int64: first frame, number of frames, start and end in microseconds of each window.
-        windows: the windows themselves; empty where they were not asked for.
+        windows: the windows; empty unless `keep_windows`.
     """
 
     inputs: HeadInput
@@ -35,11 +35,11 @@ class WindowBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class VideoRecord:
-    """All windows of a video, embedded.
+class VideoEmbeddings:
+    """Embeddings and measures of all windows of a video.
 
     Attributes:
-        inputs, spans: as of `WindowBatch`.
+        inputs, spans: see `WindowBatch`.
         times_us: presentation time of each frame, (frames,) int64.
     """
 
@@ -49,15 +49,15 @@ class VideoRecord:
 
 
 class EmbeddedVideo:
-    """The windows of a video, embedded in batches as it is decoded; iterates once, in bounded memory.
+    """An iterator over batches of embedded windows as a video is decoded, once, in bounded memory.
 
     With a store, each batch is stored by the content of its windows: an interrupted run resumes after its last batch,
-    also with a copy of a video that was cut off. A video that was decoded to its end is not decoded again, unless
-    the windows themselves are asked for.
+    also with the complete file of a truncated video. A completely decoded video is not decoded again, unless
+    `keep_windows`.
 
     Attributes:
         times_us: presentation times of the frames; complete after the iteration.
-        problem: why the video cannot be decoded to its end; set after the batches before the damage.
+        problem: decoding error; set after the batches before it.
     """
 
     def __init__(
@@ -67,39 +67,39 @@ class EmbeddedVideo:
         needs: Iterable[str],
         settings: WindowSettings,
         *,
-        batch_size: int = BATCH,
-        with_windows: bool = False,
-        side: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        keep_windows: bool = False,
+        max_side: int | None = None,
         store: EmbeddingStore | None = None,
     ) -> None:
         """Load encoders; nothing is decoded yet.
 
         Args:
             video: the video.
-            binder: embeds; its own store is not used.
-            needs: modalities to embed, `event` or `image`; there may be none.
-            settings: of the windows.
+            binder: binder; its own store is not used.
+            needs: modalities to embed, `event` or `image`, or none.
+            settings: window settings.
             batch_size: windows embedded at a time.
-            with_windows: decode the video in any case, and give batches their windows with images.
-            side: longer side of images in pixels, where no head needs them whole.
-            store: where embeddings and measures are looked up and stored. [default: nowhere]
+            keep_windows: always decode the video, and add the windows with images to the batches.
+            max_side: longer side of images in pixels; ignored if images are embedded.
+            store: embedding store to read from and write to. [default: none]
 
         Raises:
-            UnknownName: the binding has no encoder for a modality, or windows are not embedded as such.
+            UnknownName: the binding has no encoder for a modality, or windows do not have it.
         """
         self.times_us: Sequence[int] | np.ndarray = ()
         self.problem: BadInput | None = None
         self._video, self._settings, self._batch_size = video, settings, batch_size
         self._binder = binder.with_store(None)  # windows are stored a batch at a time, with their measures
-        self._blank = blank_embeddings(self._binder, needs, settings)
+        self._empty = make_empty_embeddings(self._binder, needs, settings)
         self._windows = VideoWindows(
             video,
             settings,
-            images=with_windows or "image" in self._blank,
-            side=None if "image" in self._blank else side,
+            images=keep_windows or "image" in self._empty,
+            max_side=None if "image" in self._empty else max_side,
         )
-        self._with_windows = with_windows
-        self._store = None if store is None else VideoStore(store, self._blank, binder.device)
+        self._keep_windows = keep_windows
+        self._store = None if store is None else VideoStore(store, self._empty, binder.device)
 
     def __iter__(self) -> Iterator[WindowBatch]:
         """Yield the batches.
@@ -107,27 +107,27 @@ class EmbeddedVideo:
         Raises:
             BadInput: the video is damaged before its first frame, or an image cannot be embedded.
         """
-        key = None if self._store is None else self._store.video_key(self._video, self._settings, self._batch_size)
-        known = self._store.get_video(key) if self._store and key and not self._with_windows else None
-        done = 0
-        if known is not None:
-            self.times_us = known.times_us
-            for batch_key in known.keys:
+        key = None if self._store is None else self._store.hash_video(self._video, self._settings, self._batch_size)
+        stored = self._store.get_video(key) if self._store and key and not self._keep_windows else None
+        n_done = 0
+        if stored is not None:
+            self.times_us = stored.times_us
+            for batch_key in stored.keys:
                 inputs = self._find_batch(batch_key)
-                if inputs is None:  # evicted: the rest is embedded again
+                if inputs is None:  # evicted: embed the rest again
                     break
-                yield WindowBatch(inputs, known.spans[done * self._batch_size :][: self._batch_size])
-                done += 1
+                yield WindowBatch(inputs, stored.spans[n_done * self._batch_size :][: self._batch_size])
+                n_done += 1
             else:
                 return
         self.times_us = self._windows.times_us
         keys, spans = [], []
-        batches = self._windows.batches(self._batch_size)
+        batches = self._windows.iterate_batches(self._batch_size)
         for number, (batch_key, batch) in enumerate(prefetch(self._embed, batches, workers=1, queue_size=1)):
             if key is not None:
                 keys.append(batch_key)
                 spans.append(batch.spans)
-            if number >= done:
+            if number >= n_done:
                 yield batch
         self.problem = self._windows.problem
         if self._store is not None and key is not None and self.problem is None:
@@ -135,15 +135,15 @@ class EmbeddedVideo:
             self._store.put_video(key, StoredVideo(keys, np.concatenate(spans), times))
 
     def _embed(self, windows: Sequence[VideoWindow]) -> tuple[bytes, WindowBatch]:
-        """Embed a batch, or look it up; also returns its key in the store."""
-        key = b"" if self._store is None else self._store.batch_key(windows)
+        """Return a batch, embedded or from the store, and its key in the store."""
+        key = b"" if self._store is None else self._store.hash_batch(windows)
         inputs = self._find_batch(key)
         if inputs is None:
-            inputs = embed_windows(self._binder, windows, self._blank, self._batch_size)
+            inputs = embed_windows(self._binder, windows, self._empty, self._batch_size)
             if self._store is not None:
                 self._store.put_batch(key, inputs)
         spans = [(window.first, window.frames, window.start_us, window.end_us) for window in windows]
-        return key, WindowBatch(inputs, np.array(spans, np.int64), windows if self._with_windows else ())
+        return key, WindowBatch(inputs, np.array(spans, np.int64), windows if self._keep_windows else ())
 
     def _find_batch(self, key: bytes) -> HeadInput | None:
         inputs = None if self._store is None else self._store.get_batch(key)
@@ -151,64 +151,66 @@ class EmbeddedVideo:
             self._binder.counts.cached += sum(map(len, inputs.embeddings.values()))
         return inputs
 
-    def record(self) -> VideoRecord:
+    def embed(self) -> VideoEmbeddings:
         """Embed the whole video.
 
         Raises:
-            BadInput: the video cannot be decoded to its end, or as the iteration.
+            BadInput: the video cannot be decoded completely, or an error of the iteration.
         """
         batches = list(self)
         if self.problem is not None:
             raise self.problem
         inputs = HeadInput.concatenate([batch.inputs for batch in batches])
-        inputs = replace(inputs, groups=np.zeros(len(inputs), np.int64))  # all of one video
+        inputs = replace(inputs, groups=np.zeros(len(inputs), np.int64))  # one group: all windows are of one video
         spans = np.concatenate([batch.spans for batch in batches])
-        return VideoRecord(inputs, spans, np.array(self.times_us, np.int64))
+        return VideoEmbeddings(inputs, spans, np.array(self.times_us, np.int64))
 
 
-def blank_embeddings(binder: Binder, needs: Iterable[str], settings: WindowSettings) -> dict[str, Embeddings]:
-    """Embeddings without rows by modality, as those of windows will be.
+def make_empty_embeddings(binder: Binder, needs: Iterable[str], settings: WindowSettings) -> dict[str, Embeddings]:
+    """Return embeddings of windows without rows, by modality.
 
-    Their encoder names how events were made, so that a head that is made for others refuses them.
+    The encoder identity of events includes the window settings: a head fitted with other settings refuses them.
 
     Raises:
-        UnknownName: the binding has no encoder for a modality, or windows are not embedded as such.
+        UnknownName: the binding has no encoder for a modality, or windows do not have it.
     """
-    blank: dict[str, Embeddings] = {}
+    empty: dict[str, Embeddings] = {}
     for modality in needs:
         if modality not in MODALITIES:
-            raise errors.UnknownName(f"windows of videos are embedded as {' or '.join(MODALITIES)}, not as {modality}")
-        blank[modality] = binder.embed(modality, [])
-    if "event" in blank:
-        making = f"frames={settings.frames},threshold={settings.threshold:g}"
-        blank["event"] = replace(blank["event"], encoder=f"{blank['event'].encoder}/{making}")
-    return blank
+            raise errors.UnknownName(
+                f"expected a modality of video windows ({' or '.join(MODALITIES)}), got {modality!r}"
+            )
+        empty[modality] = binder.embed(modality, [])
+    if "event" in empty:
+        suffix = f"frames={settings.frames},threshold={settings.threshold:g}"
+        empty["event"] = replace(empty["event"], encoder=f"{empty['event'].encoder}/{suffix}")
+    return empty
 
 
 def embed_windows(
-    binder: Binder, windows: Sequence[VideoWindow], blank: Mapping[str, Embeddings], batch_size: int = BATCH
+    binder: Binder, windows: Sequence[VideoWindow], empty: Mapping[str, Embeddings], batch_size: int = BATCH_SIZE
 ) -> HeadInput:
     """Embed consecutive windows of a video.
 
-    A window without events has no row of `event`, and one without an image none of `image`.
+    A window without events has no `event` row, and one without an image no `image` row.
 
     Args:
-        binder: embeds.
+        binder: binder with the encoders.
         windows: one or more.
-        blank: the modalities to embed; see `blank_embeddings`.
-        batch_size: windows that go through an encoder at once.
+        empty: embeddings without rows of the modalities to embed; see `make_empty_embeddings`.
+        batch_size: windows embedded at a time.
 
     Raises:
         BadInput: an image cannot be embedded.
     """
     embeddings: dict[str, Embeddings] = {}
     rows: dict[str, np.ndarray] = {}
-    for modality, none in blank.items():
-        numbers = [number for number, window in enumerate(windows) if window.sample(modality) is not None]
-        held = [windows[number].sample(modality) for number in numbers]
-        batches = list(binder.embed_batches(modality, held, batch_size=batch_size))
-        found = concatenate(batches) if batches else none
-        embeddings[modality] = replace(found, encoder=none.encoder)
+    for modality, template in empty.items():
+        numbers = [number for number, window in enumerate(windows) if window.get_sample(modality) is not None]
+        inputs = [windows[number].get_sample(modality) for number in numbers]
+        batches = list(binder.embed_batches(modality, inputs, batch_size=batch_size))
+        embeddings[modality] = replace(concatenate(batches) if batches else template, encoder=template.encoder)
         rows[modality] = np.array(numbers, np.int64)
-    each = [window.measures for window in windows]
-    return HeadInput(embeddings, {name: np.array([one[name] for one in each]) for name in each[0]}, rows)
+    measures = [window.measures for window in windows]
+    columns = {name: np.array([of_window[name] for of_window in measures]) for name in measures[0]}
+    return HeadInput(embeddings, columns, rows)

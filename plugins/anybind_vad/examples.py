@@ -1,4 +1,4 @@
-"""What the conformance checks make this plugin's parts with."""
+"""Example options for the conformance checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from anybind.testing import Example
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """Return the example of a part; None where it needs none."""
+    """Return the example of a part; None if it needs none."""
     if kind == "head":
         options = {"steps": 10} if name == "mil" else {}
         return Example(options=options, measures=("events", "frames", "pixels"))

@@ -1,4 +1,4 @@
-"""How well scores tell abnormal from normal: areas under curves, with intervals over videos."""
+"""Metrics of anomaly scores: ROC AUC and average precision, with confidence intervals over videos."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from anybind.plugin import BadInput, files
 
-DRAWS = 1000
-ONE_KIND = "the labels are of one kind only ({}): the area under the ROC curve is not defined"
+RESAMPLES = 1000
+ONE_CLASS = "all labels are {}: the area under the ROC curve is undefined"
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Labels in the order of falling scores, so that curves with other weights need no sorting anew.
+class ScoreRanking:
+    """Labels sorted by descending score, once for any number of weighted curves.
 
     Attributes:
         order: (n,) positions, highest score first.
-        last: (groups,) the place in that order of the last of each group of equal scores.
+        last: (groups,) index in that order of the last of each group of equal scores.
         labels: (n,) bool in that order.
     """
 
@@ -29,137 +29,150 @@ class Ranking:
     labels: np.ndarray
 
     @classmethod
-    def of(cls, labels: np.ndarray, scores: np.ndarray) -> Ranking:
-        """The ranking of n labels (0 or 1) by n finite scores; raises `BadInput` for others."""
+    def from_scores(cls, labels: np.ndarray, scores: np.ndarray) -> ScoreRanking:
+        """Sort n labels (0 or 1) by n finite scores; raise `BadInput` for others."""
         labels, scores = np.asarray(labels), np.asarray(scores)
         if labels.shape != scores.shape or labels.ndim != 1 or not np.isin(labels, (0, 1)).all():
-            raise BadInput(f"labels must be 0 or 1, one for each score; got {labels.shape} and {scores.shape}")
+            raise BadInput(
+                f"expected labels of 0 or 1, one for each score, got {labels.shape} labels and {scores.shape} scores"
+            )
         if not np.isfinite(scores).all():
-            raise BadInput("a score is not finite")
+            raise BadInput("expected finite scores, got NaN or infinity")
         order = np.argsort(-scores, kind="stable")
         last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)) if len(order) else np.empty(0, int)
         return cls(order, last, labels[order].astype(bool))
 
-    def counts(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Abnormal and normal ones (or their weights) at or above each distinct score, from the highest down."""
+    def accumulate_counts(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return cumulative counts (or weights) of abnormal and normal samples by distinct score, descending."""
         weight = np.ones(len(self.order)) if weights is None else np.asarray(weights, float)[self.order]
         return np.cumsum(weight * self.labels)[self.last], np.cumsum(weight * ~self.labels)[self.last]
 
-    def areas(self, weights: np.ndarray | None = None) -> tuple[float | None, float | None]:
-        """Area under the ROC curve and average precision; None where they are not defined.
+    def compute_areas(self, weights: np.ndarray | None = None) -> tuple[float | None, float | None]:
+        """Compute ROC AUC and average precision; None if undefined.
 
-        The first needs both kinds, the second one abnormal at least. Equal scores count as one step of both curves.
+        ROC AUC needs samples of both labels, average precision an abnormal one. Equal scores are one step of a curve.
         """
-        hits, misses = self.counts(weights)
-        if not len(hits) or hits[-1] == 0:
+        true_positives, false_positives = self.accumulate_counts(weights)
+        if not len(true_positives) or true_positives[-1] == 0:
             return None, None
-        gained = np.diff(hits, prepend=0.0)
-        average = float((gained * hits / np.maximum(hits + misses, np.finfo(float).tiny)).sum() / hits[-1])
-        if misses[-1] == 0:
+        steps = np.diff(true_positives, prepend=0.0)
+        average = float(
+            (steps * true_positives / np.maximum(true_positives + false_positives, np.finfo(float).tiny)).sum()
+            / true_positives[-1]
+        )
+        if false_positives[-1] == 0:
             return None, average
-        # Trapezoids: each step to the right under the mean of the heights at its ends.
-        area = (np.diff(misses, prepend=0.0) * (hits - gained / 2)).sum() / (hits[-1] * misses[-1])
+        # Trapezoids: the width of each step times the mean of the heights at its ends.
+        area = (np.diff(false_positives, prepend=0.0) * (true_positives - steps / 2)).sum() / (
+            true_positives[-1] * false_positives[-1]
+        )
         return float(area), average
 
 
-def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve, 0 to 1; None where the labels are of one kind only."""
-    return Ranking.of(labels, scores).areas()[0]
+def compute_roc_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
+    """Compute the area under the ROC curve, 0 to 1; None if all labels are equal."""
+    return ScoreRanking.from_scores(labels, scores).compute_areas()[0]
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """Areas of videos, as fields of `Result` take them.
+class AnomalyMetrics:
+    """Metrics of anomaly scores, in the form of the fields of `Result`.
 
     Attributes:
-        metrics: `auc`, `ap` (all videos together), `macro_auc`, `macro_ap` (means over the videos with both kinds of
-            labels); those that are not defined are left out.
-        intervals: 95 % confidence intervals of `auc` and `ap` over videos drawn with replacement; none with one video.
-        undefined: why `auc` is not defined, where it is not.
-        abnormal: share of abnormal samples.
+        metrics: `auc`, `ap` (all videos together), `macro_auc`, `macro_ap` (means over the videos with both labels);
+            undefined ones are omitted.
+        intervals: 95 % confidence intervals of `auc` and `ap` over bootstrap resamples of videos; empty with one video.
+        undefined: why `auc` is undefined; empty if it is defined.
+        abnormal_fraction: fraction of abnormal samples.
     """
 
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     undefined: dict[str, str]
-    abnormal: float
+    abnormal_fraction: float
 
 
-def measure(
-    labels: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed: int = 0, draws: int = DRAWS
-) -> Measurement:
-    """Compute areas over all videos together and as means over videos.
+def compute_metrics(
+    labels: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed: int = 0, resamples: int = RESAMPLES
+) -> AnomalyMetrics:
+    """Compute ROC AUC and average precision over all videos together, and their means over videos.
 
     Args:
         labels, scores: (n,) each, for every video.
-        seed: of the draws.
-        draws: how many; those in which an area is not defined are passed over.
+        seed: seed of the bootstrap.
+        resamples: number of bootstrap resamples; those with an undefined metric are ignored.
     """
-    ranking = Ranking.of(np.concatenate(labels), np.concatenate(scores))
+    ranking = ScoreRanking.from_scores(np.concatenate(labels), np.concatenate(scores))
     names = ("auc", "ap")
-    values: dict[str, float | None] = dict(zip(names, ranking.areas(), strict=True))
-    each = [Ranking.of(*pair).areas() for pair in zip(labels, scores, strict=True)]
-    for place, name in enumerate(names):
-        defined = [area for areas in each if areas[0] is not None and (area := areas[place]) is not None]
+    values: dict[str, float | None] = dict(zip(names, ranking.compute_areas(), strict=True))
+    per_video = [ScoreRanking.from_scores(*pair).compute_areas() for pair in zip(labels, scores, strict=True)]
+    for column, name in enumerate(names):
+        defined = [area for areas in per_video if areas[0] is not None and (area := areas[column]) is not None]
         values[f"macro_{name}"] = float(np.mean(defined)) if defined else None
-    kind = "none" if not len(ranking.labels) else "abnormal" if ranking.labels.any() else "normal"
-    return Measurement(
+    label = "missing" if not len(ranking.labels) else "abnormal" if ranking.labels.any() else "normal"
+    return AnomalyMetrics(
         {name: value for name, value in values.items() if value is not None},
-        _intervals(ranking, [len(video) for video in labels], seed, draws),
-        {} if values["auc"] is not None else {"auc": ONE_KIND.format(kind)},
+        _bootstrap_intervals(ranking, [len(video) for video in labels], seed, resamples),
+        {} if values["auc"] is not None else {"auc": ONE_CLASS.format(label)},
         float(ranking.labels.mean()) if len(ranking.labels) else 0.0,
     )
 
 
-def roc_curve(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> dict[str, list[float]]:
-    """The ROC curve by axis: false and true positive rates, at most `points` + 1 of them; empty where not defined."""
-    hits, misses = (np.append(0.0, counts) for counts in Ranking.of(labels, scores).counts())
-    if not (hits[-1] and misses[-1]):
+def compute_roc_curve(labels: np.ndarray, scores: np.ndarray, points: int = 200) -> dict[str, list[float]]:
+    """Return the ROC curve by axis: false and true positive rates, at most `points` + 1; empty if undefined."""
+    true_positives, false_positives = (
+        np.append(0.0, counts) for counts in ScoreRanking.from_scores(labels, scores).accumulate_counts()
+    )
+    if not (true_positives[-1] and false_positives[-1]):
         return {}
-    chosen = np.unique(np.linspace(0, len(hits) - 1, points + 1).round().astype(int))
+    selected = np.unique(np.linspace(0, len(true_positives) - 1, points + 1).round().astype(int))
     return {
-        "false positive rate": (misses[chosen] / misses[-1]).tolist(),
-        "true positive rate": (hits[chosen] / hits[-1]).tolist(),
+        "false positive rate": (false_positives[selected] / false_positives[-1]).tolist(),
+        "true positive rate": (true_positives[selected] / true_positives[-1]).tolist(),
     }
 
 
-def _intervals(ranking: Ranking, lengths: Sequence[int], seed: int, draws: int) -> dict[str, tuple[float, float]]:
+def _bootstrap_intervals(
+    ranking: ScoreRanking, lengths: Sequence[int], seed: int, resamples: int
+) -> dict[str, tuple[float, float]]:
     if len(lengths) < 2:
         return {}
     random = np.random.default_rng(seed)
-    drawn = [
-        np.bincount(random.integers(len(lengths), size=len(lengths)), minlength=len(lengths)) for _ in range(draws)
+    weights = [
+        np.bincount(random.integers(len(lengths), size=len(lengths)), minlength=len(lengths)) for _ in range(resamples)
     ]
-    found = [ranking.areas(np.repeat(times, lengths)) for times in drawn]
-    ends: dict[str, tuple[float, float]] = {}
-    for place, name in enumerate(("auc", "ap")):
-        if defined := [area for areas in found if (area := areas[place]) is not None]:
+    estimates = [ranking.compute_areas(np.repeat(of_videos, lengths)) for of_videos in weights]
+    intervals: dict[str, tuple[float, float]] = {}
+    for column, name in enumerate(("auc", "ap")):
+        if defined := [area for areas in estimates if (area := areas[column]) is not None]:
             low, high = np.percentile(defined, (2.5, 97.5))
-            ends[name] = float(low), float(high)
-    return ends
+            intervals[name] = float(low), float(high)
+    return intervals
 
 
 def draw_roc(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = "") -> None:
-    """Write a picture (PNG, SVG, ... by the name's ending) of ROC curves.
+    """Plot ROC curves to a file (PNG, SVG, ... by its suffix).
 
     Args:
-        path: the picture.
-        curves: labels and scores by the name that stands in the legend; those of one kind of label are left out.
-        title: stands above.
+        path: the file.
+        curves: labels and scores by name for the legend; curves with equal labels are omitted.
+        title: title of the plot.
 
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: the file is not writable.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.add_subplot(xlabel="normal frames taken for abnormal", ylabel="abnormal frames found", title=title)
+    axes = figure.add_subplot(xlabel="false positive rate", ylabel="true positive rate", title=title)
     for name, (labels, scores) in curves.items():
-        ranking = Ranking.of(labels, scores)
-        area, _ = ranking.areas()
+        ranking = ScoreRanking.from_scores(labels, scores)
+        area, _ = ranking.compute_areas()
         if area is not None:
-            hits, misses = (np.append(0, counts / counts[-1]) for counts in ranking.counts())
-            axes.plot(misses, hits, label=f"{name} ({area:.3f})")
+            true_positives, false_positives = (
+                np.append(0, counts / counts[-1]) for counts in ranking.accumulate_counts()
+            )
+            axes.plot(false_positives, true_positives, label=f"{name} ({area:.3f})")
     axes.plot([0, 1], [0, 1], color="0.7", linestyle=":", linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     if len(axes.lines) > 1:

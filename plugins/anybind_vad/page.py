@@ -1,4 +1,4 @@
-"""The page of a scored film: its timeline, its segments with pictures, and the settings. One file, no script."""
+"""The HTML page of a scored video: timeline, segments with images, and settings. One file without scripts."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import charts, files, pages
-from anybind_vad.gallery import Shot, spread
 from anybind_vad.scores import VideoScores
 from anybind_vad.segments import Segment
+from anybind_vad.snapshots import Snapshot, select_evenly
 
-STRIP = 12
-"""Pictures along the timeline of a long film."""
-SHORT_STRIP = 6
-"""Of one that has fewer to show."""
-CARDS = 24
-"""Segments that are shown with pictures: those of the highest peaks."""
+STRIP_IMAGES = 12
+"""Images along the timeline of a long video."""
+SHORT_STRIP_IMAGES = 6
+"""Images along the timeline of a video with fewer snapshots."""
+MAX_CARDS = 24
+"""Segments shown with images: those with the highest peaks."""
 
 
-def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
-    """Write the page, whole or not at all.
+def save_page(path: Path, scores: VideoScores, snapshots: Sequence[Snapshot]) -> None:
+    """Write the page atomically.
 
     Args:
         path: the file.
-        scores: of at least one window.
-        shots: images of the video, in order.
+        scores: scores of at least one window.
+        snapshots: images of the video, in temporal order.
 
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: the file is not writable.
     """
     starts, ends = scores.spans[:, 2], scores.spans[:, 3]
     seconds, end = np.maximum(ends - starts, 1) / 1e6, scores.end_us
-    cards = sorted(scores.segments, key=lambda segment: -segment.score)[:CARDS]
+    cards = sorted(scores.segments, key=lambda segment: -segment.score)[:MAX_CARDS]
     score_chart = charts.draw_steps(
         scores.times_us / 1e6,
         end / 1e6,
         scores.frame_scores,
-        label="score of each frame, larger is more abnormal",
+        label="anomaly score of each frame",
         threshold=scores.threshold,
         bands=[(segment.start, segment.end) for segment in scores.segments],
     )
     rates = scores.events / seconds / 1000
     rate_chart = charts.draw_steps(
-        starts / 1e6, end / 1e6, rates, label="thousands of events a second: how much moves", colour=5, height=64
+        starts / 1e6, end / 1e6, rates, label="event rate in thousands per second", colour=5, height=64
     )
     pages.save_page(
         path,
@@ -56,47 +56,49 @@ def save_page(path: Path, scores: VideoScores, shots: Sequence[Shot]) -> None:
         windows=len(scores.spans),
         problem=scores.problem,
         charts=[score_chart, rate_chart],
-        above=scores.threshold,
-        strip=_strip(shots, end),
-        cards=[_card(segment, shots) for segment in sorted(cards, key=lambda segment: segment.first)],
+        threshold=scores.threshold,
+        strip=_make_strip(snapshots, end),
+        cards=[_make_card(segment, snapshots) for segment in sorted(cards, key=lambda segment: segment.first)],
         count=len(scores.segments),
-        share=sum(segment.end - segment.start for segment in scores.segments) / max(end / 1e6, 1e-9),
-        settings=_settings(scores.settings),
+        fraction=sum(segment.end - segment.start for segment in scores.segments) / max(end / 1e6, 1e-9),
+        settings=_format_settings(scores.settings),
     )
 
 
-def _settings(settings: Mapping[str, object]) -> dict[str, object]:
-    """Settings by the name that people read."""
-    shown = {name.replace("_", " "): value for name, value in settings.items() if value is not None}
+def _format_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings with readable names and values."""
+    readable = {name.replace("_", " "): value for name, value in settings.items() if value is not None}
     head, encoders = settings["head"], settings["encoders"]
     assert isinstance(head, Mapping)
     assert isinstance(encoders, Mapping)
-    shown["head"] = f"{head['name']} {head['identity']}"
-    shown |= {f"head: {name}": _plain(value) for name, value in head["settings"].items() if value is not None}
-    shown["encoders"] = _plain([f"{modality} {identity}" for modality, identity in encoders.items()]) or "none"
-    return shown
+    readable["head"] = f"{head['name']} {head['identity']}"
+    readable |= {f"head: {name}": _format_value(value) for name, value in head["settings"].items() if value is not None}
+    identities = [f"{modality} {identity}" for modality, identity in encoders.items()]
+    readable["encoders"] = _format_value(identities) or "none"
+    return readable
 
 
-def _plain(value: object) -> str:
+def _format_value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _strip(shots: Sequence[Shot], end_us: int) -> list[tuple[str, str]]:
-    """Pictures along the film, and their times."""
-    held = [shot for shot in shots if shot.frame]
-    count = STRIP if len(held) >= STRIP else min(SHORT_STRIP, len(held))
-    return [(shot.frame, charts.format_time(shot.middle_us / 1e6, True)) for shot in spread(held, end_us, count)]
+def _make_strip(snapshots: Sequence[Snapshot], end_us: int) -> list[tuple[str, str]]:
+    """Return frames along the video, and their times."""
+    with_frame = [snapshot for snapshot in snapshots if snapshot.frame]
+    count = STRIP_IMAGES if len(with_frame) >= STRIP_IMAGES else min(SHORT_STRIP_IMAGES, len(with_frame))
+    selected = select_evenly(with_frame, end_us, count)
+    return [(snapshot.frame, charts.format_time(snapshot.middle_us / 1e6, True)) for snapshot in selected]
 
 
-def _card(segment: Segment, shots: Sequence[Shot]) -> dict[str, object]:
-    """What the page says of a segment; its pictures are those of the shot at its peak, or of its best shot."""
-    near = [shot for shot in shots if shot.near(segment.first, segment.last)]
-    at_peak = [shot for shot in near if shot.near(segment.peak_frame, segment.peak_frame)]
-    shot = max(at_peak or near, key=lambda shot: shot.score, default=None)
+def _make_card(segment: Segment, snapshots: Sequence[Snapshot]) -> dict[str, object]:
+    """Return the card of a segment, with the images of the snapshot at its peak, or of its best snapshot."""
+    inside = [snapshot for snapshot in snapshots if snapshot.overlaps(segment.first, segment.last)]
+    at_peak = [snapshot for snapshot in inside if snapshot.overlaps(segment.peak_frame, segment.peak_frame)]
+    best = max(at_peak or inside, key=lambda snapshot: snapshot.score, default=None)
     return {
         "span": f"{charts.format_time(segment.start, True)} to {charts.format_time(segment.end, True)}",
         "frames": f"frames {segment.first} to {segment.last}",
         "peak": f"{segment.score:.3g} at {charts.format_time(segment.peak, True)}, frame {segment.peak_frame}",
-        "frame": shot.frame if shot else "",
-        "events": shot.events if shot else "",
+        "frame": best.frame if best else "",
+        "events": best.events if best else "",
     }

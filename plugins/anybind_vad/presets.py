@@ -1,4 +1,4 @@
-"""From a video to windows of events: settings, the presets of the paper and its authors' code, and their checks."""
+"""Settings of event windows, and the presets of the paper and of its authors' code."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from anybind.plugin import BadOption, Encoder, EncoderSpec, errors, find_part
 
 PAPER = "paper"
 WINDOW_FRAMES = 16
-"""Frames of a window in the paper."""
+"""Window length in frames in the paper."""
 THRESHOLD = 25.0
-"""Gray levels, of 255, in the paper."""
+"""Event threshold in the paper, in gray levels of 255."""
 
 
 @dataclass(frozen=True)
-class Preset:
-    """Published settings of the events of a video.
+class EventPreset:
+    """Published settings of event generation from a video.
 
     Attributes:
-        threshold: gray levels, of 255, by which a pixel must differ from the frame before it to fire.
-        clamp: the representation clamps per-pixel event counts at this value; None: as the binding has it.
+        threshold: smallest difference of a pixel between frames that gives an event, in gray levels of 255.
+        clamp: the representation clamps per-pixel event counts at this value; None for the binding's default.
     """
 
     threshold: float
@@ -30,24 +30,24 @@ class Preset:
 
 
 PRESETS = {
-    PAPER: Preset(THRESHOLD, None),
-    "author-readme": Preset(10.0, 10.0),
-    "author-later": Preset(THRESHOLD, 16.0),
+    PAPER: EventPreset(THRESHOLD, None),
+    "author-readme": EventPreset(10.0, 10.0),
+    "author-later": EventPreset(THRESHOLD, 16.0),
 }
-"""The paper's, that of the description of the authors' code, and that of their later project."""
+"""Presets of the paper, of the README of its authors' code, and of their later project."""
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How a video is split into windows of events.
+    """Settings of the event windows of a video.
 
     Attributes:
-        frames: frames of a window, 1 or more.
-        stride: frames from the beginning of a window to that of the next, 1 to `frames`.
-        threshold: gray levels, of 255, by which a pixel must differ from the frame before it to fire; above 0.
+        frames: window length in frames, 1 or more.
+        stride: window stride in frames, 1 to `frames`.
+        threshold: smallest difference of a pixel between frames that gives an event, in gray levels of 255; above 0.
 
     Raises:
-        BadOption: a number out of its range.
+        BadOption: a number is out of range.
     """
 
     frames: int = WINDOW_FRAMES
@@ -59,90 +59,90 @@ class WindowSettings:
         check_count("stride", self.stride)
         if self.stride > self.frames:
             raise BadOption(
-                f"the stride must be 1 to {self.frames} frames, so that every frame is in a window; got {self.stride}"
+                f"stride: expected 1 to {self.frames} frames, so that every frame is in a window, got {self.stride}"
             )
         check_number("threshold", self.threshold)
         if not self.threshold:
-            raise BadOption("threshold must be a finite number above 0, got 0")
+            raise BadOption("threshold: expected a number above 0, got 0")
 
 
 def choose_windows(
     preset: str = PAPER, threshold: float | None = None, frames: int = WINDOW_FRAMES, stride: int | None = None
 ) -> WindowSettings:
-    """The window settings of a preset.
+    """Return the window settings of a preset.
 
     Args:
         preset: see `find_preset`.
-        threshold: in place of the preset's.
-        frames: frames of a window.
-        stride: frames from one window to the next. [default: `frames`]
+        threshold: overrides the preset's.
+        frames: window length in frames.
+        stride: window stride in frames. [default: `frames`]
 
     Raises:
         UnknownName: no preset of that name.
-        BadOption: a number out of its range.
+        BadOption: a number is out of range.
     """
-    chosen = find_preset(preset).threshold if threshold is None else threshold
-    return WindowSettings(frames, frames if stride is None else stride, chosen)
+    threshold = find_preset(preset).threshold if threshold is None else threshold
+    return WindowSettings(frames, frames if stride is None else stride, threshold)
 
 
-def find_preset(name: str) -> Preset:
-    """The preset of that name; raises `UnknownName` with the nearest ones."""
+def find_preset(name: str) -> EventPreset:
+    """Return the preset of a name; raise `UnknownName` with similar names."""
     if name not in PRESETS:
         raise errors.UnknownName(f"there is no preset {name!r}{errors.suggest_names(name, PRESETS)}")
     return PRESETS[name]
 
 
 def check_number(name: str, value: object) -> None:
-    """Raise `BadOption` unless an option is a finite number, 0 or more."""
+    """Raise `BadOption` unless an option is a finite number of at least 0."""
     if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-        raise BadOption(f"{name} must be a finite number, 0 or more, got {value!r}")
+        raise BadOption(f"{name}: expected a finite number of at least 0, got {value!r}")
 
 
 def check_count(name: str, value: object) -> None:
-    """Raise `BadOption` unless an option is a whole number above 0."""
+    """Raise `BadOption` unless an option is a positive integer."""
     if not (isinstance(value, int) and value > 0):
-        raise BadOption(f"{name} must be a whole number above 0, got {value!r}")
+        raise BadOption(f"{name}: expected a positive integer, got {value!r}")
 
 
-def bind_events(binding: Binding, preset: str, clamp: float | None = None) -> tuple[Binding, float | None]:
-    """Clamp the event counts of a binding's representation.
+def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> tuple[Binding, float | None]:
+    """Set the clamp of a preset in a binding's event representation.
 
-    Where the binding takes no clamp, that of a preset is left out with a warning.
+    If the representation has no clamp, that of a preset is ignored with a warning.
 
     Args:
-        binding: its event encoder's representation takes the clamp.
+        binding: binding with an event encoder.
         preset: see `find_preset`.
-        clamp: in place of the preset's.
+        clamp: overrides the preset's.
 
     Returns:
-        the binding, and the clamp that applies; None where there is none.
+        the binding, and the applied clamp; None if there is none.
 
     Raises:
         UnknownName: no such preset.
-        BadOption: a clamp is given that makes no sense or that the binding does not take; see `with_clamp`.
+        BadOption: `clamp` is out of range or not supported by the binding; see `set_clamp`.
     """
-    fixed = find_preset(preset).clamp
+    preset_clamp = find_preset(preset).clamp
     if clamp is not None:
         check_number("clamp", clamp)
-        return with_clamp(binding, clamp), clamp
-    if fixed is None:
+        return set_clamp(binding, clamp), clamp
+    if preset_clamp is None:
         return binding, None
     try:
-        return with_clamp(binding, fixed), fixed
+        return set_clamp(binding, preset_clamp), preset_clamp
     except BadOption as error:
-        told = f"{error}: of the preset {preset!r}, only its threshold applies"
-        warnings.warn(told, AnybindWarning, stacklevel=3)
+        message = f"{error}: of the preset {preset!r}, only the threshold applies"
+        warnings.warn(message, AnybindWarning, stacklevel=3)
         return binding, None
 
 
-def with_clamp(binding: Binding, clamp: float) -> Binding:
-    """The binding, its events counted up to a clamp. No tower is loaded.
+def set_clamp(binding: Binding, clamp: float) -> Binding:
+    """Return a binding with a clamp of per-pixel event counts; no encoder is loaded.
 
     Raises:
-        BadOption: the binding embeds no events, or by a representation that takes no clamp.
+        BadOption: the binding has no event encoder, or its representation has no clamp.
     """
     if "event" not in binding.encoders:
-        raise BadOption(f"the binding {binding.name!r} embeds no events, of which there could be a clamp")
+        raise BadOption(f"clamp: the binding {binding.name!r} has no event encoder")
     use = binding.encoders["event"]
     encoder = find_part(EncoderSpec, use.name).load()
     if not (isinstance(encoder, type) and issubclass(encoder, Encoder)):

@@ -1,4 +1,4 @@
-"""`score_video`: how abnormal each window and each frame of a video is, and the abnormal segments."""
+"""`score_video`: anomaly scores of the windows and frames of a video, and its abnormal segments."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
 from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
-from anybind_vad.embedding import BATCH, EmbeddedVideo, WindowBatch
-from anybind_vad.gallery import SIDE, Gallery
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch
 from anybind_vad.presets import (
     PAPER,
     WINDOW_FRAMES,
     WindowSettings,
-    bind_events,
+    apply_preset,
     check_count,
     check_number,
     choose_windows,
 )
-from anybind_vad.segments import Segment, automatic_threshold, find_segments, frame_scores, smooth_scores
+from anybind_vad.segments import Segment, compute_frame_scores, compute_threshold, find_segments, smooth_scores
+from anybind_vad.snapshots import SNAPSHOT_SIDE, SnapshotCollector
 from anybind_vad.windows import open_video
 
 AUTOMATIC = "median + 3 robust standard deviations"
@@ -36,16 +36,16 @@ class VideoScores:
 
     Attributes:
         path: the video.
-        fps: its average frame rate in Hz; 0 where it is not known.
+        fps: average frame rate in Hz; 0 if unknown.
         spans: (windows, 4) int64: first frame, number of frames, start and end in microseconds of each window.
         events: (windows,) int64, the number of events of each window.
         window_scores: (windows,) float32, 0 or more, larger is more abnormal.
-        times_us: (frames,) int64, presentation time of each frame since the first.
-        frame_scores: (frames,) float64: the mean over the windows that a frame is in, smoothed where asked for.
-        threshold: segments are the runs of frames that score above it.
-        segments: in order.
-        problem: why the video could not be decoded to its end; empty if it could.
-        settings: everything that shaped the scores, JSON-like.
+        times_us: (frames,) int64, presentation time of each frame in microseconds since the first.
+        frame_scores: (frames,) float64: mean over the windows that contain a frame, smoothed if `sigma` is above 0.
+        threshold: score threshold of segments.
+        segments: runs of frames with scores above the threshold, in order.
+        problem: decoding error; empty if the video was decoded completely.
+        settings: all settings of the scores, JSON-like.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class VideoScores:
         return int(self.spans[-1, 3])
 
     def to_dict(self) -> dict[str, object]:
-        """All values, JSON-like; times in seconds."""
+        """Return all values, JSON-like; times in seconds."""
         windows = zip(self.spans.tolist(), self.events.tolist(), strict=True)
         return {
             "duration": self.end_us / 1e6,
@@ -94,81 +94,81 @@ def score_video(
     frames: int = WINDOW_FRAMES,
     stride: int | None = None,
     fps: float | None = None,
-    smooth: float = 0.0,
-    above: float | None = None,
-    batch_size: int = BATCH,
+    sigma: float = 0.0,
+    score_threshold: float | None = None,
+    batch_size: int = BATCH_SIZE,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     strict: bool = False,
-    gallery: Gallery | None = None,
+    collector: SnapshotCollector | None = None,
 ) -> VideoScores:
-    """Score how abnormal each moment of a video is, in memory that does not grow with its pixels.
+    """Score each frame of a video for anomalies, in memory independent of the number of pixels.
 
     Args:
         path: a video file, or a folder of frames.
-        head: an anomaly head, by name, by the file it was saved to, or as an object; fitted if it learns.
-        binding: embeds windows.
-        preset: how the video becomes events: `paper`, `author-readme` or `author-later`.
-        threshold: gray levels, of 255, for an event. [default: the preset's]
+        head: anomaly head by name, by its file, or as an object; fitted if it is trainable.
+        binding: binding that embeds the windows.
+        preset: preset of event generation: `paper`, `author-readme` or `author-later`.
+        threshold: event threshold in gray levels of 255. [default: the preset's]
         clamp: clamp per-pixel event counts at this value. [default: the preset's]
-        frames: frames of a window.
-        stride: frames from one window to the next. [default: `frames`]
+        frames: window length in frames.
+        stride: window stride in frames. [default: `frames`]
         fps: frame rate of a folder of frames in Hz. [default: 25]
-        smooth: standard deviation in seconds of a Gaussian over frame scores; 0 for none.
-        above: threshold of segments. [default: the median of frame scores plus three robust standard deviations]
+        sigma: Gaussian smoothing of frame scores: standard deviation in seconds; 0 for none.
+        score_threshold: score threshold of segments. [default: median + 3 robust standard deviations]
         batch_size: windows embedded at a time.
         device: torch device.
-        store: where embeddings are looked up and stored as the video is decoded; an interrupted run resumes from it.
-        strict: raise if the video cannot be decoded completely; by default warn, and score what comes before.
-        gallery: collects images for a page; see `save_page`.
+        store: embedding store to read from and write to; an interrupted run resumes from it. [default: none]
+        strict: raise if the video cannot be decoded completely. [default: warn, and score the decoded frames]
+        collector: collects images for a page; see `save_page`.
 
     Raises:
-        UnknownName, BadOption: an option that makes no sense, or a head that has still to be fitted.
-        BadInput: not a video, or one without a frame that can be decoded; with `strict` also any other damage.
-        SpaceMismatch, WeightsMismatch: the head was fitted on other embeddings.
+        UnknownName, BadOption, SpaceMismatch, WeightsMismatch: an invalid option, or a head that is not fitted, or not
+            on these embeddings.
+        BadInput: not a video, or no frame can be decoded; with `strict` also any other decoding error.
     """
-    _check(smooth, above, batch_size)
+    _check_options(sigma, score_threshold, batch_size)
     windows = choose_windows(preset, threshold, frames, stride)
     video = open_video(Path(path), fps)
-    bound, applied = bind_events(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
-    binder = load(bound, device=device, store=store)
-    scorer = _find_fitted(head)
-    with_windows = gallery is not None
+    binding = binding if isinstance(binding, Binding) else find_binding(binding)
+    binding, applied_clamp = apply_preset(binding, preset, clamp)
+    binder = load(binding, device=device, store=store)
+    scorer = _load_fitted_head(head)
     embedded = EmbeddedVideo(
-        video, binder, scorer.needs, windows, batch_size=batch_size, with_windows=with_windows, side=SIDE, store=store
-    )
+        video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
+        max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
     scorer.prepare(binder)
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
-        spans, events, window_scores = score_windows(embedded, scorer, gallery, advance)
+        spans, events, window_scores = score_windows(embedded, scorer, collector, advance)
     times = np.array(embedded.times_us, np.int64)
-    smoothed = smooth_scores(frame_scores(spans, window_scores, len(times)), times, smooth)
-    limit = automatic_threshold(smoothed) if above is None else above
+    smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
+    limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
     segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
-    problem = str(embedded.problem or "")
-    settings = _settings(binder, scorer, preset, windows, applied) | {"batch_size": batch_size, "smooth": smooth}
-    settings |= {"above": limit, "above_rule": AUTOMATIC if above is None else "given"}
+    settings = _make_settings(binder, scorer, preset, windows, applied_clamp)
+    settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit}
+    settings["score_threshold_rule"] = AUTOMATIC if score_threshold is None else "given"
     result = VideoScores(
-        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments, problem, settings
-    )
-    _warn(result, frames, strict)
+        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments,
+        str(embedded.problem or ""), settings)  # fmt: skip
+    _report_problems(result, frames, strict)
     return result
 
 
-def _check(smooth: float, above: float | None, batch_size: int) -> None:
-    check_number("smooth", smooth)
+def _check_options(sigma: float, score_threshold: float | None, batch_size: int) -> None:
+    check_number("sigma", sigma)
     check_count("batch_size", batch_size)
-    if above is not None and not np.isfinite(above):
-        raise BadOption(f"above must be a finite number, got {above}")
+    if score_threshold is not None and not np.isfinite(score_threshold):
+        raise BadOption(f"score_threshold: expected a finite number, got {score_threshold}")
 
 
-def _find_fitted(head: str | os.PathLike[str] | Head) -> Head:
-    found = head if isinstance(head, Head) else Head.find(head, predicts="anomaly")
-    if found.learns != "nothing" and not found.tensors:
-        raise BadOption(f"the head {found.name!r} has to be fitted on videos first; give the file of one that is")
-    return found
+def _load_fitted_head(head: str | os.PathLike[str] | Head) -> Head:
+    head = head if isinstance(head, Head) else Head.find(head, predicts="anomaly")
+    if head.learns != "nothing" and not head.tensors:
+        raise BadOption(f"the head {head.name!r} is not fitted: give the file of a fitted head")
+    return head
 
 
-def _settings(
+def _make_settings(
     binder: Binder, head: Head, preset: str, windows: WindowSettings, clamp: float | None
 ) -> dict[str, object]:
     return {
@@ -187,15 +187,15 @@ def _settings(
 def score_windows(
     batches: Iterable[WindowBatch],
     head: Head,
-    gallery: Gallery | None = None,
+    collector: SnapshotCollector | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Score windows batch by batch; of each window only numbers are kept.
+    """Score windows batch by batch; only numbers of each window stay in memory.
 
     Args:
-        batches: of one video, in order.
-        head: prepared, and fitted if it learns.
-        gallery: is offered every window with its score, where batches hold them.
+        batches: batches of one video, in order.
+        head: prepared, and fitted if it is trainable.
+        collector: collects images of windows, if the batches have them.
         advance: called with the number of windows scored since the last call.
 
     Returns:
@@ -203,36 +203,34 @@ def score_windows(
     """
     spans, events, scores = array("q"), array("q"), array("f")
     for batch in batches:
-        found = head.score(batch.inputs)
-        if gallery is not None:
+        batch_scores = head.score(batch.inputs)
+        if collector is not None:
             for number, window in enumerate(batch.windows):
-                gallery.offer(len(scores) + number, window, float(found[number]))
+                collector.add(len(scores) + number, window, float(batch_scores[number]))
         spans.extend(batch.spans.ravel().tolist())
         events.extend(batch.inputs.measures["events"].astype(np.int64).tolist())
-        scores.extend(found.tolist())
+        scores.extend(batch_scores.tolist())
         advance(len(batch.spans))
     return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32)
 
 
-def _warn(scores: VideoScores, window_frames: int, strict: bool) -> None:
-    """Warn of what the scores lack; raise `BadInput` for damage if `strict`."""
+def _report_problems(scores: VideoScores, window_frames: int, strict: bool) -> None:
+    """Warn of a decoding error (raise it if `strict`), a short video, and a video without events."""
     count = len(scores.times_us)
+    messages = []
     if scores.problem:
-        problem = f"{scores.problem} (scored up to {charts.format_time(scores.end_us / 1e6, True)}, frame {count - 1})"
+        end = charts.format_time(scores.end_us / 1e6, True)
+        messages.append(f"{scores.problem} (scored up to {end}, frame {count - 1})")
         if strict:
-            raise BadInput(problem)
-        warnings.warn(problem, AnybindWarning, stacklevel=3)
+            raise BadInput(messages[0])
     if count < window_frames:
-        warnings.warn(
-            f"{scores.path} has {count} frames, fewer than the {window_frames} of a window;"
-            " scored as one shorter window",
-            AnybindWarning,
-            stacklevel=3,
+        messages.append(
+            f"{scores.path} has {count} frames, fewer than a window of {window_frames}; scored as one shorter window"
         )
     if not scores.events.any():
-        warnings.warn(
-            f"nothing in {scores.path} changes enough for an event, so nothing of it can be told apart;"
-            " lower the threshold",
-            AnybindWarning,
-            stacklevel=3,
+        messages.append(
+            f"{scores.path} has no events: no pixel changes by the event threshold, and all scores are equal;"
+            " lower --threshold"
         )
+    for message in messages:
+        warnings.warn(message, AnybindWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""From scores of windows to scores of frames, and to the parts of a film that are abnormal."""
+"""From window scores to frame scores, and to the abnormal segments of a video."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SPREADS = 3.0
-"""How many standard deviations above the median of its scores a film's automatic threshold lies."""
-REACH = 3.0
-"""Where the Gaussian of `smooth_scores` ends, in its standard deviations."""
+THRESHOLD_STD = 3.0
+"""Automatic threshold of a video: robust standard deviations above the median of its frame scores."""
+KERNEL_RADIUS = 3.0
+"""Radius of the Gaussian kernel of `smooth_scores`, in standard deviations."""
 
 
-def frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarray:
-    """Score each frame: the mean over the windows that it is in.
+def compute_frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarray:
+    """Score each frame by the mean of the windows that contain it.
 
     Args:
         spans: (n, 2 or more): first frame and number of frames of each window.
-        scores: (n,), one a window.
-        frames: how many the video has; each is in a window.
+        scores: (n,) window scores.
+        frames: number of frames of the video; each is in a window.
 
     Returns:
         (frames,) float64.
@@ -30,24 +30,24 @@ def frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> np.ndarr
     return total / count
 
 
-def smooth_scores(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> np.ndarray:
-    """Smooth frame scores by a Gaussian over presentation time, so that it is as wide where the frame rate varies.
+def smooth_scores(scores: np.ndarray, times_us: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth frame scores by a Gaussian over presentation time, also where the frame rate varies.
 
     Args:
-        scores: (n,), one a frame.
-        times_us: (n,), when each is shown, in microseconds, never falling.
-        seconds: standard deviation, 0 or more; 0 leaves the scores as they are. The Gaussian ends at three of them.
+        scores: (n,) frame scores.
+        times_us: (n,) presentation times in microseconds, non-decreasing.
+        sigma: standard deviation in seconds, 0 or more; 0 returns the scores unchanged. The kernel ends at 3 sigma.
     """
-    if not seconds:
+    if not sigma:
         return scores
     times = times_us / 1e6
     total, weights = scores.astype(np.float64), np.ones(len(scores))
     for offset in range(1, len(scores)):
-        apart = times[offset:] - times[:-offset]
-        near = np.flatnonzero(apart <= REACH * seconds)
+        distances = times[offset:] - times[:-offset]
+        near = np.flatnonzero(distances <= KERNEL_RADIUS * sigma)
         if not len(near):
             break
-        weight = np.exp(-0.5 * (apart[near] / seconds) ** 2)
+        weight = np.exp(-0.5 * (distances[near] / sigma) ** 2)
         total[near] += weight * scores[near + offset]
         total[near + offset] += weight * scores[near]
         weights[near] += weight
@@ -55,27 +55,27 @@ def smooth_scores(scores: np.ndarray, times_us: np.ndarray, seconds: float) -> n
     return total / weights
 
 
-def automatic_threshold(scores: np.ndarray) -> float:
-    """What is out of the ordinary in this film: three robust standard deviations above the median of its frames.
+def compute_threshold(scores: np.ndarray) -> float:
+    """Compute the automatic threshold of a video: three robust standard deviations above the median frame score.
 
-    The deviation is 1.4826 times the median distance to the median or, where more than half of the scores are
-    the same, 1.2533 times the mean distance; both are the standard deviation of scores that are spread normally. It
-    finds what is rare: in a film that is abnormal for most of its time, normal is what is out of the ordinary.
+    The standard deviation is 1.4826 times the median absolute deviation or, if more than half of the scores are equal,
+    1.2533 times the mean absolute deviation; both estimate it for normally distributed scores. The threshold detects
+    rare scores: in a video that is abnormal for most of its time, the normal frames are rare.
     """
-    middle = float(np.median(scores))
-    distances = np.abs(scores - middle)
-    spread = 1.4826 * float(np.median(distances)) or 1.2533 * float(distances.mean())
-    return middle + SPREADS * spread
+    median = float(np.median(scores))
+    deviations = np.abs(scores - median)
+    std = 1.4826 * float(np.median(deviations)) or 1.2533 * float(deviations.mean())
+    return median + THRESHOLD_STD * std
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a film in which every frame's score is above the threshold.
+    """A run of frames of a video with scores above the threshold.
 
     Attributes:
-        first, last: numbers of its first and its last frame, from 0.
-        start, end: when the first is shown and the last is no longer, in seconds.
-        peak_frame, peak: the first frame of its largest score, by number and in seconds.
+        first, last: numbers of its first and last frame, from 0.
+        start, end: presentation time of the first frame and end of the last one, in seconds.
+        peak_frame, peak: the first frame with the largest score, by number and in seconds.
         score: that score.
     """
 
@@ -88,20 +88,19 @@ class Segment:
     score: float
 
 
-def find_segments(scores: np.ndarray, times_us: np.ndarray, end_us: int, above: float) -> list[Segment]:
-    """The parts of a film whose frames' scores are above a threshold, in order.
+def find_segments(scores: np.ndarray, times_us: np.ndarray, end_us: int, threshold: float) -> list[Segment]:
+    """Find the segments of a video with frame scores above a threshold, in order.
 
     Args:
-        scores: (n,), one a frame.
-        times_us: (n,), when each is shown, in microseconds.
-        end_us: when the last one is no longer shown.
-        above: scores of it are not above it.
+        scores: (n,) frame scores.
+        times_us: (n,) presentation times in microseconds.
+        end_us: end of the last frame in microseconds.
+        threshold: scores must be larger than this.
     """
-    bounds = np.flatnonzero(np.diff(np.concatenate([[0], scores > above, [0]])))
-    seconds = np.append(times_us, end_us) / 1e6
+    bounds = np.flatnonzero(np.diff(np.concatenate([[0], scores > threshold, [0]])))
+    seconds = (np.append(times_us, end_us) / 1e6).tolist()
     segments = []
-    for first, behind in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
-        peak = first + int(np.argmax(scores[first:behind]))
-        told = float(seconds[first]), float(seconds[behind]), peak, float(seconds[peak]), float(scores[peak])
-        segments.append(Segment(first, behind - 1, *told))
+    for first, end in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+        peak = first + int(np.argmax(scores[first:end]))
+        segments.append(Segment(first, end - 1, seconds[first], seconds[end], peak, seconds[peak], float(scores[peak])))
     return segments

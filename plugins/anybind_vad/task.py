@@ -1,4 +1,4 @@
-"""The task `vad`: how well a head tells abnormal frames of videos from normal ones."""
+"""The task `vad`: evaluation of an anomaly head on videos with labelled frames."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 
 from anybind import AnybindError, AnybindWarning, Binder, EmbeddingStore, Result, load
 from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, Task, errors, files, progress_bar, ranks
-from anybind_vad.embedding import BATCH, EmbeddedVideo, VideoRecord
-from anybind_vad.labels import film_label, frame_labels, lesson_labels, majority_labels
-from anybind_vad.metrics import draw_roc, measure, roc_auc, roc_curve
-from anybind_vad.presets import PAPER, WINDOW_FRAMES, bind_events, check_count, check_number, choose_windows
-from anybind_vad.segments import frame_scores, smooth_scores
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, VideoEmbeddings
+from anybind_vad.labels import compute_training_labels, compute_window_labels, get_frame_labels, get_video_label
+from anybind_vad.metrics import compute_metrics, compute_roc_auc, compute_roc_curve, draw_roc
+from anybind_vad.presets import PAPER, WINDOW_FRAMES, apply_preset, check_count, check_number, choose_windows
+from anybind_vad.segments import compute_frame_scores, smooth_scores
 from anybind_vad.windows import open_video
 
-WAYS = ("train", "others")
-V = TypeVar("V")
+FIT_MODES = ("train", "others")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A video with labels and scores, of frames and of windows."""
+class ScoredVideo:
+    """A video with labels and scores of frames, and of windows."""
 
     item: Item
     frames: tuple[np.ndarray, np.ndarray]
@@ -35,10 +35,10 @@ class Scored:
 
 
 class VideoAnomaly(Task):
-    """Areas under the ROC curve and average precision of frames and of windows, over videos whose frames have labels.
+    """ROC AUC and average precision of frames and windows, over videos with labelled frames.
 
-    Frames score the mean of the windows that they are in; a window's label is that of most of its frames (a tie is
-    normal). Intervals are of videos drawn with replacement.
+    A frame score is the mean over the windows that contain the frame; a window's label is the majority of its frames
+    (a tie is normal). Confidence intervals are over bootstrap resamples of the videos.
     """
 
     name = "vad"
@@ -54,36 +54,36 @@ class VideoAnomaly(Task):
         clamp: float | None = None,
         frames: int = WINDOW_FRAMES,
         stride: int | None = None,
-        smooth: float = 0.0,
+        sigma: float = 0.0,
         store: str | os.PathLike[str] | None = None,
         roc: str | os.PathLike[str] | None = None,
         save_head: str | os.PathLike[str] | None = None,
-        batch_size: int = BATCH,
+        batch_size: int = BATCH_SIZE,
         **options: object,
     ) -> None:
-        """Set the options; see `score_video` for those that are not named here.
+        """Set the options.
 
         Args:
-            head: a head by name, or a file that one was saved to, which is then not fitted.
-            fit_on: where the head learns: `train`, the videos of the dataset's training split; `others`, for each
-                video all the others; or the ids of videos, which are scored all the same.
-            preset, threshold, clamp, frames, stride, smooth, batch_size: as of `score_video`.
-            store: folder of the embedding store; videos that are in it are not decoded again, so that an interrupted
-                run resumes, and another head costs little. [default: the binder's store]
-            roc: an image of the ROC curves to write, of all videos and of each.
-            save_head: a file to save the fitted head to.
-            options: of the head.
+            head: anomaly head by name, or the file of a fitted head.
+            fit_on: videos to fit the head on: `train`, the training split of the dataset; `others`, for each video all
+                other videos; or the ids of videos, which are scored too.
+            preset, threshold, clamp, frames, stride, sigma, batch_size: see `score_video`.
+            store: folder of the embedding store; stored videos are not decoded again, so that an interrupted run
+                resumes. [default: the binder's store]
+            roc: image file to write the ROC curves to, of all videos and of each.
+            save_head: file to save the fitted head to.
+            options: options of the head.
 
         Raises:
-            UnknownName, BadOption, BadInput: no such head or preset, an option that the head does not take, or
-                files that cannot be written.
+            UnknownName, BadOption, BadInput: no such head or preset, an invalid option of the head, or a file that is
+                not writable.
         """
-        self.make = lambda: Head.find(head, predicts="anomaly", **options)
-        self.head = self.make()
-        self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in WAYS else _ids(fit_on)
+        self.make_head = lambda: Head.find(head, predicts="anomaly", **options)
+        self.head = self.make_head()
+        self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in FIT_MODES else _list_ids(fit_on)
         self.windows = choose_windows(preset, threshold, frames, stride)
-        self.preset, self.clamp, self.smooth, self.batch_size = preset, clamp, smooth, batch_size
-        check_number("smooth", smooth)
+        self.preset, self.clamp, self.sigma, self.batch_size = preset, clamp, sigma, batch_size
+        check_number("sigma", sigma)
         check_count("batch_size", batch_size)
         if clamp is not None:
             check_number("clamp", clamp)
@@ -93,46 +93,46 @@ class VideoAnomaly(Task):
             if path is not None:
                 files.check_output(path)
         if save_head is not None and self.fit_on == "others":
-            raise BadOption("fit_on=others fits a head for each video: there is not one to save")
+            raise BadOption("save_head: expected one fitted head, but fit_on=others fits one for each video")
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
     ) -> Result:
-        """Embed the videos, fit, score and measure; see `Task.run`. The seed is that of the intervals.
+        """Embed the videos, fit the head, score and evaluate; see `Task.run`. The seed is that of the bootstrap.
 
-        Videos are scored whose frames have labels: those of the split `test`, where the dataset has splits.
+        Videos of the test split are scored, or all videos of a dataset without splits.
 
-        The result's metrics are `auc`, `ap` (frames, all videos together), `macro_auc`, `macro_ap` (means over videos
-        with both kinds), and the same of windows as `window_auc`, ...; `undefined` says why `auc` is missing. Its
-        samples are videos, compared with no candidates. Its details hold how many `frames` and `windows` there are,
-        the share of them that is `abnormal`, `films` (a row each) and `settings`; its curves the `roc` of frames.
+        Metrics are `auc`, `ap` (frames of all videos together), `macro_auc`, `macro_ap` (means over the videos with
+        both labels), and those of windows as `window_auc`, ...; `undefined` has the reason for a missing `auc`.
+        Samples are videos, without a gallery. Details are the numbers of `frames` and `windows`, the
+        `abnormal_fraction` of each, `videos` (a row each) and `settings`; curves are the `roc` of frames.
         """
         if modality != "event":
             raise BadOption(
-                f"videos are embedded as windows of events, not as {modality}; the head 'image' reads their images"
+                f"expected the modality event for videos, got {modality!r}; the head 'image' uses their frames"
             )
-        binding, clamp = bind_events(binder.binding, self.preset, self.clamp)
+        binding, clamp = apply_preset(binder.binding, self.preset, self.clamp)
         if clamp is not None:
             counts = binder.counts
             binder = load(binding, device=binder.device, store=binder.store)
             binder.counts = counts
-        head = self.make()  # what another run has fitted is not this one's
+        head = self.make_head()  # not one that an earlier run fitted
         head.prepare(binder)
-        scored_items, fitted_items = self._choose(dataset, head)
-        records = self._embed(binder, head.needs, [*scored_items, *fitted_items], on_bad)
-        scored = list(self._score(binder, head, records, scored_items, fitted_items))
+        test_items, fit_items = self._select_videos(dataset, head)
+        embedded = self._embed_videos(binder, head.needs, [*test_items, *fit_items], on_bad)
+        scored = list(self._score_videos(binder, head, embedded, test_items, fit_items))
         if not scored:
-            raise BadInput(f"{dataset.name} holds no videos that can be scored")
-        return self._result(binder, head, dataset, scored, seed, records, clamp)
+            raise BadInput(f"{dataset.name} has no valid videos to score")
+        return self._make_result(binder, head, dataset, scored, seed, embedded, clamp)
 
-    def _choose(self, dataset: Dataset, head: Head) -> tuple[list[Item], list[Item]]:
-        """The videos that are scored, and those that the head is fitted on (both, where the same ones are)."""
+    def _select_videos(self, dataset: Dataset, head: Head) -> tuple[list[Item], list[Item]]:
+        """Return the videos to score, and those to fit the head on."""
         ids = [item.id for item in dataset.items]
         if len(set(ids)) < len(ids):
-            raise BadInput(f"{dataset.name} has two videos of one id, which no result could tell apart")
+            raise BadInput(f"{dataset.name}: expected unique video ids, got two videos of one id")
         test = [item for item in dataset.items if item.notes.get("split", "test") == "test"]
         if not test:
-            raise BadInput(f"{dataset.name} has no videos of its test split here: there is nothing to score")
+            raise BadInput(f"{dataset.name} has no videos of its test split to score")
         if head.learns == "nothing" or head.tensors:
             return test, []
         if self.fit_on == "others":
@@ -141,101 +141,101 @@ class VideoAnomaly(Task):
             train = [item for item in dataset.items if item.notes.get("split") == "train"]
             if not train:
                 raise BadInput(
-                    f"{dataset.name} has no videos of its training split here, and the head {head.name!r} has to be"
-                    " fitted: use fit_on=others, or the ids of videos"
+                    f"{dataset.name} has no videos of its training split to fit the head {head.name!r} on; use"
+                    " fit_on=others, or the ids of videos"
                 )
             return test, train
         for id in self.fit_on:
             if id not in ids:
-                raise BadOption(f"fit_on names the video {id!r}, which {dataset.name} does not have")
+                raise BadOption(f"fit_on: {dataset.name} has no video {id!r}")
         return test, [item for item in dataset.items if item.id in self.fit_on]
 
-    def _embed(
+    def _embed_videos(
         self, binder: Binder, needs: Sequence[str], items: Sequence[Item], on_bad: errors.OnBad | None
-    ) -> dict[str, VideoRecord]:
-        """The windows of the videos by id; those that cannot be used are reported and left out."""
+    ) -> dict[str, VideoEmbeddings]:
+        """Embed the videos, by id; invalid ones are reported and skipped."""
         store = self.store or binder.store
 
-        def record(item: Item) -> VideoRecord:
-            with ranks.single_process():  # the others may be at another video
+        def embed_video(item: Item) -> VideoEmbeddings:
+            with ranks.single_process():  # other ranks may process another video
                 video = open_video(Path(item.source), **item.options)
-                embedded = EmbeddedVideo(video, binder, needs, self.windows, batch_size=self.batch_size, store=store)
-                return embedded.record()
+                windows = EmbeddedVideo(video, binder, needs, self.windows, batch_size=self.batch_size, store=store)
+                return windows.embed()
 
-        once = list({item.id: item for item in items}.values())
+        unique = list({item.id: item for item in items}.values())
         counts, before = binder.counts, (binder.counts.computed, binder.counts.cached)
-        shared: list[int] | None = None
+        totals: list[int] | None = None
         if store is not None and ranks.get_world_size() > 1:
-            # Each rank embeds its share; then all of them find the rest in the store.
-            def share() -> None:
-                for item in once[ranks.get_rank() :: ranks.get_world_size()]:
+            # Each rank embeds its part of the videos; then all of them read the rest from the store.
+            def embed_part() -> None:
+                for item in unique[ranks.get_rank() :: ranks.get_world_size()]:
                     with contextlib.suppress(AnybindError):  # reported below
-                        record(item)
+                        embed_video(item)
 
-            ranks.run_collectively(share)
-            done = ranks.gather([counts.computed - before[0], counts.cached - before[1]])
-            shared = [sum(each) for each in zip(*done, strict=True)]
-        records: dict[str, VideoRecord] = {}
-        with progress_bar(len(once), "videos") as advance:
-            for item in once:
+            ranks.run_collectively(embed_part)
+            by_rank = ranks.gather([counts.computed - before[0], counts.cached - before[1]])
+            totals = [sum(column) for column in zip(*by_rank, strict=True)]
+        embedded: dict[str, VideoEmbeddings] = {}
+        with progress_bar(len(unique), "videos") as advance:
+            for item in unique:
                 try:
-                    records[item.id] = record(item)
+                    embedded[item.id] = embed_video(item)
                 except AnybindError as error:
                     if on_bad is None:
                         raise
                     on_bad(item.id, error)
                 advance(1)
-        if shared is not None:
-            counts.computed, counts.cached = before[0] + shared[0], before[1] + shared[1]
-        return records
+        if totals is not None:
+            counts.computed, counts.cached = before[0] + totals[0], before[1] + totals[1]
+        return embedded
 
-    def _score(
+    def _score_videos(
         self,
         binder: Binder,
         head: Head,
-        records: Mapping[str, VideoRecord],
-        scored: Sequence[Item],
-        fitted: Sequence[Item],
-    ) -> Iterator[Scored]:
-        if fitted and self.fit_on != "others":
-            _fit(head, records, fitted)
+        embedded: Mapping[str, VideoEmbeddings],
+        test_items: Sequence[Item],
+        fit_items: Sequence[Item],
+    ) -> Iterator[ScoredVideo]:
+        if fit_items and self.fit_on != "others":
+            _fit_head(head, embedded, fit_items)
             if self.save_head is not None:
                 head.save(self.save_head)
-        for item in scored:
-            if item.id not in records:
+        for item in test_items:
+            if item.id not in embedded:
                 continue
-            record = records[item.id]
-            labels = frame_labels(item, len(record.times_us))
+            video = embedded[item.id]
+            labels = get_frame_labels(item, len(video.times_us))
             if labels is None:
-                raise BadInput(f"the dataset does not say which frames of {item.id} are abnormal")
-            if fitted and self.fit_on == "others":
-                head = self.make()
+                raise BadInput(f"{item.id}: the dataset has no frame labels for this video")
+            if fit_items and self.fit_on == "others":
+                head = self.make_head()
                 head.prepare(binder)
-                _fit(head, records, [other for other in fitted if other.id != item.id])
-            scores = head.score(record.inputs)
-            smoothed = smooth_scores(frame_scores(record.spans, scores, len(labels)), record.times_us, self.smooth)
-            yield Scored(item, (labels, smoothed), (majority_labels(labels, record.spans), scores))
+                _fit_head(head, embedded, [other for other in fit_items if other.id != item.id])
+            scores = head.score(video.inputs)
+            smoothed = smooth_scores(compute_frame_scores(video.spans, scores, len(labels)), video.times_us, self.sigma)
+            yield ScoredVideo(item, (labels, smoothed), (compute_window_labels(labels, video.spans), scores))
 
-    def _result(
+    def _make_result(
         self,
         binder: Binder,
         head: Head,
         dataset: Dataset,
-        scored: Sequence[Scored],
+        scored: Sequence[ScoredVideo],
         seed: int,
-        records: Mapping[str, VideoRecord],
+        embedded: Mapping[str, VideoEmbeddings],
         clamp: float | None,
     ) -> Result:
-        frames = measure(*zip(*(each.frames for each in scored), strict=True), seed=seed)
-        windows = measure(*zip(*(each.windows for each in scored), strict=True), seed=seed)
+        frames = compute_metrics(*zip(*(video.frames for video in scored), strict=True), seed=seed)
+        windows = compute_metrics(*zip(*(video.windows for video in scored), strict=True), seed=seed)
         for reason in frames.undefined.values():
             warnings.warn(f"{dataset.name}: {reason}", AnybindWarning, stacklevel=3)
-        labels, scores = (np.concatenate([each.frames[place] for each in scored]) for place in (0, 1))
+        labels, scores = (np.concatenate(column) for column in zip(*(video.frames for video in scored), strict=True))
         if self.roc is not None:
-            every = {each.item.id: each.frames for each in scored} if len(scored) <= 8 else {}
-            draw_roc(Path(self.roc), {"all videos": (labels, scores)} | every, f"{dataset.name}: {head.name}")
-        roc = roc_curve(labels, scores)
-        embeddings = next(iter(records.values())).inputs.embeddings
+            by_video = {video.item.id: video.frames for video in scored} if len(scored) <= 8 else {}
+            draw_roc(Path(self.roc), {"all videos": (labels, scores)} | by_video, f"{dataset.name}: {head.name}")
+        roc = compute_roc_curve(labels, scores)
+        embeddings = next(iter(embedded.values())).inputs.embeddings
         return Result(
             task=self.name,
             dataset=dataset.name,
@@ -246,16 +246,16 @@ class VideoAnomaly(Task):
             seed=seed,
             n=len(scored),
             gallery_size=0,
-            metrics=_merge(frames.metrics, windows.metrics),
-            intervals=_merge(frames.intervals, windows.intervals),
-            undefined=_merge(frames.undefined, windows.undefined),
+            metrics=_merge_values(frames.metrics, windows.metrics),
+            intervals=_merge_values(frames.intervals, windows.intervals),
+            undefined=_merge_values(frames.undefined, windows.undefined),
             curves={"roc": roc} if roc else {},
             details={
-                "abnormal": frames.abnormal,
-                "window_abnormal": windows.abnormal,
+                "abnormal_fraction": frames.abnormal_fraction,
+                "window_abnormal_fraction": windows.abnormal_fraction,
                 "frames": len(labels),
-                "windows": sum(len(each.windows[0]) for each in scored),
-                "films": [_row(each) for each in scored],
+                "windows": sum(len(video.windows[0]) for video in scored),
+                "videos": [_make_row(video) for video in scored],
                 "settings": {
                     "head": {"name": head.name, **head.settings},
                     "fit_on": self.fit_on if head.learns != "nothing" else None,
@@ -263,38 +263,42 @@ class VideoAnomaly(Task):
                     "clamp": clamp,
                     "frames": self.windows.frames,
                     "stride": self.windows.stride,
-                    "smooth": self.smooth,
+                    "sigma": self.sigma,
                 },
             },
         )
 
 
-def _ids(videos: str | Sequence[str]) -> list[str]:
-    """The ids of videos; a name may look like a number."""
-    listed = list(videos) if isinstance(videos, Sequence) and not isinstance(videos, str) else [videos]
-    return [str(id) for id in listed]
+def _list_ids(videos: str | Sequence[str]) -> list[str]:
+    """Return the ids of videos as texts; a command line gives ids such as 01 as numbers."""
+    ids = list(videos) if isinstance(videos, Sequence) and not isinstance(videos, str) else [videos]
+    return [str(id) for id in ids]
 
 
-def _fit(head: Head, records: Mapping[str, VideoRecord], items: Sequence[Item]) -> None:
-    used = [item for item in items if item.id in records]
+def _fit_head(head: Head, embedded: Mapping[str, VideoEmbeddings], items: Sequence[Item]) -> None:
+    used = [item for item in items if item.id in embedded]
     if not used:
-        raise BadInput(f"the head {head.name!r} has no videos to learn from")
-    inputs = HeadInput.concatenate([records[item.id].inputs for item in used])
+        raise BadInput(f"the head {head.name!r} has no valid videos to be fitted on")
+    inputs = HeadInput.concatenate([embedded[item.id].inputs for item in used])
     if head.learns == "groups":
-        head.fit(inputs, [film_label(item) for item in used])
+        head.fit(inputs, [get_video_label(item) for item in used])
         return
     labels = []
     for item in used:
-        spans, of_frames = records[item.id].spans, frame_labels(item, len(records[item.id].times_us))
-        labels.append(np.full(len(spans), -1) if of_frames is None else lesson_labels(of_frames, spans))
+        video = embedded[item.id]
+        of_frames = get_frame_labels(item, len(video.times_us))
+        if of_frames is None:
+            labels.append(np.full(len(video.spans), -1))
+        else:
+            labels.append(compute_training_labels(of_frames, video.spans))
     head.fit(inputs, np.concatenate(labels))
 
 
-def _merge(frames: Mapping[str, V], windows: Mapping[str, V]) -> dict[str, V]:
+def _merge_values(frames: Mapping[str, Value], windows: Mapping[str, Value]) -> dict[str, Value]:
     return {**frames, **{f"window_{name}": value for name, value in windows.items()}}
 
 
-def _row(scored: Scored) -> dict[str, object]:
-    labels, scores = scored.frames
-    counts = {"frames": len(labels), "abnormal": int(labels.sum()), "auc": roc_auc(labels, scores)}
-    return {"film": scored.item.id, **counts, "mean_score": float(scores.mean())}
+def _make_row(video: ScoredVideo) -> dict[str, object]:
+    labels, scores = video.frames
+    counts = {"frames": len(labels), "abnormal_frames": int(labels.sum()), "auc": compute_roc_auc(labels, scores)}
+    return {"video": video.item.id, **counts, "mean_score": float(scores.mean())}

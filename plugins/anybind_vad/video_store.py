@@ -1,4 +1,4 @@
-"""Embedded windows of videos in an embedding store: batches by their content, videos by the batches they have."""
+"""Embedded windows of videos in an embedding store: batches by content, and the batches of each video."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY_BYTES = 16
 
 
 class StoredVideo(NamedTuple):
-    """What is stored of a video that was decoded to its end: keys of its batches, spans of its windows, frame times."""
+    """The stored record of a completely decoded video: keys of batches, spans of windows, frame times."""
 
     keys: Sequence[bytes]
     spans: np.ndarray
@@ -28,109 +28,108 @@ class StoredVideo(NamedTuple):
 
 
 class VideoStore:
-    """The windows of videos, embedded by certain encoders on one kind of device, in an embedding store.
+    """A cache of embedded windows for given encoders and device type, in an embedding store.
 
-    Each `put` is durable against a kill of the process.
+    Each `put` survives a kill of the process.
     """
 
-    def __init__(self, store: EmbeddingStore, blank: Mapping[str, Embeddings], device: str) -> None:
-        """Choose the encoders.
+    def __init__(self, store: EmbeddingStore, empty: Mapping[str, Embeddings], device: str) -> None:
+        """Open the table of the encoders.
 
         Args:
-            store: the store.
-            blank: embeddings without rows by modality; see `blank_embeddings`.
+            store: embedding store.
+            empty: embeddings without rows by modality; see `make_empty_embeddings`.
             device: torch device.
         """
-        self._store, self._blank = store, blank
-        about = {"encoders": {of: each.encoder for of, each in blank.items()}, "device": device.partition(":")[0]}
-        self._table = store.table({"modality": "video", **about}, "anybind vad")
+        self._store, self._empty = store, empty
+        encoders = {modality: template.encoder for modality, template in empty.items()}
+        settings = {"modality": "video", "encoders": encoders, "device": device.partition(":")[0]}
+        self._table = store.table(settings, "anybind vad")
 
-    def batch_key(self, windows: Sequence[VideoWindow]) -> bytes:
-        """Hash of all that shapes a batch: samples and measures of its windows."""
+    def hash_batch(self, windows: Sequence[VideoWindow]) -> bytes:
+        """Hash the content of a batch: samples and measures of its windows."""
         digest = hashlib.blake2b(digest_size=KEY_BYTES)
         for window in windows:
             arrays = [np.array(list(window.measures.values()))]
-            if "event" in self._blank:
+            if "event" in self._empty:
                 arrays += [window.events.x, window.events.y, window.events.t, window.events.p]
                 arrays.append(np.array([window.events.width, window.events.height]))
-            if "image" in self._blank and window.image is not None:
+            if "image" in self._empty and window.image is not None:
                 arrays += [np.array(window.image.shape), window.image]
             for array in arrays:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.digest()
 
     def get_batch(self, key: bytes) -> HeadInput | None:
-        """The embeddings and measures of a batch, as they were put; None if they are not stored."""
+        """Return the embeddings and measures of a batch; None if they are not stored."""
         from safetensors.numpy import load
 
         data = self._table.get(key)
         if data is None:
             return None
-        held = load(data)
-        embeddings = {
-            of: replace(
-                blank,
-                vectors=held[f"vectors.{of}"],
-                ids=tuple(f"{of}[{number}]" for number in range(len(held[f"vectors.{of}"]))),
-            )
-            for of, blank in self._blank.items()
-        }
-        measures = {name.removeprefix("measure."): held[name] for name in held if name.startswith("measure.")}
-        return HeadInput(embeddings, measures, {of: held[f"rows.{of}"] for of in embeddings})
+        tensors = load(data)
+        embeddings = {}
+        for modality, template in self._empty.items():
+            vectors = tensors[f"vectors.{modality}"]
+            ids = tuple(f"{modality}[{number}]" for number in range(len(vectors)))
+            embeddings[modality] = replace(template, vectors=vectors, ids=ids)
+        measures = {name.removeprefix("measure."): tensors[name] for name in tensors if name.startswith("measure.")}
+        return HeadInput(embeddings, measures, {modality: tensors[f"rows.{modality}"] for modality in embeddings})
 
     def put_batch(self, key: bytes, inputs: HeadInput) -> None:
         """Store the embeddings and measures of a batch."""
         from safetensors.numpy import save
 
-        held = {f"measure.{name}": values for name, values in inputs.measures.items()}
-        held |= {f"vectors.{of}": np.ascontiguousarray(each.vectors) for of, each in inputs.embeddings.items()}
-        held |= {f"rows.{of}": inputs.rows[of] for of in inputs.embeddings}
-        self._table.put({key: save(held)})
+        tensors = {f"measure.{name}": values for name, values in inputs.measures.items()}
+        for modality, embeddings in inputs.embeddings.items():
+            tensors[f"vectors.{modality}"] = np.ascontiguousarray(embeddings.vectors)
+            tensors[f"rows.{modality}"] = inputs.rows[modality]
+        self._table.put({key: save(tensors)})
 
-    def video_key(self, video: samples.VideoSample, settings: WindowSettings, batch_size: int) -> bytes | None:
-        """Hash of a video's content and of its split into batches; None for what is no file and no folder.
+    def hash_video(self, video: samples.VideoSample, settings: WindowSettings, batch_size: int) -> bytes | None:
+        """Hash the content of a video and the settings of its batches; None if it is not a file or folder.
 
         Raises:
-            BadInput: the video cannot be read.
+            BadInput: the video is not readable.
         """
-        content = content_hash(video.path, self._store)
+        content = hash_content(video.path, self._store)
         if content is None:
             return None
-        about = f"{content.hex()},{video.fps},{settings},{batch_size}"
-        return hashlib.blake2b(about.encode(), digest_size=KEY_BYTES).digest()
+        text = f"{content.hex()},{video.fps},{settings},{batch_size}"
+        return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).digest()
 
     def get_video(self, key: bytes) -> StoredVideo | None:
-        """What is stored of a video; None if it was not yet decoded to its end."""
+        """Return the record of a video; None if it was not decoded completely yet."""
         from safetensors.numpy import load
 
         data = self._table.get(key)
         if data is None:
             return None
-        held = load(data)
-        keys = held["keys"].tobytes()
-        listed = [keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES)]
-        return StoredVideo(listed, held["spans"], held["times_us"])
+        tensors = load(data)
+        joined = tensors["keys"].tobytes()
+        keys = [joined[start : start + KEY_BYTES] for start in range(0, len(joined), KEY_BYTES)]
+        return StoredVideo(keys, tensors["spans"], tensors["times_us"])
 
     def put_video(self, key: bytes, video: StoredVideo) -> None:
-        """Store what is known of a video once all its batches are stored."""
+        """Store the record of a video after all its batches."""
         from safetensors.numpy import save
 
         keys = np.frombuffer(b"".join(video.keys), np.uint8)
         self._table.put({key: save({"keys": keys, "spans": video.spans, "times_us": video.times_us})})
 
 
-def content_hash(path: Path, store: EmbeddingStore) -> bytes | None:
-    """Hash of a video's file, or of the names and contents of the frames in its folder; None for a pipe.
+def hash_content(path: Path, store: EmbeddingStore) -> bytes | None:
+    """Hash a video file, or the names and contents of the frames in a folder; None for a pipe.
 
     Raises:
-        BadInput: the video cannot be read.
+        BadInput: the video is not readable.
     """
     try:
         if not path.is_dir():
             mark = files.get_file_mark(path)
             return None if mark is None else store.hash_file(path, mark)
         digest = hashlib.blake2b(digest_size=KEY_BYTES)
-        for frame in sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith(".")):
+        for frame in sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")):
             digest.update(os.fsencode(frame.name) + b"\0" + files.hash_file(frame))
         return digest.digest()
     except OSError as error:

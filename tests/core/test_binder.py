@@ -1,4 +1,4 @@
-"""The binder: which tower embeds what, how vectors reach the common space, and what bad items do."""
+"""The binder: encoders, adapters to the common space, and invalid items."""
 
 from __future__ import annotations
 
@@ -91,39 +91,43 @@ def plugin(registry, add_plugin):
 
 
 def binder(space="", adapters=(), **options) -> anybind.Binder:
-    uses = tuple(ConfiguredPart("turn", {"source": source, "target": target}) for source, target in adapters)
-    return anybind.load(Binding("b", {"letters": ConfiguredPart("count", options)}, space=space, adapters=uses))
+    adapters_used = tuple(ConfiguredPart("turn", {"source": source, "target": target}) for source, target in adapters)
+    return anybind.load(
+        Binding("b", {"letters": ConfiguredPart("count", options)}, space=space, adapters=adapters_used)
+    )
 
 
 def test_vectors_in_the_encoders_own_space_need_no_adapter(plugin):
-    made = binder().embed("letters", [b"ab", b"aaa"])
-    np.testing.assert_allclose(made.vectors, anybind.normalize(np.array([[1.0, 1, 1], [3, 0, 1]])))
-    assert made.space == anybind.Space("own", 3)
+    result = binder().embed("letters", [b"ab", b"aaa"])
+    np.testing.assert_allclose(result.vectors, anybind.normalize(np.array([[1.0, 1, 1], [3, 0, 1]])))
+    assert result.space == anybind.Space("own", 3)
 
 
 def test_the_shortest_chain_of_adapters_leads_to_the_common_space(plugin):
     chain = [("a", "b"), ("own", "a"), ("b", "goal"), ("own", "x"), ("x", "own")]
-    made = binder("goal", chain).embed("letters", [b"aab"])
-    np.testing.assert_allclose(made.vectors, np.roll(anybind.normalize(np.array([[2.0, 1, 1]])), 3, axis=1), atol=1e-6)
-    assert made.space.name == "goal"
-    assert made.encoder.endswith("+turned+turned+turned")
-    assert made.encoder == binder("goal", chain).identity("letters")
+    result = binder("goal", chain).embed("letters", [b"aab"])
+    np.testing.assert_allclose(
+        result.vectors, np.roll(anybind.normalize(np.array([[2.0, 1, 1]])), 3, axis=1), atol=1e-6
+    )
+    assert result.space.name == "goal"
+    assert result.encoder.endswith("+turned+turned+turned")
+    assert result.encoder == binder("goal", chain).identity("letters")
     shortcut = binder("goal", [*chain, ("own", "goal")])
     assert len(shortcut.route("letters")) == 1
 
 
-def test_a_space_that_no_adapter_leads_to_is_an_error_that_names_both(plugin):
+def test_a_space_without_a_chain_of_adapters_raises_with_both_spaces(plugin):
     with pytest.raises(SpaceMismatch, match=r"no adapter leads letters from own \(3-d\) to 'goal'"):
         binder("goal", [("a", "goal")]).embed("letters", [b"ab"])
 
 
 def test_an_adapter_refuses_embeddings_of_another_space(plugin):
-    made = binder().embed("letters", [b"ab"])
+    result = binder().embed("letters", [b"ab"])
     with pytest.raises(SpaceMismatch, match="cannot adapt letters embeddings"):
-        Turn("elsewhere", "goal")(made)
+        Turn("elsewhere", "goal")(result)
 
 
-def test_batches_change_no_vector_and_items_stay_in_order(plugin):
+def test_batching_changes_neither_embeddings_nor_order(plugin):
     items = [b"a" * (i + 1) + b"b" for i in range(23)]
     whole = binder().embed("letters", items, batch_size=100)
     parts_ = binder()
@@ -136,9 +140,9 @@ def test_batches_change_no_vector_and_items_stay_in_order(plugin):
 def test_files_samples_and_items_mix_and_keep_their_names(plugin, tmp_path):
     path = tmp_path / "x.let"
     path.write_bytes(b"L:aab")
-    made = binder().embed("letters", [path, str(path), b"aab", Item("mine", path)])
-    assert made.ids == (str(path), str(path), "letters[2]", "mine")
-    assert np.ptp(made.vectors, axis=0).max() == 0
+    result = binder().embed("letters", [path, str(path), b"aab", Item("mine", path)])
+    assert result.ids == (str(path), str(path), "letters[2]", "mine")
+    assert np.ptp(result.vectors, axis=0).max() == 0
 
 
 def test_a_single_path_or_sample_is_a_list_of_one(plugin, tmp_path):
@@ -147,35 +151,35 @@ def test_a_single_path_or_sample_is_a_list_of_one(plugin, tmp_path):
     assert len(binder().embed("letters", path)) == len(binder().embed("letters", b"a")) == 1
 
 
-def test_nothing_to_embed_gives_no_rows(plugin):
+def test_an_empty_list_gives_no_rows(plugin):
     assert binder().embed("letters", []).vectors.shape == (0, 3)
 
 
 @pytest.mark.parametrize("bad", [b"", BAD.encode(), 7, "absent.let"])
-def test_a_bad_item_is_named_and_raises(plugin, bad):
+def test_an_invalid_item_raises_with_its_id(plugin, bad):
     name = bad if isinstance(bad, str) else r"letters\[1\]"
     with pytest.raises(anybind.BadInput, match=name):
         binder().embed("letters", [b"a", bad, b"b"])
 
 
-def test_told_of_bad_items_it_leaves_them_out_and_goes_on(plugin):
-    told = {}
-    made = binder().embed(
-        "letters", [b"a", b"", b"b", BAD.encode(), b"c"], on_bad=lambda id, e: told.update({id: str(e)})
+def test_with_on_bad_invalid_items_are_reported_and_skipped(plugin):
+    errors = {}
+    result = binder().embed(
+        "letters", [b"a", b"", b"b", BAD.encode(), b"c"], on_bad=lambda id, e: errors.update({id: str(e)})
     )
-    assert made.ids == ("letters[0]", "letters[2]", "letters[4]")
-    assert told == {"letters[1]": "letters[1]: no letters", "letters[3]": "letters[3]: cannot be preprocessed"}
+    assert result.ids == ("letters[0]", "letters[2]", "letters[4]")
+    assert errors == {"letters[1]": "letters[1]: no letters", "letters[3]": "letters[3]: cannot be preprocessed"}
 
 
-def test_a_sample_that_the_tower_gives_no_direction_is_named_and_costs_only_itself(plugin, monkeypatch):
+def test_a_sample_with_a_zero_embedding_raises_with_its_id_and_affects_no_other(plugin, monkeypatch):
     monkeypatch.setattr(Counting, "preprocess", lambda self, sample: np.array([len(sample) - 3.0, 0, 0]))
     with pytest.raises(anybind.BadInput, match=r"letters\[1\]: .*no direction"):
         binder().embed("letters", [b"a", b"abc", b"ab"])
-    told = {}
-    made = binder().embed("letters", [b"a", b"abc", b"ab"], on_bad=lambda id, e: told.update({id: e}))
-    assert made.ids == ("letters[0]", "letters[2]")
-    assert list(told) == ["letters[1]"]
-    assert str(told["letters[1]"]).startswith("letters[1]: ")  # a list of what was skipped shows nothing else
+    errors = {}
+    result = binder().embed("letters", [b"a", b"abc", b"ab"], on_bad=lambda id, e: errors.update({id: e}))
+    assert result.ids == ("letters[0]", "letters[2]")
+    assert list(errors) == ["letters[1]"]
+    assert str(errors["letters[1]"]).startswith("letters[1]: ")  # a list of what was skipped shows nothing else
 
 
 def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
@@ -184,43 +188,43 @@ def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
     assert loaded.encoder("letters") is loaded.encoder("letters")
 
 
-def test_a_modality_that_the_binding_lacks_is_an_error_with_those_it_has(plugin):
+def test_a_modality_without_an_encoder_raises_with_those_of_the_binding(plugin):
     with pytest.raises(UnknownName, match="binding 'b' has no encoder for 'image'; there are: letters"):
         binder().encoder("image")
     with pytest.raises(UnknownName, match="no modality 'leters'; did you mean 'letters'"):
         binder().embed("leters", [b"a"])
 
 
-def test_an_encoder_of_another_modality_is_refused(plugin):
+def test_an_encoder_of_another_modality_raises(plugin):
     with pytest.raises(BadOption, match="embeds image, not letters"):
         binder(modality="image").encoder("letters")
 
 
-def test_an_option_at_sign_stands_for_the_bindings_own_encoder(plugin):
-    uses = {
+def test_an_option_with_an_at_sign_refers_to_another_encoder_of_the_binding(plugin):
+    adapters_used = {
         "letters": ConfiguredPart("count", {"of": "@image"}),
         "image": ConfiguredPart("count", {"modality": "image"}),
     }
-    made = anybind.load(Binding("b", uses))
-    assert made.encoder("letters").of is made.encoder("image")
+    result = anybind.load(Binding("b", adapters_used))
+    assert result.encoder("letters").of is result.encoder("image")
 
 
-def test_encoders_that_refer_to_each_other_are_an_error(plugin):
-    uses = {
+def test_encoders_that_refer_to_each_other_raise(plugin):
+    adapters_used = {
         "letters": ConfiguredPart("count", {"of": "@image"}),
         "image": ConfiguredPart("count", {"modality": "image", "of": "@letters"}),
     }
     with pytest.raises(BadOption, match="letters -> image -> letters refer to each other"):
-        anybind.load(Binding("b", uses)).encoder("letters")
+        anybind.load(Binding("b", adapters_used)).encoder("letters")
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])
-def test_a_batch_size_that_makes_no_sense_is_refused(plugin, size):
-    with pytest.raises(BadOption, match="the batch size must be a whole number above 0"):
+def test_an_invalid_batch_size_raises(plugin, size):
+    with pytest.raises(BadOption, match="the batch size must be an integer above 0"):
         binder().embed("letters", [b"a"], batch_size=size)
 
 
-def test_batches_are_given_as_they_are_made_and_items_taken_as_they_are_needed(plugin):
+def test_embed_batches_yields_batches_and_iterates_items_lazily(plugin):
     taken = []
 
     def items():
@@ -234,7 +238,7 @@ def test_batches_are_given_as_they_are_made_and_items_taken_as_they_are_needed(p
     assert len(taken) < 20
 
 
-def test_a_strangers_bug_is_told_with_the_item_and_can_be_skipped(plugin, monkeypatch):
+def test_a_bug_in_a_plugin_is_reported_with_the_item_and_can_be_skipped(plugin, monkeypatch):
     def explode(self, sample):
         if sample == b"boom":
             raise ZeroDivisionError("two\nlines")
@@ -243,43 +247,43 @@ def test_a_strangers_bug_is_told_with_the_item_and_can_be_skipped(plugin, monkey
     monkeypatch.setattr(Counting, "preprocess", explode)
     with pytest.raises(PluginError, match=r"letters\[1\]: its reader or encoder failed: ZeroDivisionError: two lines"):
         binder().embed("letters", [b"a", b"boom"])
-    told = []
-    assert len(binder().embed("letters", [b"a", b"boom"], on_bad=lambda id, e: told.append(id))) == 1
-    assert told == ["letters[1]"]
+    errors = []
+    assert len(binder().embed("letters", [b"a", b"boom"], on_bad=lambda id, e: errors.append(id))) == 1
+    assert errors == ["letters[1]"]
 
 
-def test_threads_may_ask_a_fresh_binder_for_its_encoder_at_once(plugin, monkeypatch):
+def test_threads_may_load_an_encoder_at_once(plugin, monkeypatch):
     import time
     from concurrent.futures import ThreadPoolExecutor
 
     slow = Counting.__init__
 
-    def slowly(self, *arguments, **options):
+    def create_slowly(self, *arguments, **options):
         time.sleep(0.05)
         slow(self, *arguments, **options)
 
-    monkeypatch.setattr(Counting, "__init__", slowly)
+    monkeypatch.setattr(Counting, "__init__", create_slowly)
     fresh = binder()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: fresh.encoder("letters"), range(4)))
-    assert len(set(map(id, found))) == 1
+        encoders = list(pool.map(lambda _: fresh.encoder("letters"), range(4)))
+    assert len(set(map(id, encoders))) == 1
 
 
-def test_what_a_plugin_makes_must_be_an_encoder(plugin, registry, add_plugin):
+def test_a_plugin_that_creates_something_else_than_an_encoder_raises(plugin, registry, add_plugin):
     spec = EncoderSpec(name="nothing", summary="s", target=f"{__name__}:Letters", modality="letters")
     add_plugin(registry, spec, name="other", distribution="other-dist")
-    with pytest.raises(PluginError, match="encoder 'nothing' of other-dist made a Letters"):
+    with pytest.raises(PluginError, match="encoder 'nothing' of other-dist returned a Letters"):
         anybind.load(Binding("b", {"letters": ConfiguredPart("nothing")})).encoder("letters")
 
 
-def test_weights_that_may_not_be_used_commercially_say_so_when_they_are_loaded(plugin, registry, add_plugin):
+def test_loading_non_commercial_weights_warns(plugin, registry, add_plugin):
     about = {"name": "nc", "summary": "s", "modality": "letters", "weights_licence": "CC-BY-NC-SA-4.0"}
     spec = EncoderSpec(target=f"{__name__}:Counting", **about)
     add_plugin(registry, spec, name="other", distribution="other-dist")
-    made = anybind.load(Binding("b", {"letters": ConfiguredPart("nc")}))
+    result = anybind.load(Binding("b", {"letters": ConfiguredPart("nc")}))
     with pytest.warns(anybind.AnybindWarning, match=r"the weights of nc are under CC-BY-NC-SA-4\.0: no commercial use"):
-        made.encoder("letters")
-    made.encoder("letters")  # once is enough: warnings are errors here
+        result.encoder("letters")
+    result.encoder("letters")  # once is enough: warnings are errors here
 
 
 def test_options_of_an_item_reach_its_reader(plugin, tmp_path, monkeypatch):
@@ -287,6 +291,6 @@ def test_options_of_an_item_reach_its_reader(plugin, tmp_path, monkeypatch):
     path = tmp_path / "x.let"
     path.write_bytes(b"L:ab")
     items = [Item("once", path), Item("many", path, options={"repeat": 9})]
-    made = binder().embed("letters", items)
+    result = binder().embed("letters", items)
     expected = binder().embed("letters", [b"ab", b"ab" * 9])
-    np.testing.assert_array_equal(made.vectors, expected.vectors)
+    np.testing.assert_array_equal(result.vectors, expected.vectors)

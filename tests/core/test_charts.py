@@ -1,4 +1,4 @@
-"""Charts: valid SVG, axes, and that nothing is drawn in the wrong place."""
+"""Charts: valid SVG, axes, and positions of lines and marks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def points(svg, tag="polyline"):
-    """The points of each line."""
-    found = ElementTree.fromstring(svg).iter(f"{SVG}{tag}")
-    return [[tuple(map(float, pair.split(","))) for pair in each.attrib["points"].split()] for each in found]
+    """Parse the points of each line."""
+    match = ElementTree.fromstring(svg).iter(f"{SVG}{tag}")
+    return [[tuple(map(float, pair.split(","))) for pair in each.attrib["points"].split()] for each in match]
 
 
 def texts(svg):
@@ -47,7 +47,7 @@ def test_time_ticks_are_few_and_inside_of_the_axis(end_s):
     ("seconds", "text"),
     [(0, "0:00"), (7.9, "0:07"), (60, "1:00"), (3599.99, "59:59"), (3723, "1:02:03"), (0.3, "0:00")],
 )
-def test_times_read_as_people_write_them(seconds, text):
+def test_times_are_formatted_in_minutes_and_hours(seconds, text):
     assert charts.format_time(seconds) == text
 
 
@@ -104,7 +104,7 @@ def test_a_threshold_above_all_values_is_inside_of_the_chart():
     assert '<line class="threshold" x1="0" x2="1000" y1="0.0" y2="0.0"/>' in svg
 
 
-def test_a_short_band_of_a_long_recording_can_be_seen():
+def test_a_short_band_of_a_long_recording_is_visible():
     svg = charts.draw_steps(np.array([0]), 7200, np.array([0.5]), label="score", bands=[(3600.0, 3600.04)])
     assert 'x="500.0" y="0" width="2.0"' in svg
 

@@ -1,4 +1,4 @@
-"""How folders become class names, and how users give lists of them."""
+"""Class names of folders, and lists of names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from anybind.tables import parse_names
         ("3-d_glasses", "3-d glasses"),
     ],
 )
-def test_a_folder_becomes_a_class_name(folder, name):
+def test_a_folder_name_becomes_a_class_name(folder, name):
     assert format_class_name(folder) == name
 
 
@@ -47,7 +47,7 @@ def test_names_are_given_by_commas_or_in_files(tmp_path):
         ("broken.json", "broken.json holds no list"),
     ],
 )
-def test_a_file_that_holds_no_names_is_named(tmp_path, given, message):
+def test_a_file_without_names_raises_with_its_path(tmp_path, given, message):
     (tmp_path / "s.json").write_text(json.dumps({"seen": ["x"], "note": "n"}))
     (tmp_path / "broken.json").write_text("[")
     with pytest.raises(anybind.BadInput, match=message):
@@ -55,7 +55,7 @@ def test_a_file_that_holds_no_names_is_named(tmp_path, given, message):
 
 
 @pytest.mark.parametrize("given", ["", " , ,"])
-def test_a_list_without_names_is_refused(given):
+def test_an_empty_list_of_names_raises(given):
     with pytest.raises(BadOption, match="holds no names"):
         parse_names(given)
 
@@ -68,12 +68,12 @@ def test_labels_must_be_two_or_more_and_differ(labels, message):
         check_labels(labels)
 
 
-def test_a_mark_that_editors_put_in_front_of_a_file_is_no_part_of_the_first_name(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
     (tmp_path / "n.txt").write_bytes(b"\xef\xbb\xbfcat\ndog\n")
     assert parse_names(str(tmp_path / "n.txt")) == ["cat", "dog"]
 
 
-def test_a_file_in_another_encoding_is_told_as_such(tmp_path):
+def test_a_file_in_another_encoding_raises(tmp_path):
     (tmp_path / "n.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(anybind.BadInput, match=r"n\.txt is no UTF-8 text"):
+    with pytest.raises(anybind.BadInput, match=r"n\.txt is not UTF-8 text"):
         parse_names(str(tmp_path / "n.txt"))

@@ -1,4 +1,4 @@
-"""What published data sets share: a folder, classes that are kept, a limit, and what is said of what is missing."""
+"""Datasets: folders, selected classes, limits, splits, and errors of missing data."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Letters(Dataset):
             yield Item(self.make_id(path), path, self.class_by_label.get(path.name[0], ""))
 
 
-class Found(Dataset):
-    """Files in two splits, whose classes are the first letters found, below a folder that the archive brings along."""
+class LettersInSplits(Dataset):
+    """Files in two splits, with labels as classes, in the inner folder of an archive."""
 
     name = "letters"
     published = "https://example.org"
@@ -67,14 +67,14 @@ def ids(dataset):
     return [item.id for item in dataset.items]
 
 
-def test_all_is_kept_by_default(folder):
+def test_all_samples_are_listed_by_default(folder):
     dataset = Letters(folder)
     assert ids(dataset) == ["a1", "a2", "a3", "b1", "b2", "c1"]
     assert dataset.classes == dataset.all_classes == ["alpha", "beta", "gamma"]
     assert dataset.selected_modalities == ["letters", "numbers"]
 
 
-def test_classes_are_kept_by_label_or_name_and_in_their_own_order(folder):
+def test_classes_are_selected_by_label_or_name_in_class_order(folder):
     dataset = Letters(folder, classes=["gamma", "a"])
     assert ids(dataset) == ["a1", "a2", "a3", "c1"]
     assert dataset.classes == ["alpha", "gamma"]
@@ -85,12 +85,12 @@ def test_classes_are_kept_by_label_or_name_and_in_their_own_order(folder):
 @pytest.mark.parametrize(
     ("limit", "expected"), [(1, ["a1"]), (3, ["a1", "b1", "c1"]), (4, ["a1", "a2", "b1", "c1"]), (99, None)]
 )
-def test_a_limit_takes_the_first_of_each_label_and_keeps_the_order(folder, limit, expected):
+def test_a_limit_selects_the_first_samples_of_each_label_in_order(folder, limit, expected):
     assert ids(Letters(folder, limit=limit)) == (expected or ids(Letters(folder)))
     assert ids(Letters(folder, limit=2, labelled=False)) == ["a1", "a2"]
 
 
-def test_what_makes_no_sense_is_refused_and_told(folder, tmp_path_factory):
+def test_invalid_arguments_raise(folder, tmp_path_factory):
     with pytest.raises(BadOption, match="no class 'alpa'; did you mean 'alpha'"):
         Letters(folder, classes=["alpa"])
     with pytest.raises(BadOption, match="limit must be at least 1, got 0"):
@@ -101,55 +101,57 @@ def test_what_makes_no_sense_is_refused_and_told(folder, tmp_path_factory):
         Letters(folder, split="train")
     with pytest.raises(BadInput, match="letters holds samples of letters, numbers, not of sounds"):
         Letters(folder, modalities=["sounds"])
-    with pytest.raises(BadInput, match=r"is no folder; letters is published at https://example\.org"):
+    with pytest.raises(BadInput, match=r"is not a folder; letters is published at https://example\.org"):
         Letters(folder / "absent")
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(BadInput, match="no complete copy of letters: it holds no samples"):
+    with pytest.raises(BadInput, match="not a complete copy of letters: it has no samples"):
         Letters(empty)
 
 
 @pytest.fixture
-def parted(tmp_path):
+def split_folder(tmp_path):
     for name in ("letters/train/a1", "letters/train/b1", "letters/test/b2", "letters/test/b3"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
 
 
-def test_the_root_is_the_folder_that_the_archive_brings_along(parted):
-    assert ids(Found(parted)) == ids(Found(parted / "letters")) == ["test/b2", "test/b3"]
+def test_the_root_is_the_inner_folder_of_the_archive(split_folder):
+    assert (
+        ids(LettersInSplits(split_folder)) == ids(LettersInSplits(split_folder / "letters")) == ["test/b2", "test/b3"]
+    )
 
 
-def test_classes_are_the_labels_found_where_none_are_named(parted):
-    assert Found(parted, split="all").classes == ["a", "b"]
-    assert Found(parted, split="all", classes=["a"]).all_classes == ["a", "b"]
+def test_classes_default_to_the_labels_of_the_samples(split_folder):
+    assert LettersInSplits(split_folder, split="all").classes == ["a", "b"]
+    assert LettersInSplits(split_folder, split="all", classes=["a"]).all_classes == ["a", "b"]
 
 
-def test_another_split_has_the_same_options_otherwise(parted):
-    dataset = Found(parted, classes=["b"])
+def test_another_split_has_the_same_options_otherwise(split_folder):
+    dataset = LettersInSplits(split_folder, classes=["b"])
     assert ids(dataset.with_split("train")) == ["train/b1"]
     with pytest.raises(BadOption, match="there is no split 'tests'; did you mean 'test'"):
         dataset.with_split("tests")
 
 
-def test_data_that_are_not_split_have_no_other_split(folder):
+def test_a_dataset_without_splits_has_no_other_split(folder):
     with pytest.raises(BadInput, match="published in one part"):
         Letters(folder).with_split("train")
 
 
-def test_other_options_replace_those_given_but_the_modalities(folder):
+def test_other_options_replace_all_but_the_modalities(folder):
     again = Letters(folder, limit=1, modalities=["numbers"]).with_options(classes=["a"])
     assert (ids(again), again.selected_modalities) == (["a1", "a2", "a3"], ["numbers"])
 
 
-def test_what_is_needed_and_not_there_is_named(parted):
-    (parted / "letters" / "test" / "b2").unlink()
-    (parted / "letters" / "test" / "b3").unlink()
-    (parted / "letters" / "test").rmdir()
+def test_missing_required_paths_raise(split_folder):
+    (split_folder / "letters" / "test" / "b2").unlink()
+    (split_folder / "letters" / "test" / "b3").unlink()
+    (split_folder / "letters" / "test").rmdir()
     with pytest.raises(
-        BadInput, match=r"no complete copy of letters: .*letters lacks test; it is published at https://"
+        BadInput, match=r"not a complete copy of letters: .*letters lacks test; it is published at https://"
     ):
-        Found(parted, split="all")
+        LettersInSplits(split_folder, split="all")
 
 
 def test_samples_in_memory_need_no_folder():
@@ -157,9 +159,9 @@ def test_samples_in_memory_need_no_folder():
     assert ids(dataset) == ["0", "1", "2"]
     assert dataset.classes == dataset.all_classes == ["even", "odd"]
     assert dataset.resolve_class_name("odd") == "odd"
-    with pytest.raises(BadOption, match="thirds is none"):
+    with pytest.raises(BadOption, match="thirds in memory"):
         dataset.with_options(limit=1)
 
 
-def test_the_split_of_a_sample_is_test_unless_its_notes_say_another():
+def test_the_split_of_a_sample_is_test_by_default():
     assert (Item("a", 0).split, Item("a", 0, notes={"split": "train"}).split) == ("test", "train")

@@ -1,4 +1,4 @@
-"""How much of a data set a folder holds: counts by part and class, what is missing, and what is empty."""
+"""Checks of a dataset's folder: counts by split and class, missing data, and empty files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anybind.spec import DatasetSpec
 
 
 class Letters(Dataset):
-    """Files in folders of parts, named after a letter and a number; each has a twin in the folder `twins`, if any."""
+    """Files in folders of splits, named after a letter and a number, with partners in the folder `twins`."""
 
     name = "letters"
     licence = "CC0-1.0"
@@ -44,7 +44,7 @@ class Letters(Dataset):
 
 
 class Plain(Dataset):
-    """A stranger's data set, which knows nothing of checks."""
+    """A dataset with its own `__init__`, without `scan`."""
 
     name = "plain"
 
@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_complete_copy_is_counted_by_part_and_class(folder):
+def test_a_complete_copy_is_counted_by_split_and_class(folder):
     train, test = Letters.check(folder)
     assert train == SplitContents("train", 3, 3, {"alpha": 2, "beta": 1}, (), ())
     assert test == SplitContents("test", 2, 2, {"alpha": 1, "beta": 1}, (), ())
@@ -80,20 +80,20 @@ def test_a_complete_copy_is_counted_by_part_and_class(folder):
     assert test.complete
 
 
-def test_all_that_is_missing_is_told_and_not_only_the_first(folder):
+def test_check_lists_all_missing_data(folder):
     for name in ("train/a1", "train/a2", "train/b1"):
         (folder / name).unlink()
     train, test = Letters.check(folder)
     assert train.missing == (
         "there is no a in train",
         "there is no b in train",
-        "it holds no samples of what was asked for",
+        "it has no samples of the selection",
     )
     assert (train.n_found, train.n_missing, train.empty_classes, train.complete) == (0, 3, ("alpha", "beta"), False)
     assert test.complete
 
 
-def test_a_part_that_is_not_there_at_all_is_told_without_the_place_it_is_published_at(folder):
+def test_a_missing_split_is_listed_without_its_source(folder):
     for path in (folder / "test").iterdir():
         path.unlink()
     (folder / "test").rmdir()
@@ -102,10 +102,10 @@ def test_a_part_that_is_not_there_at_all_is_told_without_the_place_it_is_publish
     assert test == SplitContents("test", 0, 2, {}, ("there is no folder test",), ())
 
 
-def test_making_the_data_set_after_a_check_still_raises(folder):
+def test_opening_an_incomplete_dataset_after_a_check_raises(folder):
     (folder / "test" / "a3").unlink()
     Letters.check(folder)
-    with pytest.raises(BadInput, match=r"no complete copy of letters: there is no a in test; it is published at"):
+    with pytest.raises(BadInput, match=r"not a complete copy of letters: there is no a in test; it is published at"):
         Letters(folder)
 
 
@@ -117,7 +117,7 @@ def test_fewer_than_published_is_incomplete_and_more_is_not(folder):
     assert (test.n_found, test.n_missing, test.complete) == (3, 0, True)
 
 
-def test_empty_files_are_told_also_those_of_partners(folder):
+def test_empty_files_are_listed_including_those_of_partners(folder):
     (folder / "twins").mkdir()
     (folder / "twins" / "a1").touch()
     (folder / "train" / "b1").write_text("")
@@ -127,7 +127,7 @@ def test_empty_files_are_told_also_those_of_partners(folder):
     assert test.complete
 
 
-def test_what_is_not_needed_is_told_by_a_check_only(folder):
+def test_missing_data_that_is_not_needed_is_listed_by_check_only(folder):
     class Counted(Letters):
         def scan(self, splits):
             yield self.missing("a letter is worn", needed=False)
@@ -141,7 +141,7 @@ def test_what_is_not_needed_is_told_by_a_check_only(folder):
     assert len(Counted(folder).items) == 2
 
 
-def test_one_part_may_be_asked_for(folder):
+def test_a_single_split_is_checked(folder):
     (only,) = Letters.check(folder, split="train")
     assert (only.name, only.published, only.complete) == ("train", 3, True)
 
@@ -152,21 +152,25 @@ def test_with_other_options_the_published_numbers_are_not_compared(folder):
     assert test.classes == {"alpha": 1}
 
 
-def test_options_that_make_no_sense_are_refused(folder):
+def test_invalid_options_of_check_raise(folder):
     with pytest.raises(BadOption, match="no class 'omega'"):
         Letters.check(folder, classes=["omega"])
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         Letters.check(folder / "none")
 
 
-def test_a_data_set_that_knows_nothing_of_checks_is_counted_too(folder, tmp_path):
+def test_a_dataset_without_scan_is_counted_too(folder, tmp_path):
     assert Plain.check(folder / "train") == (SplitContents("all", 3, None, {}, (), ()),)
     (tmp_path / "bare").mkdir()
-    (held,) = Plain.check(tmp_path / "bare")
-    assert (held.n_found, held.complete, held.missing) == (0, False, (f"{tmp_path / 'bare'} holds no samples",))
+    (contents,) = Plain.check(tmp_path / "bare")
+    assert (contents.n_found, contents.complete, contents.missing) == (
+        0,
+        False,
+        (f"{tmp_path / 'bare'} holds no samples",),
+    )
 
 
-def test_a_partner_may_have_options_of_its_own(folder):
+def test_a_partner_may_have_reader_options(folder):
     item = Item(
         "id", folder / "a", "alpha", {"x": 1}, {"one": folder / "b", "two": Item("", folder / "c", options={"y": 2})}
     )
@@ -196,83 +200,84 @@ def make_module(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "modules")
     (tmp_path / "modules").mkdir()
 
-    def make(name: str, source: str = "", **held: object) -> None:
+    def make(name: str, source: str = "", **contents: object) -> None:
         (tmp_path / "modules" / f"{name}.py").write_text(source)
-        if held:
+        if contents:
             import importlib
 
-            vars(importlib.import_module(name)).update(held)
+            vars(importlib.import_module(name)).update(contents)
 
     return make
 
 
-def test_data_sets_are_listed_also_those_that_cannot_be_used(installed, cli):
-    told = {row["name"]: row for row in json.loads(cli("datasets", "--json").out)["datasets"]}
-    assert told["letters"] == {
+def test_datasets_are_listed_including_broken_ones(installed, cli):
+    printed = {row["name"]: row for row in json.loads(cli("datasets", "--json").out)["datasets"]}
+    assert printed["letters"] == {
         "name": "letters",
         "summary": "s",
         "modalities": ["letters"],
         "licence": "CC0-1.0",
         "size": "5 letters",
         "published": "https://example.org/letters",
-        "parts": {"train": 3, "test": 2},
+        "splits": {"train": 3, "test": 2},
         "plugin": "test",
         "problem": "",
     }
-    assert (told["plain"]["size"], told["plain"]["published"]) == ("as you have it", "your own folder")
-    assert "pip install 'test-dist[more]'" in told["lacking"]["problem"]
-    assert "RuntimeError: oh" in told["failing"]["problem"]
-    ended = cli("datasets")
-    assert ended.code == 0
-    assert "CC0-1.0" in ended.out
-    assert "failing cannot be used" in ended.err
+    assert (printed["plain"]["size"], printed["plain"]["published"]) == ("as you have it", "your own folder")
+    assert "pip install 'test-dist[more]'" in printed["lacking"]["problem"]
+    assert "RuntimeError: oh" in printed["failing"]["problem"]
+    result = cli("datasets")
+    assert result.code == 0
+    assert "CC0-1.0" in result.out
+    assert "failing cannot be used" in result.err
 
 
-def test_the_command_ends_with_0_for_a_complete_copy_and_1_for_another(installed, cli, folder):
+def test_the_command_exits_with_0_for_a_complete_copy_and_1_otherwise(installed, cli, folder):
     assert cli("datasets", "check", "letters", folder).code == 0
     (folder / "train" / "a1").unlink()
-    ended = cli("datasets", "check", "letters", folder)
-    assert ended.code == 1
-    assert "train: 1 of 3 samples are missing" in ended.out
-    assert "it is published at https://example.org/letters" in ended.out
-    told = json.loads(cli("datasets", "check", "letters", folder, "--json").out)
-    assert (told["complete"], told["published"]) == (False, "https://example.org/letters")
-    assert told["parts"][0] == {
+    result = cli("datasets", "check", "letters", folder)
+    assert result.code == 1
+    assert "train: 1 of 3 samples are missing" in result.out
+    assert "it is published at https://example.org/letters" in result.out
+    printed = json.loads(cli("datasets", "check", "letters", folder, "--json").out)
+    assert (printed["complete"], printed["published"]) == (False, "https://example.org/letters")
+    assert printed["splits"][0] == {
         "name": "train",
-        "found": 2,
+        "n_found": 2,
         "published": 3,
         "classes": {"alpha": 1, "beta": 1},
         "missing": [],
-        "empty": [],
-        "absent": 1,
+        "empty_files": [],
+        "n_missing": 1,
+        "empty_classes": [],
         "complete": False,
     }
 
 
-def test_the_first_few_things_that_are_missing_are_named_and_the_others_counted(installed, cli, folder):
+def test_the_first_missing_files_are_listed_and_the_others_counted(installed, cli, folder):
     for number in range(2, 9):
         (folder / "train" / f"b{number}").touch()
-    ended = cli("datasets", "check", "letters", folder)
-    assert [line for line in ended.out.splitlines() if line.startswith("train: ")] == [
+    result = cli("datasets", "check", "letters", folder)
+    assert [line for line in result.out.splitlines() if line.startswith("train: ")] == [
         *(f"train: train/b{number} is empty" for number in range(2, 7)),
         "train: and 2 more",
     ]
 
 
-def test_options_of_the_data_set_can_be_given(installed, cli, folder):
-    ended = cli("datasets", "check", "letters", folder, "--data-option", "split=test", "--json")
-    assert [part["name"] for part in json.loads(ended.out)["parts"]] == ["test"]
-    assert "no option 'colour'" in cli("datasets", "check", "letters", folder, "--data-option", "colour=1").error()
+def test_the_command_takes_dataset_options(installed, cli, folder):
+    result = cli("datasets", "check", "letters", folder, "--dataset-option", "split=test", "--json")
+    assert [part["name"] for part in json.loads(result.out)["splits"]] == ["test"]
+    assert "no option 'colour'" in cli("datasets", "check", "letters", folder, "--dataset-option", "colour=1").error()
 
 
-def test_a_folder_of_ones_own_has_no_published_numbers(installed, cli, folder):
-    ended = cli("datasets", "check", "plain", folder / "train")
-    assert ended.code == 0
-    assert "there are no published numbers to compare with" in ended.out
+def test_a_users_own_folder_has_no_published_numbers(installed, cli, folder):
+    result = cli("datasets", "check", "plain", folder / "train")
+    assert result.code == 0
+    assert "no published numbers to compare with" in result.out
 
 
-def test_what_cannot_be_checked_is_one_line(installed, cli, folder):
-    assert "is no folder" in cli("datasets", "check", "letters", folder / "none").error()
+def test_errors_of_the_command_are_one_line(installed, cli, folder):
+    assert "is not a folder" in cli("datasets", "check", "letters", folder / "none").error()
     assert "did you mean 'letters'" in cli("datasets", "check", "leters", folder).error()
     assert "did you mean 'check'" in cli("datasets", "chek").error()
     assert "pip install" in cli("datasets", "check", "lacking", folder).error()

@@ -1,4 +1,4 @@
-"""Embeddings: unit vectors that know their space."""
+"""Embeddings: norms, spaces, selection, files, conversions."""
 
 from __future__ import annotations
 
@@ -38,38 +38,38 @@ def test_vectors_of_different_spaces_are_never_compared(field):
 
 
 @pytest.mark.parametrize("bad", [[[2.0, 0, 0]], [[0.0, 0, 0]], [[np.nan, 0, 0]], [[1.0, 0.02, 0]]])
-def test_vectors_that_are_not_of_norm_one_are_refused(bad):
+def test_vectors_of_another_norm_than_1_raise(bad):
     with pytest.raises(anybind.BadInput, match="'id0' has norm"):
         embeddings(np.array(bad, dtype=np.float32))
 
 
-def test_a_shape_that_does_not_fit_space_and_ids_is_refused():
+def test_a_shape_that_disagrees_with_space_or_ids_raises():
     with pytest.raises(anybind.BadInput, match=r"need shape \(2, 3\)"):
         anybind.Embeddings(AXES, SPACE, "image", ("a", "b"))
 
 
 def test_vectors_are_a_read_only_copy():
-    mine = AXES.copy()
-    made = embeddings(mine)
-    mine[0] = 7
-    np.testing.assert_array_equal(made.vectors, AXES)
+    vectors_given = AXES.copy()
+    result = embeddings(vectors_given)
+    vectors_given[0] = 7
+    np.testing.assert_array_equal(result.vectors, AXES)
     with pytest.raises(ValueError, match="read-only"):
-        made.vectors[0, 0] = 5
+        result.vectors[0, 0] = 5
 
 
 def test_rows_are_taken_by_slice_indices_or_mask():
-    made = embeddings()
-    assert made[1:].ids == ("id1", "id2")
-    assert made[[2, 0]].ids == ("id2", "id0")
-    assert made[np.array([True, False, True])].ids == ("id0", "id2")
-    np.testing.assert_array_equal(made[[2, 0]].vectors, AXES[[2, 0]])
+    result = embeddings()
+    assert result[1:].ids == ("id1", "id2")
+    assert result[[2, 0]].ids == ("id2", "id0")
+    assert result[np.array([True, False, True])].ids == ("id0", "id2")
+    np.testing.assert_array_equal(result[[2, 0]].vectors, AXES[[2, 0]])
 
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
 
 @given(hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=FLOATS))
-def test_unit_gives_norm_one_and_keeps_the_direction_or_refuses(vectors):
+def test_normalize_scales_to_norm_1_and_raises_for_zero_vectors(vectors):
     norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
     if (norms == 0).any():
         with pytest.raises(anybind.BadInput, match="no direction"):
@@ -80,7 +80,7 @@ def test_unit_gives_norm_one_and_keeps_the_direction_or_refuses(vectors):
     np.testing.assert_allclose(scaled, vectors.astype(np.float64) / norms[:, None], atol=1e-6)
 
 
-def test_what_is_saved_comes_back_whole(tmp_path):
+def test_saved_embeddings_are_loaded_unchanged(tmp_path):
     path = tmp_path / "v.safetensors"
     first = embeddings(encoder="abc-def", logit_scale=17.8)
     second = embeddings(AXES[:1], modality="event")
@@ -94,14 +94,14 @@ def test_what_is_saved_comes_back_whole(tmp_path):
 
 
 @pytest.mark.parametrize("contents", [b"", b"no safetensors at all", b"\xff" * 64])
-def test_a_file_that_holds_no_embeddings_is_refused_by_name(tmp_path, contents):
+def test_a_file_without_embeddings_raises_with_its_path(tmp_path, contents):
     path = tmp_path / "v.safetensors"
     path.write_bytes(contents)
     with pytest.raises(anybind.BadInput, match=r"v\.safetensors"):
         anybind.load_embeddings(path)
 
 
-def test_a_safetensors_file_of_another_kind_is_refused(tmp_path):
+def test_a_safetensors_file_without_embeddings_raises(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"image": AXES}, tmp_path / "w.safetensors", metadata={"image": json.dumps({"nothing": "known"})})
@@ -109,7 +109,7 @@ def test_a_safetensors_file_of_another_kind_is_refused(tmp_path):
         anybind.load_embeddings(tmp_path / "w.safetensors")
 
 
-def test_a_missing_file_is_refused_by_name(tmp_path):
+def test_a_missing_file_raises_with_its_path(tmp_path):
     with pytest.raises(anybind.BadInput, match="absent"):
         anybind.load_embeddings(tmp_path / "absent.safetensors")
 
@@ -124,51 +124,51 @@ def test_a_product_with_anything_else_is_a_type_error():
         embeddings() @ AXES
 
 
-def test_embeddings_of_one_kind_are_put_together_in_order():
+def test_embeddings_are_concatenated_in_order():
     both = anybind.concatenate([embeddings()[1:], embeddings()[:1]])
     assert both.ids == ("id1", "id2", "id0")
     np.testing.assert_array_equal(both.vectors, AXES[[1, 2, 0]])
 
 
-def test_embeddings_of_different_kinds_are_not_put_together():
-    with pytest.raises(SpaceMismatch, match="cannot put embeddings together"):
+def test_embeddings_that_differ_are_not_concatenated():
+    with pytest.raises(SpaceMismatch, match="cannot concatenate embeddings"):
         anybind.concatenate([embeddings(), embeddings(space=replace(SPACE, name="other"))])
     with pytest.raises(anybind.BadInput, match="different modalities or encoders"):
         anybind.concatenate([embeddings(), embeddings(modality="event")])
-    with pytest.raises(anybind.BadInput, match="no embeddings"):
+    with pytest.raises(anybind.BadInput, match="expected embeddings to concatenate"):
         anybind.concatenate([])
 
 
-def test_two_groups_of_one_modality_are_not_saved_over_each_other(tmp_path):
-    with pytest.raises(anybind.BadInput, match="two of the groups are of one modality"):
+def test_saving_two_groups_of_one_modality_raises(tmp_path):
+    with pytest.raises(anybind.BadInput, match="two groups are of one modality"):
         anybind.save_embeddings(tmp_path / "v.safetensors", [embeddings(), embeddings()[:1]])
     assert not list(tmp_path.iterdir())
 
 
-def test_numpy_takes_the_vectors_themselves():
-    made = embeddings()
-    assert np.asarray(made) is made.vectors
-    assert np.asarray(made, dtype=np.float64).dtype == np.float64
-    assert np.array(made).flags.writeable
+def test_numpy_converts_embeddings_without_a_copy():
+    result = embeddings()
+    assert np.asarray(result) is result.vectors
+    assert np.asarray(result, dtype=np.float64).dtype == np.float64
+    assert np.array(result).flags.writeable
 
 
-def test_a_conversion_that_needs_a_copy_is_refused_where_none_is_allowed():
+def test_a_conversion_without_a_copy_raises_if_it_needs_one():
     with pytest.raises(ValueError, match="copy"):
         embeddings().__array__(np.float64, copy=False)
 
 
-def test_torch_takes_a_copy_of_the_vectors():
+def test_torch_converts_embeddings_to_a_copy():
     torch = pytest.importorskip("torch")
-    made = embeddings()
-    tensor = torch.as_tensor(made)
+    result = embeddings()
+    tensor = torch.as_tensor(result)
     tensor[0] = 0
-    np.testing.assert_array_equal(made.vectors, AXES)
+    np.testing.assert_array_equal(result.vectors, AXES)
 
 
 def test_a_notebook_shows_a_few_rows_with_escaped_ids():
     vectors = anybind.normalize(np.ones((20, 3)))
-    made = anybind.Embeddings(vectors, SPACE, "text", tuple(f"<b>{i}" for i in range(20)))
-    shown = made._repr_html_()
-    assert "&lt;b&gt;0" in shown
-    assert "<b>" not in shown
-    assert shown.count("<tr>") < 12
+    result = anybind.Embeddings(vectors, SPACE, "text", tuple(f"<b>{i}" for i in range(20)))
+    html = result._repr_html_()
+    assert "&lt;b&gt;0" in html
+    assert "<b>" not in html
+    assert html.count("<tr>") < 12

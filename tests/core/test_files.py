@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; hashes do not depend on order."""
+"""Atomic writes, hashes, listings of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anybind.files import atomic_path, list_files, open_image, portable_name
 from anybind.tables import hash_settings
 
 
-def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+def test_a_failed_block_leaves_the_former_file_only(tmp_path):
     path = tmp_path / "f.txt"
     path.write_text("old")
     with pytest.raises(KeyError), atomic_path(path) as temporary:
@@ -23,7 +23,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_block_that_ends_well_replaces_the_file_and_keeps_the_suffix(tmp_path):
+def test_a_finished_block_replaces_the_file_and_keeps_the_suffix(tmp_path):
     path = tmp_path / "f.txt"
     with atomic_path(path) as temporary:
         assert temporary.suffix == ".txt"
@@ -50,25 +50,25 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
 def test_a_folder_or_a_device_is_never_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(anybind.BadInput, match="is no regular file"), atomic_path(path):
+        with pytest.raises(anybind.BadInput, match="is not a regular file"), atomic_path(path):
             pass
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
-def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path):
+def test_a_name_of_maximum_length_can_be_written(tmp_path):
     path = tmp_path / ("n" * 251 + ".txt")
     with atomic_path(path) as temporary:
         temporary.write_text("x")
     assert path.read_text() == "x"
 
 
-def test_a_path_that_is_no_unicode_can_be_printed():
+def test_a_path_that_is_not_unicode_can_be_printed():
     name = portable_name(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
     assert name == "caf\\xe9.jpg"
     assert name.encode()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_raises_with_its_path(tmp_path):
     with (
         pytest.raises(anybind.BadInput, match=r"cannot write .*absent"),
         atomic_path(tmp_path / "absent" / "f"),
@@ -83,18 +83,18 @@ def test_the_hash_of_settings_depends_on_values_and_not_on_order():
     assert len(first) == 12
 
 
-def test_files_are_listed_by_ending_below_a_folder_without_hidden_ones(tmp_path):
+def test_files_are_listed_by_suffix_without_hidden_ones(tmp_path):
     for name in ("b.PNG", "a.png", "deep/er/c.png", "d.txt", ".hidden/e.png", "deep/.f.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = list_files(tmp_path, {".png"})
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.png", "b.PNG", "deep/er/c.png"]
+    paths = list_files(tmp_path, {".png"})
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == ["a.png", "b.PNG", "deep/er/c.png"]
 
 
-def test_a_folder_without_samples_is_refused(tmp_path):
+def test_a_folder_without_samples_raises(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"holds no samples \(files ending in \.png\)"):
         list_files(tmp_path, {".png"})
-    with pytest.raises(anybind.BadInput, match="is no folder"):
+    with pytest.raises(anybind.BadInput, match="is not a folder"):
         list_files(tmp_path / "absent", {".png"})
 
 
@@ -105,7 +105,7 @@ def test_an_image_is_opened(tmp_path, suffix):
         assert image.size == (4, 3)
 
 
-def test_an_image_format_that_starts_programs_is_refused(tmp_path):
+def test_an_image_format_that_starts_programs_raises(tmp_path):
     PIL.Image.new("L", (4, 3)).save(tmp_path / "i.png", "EPS")
     with pytest.raises(PIL.UnidentifiedImageError):
         open_image(tmp_path / "i.png")

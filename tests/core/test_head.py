@@ -1,4 +1,4 @@
-"""Heads and their input: lengths that must agree, rows and groups of samples, labels, files of one head only."""
+"""Heads and their input: lengths, rows and groups of samples, labels, files."""
 
 from __future__ import annotations
 
@@ -61,29 +61,29 @@ def test_an_input_counts_its_samples_by_groups_measures_or_rows():
 
 
 def test_a_sample_may_have_no_row_or_several():
-    held = HeadInput({"smell": smells(3)}, {"events": np.ones(4)}, {"smell": np.array([0, 2, 2])})
-    assert held.max_by_sample("smell", np.array([5.0, 1.0, 2.0])).tolist() == [5, 0, 2, 0]
+    inputs_with_rows = HeadInput({"smell": smells(3)}, {"events": np.ones(4)}, {"smell": np.array([0, 2, 2])})
+    assert inputs_with_rows.max_by_sample("smell", np.array([5.0, 1.0, 2.0])).tolist() == [5, 0, 2, 0]
 
 
 @pytest.mark.parametrize("rows", [[0, 1], [0, 1, 4], [-1, 0, 1], [2, 1, 0]])
-def test_rows_that_do_not_fit_the_samples_are_refused(rows):
+def test_rows_that_disagree_with_the_samples_raise(rows):
     with pytest.raises(BadInput, match="3 rows of smell do not fit 4 samples"):
         HeadInput({"smell": smells(3)}, {"events": np.ones(4)}, {"smell": np.array(rows)})
 
 
-def test_rows_without_numbers_must_be_one_for_each_sample():
+def test_rows_without_numbers_must_be_one_per_sample():
     with pytest.raises(BadInput, match="3 rows of smell do not fit 4 samples"):
         HeadInput({"smell": smells(3)}, {"events": np.ones(4)})
 
 
 @pytest.mark.parametrize("values", [[1.0, np.nan], [1.0, 2.0, 3.0]])
-def test_measures_that_are_not_finite_or_too_many_are_refused(values):
+def test_measures_that_are_not_finite_or_too_many_raise(values):
     with pytest.raises(BadInput, match="'frames' must be 2 finite numbers"):
         HeadInput({}, {"events": np.ones(2), "frames": np.array(values)})
 
 
 @pytest.mark.parametrize("groups", [[0], [0, -1], [[0, 0]]])
-def test_group_ids_that_do_not_fit_the_samples_are_refused(groups):
+def test_group_ids_that_disagree_with_the_samples_raise(groups):
     with pytest.raises(BadInput, match="group ids"):
         HeadInput({"smell": smells(2)}, {"events": np.ones(2)}, groups=np.array(groups))
 
@@ -148,7 +148,7 @@ class Cosine(Head):
         (Nearest, samples(2), [0, -1], ("a", "b", "c"), "no labelled samples of b, c"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(make, inputs, labels, names, problem):
+def test_invalid_labels_raise(make, inputs, labels, names, problem):
     with pytest.raises(BadInput, match=problem):
         make().fit(inputs, labels, names)
 
@@ -167,7 +167,7 @@ def test_class_names_are_part_of_the_identity():
     assert heads[0].identity != heads[1].identity
 
 
-def test_a_head_of_another_target_is_refused(mean):
+def test_a_head_of_another_target_raises(mean):
     with pytest.raises(BadOption, match="expected a head for ranking, got 'mean', which is for anomaly"):
         Head.find("mean", predicts="ranking")
 
@@ -180,7 +180,7 @@ def test_a_ranking_head_scores_candidates_for_each_query():
         Cosine().score(samples(3), smells(2, space="tongues"))
 
 
-def test_a_head_that_learns_says_so_before_it_is_fitted(mean):
+def test_scoring_with_an_unfitted_head_raises(mean):
     with pytest.raises(BadOption, match="is not fitted"):
         mean().score(samples(2))
 
@@ -194,7 +194,7 @@ def test_a_saved_head_gives_the_same_scores_and_has_the_same_identity(mean, tmp_
     np.testing.assert_array_equal(again.score(samples(5, seed=1)), fitted.score(samples(5, seed=1)))
 
 
-def test_the_identity_tells_options_and_what_was_learned_apart(mean):
+def test_the_identity_depends_on_options_and_fitted_tensors(mean):
     heads = [
         mean().fit(samples(20), np.zeros(20)),
         mean(factor=2.0).fit(samples(20), np.zeros(20)),
@@ -205,7 +205,7 @@ def test_the_identity_tells_options_and_what_was_learned_apart(mean):
     assert heads[0].identity == mean().fit(samples(20), np.zeros(20)).identity
 
 
-def test_samples_of_another_space_or_encoder_are_refused(mean):
+def test_samples_of_another_space_or_encoder_raise(mean):
     fitted = mean().fit(samples(20), np.zeros(20))
     with pytest.raises(SpaceMismatch, match="use the head 'mean'"):
         fitted.score(samples(2, space="tongues"))
@@ -213,13 +213,13 @@ def test_samples_of_another_space_or_encoder_are_refused(mean):
         fitted.score(samples(2, encoder="two"))
 
 
-def test_samples_without_what_a_head_needs_are_refused(mean):
+def test_samples_without_required_embeddings_raise(mean):
     fitted = mean().fit(samples(20), np.zeros(20))
     with pytest.raises(BadInput, match="needs smell"):
         fitted.score(HeadInput({}, {"events": np.ones(2)}))
 
 
-def test_a_head_takes_only_files_of_its_own_options(mean, tmp_path):
+def test_loading_a_file_with_other_options_raises(mean, tmp_path):
     mean().fit(samples(20), np.zeros(20)).save(tmp_path / "head.safetensors")
     with pytest.raises(WeightsMismatch, match=r"with the options .*'factor': 1.0"):
         mean(factor=3.0).load(tmp_path / "head.safetensors")
@@ -227,7 +227,7 @@ def test_a_head_takes_only_files_of_its_own_options(mean, tmp_path):
         Head.find(tmp_path / "head.safetensors", factor=1.0)
 
 
-def test_files_that_hold_no_head_are_refused(mean, tmp_path):
+def test_files_without_a_head_raise(mean, tmp_path):
     (tmp_path / "text.safetensors").write_text("no")
     anybind.save_embeddings(tmp_path / "vectors.safetensors", [smells(2)])
     for name in ("text", "vectors", "none"):
@@ -238,17 +238,17 @@ def test_files_that_hold_no_head_are_refused(mean, tmp_path):
 @pytest.mark.parametrize(
     "card", [{"settings": [1]}, {"made_for": []}, {"made_for": {}}, {"head": None}, {"classes": None}]
 )
-def test_files_whose_card_makes_no_sense_are_refused(mean, tmp_path, card):
+def test_files_with_an_invalid_card_raise(mean, tmp_path, card):
     path = tmp_path / "head.safetensors"
     mean().fit(samples(3), np.zeros(3)).save(path)
     tensors = load_file(path)
     with safe_open(path, framework="numpy") as file:
-        held = json.loads(file.metadata()["anybind-head"])
-    save_file(tensors, path, metadata={"anybind-head": json.dumps({**held, **card})})
+        inputs_with_rows = json.loads(file.metadata()["anybind-head"])
+    save_file(tensors, path, metadata={"anybind-head": json.dumps({**inputs_with_rows, **card})})
     with pytest.raises(BadInput, match=r"head\.safetensors"):
         Head.find(path)
 
 
-def test_an_unknown_head_is_told_with_the_nearest(mean):
+def test_an_unknown_head_raises_with_the_nearest_name(mean):
     with pytest.raises(UnknownName, match="'mean'"):
         Head.find("meen")

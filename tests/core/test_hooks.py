@@ -63,11 +63,11 @@ def test_the_hook_adds_parts_of_every_kind(kind, registry, add_plugin):
         ({"anybind_contract": "one"}, "contract 'one', and this anybind has contract 1: update the plugin"),
     ],
 )
-def test_a_plugin_of_no_or_another_contract_version_is_broken_and_the_remedy_is_listed(declared, problem, registry):
+def test_a_plugin_without_this_contract_version_is_broken_and_has_a_remedy(declared, problem, registry):
     registry.add(Plugin("old", "old-dist", "1.0"), lambda: SimpleNamespace(**declared))
-    status, found = statuses(registry)["old"]
+    status, message = statuses(registry)["old"]
     assert status == "broken"
-    assert problem in found
+    assert problem in message
 
 
 def test_a_misspelt_hook_or_argument_is_broken_and_named(registry):
@@ -101,13 +101,13 @@ def test_a_plugin_contributes_to_a_kind_that_another_declares(kind_first, add_pl
     points = [point(name, spec) for name, spec in (plugins if kind_first else plugins[::-1])]
     registry = Registry.from_entry_points(points)
     assert {status for status, _ in statuses(registry).values()} == {"ok"}
-    assert list(registry.named("filter")) == list(registry.named(FilterSpec)) == ["blur"]
-    assert [part.plugin for part in registry.named(FilterSpec)["blur"]] == ["contributes"]
+    assert list(registry.get_parts("filter")) == list(registry.get_parts(FilterSpec)) == ["blur"]
+    assert [part.plugin for part in registry.get_parts(FilterSpec)["blur"]] == ["contributes"]
     assert "filter" in registry.kinds()
 
 
 def point(name: str, *specs: Spec) -> SimpleNamespace:
-    """An entry point of a plugin that brings these specs."""
+    """Make an entry point of a plugin with these specs."""
 
     @hookimpl
     def register(registry):
@@ -119,7 +119,7 @@ def point(name: str, *specs: Spec) -> SimpleNamespace:
     return SimpleNamespace(name=name, value=name, dist=dist, load=lambda: module)
 
 
-def test_a_part_of_a_kind_that_no_plugin_declares_is_left_out_and_the_rest_of_its_plugin_stays(registry, add_plugin):
+def test_a_part_of_an_undeclared_kind_is_left_out_and_the_others_stay(registry, add_plugin):
     blur = FilterSpec(name="blur", summary="s", target="m:Blur")
     add_plugin(registry, blur, TaskSpec(name="mine", summary="s", target="m:a"))
     status, problem = statuses(registry)["test"]
@@ -130,7 +130,7 @@ def test_a_part_of_a_kind_that_no_plugin_declares_is_left_out_and_the_rest_of_it
         list_parts("filter")
 
 
-def test_a_kind_of_cores_cannot_be_declared_again(registry, add_plugin):
+def test_a_kind_of_core_cannot_be_declared_again(registry, add_plugin):
     add_plugin(registry, KindSpec(name="encoder", plural="encoders", summary="s", target="m:E", spec="m:S"))
     assert statuses(registry)["test"] == (
         "broken",
@@ -155,7 +155,7 @@ def count_calls(specs: int) -> int:
         registry = Registry.from_entry_points(points)
     finally:
         sys.setprofile(None)
-    assert len(registry.named(TaskSpec)) == specs
+    assert len(registry.get_parts(TaskSpec)) == specs
     return calls
 
 

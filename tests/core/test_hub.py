@@ -1,4 +1,4 @@
-"""`find_weights_file`: by path, from the hub's cache without a network, and from a hub that a test serves."""
+"""`find_weights_file`: by path, from the hub's cache offline, and from a fake hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("model.safetensors", "model.pth")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a weight file."""
+    """Create a folder with a weight file."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.pth").write_bytes(b"weights")
     return tmp_path / "model"
@@ -37,7 +37,7 @@ def refusal(kind: type[Exception], source: Any, file: Any = NAMES) -> str:
     return str(caught.value)
 
 
-def test_a_file_is_itself_whatever_it_is_called(folder: Path) -> None:
+def test_a_path_of_a_file_is_returned_whatever_its_name(folder: Path) -> None:
     for source in (folder / "model.pth", str(folder / "model.pth")):
         assert find_weights_file(source, file="something.else") == folder / "model.pth"
 
@@ -47,40 +47,38 @@ def test_a_folder_gives_the_file_in_it(folder: Path) -> None:
         assert find_weights_file(source, file="model.pth") == folder / "model.pth"
 
 
-def test_of_several_names_the_first_that_is_there_is_taken(folder: Path) -> None:
+def test_the_first_existing_name_is_chosen(folder: Path) -> None:
     assert find_weights_file(folder, file=NAMES).name == "model.pth"
     (folder / "model.safetensors").touch()
     assert find_weights_file(folder, file=NAMES).name == "model.safetensors"
 
 
-def test_a_relative_folder_is_no_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_not_a_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
     assert find_weights_file(f"{folder.parent.name}/model", file="model.pth").read_bytes() == b"weights"
 
 
-def test_the_home_folder_has_its_short_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_is_expanded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder.parent))
     assert find_weights_file("~/model", file="model.pth") == folder / "model.pth"
 
 
-def test_a_folder_without_the_file_is_refused_with_its_names(folder: Path) -> None:
+def test_a_folder_without_the_file_raises_with_the_names(folder: Path) -> None:
     message = refusal(BadInput, folder, ("a.bin", "b.bin"))
     assert f"{folder} holds no a.bin and no b.bin" in message
 
 
 @pytest.mark.parametrize("source", ["/no/such/file.pth", "./no/such", "../x", "~/nothing-here", "local-dir:org/repo"])
-def test_a_path_that_is_not_there_is_refused_and_no_hub_is_asked(source: str) -> None:
-    assert "is no f" in refusal(BadInput, source)
+def test_a_missing_path_raises_without_a_request_to_the_hub(source: str) -> None:
+    assert "check the path" in refusal(BadInput, source)
 
 
 def test_a_path_object_is_never_a_repository() -> None:
-    assert "is no file and no folder" in refusal(BadInput, Path("org/repo"))
+    assert "does not exist" in refusal(BadInput, Path("org/repo"))
 
 
 @pytest.mark.parametrize("source", ["model", "a/b/c", "", "org/my repo", "org/", "https://host/org/repo"])
-def test_what_is_neither_path_nor_repository_is_refused_as_an_option(
-    source: str, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_neither_a_path_nor_a_repository_raises_bad_option(source: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert "ORG/REPO" in refusal(BadOption, source)
 
@@ -106,11 +104,13 @@ print(json.dumps({"answers": answers, "tried": tried, "torch": "torch" in sys.mo
 """
 
 
-def look(network: str, cache: Path, *asked: tuple[str, Any, str | None], endpoint: str = "http://127.0.0.1:9") -> Any:
-    """Ask for files in a process of its own, and tell its answers."""
+def request_files(
+    network: str, cache: Path, *requests: tuple[str, Any, str | None], endpoint: str = "http://127.0.0.1:9"
+) -> Any:
+    """Request files in a separate process and return its results."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
     environment = inherited | {"HF_HUB_CACHE": str(cache), "HF_ENDPOINT": endpoint, "NO_PROXY": "*"}
-    command = [sys.executable, "-c", LOOK, network, json.dumps(asked)]
+    command = [sys.executable, "-c", LOOK, network, json.dumps(requests)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
@@ -118,11 +118,11 @@ def look(network: str, cache: Path, *asked: tuple[str, Any, str | None], endpoin
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Answers from a cache, in a process that refuses the network."""
+    """Results from a cache, in a process without a network."""
     cache = tmp_path_factory.mktemp("cache")
     lay_out(cache, "org/repo", {"model.pth": b"older"}, OLDER)
     lay_out(cache, "org/repo", {"model.pth": b"newer", "other.bin": b"other"}, COMMIT)
-    asked = [
+    requests = [
         ("org/repo", "model.pth", None),
         ("org/repo", "model.pth", OLDER),
         ("org/repo", NAMES, COMMIT),
@@ -130,10 +130,10 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("org/other", "model.pth", None),
         ("org/repo", "model.pth", "ef" * 20),
     ]
-    return look("refused", cache, *asked)
+    return request_files("refused", cache, *requests)
 
 
-def test_a_file_of_the_cache_is_of_the_main_branch_or_the_revision_asked_for(offline: Any) -> None:
+def test_a_cached_file_is_of_the_main_branch_or_the_given_revision(offline: Any) -> None:
     assert offline["answers"][:3] == [
         ["model.pth", COMMIT, "newer"],
         ["model.pth", OLDER, "older"],
@@ -141,7 +141,7 @@ def test_a_file_of_the_cache_is_of_the_main_branch_or_the_revision_asked_for(off
     ]
 
 
-def test_what_the_cache_lacks_is_refused_in_one_line_with_the_way_around(offline: Any) -> None:
+def test_a_file_missing_in_the_cache_raises_offline_with_a_remedy(offline: Any) -> None:
     for kind, message in offline["answers"][3:]:
         assert kind == "BadInput"
         assert "cannot be reached" in message
@@ -155,17 +155,17 @@ def test_finding_a_file_imports_no_torch(offline: Any) -> None:
     assert not offline["torch"]
 
 
-def test_no_connection_is_tried_for_a_file_of_the_cache(tmp_path: Path) -> None:
+def test_a_cached_file_needs_no_connection(tmp_path: Path) -> None:
     lay_out(tmp_path, "org/repo", {"model.pth": b"weights"}, COMMIT)
-    told = look("refused", tmp_path, ("org/repo", NAMES, None), ("org/repo", NAMES, COMMIT))
-    assert [answer[2] for answer in told["answers"]] == ["weights"] * 2
-    assert told["tried"] == []
+    response = request_files("refused", tmp_path, ("org/repo", NAMES, None), ("org/repo", NAMES, COMMIT))
+    assert [answer[2] for answer in response["answers"]] == ["weights"] * 2
+    assert response["tried"] == []
 
 
 @pytest.fixture(scope="module")
-def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Answers from a hub that is there, with an empty cache."""
-    asked = [
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Results from a fake hub, with an empty cache."""
+    requests = [
         ("org/repo", "model.pth", COMMIT),
         ("org/repo", ("absent.bin", "model.safetensors"), None),
         ("org/repo", "absent.bin", None),
@@ -173,22 +173,22 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     ]
     files = {"model.pth": b"pickled", "model.safetensors": b"safe", "big.bin": b"unwanted"}
     with serve_hub({"org/repo": files}) as hub:
-        yield look("open", tmp_path_factory.mktemp("empty"), *asked, endpoint=hub.url) | {"sent": hub.sent}
+        yield request_files("open", tmp_path_factory.mktemp("empty"), *requests, endpoint=hub.url) | {"sent": hub.sent}
 
 
-def test_a_file_is_fetched_at_the_revision_asked_for(fetched: Any) -> None:
-    assert fetched["answers"][0] == ["model.pth", COMMIT, "pickled"]
+def test_a_file_is_downloaded_at_the_given_revision(downloaded: Any) -> None:
+    assert downloaded["answers"][0] == ["model.pth", COMMIT, "pickled"]
 
 
-def test_the_first_name_that_the_repository_has_is_fetched(fetched: Any) -> None:
-    assert fetched["answers"][1] == ["model.safetensors", COMMIT, "safe"]
+def test_the_first_name_in_the_repository_is_downloaded(downloaded: Any) -> None:
+    assert downloaded["answers"][1] == ["model.safetensors", COMMIT, "safe"]
 
 
-def test_what_the_hub_does_not_have_is_refused(fetched: Any) -> None:
-    for (kind, message), name in zip(fetched["answers"][2:], ("absent.bin", "org/nothing"), strict=True):
+def test_a_file_missing_on_the_hub_raises(downloaded: Any) -> None:
+    for (kind, message), name in zip(downloaded["answers"][2:], ("absent.bin", "org/nothing"), strict=True):
         assert kind == "BadInput"
         assert name in message
 
 
-def test_nothing_but_the_files_asked_for_is_fetched(fetched: Any) -> None:
-    assert sorted(fetched["sent"]) == ["model.pth", "model.safetensors"]
+def test_only_the_requested_files_are_downloaded(downloaded: Any) -> None:
+    assert sorted(downloaded["sent"]) == ["model.pth", "model.safetensors"]

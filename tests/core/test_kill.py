@@ -1,4 +1,4 @@
-"""`kill -9` of `embed` and `index` costs at most one batch: what was computed before is in the store."""
+"""`kill -9` of `embed` and `index` loses at most one batch: earlier embeddings are in the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_embed.py"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["embed", "index"])
-def test_a_killed_run_costs_at_most_one_batch_and_changes_no_output(command, tmp_path):
+def test_a_killed_run_loses_at_most_one_batch_and_resumes_with_the_same_output(command, tmp_path):
     spec = importlib.util.spec_from_file_location("kill_embed", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

@@ -21,7 +21,7 @@ TEMPLATE = """{% extends "page_base.html" %}
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package with a template."""
+    """Create a package with a template."""
     folder = tmp_path / "page_package"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -30,22 +30,22 @@ def package(tmp_path, monkeypatch):
     return "page_package"
 
 
-def test_a_template_of_a_package_extends_the_page_of_the_core(package):
+def test_a_template_of_a_package_extends_the_base_page(package):
     page = render(package, "page.html", name="duck")
     assert "<title>duck</title>" in page
     assert "prefers-color-scheme: dark" in page
 
 
-def test_what_is_filled_in_is_escaped(package):
+def test_values_are_escaped(package):
     assert "<h1>&lt;script&gt;</h1>" in render(package, "page.html", name="<script>")
 
 
-def test_a_field_that_is_missing_is_an_error(package):
+def test_a_missing_field_raises(package):
     with pytest.raises(jinja2.UndefinedError, match="name"):
         render(package, "page.html")
 
 
-def test_a_page_that_fails_leaves_the_former_one(package, tmp_path):
+def test_a_failed_page_leaves_the_former_one(package, tmp_path):
     path = tmp_path / "page.html"
     save_page(path, package, "page.html", name="duck")
     former = path.read_text()
@@ -56,7 +56,7 @@ def test_a_page_that_fails_leaves_the_former_one(package, tmp_path):
         save_page(tmp_path / "no" / "page.html", package, "page.html", name="duck")
 
 
-def test_a_picture_is_made_smaller_and_stands_in_the_page():
+def test_an_image_is_scaled_down_and_embedded_in_the_page():
     kind, _, data = image_uri(np.zeros((20, 40, 3), np.uint8), longest=10).partition(";base64,")
     assert kind == "data:image/webp"
     assert PIL.Image.open(io.BytesIO(base64.b64decode(data))).size == (10, 5)

@@ -1,4 +1,4 @@
-"""Prefetching: order, bounded look-ahead, errors in their place, cancellation."""
+"""Prefetching: order, queue size, errors, cancellation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from anybind.prefetch import prefetch
 
 
-def test_results_come_in_order_and_not_further_ahead_than_asked():
+def test_results_are_in_order_and_the_queue_has_its_size():
     taken, results = [], []
 
     def items():
@@ -51,7 +51,7 @@ def test_an_error_of_the_iterable_is_raised_after_the_results_before_it():
     assert results == ["0", "1", "2"]
 
 
-def test_closing_cancels_what_has_not_begun():
+def test_closing_cancels_waiting_calls():
     begun, gate = [], threading.Event()
 
     def work(number):
@@ -68,7 +68,7 @@ def test_closing_cancels_what_has_not_begun():
     assert len(begun) < 20
 
 
-def test_what_takes_no_time_is_not_handed_to_a_thread():
+def test_inline_results_use_no_thread():
     threads = set()
 
     def work(number):
@@ -82,7 +82,7 @@ def test_what_takes_no_time_is_not_handed_to_a_thread():
     assert threading.main_thread() not in threads
 
 
-def test_an_endless_iterable_is_taken_as_needed_and_nothing_runs_after_closing():
+def test_an_endless_iterable_is_iterated_lazily_and_no_thread_runs_after_closing():
     import itertools
 
     coming = prefetch(str, itertools.count(), workers=2, queue_size=4)

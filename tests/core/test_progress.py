@@ -1,4 +1,4 @@
-"""Long loops show a bar on a terminal and nothing in a pipe."""
+"""Progress bars: drawn on a terminal, not in a pipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ print("done")
 """
 
 
-def test_in_a_pipe_nothing_is_drawn():
+def test_in_a_pipe_no_bar_is_drawn():
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("done\n", "")
 
@@ -37,7 +37,7 @@ def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_not_on_stdout():
     assert "1/3" in drawn
 
 
-def test_a_loop_within_a_loop_draws_its_bar_beside_the_other(tmp_path):
+def test_nested_loops_draw_two_bars(tmp_path):
     script = tmp_path / "nested.py"
     script.write_text(
         "from anybind.plugin import progress_bar\n"

@@ -1,4 +1,4 @@
-"""Ranks: alone they do nothing; as two processes under torchrun they share the items and agree on all else."""
+"""Ranks: a single process, and two processes of torchrun that share the items of an embedding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import json, sys, warnings
 import numpy as np
 import anybind
 from anybind import Binding, EmbeddingStore, ranks
-from anybind.binding import Use
+from anybind.binding import ConfiguredPart
 from anybind.plugin import Encoder, EncoderSpec, Modality, ModalitySpec, hookimpl
 from anybind.registry import Plugin, Registry, use_registry
 
@@ -48,7 +48,7 @@ class Counting(Encoder):
     def encode(self, inputs):
         if any(each[0] == 5 for each in inputs):
             raise MemoryError("not enough of it")
-        return anybind.unit(np.stack(inputs))
+        return anybind.normalize(np.stack(inputs))
 
 
 class Hooks:
@@ -67,7 +67,7 @@ registry.add(Plugin("test", "test-dist", "1.0"), lambda: Hooks)
 
 
 def ask(items, store=None, skip=True):
-    binder = anybind.load(Binding("b", {"letters": Use("count")}), store=store)
+    binder = anybind.load(Binding("b", {"letters": ConfiguredPart("count")}), store=store)
     told = []
     try:
         made = binder.embed(
@@ -107,7 +107,7 @@ ranks.leave()
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "work.py").write_text(SCRIPT)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -117,10 +117,10 @@ def said(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processes_of_torchrun_share_the_items_and_agree(said):
-    first, second = said
-    assert [each["rank"] for each in said] == [[0, 2, True, False], [1, 2, True, False]]
-    for each in said:
+def test_two_processes_of_torchrun_share_the_items_and_agree(reports):
+    first, second = reports
+    assert [each["rank"] for each in reports] == [[0, 2, True, False], [1, 2, True, False]]
+    for each in reports:
         assert each["first"] == {"rank": 0}
         assert each["gathered"] == [0, 1]
         assert each["rows"] == [[], [[7, 7]]]
@@ -132,34 +132,34 @@ def test_two_processes_of_torchrun_share_the_items_and_agree(said):
     assert (first["good"]["counts"], first["none"]["ids"], len(first["one"]["ids"])) == ([7, 0], [], 1)
 
 
-def test_ranks_share_a_store(said):
-    assert said[0]["cold"]["counts"] == [7, 0]
-    assert said[0]["warm"]["counts"] == [0, 7]
-    assert said[0]["warm"]["vectors"] == said[0]["good"]["vectors"]
+def test_ranks_share_a_store(reports):
+    assert reports[0]["cold"]["counts"] == [7, 0]
+    assert reports[0]["warm"]["counts"] == [0, 7]
+    assert reports[0]["warm"]["vectors"] == reports[0]["good"]["vectors"]
 
 
-def test_what_one_rank_cannot_use_all_are_told_in_order(said):
-    bad = said[1]["bad"]
+def test_invalid_items_of_all_ranks_are_reported_on_every_rank_in_order(reports):
+    bad = reports[1]["bad"]
     assert bad["ids"] == ["letters[0]", "letters[3]", "letters[5]"]
     assert [id for id, _ in bad["told"]] == ["letters[1]", "letters[2]", "letters[4]"]
     assert bad["told"][0][1] == "letters[1]: no letters"
     assert "ZeroDivisionError: a bug" in bad["told"][1][1]
 
 
-def test_an_error_of_one_rank_is_raised_on_all(said):
-    assert said[0]["raised"]["error"] == ["BadInput", "letters[7]: no letters"]
-    kinds = {each["broken"]["error"][0] for each in said}
+def test_an_error_of_one_rank_is_raised_on_all(reports):
+    assert reports[0]["raised"]["error"] == ["BadInput", "letters[7]: no letters"]
+    kinds = {each["broken"]["error"][0] for each in reports}
     assert kinds <= {"MemoryError", "RuntimeError"}
-    assert {each["broken"]["error"][1] for each in said} == {"not enough of it"}
-    assert said[0]["lists"]["error"][0] == "BadOption"
-    assert "the ranks were given [2, 3] items" in said[0]["lists"]["error"][1]
+    assert {each["broken"]["error"][1] for each in reports} == {"not enough of it"}
+    assert reports[0]["lists"]["error"][0] == "BadOption"
+    assert "the ranks were given [2, 3] items" in reports[0]["lists"]["error"][1]
 
 
-def test_a_rank_may_work_alone_for_a_while(said):
-    assert [each["alone"] for each in said] == [[0, 1, [2, 0]], [0, 1, [3, 0]]]
+def test_a_rank_works_alone_in_single_process(reports):
+    assert [each["alone"] for each in reports] == [[0, 1, [2, 0]], [0, 1, [3, 0]]]
 
 
-def test_a_process_alone_is_rank_0_of_1_and_starts_nothing(monkeypatch):
+def test_a_single_process_is_rank_0_of_1_and_joins_no_group(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert (ranks.get_rank(), ranks.get_world_size(), ranks.join()) == (0, 1, False)
     assert ranks.gather({"a": (1, 2)}) == [{"a": [1, 2]}]
@@ -171,7 +171,7 @@ def test_a_process_alone_is_rank_0_of_1_and_starts_nothing(monkeypatch):
     ranks.leave()
 
 
-def test_errors_of_other_ranks_keep_their_kind_where_it_is_known():
+def test_errors_of_other_ranks_keep_their_class_if_it_is_anybinds():
     assert isinstance(ranks.rebuild_error("BadInput", "m"), anybind.BadInput)
     assert type(ranks.rebuild_error("ZeroDivisionError", "m")) is RuntimeError
     assert type(ranks.rebuild_error("nearest", "m")) is RuntimeError

@@ -1,4 +1,4 @@
-"""Finding the reader of a file: by content first, by name second. Writing whole files or none."""
+"""Finding the reader of a file by content and name; atomic writes."""
 
 from __future__ import annotations
 
@@ -84,35 +84,35 @@ def file(tmp_path, name, contents=b"MARK and more"):
         ("x.UU", b"other", "unmarked"),
     ],
 )
-def test_the_name_decides_among_readers_that_the_content_allows(readers, tmp_path, name, contents, reader):
+def test_the_suffix_decides_among_readers_that_accept_the_content(readers, tmp_path, name, contents, reader):
     assert anybind.read(file(tmp_path, name, contents))[0] == reader
 
 
-def test_the_content_comes_before_the_name(readers, registry, tmp_path):
+def test_the_content_takes_precedence_over_the_suffix(readers, registry, tmp_path):
     # .u is the name of a format without a mark, but this content bears the mark of two others.
     with pytest.raises(anybind.BadInput, match="'AlsoMarked' and 'Marked' both claim it; say which with reader="):
         anybind.read(file(tmp_path, "x.u"))
 
 
-def test_a_reader_may_be_named(readers, tmp_path):
+def test_a_reader_is_chosen_by_name(readers, tmp_path):
     assert anybind.read(file(tmp_path, "x.u"), reader="AlsoMarked", deep=True) == ("also", {"deep": True})
 
 
 @pytest.mark.parametrize(
     ("name", "contents", "message"),
     [
-        ("x.m", b"no mark", "x.m is no .m file that can be read"),
-        ("x.zzz", b"no mark", "no reader knows this format"),
+        ("x.m", b"no mark", "x.m is not a valid .m file"),
+        ("x.zzz", b"no mark", "unsupported format"),
         ("x.m", b"", "is empty"),
     ],
 )
-def test_a_file_that_nobody_reads_is_named(readers, tmp_path, name, contents, message):
+def test_a_file_without_a_reader_raises_with_its_path(readers, tmp_path, name, contents, message):
     with pytest.raises(anybind.BadInput, match=message) as caught:
         anybind.read(file(tmp_path, name, contents))
     assert str(tmp_path) in str(caught.value)
 
 
-def test_an_option_that_the_reader_does_not_take_is_refused(tmp_path):
+def test_an_unknown_option_of_a_reader_raises(tmp_path):
     anybind.write(anybind.derive("event", np.eye(3, dtype=np.uint8)[..., None].repeat(3, 2)), tmp_path / "e.npz")
     assert anybind.read(tmp_path / "e.npz", size=(300, 200)).width == 300
     with pytest.raises(BadOption, match=r"reader 'npz-events': .*'sise' \(options: strict, size, unit\)"):
@@ -124,7 +124,7 @@ class Crashing(Marked):
         raise ZeroDivisionError("in a stranger's code")
 
 
-def test_a_reader_that_fails_only_matters_for_its_own_files(readers, registry, add_plugin, tmp_path, monkeypatch):
+def test_a_reader_that_fails_affects_only_files_of_its_format(readers, registry, add_plugin, tmp_path, monkeypatch):
     file(tmp_path, "needy_reader.py", b"import package_that_nobody_has")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -141,7 +141,7 @@ def test_a_reader_that_fails_only_matters_for_its_own_files(readers, registry, a
 
 
 @pytest.mark.parametrize("reader", [None, "Marked"])
-def test_a_missing_file_and_a_folder_are_named_whether_or_not_the_reader_is(readers, tmp_path, reader):
+def test_a_missing_file_and_a_folder_raise_with_and_without_a_reader(readers, tmp_path, reader):
     with pytest.raises(anybind.BadInput, match=r"absent\.m: No such file"):
         anybind.read(tmp_path / "absent.m", reader=reader)
     (tmp_path / "folder.m").mkdir()
@@ -156,7 +156,7 @@ def test_writing_chooses_the_format_by_name(readers, tmp_path):
         anybind.write(b"data", tmp_path / "o.none")
 
 
-def test_a_failed_write_leaves_what_was_there_and_nothing_else(readers, tmp_path):
+def test_a_failed_write_leaves_the_former_file_only(readers, tmp_path):
     path = file(tmp_path, "o.u", b"old")
     with pytest.raises(anybind.BadInput, match="No space left"):
         anybind.write(b"fail", path)
@@ -164,7 +164,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(readers, tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_format_that_cannot_be_written_is_told_with_the_users_own_path(readers, tmp_path):
+def test_a_format_that_cannot_be_written_raises_with_the_output_path(readers, tmp_path):
     with pytest.raises(anybind.BadInput) as caught:
         anybind.write(b"data", tmp_path / "o.m")
     assert (
@@ -174,7 +174,7 @@ def test_a_format_that_cannot_be_written_is_told_with_the_users_own_path(readers
     assert not list(tmp_path.iterdir())
 
 
-def test_notes_about_samples_are_no_samples(tmp_path):
+def test_notes_are_not_listed_as_samples(tmp_path):
     (tmp_path / "readme.txt").write_text("Recorded on a rainy day.\nBy nobody in particular.\n")
     (tmp_path / "events.txt").write_text("".join(f"{t} 1 2 1\n" for t in range(100, 140)))
     assert [path.name for path in list_samples(tmp_path, ["event"])] == ["events.txt"]
@@ -215,7 +215,7 @@ def letters(readers, registry, add_plugin):
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "reader"),
+    ("name", "modality", "reader"),
     [
         ("x.m", None, "Marked"),
         ("x.m", "bytes", "Marked"),
@@ -224,21 +224,21 @@ def letters(readers, registry, add_plugin):
         ("x.m", "nothing", "Marked"),
     ],
 )
-def test_a_reader_of_what_is_wanted_goes_first(letters, tmp_path, name, wanted, reader):
-    assert find_reader(file(tmp_path, name), wanted).name == reader
+def test_a_reader_of_the_expected_modality_takes_precedence(letters, tmp_path, name, modality, reader):
+    assert find_reader(file(tmp_path, name), modality).name == reader
 
 
-def test_a_file_is_loaded_as_what_the_encoder_takes(letters, tmp_path):
+def test_a_file_is_read_as_the_modality_of_the_encoder(letters, tmp_path):
     path = file(tmp_path, "x.m")
     for modality, sample in (("letters", "MARK and more"), ("bytes", ("marked", {}))):
         loader = Loader(find_modality(modality), encoder=None, derive_seed=None)
-        assert loader.sample(Item("x", path)) == sample
+        assert loader.load_sample(Item("x", path)) == sample
     unmarked = file(tmp_path, "x.u", b"other")
     with pytest.raises(anybind.BadInput, match=r"x\.u holds bytes, not letters"):
-        Loader(find_modality("letters"), encoder=None, derive_seed=None).sample(Item("x", unmarked))
+        Loader(find_modality("letters"), encoder=None, derive_seed=None).load_sample(Item("x", unmarked))
 
 
-def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(letters, tmp_path):
+def test_files_are_grouped_by_modality_or_by_one_that_accepts_them(letters, tmp_path):
     marked, unmarked = file(tmp_path, "x.m"), file(tmp_path, "x.u", b"other")
 
     def grouped(files, modalities, on_bad=None):
@@ -249,7 +249,7 @@ def test_files_are_grouped_by_what_they_hold_or_else_by_what_they_may_hold(lette
     assert grouped([marked, unmarked], ["letters", "bytes"]) == {"bytes": [marked, unmarked]}
     assert grouped([marked], ["letters"]) == {"letters": [marked]}
     skipped = SkippedFiles()
-    assert grouped([marked, unmarked], ["letters"], skipped.note) == {"letters": [marked]}
+    assert grouped([marked, unmarked], ["letters"], skipped.record) == {"letters": [marked]}
     assert "holds bytes, which the binding does not embed (it embeds letters)" in skipped[str(unmarked)]
 
 
@@ -266,8 +266,8 @@ def counted(monkeypatch, readers, registry, add_plugin):
         distribution="lengths-dist",
     )
     counts = collections.Counter()
-    head = anybind.reader._head
-    monkeypatch.setattr("anybind.reader._head", lambda path: counts.update(["opened"]) or head(path))
+    head = anybind.reader._read_beginning
+    monkeypatch.setattr("anybind.reader._read_beginning", lambda path: counts.update(["opened"]) or head(path))
     for reader in (Marked, AlsoMarked, Unmarked):
         sniff = reader.sniff
         note = f"{reader.__name__} sniffs"
@@ -291,28 +291,28 @@ def lengths(argument):
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
-def test_a_file_is_opened_once_to_find_its_reader_and_each_reader_asked_once(counted, tmp_path, cli, as_folder):
+def test_finding_a_reader_opens_the_file_once_and_calls_each_reader_once(counted, tmp_path, cli, as_folder):
     path = file(tmp_path, "x.m")
-    given = tmp_path if as_folder else path
-    assert cli("embed", given, "--binding", "lengths", "-o", tmp_path / "o.safetensors").code == 0
+    path_or_folder = tmp_path if as_folder else path
+    assert cli("embed", path_or_folder, "--binding", "lengths", "-o", tmp_path / "o.safetensors").code == 0
     assert counted == {"opened": 1, "Marked sniffs": 1, "read": 1}
-    cli("embed", given, "--binding", "lengths", "-o", tmp_path / "o.safetensors")
+    cli("embed", path_or_folder, "--binding", "lengths", "-o", tmp_path / "o.safetensors")
     assert counted["read"] == 1  # stored
 
 
-def test_readers_of_other_modalities_are_not_asked_where_one_of_a_source_is_sure(
+def test_readers_of_other_modalities_are_not_called_if_one_of_a_source_recognises_the_file(
     letters, registry, add_plugin, tmp_path
 ):
-    asked = ModalitySpec(name="sentences", summary="s", target=f"{__name__}:Letters", derived_from=("bytes",))
+    sentences = ModalitySpec(name="sentences", summary="s", target=f"{__name__}:Letters", derived_from=("bytes",))
     about = {"name": "Sentences", "summary": "s", "modality": "sentences", "suffixes": (".sentence",)}
     broken = ReaderSpec(target="no_such_module:Reader", **about)
-    add_plugin(registry, asked, broken, name="sentences", distribution="sentences-dist")
-    claims = anybind.reader._Claims(file(tmp_path, "x.also"))
-    assert claims.reader("sentences").name == "AlsoMarked"
-    assert {part.name for part in (*claims.verdicts, *claims.failed)} == {"AlsoMarked"}
+    add_plugin(registry, sentences, broken, name="sentences", distribution="sentences-dist")
+    detector = anybind.reader._FormatDetector(file(tmp_path, "x.also"))
+    assert detector.find_reader("sentences").name == "AlsoMarked"
+    assert {part.name for part in (*detector.verdicts, *detector.failures)} == {"AlsoMarked"}
 
 
-def test_a_file_that_goes_after_its_reader_was_found_is_named(readers, tmp_path, monkeypatch):
+def test_a_file_removed_after_its_reader_was_found_raises_with_its_path(readers, tmp_path, monkeypatch):
     path = file(tmp_path, "x.u")
     reader = find_reader(file(tmp_path, "y.m"))
     path.unlink()

@@ -1,4 +1,4 @@
-"""Finding plugins, and what happens when they misbehave: with real distributions in processes of their own."""
+"""Finding plugins, and broken ones, with real distributions in separate processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def statuses(result) -> dict[str, str]:
     return {plugin["distribution"]: plugin["status"] for plugin in listed(result)["plugins"]}
 
 
-def test_a_strangers_plugin_is_found_by_its_entry_point(make_distribution, run_anybind):
+def test_an_external_plugin_is_found_by_its_entry_point(make_distribution, run_anybind):
     site = make_distribution(
         "strange", {"strange": "strange_plugin"}, {"strange_plugin": GOOD.format(task="odd", module="m")}
     )
@@ -58,9 +58,7 @@ def test_a_strangers_plugin_is_found_by_its_entry_point(make_distribution, run_a
         (HOOK + "def register(registry): 1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(
-    make_distribution, run_anybind, source, reason
-):
+def test_a_broken_plugin_is_listed_with_its_error_and_affects_no_other(make_distribution, run_anybind, source, reason):
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     result = run_anybind("plugins", "--json", path=site)
     assert result.returncode == 0
@@ -71,7 +69,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(
     assert any(part["name"] == "mini" for part in listed(result)["parts"])
 
 
-def test_a_plugin_that_fails_half_way_brings_none_of_its_parts(make_distribution, run_anybind):
+def test_a_plugin_that_fails_during_registration_registers_no_part(make_distribution, run_anybind):
     source = GOOD.format(task="half", module="m") + "    raise RuntimeError('after the first')\n"
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     assert "half" not in {part["name"] for part in listed(run_anybind("plugins", "--json", path=site))["parts"]}
@@ -154,17 +152,17 @@ def test_the_variable_naming_what_is_not_installed_is_an_error(run_anybind):
 
 
 def test_a_name_of_a_plugin_that_was_not_loaded_says_so(run_anybind, tmp_path):
-    picture = tmp_path / "p.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    image = tmp_path / "p.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
     result = run_anybind(
-        "embed", picture, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="classification,media,events"
+        "embed", image, "-o", tmp_path / "o.safetensors", ANYBIND_PLUGINS="classification,media,events"
     )
     assert result.returncode == 2
     assert "there is no binding 'mini'" in result.stderr
     assert "plugin 'mini' of anybind is off: ANYBIND_PLUGINS does not name it" in result.stderr
 
 
-def test_an_unknown_name_is_answered_with_the_nearest_ones():
+def test_an_unknown_name_raises_with_the_nearest_names():
     with pytest.raises(UnknownName, match="did you mean 'mini-image'"):
         create_part("encoder", "mini-imgae")
     with pytest.raises(UnknownName, match="did you mean 'encoder'"):
@@ -176,7 +174,7 @@ def test_a_wildcard_lists_the_names_that_match():
     assert list_parts("encoder", "nothing*") == []
 
 
-def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_plugin, tmp_path, monkeypatch):
+def test_a_missing_extra_raises_with_the_pip_line(registry: Registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "needy_plugin.py").write_text("import package_that_nobody_has\ndef make(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     spec = EncoderSpec(name="needy", modality="m", summary="s", target="needy_plugin:make", extra="heavy")
@@ -185,9 +183,7 @@ def test_a_missing_extra_is_answered_with_the_pip_line(registry: Registry, add_p
         create_part("encoder", "needy")
 
 
-def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
-    registry, add_plugin, tmp_path, monkeypatch
-):
+def test_a_package_imported_at_creation_is_a_missing_extra_too(registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "late_plugin.py").write_text("def make():\n    import package_that_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)
     add_plugin(registry, EncoderSpec(name="late", modality="m", summary="s", target="late_plugin:make", extra="x"))
@@ -195,7 +191,7 @@ def test_a_package_missed_only_when_the_part_is_made_is_a_missing_extra_too(
         create_part("encoder", "late")
 
 
-def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin, tmp_path, monkeypatch):
+def test_a_bug_in_a_plugins_imports_is_not_a_missing_extra(registry, add_plugin, tmp_path, monkeypatch):
     (tmp_path / "buggy_plugin.py").write_text("from buggy_plugin.helpers import nothing\n")
     monkeypatch.syspath_prepend(tmp_path)
     add_plugin(registry, EncoderSpec(name="buggy", modality="m", summary="s", target="buggy_plugin:make", extra="x"))
@@ -203,12 +199,12 @@ def test_a_bug_in_a_plugins_own_imports_is_no_missing_extra(registry, add_plugin
         create_part("encoder", "buggy")
 
 
-def test_an_option_that_a_part_does_not_take_is_refused_with_those_it_takes():
+def test_an_unknown_option_of_a_part_raises_with_the_valid_ones():
     with pytest.raises(BadOption, match=r"'clam'.*options: clamp, clamp_percentile, invert"):
         create_part("representation", "paper", clam=3)
 
 
-def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
+def test_a_plugin_that_registers_a_name_twice_is_broken(registry, add_plugin):
     spec = TaskSpec(name="double", summary="s", target="m:a")
     add_plugin(registry, spec, spec)
     assert registry.plugins[0].status == "broken"
@@ -216,7 +212,7 @@ def test_a_plugin_that_brings_a_name_twice_is_broken(registry, add_plugin):
 
 
 @pytest.mark.parametrize("target", ["module", "module:", ":attribute", ""])
-def test_a_spec_without_a_whole_target_is_refused(target):
+def test_a_spec_with_an_incomplete_target_raises(target):
     with pytest.raises(ValueError, match=r"package\.module:attribute"):
         Spec(name="x", summary="s", target=target)
 
@@ -225,7 +221,7 @@ def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
     fields = {"name": "same", "summary": "s", "target": "m:a"}
     add_plugin(registry, TaskSpec(**fields), ReaderSpec(**fields, modality="m"))
     assert find_part("task", "same").kind == "task"
-    assert registry.clashes() == []
+    assert registry.list_clashes() == []
 
 
 @pytest.mark.parametrize(
@@ -240,12 +236,12 @@ def test_one_name_may_stand_for_parts_of_different_kinds(registry, add_plugin):
     ],
     ids=str,
 )
-def test_a_spec_with_a_field_of_another_type_is_refused(wrong):
+def test_a_spec_with_a_field_of_another_type_raises(wrong):
     with pytest.raises(ValueError, match="must be"):
         ReaderSpec(**{"name": "x", "modality": "m", "summary": "s", "target": "m:a", **wrong})
 
 
-def test_a_command_of_two_plugins_is_listed_and_told_of_when_it_runs(make_distribution, run_anybind):
+def test_a_command_of_two_plugins_is_listed_and_raises_when_it_runs(make_distribution, run_anybind):
     source = GOOD.format(task="zero", module="m").replace("TaskSpec", "CommandSpec").replace("zero", "demo")
     site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
     listing = run_anybind("--help", path=site)
@@ -256,7 +252,7 @@ def test_a_command_of_two_plugins_is_listed_and_told_of_when_it_runs(make_distri
     assert "rival (plugin 'rival') both bring the command 'demo'" in use.stderr.strip().splitlines()[-1]
 
 
-def test_a_plugin_cannot_take_the_place_of_a_core_command(make_distribution, run_anybind):
+def test_a_plugin_cannot_replace_a_command_of_core(make_distribution, run_anybind):
     source = GOOD.format(task="embed", module="m").replace("TaskSpec", "CommandSpec")
     site = make_distribution("rival", {"rival": "rival_plugin"}, {"rival_plugin": source})
     (rival,) = [
@@ -304,17 +300,17 @@ class Flat(Dataset):
 
 
 @pytest.mark.slow
-def test_a_strangers_task_and_data_set_are_asked_by_the_command_with_their_options(
+def test_an_external_task_and_dataset_are_evaluated_by_the_command_with_options(
     make_distribution, run_anybind, tmp_path
 ):
     site = make_distribution("strange", {"strange": "strange_plugin"}, {"strange_plugin": STRANGER})
     for name in "abc":
         (tmp_path / f"{name}.png").touch()
     command = ("evaluate", "count", "--dataset", "flat", "--data", tmp_path, "--modality", "image", "--json")
-    result = run_anybind(*command, "--option", "of=8", "--data-option", "first=2", path=site)
+    result = run_anybind(*command, "--task-option", "of=8", "--dataset-option", "first=2", path=site)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["share"] == 0.25
-    wrong = run_anybind(*command, "--option", "off=8", path=site)
+    wrong = run_anybind(*command, "--task-option", "off=8", path=site)
     assert wrong.returncode == 2
     assert "task 'count'" in wrong.stderr
     assert "(options: of)" in wrong.stderr

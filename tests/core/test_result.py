@@ -1,4 +1,4 @@
-"""Results: one flat record."""
+"""Results: JSON, versions, notebooks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def result(**fields):
     return anybind.Result(**given, encoders={}, seed=0, n=3, gallery_size=2, **{"metrics": {"top1": 0.5}, **fields})
 
 
-def test_metrics_and_details_stand_beside_the_other_fields():
+def test_metrics_and_details_are_flattened_into_the_fields():
     flat = result(details={"classes": ["a"]}).to_dict()
     assert (flat["top1"], flat["classes"], flat["n"]) == (0.5, ["a"], 3)
 
 
 @pytest.mark.parametrize("fields", [{"metrics": {"n": 1.0}}, {"details": {"seed": 3}}, {"details": {"top1": 3}}])
-def test_two_values_of_one_name_are_refused(fields):
+def test_two_values_of_one_name_raise(fields):
     with pytest.raises(PluginError, match="gives two values for"):
         result(**fields).to_dict()
 
@@ -35,7 +35,7 @@ def test_versions_of_all_that_shapes_the_numbers_are_recorded():
 
 
 def test_a_notebook_shows_metrics_with_interval_chance_and_why_one_is_undefined():
-    made = result(intervals={"top1": (0.25, 0.75)}, chance={"top1": 0.1}, undefined={"auroc": "<one class>"})
-    shown = made._repr_html_()
-    assert "<td>0.2500 to 0.7500</td><td>0.1000</td>" in shown
-    assert "&lt;one class&gt;" in shown
+    evaluated = result(intervals={"top1": (0.25, 0.75)}, chance={"top1": 0.1}, undefined={"auroc": "<one class>"})
+    html = evaluated._repr_html_()
+    assert "<td>0.2500 to 0.7500</td><td>0.1000</td>" in html
+    assert "&lt;one class&gt;" in html

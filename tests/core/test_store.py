@@ -36,7 +36,7 @@ class Letters(Modality):
     name = "letters"
 
     def accepts(self, item):
-        return isinstance(item, bytes | Film)
+        return isinstance(item, bytes | UnkeyedSample)
 
     def check(self, sample):
         if not sample:
@@ -56,8 +56,8 @@ class Numbers(Letters):
         return isinstance(item, np.ndarray)
 
 
-class Film:
-    """A sample that cannot be told apart by what it holds."""
+class UnkeyedSample:
+    """A sample without a content key."""
 
 
 class LettersReader(Reader):
@@ -82,7 +82,7 @@ class Counting(Encoder):
         self.batches = []
 
     def preprocess(self, sample):
-        if isinstance(sample, Film):
+        if isinstance(sample, UnkeyedSample):
             return np.ones(3)
         if b"bad" in sample:
             raise BadInput("cannot be preprocessed")
@@ -105,23 +105,23 @@ class Turn(Adapter):
 
 @pytest.fixture(autouse=True)
 def plugin(registry, add_plugin):
-    made = {name: f"{__name__}:{name}" for name in ("Letters", "Numbers", "LettersReader", "Counting", "Turn")}
+    result = {name: f"{__name__}:{name}" for name in ("Letters", "Numbers", "LettersReader", "Counting", "Turn")}
     about = {"name": "l", "summary": "s", "modality": "letters", "suffixes": (".let",)}
     add_plugin(
         registry,
-        ModalitySpec(name="letters", summary="s", target=made["Letters"], derived_from=("numbers",)),
-        ModalitySpec(name="numbers", summary="s", target=made["Numbers"]),
-        ReaderSpec(target=made["LettersReader"], **about),
-        EncoderSpec(name="count", summary="s", target=made["Counting"], modality="letters"),
-        AdapterSpec(name="turn", summary="s", target=made["Turn"]),
+        ModalitySpec(name="letters", summary="s", target=result["Letters"], derived_from=("numbers",)),
+        ModalitySpec(name="numbers", summary="s", target=result["Numbers"]),
+        ReaderSpec(target=result["LettersReader"], **about),
+        EncoderSpec(name="count", summary="s", target=result["Counting"], modality="letters"),
+        AdapterSpec(name="turn", summary="s", target=result["Turn"]),
     )
     LettersReader.reads = 0
 
 
 def binder(folder, *, space="", max_bytes=1 << 30, **options):
     uses = (ConfiguredPart("turn", {}),) if space else ()
-    made = Binding("b", {"letters": ConfiguredPart("count", options)}, space=space, adapters=uses)
-    return anybind.load(made, store=None if folder is None else EmbeddingStore(folder, max_bytes))
+    result = Binding("b", {"letters": ConfiguredPart("count", options)}, space=space, adapters=uses)
+    return anybind.load(result, store=None if folder is None else EmbeddingStore(folder, max_bytes))
 
 
 def counted(binder):
@@ -133,11 +133,11 @@ def samples(count, start=0):
 
 
 def execute(folder, statement, *values):
-    """Run SQL on a store's database, in a connection of its own."""
+    """Run SQL on a store's database in a separate connection."""
     with sqlite3.connect(folder / "embeddings.sqlite") as database:
-        found = database.execute(statement, values).fetchall()
+        rows = database.execute(statement, values).fetchall()
     database.close()
-    return found
+    return rows
 
 
 def test_a_stored_embedding_equals_the_computed_one_bit_for_bit(tmp_path):
@@ -145,9 +145,9 @@ def test_a_stored_embedding_equals_the_computed_one_bit_for_bit(tmp_path):
     plain = binder(None).embed("letters", items, batch_size=10)
     first, second = binder(tmp_path), binder(tmp_path)
     for each in (first, second):
-        made = each.embed("letters", items, batch_size=10)
-        np.testing.assert_array_equal(made.vectors, plain.vectors)
-        assert (made.ids, made.encoder, made.space) == (plain.ids, plain.encoder, plain.space)
+        result = each.embed("letters", items, batch_size=10)
+        np.testing.assert_array_equal(result.vectors, plain.vectors)
+        assert (result.ids, result.encoder, result.space) == (plain.ids, plain.encoder, plain.space)
     assert (counted(first), counted(second)) == ((77, 0), (0, 77))
     assert second.encoder("letters").batches == []
 
@@ -171,30 +171,30 @@ def test_embeddings_are_stored_before_adapters_and_shared_with_the_encoders_own_
     assert counted(adapted) == (4, 4)
 
 
-def test_a_stored_file_is_not_read_again_wherever_it_lies(tmp_path):
+def test_a_stored_file_is_not_read_again_at_another_path(tmp_path):
     for name in ("a.let", "b.let"):
         (tmp_path / name).write_bytes(b"L:same")
     binder(tmp_path / "c").embed("letters", [tmp_path / "a.let"])
     again = binder(tmp_path / "c")
-    made = again.embed("letters", [tmp_path / "b.let", Item("mine", tmp_path / "a.let")])
-    assert made.ids == (str(tmp_path / "b.let"), "mine")
+    result = again.embed("letters", [tmp_path / "b.let", Item("mine", tmp_path / "a.let")])
+    assert result.ids == (str(tmp_path / "b.let"), "mine")
     assert LettersReader.reads == 1
     assert counted(again) == (0, 2)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["just written", "hash remembered"])
-def test_a_file_whose_content_has_changed_is_computed_anew(tmp_path, old, monkeypatch):
+def test_a_file_with_changed_content_is_embedded_again(tmp_path, old, monkeypatch):
     if old:  # as if the file had been there for long
-        monkeypatch.setattr("anybind.files._YOUNG_NS", 0)
-    path, work = tmp_path / "a.let", binder(tmp_path / "c")
+        monkeypatch.setattr("anybind.files._MIN_AGE_NS", 0)
+    path, loaded = tmp_path / "a.let", binder(tmp_path / "c")
     for text in (b"L:one", b"L:two", b"L:one"):
         path.write_bytes(text)
         time.sleep(0.01 if old else 0)  # a tick of the file system's clock
-        work.embed("letters", [path])
-    assert counted(work) == (2, 1)
+        loaded.embed("letters", [path])
+    assert counted(loaded) == (2, 1)
 
 
-def test_a_hash_is_remembered_only_of_files_that_have_not_changed_for_a_while(tmp_path):
+def test_hashes_are_cached_only_for_files_unchanged_for_a_while(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"one")
     before = hash_file(path)
@@ -204,17 +204,17 @@ def test_a_hash_is_remembered_only_of_files_that_have_not_changed_for_a_while(tm
     assert hash_file(path) != before
 
 
-def test_reader_options_file_endings_encoders_and_seeds_are_part_of_what_counts_as_the_same(tmp_path):
+def test_reader_options_suffixes_encoders_and_seeds_are_part_of_the_key(tmp_path):
     path, other = tmp_path / "a.let", tmp_path / "a.dat"
     path.write_bytes(b"L:ab")
     other.write_bytes(b"L:ab")
     folder = tmp_path / "c"
-    work = binder(folder)
+    loaded = binder(folder)
     for options in ({}, {"repeat": 2}, {"repeat": 3}, {"repeat": 2}):
-        work.embed("letters", [Item("x", path, options=options)])
-    assert counted(work) == (3, 1)
-    work.embed("letters", [other])
-    assert counted(work) == (4, 1)
+        loaded.embed("letters", [Item("x", path, options=options)])
+    assert counted(loaded) == (3, 1)
+    loaded.embed("letters", [other])
+    assert counted(loaded) == (4, 1)
     upper = binder(folder, case="upper")
     upper.embed("letters", [path])
     assert counted(upper) == (1, 0)
@@ -224,7 +224,7 @@ def test_reader_options_file_endings_encoders_and_seeds_are_part_of_what_counts_
     assert np.abs(vectors[0] - vectors[1]).max() > 0.01
 
 
-def test_other_versions_of_the_software_share_nothing(tmp_path, registry):
+def test_other_plugin_versions_have_other_keys(tmp_path, registry):
     binder(tmp_path).embed("letters", samples(3))
     registry.plugins[0] = Plugin("test", "test-dist", "2.0")
     newer = binder(tmp_path)
@@ -233,23 +233,23 @@ def test_other_versions_of_the_software_share_nothing(tmp_path, registry):
 
 
 def test_a_sample_without_a_key_is_embedded_each_time(tmp_path):
-    work = binder(tmp_path)
+    loaded = binder(tmp_path)
     for _ in range(2):
-        assert len(work.embed("letters", [Film(), b"text"])) == 2
-    assert counted(work) == (3, 1)
+        assert len(loaded.embed("letters", [UnkeyedSample(), b"text"])) == 2
+    assert counted(loaded) == (3, 1)
 
 
-def test_known_and_new_items_stay_in_order_and_bad_ones_are_told(tmp_path):
-    known = samples(30)[::2]
-    binder(tmp_path).embed("letters", known)
+def test_stored_and_new_items_stay_in_order_and_invalid_ones_are_reported(tmp_path):
+    stored_items = samples(30)[::2]
+    binder(tmp_path).embed("letters", stored_items)
     items = [*samples(30), b"", b"bad", b"a" * 49, 7, "absent.let"]
-    told = {}
-    work = binder(tmp_path)
-    made = work.embed("letters", items, batch_size=7, on_bad=lambda id, error: told.update({id: str(error)}))
-    assert made.ids == tuple(f"letters[{number}]" for number in range(30))
-    np.testing.assert_array_equal(made.vectors, binder(None).embed("letters", samples(30)).vectors)
-    assert sorted(told) == ["absent.let", "letters[30]", "letters[31]", "letters[32]", "letters[33]"]
-    assert counted(work) == (15, 15)
+    errors = {}
+    loaded = binder(tmp_path)
+    result = loaded.embed("letters", items, batch_size=7, on_bad=lambda id, error: errors.update({id: str(error)}))
+    assert result.ids == tuple(f"letters[{number}]" for number in range(30))
+    np.testing.assert_array_equal(result.vectors, binder(None).embed("letters", samples(30)).vectors)
+    assert sorted(errors) == ["absent.let", "letters[30]", "letters[31]", "letters[32]", "letters[33]"]
+    assert counted(loaded) == (15, 15)
     for bad in (b"bad", b"a" * 49):  # is not kept, and told again
         with pytest.raises(BadInput, match=r"letters\[1\]"):
             binder(tmp_path).embed("letters", [b"a", bad])
@@ -263,7 +263,7 @@ def test_batches_before_an_error_are_stored(tmp_path):
     assert again.counts.cached >= 36
 
 
-def test_an_endless_stream_is_taken_as_needed_and_stored_by_batch(tmp_path):
+def test_an_endless_stream_is_iterated_lazily_and_stored_by_batch(tmp_path):
     taken = []
 
     def endless():
@@ -272,13 +272,13 @@ def test_an_endless_stream_is_taken_as_needed_and_stored_by_batch(tmp_path):
             yield b"%d" % len(taken)
 
     for expected in ((12, 0), (12, 12)):
-        work = binder(tmp_path)
+        loaded = binder(tmp_path)
         taken.clear()
-        batches = work.embed_batches("letters", endless(), batch_size=4)
+        batches = loaded.embed_batches("letters", endless(), batch_size=4)
         assert [len(next(batches)) for _ in range(3)] == [4, 4, 4]
         assert len(taken) < 30
         batches.close()
-        assert counted(work) == ((12, 0) if expected == (12, 0) else (0, 12))
+        assert counted(loaded) == ((12, 0) if expected == (12, 0) else (0, 12))
 
 
 def test_each_batch_is_committed_before_the_next_one_is_computed(tmp_path):
@@ -289,8 +289,8 @@ def test_each_batch_is_committed_before_the_next_one_is_computed(tmp_path):
     batches.close()
 
 
-def test_the_hash_of_a_file_is_remembered_for_the_next_process(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind.files._YOUNG_NS", 0)
+def test_the_hash_of_a_file_is_stored_for_the_next_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("anybind.files._MIN_AGE_NS", 0)
     path, store = tmp_path / "a.let", EmbeddingStore(tmp_path / "c")
     path.write_bytes(b"L:text")
     time.sleep(0.01)
@@ -323,7 +323,7 @@ for number in range(int(sys.argv[2]), 2000, int(sys.argv[3])):
 
 
 @pytest.mark.parametrize("writers", [2, 4])
-def test_processes_that_write_at_once_lose_nothing(tmp_path, writers):
+def test_concurrent_writers_lose_no_embedding(tmp_path, writers):
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     running = [subprocess.Popen([*command, str(first), str(writers)]) for first in range(writers)]
     assert [process.wait(100) for process in running] == [0] * writers
@@ -369,7 +369,7 @@ def test_a_damaged_database_is_moved_aside_with_one_warning_and_embeddings_compu
 
 
 @pytest.mark.parametrize("place", [0, 5, -1], ids=["embedding", "embedding's end", "checksum"])
-def test_a_flipped_bit_costs_its_row_and_gives_no_wrong_embedding(tmp_path, place):
+def test_a_row_with_a_flipped_bit_is_computed_again(tmp_path, place):
     first = binder(tmp_path).embed("letters", samples(20))
     [(number, value)] = execute(tmp_path, "SELECT rowid, value FROM embeddings LIMIT 1")
     flipped = bytearray(value)
@@ -381,7 +381,7 @@ def test_a_flipped_bit_costs_its_row_and_gives_no_wrong_embedding(tmp_path, plac
         assert (counted(again), again.store.damaged) == (expected, damaged)
 
 
-def test_rows_that_changed_places_are_not_mistaken_for_each_other(tmp_path):
+def test_swapped_rows_are_detected(tmp_path):
     first = binder(tmp_path).embed("letters", samples(2))
     values = execute(tmp_path, "SELECT value, rowid FROM embeddings")
     for (value, _), (_, number) in zip(values, reversed(values), strict=True):
@@ -391,7 +391,7 @@ def test_rows_that_changed_places_are_not_mistaken_for_each_other(tmp_path):
     assert counted(again) == (2, 0)
 
 
-def test_the_rows_that_were_not_used_for_longest_are_evicted(tmp_path):
+def test_the_least_recently_used_rows_are_evicted(tmp_path):
     store = EmbeddingStore(tmp_path)
     table = store.table({"encoder": "e"})
     keys = [content_key(number) for number in range(600)]
@@ -402,47 +402,47 @@ def test_the_rows_that_were_not_used_for_longest_are_evicted(tmp_path):
     store.flush()
     small = EmbeddingStore(tmp_path, max_bytes=1_000_000)
     small.table({"encoder": "e"}).put({content_key("new"): bytes(2048)})
-    held = [table.get(key) is not None for key in keys]
-    assert held[0]
-    assert 200 < sum(held) < 480
-    assert held[1:] == sorted(held[1:])
+    stored = [table.get(key) is not None for key in keys]
+    assert stored[0]
+    assert 200 < sum(stored) < 480
+    assert stored[1:] == sorted(stored[1:])
     assert table.get(content_key("new")) is not None
     (pages,), (size,) = execute(tmp_path, "PRAGMA page_count")[0], execute(tmp_path, "PRAGMA page_size")[0]
     assert pages * size <= 1_000_000
 
 
-def test_a_full_database_costs_one_warning_and_nothing_else(tmp_path):
-    work = binder(tmp_path)
-    work.embed("letters", samples(3))
-    (pages,) = work.store._connect().execute("PRAGMA page_count").fetchone()
-    work.store._connect().execute(f"PRAGMA max_page_count = {pages}")  # as a full disk
+def test_a_full_database_warns_once_and_embedding_continues(tmp_path):
+    loaded = binder(tmp_path)
+    loaded.embed("letters", samples(3))
+    (pages,) = loaded.store._connect().execute("PRAGMA page_count").fetchone()
+    loaded.store._connect().execute(f"PRAGMA max_page_count = {pages}")  # as a full disk
     with pytest.warns(AnybindWarning, match="cannot store embeddings .* full; they are computed each time") as warned:
-        assert len(work.embed("letters", samples(3000))) == 3000
+        assert len(loaded.embed("letters", samples(3000))) == 3000
     assert len(warned) == 1
-    assert counted(work)[0] >= 2900
+    assert counted(loaded)[0] >= 2900
     assert binder(tmp_path).embed("letters", samples(3)).ids == ("letters[0]", "letters[1]", "letters[2]")
 
 
-def test_a_folder_that_cannot_be_written_costs_one_warning_and_is_still_read(tmp_path, monkeypatch):
+def test_a_read_only_folder_warns_once_and_is_still_read(tmp_path, monkeypatch):
     first = binder(tmp_path).embed("letters", samples(3))
     monkeypatch.setattr("anybind.store.os.access", lambda path, mode: False)  # root may write anywhere
-    work = binder(tmp_path)
-    np.testing.assert_array_equal(work.embed("letters", samples(3)).vectors, first.vectors)
-    assert counted(work) == (0, 3)
+    loaded = binder(tmp_path)
+    np.testing.assert_array_equal(loaded.embed("letters", samples(3)).vectors, first.vectors)
+    assert counted(loaded) == (0, 3)
     with pytest.warns(AnybindWarning, match="cannot store embeddings"):
-        assert len(work.embed("letters", samples(3, 10))) == 3
-    assert len(work.embed("letters", samples(3, 10))) == 3  # one warning is enough: warnings are errors here
-    assert counted(work) == (6, 3)
+        assert len(loaded.embed("letters", samples(3, 10))) == 3
+    assert len(loaded.embed("letters", samples(3, 10))) == 3  # one warning is enough: warnings are errors here
+    assert counted(loaded) == (6, 3)
 
 
-def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path):
+def test_a_folder_that_cannot_be_created_warns_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.warns(AnybindWarning, match="cannot store embeddings") as warned:
         assert len(binder(tmp_path / "file" / "store").embed("letters", samples(3))) == 3
     assert len(warned) == 1
 
 
-def test_a_network_drive_gets_a_rollback_journal_in_place_of_shared_memory(tmp_path, monkeypatch):
+def test_a_network_drive_uses_a_rollback_journal(tmp_path, monkeypatch):
     monkeypatch.setattr("anybind.database.is_on_network_drive", lambda folder: True)
     binder(tmp_path).embed("letters", samples(3))
     assert execute(tmp_path, "PRAGMA journal_mode") == [("delete",)]
@@ -451,7 +451,7 @@ def test_a_network_drive_gets_a_rollback_journal_in_place_of_shared_memory(tmp_p
     assert counted(again) == (0, 3)
 
 
-def test_network_drives_are_told_by_their_mount(tmp_path, monkeypatch):
+def test_network_drives_are_detected_by_their_mount(tmp_path, monkeypatch):
     mounts = f"/dev/a / ext4 rw 0 0\nserver:/a {tmp_path}/net\\040a nfs4 rw 0 0\n"
     monkeypatch.setattr(Path, "read_text", lambda self, **options: mounts)
     assert is_on_network_drive(tmp_path / "net a" / "deep" / "store")
@@ -463,11 +463,11 @@ def test_a_store_must_be_a_folder_of_some_size(tmp_path):
     with pytest.raises(BadOption, match="is a file"):
         EmbeddingStore(tmp_path / "file")
     for size in (0, -1, 1.5):
-        with pytest.raises(BadOption, match="whole number of bytes above 0"):
+        with pytest.raises(BadOption, match="an integer above 0, in bytes"):
             EmbeddingStore(tmp_path, size)
 
 
-def test_the_folder_is_where_the_environment_says(tmp_path, monkeypatch):
+def test_the_environment_variable_sets_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ANYBIND_STORE", str(tmp_path / "own"))
     assert EmbeddingStore().folder == tmp_path / "own"
     assert not (tmp_path / "own").exists()
@@ -476,7 +476,7 @@ def test_the_folder_is_where_the_environment_says(tmp_path, monkeypatch):
     assert EmbeddingStore().folder == tmp_path / "anybind" / "store"
 
 
-def test_a_forked_process_uses_a_connection_of_its_own(tmp_path):
+def test_a_forked_process_opens_its_own_connection(tmp_path):
     store = EmbeddingStore(tmp_path)
     table = store.table({"encoder": "e"})
     table.put({content_key(1): b"one"})
@@ -492,20 +492,20 @@ def test_the_command_shows_the_store_and_clears_it(tmp_path, cli):
     folder = tmp_path / "s"
     for case in ("lower", "upper"):
         binder(folder, case=case).embed("letters", samples(7))
-    shown = json.loads(cli("store", "--folder", folder, "--json").out)
-    assert shown["folder"] == str(folder)
-    assert shown["bytes"] >= (folder / "embeddings.sqlite").stat().st_size > 0
-    assert [(each["description"]["name"], each["rows"], each["bytes"]) for each in shown["encoders"]] == [
+    printed = json.loads(cli("store", "--folder", folder, "--json").out)
+    assert printed["folder"] == str(folder)
+    assert printed["bytes"] >= (folder / "embeddings.sqlite").stat().st_size > 0
+    assert [(each["description"]["name"], each["rows"], each["bytes"]) for each in printed["encoders"]] == [
         ("count", 7, 7 * 12)
     ] * 2
     assert "count" in cli("store", "--folder", folder).out
-    one = shown["encoders"][0]
+    one = printed["encoders"][0]
     assert f"no embeddings of an encoder '{one['id']}x'; did you mean '{one['id']}'" in (
         cli("store", "clear", "--folder", folder, "--encoder", one["id"] + "x").error()
     )
     cli("store", "clear", "--folder", folder, "--encoder", one["description"]["encoder"])
     left = json.loads(cli("store", "--folder", folder, "--json").out)["encoders"]
-    assert [each["id"] for each in left] == [shown["encoders"][1]["id"]]
+    assert [each["id"] for each in left] == [printed["encoders"][1]["id"]]
     cli("store", "clear", "--folder", folder)
     assert json.loads(cli("store", "--folder", folder, "--json").out)["encoders"] == []
 
@@ -524,7 +524,7 @@ def test_clearing_frees_the_disk_and_leaves_other_files(tmp_path):
         store.clear("nothing")
 
 
-def test_showing_a_store_that_is_not_there_makes_none(tmp_path):
+def test_showing_a_missing_store_creates_none(tmp_path):
     store = EmbeddingStore(tmp_path / "absent")
     assert (store.encoders(), store.bytes, store.clear()) == ([], 0, 0)
     assert not (tmp_path / "absent").exists()
@@ -557,7 +557,7 @@ def same(one, other):
 
 
 @given(ARRAYS, ARRAYS)
-def test_two_arrays_share_a_key_only_where_type_shape_and_values_are_the_same(one, other):
+def test_arrays_have_equal_keys_only_if_dtype_shape_and_values_are_equal(one, other):
     assert (content_key(one) == content_key(other)) == same(one, other)
     for shape in {one.shape[::-1], (one.size,), (1, *one.shape)} - {one.shape}:
         assert content_key(one.reshape(shape)) != content_key(one)
@@ -566,7 +566,7 @@ def test_two_arrays_share_a_key_only_where_type_shape_and_values_are_the_same(on
 
 
 @given(arrays.arrays(DTYPES, arrays.array_shapes(min_dims=1, max_dims=3, max_side=5)), st.data())
-def test_how_an_array_lies_in_memory_does_not_matter(array, data):
+def test_keys_do_not_depend_on_memory_layout(array, data):
     axis = data.draw(st.integers(0, array.ndim - 1))
     for view in (np.flip(array, axis), np.moveaxis(array, axis, 0), array[::2], np.asfortranarray(array)):
         assert content_key(view) == content_key(view.copy(order="C"))
@@ -577,7 +577,7 @@ def test_how_an_array_lies_in_memory_does_not_matter(array, data):
     assert content_key(columns["b"]) == content_key(np.arange(5))
 
 
-def test_large_strided_arrays_are_hashed_in_parts(monkeypatch):
+def test_large_strided_arrays_are_hashed_in_blocks(monkeypatch):
     array = np.arange(20_000).reshape(100, 200)[:, ::3]
     whole = content_key(array)
     monkeypatch.setattr("anybind.contents._BLOCK", 1000)
@@ -601,16 +601,16 @@ def plainly(value):
 
 
 @given(st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
-def test_values_share_a_key_only_where_they_are_the_same(one, other):
+def test_values_have_equal_keys_only_if_they_are_equal(one, other):
     assert (content_key(*one) == content_key(*other)) == (plainly(one) == plainly(other))
 
 
-def test_frozen_dataclasses_are_keyed_by_their_fields_and_nothing_else_is():
+def test_only_frozen_dataclasses_are_keyed_by_their_fields():
     x, y = np.arange(3), np.arange(3.0)
     assert content_key(Columns(x, y)) == content_key(Columns(x.copy(), y.copy()))
     different = [Columns(y, x), Columns(x, y, 1), Columns(x, x), {"x": x, "y": y, "width": 0}, [x, y, 0]]
     assert len({content_key(each) for each in different} | {content_key(Columns(x, y))}) == 6
-    for other in (Mutable(1), MoreThanColumns(x, y), Columns(x, Path("a")), Film(), iter([1]), {1: 2}):  # type: ignore[arg-type]
+    for other in (Mutable(1), MoreThanColumns(x, y), Columns(x, Path("a")), UnkeyedSample(), iter([1]), {1: 2}):  # type: ignore[arg-type]
         assert content_key(other) is None
     assert content_key(np.array([object()])) is None
     assert content_key(np.ma.masked_array([1, 2], [True, False])) is None

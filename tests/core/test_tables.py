@@ -66,7 +66,7 @@ def test_every_type_is_converted():
     )
 
 
-def test_what_is_left_out_has_its_default():
+def test_missing_keys_have_defaults():
     assert parse_table(Network, LEAST, "file") == Network("n", Layer(1))
 
 
@@ -95,28 +95,28 @@ def test_a_union_takes_each_of_its_types():
         ({"trained": 1}, "file: trained: expected true or false, got 1"),
     ],
 )
-def test_a_value_of_another_type_is_named_by_its_keys(change, message):
+def test_a_value_of_another_type_raises_with_its_keys(change, message):
     with pytest.raises(BadOption) as raised:
         parse_table(Network, LEAST | change, "file")
     assert str(raised.value) == message
 
 
-def test_an_unknown_key_gets_the_nearest():
+def test_an_unknown_key_raises_with_the_nearest():
     with pytest.raises(BadOption, match=r"^file: layers\.0 has an unknown key 'widht'; did you mean 'width'\?$"):
         parse_table(Network, LEAST | {"layers": [{"widht": 1}]}, "file")
 
 
-def test_a_missing_key_is_named():
+def test_a_missing_key_raises_with_its_name():
     with pytest.raises(BadOption, match=r"^file lacks the key 'first'$"):
         parse_table(Network, {"name": "n"}, "file")
 
 
-def test_the_dataclass_own_error_says_where():
+def test_an_error_of_the_dataclass_gets_the_position():
     with pytest.raises(BadOption, match=r"^file: layers\.0: width must be 1 or more$"):
         parse_table(Network, LEAST | {"layers": [{"width": 0}]}, "file")
 
 
-def test_errors_are_of_the_class_asked_for():
+def test_errors_are_of_the_given_class():
     for table in ([], {"name": 1}, LEAST | {"mode": 1}):
         with pytest.raises(BadInput):
             parse_table(Network, table, "file", BadInput)
@@ -129,7 +129,7 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000])
-def test_invalid_json_is_named(tmp_path, content):
+def test_invalid_json_raises_with_the_path(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(BadInput, match=r"a\.json: not valid JSON"):
@@ -138,6 +138,6 @@ def test_invalid_json_is_named(tmp_path, content):
         read_json(path, BadOption)
 
 
-def test_a_missing_json_file_is_named(tmp_path):
+def test_a_missing_json_file_raises_with_its_path(tmp_path):
     with pytest.raises(BadInput, match=r"^cannot read .*a\.json: "):
         read_json(tmp_path / "a.json")

@@ -1,4 +1,4 @@
-"""Safetensors files with a JSON card, and weight files of others."""
+"""Safetensors files with a JSON card, and published weight files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("mapped", [False, True])
-def test_arrays_and_card_come_back(path, mapped):
+def test_arrays_and_card_are_read_unchanged(path, mapped):
     write_tensors(path, ARRAYS, {"name": "\u00fc", "steps": [1, 2]}, key="my-card")
     card, arrays = read_tensors(path, key="my-card", mapped=mapped)
     assert card == read_card(path, key="my-card") == {"name": "\u00fc", "steps": [1, 2]}
@@ -47,7 +47,7 @@ def test_mapped_arrays_cannot_be_written(path):
         read_tensors(path, mapped=True)[1]["matrix"][0] = 1
 
 
-def test_torch_tensors_that_share_memory_come_back(path):
+def test_torch_tensors_that_share_memory_are_read_unchanged(path):
     weight = torch.randn(3, 4, requires_grad=True)
     write_tensors(path, {"weight": weight, "tied": weight.T, "half": weight.detach().bfloat16()}, {})
     tensors = read_tensors(path, framework="torch")[1]
@@ -55,13 +55,13 @@ def test_torch_tensors_that_share_memory_come_back(path):
     assert torch.equal(tensors["half"], weight.bfloat16())
 
 
-def test_a_card_under_several_keys_comes_back(path):
+def test_a_card_under_several_keys_is_read_unchanged(path):
     write_tensors(path, ARRAYS, {"image": {"n": 1}, "text": [2]}, key=None)
     assert read_card(path, key=None) == {"image": {"n": 1}, "text": [2]}
     assert read_card(path, key="image") == {"n": 1}
 
 
-def test_what_cannot_be_written_leaves_the_former_file(path):
+def test_a_failed_write_leaves_the_former_file(path):
     write_tensors(path, ARRAYS, {})
     before = path.read_bytes()
     with full_disk(left=4000), pytest.raises(BadInput, match=r"^cannot write .*file\.safetensors: .+$"):
@@ -72,7 +72,7 @@ def test_what_cannot_be_written_leaves_the_former_file(path):
 
 @pytest.mark.parametrize("read", [read_card, read_tensors, read_weights])
 @pytest.mark.parametrize("content", [b"", b"\x10", b"text that is no safetensors file", "cut"])
-def test_a_damaged_file_is_named(path, read, content):
+def test_a_damaged_file_raises_with_its_path(path, read, content):
     write_tensors(path, ARRAYS, {})
     path.write_bytes(path.read_bytes()[:-1] if content == "cut" else content)
     with pytest.raises(BadInput, match=r"^.*file\.safetensors: not a readable safetensors file .+$"):
@@ -80,12 +80,12 @@ def test_a_damaged_file_is_named(path, read, content):
 
 
 @pytest.mark.parametrize("read", [read_card, read_tensors, read_weights])
-def test_a_missing_file_is_named(path, read):
+def test_a_missing_file_raises_with_its_path(path, read):
     with pytest.raises(BadInput, match=r"^cannot read .*file\.safetensors: .+$"):
         read(path)
 
 
-def test_an_array_type_that_numpy_lacks_is_refused(path):
+def test_a_dtype_that_numpy_lacks_raises(path):
     write_tensors(path, {"half": torch.zeros(2, dtype=torch.bfloat16)}, {})
     for mapped in (False, True):
         with pytest.raises(BadInput, match=r"file\.safetensors"):
@@ -93,7 +93,7 @@ def test_an_array_type_that_numpy_lacks_is_refused(path):
 
 
 @pytest.mark.parametrize("metadata", [None, {"other": "{}"}, {"anybind": "{"}, {"anybind": "3"}])
-def test_a_card_that_is_missing_or_invalid_is_refused(path, metadata):
+def test_a_missing_or_invalid_card_raises(path, metadata):
     save_file({"a": torch.zeros(1)}, path, metadata)
     with pytest.raises(InvalidCard, match=r"^.*file\.safetensors: "):
         read_card(path)
@@ -123,7 +123,7 @@ def test_no_code_in_a_weight_file_is_executed(path, capsys):
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}])
-def test_a_torch_file_without_tensors_by_name_is_refused(path, content):
+def test_a_torch_file_without_a_state_dict_raises(path, content):
     torch.save(content, path.with_suffix(".pt"))
     with pytest.raises(WeightsMismatch, match=r"file\.pt"):
         read_weights(path.with_suffix(".pt"))

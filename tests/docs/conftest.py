@@ -1,4 +1,4 @@
-"""Puts the helpers of these tests where they can be imported, and makes the folder that a page's blocks run in."""
+"""Make the helpers of these tests importable, and the working folder of a page's code blocks."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
-def made_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that pages speak of."""
+def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the files that pages use."""
     from doc_files import make_files
 
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("examples")
     make_files(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def towers() -> dict[Any, Any]:
-    """Encoders and adapters by how they were made: each is loaded once for all pages."""
+def loaded_parts() -> dict[Any, Any]:
+    """Return the cache of encoders and adapters by their arguments: each is loaded once for all pages."""
     return {}
 
 
 @pytest.fixture
 def page_folder(
-    made_files: Path, towers: dict[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    example_files: Path, loaded_parts: dict[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A copy of the made files that is the working directory; what is installed or cached there is forgotten after."""
+    """Change to a copy of the example files; undo installations and imports afterwards."""
     import matplotlib
 
     folder = tmp_path / "page"
-    shutil.copytree(made_files, folder)
+    shutil.copytree(example_files, folder)
     monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
     monkeypatch.setenv("HOME", str(folder))
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "ANYBIND_STORE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("anybind.binder.create", _create_once(create_part, towers))
+    monkeypatch.setattr("anybind.binder.create_part", _create_once(create_part, loaded_parts))
     paths, modules, before = list(sys.path), set(sys.modules), Path.cwd()
     os.chdir(folder)
     former = use_registry(None)
@@ -58,15 +58,15 @@ def page_folder(
             del sys.modules[name]
 
 
-def _create_once(create: Any, made: dict[Any, Any]) -> Any:
-    """`create` that keeps the towers of `mini`: they take seconds to load and no page changes them."""
+def _create_once(create: Any, loaded: dict[Any, Any]) -> Any:
+    """Return `create` with a cache of the encoders of `mini`, which take seconds to load and which no page changes."""
 
     def create_once(kind: Any, name: str, /, *args: Any, **options: Any) -> Any:
         if not name.startswith("mini-"):
             return create(kind, name, *args, **options)
         key = (kind, name, repr(args), repr(options))
-        if key not in made:
-            made[key] = create(kind, name, *args, **options)
-        return made[key]
+        if key not in loaded:
+            loaded[key] = create(kind, name, *args, **options)
+        return loaded[key]
 
     return create_once

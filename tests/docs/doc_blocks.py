@@ -1,4 +1,4 @@
-"""Finds the code blocks of a page of Markdown, and the comments that say why one is not run."""
+"""Find the code blocks of a Markdown page, and the comments that state why one is not run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 PAGES = [page for page in PAGES if "examples" not in page.parts]  # their tests are run where they are installed
 
 _NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->\s*", re.DOTALL)
+_OUTPUT = re.compile(r"<!--\s*output\s*-->\s*")
 _TITLE = re.compile(r'title="([^"]+)"')
 
 
@@ -21,12 +22,13 @@ class Block:
     """A fenced block.
 
     Attributes:
-        page: the file that it stands in.
+        page: the Markdown file.
         line: of the fence, from 1.
         language: the first word behind the fence.
         title: the file that the block is, if it is one: `title="mine.toml"` behind the language.
         not_run: the reason in the comment `<!-- not run: ... -->` right before it, if there is one.
-        text: what it holds.
+        is_output: whether the comment `<!-- output -->` stands right before it: what the block before prints.
+        text: the content.
     """
 
     page: Path
@@ -34,6 +36,7 @@ class Block:
     language: str
     title: str
     not_run: str
+    is_output: bool
     text: str
 
     def __str__(self) -> str:
@@ -41,15 +44,16 @@ class Block:
 
 
 def blocks_of(page: Path, text: str | None = None) -> list[Block]:
-    """The blocks of a page in their order; an indented block, which has no language, is one of language ''."""
-    found, reason = [], ""
+    """Return the blocks of a page in order; the language of an indented block is ''."""
+    blocks, reason, is_output = [], "", False
     for token in MarkdownIt().parse(page.read_text(encoding="utf-8") if text is None else text):
         if token.type in ("fence", "code_block"):
             language, _, rest = token.info.partition(" ")
             title = _TITLE.search(rest)
             assert token.map is not None
             line = token.map[0] + 1
-            found.append(Block(page, line, language, title[1] if title else "", reason, token.content))
+            blocks.append(Block(page, line, language, title[1] if title else "", reason, is_output, token.content))
         comment = _NOT_RUN.fullmatch(token.content) if token.type == "html_block" else None
         reason = comment[1] if comment else ""
-    return found
+        is_output = token.type == "html_block" and bool(_OUTPUT.fullmatch(token.content))
+    return blocks

@@ -1,4 +1,4 @@
-"""The files that pages speak of, small: a photo, recordings, sounds, films, folders of classes."""
+"""The files that pages speak of, small: a photo, recordings, sounds, videos, folders of classes."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ CLASSES = {"cat": "chelsea.png", "cup of coffee": "coffee.png", "rocket": "rocke
 
 
 def make_files(folder: Path) -> None:
-    """Write them all into a folder."""
-    photo = _photo("coffee.png")
+    """Write all files into a folder."""
+    photo = _open_photo("coffee.png")
     photo.save(folder / "photo.jpg")
-    _photo("chelsea.png").save(folder / "cat.jpg")
+    _open_photo("chelsea.png").save(folder / "cat.jpg")
     (folder / "new").mkdir()
-    _photo("rocket.jpg").save(folder / "new" / "rocket.jpg")
-    picture = anybind.read(folder / "photo.jpg")
-    recording = anybind.derive("event", picture)
+    _open_photo("rocket.jpg").save(folder / "new" / "rocket.jpg")
+    image = anybind.read(folder / "photo.jpg")
+    recording = anybind.derive("event", image)
     for name in ("photo.npz", "recording.npz", "recording.h5", "day.h5"):
         anybind.write(recording, folder / name)
-    _class_folders(folder / "photos")
-    _sounds(folder)
-    _films(folder)
+    _write_class_folders(folder / "photos")
+    _write_audio(folder)
+    _write_videos(folder)
     depth = np.linspace(5000, 15000, 48 * 64).reshape(48, 64).astype(np.uint16)
     PIL.Image.fromarray(depth).save(folder / "depth.png")
     anybind.write(anybind.read(folder / "depth.png", reader="depth", preset="tum"), folder / "depth.npy")
-    (folder / "words.txt").write_text("a cat\na cup of coffee\na rocket\n")
-    _vibrations(folder / "machines")
+    (folder / "labels.txt").write_text("a cat\na cup of coffee\na rocket\n")
+    _write_vibrations(folder / "machines")
 
 
-def _photo(name: str, side: int = 96) -> PIL.Image.Image:
+def _open_photo(name: str, side: int = 96) -> PIL.Image.Image:
+    """Return a photograph of scikit-image, scaled to at most `side` pixels."""
     spec = importlib.util.find_spec("skimage")
     assert spec is not None
     assert spec.origin is not None
-    picture = PIL.Image.open(Path(spec.origin).parent / "data" / name).convert("RGB")
-    picture.thumbnail((side, side))
-    return picture
+    image = PIL.Image.open(Path(spec.origin).parent / "data" / name).convert("RGB")
+    image.thumbnail((side, side))
+    return image
 
 
-def _class_folders(folder: Path) -> None:
+def _write_class_folders(folder: Path) -> None:
     """Write three classes of six images each: crops of one photograph."""
     for name, source in CLASSES.items():
         (folder / name).mkdir(parents=True)
-        whole = _photo(source, 128)
+        whole = _open_photo(source, 128)
         for number in range(6):
             left, top = 8 * (number % 2), 8 * (number // 2)
             part = whole.crop((left, top, left + whole.width - 8, top + whole.height - 8))
             part.resize((96, 72)).save(folder / name / f"{number}.jpg")
 
 
-def _sounds(folder: Path) -> None:
-    """Three seconds of noise that comes and goes."""
+def _write_audio(folder: Path) -> None:
+    """Write three seconds of noise of varying loudness."""
     random = np.random.default_rng(0)
     loudness = np.abs(np.sin(np.linspace(0, 9, 3 * 44_100)))
     noise = (0.1 * loudness * random.standard_normal(3 * 44_100)).astype(np.float32)
@@ -67,15 +68,15 @@ def _sounds(folder: Path) -> None:
     anybind.write(Waveform(noise[None], 44_100), folder / "dog.ogg")
 
 
-def _films(folder: Path) -> None:
-    """A bright square that crosses a dark ground, as film files and with labels for one of them."""
+def _write_videos(folder: Path) -> None:
+    """Write videos of a bright square on a dark background, and labels of their anomalous frames."""
     import av
 
-    (folder / "films").mkdir()
+    (folder / "videos").mkdir()
     for path, frames in (
-        (folder / "film.mp4", 40),
-        (folder / "films" / "calm.mp4", 48),
-        (folder / "films" / "odd.mp4", 48),
+        (folder / "video.mp4", 40),
+        (folder / "videos" / "calm.mp4", 48),
+        (folder / "videos" / "odd.mp4", 48),
     ):
         with av.open(str(path), "w") as file:
             stream = file.add_stream("mpeg4", rate=25)
@@ -90,14 +91,14 @@ def _films(folder: Path) -> None:
     labels = {"calm": {"anomalous": [], "split": "train"}, "odd": {"anomalous": [[33, 48]]}}
     (folder / "frames").mkdir()
     for number in range(20):
-        picture = np.full((48, 64), 30, np.uint8)
-        picture[16:32, number : number + 16] = 220
-        PIL.Image.fromarray(picture).save(folder / "frames" / f"{number + 1}.png")
-    (folder / "films" / "labels.json").write_text(json.dumps(labels))
+        image = np.full((48, 64), 30, np.uint8)
+        image[16:32, number : number + 16] = 220
+        PIL.Image.fromarray(image).save(folder / "frames" / f"{number + 1}.png")
+    (folder / "videos" / "labels.json").write_text(json.dumps(labels))
 
 
-def _vibrations(folder: Path) -> None:
-    """Traces of a sensor on machines: a CSV file a trace, a folder a machine, each with a tone of its own."""
+def _write_vibrations(folder: Path) -> None:
+    """Write vibration traces of machines: one CSV file per trace, one folder per machine, each with its own frequency."""
     random = np.random.default_rng(0)
     times = np.arange(256)[:, None] / 256
     for number, name in enumerate(MACHINES):

@@ -1,4 +1,4 @@
-"""Runs the blocks of one page in order, in one folder and one namespace, as a reader who types them would."""
+"""Run the blocks of one page in order, in one folder and one namespace."""
 
 from __future__ import annotations
 
@@ -20,35 +20,39 @@ import typer
 from doc_blocks import ROOT, Block
 
 from anybind.cli import app, main
+from anybind.plugin import BadInput
 from anybind.registry import use_registry
 
 PLAIN = {"text", "json"}
-"""Languages of blocks that are shown and never run: what a program prints."""
+"""Languages of blocks that are never run: program output."""
 
 
 class Page:
-    """The state between the blocks of a page: variables, the folder, what was installed."""
+    """The state between the blocks of a page: variables, the folder, installed plugins."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: dict[str, Any] = {"__name__": "__page__"}
+        self.output = ""
         self.site = folder / ".site"
         self.site.mkdir()
 
     def run(self, block: Block) -> None:
-        """Run one block, or hold it against what there is where it says why it is not run."""
-        assert block.language in {"python", "sh", "toml"} | PLAIN, f"{block}: give the block a language that is known"
+        """Run one block, or validate it if it is marked as not run."""
+        assert block.language in {"python", "sh", "toml"} | PLAIN, f"{block}: give the block one of the known languages"
         if block.language == "toml":
             tomllib.loads(block.text)
-        if block.title:
-            self._write(block)
+        if block.is_output:
+            assert self.output.strip() == block.text.strip(), f"{block}: the block before prints {self.output!r}"
+        elif block.title:
+            self._write_file(block)
         elif block.language == "python":
-            self._python(block)
+            self._run_python(block)
         elif block.language == "sh":
             for line in shell_lines(block.text):
-                check_line(line, block) if block.not_run else self._shell(line, block)
+                check_line(line, block) if block.not_run else self._run_shell(line, block)
 
-    def _write(self, block: Block) -> None:
+    def _write_file(self, block: Block) -> None:
         if block.title.endswith(".py"):
             ast.parse(block.text, str(block))
         path = Path(block.title)
@@ -56,34 +60,35 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
-    def _python(self, block: Block) -> None:
+    def _run_python(self, block: Block) -> None:
         padded = "\n" * block.line + block.text
         code = ast.parse(padded, str(block.page))
         if not block.not_run:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile(code, str(block.page), "exec"), self.names)
+            self.output = output.getvalue()
 
-    def _shell(self, line: str, block: Block) -> None:
+    def _run_shell(self, line: str, block: Block) -> None:
         words = shlex.split(line, comments=True)
         if words[:3] == ["pip", "install", "-e"]:
             self._install(Path(words[3].partition("[")[0]))
         elif words[0] == "cd":
             os.chdir(words[1])
-        elif words[0] == "anybind" and not _needs_a_shell(line):
-            said, code = _anybind([found for word in words[1:] for found in _expanded(word)])
-            assert code == 0, f"{block}: {line}\nended with {code}\n{said}"
+        elif words[0] == "anybind" and not _needs_shell(line):
+            output, code = _run_anybind([path for word in words[1:] for path in _expand(word)])
+            assert code == 0, f"{block}: {line}\nexit code {code}\n{output}"
         else:
-            there = f"{self.site}{os.pathsep}{Path.cwd()}"
+            path = f"{self.site}{os.pathsep}{Path.cwd()}"
             environment = {
                 **os.environ,
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "PYTHONPATH": there,
+                "PYTHONPATH": path,
             }
             done = subprocess.run(["bash", "-ec", line], env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{block}: {line}\n{done.stdout}{done.stderr}"
 
     def _install(self, folder: Path) -> None:
-        """What `pip install -e` does for a plugin: its entry points are found, its modules are imported from there."""
+        """Emulate `pip install -e` of a plugin: register its entry points and make its modules importable."""
         project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         info = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         info.mkdir()
@@ -99,13 +104,13 @@ class Page:
 
 
 def shell_lines(text: str) -> list[str]:
-    """The commands of a block: lines that end with a backslash go on, comments are left out."""
+    """Return the commands of a block, with backslash continuations joined and without comments."""
     joined = re.sub(r"\\\n\s*", "", text)
     return [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def check_line(line: str, block: Block) -> None:
-    """Hold a command that is not run against what there is: the command, its options and arguments, the target."""
+    """Validate a command without running it: its name, options and arguments, or its Makefile target."""
     bare = shlex.split(line, comments=True)
     while bare and re.fullmatch(r"[A-Z_]+=.*", bare[0]):
         del bare[0]
@@ -114,12 +119,14 @@ def check_line(line: str, block: Block) -> None:
     if bare[0] == "anybind":
         try:
             _parse(bare[1:])
+        except BadInput:
+            pass  # a file that the options name is missing: they are valid
         except Exception as error:
             raise AssertionError(f"{block}: {line}\n{error!r}") from error
     elif bare[0] == "make":
         targets = {word for word in bare[1:] if "=" not in word}
-        known = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert targets <= set(known), f"{block}: no target {targets - set(known)} in the Makefile"
+        available = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert targets <= set(available), f"{block}: no target {targets - set(available)} in the Makefile"
 
 
 def _parse(words: list[str]) -> None:
@@ -130,30 +137,30 @@ def _parse(words: list[str]) -> None:
         context = command.make_context(name, rest, parent=context)
 
 
-def _anybind(words: list[str]) -> tuple[str, object]:
-    """Run the command in this process; what it said, and its exit code."""
-    said = io.StringIO()
+def _run_anybind(words: list[str]) -> tuple[str, object]:
+    """Run the command in this process; return its output and exit code."""
+    output = io.StringIO()
     before, sys.argv = sys.argv, ["anybind", *words]
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             main()
     except SystemExit as end:
-        return said.getvalue(), end.code or 0
+        return output.getvalue(), end.code or 0
     finally:
         sys.argv = before
-    return said.getvalue(), 0
+    return output.getvalue(), 0
 
 
-def _needs_a_shell(line: str) -> bool:
+def _needs_shell(line: str) -> bool:
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     return any(set(word) <= set("();<>|&") for word in lexer)
 
 
-def _expanded(word: str) -> list[str]:
-    """A word as the shell hands it over: with `~` and wildcards of files that are there replaced."""
+def _expand(word: str) -> list[str]:
+    """Expand `~` and wildcards in a word, as the shell does."""
     if not set(word) & set("~*?"):
         return [word]
     path = Path(word).expanduser()
-    found = sorted(str(each) for each in path.parent.glob(path.name))
-    return found or [str(path)]
+    matches = sorted(str(each) for each in path.parent.glob(path.name))
+    return matches or [str(path)]

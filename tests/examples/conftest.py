@@ -1,4 +1,4 @@
-"""An environment as a stranger has it: the core and what it requires, installed from wheels, and nothing heavy."""
+"""An environment with core and its requirements, installed from wheels, without heavy packages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(path.parent for path in (ROOT / "docs" / "examples").glob("*/pyproject.toml"))
 SOURCES = ("core", "plugins", "pyproject.toml", "README.md", "LICENSE")
 BESIDE = ("pytest", "setuptools")
-"""What the environment has beside the core: what its tests run with, and what builds a distribution."""
+"""Further packages of the environment: pytest, and setuptools to build distributions."""
 
 
 class Environment(NamedTuple):
-    """A Python of its own."""
+    """A virtual environment."""
 
     python: Path
     folder: Path
 
     def run(self, *arguments: object, at: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run this Python, with nothing of ours in the variables of the process."""
+        """Run this Python without the variables of the parent process for Python and anybind."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ANYBIND"))}
         command = [str(self.python), *map(str, arguments)]
         return subprocess.run(
@@ -43,11 +43,11 @@ class Environment(NamedTuple):
         )
 
     def anybind(self, *arguments: object, at: Path | None = None, **variables: str):
-        """Run the command, as it is installed."""
+        """Run the installed command `anybind`."""
         return self.run(self.python.with_name("anybind"), *arguments, at=at, **variables)
 
     def install(self, *wheels_or_folders: object) -> None:
-        """Install wheels, or folders that are built first; the network is not asked."""
+        """Install wheels or folders without a network."""
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self.python), "install"]
         options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--no-compile"]
         ended = subprocess.run(
@@ -74,17 +74,17 @@ def build_wheel(source: Path, into: Path) -> Path:
     return wheel
 
 
-def required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[importlib.metadata.Distribution]:
-    """The distributions that one requires here, and those that they require."""
+def list_required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[importlib.metadata.Distribution]:
+    """List the installed requirements of a distribution, and their requirements."""
     for line in importlib.metadata.requires(name) or []:
         requirement = Requirement(line)
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": each}) for each in {"", *extras}):
             yield importlib.metadata.distribution(requirement.name)
-            yield from required(requirement.name, frozenset(requirement.extras))
+            yield from list_required(requirement.name, frozenset(requirement.extras))
 
 
-def link(distributions: Iterator[importlib.metadata.Distribution], site: Path) -> None:
-    """Make the top folders and modules of distributions appear in another environment."""
+def link_distributions(distributions: Iterator[importlib.metadata.Distribution], site: Path) -> None:
+    """Link the top-level folders and modules of distributions into another environment."""
     for distribution in distributions:
         for top in {file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")}:
             target = Path(str(distribution.locate_file(top)))
@@ -93,7 +93,7 @@ def link(distributions: Iterator[importlib.metadata.Distribution], site: Path) -
 
 
 def make_environment(folder: Path) -> Environment:
-    """A virtual environment in which what the core requires is linked, and nothing else is there."""
+    """Create a virtual environment with links to the requirements of core only."""
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     lines = subprocess.run(
@@ -103,32 +103,32 @@ def make_environment(folder: Path) -> Environment:
         check=True,
     )
     site = Path(lines.stdout.strip())
-    link(required("anybind"), site)
+    link_distributions(list_required("anybind"), site)
     for name in BESIDE:
-        link(iter([importlib.metadata.distribution(name)]), site)
-        link(required(name), site)
+        link_distributions(iter([importlib.metadata.distribution(name)]), site)
+        link_distributions(list_required(name), site)
     return Environment(python, folder)
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The wheels of anybind and of the examples, by name."""
+    """Build the wheels of anybind and of the examples, by name."""
     into = tmp_path_factory.mktemp("wheels")
     return {"anybind": build_wheel(ROOT, into), **{source.name: build_wheel(source, into) for source in EXAMPLES}}
 
 
 @pytest.fixture(scope="session")
-def strangers(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment with the core and all examples, installed from wheels."""
-    made = make_environment(tmp_path_factory.mktemp("strangers"))
-    made.install(*wheels.values())
-    return made
+def examples_environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Create an environment with core and all examples, installed from wheels."""
+    environment = make_environment(tmp_path_factory.mktemp("examples_environment"))
+    environment.install(*wheels.values())
+    return environment
 
 
 @pytest.fixture(scope="session")
-def newcomer(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment with the core alone, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    made = make_environment(folder / "environment")
-    made.install(wheels["anybind"])
-    return made._replace(folder=folder)
+def core_environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Create an environment with core only, in a separate folder."""
+    folder = tmp_path_factory.mktemp("core_environment")
+    environment = make_environment(folder / "environment")
+    environment.install(wheels["anybind"])
+    return environment._replace(folder=folder)

@@ -1,4 +1,4 @@
-"""The example distributions, built as wheels and installed into an environment that has only the core."""
+"""The example distributions, built as wheels and installed into an environment with core only."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ def test_an_example_is_a_whole_distribution_on_public_modules_alone(source: Path
 
 
 @pytest.mark.slow
-def test_the_environment_has_the_core_and_nothing_heavy(strangers: Any):
-    found = strangers.run(
+def test_the_environment_has_core_without_heavy_packages(examples_environment: Any):
+    listing_heavy = examples_environment.run(
         "-c",
         "import importlib.util as u, anybind, sys\n"
         "print(anybind.__file__.startswith(sys.prefix), [n for n in sys.argv[1:] if u.find_spec(n)])",
         *("torch", "numba", "polars", "timm", "transformers", "soundfile", "av", "h5py", "scipy"),
     )
-    assert found.stdout.split(None, 1) == ["True", "[]\n"], found.stderr
+    assert listing_heavy.stdout.split(None, 1) == ["True", "[]\n"], listing_heavy.stderr
 
 
-def test_what_the_core_lacks_here_is_listed_and_breaks_nothing(strangers: Any):
-    listed = strangers.anybind("plugins", "--json")
+def test_parts_with_missing_packages_are_listed_without_an_error(examples_environment: Any):
+    listed = examples_environment.anybind("plugins", "--json")
     assert listed.returncode == 0, listed.stderr
-    told = json.loads(listed.stdout)
-    assert {plugin["status"] for plugin in told["plugins"]} == {"ok"}
-    assert {"mini", "events", *PLUGIN.values()} <= {plugin["name"] for plugin in told["plugins"]}
-    checked = json.loads(strangers.anybind("plugins", "check", "mini", "--json").stdout)
+    output = json.loads(listed.stdout)
+    assert {plugin["status"] for plugin in output["plugins"]} == {"ok"}
+    assert {"mini", "events", *PLUGIN.values()} <= {plugin["name"] for plugin in output["plugins"]}
+    checked = json.loads(examples_environment.anybind("plugins", "check", "mini", "--json").stdout)
     assert [each for part in checked["parts"] for each in part["checks"] if each["status"] == "failed"] == []
     (image,) = [part for part in checked["parts"] if part["name"] == "mini-image"]
     reasons = [each["message"] for each in image["checks"] if each["status"] == "skipped"]
@@ -69,42 +69,42 @@ def test_what_the_core_lacks_here_is_listed_and_breaks_nothing(strangers: Any):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", EXAMPLES, ids=lambda source: source.name)
-def test_the_tests_of_an_example_pass_where_only_the_core_is(source: Path, strangers: Any, tmp_path: Path):
+def test_the_tests_of_an_example_pass_with_core_only(source: Path, examples_environment: Any, tmp_path: Path):
     # Away from the sources, so that it is the wheel which is imported.
     shutil.copytree(source / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(source / "pyproject.toml", tmp_path)
-    ended = strangers.run("-m", "pytest", "-p", "no:cacheprovider", at=tmp_path)
+    ended = examples_environment.run("-m", "pytest", "-p", "no:cacheprovider", at=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert " passed" in ended.stdout
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_part_of_an_example_is_made_and_passes_its_checks(name: str, strangers: Any):
-    ended = strangers.anybind("plugins", "check", name, "--json")
+def test_every_part_of_an_example_is_created_and_passes_its_checks(name: str, examples_environment: Any):
+    ended = examples_environment.anybind("plugins", "check", name, "--json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     printed = json.loads(ended.stdout)
     assert printed["failed"] == 0
     for part in printed["parts"]:
-        (made,) = [each for each in part["checks"] if each["check"] == "check_example"]
-        assert made["status"] == "passed", part
+        (creation,) = [each for each in part["checks"] if each["check"] == "check_example"]
+        assert creation["status"] == "passed", part
 
 
-MADE = ("--binding", "inertial", "--modality", "inertial", "--dataset", "made-activities", "--json")
+OPTIONS = ("--binding", "inertial", "--modality", "inertial", "--dataset", "made-activities", "--json")
 
 
-def asked(environment: Any, task: str, folder: Path, *options: str) -> dict[str, float]:
-    ended = environment.anybind("evaluate", task, "--data", folder, *MADE, *options)
+def evaluate_task(environment: Any, task: str, folder: Path, *options: str) -> dict[str, float]:
+    ended = environment.anybind("evaluate", task, "--data", folder, *OPTIONS, *options)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
 
-def test_traces_are_recognised_by_words(strangers: Any, tmp_path: Path):
-    told = asked(strangers, "zero-shot", tmp_path)
-    assert told["top1"] > 0.9
-    assert told["gallery_size"] == 8
+def test_traces_are_classified_by_text(examples_environment: Any, tmp_path: Path):
+    output = evaluate_task(examples_environment, "zero-shot", tmp_path)
+    assert output["top1"] > 0.9
+    assert output["gallery_size"] == 8
 
 
-def test_recordings_in_folders_are_embedded_and_asked_about(strangers: Any, tmp_path: Path):
+def test_recordings_in_folders_are_embedded_and_evaluated(examples_environment: Any, tmp_path: Path):
     script = (
         "import anybind, sys, pathlib\nfrom anybind_inertial.activities import make_trace\n"
         "for name in ('running', 'driving'):\n"
@@ -112,34 +112,40 @@ def test_recordings_in_folders_are_embedded_and_asked_about(strangers: Any, tmp_
         "        path = pathlib.Path(name, f'{seed}.csv'); path.parent.mkdir(exist_ok=True)\n"
         "        from anybind_inertial.table import TableReader; TableReader().write(make_trace(name, seed), path)\n"
     )
-    assert strangers.run("-c", script, at=tmp_path).returncode == 0
-    ended = strangers.anybind(
+    assert examples_environment.run("-c", script, at=tmp_path).returncode == 0
+    ended = examples_environment.anybind(
         *("evaluate", "zero-shot", "--data", tmp_path, "--binding", "inertial", "--modality", "inertial", "--json")
     )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["top1"] == 1
-    ended = strangers.anybind("embed", tmp_path, "-o", "vectors.safetensors", "--binding", "inertial", at=tmp_path)
-    assert ended.stdout.strip() == "vectors.safetensors: 6 inertial vectors in letter-grams (512-d)", ended.stderr
+    ended = examples_environment.anybind(
+        "embed", tmp_path, "-o", "vectors.safetensors", "--binding", "inertial", at=tmp_path
+    )
+    assert ended.stdout.strip() == "vectors.safetensors: 6 inertial embeddings in letter-grams (512-d)", ended.stderr
 
 
 @pytest.mark.slow
-def test_a_suite_trains_and_evaluates_a_strangers_head_on_anothers_modality(strangers: Any, tmp_path: Path):
+def test_a_suite_fits_and_evaluates_the_head_of_one_plugin_on_the_modality_of_another(
+    examples_environment: Any, tmp_path: Path
+):
     command = ("bench", "run", "centroid", "-o", tmp_path / "results", "--json")
-    ended = strangers.anybind(*command, at=tmp_path, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))
+    ended = examples_environment.anybind(*command, at=tmp_path, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert asked(strangers, "centroid-accuracy", tmp_path, "--option", "shots=5")["accuracy"] > 0.9
+    assert (
+        evaluate_task(examples_environment, "centroid-accuracy", tmp_path, "--task-option", "shots=5")["accuracy"] > 0.9
+    )
 
 
-def test_a_strangers_head_re_ranks_the_results_of_search(strangers: Any, tmp_path: Path):
+def test_an_external_head_re_ranks_the_results_of_search(examples_environment: Any, tmp_path: Path):
     script = (
         "from anybind_inertial.activities import make_trace\nfrom anybind_inertial.table import TableReader\n"
         "from pathlib import Path\n"
         "for name in ('running', 'driving', 'waving'):\n"
         "    TableReader().write(make_trace(name, 0), Path(f'{name}.imu'))\n"
     )
-    assert strangers.run("-c", script, at=tmp_path).returncode == 0
+    assert examples_environment.run("-c", script, at=tmp_path).returncode == 0
     command = ("search", "running", "--in", tmp_path, "--binding", "inertial", "--rerank", "csls", "--json")
-    ended = strangers.anybind(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    ended = examples_environment.anybind(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert ended.returncode == 0, ended.stderr
     hits = json.loads(ended.stdout)["hits"]
     assert Path(hits[0]["file"]).name == "running.imu"
@@ -147,12 +153,14 @@ def test_a_strangers_head_re_ranks_the_results_of_search(strangers: Any, tmp_pat
     assert hits[0]["score"] != pytest.approx(hits[0]["cosine"])
 
 
-def test_a_part_that_needs_an_extra_says_so_in_one_line(strangers: Any, tmp_path: Path):
-    ended = strangers.anybind("evaluate", "zero-shot", "--data", tmp_path, "--modality", "image", "--binding", "mini")
+def test_a_part_with_a_missing_extra_raises_in_one_line(examples_environment: Any, tmp_path: Path):
+    ended = examples_environment.anybind(
+        "evaluate", "zero-shot", "--data", tmp_path, "--modality", "image", "--binding", "mini"
+    )
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
-def test_only_what_is_named_is_loaded(strangers: Any):
-    told = json.loads(strangers.anybind("plugins", "--json", ANYBIND_PLUGINS="anybind-inertial").stdout)
-    assert {plugin["name"] for plugin in told["plugins"] if plugin["status"] == "ok"} == {"inertial"}
+def test_only_the_named_plugins_are_loaded(examples_environment: Any):
+    output = json.loads(examples_environment.anybind("plugins", "--json", ANYBIND_PLUGINS="anybind-inertial").stdout)
+    assert {plugin["name"] for plugin in output["plugins"] if plugin["status"] == "ok"} == {"inertial"}

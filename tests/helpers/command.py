@@ -1,4 +1,4 @@
-"""The command `anybind`, as tests run it."""
+"""Results of the command `anybind` in tests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Ended(NamedTuple):
-    """How a command ended, and what it said."""
+class CommandResult(NamedTuple):
+    """Exit code and output of a command."""
 
     code: object
     out: str
     err: str
 
     def error(self) -> str:
-        """The one line that a failed command says; fails when there is more, or a traceback."""
+        """Return the error line of a failed command; fail if there are more lines or a traceback."""
         assert self.code == 2, self
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
@@ -23,5 +23,5 @@ class Ended(NamedTuple):
         return lines[0]
 
 
-Command = Callable[..., Ended]
-"""Runs the command with arguments, as the fixture `cli` gives it."""
+Command = Callable[..., CommandResult]
+"""Runs the command with arguments: the type of the fixture `cli`."""

@@ -1,10 +1,10 @@
-"""Damages recordings and reads them: a reader gives a sample or one clear error, in little memory and time.
+"""Fuzz readers with damaged recordings: a reader must return a sample or raise one clear error, in bounded memory.
 
     python tests/helpers/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
     python tests/helpers/fuzz_readers.py depth.png --reader depth --option preset=tum
 
-Each case is a file with bits flipped, an end cut off, or pieces moved, doubled or overwritten. It prints what broke the
-rules, with the number that makes the case again, and ends with 1 if anything did.
+Each case is a file with flipped bits, a truncated end, or pieces that are moved, repeated or overwritten. It prints
+broken rules with the seed of the case, and exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -28,54 +28,54 @@ from anybind.errors import PluginError
 MOST_SECONDS = 20
 SPARE_BYTES = 64 << 20
 TIMES = 4
-"""Times its own size that reading a file may take of memory, beside the spare bytes."""
+"""Allowed memory as a multiple of the file size, in addition to the spare bytes."""
 
 
 def damaged(content: bytes, seed: int) -> bytes:
-    """The content with one to four kinds of damage, the same for the same seed."""
+    """Damage a file's content in one to four ways, deterministic for the same seed."""
     random = np.random.default_rng(seed)
-    held = np.frombuffer(content, np.uint8).copy()
+    array = np.frombuffer(content, np.uint8).copy()
     for _ in range(int(random.integers(1, 5))):
-        if not len(held):
+        if not len(array):
             break
         # Headers decide how the rest is read: half of all damage goes there.
-        reach = min(len(held), 512) if random.random() < 0.5 else len(held)
+        reach = min(len(array), 512) if random.random() < 0.5 else len(array)
         at = int(random.integers(reach))
         length = int(random.integers(1, 65))
         match int(random.integers(5)):
             case 0:
-                held[at] ^= 1 << int(random.integers(8))
+                array[at] ^= 1 << int(random.integers(8))
             case 1:
-                held = held[:at]
+                array = array[:at]
             case 2:
-                held[at : at + length] = random.integers(0, 256, len(held[at : at + length]))
+                array[at : at + length] = random.integers(0, 256, len(array[at : at + length]))
             case 3:
-                held = np.concatenate([held[:at], held[at + length :]])
+                array = np.concatenate([array[:at], array[at + length :]])
             case 4:
-                piece = held[int(random.integers(len(held))) :][:length]
-                held = np.concatenate([held[:at], piece, held[at:]])
-    return held.tobytes()
+                piece = array[int(random.integers(len(array))) :][:length]
+                array = np.concatenate([array[:at], piece, array[at:]])
+    return array.tobytes()
 
 
 def broken_rule(
     content: bytes, suffix: str, folder: Path, *, chunks: bool = False, reader: str | None = None, **options: Any
 ) -> str | None:
-    """What reading the content did that it should not; None where it was read, or refused in one line.
+    """Return the rule that reading a content breaks; None if it is read, or raises an error of one line.
 
     Args:
-        content: of the file.
-        suffix: of its name.
-        folder: where it is put.
-        chunks: whether it is read in parts.
-        reader: by name; found as users' files are, by default.
-        options: of the reader.
+        content: content of the file.
+        suffix: suffix of its name.
+        folder: folder to write it into.
+        chunks: whether to read it in chunks.
+        reader: name of the reader. [default: by content and name]
+        options: options of the reader.
     """
     path = folder / f"damaged{suffix}"
     path.write_bytes(content)
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGALRM, _raise_timeout)
     signal.alarm(MOST_SECONDS)
     tracemalloc.start()
-    fault = _fault_of_reading(path, chunks, {"reader": reader, **options})
+    fault = _find_fault(path, chunks, {"reader": reader, **options})
     signal.alarm(0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -84,11 +84,11 @@ def broken_rule(
     return fault
 
 
-def _fault_of_reading(path: Path, chunks: bool, options: dict[str, Any]) -> str | None:
+def _find_fault(path: Path, chunks: bool, options: dict[str, Any]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", anybind.AnybindWarning)
-            warnings.simplefilter("error", RuntimeWarning)  # arithmetic that no one thought of
+            warnings.simplefilter("error", RuntimeWarning)  # unexpected arithmetic
             for _ in anybind.read_chunks(path, count=1000, **options) if chunks else [anybind.read(path, **options)]:
                 pass
     except PluginError as error:
@@ -100,12 +100,12 @@ def _fault_of_reading(path: Path, chunks: bool, options: dict[str, Any]) -> str 
     return None
 
 
-def _too_long(*_: object) -> None:
+def _raise_timeout(*_: object) -> None:
     raise TimeoutError(f"more than {MOST_SECONDS} s")
 
 
 def main() -> int:
-    """Damage and read until the time is over."""
+    """Damage and read files until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, default=60)

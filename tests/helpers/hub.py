@@ -1,4 +1,4 @@
-"""A model hub on this machine, and its cache laid out by hand."""
+"""A fake model hub on this machine, and caches written by hand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 COMMIT = "cd" * 20
-"""The one revision that a served repository has."""
+"""The only revision of a served repository."""
 
 
 @dataclass
 class FakeHub:
-    """Repositories as dictionaries of bytes, served as far as huggingface_hub asks; `sent` lists the files fetched."""
+    """A server of repositories, dictionaries of bytes, for huggingface_hub; `sent` lists the downloaded files."""
 
     repositories: Mapping[str, Mapping[str, bytes]]
     url: str = ""
@@ -32,12 +32,12 @@ def serve_hub(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[FakeH
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.answer(body=True)
+            self.respond(body=True)
 
         def do_HEAD(self) -> None:
-            self.answer(body=False)
+            self.respond(body=False)
 
-        def answer(self, body: bool) -> None:
+        def respond(self, body: bool) -> None:
             path = self.path.partition("?")[0]
             listing = re.fullmatch(r"/api/models/(org/\w+)(/revision/\w+)?", path)
             file = re.fullmatch(r"/(org/\w+)/resolve/\w+/(.+)", path)
@@ -62,7 +62,7 @@ def serve_hub(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[FakeH
                 self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Print nothing on stderr."""
+            """Disable logging to stderr."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor() as pool:
         pool.submit(server.serve_forever)
@@ -74,7 +74,7 @@ def serve_hub(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[FakeH
 
 
 def lay_out(cache: Path, repository: str, files: Mapping[str, Path | bytes], revision: str = "5e" * 20) -> str:
-    """Put files into a hub cache as huggingface_hub does, at the head of the main branch; return the revision."""
+    """Write files into a hub cache as huggingface_hub does, on the main branch; return the revision."""
     root = cache / f"models--{repository.replace('/', '--')}"
     snapshot = root / "snapshots" / revision
     snapshot.mkdir(parents=True)

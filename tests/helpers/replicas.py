@@ -1,4 +1,4 @@
-"""Replicas: small made copies of published data sets, in the folders and file formats that those are published in.
+"""Replicas: small synthetic copies of published datasets, in their folders and file formats.
 
 folder = replicas.make_replica("n-mnist", tmp_path)
 """
@@ -24,9 +24,9 @@ import anybind
 from anybind_events.stream import EventStream
 
 FRAMES = 48
-"""Frames of a film: three windows of sixteen."""
+"""Frames of a video: three windows of sixteen."""
 ABNORMAL = (17, 40)
-"""First and last abnormal frame of an abnormal film, counted from 1."""
+"""First and last abnormal frame of an abnormal video, counted from 1."""
 NYU_SCENES = {"bathroom": "bathroom", "bedroom": "bedroom", "bookstore": "bookstore", "classroom": "classroom"}
 NYU_SCENES |= {"dining_room": "dining room", "home_office": "home office", "kitchen": "kitchen"}
 NYU_SCENES |= {"living_room": "living room", "office": "office"}
@@ -51,12 +51,11 @@ OF_ESC_10 += ("helicopter", "chainsaw")
 
 
 def make_replica(name: str, folder: Path, *, classes: int = 2, per_class: int = 2, seed: int = 0) -> Path:
-    """Write a replica of a published data set, by its registered name, and give the folder that the data set takes.
+    """Write a replica of a published dataset, by its registered name, and return its folder.
 
-    `classes` and `per_class` say the least there is in each part. A data set whose classes are fixed and must all be
-    there, as N-Caltech101's, has all of them, with one recording or as few as can be split in those that were not
-    asked for. The same arguments give the same files. What samples hold depends on their class, so that a task which
-    learns has something to learn.
+    `classes` and `per_class` are minimum numbers in each split. A dataset that requires all of its classes, such as
+    N-Caltech101, has all of them, the others with as few recordings as possible. The files are deterministic. The
+    content of samples depends on their class, so that heads can be fitted.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,21 +67,21 @@ def _n_mnist(root: Path, random: np.random.Generator, classes: int, per_class: i
     for part in ("Train", "Test"):
         for digit in range(10):
             for number in range(per_class if digit < classes else 1):
-                _save(root / part / str(digit) / f"{number:05d}.bin", recording(random, digit, (34, 34)))
+                _save_stream(root / part / str(digit) / f"{number:05d}.bin", make_recording(random, digit, (34, 34)))
 
 
 def _n_caltech101(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
     for kind, label in enumerate(lists("n_caltech101")["names"]):
         for number in range(max(3, per_class if kind < classes else 3)):  # of three, one is held out
             path = root / "Caltech101" / label / f"image_{number + 1:04d}.bin"
-            _save(path, recording(random, kind, (240, 180)))
+            _save_stream(path, make_recording(random, kind, (240, 180)))
 
 
 def _n_cars(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
     for part in ("n-cars_train", "n-cars_test"):
         for kind, label in enumerate(("background", "cars")):
             for number in range(per_class):
-                _save(root / part / label / f"obj_{number:06d}_td.dat", recording(random, kind, (120, 100)))
+                _save_stream(root / part / label / f"obj_{number:06d}_td.dat", make_recording(random, kind, (120, 100)))
 
 
 def _n_imagenet(root: Path, random: np.random.Generator, classes: int, per_class: int, only: str = "names") -> None:
@@ -92,7 +91,7 @@ def _n_imagenet(root: Path, random: np.random.Generator, classes: int, per_class
                 stem = f"{label}_{number}" if part == "extracted_train" else f"ILSVRC2012_val_{kind:05d}{number:03d}"
                 path = root / part / label / f"{stem}.npz"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                stream = recording(random, kind, (640, 480), count=100)
+                stream = make_recording(random, kind, (640, 480), count=100)
                 table = np.empty(len(stream), [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "?")])
                 for column in "xytp":
                     table[column] = getattr(stream, column)
@@ -111,8 +110,8 @@ def _dvs128_gesture(root: Path, random: np.random.Generator, classes: int, per_c
         (home / name).write_text("".join(f"{each}.aedat\n" for each in listed))
         for each in listed:
             starts = [1_000_000 * (kind + 1) for kind in range(classes)]
-            streams = [recording(random, kind, (128, 128), start=start) for kind, start in enumerate(starts)]
-            (home / f"{each}.aedat").write_bytes(_aedat3(streams))
+            streams = [make_recording(random, kind, (128, 128), start=start) for kind, start in enumerate(starts)]
+            (home / f"{each}.aedat").write_bytes(_encode_aedat3(streams))
             rows = [f"{kind + 1},{start},{start + 500_000}\n" for kind, start in enumerate(starts)]
             (home / f"{each}_labels.csv").write_text("class,startTime_usec,endTime_usec\n" + "".join(rows))
 
@@ -124,7 +123,7 @@ def _ucf_crime(root: Path, random: np.random.Generator, classes: int, per_class:
     for kind in kinds[:classes]:
         for number in range(2 * per_class):
             name = f"{kind}{number + 1:03d}_x264.mp4"
-            save_film(root / "Videos" / kind / name, street(random, ABNORMAL))
+            save_video(root / "Videos" / kind / name, make_street_video(random, ABNORMAL))
             if number < per_class:
                 learned.append(f"{kind}/{name}")
             else:
@@ -134,7 +133,7 @@ def _ucf_crime(root: Path, random: np.random.Generator, classes: int, per_class:
             f"Normal_Videos{number + 1:03d}_x264.mp4" if number < per_class else f"Normal_Videos_{number:03d}_x264.mp4"
         )
         place = "Training_Normal_Videos_Anomaly" if number < per_class else "Testing_Normal_Videos_Anomaly"
-        save_film(root / "Videos" / place / name, street(random))
+        save_video(root / "Videos" / place / name, make_street_video(random))
         if number < per_class:
             learned.append(f"{place}/{name}")
         else:
@@ -149,12 +148,14 @@ def _xd_violence(root: Path, random: np.random.Generator, classes: int, per_clas
     for kind, code in enumerate(("B1", "B2", "B4", "B5", "B6", "G")[:classes]):
         for number in range(per_class):
             name = f"v=made{kind}{number}__#1_label_{code}-0-0"
-            save_film(root / "videos" / f"{name}.mp4", street(random, ABNORMAL))
+            save_video(root / "videos" / f"{name}.mp4", make_street_video(random, ABNORMAL))
             lines.append(f"{name} {ABNORMAL[0]} {ABNORMAL[1]}")
-            save_film(root / "1-1004" / f"Learn.{kind}__#{number}_label_{code}-0-0.mp4", street(random, ABNORMAL))
+            save_video(
+                root / "1-1004" / f"Learn.{kind}__#{number}_label_{code}-0-0.mp4", make_street_video(random, ABNORMAL)
+            )
     for number in range(per_class):
-        save_film(root / "videos" / f"v=calm{number}__#1_label_A.mp4", street(random))
-        save_film(root / "1-1004" / f"Calm.{number}__#1_label_A.mp4", street(random))
+        save_video(root / "videos" / f"v=calm{number}__#1_label_A.mp4", make_street_video(random))
+        save_video(root / "1-1004" / f"Calm.{number}__#1_label_A.mp4", make_street_video(random))
     (root / "annotations.txt").write_text("\n".join(lines) + "\n")
 
 
@@ -164,16 +165,20 @@ def _shanghai_tech(root: Path, random: np.random.Generator, classes: int, per_cl
     for scene in range(classes):
         for number in range(per_class):
             name = f"{scene + 1:02d}_{number + 14:04d}"
-            save_frames(root / "testing" / "frames" / name, street(random, ABNORMAL), "{:03d}.jpg", first=0)
-            np.save(masks / f"{name}.npy", _marks())
-            save_film(root / "training" / "videos" / f"{scene + 1:02d}_{number + 1:03d}.avi", street(random))
+            save_frames(root / "testing" / "frames" / name, make_street_video(random, ABNORMAL), "{:03d}.jpg", first=0)
+            np.save(masks / f"{name}.npy", _make_frame_labels())
+            save_video(
+                root / "training" / "videos" / f"{scene + 1:02d}_{number + 1:03d}.avi", make_street_video(random)
+            )
 
 
 def _ucsd_ped(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
     lines = ["TestVideoFile = {};"]
     for number in range(1, classes * per_class + 1):
-        save_frames(root / "Test" / f"Test{number:03d}", street(random, ABNORMAL), "{:03d}.tif", first=1, gray=True)
-        save_frames(root / "Train" / f"Train{number:03d}", street(random), "{:03d}.tif", first=1, gray=True)
+        save_frames(
+            root / "Test" / f"Test{number:03d}", make_street_video(random, ABNORMAL), "{:03d}.tif", first=1, gray=True
+        )
+        save_frames(root / "Train" / f"Train{number:03d}", make_street_video(random), "{:03d}.tif", first=1, gray=True)
         lines.append(f"TestVideoFile{{end+1}}.gt_frame = [{ABNORMAL[0]}:{ABNORMAL[1]}];")
     (root / "Test" / "UCSDped2.m").write_text("\n".join(lines) + "\n")
 
@@ -182,10 +187,10 @@ def _avenue(root: Path, random: np.random.Generator, classes: int, per_class: in
     labels = root / "ground_truth_demo" / "testing_label_mask"
     labels.mkdir(parents=True)
     for number in range(1, classes * per_class + 1):
-        save_film(root / "testing_videos" / f"{number:02d}.avi", street(random, ABNORMAL))
-        save_film(root / "training_videos" / f"{number:02d}.avi", street(random))
+        save_video(root / "testing_videos" / f"{number:02d}.avi", make_street_video(random, ABNORMAL))
+        save_video(root / "training_videos" / f"{number:02d}.avi", make_street_video(random))
         cells = np.empty((1, FRAMES), object)
-        for place, mark in enumerate(_marks()):
+        for place, mark in enumerate(_make_frame_labels()):
             cells[0, place] = np.full((4, 6), mark, np.uint8)
         _save_mat(labels / f"{number}_label.mat", {"volLabel": cells})
 
@@ -212,14 +217,14 @@ def _dense(root: Path, random: np.random.Generator, classes: int, per_class: int
         for number in range(classes * per_class):
             start = 33_000_000 * number
             scene = number % 5
-            stream = recording(random, scene, (346, 260), start=start // 1000)
+            stream = make_recording(random, scene, (346, 260), start=start // 1000)
             table = np.stack([stream.t * 1000, stream.x, stream.y, stream.p], axis=1).astype(np.int64)
             np.save(home / "events/data" / f"events_{number:010d}.npy", table)
             np.save(home / "events/voxels" / f"event_tensor_{number:010d}.npy", np.zeros((5, 4, 6), np.float32))
-            metres = depth(random, scene, (52, 40), farthest=80.0)
+            metres = make_depth_map(random, scene, (52, 40), farthest=80.0)
             metres[0, :] = 1000.0  # the sky
             np.save(home / "depth/data" / f"depth_{number:010d}.npy", metres)
-            picture(random, scene, (52, 40)).save(home / "rgb/frames" / f"frame_{number:010d}.png")
+            make_image(random, scene, (52, 40)).save(home / "rgb/frames" / f"frame_{number:010d}.png")
             stamps.append(f"{number} {start / 1e9}")
             bounds.append(f"{number} {table[0, 0] / 1e9} {table[-1, 0] / 1e9}")
         for place in ("rgb/frames", "depth/data", "events/data", "events/voxels"):
@@ -232,17 +237,17 @@ def _nyu_d(root: Path, random: np.random.Generator, classes: int, per_class: int
     types = [scene for scene in [*list(NYU_SCENES)[:classes], "cafe"] for _ in range(2 * per_class)]
     width, height, count = 64, 48, len(types)
     with h5py.File(root / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
-        pictures = file.create_dataset("images", (count, 3, width, height), "u1", chunks=(1, 3, width, height))
+        images = file.create_dataset("images", (count, 3, width, height), "u1", chunks=(1, 3, width, height))
         maps = file.create_dataset("depths", (count, width, height), "f4", chunks=(1, width, height))
         for number, scene in enumerate(types):
             kind = list(dict.fromkeys(types)).index(scene)
-            pictures[number] = np.asarray(picture(random, kind, (width, height))).transpose(2, 1, 0)
-            maps[number] = depth(random, kind, (width, height), farthest=9.0).T
+            images[number] = np.asarray(make_image(random, kind, (width, height))).transpose(2, 1, 0)
+            maps[number] = make_depth_map(random, kind, (width, height), farthest=9.0).T
         for name, texts in (("sceneTypes", types), ("scenes", [f"{each}_0001" for each in types])):
             cells = file.create_dataset(name, (1, count), h5py.ref_dtype)
             for number, text in enumerate(texts):
-                held = file.create_dataset(f"#refs#/{name}{number}", data=np.array([[ord(c)] for c in text], "u2"))
-                cells[0, number] = held.ref
+                content = file.create_dataset(f"#refs#/{name}{number}", data=np.array([[ord(c)] for c in text], "u2"))
+                cells[0, number] = content.ref
     with (root / "nyu_depth_v2_labeled.mat").open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + bytes([0, 2]) + b"IM")
     numbers = np.arange(1, count + 1, dtype=np.uint16)[:, None]
@@ -270,11 +275,11 @@ def _sun_d(root: Path, random: np.random.Generator, classes: int, per_class: int
 def _save_scene(home: Path, random: np.random.Generator, kind: int, scene: str, number: int) -> None:
     for name in ("depth", "depth_bfx", "image"):
         (home / name).mkdir(parents=True)
-    millimetres = (1000 * depth(random, kind, (64, 48), farthest=7.0)).astype(np.uint16)
+    millimetres = (1000 * make_depth_map(random, kind, (64, 48), farthest=7.0)).astype(np.uint16)
     turned = (millimetres << 3) | (millimetres >> 13)
     for name in ("depth", "depth_bfx"):
         PIL.Image.fromarray(turned).save(home / name / f"{number:07d}.png")
-    picture(random, kind, (64, 48)).save(home / "image" / f"{number:07d}.jpg")
+    make_image(random, kind, (64, 48)).save(home / "image" / f"{number:07d}.jpg")
     (home / "scene.txt").write_text(scene)
     (home / "intrinsics.txt").write_text("529.5 0 365 \n0 529.5 265 \n0 0 1 \n")
 
@@ -286,11 +291,11 @@ def _llvip(root: Path, random: np.random.Generator, classes: int, per_class: int
         for kind in ("infrared", "visible"):
             (home / kind / part).mkdir(parents=True)
         for number in range(first, first + classes * per_class):
-            warm = np.asarray(picture(random, 0, (80, 64)).convert("L")) // 3
+            warm = np.asarray(make_image(random, 0, (80, 64)).convert("L")) // 3
             left, top = int(random.integers(2, 60)), int(random.integers(2, 36))
             warm[top : top + 24, left : left + 10] = 240
             PIL.Image.fromarray(warm).convert("RGB").save(home / "infrared" / part / f"{number:06d}.jpg")
-            picture(random, 1, (80, 64)).save(home / "visible" / part / f"{number:06d}.jpg")
+            make_image(random, 1, (80, 64)).save(home / "visible" / part / f"{number:06d}.jpg")
             box = f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{left + 10}</xmax><ymax>{top + 24}</ymax>"
             person = f"<object><name>person</name><bndbox>{box}</bndbox></object>"
             size = "<size><width>80</width><height>64</height><depth>3</depth></size>"
@@ -299,16 +304,16 @@ def _llvip(root: Path, random: np.random.Generator, classes: int, per_class: int
 
 
 def lists(module: str) -> Any:
-    """The lists of class names beside a data set's module."""
+    """Load the lists of class names beside a dataset's module."""
     return json.loads(importlib.resources.files("anybind_datasets").joinpath(f"{module}.json").read_text())
 
 
-def recording(
+def make_recording(
     random: np.random.Generator, kind: int, size: tuple[int, int], count: int = 300, start: int = 0
 ) -> EventStream:
-    """Events of half a second around a bar, whose place and lean depend on the kind."""
+    """Make events of half a second around a bar, whose position and angle depend on the kind."""
     along, across = random.uniform(-0.4, 0.4, count), random.normal(0, 0.03, count)
-    lean = kind * 2.39996  # the golden angle: kinds that follow each other look least alike
+    lean = kind * 2.39996  # the golden angle: consecutive kinds differ most
     x = (0.5 + along * np.cos(lean) - across * np.sin(lean)) * size[0]
     y = (0.5 + along * np.sin(lean) + across * np.cos(lean)) * size[1]
     x, y = (np.clip(each, 0, most - 1).astype(np.uint16) for each, most in zip((x, y), size, strict=True))
@@ -316,8 +321,8 @@ def recording(
     return EventStream(x, y, t, random.random(count) < 0.5, *size)
 
 
-def picture(random: np.random.Generator, kind: int, size: tuple[int, int]) -> PIL.Image.Image:
-    """A noisy picture with stripes in a colour and a direction of the kind's own."""
+def make_image(random: np.random.Generator, kind: int, size: tuple[int, int]) -> PIL.Image.Image:
+    """Make a noisy image with stripes, whose colour and direction depend on the kind."""
     rows, columns = np.mgrid[: size[1], : size[0]]
     waves = np.sin((columns * np.cos(kind) + rows * np.sin(kind)) / 3)[..., None]
     colour = np.array([np.cos(kind), np.cos(kind + 2), np.cos(kind + 4)]) * 50
@@ -325,67 +330,67 @@ def picture(random: np.random.Generator, kind: int, size: tuple[int, int]) -> PI
     return PIL.Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def depth(random: np.random.Generator, kind: int, size: tuple[int, int], farthest: float) -> np.ndarray:
-    """Metres, float32 (height, width): a slope in a direction of the kind's own."""
+def make_depth_map(random: np.random.Generator, kind: int, size: tuple[int, int], farthest: float) -> np.ndarray:
+    """Make a depth map in metres, float32 (height, width): a slope, whose direction depends on the kind."""
     rows, columns = np.mgrid[: size[1], : size[0]]
     slope = np.cos(kind) * columns / size[0] + np.sin(kind) * rows / size[1]
     shares = (slope - slope.min()) / np.ptp(slope)
     return (0.5 + (farthest - 0.6) * shares + random.uniform(0, 0.1, shares.shape)).astype(np.float32)
 
 
-def street(random: np.random.Generator, abnormal: Sequence[int] | None = None) -> list[np.ndarray]:
-    """Frames of 64x48 in which something walks and, from the first to the last abnormal frame, something big runs."""
+def make_street_video(random: np.random.Generator, abnormal: Sequence[int] | None = None) -> list[np.ndarray]:
+    """Make frames of 64x48 with a slow small bar and, in the abnormal frames, a fast large one."""
     wall = random.integers(90, 140, (6, 8, 3)).repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
     start, top = random.uniform(0, 64), int(random.integers(4, 30))
     frames = []
     for number in range(FRAMES):
         frame = wall.copy()
-        frame[top : top + 12, _columns(start + number, 4)] = 30
+        frame[top : top + 12, _find_columns(start + number, 4)] = 30
         if abnormal and abnormal[0] <= number + 1 <= abnormal[1]:
-            frame[8:40, _columns(7 * number, 14)] = 230
+            frame[8:40, _find_columns(7 * number, 14)] = 230
         frames.append(frame)
     return frames
 
 
-def _columns(first: float, count: int) -> np.ndarray:
+def _find_columns(first: float, count: int) -> np.ndarray:
     return (int(first) + np.arange(count)) % 64
 
 
-def save_film(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write a film of RGB frames at 25 a second."""
+def save_video(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """Write a video of RGB frames at 25 Hz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.bit_rate = "yuv420p", 1_000_000
         stream.codec_context.time_base = Fraction(1, 25)
-        stream.codec_context.flags |= 1 << 23  # bit-exact, so that the same frames make the same bytes
+        stream.codec_context.flags |= 1 << 23  # bit-exact, so that the files are deterministic
         for number, frame in enumerate(frames):
-            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            shown.pts, shown.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(shown))
+            video_frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            video_frame.pts, video_frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
 
 
 def save_frames(folder: Path, frames: Sequence[np.ndarray], name: str, *, first: int, gray: bool = False) -> None:
-    """Write a film as a folder of pictures."""
+    """Write a video as a folder of images."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames, start=first):
-        shown = PIL.Image.fromarray(frame)
-        (shown.convert("L") if gray else shown).save(folder / name.format(number))
+        image = PIL.Image.fromarray(frame)
+        (image.convert("L") if gray else image).save(folder / name.format(number))
 
 
-def _marks() -> np.ndarray:
+def _make_frame_labels() -> np.ndarray:
     return np.array([ABNORMAL[0] <= number <= ABNORMAL[1] for number in range(1, FRAMES + 1)], np.int64)
 
 
-def _save(path: Path, stream: EventStream) -> None:
+def _save_stream(path: Path, stream: EventStream) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     anybind.write(stream, path)
 
 
 def _save_sound(path: Path, random: np.random.Generator, pitch: float) -> None:
-    """A second of a tone in noise, 16 bits, 44,100 Hz as published."""
+    """Write a second of a tone with noise, 16 bits, 44,100 Hz."""
     times = np.arange(44_100) / 44_100
     samples = 0.3 * np.sin(2 * np.pi * pitch * times) + random.normal(0, 0.02, len(times))
     with wave.open(str(path), "wb") as file:
@@ -395,14 +400,14 @@ def _save_sound(path: Path, random: np.random.Generator, pitch: float) -> None:
         file.writeframes((samples * 32767).clip(-32768, 32767).astype("<i2").tobytes())
 
 
-def _save_mat(path: Path, held: dict[str, Any]) -> None:
+def _save_mat(path: Path, content: dict[str, Any]) -> None:
     """Write a MATLAB file whose header does not say when it was made."""
-    scipy.io.savemat(path, held)
+    scipy.io.savemat(path, content)
     with path.open("r+b") as file:
         file.write(b"MATLAB 5.0 MAT-file Platform: posix, made for a test".ljust(116))
 
 
-def _aedat3(streams: Sequence[EventStream]) -> bytes:
+def _encode_aedat3(streams: Sequence[EventStream]) -> bytes:
     """AEDAT 3.1 as cAER writes it: a packet of polarity events a stream."""
     parts = [b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#Start-Time: 2016-07-06\r\n#!END-HEADER\r\n"]
     for stream in streams:
@@ -431,4 +436,4 @@ MAKERS: dict[str, Callable[[Path, np.random.Generator, int, int], None]] = {
     "sun-d": _sun_d,
     "llvip": _llvip,
 }
-"""By the names that the data sets are registered under."""
+"""By the names that the datasets are registered under."""

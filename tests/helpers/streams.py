@@ -1,4 +1,4 @@
-"""What event streams hold, in plain values to compare, and what reading a file gives."""
+"""Content of event streams as plain values for comparisons, and results of reading a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anybind_events.stream import EventStream
 Row = tuple[int, int, int, bool]
 """Column, row, time and polarity of an event."""
 SIDES = st.integers(1, 65_535)
-"""Widths and heights of all sensors that streams have room for."""
+"""Widths and heights of all valid sensors."""
 
 
 def rows(*streams: EventSample) -> list[Row]:
@@ -26,7 +26,7 @@ def rows(*streams: EventSample) -> list[Row]:
 
 
 def contents(stream: EventSample) -> tuple[object, ...]:
-    """Give the columns of a stream as lists, and its sensor's width and height."""
+    """Return the columns of a stream as lists, and its sensor's width and height."""
     return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
@@ -37,7 +37,7 @@ def streams(
     widths: st.SearchStrategy[int] = SIDES,
     heights: st.SearchStrategy[int] = SIDES,
 ) -> EventStream:
-    """Draw short recordings with such times, in microseconds, on such sensors."""
+    """Draw short recordings with these times, in microseconds, on these sensors."""
     width, height, t = draw(widths), draw(heights), sorted(draw(st.lists(times, max_size=12)))
     pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
     x, y, p = ([each[column] for each in [draw(pixel) for _ in t]] for column in range(3))
@@ -45,7 +45,7 @@ def streams(
 
 
 def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """Give what was read, or the one line that refuses it; anything else raises."""
+    """Return the sample, or the message of `BadInput`; other errors raise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnybindWarning)
         try:

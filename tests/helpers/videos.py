@@ -1,4 +1,4 @@
-"""Videos in memory, as `VideoSample` describes them."""
+"""Videos in memory that implement `VideoSample`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class MemoryVideo:
     Attributes:
         grays: (height, width) each.
         step_us: time from one frame to the next.
-        times_us: of the frames, in place of `step_us`.
-        colours: the RGB frame of a number; the gray level in all three channels by default.
-        damaged: raise `BadInput` after the last frame.
+        times_us: times of the frames, instead of `step_us`.
+        colours: returns the RGB frame of a number. [default: the gray frame in all channels]
+        damaged: whether to raise `BadInput` after the last frame.
         decoded, converted: numbers of the frames that were decoded, and converted to RGB.
     """
 
@@ -71,5 +71,5 @@ class MemoryVideo:
 
 
 def noise(count: int, shape: tuple[int, int] = (9, 13), seed: int = 0) -> list[np.ndarray]:
-    """Gray frames of noise."""
+    """Make gray frames of noise."""
     return list(np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from anybind.binding import binding_of_part
-from anybind.binding import list_bindings as installed
-from anybind.commandline import AsJson, print_json, print_table
-from anybind.errors import AnybindError
+from typing import Annotated
+
+import typer
+
+from anybind.binding import list_bindings as list_installed
+from anybind.commandline import AsJson, print_json, print_table, require_matches
+from anybind.registry import find_part
+from anybind.spec import ModalitySpec
 
 
-def list_bindings(as_json: AsJson = False) -> None:
-    """List installed bindings and the modalities that each one joins."""
-    rows = []
-    for part in installed():
-        try:
-            binding = binding_of_part(part)
-            rows.append((part.name, ", ".join(binding.encoders), binding.summary or part.spec.summary))
-        except AnybindError:  # one that takes an argument, or a broken one, is still listed
-            rows.append((part.name, ", ".join(part.spec.modalities), part.spec.summary))
+def list_bindings(
+    pattern: Annotated[str, typer.Argument(help="Only bindings of this name or pattern, such as 'open*'.")] = "*",
+    modality: Annotated[str, typer.Option(help="Only bindings that embed this modality.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List installed bindings: the names that --binding takes, and the modalities that each embeds."""
+    if modality:
+        find_part(ModalitySpec, modality)
+    specs = [part.spec for part in list_installed(pattern)]
+    require_matches(specs, pattern, (part.name for part in list_installed()), "binding")
+    specs = [spec for spec in specs if modality in ("", *spec.modalities)]
     if as_json:
-        keys = ("name", "modalities", "summary")
-        print_json({"bindings": [dict(zip(keys, (n, m.split(", "), s), strict=True)) for n, m, s in rows]})
+        fields = ("name", "forms", "modalities", "summary")
+        print_json({"bindings": [{name: getattr(spec, name) for name in fields} for spec in specs]})
     else:
-        print_table(("binding", "modalities", "summary"), rows)
+        rows = [("\n".join(spec.forms or (spec.name,)), ", ".join(spec.modalities), spec.summary) for spec in specs]
+        print_table(("--binding", "modalities", "summary"), rows)

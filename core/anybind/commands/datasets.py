@@ -1,4 +1,4 @@
-"""`anybind datasets`: list the data sets, and `check` how much of one a folder holds."""
+"""`anybind datasets`: list the datasets; `check` compares a folder with the published dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.commandline import AsJson, parse_options, print_json, print_table, sub_app
+from anybind.commandline import AsJson, DatasetOptions, parse_options, print_json, print_table, require_matches, sub_app
 from anybind.completeness import SplitContents
 from anybind.dataset import Dataset
 from anybind.errors import AnybindError, PluginError
@@ -18,112 +18,120 @@ from anybind.files import portable_name
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import DatasetSpec
 
-SHOWN = 5
-"""How many of the things that are missing are told by name."""
-
+MAX_PROBLEMS = 5
+"""Number of problems of a kind that `check` lists; the others are counted."""
+OWN_FOLDER = "your own folder"
 
 app = sub_app()
 
 
 @app.callback()
-def list_datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the data sets with their licences and where they are published; check a copy of one."""
+def list_datasets(
+    ctx: typer.Context,
+    pattern: Annotated[
+        str, typer.Option("--filter", metavar="PATTERN", help="Only datasets that match; --filter is optional.")
+    ] = "*",
+    as_json: AsJson = False,
+) -> None:
+    """List datasets with licence, size and where each is published: all, or `anybind datasets 'ucf*'`."""
     if ctx.invoked_subcommand:
         return
-    told = [about(part) for part in list_parts(DatasetSpec)]
+    rows = [describe_dataset(part) for part in list_parts(DatasetSpec, pattern)]
+    require_matches(rows, pattern, ["check", *(part.name for part in list_parts(DatasetSpec))], "dataset")
     if as_json:
-        print_json({"datasets": told})
+        print_json({"datasets": rows})
         return
-    columns = ("name", "modalities", "licence", "size", "published")
-    rows = [(row["name"], ", ".join(row["modalities"]), *(row[name] for name in columns[2:])) for row in told]
-    print_table(columns, rows)
-    for row in told:
+    cells = [(row["name"], ", ".join(row["modalities"]), row["licence"], row["size"]) for row in rows]
+    print_table(("name", "modalities", "licence", "size"), cells)
+    for row in rows:
+        if row["published"] not in ("", OWN_FOLDER):
+            typer.echo(f"{row['name']}: {row['published']}")
+    for row in rows:
         if row["problem"]:
             typer.echo(f"{row['name']} cannot be used: {row['problem']}", err=True)
 
 
-def about(part: Part[DatasetSpec]) -> dict[str, Any]:
-    """What is known of a registered data set, JSON-like; `problem` says why one that cannot be used is unknown."""
-    told = {
+def describe_dataset(part: Part[DatasetSpec]) -> dict[str, Any]:
+    """Return a registered dataset's properties, JSON-like; `problem` says why it cannot be loaded, if so."""
+    row = {
         "name": part.name,
         "summary": part.spec.summary,
         "modalities": [part.spec.modality] if part.spec.modality else [],
         "licence": "",
         "size": "",
         "published": "",
-        "parts": {},
+        "splits": {},
         "plugin": part.plugin,
         "problem": "",
     }
     try:
-        made = part.load()
+        target = part.load()
     except AnybindError as error:  # a broken one, or one whose extra is not installed, is still listed
-        return {**told, "problem": " ".join(str(error).split())}
-    if not (isinstance(made, type) and issubclass(made, Dataset)):  # a function: only its specification is known
-        return {**told, "published": "your own folder", "size": "as you have it"}
+        return {**row, "problem": " ".join(str(error).split())}
+    if not (isinstance(target, type) and issubclass(target, Dataset)):  # a function: its spec is all there is
+        return {**row, "published": OWN_FOLDER, "size": "as you have it"}
     return {
-        **told,
-        "modalities": list(made.sample_modalities) or told["modalities"],
-        "licence": made.licence,
-        "size": made.size or ("" if made.published else "as you have it"),
-        "published": made.published or "your own folder",
-        "parts": {split: count for split, count in made.splits.items() if split != "all" or count is not None},
+        **row,
+        "modalities": list(target.sample_modalities) or row["modalities"],
+        "licence": target.licence,
+        "size": target.size or ("" if target.published else "as you have it"),
+        "published": target.published or OWN_FOLDER,
+        "splits": {split: count for split, count in target.splits.items() if split != "all" or count is not None},
     }
 
 
 @app.command("check")
 def check(
-    name: Annotated[str, typer.Argument(help="A data set, as `anybind datasets` lists it.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that is to hold it.")],
-    data_option: Annotated[
-        list[str] | None, typer.Option("--data-option", help="An option of the data set, as split=test; repeatable.")
-    ] = None,
+    name: Annotated[str, typer.Argument(help="Dataset by name: see `anybind datasets`.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the dataset.")],
+    dataset_options: DatasetOptions = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what a folder holds of a data set, and say what is missing; ends with 1 where it is not complete."""
-    options = parse_options(data_option)
+    """Count the samples of a dataset's folder and list what is missing; exit with 1 if it is incomplete."""
+    options = parse_options(dataset_options)
     part = find_part(DatasetSpec, name)
-    made = part.load()
-    check_options(f"dataset {name!r}", made, folder, **options)
-    if not (isinstance(made, type) and issubclass(made, Dataset)):
-        raise PluginError(f"the data set {name!r} is no class made from anybind.Dataset, so it cannot be checked")
+    target = part.load()
+    check_options(f"dataset {name!r}", target, folder, **options)
+    if not (isinstance(target, type) and issubclass(target, Dataset)):
+        raise PluginError(f"the dataset {name!r} cannot be checked: expected a subclass of Dataset, got a function")
     with part.explain_missing_extra():
-        held = made.check(folder, **options)
-    complete = all(each.complete for each in held)
+        splits = target.check(folder, **options)
+    complete = all(each.complete for each in splits)
     if as_json:
-        rows = [{**asdict(each), "absent": each.n_missing, "complete": each.complete} for each in held]
-        fields = {"dataset": name, "folder": os.fspath(folder), "published": made.published}
-        print_json({**fields, "complete": complete, "parts": rows})
+        properties = ("n_missing", "empty_classes", "complete")
+        rows = [{**asdict(split), **{key: getattr(split, key) for key in properties}} for split in splits]
+        fields = {"dataset": name, "folder": os.fspath(folder), "published": target.published}
+        print_json({**fields, "complete": complete, "splits": rows})
     else:
-        _print_parts(f"{name} in {portable_name(folder)}", held)
-        if made.splits.get("all", 0) is None:
-            typer.echo("there are no published numbers to compare with: what is there is counted")
-        if not complete and made.published:
-            typer.echo(f"it is published at {made.published}")
+        _print_splits(f"{name} in {portable_name(folder)}", splits)
+        if target.splits.get("all", 0) is None:
+            typer.echo("no published numbers to compare with: samples are only counted")
+        if not complete and target.published:
+            typer.echo(f"it is published at {target.published}")
     if not complete:
         raise typer.Exit(1)
 
 
-def _print_parts(title: str, held: Iterable[SplitContents]) -> None:
+def _print_splits(title: str, splits: Iterable[SplitContents]) -> None:
     rows = []
-    for part in held:
-        published = "not known" if part.published is None else str(part.published)
-        counts = sorted(part.classes.values()) or [part.n_found]
-        classes = f"{len(part.classes) - len(part.empty_classes)} of {len(part.classes)}" if part.classes else ""
-        each = f"{counts[0]} to {counts[-1]}" if part.classes else ""
-        rows.append((part.name, str(part.n_found), published, classes, each, "yes" if part.complete else "no"))
-    print_table(("part", "found", "published", "classes", "in each", "complete"), rows, title)
-    for part in held:
-        lines = [f"{part.n_missing} of {part.published} samples are missing"] if part.n_missing else []
-        lines += _first(part.missing)
-        lines += [f"nothing of these classes: {', '.join(_first(part.empty_classes))}"] if part.empty_classes else []
-        lines += _first(f"{id} is empty" for id in part.empty_files)
+    for split in splits:
+        published = "unknown" if split.published is None else str(split.published)
+        counts = sorted(split.classes.values()) or [split.n_found]
+        classes = f"{len(split.classes) - len(split.empty_classes)} of {len(split.classes)}" if split.classes else ""
+        per_class = f"{counts[0]} to {counts[-1]}" if split.classes else ""
+        rows.append((split.name, str(split.n_found), published, classes, per_class, "yes" if split.complete else "no"))
+    print_table(("split", "found", "published", "classes", "per class", "complete"), rows, title)
+    for split in splits:
+        lines = [f"{split.n_missing} of {split.published} samples are missing"] if split.n_missing else []
+        lines += _shorten(split.missing)
+        lines += [f"empty classes: {', '.join(_shorten(split.empty_classes))}"] if split.empty_classes else []
+        lines += _shorten(f"{id} is empty" for id in split.empty_files)
         for line in lines:
-            typer.echo(f"{part.name}: {line}")
+            typer.echo(f"{split.name}: {line}")
 
 
-def _first(lines: Iterable[str]) -> list[str]:
-    """The first few lines, and how many more there are."""
+def _shorten(lines: Iterable[str]) -> list[str]:
+    """Return the first few lines and the number of the others."""
     lines = list(lines)
-    more = len(lines) - SHOWN
-    return lines if more <= 0 else [*lines[:SHOWN], f"and {more} more"]
+    n_more = len(lines) - MAX_PROBLEMS
+    return lines if n_more <= 0 else [*lines[:MAX_PROBLEMS], f"and {n_more} more"]

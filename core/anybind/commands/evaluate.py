@@ -1,4 +1,4 @@
-"""`anybind evaluate`: ask a task of a binding on a folder of data."""
+"""`anybind evaluate`: evaluate a task on a dataset."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import typer
 from anybind.commandline import (
     AsJson,
     BindingName,
+    Classes,
+    DatasetOptions,
     Device,
+    Prompts,
     Seed,
-    SkipBad,
+    SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
@@ -31,81 +34,81 @@ from anybind.task import Task
 
 
 def evaluate(
-    task: Annotated[str, typer.Argument(help="A task by name, such as zero-shot.")],
-    data: Annotated[Path, typer.Option(help="The folder of the data; one folder a class unless --dataset says more.")],
-    modality: Annotated[str, typer.Option(help="What samples are embedded as; pictures become recordings as event.")],
+    task: Annotated[str, typer.Argument(help="Task by name, such as zero-shot.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset; with --dataset folder, one subfolder per class.")],
+    modality: Annotated[
+        str, typer.Option(help="Modality to embed samples as; as event, events are simulated from images.")
+    ],
     binding: BindingName = "mini",
-    dataset: Annotated[str, typer.Option(help="The data set's kind, by name.")] = "folder",
-    limit: Annotated[int | None, typer.Option(help="This many samples, spread evenly over classes.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Keep only these folders: a,b or a file of names.")] = None,
-    among: Annotated[str | None, typer.Option(help="Class names asked for: a,b, a file, or all (folders).")] = None,
-    classnames: Annotated[Path | None, typer.Option(help="JSON file of class names by folder.")] = None,
-    template: Annotated[list[str] | None, typer.Option(help="Sentence with {} for the name; repeatable.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the task; repeatable.")] = None,
-    data_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the data set; repeatable.")] = None,
+    dataset: Annotated[str, typer.Option(help="Dataset by name: see `anybind datasets`.")] = "folder",
+    limit: Annotated[int | None, typer.Option(help="Number of samples, spread over classes. [default: all]")] = None,
+    classes: Classes = None,
+    candidate_labels: Annotated[
+        str | None,
+        typer.Option(help="Class names to choose among: a,b, a file, or all. [default: those of the samples]"),
+    ] = None,
+    class_names: Annotated[Path | None, typer.Option(help="JSON file with class names by folder name.")] = None,
+    templates: Prompts = None,
+    task_options: Annotated[
+        list[str] | None, typer.Option("--task-option", help="NAME=VALUE for the task; repeatable.")
+    ] = None,
+    dataset_options: DatasetOptions = None,
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
-    skip_bad: SkipBad = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a task of a binding on a folder of data, and print the metrics."""
-    find_part(TaskSpec, task)  # unknown names are reported before any file is looked for
+    """Evaluate a task on a dataset and print its metrics with 95 % confidence intervals."""
+    find_part(TaskSpec, task)  # unknown names are reported before a missing folder
     find_part(ModalitySpec, modality)
-    options = {**_given(templates=template), **parse_options(option)}
-    question: Task = create_part(TaskSpec, task, **options)
-    about = _given(classes=None if classes is None else parse_names(classes), names=classnames, limit=limit)
-    asked_of = load_dataset(
-        dataset, data, modalities=task_sources(question, modality), **about, **parse_options(data_option)
+    options = {**_drop_unset(templates=templates), **parse_options(task_options)}
+    configured: Task = create_part(TaskSpec, task, **options)
+    selection = _drop_unset(classes=None if classes is None else parse_names(classes), names=class_names, limit=limit)
+    samples = load_dataset(
+        dataset, data, modalities=task_sources(configured, modality), **selection, **parse_options(dataset_options)
     )
-    if among is not None:
-        question = create_part(TaskSpec, task, among=_asked(among, asked_of), **options)
+    if candidate_labels is not None:
+        labels = _resolve_labels(candidate_labels, samples)
+        configured = create_part(TaskSpec, task, candidate_labels=labels, **options)
     skipped = SkippedFiles()
-    on_bad = skipped.note if skip_bad else None
     result = run_evaluation(
-        question,
-        asked_of,
+        configured,
+        samples,
         modality=modality,
         binding=binding,
         seed=seed,
         device=device,
         store=open_store(store),
-        on_bad=on_bad,
+        on_bad=skipped.record if skip_invalid else None,
     )
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
-        with_chance = ("chance",) if result.chance else ()
-        print_table(
-            ("metric", "value", "95 % interval", *with_chance),
-            _rows(result),
-            f"{task}: {modality} of {asked_of.name} by {result.binding}",
-        )
+        columns = ("metric", "value", "95 % interval", *(("chance",) if result.chance else ()))
+        print_table(columns, _format_metrics(result), f"{task}: {modality} of {samples.name} by {result.binding}")
     skipped.report()
 
 
-def _given(**options: object) -> dict[str, object]:
-    """Those options that were given: a task or data set need not know the others."""
+def _drop_unset(**options: object) -> dict[str, object]:
+    """Return the options that were given: a task or dataset need not take the others."""
     return {name: value for name, value in options.items() if value is not None and value != []}
 
 
-def _asked(among: str, dataset: Dataset) -> list[str]:
-    return (
-        list(dataset.all_classes)
-        if among == "all"
-        else [dataset.resolve_class_name(name) for name in parse_names(among)]
-    )
+def _resolve_labels(text: str, dataset: Dataset) -> list[str]:
+    if text == "all":
+        return list(dataset.all_classes)
+    return [dataset.resolve_class_name(name) for name in parse_names(text)]
 
 
-def _rows(result: Result) -> list[tuple[str, ...]]:
-    """Metrics with their intervals and, where it is known, what guessing gives."""
-    rows: list[tuple[str, ...]] = []
+def _format_metrics(result: Result) -> list[tuple[str, ...]]:
+    """Return a row a metric: its value, its interval and, if any metric has one, its chance level."""
+    rows = []
     for name, value in result.metrics.items():
-        ends = result.intervals.get(name)
-        rows.append((name, f"{value:.4f}", f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else ""))
-        if result.chance:
-            rows[-1] += (f"{result.chance[name]:.4f}" if name in result.chance else "",)
-    empty = ("", "") if result.chance else ("",)
-    rows.append(("samples", str(result.n), *empty))
-    # There are no candidates where nothing is compared, as with scores of videos.
-    return [*rows, ("asked among", str(result.gallery_size), *empty)] if result.gallery_size else rows
+        ends, chance = result.intervals.get(name), result.chance.get(name)
+        interval = f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else ""
+        rows.append((name, f"{value:.4f}", interval, "" if chance is None else f"{chance:.4f}"))
+    rows.append(("samples", str(result.n), "", ""))
+    if result.gallery_size:  # 0 where samples are scored and not compared, as in video anomaly detection
+        rows.append(("candidates", str(result.gallery_size), "", ""))
+    return [row if result.chance else row[:3] for row in rows]

@@ -1,4 +1,4 @@
-"""`anybind store`: what the embedding store holds, and where; `clear` removes it."""
+"""`anybind store`: show the embedding store; `clear` removes its embeddings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from anybind.store import EmbeddingStore
 
 Folder = Annotated[
     Path | None,
-    typer.Option(help="The store's folder. [default: $ANYBIND_STORE, else `store` in the user's cache folder]"),
+    typer.Option(help="Folder of the store. [default: $ANYBIND_STORE, else `store` in the user's cache folder]"),
 ]
 
 app = sub_app()
 
 
 @app.callback()
-def show(ctx: typer.Context, folder: Folder = None, as_json: AsJson = False) -> None:
+def show_store(ctx: typer.Context, folder: Folder = None, as_json: AsJson = False) -> None:
     """Show the embedding store: its folder, its size and the embeddings of each encoder."""
     if ctx.invoked_subcommand:
         ctx.obj = folder
@@ -48,10 +48,10 @@ def show(ctx: typer.Context, folder: Folder = None, as_json: AsJson = False) -> 
 
 
 @app.command("clear")
-def clear(
+def clear_store(
     ctx: typer.Context,
     encoder: Annotated[
-        str | None, typer.Option(help="Only this encoder's embeddings: an id of `anybind store`, or its identity.")
+        str | None, typer.Option(help="Only embeddings of this encoder: an id of `anybind store`, or its identity.")
     ] = None,
     folder: Folder = None,
     as_json: AsJson = False,

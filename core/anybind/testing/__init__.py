@@ -1,4 +1,4 @@
-"""Conformance checks: whether a plugin's parts keep the plugin contract.
+"""Conformance checks of the plugin contract.
 
     from anybind.testing import parametrize_with_checks
 
@@ -10,9 +10,9 @@ or for one object, installed or not:
 
     from anybind.testing import Example, check
 
-    check(ThermalTower(), Example(samples=images))
+    check(ThermalEncoder(), Example(samples=images))
 
-A failure names each failed check, what was found, and the remedy. Only `parametrize_with_checks` needs pytest.
+A failure has the name, the finding and the remedy of each failed check. Only `parametrize_with_checks` needs pytest.
 """
 
 from __future__ import annotations

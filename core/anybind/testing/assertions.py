@@ -1,4 +1,4 @@
-"""Assertions that the checks of several kinds share: arrays, attributes, specs, refusals, equal samples."""
+"""Assertions that the checks of several kinds share: arrays, attributes, specs, errors, equal samples."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
+from anybind.discovery import describe_exception
 from anybind.errors import AnybindError
 from anybind.modality import Modality, find_modality
-from anybind.part import one_line
 from anybind.registry import list_parts
 from anybind.space import Space
 from anybind.spec import ModalitySpec, Spec
@@ -23,16 +23,16 @@ BATCH_TOLERANCE = 1e-5
 
 
 class Skip(Exception):
-    """Raised by a check that cannot run; the message says why."""
+    """Raised by a check that cannot run, with the reason."""
 
 
 def describe_error(error: BaseException) -> str:
     """Return an exception's type and message as one line."""
-    return f"{type(error).__name__}: {one_line(error)}"
+    return describe_exception(error)
 
 
 def describe_sample(value: object) -> str:
-    """Return a sample in a few words, for messages."""
+    """Return a short description of a sample, for messages."""
     if isinstance(value, np.ndarray):
         return f"array of {value.dtype}, shape {value.shape}"
     return repr(value)[:40] if isinstance(value, str | int | float | None) else type(value).__name__
@@ -41,7 +41,7 @@ def describe_sample(value: object) -> str:
 def assert_refused(
     attempt: Callable[[], object], what: str, errors: type[AnybindError] | tuple[type[AnybindError], ...] = AnybindError
 ) -> None:
-    """Fail unless the attempt raises one of the errors, an `AnybindError` by default, with one line."""
+    """Fail unless a call raises one of the errors, by default an `AnybindError`, with a message of one line."""
     try:
         attempt()
     except errors as error:
@@ -50,7 +50,7 @@ def assert_refused(
         raise
     except Exception as error:
         expected = " or ".join(each.__name__ for each in (errors if isinstance(errors, tuple) else (errors,)))
-        raise AssertionError(f"{what}: {describe_error(error)}, which is no {expected}") from error
+        raise AssertionError(f"{what}: expected {expected}, got {describe_error(error)}") from error
     else:
         raise AssertionError(f"{what} was accepted")
 
@@ -59,14 +59,14 @@ def assert_json(value: object, what: str) -> None:
     """Fail unless a value consists of JSON types; tuples count as lists."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            assert isinstance(key, str), f"{what} has the key {key!r}, which is no string"
+            assert isinstance(key, str), f"{what} has the key {key!r}, expected a string"
             assert_json(item, f"{what}[{key!r}]")
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
             assert_json(item, f"{what}[{number}]")
     else:
         plain = value is None or type(value) in (str, bool, int, float)
-        assert plain, f"{what} is a {type(value).__name__}, which is no JSON type"
+        assert plain, f"{what} is a {type(value).__name__}, expected a JSON type"
         assert not isinstance(value, float) or math.isfinite(value), f"{what} is {value}"
     json.dumps(value)
 
@@ -78,22 +78,22 @@ def assert_hash(value: object, what: str) -> None:
 
 
 def assert_close(
-    found: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
+    actual: np.ndarray, expected: np.ndarray, tolerance: float, what: str, *, relative: bool = False
 ) -> None:
     """Fail unless two arrays, (...,) each, have one shape and agree within a tolerance; NaN agrees with NaN.
 
     Args:
-        found: the one array.
-        expected: the other.
+        actual: the array to check.
+        expected: the array to compare with.
         tolerance: allowed difference.
         what: what is compared, for the message.
         relative: whether to multiply the tolerance by the largest value, where that is above 1.
     """
-    assert found.shape == expected.shape, f"{what}: shapes {found.shape} and {expected.shape}"
+    assert actual.shape == expected.shape, f"{what}: shapes {actual.shape} and {expected.shape}"
     if relative:
         tolerance *= float(np.nanmax(np.abs(expected), initial=1.0))
-    if not np.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
-        difference = np.nanmax(np.abs(found.astype(np.float64) - expected.astype(np.float64)))
+    if not np.allclose(actual, expected, rtol=0, atol=tolerance, equal_nan=True):
+        difference = np.nanmax(np.abs(actual.astype(np.float64) - expected.astype(np.float64)))
         raise AssertionError(f"{what}: they differ by up to {difference:.3g} (allowed: {tolerance:g})")
 
 
@@ -106,39 +106,39 @@ def assert_array(value: object, what: str, *shape: int | None) -> np.ndarray:
 
 
 def assert_finite(arrays: Iterable[np.ndarray], what: str) -> None:
-    """Fail where one of the arrays, (...,) each, holds NaN or infinity."""
-    wrong = [number for number, each in enumerate(arrays) if not np.isfinite(each).all()]
-    assert not wrong, f"{what} {wrong} hold NaN or infinity"
+    """Fail if one of the arrays, (...,) each, contains NaN or infinity."""
+    invalid = [number for number, each in enumerate(arrays) if not np.isfinite(each).all()]
+    assert not invalid, f"{what} {invalid} hold NaN or infinity"
 
 
 def assert_texts(part: object, *names: str) -> None:
-    """Fail unless a part has attributes of these names, each a string that is not empty."""
+    """Fail unless a part has non-empty strings in these attributes."""
     for name in names:
         value = getattr(part, name, None)
         assert isinstance(value, str) and value.strip(), f"{name} is {value!r}"
 
 
 def assert_spaces(part: object, *names: str) -> None:
-    """Fail unless a part has attributes of these names, each an embedding space."""
+    """Fail unless a part has embedding spaces in these attributes."""
     for name in names:
         space = getattr(part, name, None)
         assert isinstance(space, Space) and space.name and space.dim > 0, f"{name} is {space!r}"
 
 
-def installed_modality(name: str) -> Modality | None:
-    """Return the modality of a name; None where it is not installed."""
+def find_installed_modality(name: str) -> Modality | None:
+    """Return the modality of a name; None if it is not installed."""
     return find_modality(name) if list_parts(ModalitySpec, name) else None
 
 
 def assert_spec(spec: Spec | None, **values: str) -> None:
-    """Fail where a spec has other values in these fields; an empty one agrees with any."""
+    """Fail if a spec has other values in these fields; an empty one agrees with any."""
     for name, value in values.items():
-        named = getattr(spec, name, "")
-        assert named in ("", value), f"spec.{name} is {named!r}, and that of the part is {value!r}"
+        declared = getattr(spec, name, "")
+        assert declared in ("", value), f"spec.{name} is {declared!r}, and that of the part is {value!r}"
 
 
 def is_equal(one: object, other: object) -> bool:
-    """Return whether two samples are equal: arrays, strings, numbers, and objects made of them."""
+    """Return whether two samples are equal: arrays, strings, numbers, and objects composed of them."""
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):

@@ -10,11 +10,11 @@ from anybind.testing.checks import Case, Checks
 CHECKS = Checks()
 
 
-@CHECKS.add("name encoders and adapters that are registered, each encoder under the modality it embeds")
+@CHECKS.add("use registered encoders and adapters, each encoder under its modality")
 def check_parts_are_registered(case: Case[Binding]) -> None:
     for modality, use in case.part.encoders.items():
-        found = find_part(EncoderSpec, use.name).spec.modality
-        assert found == modality, f"the encoder {use.name!r} of {modality} embeds {found}"
+        modality_of_encoder = find_part(EncoderSpec, use.name).spec.modality
+        assert modality_of_encoder == modality, f"the encoder {use.name!r} of {modality} embeds {modality_of_encoder}"
     for use in case.part.adapters:
         find_part(AdapterSpec, use.name)
 
@@ -22,5 +22,5 @@ def check_parts_are_registered(case: Case[Binding]) -> None:
 @CHECKS.add("list in the spec's `modalities` those of its encoders", applies=lambda case: case.spec is not None)
 def check_modalities(case: Case[Binding]) -> None:
     assert isinstance(case.spec, BindingSpec)
-    listed, held = sorted(case.spec.modalities), sorted(case.part.encoders)
-    assert listed == held, f"spec.modalities are {listed}, and the encoders are of {held}"
+    listed, embedded = sorted(case.spec.modalities), sorted(case.part.encoders)
+    assert listed == embedded, f"spec.modalities are {listed}, those of the encoders {embedded}"

@@ -1,4 +1,4 @@
-"""Conformance checks: plain functions of a `Case`, listed by kind of part."""
+"""Conformance checks: functions of a `Case`, listed by kind of part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 class ConformanceError(AssertionError):
-    """A part that fails checks; the message names each, what was found, and the remedy."""
+    """A part that fails checks; the message has the name, the finding and the remedy of each."""
 
 
 @dataclass(eq=False)
@@ -31,10 +31,10 @@ class Case(Generic[T_co]):
     """A part under test.
 
     Attributes:
-        part: the part; for a dataset, a function that makes it from a folder.
-        example: what it is checked on.
-        spec: its registered spec; None where it is not registered.
-        values: results of functions marked `shared`.
+        part: the part; for a dataset, a function that creates it from a folder.
+        example: the data to check it on.
+        spec: its registered spec; None if it is not registered.
+        values: results of `computed_once` functions.
     """
 
     part: T_co
@@ -49,18 +49,18 @@ class Case(Generic[T_co]):
 
 
 def temporary_folder(owner: object) -> Path:
-    """Make a folder that is removed once the owner is garbage."""
+    """Create a folder that is removed when the owner is garbage-collected."""
     folder = Path(tempfile.mkdtemp(prefix="anybind-check-"))
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 def computed_once(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[Case[T]], R]:
-    """Compute a value of a case once for all checks; where that fails, skip the checks that need it.
+    """Compute a value of a case once for all checks; if that fails, skip the checks that need it.
 
     Args:
         compute: returns the value; may be a check itself.
-        name: of the value, for messages; that of the function by default.
+        name: name of the value in messages. [default: that of the function, without `get_`]
     """
 
     @functools.wraps(compute)
@@ -71,15 +71,15 @@ def computed_once(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[
             except Skip:
                 raise
             except Exception as error:
-                what = name or compute.__name__.replace("_", " ")
-                raise Skip(f"there is no {what} to check: {describe_error(error)}") from error
+                value_name = name or compute.__name__.removeprefix("get_").replace("_", " ")
+                raise Skip(f"no {value_name} to check: {describe_error(error)}") from error
         return cast("R", case.values[get])
 
     return get
 
 
 def applies_to_all(case: Case[object]) -> bool:
-    """Apply to every part."""
+    """Return True: the check applies to every part."""
     return True
 
 
@@ -88,10 +88,10 @@ class Check:
     """A conformance check.
 
     Attributes:
-        name: of its function.
-        remedy: how to mend a part that fails it, one line.
-        run: raises `AssertionError` with what was found, or `Skip`; any other exception is a failure too.
-        applies: whether a part has the capability that is checked.
+        name: name of its function.
+        remedy: how to fix a part that fails it, one line.
+        run: raises `AssertionError` with the finding, or `Skip`; any other exception is a failure too.
+        applies: returns whether a part has the capability that is checked.
     """
 
     name: str
@@ -101,13 +101,13 @@ class Check:
 
 
 class Checks(list[Check]):
-    """The checks of a kind, in the order in which they run: what a `KindSpec` names as `checks`."""
+    """The checks of a kind, in the order in which they run: the target of `KindSpec.checks`."""
 
     def __init__(self, *, needs: Sequence[str] = ()) -> None:
-        """Start an empty list.
+        """Create an empty list.
 
         Args:
-            needs: fields of `Example`, of which a part needs one to be checked.
+            needs: fields of `Example`, one of which is required to check a part.
         """
         super().__init__()
         self.needs = tuple(needs)
@@ -115,11 +115,11 @@ class Checks(list[Check]):
     def add(
         self, remedy: str, *, applies: Callable[[Case[Any]], bool] = applies_to_all
     ) -> Callable[[Callable[[Case[T]], R]], Callable[[Case[T]], R]]:
-        """Add the decorated function of a case as a check; what it returns may be `shared`.
+        """Add the decorated function of a case as a check; other checks can use its result through `computed_once`.
 
         Args:
-            remedy: how to mend a part that fails it, one line.
-            applies: whether a part has the capability that is checked; each has by default.
+            remedy: how to fix a part that fails it, one line.
+            applies: returns whether a part has the capability that is checked. [default: every part]
         """
 
         def register(function: Callable[[Case[T]], R]) -> Callable[[Case[T]], R]:
@@ -134,10 +134,10 @@ class Outcome:
     """The outcome of one check.
 
     Attributes:
-        check: its name.
-        status: how it ended.
-        message: what was found, or why it was skipped.
-        remedy: of a failed check: how to mend the part.
+        check: name of the check.
+        status: status of the check.
+        message: the finding, or the reason of a skip.
+        remedy: how to fix the part, for a failed check.
     """
 
     check: str
@@ -151,7 +151,7 @@ class Report:
     """The outcomes of all checks of a part.
 
     Attributes:
-        part: its kind and name.
+        part: kind and name of the part.
         outcomes: one for each check, in order.
     """
 
@@ -168,10 +168,10 @@ class Report:
         return [outcome.check for outcome in self.with_status("failed")]
 
     def raise_for_failures(self) -> Report:
-        """Return the report where no check failed.
+        """Return the report if no check failed.
 
         Raises:
-            ConformanceError: checks failed; the message names each, what was found, and the remedy.
+            ConformanceError: checks failed; the message has the name, the finding and the remedy of each.
         """
         lines = [f"\n  {o.check}: {o.message}\n    remedy: {o.remedy}" for o in self.with_status("failed")]
         if lines:
@@ -179,12 +179,12 @@ class Report:
         return self
 
     def to_dict(self) -> dict[str, object]:
-        """Return the report as JSON-like values."""
+        """Convert the report to JSON-like values."""
         return {"part": self.part, "checks": [asdict(outcome) for outcome in self.outcomes]}
 
 
 def run_check(check: Check, case: Case[object]) -> Outcome:
-    """Run one check, and compare its outcome with the failures that the example expects."""
+    """Run one check, and compare its outcome with the expected failures of the example."""
     reason = case.example.expected_failures.get(check.name)
     try:
         with warnings.catch_warnings():
@@ -193,12 +193,12 @@ def run_check(check: Check, case: Case[object]) -> Outcome:
     except Skip as skip:
         return Outcome(check.name, "skipped", str(skip))
     except Exception as error:
-        found = _describe_failure(error)
+        failure = _describe_failure(error)
         if reason is not None:
-            return Outcome(check.name, "expected failure", f"{reason} ({found})")
-        return Outcome(check.name, "failed", found, check.remedy)
+            return Outcome(check.name, "expected failure", f"{reason} ({failure})")
+        return Outcome(check.name, "failed", failure, check.remedy)
     if reason is not None:
-        return Outcome(check.name, "failed", "it passes", "take it out of the example's `expected_failures`")
+        return Outcome(check.name, "failed", "it passes", "remove it from the example's `expected_failures`")
     return Outcome(check.name, "passed")
 
 

@@ -34,21 +34,21 @@ def check_accepts_its_samples(case: Case[Modality]) -> None:
         assert verdict is True, f"accepts returns {verdict!r} for a sample ({describe_sample(sample)})"
 
 
-@CHECKS.add("test the type in `accepts`, return False for any other, and raise nothing")
-def check_accepts_nothing_else(case: Case[Modality]) -> None:
+@CHECKS.add("return False from `accepts` for any other type, and raise nothing")
+def check_accepts_no_other_types(case: Case[Modality]) -> None:
     for other in (None, object(), 7, b"", [], {}):
         verdict = case.part.accepts(other)
         assert verdict is False, f"accepts returns {verdict!r} for {other!r}"
 
 
-@CHECKS.add("raise in `check` only for what cannot be embedded")
+@CHECKS.add("raise in `check` only for samples that cannot be embedded")
 def check_passes_valid_samples(case: Case[Modality]) -> None:
     for sample in case.example.samples:
         case.part.check(sample)
 
 
 @CHECKS.add(
-    "raise BadInput in `check`, saying what is wrong: empty, not finite, ...",
+    "raise BadInput in `check` with the reason: empty, not finite, ...",
     applies=lambda case: len(case.example.wrong) > 0,
 )
 def check_refuses_wrong_samples(case: Case[Modality]) -> None:
@@ -60,10 +60,10 @@ def check_refuses_wrong_samples(case: Case[Modality]) -> None:
 @CHECKS.add("return an RGB image, (height, width, 3) uint8, or a string from `show`")
 def check_shows_samples(case: Case[Modality]) -> None:
     for sample in case.example.samples:
-        shown = case.part.show(sample)
-        if not isinstance(shown, str):
-            image = isinstance(shown, np.ndarray) and shown.dtype == np.uint8 and shown.ndim == 3
-            assert image and shown.shape[2] == 3 and shown.size, f"show returns {describe_sample(shown)}"
+        rendering = case.part.show(sample)
+        if not isinstance(rendering, str):
+            image = isinstance(rendering, np.ndarray) and rendering.dtype == np.uint8 and rendering.ndim == 3
+            assert image and rendering.shape[2] == 3 and rendering.size, f"show returns {describe_sample(rendering)}"
 
 
 @CHECKS.add("take all randomness from the seed and return a sample; or inherit `augment`")
@@ -73,11 +73,11 @@ def check_augmentation(case: Case[Modality]) -> None:
             changed = case.part.augment(sample, seed=3)
         except BadOption as error:
             raise Skip("it has no augmentation") from error
-        assert case.part.accepts(changed), f"augment returns {describe_sample(changed)}, which is no sample of it"
+        assert case.part.accepts(changed), f"augment returns {describe_sample(changed)}, expected a sample"
         assert is_equal(changed, case.part.augment(sample, seed=3)), "augment returns two samples for one seed"
 
 
-@CHECKS.add("return from `derivation` a mapping of all but the seed that shapes what `derive` makes")
+@CHECKS.add("return from `derivation` all settings but the seed that shape the result of `derive`")
 def check_derivation_settings(case: Case[Modality]) -> None:
     sources = case.spec.derived_from if isinstance(case.spec, ModalitySpec) else case.example.sources
     for source in sources:
@@ -90,7 +90,7 @@ def check_derivation_settings(case: Case[Modality]) -> None:
 def check_derive(case: Case[Modality]) -> None:
     for source, sample in case.example.sources.items():
         derived = case.part.derive(sample, source, seed=3)
-        assert case.part.accepts(derived), f"derive makes {describe_sample(derived)} from {source}, no sample of it"
+        assert case.part.accepts(derived), f"derive returns {describe_sample(derived)} for {source}, expected a sample"
         case.part.check(derived)
         again = case.part.derive(sample, source, seed=3)
-        assert is_equal(derived, again), f"derive makes two samples from one of {source} for one seed"
+        assert is_equal(derived, again), f"derive returns two samples of one sample of {source} and one seed"

@@ -1,4 +1,4 @@
-"""Perturb the state of an object: every array, tensor and constant that it holds, one at a time."""
+"""Perturbation of an object's state: every array, tensor and constant, one at a time."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     import torch
 
 Assign = Callable[[object], None]
-"""Puts another value in the place of one."""
-STATELESS = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, str, bytes)
+"""Replaces a value by another one."""
+STATELESS_TYPES = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, str, bytes)
 
 
 def perturb_state(root: object, base: type) -> Iterator[str]:
-    """Change one value at a time, give its name, and restore it when the iteration goes on.
+    """Change one value at a time, yield its name, and restore it when the iteration continues.
 
-    Values are the arrays, tensors and floats that the object reaches through its attributes and those of its classes
-    below `base`, and the module constants that methods of these classes name. Arrays are rolled by one place, so that
-    sums stay as they are, and, unless they are of integers, scaled.
+    Values are the arrays, tensors and floats reachable through the attributes of the object and of its classes below
+    `base`, and the module constants that methods of these classes use. Arrays are rolled by one position, which keeps
+    sums, and, unless they are of integers, scaled.
     """
     for name, value, assign in _find_values(root, base):
-        put, own = assign, value
+        assign_content, original = assign, value
         if not isinstance(value, float):  # in place, since several attributes may share one array
-            put = functools.partial(_fill, value)
-            own = value.copy() if isinstance(value, np.ndarray) else value.detach().clone()
+            assign_content = functools.partial(_fill, value)
+            original = value.copy() if isinstance(value, np.ndarray) else value.detach().clone()
         for changed in _perturb(value):
-            put(changed)
+            assign_content(changed)
             try:
                 yield name
             finally:
-                put(own)
+                assign_content(original)
 
 
 def _fill(value: np.ndarray | torch.Tensor, content: Any) -> None:
@@ -44,7 +44,7 @@ def _fill(value: np.ndarray | torch.Tensor, content: Any) -> None:
         value.flags.writeable = True
         value[...] = content
         return
-    import torch  # it has made the tensor
+    import torch  # imported by the creator of the tensor
 
     with torch.inference_mode() if value.is_inference() else torch.no_grad():
         value[...] = content
@@ -84,7 +84,7 @@ def _find_values(root: object, base: type) -> Iterator[tuple[str, Any, Assign]]:
 def _walk(value: Any, name: str, assign: Assign, seen: set[int]) -> Iterator[tuple[str, Any, Assign]]:
     if _is_value(value):
         yield name.lstrip("."), value, assign
-    elif value is not None and not isinstance(value, STATELESS) and id(value) not in seen:
+    elif value is not None and not isinstance(value, STATELESS_TYPES) and id(value) not in seen:
         seen.add(id(value))
         for label, item, assign_item in _find_items(value, assign):
             yield from _walk(item, name + label, assign_item, seen)
@@ -100,6 +100,6 @@ def _find_items(value: Any, assign: Assign) -> Iterator[tuple[str, Any, Assign]]
             )
         return
     indexed = isinstance(value, dict | list)
-    held = value if indexed else getattr(value, "__dict__", {})
-    for key, item in list(enumerate(held) if isinstance(held, list) else held.items()):
-        yield f"[{key!r}]" if indexed else f".{key}", item, functools.partial(held.__setitem__, key)
+    container = value if indexed else getattr(value, "__dict__", {})
+    for key, item in list(enumerate(container) if isinstance(container, list) else container.items()):
+        yield f"[{key!r}]" if indexed else f".{key}", item, functools.partial(container.__setitem__, key)

@@ -1,4 +1,4 @@
-"""What pytest finds by the entry point `anybind`: the fixture `clean_registry`."""
+"""The pytest plugin of the entry point `anybind`: the fixture `clean_registry`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from anybind.registry import Plugin, Registry, use_registry
 
 @pytest.fixture
 def clean_registry() -> Iterator[Callable[..., Registry]]:
-    """No plugin at all while the test runs, or only those named: `clean_registry("media", my_module)`.
+    """Use an empty registry during the test, or only given plugins: `clean_registry("media", my_module)`.
 
-    A name is that of an installed plugin or of a distribution; a module is a plugin that need not be installed.
-    Called again, it starts anew.
+    A string is the name of an installed plugin or distribution; a module is a plugin that need not be installed. Each
+    call starts with an empty registry.
     """
 
     def only(*plugins: str | ModuleType | type) -> Registry:

@@ -1,26 +1,26 @@
-"""A binder whose encoders know nothing: for tests of tasks and heads, which need vectors and no meaning."""
+"""A binder with random embeddings, for tests of tasks and heads."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 
 import numpy as np
 
 from anybind.binder import Binder
 from anybind.binding import Binding, ConfiguredPart
+from anybind.contents import content_key
 from anybind.embeddings import normalize
 from anybind.encoder import Encoder
 from anybind.registry import list_parts
 from anybind.space import Space
 from anybind.testing.checks import Case, computed_once
 
-SPACE = Space("stand-in", 16)
+SPACE = Space("random", 16)
 
 
 class RandomEncoder(Encoder):
-    """Vectors drawn by a hash of the sample: equal samples have equal vectors, and others have nothing in common."""
+    """An encoder of random vectors, seeded by a hash of the sample: equal samples have equal vectors."""
 
     def __init__(self, modality: str) -> None:
         self.modality, self.space, self.logit_scale = modality, SPACE, 100.0
@@ -34,26 +34,12 @@ class RandomEncoder(Encoder):
         return {"hash": "sha256"}
 
     def preprocess(self, sample: object) -> bytes:
-        digest = hashlib.sha256()
-        _feed(digest, sample)
-        return digest.digest()
+        key = content_key(sample) or repr(sample).encode()
+        return hashlib.sha256(key).digest()
 
     def encode(self, inputs: Sequence[bytes]) -> np.ndarray:
         seeds = [int.from_bytes(each[:8], "big") for each in inputs]
         return normalize(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
-
-
-def _feed(digest: hashlib._Hash, value: object) -> None:
-    if isinstance(value, np.ndarray):
-        digest.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-    elif is_dataclass(value):
-        for field in fields(value):
-            _feed(digest, getattr(value, field.name))
-    elif not isinstance(value, str | bytes) and isinstance(value, Sequence):
-        for each in value:
-            _feed(digest, each)
-    else:
-        digest.update(repr(value).encode())
 
 
 class _RandomBinder(Binder):
@@ -64,15 +50,15 @@ class _RandomBinder(Binder):
 
 
 def make_random_binder(*modalities: str) -> Binder:
-    """A binder that embeds samples of these modalities, of all that are installed by default, in one 16-d space.
+    """Create a binder with random embeddings of these modalities, by default all installed ones, in one 16-d space.
 
-    Its vectors are deterministic and tell samples apart, and mean nothing.
+    The embeddings are deterministic and differ between samples.
     """
     names = modalities or [part.name for part in list_parts("modality")]
-    return _RandomBinder(Binding("stand-in", {name: ConfiguredPart("stand-in") for name in names}))
+    return _RandomBinder(Binding("random", {name: ConfiguredPart("random") for name in names}))
 
 
 @computed_once
-def binding(case: Case[object]) -> Binder:
-    """The example's binder, or one whose embeddings have no meaning."""
+def get_binder(case: Case[object]) -> Binder:
+    """Return the example's binder, or one with random embeddings."""
     return case.example.binder or make_random_binder()

@@ -39,34 +39,34 @@ def check_accepts_its_samples(case: Case[Representation]) -> list[np.ndarray]:
     return arrays
 
 
-array = computed_once(check_accepts_its_samples, "array")
+get_arrays = computed_once(check_accepts_its_samples, "array")
 
 
 @CHECKS.add("return three dimensions, (channels, height, width), none of them 0")
 def check_shape(case: Case[Representation]) -> None:
-    for each in array(case):
+    for each in get_arrays(case):
         assert each.ndim == 3 and each.size, f"it returns shape {each.shape}"
 
 
 @CHECKS.add("end with `.astype(np.float32)`")
 def check_dtype(case: Case[Representation]) -> None:
-    for each in array(case):
+    for each in get_arrays(case):
         assert each.dtype == np.float32, f"it returns {each.dtype}"
 
 
-@CHECKS.add("find what divides by zero: a sample may have one entry, or all at one time")
+@CHECKS.add("fix divisions by zero: a sample may have one entry, or all at one time")
 def check_finite(case: Case[Representation]) -> None:
-    assert_finite(array(case), "the arrays of samples")
+    assert_finite(get_arrays(case), "the arrays of samples")
 
 
 @CHECKS.add("use no randomness")
 def check_deterministic(case: Case[Representation]) -> list[np.ndarray]:
-    for sample, each in zip(case.example.samples, array(case), strict=True):
+    for sample, each in zip(case.example.samples, get_arrays(case), strict=True):
         assert_close(case.part(sample), each, SAME_TOLERANCE, "the same sample, twice")
-    return array(case)
+    return get_arrays(case)
 
 
-deterministic_array = computed_once(check_deterministic, "deterministic array")
+get_deterministic_arrays = computed_once(check_deterministic, "deterministic array")
 
 
 @CHECKS.add("copy a sample before changing it in place")
@@ -77,23 +77,23 @@ def check_leaves_samples_unchanged(case: Case[Representation]) -> None:
         assert is_equal(before, sample), f"the sample ({describe_sample(sample)}) was changed"
 
 
-@CHECKS.add("make `batch` return what the calls return, stacked; or inherit it")
+@CHECKS.add("make `batch` stack the results of the calls; or inherit it")
 def check_batch(case: Case[Representation]) -> None:
-    pairs = list(zip(case.example.samples, deterministic_array(case), strict=True))
+    pairs = list(zip(case.example.samples, get_deterministic_arrays(case), strict=True))
     shapes = [(getattr(sample, "shape", 0), each.shape) for sample, each in pairs]
     alike = [pair for pair, shape in zip(pairs, shapes, strict=True) if shape == shapes[0]]
     batch, stacked = case.part.batch([sample for sample, _ in alike]), np.stack([each for _, each in alike])
-    right = isinstance(batch, np.ndarray) and batch.dtype == stacked.dtype
-    assert right, "batch returns another type than the call"
+    valid = isinstance(batch, np.ndarray) and batch.dtype == stacked.dtype
+    assert valid, "batch returns another type than the call"
     assert_close(batch, stacked, BATCH_TOLERANCE, "in a batch and one by one", relative=True)
 
 
-@CHECKS.add("raise BadInput where there is nothing to stack")
+@CHECKS.add("raise BadInput for an empty batch")
 def check_refuses_an_empty_batch(case: Case[Representation]) -> None:
     assert_refused(lambda: case.part.batch([]), "an empty batch")
 
 
-@CHECKS.add("raise BadInput, saying what is wrong", applies=lambda case: len(case.example.wrong) > 0)
+@CHECKS.add("raise BadInput with the reason", applies=lambda case: len(case.example.wrong) > 0)
 def check_refuses_wrong_samples(case: Case[Representation]) -> None:
     for wrong in case.example.wrong:
         assert_refused(lambda wrong=wrong: case.part(wrong), f"a wrong sample ({describe_sample(wrong)})")

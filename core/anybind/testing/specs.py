@@ -19,7 +19,7 @@ WEIGHTED = (EncoderSpec, AdapterSpec, RepresentationSpec, BindingSpec)
 READS_SAMPLES = (EncoderSpec, RepresentationSpec, ReaderSpec)
 
 
-@CHECKS.add("use letters, digits, dashes and dots: the name is typed on the command line")
+@CHECKS.add("use letters, digits, dashes and dots in the name, for the command line")
 def check_name(case: Case[Part[Spec]]) -> None:
     assert PLAIN_NAME.fullmatch(case.part.name), f"the name is {case.part.name!r}"
 
@@ -30,14 +30,14 @@ def check_summary(case: Case[Part[Spec]]) -> None:
     assert summary.strip() and "\n" not in summary and len(summary) <= 120, f"the summary is {summary!r}"
 
 
-@CHECKS.add("name the SPDX licence of the part's code, such as 'Apache-2.0' or 'LicenseRef-Mine'")
+@CHECKS.add("set the SPDX licence of the part's code, such as 'Apache-2.0' or 'LicenseRef-Mine'")
 def check_code_licence(case: Case[Part[Spec]]) -> None:
     licence = case.part.spec.licence
     assert SPDX.fullmatch(licence) and licence.lower() not in NO_LICENCES, f"the licence is {licence!r}"
 
 
 @CHECKS.add(
-    "set `weights_licence` to the SPDX licence of the weights, or say in words whose it is",
+    "set `weights_licence` to the SPDX licence of the weights, or to its owner as text",
     applies=lambda case: isinstance(case.part.spec, WEIGHTED),
 )
 def check_weights_licence(case: Case[Part[Spec]]) -> None:

@@ -12,25 +12,25 @@ from anybind.result import Result
 from anybind.task import Task
 from anybind.testing.assertions import assert_json, assert_refused, assert_texts
 from anybind.testing.checks import Case, Checks, computed_once
-from anybind.testing.random_encoder import binding
+from anybind.testing.random_encoder import get_binder
 
 CHECKS = Checks(needs=("dataset",))
 
 
 @computed_once
-def dataset(case: Case[Task]) -> Dataset:
-    """The example's dataset."""
+def get_dataset(case: Case[Task]) -> Dataset:
+    """Return the example's dataset."""
     assert case.example.dataset is not None
     return case.example.dataset
 
 
 def run_task(case: Case[Task], data: Dataset, on_bad: OnBad | None = None) -> Result:
     """Evaluate the task with seed 0."""
-    return case.part.run(binding(case), data, modality=case.example.modality, seed=0, on_bad=on_bad)
+    return case.part.run(get_binder(case), data, modality=case.example.modality, seed=0, on_bad=on_bad)
 
 
-class WithInvalidSample(Dataset):
-    """A dataset with one sample more, which cannot be embedded."""
+class DatasetWithInvalidSample(Dataset):
+    """A dataset with an additional sample that cannot be embedded."""
 
     def __init__(self, whole: Dataset) -> None:
         self.name, self.whole = whole.name, whole
@@ -52,64 +52,64 @@ def check_name_and_main_metric(case: Case[Task]) -> None:
 
 @CHECKS.add("return an anybind.Result from `run`")
 def check_returns_a_result(case: Case[Task]) -> Result:
-    returned = run_task(case, dataset(case))
+    returned = run_task(case, get_dataset(case))
     assert isinstance(returned, Result), f"run returns a {type(returned).__name__}"
     return returned
 
 
-result = computed_once(check_returns_a_result, "result")
+get_result = computed_once(check_returns_a_result, "result")
 
 
-@CHECKS.add("pass task, dataset, split_hash, binding, modality and seed on to the Result as they were given")
+@CHECKS.add("pass task, dataset, split_hash, binding, modality and seed to the Result unchanged")
 def check_result_names_its_inputs(case: Case[Task]) -> None:
     expected = {
         "task": case.part.name,
-        "dataset": dataset(case).name,
-        "split_hash": dataset(case).split_hash,
-        "binding": binding(case).name,
+        "dataset": get_dataset(case).name,
+        "split_hash": get_dataset(case).split_hash,
+        "binding": get_binder(case).name,
         "modality": case.example.modality,
         "seed": 0,
     }
     for field, value in expected.items():
-        found = getattr(result(case), field)
-        assert found == value, f"{field} is {found!r}, expected {value!r}"
+        actual = getattr(get_result(case), field)
+        assert actual == value, f"{field} is {actual!r}, expected {value!r}"
 
 
-@CHECKS.add("give as `encoders` the identity of each modality's, from `binder.identity(modality)`")
+@CHECKS.add("set `encoders` to the identities of the modalities, from `binder.identity(modality)`")
 def check_result_names_the_encoders(case: Case[Task]) -> None:
-    encoders = result(case).encoders
+    encoders = get_result(case).encoders
     for modality, identity in encoders.items():
-        known = binding(case).identity(modality)
-        assert str(identity).startswith(known), f"the encoder of {modality} is {identity!r}, expected {known!r}"
-    assert case.example.modality in encoders, f"encoders does not name that of {case.example.modality}"
+        expected = get_binder(case).identity(modality)
+        assert str(identity).startswith(expected), f"the encoder of {modality} is {identity!r}, expected {expected!r}"
+    assert case.example.modality in encoders, f"encoders lacks that of {case.example.modality}"
 
 
-@CHECKS.add("give every metric as a finite number, and the one that `main_metric` names among them")
+@CHECKS.add("set every metric to a finite number, including the `main_metric`")
 def check_metrics(case: Case[Task]) -> None:
-    metrics = result(case).metrics
+    metrics = get_result(case).metrics
     assert case.part.main_metric in metrics, f"{case.part.main_metric!r} is not among {sorted(metrics)}"
     for name, value in metrics.items():
         assert math.isfinite(float(value)), f"{name} is {value}"
 
 
-@CHECKS.add("give strings and numbers: `float(x)` and `.tolist()` of NumPy values")
+@CHECKS.add("use strings and numbers: `float(x)` and `.tolist()` of NumPy values")
 def check_result_is_json(case: Case[Task]) -> None:
-    assert_json({name: float(value) for name, value in result(case).metrics.items()}, "metrics")
-    assert_json(dict(result(case).details), "details")
-    result(case).to_dict()
+    assert_json({name: float(value) for name, value in get_result(case).metrics.items()}, "metrics")
+    assert_json(dict(get_result(case).details), "details")
+    get_result(case).to_dict()
 
 
 @CHECKS.add("take all randomness from the seed")
 def check_deterministic(case: Case[Task]) -> None:
-    first, second = dict(result(case).metrics), dict(run_task(case, dataset(case)).metrics)
+    first, second = dict(get_result(case).metrics), dict(run_task(case, get_dataset(case)).metrics)
     assert first == second, f"run twice with one seed, it returns {first} and {second}"
 
 
-@CHECKS.add("pass `on_bad` on to `binder.embed`: without it the first invalid sample raises")
+@CHECKS.add("pass `on_bad` to `binder.embed`: without it the first invalid sample raises")
 def check_reports_invalid_samples(case: Case[Task]) -> None:
-    result(case)
-    data = WithInvalidSample(dataset(case))
+    get_result(case)
+    data = DatasetWithInvalidSample(get_dataset(case))
     assert_refused(lambda: run_task(case, data), "an invalid sample")
     skipped: list[str] = []
     run_task(case, data, on_bad=lambda id, error: skipped.append(id))
-    assert skipped, "with on_bad, an invalid sample was left out silently"
+    assert skipped, "with on_bad, an invalid sample was skipped silently"

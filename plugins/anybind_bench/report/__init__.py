@@ -1,4 +1,4 @@
-"""Reports of results: the table as it was published, ours beside it, charts, footnotes."""
+"""Reports of results: published tables with measured values, charts and footnotes."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anybind.plugin import BadOption, files
-from anybind_bench.report.answers import Section, section
-from anybind_bench.report.merge import merge
-from anybind_bench.report.words import comma_separated, fields_of, markdown, show
+from anybind_bench.report.merge import merge_results
+from anybind_bench.report.table import SuiteTable, build_table
+from anybind_bench.report.writers import format_csv, format_markdown, print_report, to_json_fields
 from anybind_bench.results import SuiteResults, read_results
 
-__all__ = ["fields_of", "merged_sections", "show", "write_report"]
+__all__ = ["build_tables", "print_report", "to_json_fields", "write_report"]
 
-WRITERS = {".md": markdown, ".csv": comma_separated}
+FORMATTERS = {".md": format_markdown, ".csv": format_csv}
 
 
 def write_report(
     results: SuiteResults | str | os.PathLike[str] | Sequence[SuiteResults | str | os.PathLike[str]],
     output: str | os.PathLike[str],
 ) -> None:
-    """Write a report of results beside published ones: a table for each suite, with charts on a page.
+    """Write a report of results beside published values: one table a suite, with charts on an HTML page.
 
     Args:
-        results: what `run_suite` returned, or results folders; those of one suite are merged.
-        output: an HTML page (.html), Markdown (.md), or CSV (.csv).
+        results: results of `run_suite`, or results folders; those of one suite are merged.
+        output: an HTML page (.html), Markdown (.md) or CSV (.csv).
 
     Raises:
-        BadOption: the file has another suffix.
-        BadInput: a folder has no valid results, two have different evaluations of one title, or the file cannot be
-            written.
+        BadOption: unsupported suffix.
+        BadInput: a folder has no valid results, two folders have different evaluations with one title, or the file
+            cannot be written.
     """
     path = Path(output)
-    if path.suffix.lower() not in (".html", *WRITERS):
-        raise BadOption(f"{path}: expected a report ending in .html, .md or .csv")
+    if path.suffix.lower() not in (".html", *FORMATTERS):
+        raise BadOption(f"{path}: expected a report file ending in .html, .md or .csv")
     files.check_output(path)
-    sections = merged_sections(results)
+    suite_tables = build_tables(results)
     if path.suffix.lower() == ".html":
         from anybind_bench.report.page import write_page
 
-        write_page(path, sections)
+        write_page(path, suite_tables)
         return
-    text = WRITERS[path.suffix.lower()](sections)
+    text = FORMATTERS[path.suffix.lower()](suite_tables)
     with files.atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def merged_sections(
+def build_tables(
     results: SuiteResults | str | os.PathLike[str] | Sequence[SuiteResults | str | os.PathLike[str]],
-) -> list[Section]:
-    """The table of each suite, see `write_report`."""
-    listed = [results] if isinstance(results, SuiteResults | str | os.PathLike) else results
-    runs = [each if isinstance(each, SuiteResults) else read_results(each) for each in listed]
-    return [section(merged) for merged in merge(runs)]
+) -> list[SuiteTable]:
+    """Merge results and build the table of each suite; see `write_report`."""
+    sources = [results] if isinstance(results, SuiteResults | str | os.PathLike) else results
+    runs = [each if isinstance(each, SuiteResults) else read_results(each) for each in sources]
+    return [build_table(merged) for merged in merge_results(runs)]

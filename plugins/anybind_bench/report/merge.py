@@ -1,4 +1,4 @@
-"""Merging the results of several folders: one table a suite, one row a binding."""
+"""Merging results of several folders: one table a suite, one row a binding."""
 
 from __future__ import annotations
 
@@ -13,71 +13,71 @@ from anybind_bench.suite import Evaluation, Suite
 
 
 @dataclass
-class Row:
-    """The cells of one binding, by title of the evaluation and seed."""
+class BindingResults:
+    """The cells of one binding, by evaluation title and seed."""
 
     name: str
     binding: str
     path: Path
     cells: dict[tuple[str, int], Cell] = field(default_factory=dict)
 
-    def takes(self, cells: Iterable[Cell]) -> bool:
-        """Whether none of the cells has another result here."""
-        return not any(_differ(self.cells.get((cell.title, cell.seed)), cell) for cell in cells)
+    def is_compatible(self, cells: Iterable[Cell]) -> bool:
+        """Return whether none of the cells has a different result here."""
+        return not any(_have_different_results(self.cells.get((cell.title, cell.seed)), cell) for cell in cells)
 
     def add(self, cells: Iterable[Cell]) -> None:
-        """Add cells; one that is done precedes one that is not."""
+        """Add cells; finished cells take precedence."""
         for cell in cells:
-            former = self.cells.get((cell.title, cell.seed))
-            if former is None or former.state is not State.DONE:
+            previous = self.cells.get((cell.title, cell.seed))
+            if previous is None or previous.state is not State.DONE:
                 self.cells[cell.title, cell.seed] = cell
 
 
 @dataclass(frozen=True)
-class Merged:
-    """The results of one suite: the evaluations of all runs, and a row for each binding."""
+class MergedResults:
+    """The results of one suite: the evaluations of all runs, and one row a binding."""
 
     suite: Suite
-    rows: tuple[Row, ...]
+    rows: tuple[BindingResults, ...]
 
 
-def merge(runs: Iterable[SuiteResults]) -> list[Merged]:
-    """Merge the runs of each suite, suites in the order in which they first come.
+def merge_results(runs: Iterable[SuiteResults]) -> list[MergedResults]:
+    """Merge the runs of each suite, suites in order of first appearance.
 
-    A binding has one row, unless two runs have different results of one cell (other weights under one name): then it
-    has one for each, and the folder stands in their names.
+    A binding has one row, unless two runs have different results for one cell (other weights under one name): then it
+    has one row a run, with the folder's name in brackets.
 
     Raises:
-        BadInput: two runs have different evaluations of the same title.
+        BadInput: two runs have different evaluations with the same title.
     """
     by_suite: dict[str, list[SuiteResults]] = {}
     for run in runs:
         by_suite.setdefault(run.suite.name, []).append(run)
-    return [Merged(_suite(runs), _rows(runs)) for runs in by_suite.values()]
+    return [MergedResults(_merge_evaluations(runs), _group_by_binding(runs)) for runs in by_suite.values()]
 
 
-def _suite(runs: Sequence[SuiteResults]) -> Suite:
-    """The first run's suite, with the evaluations of all."""
-    known: dict[str, tuple[Evaluation, SuiteResults]] = {}
+def _merge_evaluations(runs: Sequence[SuiteResults]) -> Suite:
+    """Return the first run's suite with the evaluations of all runs."""
+    evaluations: dict[str, tuple[Evaluation, SuiteResults]] = {}
     for run in runs:
         for evaluation in run.suite.evaluations:
-            former, other = known.setdefault(evaluation.title, (evaluation, run))
-            if former.core() != evaluation.core():
+            previous, other = evaluations.setdefault(evaluation.title, (evaluation, run))
+            if previous.serialize_definition() != evaluation.serialize_definition():
                 raise BadInput(
-                    f"{run.folder} and {other.folder}: two different evaluations are called {evaluation.title!r} (suite"
-                    f" {run.suite.name!r}): another version of the suite, or other options; report them apart"
+                    f"{run.folder} and {other.folder}: different evaluations with the title {evaluation.title!r}"
+                    f" (suite {run.suite.name!r}, of different versions or options); report the folders separately"
                 )
-    return replace(runs[0].suite, evaluations=tuple(evaluation for evaluation, _ in known.values()))
+    return replace(runs[0].suite, evaluations=tuple(evaluation for evaluation, _ in evaluations.values()))
 
 
-def _rows(runs: Sequence[SuiteResults]) -> tuple[Row, ...]:
-    rows: list[Row] = []
+def _group_by_binding(runs: Sequence[SuiteResults]) -> tuple[BindingResults, ...]:
+    rows: list[BindingResults] = []
     for run in runs:
         for binding in dict.fromkeys(cell.binding for cell in run.cells):
             cells = [cell for cell in run.cells if cell.binding == binding]
-            row = next((row for row in rows if row.binding == binding and row.takes(cells)), None)
+            row = next((row for row in rows if row.binding == binding and row.is_compatible(cells)), None)
             if row is None:
-                row = Row(binding, binding, run.folder)
+                row = BindingResults(binding, binding, run.folder)
                 rows.append(row)
             row.add(cells)
     for row in rows:
@@ -87,7 +87,7 @@ def _rows(runs: Sequence[SuiteResults]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: order.index(row.binding)))
 
 
-def _differ(one: Cell | None, other: Cell) -> bool:
+def _have_different_results(one: Cell | None, other: Cell) -> bool:
     if one is None or one.result is None or other.result is None:
         return False
     return one.identity != other.identity or one.result.metrics != other.result.metrics

@@ -1,1 +1,1 @@
-"""The commands that this plugin brings."""
+"""Commands of this plugin."""

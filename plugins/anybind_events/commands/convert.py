@@ -10,24 +10,33 @@ import typer
 from anybind.commandline import AsJson, parse_options, print_json
 from anybind_events.conversion import convert as convert_file
 
-ReaderName = Annotated[str, typer.Option("--reader", help="Read as this format, by name. [default: by content]")]
-ReaderOption = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE for the reader; repeatable.")]
+ReaderName = Annotated[str, typer.Option("--reader", help="Reader by name, e.g. evt3.", show_default="by content")]
+ReaderOptions = Annotated[
+    list[str] | None, typer.Option("--reader-option", help="NAME=VALUE for the reader; repeatable.")
+]
+Start = Annotated[
+    int | None, typer.Option(help="Start in microseconds after the first event.", show_default="first event")
+]
+End = Annotated[
+    int | None, typer.Option(help="End (exclusive) in microseconds after the first event.", show_default="last event")
+]
 
 
 def convert(
-    file: Annotated[Path, typer.Argument(help="A recording, or a sample of any other kind.")],
-    output: Annotated[Path, typer.Argument(help="The file to write; its ending names the format.")],
+    file: Annotated[Path, typer.Argument(help="Recording, or sample of another modality.")],
+    output: Annotated[Path, typer.Argument(help="Output file; its suffix selects the format, e.g. .h5, .npz, .csv.")],
     reader: ReaderName = "",
-    option: ReaderOption = None,
-    start: Annotated[int | None, typer.Option(help="First time, in microseconds after the first event.")] = None,
-    end: Annotated[int | None, typer.Option(help="Time to stop before, likewise.")] = None,
+    reader_option: ReaderOptions = None,
+    start: Start = None,
+    end: End = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a recording in another file format, named by the output's ending."""
-    made = convert_file(file, output, reader=reader, start=start, end=end, **parse_options(option))
-    written = vars(made.recording) if made.recording else {}
+    """Convert a recording, or a sample of another modality, to another file format."""
+    conversion = convert_file(file, output, reader=reader, start=start, end=end, **parse_options(reader_option))
+    recording = vars(conversion.recording) if conversion.recording else {}
     if as_json:
-        print_json({"file": made.file, "format": made.format, "output": made.output, **written})
+        summary = {"file": conversion.file, "format": conversion.format, "output": conversion.output}
+        print_json({**summary, **recording})
     else:
-        what = f"{written['events']} events of {written['width']}x{written['height']}, " if written else ""
-        typer.echo(f"{output}: {what}from {made.format}")
+        events = "{events} events of {width}x{height}, ".format_map(recording) if recording else ""
+        typer.echo(f"{output}: {events}from {conversion.format}")

@@ -2,67 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from anybind import AnybindError
-from anybind.commandline import AsJson, SkipBad, SkippedFiles, parse_options, print_json, print_table
+from anybind.commandline import AsJson, SkipInvalid, SkippedFiles, parse_options, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files
-from anybind_events.commands.convert import ReaderName, ReaderOption
+from anybind_events.commands.convert import ReaderName, ReaderOptions
 from anybind_events.inspection import check_chart, inspect
+
+COLUMNS = ("file", "format", "size", "events", "duration_us", "rate", "on_fraction")
+"""Columns of the table of several files; the last two are left out on narrow terminals."""
+DECIMALS = {"duration_us": 3, "start_us": 6}
+"""Decimals of times in seconds."""
+LABELS = {"duration_us": "duration", "start_us": "start", "on_fraction": "ON"}
 
 
 def info(
-    paths: Annotated[list[Path], typer.Argument(help="Recordings, or samples of any other kind.")],
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or samples of other modalities.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Draw the event rate over time: a .png, .pdf or .svg.")
+        Path | None, typer.Option("--output", "-o", help="Chart of the event rate over time: .png, .pdf or .svg.")
     ] = None,
     reader: ReaderName = "",
-    option: ReaderOption = None,
-    skip_bad: SkipBad = False,
+    reader_option: ReaderOptions = None,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a recording's format, event count, sensor size, duration and event rate, and what its reader repaired."""
+    """Show a recording's format, event count, sensor size, duration and event rate; one row per file."""
     if output is not None:
         if len(paths) > 1:
-            raise BadOption("--output draws the rate of one recording; give one file")
+            raise BadOption(f"--output draws the event rate of one recording; give one file, got {len(paths)}")
         check_chart(output)
-    options, skipped, rows = parse_options(option), SkippedFiles(), []
+    options, skipped, records = parse_options(reader_option), SkippedFiles(), []
     for file in paths:
         try:
-            found = inspect(file, reader=reader, chart=output, **options).to_dict()
-            rows.append(found if output is None else found | {"output": str(output)})
+            record = inspect(file, reader=reader, chart=output, **options).to_dict()
+            records.append(record if output is None else record | {"output": str(output)})
         except AnybindError as error:
-            if not skip_bad:
+            if not skip_invalid:
                 raise
-            skipped.note(files.portable_name(file), error)
-    if not rows:
+            skipped.record(files.portable_name(file), error)
+    if not records:
         skipped.report()
         raise BadInput("no file could be read")
     if as_json:
-        print_json(rows[0] if len(paths) == 1 else {"files": rows, "skipped": skipped})
+        print_json(records[0] if len(paths) == 1 else {"files": records, "skipped": skipped})
+    elif len(paths) == 1:
+        print_table(("property", "value"), _list_properties(records[0]))
     else:
-        print_table(("file", "property", "value"), _table(rows))
+        _print_records(records)
     skipped.report()
 
 
-def _table(rows: list[dict[str, object]]) -> list[tuple[str, str, str]]:
-    lines = []
-    for row in rows:
-        shown = {name: value for name, value in row.items() if name != "file" and value not in (None, {})}
-        for number, (name, value) in enumerate(shown.items()):
-            lines.append((row["file"] if number == 0 else "", name.replace("_", " "), _text(name, value)))
-    return lines
+def _list_properties(record: Mapping[str, object]) -> list[tuple[str, str]]:
+    properties = {name: value for name, value in record.items() if value not in (None, {})}
+    return [
+        (LABELS.get(name, name.replace("_", " ")), _format_value(name, value)) for name, value in properties.items()
+    ]
 
 
-def _text(name: str, value: object) -> str:
-    """A value for people, with its unit."""
+def _format_value(name: str, value: object) -> str:
+    """Format a value for people, with its unit."""
     if isinstance(value, int | float):
-        shown = {"rate": f"{value:,.0f} events/s", "on_share": f"{100 * value:.1f} %"}
-        return shown.get(name, f"{value} ({value / 1e6:.3f} s)" if name == "duration_us" else str(value))
+        texts = {"rate": f"{value:,.0f} events/s", "on_fraction": f"{100 * value:.1f} %"}
+        return texts.get(name, f"{value / 1e6:.{DECIMALS[name]}f} s" if name in DECIMALS else str(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key.replace('_', ' ')}: {each}" for key, each in value.items())
     return str(value)
+
+
+def _print_records(records: Sequence[Mapping[str, object]]) -> None:
+    """Print one row per file, with the folder above the table if it is the same for all."""
+    folders = {Path(str(record["file"])).parent for record in records}
+    rows = []
+    for record in records:
+        file = Path(str(record["file"])).name if len(folders) == 1 else record["file"]
+        size = f"{record['width']}x{record['height']}" if "width" in record else ""
+        values = {**dict.fromkeys(COLUMNS, ""), **record, "file": file, "size": size}
+        rows.append(tuple("" if values[name] is None else _format_value(name, values[name]) for name in COLUMNS))
+    columns, width = tuple(LABELS.get(name, name) for name in COLUMNS), shutil.get_terminal_size().columns
+    while len(columns) > 5 and sum(max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True)) >= width:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table(columns, rows, title=str(folders.pop()) if len(folders) == 1 else "")

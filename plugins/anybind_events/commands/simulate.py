@@ -8,36 +8,56 @@ from typing import Annotated
 import typer
 
 from anybind.commandline import AsJson, Seed, print_json
-from anybind_events.simulating import simulate as simulate_recording
+from anybind_events.file_simulation import simulate as simulate_recording
 
 
 def simulate(
-    source: Annotated[Path, typer.Argument(help="An image, a video, or a folder of frames.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The recording; of a long video, .h5.")],
+    source: Annotated[Path, typer.Argument(help="Image, video, or folder of frames.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output recording, e.g. .npz; for long videos .h5.")],
     model: Annotated[
-        str | None, typer.Option(help="Of an image: saccades. Of a video: frame-difference (default) or contrast.")
+        str | None,
+        typer.Option(
+            help="saccades (images); frame-difference, contrast (videos).", show_default="saccades or frame-difference"
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="In log units (0.25); of frame-difference in gray levels of 255 (25).")
+        float | None,
+        typer.Option(
+            help="Threshold in log units; for frame-difference in gray levels, 0 to 255.", show_default="0.25; 25"
+        ),
     ] = None,
-    mismatch: Annotated[float | None, typer.Option(help="Deviation of pixel thresholds, in log units.")] = None,
-    pixels_per_degree: Annotated[float | None, typer.Option(help="Size of saccades.")] = None,
-    turn_degrees: Annotated[float | None, typer.Option(help="Direction of saccades.")] = None,
-    refractory_us: Annotated[float | None, typer.Option(help="Blind time after an event (contrast).")] = None,
-    leak_hz: Annotated[float | None, typer.Option(help="Rises of a pixel a second at rest (contrast).")] = None,
-    shot_hz: Annotated[float | None, typer.Option(help="Chance events of a pixel a second (contrast).")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames; 25 by default.")] = None,
+    mismatch: Annotated[
+        float | None, typer.Option(help="Standard deviation of pixel thresholds in log units.", show_default="0.03")
+    ] = None,
+    pixels_per_degree: Annotated[
+        float | None, typer.Option(help="Amplitude of saccades in pixels per degree.", show_default="7")
+    ] = None,
+    turn_degrees: Annotated[
+        float | None, typer.Option(help="Rotation of saccades in degrees.", show_default="0")
+    ] = None,
+    refractory_us: Annotated[
+        float | None, typer.Option(help="Refractory period in microseconds (contrast).", show_default="0")
+    ] = None,
+    leak_hz: Annotated[
+        float | None, typer.Option(help="Leak: ON events per pixel and second at rest (contrast).", show_default="0")
+    ] = None,
+    shot_hz: Annotated[
+        float | None, typer.Option(help="Shot noise: events per pixel and second (contrast).", show_default="0")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of a folder of frames.", show_default="25")
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate the recording of an event camera that sees an image, a video or a folder of frames."""
-    made = simulate_recording(
+    """Simulate the recording of an event camera that views an image, a video or a folder of frames."""
+    simulation = simulate_recording(
         source, output, model=model, fps=fps, seed=seed, threshold=threshold, mismatch=mismatch,
         pixels_per_degree=pixels_per_degree, turn_degrees=turn_degrees, refractory_us=refractory_us, leak_hz=leak_hz,
         shot_hz=shot_hz,
     )  # fmt: skip
     if as_json:
-        print_json(vars(made))
+        print_json(vars(simulation))
     else:
-        size = f"{made.sensor[0]}x{made.sensor[1]}"
-        typer.echo(f"{output}: {made.events} events, {size}, {made.duration_us} us, by {made.model}")
+        size = f"{simulation.sensor[0]}x{simulation.sensor[1]}"
+        typer.echo(f"{output}: {simulation.events} events, {size}, {simulation.duration_us} us, by {simulation.model}")

@@ -1,1 +1,1 @@
-"""File formats of event recordings, one module a format."""
+"""Readers of event file formats, one module each."""

@@ -1,4 +1,4 @@
-"""AEDAT4 recordings of iniVation's cameras: events, and the camera's own pictures on request."""
+"""AEDAT4 recordings of iniVation cameras: events, and optionally the camera's own frames."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
-from anybind_events.readers.aedat4_lz4 import event_counts, unpack_events
+from anybind_events.readers.aedat4_lz4 import read_event_counts, unpack_events
 from anybind_events.readers.aedat4_packets import (
     LZ4,
-    LZ4_SMALLER,
+    LZ4_HIGH,
     MAGIC,
+    FlatBufferTable,
     Packets,
-    Table,
-    contents,
     find_packets,
+    unpack_packets,
 )
-from anybind_events.readers.columns import WHOLE, naming
+from anybind_events.readers.columns import ALL_EVENTS, name_file_in_errors
 from anybind_events.stream import MAX_SENSOR, EventStream
 
 EVENT = np.dtype(
     {"names": ["t", "x", "y", "p"], "formats": ["<i8", "<u2", "<u2", "u1"], "offsets": [0, 8, 10, 12], "itemsize": 16}
 )
-"""An event in a packet."""
+"""Layout of an event in a packet."""
 CHANNELS = {0: 1, 16: 3, 24: 4}
-"""Channels of a picture by the number of its format: gray, BGR, BGRA."""
-BEFORE_ALL, AFTER_ALL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-"""The earliest and the latest time."""
+"""Channels of a frame by its format number: gray, BGR, BGRA."""
+MIN_TIME, MAX_TIME = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+"""Earliest and latest time."""
 
 
-class Frame(NamedTuple):
-    """A picture of the camera, and the time until its next one.
+class CameraFrame(NamedTuple):
+    """A frame of the camera, and the time until the next one.
 
     Attributes:
         start_us: the middle of its exposure, in the time of the events.
-        end_us: `start_us` of the next picture; of the last, as much later as it is later than the one
-            before; of the only one, the end of time.
+        end_us: `start_us` of the next frame; for the last one, extrapolated by the previous interval; for a single one,
+            the end of time.
         image: (height, width, 3) uint8, RGB.
     """
 
@@ -48,15 +48,15 @@ class Frame(NamedTuple):
 
 
 class Aedat4Reader(Reader):
-    """A header in XML, then packets of events, pictures and more, each a FlatBuffer, compressed by LZ4 or Zstandard.
+    """A reader of an XML header and packets of events, frames and more: FlatBuffers, compressed by LZ4 or Zstandard.
 
     Source of the format: iniVation's description of AEDAT 4.0 and its FlatBuffers schemas. Times are microseconds
-    since 1970. Events outside the sensor are dropped, times that fall are lifted to the one before, and both are
+    since 1970. Events outside the sensor are dropped, decreasing times are raised to the previous one, and both are
     counted in the notes.
     """
 
     def sniff(self, head: bytes) -> bool:
-        """The first line names the format."""
+        """Check the first line for the format's name."""
         return head.startswith(MAGIC)
 
     def read(
@@ -68,25 +68,25 @@ class Aedat4Reader(Reader):
         stream: int | None = None,
         frame: int | None = None,
     ) -> EventStream:
-        """The recording's events.
+        """Read the recording's events.
 
         Args:
             path: the file.
-            strict: refuse a truncated file, of which else the whole packets before the cut are given.
-            size: (width, height) of the sensor; what the file says by default.
-            stream: number of the event stream in the file; the first by default.
-            frame: number of a picture, from 0: only the events from it to the next one, as `read_frames` has them.
+            strict: raise an error for a truncated file; by default its complete packets are returned.
+            size: (width, height) of the sensor; default: from the file.
+            stream: number of the event stream in the file; default: the first.
+            frame: index of a frame, from 0: only the events from it to the next one, as in `read_frames`.
 
         Raises:
-            BadInput: the file is damaged (the message says at which byte), or holds no events.
-            BadOption: there is no such stream, or no such picture.
+            BadInput: the file is damaged (the message names the byte), or has no events.
+            BadOption: unknown stream or frame.
         """
-        (events,) = self.chunks(path, count=WHOLE, strict=strict, size=size, stream=stream)
+        (events,) = self.chunks(path, count=ALL_EVENTS, strict=strict, size=size, stream=stream)
         if frame is None:
             return events
         frames = read_frames(path, strict=strict)
         if not 0 <= frame < len(frames):
-            raise BadOption(f"{path} holds {len(frames)} pictures, numbered from 0; there is no picture {frame}")
+            raise BadOption(f"{path}: expected a frame from 0 to {len(frames) - 1}, got {frame}")
         return events.between(frames[frame].start_us, frames[frame].end_us)
 
     def chunks(
@@ -98,119 +98,127 @@ class Aedat4Reader(Reader):
         size: tuple[int, int] | None = None,
         stream: int | None = None,
     ) -> Iterator[EventStream]:
-        with naming(path):
+        with name_file_in_errors(path):
             packets = find_packets(path, "EVTS", stream, strict)
-            width, height = size or (packets.source.width, packets.source.height)
+            width, height = size or (packets.stream.width, packets.stream.height)
             if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
-                raise BadInput(f"the sensor of {width}x{height} pixels is none; give the right size=")
-            notes, last = packets.notes, BEFORE_ALL
-            for events in _groups(packets, count):
-                part = _stream(events, width, height, last, notes)
-                notes, last = {}, int(part.t[-1]) if len(part) else last
-                yield part
+                raise BadInput(f"unsupported sensor size {width}x{height}; give size=(width, height)")
+            notes, last_us = packets.notes, MIN_TIME
+            for events in _read_event_groups(packets, count):
+                chunk = _build_stream(events, width, height, last_us, notes)
+                notes, last_us = {}, int(chunk.t[-1]) if len(chunk) else last_us
+                yield chunk
 
 
-def read_frames(path: Path, *, strict: bool = False) -> list[Frame]:
-    """The pictures that the camera took beside the events; a paired event and picture sample each.
+def read_frames(path: Path, *, strict: bool = False) -> list[CameraFrame]:
+    """Read the frames of the camera, each paired with the time range of its events.
 
     Raises:
-        BadInput: the file is damaged, or holds no pictures.
+        BadInput: the file is damaged, or has no frames.
     """
-    with naming(path):
+    with name_file_in_errors(path):
         packets = find_packets(path, "FRME", None, strict)
-        taken = list(contents(packets, _picture))
-    starts = [start for start, _ in taken]
-    last = 2 * starts[-1] - starts[-2] if len(starts) > 1 else AFTER_ALL
-    return [Frame(start, end, image) for (start, image), end in zip(taken, [*starts[1:], last], strict=False)]
+        frames = list(unpack_packets(packets, _decode_frame))
+    starts = [start for start, _ in frames]
+    last_end = 2 * starts[-1] - starts[-2] if len(starts) > 1 else MAX_TIME
+    return [
+        CameraFrame(start, end, image) for (start, image), end in zip(frames, [*starts[1:], last_end], strict=False)
+    ]
 
 
-def _groups(packets: Packets, count: int) -> Iterator[np.ndarray]:
-    """The events of all packets in arrays of about `count`: at least one, which may be empty."""
-    counts = event_counts(packets) if packets.compression in (LZ4, LZ4_SMALLER) else None
+def _read_event_groups(packets: Packets, count: int) -> Iterator[np.ndarray]:
+    """Yield the events of all packets in arrays of about `count`: at least one, which may be empty."""
+    counts = read_event_counts(packets) if packets.compression in (LZ4, LZ4_HIGH) else None
     if counts is None or not len(counts):
-        yield from _joined(packets, count)
+        yield from _join_packets(packets, count)
         return
     first, totals = 0, np.cumsum(counts)
     while first < len(counts):
-        before = totals[first - 1] if first else 0
-        behind = min(int(np.searchsorted(totals, before + count)) + 1, len(counts))
-        events = unpack_events(packets, counts, first, behind)
-        if events is None:  # tells what is wrong, or gets along with it
-            yield from _joined(packets.part(first, behind), WHOLE)
+        n_before = totals[first - 1] if first else 0
+        stop = min(int(np.searchsorted(totals, n_before + count)) + 1, len(counts))
+        events = unpack_events(packets, counts, first, stop)
+        if events is None:  # the slower path handles it, or reports the error
+            yield from _join_packets(packets.select_packets(first, stop), ALL_EVENTS)
         else:
             yield events.view(EVENT)
-        first = behind
+        first = stop
 
 
-def _joined(packets: Packets, count: int) -> Iterator[np.ndarray]:
-    """As `_groups`, of packets in any compression and layout: each is unpacked by a library and looked at."""
-    likely = 3 * int((packets.ends - packets.starts).sum())
-    joined, held, none = memoryview(bytearray()), 0, True
-    for events in contents(packets, _event_list):
-        end = held + len(events)
+def _join_packets(packets: Packets, count: int) -> Iterator[np.ndarray]:
+    """Yield events as `_read_event_groups`, for any compression and layout: a library unpacks each packet."""
+    expected_bytes = 3 * int((packets.ends - packets.starts).sum())
+    joined, filled, is_first = memoryview(bytearray()), 0, True
+    for events in unpack_packets(packets, _find_events):
+        end = filled + len(events)
         if end > len(joined):
-            # NumPy's memory is had in large pages, and what stays untouched of it costs nothing.
-            roomier = np.empty(max(2 * end, min(likely, EVENT.itemsize * count)), np.uint8).data
-            roomier[:held] = joined[:held]
-            joined = roomier
-        joined[held:end] = events
-        held = end
-        if held >= EVENT.itemsize * count:
-            yield np.frombuffer(joined[:held], EVENT)
-            joined, held, none = memoryview(bytearray()), 0, False
-    if held or none:
-        yield np.frombuffer(joined[:held], EVENT)
+            # NumPy's memory uses large pages, of which untouched ones cost nothing.
+            larger = np.empty(max(2 * end, min(expected_bytes, EVENT.itemsize * count)), np.uint8).data
+            larger[:filled] = joined[:filled]
+            joined = larger
+        joined[filled:end] = events
+        filled = end
+        if filled >= EVENT.itemsize * count:
+            yield np.frombuffer(joined[:filled], EVENT)
+            joined, filled, is_first = memoryview(bytearray()), 0, False
+    if filled or is_first:
+        yield np.frombuffer(joined[:filled], EVENT)
 
 
-def _event_list(content: bytes) -> memoryview:
-    """The bytes of the events in a packet."""
-    table = Table(content)
-    field = table.place(0)
+def _find_events(content: bytes) -> memoryview:
+    """Return the bytes of the events in a packet."""
+    table = FlatBufferTable(content)
+    field = table.find_field(0)
     if field is None:  # an empty list
         return memoryview(b"")
-    start = field + table.number("<I", field)
+    start = field + table.read_number("<I", field)
     end = start + 4 + EVENT.itemsize * int.from_bytes(content[start : start + 4], "little")
     if end > len(content):
-        raise ValueError("its list of events ends behind its end")
+        raise ValueError("its list of events exceeds its length")
     return memoryview(content)[start + 4 : end]
 
 
-def _stream(events: np.ndarray, width: int, height: int, last: int, notes: Mapping[str, int]) -> EventStream:
-    """The stream of some events; `last` is the time of the one before them."""
-    outside, backwards, polarities = _look_at(events.view(np.uint64), width, height)
+def _build_stream(events: np.ndarray, width: int, height: int, last_us: int, notes: Mapping[str, int]) -> EventStream:
+    """Return the stream of some events; `last_us` is the time of the previous event."""
+    outside, backwards, polarities = _check_events(events.view(np.uint64), width, height)
     if outside:
         events = events[(events["x"] < width) & (events["y"] < height)]
         notes = {**notes, "outside": outside}
     time = events["t"]
-    if backwards or (len(time) and time[0] < last):
-        time = np.maximum(np.maximum.accumulate(time), last)
+    if backwards or (len(time) and time[0] < last_us):
+        time = np.maximum(np.maximum.accumulate(time), last_us)
         notes = {**notes, "backwards": int(np.count_nonzero(time > events["t"]))}
-    rises = events["p"].view(np.bool_) if polarities <= 1 else events["p"] != 0
-    return EventStream.of_checked(events["x"], events["y"], time, rises, width, height, notes)
+    on = events["p"].view(np.bool_) if polarities <= 1 else events["p"] != 0
+    return EventStream.from_valid(events["x"], events["y"], time, on, width, height, notes)
 
 
 @kernel
-def _look_at(words: np.ndarray, width: int, height: int) -> tuple:
-    """How many events lie outside, how many are earlier than the one before, and all polarities, or-ed.
+def _check_events(words: np.ndarray, width: int, height: int) -> tuple:
+    """Count the events outside the sensor and those earlier than the previous one, and combine all polarities by `or`.
 
-    An event is two words: the time, then column, row and polarity in 16 bits each. There are no branches, so that
-    several events are looked at in one step.
+    An event is two words: the time, then column, row and polarity in 16 bits each. Without branches, the compiler
+    vectorises the loop.
     """
-    outside, backwards, polarities, last = 0, 0, np.uint64(0), np.int64(words[0]) if len(words) else 0
+    outside, backwards, polarities, previous_us = 0, 0, np.uint64(0), np.int64(words[0]) if len(words) else 0
     for i in range(len(words) // 2):
         time, pixel = np.int64(words[2 * i]), words[2 * i + 1]
-        backwards += time < last
-        last = time
+        backwards += time < previous_us
+        previous_us = time
         outside += (pixel & np.uint64(0xFFFF) >= width) | (pixel >> np.uint64(16) & np.uint64(0xFFFF) >= height)
         polarities |= pixel
     return outside, backwards, polarities >> np.uint64(32) & np.uint64(0xFF)
 
 
-def _picture(content: bytes) -> tuple[int, np.ndarray]:
-    """The time and the RGB picture in a packet."""
-    table = Table(content)
-    width, height, channels = table.value(6, "<h"), table.value(7, "<h"), CHANNELS.get(table.value(5, "<b"))
+def _decode_frame(content: bytes) -> tuple[int, np.ndarray]:
+    """Return the time and the RGB image of a packet."""
+    table = FlatBufferTable(content)
+    width, height, channels = (
+        table.read_field(6, "<h"),
+        table.read_field(7, "<h"),
+        CHANNELS.get(table.read_field(5, "<b")),
+    )
     if not channels:
-        raise ValueError(f"its picture is of format {table.value(5, '<b')}, which is not known")
-    pixels = np.frombuffer(table.content(10), np.uint8).reshape(height, width, channels)
-    return table.value(0, "<q"), np.repeat(pixels, 3, 2) if channels == 1 else np.ascontiguousarray(pixels[:, :, 2::-1])
+        raise ValueError(f"its frame has the unknown format {table.read_field(5, '<b')}")
+    pixels = np.frombuffer(table.read_bytes(10), np.uint8).reshape(height, width, channels)
+    return table.read_field(0, "<q"), np.repeat(pixels, 3, 2) if channels == 1 else np.ascontiguousarray(
+        pixels[:, :, 2::-1]
+    )

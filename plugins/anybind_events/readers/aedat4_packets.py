@@ -1,4 +1,4 @@
-"""What an AEDAT4 file is made of: a header, and packets of FlatBuffers."""
+"""The structure of an AEDAT4 file: a header, and packets of FlatBuffers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, kernel
 
 MAGIC = b"#!AER-DAT4.0\r\n"
-HEADER_AT = len(MAGIC) + 4
-"""Where the header begins, behind its own length."""
-PACKET_HEADER = 8
-"""Bytes in front of a packet: the number of its stream, and its length."""
-LARGEST_PACKET = 1 << 28
-"""Bytes that one packet may unpack to; those of cameras are some thousands of times smaller."""
-MAPPED_FROM = 1 << 24
-"""Bytes from which on a file is mapped and not copied."""
-WINDOW = 1 << 14
-"""Bytes that are read at once to look for packets."""
-NONE, LZ4, LZ4_SMALLER, ZSTD, ZSTD_SMALLER = range(5)
-"""The compressions by their number in the file."""
+HEADER_OFFSET = len(MAGIC) + 4
+"""Byte where the header begins, after its own length."""
+PACKET_HEADER_BYTES = 8
+"""Bytes before a packet: the number of its stream, and its length."""
+MAX_PACKET_BYTES = 1 << 28
+"""Maximum unpacked size of a packet; packets of cameras are some thousands of times smaller."""
+MIN_MAPPED_BYTES = 1 << 24
+"""Minimum size of files that are mapped instead of copied."""
+WINDOW_BYTES = 1 << 14
+"""Bytes that are read at once to find packets."""
+NONE, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)
+"""Compressions by their number in the file."""
 
 T = TypeVar("T")
 
 
-class Source(NamedTuple):
-    """One stream of a recording: its kind (`EVTS`, `FRME`, ...) and its sensor, 0x0 where none is told."""
+class StreamInfo(NamedTuple):
+    """A stream of a recording: its kind (`EVTS`, `FRME`, ...) and its sensor size, 0x0 if unknown."""
 
     kind: str
     width: int
@@ -47,243 +47,250 @@ class Packets(NamedTuple):
 
     Attributes:
         data: bytes of the file, (n,) uint8.
-        compression: of the packets, by number.
-        source: the stream.
-        starts, ends: where in `data` each packet's contents are, (packets,) int64.
-        places: the bytes of the file where they begin, (packets,) int64.
-        notes: what is to be told of the file.
+        compression: compression of the packets, by number.
+        stream: the stream.
+        starts, ends: bounds of each packet's contents in `data`, (packets,) int64.
+        offsets: the bytes of the file where they begin, (packets,) int64.
+        notes: counts for the recording's notes.
     """
 
     data: np.ndarray
     compression: int
-    source: Source
+    stream: StreamInfo
     starts: np.ndarray
     ends: np.ndarray
-    places: np.ndarray
+    offsets: np.ndarray
     notes: dict[str, int]
 
-    def part(self, first: int, behind: int) -> Packets:
-        """Some of the packets, by number."""
-        some = slice(first, behind)
-        return self._replace(starts=self.starts[some], ends=self.ends[some], places=self.places[some])
+    def select_packets(self, first: int, stop: int) -> Packets:
+        """Select a range of packets."""
+        selection = slice(first, stop)
+        return self._replace(starts=self.starts[selection], ends=self.ends[selection], offsets=self.offsets[selection])
 
 
-class Table:
-    """A table of a FlatBuffer. Every place is checked, since files may point anywhere."""
+class FlatBufferTable:
+    """A table of a FlatBuffer. Every offset is checked, since files may be damaged."""
 
     def __init__(self, data: bytes, prefixed: bool = True) -> None:
         self.data = data
         root = 4 if prefixed else 0  # packets have their own length in front
-        self.start = root + self.number("<I", root)
-        self.slots = self.start - self.number("<i", self.start)
+        self.start = root + self.read_number("<I", root)
+        self.slots = self.start - self.read_number("<i", self.start)
 
-    def number(self, kind: str, at: int) -> int:
-        """The number at a byte."""
-        if at < 0:  # which would count from the end
-            raise struct.error("it points in front of its beginning")
-        return struct.unpack_from(kind, self.data, at)[0]
+    def read_number(self, kind: str, offset: int) -> int:
+        """Return the number at a byte."""
+        if offset < 0:  # would index from the end
+            raise struct.error("an offset lies before its beginning")
+        return struct.unpack_from(kind, self.data, offset)[0]
 
-    def place(self, slot: int) -> int | None:
-        """Where the field number `slot` is; None where it has its default."""
+    def find_field(self, slot: int) -> int | None:
+        """Return the byte of the field number `slot`; None if it has its default."""
         at = 4 + 2 * slot
-        offset = self.number("<H", self.slots + at) if at < self.number("<H", self.slots) else 0
+        offset = self.read_number("<H", self.slots + at) if at < self.read_number("<H", self.slots) else 0
         return self.start + offset if offset else None
 
-    def value(self, slot: int, kind: str, default: int = 0) -> int:
-        """The number in a field."""
-        at = self.place(slot)
-        return default if at is None else self.number(kind, at)
+    def read_field(self, slot: int, kind: str, default: int = 0) -> int:
+        """Return the number in a field."""
+        offset = self.find_field(slot)
+        return default if offset is None else self.read_number(kind, offset)
 
-    def content(self, slot: int) -> bytes:
-        """The bytes in a field that is a text or a list of bytes."""
-        at = self.place(slot)
-        if at is None:
+    def read_bytes(self, slot: int) -> bytes:
+        """Return the bytes of a text or of a list of bytes."""
+        offset = self.find_field(slot)
+        if offset is None:
             return b""
-        start = at + self.number("<I", at)
-        end = start + 4 + self.number("<I", start)
+        start = offset + self.read_number("<I", offset)
+        end = start + 4 + self.read_number("<I", start)
         if end > len(self.data):
-            raise struct.error("a list ends behind its end")
+            raise struct.error("a list exceeds its length")
         return bytes(self.data[start + 4 : end])
 
 
-def find_packets(path: Path, kind: str, wanted: int | None, strict: bool) -> Packets:
-    """The packets of the stream `wanted`, or the first of that kind; raises `BadInput` for a damaged file."""
+def find_packets(path: Path, kind: str, stream: int | None, strict: bool) -> Packets:
+    """Find the packets of a stream, or of the first one of that kind; raise `BadInput` for a damaged file."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if file.read(len(MAGIC)) != MAGIC:
-            raise BadInput("it is no AEDAT4 recording: its first line is not that of the format")
-        start = HEADER_AT + int.from_bytes(file.read(4), "little")
+            raise BadInput(f"not an AEDAT4 recording: expected {MAGIC.decode().strip()!r} at byte 0")
+        start = HEADER_OFFSET + int.from_bytes(file.read(4), "little")
         if start > size:
-            raise BadInput(f"it is truncated: its header ends at byte {start}, and the file at byte {size}")
-        compression, table_at, sources = _read_header(file.read(start - HEADER_AT))
-        number = _chosen(path, kind, wanted, sources)
-        closed = start <= table_at <= size
-        end = table_at if closed else size
-        gather = _map if size > MAPPED_FROM else _copy
-        found = gather(file, start, end, np.array(list(sources), np.int64), number)
+            raise BadInput(f"truncated: the header ends at byte {start}, the file at byte {size}")
+        compression, table_offset, streams = _read_header(file.read(start - HEADER_OFFSET))
+        number = _select_stream(path, kind, stream, streams)
+        complete = start <= table_offset <= size
+        end = table_offset if complete else size
+        index_packets = _index_mapped_file if size > MIN_MAPPED_BYTES else _index_copied_file
+        index = index_packets(file, start, end, np.array(list(streams), np.int64), number)
     notes = {}
-    if not found.known or (closed and found.stop < end):
-        raise BadInput(f"the packet at byte {found.stop} is damaged: its stream or its length cannot be")
-    if found.stop < end or table_at > end:
-        told = f"{path} is truncated: its last whole packet ends at byte {found.stop}, and the file at byte {size}"
+    if not index.streams_known or (complete and index.stop < end):
+        raise BadInput(f"damaged packet at byte {index.stop}: invalid stream or length")
+    if index.stop < end or table_offset > end:
+        message = f"{path}: truncated: the last complete packet ends at byte {index.stop}, the file at byte {size}"
         if strict:
-            raise BadInput(told)
-        warnings.warn(f"{told}; the packets before are kept", AnybindWarning, stacklevel=2)
-        notes["truncated_bytes"] = end - found.stop
-    starts, ends, places = found.spans.T
-    return Packets(found.data, compression, sources[number], starts, ends, places, notes)
+            raise BadInput(message)
+        warnings.warn(f"{message}; the packets before are kept", AnybindWarning, stacklevel=2)
+        notes["truncated_bytes"] = end - index.stop
+    starts, ends, offsets = index.spans.T
+    return Packets(index.data, compression, streams[number], starts, ends, offsets, notes)
 
 
-def _chosen(path: Path, kind: str, wanted: int | None, sources: dict[int, Source]) -> int:
-    """The number of the stream `wanted`, or of the first of that kind."""
-    numbers = [number for number, source in sources.items() if source.kind == kind]
+def _select_stream(path: Path, kind: str, stream: int | None, streams: dict[int, StreamInfo]) -> int:
+    """Return the number of the stream, by default of the first one of that kind."""
+    numbers = [number for number, info in streams.items() if info.kind == kind]
     if not numbers:
-        raise BadInput(f"it holds no {'events' if kind == 'EVTS' else 'pictures'}")
-    if wanted is not None and wanted not in numbers:
-        raise BadOption(f"{path} has no event stream {wanted}; there are: {', '.join(map(str, numbers))}")
-    return min(numbers) if wanted is None else wanted
+        raise BadInput(f"no {'events' if kind == 'EVTS' else 'frames'} in the file")
+    if stream is not None and stream not in numbers:
+        raise BadOption(f"{path}: expected an event stream of {', '.join(map(str, numbers))}, got {stream}")
+    return min(numbers) if stream is None else stream
 
 
-def _read_header(header: bytes) -> tuple[int, int, dict[int, Source]]:
-    """The compression, where the table behind the packets is (-1: nowhere), and the streams by their number."""
+def _read_header(header: bytes) -> tuple[int, int, dict[int, StreamInfo]]:
+    """Return the compression, the byte of the table after the packets (-1: none), and the streams by their number."""
     try:
-        table = Table(header, prefixed=False)
-        compression, table_at = table.value(0, "<i"), table.value(1, "<q", default=-1)
-        description = table.content(2).rstrip(b"\0")
+        table = FlatBufferTable(header, prefixed=False)
+        compression, table_offset = table.read_field(0, "<i"), table.read_field(1, "<q", default=-1)
+        description = table.read_bytes(2).rstrip(b"\0")
         if b"<!" in description:
             raise ValueError("its XML defines entities")
-        sources = {}
+        streams = {}
         for node in ElementTree.fromstring(description).iterfind("node/node"):
-            told = {attr.get("key"): attr.text or "" for attr in node.iter("attr")}
-            width, height = (int(told.get(key, 0)) for key in ("sizeX", "sizeY"))
-            sources[int(node.get("name", ""))] = Source(told.get("typeIdentifier", ""), width, height)
+            attributes = {attr.get("key"): attr.text or "" for attr in node.iter("attr")}
+            width, height = (int(attributes.get(key, 0)) for key in ("sizeX", "sizeY"))
+            streams[int(node.get("name", ""))] = StreamInfo(attributes.get("typeIdentifier", ""), width, height)
     except (struct.error, ValueError, ElementTree.ParseError) as error:
-        raise BadInput(f"the header at byte {HEADER_AT} is damaged: {error}") from error
-    if not NONE <= compression <= ZSTD_SMALLER:
-        raise BadInput(f"the header at byte {HEADER_AT} names an unknown compression, number {compression}")
-    return compression, table_at, sources
+        raise BadInput(f"damaged header at byte {HEADER_OFFSET}: {error}") from error
+    if not NONE <= compression <= ZSTD_HIGH:
+        raise BadInput(f"unknown compression {compression} in the header at byte {HEADER_OFFSET}")
+    return compression, table_offset, streams
 
 
-class Found(NamedTuple):
-    """Where the packets of a stream are: `spans` is (packets, 3) int64 - start and end in `data`, place in the file.
+class PacketIndex(NamedTuple):
+    """The positions of the packets of a stream.
 
-    `stop` is the byte of the file where it stopped, and `known` says whether all packets were of known streams.
+    Attributes:
+        data: bytes of the file.
+        spans: (packets, 3) int64: start and end in `data`, byte in the file.
+        stop: the byte of the file where the search stopped.
+        streams_known: whether all packets belong to known streams.
     """
 
     data: np.ndarray
     spans: np.ndarray
     stop: int
-    known: bool
+    streams_known: bool
 
 
-def _map(file: FileIO, start: int, end: int, known: np.ndarray, wanted: int) -> Found:
-    """The packets of a large file: its pages are read when they are looked at."""
+def _index_mapped_file(file: FileIO, start: int, end: int, streams: np.ndarray, stream: int) -> PacketIndex:
+    """Index the packets of a large file, mapped: its pages are read on access."""
     data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    spans, stop, sure = _scan(data, start, end, known, wanted)
-    return Found(data, spans, stop, sure)
+    spans, stop, streams_known = _scan_packets(data, start, end, streams, stream)
+    return PacketIndex(data, spans, stop, streams_known)
 
 
 @kernel
-def _scan(data: np.ndarray, start: int, end: int, known: np.ndarray, wanted: int) -> tuple:
+def _scan_packets(data: np.ndarray, start: int, end: int, streams: np.ndarray, stream: int) -> tuple:
     spans, count = np.empty((64, 3), np.int64), 0
-    at = start
-    while at + PACKET_HEADER <= end:
-        stream, size = _u32(data, at), _u32(data, at + 4)
-        if not (known == stream).any():
-            return spans[:count].copy(), at, False
-        if at + PACKET_HEADER + size > end:
+    offset = start
+    while offset + PACKET_HEADER_BYTES <= end:
+        number, size = _read_uint32(data, offset), _read_uint32(data, offset + 4)
+        if not (streams == number).any():
+            return spans[:count].copy(), offset, False
+        if offset + PACKET_HEADER_BYTES + size > end:
             break
-        at += PACKET_HEADER + size
-        if stream == wanted:
+        offset += PACKET_HEADER_BYTES + size
+        if number == stream:
             if count == len(spans):
                 spans = np.concatenate((spans, spans))
-            spans[count] = (at - size, at, at - size)
+            spans[count] = (offset - size, offset, offset - size)
             count += 1
-    return spans[:count].copy(), at, True
+    return spans[:count].copy(), offset, True
 
 
-def _copy(file: FileIO, start: int, end: int, known: np.ndarray, wanted: int) -> Found:
-    """The packets of a small file, copied: the faults of mapped pages would take longer, and pictures are left out.
+def _index_copied_file(file: FileIO, start: int, end: int, streams: np.ndarray, stream: int) -> PacketIndex:
+    """Index the packets of a small file, copied: page faults would take longer, and frames are skipped.
 
-    A window of the file is read behind what is kept, and kept as far as the last wanted packet in it goes.
+    A window of the file is read after the kept data, and kept up to its last packet of the stream.
     """
-    data, spans = np.empty(64 * WINDOW, np.uint8), np.empty((WINDOW, 3), np.int64)
-    at, count, held, sure, window = start, 0, 0, True, WINDOW
-    while at + PACKET_HEADER <= end and sure:
-        if held + window > len(data):
-            data = np.concatenate([data, np.empty(held + window, np.uint8)])
-        if count + window // PACKET_HEADER > len(spans):
+    data, spans = np.empty(64 * WINDOW_BYTES, np.uint8), np.empty((WINDOW_BYTES, 3), np.int64)
+    offset, count, filled, streams_known, window = start, 0, 0, True, WINDOW_BYTES
+    while offset + PACKET_HEADER_BYTES <= end and streams_known:
+        if filled + window > len(data):
+            data = np.concatenate([data, np.empty(filled + window, np.uint8)])
+        if count + window // PACKET_HEADER_BYTES > len(spans):
             spans = np.concatenate([spans, np.empty((len(spans) + window, 3), np.int64)])
-        file.seek(at)
-        read = file.readinto(data[held : held + window].data)
-        begin, asked = at, window
-        at, count, held, sure, window = _take(data, held, held + read, at, end, known, wanted, spans, count)
-        if at == begin and window <= asked:  # what is there ends within a packet
+        file.seek(offset)
+        n_read = file.readinto(data[filled : filled + window].data)
+        begin, requested = offset, window
+        offset, count, filled, streams_known, window = _scan_window(
+            data, filled, filled + n_read, offset, end, streams, stream, spans, count
+        )
+        if offset == begin and window <= requested:  # the file ends within a packet
             break
-    return Found(data[:held], spans[:count], at, sure)
+    return PacketIndex(data[:filled], spans[:count], offset, streams_known)
 
 
 @kernel
-def _take(
+def _scan_window(
     data: np.ndarray,
-    held: int,
     filled: int,
-    at: int,
+    available: int,
+    offset: int,
     end: int,
-    known: np.ndarray,
-    wanted: int,
+    streams: np.ndarray,
+    stream: int,
     spans: np.ndarray,
     count: int,
 ) -> tuple:
-    """Look for packets in what was read from the byte `at` of the file to `held` in the data, up to `filled`.
+    """Find packets in the data read from byte `offset` of the file to index `filled` of the data, up to `available`.
 
     Returns:
-        the byte behind the last packet looked at, how many wanted ones there are by now, the place in the data behind
-        the last of these, whether all were of known streams, and how many bytes are to be read next.
+        the byte after the last packet, the number of packets of the stream so far, the index in the data after the last
+            of
+        these, whether all belong to known streams, and the number of bytes to read next.
     """
-    offset = held - at
-    while at + PACKET_HEADER <= min(filled - offset, end):
-        stream, size = _u32(data, at + offset), _u32(data, at + offset + 4)
-        if not (known == stream).any():
-            return at, count, held, False, WINDOW
-        behind = at + PACKET_HEADER + size
-        if behind > end:
+    shift = filled - offset
+    while offset + PACKET_HEADER_BYTES <= min(available - shift, end):
+        number, size = _read_uint32(data, offset + shift), _read_uint32(data, offset + shift + 4)
+        if not (streams == number).any():
+            return offset, count, filled, False, WINDOW_BYTES
+        packet_end = offset + PACKET_HEADER_BYTES + size
+        if packet_end > end:
             break
-        if stream == wanted:
-            if behind + offset > filled:
-                return at, count, held, True, max(PACKET_HEADER + size, WINDOW)
-            spans[count] = (behind + offset - size, behind + offset, behind - size)
+        if number == stream:
+            if packet_end + shift > available:
+                return offset, count, filled, True, max(PACKET_HEADER_BYTES + size, WINDOW_BYTES)
+            spans[count] = (packet_end + shift - size, packet_end + shift, packet_end - size)
             count += 1
-            held = behind + offset
-        at = behind
-    return at, count, held, True, WINDOW
+            filled = packet_end + shift
+        offset = packet_end
+    return offset, count, filled, True, WINDOW_BYTES
 
 
 @kernel
-def _u32(data: np.ndarray, at: int) -> np.int64:
+def _read_uint32(data: np.ndarray, offset: int) -> np.int64:
     number = np.int64(0)
     for i in range(4):
-        number |= np.int64(data[at + i]) << 8 * i
+        number |= np.int64(data[offset + i]) << 8 * i
     return number
 
 
-def contents(packets: Packets, take: Callable[[bytes], T]) -> Iterator[T]:
-    """What `take` makes of each packet unpacked; what it raises is told with the byte at which the packet stands."""
-    unpack, view = _unpacker(packets.compression), packets.data.data
-    each = zip(packets.starts.tolist(), packets.ends.tolist(), packets.places.tolist(), strict=True)
-    for start, end, place in each:
+def unpack_packets(packets: Packets, decode: Callable[[bytes], T]) -> Iterator[T]:
+    """Yield the decoded contents of each packet; errors name the byte of the packet."""
+    unpack, view = _create_unpacker(packets.compression), packets.data.data
+    packet_bounds = zip(packets.starts.tolist(), packets.ends.tolist(), packets.offsets.tolist(), strict=True)
+    for start, end, offset in packet_bounds:
         try:
-            content = take(unpack(view[start:end]))
+            content = decode(unpack(view[start:end]))
         except (RuntimeError, ValueError, struct.error) as error:  # lz4 raises the first
-            raise BadInput(f"the packet at byte {place} is damaged: {error}") from error
+            raise BadInput(f"damaged packet at byte {offset}: {error}") from error
         yield content
 
 
-def _unpacker(compression: int) -> Callable[[memoryview], bytes]:
-    """A function that unpacks a packet. What packets claim about their length is not believed."""
+def _create_unpacker(compression: int) -> Callable[[memoryview], bytes]:
+    """Return a function that unpacks a packet. Lengths stated in packets are not trusted."""
     if compression == NONE:
         return bytes
-    if compression in (LZ4, LZ4_SMALLER):
+    if compression in (LZ4, LZ4_HIGH):
         import lz4.frame
 
         context, decompress = lz4.frame.create_decompression_context(), lz4.frame.decompress_chunk
@@ -302,8 +309,8 @@ def _unpacker(compression: int) -> Callable[[memoryview], bytes]:
         try:
             for block in zstandard.ZstdDecompressor().read_to_iter(packet):
                 data += block
-                if len(data) > LARGEST_PACKET:
-                    raise ValueError(f"it unpacks to more than {LARGEST_PACKET} bytes")
+                if len(data) > MAX_PACKET_BYTES:
+                    raise ValueError(f"it unpacks to more than {MAX_PACKET_BYTES} bytes")
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
         return bytes(data)

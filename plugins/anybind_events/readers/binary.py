@@ -1,8 +1,9 @@
-"""The base of the readers of binary event formats: a header, or none, and events to the end of the file."""
+"""The base class of readers of binary event formats: an optional header, then events to the end of the file."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -11,106 +12,118 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from anybind.plugin import Reader
-from anybind_events.readers.blocks import Body, Columns, Run
+from anybind_events.readers.blocks import BinaryHeader, DecodingPass, EventColumns
 from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
-LONGEST_LINE = 1 << 16
-"""Bytes after which a line of a header that has not ended is none."""
+MAX_LINE_BYTES = 1 << 16
+"""Longest line that is treated as a header line."""
 
 
 class BinaryReader(Reader):
-    """A format whose events follow a header, or none, to the end of the file."""
+    """A reader of a format whose events follow an optional header, to the end of the file."""
 
     sensors: ClassVar[Sequence[tuple[int, int]]]
     """Sizes of sensors that record in this format, the smallest first."""
 
-    @abstractmethod
-    def body(self, file: IO[bytes], path: Path) -> Body:
-        """Read the header of a file that stands at its beginning; raises `BadInput` where it makes no sense."""
+    magic: ClassVar[bytes] = b""
+    """First bytes of the format; empty if it has no signature."""
 
-    def _run(self, file: BufferedReader, path: Path, size: tuple[int, int] | None) -> Run:
+    def sniff(self, head: bytes) -> bool | None:
+        return head.startswith(self.magic) if self.magic else None
+
+    @abstractmethod
+    def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
+        """Parse the header of a file at its beginning; raise `BadInput` if it is invalid."""
+
+    def _start_pass(self, file: BufferedReader, path: Path, size: tuple[int, int] | None) -> DecodingPass:
         file.seek(0)
-        return Run(file, path, self.body(file, path), size)
+        return DecodingPass(file, path, self.parse_header(file, path), size)
 
     def read(self, path: Path, *, size: tuple[int, int] | None = None, strict: bool = False) -> EventStream:
-        """The recording. Its `notes` count what occurred of `clock_wraps`, `outside` (events dropped), `backwards`
-        (events whose time was lifted), `truncated_bytes`, and what the format skips.
+        """Read a recording.
+
+        Its `notes` count what occurred of `clock_wraps`, `outside` (events dropped), `backwards` (events whose time was
+        raised to the previous one), `truncated_bytes`, and what the format skips.
 
         Args:
             path: the file.
-            size: (width, height) of the sensor, outside of which events are dropped. By default what the header
-                says, else the smallest of the sensors in use that holds all events.
-            strict: refuse a truncated file, of which else the whole events before the cut are given.
+            size: (width, height) of the sensor, outside of which events are dropped; default: the header's, else the
+                smallest common sensor that contains all events.
+            strict: raise an error for a truncated file; by default the complete events before the end are returned.
 
         Raises:
-            BadInput: the file is corrupt (the message says at which byte), or has events outside every sensor.
-            BadOption: a size that is none.
+            BadInput: the file is corrupt (the message names the byte), or has events outside every sensor.
+            BadOption: an invalid size.
         """
         with path.open("rb") as file:
-            run = self._run(file, path, size)
-            run, columns = (read_halves(run, size) if run.paired else None) or _one_pass(run)
-        run.end(strict)
-        return columns.stream(run.size or run.smallest(self.sensors), run.notes())
+            decoding = self._start_pass(file, path, size)
+            decoding, columns = (read_halves(decoding, size) if decoding.parallel else None) or _read_sequentially(
+                decoding
+            )
+        decoding.report_truncation(strict)
+        return columns.build_stream(
+            decoding.size or decoding.find_smallest_sensor(self.sensors), decoding.collect_notes()
+        )
 
     def chunks(
         self, path: Path, *, count: int, size: tuple[int, int] | None = None, strict: bool = False
     ) -> Iterator[EventStream]:
-        """The recording in parts of `count` events, the last of what is left; otherwise as `read`.
+        """Yield the recording in chunks of `count` events, the last one with the remainder; otherwise as `read`.
 
-        The notes of a part count what occurred since the one before. Where nothing says the sensor's size, the file
-        is read twice.
+        The notes of a chunk count what occurred since the previous chunk. If the sensor size is unknown, the file is
+        read twice.
         """
         with path.open("rb") as file:
-            run = self._run(file, path, size)
-            if run.size is None:
-                while run.step(Columns(run, 0)):
-                    pass
-                run = self._run(file, path, run.smallest(self.sensors))
-            yield from _regroup(run, count, strict)
+            decoding = self._start_pass(file, path, size)
+            if decoding.size is None:
+                decoding.decode_all(EventColumns(decoding, 0))
+                decoding = self._start_pass(file, path, decoding.find_smallest_sensor(self.sensors))
+            yield from _split_chunks(decoding, count, strict)
 
 
-def _one_pass(run: Run) -> tuple[Run, Columns]:
-    with ThreadPoolExecutor(1) if run.paired else nullcontext() as pool:
-        columns = Columns(run, run.bytes // run.decoder.event_bytes, pool)
-        while run.step(columns):
-            pass
-    return run, columns
+def _read_sequentially(decoding: DecodingPass) -> tuple[DecodingPass, EventColumns]:
+    with ThreadPoolExecutor(1) if decoding.parallel else nullcontext() as pool:
+        columns = EventColumns(decoding, decoding.n_bytes // decoding.decoder.event_bytes, pool)
+        decoding.decode_all(columns)
+    return decoding, columns
 
 
-def _regroup(run: Run, count: int, strict: bool) -> Iterator[EventStream]:
-    """The events of a run in parts of `count`: at least one part, which may be empty."""
-    size = run.size or (MAX_SENSOR, MAX_SENSOR)
-    held, total = [Columns(run, 0).stream(size, {})], 0
-    told: dict[str, int] | None = None
-    while run.step(columns := Columns(run, 0)):
-        held.append(columns.stream(size, {}))
-        total += len(held[-1])
+def _split_chunks(decoding: DecodingPass, count: int, strict: bool) -> Iterator[EventStream]:
+    """Yield the decoded events in chunks of `count`: at least one chunk, which may be empty."""
+    size = decoding.size or (MAX_SENSOR, MAX_SENSOR)
+    pending, total = [EventColumns(decoding, 0).build_stream(size, {})], 0
+    previous: dict[str, int] | None = None
+    while decoding.decode_block(columns := EventColumns(decoding, 0)):
+        pending.append(columns.build_stream(size, {}))
+        total += len(pending[-1])
         if total >= count:
-            whole, total = concatenate_streams(held), total % count
-            for first in range(0, len(whole) - total, count):
-                yield _with_notes(whole.part(first, first + count), run.notes(), told or {})
-                told = run.notes()
-            held = [whole.part(len(whole) - total, len(whole))]
-    run.end(strict)
-    if total or run.notes() != told:
-        yield _with_notes(concatenate_streams(held), run.notes(), told or {})
+            joined, total = concatenate_streams(pending), total % count
+            for first in range(0, len(joined) - total, count):
+                yield _attach_new_notes(
+                    joined.slice_events(first, first + count), decoding.collect_notes(), previous or {}
+                )
+                previous = decoding.collect_notes()
+            pending = [joined.slice_events(len(joined) - total, len(joined))]
+    decoding.report_truncation(strict)
+    if total or decoding.collect_notes() != previous:
+        yield _attach_new_notes(concatenate_streams(pending), decoding.collect_notes(), previous or {})
 
 
-def _with_notes(part: EventStream, notes: Mapping[str, int], told: Mapping[str, int]) -> EventStream:
-    fresh = {name: number - told.get(name, 0) for name, number in notes.items() if number > told.get(name, 0)}
-    return EventStream.of_checked(part.x, part.y, part.t, part.p, part.width, part.height, fresh)
+def _attach_new_notes(chunk: EventStream, notes: Mapping[str, int], previous: Mapping[str, int]) -> EventStream:
+    notes = dict(Counter(notes) - Counter(previous))
+    return EventStream.from_valid(chunk.x, chunk.y, chunk.t, chunk.p, chunk.width, chunk.height, notes)
 
 
-def header_lines(file: IO[bytes], mark: bytes, ends: Sequence[bytes] = ()) -> tuple[list[str], int]:
-    """The lines at the beginning of a file that begin with `mark`, without it, and the byte behind them.
+def read_header_lines(file: IO[bytes], prefix: bytes, ends: Sequence[bytes] = ()) -> tuple[list[str], int]:
+    """Return the lines at the beginning of a file that begin with `prefix`, without it, and the byte after them.
 
-    A line that is one of `ends` is the last. Lines that hold a zero byte are data that happen to begin like one.
+    A line that is one of `ends` is the last. Lines with a zero byte are data that happen to begin with the prefix.
     """
     lines, start = [], 0
-    while (line := file.readline(LONGEST_LINE)).startswith(mark) and line.endswith(b"\n") and b"\0" not in line:
+    while (line := file.readline(MAX_LINE_BYTES)).startswith(prefix) and line.endswith(b"\n") and b"\0" not in line:
         start += len(line)
-        lines.append(line.removeprefix(mark).strip().decode(errors="replace"))
+        lines.append(line.removeprefix(prefix).strip().decode(errors="replace"))
         if line.strip() in ends:
             break
     return lines, start

@@ -1,4 +1,4 @@
-"""What files of event columns share: names, order and unit of time, sensors, streams of batches."""
+"""Shared code of readers of event columns: names, order and unit of time, sensors, streams of batches."""
 
 from __future__ import annotations
 
@@ -24,166 +24,174 @@ NAMES = {
     "t": ("t", "ts", "time", "times", "timestamp", "timestamps"),
     "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
 }
-"""What the four columns are called, in lower case."""
+"""Names of the four columns in files, in lower case."""
 UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
-"""Microseconds in a unit of time."""
+"""Microseconds per unit of time."""
 SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
-"""Sensors that recordings are made with, the smallest first: N-MNIST, DVS128, DAVIS240, ATIS, DVXplorer Mini, ..."""
-LARGEST_GUESS = 4096
-"""Widest sensor that is believed without being told: one damaged pixel must not make frames of gigabytes."""
+"""Common sensors, the smallest first: N-MNIST, DVS128, DAVIS240, ATIS, DVXplorer Mini, ..."""
+MAX_INFERRED_SIDE = 4096
+"""Largest sensor side that is inferred from events: one damaged pixel must not make frames of gigabytes."""
 NANOSECONDS_FROM = 10**17
 """Whole numbers from here on are nanoseconds since 1970: as microseconds they would be after the year 5000."""
 
-WHOLE = sys.maxsize
-"""As many events as there are."""
-LOOKED_AT = 1 << 16
-"""Events that are looked at together at least, where something has to be found out about all of them."""
+ALL_EVENTS = sys.maxsize
+"""A `count` that puts all events into one batch."""
+MIN_STATISTICS_EVENTS = 1 << 16
+"""Minimum number of events per batch in the pass that infers order, sensor and unit."""
 Batch = Sequence[np.ndarray]
 """The four columns of some events, in the order of the file."""
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str] | None:
-    """Which of the names in a file are those of x, y, t and p; None when one is missing."""
-    found: dict[str, str] = {}
+    """Find the names of the columns x, y, t and p among names; None if one is missing."""
+    columns: dict[str, str] = {}
     for name in names:
         bare = _split_unit(name)[0]
-        for letter, known in NAMES.items():
-            if bare in known:
-                found.setdefault(letter, name)
-    return found if len(found) == len(NAMES) else None
+        for letter, aliases in NAMES.items():
+            if bare in aliases:
+                columns.setdefault(letter, name)
+    return columns if len(columns) == len(NAMES) else None
 
 
-def unit_in(name: str) -> str | None:
-    """The unit of time that a column's name says, as `t_us` and `time [s]` do."""
+def parse_unit(name: str) -> str | None:
+    """Return the unit of time in a column's name, as in `t_us` and `time [s]`."""
     return _split_unit(name)[1]
 
 
 def _split_unit(name: str) -> tuple[str, str | None]:
-    words = re.fullmatch(r"(.*?)(?:[\s_]*[\s_(\[](s|ms|us|µs|ns)[)\]]?)?", name.strip().lower())
-    if words is None:
+    match = re.fullmatch(r"(.*?)(?:[\s_]*[\s_(\[](s|ms|us|µs|ns)[)\]]?)?", name.strip().lower())
+    if match is None:
         return "", None
-    return words[1], words[2].replace("µ", "u") if words[2] else None
+    return match[1], match[2].replace("µ", "u") if match[2] else None
 
 
 def check_order(order: str | None) -> None:
     """Raise `BadOption` for an order of columns that does not name each of the four once."""
     if order is not None and sorted(order) != sorted(NAMES):
-        raise BadOption(f"columns names x, y, t and p in their order, such as txyp, and not {order!r}")
+        raise BadOption(f"columns: expected the order of x, y, t and p, such as txyp, got {order!r}")
 
 
 def check_unit(unit: str | None) -> None:
-    """Raise `BadOption` for a unit of time that is none."""
+    """Raise `BadOption` for an unknown unit of time."""
     if unit is not None and unit not in UNITS_US:
-        raise BadOption(f"there is no unit of time {unit!r}{errors.suggest_names(unit, UNITS_US)}")
+        raise BadOption(f"unit: expected {', '.join(UNITS_US)}, got {unit!r}{errors.suggest_names(unit, UNITS_US)}")
 
 
 @dataclass
-class Facts:
-    """What a pass over one column of a file tells.
+class ColumnStatistics:
+    """Statistics of one column of a file.
 
     Attributes:
-        low, high: the smallest and the largest number.
-        falls: whether a number is below the one in front of it.
-        whole: whether all numbers are whole.
+        low, high: smallest and largest number.
+        decreases: whether a number is below the previous one.
+        is_integer: whether all numbers are whole.
+        last: the last number.
     """
 
     low: float = np.inf
     high: float = -np.inf
-    falls: bool = False
-    whole: bool = True
+    decreases: bool = False
+    is_integer: bool = True
     last: float | None = None
 
     def add(self, column: np.ndarray) -> None:
-        """Take in the next numbers of the column."""
+        """Update the statistics by the next numbers of the column."""
         if column.ndim != 1 or column.dtype.kind not in "biuf":
-            raise BadInput(f"event columns must be lists of numbers, not of {column.dtype} in {column.ndim} dimensions")
+            raise BadInput(
+                f"expected 1-dimensional event columns of numbers, got {column.dtype} in {column.ndim} dimensions"
+            )
         if not column.size:
             return
         self.low, self.high = min(self.low, column.min().item()), max(self.high, column.max().item())
-        self.falls |= bool((column[1:] < column[:-1]).any()) or (self.last is not None and column[0] < self.last)
-        self.whole &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
+        self.decreases |= bool((column[1:] < column[:-1]).any()) or (self.last is not None and column[0] < self.last)
+        self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
         self.last = column[-1].item()
 
     @property
-    def flags(self) -> bool:
+    def is_binary(self) -> bool:
         """Whether the numbers can be polarities: 0 and 1, or -1 and 1."""
-        return self.whole and self.low >= -1 and self.high <= 1
+        return self.is_integer and self.low >= -1 and self.high <= 1
 
     @property
     def unit(self) -> str:
-        """The unit of a column of times: fractions are of seconds, whole numbers are microseconds or, late, ns."""
-        if not self.whole:
+        """The unit of a column of times: s for fractions, us for whole numbers, ns for very large ones."""
+        if not self.is_integer:
             return "s"
         return "ns" if self.high >= NANOSECONDS_FROM else "us"
 
 
-def facts_of(batches: Iterable[Batch]) -> list[Facts]:
-    """The facts of the four columns."""
-    facts = [Facts() for _ in NAMES]
+def compute_statistics(batches: Iterable[Batch]) -> list[ColumnStatistics]:
+    """Return the statistics of the four columns."""
+    statistics = [ColumnStatistics() for _ in NAMES]
     for batch in batches:
-        for each, column in zip(facts, batch, strict=True):
+        for each, column in zip(statistics, batch, strict=True):
             each.add(column)
-    return facts
+    return statistics
 
 
-def find_order(facts: Sequence[Facts]) -> str:
-    """Which column is which, such as `txyp`, by what they hold.
+def infer_column_order(statistics: Sequence[ColumnStatistics]) -> str:
+    """Infer the order of the columns, such as `txyp`, from their values.
 
-    Time is the column that never falls and, of those, has fractions or else the widest range; polarity is the
-    last of the others that holds nothing but 0 and 1, or -1 and 1; x is in front of y.
+    Time is the column that never decreases and, among several, has fractions or else the widest range; polarity is the
+    last of the others with only 0 and 1, or -1 and 1; x precedes y.
 
     Raises:
         BadInput: no column can be time, or none polarity.
     """
-    rising = [i for i, each in enumerate(facts) if not each.falls]
-    rising = [i for i in rising if not facts[i].flags] or rising
-    if not rising or (facts[rising[0]].flags and any(each.falls for each in facts)):
-        raise BadInput("no column can be time, which never falls; sort the events by time, or name the columns")
-    time = max(rising, key=lambda i: (not facts[i].whole, facts[i].high - facts[i].low, facts[i].high))
-    polarities = [i for i, each in enumerate(facts) if each.flags and i != time]
+    candidates = [i for i, each in enumerate(statistics) if not each.decreases]
+    candidates = [i for i in candidates if not statistics[i].is_binary] or candidates
+    if not candidates or (statistics[candidates[0]].is_binary and any(each.decreases for each in statistics)):
+        raise BadInput("no column can be time, as all decrease; sort the events by time, or name the columns")
+    time = max(
+        candidates,
+        key=lambda i: (not statistics[i].is_integer, statistics[i].high - statistics[i].low, statistics[i].high),
+    )
+    polarities = [i for i, each in enumerate(statistics) if each.is_binary and i != time]
     if not polarities:
-        raise BadInput("no column holds polarities (0 and 1, or -1 and 1); name the columns")
+        raise BadInput("no column has polarities (0 and 1, or -1 and 1); name the columns")
     letters = iter("xy")
     return "".join("t" if i == time else "p" if i == polarities[-1] else next(letters) for i in range(len(NAMES)))
 
 
-def to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
-    """Times in microseconds: as they are, or (n,) int64; whole nanoseconds are cut off, fractions rounded.
+def convert_to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
+    """Convert times to microseconds: unchanged, or (n,) int64; whole nanoseconds are truncated, fractions rounded.
 
     Raises:
-        BadInput: a time is no number, or beyond what microseconds in 64 bits can say.
+        BadInput: a time is not a number, or exceeds microseconds in 64 bits.
     """
     if not time.size or (unit == "us" and time.dtype.kind in "biu"):
         return time
     if time.dtype.kind not in "biuf":
-        raise BadInput(f"the column t must hold numbers, not {time.dtype}")
+        raise BadInput(f"column t: expected numbers, got {time.dtype}")
     if unit == "ns" and time.dtype.kind in "iu":
         return time // 1000
     with np.errstate(over="ignore"):
         scaled = np.rint(time.astype(np.float64) * UNITS_US[unit])
-    broken = ~(np.abs(scaled) < 2.0**63)
-    if broken.any():
-        at = int(broken.argmax())
-        raise BadInput(f"event {at}: t = {time[at]} {unit} is no time")
-    # Whole milliseconds and seconds stay exact where a float would not hold them.
+    invalid = ~(np.abs(scaled) < 2.0**63)
+    if invalid.any():
+        index = int(invalid.argmax())
+        raise BadInput(f"event {index}: expected a time, got t = {time[index]} {unit}")
+    # Whole milliseconds and seconds stay exact beyond the precision of a float.
     return time.astype(np.int64) * int(UNITS_US[unit]) if time.dtype.kind in "biu" else scaled.astype(np.int64)
 
 
-def smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
-    """The smallest sensor in use that has a pixel in that column and row, or else one that ends there.
+def find_smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
+    """Return the smallest common sensor with that column and row, or else a sensor that ends there.
 
     Raises:
-        BadInput: it would be larger than any sensor there is.
+        BadInput: it would be larger than any real sensor.
     """
     for width, height in SENSORS:
         if right < width and bottom < height:
             return width, height
-    if not max(right, bottom) < LARGEST_GUESS:
-        raise BadInput(f"an event lies at column or row {max(right, bottom):.0f}; if that is right, give size=")
+    if not max(right, bottom) < MAX_INFERRED_SIDE:
+        raise BadInput(
+            f"an event is at column or row {max(right, bottom):.0f}, beyond all sensors; give size=(width, height)"
+        )
     return max(int(right), 0) + 1, max(int(bottom), 0) + 1
 
 
-def streams_of(
+def build_streams(
     batches: Callable[[int], Iterator[Batch]],
     count: int,
     *,
@@ -192,51 +200,51 @@ def streams_of(
     unit: str | None = None,
     notes: Mapping[str, int] | None = None,
 ) -> Iterator[EventStream]:
-    """Event streams of batches of columns, all of one order, sensor and unit.
+    """Yield event streams of batches of columns, all of one order, sensor and unit.
 
-    What is not given is found by a pass over all batches in front of the one that makes the streams.
+    Missing arguments are inferred by a first pass over all batches.
 
     Args:
-        batches: given how many events there should be in each, gives the batches from the first.
-        count: events in a stream; `WHOLE` keeps all batches in memory and asks for them once.
-        order: which column is which; None finds it by `find_order`.
-        size: (width, height); None takes the smallest sensor in use that holds all events.
-        unit: of time; None takes fractions for seconds and whole numbers for microseconds.
-        notes: what was counted on the way; the first stream carries them.
+        batches: function of the number of events per batch that yields the batches from the first.
+        count: events per stream; `ALL_EVENTS` keeps all batches in memory and reads them once.
+        order: order of the columns; None infers it by `infer_column_order`.
+        size: (width, height); None: the smallest common sensor that contains all events.
+        unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
+        notes: counts of the reader; the first stream carries them.
 
     Raises:
-        BadInput: as `EventStream`, with the number of the event in the file.
+        BadInput: as `EventStream`, with the index of the event in the file.
     """
-    if count == WHOLE:
-        batches = _kept(batches(count))
+    if count == ALL_EVENTS:
+        batches = _cache_batches(batches(count))
     if order is None or size is None or unit is None:
-        facts = facts_of(batches(max(count, LOOKED_AT)))
-        order = order or find_order(facts)
-        size = size or smallest_sensor(facts[order.index("x")].high, facts[order.index("y")].high)
-        unit = unit or facts[order.index("t")].unit
-    first, last = 0, None
+        statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
+        order = order or infer_column_order(statistics)
+        size = size or find_smallest_sensor(statistics[order.index("x")].high, statistics[order.index("y")].high)
+        unit = unit or statistics[order.index("t")].unit
+    n_events, last_us = 0, None
     for batch in batches(count):
         columns = dict(zip(order, batch, strict=True))
-        columns["t"] = to_microseconds(columns["t"], unit)
+        columns["t"] = convert_to_microseconds(columns["t"], unit)
         try:
             stream = EventStream(**columns, width=int(size[0]), height=int(size[1]), notes=notes or {})
         except BadInput as error:
-            raise BadInput(f"from event {first} on: {error}" if first else str(error)) from error
+            raise BadInput(f"from event {n_events} on: {error}" if n_events else str(error)) from error
         if len(stream):
-            if last is not None and stream.t[0] < last:
-                raise BadInput(f"time runs backwards at event {first}: {last} us, then {stream.t[0]} us")
-            first, last = first + len(stream), stream.t[-1]
+            if last_us is not None and stream.t[0] < last_us:
+                raise BadInput(f"time decreases at event {n_events}: {last_us} us, then {stream.t[0]} us")
+            n_events, last_us = n_events + len(stream), stream.t[-1]
         notes = None
         yield stream
 
 
-def _kept(batches: Iterator[Batch]) -> Callable[[int], Iterator[Batch]]:
-    held = list(batches)
-    return lambda count: iter(held)
+def _cache_batches(batches: Iterator[Batch]) -> Callable[[int], Iterator[Batch]]:
+    cached = list(batches)
+    return lambda count: iter(cached)
 
 
-def batches_by(read: Callable[[int, int], Batch], start: int, stop: int) -> Callable[[int], Iterator[Batch]]:
-    """Batches out of a file that can be read from any event to any other: at least one, which may be empty."""
+def split_batches(read: Callable[[int, int], Batch], start: int, stop: int) -> Callable[[int], Iterator[Batch]]:
+    """Return a function that yields batches of a file with random access: at least one batch, which may be empty."""
 
     def batches(count: int) -> Iterator[Batch]:
         edges = [start, *range(start + count, stop, count), stop]
@@ -245,41 +253,35 @@ def batches_by(read: Callable[[int, int], Batch], start: int, stop: int) -> Call
     return batches
 
 
-def join_streams(parts: Sequence[EventStream]) -> EventStream:
-    """The parts of one recording as one stream, with what was noted of each added up."""
-    if len(parts) == 1:
-        return parts[0]
-    joined = concatenate_streams(parts)
+def join_streams(chunks: Sequence[EventStream]) -> EventStream:
+    """Join the chunks of one recording to one stream, and sum their notes."""
+    if len(chunks) == 1:
+        return chunks[0]
+    joined, notes = concatenate_streams(chunks), Counter[str]()
+    for chunk in chunks:
+        notes.update(chunk.notes)
     columns = (joined.x, joined.y, joined.t, joined.p)
-    return EventStream.of_checked(*columns, joined.width, joined.height, add_notes(part.notes for part in parts))
+    return EventStream.from_valid(*columns, joined.width, joined.height, dict(notes))
 
 
-def whole(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
-    """Make the method `read` of a reader from its `chunks`: all parts in one, by the same options without `count`."""
+def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
+    """Make the method `read` of a reader from its `chunks`: all events, with the same options except `count`."""
 
     @functools.wraps(chunks)
     def read(reader: Reader, path: Path, **options: object) -> EventStream:
-        return join_streams(list(chunks(reader, path, count=WHOLE, **options)))
+        return join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
 
     options = inspect.signature(chunks)
     parameters = [each for each in options.parameters.values() if each.name != "count"]
-    # Names the options where a wrong one is refused.
+    # The signature names the options in errors of an unknown option.
     signature = options.replace(parameters=parameters, return_annotation="EventStream")
     read.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
     return read
 
 
-def add_notes(notes: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """What was noted of the parts of a recording, added up."""
-    total: Counter[str] = Counter()
-    for each in notes:
-        total.update(each)
-    return dict(total)
-
-
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """What is wrong with a file's contents is told with the file's name."""
+def name_file_in_errors(path: Path) -> Iterator[None]:
+    """Prefix errors in a file's contents with the file's name."""
     try:
         yield
     except BadInput as error:

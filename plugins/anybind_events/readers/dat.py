@@ -1,4 +1,4 @@
-"""DAT recordings of Prophesee (`.dat`): decoded events of 64 bits behind a text header."""
+"""DAT recordings of Prophesee (`.dat`): a text header, then decoded events of 64 bits."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ import numpy as np
 
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
-from anybind_events.readers.blocks import FIRST_FREE, Body, Decoder, Pixels
-from anybind_events.readers.evt2 import encoding_of, header_fields, sensor_of, start_of
+from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
+from anybind_events.readers.evt2 import parse_encoding, parse_sensor_size, parse_start_time, read_header_fields
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 8
 TYPES = (0x00, 0x0C)
-"""Types of the events that have a pixel and a polarity: "2D" and "CD"."""
-PIXELS_1 = Pixels(0, 511, 9, 255, 17)
-PIXELS_2 = Pixels(0, 16383, 14, 16383, 28)
-"""How version 1 and version 2 of the format pack pixels."""
-LAST_TIME = (1 << 32) - 1
-WRAPS, BEFORE = FIRST_FREE, FIRST_FREE + 1
+"""Types of events with a pixel and a polarity: "2D" and "CD"."""
+PIXELS_1 = PixelPacking(0, 511, 9, 255, 17)
+PIXELS_2 = PixelPacking(0, 16383, 14, 16383, 28)
+"""Pixel layout of version 1 and version 2 of the format."""
+MAX_TIME = (1 << 32) - 1
+WRAPS, PREVIOUS_US = FIRST_FREE, FIRST_FREE + 1
 
 
 class DatReader(BinaryReader):
-    """Lines of text that begin with `% `, the type and size of the events, then a time and a pixel of 32 bits each.
+    """A reader of lines that begin with `% `, the type and size of the events, then a time and a pixel of 32 bits each.
 
-    Source of the format: Prophesee's documentation, and for version 1 what its tools read.
+    Source of the format: Prophesee's documentation, and its tools for version 1.
     """
 
     sensors = ((120, 100), (304, 240), (320, 320), (480, 360), (640, 480), (1280, 720))  # the first is N-CARS'
 
     def sniff(self, head: bytes) -> bool:
-        """The header has a version, or says what the data are, and no encoding; behind it the events' size stands."""
-        fields, start = header_fields(io.BytesIO(head))
-        told = not encoding_of(fields) and bool({"version", "data"} & fields.keys())
-        return told and head[start + 1 : start + 2] in (b"", bytes([EVENT_BYTES]))
+        """Check the header for a version or a data type, for no encoding, and the event size after it."""
+        fields, start = read_header_fields(io.BytesIO(head))
+        is_dat = not parse_encoding(fields) and bool({"version", "data"} & fields.keys())
+        return is_dat and head[start + 1 : start + 2] in (b"", bytes([EVENT_BYTES]))
 
-    def body(self, file: IO[bytes], path: Path) -> Body:
-        fields, start = header_fields(file)
+    def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
+        fields, start = read_header_fields(file)
         file.seek(start)
-        said = file.read(2)
-        if len(said) < 2:
-            raise BadInput(f"{path} is truncated at byte {start}: it ends in front of the type of its events")
-        if said[0] not in TYPES or said[1] != EVENT_BYTES:
+        event_type = file.read(2)
+        if len(event_type) < 2:
+            raise BadInput(f"{path}: truncated at byte {start}, before the event type")
+        if event_type[0] not in TYPES or event_type[1] != EVENT_BYTES:
             raise BadInput(
-                f"{path}: its events, from byte {start} on, are of type {said[0]} and {said[1]} bytes; only types 0 and"
-                f" 12 of {EVENT_BYTES} bytes have pixels"
+                f"{path}: expected events of type 0 or 12 and {EVENT_BYTES} bytes at byte {start}, got type"
+                f" {event_type[0]} and {event_type[1]} bytes"
             )
         version = fields.get("version", "0")
         pixels = PIXELS_1 if version in ("0", "1") else PIXELS_2
-        seams = {"seam": lambda words: 0, "turns": _turns}
-        decoder = Decoder(_decode, np.uint64, EVENT_BYTES, pixels, counts={"clock_wraps": WRAPS}, **seams)
-        return Body(start + 2, decoder, sensor_of(fields), start_of(fields))
+        decoder = BlockDecoder(
+            _decode, np.uint64, EVENT_BYTES, pixels,
+            counts={"clock_wraps": WRAPS}, find_split=lambda words: 0, join_clock=_join_clock,
+        )  # fmt: skip
+        return BinaryHeader(start + 2, decoder, parse_sensor_size(fields), parse_start_time(fields))
 
     def write(self, sample: EventStream, path: Path) -> None:
-        """Write a recording; raises `BadInput` where the format has no room for its sensor or its times."""
+        """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
         if max(sample.width, sample.height) > PIXELS_2.x_mask + 1:
-            raise BadInput(
-                f".dat has room for sensors up to 16384x16384, not {sample.width}x{sample.height}; write .npz"
-            )
-        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= LAST_TIME:
-            raise BadInput(f".dat has room for times from 0 to {LAST_TIME} us; shift the recording or write .npz")
+            raise BadInput(f".dat supports sensors up to 16384x16384, got {sample.width}x{sample.height}; write .npz")
+        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= MAX_TIME:
+            raise BadInput(f".dat supports times from 0 to {MAX_TIME} us; shift the recording or write .npz")
         header = f"% Data file containing CD events\n% Version 2\n% Width {sample.width}\n% Height {sample.height}\n"
         packed = np.empty((len(sample), 2), np.dtype("<u4"))
         packed[:, 0] = sample.t
@@ -72,8 +72,8 @@ class DatReader(BinaryReader):
             file.write(packed.data)
 
 
-def _turns(state: np.ndarray, word: int) -> int:
-    state[WRAPS] += int(state[BEFORE]) - (word & LAST_TIME) > 1 << 31
+def _join_clock(state: np.ndarray, word: int) -> int:
+    state[WRAPS] += int(state[PREVIOUS_US]) - (word & MAX_TIME) > 1 << 31
     return int(state[WRAPS]) << 32
 
 
@@ -82,9 +82,9 @@ def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.
     n = len(words)
     if n == 0:
         return 0
-    low, half = np.uint64(LAST_TIME), np.uint64(1 << 31)
-    # A fall by more than half the range is a wrap: one damaged time moves those behind it by a range at most.
-    wraps = np.uint64(state[BEFORE]) > (words[0] & low) + half
+    low, half = np.uint64(MAX_TIME), np.uint64(1 << 31)
+    # A decrease by more than half the range is a wrap: one damaged time shifts later ones by at most one range.
+    wraps = np.uint64(state[PREVIOUS_US]) > (words[0] & low) + half
     for i in range(1, n):
         wraps |= (words[i - 1] & low) > (words[i] & low) + half
     if wraps:
@@ -94,15 +94,15 @@ def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.
             times[i] = (state[WRAPS] << 32) + np.int64(words[i] & low)
     for i in range(n):
         pixels[i] = words[i] >> np.uint64(32)
-    state[BEFORE] = words[n - 1] & low
+    state[PREVIOUS_US] = words[n - 1] & low
     return n
 
 
 @kernel
 def _unwrap(words: np.ndarray, state: np.ndarray, times: np.ndarray) -> None:
-    before = state[BEFORE]
+    before = state[PREVIOUS_US]
     for i in range(len(words)):
-        time = np.int64(words[i] & np.uint64(LAST_TIME))
+        time = np.int64(words[i] & np.uint64(MAX_TIME))
         state[WRAPS] += before - time > 1 << 31
         times[i] = (state[WRAPS] << 32) + time
         before = time

@@ -1,4 +1,4 @@
-"""EVT 2.0 recordings of Prophesee cameras (`.raw`), and the header that all their raw formats share."""
+"""EVT 2.0 recordings of Prophesee cameras (`.raw`), and the header of all Prophesee raw formats."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import IO, ClassVar
 import numpy as np
 
 from anybind.plugin import BadInput, kernel
-from anybind_events.readers.binary import BinaryReader, header_lines
-from anybind_events.readers.blocks import FIRST_FREE, Body, Decoder, Pixels
+from anybind_events.readers.binary import BinaryReader, read_header_lines
+from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 
 GENERATIONS = {
     "gen31": (640, 480),
@@ -27,51 +27,51 @@ GENERATIONS = {
     "4.1": (1280, 720),
     "4.2": (1280, 720),
 }
-"""Sensors by what names of camera drivers hold, and by the number of the sensor's generation."""
+"""Sensor sizes by parts of camera driver names, and by the sensor generation."""
 VERSIONS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
-WRAPS, HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
-"""Places in the state: how often the clock went round, its high part, whether it was told yet; words passed over."""
+WRAPS, CLOCK_HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
+"""State indices: clock wraps, upper clock bits, whether the clock has started, counts of skipped words."""
 COUNTS = {"clock_wraps": WRAPS, "skipped_triggers": TRIGGERS, "skipped_untimed": UNTIMED}
 U = np.uint64
 TIME_HIGH = 8
-"""The kind, in the upper four bits of a word, of those that tell the clock."""
-OTHERS = 1 << 29
-"""From this number on a word is no event."""
+"""Word type, in the upper four bits, of clock words."""
+FIRST_NON_EVENT = 1 << 29
+"""Smallest word that is not an event."""
 LOW_BITS, HIGH_BITS = 6, 28
-"""The clock of EVT 2 is of 34 bits: six come with each event, the rest in words of their own."""
+"""The clock of EVT 2 has 34 bits: six in each event, the others in clock words."""
 
 
 class RawReader(BinaryReader):
-    """A raw format of Prophesee: lines of text that begin with `% `, then words in one of their encodings.
+    """A reader of a Prophesee raw format: lines of text that begin with `% `, then words in one of their encodings.
 
-    Source of the formats: Prophesee's documentation of the RAW file format and of each encoding. The sensor is what
-    the header says, or that of the camera that it names.
+    Source of the formats: Prophesee's documentation of the RAW file format and of each encoding. The sensor size is in
+    the header, or that of the camera named there.
     """
 
     sensors = ((304, 240), (320, 320), (480, 360), (640, 480), (1280, 720))
     encoding: ClassVar[str]
 
     def sniff(self, head: bytes) -> bool:
-        """The header names the encoding."""
-        return encoding_of(header_fields(io.BytesIO(head))[0]) == self.encoding
+        """Check the header for the encoding."""
+        return parse_encoding(read_header_fields(io.BytesIO(head))[0]) == self.encoding
 
-    def body(self, file: IO[bytes], path: Path) -> Body:
-        fields, start = header_fields(file)
-        if encoding_of(fields) != self.encoding:
-            raise BadInput(f"{path} is no recording in {self.encoding}: its header does not say so")
-        return Body(start, self.decoder(fields), sensor_of(fields), start_of(fields))
+    def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
+        fields, start = read_header_fields(file)
+        if parse_encoding(fields) != self.encoding:
+            raise BadInput(f"{path}: expected encoding {self.encoding}, got {parse_encoding(fields) or 'none'}")
+        return BinaryHeader(start, self.create_decoder(fields), parse_sensor_size(fields), parse_start_time(fields))
 
     @abstractmethod
-    def decoder(self, fields: Mapping[str, str]) -> Decoder:
-        """The decoder for a file with these fields in its header."""
+    def create_decoder(self, fields: Mapping[str, str]) -> BlockDecoder:
+        """Create the decoder for a file with these header fields."""
 
 
-def header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
-    """What a header of Prophesee's says, by name in lower case, and the byte behind it.
+def read_header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
+    """Return the fields of a Prophesee header, by name in lower case, and the byte after it.
 
     The parts of `format EVT3;height=720;width=1280` are fields too, the first under `format`.
     """
-    lines, start = header_lines(file, b"%", (b"% end",))
+    lines, start = read_header_lines(file, b"%", (b"% end",))
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.lower().partition(" ")
@@ -83,112 +83,116 @@ def header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
     return fields, start
 
 
-def encoding_of(fields: Mapping[str, str]) -> str:
-    """`EVT2`, `EVT21` or `EVT3`, or else what the header says."""
+def parse_encoding(fields: Mapping[str, str]) -> str:
+    """Return `EVT2`, `EVT21` or `EVT3`, or the header's own text."""
     return fields["format"].upper() or VERSIONS.get(fields.get("evt", ""), "")
 
 
-def sensor_of(fields: Mapping[str, str]) -> tuple[int, int] | None:
-    """The sensor's (width, height), where the header says it or names the camera."""
+def parse_sensor_size(fields: Mapping[str, str]) -> tuple[int, int] | None:
+    """Return the sensor's (width, height), from the header or the camera named there; None if unknown."""
     sides = fields.get("geometry", "").split("x")
-    width, height = map(_number, sides if len(sides) == 2 else (fields.get("width", ""), fields.get("height", "")))
+    width, height = map(
+        _parse_number, sides if len(sides) == 2 else (fields.get("width", ""), fields.get("height", ""))
+    )
     if width is not None and height is not None:
         return width, height
     camera = fields.get("plugin_name", ""), fields.get("sensor_generation", fields.get("generation", ""))
     return next((size for name, size in GENERATIONS.items() if name in camera[0] or name == camera[1]), None)
 
 
-def start_of(fields: Mapping[str, str]) -> int:
-    """Microseconds to add to all times: what faery calls t0."""
-    return _number(fields.get("t0", "")) or 0
+def parse_start_time(fields: Mapping[str, str]) -> int:
+    """Return the microseconds to add to all times: the field t0 of faery."""
+    return _parse_number(fields.get("t0", "")) or 0
 
 
-def _number(text: str) -> int | None:
-    """A whole number, None where it is none that fits into 60 bits."""
+def _parse_number(text: str) -> int | None:
+    """Return a whole number; None if it is invalid or exceeds 60 bits."""
     return int(text) if text.isdecimal() and len(text) <= 18 else None
 
 
 class Evt2Reader(RawReader):
-    """Words of 32 bits: one event each, or the clock's upper 28 bits; external triggers and others are passed over."""
+    """A reader of words of 32 bits: one event each, or the clock's upper 28 bits; triggers and others are skipped."""
 
     encoding = "EVT2"
 
-    def decoder(self, fields: Mapping[str, str]) -> Decoder:
-        pixels = Pixels(11, 2047, 0, 2047, 28)
-        seams = {"seam": _first_time, "events": _events, "turns": _turns}
-        return Decoder(_decode, np.uint32, 4, pixels, counts=COUNTS, **seams)
+    def create_decoder(self, fields: Mapping[str, str]) -> BlockDecoder:
+        pixels = PixelPacking(11, 2047, 0, 2047, 28)
+        return BlockDecoder(
+            _decode, np.uint32, 4, pixels,
+            counts=COUNTS, find_split=_find_first_time, count_events=_count_events, join_clock=_join_clock,
+        )  # fmt: skip
 
 
-def _first_time(words: np.ndarray) -> int:
-    """The place of the first word with the clock's upper bits."""
-    found = np.flatnonzero(words >> np.uint32(HIGH_BITS) == TIME_HIGH)
-    return int(found[0]) if len(found) else len(words)
+def _find_first_time(words: np.ndarray) -> int:
+    """Return the index of the first clock word."""
+    indices = np.flatnonzero(words >> np.uint32(HIGH_BITS) == TIME_HIGH)
+    return int(indices[0]) if len(indices) else len(words)
 
 
 @kernel
-def _events(words: np.ndarray) -> int:
-    """How many of the words are events."""
-    found = 0
+def _count_events(words: np.ndarray) -> int:
+    """Count the words that are events."""
+    count = 0
     for word in words:
-        found += word < np.uint32(OTHERS)
-    return found
+        count += word < np.uint32(FIRST_NON_EVENT)
+    return count
 
 
-def _turns(state: np.ndarray, word: int) -> int:
+def _join_clock(state: np.ndarray, word: int) -> int:
     set_clock(state, np.uint32(word))
     return int(state[WRAPS]) << (HIGH_BITS + LOW_BITS)
 
 
 @kernel
 def set_clock(state: np.ndarray, word: np.uint32) -> int:
-    """Take in a word with the upper bits of the clock; the time in microseconds that it stands for.
+    """Set the clock by a clock word; return its time in microseconds.
 
-    A fall by more than half the range is a wrap. So one damaged word moves the clock by a range at most.
+    A decrease by more than half the range is a wrap: one damaged word shifts the clock by at most one range.
     """
     high = np.int64(word & np.uint32((1 << HIGH_BITS) - 1))
-    if state[STARTED] and state[HIGH] - high > 1 << (HIGH_BITS - 1):
+    if state[STARTED] and state[CLOCK_HIGH] - high > 1 << (HIGH_BITS - 1):
         state[WRAPS] += 1
-    state[HIGH], state[STARTED] = high, 1
-    return time_high(state)
+    state[CLOCK_HIGH], state[STARTED] = high, 1
+    return compute_high_time(state)
 
 
 @kernel
-def time_high(state: np.ndarray) -> int:
-    """The time in microseconds that the upper bits of the clock stand for."""
-    return (state[WRAPS] << HIGH_BITS | state[HIGH]) << LOW_BITS
+def compute_high_time(state: np.ndarray) -> int:
+    """Return the time in microseconds of the upper clock bits."""
+    return (state[WRAPS] << HIGH_BITS | state[CLOCK_HIGH]) << LOW_BITS
 
 
 @kernel
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    # Places are unsigned, since the compiler would ask of each signed one whether it is negative.
-    clock, n = time_high(state), U(len(words))
-    at = i = U(0)
+    # Unsigned indices avoid a check for negative ones at each access.
+    clock, n = compute_high_time(state), U(len(words))
+    count = i = U(0)
     while i < n:
-        end = _end_of_events(words, i)
+        end = _find_end_of_events(words, i)
         for j in range(end - i):
-            pixels[at + j] = words[i + j]
+            pixels[count + j] = words[i + j]
         for j in range(end - i):
-            times[at + j] = clock | np.int64(words[i + j] >> np.uint32(22) & np.uint32(63))
-        at += end - i
+            times[count + j] = clock | np.int64(words[i + j] >> np.uint32(22) & np.uint32(63))
+        count += end - i
         if end < n:
             kind = words[end] >> np.uint32(28)
             if kind == TIME_HIGH:
-                if not state[STARTED]:  # what came before the first time has none
-                    state[UNTIMED] += np.int64(at)
-                    at = U(0)
+                if not state[STARTED]:  # events before the first clock word have no time
+                    state[UNTIMED] += np.int64(count)
+                    count = U(0)
                 clock = set_clock(state, words[end])
             state[TRIGGERS] += kind == 10
         i = end + U(1)
     if not state[STARTED]:
-        state[UNTIMED] += np.int64(at)
-        at = U(0)
-    return int(at)
+        state[UNTIMED] += np.int64(count)
+        count = U(0)
+    return int(count)
 
 
 @kernel
-def _end_of_events(words: np.ndarray, i: np.uint64) -> np.uint64:
-    """The place, from `i` on, of the first word that is no event. Sixteen are asked at once, by their upper bits."""
-    n, other = U(len(words)), np.uint32(OTHERS)
+def _find_end_of_events(words: np.ndarray, i: np.uint64) -> np.uint64:
+    """Return the index, from `i` on, of the first word that is not an event. Sixteen are tested at once."""
+    n, other = U(len(words)), np.uint32(FIRST_NON_EVENT)
     while i + U(16) <= n:
         kinds = np.uint32(0)
         for j in range(U(16)):

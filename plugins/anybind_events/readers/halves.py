@@ -1,4 +1,4 @@
-"""A large file read by two threads, a half each, in formats whose events depend on little that stands before them."""
+"""Reading of a large file in two halves by two threads, for formats whose events depend on little before them."""
 
 from __future__ import annotations
 
@@ -11,120 +11,121 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.blocks import (
     BACKWARDS,
-    BOTTOM,
-    LAST,
+    LAST_COLUMN,
+    LAST_ROW,
+    LAST_US,
     OUTSIDE,
-    RIGHT,
-    Body,
-    Columns,
-    Decoder,
-    Run,
-    arrays_of,
+    BinaryHeader,
+    BlockDecoder,
+    DecodingPass,
+    EventColumns,
+    allocate_arrays,
 )
 from anybind_events.stream import DTYPES
 
-SEARCHED_BYTES = 1 << 16
-"""How far behind the middle a place is looked for where the file can be split."""
+SEARCH_BYTES = 1 << 16
+"""Bytes after the middle in which a split is searched."""
 
-COUNTED_BYTES = 1 << 20
-"""How much of a file is counted at once."""
+COUNT_BLOCK_BYTES = 1 << 20
+"""Bytes of a file whose events are counted at once."""
 
 
-def read_halves(whole: Run, size: tuple[int, int] | None) -> tuple[Run, Columns] | None:
-    """The events of a file and what was counted, as of one pass from its beginning to its end.
+def read_halves(decoding: DecodingPass, size: tuple[int, int] | None) -> tuple[DecodingPass, EventColumns] | None:
+    """Read the events and counts of a file, equal to those of one pass over it.
 
     Args:
-        whole: the pass that it stands for, not begun.
-        size: the sensor as it was asked for.
+        decoding: the equivalent single pass, not started.
+        size: the requested sensor size.
 
     Returns:
-        None where the halves do not fit together: no place to split at, damage, or time that runs backwards from one
-        half to the other. The file is then to be read in one pass, which tells exactly what is wrong.
+        None if the halves do not fit together: no split, damage, or time that decreases from one half to the other. One
+        pass over the file then reports the exact error.
     """
-    path, body = whole.path, whole.body
-    seam = _seam(path, body)
-    if seam is None:
+    path, header = decoding.path, decoding.header
+    split = _find_split(path, header)
+    if split is None:
         return None
-    place, word = seam
-    with path.open("rb") as one, path.open("rb") as other, ThreadPoolExecutor(1) as pool:
-        first = Run(one, path, body._replace(decoder=_fresh(body.decoder)), size, stop=place)
-        second = Run(other, path, body._replace(decoder=_fresh(body.decoder), start=place), size)
-        room = _count_events(path, body, place)
-        memory = arrays_of([(dtype, room + second.bytes // body.decoder.event_bytes) for dtype in DTYPES.values()])
-        columns = Columns(first, 0, columns=[column[:room] for column in memory])
-        others = Columns(second, 0, columns=[column[room:] for column in memory])
+    split_byte, word = split
+    with path.open("rb") as first_file, path.open("rb") as second_file, ThreadPoolExecutor(1) as pool:
+        first = DecodingPass(
+            first_file, path, header._replace(decoder=_reset_decoder(header.decoder)), size, stop=split_byte
+        )
+        second = DecodingPass(
+            second_file, path, header._replace(decoder=_reset_decoder(header.decoder), start=split_byte), size
+        )
+        capacity = _count_events(path, header, split_byte)
+        memory = allocate_arrays(
+            [(dtype, capacity + second.n_bytes // header.decoder.event_bytes) for dtype in DTYPES.values()]
+        )
+        columns = EventColumns(first, 0, columns=[column[:capacity] for column in memory])
+        second_columns = EventColumns(second, 0, columns=[column[capacity:] for column in memory])
         try:
-            waiting = pool.submit(_drain, second, others)
-            _drain(first, columns)
-            waiting.result()
+            task = pool.submit(second.decode_all, second_columns)
+            first.decode_all(columns)
+            task.result()
         except BadInput:
             return None
-    assert body.decoder.turns is not None
-    added = body.decoder.turns(first.decoder.state, word)
-    times = memory[list(DTYPES).index("t")][room : room + others.count]
-    if len(times) and times[0] + added < first.counts[LAST]:
+    assert header.decoder.join_clock is not None
+    shift_us = header.decoder.join_clock(first.decoder.state, word)
+    times = memory[list(DTYPES).index("t")][capacity : capacity + second_columns.count]
+    if len(times) and times[0] + shift_us < first.counts[LAST_US]:
         return None
-    if added:
-        times += added
+    if shift_us:
+        times += shift_us
     for column in memory:
-        _move(column, columns.count, room, others.count)
-    columns.extend(memory, others.count)
+        _move_values(column, columns.count, capacity, second_columns.count)
+    columns.replace_columns(memory, second_columns.count)
     _add_counts(first, second)
     return first, columns
 
 
-def _seam(path: Path, body: Body) -> tuple[int, int] | None:
-    """The byte where the second half begins, and the word that stands there."""
-    decoder = body.decoder
-    if decoder.seam is None:
+def _find_split(path: Path, header: BinaryHeader) -> tuple[int, int] | None:
+    """Return the byte where the second half begins, and the word at that byte."""
+    decoder = header.decoder
+    if decoder.find_split is None:
         return None
     with path.open("rb") as file:
-        events = file.seek(0, 2) - body.start
-        middle = body.start + events // 2 // decoder.unit * decoder.unit
+        n_bytes = file.seek(0, 2) - header.start
+        middle = header.start + n_bytes // 2 // decoder.unit_bytes * decoder.unit_bytes
         file.seek(middle)
-        found = file.read(SEARCHED_BYTES)
-    words = np.frombuffer(found[: len(found) // decoder.unit * decoder.unit], decoder.word)
-    place = int(decoder.seam(words))
-    return (middle + place * words.itemsize, int(words[place])) if place < len(words) else None
+        data = file.read(SEARCH_BYTES)
+    words = np.frombuffer(data[: len(data) // decoder.unit_bytes * decoder.unit_bytes], decoder.word_type)
+    index = int(decoder.find_split(words))
+    return (middle + index * words.itemsize, int(words[index])) if index < len(words) else None
 
 
-def _count_events(path: Path, body: Body, stop: int) -> int:
-    """How many events, dropped ones among them, there are in front of a byte: a small part of what decoding costs."""
-    decoder = body.decoder
-    if decoder.events is None:
-        return (stop - body.start) // decoder.unit
-    words, found = np.empty(COUNTED_BYTES // decoder.unit * decoder.unit, np.uint8), 0
+def _count_events(path: Path, header: BinaryHeader, stop: int) -> int:
+    """Count the events before a byte, including those that will be dropped: a fraction of the cost of decoding."""
+    decoder = header.decoder
+    if decoder.count_events is None:
+        return (stop - header.start) // decoder.unit_bytes
+    words, n_events = np.empty(COUNT_BLOCK_BYTES // decoder.unit_bytes * decoder.unit_bytes, np.uint8), 0
     with path.open("rb") as file:
-        for start in range(file.seek(body.start), stop, len(words)):
-            got = file.readinto(words[: stop - start].data)
-            found += decoder.events(words[:got].view(decoder.word))
-    return found
+        for start in range(file.seek(header.start), stop, len(words)):
+            n_read = file.readinto(words[: stop - start].data)
+            n_events += decoder.count_events(words[:n_read].view(decoder.word_type))
+    return n_events
 
 
-def _fresh(decoder: Decoder) -> Decoder:
+def _reset_decoder(decoder: BlockDecoder) -> BlockDecoder:
     return replace(decoder, state=np.zeros_like(decoder.state))
 
 
-def _drain(run: Run, columns: Columns) -> None:
-    while run.step(columns):
-        pass
-
-
-def _add_counts(first: Run, second: Run) -> None:
-    """Let the first run's counts be those of both."""
-    first.counts[LAST] = max(first.counts[LAST], second.counts[LAST])
-    for place in (OUTSIDE, BACKWARDS):
-        first.counts[place] += second.counts[place]
-    for place in (RIGHT, BOTTOM):
-        first.counts[place] = max(first.counts[place], second.counts[place])
-    for place in set(first.decoder.counts.values()):
-        first.decoder.state[place] += second.decoder.state[place]
-    first.whole, first.cut = second.whole, second.cut
+def _add_counts(first: DecodingPass, second: DecodingPass) -> None:
+    """Add the counts of the second pass to those of the first."""
+    first.counts[LAST_US] = max(first.counts[LAST_US], second.counts[LAST_US])
+    for index in (OUTSIDE, BACKWARDS):
+        first.counts[index] += second.counts[index]
+    for index in (LAST_COLUMN, LAST_ROW):
+        first.counts[index] = max(first.counts[index], second.counts[index])
+    for index in set(first.decoder.counts.values()):
+        first.decoder.state[index] += second.decoder.state[index]
+    first.offset, first.truncated_bytes = second.offset, second.truncated_bytes
 
 
 @kernel
-def _move(column: np.ndarray, to: int, start: int, count: int) -> None:
-    """Move a part of a column towards its beginning."""
+def _move_values(column: np.ndarray, to: int, start: int, count: int) -> None:
+    """Move a range of a column towards its beginning."""
     if to != start:
         for i in range(count):
             column[to + i] = column[start + i]

@@ -1,4 +1,4 @@
-"""`.bin` files of N-MNIST and N-Caltech101: events of 40 bits, with no header."""
+"""`.bin` files of N-MNIST and N-Caltech101: events of 40 bits, without a header."""
 
 from __future__ import annotations
 
@@ -9,42 +9,40 @@ import numpy as np
 
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
-from anybind_events.readers.blocks import FIRST_FREE, Body, Decoder, Pixels
+from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 5
 OVERFLOW_ROW = 240
-"""An event with this y is none: it says that the sensor's 13-bit clock went round. The ATIS ends at row 239."""
+"""An event with this y is a marker: the sensor's 13-bit clock wrapped. The ATIS ends at row 239."""
 OVERFLOW_US = 1 << 13
-LAST_TIME = (1 << 23) - 1
+MAX_TIME = (1 << 23) - 1
 WRAPS = FIRST_FREE
 
 
 class BinReader(BinaryReader):
-    """Five bytes an event: x, y, then polarity (1 bit) and time in microseconds (23 bits), big endian.
+    """A reader of five bytes per event: x, y, then polarity (1 bit) and time in microseconds (23 bits), big endian.
 
-    An event in row 240 moves all that follow it by 8,192 us. Source of the format: the data sets' description by
-    Orchard et al., 2015.
+    An event in row 240 shifts all later ones by 8,192 us. Source of the format: the datasets' description by Orchard et
+    al., 2015.
     """
 
     sensors = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, ATIS
 
-    def sniff(self, head: bytes) -> None:
-        """The format has no mark."""
-        return
-
-    def body(self, file: IO[bytes], path: Path) -> Body:
-        decoder = Decoder(_decode, np.uint8, EVENT_BYTES, Pixels(0, 255, 8, 255, 16), counts={"clock_wraps": WRAPS})
-        return Body(0, decoder)
+    def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
+        decoder = BlockDecoder(
+            _decode, np.uint8, EVENT_BYTES, PixelPacking(0, 255, 8, 255, 16), counts={"clock_wraps": WRAPS}
+        )
+        return BinaryHeader(0, decoder)
 
     def write(self, sample: EventStream, path: Path) -> None:
-        """Write a recording; raises `BadInput` where the format has no room for its sensor or its length."""
+        """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
         if sample.width > 256 or sample.height > OVERFLOW_ROW:
             raise BadInput(
-                f".bin has room for sensors up to 256x{OVERFLOW_ROW}, not {sample.width}x{sample.height}; write .npz"
+                f".bin supports sensors up to 256x{OVERFLOW_ROW}, got {sample.width}x{sample.height}; write .npz"
             )
-        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= LAST_TIME:
-            raise BadInput(f".bin has room for times from 0 to {LAST_TIME} us; shift the recording or write .npz")
+        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= MAX_TIME:
+            raise BadInput(f".bin supports times from 0 to {MAX_TIME} us; shift the recording or write .npz")
         packed = np.empty((len(sample), EVENT_BYTES), dtype=np.uint8)
         packed[:, 0], packed[:, 1] = sample.x, sample.y
         packed[:, 2] = (sample.p.astype(np.int64) << 7) | (sample.t >> 16)
@@ -54,15 +52,17 @@ class BinReader(BinaryReader):
 
 @kernel
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
-    late, at = state[WRAPS] * OVERFLOW_US, np.uint64(0)
+    offset_us, count = state[WRAPS] * OVERFLOW_US, np.uint64(0)
     for i in range(len(words) // EVENT_BYTES):
         event = words[EVENT_BYTES * i : EVENT_BYTES * i + EVENT_BYTES]
         if event[1] == OVERFLOW_ROW:
-            late += OVERFLOW_US
+            offset_us += OVERFLOW_US
             continue
         high = np.uint32(event[2])
-        times[at] = late + np.int64((high & np.uint32(127)) << 16 | np.uint32(event[3]) << 8 | np.uint32(event[4]))
-        pixels[at] = np.uint32(event[0]) | np.uint32(event[1]) << 8 | high >> 7 << 16
-        at += np.uint64(1)
-    state[WRAPS] = late // OVERFLOW_US
-    return int(at)
+        times[count] = offset_us + np.int64(
+            (high & np.uint32(127)) << 16 | np.uint32(event[3]) << 8 | np.uint32(event[4])
+        )
+        pixels[count] = np.uint32(event[0]) | np.uint32(event[1]) << 8 | high >> 7 << 16
+        count += np.uint64(1)
+    state[WRAPS] = offset_us // OVERFLOW_US
+    return int(count)

@@ -1,4 +1,4 @@
-"""Recordings as text: one event a line, columns between commas, semicolons, tabs or blanks."""
+"""Text recordings: one event per line, columns separated by commas, semicolons, tabs or blanks."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ import numpy as np
 from anybind.plugin import BadInput, Reader
 from anybind_events.readers.columns import (
     NANOSECONDS_FROM,
+    build_streams,
     check_order,
     check_unit,
-    facts_of,
+    compute_statistics,
     find_columns,
-    find_order,
-    naming,
-    streams_of,
-    unit_in,
-    whole,
+    infer_column_order,
+    make_read_method,
+    name_file_in_errors,
+    parse_unit,
 )
 from anybind_events.readers.text_lines import (
     COMMENTS,
-    LONGEST_LINE,
+    MAX_LINE_BYTES,
     NUMBER,
-    Layout,
-    batches_of,
-    fields_of,
+    TextLayout,
+    find_end_of_events,
     is_event,
-    whole_lines,
+    read_batches,
+    split_fields,
 )
 from anybind_events.stream import MAX_SENSOR, EventStream
 
 DELIMITERS = (b",", b";", b"\t")
-"""What stands between columns, tried in this order; blanks otherwise."""
-MOST_LINES_IN_FRONT = 1000
-"""Lines of comment in front of the first event."""
+"""Column separators, tried in this order; blanks otherwise."""
+MAX_HEADER_LINES = 1000
+"""Maximum number of comment lines before the first event."""
 
 
 class TextReader(Reader):
-    """Four columns x, y, t and p in any order, with a header that names them or without one.
+    """A reader of four columns x, y, t and p in any order, with or without a header that names them.
 
-    Lines that begin with `#`, `%` or `//` are comments, but one in front may be the header. A first line of two
-    numbers is the sensor's width and height. Times with fractions are seconds and others microseconds (nanoseconds
-    from 10^17 on), unless the header says the unit, as in `t_ns` or `time [s]`. Polarities are 0 and 1, or -1 and 1.
+    Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of two
+    numbers is the sensor's width and height. Times with fractions are seconds and others microseconds (nanoseconds from
+    10^17 on), unless the header names the unit, as in `t_ns` or `time [s]`. Polarities are 0 and 1, or -1 and 1.
 
-    Written are `x,y,t,p` in whole numbers, times in microseconds, with tabs where the name ends in `.tsv`; the sensor's
-    size is not.
+    The written format is `x,y,t,p` in whole numbers, times in microseconds, with tabs for the suffix `.tsv`; it has no
+    sensor size.
     """
 
     def sniff(self, head: bytes) -> bool | None:
-        """True for a header with the columns' names above such numbers; such numbers alone may be anything."""
+        """Return True for a header of the column names above event values; None for event values without a header."""
         if b"\0" in head:
             return False
-        whole = head[: head.rfind(b"\n") + 1] or head  # the last line may be cut
+        complete = head[: head.rfind(b"\n") + 1] or head  # the last line may be incomplete
         try:
-            layout = _find_layout(io.BytesIO(whole), None)
+            layout = _find_layout(io.BytesIO(complete), None)
         except BadInput:
             return False
-        rows = [fields_of(line, layout.delimiter) for line in whole[layout.start :].splitlines()]
-        rows = [[float(row[place]) for place in layout.places] for row in rows if is_event(row, layout)]
+        rows = [split_fields(line, layout.delimiter) for line in complete[layout.start :].splitlines()]
+        rows = [[float(row[index]) for index in layout.indices] for row in rows if is_event(row, layout)]
         if not _are_events(list(np.array(rows, float).reshape(-1, 4).T), layout.order):
             return False
         return True if layout.order else None
@@ -77,29 +77,29 @@ class TextReader(Reader):
         columns: str | None = None,
         unit: str | None = None,
     ) -> Iterator[EventStream]:
-        """Yield the recording in parts; `read` gives it whole.
+        """Yield the recording in chunks; `read` returns it whole.
 
         Args:
             path: the file.
-            count: events in a part.
-            strict: refuse a file that ends inside a line, of which else the events before are given.
-            size: (width, height) of the sensor; by default what the first line says, else the smallest in use
-                that holds all events.
-            columns: what they are, such as `txyp`, with `-` for one to be passed over; by default what the
-                header says, else found by what they hold.
-            unit: of time: s, ms, us or ns; by default what the header says, else by the numbers.
+            count: events per chunk.
+            strict: raise an error for a file that ends inside a line; by default the events before it are returned.
+            size: (width, height) of the sensor; default: from the first line, else the smallest common sensor that
+                contains all events.
+            columns: order of the columns, such as `txyp`, with `-` for one to skip; default: from the header, else
+                inferred from their values.
+            unit: unit of time: s, ms, us or ns; default: from the header, else inferred from the numbers.
 
         Raises:
-            BadInput: a line is no event (the message says which), or no column can be time or polarity.
-            BadOption: columns or a unit that are none.
+            BadInput: a line is not an event (the message names it), or no column can be time or polarity.
+            BadOption: invalid columns or an unknown unit.
         """
         check_unit(unit)
-        with naming(path), path.open("rb") as file:
+        with name_file_in_errors(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
-            stop, notes = whole_lines(path, file, layout, strict)
+            stop, notes = find_end_of_events(path, file, layout, strict)
             try:
-                yield from streams_of(
-                    partial(batches_of, file, layout, stop),
+                yield from build_streams(
+                    partial(read_batches, file, layout, stop),
                     count,
                     order=layout.order,
                     size=size or layout.size,
@@ -107,97 +107,105 @@ class TextReader(Reader):
                     notes=notes,
                 )
             except BadInput as error:
-                told = str(error)
-                raise BadInput(told if "line" in told else f"{told} (event 0 is on line {layout.line})") from error
+                message = str(error)
+                raise BadInput(
+                    message if "line" in message else f"{message} (event 0 is on line {layout.line})"
+                ) from error
 
-    read = whole(chunks)
+    read = make_read_method(chunks)
 
     def write(self, sample: EventStream, path: Path) -> None:
         self.write_chunks([sample], path)
 
     def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
-        """Write the parts of one recording, one after the other, so that it may be larger than memory.
+        """Write the chunks of one recording, one after the other, so that it may be larger than memory.
 
         Raises:
-            BadInput: a time is so late that it would be read as nanoseconds.
+            BadInput: a time is so large that it would be read as nanoseconds.
         """
         import polars
 
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         with path.open("wb") as file:
             file.write(delimiter.join("xytp").encode() + b"\n")
-            for part in chunks:
-                if len(part) and part.t[-1] >= NANOSECONDS_FROM:
-                    raise BadInput(f"text has room for times below {NANOSECONDS_FROM} us; write .h5 or .npz")
-                columns = {"x": part.x, "y": part.y, "t": part.t, "p": part.p.view(np.uint8)}
+            for chunk in chunks:
+                if len(chunk) and chunk.t[-1] >= NANOSECONDS_FROM:
+                    raise BadInput(f"text supports times below {NANOSECONDS_FROM} us; write .h5 or .npz")
+                columns = {"x": chunk.x, "y": chunk.y, "t": chunk.t, "p": chunk.p.view(np.uint8)}
                 frame = polars.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
                 frame.write_csv(file, include_header=False, separator=delimiter)
 
 
-def _find_layout(file: IO[bytes], columns: str | None) -> Layout:
-    """How the file is written, by its lines up to the first event; raises `BadInput` where that is not to be seen."""
+def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
+    """Find the layout from the lines up to the first event; raise `BadInput` if it is ambiguous."""
     names, size, start = None, None, 0
-    for number in range(1, MOST_LINES_IN_FRONT):
-        line = file.readline(LONGEST_LINE)
-        bare = line.strip()
-        fields = fields_of(bare, _delimiter(bare))
+    for number in range(1, MAX_HEADER_LINES):
+        line = file.readline(MAX_LINE_BYTES)
+        text = line.strip()
+        fields = split_fields(text, _find_delimiter(text))
         if not line and names is None:
             break
-        if line and (not bare or bare.startswith(COMMENTS)):
-            names = names or _header(bare.lstrip(b"#%/ "))
+        if line and (not text or text.startswith(COMMENTS)):
+            names = names or _parse_header(text.lstrip(b"#%/ "))
         elif names or _are_numbers(fields, columns):
             if len(fields) != 2 or size or names:
                 count = len(fields) if line else len(names or ())
-                places, order = _places(columns, names, count, number)
-                unit = unit_in(names[places[2]]) if names and len(names) == count else None
-                return Layout(_delimiter(bare), places, order, count, unit, size, start, number, len(line) or 1)
+                places, order = _match_columns(columns, names, count, number)
+                unit = parse_unit(names[places[2]]) if names and len(names) == count else None
+                return TextLayout(
+                    _find_delimiter(text), places, order, count, unit, size, start, number, len(line) or 1
+                )
             size = int(float(fields[0])), int(float(fields[1]))
         else:
-            names = _header(bare)
+            names = _parse_header(text)
             if names is None and columns is None:
-                raise BadInput(f"line {number} is neither an event nor a header that names x, y, t and p")
+                raise BadInput(f"line {number}: expected an event, or a header that names x, y, t and p")
         start += len(line)
-    raise BadInput("it holds no events: there is no line of numbers")
+    raise BadInput("no events: the file has no line of numbers")
 
 
 def _are_numbers(fields: list[bytes], columns: str | None) -> bool:
-    """Whether all fields are numbers, or those that are not to be passed over."""
+    """Return whether all fields are numbers, except those to skip."""
     if columns and len(columns) == len(fields):
         fields = [field for field, letter in zip(fields, columns, strict=True) if letter != "-"]
     return all(map(NUMBER.fullmatch, fields))
 
 
-def _delimiter(line: bytes) -> bytes:
+def _find_delimiter(line: bytes) -> bytes:
     return next((each for each in DELIMITERS if each in line), b" ")
 
 
-def _header(line: bytes) -> list[str] | None:
-    """The names in a header; None where it does not name all four columns."""
-    names = [name.decode(errors="replace").strip("\"'") for name in fields_of(line, _delimiter(line))]
+def _parse_header(line: bytes) -> list[str] | None:
+    """Return the names in a header; None if it does not name all four columns."""
+    names = [name.decode(errors="replace").strip("\"'") for name in split_fields(line, _find_delimiter(line))]
     return names if find_columns(names) else None
 
 
-def _places(columns: str | None, names: list[str] | None, count: int, line: int) -> tuple[tuple[int, ...], str | None]:
-    """Which columns of a line are taken, and what they are, None where only their numbers can tell."""
+def _match_columns(
+    columns: str | None, names: list[str] | None, count: int, line: int
+) -> tuple[tuple[int, ...], str | None]:
+    """Return the indices of the columns to read, and their order; None if it must be inferred from their numbers."""
     if columns is not None:
         check_order(columns.replace("-", ""))
         names = list(columns)
     if names and len(names) != count:
-        raise BadInput(f"line {line} has {count} columns, where {len(names)} are named")
-    found = find_columns(names or ())
-    if found and names:
-        return tuple(names.index(found[letter]) for letter in "xytp"), "xytp"
+        raise BadInput(f"line {line}: expected {len(names)} columns, got {count}")
+    matches = find_columns(names or ())
+    if matches and names:
+        return tuple(names.index(matches[letter]) for letter in "xytp"), "xytp"
     if count != 4:
-        raise BadInput(f"line {line} has {count} columns; say which they are with columns=, such as txyp or txy-p")
+        raise BadInput(f"line {line}: expected 4 columns, got {count}; name them with columns=, such as txyp or txy-p")
     return (0, 1, 2, 3), None
 
 
 def _are_events(columns: list[np.ndarray], order: str | None) -> bool:
-    """Whether some numbers can be events: pixels that are whole numbers from 0 on, polarities, times that rise."""
-    facts = facts_of([columns])
+    """Return whether numbers can be events: non-negative whole pixels, polarities, times that do not decrease."""
+    statistics = compute_statistics([columns])
     try:
-        by_letter = dict(zip(order or find_order(facts), facts, strict=True))
+        by_letter = dict(zip(order or infer_column_order(statistics), statistics, strict=True))
     except BadInput:
         return False
     pixels = by_letter["x"], by_letter["y"]
-    return by_letter["p"].flags and all(each.whole and each.low >= 0 and each.high < MAX_SENSOR for each in pixels)
+    return by_letter["p"].is_binary and all(
+        each.is_integer and each.low >= 0 and each.high < MAX_SENSOR for each in pixels
+    )

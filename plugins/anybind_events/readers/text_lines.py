@@ -1,4 +1,4 @@
-"""From lines of text to columns of numbers."""
+"""Parsing of text lines into columns of numbers."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from anybind.plugin import BadInput
 from anybind_events.readers.columns import Batch
 
 COMMENTS = (b"#", b"%", b"//")
-LONGEST_LINE = 1 << 16
-LARGEST_BLOCK = 1 << 24
+MAX_LINE_BYTES = 1 << 16
+MAX_BLOCK_BYTES = 1 << 24
 """Bytes of text that are parsed at once."""
-FEW_BYTES = 1 << 12
-"""Text that is parsed line by line where it cannot be parsed fast."""
+MIN_SPLIT_BYTES = 1 << 12
+"""Smaller texts are parsed line by line if the fast parser rejects them."""
 SMALL_TYPES = tuple(map(np.dtype, ("u1", "i2", "u2", "i4", "i8")))
-"""What whole numbers are kept as: types that go together without becoming fractions."""
+"""Types of whole numbers, which concatenate without becoming fractions."""
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-WHOLE = re.compile(rb"[+-]?\d{1,19}")
+INTEGER = re.compile(rb"[+-]?\d{1,19}")
 
 
-class Layout(NamedTuple):
-    """How a file is written.
+class TextLayout(NamedTuple):
+    """The layout of a file.
 
     Attributes:
-        delimiter: between columns; a blank stands for any number of blanks.
-        places: of four columns among those of a line.
-        order: what those four are; None where only their numbers can tell.
-        fields: columns in a line.
-        unit: of time, where a header says it.
-        size: (width, height), where the first line is these two numbers.
+        delimiter: column separator; a blank stands for any number of blanks.
+        indices: indices of the four columns to read.
+        order: order of those four; None if it must be inferred from their numbers.
+        n_fields: number of columns in a line.
+        unit: unit of time, if a header names it.
+        size: (width, height), if the first line is these two numbers.
         start, line: byte and number (from 1) of the first event's line.
-        line_bytes: the length of that line.
+        line_bytes: length of that line.
     """
 
     delimiter: bytes
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     order: str | None
-    fields: int
+    n_fields: int
     unit: str | None
     size: tuple[int, int] | None
     start: int
@@ -52,111 +52,111 @@ class Layout(NamedTuple):
     line_bytes: int
 
 
-def fields_of(line: bytes, delimiter: bytes) -> list[bytes]:
-    """The columns of a line, without blanks around them."""
+def split_fields(line: bytes, delimiter: bytes) -> list[bytes]:
+    """Split a line into its columns, without blanks around them."""
     return line.split() if delimiter == b" " else [field.strip() for field in line.split(delimiter)]
 
 
-def is_event(fields: list[bytes], layout: Layout) -> bool:
-    """Whether a line has as many columns as it should have, and numbers in the four that are taken."""
-    return len(fields) == layout.fields and all(NUMBER.fullmatch(fields[place]) for place in layout.places)
+def is_event(fields: list[bytes], layout: TextLayout) -> bool:
+    """Return whether a line has the expected number of columns, and numbers in the four to read."""
+    return len(fields) == layout.n_fields and all(NUMBER.fullmatch(fields[index]) for index in layout.indices)
 
 
-def whole_lines(path: Path, file: IO[bytes], layout: Layout, strict: bool) -> tuple[int, dict[str, int]]:
-    """The byte behind the last whole event, and what is to be noted of those behind it."""
+def find_end_of_events(path: Path, file: IO[bytes], layout: TextLayout, strict: bool) -> tuple[int, dict[str, int]]:
+    """Return the byte after the last complete event, and the notes about the data after it."""
     size = file.seek(0, io.SEEK_END)
-    file.seek(max(layout.start, size - LONGEST_LINE))
+    file.seek(max(layout.start, size - MAX_LINE_BYTES))
     last = file.read().rpartition(b"\n")[2]
-    event = is_event(fields_of(last, layout.delimiter), layout)
-    if event or not last.strip() or last.lstrip().startswith(COMMENTS):
+    is_complete = is_event(split_fields(last, layout.delimiter), layout)
+    if is_complete or not last.strip() or last.lstrip().startswith(COMMENTS):
         return size, {}
-    told = f"{path} is truncated: it ends at byte {size} inside a line, {last[:40].decode(errors='replace')!r}"
-    if strict or len(last) == LONGEST_LINE:
-        raise BadInput(told)
-    warnings.warn(f"{told}; the events before are kept", AnybindWarning, stacklevel=2)
+    message = f"{path}: truncated at byte {size} inside a line: {last[:40].decode(errors='replace')!r}"
+    if strict or len(last) == MAX_LINE_BYTES:
+        raise BadInput(message)
+    warnings.warn(f"{message}; the events before are kept", AnybindWarning, stacklevel=2)
     return size - len(last), {"truncated_bytes": len(last)}
 
 
-def batches_of(file: IO[bytes], layout: Layout, stop: int, count: int) -> Iterator[Batch]:
-    """The columns in batches of about `count` events: at least one batch, which may be empty."""
-    block = min(count * layout.line_bytes, LARGEST_BLOCK)
-    at, line, rest, empty = file.seek(layout.start), layout.line, b"", True
-    while at < stop:
-        data = rest + file.read(min(block, stop - at))
-        at = file.tell()
-        cut = data.rfind(b"\n") + 1 if at < stop else len(data)
-        if not cut and len(data) > LONGEST_LINE + block:
-            raise BadInput(f"line {line} does not end within {len(data)} bytes")
+def read_batches(file: IO[bytes], layout: TextLayout, stop: int, count: int) -> Iterator[Batch]:
+    """Yield the columns in batches of about `count` events: at least one batch, which may be empty."""
+    block = min(count * layout.line_bytes, MAX_BLOCK_BYTES)
+    position, line, rest, is_empty = file.seek(layout.start), layout.line, b"", True
+    while position < stop:
+        data = rest + file.read(min(block, stop - position))
+        position = file.tell()
+        cut = data.rfind(b"\n") + 1 if position < stop else len(data)
+        if not cut and len(data) > MAX_LINE_BYTES + block:
+            raise BadInput(f"line {line}: longer than {len(data)} bytes")
         data, rest = data[:cut], data[cut:]
         if data.strip():
-            yield _parsed(data, line, layout)
-            empty = False
+            yield _parse_lines(data, line, layout)
+            is_empty = False
         line += data.count(b"\n")
-    if empty:
+    if is_empty:
         yield [np.empty(0, np.int64)] * 4
 
 
-def _parsed(data: bytes, line: int, layout: Layout) -> Batch:
-    """The columns of whole lines, the first of which is number `line`."""
-    columns = _parsed_fast(data, layout)
+def _parse_lines(data: bytes, line: int, layout: TextLayout) -> Batch:
+    """Parse the columns of complete lines, the first of which is number `line`."""
+    columns = _parse_fast(data, layout)
     middle = data.find(b"\n", len(data) // 2) + 1
     if columns is not None:
-        # Small numbers as small types, since a whole file may be kept.
-        return [column.astype(_smallest_type(column), copy=False) for column in columns]
-    if len(data) < FEW_BYTES or not middle:
-        return _parsed_line_by_line(data, line, layout)
-    # What is amiss is in one half, and so on: only the few lines around it are looked at one by one.
+        # Small types, since a whole file may be kept in memory.
+        return [column.astype(_find_smallest_type(column), copy=False) for column in columns]
+    if len(data) < MIN_SPLIT_BYTES or not middle:
+        return _parse_line_by_line(data, line, layout)
+    # Bisection: only the few lines around an error are parsed one by one.
     halves = (data[:middle], line), (data[middle:], line + data.count(b"\n", 0, middle))
-    parsed = [_parsed(half, first, layout) for half, first in halves if half]
+    parsed = [_parse_lines(half, first, layout) for half, first in halves if half]
     return [np.concatenate(parts) for parts in zip(*parsed, strict=True)]
 
 
-def _smallest_type(column: np.ndarray) -> np.dtype:
+def _find_smallest_type(column: np.ndarray) -> np.dtype:
     if column.dtype.kind != "i" or not column.size:
         return column.dtype
     low, high = int(column.min()), int(column.max())
     return next(each for each in SMALL_TYPES if np.iinfo(each).min <= low and high <= np.iinfo(each).max)
 
 
-def _parsed_fast(data: bytes, layout: Layout) -> list[np.ndarray] | None:
-    """The columns by polars; None where it finds fault with a line."""
+def _parse_fast(data: bytes, layout: TextLayout) -> list[np.ndarray] | None:
+    """Parse the columns by polars; None if it rejects a line."""
     import polars
 
     if layout.delimiter == b" " and any(each in data for each in (b"  ", b"\t", b"\n ", b" \n", b" \r")):
         data = re.sub(rb"[ \t]+", b" ", data).replace(b"\n ", b"\n").replace(b" \r", b"\r").replace(b" \n", b"\n")
     data = data.strip()
-    first = fields_of(data.partition(b"\n")[0], layout.delimiter)
-    if len(first) != layout.fields:
+    first = split_fields(data.partition(b"\n")[0], layout.delimiter)
+    if len(first) != layout.n_fields:
         return None
-    guessed = [polars.Int64 if WHOLE.fullmatch(field) else polars.Float64 for field in first]
-    for types in (guessed, [polars.Float64] * layout.fields):
-        schema = {str(i): types[i] if i in layout.places else polars.String for i in range(layout.fields)}
+    guessed = [polars.Int64 if INTEGER.fullmatch(field) else polars.Float64 for field in first]
+    for types in (guessed, [polars.Float64] * layout.n_fields):
+        schema = {str(i): types[i] if i in layout.indices else polars.String for i in range(layout.n_fields)}
         try:
             frame = polars.read_csv(
                 data, has_header=False, schema=schema, separator=layout.delimiter.decode(), quote_char=None
             )
         except polars.exceptions.PolarsError:
             continue
-        taken = [frame[str(place)] for place in layout.places]
-        if any(column.null_count() for column in taken):
+        columns = [frame[str(index)] for index in layout.indices]
+        if any(column.null_count() for column in columns):
             return None
-        columns = [column.to_numpy() for column in taken]
+        columns = [column.to_numpy() for column in columns]
         return columns if all(np.isfinite(column).all() for column in columns) else None
     return None
 
 
-def _parsed_line_by_line(data: bytes, line: int, layout: Layout) -> list[np.ndarray]:
-    """The columns by Python; raises `BadInput` with the number of a line that is no event."""
+def _parse_line_by_line(data: bytes, line: int, layout: TextLayout) -> list[np.ndarray]:
+    """Parse the columns in Python; raise `BadInput` with the number of an invalid line."""
     rows = []
     for number, text in enumerate(data.split(b"\n"), line):
-        fields = fields_of(text, layout.delimiter)
+        fields = split_fields(text, layout.delimiter)
         if not text.strip() or text.lstrip().startswith(COMMENTS):
             continue
-        if len(fields) != layout.fields:
-            raise BadInput(f"line {number} has {len(fields)} columns instead of {layout.fields}")
-        taken = [fields[place] for place in layout.places]
-        wrong = next((field for field in taken if not NUMBER.fullmatch(field)), None)
-        if wrong is not None:
-            raise BadInput(f"line {number}: {wrong[:40].decode(errors='replace')!r} is no number")
-        rows.append([int(field) if WHOLE.fullmatch(field) else float(field) for field in taken])
+        if len(fields) != layout.n_fields:
+            raise BadInput(f"line {number}: expected {layout.n_fields} columns, got {len(fields)}")
+        numbers = [fields[index] for index in layout.indices]
+        invalid = next((field for field in numbers if not NUMBER.fullmatch(field)), None)
+        if invalid is not None:
+            raise BadInput(f"line {number}: expected a number, got {invalid[:40].decode(errors='replace')!r}")
+        rows.append([int(field) if INTEGER.fullmatch(field) else float(field) for field in numbers])
     return [np.array(column) for column in zip(*rows, strict=True)] if rows else [np.empty(0, np.int64)] * 4

@@ -1,1 +1,1 @@
-"""Event streams to image-like arrays, one module a representation."""
+"""Representations: event streams to image-like arrays, one module each."""

@@ -1,4 +1,4 @@
-"""Several views of one recording, each of so many events."""
+"""Several slices of one recording, each of a fixed number of events."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import ClassVar
 import numpy as np
 
 from anybind.plugin import BadOption, create_part
-from anybind_events.representations.frames import EventFrames, at_least
+from anybind_events.representations.frames import EventFrames, check_minimum
 from anybind_events.stream import EventStream
 
 
 @dataclass(frozen=True)
 class EventSlices(EventFrames):
-    """Frames of several slices of a recording, one upon the other: channels of the first, of the second, and so on.
+    """Stacked frames of several slices of a recording: the channels of the first slice, of the second, and so on.
 
-    An array of (views * channels, height, width), as of any other representation, which `frame.reshape(views, -1,
-    height, width)` shows as one picture a view, without a copy. The value range is that of the representation of a
-    slice. Slices lie evenly from the first event to the last: with gaps in a long recording, overlapping in a short
-    one, and all alike in one of no more than `count` events.
+    The array is (views * channels, height, width); `frame.reshape(views, -1, height, width)` gives one frame per view,
+    without a copy. The value range is that of the representation of a slice. Slices are spread evenly from the first
+    event to the last: with gaps in a long recording, overlapping in a short one, and identical in one of at most
+    `count` events.
 
     Attributes:
-        views: how many slices.
-        count: events of a slice; EventCLIP takes 20,000 for N-Caltech101 and 70,000 for N-ImageNet, 2 views each.
-        of: name of the representation of a slice, one of this plugin.
-        options: its options.
+        views: number of slices.
+        count: events per slice; EventCLIP uses 20,000 for N-Caltech101 and 70,000 for N-ImageNet, 2 views each.
+        representation: name of the representation of a slice, one of this plugin.
+        options: options of that representation.
     """
 
     name: ClassVar[str] = "event-slices"
     views: int = 2
     count: int = 20_000
-    of: str = "gray-frame"
+    representation: str = "gray-frame"
     options: Mapping[str, object] = field(default_factory=dict)
     inner: EventFrames = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        at_least(1, "views", self.views)
-        at_least(1, "count", self.count)
+        check_minimum(1, "views", self.views)
+        check_minimum(1, "count", self.count)
         if not isinstance(self.options, Mapping):
-            raise BadOption(f"options of the representation must be a table, got {self.options!r}")
-        inner = create_part("representation", self.of, **self.options)
+            raise BadOption(f"options: expected a table of representation options, got {self.options!r}")
+        inner = create_part("representation", self.representation, **self.options)
         if not isinstance(inner, EventFrames):
-            raise BadOption(f"slices cannot be shown as {self.of!r}: it is no representation of this plugin")
+            raise BadOption(f"representation: expected one of this plugin, got {self.representation!r}")
         object.__setattr__(self, "inner", inner)
 
     @property
@@ -52,21 +52,21 @@ class EventSlices(EventFrames):
             "representation": self.name,
             "views": self.views,
             "count": self.count,
-            "of": dict(self.inner.settings),
+            "of": dict(self.inner.settings),  # hashed into identities: the key stays
         }
 
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        channels, *size = self.inner.shape(width, height)
+    def compute_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        channels, *size = self.inner.compute_shape(width, height)
         return self.views * channels, size[0], size[1]
 
-    def fill(self, stream: EventStream, frame: np.ndarray) -> None:
+    def fill_frame(self, stream: EventStream, frame: np.ndarray) -> None:
         frames = frame.reshape(self.views, -1, *frame.shape[1:])
-        for part, of_part in zip(self.slices(stream), frames, strict=True):
-            self.inner.fill(part, of_part)
+        for view, view_frame in zip(self.split_views(stream), frames, strict=True):
+            self.inner.fill_frame(view, view_frame)
 
-    def slices(self, stream: EventStream) -> Iterator[EventStream]:
-        """The slices, views of the recording's columns, in order of time."""
+    def split_views(self, stream: EventStream) -> Iterator[EventStream]:
+        """Yield the slices in time order, views of the recording's columns."""
         spare = max(len(stream) - self.count, 0)
         for view in range(self.views):
             first = spare * view // (self.views - 1) if self.views > 1 else spare // 2
-            yield stream.part(first, first + self.count)
+            yield stream.slice_events(first, first + self.count)

@@ -1,11 +1,11 @@
-"""Loops over events and pixels of the representations.
+"""Compiled loops over events and pixels of the representations.
 
-Events come as columns, which may be strided and read-only, and go block by block: first where each one falls, in a
-loop that the compiler turns into vector instructions, then the sums. One after the other they run two to four times
-as fast as both at once. The scratch for a block is all that kernels allocate.
+Events are columns, which may be strided and read-only, and are processed block by block: first the cell index of each
+event, in a loop that the compiler vectorises, then the sums. Two separate loops run two to four times as fast as one.
+The scratch array of a block is all that kernels allocate.
 
-Sums are whole numbers in the memory of the float32 array that is to come, exact up to 2^32 (signed: 2^31) where
-float32 would stop counting at 2^24; the last pass puts the bits of each float32 in place of its sum.
+Sums are whole numbers in the memory of the final float32 array, exact up to 2^32 (signed: 2^31), where float32 stops
+counting at 2^24; the last pass replaces each sum by the bits of its float32 value.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ BLOCK = 8192
 
 
 @kernel
-def find_pixels(x: np.ndarray, y: np.ndarray, width: int, pixels: np.ndarray) -> None:
-    """The pixel number, y * width + x, of each event; below 2^32."""
+def compute_pixel_indices(x: np.ndarray, y: np.ndarray, width: int, pixels: np.ndarray) -> None:
+    """Compute the pixel index, y * width + x, of each event; below 2^32."""
     for i in range(len(x)):
         pixels[i] = np.uint32(y[i]) * np.uint32(width) + x[i]
 
 
 @kernel
-def find_cells(x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, size: int, cells: np.ndarray) -> None:
-    """As `find_pixels`, plus `size` for rises: a plane of falls in front of one of rises."""
+def compute_cell_indices(x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, size: int, cells: np.ndarray) -> None:
+    """As `compute_pixel_indices`, plus `size` for ON events: a plane of OFF events before a plane of ON events."""
     for i in range(len(x)):
         cells[i] = np.uint32(y[i]) * np.uint32(width) + x[i] + np.uint32(p[i]) * np.uint32(size)
 
 
 @kernel
-def tally(cells: np.ndarray, low: np.ndarray, counts: np.ndarray) -> None:
-    """Count each cell in `low`, uint8, which fits into nearer caches, and by 256 in `counts` whenever it overflows."""
+def count_cells(cells: np.ndarray, low: np.ndarray, counts: np.ndarray) -> None:
+    """Count each cell in `low`, uint8, which fits into a nearer cache, and by 256 in `counts` at each overflow."""
     for cell in cells:
         number = np.uint8(low[cell] + np.uint8(1))
         low[cell] = number
@@ -42,14 +42,14 @@ def tally(cells: np.ndarray, low: np.ndarray, counts: np.ndarray) -> None:
 
 
 @kernel
-def count(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray) -> None:
-    """Add the events at each pixel to counts, (height * width) uint32; `low` is as many zeros to work with, uint8."""
+def count_events(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray) -> None:
+    """Add the events at each pixel to counts, (height * width) uint32; `low`: scratch of that size, uint8 zeros."""
     scratch = np.empty(BLOCK, np.uint32)
     for first in range(0, len(x), BLOCK):
-        part = slice(first, min(first + BLOCK, len(x)))
-        pixels = scratch[: part.stop - first]
-        find_pixels(x[part], y[part], width, pixels)
-        tally(pixels, low, counts)
+        block = slice(first, min(first + BLOCK, len(x)))
+        pixels = scratch[: block.stop - first]
+        compute_pixel_indices(x[block], y[block], width, pixels)
+        count_cells(pixels, low, counts)
     for i in range(len(counts)):
         counts[i] += low[i]
 
@@ -58,19 +58,19 @@ def count(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, low: np.
 def count_polarities(
     x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray
 ) -> None:
-    """Add the falls, then the rises, at each pixel to counts, (2 * height * width) uint32; `low` as for `count`."""
+    """Add the OFF, then the ON events at each pixel to counts, (2 * height * width) uint32; `low` as above."""
     scratch = np.empty(BLOCK, np.uint32)
     for first in range(0, len(x), BLOCK):
-        part = slice(first, min(first + BLOCK, len(x)))
-        cells = scratch[: part.stop - first]
-        find_cells(x[part], y[part], p[part], width, len(counts) // 2, cells)
-        tally(cells, low, counts)
+        block = slice(first, min(first + BLOCK, len(x)))
+        cells = scratch[: block.stop - first]
+        compute_cell_indices(x[block], y[block], p[block], width, len(counts) // 2, cells)
+        count_cells(cells, low, counts)
     for i in range(len(counts)):
         counts[i] += low[i]
 
 
 @kernel
-def count_rescaled(
+def count_rescaled_polarities(
     x: np.ndarray, y: np.ndarray, p: np.ndarray, columns: np.ndarray, rows: np.ndarray, counts: np.ndarray
 ) -> None:
     """As `count_polarities` on another grid: an event goes to pixel columns[x] + rows[y], both uint32."""
@@ -81,12 +81,12 @@ def count_rescaled(
 
 @kernel
 def sum_polarities(x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, sums: np.ndarray) -> None:
-    """Add the rises less the falls at each pixel to sums, (height * width) int32."""
+    """Add ON minus OFF events at each pixel to sums, (height * width) int32."""
     scratch, steps = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.int32)
     for first in range(0, len(x), BLOCK):
-        part = slice(first, min(first + BLOCK, len(x)))
-        pixels, signs = scratch[: part.stop - first], p[part]
-        find_pixels(x[part], y[part], width, pixels)
+        block = slice(first, min(first + BLOCK, len(x)))
+        pixels, signs = scratch[: block.stop - first], p[block]
+        compute_pixel_indices(x[block], y[block], width, pixels)
         for i in range(len(signs)):
             steps[i] = 2 * np.int32(signs[i]) - 1
         for i in range(len(pixels)):
@@ -94,20 +94,20 @@ def sum_polarities(x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, sums
 
 
 @kernel
-def last_times(
+def record_last_times(
     x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, start: int, shift: int, last: np.ndarray
 ) -> None:
-    """When each pixel last fell, then when it last rose, (2 * height * width) uint32, in units of 2^shift us.
+    """Write the time of each pixel's last OFF, then last ON event, (2 * height * width) uint32, in units of 2^shift us.
 
-    Counted from 1 at `start`; 0 stays where nothing happened.
+    Times start at 1 for `start`; 0 means no event.
     """
     scratch, times = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     for first in range(0, len(x), BLOCK):
-        part = slice(first, min(first + BLOCK, len(x)))
-        cells, when = scratch[: part.stop - first], t[part]
-        find_cells(x[part], y[part], p[part], width, len(last) // 2, cells)
-        for i in range(len(when)):
-            times[i] = ((when[i] - start) >> shift) + 1
+        block = slice(first, min(first + BLOCK, len(x)))
+        cells, block_times = scratch[: block.stop - first], t[block]
+        compute_cell_indices(x[block], y[block], p[block], width, len(last) // 2, cells)
+        for i in range(len(block_times)):
+            times[i] = ((block_times[i] - start) >> shift) + 1
         for i in range(len(cells)):
             last[cells[i]] = times[i]
 
@@ -116,37 +116,37 @@ def last_times(
 def add_voxels(
     x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, scale: float, voxels: np.ndarray
 ) -> None:
-    """Share each event's sign out to the two planes about its time, (t - t[0]) * scale; voxels are (planes, pixels)."""
+    """Split each event's sign between the planes next to its time, (t - t[0]) * scale; voxels: (planes, pixels)."""
     scratch = np.empty(BLOCK, np.uint32)
-    before, behind = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    # A pixel of both planes lies in one place, so that an event goes to memory once.
+    lower, upper = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    # Interleaved: both planes of a pixel share a cache line.
     pairs = np.zeros((voxels.shape[1], 2), np.float32)
     start, first = t[0], 0
     for plane in range(len(voxels) - 1):
-        # Events go by time, so that those between two planes are next to each other, and no others write there.
-        end = len(t) if plane == len(voxels) - 2 else first_at(t, scale, plane + 1, first)
+        # Events are sorted by time: those between two planes are contiguous, and no others contribute to them.
+        end = len(t) if plane == len(voxels) - 2 else find_first_event(t, scale, plane + 1, first)
         while first < end:
-            part = slice(first, min(first + BLOCK, end))
-            pixels, when, signs = scratch[: part.stop - first], t[part], p[part]
-            find_pixels(x[part], y[part], width, pixels)
-            for i in range(len(when)):
+            block = slice(first, min(first + BLOCK, end))
+            pixels, block_times, signs = scratch[: block.stop - first], t[block], p[block]
+            compute_pixel_indices(x[block], y[block], width, pixels)
+            for i in range(len(block_times)):
                 sign = np.float32(2) * np.float32(signs[i]) - np.float32(1)
-                behind[i] = sign * np.float32((when[i] - start) * scale - plane)
-                before[i] = sign - behind[i]
+                upper[i] = sign * np.float32((block_times[i] - start) * scale - plane)
+                lower[i] = sign - upper[i]
             for i in range(len(pixels)):
                 pixel = pixels[i]
-                near, far = pairs[pixel, 0] + before[i], pairs[pixel, 1] + behind[i]
+                near, far = pairs[pixel, 0] + lower[i], pairs[pixel, 1] + upper[i]
                 pairs[pixel, 0], pairs[pixel, 1] = near, far
-            first = part.stop
-        done = voxels[plane]
-        for i in range(len(done)):
-            done[i], pairs[i, 0], pairs[i, 1] = pairs[i, 0], pairs[i, 1], np.float32(0)
+            first = block.stop
+        finished = voxels[plane]
+        for i in range(len(finished)):
+            finished[i], pairs[i, 0], pairs[i, 1] = pairs[i, 0], pairs[i, 1], np.float32(0)
     voxels[len(voxels) - 1] = pairs[:, 0]
 
 
 @kernel
-def first_at(t: np.ndarray, scale: float, level: float, low: int) -> int:
-    """The first event, from `low` on, with (t - t[0]) * scale >= level."""
+def find_first_event(t: np.ndarray, scale: float, level: float, low: int) -> int:
+    """Return the index of the first event, from `low` on, with (t - t[0]) * scale >= level."""
     high = len(t)
     while low < high:
         middle = (low + high) // 2
@@ -158,100 +158,100 @@ def first_at(t: np.ndarray, scale: float, level: float, low: int) -> int:
 
 
 @kernel
-def to_shares(counts: np.ndarray, limit: float, whole: float, invert: bool) -> None:
-    """Counts, no more than `limit`, to their share of `whole`, or to 1 minus that."""
+def normalize_counts(counts: np.ndarray, limit: float, divisor: float, invert: bool) -> None:
+    """Convert counts, clamped at `limit`, to fractions of `divisor`, or to 1 minus that."""
     for i in range(len(counts)):
-        share = min(np.float64(counts[i]), limit) / whole
-        counts[i] = np.float32(1 - share if invert else share).view(np.uint32)
+        fraction = min(np.float64(counts[i]), limit) / divisor
+        counts[i] = np.float32(1 - fraction if invert else fraction).view(np.uint32)
 
 
 @kernel
-def to_decays(last: np.ndarray, end: int, scale: float) -> None:
-    """Times of `last_times` to (time - end) * scale, and to minus infinity where nothing happened."""
+def compute_exponents(last: np.ndarray, end: int, scale: float) -> None:
+    """Convert times of `record_last_times` to (time - end) * scale, and to minus infinity without an event."""
     for i in range(len(last)):
         power = -np.inf if last[i] == 0 else (np.int64(last[i]) - end) * scale
         last[i] = np.float32(power).view(np.uint32)
 
 
 @kernel
-def to_levels(sums: np.ndarray, limit: float) -> None:
-    """Signed sums to levels from 0 to 1: -limit and below becomes 0, 0 becomes 0.5."""
+def map_to_levels(sums: np.ndarray, limit: float) -> None:
+    """Convert signed sums to levels from 0 to 1: -limit and below becomes 0, 0 becomes 0.5."""
     for i in range(len(sums)):
         sums[i] = np.float32(0.5 + 0.5 * min(max(sums[i] / limit, -1.0), 1.0)).view(np.int32)
 
 
 @kernel
-def to_author_code(cells: np.ndarray, limit: float, all_falls: float, all_rises: float) -> None:
-    """Counts of falls and rises to their shares' sum less 1, three times; (3 planes of pixels)."""
+def normalize_author_code(cells: np.ndarray, limit: float, off_divisor: float, on_divisor: float) -> None:
+    """Convert OFF and ON counts to the sum of their fractions minus 1, in all 3 planes of pixels."""
     size = len(cells) // 3
     for i in range(size):
-        falls = min(np.float64(cells[i]), limit) / all_falls
-        rises = min(np.float64(cells[size + i]), limit) / all_rises
-        bits = np.float32(falls + rises - 1).view(np.uint32)
+        off_fraction = min(np.float64(cells[i]), limit) / off_divisor
+        on_fraction = min(np.float64(cells[size + i]), limit) / on_divisor
+        bits = np.float32(off_fraction + on_fraction - 1).view(np.uint32)
         cells[i] = bits
         cells[size + i] = bits
         cells[2 * size + i] = bits
 
 
 @kernel
-def drop_hot(counts: np.ndarray, deviations: float) -> int:
-    """Set counts that lie so many standard deviations above the mean of all to 0; returns the largest that is left."""
+def remove_hot_pixels(counts: np.ndarray, deviations: float) -> int:
+    """Set counts that exceed the mean by so many standard deviations to 0; return the largest remaining count."""
     total, squares = 0.0, 0.0
     for value in counts:
         total += np.float64(value)
         squares += np.float64(value) ** 2
     mean = total / len(counts)
-    most = mean + deviations * np.sqrt(max(squares / len(counts) - mean**2, 0.0))
-    top = np.uint32(0)
+    limit = mean + deviations * np.sqrt(max(squares / len(counts) - mean**2, 0.0))
+    largest = np.uint32(0)
     for i in range(len(counts)):
-        if counts[i] > most:
+        if counts[i] > limit:
             counts[i] = 0
-        top = max(top, counts[i])
-    return int(top)
+        largest = max(largest, counts[i])
+    return int(largest)
 
 
 @kernel
-def to_gray_on_white(counts: np.ndarray, whole: float, ink: float, frame: np.ndarray) -> None:
-    """Counts of falls and rises, (2 planes), to `ink` times their share on white, as far as the share covers it."""
+def draw_gray_on_white(counts: np.ndarray, divisor: float, gray: float, frame: np.ndarray) -> None:
+    """Convert OFF and ON counts, (2 planes), to `gray` times their fraction on white, with the fraction as opacity."""
     size = len(frame)
     for i in range(size):
-        share = (np.float64(counts[i]) + np.float64(counts[size + i])) / whole
-        cover = min(share, 1.0)
-        frame[i] = ink * share * cover + 1 - cover
+        fraction = (np.float64(counts[i]) + np.float64(counts[size + i])) / divisor
+        opacity = min(fraction, 1.0)
+        frame[i] = gray * fraction * opacity + 1 - opacity
 
 
 @kernel
-def to_red_blue_on_white(cells: np.ndarray, whole: float) -> None:
-    """Counts of falls and rises, the first 2 of 3 planes, to their shares in blue and red on white."""
+def draw_red_blue_on_white(cells: np.ndarray, divisor: float) -> None:
+    """Convert OFF and ON counts, the first 2 of 3 planes, to their fractions in blue and red on white."""
     size = len(cells) // 3
     for i in range(size):
-        falls, rises = cells[i] / whole, cells[size + i] / whole
-        cover = min(falls + rises, 1.0)
-        cells[i] = np.float32(rises * cover + 1 - cover).view(np.uint32)
-        cells[size + i] = np.float32(1 - cover).view(np.uint32)
-        cells[2 * size + i] = np.float32(falls * cover + 1 - cover).view(np.uint32)
+        off_fraction, on_fraction = cells[i] / divisor, cells[size + i] / divisor
+        opacity = min(off_fraction + on_fraction, 1.0)
+        cells[i] = np.float32(on_fraction * opacity + 1 - opacity).view(np.uint32)
+        cells[size + i] = np.float32(1 - opacity).view(np.uint32)
+        cells[2 * size + i] = np.float32(off_fraction * opacity + 1 - opacity).view(np.uint32)
 
 
 @kernel
-def standardise(values: np.ndarray) -> None:
-    """Give those numbers that are not 0 a mean of 0 and, unless they are all alike, a variance of 1."""
-    number, total, squares = 0, 0.0, 0.0
+def standardize_nonzero(values: np.ndarray) -> None:
+    """Standardise the non-zero values to mean 0 and variance 1 (only to mean 0 if they are all equal)."""
+    n_nonzero, total, squares = 0, 0.0, 0.0
     for value in values:
         if value != 0:
-            number += 1
+            n_nonzero += 1
             total += value
-    mean = total / max(number, 1)
+    mean = total / max(n_nonzero, 1)
     for value in values:
         if value != 0:
             squares += (value - mean) ** 2
-    deviation = np.sqrt(squares / max(number, 1))
+    deviation = np.sqrt(squares / max(n_nonzero, 1))
     for i in range(len(values)):
         if values[i] != 0:
             values[i] = (values[i] - mean) / (deviation if deviation > 0 else 1.0)
 
 
 @kernel
-def count_magnitudes(values: np.ndarray, numbers: np.ndarray) -> None:
-    """Add to numbers[m] how many values are m or -m."""
+def count_magnitudes(values: np.ndarray, histogram: np.ndarray) -> None:
+    """Add to histogram[m] the number of values that are m or -m."""
     for value in values:
-        numbers[abs(np.int64(value))] += np.uint32(1)
+        histogram[abs(np.int64(value))] += np.uint32(1)

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from anybind.plugin import BadOption
-from anybind_events.representations.frames import EventFrames, percentile_of_busy, positive
-from anybind_events.representations.kernels import count, to_shares
+from anybind_events.representations.frames import EventFrames, check_positive, compute_nonzero_percentile
+from anybind_events.representations.kernels import count_events, normalize_counts
 from anybind_events.stream import EventStream
 
 
@@ -22,10 +22,10 @@ class CountFrame(EventFrames):
     The value range is [0, 1), or (0, 1] inverted; a recording without events is all 0 (or all 1).
 
     Attributes:
-        clamp: largest count that is told apart, applied before the normalisation (the paper does so
-            for N-Caltech101 and N-MNIST; the authors' code uses 20); None for none.
-        clamp_percentile: or the clamp as a percentile, 0 to 100, of the counts of pixels that have any.
-        invert: give `1 - value`: dark edges on white, nearer to what a tower for pictures has seen.
+        clamp: maximum count per pixel, applied before the normalisation (in the paper for N-Caltech101 and N-MNIST; 20
+            in the authors' code); None: no clamp.
+        clamp_percentile: the clamp as a percentile, 0 to 100, of the non-zero counts, instead of `clamp`.
+        invert: return `1 - value`: dark edges on white, closer to the training images of image encoders.
     """
 
     name: ClassVar[str] = "paper"
@@ -34,9 +34,9 @@ class CountFrame(EventFrames):
     invert: bool = False
 
     def __post_init__(self) -> None:
-        for name, most in (("clamp", math.inf), ("clamp_percentile", 100)):
-            if (given := getattr(self, name)) is not None:
-                object.__setattr__(self, name, positive(name, given, most))
+        for name, maximum in (("clamp", math.inf), ("clamp_percentile", 100)):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, check_positive(name, value, maximum))
         if self.clamp is not None and self.clamp_percentile is not None:
             raise BadOption("give clamp or clamp_percentile, not both")
 
@@ -44,10 +44,10 @@ class CountFrame(EventFrames):
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
         return {name: value for name, value in options.items() if name != "clamp_percentile"} | {"clamp": clamp}
 
-    def fill(self, stream: EventStream, frame: np.ndarray) -> None:
+    def fill_frame(self, stream: EventStream, frame: np.ndarray) -> None:
         counts = frame.reshape(-1).view(np.uint32)
-        count(stream.x, stream.y, stream.width, counts, np.zeros(len(counts), np.uint8))
+        count_events(stream.x, stream.y, stream.width, counts, np.zeros(len(counts), np.uint8))
         limit = math.inf if self.clamp is None else self.clamp
         if self.clamp_percentile is not None and len(stream):
-            limit = percentile_of_busy(counts, self.clamp_percentile)
-        to_shares(counts, limit, min(float(counts.max()), limit) + 1, self.invert)
+            limit = compute_nonzero_percentile(counts, self.clamp_percentile)
+        normalize_counts(counts, limit, min(float(counts.max()), limit) + 1, self.invert)

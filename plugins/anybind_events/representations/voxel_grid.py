@@ -7,25 +7,25 @@ from typing import ClassVar
 
 import numpy as np
 
-from anybind_events.representations.frames import EventFrames, at_least
-from anybind_events.representations.kernels import add_voxels, standardise, sum_polarities
+from anybind_events.representations.frames import EventFrames, check_minimum
+from anybind_events.representations.kernels import add_voxels, standardize_nonzero, sum_polarities
 from anybind_events.stream import EventStream
 
 
 @dataclass(frozen=True)
 class VoxelGrid(EventFrames):
-    """Polarity, +1 or -1, shared out between the two bins that are next in time.
+    """Polarity, +1 or -1, split between the two time bins next to each event.
 
-    The time of the first event is 0 and that of the last `bins - 1`, t' in between, by float64; bin b gets
+    Time is scaled to 0 for the first event and `bins - 1` for the last, t' in between, in float64; bin b gets
     `sum_i p_i max(0, 1 - |b - t'_i|)` (Zhu et al., 2019, "Unsupervised event-based learning of optical flow, depth,
-    and egomotion", Eq. 1 and 2). Sums are float32. Where all events are of one time, bin 0 has all.
+    and egomotion", Eq. 1 and 2). Sums are float32. If all events have the same time, bin 0 gets all.
 
     The values are signed and as large as the counts; normalised, most of them lie in [-3, 3]. A recording without
     events is all 0.
 
     Attributes:
-        bins: how many channels.
-        normalise: shift and scale the voxels that are not 0 to mean 0 and variance 1.
+        bins: number of channels.
+        normalise: standardise the non-zero voxels to mean 0 and variance 1.
     """
 
     name: ClassVar[str] = "voxel-grid"
@@ -33,12 +33,12 @@ class VoxelGrid(EventFrames):
     normalise: bool = False
 
     def __post_init__(self) -> None:
-        at_least(1, "bins", self.bins)
+        check_minimum(1, "bins", self.bins)
 
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+    def compute_shape(self, width: int, height: int) -> tuple[int, int, int]:
         return self.bins, height, width
 
-    def fill(self, stream: EventStream, frame: np.ndarray) -> None:
+    def fill_frame(self, stream: EventStream, frame: np.ndarray) -> None:
         duration = stream.duration_us
         if self.bins > 1 and duration > 0:
             voxels = frame.reshape(self.bins, -1)
@@ -48,4 +48,4 @@ class VoxelGrid(EventFrames):
             sum_polarities(stream.x, stream.y, stream.p, stream.width, sums)
             frame[0] = sums.reshape(frame[0].shape)
         if self.normalise:
-            standardise(frame.reshape(-1))
+            standardize_nonzero(frame.reshape(-1))

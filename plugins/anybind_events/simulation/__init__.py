@@ -1,1 +1,1 @@
-"""Event streams from pictures and from film."""
+"""Simulation of event streams from images and videos."""

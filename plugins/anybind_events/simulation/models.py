@@ -1,4 +1,4 @@
-"""The ways to simulate events, by name, and how to call them alike."""
+"""Simulation models by name, with a common interface."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, errors, samples
-from anybind_events.simulation.film import contrast, frame_difference
 from anybind_events.simulation.saccades import simulate_saccades
+from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream
 
 
 @dataclass(frozen=True)
-class Model:
-    """A way to simulate events.
+class SimulationModel:
+    """A simulation model.
 
     Attributes:
-        name: as users give it.
-        source: the modality that it starts from.
-        function: takes a sample and options by name; gives one stream, or one a frame.
+        name: name of the model.
+        source: modality of its input.
+        function: takes a sample and named options; returns one stream, or yields one per frame.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Model:
 
     @functools.cached_property
     def defaults(self) -> dict[str, object]:
-        """Every option, the seed included where there is one, and its default."""
+        """The default of every option, with the seed if the model has one."""
         return {
             name: each.default
             for name, each in inspect.signature(self.function).parameters.items()
@@ -39,45 +39,45 @@ class Model:
         }
 
     def settings(self, seed: int, options: Mapping[str, object]) -> dict[str, object]:
-        """All options as they will be: those given (not None), the seed where it matters, and defaults.
+        """Return all options: the given ones (not None), the seed if the model has one, and defaults.
 
         Raises:
-            BadOption: an option that this way of simulating does not take.
+            BadOption: the model has no such option.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        for name in given:
+        settings = {name: value for name, value in options.items() if value is not None}
+        for name in settings:
             if name not in self.defaults:
                 raise BadOption(
-                    f"the simulation {self.name!r} takes no {name}{errors.suggest_names(name, self.defaults)}"
+                    f"the simulation {self.name!r} has no option {name}{errors.suggest_names(name, self.defaults)}"
                 )
-        return self.defaults | ({"seed": seed} if "seed" in self.defaults else {}) | given
+        return self.defaults | ({"seed": seed} if "seed" in self.defaults else {}) | settings
 
     def simulate(
         self, sample: np.ndarray | samples.VideoSample, seed: int, options: Mapping[str, object]
     ) -> Iterator[EventStream]:
-        """The events: one stream of a picture, of a film one a frame, as they are made."""
-        made = self.function(sample, **self.settings(seed, options))
-        yield from (made,) if isinstance(made, EventStream) else made
+        """Yield the events as they are simulated: one stream for an image, one per frame for a video."""
+        events = self.function(sample, **self.settings(seed, options))
+        yield from (events,) if isinstance(events, EventStream) else events
 
 
 MODELS = (
-    Model("saccades", "image", simulate_saccades),
-    Model("frame-difference", "video", frame_difference),
-    Model("contrast", "video", contrast),
+    SimulationModel("saccades", "image", simulate_saccades),
+    SimulationModel("frame-difference", "video", frame_difference),
+    SimulationModel("contrast", "video", contrast),
 )
-"""The first of each source is its default."""
+"""The first model of each source is its default."""
 
 
-def find_model(source: str, name: str | None = None) -> Model:
-    """The model of that name for a modality, or the modality's default.
+def find_model(source: str, name: str | None = None) -> SimulationModel:
+    """Return the model of that name for a modality, or the modality's default.
 
     Raises:
-        BadInput: nothing simulates events from that modality.
-        BadOption: no such model, or one for another modality.
+        BadInput: no model simulates events from that modality.
+        BadOption: unknown model, or a model for another modality.
     """
-    able = {model.name: model for model in MODELS if model.source == source}
-    if not able:
-        raise BadInput(f"no events can be simulated from {source}")
-    if name is not None and name not in able:
-        raise BadOption(f"there is no simulation {name!r} from {source}{errors.suggest_names(name, able)}")
-    return able[name] if name is not None else next(iter(able.values()))
+    models = {model.name: model for model in MODELS if model.source == source}
+    if not models:
+        raise BadInput(f"no model simulates events from {source}")
+    if name is not None and name not in models:
+        raise BadOption(f"no simulation {name!r} of {source}{errors.suggest_names(name, models)}")
+    return models[name] if name is not None else next(iter(models.values()))

@@ -1,6 +1,6 @@
-"""Loops over the pixels of a simulated sensor and over their events, compiled.
+"""Compiled loops over the pixels of a simulated sensor and over their events.
 
-They stand in one module, since what numba keeps on disk of a function does not notice changes of another module.
+They share one module because numba's cache on disk does not detect changes of another module.
 """
 
 from __future__ import annotations
@@ -10,154 +10,158 @@ import numpy as np
 from anybind.plugin import kernel
 
 DIGIT_BITS = 18
-"""How many bits are sorted by in one go: the times within an eighth of a second."""
+"""Bits per radix-sort pass: times within an eighth of a second."""
 
 
 @kernel
-def spread(
-    pixel: int, before: float, after: float, reference: np.ndarray, step: float, rise: bool,
-    start: float, end: float, pixels: np.ndarray, codes: np.ndarray, found: int,
+def emit_linear_events(
+    pixel: int, before: float, after: float, reference: np.ndarray, step: float, on: bool,
+    start: float, end: float, pixels: np.ndarray, codes: np.ndarray, n_events: int,
 ) -> int:  # fmt: skip
-    """Events of a pixel that goes in a straight line from `before` to `after` and is never blind.
+    """Emit the events of a pixel that changes linearly from `before` to `after`, without a refractory period.
 
-    Its reference moves on by the threshold `step` as often as it has been crossed.
+    Its reference moves by the threshold `step` at each crossing.
     """
-    moved = after - reference[pixel] if rise else reference[pixel] - after
-    count = int(np.floor(moved / step))
-    sign = 1.0 if rise else -1.0
+    change = after - reference[pixel] if on else reference[pixel] - after
+    count = int(np.floor(change / step))
+    sign = 1.0 if on else -1.0
     level = np.float64(reference[pixel])
-    for which in range(1, count + 1):
-        share = 1.0
-        # Rounding may leave a crossing to the next step, in which the pixel may stand still: then it fires at its end.
+    for number in range(1, count + 1):
+        fraction = 1.0
+        # Rounding may defer a crossing to the next step, in which the pixel may not change: the event is at its end.
         if after != before:
-            share = (level + sign * which * step - before) / np.float64(after - before)
-            share = min(max(share, 0.0), 1.0)
-        pixels[found] = pixel
-        codes[found] = 2 * np.int64(np.rint(start + share * (end - start))) + (0 if rise else 1)
-        found += 1
+            fraction = (level + sign * number * step - before) / np.float64(after - before)
+            fraction = min(max(fraction, 0.0), 1.0)
+        pixels[n_events] = pixel
+        codes[n_events] = 2 * np.int64(np.rint(start + fraction * (end - start))) + (0 if on else 1)
+        n_events += 1
     reference[pixel] = np.float32(level + sign * count * step)
-    return found
+    return n_events
 
 
 @kernel
-def spaced(
-    pixel: int, before: float, now: float, reference: np.ndarray, fall: float, rise: float, blind_until: np.ndarray,
-    start: float, end: float, refractory: float, leak: float, pixels: np.ndarray, codes: np.ndarray, found: int,
+def emit_refractory_events(
+    pixel: int, before: float, current: float, reference: np.ndarray, off_threshold: float, on_threshold: float,
+    blind_until: np.ndarray, start: float, end: float, refractory: float, leak: float,
+    pixels: np.ndarray, codes: np.ndarray, n_events: int,
 ) -> int:  # fmt: skip
-    """Events of a pixel that is blind for `refractory` after each."""
+    """Emit the events of a pixel with a refractory period after each event."""
     time, brightness, level = start, np.float64(before), np.float64(reference[pixel])
     if blind_until[pixel] >= end:
-        return found
+        return n_events
     if blind_until[pixel] >= start:
         time = blind_until[pixel]
-        level = brightness = before + (now - before) * (time - start) / (end - start)
+        level = brightness = before + (current - before) * (time - start) / (end - start)
         blind_until[pixel] = -np.inf
     while True:
-        lift = leak * (end - time) * rise
-        moved = now + lift - level
-        rises = moved >= rise
-        if not rises and -moved < fall:
+        lift = leak * (end - time) * on_threshold
+        change = current + lift - level
+        is_on = change >= on_threshold
+        if not is_on and -change < off_threshold:
             reference[pixel] = np.float32(level - lift)
-            return found
-        way = now + lift - brightness
-        share = (level + (rise if rises else -fall) - brightness) / way if way != 0.0 else 1.0
-        time += min(max(share, 0.0), 1.0) * (end - time)
-        pixels[found] = pixel
-        codes[found] = 2 * np.int64(np.rint(time)) + (0 if rises else 1)
-        found += 1
+            return n_events
+        path = current + lift - brightness
+        fraction = (level + (on_threshold if is_on else -off_threshold) - brightness) / path if path != 0.0 else 1.0
+        time += min(max(fraction, 0.0), 1.0) * (end - time)
+        pixels[n_events] = pixel
+        codes[n_events] = 2 * np.int64(np.rint(time)) + (0 if is_on else 1)
+        n_events += 1
         time += refractory
         if time >= end:
             blind_until[pixel] = time
-            return found
-        level = brightness = before + (now - before) * (time - start) / (end - start)
+            return n_events
+        level = brightness = before + (current - before) * (time - start) / (end - start)
 
 
 @kernel
-def find_busy(
-    now: np.ndarray, reference: np.ndarray, falls: np.ndarray, rises: np.ndarray, blind_until: np.ndarray,
-    start: float, end: float, leak: float, flags: np.ndarray, busy: np.ndarray,
+def find_active_pixels(
+    current: np.ndarray, reference: np.ndarray, off_thresholds: np.ndarray, on_thresholds: np.ndarray,
+    blind_until: np.ndarray, start: float, end: float, leak: float, flags: np.ndarray, active: np.ndarray,
 ) -> int:  # fmt: skip
-    """List the pixels that have crossed a threshold by the `end`, or were blind at the `start`, in `busy`; how many.
+    """List the pixels above a threshold at the `end`, or refractory at the `start`; return their number.
 
-    The reference of all others sinks by what leaks. `flags`, (n,) bool, is scratch.
+    The reference of all others decreases by the leak. `flags`, (n,) bool, is scratch.
     """
     leaked = np.float32(leak * (end - start))
-    for pixel in range(now.size):
-        moved = now[pixel] + leaked * rises[pixel] - reference[pixel]
-        flags[pixel] = (moved >= rises[pixel]) | (-moved >= falls[pixel])
+    for pixel in range(current.size):
+        change = current[pixel] + leaked * on_thresholds[pixel] - reference[pixel]
+        flags[pixel] = (change >= on_thresholds[pixel]) | (-change >= off_thresholds[pixel])
     for pixel in range(blind_until.size):
         flags[pixel] |= blind_until[pixel] >= start
     if leaked > 0.0:
-        for pixel in range(now.size):
-            reference[pixel] -= np.float32(0.0) if flags[pixel] else leaked * rises[pixel]
+        for pixel in range(current.size):
+            reference[pixel] -= np.float32(0.0) if flags[pixel] else leaked * on_thresholds[pixel]
     count = 0
-    for pixel in range(now.size):
-        busy[count] = pixel
-        count += flags[pixel]  # without a branch, of which the processor would guess many wrong
+    for pixel in range(current.size):
+        active[count] = pixel
+        count += flags[pixel]  # branch-free: the branch would be mispredicted often
     return count
 
 
 @kernel
-def fire(
-    busy: np.ndarray, before: np.ndarray, now: np.ndarray, reference: np.ndarray, falls: np.ndarray, rises: np.ndarray,
-    blind_until: np.ndarray, start: float, end: float, refractory: float, leak: float,
-    first: int, pixels: np.ndarray, codes: np.ndarray, found: int,
+def emit_events(
+    active: np.ndarray, previous: np.ndarray, current: np.ndarray, reference: np.ndarray,
+    off_thresholds: np.ndarray, on_thresholds: np.ndarray, blind_until: np.ndarray,
+    start: float, end: float, refractory: float, leak: float,
+    first: int, pixels: np.ndarray, codes: np.ndarray, n_events: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Events of busy pixels, from place `first` on, in one step, into `pixels` and `codes` from `found` on.
+    """Emit the events of active pixels, from index `first` on, into `pixels` and `codes` from `n_events` on.
 
-    A code is twice the time in microseconds, plus 1 for a fall. `reference` and `blind_until` (a time, or -inf;
-    empty where nobody is ever blind) move along.
+    A code is twice the time in microseconds, plus 1 for an OFF event. `reference` and `blind_until` (a time, or -inf;
+    empty without a refractory period) are updated.
 
     Returns:
-        the place of the first pixel whose events may find no room any more (the count of busy pixels when all are
-        done), and the count of events so far.
+        the index of the first pixel whose events may not fit into the arrays (the number of active pixels when all are
+        done), and the number of events so far.
     """
     leaked = np.float32(leak * (end - start))
-    for place in range(max(first, 0), busy.size):
-        pixel = busy[place]
-        rise, fall, last = rises[pixel], falls[pixel], before[pixel]
-        lift = leaked * rise
-        after = now[pixel] + lift
-        moved = after - reference[pixel]
-        if (pixels.size - found - 2) * min(rise, fall) < abs(moved) + abs(after - last):
-            return place, found
+    for index in range(max(first, 0), active.size):
+        pixel = active[index]
+        on_threshold, off_threshold, last = on_thresholds[pixel], off_thresholds[pixel], previous[pixel]
+        lift = leaked * on_threshold
+        after = current[pixel] + lift
+        change = after - reference[pixel]
+        if (pixels.size - n_events - 2) * min(on_threshold, off_threshold) < abs(change) + abs(after - last):
+            return index, n_events
         if refractory > 0.0:
-            found = spaced(
-                pixel, last, now[pixel], reference, fall, rise, blind_until,
-                start, end, refractory, leak, pixels, codes, found,
+            n_events = emit_refractory_events(
+                pixel, last, current[pixel], reference, off_threshold, on_threshold, blind_until,
+                start, end, refractory, leak, pixels, codes, n_events,
             )  # fmt: skip
         else:
-            step = rise if moved >= rise else fall
-            found = spread(pixel, last, after, reference, step, moved >= rise, start, end, pixels, codes, found)
+            step = on_threshold if change >= on_threshold else off_threshold
+            n_events = emit_linear_events(
+                pixel, last, after, reference, step, change >= on_threshold, start, end, pixels, codes, n_events
+            )
             reference[pixel] -= lift
-    return busy.size, found
+    return active.size, n_events
 
 
 @kernel
-def in_order(
-    pixels: np.ndarray, codes: np.ndarray, least: int, width: int
+def sort_events(
+    pixels: np.ndarray, codes: np.ndarray, min_code: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The columns x, y, t, p of events with these codes, none below `least`, by code; equal ones stay in order.
+    """Return the columns x, y, t, p of events sorted by their codes, none below `min_code`; the sort is stable.
 
     A radix sort, since the codes of a step lie close together.
     """
     span = 0
     for code in codes:
-        span = max(span, code - least)
+        span = max(span, code - min_code)
     mask = (1 << DIGIT_BITS) - 1
     shift = 0
     while shift == 0 or span >> shift:
-        places = np.zeros(min(span >> shift, mask) + 2, np.int32)
+        positions = np.zeros(min(span >> shift, mask) + 2, np.int32)
         for code in codes:
-            places[(((code - least) >> shift) & mask) + 1] += 1
-        for digit in range(1, places.size):
-            places[digit] += places[digit - 1]
-        moved_pixels, moved_codes = np.empty_like(pixels), np.empty_like(codes)
+            positions[(((code - min_code) >> shift) & mask) + 1] += 1
+        for digit in range(1, positions.size):
+            positions[digit] += positions[digit - 1]
+        sorted_pixels, sorted_codes = np.empty_like(pixels), np.empty_like(codes)
         for event in range(codes.size):
-            digit = ((codes[event] - least) >> shift) & mask
-            moved_pixels[places[digit]], moved_codes[places[digit]] = pixels[event], codes[event]
-            places[digit] += 1
-        pixels, codes = moved_pixels, moved_codes
+            digit = ((codes[event] - min_code) >> shift) & mask
+            sorted_pixels[positions[digit]], sorted_codes[positions[digit]] = pixels[event], codes[event]
+            positions[digit] += 1
+        pixels, codes = sorted_pixels, sorted_codes
         shift += DIGIT_BITS
     x, y = np.empty(codes.size, np.uint16), np.empty(codes.size, np.uint16)
     t, p = np.empty(codes.size, np.int64), np.empty(codes.size, np.bool_)
@@ -170,27 +174,29 @@ def in_order(
 
 
 @kernel
-def look(wide: np.ndarray, x: float, y: float, least: float, window: np.ndarray, bright: np.ndarray) -> None:
-    """A window of a picture whose corner (x, y) lies between pixels, bilinear; and its levels, none below `least`."""
+def sample_window(
+    image: np.ndarray, x: float, y: float, min_level: float, window: np.ndarray, clipped: np.ndarray
+) -> None:
+    """Sample a window of an image at a sub-pixel corner (x, y), bilinear; and its levels clipped at `min_level`."""
     left, top = int(np.floor(x)), int(np.floor(y))
     right, low = np.float32(x - left), np.float32(y - top)
-    near_left, near_top, floor = np.float32(1) - right, np.float32(1) - low, np.float32(least)
+    near_left, near_top, floor = np.float32(1) - right, np.float32(1) - low, np.float32(min_level)
     height, width = window.shape
     for row in range(height):
-        above, below = wide[top + row, left : left + width], wide[top + row + 1, left : left + width]
-        above_right = wide[top + row, left + 1 : left + width + 1]
-        below_right = wide[top + row + 1, left + 1 : left + width + 1]
+        above, below = image[top + row, left : left + width], image[top + row + 1, left : left + width]
+        above_right = image[top + row, left + 1 : left + width + 1]
+        below_right = image[top + row + 1, left + 1 : left + width + 1]
         for column in range(width):
-            here = above[column] * near_top + below[column] * low
-            beside = above_right[column] * near_top + below_right[column] * low
-            gray = here * near_left + beside * right
+            left_level = above[column] * near_top + below[column] * low
+            right_level = above_right[column] * near_top + below_right[column] * low
+            gray = left_level * near_left + right_level * right
             window[row, column] = gray
-            bright[row, column] = max(gray, floor)
+            clipped[row, column] = max(gray, floor)
 
 
 @kernel
-def darken(gray: np.ndarray, linear_below: float, log: np.ndarray) -> None:
-    """Replace the log of levels up to `linear_below` by a line through 0 that meets it there."""
+def linearize_dark(gray: np.ndarray, linear_below: float, log: np.ndarray) -> None:
+    """Replace the log of levels up to `linear_below` by a line through 0 that is continuous there."""
     slope = np.float32(np.log(linear_below) / linear_below)
     for row in range(gray.shape[0]):
         for column in range(gray.shape[1]):
@@ -199,31 +205,31 @@ def darken(gray: np.ndarray, linear_below: float, log: np.ndarray) -> None:
 
 
 @kernel
-def look_up(frame: np.ndarray, levels: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The level of each pixel's gray, in `found`, float32 of the frame's shape."""
+def map_levels(frame: np.ndarray, levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Write the level of each pixel's gray value to `values`, float32 of the frame's shape."""
     for row in range(frame.shape[0]):
-        grays, here = frame[row], found[row]
+        grays, row_values = frame[row], values[row]
         for column in range(grays.size):
-            here[column] = levels[grays[column]]
-    return found
+            row_values[column] = levels[grays[column]]
+    return values
 
 
 @kernel
-def changed(fires: np.ndarray, frame: np.ndarray, before: np.ndarray, width: int, count: int) -> tuple:
-    """Columns and rows (uint16) of the pixels that fire, and which of them rose; all given as flat arrays.
+def list_changed_pixels(flags: np.ndarray, frame: np.ndarray, previous: np.ndarray, width: int, count: int) -> tuple:
+    """Return columns and rows (uint16) of the changed pixels, and which of them are brighter; arrays are flat.
 
-    Eight pixels are looked at together, since most do not fire.
+    Eight pixels are tested at once, since most do not change.
     """
     x, y = np.empty(count, np.uint16), np.empty(count, np.uint16)
-    rises = np.empty(count, np.bool_)
-    whole, found = len(fires) // 8 * 8, 0
-    eights = fires[:whole].view(np.uint64)
+    on = np.empty(count, np.bool_)
+    whole, n_events = len(flags) // 8 * 8, 0
+    eights = flags[:whole].view(np.uint64)
     for eight in range(len(eights) + 1):
         if eight < len(eights) and eights[eight] == 0:
             continue
-        for i in range(8 * eight, min(8 * eight + 8, len(fires))):
-            if fires[i]:
+        for i in range(8 * eight, min(8 * eight + 8, len(flags))):
+            if flags[i]:
                 row = i // width
-                x[found], y[found], rises[found] = i - row * width, row, frame[i] > before[i]
-                found += 1
-    return x, y, rises
+                x[n_events], y[n_events], on[n_events] = i - row * width, row, frame[i] > previous[i]
+                n_events += 1
+    return x, y, on

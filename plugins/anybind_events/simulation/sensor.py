@@ -1,114 +1,121 @@
-"""The pixels of an event camera: each fires whenever its log intensity has moved by its threshold."""
+"""A simulated event sensor: a pixel emits an event each time its log intensity has changed by its threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from anybind.plugin import BadOption
-from anybind_events.simulation.pixels import find_busy, fire, in_order
+from anybind_events.simulation.pixels import emit_events, find_active_pixels, sort_events
 from anybind_events.stream import EventStream
 
 LINEAR_BELOW = 20.0
-"""Gray level, of 255, below which a pixel answers linearly and not logarithmically, as sensors do in the dark."""
-LEAST_THRESHOLD = 0.2
-"""Smallest threshold that the mismatch leaves a pixel, as a share of the mean one."""
-LEAST_MEAN = 0.001
-"""Smallest mean threshold: gray 254 and 255 are four times as far apart."""
+"""Gray level, of 255, below which the response is linear instead of logarithmic, as in real sensors in the dark."""
+MIN_THRESHOLD_FRACTION = 0.2
+"""Smallest pixel threshold after mismatch, as a fraction of the mean threshold."""
+MIN_THRESHOLD = 0.001
+"""Smallest mean threshold: a quarter of the log distance of gray levels 254 and 255."""
 Noise = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Pixel numbers (row * width + column), times in microseconds (int64), polarities (bool), each (n,)."""
+"""Pixel indices (row * width + column), times in microseconds (int64), polarities (bool), each (n,)."""
 
 
-def log_intensity(gray: np.ndarray) -> np.ndarray:
-    """Natural log of gray levels 0 to 255, linear below 20 and continuous there; float32."""
+def compute_log_intensity(gray: np.ndarray) -> np.ndarray:
+    """Return the natural log of gray levels 0 to 255, linear below 20 and continuous there; float32."""
     slope = np.float32(np.log(LINEAR_BELOW) / LINEAR_BELOW)
     return np.where(gray <= LINEAR_BELOW, gray * slope, np.log(np.maximum(gray, LINEAR_BELOW))).astype(np.float32)
 
 
 def draw_thresholds(
-    random: np.random.Generator, threshold: float, mismatch: float, shape: tuple[int, ...]
+    rng: np.random.Generator, threshold: float, mismatch: float, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each pixel's own thresholds for falls and for rises, float32 of that shape, in natural log units.
+    """Draw each pixel's thresholds for OFF and ON events, float32 of that shape, in natural log units.
 
-    Normal around `threshold` with the standard deviation `mismatch`, and never below a fifth of it. Raises
-    `BadOption` where the threshold is smaller than anything that gray levels can tell.
+    Normal with mean `threshold` and standard deviation `mismatch`, and at least a fifth of the mean. Raises `BadOption`
+    if the threshold is below the resolution of gray levels.
     """
-    if threshold < LEAST_MEAN:
-        raise BadOption(f"threshold must be at least {LEAST_MEAN} log units, got {threshold}")
-    drawn = np.maximum(random.normal(threshold, mismatch, (2, *shape)), LEAST_THRESHOLD * threshold)
-    falls, rises = drawn.astype(np.float32)
-    return falls, rises
+    if threshold < MIN_THRESHOLD:
+        raise BadOption(f"threshold: expected at least {MIN_THRESHOLD} log units, got {threshold}")
+    thresholds = np.maximum(rng.normal(threshold, mismatch, (2, *shape)), MIN_THRESHOLD_FRACTION * threshold)
+    off_thresholds, on_thresholds = thresholds.astype(np.float32)
+    return off_thresholds, on_thresholds
 
 
 def check_numbers(seed: int, **options: float) -> None:
-    """Raise `BadOption` unless the seed and all numbers are finite and 0 or more, and a threshold above 0."""
+    """Check that the seed and all numbers are finite and 0 or more, and that a threshold is above 0."""
     for name, value in {**options, "seed": seed}.items():
         if not np.isfinite(value) or value < 0 or (name == "threshold" and value == 0):
-            at_least = "above 0" if name == "threshold" else "0 or more"
-            raise BadOption(f"{name} must be a finite number {at_least}, got {value}")
+            requirement = "above 0" if name == "threshold" else "0 or more"
+            raise BadOption(f"{name}: expected a finite number {requirement}, got {value}")
 
 
-class Sensor:
-    """All pixels of a sensor, shown one view after the other.
+class SimulatedSensor:
+    """The pixels of a sensor, updated view by view.
 
-    Between two views the log intensity of a pixel moves along a straight line; the pixel fires each time it is
-    one threshold away from where it last fired.
+    Between two views the log intensity of a pixel is linear; the pixel emits an event each time it is one threshold
+    away from its reference, the level of its last event.
     """
 
     def __init__(
         self,
         first: np.ndarray,
         time: float,
-        falls: np.ndarray,
-        rises: np.ndarray,
+        off_thresholds: np.ndarray,
+        on_thresholds: np.ndarray,
         *,
         refractory_us: float = 0.0,
         leak_hz: float = 0.0,
     ) -> None:
-        """A sensor that has seen its first view, of which no event comes.
+        """Initialise the sensor with a first view, which gives no event.
 
         Args:
-            first: log intensity, (height, width) float32; this array and those of later views must stay as they
-                are until the next view has been seen.
+            first: log intensity, (height, width) float32; this array and those of later views must not change until the
+                next update.
             time: microseconds.
-            falls, rises: thresholds of the pixels, float32 of the same shape, above 0.
-            refractory_us: how long a pixel is blind after an event; it then starts from the brightness it sees.
-            leak_hz: how many rises a pixel fires in a second while nothing changes.
+            off_thresholds, on_thresholds: thresholds of the pixels, float32 of the same shape, above 0.
+            refractory_us: refractory period after an event, in microseconds; the reference then is the current
+                intensity.
+            leak_hz: ON events per pixel and second while nothing changes.
         """
         self.height, self.width = first.shape
-        self._before, self._time = first.ravel(), float(time)
-        self._reference, self._falls, self._rises = self._before.copy(), falls.ravel(), rises.ravel()
+        self._previous, self._time = first.ravel(), float(time)
+        self._reference, self._off_thresholds, self._on_thresholds = (
+            self._previous.copy(),
+            off_thresholds.ravel(),
+            on_thresholds.ravel(),
+        )
         self._blind_until = np.full(first.size if refractory_us > 0 else 0, -np.inf)
-        self._flags, self._busy = np.empty(first.size, np.bool_), np.empty(first.size, np.uint32)
+        self._flags, self._active = np.empty(first.size, np.bool_), np.empty(first.size, np.uint32)
         self._refractory, self._leak = float(refractory_us), leak_hz * 1e-6
         self._pixels, self._codes = np.empty(4096, np.uint32), np.empty(4096, np.int64)
 
-    def see(self, view: np.ndarray, time: float, noise: Noise | None = None) -> EventStream:
-        """The events between the last view and this one, in the order of time; of one time, rises before falls.
+    def update(self, view: np.ndarray, time: float, noise: Noise | None = None) -> EventStream:
+        """Return the events since the previous view, in time order; at equal times, ON before OFF events.
 
         Args:
             view: log intensity, as the first one.
-            time: microseconds, not before that of the last view.
-            noise: events to mix in; their times must lie between the two.
+            time: microseconds, at least that of the previous view.
+            noise: events to add; their times must lie between those of the two views.
         """
-        now, start, end = view.ravel(), self._time, float(time)
-        done = found = 0
-        state = self._reference, self._falls, self._rises, self._blind_until
-        count = find_busy(now, *state, start, end, self._leak, self._flags, self._busy)
-        busy = self._busy[:count]
+        current, start, end = view.ravel(), self._time, float(time)
+        n_done = n_events = 0
+        state = self._reference, self._off_thresholds, self._on_thresholds, self._blind_until
+        count = find_active_pixels(current, *state, start, end, self._leak, self._flags, self._active)
+        active = self._active[:count]
         while True:
-            habits = start, end, self._refractory, self._leak
-            done, found = fire(busy, self._before, now, *state, *habits, done, self._pixels, self._codes, found)
-            if done == count:
+            constants = start, end, self._refractory, self._leak
+            n_done, n_events = emit_events(
+                active, self._previous, current, *state, *constants, n_done, self._pixels, self._codes, n_events
+            )
+            if n_done == count:
                 break
-            self._pixels, self._codes = _twice(self._pixels), _twice(self._codes)
-        self._before, self._time = now, end
-        pixels, codes = self._pixels[:found], self._codes[:found]
+            self._pixels, self._codes = _double_capacity(self._pixels), _double_capacity(self._codes)
+        self._previous, self._time = current, end
+        pixels, codes = self._pixels[:n_events], self._codes[:n_events]
         if noise is not None:
             pixels = np.concatenate([pixels, noise[0].astype(np.uint32)])
             codes = np.concatenate([codes, 2 * noise[1] + ~noise[2]])
-        x, y, t, p = in_order(pixels, codes, 2 * round(start), self.width)
-        return EventStream.of_checked(x, y, t, p, self.width, self.height)
+        x, y, t, p = sort_events(pixels, codes, 2 * round(start), self.width)
+        return EventStream.from_valid(x, y, t, p, self.width, self.height)
 
 
-def _twice(scratch: np.ndarray) -> np.ndarray:
+def _double_capacity(scratch: np.ndarray) -> np.ndarray:
     return np.concatenate([scratch, np.empty_like(scratch)])

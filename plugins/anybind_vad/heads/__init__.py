@@ -1,1 +1,1 @@
-"""The heads: windows to how abnormal each is."""
+"""Anomaly heads: scores of windows."""

@@ -1,4 +1,4 @@
-"""The head `event-rate`: a baseline by motion alone, which every other head must beat."""
+"""The head `event-rate`: the motion baseline."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from anybind import Embeddings
 from anybind.plugin import BadInput, Head, HeadInput
 
 
-def event_rates(inputs: HeadInput) -> np.ndarray:
-    """Return events per pixel and frame of each window, (n,) float64.
+def compute_event_rates(inputs: HeadInput) -> np.ndarray:
+    """Compute the event rate of each window, (n,) float64, in events per pixel and frame.
 
     Raises:
         BadInput: one of the measures `events`, `frames` and `pixels` is missing.
     """
     for name in ("events", "frames", "pixels"):
         if name not in inputs.measures:
-            raise BadInput(f"event rates need the measure {name!r}, got {', '.join(inputs.measures) or 'none'}")
+            raise BadInput(f"event rates: expected the measure {name!r}, got {', '.join(inputs.measures) or 'none'}")
     events, frames, pixels = (np.asarray(inputs.measures[name], float) for name in ("events", "frames", "pixels"))
     return events / (frames * pixels)
 
 
 class EventRateHead(Head):
-    """The event rate of each window, in events per pixel and frame; it reads no embeddings and learns nothing."""
+    """The event rate of each window, in events per pixel and frame; without embeddings or training."""
 
     name = "event-rate"
     predicts = "anomaly"
 
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
-        return event_rates(inputs)
+        return compute_event_rates(inputs)

@@ -1,23 +1,25 @@
-"""The head `image`: another head, asked of the picture in the middle of each window instead of its events."""
+"""The head `image`: another head on the middle frame of each window instead of its events."""
 
 from __future__ import annotations
 
 from anybind.plugin import BadOption, Head
 
 
-def image_head(*, of: str = "zero-shot", **options: object) -> Head:
-    """The head `of`, reading the image tower's embedding of each window's middle frame.
+def make_image_head(*, base: str = "zero-shot", **options: object) -> Head:
+    """Return the head `base` on image embeddings of each window's middle frame.
 
-    With `of="zero-shot"` it is the row named CLIP in the paper's table of anomaly detection. What it saves is a file
-    of the head `of`, with `modality` set.
+    With `base="zero-shot"` it is the row CLIP of the paper's table of anomaly detection. It is saved as the head `base`
+    with `modality` set.
 
     Args:
-        of: a head that reads embeddings of one modality, and takes it as the option `modality`.
-        options: of that head.
+        base: a head on embeddings of one modality, with the option `modality`.
+        options: options of that head.
 
     Raises:
-        UnknownName, BadOption: no such head, one that reads no embeddings, or an option that it does not take.
+        UnknownName, BadOption: no such head, a head without embeddings, or an option that it does not have.
     """
-    if of == "image" or "modality" in options:
-        raise BadOption("the head 'image' asks another head about images: name one that reads embeddings, as zero-shot")
-    return Head.find(of, predicts="anomaly", modality="image", **options)
+    if base == "image" or "modality" in options:
+        raise BadOption(
+            "the head 'image': expected another head on embeddings as base, e.g. zero-shot, and no modality"
+        )
+    return Head.find(base, predicts="anomaly", modality="image", **options)

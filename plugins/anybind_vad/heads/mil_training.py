@@ -1,4 +1,4 @@
-"""Training of the head `mil`; importing this module imports torch."""
+"""Training of the head `mil`; this module imports torch."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from anybind_vad.heads.mil import PENALTY, MilHead
 
 
 def train(normal: np.ndarray, abnormal: np.ndarray, head: MilHead) -> dict[str, np.ndarray]:
-    """Weights of a network of one hidden layer: `weight` (d, hidden), `bias`, `out_weight` (hidden,), `out_bias`.
+    """Train a network with one hidden layer; return `weight` (d, hidden), `bias`, `out_weight` (hidden,), `out_bias`.
 
     Args:
-        normal, abnormal: (films, segments, d) float32.
-        head: its options.
+        normal, abnormal: (videos, segments, d) float32.
+        head: head with the training options.
     """
-    together = np.concatenate([normal, abnormal]).reshape(-1, normal.shape[2])
-    mean, spread = together.mean(axis=0), together.std(axis=0) + 1e-6
-    groups = [torch.from_numpy((bags - mean) / spread) for bags in (normal, abnormal)]
-    draw = np.random.default_rng(head.seed)
+    pooled = np.concatenate([normal, abnormal]).reshape(-1, normal.shape[2])
+    mean, std = pooled.mean(axis=0), pooled.std(axis=0) + 1e-6
+    groups = [torch.from_numpy((bags - mean) / std) for bags in (normal, abnormal)]
+    random = np.random.default_rng(head.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(head.seed)
         first, last = torch.nn.Linear(normal.shape[2], head.hidden), torch.nn.Linear(head.hidden, 1)
-        learning = [*first.parameters(), *last.parameters()]
-        optimiser = torch.optim.Adam(learning, lr=head.learning_rate, weight_decay=0.001)
+        parameters = [*first.parameters(), *last.parameters()]
+        optimiser = torch.optim.Adam(parameters, lr=head.learning_rate, weight_decay=0.001)
         with torch.no_grad():
-            unit_length = float(torch.relu(first(groups[0])).norm(dim=2).mean()) + 1e-6
+            mean_norm = float(torch.relu(first(groups[0])).norm(dim=2).mean()) + 1e-6
         for _ in range(head.steps):
-            chosen = [bags[torch.from_numpy(draw.integers(len(bags), size=head.films))] for bags in groups]
-            layers = [functional.dropout(torch.relu(first(bags)), head.dropout) for bags in chosen]
+            batch = [bags[torch.from_numpy(random.integers(len(bags), size=head.films))] for bags in groups]
+            layers = [functional.dropout(torch.relu(first(bags)), head.dropout) for bags in batch]
             scores = [torch.sigmoid(last(layer)).squeeze(2) for layer in layers]
             if head.loss == "ranking":
-                value = ranking_loss(*scores)
+                loss = ranking_loss(*scores)
             else:
-                scaled = [layer / unit_length for layer in layers]
-                value = top_k_loss(scores, scaled, min(head.top, head.segments), head.margin)
+                scaled = [layer / mean_norm for layer in layers]
+                loss = top_k_loss(scores, scaled, min(head.top, head.segments), head.margin)
             optimiser.zero_grad()
-            value.backward()
+            loss.backward()
             optimiser.step()
-    weight = first.weight.detach().numpy().T / spread[:, None]
+    weight = first.weight.detach().numpy().T / std[:, None]
     return {
         "weight": weight.astype(np.float32),
         "bias": (first.bias.detach().numpy() - mean @ weight).astype(np.float32),
@@ -49,30 +49,32 @@ def train(normal: np.ndarray, abnormal: np.ndarray, head: MilHead) -> dict[str, 
 
 
 def ranking_loss(normal: torch.Tensor, abnormal: torch.Tensor) -> torch.Tensor:
-    """Sultani's loss of scores, (films, segments) each: the i-th abnormal film beside the i-th normal one.
+    """Compute the loss of Sultani et al. for pairs of a normal and an abnormal video; scores are (videos, segments).
 
-    max(0, 1 - max(abnormal) + max(normal)), and for the abnormal film the sum of the squared differences of
-    neighbours and the sum of its scores, both times `PENALTY`; the mean over pairs.
+    max(0, 1 - max(abnormal) + max(normal)), plus `PENALTY` times the sum of the squared differences of consecutive
+    abnormal scores and the sum of the abnormal scores; the mean over pairs.
     """
     hinge = torch.relu(1 - abnormal.amax(dim=1) + normal.amax(dim=1))
     jumps = abnormal.diff(dim=1).square().sum(dim=1)
     return (hinge + PENALTY * (jumps + abnormal.sum(dim=1))).mean()
 
 
-def top_k_loss(scores: list[torch.Tensor], layers: list[torch.Tensor], top: int, margin: float) -> torch.Tensor:
-    """Of the `top` longest segments of each film: binary cross-entropy of their mean score, and a hinge on length.
+def top_k_loss(scores: list[torch.Tensor], layers: list[torch.Tensor], top_k: int, margin: float) -> torch.Tensor:
+    """Compute the loss of the `top_k` segments with the largest feature magnitude of each video.
+
+    Binary cross-entropy of their mean score, plus a hinge loss on their mean magnitude.
 
     Args:
-        scores: (films, segments) of normal and of abnormal films.
-        layers: (films, segments, hidden), the hidden vectors whose lengths count.
-        top: how many segments stand for a film.
-        margin: by which the mean length of abnormal films shall exceed that of normal ones.
+        scores: (videos, segments) of normal and of abnormal videos.
+        layers: (videos, segments, hidden), hidden vectors.
+        top_k: number of segments per video.
+        margin: margin between the mean magnitudes of abnormal and normal videos.
     """
-    lengths, means = [], []
+    magnitudes, means = [], []
     for score, layer in zip(scores, layers, strict=True):
-        longest = layer.norm(dim=2).topk(top, dim=1)
-        lengths.append(longest.values.mean(dim=1))
+        longest = layer.norm(dim=2).topk(top_k, dim=1)
+        magnitudes.append(longest.values.mean(dim=1))
         means.append(score.gather(1, longest.indices).mean(dim=1))
-    hinge = torch.relu(margin - lengths[1] + lengths[0]).mean()
+    hinge = torch.relu(margin - magnitudes[1] + magnitudes[0]).mean()
     truth = torch.cat([torch.zeros_like(means[0]), torch.ones_like(means[1])])
     return functional.binary_cross_entropy(torch.cat(means), truth) + hinge

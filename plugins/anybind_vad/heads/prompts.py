@@ -1,4 +1,4 @@
-"""Sets of words for what is normal and what is not, as the head `zero-shot` compares windows with."""
+"""Prompt sets for normal and abnormal scenes, for the head `zero-shot`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 from anybind.plugin import BadOption, errors, prompts, tables
 
-SHIPPED = ("general", "ucf-crime", "xd-violence")
+BUNDLED = ("general", "ucf-crime", "xd-violence")
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Words for what is normal and what is not.
+    """Class names of normal and abnormal scenes, and prompt templates.
 
     Attributes:
-        normal, abnormal: class names, or whole phrases; at least one of each, all different.
-        templates: sentences with `{}` where they go.
+        normal, abnormal: class names or phrases; at least one of each, all different.
+        templates: prompt templates with `{}` for the class name.
 
     Raises:
-        BadOption: one of them is empty, a word stands twice, or a template has no `{}`.
+        BadOption: a list is empty, a class name is repeated, or a template has no `{}`.
     """
 
     normal: Sequence[str]
@@ -32,39 +32,37 @@ class PromptSet:
 
     def __post_init__(self) -> None:
         for name in ("normal", "abnormal", "templates"):
-            given = getattr(self, name)
-            listed = [given] if isinstance(given, str) else given
-            if not isinstance(listed, Sequence) or not all(isinstance(text, str) and text.strip() for text in listed):
-                raise BadOption(f"prompts: {name} must be a list of texts, got {given!r}")
-            if not listed:
+            value = getattr(self, name)
+            texts = [value] if isinstance(value, str) else value
+            if not isinstance(texts, Sequence) or not all(isinstance(text, str) and text.strip() for text in texts):
+                raise BadOption(f"prompts: {name}: expected a list of texts, got {value!r}")
+            if not texts:
                 raise BadOption(f"prompts: {name} is empty; give at least one text")
-            object.__setattr__(self, name, tuple(listed))
+            object.__setattr__(self, name, tuple(texts))
         prompts.check_templates(self.templates)
-        words = [*self.normal, *self.abnormal]
-        for word in words:
-            if words.count(word) > 1:
-                raise BadOption(f"prompts: {word!r} stands twice among what is normal and what is not")
+        names = [*self.normal, *self.abnormal]
+        for name in names:
+            if names.count(name) > 1:
+                raise BadOption(f"prompts: expected different class names, got {name!r} twice")
 
 
-def read_prompts(source: str | os.PathLike[str]) -> PromptSet:
-    """A set that comes with anybind (`general`, `ucf-crime`, `xd-violence`), or a TOML or JSON file of one.
+def read_prompt_set(source: str | os.PathLike[str]) -> PromptSet:
+    """Read a bundled prompt set (`general`, `ucf-crime`, `xd-violence`), or one from a TOML or JSON file.
 
-    A file has the lists `normal` and `abnormal`, and may have `templates`.
+    A file has the lists `normal` and `abnormal`, and optionally `templates`.
 
     Raises:
         UnknownName: no such set.
-        BadInput: the file cannot be read.
-        BadOption: it holds something else.
+        BadInput: the file is not readable.
+        BadOption: the file is not a prompt set.
     """
     text = os.fspath(source)
-    if text in SHIPPED:
-        place: Path | Traversable = importlib.resources.files("anybind_vad.heads").joinpath(f"{text}.toml")
+    if text in BUNDLED:
+        path: Path | Traversable = importlib.resources.files("anybind_vad.heads").joinpath(f"{text}.toml")
     elif text.endswith((".toml", ".json")):
-        place = Path(text)
+        path = Path(text)
     else:
-        near = errors.suggest_names(text, SHIPPED)
-        raise errors.UnknownName(
-            f"there is no set of prompts {text!r}, and no file of one ends so (.toml, .json){near}"
-        )
-    table = tables.read_json(Path(text), BadOption) if text.endswith(".json") else tables.read_toml(place)
+        suggestion = errors.suggest_names(text, BUNDLED)
+        raise errors.UnknownName(f"expected a prompt set or a .toml or .json file, got {text!r}{suggestion}")
+    table = tables.read_json(Path(text), BadOption) if text.endswith(".json") else tables.read_toml(path)
     return tables.parse_table(PromptSet, table, text)

@@ -1,4 +1,4 @@
-"""What the tests of the conformance checks share."""
+"""Fixtures of the tests of conformance checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anybind.testing import ConformanceError, Example, check
 
 @pytest.fixture
 def failed_checks() -> Callable[..., list[str]]:
-    """Check an object and return the names of the checks that its failure lists; none where it passes."""
+    """Check an object and return the names of the failed checks."""
 
     def run(subject: object, example: Example | None = None, **options: Any) -> list[str]:
         try:

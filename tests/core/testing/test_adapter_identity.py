@@ -46,7 +46,7 @@ class Good(Adapter):
 
 
 def hash_parts(*names, **changes):
-    """An identity of these parts of the state only, some of them changed."""
+    """Make an identity that hashes only these parts of the state, some of them changed."""
 
     def identity(self):
         layer = self.tables["layers"][0]
@@ -123,7 +123,7 @@ def test_frozen_and_read_only_state_is_perturbed():
     assert len(values) == 2
 
 
-def test_the_adapter_of_mini_is_another_when_two_rows_of_a_table_change_places():
+def test_swapping_two_rows_of_a_table_changes_the_identity_of_minis_adapter():
     adapter = create_part("adapter", "mini-image-to-text")
     before = adapter.identity
     adapter.ridge[[0, 1]] = adapter.ridge[[1, 0]]

@@ -1,4 +1,4 @@
-"""Datasets, specs and bindings that are broken on purpose: each fails the checks of what it breaks."""
+"""Datasets, specs and bindings that are broken on purpose: each fails the right checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Listed(Dataset):
 
     def __init__(self, folder):
         if not folder.is_dir():
-            raise BadInput(f"{folder} is no folder")
+            raise BadInput(f"{folder} is not a folder")
         self.items = [Item(path.name, path, path.name[0]) for path in sorted(folder.iterdir())]
 
     items = ()
@@ -106,11 +106,11 @@ def test_a_spec_fails_the_check_of_what_it_breaks(changed, failures, failed_chec
         (Binding("b", {"image": Binding.configure("no-such-encoder")}), ["check_parts_are_registered"]),
     ],
 )
-def test_a_binding_fails_where_its_parts_are_not_registered_for_its_modalities(binding, failures, failed_checks):
+def test_a_binding_fails_if_its_parts_are_not_registered_for_its_modalities(binding, failures, failed_checks):
     assert failed_checks(binding) == failures
 
 
-def test_a_command_fails_where_its_help_does():
+def test_a_command_fails_if_its_help_does():
     def good() -> None:
         """Do nothing."""
 

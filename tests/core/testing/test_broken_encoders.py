@@ -1,4 +1,4 @@
-"""Encoders that are broken on purpose: each fails the checks of what it breaks, and no other."""
+"""Encoders that are broken on purpose: each fails the right checks and no other."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ def test_an_encoder_fails_the_checks_of_what_it_breaks(name, failed_checks):
     assert failed_checks(make_broken(name), Example(samples=SAMPLES, wrong=[WRONG])) == BROKEN[name][1]
 
 
-def test_a_failure_gives_what_was_found_and_the_remedy():
+def test_a_failure_has_the_finding_and_the_remedy():
     with pytest.raises(ConformanceError) as caught:
         check(make_broken("NotUnit"), Example(samples=SAMPLES))
     assert str(caught.value).splitlines() == [
         f"encoder NotUnit fails 1 of {len(checks_for('encoder'))} checks:",
         "  check_unit_norm: norms are 1.5, 1.5, 1.5, not 1",
-        "    remedy: end encode with `anybind.unit(vectors)`",
+        "    remedy: end encode with `anybind.normalize(vectors)`",
     ]
 
 
@@ -137,12 +137,12 @@ def test_one_check_can_be_run_by_itself(failed_checks):
         check(Good(), example, only="check_unit_nrom")
 
 
-def test_an_encoder_fails_where_its_spec_does_not_describe_it(failed_checks):
+def test_an_encoder_fails_if_its_spec_disagrees(failed_checks):
     spec = EncoderSpec(name="n", summary="s", target="m:a", modality="numbers", space="elsewhere")
     assert failed_checks(Good(), Example(samples=SAMPLES), spec=spec) == ["check_modality_and_space"]
 
 
-def test_an_example_without_samples_is_refused():
+def test_an_example_without_samples_raises():
     with pytest.raises(BadOption, match="an example with samples"):
         check(Good(), Example())
 
@@ -163,7 +163,7 @@ def test_checks_are_chosen_by_capability():
     }
 
 
-def test_an_expected_failure_is_no_failure_and_must_fail(failed_checks):
+def test_an_expected_failure_passes_and_must_fail(failed_checks):
     expected = {"check_unit_norm": "norms carry the confidence"}
     report = check(make_broken("NotUnit"), Example(samples=SAMPLES, expected_failures=expected))
     (outcome,) = report.with_status("expected failure")

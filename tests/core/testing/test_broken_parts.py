@@ -1,4 +1,4 @@
-"""Parts of other kinds that are broken on purpose: each fails the checks of what it breaks."""
+"""Parts of other kinds that are broken on purpose: each fails the right checks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_adapter_fails_the_check_of_what_it_breaks(members, failure, failed_c
     assert failure in failed_checks(type("Broken", (Turn,), members)())
 
 
-def test_an_adapter_passes_that_breaks_nothing(failed_checks):
+def test_a_correct_adapter_passes(failed_checks):
     assert failed_checks(Turn()) == []
 
 
@@ -159,7 +159,7 @@ def draw(self, *arguments, seed):
         ({}, {}, []),
         ({"name": ""}, {}, ["check_name"]),
         ({"check": lambda self, sample: None}, {}, ["check_refuses_wrong_samples"]),
-        ({"accepts": lambda self, item: True}, {}, ["check_accepts_nothing_else"]),
+        ({"accepts": lambda self, item: True}, {}, ["check_accepts_no_other_types"]),
         ({"show": lambda self, sample: sample}, {}, ["check_shows_samples"]),
         ({"augment": draw}, {}, ["check_augmentation"]),
         ({"derive": draw}, {"letters": "abc"}, ["check_derive"]),

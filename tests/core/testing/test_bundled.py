@@ -1,4 +1,4 @@
-"""The bundled plugins pass the conformance checks, on the examples that they offer themselves."""
+"""The bundled plugins pass the conformance checks on their examples."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RECORDINGS = {
     "evt2": "evt2_small.raw",
     "evt3": "evt3_small.raw",
 }
-"""Of formats that we do not write; the beginning of a recording is one."""
+"""Recordings of formats that we do not write; a truncated recording is valid."""
 CANNOT = ("downloaded from a hub", "decodes videos for a minute", "and none is made up", "has no option `argument`")
-"""Ends of the reasons why a part cannot be checked."""
+"""Ends of the reasons why some parts are not checked."""
 KINDS = [*registry().kinds(), "kind"]
 BUNDLED = [part for kind in KINDS for part in list_parts(kind) if part.distribution == "anybind"]
 
@@ -27,8 +27,8 @@ BUNDLED = [part for kind in KINDS for part in list_parts(kind) if part.distribut
 @pytest.mark.parametrize("part", BUNDLED, ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_bundled_part_passes_on_its_plugins_example(part):
     report = check_part(part).raise_for_failures()
-    (made,) = [outcome for outcome in report.outcomes if outcome.check == "check_example"]
-    assert made.status == "passed" or made.message.endswith(CANNOT)
+    (creation,) = [outcome for outcome in report.outcomes if outcome.check == "check_example"]
+    assert creation.status == "passed" or creation.message.endswith(CANNOT)
 
 
 def test_every_kind_has_checks_and_most_parts_have_an_example():

@@ -1,4 +1,4 @@
-"""`anybind plugins`: what `new` writes passes its own tests, and `check` finds what is broken."""
+"""`anybind plugins`: plugins of `new` pass their own tests, and `check` finds failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEW = {"-".join(filter(None, ("my", kind, target))): (kind, target) for kind, ta
 """The plugins that `new` writes: one of every kind, and of every target of a head."""
 BROKEN = """
 import numpy as np
-from anybind import Space, unit
+from anybind import Space, normalize
 from anybind.plugin import Encoder, EncoderSpec, hookimpl
 
 anybind_contract = 1
@@ -35,7 +35,7 @@ class Loud(Encoder):
     modality, space = "image", Space("loud", 3)
     weights_hash, preprocessing = "0123456789ab", {"mean": "rgb"}
     def encode(self, inputs):
-        return 2 * unit(np.stack([each.mean((0, 1)) + 1 for each in inputs]))
+        return 2 * normalize(np.stack([each.mean((0, 1)) + 1 for each in inputs]))
 
 def needs_weights(*, weights):
     raise AssertionError
@@ -57,7 +57,7 @@ def run_python(*arguments: str | Path, site: Path, at: Path | None = None) -> su
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a new plugin of each kind, and `site` where all are installed."""
+    """Create a folder with a new plugin of each kind, and `site`, where all are installed."""
     folder = tmp_path_factory.mktemp("new")
     for name, (kind, target) in NEW.items():
         package = name.replace("-", "_")
@@ -89,7 +89,7 @@ def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
 
 
 @pytest.mark.slow
-def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written: Path):
+def test_every_part_of_a_new_plugin_is_created_and_passes_its_checks(written: Path):
     script = (
         "import sys\nfrom anybind.testing import check_part, list_plugin_parts\n"
         "for name in sys.argv[1:]:\n"
@@ -106,7 +106,7 @@ def test_every_part_of_a_new_plugin_is_made_and_none_of_its_checks_fails(written
 def test_the_tests_of_a_new_plugin_fail_once_its_part_fails_a_check(written: Path, tmp_path: Path):
     install(written / "my-encoder" / "my_encoder", tmp_path, "my-encoder")
     module = tmp_path / "my_encoder" / "__init__.py"
-    module.write_text(module.read_text().replace("return unit(", "return 2 * unit("))
+    module.write_text(module.read_text().replace("return normalize(", "return 2 * normalize("))
     result = run_tests([written / "my-encoder" / "tests"], tmp_path, tmp_path)
     assert result.returncode == 1
     assert "check_unit_norm: norms are 2, 2, 2, not 1" in result.stdout
@@ -145,7 +145,7 @@ def test_a_new_plugin_has_no_placeholder_left_and_its_readme_shows_its_use(writt
         ("here", "./here exists already"),
     ],
 )
-def test_new_refuses_names_that_cannot_be_or_are_taken(tmp_path: Path, monkeypatch, cli, name, problem):
+def test_new_raises_for_invalid_or_taken_names(tmp_path: Path, monkeypatch, cli, name, problem):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
     assert problem in cli("plugins", "new", name).error()
@@ -159,10 +159,10 @@ def test_new_refuses_names_that_cannot_be_or_are_taken(tmp_path: Path, monkeypat
         ("new mine --kind head --predicts ranked", "no template head-ranked.txt"),
         ("new mine --predicts ranking", "--predicts is for heads"),
         ("check medja", "there is no plugin 'medja'; did you mean 'media'?"),
-        ("chek", "`anybind plugins` has no command 'chek'; did you mean 'check'?"),
+        ("chek", "no plugin, kind or part matches 'chek'; did you mean 'check' or 'head'?"),
     ],
 )
-def test_an_unknown_kind_target_plugin_or_command_is_refused(tmp_path, monkeypatch, cli, arguments, problem):
+def test_an_unknown_kind_target_plugin_or_command_raises(tmp_path, monkeypatch, cli, arguments, problem):
     monkeypatch.chdir(tmp_path)
     assert problem in cli("plugins", *arguments.split()).error()
 
@@ -191,7 +191,7 @@ def test_a_part_without_an_example_fails(make_distribution):
     assert "check_example: it needs an example with samples" in run_python("-c", script, site=site).stdout
 
 
-def test_examples_may_be_in_a_module_of_their_own_and_lack_packages(make_distribution):
+def test_examples_may_be_in_their_own_module_and_lack_packages(make_distribution):
     plugin, _, examples = BROKEN.partition("def anybind_examples")
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"other": ""})
     (site / "wreck_plugin").mkdir()
@@ -203,12 +203,12 @@ def test_examples_may_be_in_a_module_of_their_own_and_lack_packages(make_distrib
         "report = check_part(list_plugin_parts('wreck')[1])\n"
         "print(report.failed, [each.message for each in report.with_status('skipped')])"
     )
-    for needs, found in (
+    for needs, expected in (
         ("json", "['check_unit_norm'] []"),
         ("no_such_package", "[] [\"its example needs the package 'no_such_package'\"]"),
     ):
         (site / "wreck_plugin" / "examples.py").write_text(module.format(needs))
-        assert run_python("-c", script, site=site).stdout.splitlines() == ["False", found]
+        assert run_python("-c", script, site=site).stdout.splitlines() == ["False", expected]
 
 
 def test_an_example_that_fails_is_a_failure(make_distribution, run_anybind):
@@ -229,9 +229,7 @@ def test_conformance(check):
 
 
 @pytest.mark.slow
-def test_in_pytest_failures_fail_expected_ones_xfail_and_the_rest_of_an_unmade_part_is_skipped(
-    make_distribution, tmp_path
-):
+def test_in_pytest_failures_fail_expected_ones_xfail_and_uncreated_parts_skip(make_distribution, tmp_path):
     source = BROKEN.replace("Example(samples", "Example(expected_failures={'check_unit_norm': 'loud'}, samples")
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": source})
     (tmp_path / "test_it.py").write_text(PYTEST)
@@ -267,5 +265,5 @@ NO_PYTEST = (
 
 
 @pytest.mark.parametrize("script", [LISTING, NO_PYTEST], ids=["help", "the kit without pytest"])
-def test_neither_the_help_nor_the_kit_loads_heavy_packages(script: str, tmp_path: Path):
+def test_neither_the_help_nor_the_checks_import_heavy_packages(script: str, tmp_path: Path):
     assert run_python("-c", script, site=tmp_path).stdout.splitlines()[-1] == "[]"

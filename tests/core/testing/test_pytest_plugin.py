@@ -1,4 +1,4 @@
-"""The fixture `clean_registry`, in a run of pytest that knows nothing but the plugin."""
+"""The fixture `clean_registry`, in a separate run of pytest."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Mine:
         registry.add(plugin.TaskSpec(name="mine", summary="s", target="m:a"))
 
 def names(kind):
-    return [part.name for part in plugin.parts(kind)]
+    return [part.name for part in plugin.list_parts(kind)]
 
 def test_it_is_empty_at_first(clean_registry):
     assert names("modality") == []
 
-def test_only_those_named_are_there(clean_registry):
+def test_only_the_given_plugins_are_loaded(clean_registry):
     clean_registry("media")
     assert "image" in names("modality")
     assert names("task") == []
@@ -37,17 +37,17 @@ def test_a_module_need_not_be_installed(clean_registry):
     clean_registry(Mine)
     assert names("modality") == []
 
-def test_an_unknown_name_is_refused(clean_registry):
+def test_an_unknown_name_raises(clean_registry):
     with pytest.raises(plugin.errors.UnknownName, match="media"):
         clean_registry("medja")
 
-def test_afterwards_all_are_back():
+def test_afterwards_all_plugins_are_loaded():
     assert "zero-shot" in names("task")
 """
 
 
 @pytest.mark.slow
-def test_the_fixture_gives_only_what_is_named_and_puts_everything_back(tmp_path: Path):
+def test_the_fixture_loads_only_the_given_plugins_and_restores_the_registry(tmp_path: Path):
     (tmp_path / "test_it.py").write_text(TESTS)
     # Loaded by name and not by its entry point, which an older installation of this checkout may lack.
     plugins = ["-p", "no:anybind", "-p", "anybind.testing.pytest_plugin", "-p", "no:cacheprovider"]

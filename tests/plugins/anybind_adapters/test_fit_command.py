@@ -211,7 +211,7 @@ def test_invalid_images_are_errors_or_skipped(cli, fit, binding, image_folder):
     path.write_bytes(b"\x89PNG\r\n\x1a\n broken")
     command = ("--source", binding("a"), "--target", binding("b", 20), "--data", image_folder)
     assert "invalid.png" in cli("fit-adapter", *command, "-o", image_folder.parent / "y.safetensors").error()
-    report, _ = fit(*command, "--skip-bad")
+    report, _ = fit(*command, "--skip-invalid")
     assert report["data"]["n"] == 42
     assert [name.rpartition("/")[2] for name in report["skipped"]] == ["invalid.png"]
 

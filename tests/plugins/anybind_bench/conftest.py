@@ -1,4 +1,4 @@
-"""A registry of small parts without torch, a suite of them, and the command on it."""
+"""A registry of small parts without torch, a suite that uses them, and the command."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ seeds = [0, 1]
 
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """The plugins that bring modalities and commands, and the parts of `toys.py`."""
+    """Registry of the bench and media plugins and the parts of `toys.py`."""
     monkeypatch.syspath_prepend(str(HERE))
-    few = Registry.from_entry_points(only="bench,media")
-    few.add(Plugin("toys", "toys-dist", "1.0"), lambda: importlib.import_module("toys"))
-    former = use_registry(few)
-    yield few
-    use_registry(former)
+    registry = Registry.from_entry_points(only="bench,media")
+    registry.add(Plugin("toys", "toys-dist", "1.0"), lambda: importlib.import_module("toys"))
+    previous = use_registry(registry)
+    yield registry
+    use_registry(previous)
     sys.modules.pop("toys", None)
 
 
-class World:
-    """Files of one test: data, a suite, marks of what was evaluated, and the command."""
+class SuiteWorkspace:
+    """Files of one test: data, a suite, marks of evaluated cells; and the command."""
 
     def __init__(self, folder: Path, cli: Callable[..., Any]) -> None:
         self.folder, self.cli = folder, cli
@@ -61,47 +61,49 @@ class World:
 
     def add(self, title: str, more: str = "", **options: Any) -> None:
         """Add an evaluation to the suite."""
-        told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items())
-        row = f'\n[[evaluations]]\ntitle = "{title}"\ntask = "count"\nmodality = "text"\noptions = {{ {told} }}\n'
+        text = ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items())
+        row = f'\n[[evaluations]]\ntitle = "{title}"\ntask = "count"\nmodality = "text"\noptions = {{ {text} }}\n'
         row += more if "dataset" in more else f'dataset = "notes"\n{more}'
         self.suite.write_text(self.suite.read_text() + row)
 
-    def arguments(self, *more: object) -> list[object]:
+    def list_arguments(self, *more: object) -> list[object]:
         return ["bench", "run", self.suite, "--data", self.data, "-o", self.results, "--no-store", *more]
 
     def run(self, *more: object) -> Any:
-        """Run the suite; gives the JSON object, with the exit code as `code`."""
-        ended = self.cli(*self.arguments(*more), "--json")
-        assert ended.out, ended.err
-        return {**json.loads(ended.out), "code": ended.code, "err": ended.err}
+        """Run the suite; return the JSON object, with the exit code as `code`."""
+        result = self.cli(*self.list_arguments(*more), "--json")
+        assert result.out, result.err
+        return {**json.loads(result.out), "code": result.code, "err": result.err}
 
-    def marks(self, start: str = "asked ") -> list[str]:
-        """What the tasks have noted, in order, since the last call."""
+    def read_marks(self, start: str = "evaluated ") -> list[str]:
+        """Read the marks since the last call, in order."""
         lines = self.marks_file.read_text().splitlines() if self.marks_file.exists() else []
         self.marks_file.unlink(missing_ok=True)
         return [line.removeprefix(start) for line in lines if line.startswith(start)]
 
-    def held(self) -> Any:
+    def read_results(self) -> Any:
         return json.loads((self.results / "results.json").read_text())
 
-    def states(self) -> list[str]:
-        return [cell["state"] for cell in self.held()["cells"]]
+    def list_states(self) -> list[str]:
+        return [cell["state"] for cell in self.read_results()["cells"]]
 
 
 @pytest.fixture
-def world(tmp_path: Path, cli: Callable[..., Any], toys: Registry, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(tmp_path, cli)
-    monkeypatch.setenv("TOYS_MARKS", str(made.marks_file))
+def workspace(
+    tmp_path: Path, cli: Callable[..., Any], toys: Registry, monkeypatch: pytest.MonkeyPatch
+) -> SuiteWorkspace:
+    workspace = SuiteWorkspace(tmp_path, cli)
+    monkeypatch.setenv("TOYS_MARKS", str(workspace.marks_file))
     monkeypatch.setenv("TOYS_GATE", str(tmp_path / "gate"))
-    return made
+    return workspace
 
 
 @pytest.fixture
-def a_plan(world: World) -> Callable[..., Any]:
-    """A planned run of the suite, as the command makes it."""
+def plan_run(workspace: SuiteWorkspace) -> Callable[..., Any]:
+    """Return a function that plans a run of the suite."""
     from anybind_bench.run import plan_suite
 
-    def make(*, bindings: tuple[str, ...] = (), data: Path | None = world.data) -> Any:
-        return plan_suite(world.suite, bindings=bindings, data=data, output=world.results)
+    def plan(*, bindings: tuple[str, ...] = (), data: Path | None = workspace.data) -> Any:
+        return plan_suite(workspace.suite, bindings=bindings, data=data, output=workspace.results)
 
-    return make
+    return plan

@@ -12,42 +12,42 @@ from anybind_bench import Evaluation, State, Suite, read_results, run_suite, wri
 
 @pytest.fixture
 def suite():
-    return Suite("made here", (Evaluation("count", "notes", "text", title="q", seeds=(0, 1)),), bindings=("toy",))
+    return Suite("custom", (Evaluation("count", "notes", "text", title="q", seeds=(0, 1)),), bindings=("toy",))
 
 
-def test_a_suite_made_in_python_is_run_and_gives_typed_results(world, suite):
+def test_run_suite_returns_typed_results(workspace, suite):
     seen = []
-    results = run_suite(suite, data=world.data, output=world.results, on_cell=seen.append)
+    results = run_suite(suite, data=workspace.data, output=workspace.results, on_cell=seen.append)
     assert [(cell.title, cell.binding, cell.seed, cell.state) for cell in results.cells] == [
         ("q", "toy", 0, State.DONE), ("q", "toy", 1, State.DONE),
     ]  # fmt: skip
     assert seen == list(results.cells)
     assert isinstance(results.cells[0].result, Result)
-    assert results.cells[0].main_value == results.cells[0].result.metrics["share"] == pytest.approx(1 / 3)
+    assert results.cells[0].main_value == results.cells[0].result.metrics["fraction"] == pytest.approx(1 / 3)
 
 
-def test_results_that_are_read_again_are_those_that_were_returned(world, suite):
-    results = run_suite(suite, data=world.data, output=world.results)
-    assert read_results(world.results) == results
+def test_read_results_equals_returned_results(workspace, suite):
+    results = run_suite(suite, data=workspace.data, output=workspace.results)
+    assert read_results(workspace.results) == results
 
 
-def test_arguments_are_those_of_the_command(world, suite):
-    binding = Binding("salty", {"text": Binding.configure("words", salt="x")})
-    results = run_suite(suite, bindings=[binding], data=world.data, output=world.results, limit=1, seeds=[5])
+def test_run_suite_takes_the_arguments_of_the_command(workspace, suite):
+    binding = Binding("salty", {"text": Binding.configure("hash", salt="x")})
+    results = run_suite(suite, bindings=[binding], data=workspace.data, output=workspace.results, limit=1, seeds=[5])
     assert [(cell.binding, cell.seed, cell.result.n) for cell in results.cells if cell.result] == [("salty", 5, 1)]
-    with pytest.raises(BadOption, match="called 'other'"):
-        run_suite(suite, data=world.data, output=world.results, only=["other"])
+    with pytest.raises(BadOption, match="task or dataset 'other'"):
+        run_suite(suite, data=workspace.data, output=workspace.results, only=["other"])
 
 
-def test_a_report_is_written_of_results_or_of_their_folder(world, suite, tmp_path):
-    results = run_suite(suite, data=world.data, output=world.results)
+def test_report_from_results_equals_report_from_folder(workspace, suite, tmp_path):
+    results = run_suite(suite, data=workspace.data, output=workspace.results)
     write_report(results, tmp_path / "a.md")
-    write_report(world.results, tmp_path / "b.md")
+    write_report(workspace.results, tmp_path / "b.md")
     assert (tmp_path / "a.md").read_text() == (tmp_path / "b.md").read_text()
-    assert "# made here" in (tmp_path / "a.md").read_text()
-    with pytest.raises(BadOption, match="expected a report ending in"):
+    assert "# custom" in (tmp_path / "a.md").read_text()
+    with pytest.raises(BadOption, match="expected a report file ending in"):
         write_report(results, tmp_path / "a.pdf")
 
 
-def test_all_public_names_are_there():
+def test_public_names_exist():
     assert all(getattr(anybind_bench, name) for name in anybind_bench.__all__)

@@ -1,4 +1,4 @@
-"""The command as a user meets it."""
+"""The command `anybind bench`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 from anybind_bench.suite import SuiteSpec
 
 
-def test_suites_are_listed_with_the_folders_that_they_want(world, toys, add_plugin, tmp_path, monkeypatch):
-    package = tmp_path / "package_of_toys"
+def test_list_shows_suites_with_required_data_folders(workspace, toys, add_plugin, tmp_path, monkeypatch):
+    package = tmp_path / "toy_package"
     package.mkdir()
     (package / "__init__.py").touch()
-    world.add("deep", 'dataset = "notes"\npath = "deep/er"\n')
-    world.add("made", 'dataset = "written"\nmade = true\n')
-    (package / "toys.toml").write_text(world.suite.read_text())
+    workspace.add("deep", 'dataset = "notes"\npath = "deep/er"\n')
+    workspace.add("generated", 'dataset = "generated"\ngenerated = true\n')
+    (package / "toys.toml").write_text(workspace.suite.read_text())
     (package / "bad.toml").write_text("name = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    targets = {name: f"package_of_toys:{name}.toml" for name in ("toys", "bad")}
+    targets = {name: f"toy_package:{name}.toml" for name in ("toys", "bad")}
     specs = [SuiteSpec(name=name, summary="in a line", target=target) for name, target in targets.items()]
     add_plugin(toys, *specs, name="suites")
-    rows = {row["name"]: row for row in json.loads(world.cli("bench", "list", "--json").out)["suites"]}
+    rows = {row["name"]: row for row in json.loads(workspace.cli("bench", "list", "--json").out)["suites"]}
     assert rows["toys"] == {
         "name": "toys",
         "evaluations": 4,
@@ -31,39 +31,44 @@ def test_suites_are_listed_with_the_folders_that_they_want(world, toys, add_plug
     }
     assert rows["bad"]["summary"].startswith("broken: ")
     monkeypatch.setenv("COLUMNS", "200")
-    assert "deep/er (notes)" in world.cli("bench", "list").out
-    assert world.cli("bench", "--json").out == world.cli("bench", "list", "--json").out
-    assert world.cli("bench", "run", "toys", "--data", world.data, "-o", world.results, "--no-store").code == 1
+    assert "deep/er (notes)" in workspace.cli("bench", "list").out
+    assert workspace.cli("bench", "--json").out == workspace.cli("bench", "list", "--json").out
+    assert (
+        workspace.cli("bench", "run", "toys", "--data", workspace.data, "-o", workspace.results, "--no-store").code == 1
+    )
 
 
-def test_the_plan_is_printed_and_nothing_is_asked_or_written(world):
-    world.add("made", 'dataset = "written"\nmade = true\n')
-    ended = world.cli(*world.arguments("--plan"))
-    assert ended.code == 0
-    assert ended.out.count("to do") == 3
-    assert "generated" in ended.out
-    assert world.marks("") == []
-    assert not world.results.exists()
-    fields = world.run("--plan")
+def test_plan_does_not_evaluate_or_write(workspace):
+    workspace.add("generated", 'dataset = "generated"\ngenerated = true\n')
+    outcome = workspace.cli(*workspace.list_arguments("--plan"))
+    assert outcome.code == 0
+    assert outcome.out.count("to do") == 3
+    assert "generated" in outcome.out
+    assert workspace.read_marks("") == []
+    assert not workspace.results.exists()
+    fields = workspace.run("--plan")
     assert fields["states"] == {"done": 0, "to do": 4, "failed": 0, "missing": 0, "not-applicable": 0}
     assert "embedded" not in fields
-    world.run()
-    assert world.run("--plan")["states"]["done"] == 4
+    workspace.run()
+    assert workspace.run("--plan")["states"]["done"] == 4
 
 
-def test_the_answers_are_printed_as_means_over_seeds(world):
-    ended = world.cli(*world.arguments("--binding", "toy", "--binding", "wordless"))
-    assert ended.code == 0
-    lines = [line for line in ended.out.splitlines() if "│" in line]
-    assert [line for line in lines if "second" in line and f"{(1 / 3 + 1 / 4) / 2:.4f}" in line]
-    assert [line for line in lines if "wordless" in line and "not-applicable" in line]
-    assert ended.err == ""
+def test_results_table_shows_means_over_seeds(workspace):
+    outcome = workspace.cli(*workspace.list_arguments("--binding", "toy", "--binding", "textless"))
+    assert outcome.code == 0
+    lines = [line for line in outcome.out.splitlines() if "│" in line]
+    second = max(number for number, line in enumerate(lines) if "second" in line)  # after the plan
+    assert "toy" in lines[second + 1]
+    assert f"{(1 / 3 + 1 / 4) / 2:.4f}" in lines[second + 1]
+    assert "textless" in lines[second + 2]
+    assert "not-applicable" in lines[second + 2]
+    assert outcome.err == ""
 
 
-def test_results_go_to_a_folder_of_the_suites_name_unless_told(world, tmp_path, monkeypatch):
+def test_default_results_folder_is_named_after_the_suite(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = ("bench", "run", world.suite, "--data", world.data, "--json")
-    assert json.loads(world.cli(*command).out)["results"] == "anybind-bench/toys"
+    command = ("bench", "run", workspace.suite, "--data", workspace.data, "--json")
+    assert json.loads(workspace.cli(*command).out)["results"] == "anybind-bench/toys"
     assert (tmp_path / "anybind-bench" / "toys" / "results.json").is_file()
 
 
@@ -74,31 +79,31 @@ def test_results_go_to_a_folder_of_the_suites_name_unless_told(world, tmp_path, 
         (["bench", "run", "toyz"], "there is no suite 'toyz'"),
         (["bench", "run", "absent.toml"], "cannot read absent.toml"),
         (["bench", "run", "SUITE", "--binding", "tyo"], "there is no binding 'tyo'; did you mean 'toy'"),
-        (["bench", "run", "SUITE", "--only", "frist"], "called 'frist'; did you mean 'first'"),
-        (["bench", "run", "SUITE", "--data", "absent"], "there is no folder absent; --data names the folder"),
+        (["bench", "run", "SUITE", "--only", "frist"], "task or dataset 'frist'; did you mean 'first'"),
+        (["bench", "run", "SUITE", "--data", "absent"], "missing data folder absent; set --data"),
     ],
 )
-def test_a_mistake_is_told_in_a_line(world, arguments, line):
-    assert line in world.cli(*(world.suite if each == "SUITE" else each for each in arguments)).error()
-    assert world.marks("") == []
+def test_invalid_arguments_are_reported_on_one_line(workspace, arguments, line):
+    assert line in workspace.cli(*(workspace.suite if each == "SUITE" else each for each in arguments)).error()
+    assert workspace.read_marks("") == []
 
 
-def test_on_a_terminal_each_cell_is_told_as_it_is_settled(world, monkeypatch):
+def test_terminal_shows_each_finished_cell(workspace, monkeypatch):
     import sys
 
-    world.add("inner", fail="internal")
+    workspace.add("inner", fail="internal")
     import anybind_bench.command as command
 
     class Terminal:
         stderr = type("E", (), {"isatty": staticmethod(lambda: True)})
 
     monkeypatch.setattr(command, "sys", Terminal)
-    ended = world.cli(*world.arguments("--json"))
+    outcome = workspace.cli(*workspace.list_arguments("--json"))
     assert sys.stderr is not Terminal.stderr
-    assert ended.err.splitlines()[:4] == [
-        "done: first, toy, seed 0: share 0.3333",
-        "done: second, toy, seed 0: share 0.3333",
-        "done: second, toy, seed 1: share 0.2500",
+    assert outcome.err.splitlines()[:4] == [
+        "done: first, toy, seed 0: fraction 0.3333",
+        "done: second, toy, seed 0: fraction 0.3333",
+        "done: second, toy, seed 1: fraction 0.2500",
         "failed: inner, toy, seed 0: internal: ZeroDivisionError: not this way",
     ]
-    json.loads(ended.out)
+    json.loads(outcome.out)

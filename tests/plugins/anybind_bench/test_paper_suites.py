@@ -1,6 +1,6 @@
-"""The suites of published figures: what they print of others, and that each runs from end to end.
+"""The suites with published results: their values, and runs from end to end.
 
-They run on replicas of the data sets, with towers of random weights and two layers.
+Runs use replicas of the datasets and encoders of two layers with random weights.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NAMES = (
 RETRIEVAL = ("R@1", "R@5", "R@10", "mAP@1", "mAP@5", "MRR")
 
 
-def test_table_1_prints_what_was_published():
+def test_table_1_has_published_values():
     columns = ("N-ImageNet", "N-Caltech101", "N-MNIST")
     rows = {
         "HATS": (47.14, 64.2, 99.1),
@@ -71,14 +71,14 @@ def test_table_1_prints_what_was_published():
         "paper L/14": (71.51, 95.41, 99.45),
     }
     suite = find_suite("paper-table1")
-    assert published(suite) == {
-        column: {whose: {"": of[number]} for whose, of in rows.items() if of[number] is not None}
+    assert list_published(suite) == {
+        column: {method: {"": of[number]} for method, of in rows.items() if of[number] is not None}
         for number, column in enumerate(columns)
     }
     assert suite.compare == {"clip-vit-b-32": "paper B/32", "clip-vit-l-14": "paper L/14"}
 
 
-def test_table_2_prints_what_was_published():
+def test_table_2_has_published_values():
     columns = {
         "N-ImageNet": ("22.74 11.52 37.9", "25.39 17.6 44.3", "29.44 21.7 45.91", "35.43 28.1 50.4"),
         "N-Caltech101": ("58.82 61.8 66.34", "75.82 74.96 79.43", "78.86 79.78 81.91", "83.57 84.49 85.01"),
@@ -86,10 +86,10 @@ def test_table_2_prints_what_was_published():
     }
     shots = ("0 shots", "1 shot", "2 shots", "5 shots")
     suite = find_suite("paper-table2")
-    assert published(suite) == {
+    assert list_published(suite) == {
         f"{column}, {words}": {
-            whose: {"": float(number)}
-            for whose, number in zip(("EventCLIP", "EventBind", "paper"), cell.split(), strict=True)
+            method: {"": float(number)}
+            for method, number in zip(("EventCLIP", "EventBind", "paper"), cell.split(), strict=True)
         }
         for column, cells in columns.items()
         for words, cell in zip(shots, cells, strict=True)
@@ -99,36 +99,36 @@ def test_table_2_prints_what_was_published():
         assert evaluation.task == ("few-shot" if evaluation.options.get("shots") else "zero-shot")
 
 
-def test_table_3_prints_what_was_published():
+def test_table_3_has_published_values():
     own = {"UCF-Crime": (58.63, 64.14), "XD-Violence": (27.21, 57.65), "ShanghaiTech": (49.17, 54.41)}
     others = {
-        "UCF-Crime": {"zero-shot CLIP": 53.16, "ImageBind, pictures": 53.65, "LAVAD": 80.28},
+        "UCF-Crime": {"zero-shot CLIP": 53.16, "ImageBind, images": 53.65, "LAVAD": 80.28},
         "XD-Violence": {
             "zero-shot CLIP": (38.21, 17.83),
-            "ImageBind, pictures": (58.81, 27.25),
+            "ImageBind, images": (58.81, 27.25),
             "LAVAD": (85.36, 62.01),
         },
-        "ShanghaiTech": {"zero-shot CLIP": 60.9, "ImageBind, pictures": 61.3},
+        "ShanghaiTech": {"zero-shot CLIP": 60.9, "ImageBind, images": 61.3},
     }
     expected: dict[str, Any] = {}
     for name, (clip, paper) in own.items():
         of_frames = {
-            whose: dict(zip(("auc", "ap"), each if isinstance(each, tuple) else (each,), strict=False))
-            for whose, each in others[name].items()
+            method: dict(zip(("auc", "ap"), each if isinstance(each, tuple) else (each,), strict=False))
+            for method, each in others[name].items()
         }
         row = {"CLIP (paper)": {"window_auc": clip}, **of_frames}
         expected[name] = {**row, "paper": {"window_auc": paper}}
-        expected[f"{name}: pictures in place of events"] = row
-        expected[f"{name}: how much moves"] = {}
-    assert published(find_suite("paper-table3")) == expected
+        expected[f"{name}: image baseline"] = row
+        expected[f"{name}: event-rate baseline"] = {}
+    assert list_published(find_suite("paper-table3")) == expected
 
 
-def test_table_4_prints_what_was_published():
-    """R@1, R@5, R@10, mAP@1, mAP@5 and MRR, from events and to them."""
+def test_table_4_has_published_values():
+    """R@1, R@5, R@10, mAP@1, mAP@5 and MRR, in both directions."""
     rows = {
-        "image": ("pictures", "71.03 90.46 96.09 71.03 79.03 79.78", "72.76 91.26 95.57 72.76 80.10 80.69"),
-        "text": ("words", "61.15 87.70 93.10 61.15 71.88 72.59", "56.84 84.48 92.70 56.84 67.86 68.96"),
-        "sound": ("sounds", "55.37 82.77 90.11 55.37 66.07 67.04", "74.01 95.76 100.00 74.01 82.35 82.90"),
+        "image": ("images", "71.03 90.46 96.09 71.03 79.03 79.78", "72.76 91.26 95.57 72.76 80.10 80.69"),
+        "text": ("text", "61.15 87.70 93.10 61.15 71.88 72.59", "56.84 84.48 92.70 56.84 67.86 68.96"),
+        "sound": ("audio", "55.37 82.77 90.11 55.37 66.07 67.04", "74.01 95.76 100.00 74.01 82.35 82.90"),
         "depth": ("depth maps", "52.20 78.46 88.46 51.12 63.01 65.30", "51.38 75.54 83.07 50.07 61.74 62.99"),
     }
     expected: dict[str, Any] = {}
@@ -140,49 +140,49 @@ def test_table_4_prints_what_was_published():
             for metric, number in zip(RETRIEVAL, cells.split(), strict=True)
         }
         expected[f"events and {words}"] = {}
-        expected[f"events and {words}, within batches"] = {"paper": figures}
-    assert published(find_suite("paper-table4")) == expected
+        expected[f"events and {words}, in-batch"] = {"paper": figures}
+    assert list_published(find_suite("paper-table4")) == expected
 
 
-def test_the_towers_suites_print_what_was_published():
-    assert published(find_suite("imagebind-zero-shot")) == {
+def test_encoder_suites_have_published_values():
+    assert list_published(find_suite("imagebind-zero-shot")) == {
         "ESC-50": {"ImageBind": {"": 66.9}, "MTEB": {"": 66.4}},
         "NYU-D": {"ImageBind": {"": 54.0}},
         "SUN-D": {"ImageBind": {"": 35.1}},
     }
-    assert published(find_suite("languagebind-zero-shot")) == {
+    assert list_published(find_suite("languagebind-zero-shot")) == {
         "ESC-50": {"LanguageBind": {"": 91.8}, "LanguageBind, Audio_FT": {"": 94.0}},
         "NYU-D": {"LanguageBind": {"": 65.1}},
         "LLVIP": {"LanguageBind": {"": 87.2}},
     }
 
 
-def test_figure_4_has_no_printed_figures_and_every_suite_names_its_source():
-    assert published(find_suite("paper-fig4")) == {"N-ImageNet mini": {}}
+def test_every_suite_names_its_source():
+    assert list_published(find_suite("paper-fig4")) == {"N-ImageNet mini": {}}
     for name in NAMES:
         suite = find_suite(name)
         assert suite.name == name
         assert suite.source
-        assert suite.differs
-        assert not {*suite.compare.values()} - {whose for each in suite.evaluations for whose in each.published}
+        assert suite.differences
+        assert not {*suite.compare.values()} - {method for each in suite.evaluations for method in each.published}
 
 
-def published(suite: Suite) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures in per cent by evaluation, whose and metric; an empty name is the main metric's."""
-    found = {}
+def list_published(suite: Suite) -> dict[str, dict[str, dict[str, float]]]:
+    """List values in per cent by evaluation, method and metric; an empty name is the main metric."""
+    values = {}
     for evaluation in suite.evaluations:
         tables = {
-            whose: each if isinstance(each, Mapping) else {"": each} for whose, each in evaluation.published.items()
+            method: each if isinstance(each, Mapping) else {"": each} for method, each in evaluation.published.items()
         }
-        found[evaluation.title] = {
-            whose: {metric: round(100 * number, 4) for metric, number in table.items()}
-            for whose, table in tables.items()
+        values[evaluation.title] = {
+            method: {metric: round(100 * number, 4) for metric, number in table.items()}
+            for method, table in tables.items()
         }
-    return found
+    return values
 
 
-class World(NamedTuple):
-    """Folders of made files."""
+class PaperWorkspace(NamedTuple):
+    """Folders of replicas and model files."""
 
     data: Path
     clip: str
@@ -225,21 +225,21 @@ def test_table_3_runs(run):
 @pytest.mark.filterwarnings("ignore:the weights of imagebind")
 def test_table_4_runs(run):
     def shorter(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
-        batches = {"gallery": "in-batch:2"} if "within" in evaluation.title else {}
+        batches = {"gallery": "in-batch:2"} if "in-batch" in evaluation.title else {}
         return {**batches, "resamples": 10}, {"limit": 4} if evaluation.dataset != "paired-by-class" else {"limit": 9}
 
     suite = find_suite("paper-table4")
     results = run("paper-table4", "both", {each.title: shorter(each) for each in suite.evaluations})
     whole = {suite.evaluations[cell["evaluation"]].title: cell["result"] for cell in results["cells"]}
-    assert whole["events and words"]["gallery_size"] == 101
-    assert whole["events and words, within batches"]["n"] == 9
-    assert whole["events and sounds"]["n"] == 5  # one recording of each of the classes in common
-    assert whole["events and sounds"]["gallery_size"] == 5
+    assert whole["events and text"]["gallery_size"] == 101
+    assert whole["events and text, in-batch"]["n"] == 9
+    assert whole["events and audio"]["n"] == 5  # one recording of each common class
+    assert whole["events and audio"]["gallery_size"] == 5
 
 
 @pytest.mark.slow
 def test_figure_4_runs(run):
-    train = {"part": "seen", "split": "train", "pictures": "../ImageNet", "limit": 4}
+    train = {"subset": "seen", "split": "train", "images": "../ImageNet", "limit": 4}
     short = {"epochs": 1, "batch_size": 4, "train": train}
     results = run("paper-fig4", "clip", {"N-ImageNet mini": (short, {})})
     result = results["cells"][0]["result"]
@@ -254,38 +254,48 @@ def test_imagebind_runs(run):
     run("imagebind-zero-shot", "imagebind", {})
 
 
-@pytest.mark.filterwarnings("ignore:text cut to 16 tokens")  # of letters: the small tower has no words
+@pytest.mark.filterwarnings("ignore:text cut to 16 tokens")  # the small text encoder tokenizes letters
 def test_languagebind_runs(run):
     run("languagebind-zero-shot", "languagebind", {})
 
 
 @pytest.fixture
 def run(
-    world: World, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: PaperWorkspace, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
-    """Run a suite whose options are shorter, see that all of it is done, and give what the results hold."""
+    """Return a function that runs a shortened suite, checks that all cells are done, and returns the results."""
     monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
     monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
     _shrink_imagebind(monkeypatch)
     bindings = {
-        "clip": world.clip,
-        "both": world.models / "both.toml",
-        "imagebind": f"imagebind:{world.models / 'imagebind.safetensors'}",
-        "languagebind": f"languagebind:local-dir:{world.models}",
+        "clip": workspace.clip,
+        "both": workspace.models / "both.toml",
+        "imagebind": f"imagebind:{workspace.models / 'imagebind.safetensors'}",
+        "languagebind": f"languagebind:local-dir:{workspace.models}",
     }
 
-    def go(name: str, binding: str, shorter: Mapping[str, tuple[Any, Any]], *more: object) -> dict[str, Any]:
+    def run_suite(name: str, binding: str, shorter: Mapping[str, tuple[Any, Any]], *more: object) -> dict[str, Any]:
         file = tmp_path / f"{name}.toml"
-        file.write_text(shortened(name, shorter))
-        command = ["bench", "run", file, "--data", world.data, "--binding", bindings[binding], "--no-store", "--json"]
-        ended = cli(*command, "-o", tmp_path / "results", *more)
+        file.write_text(shorten_suite(name, shorter))
+        command = [
+            "bench",
+            "run",
+            file,
+            "--data",
+            workspace.data,
+            "--binding",
+            bindings[binding],
+            "--no-store",
+            "--json",
+        ]
+        outcome = cli(*command, "-o", tmp_path / "results", *more)
         results = json.loads((tmp_path / "results" / "results.json").read_text())
         suite = find_suite(name)
-        told = [
+        message = [
             (suite.evaluations[cell["evaluation"]].title, cell["state"], cell["error"]) for cell in results["cells"]
         ]
-        assert [each for each in told if each[1:] != ("done", None)] == []
-        assert ended.code == 0, ended.err
+        assert [each for each in message if each[1:] != ("done", None)] == []
+        assert outcome.code == 0, outcome.err
         seeds = [1 if more else len(evaluation.seeds) for evaluation in suite.evaluations]
         assert len(results["cells"]) == sum(seeds)
         for cell in results["cells"]:
@@ -295,40 +305,42 @@ def run(
                 assert set(table if isinstance(table, Mapping) else ()) <= set(evaluation.metrics)
         return results
 
-    return go
+    return run_suite
 
 
-def shortened(name: str, shorter: Mapping[str, tuple[Any, Any]]) -> str:
-    """The suite's file with other options of tasks and of data sets, by title."""
+def shorten_suite(name: str, shorter: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return the suite's file with other task and dataset options, by title."""
     target = find_part("suite", name).spec.target.partition(":")[2]
-    table = tomllib.loads(Path(anybind_bench_folder(), target).read_text(encoding="utf-8"))
+    table = tomllib.loads(Path(find_package_folder(), target).read_text(encoding="utf-8"))
     assert set(shorter) <= {evaluation["title"] for evaluation in table["evaluations"]}
     for evaluation in table["evaluations"]:
         options, dataset_options = shorter.get(evaluation["title"], ({}, {}))
         evaluation["options"] = {**evaluation.get("options", {}), **options}
         evaluation["dataset_options"] = {**evaluation.get("dataset_options", {}), **dataset_options}
     evaluations = table.pop("evaluations")
-    lines = [f"{key} = {toml(value)}" for key, value in table.items()]
+    lines = [f"{key} = {format_toml(value)}" for key, value in table.items()]
     for evaluation in evaluations:
-        lines += ["[[evaluations]]", *(f"{key} = {toml(value)}" for key, value in evaluation.items())]
+        lines += ["[[evaluations]]", *(f"{key} = {format_toml(value)}" for key, value in evaluation.items())]
     return "\n".join(lines)
 
 
-def toml(value: Any) -> str:
+def format_toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + " }"
-    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+        return "{ " + ", ".join(f"{json.dumps(key)} = {format_toml(each)}" for key, each in value.items()) + " }"
+    return (
+        f"[{', '.join(map(format_toml, value))}]" if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+    )
 
 
-def anybind_bench_folder() -> Path:
+def find_package_folder() -> Path:
     spec = importlib.util.find_spec("anybind_bench")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
 
 
-def module_at(path: Path) -> ModuleType:
-    """A module of the tests, by its file: there are no packages of tests."""
+def load_module(path: Path) -> ModuleType:
+    """Load a test module from its file, as tests are not packages."""
     spec = importlib.util.spec_from_file_location(f"at_{path.parent.name}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -338,8 +350,8 @@ def module_at(path: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Replicas of all the data and towers for all the bindings; tests leave them as they are."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> PaperWorkspace:
+    """Write replicas of all datasets and models of all bindings; tests do not modify them."""
     root = tmp_path_factory.mktemp("paper")
     data, models = root / "data", root / "models"
     folders = {
@@ -357,17 +369,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     }
     for name, (folder, sizes) in folders.items():
         replicas.make_replica(name, data / folder, **sizes)
-    _pictures_beside(data / "N_Imagenet" / "extracted_train", data / "ImageNet" / "train", ".JPEG")
-    _pictures_beside(data / "N-Caltech101" / "Caltech101", data / "Caltech101" / "101_ObjectCategories", ".jpg")
+    _write_images_for(data / "N_Imagenet" / "extracted_train", data / "ImageNet" / "train", ".JPEG")
+    _write_images_for(data / "N-Caltech101" / "Caltech101", data / "Caltech101" / "101_ObjectCategories", ".jpg")
     clip = _write_clip(models / "clip")
     _write_imagebind(models, clip)
-    make = inspect.unwrap(module_at(TESTS / "plugins" / "anybind_languagebind" / "conftest.py").make_checkpoint)()
+    make = inspect.unwrap(load_module(TESTS / "plugins" / "anybind_languagebind" / "conftest.py").make_checkpoint)()
     for part in ("image", "sound", "depth", "thermal"):
         make(models, part)
-    return World(data, clip, models)
+    return PaperWorkspace(data, clip, models)
 
 
-def _pictures_beside(recordings: Path, folder: Path, suffix: str) -> None:
+def _write_images_for(recordings: Path, folder: Path, suffix: str) -> None:
     random = np.random.default_rng(0)
     for path in sorted(recordings.rglob("image_*.bin") if suffix == ".jpg" else recordings.rglob("*.npz")):
         place = folder / path.parent.name / f"{path.stem}{suffix}"
@@ -387,42 +399,47 @@ def _write_clip(folder: Path) -> str:
 
 
 def _write_imagebind(folder: Path, clip: str) -> None:
-    """ImageBind's weights, and a binding of it and CLIP with an adapter in between."""
-    theirs = module_at(TESTS / "plugins" / "anybind_imagebind" / "conftest.py")
+    """Write ImageBind's weights, and a binding of ImageBind and CLIP with an adapter."""
+    theirs = load_module(TESTS / "plugins" / "anybind_imagebind" / "conftest.py")
     torch.manual_seed(0)
-    state = {name: each for of in theirs.SMALL.values() for name, each in theirs.random_state(of).items()}
+    state = {name: each for of in theirs.SMALL.values() for name, each in theirs.make_random_state(of).items()}
     weights, adapter = folder / "imagebind.safetensors", folder / "adapter.safetensors"
     save_file(state, weights)
     random = torch.Generator().manual_seed(0)
     source = anybind.load(clip).encoder("text").space
-    target = replace(anybind.Space("imagebind", 16), backbone=_backbone(weights))
+    target = replace(anybind.Space("imagebind", 16), backbone=_get_backbone(weights))
     tensors = {"weight": torch.randn(16, 16, generator=random), "bias": torch.zeros(16)}
     Linear(AdapterFile("linear", source, target, {}, tensors, {})).save(adapter)
     model = clip.removeprefix("open_clip:")
     towers = {
         "text": {"use": "open_clip-text", "model": model},
         "image": {"use": "open_clip-image", "model": model},
-        "event": {"use": "event-tower", "of": "@image", "representation": "paper"},
+        "event": {"use": "event-encoder", "image_encoder": "@image", "representation": "paper"},
         "sound": {"use": "imagebind-sound", "weights": str(weights)},
         "depth": {"use": "imagebind-depth", "weights": str(weights)},
     }
     lines = ['name = "both"', 'space = "imagebind"']
     for of, options in towers.items():
-        lines += [f"[encoders.{of}]", *(f"{key} = {toml(value)}" for key, value in options.items())]
+        lines += [f"[encoders.{of}]", *(f"{key} = {format_toml(value)}" for key, value in options.items())]
     (folder / "both.toml").write_text("\n".join([*lines, f'[[adapters]]\nuse = "linear"\nweights = "{adapter}"\n']))
 
 
-def _backbone(weights: Path) -> str:
-    """How ImageBind's towers name the weights that their space belongs to."""
+def _get_backbone(weights: Path) -> str:
+    """Return the name of the weights in the space of ImageBind's encoders."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         _shrink_imagebind(monkeypatch)
         return create_part("encoder", "imagebind-depth", weights=str(weights)).space.backbone
 
 
 def _shrink_imagebind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anybind_imagebind import towers, words
+    from anybind_imagebind import encoders, text_encoder
 
-    small = module_at(TESTS / "plugins" / "anybind_imagebind" / "conftest.py").SMALL
-    kinds = {"sound": towers.SoundTower, "depth": towers.DepthTower, "image": towers.ImageTower}
-    for of, tower in {**kinds, "text": words.TextTower}.items():
-        monkeypatch.setitem(tower.__init__.__kwdefaults__, "architecture", small[of])
+    small = load_module(TESTS / "plugins" / "anybind_imagebind" / "conftest.py").SMALL
+    classes = {
+        "sound": encoders.ImageBindSoundEncoder,
+        "depth": encoders.ImageBindDepthEncoder,
+        "image": encoders.ImageBindImageEncoder,
+        "text": text_encoder.ImageBindTextEncoder,
+    }
+    for modality, encoder in classes.items():
+        monkeypatch.setitem(encoder.__init__.__kwdefaults__, "architecture", small[modality])

@@ -1,4 +1,4 @@
-"""What is said where MTEB is not installed."""
+"""What is output where MTEB is not installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from anybind.errors import MissingExtra
 
 
-def test_the_pip_line_is_told(monkeypatch):
+def test_missing_mteb_reports_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "mteb", None)
     for name in [name for name in sys.modules if name.startswith("mteb.")]:
         monkeypatch.setitem(sys.modules, name, None)

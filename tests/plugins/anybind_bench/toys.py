@@ -1,7 +1,6 @@
-"""A plugin of small parts without torch: data sets of words, tasks that leave marks, bindings that know nothing.
+"""A plugin of small parts without torch: text datasets, a task that appends marks, bindings of hash encoders.
 
-Every answer appends a line to the file that the variable TOYS_MARKS names; a task with `gate` waits until the file
-TOYS_GATE is there.
+Every evaluation appends a line to the file $TOYS_MARKS; a task with `gate` waits until the file $TOYS_GATE exists.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ anybind_contract = 1
 SPACE = Space("toy", 4)
 
 
-class Words(Encoder):
-    """Vectors drawn by a hash of the text."""
+class HashEncoder(Encoder):
+    """An encoder whose embeddings are drawn by a hash of the text."""
 
     space = SPACE
 
     def __init__(self, *, modality: str = "text", salt: str = "", broken: bool = False) -> None:
         if broken:
-            raise BadInput("the weights are not there")
+            raise BadInput("the weights are missing")
         self.modality, self.salt = modality, salt
-        mark(f"tower {modality}{salt}")
+        append_mark(f"encoder {modality}{salt}")
 
     @property
     def weights_hash(self) -> str:
@@ -58,22 +57,22 @@ class Words(Encoder):
         return normalize(np.stack([np.random.default_rng(seed).standard_normal(SPACE.dim) for seed in seeds]))
 
 
-def toy(argument: str) -> Binding:
-    """`toy` or `toy:SALT`."""
-    return Binding(f"toy{argument}", {"text": Binding.configure("words", salt=argument)})
+def make_toy_binding(argument: str) -> Binding:
+    """Make the binding `toy` or `toy:SALT`."""
+    return Binding(f"toy{argument}", {"text": Binding.configure("hash", salt=argument)})
 
 
-def wordless(argument: str) -> Binding:
-    """A binding without an encoder of texts."""
-    return Binding("wordless", {"image": Binding.configure("words", of="image")})
+def make_textless_binding(argument: str) -> Binding:
+    """Make a binding without a text encoder."""
+    return Binding("textless", {"image": Binding.configure("hash", modality="image")})
 
 
-def broken(argument: str) -> Binding:
-    """A binding whose tower cannot be loaded."""
-    return Binding("broken", {"text": Binding.configure("words", broken=True)})
+def make_broken_binding(argument: str) -> Binding:
+    """Make a binding whose encoder cannot be loaded."""
+    return Binding("broken", {"text": Binding.configure("hash", broken=True)})
 
 
-class Notes(Dataset):
+class NotesDataset(Dataset):
     """The lines of `notes.txt`."""
 
     name = "notes"
@@ -87,15 +86,15 @@ class Notes(Dataset):
             yield Item(f"{number}", line)
 
 
-class Written(Dataset):
-    """Writes its one text into the folder that it is given."""
+class GeneratedDataset(Dataset):
+    """A dataset that writes its only text to the folder."""
 
-    name = "written"
+    name = "generated"
     takes_limit = False
 
     def __init__(self, folder: Path, *, modalities: Any = None) -> None:
-        mark(f"made in {'an empty' if not any(folder.iterdir()) else 'a full'} folder")
-        (folder / "text.txt").write_text("something made")
+        append_mark(f"generated in {'an empty' if not any(folder.iterdir()) else 'a full'} folder")
+        (folder / "text.txt").write_text("some text")
         self.folder = folder
 
     @property
@@ -107,26 +106,40 @@ class Written(Dataset):
         return []
 
 
-class Count(Task):
-    """How many samples there are; embeds them."""
+class CountTask(Task):
+    """A task that embeds and counts samples."""
 
     name = "count"
-    main_metric = "share"
+    main_metric = "fraction"
 
     def __init__(
-        self, *, note: str = "", to: str = "", fail: str = "", while_there: str = "", gate: bool = False, also: str = ""
+        self,
+        *,
+        note: str = "",
+        to: str = "",
+        fail: str = "",
+        while_exists: str = "",
+        gate: bool = False,
+        also: str = "",
     ) -> None:
-        self.note, self.to, self.fail, self.while_there, self.gate, self.also = note, to, fail, while_there, gate, also
+        self.note, self.to, self.fail, self.while_exists, self.gate, self.also = (
+            note,
+            to,
+            fail,
+            while_exists,
+            gate,
+            also,
+        )
 
     def modalities(self, modality: str) -> tuple[str, ...]:
         return (modality, self.to) if self.to else (modality,)
 
     def run(self, binder: Any, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: Any = None) -> Any:
-        mark(f"asked {self.note or self.fail}{seed} {binder.name}")
+        append_mark(f"evaluated {self.note or self.fail}{seed} {binder.name}")
         while self.gate and not Path(os.environ["TOYS_GATE"]).exists():
             time.sleep(0.01)
-        if self.while_there and Path(self.while_there).exists():
-            raise BadInput(f"{self.while_there} is in\nthe way")
+        if self.while_exists and Path(self.while_exists).exists():
+            raise BadInput(f"{self.while_exists} is in\nthe way")
         if self.fail == "internal":
             raise ZeroDivisionError("not\nthis way")
         if self.fail == "exit":
@@ -151,13 +164,13 @@ class Count(Task):
             seed=seed,
             n=len(rows),
             gallery_size=0,
-            metrics={"share": float(np.float32(1 / (len(rows) + seed))), "sum": np.float64(rows.vectors.sum())},
-            versions={"toys": "1.0"},  # to find those of all packages takes longer than all the rest
+            metrics={"fraction": float(np.float32(1 / (len(rows) + seed))), "sum": np.float64(rows.vectors.sum())},
+            versions={"toys": "1.0"},  # finding those of all packages is slow
             details={"vectors": rows.vectors, "pair": (1, 2), "by number": {1: "one"}},
         )
 
 
-def mark(line: str) -> None:
+def append_mark(line: str) -> None:
     """Append a line to the file of marks."""
     if "TOYS_MARKS" in os.environ:
         with Path(os.environ["TOYS_MARKS"]).open("a") as file:
@@ -166,9 +179,13 @@ def mark(line: str) -> None:
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    registry.add(EncoderSpec(name="words", summary="s", modality="text", target="toys:Words"))
-    for name in ("toy", "wordless", "broken"):
-        registry.add(BindingSpec(name=name, summary="s", target=f"toys:{name}"))
-    registry.add(DatasetSpec(name="notes", summary="s", target="toys:Notes"))
-    registry.add(DatasetSpec(name="written", summary="s", target="toys:Written"))
-    registry.add(TaskSpec(name="count", summary="s", target="toys:Count"))
+    registry.add(EncoderSpec(name="hash", summary="s", modality="text", target="toys:HashEncoder"))
+    for name, target in (
+        ("toy", "make_toy_binding"),
+        ("textless", "make_textless_binding"),
+        ("broken", "make_broken_binding"),
+    ):
+        registry.add(BindingSpec(name=name, summary="s", target=f"toys:{target}"))
+    registry.add(DatasetSpec(name="notes", summary="s", target="toys:NotesDataset"))
+    registry.add(DatasetSpec(name="generated", summary="s", target="toys:GeneratedDataset"))
+    registry.add(TaskSpec(name="count", summary="s", target="toys:CountTask"))

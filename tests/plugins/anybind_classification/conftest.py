@@ -1,4 +1,4 @@
-"""A small world of pictures for the commands: a folder a class, and the bad files that people have."""
+"""A small image dataset for the commands, and invalid files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind_classification.demo_command import demo
+from anybind_classification.demo_images import list_demo_images
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Two classes of two pictures each."""
+def image_folder(tmp_path: Path) -> Path:
+    """Write two classes of two images each."""
     random = np.random.default_rng(0)
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     for folder in ("001 - Cup_of Coffee", "rocket"):
         (root / folder).mkdir(parents=True)
         for name in ("a.png", "b.jpg"):
@@ -25,15 +27,15 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bad_files(tmp_path: Path) -> dict[str, Path]:
-    """Files that cannot be used, by what is wrong with them."""
-    folder = tmp_path / "bad"
+def invalid_files(tmp_path: Path) -> dict[str, Path]:
+    """Write invalid files, keyed by file name."""
+    folder = tmp_path / "invalid"
     folder.mkdir()
     files = {name: folder / name for name in ("truncated.jpg", "text.png", "zero.png", "truncated.npz", "empty.npz")}
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     PIL.Image.fromarray(noise).save(files["truncated.jpg"])
     files["truncated.jpg"].write_bytes(files["truncated.jpg"].read_bytes()[:900])
-    files["text.png"].write_text("this is no picture")
+    files["text.png"].write_text("not an image")
     files["zero.png"].touch()
     anybind.write(anybind.derive("event", np.full((4, 4, 3), 9, dtype=np.uint8)), files["empty.npz"])
     files["truncated.npz"].write_bytes(files["empty.npz"].read_bytes()[:-30])
@@ -41,3 +43,17 @@ def bad_files(tmp_path: Path) -> dict[str, Path]:
     files["unknown.xyz"] = folder / "unknown.xyz"
     files["unknown.xyz"].write_text("?")
     return files
+
+
+@pytest.fixture(scope="session")
+def demo_images() -> dict[str, Path]:
+    """Return the images of the demo by file name."""
+    return {path.name: path for path in list_demo_images()}
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo once for all tests of its output."""
+    folder = tmp_path_factory.mktemp("demo") / "nested" / "folder"
+    demo(output=folder)
+    return folder

@@ -1,4 +1,4 @@
-"""Made replicas of published data sets: their real layout, with a few small recordings in it."""
+"""Replicas of published datasets: their layout with a few small recordings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anybind
 from anybind_events.stream import EventStream
 
 
-def recording(seed: int, count: int = 20) -> EventStream:
+def make_recording(seed: int, count: int = 20) -> EventStream:
     random = np.random.default_rng(seed)
     return EventStream(
         random.integers(0, 30, count), random.integers(0, 30, count), np.arange(count), np.ones(count), 34, 34
@@ -21,13 +21,13 @@ def recording(seed: int, count: int = 20) -> EventStream:
 
 @pytest.fixture
 def fill(tmp_path: Path) -> Callable[..., Path]:
-    """Write recordings to paths in a folder of its own: `fill("Train/0/1.bin", ...)`."""
+    """Return a function that writes recordings: `fill("Train/0/1.bin", ...)`."""
 
     def write(*paths: str, root: str = "data") -> Path:
         for number, name in enumerate(paths):
             path = tmp_path / root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            anybind.write(recording(number), path)
+            anybind.write(make_recording(number), path)
         return tmp_path / root
 
     return write
@@ -35,7 +35,7 @@ def fill(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def touch(tmp_path: Path) -> Callable[..., Path]:
-    """Make empty files, for tests that read nothing but names."""
+    """Return a function that writes empty files."""
 
     def make(*paths: str, root: str = "data") -> Path:
         for name in paths:

@@ -1,4 +1,4 @@
-"""DENSE by local folder: frames of simulated drives, each as events, a depth map and a picture."""
+"""DENSE by local folder: frames of simulated drives, each with events, depth map and image."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def dataset(folder: Path, **options: object) -> Dataset:
     return create_part("dataset", "dense", folder, **options)
 
 
-def test_a_frame_is_events_with_its_depth_map_and_picture_as_partners(folder):
+def test_item_has_events_with_depth_map_and_image_as_partners(folder):
     data = dataset(folder)
     assert [item.id for item in data.items] == [f"test_sequence_00_town10:{number}" for number in range(1, 6)]
     item = data.items[0]
     assert item.source == folder / HOME / "events/data/events_0000000001.npy"
     assert dict(item.options) == {"size": (346, 260), "columns": "txyp", "unit": "ns"}
-    depth, picture = item.partner("depth"), item.partner("image")
+    depth, image = item.partner("depth"), item.partner("image")
     assert depth.source == folder / HOME / "depth/data/depth_0000000001.npy"
     assert depth.options["baseline"] == 0.075
     assert depth.options["fx"] == pytest.approx(346 / 2 / np.tan(np.radians(83 / 2)), abs=0.01)
-    assert picture.source == folder / HOME / "rgb/frames/frame_0000000001.png"
+    assert image.source == folder / HOME / "rgb/frames/frame_0000000001.png"
     assert list(data.classes) == []
 
 
-def test_what_is_asked_for_first_is_the_source_and_frames_without_it_are_left_out(folder):
+def test_first_modality_is_the_source(folder):
     depths = dataset(folder, modalities=["image", "depth"])
     assert [item.id.rpartition(":")[2] for item in depths.items] == ["0", "1", "2", "3", "4", "5"]
     assert depths.items[0].source.name == "depth_0000000000.npy"
@@ -60,11 +60,11 @@ def test_what_is_asked_for_first_is_the_source_and_frames_without_it_are_left_ou
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 1), ("test", 5), ("all", 7)])
-def test_the_part_of_a_sequence_is_in_its_name(folder, split, count):
+def test_split_of_a_sequence_is_in_its_name(folder, split, count):
     assert len(dataset(folder, split=split).items) == count
 
 
-def test_sequences_may_lie_in_the_folder_itself_or_be_named_by_the_folder_around_them(folder, tmp_path):
+def test_sequences_are_found_in_split_folders(folder, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
     (folder / HOME).rename(flat / "test_sequence_00_town10")
@@ -74,7 +74,7 @@ def test_sequences_may_lie_in_the_folder_itself_or_be_named_by_the_folder_around
     assert dataset(folder).items[0].id == "drive:1"
 
 
-def test_every_second_frame_and_the_first_few_can_be_kept(folder):
+def test_step_and_limit_select_frames(folder):
     assert [item.id[-1] for item in dataset(folder, step=2).items] == ["2", "4"]
     assert [item.id[-1] for item in dataset(folder, limit=2).items] == ["1", "2"]
     for options in ({"step": 0}, {"step": 1.5}, {"limit": 0}, {"split": "tst"}):
@@ -82,7 +82,7 @@ def test_every_second_frame_and_the_first_few_can_be_kept(folder):
             dataset(folder, **options)
 
 
-def test_events_are_read_in_the_order_and_unit_of_the_simulator(folder):
+def test_events_have_the_simulators_columns_and_unit(folder):
     path = folder / HOME / "events/data/events_0000000001.npy"
     np.save(path, np.array([[33_000_000, 345, 259, 1], [34_000_000, 0, 7, 0]], np.int64))
     item = dataset(folder).items[0]
@@ -91,7 +91,7 @@ def test_events_are_read_in_the_order_and_unit_of_the_simulator(folder):
     assert (stream.t.tolist(), stream.width, stream.height) == ([33_000, 34_000], 346, 260)
 
 
-def test_depth_maps_know_the_camera(folder):
+def test_depth_maps_have_camera_parameters(folder):
     path = folder / HOME / "depth/data/depth_0000000001.npy"
     np.save(path, np.array([[1.0, 10.0], [1000.0, 5.0]]))
     item = dataset(folder, baseline=0.1).items[0].partner("depth")
@@ -100,14 +100,16 @@ def test_depth_maps_know_the_camera(folder):
     assert depth.disparity()[0, 0] == pytest.approx(19.555)
 
 
-def test_what_lacks_is_told(folder, tmp_path):
+def test_missing_files_are_reported(folder, tmp_path):
     (folder / "valid").rename(tmp_path / "away")
-    with pytest.raises(BadInput, match=r"no sequence of the part valid; it is published at https://rpg\.ifi\.uzh\.ch"):
+    with pytest.raises(
+        BadInput, match=r"no sequences of the split valid; it is published at https://rpg\.ifi\.uzh\.ch"
+    ):
         dataset(folder, split="valid")
     for path in (folder / HOME / "depth/data").iterdir():
         path.unlink()
-    with pytest.raises(BadInput, match=r"depth/data holds no depth_\*\.npy"):
+    with pytest.raises(BadInput, match=r"depth/data has no depth_\*\.npy"):
         dataset(folder)
     (tmp_path / "bare").mkdir()
-    with pytest.raises(BadInput, match="holds no sequence, such as"):
+    with pytest.raises(BadInput, match="no sequences, such as"):
         dataset(tmp_path / "bare")

@@ -1,4 +1,4 @@
-"""DVS128 Gesture by local folder: gestures cut out of recordings at the times of the tables beside them."""
+"""DVS128 Gesture by local folder: gestures as time segments of recordings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dataset(folder: Path, **options: object) -> Dataset:
     return create_part("dataset", "dvs128-gesture", folder, **options)
 
 
-def test_gestures_are_parts_of_recordings_by_time(folder: Path) -> None:
+def test_gestures_are_time_segments_of_recordings(folder: Path) -> None:
     data = dataset(folder, split="train")
     assert [(item.id, item.label, dict(item.options)) for item in data.items[:2]] == [
         ("user01_lab.aedat:0", "hand clapping", {"start": 80048239, "end": 85092709}),
@@ -45,7 +45,7 @@ def test_gestures_are_parts_of_recordings_by_time(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 5), ("test", 2), ("all", 7)])
-def test_splits_are_the_lists_of_the_folder(folder: Path, split: str, count: int) -> None:
+def test_splits_follow_the_trial_lists(folder: Path, split: str, count: int) -> None:
     assert len(dataset(folder, split=split).items) == count
 
 
@@ -56,7 +56,7 @@ def test_there_are_eleven_gestures(folder: Path) -> None:
     assert data.resolve_class_name("8") == "arm roll"
 
 
-def test_gestures_are_kept_by_name(folder: Path) -> None:
+def test_gestures_are_selected_by_name(folder: Path) -> None:
     data = dataset(folder, split="all", classes=["right hand wave", "11"])
     assert [item.id for item in data.items] == [
         "user01_lab.aedat:1",
@@ -66,40 +66,40 @@ def test_gestures_are_kept_by_name(folder: Path) -> None:
     ]
 
 
-def test_the_folder_may_be_the_one_around_it(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "around").mkdir()
-    folder.rename(tmp_path / "around" / "DvsGesture")
-    assert dataset(tmp_path / "around").items[0].id == "user24_led.aedat:0"
+def test_parent_folder_is_accepted(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "parent").mkdir()
+    folder.rename(tmp_path / "parent" / "DvsGesture")
+    assert dataset(tmp_path / "parent").items[0].id == "user24_led.aedat:0"
 
 
-def test_a_missing_list_is_named(folder: Path) -> None:
+def test_missing_split_list_is_reported(folder: Path) -> None:
     (folder / "trials_to_test.txt").unlink()
     with pytest.raises(BadInput, match=r"lacks trials_to_test\.txt; it is published at https://research\.ibm\.com"):
         dataset(folder)
 
 
 @pytest.mark.parametrize("name", ["user24_led.aedat", "user24_led_labels.csv"])
-def test_a_missing_file_of_a_recording_is_named(folder: Path, name: str) -> None:
+def test_missing_file_of_a_recording_is_reported(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(BadInput, match=rf"trials_to_test\.txt lists user24_led\.aedat, but there is no .*{name}"):
+    with pytest.raises(BadInput, match=rf"trials_to_test\.txt lists user24_led\.aedat, missing .*{name}"):
         dataset(folder)
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
-        ("12,5,6", "there is no gesture 12 from 5 to 6 us"),
-        ("2,6,5", "there is no gesture 2 from 6 to 5 us"),
-        ("2,6", "expected class, startTime_usec, endTime_usec as numbers"),
-        ("wave,5,6", "expected class, startTime_usec, endTime_usec as numbers"),
+        ("12,5,6", "invalid gesture 12 from 5 to 6 us"),
+        ("2,6,5", "invalid gesture 2 from 6 to 5 us"),
+        ("2,6", "expected integers class, startTime_usec, endTime_usec"),
+        ("wave,5,6", "expected integers class, startTime_usec, endTime_usec"),
     ],
 )
-def test_a_damaged_table_is_named_with_its_line(folder: Path, row: str, said: str) -> None:
+def test_damaged_table_is_reported_with_its_line(folder: Path, row: str, message: str) -> None:
     (folder / "user24_led_labels.csv").write_text(f"{HEADER}2,5,6\n{row}\n")
-    with pytest.raises(BadInput, match=rf"user24_led_labels\.csv, line 3: {said}"):
+    with pytest.raises(BadInput, match=rf"user24_led_labels\.csv, line 3: {message}"):
         dataset(folder)
 
 
-def test_a_table_without_its_first_line_is_read_as_well(folder: Path) -> None:
+def test_table_without_header_is_read(folder: Path) -> None:
     (folder / "user24_led_labels.csv").write_text("2,5,6\n")
     assert [item.label for item in dataset(folder).items] == ["right hand wave"]

@@ -1,4 +1,4 @@
-"""Data sets that are folders."""
+"""Datasets with one folder per class."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def items(dataset):
     return [(item.id, item.label) for item in dataset.items]
 
 
-def test_every_file_of_a_class_folder_is_a_sample_with_its_name_as_label(root):
+def test_files_of_class_folders_are_labelled(root):
     dataset = FolderDataset(root, modalities=["image"])
     assert dataset.classes == ["small", "third", "big one"]
     assert items(dataset)[:2] == [("003 - Small/0.png", "small"), ("Third/0.png", "third")]
     assert len(dataset.items) == 9
 
 
-def test_a_limit_is_spread_evenly_over_the_classes(root):
+def test_limit_is_balanced_over_classes(root):
     labels = [item.label for item in FolderDataset(root, modalities=["image"], limit=6).items]
     assert {label: labels.count(label) for label in labels} == {"small": 1, "third": 3, "big one": 2}
 
 
-def test_the_split_hash_tells_two_questions_apart(root):
+def test_split_hash_depends_on_selection(root):
     whole = FolderDataset(root, modalities=["image"])
     assert whole.split_hash == FolderDataset(root, modalities=["image"]).split_hash
     assert whole.split_hash != FolderDataset(root, modalities=["image"], limit=8).split_hash
     assert whole.split_hash != FolderDataset(root, modalities=["image"], classes=["third"]).split_hash
 
 
-def test_classes_are_kept_by_folder_or_class_name(root):
+def test_classes_are_selected_by_folder_or_class_name(root):
     dataset = FolderDataset(root, modalities=["image"], classes=["003 - Small", "big one"])
     assert dataset.classes == ["small", "big one"]
     assert dataset.all_classes == ["small", "third", "big one"]
@@ -58,43 +58,42 @@ def test_class_names_can_be_overridden(root, tmp_path):
     assert dataset.classes == ["small", "a bronze medal", "big one"]
 
 
-def test_names_for_folders_that_are_not_there_are_refused(root, tmp_path):
+def test_class_names_of_unknown_folders_are_rejected(root, tmp_path):
     (tmp_path / "names.json").write_text(json.dumps({"Thrid": "x"}))
-    with pytest.raises(anybind.BadInput, match="'Thrid' that is not there; did you mean 'Third'"):
+    with pytest.raises(anybind.BadInput, match="unknown folder 'Thrid'; did you mean 'Third'"):
         FolderDataset(root, modalities=["image"], names=tmp_path / "names.json")
 
 
-def test_two_folders_of_one_class_name_are_refused(root):
+def test_duplicate_class_names_are_rejected(root):
     (root / "Big one").mkdir()
     (root / "Big one" / "x.png").touch()
-    with pytest.raises(BadOption, match="two folders of the class 'big one'"):
+    with pytest.raises(BadOption, match="two folders have the class name 'big one'"):
         FolderDataset(root, modalities=["image"])
 
 
-def test_an_unknown_class_is_answered_with_the_nearest(root):
-    with pytest.raises(BadOption, match="no class 'thrid'; did you mean 'third'"):
-        FolderDataset(root, modalities=["image"], classes=["thrid"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"classes": ["thrid"]}, "no class 'thrid'; did you mean 'third'"), ({"limit": 0}, "at least 1")],
+)
+def test_invalid_options_are_rejected(root, options, message):
+    with pytest.raises(BadOption, match=message):
+        FolderDataset(root, modalities=["image"], **options)
 
 
-def test_a_class_folder_without_samples_is_named(root):
+def test_empty_class_folder_is_reported(root):
     (root / "empty").mkdir()
     with pytest.raises(anybind.BadInput, match="empty holds no samples"):
         FolderDataset(root, modalities=["image"])
 
 
-def test_a_folder_without_classes_or_no_folder_at_all_is_named(root, tmp_path):
-    with pytest.raises(anybind.BadInput, match="must have one folder a class"):
+def test_folder_without_class_folders_is_rejected(root, tmp_path):
+    with pytest.raises(anybind.BadInput, match="expected one folder per class"):
         FolderDataset(root / "Third", modalities=["image"])
-    with pytest.raises(anybind.BadInput, match="is no folder"):
+    with pytest.raises(anybind.BadInput, match="is not a folder"):
         FolderDataset(tmp_path / "absent", modalities=["image"])
 
 
-def test_a_limit_below_one_is_refused(root):
-    with pytest.raises(BadOption, match="at least 1"):
-        FolderDataset(root, modalities=["image"], limit=0)
-
-
-def test_a_class_is_meant_by_its_folder_its_name_or_a_text_like_it(root, tmp_path):
+def test_class_is_resolved_by_folder_name_or_similar_text(root, tmp_path):
     (tmp_path / "names.json").write_text(json.dumps({"big_one": "The Big One"}))
     dataset = FolderDataset(root, modalities=["image"], names=tmp_path / "names.json")
     assert [dataset.resolve_class_name(text) for text in ("big_one", "The Big One", "003 - Small", "a_duck")] == [
@@ -105,6 +104,6 @@ def test_a_class_is_meant_by_its_folder_its_name_or_a_text_like_it(root, tmp_pat
     ]
 
 
-def test_without_modalities_every_file_that_can_be_read_is_a_sample(root):
+def test_all_readable_files_are_samples_by_default(root):
     (root / "Third" / "r.npz").touch()
     assert len(FolderDataset(root).items) == len(FolderDataset(root, modalities=["image"]).items) + 1

@@ -1,4 +1,4 @@
-"""LLVIP by local folder: people and places without people, or pairs of pictures."""
+"""LLVIP by local folder: person and background crops, or image pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.errors import BadOption
 from anybind.registry import create_part, find_part
-from anybind_datasets.llvip import _empty_place
+from anybind_datasets.llvip import _draw_background
 
 SIZE = (80, 64)
 PEOPLE = {"010001": [(4, 10, 14, 40)], "190001": [(0, 0, 10, 30), (60, 20, 75, 60)], "190002": []}
@@ -52,7 +52,7 @@ def dataset(folder: Path, **options: object) -> Dataset:
     return create_part("dataset", "llvip", folder, **options)
 
 
-def test_people_are_cut_out_and_as_many_places_without_people(folder):
+def test_person_and_background_crops_have_equal_number(folder):
     data = dataset(folder)
     assert list(data.classes) == ["background", "people"]
     assert [(item.id, item.label) for item in data.items] == [
@@ -68,7 +68,7 @@ def test_people_are_cut_out_and_as_many_places_without_people(folder):
     assert visible.options == {"box": (60, 20, 75, 60)}
 
 
-def test_crops_of_people_are_bright_and_of_backgrounds_dark(folder):
+def test_person_crops_are_bright_and_backgrounds_dark(folder):
     for item in dataset(folder).items:
         warm = anybind.read(item.source, reader="thermal-picture", **item.options).pixels
         cold = anybind.read(item.partner("image").source, **item.partner("image").options)
@@ -76,31 +76,31 @@ def test_crops_of_people_are_bright_and_of_backgrounds_dark(folder):
         assert (warm.mean() > 200) == (item.label == "people")
 
 
-def test_backgrounds_are_the_same_everywhere_and_others_for_another_seed(folder):
+def test_backgrounds_are_deterministic_by_seed(folder):
     boxes = [item.options["box"] for item in dataset(folder).items]
     assert boxes == [item.options["box"] for item in dataset(folder, seed=0).items]
     assert boxes != [item.options["box"] for item in dataset(folder, seed=1).items]
 
 
-def test_one_class_can_be_kept(folder):
+def test_one_class_is_selected(folder):
     assert {item.label for item in dataset(folder, classes=["person"]).items} == {"people"}
     assert len(dataset(folder, split="all", classes=["background"]).items) == 3
 
 
-def test_pairs_are_whole_pictures_without_classes(folder):
-    data = dataset(folder, what="pairs", split="all")
+def test_pairs_are_complete_images_without_classes(folder):
+    data = dataset(folder, samples="pairs", split="all")
     assert [item.id for item in data.items] == ["train/010001", "test/190001", "test/190002"]
     assert list(data.classes) == []
     assert dict(data.items[0].options) == {}
     assert anybind.read(data.items[0].partner("image").source).shape == (64, 80, 3)
 
 
-def test_visible_pictures_alone_may_be_asked_for(folder):
+def test_visible_images_alone_are_selected(folder):
     item = dataset(folder, modalities=["image"]).items[0]
     assert item.source.parent.parent.name == "visible"
 
 
-def test_people_at_the_border_are_cut_to_the_picture_and_others_passed_over(folder):
+def test_boxes_are_clipped_to_the_image(folder):
     table = folder / "LLVIP" / "Annotations" / "190001.xml"
     table.write_text(annotation([(-3, 5, 9, 70), (5, 5, 5, 9)]))
     assert [item.options["box"] for item in dataset(folder, classes=["person"]).items] == [(0, 5, 9, 64)]
@@ -109,7 +109,7 @@ def test_people_at_the_border_are_cut_to_the_picture_and_others_passed_over(fold
         dataset(folder)
 
 
-def test_where_a_crowd_leaves_no_place_there_is_no_background(folder):
+def test_crowded_image_has_no_background_crop(folder):
     (folder / "LLVIP" / "Annotations" / "190001.xml").write_text(annotation([(0, 0, 79, 63)]))
     assert [item.label for item in dataset(folder).items] == ["people"]
 
@@ -117,20 +117,20 @@ def test_where_a_crowd_leaves_no_place_there_is_no_background(folder):
 @pytest.mark.parametrize(
     "text", ["", "<annotation>", "<a></a>", annotation([("x", 1, 2, 3)]), annotation([("inf", 1, 2, 3)])]
 )
-def test_damaged_annotations_are_named(folder, text):
+def test_damaged_annotations_are_rejected(folder, text):
     (folder / "LLVIP" / "Annotations" / "190001.xml").write_text(text)
-    with pytest.raises(BadInput, match=r"190001\.xml is no annotation"):
+    with pytest.raises(BadInput, match=r"190001\.xml: not a Pascal VOC annotation"):
         dataset(folder)
 
 
-def test_what_lacks_is_told(folder):
+def test_missing_files_are_reported(folder):
     (folder / "LLVIP" / "visible" / "test" / "190002.jpg").unlink()
-    with pytest.raises(BadInput, match=r"there is no file .*visible/test/190002\.jpg; it is published at https://bupt"):
+    with pytest.raises(BadInput, match=r"missing file .*visible/test/190002\.jpg; it is published at https://bupt"):
         dataset(folder)
     train, test = find_part("dataset", "llvip").load().check(folder)
-    assert train.missing == ("12024 of 12025 pairs of pictures are missing",)
+    assert train.missing == ("12024 of 12025 image pairs are missing",)
     assert test.missing[0].endswith("190002.jpg")
-    assert test.missing[1] == "3462 of 3463 pairs of pictures are missing"
+    assert test.missing[1] == "3462 of 3463 image pairs are missing"
     for path in (folder / "LLVIP" / "Annotations").iterdir():
         path.unlink()
     (folder / "LLVIP" / "Annotations").rmdir()
@@ -138,8 +138,8 @@ def test_what_lacks_is_told(folder):
         dataset(folder)
 
 
-@pytest.mark.parametrize("options", [{"what": "boxes"}, {"split": "val"}, {"classes": ["dog"]}, {"limit": 0}])
-def test_options_that_make_no_sense_are_refused(folder, options):
+@pytest.mark.parametrize("options", [{"samples": "boxes"}, {"split": "val"}, {"classes": ["dog"]}, {"limit": 0}])
+def test_invalid_options_are_rejected(folder, options):
     with pytest.raises(BadOption):
         dataset(folder, **options)
 
@@ -150,9 +150,9 @@ def test_options_that_make_no_sense_are_refused(folder, options):
     st.integers(1, 60),
     st.integers(1, 60),
 )
-def test_an_empty_place_touches_no_one_and_lies_in_the_picture(seed, corners, width, height):
+def test_background_box_overlaps_no_person(seed, corners, width, height):
     taken = [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
-    place = _empty_place(np.random.default_rng(seed), (61, 61), taken, width, height)
+    place = _draw_background(np.random.default_rng(seed), (61, 61), taken, width, height)
     if place is not None:
         left, top, right, bottom = place
         assert (right - left, bottom - top) == (width, height)

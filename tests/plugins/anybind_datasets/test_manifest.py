@@ -1,4 +1,4 @@
-"""Tables of things: which files belong together, and what a broken table is told."""
+"""Manifests of paired samples, and invalid tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write(folder: Path, *lines: str) -> Path:
     return folder
 
 
-def test_a_row_is_one_thing_in_several_modalities(folder):
+def test_row_is_an_item_with_partners(folder):
     write(folder, "author,image,sound,text,label", "X,a.png,a.ogg,A duck.,bird", 'X,b.png,,"Bells, two.",')
     first, second = ManifestDataset(folder).items
     assert (first.id, first.source, first.label) == ("a.png", folder / "a.png", "bird")
@@ -33,9 +33,9 @@ def test_a_row_is_one_thing_in_several_modalities(folder):
     assert len(ManifestDataset(folder, limit=1).items) == 1
 
 
-def test_columns_may_have_any_name(folder):
-    write(folder, "name,picture,kind", "A duck.,a.png,bird")
-    columns = {"image": "picture", "text": "name", "label": "kind"}
+def test_columns_option_maps_other_names(folder):
+    write(folder, "name,photo,category", "A duck.,a.png,bird")
+    columns = {"image": "photo", "text": "name", "label": "category"}
     (item,) = ManifestDataset(folder, modalities=["image"], columns=columns).items
     assert (item.id, item.source, item.partners["image"], item.label) == (
         "A duck.",
@@ -45,7 +45,7 @@ def test_columns_may_have_any_name(folder):
     )
 
 
-def test_two_things_of_one_file_have_ids_of_their_own(folder):
+def test_items_of_one_file_have_distinct_ids(folder):
     write(folder, "text,image", "A duck.,a.png", "A duck.,b.png")
     assert [item.id for item in ManifestDataset(folder).items] == ["A duck.", "A duck.#2"]
 
@@ -53,57 +53,57 @@ def test_two_things_of_one_file_have_ids_of_their_own(folder):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["image,text"], "holds no rows"),
-        (["image,text", "a.png"], "line 2: it has not as many fields"),
-        (["image,text", "a.png,b,c"], "line 2: it has not as many fields"),
-        (["image,text", "z.png,b"], "line 2: there is no file"),
-        (["image,text", "a.png,b", ","], "line 3: it names no sample"),
-        (["picture,name", "a.png,b"], "none of its columns is named after a modality"),
-        (["image,text", 'a.png,"b'], "no CSV table"),
+        (["image,text"], "no rows"),
+        (["image,text", "a.png"], "line 2: expected as many fields"),
+        (["image,text", "a.png,b,c"], "line 2: expected as many fields"),
+        (["image,text", "z.png,b"], "line 2: missing file"),
+        (["image,text", "a.png,b", ","], "line 3: no sample"),
+        (["photo,name", "a.png,b"], "no column is named after a modality"),
+        (["image,text", 'a.png,"b'], "not a CSV table"),
     ],
 )
-def test_a_broken_table_is_told_by_line(folder, lines, message):
+def test_invalid_table_is_reported_with_its_line(folder, lines, message):
     with pytest.raises(anybind.BadInput, match=message):
         ManifestDataset(write(folder, *lines))
 
 
-def test_tables_that_are_missing_or_of_another_kind_are_refused(folder):
+def test_missing_or_invalid_tables_are_rejected(folder):
     with pytest.raises(anybind.BadInput, match=r"cannot read .*manifest\.csv"):
         ManifestDataset(folder)
     (folder / "manifest.csv").write_bytes(b"image,text\na.png,\xff\xfe\n")
-    with pytest.raises(anybind.BadInput, match="no CSV table in UTF-8"):
+    with pytest.raises(anybind.BadInput, match="not a CSV table in UTF-8"):
         ManifestDataset(folder)
     write(folder, "image,text", "a.png,b")
-    with pytest.raises(anybind.BadInput, match="none of which was asked for"):
+    with pytest.raises(anybind.BadInput, match="expected samples of"):
         ManifestDataset(folder, modalities=["event", "video"])
-    with pytest.raises(BadOption, match="no column 'words'"):
-        ManifestDataset(folder, columns={"text": "words"})
-    with pytest.raises(BadOption, match="by modality or label, got 'name'"):
+    with pytest.raises(BadOption, match="no column 'caption'"):
+        ManifestDataset(folder, columns={"text": "caption"})
+    with pytest.raises(BadOption, match="expected a modality or label, got 'name'"):
         ManifestDataset(folder, columns={"name": "text"})
     with pytest.raises(BadOption, match="limit must be at least 1"):
         ManifestDataset(folder, limit=0)
 
 
-def test_drawings_that_no_reader_reads_are_counted_and_left_out(folder):
+def test_unreadable_drawings_are_skipped_with_a_warning(folder):
     (folder / "c.svg").write_text("<svg/>")
     write(folder, "image,name_en,sound,spoken_name_en", "a.png,A duck.,a.ogg,", "c.svg,A kettle.,b.ogg,")
-    with pytest.warns(anybind.AnybindWarning, match="1 of 2 pictures are left out"):
+    with pytest.warns(anybind.AnybindWarning, match="skipped 1 of 2 images"):
         dataset = TuxpaintTriplets(folder, modalities=["event", "image"])
     (item,) = dataset.items
     assert item.partners == {"text": "A duck.", "sound": folder / "a.ogg"}
 
 
-def test_a_folder_without_triplets_says_where_they_are_published(tmp_path):
+def test_missing_triplets_are_reported_with_download_page(tmp_path):
     with pytest.raises(anybind.BadInput, match=r"lacks manifest\.csv; it is published at https://tuxpaint"):
         TuxpaintTriplets(tmp_path)
-    with pytest.raises(anybind.BadInput, match="is no folder; tuxpaint-triplets is published at"):
+    with pytest.raises(anybind.BadInput, match="is not a folder; tuxpaint-triplets is published at"):
         TuxpaintTriplets(tmp_path / "none")
     with pytest.raises(anybind.BadInput, match="holds samples of image, sound, text, not of depth"):
         TuxpaintTriplets(tmp_path, modalities=["depth"])
 
 
-def test_the_stamps_of_tuxpaint(test_data):
-    with pytest.warns(anybind.AnybindWarning, match="4 of 107 pictures"):
+def test_real_tuxpaint_stamps_are_listed(test_data):
+    with pytest.warns(anybind.AnybindWarning, match="skipped 4 of 107 images"):
         items = TuxpaintTriplets(test_data / "tuxpaint_triplets").items
     assert len(items) == len({item.id for item in items}) == 103
     assert all(set(item.partners) == {"text", "sound"} for item in items)

@@ -1,4 +1,4 @@
-"""N-Caltech101 by local folder: its classes and the split that is drawn by hash."""
+"""N-Caltech101 by local folder: classes, and the split drawn by hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anybind
 from anybind import BadInput
 from anybind.dataset import Dataset
 from anybind.registry import create_part
-from anybind_datasets.lists import held_out, load_lists
+from anybind_datasets.lists import draw_subset, load_lists
 
 NAMES = load_lists("n_caltech101").names
 FILES = [f"{label}/image_{number:04}.bin" for label in NAMES for number in range(1, 11)]
@@ -25,21 +25,21 @@ def ids(data: Dataset) -> set[str]:
     return {item.id for item in data.items}
 
 
-def test_the_classes_are_100_kinds_of_thing_and_the_background(test_data: Path) -> None:
+def test_classes_are_100_objects_and_background(test_data: Path) -> None:
     assert len(NAMES) == len(set(NAMES.values())) == 101
     assert "Faces" not in NAMES
-    pictures = {path.name for path in (test_data / "caltech101" / "images").iterdir()}
-    assert pictures - {"Faces"} <= set(NAMES)
+    images = {path.name for path in (test_data / "caltech101" / "images").iterdir()}
+    assert images - {"Faces"} <= set(NAMES)
 
 
-def test_class_names_are_words() -> None:
+def test_class_names_have_spaces() -> None:
     assert NAMES["yin_yang"] == "yin yang"
     assert NAMES["BACKGROUND_Google"] == "background"
     assert NAMES["Faces_easy"] == "face"
     assert all(name == name.strip().lower() and "_" not in name for name in NAMES.values())
 
 
-def test_a_fifth_of_each_class_is_held_out(touch: Callable[..., Path]) -> None:
+def test_val_split_is_a_fifth_of_each_class(touch: Callable[..., Path]) -> None:
     folder = touch(*(f"Caltech101/{name}" for name in FILES))
     train, val, whole = (dataset(folder, split=split) for split in ("train", "val", "all"))
     assert ids(train) | ids(val) == ids(whole) == set(FILES)
@@ -48,7 +48,7 @@ def test_a_fifth_of_each_class_is_held_out(touch: Callable[..., Path]) -> None:
         assert sum(item.label == name for item in val.items) == 2
 
 
-def test_the_split_is_the_same_everywhere_and_another_for_another_seed(touch: Callable[..., Path]) -> None:
+def test_split_is_deterministic_by_seed(touch: Callable[..., Path]) -> None:
     folder = touch(*FILES)
     val = dataset(folder)
     assert ids(val) == ids(dataset(folder, split="val", seed=0))
@@ -57,30 +57,30 @@ def test_the_split_is_the_same_everywhere_and_another_for_another_seed(touch: Ca
     assert sorted(id for id in ids(val) if id.startswith("ant/")) == ["ant/image_0002.bin", "ant/image_0003.bin"]
 
 
-def test_the_split_of_a_class_does_not_depend_on_which_classes_are_kept(touch: Callable[..., Path]) -> None:
+def test_split_of_a_class_is_independent_of_selected_classes(touch: Callable[..., Path]) -> None:
     folder = touch(*FILES)
     alone = ids(dataset(folder, classes=["ant", "Faces_easy"]))
     assert alone == {id for id in ids(dataset(folder)) if id.startswith(("ant/", "Faces_easy/"))}
 
 
-def test_a_share_is_rounded_to_the_nearest_number() -> None:
-    sizes = [len(held_out((str(number) for number in range(count)), 0.2, 0)) for count in range(1, 14)]
+def test_fraction_is_rounded_half_up() -> None:
+    sizes = [len(draw_subset((str(number) for number in range(count)), 0.2, 0)) for count in range(1, 14)]
     assert sizes == [0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]
 
 
-def test_missing_class_folders_are_all_named(touch: Callable[..., Path]) -> None:
+def test_all_missing_class_folders_are_reported(touch: Callable[..., Path]) -> None:
     folder = touch(*(name for name in FILES if not name.startswith(("ant/", "wrench/"))))
     with pytest.raises(BadInput, match=r"lacks ant, wrench; it is published at https://"):
         dataset(folder)
 
 
-def test_a_recording_is_read_with_the_sensors_size(fill: Callable[..., Path]) -> None:
+def test_recording_has_the_sensor_size(fill: Callable[..., Path]) -> None:
     data = dataset(fill(*(f"{label}/image_0001.bin" for label in NAMES)), split="all", limit=3)
     stream = anybind.read(data.items[0].source, **data.items[0].options)
     assert (stream.width, stream.height) == (240, 180)
 
 
-def test_a_folders_name_stands_for_its_class(touch: Callable[..., Path]) -> None:
+def test_class_is_selected_by_folder_name(touch: Callable[..., Path]) -> None:
     data = dataset(touch(*FILES))
     assert data.resolve_class_name("Motorbikes") == "motorbike"
     assert data.resolve_class_name("motorbike") == "motorbike"

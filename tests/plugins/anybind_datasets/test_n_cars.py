@@ -36,17 +36,17 @@ def test_cars_and_background_are_listed(touch: Callable[..., Path]) -> None:
     assert len(dataset(touch(*FILES), split="all").items) == 12
 
 
-def test_the_folder_may_be_the_one_around_it(touch: Callable[..., Path]) -> None:
-    around = touch(*(f"Prophesee_Dataset_n_cars/{name}" for name in FILES))
-    assert dataset(around).items[0].id == "n-cars_test/background/obj_000000_td.dat"
+def test_parent_folder_is_accepted(touch: Callable[..., Path]) -> None:
+    parent = touch(*(f"Prophesee_Dataset_n_cars/{name}" for name in FILES))
+    assert dataset(parent).items[0].id == "n-cars_test/background/obj_000000_td.dat"
 
 
-def test_a_missing_split_is_named(touch: Callable[..., Path]) -> None:
+def test_missing_split_folder_is_reported(touch: Callable[..., Path]) -> None:
     with pytest.raises(BadInput, match=r"lacks n-cars_test; it is published at https://www\.prophesee\.ai"):
         dataset(touch(*FILES[:6]))
 
 
-def test_a_real_recording_is_read_with_the_size_of_the_data_set(touch: Callable[..., Path], test_data: Path) -> None:
+def test_real_recording_has_the_sensor_size(touch: Callable[..., Path], test_data: Path) -> None:
     folder = touch(*FILES)
     shutil.copy(test_data / "events" / "ncars.dat", folder / FILES[-1])
     item = dataset(folder).items[-1]

@@ -1,4 +1,4 @@
-"""NYU-D and SUN-D by local folder: kinds of scene, splits, cameras."""
+"""NYU-D and SUN-D by local folder: scene classes, splits, cameras."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dataset(name: str, folder: Path, **options: object) -> Dataset:
     return create_part("dataset", name, folder, **options)
 
 
-def test_nyu_has_nine_kinds_of_scene_and_all_others_in_one_class(nyu):
+def test_nyu_has_nine_scene_classes_and_others(nyu):
     data = dataset("nyu-d", nyu)
     assert len(data.classes) == 10
     assert [(item.id, item.label) for item in data.items] == [
@@ -49,38 +49,38 @@ def test_nyu_has_nine_kinds_of_scene_and_all_others_in_one_class(nyu):
     assert len(dataset("nyu-d", nyu, split="all").items) == 12
 
 
-def test_nyus_maps_and_pictures_are_of_the_same_number(nyu):
+def test_nyu_depth_map_and_image_share_the_index(nyu):
     item = dataset("nyu-d", nyu).items[0]
     assert dict(item.options) == {"index": 1, "fx": 518.857901, "baseline": 0.075}
     assert dict(item.partner("image").options) == {"index": 1}
-    (picture, *_) = dataset("nyu-d", nyu, modalities=["image"]).items
-    assert dict(picture.options) == {"index": 1}
-    assert set(picture.partners) == {"depth"}
+    (image, *_) = dataset("nyu-d", nyu, modalities=["image"]).items
+    assert dict(image.options) == {"index": 1}
+    assert set(image.partners) == {"depth"}
 
 
-def test_a_map_of_nyu_is_embedded_as_a_depth_map(nyu):
+def test_nyu_depth_map_is_embedded(nyu):
     item = dataset("nyu-d", nyu).items[0]
     depth = anybind.read(item.source, reader=find_reader(item.source, "depth").name, **item.options)
     assert depth.metres.shape == (48, 64)
     assert np.isfinite(depth.disparity()).all()
 
 
-def test_nyus_split_must_belong_to_its_pictures(nyu):
+def test_nyu_split_must_match_the_images(nyu):
     scipy.io.savemat(nyu / "splits.mat", {"trainNdxs": np.array([[1]]), "testNdxs": np.array([[13]])})
-    with pytest.raises(BadInput, match=r"names picture 13, and nyu_depth_v2_labeled\.mat holds 12"):
+    with pytest.raises(BadInput, match=r"image 13 exceeds the 12 of nyu_depth_v2_labeled\.mat"):
         dataset("nyu-d", nyu)
     scipy.io.savemat(nyu / "splits.mat", {"trainNdxs": np.array([[1]])})
-    with pytest.raises(BadInput, match="holds no array 'testNdxs'"):
+    with pytest.raises(BadInput, match="no array 'testNdxs'"):
         dataset("nyu-d", nyu)
     (nyu / "splits.mat").write_bytes(b"no")
-    with pytest.raises(BadInput, match="no readable MATLAB file"):
+    with pytest.raises(BadInput, match="not a readable MATLAB file"):
         dataset("nyu-d", nyu)
     (nyu / "splits.mat").unlink()
     with pytest.raises(BadInput, match=r"it lacks splits\.mat; it is published at https://cs\.nyu\.edu"):
         dataset("nyu-d", nyu)
 
 
-def test_sun_keeps_the_19_kinds_of_scene(sun):
+def test_sun_selects_19_scene_classes(sun):
     data = dataset("sun-d", sun)
     assert len(data.classes) == 19
     assert {item.label for item in data.items} == {"bathroom", "bedroom"}
@@ -89,7 +89,7 @@ def test_sun_keeps_the_19_kinds_of_scene(sun):
     assert len(dataset("sun-d", sun, split="all", classes=["bedroom"]).items) == 4
 
 
-def test_sun_knows_the_camera_of_each_map(sun):
+def test_sun_depth_maps_have_camera_parameters(sun):
     seen = {}
     for item in dataset("sun-d", sun, split="all").items:
         seen[item.source.relative_to(sun / "SUNRGBD").parts[0]] = item.options
@@ -98,7 +98,7 @@ def test_sun_knows_the_camera_of_each_map(sun):
     assert {options["preset"] for options in seen.values()} == {"sun-rgbd"}
 
 
-def test_suns_maps_are_turned_back_and_clipped(sun):
+def test_sun_depth_values_are_decoded_and_clipped(sun):
     item = dataset("sun-d", sun).items[0]
     millimetres = np.array([[500, 7999], [9000, 0]], np.uint16)
     PIL.Image.fromarray((millimetres << 3) | (millimetres >> 13)).save(item.source)
@@ -107,56 +107,57 @@ def test_suns_maps_are_turned_back_and_clipped(sun):
     assert depth.disparity()[0, 0] == pytest.approx(529.5 * item.options["baseline"] / 0.5, rel=1e-5)
 
 
-def test_suns_raw_maps_can_be_had(sun):
+def test_sun_raw_depth_is_selected(sun):
     assert dataset("sun-d", sun).items[0].source.parent.name == "depth_bfx"
     assert dataset("sun-d", sun, depth="depth").items[0].source.parent.name == "depth"
-    with pytest.raises(BadOption, match="depth is depth_bfx or depth"):
+    with pytest.raises(BadOption, match="depth: expected depth_bfx or depth"):
         dataset("sun-d", sun, depth="filled")
 
 
-def test_suns_picture_is_the_partner(sun):
+def test_sun_image_is_the_partner(sun):
     item = dataset("sun-d", sun).items[0]
     assert anybind.read(item.partner("image").source).shape == (48, 64, 3)
     assert dataset("sun-d", sun, modalities=["image"]).items[0].source.suffix == ".jpg"
 
 
 @pytest.mark.parametrize(
-    ("gone", "told"),
+    ("path", "message"),
     [
         ("scene.txt", r"cannot read .*scene\.txt"),
         ("intrinsics.txt", r"cannot read .*intrinsics\.txt"),
-        ("depth_bfx/0000006.png", r"there is no \.png in .*depth_bfx"),
-        ("image/0000006.jpg", r"there is no \.jpg in .*image"),
+        ("depth_bfx/0000006.png", r"no \.png file in .*depth_bfx"),
+        ("image/0000006.jpg", r"no \.jpg file in .*image"),
     ],
 )
-def test_what_a_scene_of_sun_lacks_is_told(sun, gone, told):
-    (sun / "SUNRGBD" / "realsense" / "lg" / "2014_10_21-00000006" / gone).unlink()
-    with pytest.raises(BadInput, match=f"{told}; it is published at https://rgbd"):
+def test_missing_files_of_a_sun_scene_are_reported(sun, path, message):
+    (sun / "SUNRGBD" / "realsense" / "lg" / "2014_10_21-00000006" / path).unlink()
+    with pytest.raises(BadInput, match=f"{message}; it is published at https://rgbd"):
         dataset("sun-d", sun)
     _, test = find_part("dataset", "sun-d").load().check(sun)
     assert len(test.missing) == 1
-    assert test.found == 3
+    assert test.n_found == 3
 
 
 @pytest.mark.parametrize("text", ["", "f 0 1", "-3", "inf 1"])
-def test_a_camera_without_a_focal_length_is_refused(sun, text):
+def test_missing_focal_length_is_rejected(sun, text):
     (sun / "SUNRGBD/realsense/lg/2014_10_21-00000006/intrinsics.txt").write_text(text)
-    with pytest.raises(BadInput, match=r"intrinsics\.txt must begin with a focal length"):
+    with pytest.raises(BadInput, match=r"intrinsics\.txt: expected a positive focal length"):
         dataset("sun-d", sun)
 
 
 @pytest.mark.parametrize(
-    ("place", "told"), [("/data/elsewhere/kv1/a", "is no folder in SUNRGBD"), ("/x/SUNRGBD/lytro/a", "of no camera")]
+    ("place", "message"),
+    [("/data/elsewhere/kv1/a", "expected a folder in SUNRGBD"), ("/x/SUNRGBD/lytro/a", "unknown camera")],
 )
-def test_splits_of_something_else_are_refused(sun, place, told):
+def test_invalid_splits_are_rejected(sun, place, message):
     path = sun / "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
     scipy.io.savemat(path, {"alltest": np.array([[place]], object)})
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         dataset("sun-d", sun)
 
 
 @pytest.mark.parametrize("name", ["nyu-d", "sun-d"])
-def test_unknown_splits_and_empty_folders_are_told(name, tmp_path):
+def test_unknown_splits_and_empty_folders_are_rejected(name, tmp_path):
     folder = replicas.make_replica(name, tmp_path / "data")
     with pytest.raises(BadOption, match="no split 'tst'; did you mean 'test'"):
         dataset(name, folder, split="tst")

@@ -1,4 +1,4 @@
-"""Streams go to other libraries and come back."""
+"""Conversion of streams to other libraries and back."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ def mini() -> anybind.Binder:
     return anybind.load("mini")
 
 
-def equal(one: EventStream, other: EventStream) -> bool:
+def are_equal(one: EventStream, other: EventStream) -> bool:
     return all((getattr(one, name) == getattr(other, name)).all() for name in "xytp")
 
 
-def test_a_structured_array_of_tonics_layout_comes_back_as_the_same_stream_on_its_own_memory():
+def test_a_structured_array_round_trip_shares_memory():
     table = to_structured(STREAM)
     assert table.dtype == TONIC
     back = from_structured(table, 4, 3)
-    assert equal(back, STREAM)
+    assert are_equal(back, STREAM)
     assert all(np.shares_memory(getattr(back, name), table) for name in "xytp")
 
 
-def test_an_array_without_event_fields_is_refused():
+def test_an_array_without_event_fields_is_an_error():
     with pytest.raises(BadInput, match="fields x, y, t, p"):
         from_structured(np.zeros(2, [("x", "i2"), ("y", "i2")]), 4, 3)
     with pytest.raises(BadInput, match="fields x, y, t, p"):
         from_structured(np.zeros((2, 4)), 4, 3)
 
 
-def test_a_coordinate_that_does_not_fit_the_field_is_refused_and_not_wrapped():
+def test_a_coordinate_out_of_the_fields_range_is_an_error():
     with pytest.raises(BadInput, match="does not fit"):
         to_structured(EventStream([40_000], [0], [0], [1], 50_000, 3))
 
 
-def test_torch_tensors_share_the_streams_memory_and_keep_it_alive():
+def test_torch_tensors_share_the_memory_of_the_stream_and_keep_it_alive():
     torch = pytest.importorskip("torch")
     stream = EventStream(
         np.array([1, 2], np.uint16), np.array([0, 0], np.uint16), np.array([3, 4]), np.array([True, False]), 4, 3
@@ -67,7 +67,7 @@ def test_torch_tensors_share_the_streams_memory_and_keep_it_alive():
     assert tensors["t"].tolist() == [3, 4]
 
 
-def test_columns_that_torch_cannot_step_through_are_copied():
+def test_columns_with_unsupported_strides_are_copied():
     torch = pytest.importorskip("torch")
     for stream in (from_structured(to_structured(STREAM), 4, 3), STREAM.flip_time()):
         assert all(
@@ -83,16 +83,16 @@ TXYP = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.uin
 def test_a_structured_array_is_an_event_sample_in_any_order_of_fields(dtype: np.dtype) -> None:
     table = to_structured(STREAM, dtype)
     assert infer_modality(table) == "event"
-    assert equal(find_modality("event").as_sample(table), STREAM)
+    assert are_equal(find_modality("event").as_sample(table), STREAM)
 
 
-def test_the_sensor_of_a_structured_array_is_given_or_the_smallest_in_use():
+def test_the_sensor_size_of_a_structured_array_is_given_or_inferred():
     table = to_structured(EventStream([40], [50], [0], [1], 640, 480))
     assert (from_structured(table).width, from_structured(table).height) == (128, 128)
     assert from_structured(table, 640, 480).width == 640
 
 
-def test_a_structured_array_of_no_events_has_no_sensor():
+def test_an_empty_structured_array_needs_a_sensor_size():
     empty = to_structured(STREAM)[:0]
     with pytest.raises(BadInput, match="width="):
         from_structured(empty)
@@ -108,14 +108,14 @@ def test_structured_arrays_are_embedded_as_the_same_streams(mini: anybind.Binder
     assert mini.embed("event", table).ids == ("event[0]",)
 
 
-def test_an_empty_structured_array_is_refused_as_an_empty_recording(mini: anybind.Binder) -> None:
+def test_an_empty_structured_array_is_an_empty_recording(mini: anybind.Binder) -> None:
     with pytest.raises(BadInput, match=r"event\[0\].*no events"):
         mini.embed("event", [to_structured(STREAM)[:0]])
 
 
 def test_a_structured_array_is_written_as_a_recording(tmp_path: Path) -> None:
     anybind.write(to_structured(STREAM), tmp_path / "events.npz")
-    assert equal(anybind.read(tmp_path / "events.npz"), STREAM)
+    assert are_equal(anybind.read(tmp_path / "events.npz"), STREAM)
 
 
 def test_an_array_of_expelliarmus_is_an_event_sample(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_an_array_of_expelliarmus_is_an_event_sample(tmp_path: Path) -> None:
     wizard.save(str(tmp_path / "x.dat"), table)
     again = wizard.read(str(tmp_path / "x.dat"))
     assert again.dtype.names == ("t", "x", "y", "p")
-    assert equal(from_structured(again, 4, 3), STREAM)
+    assert are_equal(from_structured(again, 4, 3), STREAM)

@@ -1,4 +1,4 @@
-"""The modality `event`: which samples it takes, how they look, and what they can be made from."""
+"""The modality `event`: accepted samples, their drawings, and derivations."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.modality import Modality, find_modality, infer_modality
-from anybind_events.simulation.film import contrast, frame_difference
-from anybind_events.simulation.saccades import simulate_saccades, varied
+from anybind_events.simulation.saccades import draw_saccade_options, simulate_saccades
+from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.streams import contents
 from helpers.videos import MemoryVideo
 
-PICTURE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 FRAMES = np.random.default_rng(4).integers(0, 256, (6, 12, 16), dtype=np.uint8)
 WHITE, RED, BLUE = [255, 255, 255], [255, 0, 0], [0, 0, 255]
 
 
-def film() -> MemoryVideo:
+def video() -> MemoryVideo:
     return MemoryVideo(list(FRAMES), step_us=40_000)
 
 
@@ -33,110 +33,107 @@ def event() -> Modality:
     return find_modality("event")
 
 
-def test_an_event_stream_is_a_sample_and_an_array_is_none(event: Modality) -> None:
-    assert event.accepts(EventStream([], [], [], [], 3, 2))
-    assert not event.accepts(PICTURE)
+def test_an_event_stream_is_a_sample_and_a_plain_array_is_not(event: Modality) -> None:
+    stream = EventStream([0], [0], [0], [True], 3, 2)
+    assert event.accepts(stream)
+    assert infer_modality(stream) == "event"
+    event.check(stream)
+    assert not event.accepts(IMAGE)
     assert not event.accepts("rec.bin")
 
 
-def test_the_modality_of_an_event_stream_is_event() -> None:
-    assert infer_modality(EventStream([0], [0], [0], [True], 3, 2)) == "event"
-
-
-def test_a_recording_without_events_is_refused(event: Modality) -> None:
+def test_a_recording_without_events_is_an_error(event: Modality) -> None:
     with pytest.raises(BadInput, match="no events"):
         event.check(EventStream([], [], [], [], 34, 34))
 
 
-def test_a_recording_of_one_event_is_enough(event: Modality) -> None:
-    event.check(EventStream([0], [0], [0], [True], 34, 34))
-
-
-def test_a_rise_is_shown_red_and_a_fall_blue_on_white(event: Modality) -> None:
-    # The outer events only stretch the recording, so that the inner two lie in its middle third.
+def test_on_events_are_drawn_red_and_off_events_blue_on_white(event: Modality) -> None:
+    # The outer events extend the recording, so that the inner two lie in its middle third.
     stream = EventStream([3, 0, 1, 3], [1, 0, 1, 1], [0, 45, 50, 90], [True, True, False, True], 4, 2)
     assert event.show(stream).tolist() == [[RED, WHITE, WHITE, WHITE], [WHITE, BLUE, WHITE, WHITE]]
 
 
-def test_one_event_alone_is_shown(event: Modality) -> None:
+def test_a_single_event_is_drawn(event: Modality) -> None:
     assert event.show(EventStream([1], [0], [7], [False], 2, 1)).tolist() == [[WHITE, BLUE]]
 
 
-def test_a_real_recording_is_shown_as_a_picture_of_the_size_of_its_sensor(event: Modality, test_data: Path) -> None:
-    shown = event.show(anybind.read(test_data / "events" / "nmnist.bin"))
-    assert shown.shape == (34, 34, 3)
-    assert shown.dtype == np.uint8
-    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 2
+def test_a_real_recording_is_drawn_in_its_sensor_size(event: Modality, test_data: Path) -> None:
+    drawing = event.show(anybind.read(test_data / "events" / "nmnist.bin"))
+    assert drawing.shape == (34, 34, 3)
+    assert drawing.dtype == np.uint8
+    assert len(np.unique(drawing.reshape(-1, 3), axis=0)) > 2
 
 
-def test_events_are_derived_from_a_picture_by_simulated_saccades() -> None:
-    derived, simulated = anybind.derive("event", PICTURE, seed=5), simulate_saccades(PICTURE, seed=5)
+def test_events_are_derived_from_an_image_by_simulated_saccades() -> None:
+    derived, simulated = anybind.derive("event", IMAGE, seed=5), simulate_saccades(IMAGE, seed=5)
     assert len(derived) > 0
     for name in "xytp":
         assert np.array_equal(getattr(derived, name), getattr(simulated, name))
     assert (derived.width, derived.height) == (simulated.width, simulated.height)
 
 
-def test_the_seed_of_a_derivation_is_that_of_the_simulation() -> None:
-    one, other = (anybind.derive("event", PICTURE, seed=seed) for seed in (5, 6))
+def test_the_seed_is_passed_to_the_simulation() -> None:
+    one, other = (anybind.derive("event", IMAGE, seed=seed) for seed in (5, 6))
     assert one.t.tolist() != other.t.tolist()
 
 
-def test_a_recording_is_derived_from_itself_as_it_is() -> None:
+def test_deriving_events_from_a_recording_returns_it() -> None:
     stream = EventStream([0], [0], [0], [True], 3, 2)
     assert anybind.derive("event", stream) is stream
 
 
-def test_no_events_are_derived_from_a_text() -> None:
+def test_events_cannot_be_derived_from_a_text() -> None:
     with pytest.raises(BadInput, match=r"no event can be made from text .*only from image, video"):
         anybind.derive("event", "a duck")
 
 
-def test_events_are_derived_from_a_film_by_frame_differences(event: Modality) -> None:
-    derived = anybind.derive("event", film(), source="video")
+def test_events_are_derived_from_a_video_by_frame_differences(event: Modality) -> None:
+    derived = anybind.derive("event", video(), source="video")
     assert len(derived) > 100
-    assert contents(derived) == contents(concatenate_streams(list(frame_difference(film()))))
+    assert contents(derived) == contents(concatenate_streams(list(frame_difference(video()))))
 
 
-def test_events_are_derived_from_a_film_by_the_model_and_with_the_options_that_are_asked_for() -> None:
-    derived = anybind.derive("event", film(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
-    expected = list(contrast(film(), seed=3, threshold=0.4, leak_hz=2.0))
+def test_events_are_derived_from_a_video_by_the_given_model_and_options() -> None:
+    derived = anybind.derive("event", video(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
+    expected = list(contrast(video(), seed=3, threshold=0.4, leak_hz=2.0))
     assert contents(derived) == contents(concatenate_streams(expected))
 
 
-def test_varied_events_are_those_of_the_options_that_the_seed_draws() -> None:
-    derived = anybind.derive("event", PICTURE, seed=5, vary=True)
-    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **varied(5)))
-    assert contents(derived) != contents(anybind.derive("event", PICTURE, seed=5))
+def test_vary_draws_the_options_from_the_seed() -> None:
+    derived = anybind.derive("event", IMAGE, seed=5, vary=True)
+    assert contents(derived) == contents(simulate_saccades(IMAGE, seed=5, **draw_saccade_options(5)))
+    assert contents(derived) != contents(anybind.derive("event", IMAGE, seed=5))
 
 
-def test_an_option_that_is_given_is_not_varied() -> None:
-    derived = anybind.derive("event", PICTURE, seed=5, vary=True, threshold=0.3)
-    assert contents(derived) == contents(simulate_saccades(PICTURE, seed=5, **{**varied(5), "threshold": 0.3}))
+def test_vary_keeps_given_options() -> None:
+    derived = anybind.derive("event", IMAGE, seed=5, vary=True, threshold=0.3)
+    assert contents(derived) == contents(
+        simulate_saccades(IMAGE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
+    )
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "options", "message"),
     [
-        ("image", {"model": "contrast"}, "no simulation 'contrast' from image; there are: saccades"),
+        ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: saccades"),
         ("video", {"model": "contrst"}, "did you mean 'contrast'"),
-        ("video", {"leak_hz": 1.0}, "'frame-difference' takes no leak_hz; there are: threshold"),
-        ("image", {"treshold": 1.0}, "'saccades' takes no treshold; did you mean 'threshold'"),
-        ("video", {"vary": True}, "vary is for pictures, not for video"),
+        ("video", {"leak_hz": 1.0}, "'frame-difference' has no option leak_hz; there are: threshold"),
+        ("image", {"treshold": 1.0}, "'saccades' has no option treshold; did you mean 'threshold'"),
+        ("video", {"vary": True}, "vary: expected the source image, got video"),
     ],
 )
-def test_a_model_or_option_that_does_not_fit_is_refused(source: str, options: dict[str, object], said: str) -> None:
-    with pytest.raises(BadOption, match=said):
-        anybind.derive("event", PICTURE if source == "image" else film(), source=source, **options)
+def test_an_unknown_model_or_option_is_an_error(source: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        anybind.derive("event", IMAGE if source == "image" else video(), source=source, **options)
 
 
-def test_what_events_are_derived_by_is_told_for_each_source(event: Modality) -> None:
+def test_the_derivation_lists_simulation_and_settings_of_each_source(event: Modality) -> None:
     assert event.derivation("image")["simulation"] == "saccades"
     assert event.derivation("video") == {"simulation": "frame-difference", "threshold": 25.0}
-    with pytest.raises(BadInput, match="no events can be simulated from text"):
+    with pytest.raises(BadInput, match="no model simulates events from text"):
         event.derivation("text")
 
 
-def test_knowing_the_modality_loads_no_compiler() -> None:
+def test_the_modality_does_not_import_numba() -> None:
     script = "import sys; from anybind.modality import find_modality; find_modality('event'); assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

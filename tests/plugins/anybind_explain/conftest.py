@@ -30,7 +30,7 @@ PREPROCESS = {
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small CLIP as open_clip's users have it; weights as large as trained ones, so that attention is uneven."""
+    """Write the small CLIP in open_clip's layout; weights are as large as trained ones: attention is not uniform."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     folder.mkdir()
     torch.manual_seed(0)
@@ -44,14 +44,14 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.positional_embedding.normal_(0, 0.1)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / "open_clip_model.safetensors")
-    described = {"model_cfg": TINY, "preprocess_cfg": PREPROCESS}
-    (folder / "open_clip_config.json").write_text(json.dumps(described), encoding="utf-8")
+    config = {"model_cfg": TINY, "preprocess_cfg": PREPROCESS}
+    (folder / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny(model_folder: Path) -> anybind.Binder:
-    """The small CLIP, and an event tower that is a copy of its image tower; tests leave it as it is."""
+    """Load the small CLIP with an event encoder copied from its image encoder; tests do not modify it."""
     return anybind.load(f"open_clip:local-dir:{model_folder}")
 
 
@@ -62,25 +62,25 @@ def mini() -> anybind.Binder:
 
 @pytest.fixture(scope="session")
 def two_objects() -> np.ndarray:
-    """A cat on the left and a cup of coffee on the right, 160 x 320 pixels."""
-    return np.concatenate([_square(skimage.data.chelsea()), _square(skimage.data.coffee())], axis=1)
+    """Return an image of a cat on the left and a cup of coffee on the right, 160 x 320 pixels."""
+    return np.concatenate([_crop_square(skimage.data.chelsea()), _crop_square(skimage.data.coffee())], axis=1)
 
 
-def _square(picture: np.ndarray, side: int = 160) -> np.ndarray:
-    image = PIL.Image.fromarray(picture)
-    short = min(image.size)
-    left, top = (image.width - short) // 2, (image.height - short) // 2
-    return np.asarray(image.crop((left, top, left + short, top + short)).resize((side, side)))
+def _crop_square(pixels: np.ndarray, side: int = 160) -> np.ndarray:
+    image = PIL.Image.fromarray(pixels)
+    short_side = min(image.size)
+    left, top = (image.width - short_side) // 2, (image.height - short_side) // 2
+    return np.asarray(image.crop((left, top, left + short_side, top + short_side)).resize((side, side)))
 
 
 @pytest.fixture(scope="session")
 def files(two_objects: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The two objects as a picture and as a recording, and what cannot be explained."""
+    """Write the two objects as an image and as a recording, and invalid files."""
     folder = tmp_path_factory.mktemp("two")
-    made = {name: folder / name for name in ("two.png", "two.npz", "gray.npz", "other.png", "text.png")}
-    PIL.Image.fromarray(two_objects).save(made["two.png"])
-    PIL.Image.fromarray(two_objects[:, :160]).save(made["other.png"])
-    anybind.write(anybind.derive("event", two_objects, seed=0), made["two.npz"])
-    anybind.write(anybind.derive("event", np.full((4, 4, 3), 9, np.uint8)), made["gray.npz"])
-    made["text.png"].write_text("this is no picture")
-    return made
+    paths = {name: folder / name for name in ("two.png", "two.npz", "gray.npz", "other.png", "text.png")}
+    PIL.Image.fromarray(two_objects).save(paths["two.png"])
+    PIL.Image.fromarray(two_objects[:, :160]).save(paths["other.png"])
+    anybind.write(anybind.derive("event", two_objects, seed=0), paths["two.npz"])
+    anybind.write(anybind.derive("event", np.full((4, 4, 3), 9, np.uint8)), paths["gray.npz"])
+    paths["text.png"].write_text("not an image")
+    return paths

@@ -1,6 +1,8 @@
-"""Maps on two objects: more on the one that is named; towers are left as they were."""
+"""Maps of two objects: higher relevance on the target one, unchanged encoders, flat maps."""
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 import pytest
@@ -13,85 +15,86 @@ from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
 from anybind.tensors import hash_state
 from anybind.torch_encoder import TorchEncoder
-from anybind_explain.geometry import lay_over
-from anybind_explain.pairs import explain_pair, patch_grid
+from anybind_explain import relevance
+from anybind_explain.geometry import InputRegion, project_map
+from anybind_explain.pairs import Relevance, explain_pair, find_patch_grid
 
 NAMES = {"left": "a cat", "right": "a cup of coffee"}
 
 
 @pytest.fixture(scope="module")
 def samples(two_objects):
-    """The two objects, and the two objects the other way round, as a picture and as a recording."""
-    turned = np.concatenate([two_objects[:, 160:], two_objects[:, :160]], axis=1)
-    pictures = {False: two_objects, True: turned}
+    """Return the two objects, and the two objects swapped, as an image and as a recording."""
+    swapped = np.concatenate([two_objects[:, 160:], two_objects[:, :160]], axis=1)
+    images = {False: two_objects, True: swapped}
     return {
-        "image": pictures,
-        "event": {way: anybind.derive("event", picture, seed=0) for way, picture in pictures.items()},
+        "image": images,
+        "event": {is_swapped: anybind.derive("event", image, seed=0) for is_swapped, image in images.items()},
     }
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("of", ["image", "event"])
-def test_the_map_is_larger_on_the_named_object_than_off_it(mini, samples, modality, side, turned):
-    found = explain_pair(mini, modality, samples[modality][turned], NAMES[side])
-    over = lay_over(found.grid, found.seen, 100, 200)
-    left, right = np.nansum(over[:, :100]), np.nansum(over[:, 100:])
-    named, other = (left, right) if (side == "left") != turned else (right, left)
-    assert named > 2 * other
+@pytest.mark.parametrize("modality", ["image", "event"])
+def test_relevance_is_higher_on_the_named_object(mini, samples, modality, side, swapped):
+    explanation = explain_pair(mini, modality, samples[modality][swapped], NAMES[side])
+    projected = project_map(explanation.grid, explanation.region, 100, 200)
+    left, right = np.nansum(projected[:, :100]), np.nansum(projected[:, 100:])
+    target, other = (left, right) if (side == "left") != swapped else (right, left)
+    assert target > 2 * other
 
 
 def test_the_score_is_the_cosine_of_the_embeddings(mini, tiny, samples):
     for binder in (mini, tiny):
-        for of in ("image", "event"):
-            sample = samples[of][False]
-            cosine = binder.embed(of, [sample]) @ binder.embed("text", ["a cat"])
-            assert explain_pair(binder, of, sample, "a cat").score == pytest.approx(float(cosine[0, 0]), abs=1e-5)
+        for modality in ("image", "event"):
+            sample = samples[modality][False]
+            cosine = binder.embed(modality, [sample]) @ binder.embed("text", ["a cat"])
+            assert explain_pair(binder, modality, sample, "a cat").score == pytest.approx(float(cosine[0, 0]), abs=1e-5)
 
 
-def test_the_event_side_of_a_copied_transformer_is_explained_over_all_its_patches(tiny, samples):
-    found = explain_pair(tiny, "event", samples["event"][False], "a cat")
-    assert found.grid.shape == (4, 4)
-    assert (found.grid >= 0).all()
-    assert found.grid.sum() > 0
+def test_the_map_of_an_event_encoder_has_a_cell_per_patch(tiny, samples):
+    explanation = explain_pair(tiny, "event", samples["event"][False], "a cat")
+    assert explanation.grid.shape == (4, 4)
+    assert (explanation.grid >= 0).all()
+    assert explanation.grid.sum() > 0
 
 
-@pytest.mark.parametrize("of", ["image", "event"])
+@pytest.mark.parametrize("modality", ["image", "event"])
 @pytest.mark.parametrize("name", ["mini", "tiny"])
-def test_the_same_question_has_the_same_answer_and_changes_no_tower(request, samples, name, modality):
+def test_explanations_are_reproducible_and_change_no_encoder(request, samples, name, modality):
     binder = request.getfixturevalue(name)
-    towers = [binder.encoder(modality), binder.encoder("text")]
-    weights = [weight for tower in towers for weight in tower.module.parameters()]
-    hashes = [hash_state(tower.module.state_dict()) for tower in towers]
+    encoders = [binder.encoder(modality), binder.encoder("text")]
+    weights = [weight for encoder in encoders for weight in encoder.module.parameters()]
+    hashes = [hash_state(encoder.module.state_dict()) for encoder in encoders]
     first = explain_pair(binder, modality, samples[modality][False], "a cat on a sofa")
-    part = next(iter(towers[0].module.children()))
-    part.train()
+    submodule = next(iter(encoders[0].module.children()))
+    submodule.train()
     weights[0].requires_grad_(False)
     weights[1].grad = torch.ones_like(weights[1])
     try:
-        again = explain_pair(binder, modality, samples[modality][False], "a cat on a sofa")
-        assert part.training
+        second = explain_pair(binder, modality, samples[modality][False], "a cat on a sofa")
+        assert submodule.training
         assert not weights[0].requires_grad
         assert torch.equal(weights[1].grad, torch.ones_like(weights[1]))
         assert all(weight.grad is None for weight in weights[2:])
     finally:
-        part.eval()
+        submodule.eval()
         weights[0].requires_grad_(True)
         weights[1].grad = None
-    assert np.array_equal(first.grid, again.grid)
-    assert first.words == again.words
-    assert [hash_state(tower.module.state_dict()) for tower in towers] == hashes
+    assert np.array_equal(first.grid, second.grid)
+    assert first.words == second.words
+    assert [hash_state(encoder.module.state_dict()) for encoder in encoders] == hashes
 
 
-def test_patches_are_found_behind_a_class_token_and_without_one():
-    assert patch_grid(50, 224, 224) == (1, 7, 7)
-    assert patch_grid(49, 224, 224) == (0, 7, 7)
-    assert patch_grid(9, 32, 64) == (1, 2, 4)
-    with pytest.raises(BadInput, match="8 tokens are no grid"):
-        patch_grid(8, 64, 64)
+def test_the_patch_grid_is_found_with_and_without_class_token():
+    assert find_patch_grid(50, 224, 224) == (1, 7, 7)
+    assert find_patch_grid(49, 224, 224) == (0, 7, 7)
+    assert find_patch_grid(9, 32, 64) == (1, 2, 4)
+    with pytest.raises(BadInput, match="got 8 tokens"):
+        find_patch_grid(8, 64, 64)
 
 
-class Bare(Encoder):
+class NumpyEncoder(Encoder):
     """An encoder without torch."""
 
     modality, space, weights_hash, preprocessing = "image", anybind.Space("s", 2, "b"), "0" * 12, {}
@@ -100,28 +103,54 @@ class Bare(Encoder):
         return np.tile(np.float32([1, 0]), (len(inputs), 1))
 
 
-class Flat(TorchEncoder):
-    """A tower that neither attends nor convolves."""
+class LinearEncoder(TorchEncoder):
+    """An encoder without attention and convolution."""
 
     def __init__(self, modality):
         module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
-        super().__init__(module, modality=modality, space=Bare.space, preprocessing={})
+        super().__init__(module, modality=modality, space=NumpyEncoder.space, preprocessing={})
 
     def preprocess(self, sample):
         return torch.ones(3, 2, 2)
 
 
-@pytest.mark.parametrize("image", [Bare(), Flat("image")])
-def test_encoders_that_are_neither_kind_are_named_with_what_is_supported(image):
-    binder = anybind.Binder(anybind.Binding("strange", {of: ConfiguredPart("odd") for of in ("image", "text")}))
-    binder._encoders = {"image": image, "text": Flat("text")}
-    with pytest.raises(BadInput, match=r"the encoder 'odd' of image cannot be explained: .*convolutional"):
+@pytest.mark.parametrize("image", [NumpyEncoder(), LinearEncoder("image")])
+def test_unsupported_encoders_are_an_error(image):
+    binder = anybind.Binder(anybind.Binding("strange", {name: ConfiguredPart("odd") for name in ("image", "text")}))
+    binder._encoders = {"image": image, "text": LinearEncoder("text")}
+    with pytest.raises(BadInput, match=r"the image encoder 'odd' cannot be explained; .*convolutional"):
         explain_pair(binder, "image", np.zeros((2, 2, 3), np.uint8), "a cat")
 
 
-def test_modalities_without_frames_or_without_an_encoder_are_refused(mini, tiny, two_objects):
-    with pytest.raises(BadOption, match="text has none"):
+def test_modalities_without_frames_or_encoder_are_an_error(mini, tiny, two_objects):
+    with pytest.raises(BadOption, match="got text"):
         explain_pair(mini, "text", "a cat", "a cat")
-    no_events = anybind.load(anybind.Binding("b", {of: tiny.binding.encoders[of] for of in ("image", "text")}))
+    no_events = anybind.load(anybind.Binding("b", {name: tiny.binding.encoders[name] for name in ("image", "text")}))
     with pytest.raises(UnknownName, match="no encoder for 'event'"):
         explain_pair(no_events, "event", None, "a cat")
+
+
+@pytest.mark.parametrize(
+    ("grid", "half_area", "is_flat", "description"),
+    [
+        (np.ones((7, 7)), 25 / 49, True, "map of 7 x 7 cells, flat: half of the relevance lies in 51 % of its area"),
+        (np.zeros((2, 4)), 0.5, True, "map of 2 x 4 cells, empty: no region contributes"),
+        (np.diag([9.0, 1, 1, 1]), 1 / 16, False, "map of 4 x 4 cells: half of the relevance lies in 6 % of its area"),
+        (np.eye(4), 2 / 16, False, "map of 4 x 4 cells: half of the relevance lies in 12 % of its area"),
+        (1 + 0.1 * np.eye(5), 13 / 25, True, "map of 5 x 5 cells, flat"),
+    ],
+)
+def test_a_map_without_contrast_is_flat(grid, half_area, is_flat, description):
+    explanation = Relevance(0.1, grid, InputRegion(), (), {})
+    assert explanation.half_area == pytest.approx(half_area)
+    assert explanation.is_flat == is_flat
+    assert explanation.describe_map().startswith(description)
+
+
+def test_a_flat_map_warns_and_a_map_of_a_named_object_does_not(mini, two_objects, monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anybind.AnybindWarning)
+        assert not relevance(two_objects, "a cat", binding=mini).is_flat
+    monkeypatch.setattr("anybind_explain.pairs.FLAT_AREA", 0.01)
+    with pytest.warns(anybind.AnybindWarning, match="image, 'a cat': map of 7 x 7 cells, flat"):
+        relevance(two_objects, "a cat", binding=mini)

@@ -1,4 +1,4 @@
-"""Tokens to words, whatever the tokenizer."""
+"""Token spans of words for any tokenizer."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anybind import AnybindWarning
-from anybind_explain.words import word_spans
+from anybind_explain.words import find_word_spans
 
 START, END, PAD = 1, 2, 0
 
 
-def pieces(text: str, context: int = 30) -> np.ndarray:
-    """A toy tokenizer: two letters a token, between marks, cut and padded."""
-    numbers = [
-        3 + int.from_bytes(word[at : at + 2].encode(), "big") for word in text.split() for at in range(0, len(word), 2)
+def tokenize_pairs(text: str, context: int = 30) -> np.ndarray:
+    """Tokenize by two letters per token, between start and end token, truncated and padded."""
+    tokens = [
+        3 + int.from_bytes(word[start : start + 2].encode(), "big")
+        for word in text.split()
+        for start in range(0, len(word), 2)
     ]
-    if len(numbers) > context - 2:
+    if len(tokens) > context - 2:
         warnings.warn("text cut", AnybindWarning, stacklevel=2)
-    numbers = numbers[: context - 2]
-    return np.array([START, *numbers, END] + [PAD] * (context - 2 - len(numbers)))
+    tokens = tokens[: context - 2]
+    return np.array([START, *tokens, END] + [PAD] * (context - 2 - len(tokens)))
 
 
 words = st.lists(st.text("abc,", min_size=1, max_size=5), min_size=1, max_size=5)
 
 
 @given(words, st.sampled_from([" ", "  ", "\t", "\n "]))
-def test_each_word_has_the_tokens_that_it_became(given_words, gap):
-    spans = word_spans(pieces, gap.join(given_words) + gap)
-    assert [word for word, _, _ in spans] == given_words
-    borders = [1, *np.cumsum([(len(word) + 1) // 2 for word in given_words]) + 1]
-    assert [first for _, first, _ in spans] == borders[:-1]
-    assert [last for _, _, last in spans] == borders[1:]
+def test_each_word_has_its_tokens(word_list, gap):
+    spans = find_word_spans(tokenize_pairs, gap.join(word_list) + gap)
+    assert [word for word, _, _ in spans] == word_list
+    boundaries = [1, *np.cumsum([(len(word) + 1) // 2 for word in word_list]) + 1]
+    assert [first for _, first, _ in spans] == boundaries[:-1]
+    assert [last for _, _, last in spans] == boundaries[1:]
 
 
-def test_words_that_were_cut_off_have_no_tokens():
-    assert word_spans(lambda text: pieces(text, 5), "ab abcd abcd ab") == [
+def test_truncated_words_have_no_tokens():
+    assert find_word_spans(lambda text: tokenize_pairs(text, 5), "ab abcd abcd ab") == [
         ("ab", 1, 2),
         ("abcd", 2, 4),
         ("abcd", 4, 4),
@@ -46,10 +48,10 @@ def test_words_that_were_cut_off_have_no_tokens():
     ]
 
 
-def test_the_towers_tokenizers_part_words_so(tiny, mini):
+def test_spans_of_the_encoders_tokenizers_are_contiguous(tiny, mini):
     text = "a photo of a duckling's beak"
-    for tower in (tiny.encoder("text"), mini.encoder("text")):
-        spans = word_spans(tower.preprocess, text)
+    for encoder in (tiny.encoder("text"), mini.encoder("text")):
+        spans = find_word_spans(encoder.preprocess, text)
         lengths = [last - first for _, first, last in spans]
         assert spans[0][1] == 1
         assert lengths[:4] == [1, 1, 1, 1]

@@ -1,4 +1,4 @@
-"""Small towers of the true layout, and files of them as upstream has its own."""
+"""Small encoders of the published layout, and weight files in the upstream format."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from anybind_imagebind.encoders import ImageBindDepthEncoder, ImageBindImageEncoder, ImageBindSoundEncoder
 from anybind_imagebind.modules import (
     DEPTH,
     IMAGE,
@@ -19,9 +20,8 @@ from anybind_imagebind.modules import (
     Architecture,
     PatchTransformer,
     TextTransformer,
-    upstream_name,
+    map_weight_name,
 )
-from anybind_imagebind.towers import DepthTower, ImageTower, SoundTower
 
 SMALL = {
     "sound": replace(SOUND, width=24, blocks=2, heads=2, dim=16),
@@ -32,15 +32,15 @@ SMALL = {
 SCALES = {"audio": 20.0, "depth": 5.0, "text": 140.0}
 
 
-def random_state(of: Architecture) -> dict[str, torch.Tensor]:
-    """Weights by upstream's names, every one drawn at random."""
-    module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
-    state = {upstream_name(of, name): value for name, value in module.state_dict().items()}
+def make_random_state(architecture: Architecture) -> dict[str, torch.Tensor]:
+    """Return random weights under their upstream names."""
+    module = (TextTransformer if architecture.vocabulary else PatchTransformer)(architecture)
+    state = {map_weight_name(architecture, name): value for name, value in module.state_dict().items()}
     for name, value in state.items():
         if name.endswith("log_logit_scale"):
-            value.fill_(SCALES[of.key]).log_()
+            value.fill_(SCALES[architecture.key]).log_()
         elif not name.endswith(".mask"):
-            value.copy_((value == 1) + 0.2 * torch.randn_like(value))  # norms begin with ones
+            value.copy_((value == 1) + 0.2 * torch.randn_like(value))  # norm weights are initialised with ones
     return state
 
 
@@ -50,55 +50,55 @@ def architectures() -> dict[str, Architecture]:
 
 
 @pytest.fixture(scope="session")
-def whole_state() -> dict[str, torch.Tensor]:
-    """All towers, and some weights of one that nobody asks for; tests leave it as it is."""
+def full_state() -> dict[str, torch.Tensor]:
+    """Return the weights of all encoders, and of one that is never loaded; tests do not modify it."""
     torch.manual_seed(0)
-    state = {name: value for of in SMALL.values() for name, value in random_state(of).items()}
+    state = {name: value for architecture in SMALL.values() for name, value in make_random_state(architecture).items()}
     return state | {"modality_trunks.thermal.blocks.0.norm_1.weight": torch.ones(24)}
 
 
 @pytest.fixture(scope="session")
-def weights(whole_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The file; tests leave it as it is."""
+def weights(full_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write the weight file; tests do not modify it."""
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    save_file(whole_state, path)
+    save_file(full_state, path)
     return str(path)
 
 
 @pytest.fixture(scope="session")
-def pickled(whole_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The same weights as torch saves them, in a folder by upstream's name."""
+def pickled_weights(full_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write the same weights by `torch.save`, under the upstream file name."""
     path = tmp_path_factory.mktemp("pickled") / "imagebind_huge.pth"
-    torch.save(whole_state, path)
+    torch.save(full_state, path)
     return str(path)
 
 
 @pytest.fixture(scope="session")
-def sound(weights: str) -> SoundTower:
-    return SoundTower(weights, architecture=SMALL["sound"])
+def sound_encoder(weights: str) -> ImageBindSoundEncoder:
+    return ImageBindSoundEncoder(weights, architecture=SMALL["sound"])
 
 
 @pytest.fixture(scope="session")
-def depth(weights: str) -> DepthTower:
-    return DepthTower(weights, architecture=SMALL["depth"])
+def depth_encoder(weights: str) -> ImageBindDepthEncoder:
+    return ImageBindDepthEncoder(weights, architecture=SMALL["depth"])
 
 
 @pytest.fixture(scope="session")
-def image(weights: str) -> ImageTower:
-    return ImageTower(weights, architecture=SMALL["image"])
+def image_encoder(weights: str) -> ImageBindImageEncoder:
+    return ImageBindImageEncoder(weights, architecture=SMALL["image"])
 
 
 @pytest.fixture(scope="session")
 def sparse_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of imagebind_huge's true size, 4.5 GB, that takes next to no room on the disk: all weights are zero."""
+    """Write a sparse file of the size of imagebind_huge, 4.5 GB, with zero weights."""
     header: dict[str, object] = {}
     end = 0
-    for of in (SOUND, DEPTH, IMAGE, TEXT):
+    for architecture in (SOUND, DEPTH, IMAGE, TEXT):
         with torch.device("meta"):
-            module = (TextTransformer if of.vocabulary else PatchTransformer)(of)
+            module = (TextTransformer if architecture.vocabulary else PatchTransformer)(architecture)
         for name, value in module.state_dict().items():
             size = 4 * value.numel()
-            header[upstream_name(of, name)] = {
+            header[map_weight_name(architecture, name)] = {
                 "dtype": "F32",
                 "shape": list(value.shape),
                 "data_offsets": [end, end + size],

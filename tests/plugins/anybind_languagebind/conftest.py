@@ -1,4 +1,4 @@
-"""Small checkpoints with random weights, laid out and named as the published ones are."""
+"""Small checkpoints with random weights in the layout of the published ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "nu
 TEXT = {**SIZES, "vocab_size": len(TOKENS), "max_position_embeddings": 16, "hidden_act": "gelu"}
 VISION = {**SIZES, "patch_size": 7, "image_size": 28, "hidden_act": "gelu", "lora_r": 0}
 LORA = {"lora_r": 3, "lora_alpha": 2}
-PARTS: dict[str, tuple[str, dict[str, Any]]] = {
+CHECKPOINTS: dict[str, tuple[str, dict[str, Any]]] = {
     "image": ("LanguageBind_Image", {}),
     "thermal": ("LanguageBind_Thermal", LORA),
     "depth": ("LanguageBind_Depth", {"max_depth": 10, **LORA}),
@@ -33,27 +33,27 @@ PARTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "video": ("LanguageBind_Video_FT", {"num_frames": 4, "add_time_attn": True, "image_size": [28, 28]}),
 }
-"""Of each modality: its checkpoint, and what its configuration says besides sizes."""
+"""Checkpoint name and additional configuration of each modality."""
 
 MakeCheckpoint = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
 def make_checkpoint() -> MakeCheckpoint:
-    """Write a checkpoint folder: `make(parent, "sound")`; `change` may alter its tensors and its vision settings."""
+    """Return a function that writes a checkpoint folder; `change` may modify its tensors and vision settings."""
 
     def make(
         parent: Path,
-        part: str,
+        modality: str,
         change: Callable[[dict[str, torch.Tensor], dict[str, Any]], Any] | None = None,
         *,
         text_seed: int = 0,
         safetensors: bool = True,
     ) -> Path:
-        name, settings = PARTS[part]
+        name, settings = CHECKPOINTS[modality]
         vision = {**VISION, **settings}
         config = {"text_config": dict(TEXT), "vision_config": vision, "projection_dim": 24}
-        state = _random_state(config, part, text_seed)
+        state = _make_random_state(config, modality, text_seed)
         if change is not None:
             change(state, vision)
         folder = parent / name
@@ -70,60 +70,62 @@ def make_checkpoint() -> MakeCheckpoint:
     return make
 
 
-def _random_state(config: dict[str, Any], part: str, text_seed: int) -> dict[str, torch.Tensor]:
-    """Tensors of a checkpoint: transformers and peft give most of the names, LanguageBind's own are written out."""
+def _make_random_state(config: dict[str, Any], modality: str, text_seed: int) -> dict[str, torch.Tensor]:
+    """Return the tensors of a checkpoint: most names by transformers and peft, LanguageBind's own written out."""
     vision = config["vision_config"]
-    clip = _reference_clip(config)
+    clip = _build_reference_clip(config)
     if vision["lora_r"]:
         _add_lora(clip, vision)
     state = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
     for name in list(state):
-        if part == "video" and name.endswith("layer_norm1.bias") and name.startswith("vision_model"):
+        if modality == "video" and name.endswith("layer_norm1.bias") and name.startswith("vision_model"):
             layer = name.removesuffix("layer_norm1.bias")
             state[f"{layer}temporal_embedding"] = torch.empty(1, vision["num_frames"], SIZES["hidden_size"])
-            for each in ("q_proj", "k_proj", "v_proj", "out_proj"):
-                for kind in ("weight", "bias"):
-                    state[f"{layer}temporal_attn.{each}.{kind}"] = state[f"{layer}self_attn.{each}.{kind}"].clone()
-            for kind in ("weight", "bias"):
-                state[f"{layer}temporal_layer_norm1.{kind}"] = state[f"{layer}layer_norm1.{kind}"].clone()
-    if part == "sound":
-        places = 1 + (vision["num_mel_bins"] // 7) * (vision["target_length"] // 7)
-        state["vision_model.embeddings.position_embedding.weight"] = torch.empty(places, SIZES["hidden_size"])
+            for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                for parameter in ("weight", "bias"):
+                    state[f"{layer}temporal_attn.{projection}.{parameter}"] = state[
+                        f"{layer}self_attn.{projection}.{parameter}"
+                    ].clone()
+            for parameter in ("weight", "bias"):
+                state[f"{layer}temporal_layer_norm1.{parameter}"] = state[f"{layer}layer_norm1.{parameter}"].clone()
+    if modality == "sound":
+        n_positions = 1 + (vision["num_mel_bins"] // 7) * (vision["target_length"] // 7)
+        state["vision_model.embeddings.position_embedding.weight"] = torch.empty(n_positions, SIZES["hidden_size"])
     for name, tensor in sorted(state.items()):
-        of_text = name.startswith("text")
-        random = torch.Generator().manual_seed(_hash_of(name) + (text_seed if of_text else 0))
-        spread = 0.2 if tensor.ndim < 2 else 1.5 * tensor[0].numel() ** -0.5
-        state[name] = torch.randn(tensor.shape, generator=random) * spread + float("norm" in name and "weight" in name)
+        is_text = name.startswith("text")
+        random = torch.Generator().manual_seed(_hash_name(name) + (text_seed if is_text else 0))
+        scale = 0.2 if tensor.ndim < 2 else 1.5 * tensor[0].numel() ** -0.5
+        state[name] = torch.randn(tensor.shape, generator=random) * scale + float("norm" in name and "weight" in name)
     state["logit_scale"] = torch.tensor(2.5)
     state["vision_model.embeddings.position_ids"] = torch.arange(17)[None]  # as old versions of transformers saved
     return state
 
 
-def _hash_of(name: str) -> int:
-    """A seed from a name, the same in every process."""
-    return sum(place * ord(letter) for place, letter in enumerate(name, start=1))
+def _hash_name(name: str) -> int:
+    """Return a seed for a name, equal in every process."""
+    return sum(position * ord(letter) for position, letter in enumerate(name, start=1))
 
 
-def _reference_clip(config: dict[str, Any]) -> Any:
-    """transformers' CLIP of these sizes, for squares."""
+def _build_reference_clip(config: dict[str, Any]) -> Any:
+    """Return transformers' CLIP of these sizes, for square inputs."""
     vision = {key: config["vision_config"][key] for key in (*SIZES, "patch_size", "hidden_act")}
-    made = CLIPConfig(
+    clip_config = CLIPConfig(
         text_config={**TEXT, "eos_token_id": len(TOKENS) - 1},
         vision_config={**vision, "image_size": 28},
         projection_dim=24,
     )
-    return CLIPModel(made).eval()
+    return CLIPModel(clip_config).eval()
 
 
-def _described(folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
-    """Configuration and tensors of a checkpoint, without what transformers no longer keeps."""
+def _read_checkpoint(folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Return configuration and tensors of a checkpoint, without position indices."""
     state = load_file(folder / "model.safetensors")
     del state["vision_model.embeddings.position_ids"]
     return json.loads((folder / "config.json").read_text()), state
 
 
 def _add_lora(clip: Any, settings: dict[str, Any]) -> None:
-    """Wrap the layers of the vision tower as the published checkpoints have them."""
+    """Wrap the layers of the image tower by peft, as in the published checkpoints."""
     lora = peft.LoraConfig(
         r=settings["lora_r"],
         lora_alpha=settings["lora_alpha"],
@@ -134,33 +136,33 @@ def _add_lora(clip: Any, settings: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: MakeCheckpoint) -> Path:
-    """A folder with a checkpoint of every kind; tests read it and leave it as it is."""
+    """Write a checkpoint of each modality; tests do not modify them."""
     folder = tmp_path_factory.mktemp("models")
-    for part in PARTS:
-        make_checkpoint(folder, part)
+    for modality in CHECKPOINTS:
+        make_checkpoint(folder, modality)
     return folder
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[np.ndarray]:
-    """Random pictures, smaller and larger than the towers' input, wide and high."""
+def images() -> list[np.ndarray]:
+    """Return random images, smaller and larger than the input size, landscape and portrait."""
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((28, 28), (90, 41), (13, 20), (60, 60))]
 
 
 @pytest.fixture(scope="session")
-def described() -> Callable[[Path], tuple[dict[str, Any], dict[str, torch.Tensor]]]:
-    """Read a checkpoint's configuration and tensors."""
-    return _described
+def read_checkpoint() -> Callable[[Path], tuple[dict[str, Any], dict[str, torch.Tensor]]]:
+    """Return a function that reads a checkpoint's configuration and tensors."""
+    return _read_checkpoint
 
 
 @pytest.fixture(scope="session")
-def reference_clip() -> Callable[[dict[str, Any]], Any]:
-    """Make transformers' CLIP from a checkpoint's configuration."""
-    return _reference_clip
+def build_reference_clip() -> Callable[[dict[str, Any]], Any]:
+    """Return a function that builds transformers' CLIP from a checkpoint's configuration."""
+    return _build_reference_clip
 
 
 @pytest.fixture(scope="session")
 def add_lora() -> Callable[[Any, dict[str, Any]], None]:
-    """Wrap the layers of a CLIP's vision tower by peft."""
+    """Return a function that wraps the layers of a CLIP's image tower by peft."""
     return _add_lora

@@ -7,7 +7,7 @@ import pytest
 import anybind
 from anybind.modality import find_modality, infer_modality
 from anybind.reader import find_reader
-from anybind_languagebind.thermal import ThermalPicture
+from anybind_languagebind.thermal import ThermalImage
 
 
 @pytest.fixture
@@ -15,46 +15,46 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
-def test_a_picture_can_be_taken_as_one_of_warmth(pixels):
-    taken = anybind.derive("thermal", pixels)
-    assert infer_modality(taken) == "thermal"
-    assert taken.pixels is pixels
+def test_an_image_can_be_derived_as_thermal(pixels):
+    thermal = anybind.derive("thermal", pixels)
+    assert infer_modality(thermal) == "thermal"
+    assert thermal.pixels is pixels
 
 
-def test_a_photograph_is_still_a_picture(pixels, tmp_path):
+def test_image_files_are_read_as_images_by_default(pixels, tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
     assert infer_modality(anybind.read(tmp_path / "a.png")) == "image"
-    assert find_reader(tmp_path / "a.png").name == "picture"
+    assert find_reader(tmp_path / "a.png").name == "image"
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_file_is_read_as_one_of_warmth_where_that_is_wanted(pixels, tmp_path, mode):
+def test_an_image_file_is_read_as_thermal_on_request(pixels, tmp_path, mode):
     PIL.Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png")
     assert find_reader(tmp_path / "a.png", "thermal").name == "thermal-picture"
-    read = anybind.read(tmp_path / "a.png", reader="thermal-picture")
-    assert isinstance(read, ThermalPicture)
-    assert (read.pixels == anybind.read(tmp_path / "a.png")).all()
+    sample = anybind.read(tmp_path / "a.png", reader="thermal-picture")
+    assert isinstance(sample, ThermalImage)
+    assert (sample.pixels == anybind.read(tmp_path / "a.png")).all()
 
 
-def test_a_part_of_a_file_can_be_read(pixels, tmp_path):
+def test_a_box_of_a_file_can_be_read(pixels, tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
-    read = anybind.read(tmp_path / "a.png", reader="thermal-picture", box=[3, 4, 10, 20])
-    assert (read.pixels == pixels[4:20, 3:10]).all()
+    sample = anybind.read(tmp_path / "a.png", reader="thermal-picture", box=[3, 4, 10, 20])
+    assert (sample.pixels == pixels[4:20, 3:10]).all()
 
 
-def test_what_is_no_picture_is_not_read_as_one_of_warmth(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture at all")
-    with pytest.raises(anybind.BadInput, match=r"is no \.png file that can be read"):
+def test_a_file_that_is_not_an_image_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"not an image")
+    with pytest.raises(anybind.BadInput, match=r"is not a valid \.png file"):
         find_reader(tmp_path / "a.png", "thermal")
 
 
-def test_thermal_pictures_are_written_and_shown_as_pictures(pixels, tmp_path):
-    anybind.write(ThermalPicture(pixels), tmp_path / "a.png")
+def test_thermal_images_are_written_and_shown_as_images(pixels, tmp_path):
+    anybind.write(ThermalImage(pixels), tmp_path / "a.png")
     assert (anybind.read(tmp_path / "a.png") == pixels).all()
-    assert find_modality("thermal").show(ThermalPicture(pixels)) is pixels
+    assert find_modality("thermal").show(ThermalImage(pixels)) is pixels
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (1, 200, 3), (5, 5, 4), (5, 5)])
-def test_pictures_that_show_nothing_are_refused(shape):
+def test_invalid_shapes_are_an_error(shape):
     with pytest.raises(anybind.BadInput):
-        find_modality("thermal").check(ThermalPicture(np.zeros(shape, np.uint8)))
+        find_modality("thermal").check(ThermalImage(np.zeros(shape, np.uint8)))

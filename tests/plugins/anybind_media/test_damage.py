@@ -1,4 +1,4 @@
-"""Damaged sounds and depth maps are read, or refused in one line, in little memory and time."""
+"""Damaged audio files and depth maps are read or rejected on one line, with limited memory and time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".rf64", ".w64")
 DEPTHS = (".npy", ".tiff", ".png", ".pgm")
 
 
-def written(path: Path) -> bytes:
-    """A small file of the kind that the ending says."""
+def write_sample(path: Path) -> bytes:
+    """Write a small file in the format of its suffix."""
     random = np.random.default_rng(0)
     levels = (1000 + 10 * np.add.outer(np.arange(30), np.arange(40))).astype(np.uint16)
     if path.suffix in SOUNDS:
@@ -36,8 +36,8 @@ def written(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [*SOUNDS, *DEPTHS])
-def test_a_damaged_file_breaks_no_rule(tmp_path: Path, suffix: str) -> None:
-    content = written(tmp_path / f"whole{suffix}")
+def test_damaged_file_is_read_or_rejected(tmp_path: Path, suffix: str) -> None:
+    content = write_sample(tmp_path / f"whole{suffix}")
     given: dict[str, Any] = {"reader": "depth", "preset": "tum"} if suffix in DEPTHS else {}
     assert fuzz.broken_rule(content, suffix, tmp_path, **given) is None
     faults = {}

@@ -1,4 +1,4 @@
-"""Depth maps in memory: disparity, what is refused, what is shown."""
+"""Depth maps in memory: disparity, invalid maps, rendering."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.modality import find_modality, infer_modality
-from anybind_media.depth import HOLE, DepthMap
+from anybind_media.depth import UNKNOWN_COLOUR, DepthMap
 
 NAN = float("nan")
 
@@ -21,72 +21,72 @@ NAN = float("nan")
     baseline=st.floats(0.01, 1),
 )
 def test_disparity_is_baseline_times_focal_length_over_depth(metres: list[float], fx: float, baseline: float) -> None:
-    found = DepthMap(np.array([metres], np.float32), fx=fx, baseline=baseline).disparity()
+    disparity = DepthMap(np.array([metres], np.float32), fx=fx, baseline=baseline).disparity()
     expected = [baseline * fx / min(max(depth, 0.01), 50.0) if depth == depth else NAN for depth in metres]
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    assert disparity.dtype == np.float32
+    np.testing.assert_allclose(disparity[0], expected, rtol=1e-6)
 
 
-def test_what_is_given_goes_before_what_the_map_knows() -> None:
-    known = DepthMap(np.array([[2.0, 20.0]]), fx=500.0, baseline=0.1)
-    assert known.disparity(fx=1000.0).tolist() == [[50.0, 5.0]]
-    assert known.disparity(baseline=0.2, farthest=10.0).tolist() == [[50.0, 10.0]]
+def test_given_parameters_override_the_maps() -> None:
+    depth_map = DepthMap(np.array([[2.0, 20.0]]), fx=500.0, baseline=0.1)
+    assert depth_map.disparity(fx=1000.0).tolist() == [[50.0, 5.0]]
+    assert depth_map.disparity(baseline=0.2, farthest=10.0).tolist() == [[50.0, 10.0]]
 
 
-@pytest.mark.parametrize(("known", "missing"), [({"fx": 500.0}, "baseline"), ({"baseline": 0.1}, "fx")])
-def test_disparity_without_a_camera_is_refused(known: dict[str, float], missing: str) -> None:
-    with pytest.raises(BadInput, match=f"needs {missing}, which is not known of this one; give {missing}="):
-        DepthMap(np.ones((2, 2)), **known).disparity()
+@pytest.mark.parametrize(("parameters", "missing"), [({"fx": 500.0}, "baseline"), ({"baseline": 0.1}, "fx")])
+def test_disparity_without_camera_is_rejected(parameters: dict[str, float], missing: str) -> None:
+    with pytest.raises(BadInput, match=f"needs {missing}, which is unknown for this depth map; set {missing}="):
+        DepthMap(np.ones((2, 2)), **parameters).disparity()
 
 
 @pytest.mark.parametrize("options", [{"nearest": 0.0}, {"nearest": 5.0, "farthest": 5.0}, {"fx": -1.0}])
-def test_a_disparity_without_sense_is_refused(options: dict[str, float]) -> None:
+def test_invalid_disparity_options_are_rejected(options: dict[str, float]) -> None:
     with pytest.raises(BadOption):
         DepthMap(np.ones((2, 2)), fx=1.0, baseline=1.0).disparity(**options)
 
 
-def test_a_map_is_metres_in_rows_and_columns() -> None:
+def test_depth_map_requires_two_axes() -> None:
     assert DepthMap(np.ones((2, 3), np.float64)).metres.dtype == np.float32
-    with pytest.raises(BadInput, match=r"an array \(height, width\) of metres, got float64 \(2, 3, 1\)"):
+    with pytest.raises(BadInput, match=r"an array \(height, width\) in metres, got float64 \(2, 3, 1\)"):
         DepthMap(np.ones((2, 3, 1)))
-    with pytest.raises(BadOption, match="fx must be a number above 0, got 0"):
+    with pytest.raises(BadOption, match="fx: expected a positive number, got 0"):
         DepthMap(np.ones((2, 3)), fx=0)
 
 
 @pytest.mark.parametrize(
     ("metres", "message"),
     [
-        (np.ones((0, 5)), r"has no pixels \(shape \(0, 5\)\)"),
-        (np.ones((1, 101)), "101x1 pixels is too narrow"),
-        (np.zeros((4, 4)), "no pixel's depth is known"),
-        (np.full((4, 4), NAN), "no pixel's depth is known"),
+        (np.ones((0, 5)), r"empty depth map \(shape \(0, 5\)\)"),
+        (np.ones((1, 101)), "101x1 pixels: expected an aspect ratio"),
+        (np.zeros((4, 4)), "without known depths"),
+        (np.full((4, 4), NAN), "without known depths"),
         (np.array([[1.0, -1.0]]), "negative or infinite"),
         (np.array([[1.0, np.inf]]), "negative or infinite"),
     ],
 )
-def test_what_cannot_be_embedded_is_refused(metres: np.ndarray, message: str) -> None:
+def test_invalid_samples_are_rejected(metres: np.ndarray, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         find_modality("depth").check(DepthMap(metres))
 
 
-def test_one_known_pixel_is_enough() -> None:
+def test_one_known_depth_is_enough() -> None:
     sample = DepthMap(np.array([[NAN, 1.0], [NAN, NAN]]))
     find_modality("depth").check(sample)
     assert infer_modality(sample) == "depth"
 
 
-def test_near_is_shown_light_far_dark_and_holes_in_a_colour_of_their_own() -> None:
+def test_rendering_of_near_far_and_unknown_depth() -> None:
     metres = np.linspace(1, 5, 50, dtype=np.float32).reshape(5, 10)
     metres[2, 3] = NAN
-    picture = find_modality("depth").show(DepthMap(metres))
-    assert picture.shape == (5, 10, 3)
-    assert picture.dtype == np.uint8
-    assert picture[2, 3].tolist() == list(HOLE)
-    brightness = picture.sum(axis=2)[np.isfinite(metres)].astype(int)
+    image = find_modality("depth").show(DepthMap(metres))
+    assert image.shape == (5, 10, 3)
+    assert image.dtype == np.uint8
+    assert image[2, 3].tolist() == list(UNKNOWN_COLOUR)
+    brightness = image.sum(axis=2)[np.isfinite(metres)].astype(int)
     assert (np.diff(brightness) <= 0).all()
     assert brightness[0] > 600
     assert brightness[-1] < 100
 
 
-def test_an_even_map_can_be_shown() -> None:
+def test_constant_depth_map_is_rendered() -> None:
     assert find_modality("depth").show(DepthMap(np.full((3, 3), 2.0))).shape == (3, 3, 3)

@@ -1,4 +1,4 @@
-"""Words."""
+"""Texts."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ def text() -> Modality:
     return find_modality("text")
 
 
-@pytest.mark.parametrize("words", ["a rubber duck", "鸭子", "x"])
-def test_a_string_is_a_text(text: Modality, words: str) -> None:
-    assert text.accepts(words)
-    assert infer_modality(words) == "text"
-    text.check(words)
+@pytest.mark.parametrize("string", ["a rubber duck", "鸭子", "x"])
+def test_string_is_a_text(text: Modality, string: str) -> None:
+    assert text.accepts(string)
+    assert infer_modality(string) == "text"
+    text.check(string)
 
 
 @pytest.mark.parametrize("item", [b"a duck", 7, None, ["a duck"], Path("a duck"), np.zeros(3)], ids=repr)
-def test_what_is_no_string_is_no_text(text: Modality, item: object) -> None:
+def test_other_objects_are_not_texts(text: Modality, item: object) -> None:
     assert not text.accepts(item)
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t ", "\u3000"], ids=repr)
-def test_a_blank_text_is_refused(text: Modality, blank: str) -> None:
-    with pytest.raises(BadInput, match="text is empty"):
+def test_blank_text_is_rejected(text: Modality, blank: str) -> None:
+    with pytest.raises(BadInput, match="empty text"):
         text.check(blank)
 
 
-def test_a_plain_string_is_taken_for_a_text_and_not_for_a_path(text: Modality) -> None:
+def test_string_is_inferred_as_text(text: Modality) -> None:
     assert text.accepts("photo.jpg")
     assert not find_modality("image").accepts("photo.jpg")
 
 
-def test_a_text_is_shown_as_it_is(text: Modality) -> None:
+def test_text_rendering_is_identity(text: Modality) -> None:
     assert text.show("  a rubber duck ") == "  a rubber duck "
 
 
-def test_a_text_has_no_file_format_to_be_written_to(tmp_path: Path) -> None:
+def test_text_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"cannot write text to .*duck\.txt"):
         anybind.write("a duck", tmp_path / "duck.txt")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_text_is_made_from_a_picture() -> None:
+def test_text_is_not_derived_from_image() -> None:
     with pytest.raises(BadInput, match="no text can be made from image"):
         anybind.derive("text", np.zeros((2, 2, 3), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Without soundfile and soxr: sounds are answered with the pip line, and everything else works as before."""
+"""Without soundfile and soxr, audio reports the pip command, and everything else works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODULES = ("soundfile", "soxr", "anybind_media.sound", "anybind_media.sound_file
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A sound, a picture and a depth map."""
+    """Write an audio clip, an image and a depth map."""
     anybind.write(Waveform(np.full((1, 800), 0.1, np.float32), 8000), tmp_path / "a.wav")
     PIL.Image.fromarray(np.full((6, 8, 3), 99, np.uint8)).save(tmp_path / "b.png")
     np.save(tmp_path / "c.npy", np.full((6, 8), 2.0, np.float32))
@@ -33,37 +33,37 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if the extra `sound` had not been installed, in a process that has loaded nothing yet."""
-    former = use_registry(None)
+    """Simulate a process without the extra `sound`."""
+    previous = use_registry(None)
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     for name in ("soundfile", "soxr"):
         monkeypatch.setitem(sys.modules, name, None)
     yield
-    use_registry(former)
+    use_registry(previous)
 
 
-def test_a_sound_is_answered_with_the_pip_line(folder: Path, without: None) -> None:
+def test_missing_audio_packages_report_pip_command(folder: Path, without: None) -> None:
     with pytest.raises(MissingExtra, match=r"needs the package 'so(undfile|xr)': pip install 'anybind\[sound\]'"):
         anybind.read(folder / "a.wav")
     with pytest.raises(MissingExtra, match=r"pip install 'anybind\[sound\]'"):
         find_reader(folder / "a.wav")
 
 
-def test_all_else_is_read_as_before(folder: Path, without: None) -> None:
+def test_other_files_are_read_without_audio_packages(folder: Path, without: None) -> None:
     assert anybind.read(folder / "b.png").shape == (6, 8, 3)
     assert anybind.read(folder / "c.npy").metres.shape == (6, 8)
     assert infer_modality(anybind.read(folder / "b.png")) == "image"
 
 
 @pytest.mark.parametrize("command", ["plugins", "bindings"])
-def test_what_is_installed_is_listed_and_nothing_is_broken(cli: Command, without: None, command: str) -> None:
-    former = use_registry(Registry.from_entry_points())
+def test_listings_work_without_audio_packages(cli: Command, without: None, command: str) -> None:
+    previous = use_registry(Registry.from_entry_points())
     try:
-        told = json.loads(cli(command, "--json").out)
+        report = json.loads(cli(command, "--json").out)
     finally:
-        use_registry(former)
+        use_registry(previous)
     if command == "plugins":
-        assert {plugin["status"] for plugin in told["plugins"]} == {"ok"}
+        assert {plugin["status"] for plugin in report["plugins"]} == {"ok"}
     else:
-        assert {"mini", "imagebind", "languagebind"} <= {binding["name"] for binding in told["bindings"]}
+        assert {"mini", "imagebind", "languagebind"} <= {binding["name"] for binding in report["bindings"]}

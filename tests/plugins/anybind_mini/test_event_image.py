@@ -66,8 +66,8 @@ def test_the_weight_files_are_small():
 
 def test_the_trained_event_encoder_is_closer_to_the_images_than_an_untrained_copy(images, recordings):
     binder = anybind.load("mini")
-    options = {"of": binder.encoder("image"), "options": {"clamp_percentile": 90, "invert": True}}
-    untrained = create_part("encoder", "event-tower", **options)
+    options = {"image_encoder": binder.encoder("image"), "options": {"clamp_percentile": 90, "invert": True}}
+    untrained = create_part("encoder", "event-encoder", **options)
     targets = binder.encoder("image").encode([binder.encoder("image").preprocess(image) for image in images])
     cosines = [
         (encoder.encode([encoder.preprocess(recording) for recording in recordings]) * targets).sum(axis=1).mean()

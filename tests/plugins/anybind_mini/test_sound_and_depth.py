@@ -143,7 +143,7 @@ def test_the_command_embeds_audio_and_depth_and_lists_invalid_files(cli, tmp_pat
         anybind.write(clip, folder / f"{name}.wav")
     anybind.write(DepthMap(np.linspace(1, 4, 600, dtype=np.float32).reshape(20, 30)), folder / "map.npy")
     np.save(folder / "zero.npy", np.zeros((20, 30), np.float32))
-    outcome = cli("embed", folder, "-o", tmp_path / "v.safetensors", "--skip-bad", "--json")
+    outcome = cli("embed", folder, "-o", tmp_path / "v.safetensors", "--skip-invalid", "--json")
     assert outcome.code == 0
     fields = json.loads(outcome.out)
     assert {group["modality"]: group["n"] for group in fields["embeddings"]} == {"depth": 1, "sound": 2}

@@ -1,4 +1,4 @@
-"""A small CLIP with random weights on disk, open_clip's own reading of it, and processes that see no network."""
+"""A small CLIP with random weights on disk, its open_clip reference, and processes without network access."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from anybind_openclip.towers import ImageTower, TextTower, image_tower, text_tower
+from anybind_openclip.encoders import OpenClipImageEncoder, OpenClipTextEncoder, load_image_encoder, load_text_encoder
 
 TINY = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
-# Unlike open_clip's defaults, so that a default that slips in changes the vectors.
+# Unlike open_clip's defaults: a default used by mistake changes the vectors.
 PREPROCESS = {
     "mean": [0.4, 0.5, 0.6],
     "std": [0.2, 0.25, 0.3],
@@ -40,29 +40,29 @@ MakeFolder = Callable[..., Path]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
-class Reference(NamedTuple):
-    """The model of the folder as open_clip reads it."""
+class OpenClipReference(NamedTuple):
+    """The model of the folder, loaded by open_clip."""
 
     model: Any
     transform: Any
     tokenizer: Any
 
     def __repr__(self) -> str:
-        return "Reference()"  # hypothesis prints it beside a failing example
+        return "Reference()"  # hypothesis prints it with a failing example
 
-    def images(self, pictures: list[np.ndarray]) -> np.ndarray:
-        batch = torch.stack([self.transform(PIL.Image.fromarray(picture)) for picture in pictures])
+    def embed_images(self, images: list[np.ndarray]) -> np.ndarray:
+        batch = torch.stack([self.transform(PIL.Image.fromarray(image)) for image in images])
         with torch.inference_mode():
             return self.model.encode_image(batch, normalize=True).numpy()
 
-    def texts(self, texts: list[str]) -> np.ndarray:
+    def embed_texts(self, texts: list[str]) -> np.ndarray:
         with torch.inference_mode():
             return self.model.encode_text(self.tokenizer(texts), normalize=True).numpy()
 
 
 @pytest.fixture
 def tiny_config() -> dict[str, Any]:
-    """The small model's configuration, to change at will."""
+    """Return a copy of the small model's configuration."""
     return copy.deepcopy(TINY)
 
 
@@ -73,7 +73,7 @@ def preprocess_config() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def make_folder() -> MakeFolder:
-    """Write a model folder as open_clip's users have it."""
+    """Return a function that writes a model folder in open_clip's layout."""
 
     def make(
         folder: Path,
@@ -86,12 +86,12 @@ def make_folder() -> MakeFolder:
         torch.manual_seed(seed)
         model = open_clip.CLIP(**copy.deepcopy(dict(config)))
         with torch.no_grad():
-            model.logit_scale.fill_(2.5)  # not what every new CLIP starts with
+            model.logit_scale.fill_(2.5)  # not the initial value of a new CLIP
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
-        described: dict[str, Any] = {"model_cfg": config}
+        settings: dict[str, Any] = {"model_cfg": config}
         if preprocess is not None:
-            described["preprocess_cfg"] = preprocess
-        (folder / CONFIG).write_text(json.dumps(described), encoding="utf-8")
+            settings["preprocess_cfg"] = preprocess
+        (folder / CONFIG).write_text(json.dumps(settings), encoding="utf-8")
         return folder
 
     return make
@@ -99,39 +99,39 @@ def make_folder() -> MakeFolder:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, make_folder: MakeFolder) -> Path:
-    """The small model; tests read it and leave it as it is."""
+    """Write the small model; tests do not modify it."""
     return make_folder(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
-def own_folder(model_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the small model that a test may damage."""
+def folder_copy(model_folder: Path, tmp_path: Path) -> Path:
+    """Copy the small model; a test may modify it."""
     return Path(shutil.copytree(model_folder, tmp_path / "own" / "tiny"))
 
 
 @pytest.fixture(scope="session")
-def reference(model_folder: Path) -> Reference:
-    """What open_clip itself makes of the folder."""
+def reference(model_folder: Path) -> OpenClipReference:
+    """Load the folder by open_clip."""
     name = f"local-dir:{model_folder}"
     model, _, transform = open_clip.create_model_and_transforms(name)
-    return Reference(model.eval(), transform, open_clip.get_tokenizer(name))
+    return OpenClipReference(model.eval(), transform, open_clip.get_tokenizer(name))
 
 
 @pytest.fixture(scope="session")
-def image(model_folder: Path) -> ImageTower:
-    """The image tower; tests leave its weights as they are."""
-    return image_tower(f"local-dir:{model_folder}")
+def image_encoder(model_folder: Path) -> OpenClipImageEncoder:
+    """Load the image encoder; tests do not modify its weights."""
+    return load_image_encoder(f"local-dir:{model_folder}")
 
 
 @pytest.fixture(scope="session")
-def text(model_folder: Path) -> TextTower:
-    """The text tower; tests leave its weights as they are."""
-    return text_tower(f"local-dir:{model_folder}")
+def text_encoder(model_folder: Path) -> OpenClipTextEncoder:
+    """Load the text encoder; tests do not modify its weights."""
+    return load_text_encoder(f"local-dir:{model_folder}")
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[np.ndarray]:
-    """32 random pictures of odd sizes, smaller and larger than the tower's input, wide and high."""
+def images() -> list[np.ndarray]:
+    """Return 32 random images of odd sizes, smaller and larger than the input size, landscape and portrait."""
     random = np.random.default_rng(0)
     sizes = random.integers(5, 90, (32, 2)) * 2 + 1
     return [random.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in sizes]
@@ -139,7 +139,7 @@ def pictures() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
-    """32 texts that fit the context: long and short, capitals, entities, other scripts, signs."""
+    """Return 32 texts within the context: long and short, capitals, entities, other scripts, signs."""
     return [
         "a", "a duck", "A Photo Of A Duck", "  spaces   all\tover\n", "it's 1 o'clock", "fish &amp; chips", "Zürich",
         "naïve café", "日本", "Москва", "∑x²", "🦆", "x_y-z", "snake_case", "1234567", "3.14159", "(brackets)",
@@ -150,7 +150,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def run_python() -> RunPython:
-    """Run Python in a process of its own, in which no hub can be reached and nothing of ours is cached."""
+    """Return a function that runs Python in a new process without network access and with its own hub cache."""
 
     def run(*arguments: str, hub_cache: Path, timeout: float = 300, **environment: str) -> Any:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}

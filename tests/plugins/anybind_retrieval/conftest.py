@@ -1,4 +1,4 @@
-"""A world of plain colours: pictures, sounds of three pitches, and words, embedded by counting."""
+"""A folder of images of one colour, sounds of three pitches and texts, with an encoder that needs no weights."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ RATE = 8000
 HERTZ = {"red": 300, "green": 900, "blue": 2100}
 
 
-class Colour(Encoder):
-    """Pictures by their mean colour, words by the letters of red, green and blue, sounds by their pitch."""
+class ColourEncoder(Encoder):
+    """Encoder of images by mean colour, texts by the names of red, green and blue, sounds by pitch."""
 
     weights_hash = ""
     preprocessing = {}  # noqa: RUF012 (an interface attribute)
@@ -55,45 +55,48 @@ class Colour(Encoder):
         return [sample.p.mean(), 1 - sample.p.mean(), 0]
 
 
-def binding(argument: str) -> anybind.Binding:
-    """The binding `colours`; `colours:sound` and the like have one encoder more."""
-    uses = {of: ConfiguredPart("colour", {"modality": of}) for of in ("text", "image", *filter(None, [argument]))}
-    return anybind.Binding("colours", uses, space="colour")
+def make_binding(argument: str) -> anybind.Binding:
+    """Return the binding `colours`; `colours:sound` and the like have one more encoder."""
+    modalities = ("text", "image", *filter(None, [argument]))
+    encoders = {modality: ConfiguredPart("colour", {"modality": modality}) for modality in modalities}
+    return anybind.Binding("colours", encoders, space="colour")
 
 
 @pytest.fixture(autouse=True)
-def made_binding(
+def colour_registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, add_plugin: Callable[..., None]
 ) -> Iterator[Registry]:
-    """The installed plugins and the binding `colours`, in a folder of its own with a cache of its own."""
-    made = Registry.from_entry_points()
+    """Register the binding `colours`, and change to a temporary folder with its own cache."""
+    registry = Registry.from_entry_points()
     add_plugin(
-        made,
-        EncoderSpec(name="colour", summary="s", modality="image", target=f"{__name__}:Colour"),
-        BindingSpec(name="colours", summary="s", target=f"{__name__}:binding"),
+        registry,
+        EncoderSpec(name="colour", summary="s", modality="image", target=f"{__name__}:ColourEncoder"),
+        BindingSpec(name="colours", summary="s", target=f"{__name__}:make_binding"),
     )
-    former = use_registry(made)
+    previous = use_registry(registry)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    yield made
-    use_registry(former)
+    yield registry
+    use_registry(previous)
 
 
 @dataclass(frozen=True)
-class World:
-    """A folder of files that can be added to and changed."""
+class MediaFolder:
+    """A folder in which tests write images and sounds."""
 
     folder: Path
 
-    def picture(self, name: str, colour: str, mtime: int | None = None) -> Path:
-        """Write a picture of one colour."""
+    def write_image(self, name: str, colour: str, mtime: int | None = None) -> Path:
+        """Write an image of one colour."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         PIL.Image.fromarray(np.full((6, 8, 3), RGB[colour], np.uint8)).save(path)
-        return self._dated(path, mtime)
+        if mtime is not None:
+            os.utime(path, ns=(mtime, mtime))
+        return path
 
-    def sound(self, name: str, colour: str, seconds: float = 0.25) -> Path:
-        """Write a sound of the pitch that stands for a colour."""
+    def write_sound(self, name: str, colour: str, seconds: float = 0.25) -> Path:
+        """Write a sound with the pitch of a colour."""
         path = self.folder / name
         times = np.arange(round(seconds * RATE)) / RATE
         samples = (20_000 * np.sin(2 * np.pi * HERTZ[colour] * times)).astype("<i2")
@@ -104,39 +107,34 @@ class World:
             file.writeframes(samples.tobytes())
         return path
 
-    def _dated(self, path: Path, mtime: int | None) -> Path:
-        if mtime is not None:
-            os.utime(path, ns=(mtime, mtime))
-        return path
-
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Three pictures, one in a folder of its own."""
-    made = World(tmp_path / "files")
-    made.folder.mkdir()
-    made.picture("a red.png", "red")
-    made.picture("green.png", "green")
-    made.picture("deep/blue.png", "blue")
-    return made
+def media(tmp_path: Path) -> MediaFolder:
+    """Three images, one in a subfolder."""
+    media = MediaFolder(tmp_path / "files")
+    media.folder.mkdir()
+    media.write_image("a red.png", "red")
+    media.write_image("green.png", "green")
+    media.write_image("deep/blue.png", "blue")
+    return media
 
 
 @pytest.fixture(params=["i.safetensors", "i.lance"])
-def place(request: Any, tmp_path: Path) -> Path:
-    """Where an index goes: a file, and a database."""
+def location(request: Any, tmp_path: Path) -> Path:
+    """Path of an index: a file, and a database."""
     return tmp_path / request.param
 
 
 @pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Colours of the pictures that were embedded, as they come."""
-    seen: list[str] = []
+def embedded_colours(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Colours of the embedded images, in order."""
+    colours: list[str] = []
     names = {colour: name for name, colour in RGB.items()}
-    embed = Colour.image
+    embed = ColourEncoder.image
 
-    def watched(self: Colour, sample: np.ndarray) -> Any:
-        seen.append(names[tuple(sample[0, 0].tolist())])
+    def record(self: ColourEncoder, sample: np.ndarray) -> Any:
+        colours.append(names[tuple(sample[0, 0].tolist())])
         return embed(self, sample)
 
-    monkeypatch.setattr(Colour, "image", watched)
-    return seen
+    monkeypatch.setattr(ColourEncoder, "image", record)
+    return colours

@@ -1,4 +1,4 @@
-"""Ranking: the same answers from a file, from LanceDB and from plain Python, ties by path."""
+"""Ranking: equal hits from a file, from LanceDB and from plain Python, ties by path."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import anybind
-from anybind_retrieval.file_index import FileDraft, FileIndex
-from anybind_retrieval.index import Card, Entry, Shelf
-from anybind_retrieval.lance_index import LanceDraft, LanceIndex
-from anybind_retrieval.ranking import ranked
+from anybind_retrieval.file_index import FileIndex, FileIndexWriter
+from anybind_retrieval.index import IndexCard, IndexedEncoder, IndexEntry
+from anybind_retrieval.lance_index import LanceIndex, LanceIndexWriter
+from anybind_retrieval.ranking import rank_entries
 
-SHELF = Shelf("image", "e")
-
-
-def card(dim):
-    return Card("b", anybind.Space("s", dim), {"image": SHELF})
+ENCODER = IndexedEncoder("image", "e")
 
 
-def entries(count):
-    """Paths whose order is not that of their numbers."""
-    return [Entry(f"/{number * 7919 % 10_007:05d}'s.png", number, number) for number in range(count)]
+def make_card(dim):
+    return IndexCard("b", anybind.Space("s", dim), {"image": ENCODER})
 
 
-def file_index(folder, vectors):
-    draft = FileDraft(folder / "i.safetensors", None)
-    draft.add("image", entries(len(vectors)), vectors)
-    draft.finish(card(vectors.shape[1]))
+def make_entries(count):
+    """Return entries whose order by path differs from that of their numbers."""
+    return [IndexEntry(f"/{number * 7919 % 10_007:05d}'s.png", number, number) for number in range(count)]
+
+
+def write_file_index(folder, vectors):
+    writer = FileIndexWriter(folder / "i.safetensors", None)
+    writer.add("image", make_entries(len(vectors)), vectors)
+    writer.finish(make_card(vectors.shape[1]))
     return FileIndex(folder / "i.safetensors")
 
 
-def lance_index(folder, vectors):
-    where = str(folder / "i.lance")
-    draft = LanceDraft(where, card(vectors.shape[1]), None)
-    draft.add("image", entries(len(vectors)), vectors)
-    draft.finish(card(vectors.shape[1]))
-    return LanceIndex(where)
+def write_lance_index(folder, vectors):
+    location = str(folder / "i.lance")
+    writer = LanceIndexWriter(location, make_card(vectors.shape[1]), None)
+    writer.add("image", make_entries(len(vectors)), vectors)
+    writer.finish(make_card(vectors.shape[1]))
+    return LanceIndex(location)
 
 
-def expected(vectors, query, top):
-    """By Python's own sums and sort."""
+def rank_reference(vectors, query, top_k):
+    """Rank by plain Python sums and sort."""
     rows = [
         (-round(sum(float(a) * float(b) for a, b in zip(vector, query, strict=True)), 6), entry.path)
-        for vector, entry in zip(vectors, entries(len(vectors)), strict=True)
+        for vector, entry in zip(vectors, make_entries(len(vectors)), strict=True)
     ]
-    return [(path, pytest.approx(-score, abs=2e-6)) for score, path in sorted(rows)[:top]]
+    return [(path, pytest.approx(-score, abs=2e-6)) for score, path in sorted(rows)[:top_k]]
 
 
-def told(hits):
+def list_hits(hits):
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
     return [(hit.entry.path, hit.cosine) for hit in hits]
 
 
 @st.composite
 def searches(draw):
-    """Few distinct directions among many rows, so that ties are everywhere, also where the answers end."""
+    """Draw few distinct directions for many rows, so that there are ties, also at the cut."""
     distinct = draw(st.integers(1, 5))
     count = draw(st.integers(1, 60))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -68,77 +68,80 @@ def searches(draw):
 
 @pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=searches(), top=st.integers(1, 70))
-def test_a_file_is_ranked_as_plain_python_would(tmp_path, case, top):
+@given(case=searches(), top_k=st.integers(1, 70))
+def test_file_ranking_equals_plain_python(tmp_path, case, top_k):
     vectors, query = case
-    found = ranked(file_index(tmp_path, vectors), "image", query, top)
-    assert told(found) == expected(vectors, query, top)
+    hits = rank_entries(write_file_index(tmp_path, vectors), "image", query, top_k)
+    assert list_hits(hits) == rank_reference(vectors, query, top_k)
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=searches(), top=st.integers(1, 70))
-def test_a_database_is_ranked_as_plain_python_would(tmp_path_factory, case, top):
+@given(case=searches(), top_k=st.integers(1, 70))
+def test_database_ranking_equals_plain_python(tmp_path_factory, case, top_k):
     vectors, query = case
-    found = ranked(lance_index(tmp_path_factory.mktemp("db"), vectors), "image", query, top)
-    assert told(found) == expected(vectors, query, top)
+    hits = rank_entries(write_lance_index(tmp_path_factory.mktemp("db"), vectors), "image", query, top_k)
+    assert list_hits(hits) == rank_reference(vectors, query, top_k)
 
 
-@pytest.mark.parametrize("make", [file_index, lance_index])
-def test_ties_by_the_hundred_are_cut_by_path(tmp_path, make):
+@pytest.mark.parametrize("make", [write_file_index, write_lance_index])
+def test_hundreds_of_ties_are_cut_by_path(tmp_path, make):
     vectors = anybind.normalize(np.ones((500, 3)))
-    found = ranked(make(tmp_path, vectors), "image", vectors[0], 5)
-    assert told(found) == [(path, 1.0) for path in sorted(entry.path for entry in entries(500))[:5]]
+    hits = rank_entries(make(tmp_path, vectors), "image", vectors[0], 5)
+    assert list_hits(hits) == [(path, 1.0) for path in sorted(entry.path for entry in make_entries(500))[:5]]
 
 
-@pytest.mark.parametrize("make", [file_index, lance_index])
-def test_the_querys_own_file_is_no_answer(tmp_path, make):
+@pytest.mark.parametrize("make", [write_file_index, write_lance_index])
+def test_excluded_path_is_not_a_hit(tmp_path, make):
     vectors = anybind.normalize(np.eye(4) + 0.1)
-    own = entries(4)[2].path
-    found = ranked(make(tmp_path, vectors), "image", vectors[2], 4, without=own)
-    assert len(found) == 3
-    assert own not in [hit.entry.path for hit in found]
+    own = make_entries(4)[2].path
+    hits = rank_entries(make(tmp_path, vectors), "image", vectors[2], 4, exclude=own)
+    assert len(hits) == 3
+    assert own not in [hit.entry.path for hit in hits]
 
 
-def test_vectors_in_a_file_are_mapped_and_not_read(tmp_path):
+def test_vectors_of_a_file_are_memory_mapped(tmp_path):
     vectors = anybind.normalize(np.random.default_rng(0).normal(size=(50, 8)))
-    index = file_index(tmp_path, vectors)
-    assert isinstance(index.vectors("image"), np.memmap)
-    order = np.argsort([entry.path for entry in entries(50)])
-    np.testing.assert_array_equal(index.vectors("image"), vectors[order])
+    index = write_file_index(tmp_path, vectors)
+    assert isinstance(index.get_vectors("image"), np.memmap)
+    order = np.argsort([entry.path for entry in make_entries(50)])
+    np.testing.assert_array_equal(index.get_vectors("image"), vectors[order])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 3.0])
-@pytest.mark.parametrize("top", [1, 100])
-def test_an_index_with_damaged_vectors_is_one_clear_line(tmp_path, value, top):
+@pytest.mark.parametrize("top_k", [1, 100])
+def test_damaged_vectors_are_one_error_line(tmp_path, value, top_k):
     vectors = anybind.normalize(np.ones((100, 4)))
     vectors[61] = value
-    index = file_index(tmp_path, vectors)
-    with pytest.raises(anybind.BadInput, match=r"i\.safetensors.*make it anew"):
-        ranked(index, "image", vectors[0], top)
+    index = write_file_index(tmp_path, vectors)
+    with pytest.raises(anybind.BadInput, match=r"i\.safetensors.*rebuild it"):
+        rank_entries(index, "image", vectors[0], top_k)
 
 
-def test_an_index_with_damaged_vectors_is_not_taken_over_into_the_next_one(tmp_path):
+def test_damaged_vectors_are_not_copied_to_an_updated_index(tmp_path):
     vectors = anybind.normalize(np.ones((3, 4)))
     vectors[1] = np.nan
-    former = file_index(tmp_path, vectors)
-    draft = FileDraft(tmp_path / "i.safetensors", former)
-    draft.drop("image", {entries(3)[0].key})
+    previous = write_file_index(tmp_path, vectors)
+    writer = FileIndexWriter(tmp_path / "i.safetensors", previous)
+    writer.drop("image", {make_entries(3)[0].key})
     with pytest.raises(anybind.BadInput, match="not of norm 1"):
-        draft.finish(card(4))
+        writer.finish(make_card(4))
 
 
-def test_a_large_database_has_an_index_of_its_own_and_is_exact_unless_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr("anybind_retrieval.lance_index.INDEXED_FROM", 2000)
+def test_large_database_has_an_approximate_index_and_is_exact_by_default(tmp_path, monkeypatch):
+    monkeypatch.setattr("anybind_retrieval.lance_index.ANN_MIN_ROWS", 2000)
     random = np.random.default_rng(0)
     vectors = anybind.normalize(random.normal(size=(2000, 16)))
-    exact = lance_index(tmp_path, vectors)
+    exact = write_lance_index(tmp_path, vectors)
     assert exact.table.list_indices()
-    assert told(ranked(exact, "image", vectors[7], 10)) == expected(vectors, vectors[7], 10)
-    near = ranked(LanceIndex(exact.where, approximate=True), "image", vectors[7], 10)
-    assert near[0].entry == entries(2000)[7]
-    assert len({hit.entry for hit in near} & {hit.entry for hit in ranked(exact, "image", vectors[7], 10)}) >= 8
+    assert list_hits(rank_entries(exact, "image", vectors[7], 10)) == rank_reference(vectors, vectors[7], 10)
+    approximate = rank_entries(LanceIndex(exact.location, approximate=True), "image", vectors[7], 10)
+    assert approximate[0].entry == make_entries(2000)[7]
+    assert (
+        len({hit.entry for hit in approximate} & {hit.entry for hit in rank_entries(exact, "image", vectors[7], 10)})
+        >= 8
+    )
 
 
-def test_a_card_is_kept_whole():
-    made = replace(card(3), shelves={"image": SHELF, "video": Shelf("event", "f~1")})
-    assert Card.from_table(made.to_table()) == made
+def test_card_survives_a_round_trip():
+    card = replace(make_card(3), encoders={"image": ENCODER, "video": IndexedEncoder("event", "f~1")})
+    assert IndexCard.from_table(card.to_table()) == card

@@ -1,4 +1,4 @@
-"""The task on a world small enough to follow by hand: colours as pictures and as words."""
+"""The task `retrieval` on colours as images and as texts, small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from anybind_retrieval.task import Retrieval
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 20), "blue": (20, 10, 250), "yellow": (250, 240, 0)}
 
 
-class Corner(Encoder):
-    """Embeds pictures by their mean colour, and words by the colours they name."""
+class ColourEncoder(Encoder):
+    """Encoder of images by mean colour, and of texts by the name of a colour."""
 
     weights_hash = "1" * 12
     preprocessing = {}  # noqa: RUF012 (an interface attribute)
@@ -28,15 +28,15 @@ class Corner(Encoder):
         self.space = anybind.Space("colour", 3)
 
     def encode(self, inputs):
-        return anybind.normalize(np.array([self.one(sample) for sample in inputs], dtype=float))
+        return anybind.normalize(np.array([self.embed_sample(sample) for sample in inputs], dtype=float))
 
-    def one(self, sample):
+    def embed_sample(self, sample):
         if self.modality == "image":
             return sample.reshape(-1, 3).mean(axis=0)
         return next(colour for name, colour in COLOURS.items() if name in sample)
 
 
-class Colours(Dataset):
+class ColourDataset(Dataset):
     name = "colours"
 
     def __init__(self, items, classes=()):
@@ -51,7 +51,7 @@ class Colours(Dataset):
         return self._classes
 
 
-def picture(colour):
+def make_image(colour):
     return np.full((2, 2, 3), COLOURS[colour], np.uint8)
 
 
@@ -62,29 +62,29 @@ def binder(registry, add_plugin):
         ModalitySpec(name="image", summary="s", target="anybind_media.image:Image"),
         ModalitySpec(name="text", summary="s", target="anybind_media.text:Text"),
         ReaderSpec(
-            name="picture",
+            name="png",
             summary="s",
-            target="anybind_media.image:PictureReader",
+            target="anybind_media.image:ImageReader",
             modality="image",
             suffixes=(".png",),
         ),
     )
-    uses = {of: ConfiguredPart("corner", {"modality": of}) for of in ("image", "text")}
-    made = anybind.Binder(anybind.Binding("corners", uses))
-    made._encoders = {of: Corner(of) for of in uses}  # the module of a test cannot be imported by name
-    return made
+    encoders = {modality: ConfiguredPart("colour", {"modality": modality}) for modality in ("image", "text")}
+    binder = anybind.Binder(anybind.Binding("colours", encoders))
+    binder._encoders = {name: ColourEncoder(name) for name in encoders}  # a test module cannot be imported by name
+    return binder
 
 
-def pairs(*names, wrong=()):
-    """Items of pictures with their names; those in `wrong` are named after another colour."""
+def make_pairs(*names, wrong=()):
+    """Return items of images with captions; those in `wrong` are captioned with another colour."""
     return [
-        Item(f"{number}-{name}", picture(name), partners={"text": dict(wrong).get(name, name)})
+        Item(f"{number}-{name}", make_image(name), partners={"text": dict(wrong).get(name, name)})
         for number, name in enumerate(names)
     ]
 
 
-def test_the_partner_is_found_in_both_directions(binder):
-    result = Retrieval(to="text").run(binder, Colours(pairs(*COLOURS)), modality="image")
+def test_partners_rank_first_in_both_directions(binder):
+    result = Retrieval(to="text").run(binder, ColourDataset(make_pairs(*COLOURS)), modality="image")
     assert (result.n, result.gallery_size, result.modality) == (4, 4, "image")
     assert result.metrics["R@1"] == result.metrics["image_to_text_R@1"] == result.metrics["text_to_image_MRR"] == 1
     assert result.chance["image_to_text_R@1"] == pytest.approx(1 / 4)
@@ -93,101 +93,103 @@ def test_the_partner_is_found_in_both_directions(binder):
     assert result.to_dict()["directions"]["text_to_image"]["queries"] == 4
 
 
-def test_a_name_that_two_items_bear_helps_neither(binder):
-    result = Retrieval(to="text").run(binder, Colours(pairs("red", "red", "blue")), modality="image")
+def test_equal_captions_of_two_items_help_neither(binder):
+    result = Retrieval(to="text").run(binder, ColourDataset(make_pairs("red", "red", "blue")), modality="image")
     assert result.metrics["image_to_text_R@1"] == pytest.approx(1 / 3)
     assert result.metrics["R@1"] == pytest.approx(1 / 3)
 
 
-def test_each_direction_has_its_own_figures(binder):
-    # Blue is named red: asked for by "red", the red picture and the blue one have the same words.
-    items = pairs("red", "green", "blue", wrong=[("blue", "red")])
-    result = Retrieval(to="text").run(binder, Colours(items), modality="image")
+def test_each_direction_has_its_own_metrics(binder):
+    # Blue is captioned "red": the red image and the blue one have the same caption.
+    items = make_pairs("red", "green", "blue", wrong=[("blue", "red")])
+    result = Retrieval(to="text").run(binder, ColourDataset(items), modality="image")
     assert result.metrics["image_to_text_R@1"] == pytest.approx(1 / 3)
     assert result.metrics["text_to_image_R@1"] == pytest.approx(2 / 3)
     assert result.metrics["R@1"] == pytest.approx(1 / 2)
 
 
-def test_by_class_pictures_and_words_may_be_different_items(binder):
-    pictures = [Item(f"p{number}", picture(name), name) for number, name in enumerate(["red", "red", "green"])]
-    words = [Item(f"w{number}", f"a {name} thing", name) for number, name in enumerate(["red", "blue", "green"])]
-    dataset = Colours([*pictures, *words], tuple(COLOURS))
+def test_class_relevance_pairs_images_and_texts_of_different_items(binder):
+    images = [Item(f"p{number}", make_image(name), name) for number, name in enumerate(["red", "red", "green"])]
+    texts = [Item(f"w{number}", f"a {name} thing", name) for number, name in enumerate(["red", "blue", "green"])]
+    dataset = ColourDataset([*images, *texts], tuple(COLOURS))
     result = Retrieval(to="text", relevance="class").run(binder, dataset, modality="image")
     assert (result.n, result.gallery_size) == (3, 3)
     assert result.metrics["R@1"] == result.metrics["text_to_image_mAP@5"] == 1
     assert result.details["directions"] == {
-        "image_to_text": {"queries": 3, "gallery": 3, "right_answers": 1, "without_answer": 0},
-        "text_to_image": {"queries": 2, "gallery": 3, "right_answers": 1.5, "without_answer": 1},
+        "image_to_text": {"queries": 3, "gallery": 3, "relevant_per_query": 1, "queries_without_relevant": 0},
+        "text_to_image": {"queries": 2, "gallery": 3, "relevant_per_query": 1.5, "queries_without_relevant": 1},
     }
 
 
-def test_class_names_are_the_words_of_data_without_any(binder):
-    items = [Item(f"p{number}", picture(name), name) for number, name in enumerate(["red", "red", "green"])]
-    result = Retrieval(to="text", relevance="class").run(binder, Colours(items, tuple(COLOURS)), modality="image")
+def test_class_names_are_the_texts_of_a_dataset_without_texts(binder):
+    items = [Item(f"p{number}", make_image(name), name) for number, name in enumerate(["red", "red", "green"])]
+    result = Retrieval(to="text", relevance="class").run(binder, ColourDataset(items, tuple(COLOURS)), modality="image")
     assert result.gallery_size == 4
     assert result.prompts == ("a photo of a {}",)
-    back = Retrieval(to="image", relevance="class").run(binder, Colours(items, ("red", "green")), modality="text")
+    back = Retrieval(to="image", relevance="class").run(binder, ColourDataset(items, ("red", "green")), modality="text")
     assert (back.n, back.gallery_size, back.metrics["text_to_image_mAP@5"]) == (2, 3, 1)
 
 
 @pytest.mark.slow
-def test_batches_stand_beside_the_full_gallery_and_drop_the_last_incomplete_one(binder):
-    items = pairs("red", "red", "green", "blue", "yellow")
+def test_batches_are_added_to_the_full_gallery_and_drop_the_incomplete_one(binder):
+    items = make_pairs("red", "red", "green", "blue", "yellow")
     task = Retrieval(to="text", gallery="in-batch:2")
-    result = task.run(binder, Colours(items), modality="image", seed=3)
+    result = task.run(binder, ColourDataset(items), modality="image", seed=3)
     assert result.metrics["image_to_text_R@1"] == pytest.approx(3 / 5)
     assert result.details["directions"]["in_batch_image_to_text"]["queries"] == 4
     assert result.details["directions"]["in_batch_image_to_text"]["gallery"] == 2
-    assert result.metrics == task.run(binder, Colours(items), modality="image", seed=3).metrics
-    # Both reds are in one batch for some seeds only, so the order is drawn.
-    drawn = {
-        task.run(binder, Colours(items), modality="image", seed=n).metrics["in_batch_image_to_text_R@1"]
+    assert result.metrics == task.run(binder, ColourDataset(items), modality="image", seed=3).metrics
+    # Both reds are in one batch for some seeds only: the order is random.
+    values = {
+        task.run(binder, ColourDataset(items), modality="image", seed=n).metrics["in_batch_image_to_text_R@1"]
         for n in range(9)
     }
-    assert len(drawn) > 1
+    assert len(values) > 1
 
 
 def test_one_whole_batch_equals_the_full_gallery(binder):
-    items = pairs("red", "red", "green", "blue", wrong=[("blue", "red")])
-    metrics = Retrieval(to="text", gallery="in-batch:4").run(binder, Colours(items), modality="image").metrics
+    items = make_pairs("red", "red", "green", "blue", wrong=[("blue", "red")])
+    metrics = Retrieval(to="text", gallery="in-batch:4").run(binder, ColourDataset(items), modality="image").metrics
     in_batch = {name.removeprefix("in_batch_"): value for name, value in metrics.items() if name.startswith("in_batch")}
     assert len(in_batch) == 2 * 8
     assert in_batch == pytest.approx({name: metrics[name] for name in in_batch})
 
 
-def test_unreadable_samples_are_left_out_with_their_partners(binder, tmp_path):
-    PIL.Image.fromarray(picture("red")).save(tmp_path / "red.png")
+def test_invalid_samples_are_skipped_with_their_partners(binder, tmp_path):
+    PIL.Image.fromarray(make_image("red")).save(tmp_path / "red.png")
     (tmp_path / "bad.png").write_bytes((tmp_path / "red.png").read_bytes()[:40])
-    items = pairs("green", "blue") + [
+    items = make_pairs("green", "blue") + [
         Item(name, tmp_path / f"{name}.png", partners={"text": "red"}) for name in ("red", "bad", "missing")
     ]
     skipped = {}
     result = Retrieval(to="text").run(
-        binder, Colours(items), modality="image", on_bad=lambda id, error: skipped.update({id: str(error)})
+        binder, ColourDataset(items), modality="image", on_bad=lambda id, error: skipped.update({id: str(error)})
     )
     assert set(skipped) == {"bad", "missing"}
     assert (result.n, result.gallery_size, result.metrics["R@1"]) == (3, 3, 1)
     with pytest.raises(anybind.BadInput, match=r"missing\.png"):
-        Retrieval(to="text").run(binder, Colours(items), modality="image")
+        Retrieval(to="text").run(binder, ColourDataset(items), modality="image")
 
 
-def test_data_that_cannot_answer_is_refused(binder):
-    bare = [Item("a", picture("red")), Item("b", picture("green"))]
+def test_unsuitable_datasets_are_refused(binder):
+    bare = [Item("a", make_image("red")), Item("b", make_image("green"))]
     with pytest.raises(anybind.BadInput, match="no items with both image and text; relevance=class"):
-        Retrieval(to="text").run(binder, Colours(bare), modality="image")
+        Retrieval(to="text").run(binder, ColourDataset(bare), modality="image")
     with pytest.raises(anybind.BadInput, match="no items with a label"):
-        Retrieval(to="text", relevance="class").run(binder, Colours(bare), modality="image")
+        Retrieval(to="text", relevance="class").run(binder, ColourDataset(bare), modality="image")
     with pytest.raises(anybind.BadInput, match="two samples of one id"):
-        Retrieval(to="text").run(binder, Colours(bare[:1] * 2), modality="image")
-    labelled = [Item("a", picture("red"), "crimson")]
-    with pytest.raises(anybind.BadInput, match="'crimson', which is none of its classes"):
-        Retrieval(to="text").run(binder, Colours(labelled, ("red",)), modality="image")
-    strangers = [Item("a", picture("red"), "red"), Item("b", "green", "green")]
-    with pytest.raises(anybind.BadInput, match="no image has a right answer among the text"):
-        Retrieval(to="text", relevance="class").run(binder, Colours(strangers, ("red", "green")), modality="image")
+        Retrieval(to="text").run(binder, ColourDataset(bare[:1] * 2), modality="image")
+    labelled = [Item("a", make_image("red"), "crimson")]
+    with pytest.raises(anybind.BadInput, match="expected labels of its classes, got 'crimson'"):
+        Retrieval(to="text").run(binder, ColourDataset(labelled, ("red",)), modality="image")
+    unmatched = [Item("a", make_image("red"), "red"), Item("b", "green", "green")]
+    with pytest.raises(anybind.BadInput, match="no image has a relevant sample among the text samples"):
+        Retrieval(to="text", relevance="class").run(
+            binder, ColourDataset(unmatched, ("red", "green")), modality="image"
+        )
 
 
-def test_options_that_make_no_sense_are_refused(binder):
+def test_invalid_options_are_refused(binder):
     for options in (
         {"relevance": "colour"},
         {"gallery": "in-batch:0"},
@@ -199,49 +201,49 @@ def test_options_that_make_no_sense_are_refused(binder):
     ):
         with pytest.raises(BadOption):
             Retrieval(**{"to": "text", **options})
-    with pytest.raises(BadOption, match="another one than image"):
-        Retrieval(to="image").run(binder, Colours(pairs(*COLOURS)), modality="image")
+    with pytest.raises(BadOption, match="another modality than the samples' own, got 'image'"):
+        Retrieval(to="image").run(binder, ColourDataset(make_pairs(*COLOURS)), modality="image")
     with pytest.raises(BadOption, match="a batch of 5 is more than the 4 pairs"):
-        Retrieval(to="text", gallery="in-batch:5").run(binder, Colours(pairs(*COLOURS)), modality="image")
-    items = [Item("p", picture("red"), "red"), Item("w", "red", "red")]
+        Retrieval(to="text", gallery="in-batch:5").run(binder, ColourDataset(make_pairs(*COLOURS)), modality="image")
+    items = [Item("p", make_image("red"), "red"), Item("w", "red", "red")]
     with pytest.raises(BadOption, match="a batch of 1 is more than the 0 pairs"):
         Retrieval(to="text", relevance="class", gallery="in-batch:1").run(
-            binder, Colours(items, ("red",)), modality="image"
+            binder, ColourDataset(items, ("red",)), modality="image"
         )
-    mixed = [*items, Item("both", picture("red"), "red", partners={"text": "red"})]
+    mixed = [*items, Item("both", make_image("red"), "red", partners={"text": "red"})]
     with pytest.raises(BadOption, match="batches need items"):
         Retrieval(to="text", relevance="class", gallery="in-batch:1").run(
-            binder, Colours(mixed, ("red",)), modality="image"
+            binder, ColourDataset(mixed, ("red",)), modality="image"
         )
     with pytest.raises(UnknownName, match="sound"):
-        Retrieval(to="sound").run(binder, Colours(pairs(*COLOURS)), modality="image")
+        Retrieval(to="sound").run(binder, ColourDataset(make_pairs(*COLOURS)), modality="image")
 
 
-def test_one_item_is_found_as_chance_finds_it(binder):
-    result = Retrieval(to="text").run(binder, Colours(pairs("red")), modality="image")
+def test_chance_of_one_item_is_1(binder):
+    result = Retrieval(to="text").run(binder, ColourDataset(make_pairs("red")), modality="image")
     assert (result.n, result.metrics["R@1"], result.chance["R@1"]) == (1, 1, 1)
 
 
-def test_a_batch_larger_than_all_pairs_is_told_before_anything_is_embedded(binder, monkeypatch):
-    monkeypatch.setattr(Corner, "encode", lambda *_: pytest.fail("embedded"))
+def test_batch_larger_than_the_dataset_is_refused_before_embedding(binder, monkeypatch):
+    monkeypatch.setattr(ColourEncoder, "encode", lambda *_: pytest.fail("embedded"))
     with pytest.raises(BadOption, match="a batch of 5 is more than the 4 pairs"):
-        Retrieval(to="text", gallery="in-batch:5").run(binder, Colours(pairs(*COLOURS)), modality="image")
+        Retrieval(to="text", gallery="in-batch:5").run(binder, ColourDataset(make_pairs(*COLOURS)), modality="image")
 
 
-def test_a_sample_whose_vector_is_no_number_is_left_out_or_told(binder, monkeypatch):
+def test_sample_with_a_nan_embedding_is_skipped_or_refused(binder, monkeypatch):
     black = Item("black", np.zeros((2, 2, 3), np.uint8), partners={"text": "red"})
     skipped = []
     with np.errstate(invalid="ignore"):
         with pytest.raises(anybind.BadInput, match="black"):
-            Retrieval(to="text").run(binder, Colours([*pairs("red", "green"), black]), modality="image")
+            Retrieval(to="text").run(binder, ColourDataset([*make_pairs("red", "green"), black]), modality="image")
         result = Retrieval(to="text").run(
             binder,
-            Colours([*pairs("red", "green"), black]),
+            ColourDataset([*make_pairs("red", "green"), black]),
             modality="image",
             on_bad=lambda id, error: skipped.append(id),
         )
     assert (skipped, result.n) == (["black"], 2)
 
 
-def test_the_task_says_which_modalities_it_reads():
+def test_modalities_are_those_of_samples_and_gallery():
     assert Retrieval(to="sound").modalities("event") == ("event", "sound")

@@ -82,10 +82,10 @@ def test_teacher_and_text_encoder_are_frozen(train, world):
 
 @pytest.mark.slow
 def test_a_second_run_reads_the_teacher_cache(train, tmp_path, monkeypatch):
-    from anybind_openclip.towers import ImageTower
+    from anybind_openclip.encoders import OpenClipImageEncoder as ImageEncoder
 
-    calls, encode = [], ImageTower.encode
-    monkeypatch.setattr(ImageTower, "encode", lambda self, inputs: calls.append(len(inputs)) or encode(self, inputs))
+    calls, encode = [], ImageEncoder.encode
+    monkeypatch.setattr(ImageEncoder, "encode", lambda self, inputs: calls.append(len(inputs)) or encode(self, inputs))
     first = train("epochs=3", output=tmp_path / "a", teacher_cache=tmp_path / "cache")
     assert calls == [18]
     again = train("epochs=3", output=tmp_path / "b", teacher_cache=tmp_path / "cache")
@@ -381,7 +381,7 @@ def test_the_probe_may_exclude_training_samples(world):
 
 def test_the_probe_may_have_candidate_labels(world):
     labels = [
-        build_probe(world.parse_recipe(*override), world.data, set()).task.among
+        build_probe(world.parse_recipe(*override), world.data, set()).task.candidate_labels
         for override in ([], ["probe.candidate_labels=all"], ['probe.candidate_labels=["beam","Cross","ring"]'])
     ]
     assert labels == [None, ["bar", "beam", "cross", "disc", "ring"], ["beam", "cross", "ring"]]

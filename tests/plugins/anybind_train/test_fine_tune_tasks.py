@@ -242,7 +242,7 @@ def test_fine_tuning_needs_a_training_split(binder, without_splits):
 
 def test_options_of_the_training_split_need_a_dataset_in_a_folder(without_splits):
     assert len(select_training_data(without_splits, {"limit": 3}).items) == 3
-    with pytest.raises(BadOption, match="options are for datasets in folders"):
+    with pytest.raises(BadOption, match="expected a dataset in a folder"):
         select_training_data(TwoClassImages(), {"limit": 3})
 
 

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 import anybind
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption, WeightsMismatch
+from anybind_events.encoder import EventEncoder, frame_to_image
 from anybind_events.stream import EventStream
-from anybind_events.tower import EventTower, as_picture
 from anybind_train import import_checkpoint as module
 from anybind_train.import_checkpoint import find_binding_by_shapes, import_checkpoint, read_event_encoder
 
@@ -96,11 +96,11 @@ def run_import(path: Path, binding: str | None) -> Path:
     return output
 
 
-def embed_with_open_clip(model: Any, tower: EventTower, recording: EventStream) -> np.ndarray:
+def embed_with_open_clip(model: Any, tower: EventEncoder, recording: EventStream) -> np.ndarray:
     """Embed a recording's frame with open_clip alone."""
     config = open_clip.transform.merge_preprocess_dict(open_clip.transform.PreprocessCfg(), {**PREPROCESS, "size": 64})
     transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**config), is_train=False)
-    image = PIL.Image.fromarray(as_picture(tower.frame(recording)))
+    image = PIL.Image.fromarray(frame_to_image(tower.frame(recording)))
     with torch.inference_mode():
         features = model.encode_image(transform(image)[None])
     return anybind.normalize(features.numpy(), "vector")
@@ -113,7 +113,7 @@ def test_the_imported_encoder_equals_open_clip_with_the_checkpoint_weights(
     output = run_import(checkpoint(prefix), binding)
     binder = anybind.load(binding)
     tower = binder.encoder("event")
-    assert isinstance(tower, EventTower)
+    assert isinstance(tower, EventEncoder)
     untrained = tower.encode([tower.preprocess(recording)])
     tower.load_weights(output)
     vector = tower.encode([tower.preprocess(recording)])

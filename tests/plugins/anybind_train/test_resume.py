@@ -44,8 +44,8 @@ RUNS = {
 }
 PRELOADED = [
     "anybind.cli",
-    "anybind_events.tower",
-    "anybind_openclip.towers",
+    "anybind_events.encoder",
+    "anybind_openclip.encoders",
     "anybind_classification.zero_shot",
     "anybind_train.train_command",
     "matplotlib.pyplot",

@@ -21,7 +21,7 @@ from anybind_train.student import (
     select_trained_parameters,
 )
 
-EVENT_ENCODER = "event-tower"
+EVENT_ENCODER = "event-encoder"
 IMAGES = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 

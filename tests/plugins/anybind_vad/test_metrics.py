@@ -1,4 +1,4 @@
-"""Areas equal scikit-learn's, intervals come from whole videos, labels of one kind are told."""
+"""ROC AUC and average precision against scikit-learn, intervals over videos, undefined metrics."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from anybind import BadInput
-from anybind_vad.metrics import Ranking, draw_roc, measure, roc_auc
-from anybind_vad.metrics import roc_curve as thinned_curve
+from anybind_vad.metrics import ScoreRanking, compute_metrics, compute_roc_auc, draw_roc
+from anybind_vad.metrics import compute_roc_curve as thinned_curve
 
-# Few different values, so that many are equal.
+# Few distinct scores, for ties.
 SAMPLES = st.integers(2, 60).flatmap(
     lambda n: st.tuples(
         arrays(np.int64, n, elements=st.integers(0, 1)), arrays(np.float32, n, elements=st.integers(-4, 4))
@@ -22,111 +22,110 @@ SAMPLES = st.integers(2, 60).flatmap(
 
 
 @given(SAMPLES)
-def test_areas_equal_scikit_learns(sample):
+def test_metrics_equal_scikit_learn(sample):
     labels, scores = sample
     if 0 < labels.sum() < len(labels):
-        assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-        assert Ranking.of(labels, scores).areas()[1] == pytest.approx(
+        assert compute_roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert ScoreRanking.from_scores(labels, scores).compute_areas()[1] == pytest.approx(
             average_precision_score(labels, scores), abs=1e-12
         )
     else:
-        assert roc_auc(labels, scores) is None
-        assert Ranking.of(labels, scores).areas()[1] == (1.0 if labels.all() else None)
+        assert compute_roc_auc(labels, scores) is None
+        assert ScoreRanking.from_scores(labels, scores).compute_areas()[1] == (1.0 if labels.all() else None)
 
 
 @given(SAMPLES, st.integers(0, 2**32 - 1))
-def test_weighted_areas_equal_those_of_repeated_samples(sample, seed):
+def test_weighted_metrics_equal_those_of_repeated_samples(sample, seed):
     labels, scores = sample
-    times = np.random.default_rng(seed).integers(0, 3, len(labels))
-    repeated = Ranking.of(np.repeat(labels, times), np.repeat(scores, times)).areas()
-    assert Ranking.of(labels, scores).areas(times) == tuple(
+    weights = np.random.default_rng(seed).integers(0, 3, len(labels))
+    repeated = ScoreRanking.from_scores(np.repeat(labels, weights), np.repeat(scores, weights)).compute_areas()
+    assert ScoreRanking.from_scores(labels, scores).compute_areas(weights) == tuple(
         None if area is None else pytest.approx(area, abs=1e-12) for area in repeated
     )
 
 
 @given(SAMPLES)
-def test_the_curve_equals_scikit_learns(sample):
+def test_roc_curve_equals_scikit_learn(sample):
     labels, scores = sample
     if 0 < labels.sum() < len(labels):
-        misses, hits, _ = roc_curve(labels, scores, drop_intermediate=False)
-        ours = Ranking.of(labels, scores).counts()
-        np.testing.assert_allclose(ours[0] / ours[0][-1], hits[1:])
-        np.testing.assert_allclose(ours[1] / ours[1][-1], misses[1:])
+        false_rates, true_rates, _ = roc_curve(labels, scores, drop_intermediate=False)
+        ours = ScoreRanking.from_scores(labels, scores).accumulate_counts()
+        np.testing.assert_allclose(ours[0] / ours[0][-1], true_rates[1:])
+        np.testing.assert_allclose(ours[1] / ours[1][-1], false_rates[1:])
 
 
-def test_samples_that_make_no_sense_are_refused():
-    with pytest.raises(BadInput, match="not finite"):
-        roc_auc(np.array([0, 1]), np.array([0.0, np.nan]))
-    with pytest.raises(BadInput, match="0 or 1"):
-        roc_auc(np.array([0, 2]), np.array([0.0, 1.0]))
+def test_invalid_labels_and_scores_are_refused():
+    with pytest.raises(BadInput, match="finite scores"):
+        compute_roc_auc(np.array([0, 1]), np.array([0.0, np.nan]))
+    with pytest.raises(BadInput, match="labels of 0 or 1"):
+        compute_roc_auc(np.array([0, 2]), np.array([0.0, 1.0]))
     with pytest.raises(BadInput, match="one for each score"):
-        roc_auc(np.array([0, 1]), np.array([0.0]))
+        compute_roc_auc(np.array([0, 1]), np.array([0.0]))
 
 
-def test_no_samples_have_no_areas():
-    assert Ranking.of(np.array([], int), np.array([])).areas() == (None, None)
+def test_metrics_without_samples_are_undefined():
+    assert ScoreRanking.from_scores(np.array([], int), np.array([])).compute_areas() == (None, None)
 
 
 LABELS = [np.array([0, 0, 1, 1]), np.array([0, 1, 1]), np.array([0, 0])]
 SCORES = [np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.5, 0.4, 0.6]), np.array([0.3, 0.1])]
 
 
-def test_areas_are_of_all_videos_together_and_means_over_those_with_both_kinds():
-    measured = measure(LABELS, SCORES)
-    metrics = measured.metrics
+def test_metrics_of_all_videos_and_means_over_videos_with_both_labels():
+    result = compute_metrics(LABELS, SCORES)
+    metrics = result.metrics
     assert metrics["auc"] == pytest.approx(roc_auc_score(np.concatenate(LABELS), np.concatenate(SCORES)))
     assert metrics["macro_auc"] == pytest.approx((1.0 + 0.5) / 2)
     assert metrics["macro_ap"] == pytest.approx((1.0 + average_precision_score(LABELS[1], SCORES[1])) / 2)
-    assert measured.abnormal == pytest.approx(4 / 9)
-    assert measured.undefined == {}
+    assert result.abnormal_fraction == pytest.approx(4 / 9)
+    assert result.undefined == {}
 
 
-def test_intervals_are_of_videos_drawn_with_the_seed():
+def test_intervals_are_over_bootstrap_resamples_of_videos():
     random = np.random.default_rng(0)
     labels = [random.integers(0, 2, 30) for _ in range(12)]
     scores = [each + random.normal(size=30) for each in labels]
-    measured = measure(labels, scores, seed=3, draws=100)
-    low, high = measured.intervals["auc"]
-    assert low < measured.metrics["auc"] < high
-    assert measure(labels, scores, seed=3, draws=100) == measured
-    assert measure(labels, scores, seed=4, draws=100).intervals["auc"] != (low, high)
-    # Plain reference of the draws.
-    draw = np.random.default_rng(3)
+    result = compute_metrics(labels, scores, seed=3, resamples=100)
+    low, high = result.intervals["auc"]
+    assert low < result.metrics["auc"] < high
+    assert compute_metrics(labels, scores, seed=3, resamples=100) == result
+    assert compute_metrics(labels, scores, seed=4, resamples=100).intervals["auc"] != (low, high)
+    random = np.random.default_rng(3)
     areas = []
     for _ in range(100):
-        chosen = draw.integers(12, size=12)
+        sample = random.integers(12, size=12)
         areas.append(
-            roc_auc_score(np.concatenate([labels[i] for i in chosen]), np.concatenate([scores[i] for i in chosen]))
+            roc_auc_score(np.concatenate([labels[i] for i in sample]), np.concatenate([scores[i] for i in sample]))
         )
     np.testing.assert_allclose([low, high], np.percentile(areas, (2.5, 97.5)), atol=1e-9)
 
 
 def test_one_video_has_no_interval():
-    assert measure(LABELS[:1], SCORES[:1]).intervals == {}
+    assert compute_metrics(LABELS[:1], SCORES[:1]).intervals == {}
 
 
-@pytest.mark.parametrize(("label", "kind", "left"), [(0, "normal", set()), (1, "abnormal", {"ap"})])
-def test_labels_of_one_kind_are_told_and_leave_out_what_is_not_defined(label, kind, left):
-    measured = measure([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
-    assert set(measured.metrics) == left
-    assert f"one kind only ({kind})" in measured.undefined["auc"]
-    assert set(measured.intervals) == left
+@pytest.mark.parametrize(("label", "name", "defined"), [(0, "normal", set()), (1, "abnormal", {"ap"})])
+def test_equal_labels_leave_metrics_undefined(label, name, defined):
+    result = compute_metrics([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
+    assert set(result.metrics) == defined
+    assert f"all labels are {name}" in result.undefined["auc"]
+    assert set(result.intervals) == defined
     assert thinned_curve(np.full(4, label), np.arange(4.0)) == {}
 
 
-def test_the_picture_leaves_out_films_of_one_kind(tmp_path):
+def test_plot_omits_videos_with_equal_labels(tmp_path):
     pairs = zip("abc", LABELS, SCORES, strict=True)
-    draw_roc(tmp_path / "roc.svg", {name: (labels, scores) for name, labels, scores in pairs}, "films & <more>")
+    draw_roc(tmp_path / "roc.svg", {name: (labels, scores) for name, labels, scores in pairs}, "videos & <more>")
     text = (tmp_path / "roc.svg").read_text()
     assert "<!-- a (1.000) -->" in text
     assert "<!-- c" not in text
 
 
-def test_a_roc_curve_has_few_points_and_ends_where_it_should():
+def test_thinned_roc_curve_has_few_points_and_the_same_ends():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 5000)
     scores = labels + random.normal(size=5000)
     curve = thinned_curve(labels, scores, points=100)
-    misses, hits = curve["false positive rate"], curve["true positive rate"]
-    assert (len(misses), misses[0], misses[-1], hits[0], hits[-1]) == (101, 0, 1, 0, 1)
-    assert np.trapezoid(hits, misses) == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)
+    false_rates, true_rates = curve["false positive rate"], curve["true positive rate"]
+    assert (len(false_rates), false_rates[0], false_rates[-1], true_rates[0], true_rates[-1]) == (101, 0, 1, 0, 1)
+    assert np.trapezoid(true_rates, false_rates) == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)

@@ -1,4 +1,4 @@
-"""Windows of a video against a plain count: frames, times, events, images; also of videos that break."""
+"""Windows of a video against a plain reference: frames, times, events, images; also of damaged videos."""
 
 from __future__ import annotations
 
@@ -17,73 +17,77 @@ from helpers.videos import MemoryVideo, noise
 SIZES = st.integers(1, 7).flatmap(lambda frames: st.tuples(st.just(frames), st.integers(1, frames)))
 
 
-def expected(count, frames, stride):
-    """The windows of a video of so many frames: full ones while there are, then one that covers what is left."""
+def list_windows(count, frames, stride):
+    """List the windows of a video: full ones, then one of the remaining frames."""
     full = [range(first, first + frames) for first in range(0, count - frames + 1, stride)]
-    done = full[-1].stop if full else 0
-    return full if done == count else [*full, range(len(full) * stride, count)]
+    end = full[-1].stop if full else 0
+    return full if end == count else [*full, range(len(full) * stride, count)]
 
 
-def split(video, frames=16, stride=None, **options):
+def split_windows(video, frames=16, stride=None, **options):
     return list(VideoWindows(video, WindowSettings(frames, stride or frames), **options))
 
 
-def columns(events):
+def list_columns(events):
     return [getattr(events, name).tolist() for name in "xytp"]
 
 
 @given(count=st.integers(1, 30), size=SIZES)
 @settings(deadline=None)
-def test_windows_are_those_of_a_plain_count_and_hold_the_events_of_their_frames(count, size):
+def test_windows_equal_a_plain_reference_and_have_the_events_of_their_frames(count, size):
     frames, stride = size
     video = MemoryVideo(noise(count, (4, 5)))
     whole = anybind.derive("event", video, source="video")
-    windows = split(video, frames, stride, images=False)
-    assert [range(each.first, each.first + each.frames) for each in windows] == expected(count, frames, stride)
-    for each in windows:
-        inside = np.isin(whole.t // 1000, np.arange(each.first, each.first + each.frames))
-        assert columns(each.events) == [getattr(whole, name)[inside].tolist() for name in "xytp"]
-        assert (each.events.width, each.events.height) == (5, 4)
+    windows = split_windows(video, frames, stride, images=False)
+    assert [range(window.first, window.first + window.frames) for window in windows] == list_windows(
+        count, frames, stride
+    )
+    for window in windows:
+        inside = np.isin(whole.t // 1000, np.arange(window.first, window.first + window.frames))
+        assert list_columns(window.events) == [getattr(whole, name)[inside].tolist() for name in "xytp"]
+        assert (window.events.width, window.events.height) == (5, 4)
 
 
 @given(steps=st.lists(st.integers(0, 90_000), min_size=1, max_size=30), size=SIZES)
 @settings(deadline=None)
-def test_windows_begin_and_end_at_the_presentation_times(steps, size):
+def test_windows_start_and_end_at_presentation_times(steps, size):
     frames, stride = size
     times = [0, *np.cumsum(steps).tolist()]
     ends = [*times[1:], 2 * times[-1] - times[-2]]
-    windows = split(MemoryVideo(noise(len(times), (2, 3)), times_us=times), frames, stride)
-    assert [range(each.first, each.first + each.frames) for each in windows] == expected(len(times), frames, stride)
-    for each in windows:
-        assert (each.start_us, each.end_us) == (times[each.first], ends[each.first + each.frames - 1])
+    windows = split_windows(MemoryVideo(noise(len(times), (2, 3)), times_us=times), frames, stride)
+    assert [range(window.first, window.first + window.frames) for window in windows] == list_windows(
+        len(times), frames, stride
+    )
+    for window in windows:
+        assert (window.start_us, window.end_us) == (times[window.first], ends[window.first + window.frames - 1])
 
 
-def test_a_video_of_one_frame_is_one_window_without_events_and_of_no_duration():
-    (window,) = split(MemoryVideo(noise(1)))
+def test_video_of_one_frame_is_one_window_without_events_and_duration():
+    (window,) = split_windows(MemoryVideo(noise(1)))
     assert (window.frames, window.start_us, window.end_us, len(window.events)) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("stride", [4, 3])
-def test_a_video_that_breaks_gives_the_windows_of_all_frames_before_that(stride):
-    whole = split(MemoryVideo(noise(11)), 4, stride)
-    broken = VideoWindows(MemoryVideo(noise(11), damaged=True), WindowSettings(4, stride))
-    for one, other in zip(whole, broken, strict=True):
+def test_damaged_video_has_the_windows_of_all_frames_before_the_damage(stride):
+    whole = split_windows(MemoryVideo(noise(11)), 4, stride)
+    damaged = VideoWindows(MemoryVideo(noise(11), damaged=True), WindowSettings(4, stride))
+    for one, other in zip(whole, damaged, strict=True):
         assert (one.first, one.frames, one.end_us) == (other.first, other.frames, other.end_us)
-        assert columns(one.events) == columns(other.events)
-    assert "damaged" in str(broken.problem)
+        assert list_columns(one.events) == list_columns(other.events)
+    assert "damaged" in str(damaged.problem)
 
 
-def test_a_video_that_breaks_before_its_first_frame_is_refused():
+def test_video_damaged_before_its_first_frame_is_refused():
     with pytest.raises(BadInput, match="damaged"):
-        split(MemoryVideo([], damaged=True))
+        split_windows(MemoryVideo([], damaged=True))
 
 
 def test_frames_wider_than_any_sensor_are_refused():
     with pytest.raises(BadInput, match="sensor size 70000x1"):
-        split(MemoryVideo([np.zeros((1, 70_000))] * 3))
+        split_windows(MemoryVideo([np.zeros((1, 70_000))] * 3))
 
 
-def test_a_threshold_reaches_the_events():
+def test_threshold_changes_the_events():
     video = MemoryVideo([np.full((2, 3), level, np.uint8) for level in (0, 20, 60)])
     counts = [
         len(next(iter(VideoWindows(video, WindowSettings(threshold=threshold)))).events) for threshold in (10, 30, 50)
@@ -93,42 +97,42 @@ def test_a_threshold_reaches_the_events():
 
 @pytest.mark.parametrize(("frames", "stride"), [(16, 16), (16, 4), (5, 5), (5, 3), (4, 1), (1, 1)])
 @pytest.mark.parametrize("count", [1, 3, 16, 50])
-def test_each_window_has_the_frame_in_its_middle(frames, stride, count):
+def test_each_window_has_its_middle_frame(frames, stride, count):
     video = MemoryVideo(noise(count, (6, 8)), colours=lambda number: np.full((6, 8, 3), number, np.uint8))
-    for window in split(video, frames, stride):
+    for window in split_windows(video, frames, stride):
         middle = window.first + frames // 2
         assert window.image[0, 0, 0] == (middle if middle < window.first + window.frames else window.first)
 
 
-def test_one_frame_a_window_is_converted_to_colour():
+def test_one_frame_per_window_is_converted_to_rgb():
     video = MemoryVideo(noise(400, (6, 8)))
-    split(video)
+    split_windows(video)
     assert video.converted == list(range(8, 400, 16))
 
 
 def test_windows_without_images_convert_no_frame():
     video = MemoryVideo(noise(40))
-    assert [window.image for window in split(video, images=False)] == [None] * 3
+    assert [window.image for window in split_windows(video, images=False)] == [None] * 3
     assert video.converted == []
 
 
 def test_images_are_scaled_down_on_request():
-    assert split(MemoryVideo(noise(20, (6, 8))), side=4)[0].image.shape == (3, 4, 3)
+    assert split_windows(MemoryVideo(noise(20, (6, 8))), max_side=4)[0].image.shape == (3, 4, 3)
 
 
 def test_measures_are_events_frames_and_pixels():
-    first, last = split(MemoryVideo(noise(20, (6, 8))))
+    first, last = split_windows(MemoryVideo(noise(20, (6, 8))))
     assert first.measures == {"events": float(len(first.events)), "frames": 16.0, "pixels": 48.0}
     assert last.measures["frames"] == 4
 
 
-def test_a_window_in_which_nothing_moves_has_no_sample_of_events():
-    (window,) = split(MemoryVideo([np.zeros((6, 8))] * 3))
-    assert window.sample("event") is None
-    assert window.sample("image").shape == (6, 8, 3)
+def test_static_window_has_no_event_sample():
+    (window,) = split_windows(MemoryVideo([np.zeros((6, 8))] * 3))
+    assert window.get_sample("event") is None
+    assert window.get_sample("image").shape == (6, 8, 3)
 
 
-def test_a_video_is_decoded_no_further_than_the_window_in_use():
+def test_decoding_stops_at_the_current_window():
     video = MemoryVideo(noise(200))
     windows = iter(VideoWindows(video, WindowSettings(4, 2)))
     for _ in range(5):
@@ -136,23 +140,23 @@ def test_a_video_is_decoded_no_further_than_the_window_in_use():
     assert video.decoded == list(range(13))
 
 
-def test_times_are_the_videos_own_where_its_rate_varies(make_film, tmp_path):
+def test_times_follow_a_variable_frame_rate(make_video, tmp_path):
     random = np.random.default_rng(0)
     times = np.cumsum([0, *random.choice([20, 40, 500], 49)]).tolist()
     frames = random.integers(0, 256, (50, 48, 64, 3), dtype=np.uint8)
-    windows = VideoWindows(open_video(make_film(tmp_path / "varying.mkv", frames, times)), images=False)
-    found = list(windows)
+    windows = VideoWindows(open_video(make_video(tmp_path / "varying.mkv", frames, times)), images=False)
+    split = list(windows)
     assert list(windows.times_us) == [1000 * time for time in times]
-    assert [each.start_us for each in found] == [1000 * times[first] for first in (0, 16, 32, 48)]
-    assert [each.end_us for each in found[:3]] == [1000 * times[first] for first in (16, 32, 48)]
-    assert found[3].end_us == 1000 * (2 * times[49] - times[48])
+    assert [window.start_us for window in split] == [1000 * times[first] for first in (0, 16, 32, 48)]
+    assert [window.end_us for window in split[:3]] == [1000 * times[first] for first in (16, 32, 48)]
+    assert split[3].end_us == 1000 * (2 * times[49] - times[48])
 
 
-def test_a_video_is_opened_by_its_file_or_its_folder(make_film, tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    PIL.Image.fromarray(picture).save(tmp_path / "1.png")
+def test_video_is_opened_from_a_file_or_a_folder(make_video, tmp_path):
+    frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    PIL.Image.fromarray(frame).save(tmp_path / "1.png")
     assert open_video(tmp_path, 10).fps == 10
-    video = open_video(make_film(tmp_path / "a.mkv", [picture] * 3))
+    video = open_video(make_video(tmp_path / "a.mkv", [frame] * 3))
     assert (video.width, video.height) == (64, 48)
-    with pytest.raises(BadInput, match=r"1\.png holds image; give a video"):
+    with pytest.raises(BadInput, match=r"1\.png: expected a video or a folder of frames, got image"):
         open_video(tmp_path / "1.png")

@@ -24,7 +24,7 @@ def test_a_sample_is_of_the_class_whose_mean_is_nearest():
     assert [head.classes[best] for best in scores.argmax(axis=1)] == ["right", "up"]
 
 
-def test_shrinkage_draws_class_means_together():
+def test_shrinkage_moves_class_means_together():
     apart, near = (
         Centroid(modality="image", shrinkage=shrinkage).fit(inputs(np.eye(2)), [0, 1], ["a", "b"]).tensors["means"]
         for shrinkage in (0.0, 0.5)
@@ -43,7 +43,7 @@ def test_training_samples_are_not_evaluated_and_embeddings_without_meaning_give_
     assert np.mean([result.metrics["accuracy"] for result in results]) == pytest.approx(0.25, abs=0.12)
 
 
-def test_a_class_with_too_few_samples_is_refused():
+def test_a_class_with_too_few_samples_raises():
     with pytest.raises(BadInput, match="over 3 samples"):
         CentroidAccuracy(shots=3).run(make_random_binder(), Texts(), modality="text")
 

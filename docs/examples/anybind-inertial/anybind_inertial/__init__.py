@@ -1,4 +1,4 @@
-"""A plugin for anybind: traces of accelerometers and gyroscopes, bound to words."""
+"""A plugin for anybind: traces of accelerometers and gyroscopes, in one space with text."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def register(registry: Registrar) -> None:
             name="letter-grams",
             modality="text",
             space="letter-grams",
-            summary="words by the runs of letters in them: no weights, and no meaning beyond the spelling",
-            target="anybind_inertial.words:LetterGrams",
+            summary="text by letter n-grams: no weights, and no meaning beyond the spelling",
+            target="anybind_inertial.letter_grams:LetterGrams",
             weights_licence="Apache-2.0",
         )
     )
@@ -59,7 +59,7 @@ def register(registry: Registrar) -> None:
         AdapterSpec(
             name="inertial-to-words",
             source="inertial-motion",
-            summary="ridge regression from motion to the words for it",
+            summary="ridge regression from motion to text",
             target="anybind_inertial.adapter:ToWords",
             weights_licence="Apache-2.0",
         )
@@ -68,7 +68,7 @@ def register(registry: Registrar) -> None:
         BindingSpec(
             name="inertial",
             modalities=("text", "inertial"),
-            summary="traces and the spelling of words for them, on numpy alone",
+            summary="traces and text by its spelling, on numpy alone",
             target="anybind_inertial:inertial.toml",
             weights_licence="Apache-2.0",
         )

@@ -1,4 +1,4 @@
-"""The data set `made-activities`: what a phone in a pocket would measure, by formulas."""
+"""The dataset `made-activities`: synthetic measurements of a phone in a pocket."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import ClassVar
 import numpy as np
 from anybind.plugin import BadOption, Dataset, Item
 
-from anybind_inertial.trace import Trace, random_turn
+from anybind_inertial.trace import Trace, draw_rotation
 
 GRAVITY = 9.81
 
 
 @dataclass(frozen=True)
 class Activity:
-    """How an activity moves the device: ranges from which each trace draws.
+    """Motion parameters of an activity: ranges that each trace samples from.
 
     Attributes:
-        cadence: Hz, of steps, turns or swings.
-        up, across: m/s^2, swing along gravity and across it.
-        turn: rad/s, swing of the rotation.
-        noise: m/s^2, of the road, an engine, or a hand that is never still.
-        impact: how sharp the swing is: 0 a sine, 1 mostly one peak.
+        cadence: frequency of steps, turns or swings, Hz.
+        up, across: amplitude of the acceleration along and across gravity, m/s^2.
+        turn: amplitude of the rotation, rad/s.
+        noise: standard deviation of the noise, m/s^2.
+        impact: shape of the swing: 0 a sine, 1 mostly one peak.
     """
 
     cadence: tuple[float, float]
@@ -48,62 +48,63 @@ ACTIVITIES = {
 
 
 def make_trace(activity: str, seed: int, *, seconds: float = 6.0, rate: float = 50.0) -> Trace:
-    """A trace of someone who does one of `ACTIVITIES`, the same for the same seed; the device lies in any way.
+    """Synthesise a trace of one of `ACTIVITIES` in a random orientation, deterministic for the same seed.
 
     Args:
-        activity: its name.
-        seed: of all that is drawn.
-        seconds: length.
-        rate: measurements per second, Hz.
+        activity: name of the activity.
+        seed: random seed.
+        seconds: length in seconds.
+        rate: sample rate, Hz.
 
     Raises:
         BadOption: there is no such activity.
     """
     if activity not in ACTIVITIES:
         raise BadOption(f"there is no activity {activity!r}; there are: {', '.join(ACTIVITIES)}")
-    about = ACTIVITIES[activity]
+    parameters = ACTIVITIES[activity]
     random = np.random.default_rng([seed, zlib.crc32(activity.encode())])
     time = np.arange(int(seconds * rate)) / rate
     cadence, up, across, turn, noise = (
-        random.uniform(*span) for span in (about.cadence, about.up, about.across, about.turn, about.noise)
+        random.uniform(*getattr(parameters, name)) for name in ("cadence", "up", "across", "turn", "noise")
     )
     phase = 2 * np.pi * cadence * time + 0.3 * np.cumsum(random.standard_normal(len(time))) / np.sqrt(rate)
     phase += random.uniform(0, 2 * np.pi)
-    peaks = np.maximum(np.cos(phase), 0) ** (2 + 6 * about.impact)
-    swing = (1 - about.impact) * np.cos(phase) + about.impact * 2 * (peaks - peaks.mean())
-    # Left and right take turns: sway is at half the cadence of steps, and so is the leg that turns.
+    impact = parameters.impact
+    peaks = np.maximum(np.cos(phase), 0) ** (2 + 6 * impact)
+    swing = (1 - impact) * np.cos(phase) + impact * 2 * (peaks - peaks.mean())
+    # Left and right legs alternate: sway and rotation are at half the cadence of steps.
     sway = np.cos(phase / 2 + random.uniform(0, 2 * np.pi))
     body = np.column_stack([across * sway, 0.5 * across * np.sin(phase), GRAVITY + up * swing])
     spin = turn * np.column_stack([sway, 0.3 * np.sin(phase), 0.5 * np.cos(phase / 2)])
-    lies = random_turn(random)
-    acceleration = (body + noise * random.standard_normal(body.shape)) @ lies
-    rotation = (spin + 0.1 * noise * random.standard_normal(spin.shape)) @ lies
+    orientation = draw_rotation(random)
+    acceleration = (body + noise * random.standard_normal(body.shape)) @ orientation
+    rotation = (spin + 0.1 * noise * random.standard_normal(spin.shape)) @ orientation
     return Trace(acceleration.astype(np.float32), rotation.astype(np.float32), rate)
 
 
 class MadeActivities(Dataset):
-    """Traces of eight activities, each with a sentence beside it. Nothing is read from the folder.
+    """Synthetic traces of eight activities, each with a caption. Nothing is read from the folder.
 
-    They are made up: good for trying things out, and no measure of how people really move.
+    They are for trying things out and do not represent human motion.
     """
 
     name = "made activities"
     licence = "Apache-2.0"
-    published = "no place: it is made up, and any folder will do"
-    size = "made up as it is asked for"
+    published = "not published: it is synthetic, and any folder will do"
+    size = "synthesised on demand"
     sample_modalities = ("inertial",)
-    splits: ClassVar = {"train": None, "test": None}  # which share no trace
+    splits: ClassVar = {"train": None, "test": None}  # without common traces
     split = "test"
     options = ("each",)
     each: int = 12
-    """Traces of each activity, above 0."""
+    """Number of traces of each activity, above 0."""
 
     def class_names(self) -> Mapping[str, str]:
         return {name: name for name in ACTIVITIES}
 
     def scan(self, splits: Sequence[str]) -> Iterator[Item]:
         if not isinstance(self.each, int) or self.each < 1:
-            raise BadOption(f"each must be a whole number above 0, got {self.each!r}")
+            raise BadOption(f"each must be an integer above 0, got {self.each!r}")
         for split in splits:
             first = 0 if split == "test" else 1_000_000
             for name in self.classes:

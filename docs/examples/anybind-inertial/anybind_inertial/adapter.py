@@ -1,4 +1,4 @@
-"""The adapter `inertial-to-words`: vectors of motion to the space that words are in."""
+"""The adapter `inertial-to-words`: maps embeddings of motion to the text space."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from anybind import Embeddings, Space
 from anybind.plugin import Adapter, BadInput, files, tables
 
-from anybind_inertial.motion import load_tensors, tensors_hash
+from anybind_inertial.motion import hash_tensors, load_tensors
 
 WEIGHTS = Path(__file__).with_name("words.safetensors")
 CARD = "anybind-inertial-words"
 
 
 class ToWords(Adapter):
-    """A linear map and a constant, by ridge regression; `python -m anybind_inertial.fit` finds one for other words."""
+    """An affine map by ridge regression; `python -m anybind_inertial.fit` fits one for another text encoder."""
 
     def __init__(self, *, weights: str | Path = WEIGHTS) -> None:
         """Load a map.
 
         Args:
-            weights: a file that `save` wrote; the one to `letter-grams` by default.
+            weights: a file that `save_map` wrote. [default: the map to `letter-grams`]
 
         Raises:
-            BadInput: the file is missing or is none.
+            BadInput: the file is missing or invalid.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -36,37 +36,37 @@ class ToWords(Adapter):
                 card = json.loads((file.metadata() or {})[CARD])
             self.source, self.target = Space(**card["source"]), Space(**card["target"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{weights} is no map from motion to words: {error}") from error
+            raise BadInput(f"{weights} is not a map from motion to text: {error}") from error
 
     @property
     def identity(self) -> str:
-        return tables.hash_settings([asdict(self.source), asdict(self.target), tensors_hash(self.tensors)])
+        return tables.hash_settings([asdict(self.source), asdict(self.target), hash_tensors(self.tensors)])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors @ self.tensors["map"] + self.tensors["constant"]
 
 
-def save(path: str | Path, motion: Embeddings, words: Embeddings, penalty: float = 1.0) -> None:
-    """Fit the map that takes each row of motion nearest to that of words, and write it.
+def save_map(path: str | Path, motion: Embeddings, texts: Embeddings, penalty: float = 1.0) -> None:
+    """Fit the map from rows of motion to rows of text by ridge regression, and write it.
 
-    Words are centred, so that what all of them share decides nothing.
+    Texts are centred, so that their common component is ignored.
 
     Args:
-        path: a .safetensors file to write.
-        motion, words: (n, d) each, rows that belong together.
-        penalty: on the squared entries of the map, above 0.
+        path: output file (.safetensors).
+        motion, texts: (n, d) each, pairs of rows.
+        penalty: weight of the squared entries of the map, above 0.
 
     Raises:
-        BadInput: there are not as many of one as of the other, or the file cannot be written.
+        BadInput: the numbers of rows differ, or the file cannot be written.
     """
     from safetensors.numpy import save_file
 
-    if len(motion) != len(words):
-        raise BadInput(f"{len(motion)} traces and {len(words)} texts do not pair")
+    if len(motion) != len(texts):
+        raise BadInput(f"{len(motion)} traces and {len(texts)} texts do not pair")
     mean = motion.vectors.mean(axis=0, dtype=np.float64)
-    given, wanted = motion.vectors - mean, words.vectors - words.vectors.mean(axis=0, dtype=np.float64)
-    found = np.linalg.solve(given.T @ given + penalty * np.eye(given.shape[1]), given.T @ wanted)
-    tensors = {"map": found.astype(np.float32), "constant": (-mean @ found).astype(np.float32)}
-    card = json.dumps({"source": asdict(motion.space), "target": asdict(words.space)})
+    sources, targets = motion.vectors - mean, texts.vectors - texts.vectors.mean(axis=0, dtype=np.float64)
+    matrix = np.linalg.solve(sources.T @ sources + penalty * np.eye(sources.shape[1]), sources.T @ targets)
+    tensors = {"map": matrix.astype(np.float32), "constant": (-mean @ matrix).astype(np.float32)}
+    card = json.dumps({"source": asdict(motion.space), "target": asdict(texts.space)})
     with files.atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={CARD: card})

@@ -1,4 +1,4 @@
-"""What `anybind plugins check inertial` tries the parts on."""
+"""Examples for `anybind plugins check inertial`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anybind_inertial.trace import Trace
 
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
-    """The example of a part; encoders and the reader are tried on the samples of the modality's."""
+    """Return the example of a part; encoders and the reader are checked on the samples of the modality."""
     if kind == "dataset":
         return Example(folder=folder, options={"each": 2})
     if kind != "modality":

@@ -1,8 +1,7 @@
-"""How the two files of weights came about; `python -m anybind_inertial.fit --help`.
+"""Fit the two weight files; `python -m anybind_inertial.fit --help`.
 
-The map of motion: features of made traces are centred, turned so that traces of one activity scatter alike in all
-directions (their pooled covariance, with a tenth of its mean variance added, becomes the identity), and the sixteen
-directions in which all traces scatter most are kept.
+The map of the motion encoder: features of synthetic traces are centred, whitened by the pooled covariance within
+activities (with a tenth of its mean variance added), and projected on the 16 principal components.
 """
 
 from __future__ import annotations
@@ -22,15 +21,16 @@ EACH = 60
 DIM = 16
 SENTENCES = ("{}", "someone is {}", "a person {}")
 FIRST = 2_000_000
-"""Seed of the first trace: neither part of the data set has it."""
+"""Seed of the first trace, which no split of the dataset has."""
 
 
 def fit_motion(path: Path) -> None:
-    """Fit the map of the encoder, and write it."""
+    """Fit the map of the encoder and write it."""
     from safetensors.numpy import save_file
 
     groups = [
-        np.stack([motion.features(make_trace(name, FIRST + number)) for number in range(EACH)]) for name in ACTIVITIES
+        np.stack([motion.compute_features(make_trace(name, FIRST + number)) for number in range(EACH)])
+        for name in ACTIVITIES
     ]
     rows = np.concatenate(groups)
     centre = rows.mean(axis=0)
@@ -46,23 +46,23 @@ def fit_motion(path: Path) -> None:
 
 
 def fit_words(path: Path, words: anybind.Binder, encoder: motion.MotionEncoder) -> None:
-    """Fit the adapter from the encoder's space to that of a binding's words, and write it."""
+    """Fit the adapter from the encoder's space to the text space of a binding, and write it."""
     pairs = [(name, make_trace(name, FIRST + number)) for name in ACTIVITIES for number in range(EACH)]
     vectors = encoder.encode([encoder.preprocess(trace) for _, trace in pairs])
     ids = tuple(f"{name} {number}" for number, (name, _) in enumerate(pairs))
     moved = anybind.Embeddings(vectors, encoder.space, encoder.modality, ids)
     of_class = prompts.embed_class_names(words, "text", list(ACTIVITIES), SENTENCES)
     numbers = {name: number for number, name in enumerate(ACTIVITIES)}
-    adapter.save(path, moved, of_class[[numbers[name] for name, _ in pairs]])
+    adapter.save_map(path, moved, of_class[[numbers[name] for name, _ in pairs]])
 
 
 def main(
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .safetensors file to write.")] = adapter.WEIGHTS,
-    binding: Annotated[str, typer.Option(help="A binding whose words motion is carried to.")] = "inertial",
-    device: Annotated[str, typer.Option(help="Where its tower runs.")] = "cpu",
-    encoder: Annotated[bool, typer.Option("--encoder", help="Also fit the encoder's own map anew.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file (.safetensors).")] = adapter.WEIGHTS,
+    binding: Annotated[str, typer.Option(help="Binding whose text space is the target.")] = "inertial",
+    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps.")] = "cpu",
+    encoder: Annotated[bool, typer.Option("--encoder", help="Also fit the encoder's map.")] = False,
 ) -> None:
-    """Fit the adapter from motion to the words of a binding that is installed."""
+    """Fit the adapter from motion to the text space of an installed binding."""
     if encoder:
         fit_motion(motion.WEIGHTS)
     fit_words(output, anybind.load(binding, device=device), motion.MotionEncoder())

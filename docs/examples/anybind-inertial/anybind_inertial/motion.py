@@ -1,4 +1,4 @@
-"""The encoder `inertial-motion`: what a trace is like, whichever way the device was turned."""
+"""The encoder `inertial-motion`: rotation-invariant features of a trace, mapped linearly."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from anybind_inertial.trace import Trace
 
 WEIGHTS = Path(__file__).with_name("motion.safetensors")
 RATE = 50.0
-"""Hz that every trace is brought to; what people do is slower."""
+"""Sample rate that every trace is resampled to, Hz; human motion is slower."""
 SEGMENT = 128
-"""Measurements in one spectrum, 2.56 s: frequencies are told apart by 0.4 Hz."""
+"""Length of a spectrum in samples, 2.56 s: a resolution of 0.4 Hz."""
 BANDS = (0.3, 0.7, 1.1, 1.5, 1.9, 2.4, 3.0, 4.5, 8.0, 14.0, 25.0)
-"""Hz, between which power is summed."""
+"""Edges of the frequency bands, Hz."""
 SMALLEST = 1e-4
-"""Power that is added before the logarithm: below what a sensor's noise has."""
+"""Power added before the logarithm, below the noise of a sensor."""
 
 
 class MotionEncoder(Encoder):
-    """Traces to unit vectors of 16 dimensions.
+    """An encoder of traces, 16 dimensions.
 
-    Three signals do not change when the device is turned: acceleration along gravity, acceleration across it, and
-    the speed of rotation. Of each, the logarithms of its power in ten bands, its spread and its skewness are taken,
-    and mapped linearly; `anybind_inertial.fit` says how the map was found.
+    Three signals do not depend on the orientation of the device: acceleration along gravity, across it, and the speed
+    of rotation. The features of each are the logarithms of its power in ten bands, its standard deviation and its
+    skewness; a linear map, fitted by `anybind_inertial.fit`, gives the embedding.
     """
 
     modality = "inertial"
@@ -41,7 +41,7 @@ class MotionEncoder(Encoder):
             weights: a file that `python -m anybind_inertial.fit` wrote.
 
         Raises:
-            BadInput: the file is missing or is none.
+            BadInput: the file is missing or invalid.
         """
         self.tensors = load_tensors(weights, ("centre", "map"))
         if self.tensors["map"].ndim != 2 or self.tensors["map"].shape[0] != self.tensors["centre"].size:
@@ -50,53 +50,53 @@ class MotionEncoder(Encoder):
 
     @property
     def weights_hash(self) -> str:
-        return tensors_hash(self.tensors)
+        return hash_tensors(self.tensors)
 
     @property
     def preprocessing(self) -> dict[str, Any]:
         return {"rate": RATE, "segment": SEGMENT, "bands": list(BANDS), "smallest": SMALLEST}
 
     def preprocess(self, sample: Trace) -> np.ndarray:
-        """Features of a trace, (36,) float64; see the class."""
-        return features(sample)
+        """Compute the features of a trace, (36,) float64; see the class."""
+        return compute_features(sample)
 
     def encode(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        away = np.stack(inputs) - self.tensors["centre"]
-        # Row by row, so that no vector depends, even by rounding, on which others are in the batch.
-        return normalize(np.stack([row @ self.tensors["map"] for row in away]), "trace's vector")
+        centred = np.stack(inputs) - self.tensors["centre"]
+        # Row by row, so that an embedding does not depend on the batch, not even by rounding.
+        return normalize(np.stack([row @ self.tensors["map"] for row in centred]), "trace's vector")
 
 
-def features(trace: Trace) -> np.ndarray:
-    """What a trace is like, (36,) float64, for each of three signals: log power by band, log spread, skewness."""
-    acceleration, rotation = (_at_rate(values, trace.rate) for values in (trace.acceleration, trace.rotation))
+def compute_features(trace: Trace) -> np.ndarray:
+    """Compute features, (36,) float64: log power by band, log standard deviation and skewness of three signals."""
+    acceleration, rotation = (_resample(values, trace.rate) for values in (trace.acceleration, trace.rotation))
     down = acceleration.mean(axis=0)
     gravity = np.linalg.norm(down)
     down = down / gravity if gravity > 0 else np.array([0.0, 0.0, 1.0])
     along = acceleration @ down
     across = np.linalg.norm(acceleration - along[:, None] * down, axis=1)
-    told = []
+    values = []
     for signal in (along, across, np.linalg.norm(rotation, axis=1)):
         centred = signal - signal.mean()
         spread = centred.std()
         skewness = np.mean(centred**3) / (spread**3 + SMALLEST)
-        told += [*np.log(_band_powers(centred) + SMALLEST), np.log(spread + SMALLEST), np.arcsinh(skewness)]
-    return np.array(told)
+        values += [*np.log(_compute_band_powers(centred) + SMALLEST), np.log(spread + SMALLEST), np.arcsinh(skewness)]
+    return np.array(values)
 
 
-def _at_rate(values: np.ndarray, rate: float) -> np.ndarray:
-    """Values at `RATE`: means over what falls between two moments, where there is more than is needed, else lines."""
+def _resample(values: np.ndarray, rate: float) -> np.ndarray:
+    """Resample values to `RATE`: by means for a higher rate, else by linear interpolation."""
     values = values.astype(np.float64)
     every = int(rate // RATE)
     if every > 1:
-        kept = len(values) // every * every
-        values, rate = values[:kept].reshape(-1, every, 3).mean(axis=1), rate / every
+        n_used = len(values) // every * every
+        values, rate = values[:n_used].reshape(-1, every, 3).mean(axis=1), rate / every
     count = max(int(len(values) / rate * RATE), 2)
-    moments, there = np.arange(count) / RATE, np.arange(len(values)) / rate
-    return np.column_stack([np.interp(moments, there, values[:, axis]) for axis in range(3)])
+    target_times, times = np.arange(count) / RATE, np.arange(len(values)) / rate
+    return np.column_stack([np.interp(target_times, times, values[:, axis]) for axis in range(3)])
 
 
-def _band_powers(signal: np.ndarray) -> np.ndarray:
-    """Mean power in each band over segments that overlap by half, (10,)."""
+def _compute_band_powers(signal: np.ndarray) -> np.ndarray:
+    """Compute the mean power in each band over segments that overlap by half, (10,)."""
     if len(signal) < SEGMENT:
         signal = np.pad(signal, (0, SEGMENT - len(signal)))
     starts = range(0, len(signal) - SEGMENT + 1, SEGMENT // 2)
@@ -107,17 +107,17 @@ def _band_powers(signal: np.ndarray) -> np.ndarray:
 
 
 def load_tensors(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Tensors of a safetensors file by name; raises `BadInput` where it is none or lacks one."""
+    """Read tensors of a safetensors file by name; raise `BadInput` if it is invalid or lacks one."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        held = load_file(path)
-        return {name: held[name] for name in names}
+        tensors = load_file(path)
+        return {name: tensors[name] for name in names}
     except (OSError, SafetensorError, KeyError) as error:
         raise BadInput(f"{path} holds no weights of anybind-inertial: {error}") from error
 
 
-def tensors_hash(tensors: dict[str, np.ndarray]) -> str:
-    """Hash of tensors, 12 hexadecimal digits."""
+def hash_tensors(tensors: dict[str, np.ndarray]) -> str:
+    """Hash tensors, 12 hexadecimal digits."""
     return tables.hash_settings(json.loads(json.dumps({name: tensors[name].tolist() for name in sorted(tensors)})))

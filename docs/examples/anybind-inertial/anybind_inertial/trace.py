@@ -1,4 +1,4 @@
-"""`Trace`, what an accelerometer and a gyroscope measured, and the modality `inertial`."""
+"""`Trace`, measurements of an accelerometer and a gyroscope, and the modality `inertial`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from anybind.plugin import BadInput, BadOption, Modality
 
-SHORTEST = 2.0
-"""Seconds: two steps of someone who walks."""
+MIN_SECONDS = 2.0
+"""Minimum length in seconds: two steps of a walk."""
 RATES = (10.0, 10_000.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A recording of one body-worn device, however it lies in the pocket.
+    """A recording of one body-worn device, in any orientation.
 
     Attributes:
         acceleration: (n, 3) float32, metres per second squared, gravity included.
         rotation: (n, 3) float32, radians per second.
-        rate: measurements per second, Hz.
+        rate: sample rate, Hz.
     """
 
     acceleration: np.ndarray
@@ -29,7 +29,7 @@ class Trace:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return len(self.acceleration) / self.rate
 
 
@@ -51,34 +51,34 @@ class Inertial(Modality):
         low, high = RATES
         if not low <= sample.rate <= high:
             raise BadInput(f"the trace's rate must be {low:g} to {high:g} Hz, got {sample.rate:g}")
-        if sample.seconds < SHORTEST:
-            raise BadInput(f"the trace is {sample.seconds:.2f} s long; at least {SHORTEST:g} s are needed")
+        if sample.seconds < MIN_SECONDS:
+            raise BadInput(f"the trace is {sample.seconds:.2f} s long; at least {MIN_SECONDS:g} s are needed")
 
     def show(self, sample: Trace) -> np.ndarray:
-        """The three axes of acceleration over time in red, green and blue, (96, 192, 3) uint8."""
+        """Plot the three axes of acceleration over time in red, green and blue, (96, 192, 3) uint8."""
         height, width = 96, 192
-        picture = np.full((height, width, 3), 24, np.uint8)
+        image = np.full((height, width, 3), 24, np.uint8)
         moments = np.arange(width) * len(sample.acceleration) // width
         low, high = float(sample.acceleration.min()), float(sample.acceleration.max())
         levels = (sample.acceleration[moments] - low) / max(high - low, 1e-9)
         for axis in range(3):
-            picture[height - 1 - (levels[:, axis] * (height - 1)).astype(int), np.arange(width), axis] = 255
-        return picture
+            image[height - 1 - (levels[:, axis] * (height - 1)).astype(int), np.arange(width), axis] = 255
+        return image
 
     def augment(self, sample: Trace, /, *, seed: int, noise: float = 0.05) -> Trace:
-        """The device turned in the pocket at random, and noise.
+        """Rotate the device at random and add noise.
 
         Args:
             sample: the trace.
-            seed: of turn and noise.
+            seed: random seed.
             noise: standard deviation, m/s^2 and rad/s, 0 or more.
         """
         if not noise >= 0:
             raise BadOption(f"noise must be 0 or more, got {noise}")
         random = np.random.default_rng(seed)
-        turn = random_turn(random)
+        rotation = draw_rotation(random)
         changed: dict[str, Any] = {
-            what: (getattr(sample, what) @ turn + noise * random.standard_normal(sample.acceleration.shape)).astype(
+            what: (getattr(sample, what) @ rotation + noise * random.standard_normal(sample.acceleration.shape)).astype(
                 np.float32
             )
             for what in ("acceleration", "rotation")
@@ -86,8 +86,8 @@ class Inertial(Modality):
         return replace(sample, **changed)
 
 
-def random_turn(random: np.random.Generator) -> np.ndarray:
-    """A rotation of space, (3, 3), all alike in likelihood."""
+def draw_rotation(random: np.random.Generator) -> np.ndarray:
+    """Draw a random rotation matrix, (3, 3), uniformly."""
     turn, upper = np.linalg.qr(random.standard_normal((3, 3)))
     turn = turn * np.sign(np.diag(upper))
     return turn * np.sign(np.linalg.det(turn))

@@ -13,7 +13,7 @@ def embeddings(vectors, modality="image"):
 
 
 def hubby_gallery():
-    """Queries, (40, 16), candidates that belong to them, and forty more in a dense cluster amid the queries."""
+    """Make queries, (40, 16), their relevant candidates, and forty more in a dense cluster amid the queries."""
     random = np.random.default_rng(0)
     queries = random.standard_normal((40, 16)) + 1.5
     right = queries + 1.2 * random.standard_normal((40, 16))
@@ -25,7 +25,7 @@ def recall_at_1(scores):
     return float(np.mean(scores.argmax(axis=1) == np.arange(len(scores))))
 
 
-def test_candidates_that_belong_to_the_query_overtake_hubs():
+def test_relevant_candidates_rank_above_hubs():
     queries, candidates = hubby_gallery()
     plain = recall_at_1(queries @ candidates)
     reranked = recall_at_1(create_part("head", "csls").score(HeadInput({"image": candidates}), queries))
@@ -38,7 +38,7 @@ def test_a_single_candidate_is_scored_by_its_similarity():
     np.testing.assert_allclose(scores, 2 * (queries @ candidates[[0]]), atol=1e-6)
 
 
-def test_invalid_options_and_candidates_of_two_modalities_are_refused():
+def test_invalid_options_and_candidates_of_two_modalities_raise():
     with pytest.raises(BadOption, match="neighbours"):
         create_part("head", "csls", neighbours=0)
     queries, candidates = hubby_gallery()

@@ -1,4 +1,4 @@
-"""Results folders as `anybind bench run` writes them, with numbers made up: fixtures that are functions."""
+"""Fixtures that write results folders with invented values, in the format of `anybind bench run`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from anybind_bench.suite import Evaluation, Suite
 VERSIONS = {"python": "3.11.9", "anybind": "0.1.0", "numpy": "2.2.0"}
 
 
-def evaluation(title: str, **fields: Any) -> Evaluation:
-    """An evaluation of a dataset of the same name."""
+def make_evaluation(title: str, **fields: Any) -> Evaluation:
+    """Make an evaluation."""
     return Evaluation(**{"task": "zero-shot", "dataset": "folder", "modality": "event", "title": title, **fields})
 
 
-def cell(
+def make_cell(
     number: int,
     binding: str,
     seed: int = 0,
@@ -32,13 +32,24 @@ def cell(
     identity: str | None = "a1b2c3d4e5f6",
     **result: Any,
 ) -> dict[str, Any]:
-    """One cell; `metrics` are of its result, which has the other fields of `Result` too."""
-    held = None
+    """Make a cell; `metrics` and other fields are of its result."""
+    fields = None
     if state == "done":
-        about = {"task": "zero-shot", "dataset": "d", "split_hash": "0" * 12, "binding": binding, "modality": "event"}
-        made = {"encoders": {"event": f"{binding}-event", "text": f"{binding}-text"}, "seed": seed, "n": 1000}
-        said = {"gallery_size": 101, "metrics": metrics, "prompts": ["a photo of a {}"]}
-        held = {**about, **made, **said, "versions": VERSIONS, **result}
+        fields = {
+            "task": "zero-shot",
+            "dataset": "d",
+            "split_hash": "0" * 12,
+            "binding": binding,
+            "modality": "event",
+            "encoders": {"event": f"{binding}-event", "text": f"{binding}-text"},
+            "seed": seed,
+            "n": 1000,
+            "gallery_size": 101,
+            "metrics": metrics,
+            "prompts": ["a photo of a {}"],
+            "versions": VERSIONS,
+            **result,
+        }
     return {
         "evaluation": number,
         "binding": binding,
@@ -47,7 +58,7 @@ def cell(
         "state": state,
         "error": error,
         "main_metric": main_metric,
-        "result": held,
+        "result": fields,
     }
 
 
@@ -61,11 +72,11 @@ def write_results(
 ) -> Path:
     """Write `results.json` of a suite into a new folder."""
     folder.mkdir(parents=True)
-    about = asdict(Suite(name, tuple(evaluations), **suite))
-    del about["evaluations"]
+    suite_fields = asdict(Suite(name, tuple(evaluations), **suite))
+    del suite_fields["evaluations"]
     fields = {
         "format": 2,
-        "suite": about,
+        "suite": suite_fields,
         "evaluations": [asdict(each) for each in evaluations],
         "bindings": list(dict.fromkeys(each["binding"] for each in cells)),
         "cells": list(cells),
@@ -74,19 +85,17 @@ def write_results(
     return folder
 
 
-@pytest.fixture(name="evaluation")
-def evaluation_fixture() -> Callable[..., Evaluation]:
-    """See `evaluation`."""
-    return evaluation
+@pytest.fixture
+def evaluation() -> Callable[..., Evaluation]:
+    return make_evaluation
 
 
-@pytest.fixture(name="cell")
-def cell_fixture() -> Callable[..., dict[str, Any]]:
-    """See `cell`."""
-    return cell
+@pytest.fixture
+def cell() -> Callable[..., dict[str, Any]]:
+    return make_cell
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Callable[..., Path]:
-    """`write_results` into a folder by its name."""
+    """Return a function that writes results to a folder by its name."""
     return lambda folder, evaluations, cells, **suite: write_results(tmp_path / folder, evaluations, cells, **suite)

@@ -1,4 +1,4 @@
-"""The page of a report."""
+"""The HTML page of a report."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from pathlib import Path
 
 import pytest
 
-from anybind_bench.report.answers import section
-from anybind_bench.report.merge import merge
-from anybind_bench.report.plots import curves, panels
+from anybind_bench.report.merge import merge_results
+from anybind_bench.report.plots import make_curve_charts, make_metric_charts
+from anybind_bench.report.table import build_table
 from anybind_bench.results import read_results
 
-LOOK = Path(__file__).resolve().parents[4] / "benchmarks" / "browser_look.py"
+BROWSER_LOOK = Path(__file__).resolve().parents[4] / "benchmarks" / "browser_look.py"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 EMPTY = {"meta", "link", "br", "img", "input", "hr"}
 
 
-class Tags(HTMLParser):
-    """Fails where a tag is closed that is not open; keeps addresses and the words."""
+class PageParser(HTMLParser):
+    """An HTML parser that checks the nesting of tags and collects addresses and texts."""
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.addresses, self.words = [], [], []
+        self.open_tags, self.addresses, self.texts = [], [], []
         self.feed(text)
-        assert self.open == []
+        assert self.open_tags == []
 
     def handle_starttag(self, tag, attrs):
         if tag not in EMPTY:
-            self.open.append(tag)
+            self.open_tags.append(tag)
         self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "data", "srcset")]
 
     def handle_startendtag(self, tag, attrs):
         pass
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        assert self.open_tags.pop() == tag
 
     def handle_data(self, data):
-        if data.strip() and self.open[-1] != "style":
-            self.words.append(data.strip())
+        if data.strip() and self.open_tags[-1] != "style":
+            self.texts.append(data.strip())
 
 
 @pytest.fixture
 def runs(results, evaluation, cell):
-    """Tables of every shape: narrow, with several metrics, turned, with curves, with what is missing."""
-    ups = {"all": [0.1, 0.4, 0.5], "without <x>": [0.1, 0.3, float("nan")]}
-    curves = {name: {"epoch": [0, 1, 2], "top1": up} for name, up in ups.items()}
+    """Results of every form: narrow, several metrics, transposed, with curves, with missing values."""
+    accuracies = {"all": [0.1, 0.4, 0.5], "without <x>": [0.1, 0.3, float("nan")]}
+    curves = {name: {"epoch": [0, 1, 2], "top1": values} for name, values in accuracies.items()}
     one = results(
         "one",
         [
-            evaluation("N-Caltech101", published={"paper": 0.6634, "EventCLIP": 0.5}, differs=("a <note>",)),
+            evaluation("N-Caltech101", published={"paper": 0.6634, "EventCLIP": 0.5}, differences=("a <note>",)),
             evaluation("curve"),
         ],
         [
@@ -69,7 +69,7 @@ def runs(results, evaluation, cell):
         "wide",
         [
             evaluation(
-                f"films {number}", task="vad", metrics=("auc", "ap", "median_rank"), published={"p": {"auc": 0.5}}
+                f"videos {number}", task="vad", metrics=("auc", "ap", "median_rank"), published={"p": {"auc": 0.5}}
             )
             for number in range(4)
         ],
@@ -79,94 +79,96 @@ def runs(results, evaluation, cell):
     return one, wide
 
 
-def section_of(folder):
-    [merged] = merge([read_results(folder)])
-    return section(merged)
+def build_table_of(folder):
+    [merged] = merge_results([read_results(folder)])
+    return build_table(merged)
 
 
-def test_the_page_is_one_file_that_asks_for_nothing(cli, runs, tmp_path):
+def test_page_is_self_contained(cli, runs, tmp_path):
     assert cli("bench", "report", *runs, "-o", tmp_path / "r.html").code == 0
     text = (tmp_path / "r.html").read_text()
-    page = Tags(text)
+    page = PageParser(text)
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "<script" not in text
     assert "@import" not in text
     assert "url(" not in text
-    for words in ("66.34", "60.00", "55.00 to 65.00", "-6.34", "a <note>", "failed: <script>alert(1)</script>"):
-        assert words in page.words, words
+    for text in ("66.34", "60.00", "55.00 to 65.00", "-6.34", "a <note>", "failed: <script>alert(1)</script>"):
+        assert text in page.texts, text
 
 
-def test_every_footnote_mark_leads_to_a_footnote(cli, runs, tmp_path):
+def test_footnote_links_have_targets(cli, runs, tmp_path):
     cli("bench", "report", *runs, "-o", tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text()
-    asked, there = set(re.findall(r'href="#(note-\d+)"', text)), re.findall(r'id="(note-\d+)"', text)
-    assert asked == set(there)
-    assert len(there) == len(set(there)) >= 2
+    links, targets = set(re.findall(r'href="#(note-\d+)"', text)), re.findall(r'id="(note-\d+)"', text)
+    assert links == set(targets)
+    assert len(targets) == len(set(targets)) >= 2
 
 
-def test_how_each_number_was_made_is_told(cli, runs, tmp_path):
+def test_page_shows_provenance_of_each_value(cli, runs, tmp_path):
     cli("bench", "report", runs[0], "-o", tmp_path / "r.html")
-    words = Tags((tmp_path / "r.html").read_text()).words
-    folded = words[words.index("How each number was made") :]
+    texts = PageParser((tmp_path / "r.html").read_text()).texts
+    folded = texts[texts.index("Provenance of each value") :]
     assert {"a photo of a {}", "clip-event", "clip-text", "1,000", "101", "a1b2c3d4e5f6"} <= set(folded)
     assert "Versions, all results: python 3.11.9, anybind 0.1.0, numpy 2.2.0." in folded
 
 
-def test_a_panel_has_each_value_with_its_interval(runs):
-    [panel] = panels(section_of(runs[0]))
+def test_metric_chart_has_values_and_intervals(runs):
+    [panel] = make_metric_charts(build_table_of(runs[0]))
     assert [label for label, _ in panel.tracks] == ["paper", "EventCLIP", "chance", "clip"]
     [clip] = panel.tracks[-1][1]
     assert (clip.value, clip.text, clip.interval) == (60, "60.00", pytest.approx((55, 65)))
 
 
-def test_chance_far_below_is_not_drawn_where_it_would_squeeze_the_others(results, evaluation, cell):
-    made = cell(0, "clip", metrics={"top1": 0.991}, chance={"top1": 0.1})
-    [panel] = panels(section_of(results("a", [evaluation("q", published={"paper": 0.9945, "other": 0.983})], [made])))
+def test_distant_chance_level_is_not_drawn(results, evaluation, cell):
+    clip = cell(0, "clip", metrics={"top1": 0.991}, chance={"top1": 0.1})
+    [panel] = make_metric_charts(
+        build_table_of(results("a", [evaluation("q", published={"paper": 0.9945, "other": 0.983})], [clip]))
+    )
     assert [label for label, _ in panel.tracks] == ["paper", "other", "clip"]
-    [alone] = panels(section_of(results("b", [evaluation("q")], [made])))
+    [alone] = make_metric_charts(build_table_of(results("b", [evaluation("q")], [clip])))
     assert [label for label, _ in alone.tracks] == ["chance", "clip"]
 
 
-def test_panels_of_several_metrics_leave_out_what_is_no_share(runs):
-    made = panels(section_of(runs[1]))
-    assert len(made) == 4
-    assert [label for label, _ in made[0].tracks] == ["AUC", "AP"]
-    assert [mark.name for mark in made[0].tracks[0][1]] == ["p", "mini"]
+def test_chart_of_several_metrics_shows_only_fractions(runs):
+    metric_charts = make_metric_charts(build_table_of(runs[1]))
+    assert len(metric_charts) == 4
+    assert [label for label, _ in metric_charts[0].tracks] == ["AUC", "AP"]
+    assert [mark.name for mark in metric_charts[0].tracks[0][1]] == ["p", "mini"]
 
 
-def test_curves_are_drawn_without_points_that_are_no_numbers(runs):
-    [drawn] = curves(section_of(runs[0]))
+def test_curves_skip_nonfinite_points(runs):
+    [drawn] = make_curve_charts(build_table_of(runs[0]))
     assert (drawn.title, drawn.x, drawn.y) == ("curve, clip", "epoch", "top-1, %")
     assert [len(points) for points in drawn.lines.values()] == [3, 2]
     assert drawn.lines["all"][0] == (0, 10)
 
 
-def test_curves_of_other_axes_are_charts_of_their_own(results, evaluation, cell):
-    made = {"roc": {"false alarms": [0, 1], "hits": [0, 1]}, "loss": {"step": [1, 2], "loss": [3.0, 2.0]}}
-    folder = results("a", [evaluation("q")], [cell(0, "mini", metrics={"top1": 0.5}, curves=made)])
-    assert [(drawn.x, drawn.y) for drawn in curves(section_of(folder))] == [
+def test_curves_of_other_axes_get_separate_charts(results, evaluation, cell):
+    curves = {"roc": {"false alarms": [0, 1], "hits": [0, 1]}, "loss": {"step": [1, 2], "loss": [3.0, 2.0]}}
+    folder = results("a", [evaluation("q")], [cell(0, "mini", metrics={"top1": 0.5}, curves=curves)])
+    assert [(drawn.x, drawn.y) for drawn in make_curve_charts(build_table_of(folder))] == [
         ("false alarms", "hits, %"),
         ("step", "loss"),
     ]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
-def test_a_real_browser_finds_nothing_wrong_and_nothing_cut_off(cli, runs, tmp_path):
+def test_page_renders_in_a_browser_without_problems(cli, runs, tmp_path):
     cli("bench", "report", *runs, "-o", tmp_path / "r.html")
-    command = [sys.executable, LOOK, tmp_path / "r.html", "--output", tmp_path / "looks"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    command = [sys.executable, BROWSER_LOOK, tmp_path / "r.html", "--output", tmp_path / "looks"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert {path.name for path in (tmp_path / "looks").iterdir()} >= {"r-390.png", "r-1280.png", "r-paper.png"}
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
-def test_the_browser_tells_what_is_wrong(tmp_path):
+def test_browser_check_reports_problems(tmp_path):
     wide = '<!doctype html><meta name="viewport" content="width=device-width"><p style="width: 600px">wide</p>'
     (tmp_path / "bad.html").write_text(wide + "<script>console.error('no'); missing()</script>")
-    command = [sys.executable, LOOK, tmp_path / "bad.html", "--output", tmp_path / "looks"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 1
-    [narrow, desktop, *_] = ended.stdout.splitlines()
+    command = [sys.executable, BROWSER_LOOK, tmp_path / "bad.html", "--output", tmp_path / "looks"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert outcome.returncode == 1
+    [narrow, desktop, *_] = outcome.stdout.splitlines()
     assert "console: ['no']" in narrow
     assert "exception: Uncaught" in narrow
     assert "px wider than the window" in narrow

@@ -1,4 +1,4 @@
-"""`anybind convert`: from any format that is read to any that is written, whole or cut out, in parts."""
+"""`anybind convert`: conversion between all formats, whole or a time range, in chunks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ def recording(tmp_path: Path, stream: EventStream) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".csv", ".tsv", ".txt", ".npz", ".bin"])
-def test_a_recording_is_the_same_in_every_format_that_is_written(
-    cli, recording: Path, stream: EventStream, suffix: str
-) -> None:
+def test_every_writable_format_preserves_a_recording(cli, recording: Path, stream: EventStream, suffix: str) -> None:
     output = recording.with_name(f"out{suffix}")
-    told = json.loads(cli("convert", recording, output, "--json").out)
-    assert told == {
+    record = json.loads(cli("convert", recording, output, "--json").out)
+    assert record == {
         "file": str(recording),
         "format": "npz-events",
         "output": str(output),
@@ -49,7 +47,7 @@ def test_a_recording_is_the_same_in_every_format_that_is_written(
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
-def test_a_real_recording_is_the_same_afterwards(cli, test_data: Path, tmp_path: Path, suffix: str) -> None:
+def test_conversion_preserves_a_real_recording(cli, test_data: Path, tmp_path: Path, suffix: str) -> None:
     path = test_data / "events/davis346_with_frames.aedat4"
     assert cli("convert", path, tmp_path / f"out{suffix}").out == (
         f"{tmp_path / f'out{suffix}'}: 78830 events of 346x260, from aedat4\n"
@@ -58,13 +56,13 @@ def test_a_real_recording_is_the_same_afterwards(cli, test_data: Path, tmp_path:
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
-def test_a_recording_is_read_in_parts(
+def test_a_recording_is_converted_in_chunks(
     cli, recording: Path, stream: EventStream, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_small_parts(path: Path, **options: object):
+    def read_small_chunks(path: Path, **options: object):
         yield from anybind.read_chunks(path, **{"count": 70, **options})
 
-    monkeypatch.setattr(convert_module, "read_chunks", in_small_parts)
+    monkeypatch.setattr(convert_module, "read_chunks", read_small_chunks)
     monkeypatch.setattr(convert_module, "read", None)
     output = recording.with_name(f"out{suffix}")
     assert cli("convert", recording, output).code == 0
@@ -73,44 +71,40 @@ def test_a_recording_is_read_in_parts(
 
 @pytest.mark.parametrize(("start", "end"), [(10_000, 50_000), (None, 250), (99_000, None), (0, None), (99_900, 10**9)])
 @pytest.mark.parametrize("middle", [".npz", ".h5"])
-def test_a_part_is_cut_out_by_times_after_the_first_event(
+def test_start_and_end_are_relative_to_the_first_event(
     cli, recording: Path, stream: EventStream, middle: str, start: int | None, end: int | None
 ) -> None:
     source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
     anybind.write(stream, source)
     limits = [*(("--start", start) if start is not None else ()), *(("--end", end) if end is not None else ())]
-    told = json.loads(cli("convert", source, output, *limits, "--json").out)
+    record = json.loads(cli("convert", source, output, *limits, "--json").out)
     expected = stream.between(5000 + (start or 0), 10**12 if end is None else 5000 + end)
     assert contents(anybind.read(output)) == contents(expected)
-    assert told["events"] == len(expected)
+    assert record["events"] == len(expected)
 
 
-def test_of_a_format_with_an_index_only_the_needed_part_is_read(
+def test_only_the_time_range_is_read_from_an_indexed_format(
     cli, recording: Path, stream: EventStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = recording.with_name("source.h5")
     anybind.write(stream, source)
-    asked, chunks = [], Hdf5Reader.chunks
+    requests, chunks = [], Hdf5Reader.chunks
 
-    def noted(self: Hdf5Reader, path: Path, *, count: int, start: int | None = None, end: int | None = None):
-        asked.append((start, end))
+    def record_chunks(self: Hdf5Reader, path: Path, *, count: int, start: int | None = None, end: int | None = None):
+        requests.append((start, end))
         yield from chunks(self, path, count=count, start=start, end=end)
 
-    monkeypatch.setattr(Hdf5Reader, "chunks", noted)
+    monkeypatch.setattr(Hdf5Reader, "chunks", record_chunks)
     cli("convert", source, recording.with_name("part.csv"), "--start", 1000, "--end", 2000)
-    assert asked == [(None, None), (6000, 7000)]
+    assert requests == [(None, None), (6000, 7000)]
 
 
-def test_nothing_is_written_where_no_event_is_left(cli, recording: Path) -> None:
+def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path) -> None:
     output = recording.with_name("out.h5")
-    assert (
-        "has no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
-    )
-    assert (
-        "has no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
-    )
+    assert "no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
+    assert "no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
     anybind.write(EventStream([], [], [], [], 34, 34), recording)
-    assert "empty recording" in cli("convert", recording, output, "--end", 60).error()
+    assert "no events" in cli("convert", recording, output, "--end", 60).error()
     assert not output.exists()
 
 
@@ -120,62 +114,64 @@ def test_an_empty_recording_keeps_its_sensor(cli, recording: Path) -> None:
     assert contents(anybind.read(recording.with_name("out.h5"))) == ([], [], [], [], 99, 77)
 
 
-def test_the_reader_and_its_options_can_be_given(cli, tmp_path: Path) -> None:
+def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
-    options = ("--reader", "text-events", "--option", "size=[50,40]", "--option", "columns=yxtp")
+    options = ("--reader", "text-events", "--reader-option", "size=[50,40]", "--reader-option", "columns=yxtp")
     assert cli("convert", tmp_path / "odd.data", tmp_path / "out.h5", *options).code == 0
     expected = ([2, 4], [1, 3], [10, 20], [True, False], 50, 40)
     assert contents(anybind.read(tmp_path / "out.h5")) == expected
 
 
-def test_a_recording_is_converted_in_its_own_place(cli, recording: Path, stream: EventStream) -> None:
+def test_a_recording_can_be_converted_in_place(cli, recording: Path, stream: EventStream) -> None:
     assert cli("convert", recording, recording).code == 0
     assert contents(anybind.read(recording)) == contents(stream)
 
 
-def test_a_cut_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: Path) -> None:
+def test_a_truncated_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: Path) -> None:
     (tmp_path / "cut.csv").write_text("x,y,t,p\n1,2,3,1\n1,2")
     with warnings.catch_warnings():
         warnings.simplefilter("always", anybind.AnybindWarning)
         ended = cli("convert", tmp_path / "cut.csv", tmp_path / "out.h5", "--json")
-    told = json.loads(ended.out)
-    assert "cut.csv is truncated" in ended.err
-    assert (told["events"], told["notes"]) == (1, {"truncated_bytes": 3})
+    record = json.loads(ended.out)
+    assert "cut.csv: truncated" in ended.err
+    assert (record["events"], record["notes"]) == (1, {"truncated_bytes": 3})
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "message"),
     [
-        ("out.aedat4", r"no format of that ending is written (known: .bin, .csv"),
-        ("out.xyz", "no format of that ending is written"),
+        ("out.aedat4", r"not a format that events can be written to; supported: .bin, .csv"),
+        ("out.xyz", "not a format that events can be written to"),
         ("nowhere/out.h5", "there is no folder"),
-        (".", "it is no regular file"),
+        (".", "regular file"),
     ],
 )
-def test_what_cannot_be_written_is_one_line_and_leaves_nothing(cli, recording: Path, output: str, told: str) -> None:
-    assert told in cli("convert", recording, recording.parent / output).error()
+def test_an_invalid_output_is_a_one_line_error_and_leaves_no_file(
+    cli, recording: Path, output: str, message: str
+) -> None:
+    assert message in cli("convert", recording, recording.parent / output).error()
     assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
 
 
-def test_a_sensor_for_which_a_format_has_no_room_is_refused_and_what_stood_there_stays(cli, tmp_path: Path) -> None:
+def test_an_unsupported_sensor_size_is_an_error_and_keeps_the_existing_file(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([500], [1], [1], [1], 640, 480), tmp_path / "wide.npz")
     (tmp_path / "out.bin").write_text("kept")
     assert f"cannot write {tmp_path / 'out.bin'}" in cli("convert", tmp_path / "wide.npz", tmp_path / "out.bin").error()
     assert (tmp_path / "out.bin").read_text() == "kept"
 
 
-def test_what_is_wrong_in_the_middle_of_a_file_is_told_with_its_name(cli, tmp_path: Path) -> None:
+def test_an_error_in_the_middle_of_a_file_names_the_file(cli, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("x,y,t,p\n1,2,3,1\n1,oops,4,1\n")
     assert f"{tmp_path / 'bad.csv'}: line 3" in cli("convert", tmp_path / "bad.csv", tmp_path / "out.h5").error()
     assert not (tmp_path / "out.h5").exists()
 
 
-def test_samples_of_other_kinds_are_converted_too_and_have_no_times(cli, tmp_path: Path) -> None:
-    PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.bmp")
-    refused = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--start", 5).error()
-    assert "--start and --end are for recordings of event cameras" in refused
-    ended = cli("convert", tmp_path / "picture.bmp", tmp_path / "out.png", "--json")
+def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "image.bmp")
+    refused = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--start", 5).error()
+    assert "--start and --end apply to event recordings" in refused
+    ended = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--json")
     assert json.loads(ended.out) == {
-        "file": str(tmp_path / "picture.bmp"), "format": "picture", "output": str(tmp_path / "out.png")
+        "file": str(tmp_path / "image.bmp"), "format": "image", "output": str(tmp_path / "out.png")
     }  # fmt: skip
     assert anybind.read(tmp_path / "out.png").shape == (10, 20, 3)

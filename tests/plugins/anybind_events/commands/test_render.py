@@ -1,4 +1,4 @@
-"""`anybind render`: recordings as pictures and animations."""
+"""`anybind render`: recordings as images and animations."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ SECOND = 1_000_000
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """A pixel of a row of ten rises each tenth of a second, from left to right, for one second; the clock is at 5 s."""
+    """Write ten ON events of a row, from left to right, one each tenth of a second; the clock starts at 5 s."""
     times = [5 * SECOND + step * SECOND // 10 for step in range(10)] + [6 * SECOND - 1]
     anybind.write(EventStream([*range(10), 9], [0] * 11, times, [True] * 11, 10, 4), tmp_path / "row.npz")
     return tmp_path / "row.npz"
 
 
-def colours(picture: PIL.Image.Image) -> np.ndarray:
-    """The picture with one pixel for each of the sensor's."""
-    step = picture.width // 10
-    return np.asarray(picture.convert("RGB"))[step // 2 :: step, step // 2 :: step]
+def read_pixels(image: PIL.Image.Image) -> np.ndarray:
+    """Return the image at one pixel per sensor pixel."""
+    step = image.width // 10
+    return np.asarray(image.convert("RGB"))[step // 2 :: step, step // 2 :: step]
 
 
-def red(picture: PIL.Image.Image) -> list[int]:
-    """Columns of the upper row that are rather red than white."""
-    return np.flatnonzero(colours(picture)[0, :, 1] < 160).tolist()
+def find_red_columns(image: PIL.Image.Image) -> list[int]:
+    """Return the columns of the upper row that are more red than white."""
+    return np.flatnonzero(read_pixels(image)[0, :, 1] < 160).tolist()
 
 
-def frames_of_gif(path: Path) -> list[PIL.Image.Image]:
+def read_gif(path: Path) -> list[PIL.Image.Image]:
     with PIL.Image.open(path) as gif:
         return [gif.seek(number) or gif.convert("RGB") for number in range(getattr(gif, "n_frames", 1))]
 
 
-def frames_of_mp4(path: Path) -> list[PIL.Image.Image]:
+def read_mp4(path: Path) -> list[PIL.Image.Image]:
     with av.open(path) as container:
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
-def test_a_picture_shows_rises_in_red_on_white_with_square_pixels(cli, recording: Path, tmp_path: Path) -> None:
+def test_on_events_are_red_on_white_with_square_pixels(cli, recording: Path, tmp_path: Path) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png").code == 0
-    picture = PIL.Image.open(tmp_path / "a.png")
-    assert picture.size == (720, 288)
-    assert red(picture) == list(range(10))
-    assert (colours(picture)[1:] == 255).all()
+    image = PIL.Image.open(tmp_path / "a.png")
+    assert image.size == (720, 288)
+    assert find_red_columns(image) == list(range(10))
+    assert (read_pixels(image)[1:] == 255).all()
 
 
-def test_what_was_made_is_told_in_one_line(cli, recording: Path, tmp_path: Path) -> None:
-    said = cli("render", recording, "-o", tmp_path / "a.png").out
-    assert said == f"{tmp_path / 'a.png'}: 720x288, 11 events as polarity-histogram\n"
+def test_the_rendering_is_summarised_in_one_line(cli, recording: Path, tmp_path: Path) -> None:
+    output = cli("render", recording, "-o", tmp_path / "a.png").out
+    assert output == f"{tmp_path / 'a.png'}: 720x288, 11 events as polarity-histogram\n"
 
 
-def test_json_tells_what_was_made_of_what(cli, recording: Path, tmp_path: Path) -> None:
-    said = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
-    assert said == {
+def test_json_output_describes_the_rendering(cli, recording: Path, tmp_path: Path) -> None:
+    record = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
+    assert record == {
         "file": str(recording),
         "output": str(tmp_path / "a.gif"),
         "representation": {"representation": "polarity-histogram", "normalise": False},
@@ -76,47 +76,47 @@ def test_json_tells_what_was_made_of_what(cli, recording: Path, tmp_path: Path) 
     }
 
 
-def test_start_and_end_count_from_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
+def test_the_rendered_range_is_relative_to_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.png", "--start", 200_000, "--end", 500_000)
-    assert red(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
+    assert find_red_columns(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
     "name",
     [part.name for part in list_parts(RepresentationSpec) if part.spec.modality == "event" and part.plugin == "events"],
 )
-def test_every_representation_of_events_has_a_picture(cli, recording: Path, tmp_path: Path, name: str) -> None:
+def test_every_event_representation_can_be_rendered(cli, recording: Path, tmp_path: Path, name: str) -> None:
     assert cli("render", recording, "-o", tmp_path / "a.png", "--representation", name).code == 0
     assert len(np.unique(np.asarray(PIL.Image.open(tmp_path / "a.png")))) > 1
 
 
-def test_options_of_the_representation_are_given_by_name(cli, recording: Path, tmp_path: Path) -> None:
-    arguments = ["--representation", "voxel-grid", "--option", "bins=2", "--json"]
-    said = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
-    assert said["representation"]["bins"] == 2
+def test_representation_options_can_be_set(cli, recording: Path, tmp_path: Path) -> None:
+    arguments = ["--representation", "voxel-grid", "--representation-option", "bins=2", "--json"]
+    record = json.loads(cli("render", recording, "-o", tmp_path / "a.png", *arguments).out)
+    assert record["representation"]["bins"] == 2
 
 
-@pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
-def test_an_animation_shows_one_window_after_the_other(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+@pytest.mark.parametrize(("ending", "read_frames"), [(".gif", read_gif), (".mp4", read_mp4)])
+def test_an_animation_shows_consecutive_windows(cli, recording: Path, tmp_path, ending, read_frames) -> None:
     path = tmp_path / f"a{ending}"
     assert cli("render", recording, "-o", path, "--window", 200_000, "--fps", 5).code == 0
-    frames = frames_of(path)
-    assert [red(frame) for frame in frames] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    frames = read_frames(path)
+    assert [find_red_columns(frame) for frame in frames] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
     assert frames[0].size == (720, 288)
 
 
-@pytest.mark.parametrize(("ending", "frames_of"), [(".gif", frames_of_gif), (".mp4", frames_of_mp4)])
-def test_a_frame_may_be_of_so_many_events(cli, recording: Path, tmp_path, ending, frames_of) -> None:
+@pytest.mark.parametrize(("ending", "read_frames"), [(".gif", read_gif), (".mp4", read_mp4)])
+def test_a_frame_can_have_a_fixed_number_of_events(cli, recording: Path, tmp_path, ending, read_frames) -> None:
     path = tmp_path / f"a{ending}"
     assert cli("render", recording, "-o", path, "--count", 4).code == 0
-    assert [red(frame) for frame in frames_of(path)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [find_red_columns(frame) for frame in read_frames(path)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 def test_a_window_without_events_is_a_white_frame(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 50_000)
-    frames = frames_of_mp4(tmp_path / "a.mp4")
+    frames = read_mp4(tmp_path / "a.mp4")
     assert len(frames) == 20
-    assert red(frames[1]) == []
+    assert find_red_columns(frames[1]) == []
 
 
 def test_an_animation_is_in_real_time_by_default(cli, recording: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_an_animation_is_in_real_time_by_default(cli, recording: Path, tmp_path:
         assert video.frames == 10
 
 
-def test_a_gif_tells_its_rate_and_repeats(cli, recording: Path, tmp_path: Path) -> None:
+def test_a_gif_has_its_frame_rate_and_loops(cli, recording: Path, tmp_path: Path) -> None:
     cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--fps", 4)
     with PIL.Image.open(tmp_path / "a.gif") as gif:
         assert gif.info["duration"] == 250
@@ -139,52 +139,58 @@ def test_without_x264_a_video_is_mpeg_4(cli, recording: Path, tmp_path, monkeypa
     cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 500_000)
     with av.open(tmp_path / "a.mp4") as container:
         assert container.streams.video[0].codec.name == "mpeg4"
-    assert [red(frame) for frame in frames_of_mp4(tmp_path / "a.mp4")] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert [find_red_columns(frame) for frame in read_mp4(tmp_path / "a.mp4")] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
 def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([0], [0], [0], [True], 801, 401), tmp_path / "odd.npz")
     assert cli("render", tmp_path / "odd.npz", "-o", tmp_path / "a.mp4").code == 0
-    assert frames_of_mp4(tmp_path / "a.mp4")[0].size == (802, 402)
+    assert read_mp4(tmp_path / "a.mp4")[0].size == (802, 402)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["-o", "a.jpg"], "cannot render to a.jpg: the name must end in .png, .gif, .mp4"),
+        (["-o", "a.jpg"], "a.jpg: not a supported format; supported: .png, .gif, .mp4"),
         (["-o", "none/a.png"], "there is no folder"),
-        (["-o", "a.png", "--window", 5], "--window and --count are for .gif and .mp4"),
+        (["-o", "a.png", "--window", 5], "--window and --count apply to .gif and .mp4"),
         (["-o", "a.gif", "--window", 5, "--count", 5], "--window (microseconds) or --count (events), not both"),
         (["-o", "a.gif", "--count", 0], "at least 1 microsecond or event, got 0"),
         (["-o", "a.gif", "--fps", 0], "--fps must be above 0"),
-        (["-o", "a.png", "--start", 10_000_000], "no events from 10000000 to 1000000 us; it takes 999999 us"),
+        (
+            ["-o", "a.png", "--start", 10_000_000],
+            "no events from 10000000 to 1000000 us; the recording lasts 999999 us",
+        ),
         (["-o", "a.png", "--start", 6, "--end", 5], "no events from 6 to 5 us"),
         (["-o", "a.png", "--representation", "papr"], "did you mean 'paper'"),
-        (["-o", "a.png", "--option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
-        (["-o", "a.png", "--option", "bins=5"], "unexpected keyword argument 'bins'"),
+        (["-o", "a.png", "--representation-option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
+        (["-o", "a.png", "--representation-option", "bins=5"], "unexpected keyword argument 'bins'"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_written(
-    cli, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list, said: str
+def test_invalid_arguments_are_a_one_line_error_and_write_no_file(
+    cli, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert said in cli("render", recording, *arguments).error()
+    assert message in cli("render", recording, *arguments).error()
     assert [path.name for path in tmp_path.iterdir()] == ["row.npz"]
 
 
-def test_a_picture_is_no_recording(cli, tmp_path: Path) -> None:
+def test_an_image_cannot_be_rendered(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
-    assert "photo.png holds image, not event" in cli("render", tmp_path / "photo.png", "-o", tmp_path / "a.png").error()
+    assert (
+        "photo.png: expected an event recording, got image"
+        in cli("render", tmp_path / "photo.png", "-o", tmp_path / "a.png").error()
+    )
 
 
-def test_a_recording_without_events_is_refused_by_name(cli, tmp_path: Path) -> None:
+def test_an_empty_recording_is_an_error_that_names_the_file(cli, tmp_path: Path) -> None:
     anybind.write(EventStream([], [], [], [], 4, 4), tmp_path / "none.npz")
     assert "none.npz" in cli("render", tmp_path / "none.npz", "-o", tmp_path / "a.png").error()
 
 
-def test_a_real_recording_has_a_picture_and_an_animation(cli, test_data: Path, tmp_path: Path) -> None:
+def test_a_real_recording_is_rendered_as_image_and_animation(cli, test_data: Path, tmp_path: Path) -> None:
     file = test_data / "events" / "nmnist.bin"
     assert cli("render", file, "-o", tmp_path / "a.png").code == 0
     assert cli("render", file, "-o", tmp_path / "a.gif", "--count", 500).code == 0
     assert PIL.Image.open(tmp_path / "a.png").size == (714, 714)
-    assert len(frames_of_gif(tmp_path / "a.gif")) == 9
+    assert len(read_gif(tmp_path / "a.gif")) == 9

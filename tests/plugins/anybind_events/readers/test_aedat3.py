@@ -1,4 +1,4 @@
-"""AEDAT 3.1 recordings, against a decoder that reads them packet by packet."""
+"""AEDAT 3.1 recordings, compared with a reference decoder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def packet(kind: int, size: int, offset: int, overflow: int, number: int, body: 
 
 
 def polarities(events: list[Event], overflow: int = 0) -> bytes:
-    """A packet of events (x, y, t, rise, valid)."""
+    """Pack a packet of events (x, y, t, on, valid)."""
     body = b"".join(struct.pack("<Ii", x << 17 | y << 2 | p << 1 | valid, t) for x, y, t, p, valid in events)
     return packet(POLARITY, 8, 4, overflow, len(events), body)
 
 
 def decode(packets: list[tuple[int, list[Event]] | bytes], width: int, height: int) -> tuple[list[Row], dict[str, int]]:
-    """What packets (overflow, events) mean; bytes are packets of another type."""
+    """Decode packets (overflow, events); bytes are packets of another type."""
     rows, notes, latest = [], {}, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
     for each in packets:
@@ -62,7 +62,7 @@ PACKETS = st.lists(st.one_of(st.tuples(st.integers(0, 3), EVENTS), OTHERS), max_
 
 @settings(deadline=None)
 @given(packets=PACKETS, block=st.sampled_from([64, 100, 1 << 19]))
-def test_any_packets_are_read_as_a_plain_decoder_reads_them(folder: Path, packets: list, block: int) -> None:
+def test_random_packets_are_decoded_as_by_the_reference_decoder(folder: Path, packets: list, block: int) -> None:
     path = folder / "any.aedat"
     path.write_bytes(HEADER + b"".join(p if isinstance(p, bytes) else polarities(p[1], p[0]) for p in packets))
     with pytest.MonkeyPatch.context() as patch:
@@ -72,20 +72,20 @@ def test_any_packets_are_read_as_a_plain_decoder_reads_them(folder: Path, packet
     assert (stream.width, stream.height) == (240, 180)
 
 
-def test_the_upper_part_of_the_clock_comes_with_the_packet(tmp_path: Path) -> None:
+def test_upper_clock_bits_come_from_the_packet(tmp_path: Path) -> None:
     path = tmp_path / "late.aedat"
     path.write_bytes(HEADER + polarities([(1, 2, 2**31 - 1, True, True)]) + polarities([(3, 4, 0, False, True)], 1))
     assert rows(Aedat3Reader().read(path)) == [(1, 2, 2**31 - 1, True), (3, 4, 2**31, False)]
 
 
 @pytest.mark.parametrize("cut", range(1, 44))
-def test_of_a_file_cut_anywhere_behind_its_header_the_whole_events_are_read(tmp_path: Path, cut: int) -> None:
+def test_a_file_truncated_after_its_header_gives_its_complete_events(tmp_path: Path, cut: int) -> None:
     events: list[Event] = [(1, 2, 3, True, True), (4, 5, 6, False, True)]
     path = tmp_path / "cut.aedat"
     path.write_bytes((HEADER + polarities(events))[:-cut])
     whole = 0 if cut > 16 else (16 - cut) // 8
     at = len(HEADER) + (28 + 8 * whole if cut <= 16 else 0)
-    with pytest.warns(AnybindWarning, match=rf"cut\.aedat is truncated.*byte {at} "):
+    with pytest.warns(AnybindWarning, match=rf"cut\.aedat: truncated.*byte {at} "):
         stream = Aedat3Reader().read(path)
     assert rows(stream) == [event[:4] for event in events[:whole]]
     assert stream.notes["truncated_bytes"] > 0
@@ -104,26 +104,26 @@ def test_of_a_file_cut_anywhere_behind_its_header_the_whole_events_are_read(tmp_
         packet(POLARITY, 8, 4, 0, -1, bytes(8)),
     ],
 )
-def test_a_packet_that_makes_no_sense_is_refused_and_its_byte_is_named(tmp_path: Path, broken: bytes) -> None:
+def test_an_invalid_packet_is_an_error_that_names_its_byte(tmp_path: Path, broken: bytes) -> None:
     path = tmp_path / "corrupt.aedat"
     before = polarities([(1, 2, 3, True, True)])
     path.write_bytes(HEADER + before + broken)
-    with pytest.raises(BadInput, match=rf"corrupt\.aedat is corrupt at byte {len(HEADER + before)}\b"):
+    with pytest.raises(BadInput, match=rf"corrupt\.aedat: corrupt at byte {len(HEADER + before)}\b"):
         Aedat3Reader().read(path)
 
 
 @pytest.mark.parametrize("end", [1, 40, len(HEADER) - 1])
-def test_a_file_cut_inside_its_header_is_refused(tmp_path: Path, end: int) -> None:
+def test_a_file_truncated_in_its_header_is_an_error(tmp_path: Path, end: int) -> None:
     path = tmp_path / "header.aedat"
     path.write_bytes(HEADER[:end])
-    with pytest.raises(BadInput, match=r"header\.aedat is truncated at byte \d+, inside its header"):
+    with pytest.raises(BadInput, match=r"header\.aedat: truncated at byte \d+, inside the header"):
         Aedat3Reader().read(path)
 
 
-def test_compressed_packets_are_refused(tmp_path: Path) -> None:
+def test_compressed_packets_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "compressed.aedat"
     path.write_bytes(HEADER.replace(b"RAW", b"SerializedTS"))
-    with pytest.raises(BadInput, match=r"compressed\.aedat is of the format SerializedTS"):
+    with pytest.raises(BadInput, match=r"compressed\.aedat: expected RAW packets, got SerializedTS"):
         Aedat3Reader().read(path)
 
 
@@ -136,7 +136,7 @@ def test_compressed_packets_are_refused(tmp_path: Path) -> None:
         (b"#Source 1: File", (240, 180)),
     ],
 )
-def test_the_sensor_is_that_of_the_source_or_else_the_smallest_that_holds_all(
+def test_the_sensor_size_is_that_of_the_source_or_the_smallest_that_fits(
     tmp_path: Path, source: bytes, size: tuple[int, int]
 ) -> None:
     path = tmp_path / "source.aedat"
@@ -146,7 +146,7 @@ def test_the_sensor_is_that_of_the_source_or_else_the_smallest_that_holds_all(
     assert (stream.width, stream.height, len(stream)) == (*size, len(events))
 
 
-def test_a_part_of_the_recording_is_read_by_the_clock(tmp_path: Path) -> None:
+def test_start_and_end_select_by_the_recordings_clock(tmp_path: Path) -> None:
     path = tmp_path / "part.aedat"
     path.write_bytes(HEADER + polarities([(1, 2, t, True, True) for t in (10, 20, 30, 40)]))
     times = lambda **options: anybind.read(path, **options).t.tolist()  # noqa: E731

@@ -1,4 +1,4 @@
-"""Compiled unpacking of AEDAT 4: what it gives is what the library for LZ4 gives, or it leaves the file to that."""
+"""Compiled unpacking of AEDAT4: the result of the LZ4 library, or none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import given
 
 from anybind import BadInput
 from anybind_events.readers import aedat4_lz4
-from anybind_events.readers.aedat4 import EVENT, WHOLE, _joined
-from anybind_events.readers.aedat4_lz4 import EVENT_BYTES, PREFIX, event_counts, unpack_events
-from anybind_events.readers.aedat4_packets import LZ4, Packets, Source
+from anybind_events.readers.aedat4 import ALL_EVENTS, EVENT, _join_packets
+from anybind_events.readers.aedat4_lz4 import EVENT_BYTES, PREFIX, read_event_counts, unpack_events
+from anybind_events.readers.aedat4_packets import LZ4, Packets, StreamInfo
 
 
 def events(count: int, seed: int, regular: bool) -> np.ndarray:
-    """Events as a camera sends them, or bytes that no compression makes smaller."""
+    """Return events of a camera, or incompressible bytes."""
     random = np.random.default_rng(seed)
     if not regular:
         return np.frombuffer(random.bytes(count * EVENT_BYTES), EVENT)
@@ -29,26 +29,26 @@ def events(count: int, seed: int, regular: bool) -> np.ndarray:
     return table
 
 
-def packet(listed: np.ndarray, **options: object) -> bytes:
-    content = PREFIX.tobytes() + struct.pack("<I", len(listed)) + listed.tobytes()
+def packet(event_list: np.ndarray, **options: object) -> bytes:
+    content = PREFIX.tobytes() + struct.pack("<I", len(event_list)) + event_list.tobytes()
     return lz4.frame.compress(struct.pack("<I", len(content)) + content, **options)
 
 
-def packets_of(packed: list[bytes]) -> Packets:
+def make_packets(packed: list[bytes]) -> Packets:
     ends = np.cumsum([len(each) for each in packed])
     starts = ends - [len(each) for each in packed]
     data = np.frombuffer(b"".join(packed), np.uint8)
-    return Packets(data, LZ4, Source("EVTS", 346, 260), starts, ends, starts, {})
+    return Packets(data, LZ4, StreamInfo("EVTS", 346, 260), starts, ends, starts, {})
 
 
-def by_the_library(packets: Packets) -> bytes:
-    return b"".join(part.tobytes() for part in _joined(packets, WHOLE))
+def unpack_by_library(packets: Packets) -> bytes:
+    return b"".join(part.tobytes() for part in _join_packets(packets, ALL_EVENTS))
 
 
-def unpacked(packets: Packets) -> bytes | None:
-    counts = event_counts(packets)
-    found = None if counts is None else unpack_events(packets, counts, 0, len(counts))
-    return None if found is None else found.tobytes()
+def unpack(packets: Packets) -> bytes | None:
+    counts = read_event_counts(packets)
+    result = None if counts is None else unpack_events(packets, counts, 0, len(counts))
+    return None if result is None else result.tobytes()
 
 
 LISTS = st.lists(
@@ -57,65 +57,67 @@ LISTS = st.lists(
 
 
 @given(LISTS)
-def test_packets_unpack_as_the_library_unpacks_them(drawn: list[tuple[int, int, bool, bool]]) -> None:
+def test_packets_unpack_as_by_the_library(drawn: list[tuple[int, int, bool, bool]]) -> None:
     lists = [events(count, seed, regular) for count, seed, regular, _ in drawn]
-    made = zip(lists, drawn, strict=True)
-    packets = packets_of([packet(listed, store_size=False, block_linked=linked) for listed, (*_, linked) in made])
-    found = unpacked(packets)
-    assert found in (None, by_the_library(packets))
+    counts = zip(lists, drawn, strict=True)
+    packets = make_packets(
+        [packet(event_list, store_size=False, block_linked=linked) for event_list, (*_, linked) in counts]
+    )
+    result = unpack(packets)
+    assert result in (None, unpack_by_library(packets))
     if all(regular and count > 20 for count, _, regular, _ in drawn):
-        assert found == b"".join(listed.tobytes() for listed in lists)
+        assert result == b"".join(event_list.tobytes() for event_list in lists)
 
 
-def test_packets_of_several_blocks_that_refer_to_each_other_are_unpacked() -> None:
+def test_packets_of_dependent_blocks_are_unpacked() -> None:
     lists = [events(20_000, 1, True), events(9_000, 2, True)]
-    packets = packets_of([packet(each, store_size=False, block_linked=True, block_size=4) for each in lists])
-    assert unpacked(packets) == b"".join(each.tobytes() for each in lists)
+    packets = make_packets([packet(each, store_size=False, block_linked=True, block_size=4) for each in lists])
+    assert unpack(packets) == b"".join(each.tobytes() for each in lists)
 
 
 @given(st.binary(min_size=1, max_size=4), st.integers(0, 10**6), st.integers(0, 5))
-def test_a_damaged_packet_gives_what_the_library_gives_or_is_left_to_it(bad: bytes, place: int, seed: int) -> None:
+def test_a_damaged_packet_unpacks_as_by_the_library_or_not_at_all(bad: bytes, place: int, seed: int) -> None:
     whole = bytearray(packet(events(300, seed, True), store_size=False))
     at = place % len(whole)
     whole[at : at + len(bad)] = bad
-    packets = packets_of([bytes(whole)])
-    found = unpacked(packets)
-    if found is None:
+    packets = make_packets([bytes(whole)])
+    result = unpack(packets)
+    if result is None:
         return
     try:
-        assert found == by_the_library(packets)
-    except BadInput as error:  # the library also looks at what it has no need of: bits that are kept for later versions
+        assert result == unpack_by_library(packets)
+    except BadInput as error:  # the library also checks reserved bits
         pytest.fail(f"unpacked what the library refuses: {error}")
 
 
-def test_frames_with_a_length_or_checksums_in_their_header_are_left_to_the_library() -> None:
-    listed = events(300, 0, True)
+def test_frames_with_length_or_checksums_are_left_to_the_library() -> None:
+    event_list = events(300, 0, True)
     for options in ({"store_size": True}, {"content_checksum": True}, {"block_checksum": True}):
-        packets = packets_of([packet(listed, **options)])
-        assert event_counts(packets) is None
-        assert by_the_library(packets) == listed.tobytes()
+        packets = make_packets([packet(event_list, **options)])
+        assert read_event_counts(packets) is None
+        assert unpack_by_library(packets) == event_list.tobytes()
 
 
-def test_a_count_that_cannot_be_reserves_no_memory() -> None:
+def test_an_impossible_count_allocates_no_memory() -> None:
     content = PREFIX.tobytes() + struct.pack("<I", 0xFFFFFFFF) + bytes(64)
     packed = lz4.frame.compress(struct.pack("<I", len(content)) + content, store_size=False)
-    assert event_counts(packets_of([packed])) is None
+    assert read_event_counts(make_packets([packed])) is None
 
 
-def test_two_threads_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_give_the_result_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = [events(4_000, seed, True) for seed in range(9)]
-    packets = packets_of([packet(each, store_size=False) for each in lists])
-    monkeypatch.setattr(aedat4_lz4, "WORTH_A_THREAD", 1)
-    assert unpacked(packets) == b"".join(each.tobytes() for each in lists)
+    packets = make_packets([packet(each, store_size=False) for each in lists])
+    monkeypatch.setattr(aedat4_lz4, "MIN_THREADED_BYTES", 1)
+    assert unpack(packets) == b"".join(each.tobytes() for each in lists)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_unpacks_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = [events(4_000, seed, True) for seed in range(4)]
-    packets = packets_of([packet(each, store_size=False) for each in lists])
-    monkeypatch.setattr(aedat4_lz4, "WORTH_A_THREAD", 1)
-    whole = unpacked(packets)
+    packets = make_packets([packet(each, store_size=False) for each in lists])
+    monkeypatch.setattr(aedat4_lz4, "MIN_THREADED_BYTES", 1)
+    whole = unpack(packets)
     child = os.fork()
     if not child:
-        os._exit(0 if unpacked(packets) == whole else 1)
+        os._exit(0 if unpack(packets) == whole else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

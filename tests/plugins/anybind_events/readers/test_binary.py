@@ -1,4 +1,4 @@
-"""What all binary formats have in common: blocks, parts, threads, damage, sensors."""
+"""Common behaviour of all binary formats: blocks, chunks, threads, damage, sensor sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from helpers.streams import Row, rows
 
 
 class Format(NamedTuple):
-    """A reader, a header that does and one that does not say the sensor, and how one event is written."""
+    """A reader, a header with and one without a sensor size, and the packing of an event."""
 
     reader: BinaryReader
     sized: bytes
@@ -67,17 +67,19 @@ EVENTS: list[Row] = [(i * 7 % 240, i * 5 % 180, i * 90, i % 3 == 0) for i in ran
 
 
 @pytest.fixture(params=FORMATS)
-def made(request: pytest.FixtureRequest) -> Format:
+def binary_format(request: pytest.FixtureRequest) -> Format:
     return FORMATS[request.param]
 
 
-def write(path: Path, made: Format, events: list[Row], header: bytes | None = None) -> Path:
-    path.write_bytes((made.sized if header is None else header) + b"".join(made.pack(*event) for event in events))
+def write(path: Path, binary_format: Format, events: list[Row], header: bytes | None = None) -> Path:
+    path.write_bytes(
+        (binary_format.sized if header is None else header) + b"".join(binary_format.pack(*event) for event in events)
+    )
     return path
 
 
 def read_unless_refused(reader: BinaryReader, path: Path) -> EventStream | None:
-    """The recording, or None where it is refused in a line that names it."""
+    """Return the recording, or None if it is rejected with an error that names it."""
     try:
         return reader.read(path)
     except BadInput as error:
@@ -88,12 +90,12 @@ def read_unless_refused(reader: BinaryReader, path: Path) -> EventStream | None:
 
 @pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"bin"}))
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path, name: str) -> None:
-    found = find_reader(write(tmp_path / "found", FORMATS[name], EVENTS))
-    assert (found.name, found.spec.modality) == (name, "event")
+    result = find_reader(write(tmp_path / "found", FORMATS[name], EVENTS))
+    assert (result.name, result.spec.modality) == (name, "event")
 
 
-def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, made: Format) -> None:
-    stream = made.reader.read(write(tmp_path / "made", made, EVENTS))
+def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, binary_format: Format) -> None:
+    stream = binary_format.reader.read(write(tmp_path / "made", binary_format, EVENTS))
     assert [getattr(stream, name).dtype for name in "xytp"] == [np.uint16, np.uint16, np.int64, np.bool_]
     assert not any(getattr(stream, name).flags.writeable for name in "xytp")
     assert rows(stream) == EVENTS
@@ -101,8 +103,10 @@ def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, made: Form
 
 
 @pytest.mark.parametrize("count", [1, 7, 64, 399, 400, 401, 10**9])
-def test_the_parts_are_of_the_count_asked_for_and_together_the_whole(tmp_path: Path, made: Format, count: int) -> None:
-    parts = list(made.reader.chunks(write(tmp_path / "made", made, EVENTS), count=count))
+def test_chunks_have_the_requested_count_and_add_up_to_the_recording(
+    tmp_path: Path, binary_format: Format, count: int
+) -> None:
+    parts = list(binary_format.reader.chunks(write(tmp_path / "made", binary_format, EVENTS), count=count))
     assert rows(*parts) == EVENTS
     assert all(len(part) == count for part in parts[:-1])
     assert 0 < len(parts[-1]) <= count
@@ -110,93 +114,96 @@ def test_the_parts_are_of_the_count_asked_for_and_together_the_whole(tmp_path: P
 
 @pytest.mark.parametrize("block", [64, 200, 1000])
 @pytest.mark.parametrize("alone", [0, 1 << 24])
-def test_the_size_of_blocks_and_a_second_thread_do_not_show(
-    tmp_path: Path, made: Format, block: int, alone: int, monkeypatch: pytest.MonkeyPatch
+def test_block_size_and_threads_do_not_change_the_result(
+    tmp_path: Path, binary_format: Format, block: int, alone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(tmp_path / "made", made, [*EVENTS, (9, 9, 5, True)])
-    whole = made.reader.read(path, size=(200, 150))
+    path = write(tmp_path / "made", binary_format, [*EVENTS, (9, 9, 5, True)])
+    whole = binary_format.reader.read(path, size=(200, 150))
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
-    monkeypatch.setattr(blocks, "PAIRED_BLOCK_BYTES", block)
-    monkeypatch.setattr(blocks, "ALONE_BYTES", alone)
-    again = made.reader.read(path, size=(200, 150))
-    parts = list(made.reader.chunks(path, count=50, size=(200, 150)))
+    monkeypatch.setattr(blocks, "PARALLEL_BLOCK_BYTES", block)
+    monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", alone)
+    again = binary_format.reader.read(path, size=(200, 150))
+    parts = list(binary_format.reader.chunks(path, count=50, size=(200, 150)))
     assert rows(again) == rows(*parts) == rows(whole)
     assert again.notes == whole.notes
     assert {name: sum(part.notes.get(name, 0) for part in parts) for name in whole.notes} == whole.notes
 
 
-def test_without_a_header_that_says_it_the_sensor_is_the_smallest_in_use_also_of_the_parts(
-    tmp_path: Path, made: Format
+def test_without_a_header_size_the_sensor_is_the_smallest_common_one_also_in_chunks(
+    tmp_path: Path, binary_format: Format
 ) -> None:
-    path = write(tmp_path / "made", made, EVENTS, made.unsized)
-    whole = made.reader.read(path)
-    holding = [size for size in made.reader.sensors if size[0] >= 240 and size[1] >= 180] or [(240, 180)]
+    path = write(tmp_path / "made", binary_format, EVENTS, binary_format.unsized)
+    whole = binary_format.reader.read(path)
+    holding = [size for size in binary_format.reader.sensors if size[0] >= 240 and size[1] >= 180] or [(240, 180)]
     assert (whole.width, whole.height) == holding[0]
-    for part in made.reader.chunks(path, count=100):
+    for part in binary_format.reader.chunks(path, count=100):
         assert (part.width, part.height) == holding[0]
 
 
-def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path, made: Format) -> None:
+def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path, binary_format: Format) -> None:
     inside = [event for event in EVENTS if event[0] < 200 and event[1] < 150]
-    stream = made.reader.read(write(tmp_path / "made", made, EVENTS), size=(200, 150))
+    stream = binary_format.reader.read(write(tmp_path / "made", binary_format, EVENTS), size=(200, 150))
     assert rows(stream) == inside
     assert (stream.width, stream.height) == (200, 150)
     assert stream.notes == {"outside": len(EVENTS) - len(inside)}
 
 
-def test_events_earlier_than_one_in_front_are_moved_to_its_time_and_counted(tmp_path: Path, made: Format) -> None:
+def test_decreasing_times_are_raised_and_counted(tmp_path: Path, binary_format: Format) -> None:
     events = [(1, 1, 500, True), (2, 2, 499, True), (3, 3, 100, False), (4, 4, 501, True)]
-    stream = made.reader.read(write(tmp_path / "made", made, events))
+    stream = binary_format.reader.read(write(tmp_path / "made", binary_format, events))
     assert rows(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
     assert stream.notes == {"backwards": 2}
 
 
-def test_an_event_outside_the_sensor_does_not_move_the_others(tmp_path: Path, made: Format) -> None:
-    if made.reader is FORMATS["evt3"].reader:
+def test_a_dropped_event_does_not_change_the_times_of_others(tmp_path: Path, binary_format: Format) -> None:
+    if binary_format.reader is FORMATS["evt3"].reader:
         pytest.skip("its times come in words of their own")
     events = [(1, 1, 5, True), (239, 1, 900, True), (2, 2, 6, False)]
-    assert rows(made.reader.read(write(tmp_path / "made", made, events), size=(100, 100))) == [events[0], events[2]]
+    assert rows(binary_format.reader.read(write(tmp_path / "made", binary_format, events), size=(100, 100))) == [
+        events[0],
+        events[2],
+    ]
 
 
-def test_a_header_alone_is_a_recording_without_events(tmp_path: Path, made: Format) -> None:
-    path = write(tmp_path / "made", made, [])
-    assert len(made.reader.read(path)) == 0
-    (part,) = made.reader.chunks(path, count=10)
+def test_a_header_alone_is_a_recording_without_events(tmp_path: Path, binary_format: Format) -> None:
+    path = write(tmp_path / "made", binary_format, [])
+    assert len(binary_format.reader.read(path)) == 0
+    (part,) = binary_format.reader.chunks(path, count=10)
     assert len(part) == 0
 
 
-def test_of_a_cut_file_the_whole_events_are_read_in_whole_and_in_parts(tmp_path: Path, made: Format) -> None:
-    path = write(tmp_path / "made", made, EVENTS[:9])
-    size = len(made.pack(*EVENTS[0]))
+def test_a_truncated_file_gives_its_complete_events_whole_and_in_chunks(tmp_path: Path, binary_format: Format) -> None:
+    path = write(tmp_path / "made", binary_format, EVENTS[:9])
+    size = len(binary_format.pack(*EVENTS[0]))
     raw = path.read_bytes()
     cuts = {}
     for cut in range(1, size):
         path.write_bytes(raw[:-cut])
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            stream = made.reader.read(path)
-            parts = list(made.reader.chunks(path, count=3))
+            stream = binary_format.reader.read(path)
+            parts = list(binary_format.reader.chunks(path, count=3))
         assert rows(stream) == rows(*parts) == EVENTS[:8]
-        kinds = {(each.category, "is truncated" in str(each.message)) for each in told}
+        kinds = {(each.category, ": truncated" in str(each.message)) for each in caught}
         assert kinds <= {(AnybindWarning, True)}
-        assert bool(told) == ("truncated_bytes" in stream.notes) == ("truncated_bytes" in parts[-1].notes)
-        cuts[cut] = bool(told)
-        if told:
-            with pytest.raises(BadInput, match=r"made is truncated: what begins at byte \d+ "):
-                made.reader.read(path, strict=True)
-            with pytest.raises(BadInput, match="is truncated"):
-                list(made.reader.chunks(path, count=3, strict=True))
-    # A cut between two words is none to be seen, in formats that need several for an event.
+        assert bool(caught) == ("truncated_bytes" in stream.notes) == ("truncated_bytes" in parts[-1].notes)
+        cuts[cut] = bool(caught)
+        if caught:
+            with pytest.raises(BadInput, match=r"made: truncated: the data at byte \d+ "):
+                binary_format.reader.read(path, strict=True)
+            with pytest.raises(BadInput, match=": truncated"):
+                list(binary_format.reader.chunks(path, count=3, strict=True))
+    # A truncation between two words is not detectable in formats with several words per event.
     assert cuts[1]
 
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 65536), (-1, 5), (3,), (1, 2, 3)])
-def test_a_size_that_is_none_is_refused(tmp_path: Path, made: Format, size: tuple[int, ...]) -> None:
-    with pytest.raises(BadOption, match="size is a width and a height"):
-        made.reader.read(write(tmp_path / "made", made, EVENTS), size=size)  # pyright: ignore[reportArgumentType]
+def test_an_invalid_size_is_an_error(tmp_path: Path, binary_format: Format, size: tuple[int, ...]) -> None:
+    with pytest.raises(BadOption, match=r"size: expected \(width, height\)"):
+        binary_format.reader.read(write(tmp_path / "made", binary_format, EVENTS), size=size)  # pyright: ignore[reportArgumentType]
 
 
-def test_events_outside_every_sensor_in_use_are_refused_unless_the_size_is_given(tmp_path: Path) -> None:
+def test_events_outside_every_common_sensor_need_the_size_option(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["evt2"], [(2000, 1500, 1, True)], b"% evt 2.0\n")
     for read in (Evt2Reader().read, lambda path: list(Evt2Reader().chunks(path, count=1))):
         with pytest.raises(BadInput, match=r"column 2000 or row 1500 .*size="):
@@ -204,20 +211,20 @@ def test_events_outside_every_sensor_in_use_are_refused_unless_the_size_is_given
     assert rows(Evt2Reader().read(path, size=(2048, 2048))) == [(2000, 1500, 1, True)]
 
 
-def test_the_notes_of_parts_say_when_it_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_belong_to_the_chunk_of_their_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 10)
     events = [(i, 0, 100 if i == 25 else 10 * i, True) for i in range(60)]
     parts = list(DatReader().chunks(write(tmp_path / "made", FORMATS["dat"], events), count=10))
     assert [dict(part.notes) for part in parts] == [{}, {}, {"backwards": 1}, {}, {}, {}]
 
 
-def test_what_the_header_adds_to_the_times_is_added_once(tmp_path: Path) -> None:
+def test_the_start_time_of_the_header_is_added_once(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["dat"], EVENTS, b"% Version 2\n% T0 5000000\n\x0c\x08")
     moved = [(x, y, t + 5_000_000, p) for x, y, t, p in EVENTS]
     assert rows(DatReader().read(path)) == rows(*DatReader().chunks(path, count=60)) == moved
 
 
-def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -> None:
+def test_unread_chunks_do_not_keep_the_file_open(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["dat"], EVENTS)
     parts = DatReader().chunks(path, count=60)
     assert len(next(parts)) == 60
@@ -226,18 +233,18 @@ def test_a_file_is_not_held_open_by_parts_that_nobody_asks_for(tmp_path: Path) -
         next(parts)
 
 
-def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, made: Format) -> None:
-    path = write(tmp_path / "made", made, EVENTS[:20])
+def test_a_growing_file_is_read_to_its_end(tmp_path: Path, binary_format: Format) -> None:
+    path = write(tmp_path / "made", binary_format, EVENTS[:20])
     with path.open("rb") as file:
-        run = made.reader._run(file, path, None)
-        write(path, made, EVENTS)
-        columns = blocks.Columns(run, 20)
-        while run.step(columns):
+        run = binary_format.reader._start_pass(file, path, None)
+        write(path, binary_format, EVENTS)
+        columns = blocks.EventColumns(run, 20)
+        while run.decode_block(columns):
             pass
-    assert rows(columns.stream((240, 180), {})) == EVENTS
+    assert rows(columns.build_stream((240, 180), {})) == EVENTS
 
 
-def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_the_data_and_not_by_the_header(tmp_path: Path) -> None:
     claims = AEDAT3 % b"File" + struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 2**31 - 1, 2**31 - 1, 2**31 - 1)
     (tmp_path / "claims").write_bytes(claims)
     (tmp_path / "wide").write_bytes(b"% evt 2.0\n% geometry 2048x2048\n" + bytes(40))
@@ -251,7 +258,7 @@ def test_memory_is_bounded_by_what_is_there_and_not_by_what_is_said(tmp_path: Pa
         tracemalloc.stop()
 
 
-def test_parts_of_a_large_file_need_no_more_memory_than_a_block(tmp_path: Path) -> None:
+def test_chunks_of_a_large_file_need_the_memory_of_a_block(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(FORMATS["dat"].sized + FORMATS["dat"].pack(1, 1, 1, True) * 3_000_000)
     tracemalloc.start()
@@ -262,26 +269,28 @@ def test_parts_of_a_large_file_need_no_more_memory_than_a_block(tmp_path: Path) 
         tracemalloc.stop()
 
 
-def test_dense_vectors_grow_beyond_an_event_a_word_and_stay_whole(
+def test_dense_vectors_with_several_events_per_word_are_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [8 << 12, 3 << 12, *[4 << 12 | 4095] * 100] * 60
+    text = [8 << 12, 3 << 12, *[4 << 12 | 4095] * 100] * 60
     path = tmp_path / "dense"
-    path.write_bytes(b"% evt 3.0\n% geometry 1280x720\n" + np.array(words, "<u2").tobytes())
+    path.write_bytes(b"% evt 3.0\n% geometry 1280x720\n" + np.array(text, "<u2").tobytes())
     whole = Evt3Reader().read(path)
     assert len(whole) == 60 * 1200
     assert np.array_equal(whole.x, np.tile(np.arange(1200), 60))
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
-    monkeypatch.setattr(blocks, "PAIRED_BLOCK_BYTES", 256)
-    monkeypatch.setattr(blocks, "ALONE_BYTES", 0)
+    monkeypatch.setattr(blocks, "PARALLEL_BLOCK_BYTES", 256)
+    monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", 0)
     assert rows(Evt3Reader().read(path)) == rows(whole)
 
 
 @settings(deadline=None, max_examples=150)
 @given(name=st.sampled_from(sorted(FORMATS)), data=st.data())
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: str, data: st.DataObject) -> None:
-    made = FORMATS[name]
-    raw = bytearray(write(folder / "sound", made, EVENTS[:60], data.draw(st.sampled_from(made[1:3]))).read_bytes())
+def test_a_damaged_file_is_read_or_rejected(folder: Path, name: str, data: st.DataObject) -> None:
+    binary_format = FORMATS[name]
+    raw = bytearray(
+        write(folder / "sound", binary_format, EVENTS[:60], data.draw(st.sampled_from(binary_format[1:3]))).read_bytes()
+    )
     for at, value in data.draw(
         st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), min_size=1, max_size=8)
     ):
@@ -291,11 +300,11 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: 
     path.write_bytes(raw[:first] + raw[last:] if data.draw(st.booleans()) else raw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnybindWarning)
-        stream = read_unless_refused(made.reader, path)
+        stream = read_unless_refused(binary_format.reader, path)
         if stream is None:
             return
-        EventStream(stream.x, stream.y, stream.t, stream.p, stream.width, stream.height)  # checks what is promised
-        assert rows(*made.reader.chunks(path, count=13)) == rows(stream)
+        EventStream(stream.x, stream.y, stream.t, stream.p, stream.width, stream.height)  # checks the columns
+        assert rows(*binary_format.reader.chunks(path, count=13)) == rows(stream)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +317,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, name: 
         ("dvs128_walking.aedat", Aedat2Reader()),
     ],
 )
-def test_a_real_recording_with_its_bits_turned_over_is_read_or_refused_within_its_memory(
+def test_a_real_recording_with_flipped_bits_is_read_or_rejected_in_bounded_memory(
     test_data: Path, tmp_path: Path, name: str, reader: BinaryReader
 ) -> None:
     sound = np.fromfile(test_data / "events" / name, np.uint8)

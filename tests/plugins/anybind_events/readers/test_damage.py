@@ -1,4 +1,4 @@
-"""Damaged recordings of every format: events or one clear error, never a crash, a hang or a flood of memory."""
+"""Damaged recordings of every format: events or one clear error, never a crash, a hang or excessive memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REAL = (
     "evt3_small.reference.npy",
 )
 LENGTH = 60_000
-"""Bytes of a real file that are damaged: whole files make the same errors, later."""
+"""Bytes of a real file that are damaged: whole files cause the same errors, later."""
 
 
 def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
@@ -34,14 +34,14 @@ def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_a_damaged_real_recording_is_read_or_refused(name: str, test_data: Path, tmp_path: Path):
+def test_a_damaged_real_recording_is_read_or_rejected(name: str, test_data: Path, tmp_path: Path):
     path = test_data / "events" / name
     check(path.read_bytes()[:LENGTH], path.suffix, tmp_path, 200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".csv", ".dat", ".bin"])
-def test_a_damaged_recording_of_ours_is_read_or_refused(suffix: str, tmp_path: Path):
+def test_a_damaged_written_recording_is_read_or_rejected(suffix: str, tmp_path: Path):
     random = np.random.default_rng(0)
     columns = {"x": random.integers(0, 30, 2000), "y": random.integers(0, 30, 2000), "p": random.random(2000) < 0.5}
     stream = EventStream(t=np.sort(random.integers(0, 1 << 20, 2000)), width=34, height=34, **columns)

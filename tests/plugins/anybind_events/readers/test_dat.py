@@ -1,4 +1,4 @@
-"""DAT recordings, against a decoder that reads them event by event and against other people's readers."""
+"""DAT recordings, compared with a reference decoder and other libraries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RANGE = 1 << 32
 
 
 def decode(raw: bytes, width: int, height: int, version: int = 2) -> tuple[list[Row], dict[str, int]]:
-    """What the events of a file mean, one after the other as the format's description has it."""
+    """Decode the events of a file one by one, by the format's specification."""
     events, notes, rounds, before, latest = [], {}, 0, 0, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
     for time, pixel in struct.iter_unpack("<II", raw):
@@ -58,7 +58,7 @@ def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
     data=st.data(),
     version=st.sampled_from([0, 1, 2]),
 )
-def test_any_events_are_read_as_a_plain_decoder_reads_them(
+def test_random_events_are_decoded_as_by_the_reference_decoder(
     folder: Path, times: list[int], data: st.DataObject, version: int
 ) -> None:
     pixels = st.one_of(
@@ -73,7 +73,7 @@ def test_any_events_are_read_as_a_plain_decoder_reads_them(
 
 @settings(deadline=None)
 @given(stream=streams(st.integers(0, RANGE - 1), st.integers(1, 16384), st.integers(1, 16384)))
-def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> None:
+def test_a_written_recording_is_read_back(folder: Path, stream: EventStream) -> None:
     path = folder / "round.dat"
     DatReader().write(stream, path)
     again = DatReader().read(path)
@@ -81,7 +81,7 @@ def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> No
     assert (again.width, again.height, again.notes) == (stream.width, stream.height, {})
 
 
-def test_what_was_written_means_the_same_to_expelliarmus_and_faery(tmp_path: Path) -> None:
+def test_a_written_recording_is_the_same_in_expelliarmus_and_faery(tmp_path: Path) -> None:
     faery, expelliarmus = pytest.importorskip("faery"), pytest.importorskip("expelliarmus")
     random = np.random.default_rng(0)
     times = np.sort(random.integers(0, RANGE, 500))
@@ -96,19 +96,19 @@ def test_what_was_written_means_the_same_to_expelliarmus_and_faery(tmp_path: Pat
         assert np.array_equal(theirs[name], column), name
 
 
-def test_real_recordings_have_their_known_events_on_the_sensor_of_n_cars(test_data: Path) -> None:
+def test_real_recordings_have_the_expected_events_on_the_sensor_of_n_cars(test_data: Path) -> None:
     for name, count in (("ncars.dat", 2_009), ("ncars_obj_004397_td.dat", 4_407)):
         stream = DatReader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height, stream.notes) == (count, 120, 100, {})
 
 
-def test_a_real_recording_written_by_us_holds_the_same_events_byte_for_byte(recording: Path, tmp_path: Path) -> None:
+def test_a_real_recording_is_rewritten_byte_for_byte(recording: Path, tmp_path: Path) -> None:
     stream = DatReader().read(recording)
     DatReader().write(stream, tmp_path / "again.dat")
     assert (tmp_path / "again.dat").read_bytes()[-8 * len(stream) :] == recording.read_bytes()[-8 * len(stream) :]
 
 
-def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
+def test_clock_wraps_are_unwrapped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "round.dat"
     path.write_bytes(HEADER + CD + pack((1, 2, RANGE - 5, True), (3, 4, 3, False), (5, 6, 7, True)))
     stream = DatReader().read(path)
@@ -117,46 +117,51 @@ def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damaged", [0, 2**31 - 1, 2**31 + 1001, 2**32 - 1])
-def test_a_damaged_time_moves_those_behind_it_by_no_more_than_the_clock_s_range(tmp_path: Path, damaged: int) -> None:
+def test_a_damaged_time_shifts_later_ones_by_at_most_one_clock_range(tmp_path: Path, damaged: int) -> None:
     path = tmp_path / "damaged.dat"
     path.write_bytes(HEADER + CD + pack((1, 1, 1000, True), (1, 1, damaged, True), (1, 1, 1001, True)))
     assert DatReader().read(path).t[2] in (1001, damaged, 1001 + RANGE)
 
 
-def test_a_recording_of_older_software_says_its_type_0_and_is_read(tmp_path: Path) -> None:
+def test_event_type_0_of_older_software_is_read(tmp_path: Path) -> None:
     path = tmp_path / "old.dat"
     path.write_bytes(b"% Data file containing Event2D events.\n% Version 2\n\x00\x08" + pack((303, 239, 5, True)))
     stream = DatReader().read(path)
     assert (rows(stream), stream.width, stream.height) == ([(303, 239, 5, True)], 304, 240)
 
 
-@pytest.mark.parametrize("said", [b"\x0e\x08", b"\x0c\x10", b"\x01\x04"])
-def test_events_without_pixels_are_refused_and_the_byte_is_named(tmp_path: Path, said: bytes) -> None:
+@pytest.mark.parametrize("message", [b"\x0e\x08", b"\x0c\x10", b"\x01\x04"])
+def test_events_without_pixels_are_an_error_that_names_the_byte(tmp_path: Path, message: bytes) -> None:
     path = tmp_path / "triggers.dat"
-    path.write_bytes(HEADER + said + bytes(8))
-    with pytest.raises(BadInput, match=rf"triggers\.dat.*byte {len(HEADER)} .*type {said[0]} and {said[1]} bytes"):
+    path.write_bytes(HEADER + message + bytes(8))
+    with pytest.raises(
+        BadInput, match=rf"triggers\.dat.*byte {len(HEADER)}, .*type {message[0]} and {message[1]} bytes"
+    ):
         DatReader().read(path)
 
 
 @pytest.mark.parametrize("rest", [b"", b"\x0c"])
-def test_a_file_cut_in_front_of_its_events_is_refused_and_the_byte_is_named(tmp_path: Path, rest: bytes) -> None:
+def test_a_file_truncated_before_its_events_is_an_error_that_names_the_byte(tmp_path: Path, rest: bytes) -> None:
     path = tmp_path / "short.dat"
     path.write_bytes(HEADER + rest)
-    with pytest.raises(BadInput, match=rf"short\.dat is truncated at byte {len(HEADER)}"):
+    with pytest.raises(BadInput, match=rf"short\.dat: truncated at byte {len(HEADER)}"):
         DatReader().read(path)
 
 
-@pytest.mark.parametrize("size", [(16385, 10), (10, 16385)])
-def test_a_sensor_that_the_format_has_no_room_for_is_not_written(tmp_path: Path, size: tuple[int, int]) -> None:
-    with pytest.raises(BadInput, match=f"{size[0]}x{size[1]}.*npz"):
-        DatReader().write(EventStream([0], [0], [0], [True], *size), tmp_path / "large.dat")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("times", [[0, RANGE], [-1, 5]])
-def test_times_that_the_format_has_no_room_for_are_not_written(tmp_path: Path, times: list[int]) -> None:
-    with pytest.raises(BadInput, match="4294967295 us"):
-        DatReader().write(EventStream([0, 0], [0, 0], times, [True, True], 34, 34), tmp_path / "long.dat")
+@pytest.mark.parametrize(
+    ("times", "size", "message"),
+    [
+        ([0, 0], (16385, 10), "16385x10.*npz"),
+        ([0, 0], (10, 16385), "10x16385.*npz"),
+        ([0, RANGE], (34, 34), "4294967295 us"),
+        ([-1, 5], (34, 34), "4294967295 us"),
+    ],
+)
+def test_unsupported_sensor_sizes_and_times_are_not_written(
+    tmp_path: Path, times: list[int], size: tuple[int, int], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        DatReader().write(EventStream([0, 0], [0, 0], times, [True, True], *size), tmp_path / "out.dat")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,5 +178,5 @@ def test_times_that_the_format_has_no_room_for_are_not_written(tmp_path: Path, t
         (b"x,y,t,p\n", False),
     ],
 )
-def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
+def test_the_format_is_detected_by_the_header(head: bytes, ours: bool) -> None:
     assert DatReader().sniff(head) is ours

@@ -1,4 +1,4 @@
-"""EVT 2.0 recordings, against a decoder that reads them word by word and against other people's readers."""
+"""EVT 2.0 recordings, compared with a reference decoder and other libraries."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Decoded(NamedTuple):
     notes: dict[str, int]
 
 
-def decode(words: list[int], width: int, height: int) -> Decoded:
-    """What the words of a file mean, one after the other as the format's description has it."""
+def decode(text: list[int], width: int, height: int) -> Decoded:
+    """Decode the words of a file one by one, by the format's specification."""
     events, notes, rounds, high, latest = [], {}, 0, None, 0
     count = lambda name: notes.update({name: notes.get(name, 0) + 1})  # noqa: E731
-    for word in words:
+    for word in text:
         kind = word >> 28
         if kind == TIME_HIGH:
             if high is not None and high - word % 2**28 > 2**27:
@@ -51,16 +51,16 @@ def decode(words: list[int], width: int, height: int) -> Decoded:
     return Decoded(events, notes)
 
 
-def event(x: int, y: int, low: int, rise: bool) -> int:
-    return rise << 28 | low << 22 | x << 11 | y
+def event(x: int, y: int, low: int, on: bool) -> int:
+    return on << 28 | low << 22 | x << 11 | y
 
 
 def time_high(high: int) -> int:
     return TIME_HIGH << 28 | high
 
 
-def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
-    path.write_bytes(header + np.array(words, "<u4").tobytes())
+def write(path: Path, text: list[int], header: bytes = HEADER) -> Path:
+    path.write_bytes(header + np.array(text, "<u4").tobytes())
     return path
 
 
@@ -74,45 +74,45 @@ WORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, st.lists(EVENTS, max_size=20)
 
 
 @settings(deadline=None)
-@given(words=WORDS)
-def test_any_words_are_read_as_a_plain_decoder_reads_them(folder: Path, words: list[int]) -> None:
-    stream = Evt2Reader().read(write(folder / "any.raw", words))
-    assert (rows(stream), stream.notes) == decode(words, 640, 480)
+@given(text=WORDS)
+def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int]) -> None:
+    stream = Evt2Reader().read(write(folder / "any.raw", text))
+    assert (rows(stream), stream.notes) == decode(text, 640, 480)
 
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject) -> None:
+def test_encoded_events_are_decoded(folder: Path, data: st.DataObject) -> None:
     times = np.cumsum(data.draw(st.lists(st.integers(0, 2**33 - 64), max_size=30))).tolist()
     pixel = st.tuples(st.integers(0, 639), st.integers(0, 479), st.booleans())
     events = [(*data.draw(pixel), t) for t in times]
-    words, high = [time_high(0)], 0
+    text, high = [time_high(0)], 0
     for x, y, p, t in events:
-        # A camera tells the upper part of its clock whether or not there are events.
+        # A camera writes the upper clock bits with or without events.
         while high != t // 64:
             high = min(t // 64, high + 2**27)
-            words.append(time_high(high % 2**28))
-        words.append(event(x, y, t % 64, p))
-    assert rows(Evt2Reader().read(write(folder / "encoded.raw", words))) == [(x, y, t, p) for x, y, p, t in events]
+            text.append(time_high(high % 2**28))
+        text.append(event(x, y, t % 64, p))
+    assert rows(Evt2Reader().read(write(folder / "encoded.raw", text))) == [(x, y, t, p) for x, y, p, t in events]
 
 
-def test_real_recordings_have_their_known_events_on_a_sensor_of_640_by_480(test_data: Path) -> None:
+def test_real_recordings_have_the_expected_events_on_640_by_480(test_data: Path) -> None:
     for name, count in (("evt2.raw", 521_252), ("evt2_small.raw", 539_481)):
         stream = Evt2Reader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height, stream.notes) == (count, 640, 480, {})
 
 
-def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
-    words = [time_high(2**28 - 1), event(1, 2, 63, True), time_high(0), event(3, 4, 0, False)]
-    stream = Evt2Reader().read(write(tmp_path / "round.raw", words))
+def test_clock_wraps_are_unwrapped_and_counted(tmp_path: Path) -> None:
+    text = [time_high(2**28 - 1), event(1, 2, 63, True), time_high(0), event(3, 4, 0, False)]
+    stream = Evt2Reader().read(write(tmp_path / "round.raw", text))
     assert rows(stream) == [(1, 2, RANGE - 1, True), (3, 4, RANGE, False)]
     assert stream.notes == {"clock_wraps": 1}
 
 
 @pytest.mark.parametrize("damaged", [0, 2**26, 2**27 - 1, 2**28 - 1])
-def test_a_damaged_time_moves_the_clock_by_no_more_than_its_range(tmp_path: Path, damaged: int) -> None:
-    words = [time_high(1000), event(1, 1, 0, True), time_high(damaged), time_high(1001), event(2, 2, 0, True)]
-    stream = Evt2Reader().read(write(tmp_path / "damaged.raw", words))
+def test_a_damaged_time_shifts_the_clock_by_at_most_its_range(tmp_path: Path, damaged: int) -> None:
+    text = [time_high(1000), event(1, 1, 0, True), time_high(damaged), time_high(1001), event(2, 2, 0, True)]
+    stream = Evt2Reader().read(write(tmp_path / "damaged.raw", text))
     assert stream.t[1] in (1001 * 64, 1001 * 64 + RANGE)
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_time_moves_the_clock_by_no_more_than_its_range(tmp_path: Path
         (b"% evt 2.0\n% geometry 12345678901234567890x5\n", (304, 240)),
     ],
 )
-def test_the_sensor_is_what_the_header_says_or_else_the_smallest_that_holds_all(
+def test_the_sensor_size_is_that_of_the_header_or_the_smallest_that_fits(
     tmp_path: Path, header: bytes, size: tuple[int, int]
 ) -> None:
     path = write(tmp_path / "sensor.raw", [time_high(0), event(303, 239, 0, True)], header)
@@ -141,9 +141,7 @@ def test_the_sensor_is_what_the_header_says_or_else_the_smallest_that_holds_all(
 
 
 @pytest.mark.parametrize("side", ["0", "2049", "99999999"])
-def test_a_header_with_a_sensor_that_the_format_cannot_have_is_refused_unless_a_size_is_given(
-    tmp_path: Path, side: str
-) -> None:
+def test_an_impossible_header_size_needs_the_size_option(tmp_path: Path, side: str) -> None:
     path = write(tmp_path / "huge.raw", [time_high(0)], f"% evt 2.0\n% geometry {side}x100\n".encode())
     with pytest.raises(anybind.BadInput, match=rf"huge\.raw.*{side}x100.*size="):
         Evt2Reader().read(path)
@@ -161,11 +159,11 @@ def test_a_header_with_a_sensor_that_the_format_cannot_have_is_refused_unless_a_
         (b"\x89HDF\r\n", False),
     ],
 )
-def test_a_file_is_known_by_its_header(head: bytes, ours: bool) -> None:
+def test_the_format_is_detected_by_the_header(head: bytes, ours: bool) -> None:
     assert Evt2Reader().sniff(head) is ours
 
 
-def test_a_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_of_another_encoding_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "other.raw", [], b"% evt 3.0\n")
-    with pytest.raises(anybind.BadInput, match=r"other\.raw is no recording in EVT2"):
+    with pytest.raises(anybind.BadInput, match=r"other\.raw: expected encoding EVT2"):
         Evt2Reader().read(path)

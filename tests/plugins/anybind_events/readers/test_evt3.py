@@ -1,4 +1,4 @@
-"""EVT 3.0 recordings, against a decoder that reads them word by word and against other people's readers."""
+"""EVT 3.0 recordings, compared with a reference decoder and other libraries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RANGE = 1 << 24
 
 
 class Plain:
-    """What the words of a file mean, one after the other."""
+    """A reference decoder, word by word."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -39,7 +39,7 @@ class Plain:
         self.clock = max(self.clock, time)
         return time
 
-    def event(self, x: int, rise: bool) -> None:
+    def event(self, x: int, on: bool) -> None:
         if x > 2047:
             self.count("outside")
         elif self.high is None:
@@ -50,7 +50,7 @@ class Plain:
             if x >= self.width or self.row >= self.height:
                 self.count("outside")
             else:
-                self.events.append((x, self.row, self.clock, rise))
+                self.events.append((x, self.row, self.clock, on))
 
     def word(self, kind: int, value: int) -> None:
         if kind == ROW:
@@ -79,9 +79,9 @@ class Plain:
             self.count("skipped_triggers")
 
 
-def decode(words: list[int], width: int, height: int) -> tuple[list[tuple[int, int, int, bool]], dict[str, int]]:
+def decode(text: list[int], width: int, height: int) -> tuple[list[tuple[int, int, int, bool]], dict[str, int]]:
     plain = Plain(width, height)
-    for word in words:
+    for word in text:
         plain.word(word >> 12, word & 4095)
     return plain.events, plain.notes
 
@@ -90,8 +90,8 @@ def word(kind: int, value: int) -> int:
     return kind << 12 | value
 
 
-def write(path: Path, words: list[int], header: bytes = HEADER) -> Path:
-    path.write_bytes(header + np.array(words, "<u2").tobytes())
+def write(path: Path, text: list[int], header: bytes = HEADER) -> Path:
+    path.write_bytes(header + np.array(text, "<u2").tobytes())
     return path
 
 
@@ -101,16 +101,16 @@ WORDS = st.lists(st.one_of(st.builds(word, USUAL, VALUES), st.integers(0, 2**16 
 
 
 @settings(deadline=None, max_examples=300)
-@given(words=WORDS, told=st.booleans())
-def test_any_words_are_read_as_a_plain_decoder_reads_them(folder: Path, words: list[int], told: bool) -> None:
-    words = [word(HIGH, 0)] * told + words
-    stream = Evt3Reader().read(write(folder / "any.raw", words))
-    assert (rows(stream), stream.notes) == decode(words, 1280, 720)
+@given(text=WORDS, message=st.booleans())
+def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int], message: bool) -> None:
+    text = [word(HIGH, 0)] * message + text
+    stream = Evt3Reader().read(write(folder / "any.raw", text))
+    assert (rows(stream), stream.notes) == decode(text, 1280, 720)
 
 
-def test_a_clock_that_goes_round_more_often_than_a_block_can_count_is_unwrapped(tmp_path: Path) -> None:
-    words = np.tile(np.array([word(HIGH, 0), word(HIGH, 4095)], np.uint16), 70_000)
-    path = write(tmp_path / "rounds.raw", [*words.tolist(), word(COLUMN, 1)])
+def test_more_clock_wraps_than_a_block_can_count_are_unwrapped(tmp_path: Path) -> None:
+    text = np.tile(np.array([word(HIGH, 0), word(HIGH, 4095)], np.uint16), 70_000)
+    path = write(tmp_path / "rounds.raw", [*text.tolist(), word(COLUMN, 1)])
     stream = Evt3Reader().read(path)
     assert stream.t.tolist() == [69_999 * RANGE + 4095 * 4096]
     assert stream.notes == {"clock_wraps": 69_999}
@@ -118,43 +118,43 @@ def test_a_clock_that_goes_round_more_often_than_a_block_can_count_is_unwrapped(
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_events_that_are_encoded_are_decoded(folder: Path, data: st.DataObject) -> None:
+def test_encoded_events_are_decoded(folder: Path, data: st.DataObject) -> None:
     times = np.cumsum(data.draw(st.lists(st.integers(0, 40_000_000), max_size=20))).tolist()
-    words, events, high = [word(HIGH, 0)], [], 0
+    text, events, high = [word(HIGH, 0)], [], 0
     for t in times:
         x, y, p = data.draw(st.tuples(st.integers(0, 1279), st.integers(0, 719), st.booleans()))
-        # A camera tells the upper part of its clock whether or not there are events.
+        # A camera writes the upper clock bits with or without events.
         while high != t // 4096:
             high = min(t // 4096, high + 2000)
-            words.append(word(HIGH, high % 4096))
-        words += [word(LOW, t % 4096), word(ROW, y)]
+            text.append(word(HIGH, high % 4096))
+        text += [word(LOW, t % 4096), word(ROW, y)]
         kind = data.draw(st.sampled_from([COLUMN, VECTOR_12, VECTOR_8]))
         if kind == COLUMN:
-            words.append(word(COLUMN, p << 11 | x))
+            text.append(word(COLUMN, p << 11 | x))
             events.append((x, y, t, p))
             continue
         length = 12 if kind == VECTOR_12 else 8
         columns = sorted(data.draw(st.sets(st.integers(0, min(2 * length, 1280 - x) - 1))))
         flags = sum(1 << column for column in columns)
-        words += [word(BASE, p << 11 | x), word(kind, flags % 2**length), word(kind, flags >> length)]
+        text += [word(BASE, p << 11 | x), word(kind, flags % 2**length), word(kind, flags >> length)]
         events += [(x + column, y, t, p) for column in columns]
-    assert rows(Evt3Reader().read(write(folder / "encoded.raw", words))) == events
+    assert rows(Evt3Reader().read(write(folder / "encoded.raw", text))) == events
 
 
-def test_real_recordings_have_their_known_events_on_a_sensor_of_1280_by_720(test_data: Path) -> None:
+def test_real_recordings_have_the_expected_events_on_1280_by_720(test_data: Path) -> None:
     for name, count in (("evt3.raw", 1_218_618), ("evt3_small.raw", 219_596)):
         stream = Evt3Reader().read(test_data / "events" / name)
         assert (len(stream), stream.width, stream.height) == (count, 1280, 720)
 
 
-def test_a_real_recording_has_the_events_of_its_reference_and_its_times_to_the_first_that_falls(
+def test_a_real_recording_matches_its_reference_up_to_the_first_decreasing_time(
     test_data: Path,
 ) -> None:
     theirs = np.load(test_data / "events" / "evt3_small.reference.npy", allow_pickle=False)
     ours = Evt3Reader().read(test_data / "events" / "evt3_small.raw")
     for name in "xyp":
         assert np.array_equal(getattr(ours, name), theirs[name]), name
-    # Where the lower part of the clock falls by a few us, the reference goes on 4,096 us later, and we wait for it.
+    # Where the lower clock bits decrease by a few us, the reference adds 4,096 us, and our reader holds the time.
     differ = np.flatnonzero(ours.t != theirs["t"])
     assert differ[0] == 20_121
     assert np.array_equal(ours.t[: differ[0]], theirs["t"][: differ[0]])
@@ -163,66 +163,66 @@ def test_a_real_recording_has_the_events_of_its_reference_and_its_times_to_the_f
     assert (late >= 0).all()
 
 
-def test_the_pace_of_a_real_recording_is_that_of_its_times(test_data: Path) -> None:
-    # Its clock went round once; without the upper part's wrap it would end before it began.
+def test_the_event_rate_of_a_real_recording_follows_its_times(test_data: Path) -> None:
+    # Its clock wrapped once; without unwrapping, its end would precede its start.
     stream = Evt3Reader().read(test_data / "events" / "evt3.raw")
     assert stream.duration_us == 10_767_997
     assert stream.notes == {"clock_wraps": 1}
 
 
-def test_a_clock_whose_lower_part_wraps_before_the_upper_one_moves_waits_for_it(tmp_path: Path) -> None:
-    words = [word(HIGH, 1), word(LOW, 4095), word(ROW, 7), word(COLUMN, 5), word(LOW, 0), word(COLUMN, 6)]
-    stream = Evt3Reader().read(write(tmp_path / "wait.raw", [*words, word(HIGH, 2), word(COLUMN, 8)]))
+def test_times_are_held_while_only_the_lower_clock_bits_have_wrapped(tmp_path: Path) -> None:
+    text = [word(HIGH, 1), word(LOW, 4095), word(ROW, 7), word(COLUMN, 5), word(LOW, 0), word(COLUMN, 6)]
+    stream = Evt3Reader().read(write(tmp_path / "wait.raw", [*text, word(HIGH, 2), word(COLUMN, 8)]))
     assert rows(stream) == [(5, 7, 8191, False), (6, 7, 8191, False), (8, 7, 8192, False)]
     assert stream.notes == {"backwards": 1}
 
 
-def test_a_clock_that_goes_round_is_unwrapped_and_counted(tmp_path: Path) -> None:
-    words = []
+def test_clock_wraps_are_unwrapped_and_counted(tmp_path: Path) -> None:
+    text = []
     for high in (4095, 0, 4095, 0):
-        words += [word(HIGH, high), word(LOW, 9), word(COLUMN, 5)]
-    stream = Evt3Reader().read(write(tmp_path / "round.raw", words))
+        text += [word(HIGH, high), word(LOW, 9), word(COLUMN, 5)]
+    stream = Evt3Reader().read(write(tmp_path / "round.raw", text))
     assert stream.t.tolist() == [RANGE - 4087, RANGE + 9, 2 * RANGE - 4087, 2 * RANGE + 9]
     assert stream.notes == {"clock_wraps": 2}
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2000, 3000, 4095])
-def test_a_damaged_time_moves_the_clock_by_no_more_than_its_range(tmp_path: Path, damaged: int) -> None:
-    words = [word(HIGH, 1000), word(COLUMN, 1), word(HIGH, damaged), word(HIGH, 1001), word(COLUMN, 2)]
-    stream = Evt3Reader().read(write(tmp_path / "damaged.raw", words))
+def test_a_damaged_time_shifts_the_clock_by_at_most_its_range(tmp_path: Path, damaged: int) -> None:
+    text = [word(HIGH, 1000), word(COLUMN, 1), word(HIGH, damaged), word(HIGH, 1001), word(COLUMN, 2)]
+    stream = Evt3Reader().read(write(tmp_path / "damaged.raw", text))
     assert stream.t[1] - 1001 * 4096 in (0, max(0, damaged - 1001) * 4096, RANGE)
 
 
-def test_what_comes_before_the_first_time_is_passed_over_and_counted(tmp_path: Path) -> None:
-    words = [word(ROW, 9), word(BASE, 100), word(LOW, 5), word(COLUMN, 1), word(VECTOR_8, 0b101), word(LOW, 3)]
-    path = write(tmp_path / "before.raw", [*words, word(HIGH, 2), word(VECTOR_8, 1), word(COLUMN, 4)])
+def test_events_before_the_first_time_are_skipped_and_counted(tmp_path: Path) -> None:
+    text = [word(ROW, 9), word(BASE, 100), word(LOW, 5), word(COLUMN, 1), word(VECTOR_8, 0b101), word(LOW, 3)]
+    path = write(tmp_path / "before.raw", [*text, word(HIGH, 2), word(VECTOR_8, 1), word(COLUMN, 4)])
     stream = Evt3Reader().read(path)
     assert rows(stream) == [(108, 9, 8192, False), (4, 9, 8192, False)]
     assert stream.notes == {"skipped_untimed": 3}
 
 
-def test_a_recording_that_never_tells_the_time_has_no_events(tmp_path: Path) -> None:
-    words = [word(COLUMN, 1), word(LOW, 3), word(LOW, 1), word(COLUMN, 2)]
-    stream = Evt3Reader().read(write(tmp_path / "never.raw", words))
+def test_a_recording_without_clock_words_has_no_events(tmp_path: Path) -> None:
+    text = [word(COLUMN, 1), word(LOW, 3), word(LOW, 1), word(COLUMN, 2)]
+    stream = Evt3Reader().read(write(tmp_path / "never.raw", text))
     assert len(stream) == 0
     assert stream.notes == {"skipped_untimed": 2}
 
 
-def test_triggers_and_words_of_the_maker_are_no_events(tmp_path: Path) -> None:
+def test_triggers_and_vendor_words_are_not_events(tmp_path: Path) -> None:
     rest = [word(kind, 77) for kind in (TRIGGER, OTHERS, CONTINUED_4, CONTINUED_12, 1, 9, 11, 12, 13)]
     stream = Evt3Reader().read(write(tmp_path / "rest.raw", [word(HIGH, 0), *rest, word(COLUMN, 3)]))
     assert rows(stream) == [(3, 0, 0, False)]
     assert stream.notes == {"skipped_triggers": 1}
 
 
-def test_vectors_that_run_off_the_last_column_are_dropped_and_do_not_begin_anew(tmp_path: Path) -> None:
-    words = [word(HIGH, 0), word(BASE, 2048 | 2040), *[word(VECTOR_12, 4095)] * 400]
-    stream = Evt3Reader().read(write(tmp_path / "off.raw", words), size=(2048, 2048))
+def test_vectors_beyond_the_last_column_are_dropped_and_do_not_wrap(tmp_path: Path) -> None:
+    text = [word(HIGH, 0), word(BASE, 2048 | 2040), *[word(VECTOR_12, 4095)] * 400]
+    stream = Evt3Reader().read(write(tmp_path / "off.raw", text), size=(2048, 2048))
     assert rows(stream) == [(column, 0, 0, True) for column in range(2040, 2048)]
     assert stream.notes == {"outside": 400 * 12 - 8}
 
 
 def test_the_reader_is_found_by_content_and_gives_events(tmp_path: Path) -> None:
     for header in (HEADER, b"% evt 3.0\n", b"% format EVT3\n"):
-        found = find_reader(write(tmp_path / "found.raw", [word(HIGH, 0)], header))
-        assert (found.name, found.spec.modality) == ("evt3", "event")
+        result = find_reader(write(tmp_path / "found.raw", [word(HIGH, 0)], header))
+        assert (result.name, result.spec.modality) == ("evt3", "event")

@@ -23,7 +23,7 @@ def recording(test_data: Path) -> Path:
 
 
 def decode(raw: bytes) -> list[tuple[int, int, int, bool]]:
-    """Events (x, y, t, p) of a .bin file, one after the other as the data sets' description has it."""
+    """Decode events (x, y, t, p) of a .bin file one by one, by the dataset's description."""
     events, clock = [], 0
     for at in range(0, len(raw), 5):
         x, y, word = raw[at], raw[at + 1], int.from_bytes(raw[at + 2 : at + 5], "big")
@@ -34,8 +34,10 @@ def decode(raw: bytes) -> list[tuple[int, int, int, bool]]:
     return events
 
 
-def settle(events: list[tuple[int, int, int, bool]], width: int, height: int) -> list[tuple[int, int, int, bool]]:
-    """The events inside the sensor, none of them earlier than one in front of it."""
+def repair_events(
+    events: list[tuple[int, int, int, bool]], width: int, height: int
+) -> list[tuple[int, int, int, bool]]:
+    """Return the events inside the sensor, with decreasing times raised to the previous one."""
     settled, latest = [], -1
     for x, y, t, p in events:
         if x < width and y < height:
@@ -48,7 +50,7 @@ def pack(*events: tuple[int, int, int, bool]) -> bytes:
     return b"".join(bytes([x, y]) + (t | p << 23).to_bytes(3, "big") for x, y, t, p in events)
 
 
-def test_a_real_recording_has_its_known_first_event(recording: Path) -> None:
+def test_a_real_recording_has_the_expected_first_event(recording: Path) -> None:
     # The file begins with 07 0f 80 02 8e: x 7, y 15, then the polarity bit and 0x00028e = 654 us.
     assert rows(anybind.read(recording))[0] == (7, 15, 654, True)
 
@@ -59,18 +61,18 @@ def test_a_real_recording_has_all_its_events_on_a_sensor_of_34_by_34(recording: 
     assert (stream.width, stream.height) == (34, 34)
 
 
-def test_a_real_recording_reads_as_a_decoder_reads_it_event_by_event(recording: Path) -> None:
+def test_a_real_recording_is_decoded_as_by_the_reference_decoder(recording: Path) -> None:
     assert rows(anybind.read(recording)) == decode(recording.read_bytes())
 
 
-def test_a_real_recording_is_written_byte_for_byte(recording: Path, tmp_path: Path) -> None:
+def test_a_real_recording_is_rewritten_byte_for_byte(recording: Path, tmp_path: Path) -> None:
     anybind.write(anybind.read(recording), tmp_path / "again.bin")
     assert (tmp_path / "again.bin").read_bytes() == recording.read_bytes()
 
 
 @settings(deadline=None)
 @given(stream=streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
-def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> None:
+def test_a_written_recording_is_read_back(folder: Path, stream: EventStream) -> None:
     path = folder / "round.bin"
     BinReader().write(stream, path)
     again = BinReader().read(path, size=(stream.width, stream.height))
@@ -80,37 +82,33 @@ def test_what_was_written_is_read_again(folder: Path, stream: EventStream) -> No
 
 @settings(deadline=None)
 @given(stream=streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
-def test_a_written_file_means_the_same_to_another_decoder(folder: Path, stream: EventStream) -> None:
+def test_a_written_file_is_the_same_in_the_reference_decoder(folder: Path, stream: EventStream) -> None:
     path = folder / "other.bin"
     BinReader().write(stream, path)
     assert decode(path.read_bytes()) == rows(stream)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_of_a_recording_cut_inside_an_event_the_whole_ones_are_read_and_the_byte_is_named(
-    tmp_path: Path, cut: int
-) -> None:
+def test_a_recording_truncated_in_an_event_gives_the_complete_ones_and_names_the_byte(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
-    with pytest.warns(AnybindWarning, match=r"cut\.bin is truncated.*byte 10\b"):
+    with pytest.warns(AnybindWarning, match=r"cut\.bin: truncated.*byte 10\b"):
         stream = anybind.read(path)
     assert rows(stream) == [(1, 2, 3, True), (4, 5, 6, False)]
     assert stream.notes == {"truncated_bytes": cut}
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_a_recording_cut_inside_an_event_is_refused_when_strict(tmp_path: Path, cut: int) -> None:
+def test_a_recording_truncated_in_an_event_is_an_error_when_strict(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
-    with pytest.raises(BadInput, match=r"cut\.bin is truncated.*byte 10\b"):
+    with pytest.raises(BadInput, match=r"cut\.bin: truncated.*byte 10\b"):
         anybind.read(path, strict=True)
 
 
 @settings(deadline=None)
 @given(steps=st.lists(st.tuples(st.sampled_from([0, 33, 239, 240]), st.integers(0, 100), st.booleans()), max_size=20))
-def test_an_event_in_row_240_is_none_and_moves_what_follows_by_8192_us(
-    folder: Path, steps: list[tuple[int, int, bool]]
-) -> None:
+def test_row_240_is_a_clock_overflow_of_8192_us(folder: Path, steps: list[tuple[int, int, bool]]) -> None:
     # Times grow by the steps, so that no recording runs backwards.
     times = np.cumsum([0, *(step for _, step, _ in steps)]).tolist()[1:]
     raw = pack(*((row % 7, row, time, p) for (row, _, p), time in zip(steps, times, strict=True)))
@@ -141,23 +139,21 @@ def test_an_event_after_two_overflows_is_16384_us_later(tmp_path: Path) -> None:
         (255, 239, (304, 240)),
     ],
 )
-def test_the_sensor_is_the_smallest_known_one_that_holds_all_events(
-    tmp_path: Path, x: int, y: int, size: tuple[int, int]
-) -> None:
+def test_the_sensor_is_the_smallest_common_one_that_fits(tmp_path: Path, x: int, y: int, size: tuple[int, int]) -> None:
     path = tmp_path / "sensor.bin"
     path.write_bytes(pack((0, 0, 1, True), (x, y, 2, True), (0, 0, 3, True)))
     stream = anybind.read(path)
     assert (stream.width, stream.height) == size
 
 
-def test_a_sensor_size_that_is_given_is_taken(tmp_path: Path) -> None:
+def test_the_size_option_sets_the_sensor_size(tmp_path: Path) -> None:
     path = tmp_path / "sensor.bin"
     path.write_bytes(pack((3, 4, 1, True)))
     stream = anybind.read(path, size=(100, 50))
     assert (stream.width, stream.height) == (100, 50)
 
 
-def test_an_event_outside_the_sensor_that_is_given_is_dropped_and_counted(tmp_path: Path) -> None:
+def test_an_event_outside_the_given_size_is_dropped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "sensor.bin"
     path.write_bytes(pack((3, 4, 1, True), (3, 50, 9, True), (5, 6, 3, False)))
     stream = anybind.read(path, size=(100, 50))
@@ -165,14 +161,14 @@ def test_an_event_outside_the_sensor_that_is_given_is_dropped_and_counted(tmp_pa
     assert stream.notes == {"outside": 1}
 
 
-def test_an_event_outside_every_known_sensor_is_refused_and_the_file_is_named(tmp_path: Path) -> None:
+def test_an_event_outside_every_sensor_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "beyond.bin"
     path.write_bytes(pack((3, 4, 1, True), (3, 241, 2, True)))
     with pytest.raises(BadInput, match=r"beyond\.bin.*row 241.*size="):
         anybind.read(path)
 
 
-def test_an_event_earlier_than_the_one_in_front_of_it_is_moved_to_its_time_and_counted(tmp_path: Path) -> None:
+def test_a_decreasing_time_is_raised_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "backwards.bin"
     path.write_bytes(pack((1, 1, 500, True), (2, 2, 499, True), (3, 3, 400, False), (4, 4, 501, True)))
     stream = anybind.read(path)
@@ -182,20 +178,18 @@ def test_an_event_earlier_than_the_one_in_front_of_it_is_moved_to_its_time_and_c
 
 @settings(deadline=None)
 @given(raw=st.lists(st.binary(min_size=5, max_size=5), max_size=9).map(b"".join))
-def test_random_bytes_are_read_as_a_plain_decoder_reads_them_unless_a_row_is_beyond_every_sensor(
-    folder: Path, raw: bytes
-) -> None:
+def test_random_bytes_are_decoded_as_by_the_reference_decoder(folder: Path, raw: bytes) -> None:
     path = folder / "random.bin"
     path.write_bytes(raw)
-    assert rows(BinReader().read(path, size=(200, 230))) == settle(decode(raw), 200, 230)
+    assert rows(BinReader().read(path, size=(200, 230))) == repair_events(decode(raw), 200, 230)
     if all(y <= 240 for y in raw[1::5]):
-        assert rows(BinReader().read(path)) == settle(decode(raw), 256, 240)
+        assert rows(BinReader().read(path)) == repair_events(decode(raw), 256, 240)
     else:
         with pytest.raises(BadInput, match=r"random\.bin"):
             BinReader().read(path)
 
 
-def test_the_recordings_of_tonic_s_reader_are_the_same(recording: Path) -> None:
+def test_recordings_match_the_reader_of_tonic(recording: Path) -> None:
     tonic = pytest.importorskip("tonic.io")
     dtype = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
     theirs, ours = tonic.read_mnist_file(str(recording), dtype=dtype), anybind.read(recording)
@@ -203,7 +197,7 @@ def test_the_recordings_of_tonic_s_reader_are_the_same(recording: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [(66, 77, 1000, True), (80, 75, 0x030400, False)], ids=["bitmap", "zip archive"])
-def test_a_recording_that_happens_to_begin_like_another_format_is_still_read_by_its_name(
+def test_a_recording_that_resembles_another_format_is_read_by_its_suffix(
     tmp_path: Path, first: tuple[int, int, int, bool]
 ) -> None:
     # The pixel (66, 77) reads "BM" as text: on N-Caltech101's sensor a first event that does occur.
@@ -212,17 +206,21 @@ def test_a_recording_that_happens_to_begin_like_another_format_is_still_read_by_
     assert rows(anybind.read(path)) == decode(path.read_bytes())
 
 
-@pytest.mark.parametrize("size", [(257, 34), (34, 241), (304, 240)])
-def test_a_sensor_that_the_format_has_no_room_for_is_not_written(tmp_path: Path, size: tuple[int, int]) -> None:
-    with pytest.raises(BadInput, match=f"{size[0]}x{size[1]}.*npz"):
-        anybind.write(EventStream([0], [0], [0], [True], *size), tmp_path / "large.bin")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("times", [[0, 2**23], [-1, 5]])
-def test_times_that_the_format_has_no_room_for_are_not_written(tmp_path: Path, times: list[int]) -> None:
-    with pytest.raises(BadInput, match="8388607 us"):
-        anybind.write(EventStream([0, 0], [0, 0], times, [True, True], 34, 34), tmp_path / "long.bin")
+@pytest.mark.parametrize(
+    ("times", "size", "message"),
+    [
+        ([0, 0], (257, 34), "257x34.*npz"),
+        ([0, 0], (34, 241), "34x241.*npz"),
+        ([0, 0], (304, 240), "304x240.*npz"),
+        ([0, 2**23], (34, 34), "8388607 us"),
+        ([-1, 5], (34, 34), "8388607 us"),
+    ],
+)
+def test_unsupported_sensor_sizes_and_times_are_not_written(
+    tmp_path: Path, times: list[int], size: tuple[int, int], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        anybind.write(EventStream([0, 0], [0, 0], times, [True, True], *size), tmp_path / "out.bin")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,14 +229,14 @@ def test_the_largest_sensor_and_the_latest_time_of_the_format_are_written(tmp_pa
     assert (tmp_path / "limit.bin").read_bytes() == b"\xff\xef\xff\xff\xff"
 
 
-def test_the_reader_is_found_by_the_file_name_and_gives_events(tmp_path: Path) -> None:
+def test_the_reader_is_found_by_suffix(tmp_path: Path) -> None:
     path = tmp_path / "RECORDING.BIN"
     path.write_bytes(pack((1, 1, 500, True)))
-    found = find_reader(path)
-    assert (found.name, found.spec.modality) == ("nmnist-bin", "event")
+    result = find_reader(path)
+    assert (result.name, result.spec.modality) == ("nmnist-bin", "event")
 
 
-def test_a_recording_of_another_name_is_read_by_the_reader_that_is_named(tmp_path: Path) -> None:
+def test_a_file_of_another_suffix_is_read_with_the_reader_option(tmp_path: Path) -> None:
     path = tmp_path / "recording.dat"
     path.write_bytes(pack((1, 1, 500, True)))
     assert rows(anybind.read(path, reader="nmnist-bin")) == [(1, 1, 500, True)]

@@ -1,4 +1,4 @@
-"""Binary recordings as other libraries read and write them."""
+"""Binary recordings compared with other libraries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORDINGS = {
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_real_recording_is_read_as_expelliarmus_reads_it(test_data: Path, name: str) -> None:
+def test_a_real_recording_matches_expelliarmus(test_data: Path, name: str) -> None:
     expelliarmus = pytest.importorskip("expelliarmus")
     encoding, columns = RECORDINGS[name]
     path = test_data / "events" / name
@@ -32,7 +32,7 @@ def test_a_real_recording_is_read_as_expelliarmus_reads_it(test_data: Path, name
 
 
 @pytest.mark.parametrize("name", ["evt2.raw", "evt2_small.raw", "evt3.raw", "evt3_small.raw"])
-def test_a_real_recording_is_read_as_faery_reads_it(test_data: Path, name: str) -> None:
+def test_a_real_recording_matches_faery(test_data: Path, name: str) -> None:
     faery = pytest.importorskip("faery")
     path = test_data / "events" / name
     ours = anybind.read(path)
@@ -45,7 +45,7 @@ def test_a_real_recording_is_read_as_faery_reads_it(test_data: Path, name: str) 
 @pytest.mark.parametrize(
     ("name", "version", "longest_us"), [("a.raw", "evt2", 2**28), ("a.raw", "evt3", 2**20), ("a.dat", "dat2", 2**30)]
 )
-def test_what_faery_writes_is_read_as_it_was(
+def test_a_recording_written_by_faery_is_read_back(
     tmp_path: Path, name: str, version: str, longest_us: int, from_zero: bool
 ) -> None:
     faery = pytest.importorskip("faery")

@@ -1,4 +1,4 @@
-"""What `@given(stream=...)` draws: recordings of few pixels, so that many events meet."""
+"""Recordings for `@given(stream=...)`: few pixels, so that many events share one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anybind_events.stream import EventStream
 
 @st.composite
 def streams(draw: st.DrawFn) -> EventStream:
-    """Without events, with one, with all at one time, on sensors of one row, over years: all among them."""
+    """Draw recordings: without events, with one, all at one time, on sensors of one row, over years."""
     width, height = draw(st.integers(1, 6)), draw(st.integers(1, 5))
     pixel = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1), st.booleans())
     pixels = draw(st.lists(pixel, max_size=60))

@@ -1,4 +1,4 @@
-"""`EventSlices`: which events each view has, and how views lie in the array."""
+"""`EventSlices`: the events of each view, and the layout of views in the array."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from anybind.errors import BadOption, UnknownName
 from anybind.representation import Representation
 from anybind.spec import RepresentationSpec
 from anybind_events.representations.event_slices import EventSlices
-from anybind_events.representations.on_white import RedBlueFrame
+from anybind_events.representations.white_background import RedBlueFrame
 from anybind_events.stream import EventStream
 
 
-def numbered(events: int) -> EventStream:
+def make_row(events: int) -> EventStream:
     return EventStream(range(events), [0] * events, range(events), [True] * events, max(events, 1), 1)
 
 
@@ -34,38 +34,42 @@ def numbered(events: int) -> EventStream:
         (0, 2, 20, [0, 0]),
     ],
 )
-def test_slices_lie_evenly_from_the_first_event_to_the_last(
+def test_slices_are_evenly_spread_from_the_first_event_to_the_last(
     events: int, views: int, count: int, begins: list[int]
 ) -> None:
-    slices = list(EventSlices(views=views, count=count).slices(numbered(events)))
+    slices = list(EventSlices(views=views, count=count).split_views(make_row(events)))
     assert [part.t.tolist() for part in slices] == [list(range(b, min(b + count, events))) for b in begins]
 
 
 @settings(deadline=None, max_examples=50)
 @given(stream=..., views=st.integers(1, 4), count=st.integers(1, 70))
 def test_each_view_is_the_frame_of_its_slice(stream: EventStream, views: int, count: int) -> None:
-    made = EventSlices(views=views, count=count, of="red-blue", options={"hot": 3})
-    seen = made(stream).reshape(views, 3, stream.height, stream.width)
-    expected = [RedBlueFrame(hot=3)(part) for part in made.slices(stream)]
-    assert np.array_equal(seen, expected)
+    slices = EventSlices(views=views, count=count, representation="red-blue", options={"hot": 3})
+    views_array = slices(stream).reshape(views, 3, stream.height, stream.width)
+    expected = [RedBlueFrame(hot=3)(part) for part in slices.split_views(stream)]
+    assert np.array_equal(views_array, expected)
 
 
-def test_settings_tell_the_options_of_the_inner_one_that_were_not_given() -> None:
-    made = EventSlices(of="time-surface")
-    assert made.settings["of"] == {"representation": "time-surface", "tau": 50_000.0}
+def test_settings_include_defaults_of_the_inner_representation() -> None:
+    slices = EventSlices(representation="time-surface")
+    assert slices.settings["of"] == {"representation": "time-surface", "tau": 50_000.0}
 
 
-def test_views_of_views_are_all_views() -> None:
-    made = EventSlices(views=2, count=10, of="event-slices", options={"views": 3, "count": 4, "of": "red-blue"})
-    assert made.shape(7, 5) == (18, 5, 7)
+def test_nested_views_are_stacked() -> None:
+    slices = EventSlices(
+        views=2, count=10, representation="event-slices", options={"views": 3, "count": 4, "representation": "red-blue"}
+    )
+    assert slices.compute_shape(7, 5) == (18, 5, 7)
 
 
-def test_an_unknown_inner_one_is_told_with_the_nearest_name() -> None:
+def test_an_unknown_inner_representation_suggests_the_nearest_name() -> None:
     with pytest.raises(UnknownName, match="did you mean 'red-blue'"):
-        EventSlices(of="red-blu")
+        EventSlices(representation="red-blu")
 
 
-def test_a_strangers_inner_one_is_refused(registry, add_plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inner_representation_of_another_plugin_is_an_error(
+    registry, add_plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Strange(Representation):
         settings: ClassVar[dict] = {}
 
@@ -75,5 +79,5 @@ def test_a_strangers_inner_one_is_refused(registry, add_plugin, monkeypatch: pyt
     monkeypatch.setattr(anybind, "strange_for_test", Strange, raising=False)
     target = "anybind:strange_for_test"
     add_plugin(registry, RepresentationSpec(name="strange", summary="a stranger's", target=target, modality="event"))
-    with pytest.raises(BadOption, match="cannot be shown as 'strange'"):
-        EventSlices(of="strange")
+    with pytest.raises(BadOption, match="expected one of this plugin, got 'strange'"):
+        EventSlices(representation="strange")

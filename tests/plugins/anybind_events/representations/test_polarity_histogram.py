@@ -1,4 +1,4 @@
-"""`PolarityHistogram` against counts made event by event."""
+"""`PolarityHistogram` compared with counts event by event."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from anybind_events.stream import EventStream
 
 
 def counts(stream: EventStream) -> np.ndarray:
-    found = np.zeros((2, stream.height, stream.width))
+    result = np.zeros((2, stream.height, stream.width))
     for x, y, p in zip(stream.x, stream.y, stream.p, strict=True):
-        found[int(p), y, x] += 1
-    return found
+        result[int(p), y, x] += 1
+    return result
 
 
 @settings(deadline=None)
 @given(stream=...)
-def test_channels_count_falls_and_rises(stream: EventStream) -> None:
+def test_channels_count_off_and_on_events(stream: EventStream) -> None:
     assert np.array_equal(PolarityHistogram()(stream), counts(stream))
 
 
@@ -29,8 +29,8 @@ def test_normalised_both_are_divided_by_the_largest_count_of_either(stream: Even
     np.testing.assert_allclose(PolarityHistogram(normalise=True)(stream), expected, rtol=1e-6)
 
 
-def test_a_pixel_is_counted_on_where_float32_would_stop() -> None:
+def test_counts_are_exact_beyond_float32() -> None:
     many = 2**24 + 4
     x, t, p = np.zeros(1, np.uint16), np.zeros(1, np.int64), np.ones(1, bool)
     columns = (np.broadcast_to(column, many) for column in (x, x, t, p))
-    assert PolarityHistogram()(EventStream.of_checked(*columns, width=1, height=1)).ravel().tolist() == [0, many]
+    assert PolarityHistogram()(EventStream.from_valid(*columns, width=1, height=1)).ravel().tolist() == [0, many]

@@ -1,4 +1,4 @@
-"""`VoxelGrid` against Zhu et al.'s sum over all events and bins, in float64."""
+"""`VoxelGrid` compared with the sum of Zhu et al. over all events and bins, in float64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anybind_events.stream import EventStream
 
 
 def voxels(stream: EventStream, bins: int) -> np.ndarray:
-    """Sum of p * max(0, 1 - |b - t'|) for each bin b, with t' from 0 to bins - 1."""
+    """Return the sum of p * max(0, 1 - |b - t'|) for each bin b, with t' from 0 to bins - 1."""
     grid = np.zeros((bins, stream.height, stream.width))
     duration = int(stream.t[-1]) - int(stream.t[0]) if len(stream) else 0
     for x, y, t, p in zip(stream.x, stream.y, stream.t, stream.p, strict=True):
@@ -25,12 +25,12 @@ def voxels(stream: EventStream, bins: int) -> np.ndarray:
 
 @settings(deadline=None)
 @given(stream=..., bins=st.integers(1, 7))
-def test_each_event_is_shared_out_between_the_two_bins_next_in_time(stream: EventStream, bins: int) -> None:
+def test_each_event_is_split_between_the_two_nearest_bins(stream: EventStream, bins: int) -> None:
     np.testing.assert_allclose(VoxelGrid(bins)(stream), voxels(stream, bins), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("events", [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
-def test_more_events_than_a_block_are_all_there(events: int) -> None:
+def test_more_events_than_a_block_are_all_counted(events: int) -> None:
     random = np.random.default_rng(events)
     t = np.sort(random.integers(0, 10_000, events))
     stream = EventStream(random.integers(0, 3, events), [0] * events, t, random.random(events) < 0.5, 3, 1)
@@ -47,7 +47,7 @@ def test_the_first_event_is_in_the_first_bin_and_the_last_in_the_last() -> None:
     assert VoxelGrid(3)(stream).ravel().tolist() == [0.5, -0.5, 1.0]
 
 
-def test_times_long_after_1970_lose_nothing() -> None:
+def test_times_long_after_1970_keep_their_precision() -> None:
     stream = EventStream([0, 1, 2], [0, 0, 0], [2**60, 2**60 + 1, 2**60 + 4], [True] * 3, 3, 1)
     assert VoxelGrid(2)(stream)[:, 0].tolist() == [[1, 0.75, 0], [0, 0.25, 1]]
 
@@ -55,16 +55,13 @@ def test_times_long_after_1970_lose_nothing() -> None:
 @settings(deadline=None)
 @given(stream=...)
 def test_normalised_the_voxels_that_are_not_0_have_mean_0_and_variance_1(stream: EventStream) -> None:
-    raw, made = VoxelGrid()(stream), VoxelGrid(normalise=True)(stream)
+    raw, normalised = VoxelGrid()(stream), VoxelGrid(normalise=True)(stream)
     busy = raw[raw != 0].astype(np.float64)
-    assert (made[raw == 0] == 0).all()
+    assert (normalised[raw == 0] == 0).all()
     if len(busy) and busy.std() > 1e-3:
-        np.testing.assert_allclose(made[raw != 0], (busy - busy.mean()) / busy.std(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(normalised[raw != 0], (busy - busy.mean()) / busy.std(), rtol=1e-3, atol=1e-4)
 
 
-def test_normalised_voxels_that_are_all_alike_become_0() -> None:
-    assert VoxelGrid(1, normalise=True)(EventStream([0, 1], [0, 0], [0, 0], [True, True], 3, 1)).ravel().tolist() == [
-        0,
-        0,
-        0,
-    ]
+def test_normalised_equal_voxels_become_0() -> None:
+    stream = EventStream([0, 1], [0, 0], [0, 0], [True, True], 3, 1)
+    assert VoxelGrid(1, normalise=True)(stream).ravel().tolist() == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""Simulated saccades: what must hold of any recording, and every event against the same simulation in plain NumPy."""
+"""Simulated saccades: invariants of all recordings, and every event compared with a NumPy simulation."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind_events.simulation.saccades import CORNERS, FIELD, VARIED, saccade_settings, simulate_saccades, varied
-from anybind_events.simulation.sensor import log_intensity
+from anybind_events.simulation.saccades import (
+    CORNERS,
+    FIELD_SIZE,
+    OPTION_RANGES,
+    draw_saccade_options,
+    saccade_settings,
+    simulate_saccades,
+)
+from anybind_events.simulation.sensor import compute_log_intensity
 from anybind_events.stream import EventStream
 from helpers.streams import contents
 
 
 def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
-    """Gray blotches around the middle gray; the same ones for any contrast, which is at most 127."""
+    """Return gray blotches around the middle gray, the same ones for any contrast, at most 127."""
     blotches = np.random.default_rng(7).uniform(-1, 1, shape)
     gray = np.rint(128 + contrast * blotches).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)
 
 
 def plain_saccades(
-    picture: np.ndarray, seed: int, threshold: float = 0.25, mismatch: float = 0.03, pixels_per_degree: float = 7.0
+    image: np.ndarray, seed: int, threshold: float = 0.25, mismatch: float = 0.03, pixels_per_degree: float = 7.0
 ) -> list[np.ndarray]:
-    """x, y, t, p of the same recording, one array operation after the other."""
-    image = PIL.Image.fromarray(picture).convert("L")
-    scale = min(FIELD[0] / image.width, FIELD[1] / image.height)
+    """Return x, y, t, p of the same recording, by array operations."""
+    image = PIL.Image.fromarray(image).convert("L")
+    scale = min(FIELD_SIZE[0] / image.width, FIELD_SIZE[1] / image.height)
     size = round(image.width * scale), round(image.height * scale)
     gray = np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32)
     thresholds = np.random.default_rng(seed).normal(threshold, mismatch, (2, *gray.shape))
@@ -40,12 +47,12 @@ def plain_saccades(
     views = plain_views(gray, pixels_per_degree * np.array(CORNERS))
     _, before = next(views)
     reference, time_before = before.copy(), 0.0
-    found = []
+    emitted = []
     for time, now in views:
-        for rise in (True, False):
-            found.append(plain_crossings(reference, before, now, thresholds[int(rise)], rise, time_before, time))
+        for on in (True, False):
+            emitted.append(plain_crossings(reference, before, now, thresholds[int(on)], on, time_before, time))
         before, time_before = now, time
-    pixel, t, p = (np.concatenate(column) for column in zip(*found, strict=True))
+    pixel, t, p = (np.concatenate(column) for column in zip(*emitted, strict=True))
     order = np.argsort(t, kind="stable")
     return [pixel[order] % size[0], pixel[order] // size[0], t[order], p[order]]
 
@@ -61,7 +68,10 @@ def plain_views(gray: np.ndarray, corners: np.ndarray) -> Iterator[tuple[float, 
             across, down = np.float32(x - left), np.float32(y - top)
             rows = wide[top : top + gray.shape[0] + 1, left : left + gray.shape[1] + 1]
             rows = rows[:-1] * (1 - down) + rows[1:] * down
-            yield (saccade + step / steps) * 100_000, log_intensity(rows[:, :-1] * (1 - across) + rows[:, 1:] * across)
+            yield (
+                (saccade + step / steps) * 100_000,
+                compute_log_intensity(rows[:, :-1] * (1 - across) + rows[:, 1:] * across),
+            )
 
 
 def plain_crossings(
@@ -69,12 +79,12 @@ def plain_crossings(
     before: np.ndarray,
     now: np.ndarray,
     thresholds: np.ndarray,
-    rise: bool,
+    on: bool,
     time_before: float,
     time_now: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Events of one polarity in one step: pixel numbers, times, polarities. Moves `reference` along."""
-    sign = 1 if rise else -1
+    """Return the events of one polarity in one step: pixel indices, times, polarities; update `reference`."""
+    sign = 1 if on else -1
     counts = np.floor(sign * (now - reference) / thresholds).clip(min=0).astype(np.int64)
     pixels = np.flatnonzero(counts)
     times_each = counts.ravel()[pixels]
@@ -83,10 +93,10 @@ def plain_crossings(
     which = np.arange(len(pixel)) - np.repeat(ends - times_each, times_each) + 1
     level = reference.ravel()[pixel] + sign * which * thresholds.ravel()[pixel]
     start, stop = before.ravel()[pixel], now.ravel()[pixel]
-    share = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level)).clip(0.0, 1.0)
+    fraction = np.divide(level - start, stop - start, where=stop != start, out=np.ones_like(level)).clip(0.0, 1.0)
     reference += sign * counts * thresholds
-    time = time_before + share * (time_now - time_before)
-    return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), rise)
+    time = time_before + fraction * (time_now - time_before)
+    return pixel, np.rint(time).astype(np.int64), np.full(len(pixel), on)
 
 
 def assert_same(stream: EventStream, plain: list[np.ndarray]) -> None:
@@ -100,18 +110,16 @@ def assert_same(stream: EventStream, plain: list[np.ndarray]) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("shape", [(45, 60), (30, 97)], ids=str)
-def test_every_event_is_that_of_the_same_simulation_in_plain_numpy(
-    shape: tuple[int, int], options: dict[str, float]
-) -> None:
-    picture = texture(110, shape)
-    assert_same(simulate_saccades(picture, seed=4, **options), plain_saccades(picture, 4, **options))
+def test_every_event_matches_the_numpy_simulation(shape: tuple[int, int], options: dict[str, float]) -> None:
+    image = texture(110, shape)
+    assert_same(simulate_saccades(image, seed=4, **options), plain_saccades(image, 4, **options))
 
 
-def test_every_event_of_a_photograph_is_that_of_the_same_simulation_in_plain_numpy(test_data: Path) -> None:
-    picture = anybind.read(test_data / "caltech101" / "images" / "wrench" / "image_0002.jpg")
-    stream = simulate_saccades(picture, seed=3)
+def test_every_event_of_a_photo_matches_the_numpy_simulation(test_data: Path) -> None:
+    image = anybind.read(test_data / "caltech101" / "images" / "wrench" / "image_0002.jpg")
+    stream = simulate_saccades(image, seed=3)
     assert len(stream) > 10_000
-    assert_same(stream, plain_saccades(picture, 3))
+    assert_same(stream, plain_saccades(image, 3))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +127,7 @@ def recording() -> EventStream:
     return simulate_saccades(texture(100), seed=1)
 
 
-def test_the_same_picture_and_seed_give_the_same_recording(recording: EventStream) -> None:
+def test_the_same_image_and_seed_give_the_same_recording(recording: EventStream) -> None:
     assert contents(simulate_saccades(texture(100), seed=1)) == contents(recording)
 
 
@@ -127,20 +135,20 @@ def test_another_seed_gives_another_recording(recording: EventStream) -> None:
     assert contents(simulate_saccades(texture(100), seed=2)) != contents(recording)
 
 
-def test_the_picture_stays_as_it_was() -> None:
-    picture = texture(100)
-    simulate_saccades(picture)
-    assert np.array_equal(picture, texture(100))
+def test_the_image_is_not_changed() -> None:
+    image = texture(100)
+    simulate_saccades(image)
+    assert np.array_equal(image, texture(100))
 
 
-def test_the_more_contrast_the_more_events() -> None:
+def test_more_contrast_gives_more_events() -> None:
     counts = [len(simulate_saccades(texture(contrast))) for contrast in (20, 40, 60, 80, 100, 120)]
     assert counts == sorted(set(counts))
     assert counts[0] > 0
 
 
 @pytest.mark.parametrize("gray", [0, 10, 20, 128, 255])
-def test_a_uniform_picture_gives_no_events(gray: int) -> None:
+def test_a_uniform_image_gives_no_events(gray: int) -> None:
     assert len(simulate_saccades(np.full((30, 40, 3), gray, dtype=np.uint8))) == 0
 
 
@@ -173,18 +181,18 @@ def test_each_of_the_three_saccades_gives_events(recording: EventStream) -> None
         ((10, 10), (180, 180)),
     ],
 )
-def test_a_picture_is_scaled_to_fit_240_by_180_and_keeps_its_aspect(
+def test_an_image_is_scaled_to_fit_240_by_180_and_keeps_its_aspect_ratio(
     shape: tuple[int, int], size: tuple[int, int]
 ) -> None:
     stream = simulate_saccades(texture(60, shape))
     assert (stream.width, stream.height) == size
 
 
-def test_a_camera_that_comes_back_to_where_it_began_sees_about_as_many_rises_as_falls(recording: EventStream) -> None:
+def test_a_camera_that_returns_gives_about_as_many_on_as_off_events(recording: EventStream) -> None:
     assert recording.p.mean() == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_pixel_that_comes_back_to_its_brightness_has_risen_as_far_as_it_fell() -> None:
+def test_on_and_off_events_of_a_pixel_that_returns_are_balanced() -> None:
     # Without mismatch every event is one threshold; what is left at the end is less than one either way.
     stream = simulate_saccades(texture(100), mismatch=0)
     balance = np.zeros((stream.height, stream.width), dtype=np.int64)
@@ -193,7 +201,7 @@ def test_a_pixel_that_comes_back_to_its_brightness_has_risen_as_far_as_it_fell()
 
 
 @pytest.mark.parametrize("shape", [(2, 1000), (1000, 2)])
-def test_a_picture_too_narrow_to_be_scanned_is_refused_and_its_size_is_named(shape: tuple[int, int]) -> None:
+def test_a_narrow_image_is_an_error_that_names_its_size(shape: tuple[int, int]) -> None:
     with pytest.raises(BadInput, match=f"{shape[1]}x{shape[0]} pixels is too narrow"):
         simulate_saccades(texture(60, shape))
 
@@ -201,9 +209,10 @@ def test_a_picture_too_narrow_to_be_scanned_is_refused_and_its_size_is_named(sha
 @pytest.mark.parametrize(
     "options", [{"threshold": 0}, {"threshold": -0.1}, {"threshold": math.nan}, {"mismatch": -0.1}], ids=str
 )
-def test_a_threshold_or_a_mismatch_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
+def test_an_invalid_threshold_or_mismatch_is_an_error(options: dict[str, float]) -> None:
     with pytest.raises(
-        BadOption, match=r"(threshold must be a finite number above 0|mismatch must be a finite number 0 or more), got"
+        BadOption,
+        match=r"(threshold: expected a finite number above 0|mismatch: expected a finite number 0 or more), got",
     ):
         simulate_saccades(texture(60), **options)
 
@@ -211,21 +220,19 @@ def test_a_threshold_or_a_mismatch_that_makes_no_sense_is_refused(options: dict[
 @pytest.mark.parametrize(
     "options", [{"threshold": math.inf}, {"mismatch": math.nan}, {"pixels_per_degree": math.nan}], ids=str
 )
-def test_an_option_that_is_no_finite_number_is_refused(options: dict[str, float]) -> None:
+def test_an_option_that_is_not_finite_is_an_error(options: dict[str, float]) -> None:
     with pytest.raises(BadOption):
         simulate_saccades(texture(60), **options)
 
 
 @pytest.mark.parametrize(("dark", "bright", "steps"), [(39, 192, 3), (42, 241, 3), (52, 159, 7)])
-def test_an_edge_that_is_a_whole_number_of_thresholds_high_gives_no_event_of_an_impossible_time(
-    dark: int, bright: int, steps: int
-) -> None:
-    # A whole number up to rounding, that is: here the last threshold is lost in one step and found in the next.
-    low, high = log_intensity(np.array([dark, bright], dtype=np.float32))
+def test_an_edge_of_a_whole_number_of_thresholds_gives_valid_times(dark: int, bright: int, steps: int) -> None:
+    # A whole number up to rounding: the last threshold is missed in one step and crossed in the next.
+    low, high = compute_log_intensity(np.array([dark, bright], dtype=np.float32))
     threshold = float((high - low) / np.float32(steps))
-    picture = np.full((6, 240, 3), dark, dtype=np.uint8)
-    picture[:, 80:160] = bright
-    stream = simulate_saccades(picture, threshold=threshold, mismatch=0)
+    image = np.full((6, 240, 3), dark, dtype=np.uint8)
+    image[:, 80:160] = bright
+    stream = simulate_saccades(image, threshold=threshold, mismatch=0)
     assert 0 <= stream.t[0] <= stream.t[-1] <= 300_000
 
 
@@ -235,30 +242,30 @@ def test_a_turned_triangle_gives_other_events_of_the_same_scene() -> None:
     assert len(turned) == pytest.approx(len(straight), rel=0.2)
 
 
-def test_a_triangle_turned_by_180_degrees_sees_a_picture_turned_by_180_degrees_turned() -> None:
-    picture = texture(100)
-    turned = simulate_saccades(picture[::-1, ::-1], mismatch=0, turn_degrees=180.0)
-    straight = simulate_saccades(picture, mismatch=0)
+def test_rotating_triangle_and_image_by_180_degrees_rotates_the_recording() -> None:
+    image = texture(100)
+    turned = simulate_saccades(image[::-1, ::-1], mismatch=0, turn_degrees=180.0)
+    straight = simulate_saccades(image, mismatch=0)
     # Scaling and the cosine of 180 degrees round a little differently.
     assert len(turned) == pytest.approx(len(straight), rel=0.001)
     counts = [np.bincount(s.y.astype(int) * s.width + s.x, minlength=s.width * s.height) for s in (straight, turned)]
     assert np.mean(counts[0] == counts[1][::-1]) > 0.98
 
 
-def test_varied_options_are_drawn_from_the_seed_within_their_bounds() -> None:
-    drawn = [varied(seed) for seed in range(200)]
-    assert drawn[0] == varied(0)
-    for name, (low, high) in VARIED.items():
+def test_random_saccade_options_follow_the_seed_within_their_ranges() -> None:
+    drawn = [draw_saccade_options(seed) for seed in range(200)]
+    assert drawn[0] == draw_saccade_options(0)
+    for name, (low, high) in OPTION_RANGES.items():
         values = [each[name] for each in drawn]
         assert low <= min(values) < low + 0.05 * (high - low)
         assert high - 0.05 * (high - low) < max(values) <= high
 
 
-def test_varied_options_are_options_of_the_simulation() -> None:
-    assert len(simulate_saccades(texture(100), seed=7, **varied(7))) > 0
+def test_random_saccade_options_are_options_of_the_simulation() -> None:
+    assert len(simulate_saccades(texture(100), seed=7, **draw_saccade_options(7))) > 0
 
 
-def test_the_settings_name_everything_that_shapes_a_recording_but_the_picture_and_the_seed() -> None:
+def test_settings_include_all_options_except_image_and_seed() -> None:
     assert saccade_settings() == {
         "threshold": 0.25,
         "mismatch": 0.03,

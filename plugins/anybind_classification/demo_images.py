@@ -1,0 +1,30 @@
+"""The images of `anybind demo`: photographs from scikit-image's wheel, with captions."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from anybind.plugin import errors
+
+CAPTIONS = {
+    "astronaut.png": "astronaut",
+    "brick.png": "brick wall",
+    "camera.png": "photographer",
+    "chelsea.png": "cat",
+    "coffee.png": "cup of coffee",
+    "coins.png": "coins",
+    "horse.png": "horse",
+    "motorcycle_left.png": "motorcycle",
+    "page.png": "page of text",
+    "rocket.jpg": "rocket",
+}
+
+
+def list_demo_images() -> dict[Path, str]:
+    """Return the caption of each image, by path; raise `MissingExtra` if scikit-image is not installed."""
+    spec = importlib.util.find_spec("skimage")  # finds the package without importing it
+    if spec is None or spec.origin is None:
+        raise errors.MissingExtra("the demo images come with scikit-image: pip install 'anybind[mini]'")
+    folder = Path(spec.origin).parent / "data"
+    return {folder / name: caption for name, caption in CAPTIONS.items() if (folder / name).is_file()}

@@ -1,0 +1,141 @@
+"""LanguageBind's encoders of images, thermal images, depth maps and videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from anybind.plugin import BadInput, TorchEncoder, samples
+from anybind_languagebind.checkpoint import VISION, Checkpoint, load_checkpoint
+from anybind_languagebind.pixels import MEAN, STD, normalize_channels, resize_and_crop
+from anybind_languagebind.thermal import ThermalImage
+from anybind_languagebind.vision_tower import build_vision_tower
+
+MIN_DEPTH_M = 0.01
+"""Smallest depth in metres, also used for unknown depth."""
+MAX_DEPTH_M = 10.0
+FRAMES = 8
+BYTES = 255.0
+
+
+class VideoFrames(samples.VideoSample, Protocol):
+    """A video sample; `frame_paths` lists the files of a folder of frames, and is empty otherwise."""
+
+    @property
+    def frame_paths(self) -> Sequence[Path]: ...
+
+
+class _VisionEncoder(TorchEncoder):
+    """An encoder of square inputs."""
+
+    def __init__(self, checkpoint: Checkpoint, modality: str, *, frames: int = 0, **preprocessing: object) -> None:
+        self.side = checkpoint.read_section("vision_config").read_side("image_size")
+        super().__init__(
+            build_vision_tower(checkpoint, (self.side, self.side), frames),
+            modality=modality,
+            space=checkpoint.space,
+            preprocessing={"side": self.side, "mean": list(MEAN), "std": list(STD), **preprocessing},
+            logit_scale=checkpoint.logit_scale,
+        )
+
+
+class LanguageBindImageEncoder(_VisionEncoder):
+    """An image encoder: short side resized to `image_size` (bicubic), centre crop, normalised channels.
+
+    Args:
+        model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json` and the weights.
+        revision: revision of the repository.
+        antialias: low-pass filter when downsampling. True is upstream's behaviour on torchvision 0.17 and newer; False
+            its behaviour on 0.14, which it was trained with.
+
+    Raises:
+        BadInput, BadOption, WeightsMismatch: see `load_checkpoint` and `build_vision_tower`.
+    """
+
+    def __init__(
+        self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None, *, antialias: bool = True
+    ) -> None:
+        self.antialias = antialias
+        super().__init__(load_checkpoint(model, VISION, revision), "image", antialias=antialias)
+
+    def preprocess(self, sample: np.ndarray) -> torch.Tensor:
+        """Map (height, width, 3) uint8 to (3, side, side) float32."""
+        pixels = _to_planes(sample) / BYTES
+        return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
+
+
+class LanguageBindThermalEncoder(_VisionEncoder):
+    """An encoder of thermal images, grayscale or false-colour; otherwise as `LanguageBindImageEncoder`."""
+
+    def __init__(
+        self, model: str = "LanguageBind/LanguageBind_Thermal", revision: str | None = None, *, antialias: bool = True
+    ) -> None:
+        self.antialias = antialias
+        super().__init__(load_checkpoint(model, VISION, revision), "thermal", antialias=antialias)
+
+    def preprocess(self, sample: ThermalImage) -> torch.Tensor:
+        """Map a thermal image to (3, side, side) float32."""
+        pixels = _to_planes(sample.pixels) / BYTES
+        return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
+
+
+class LanguageBindDepthEncoder(_VisionEncoder):
+    """A depth encoder: metres clipped to [0.01, `max_depth`], divided by `max_depth`, in three channels.
+
+    Unknown depth is encoded as 0.01 m: depth files store it as zero. The rest as in `LanguageBindImageEncoder`.
+    """
+
+    def __init__(
+        self, model: str = "LanguageBind/LanguageBind_Depth", revision: str | None = None, *, antialias: bool = True
+    ) -> None:
+        checkpoint = load_checkpoint(model, VISION, revision)
+        self.antialias = antialias
+        section = checkpoint.read_section("vision_config")
+        self.max_depth = section.read_number("max_depth", MAX_DEPTH_M, positive=True)
+        if self.max_depth <= MIN_DEPTH_M:
+            raise BadInput(
+                f"{section.path}: vision_config.max_depth: expected a depth above {MIN_DEPTH_M} m, got {self.max_depth}"
+            )
+        super().__init__(checkpoint, "depth", antialias=antialias, max_depth=self.max_depth)
+
+    def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
+        """Map a depth map to (3, side, side) float32."""
+        metres = np.clip(np.nan_to_num(sample.metres, nan=0.0), MIN_DEPTH_M, self.max_depth) / np.float32(
+            self.max_depth
+        )
+        planes = torch.from_numpy(metres.astype(np.float32, copy=False)).expand(3, -1, -1)
+        return normalize_channels(resize_and_crop(planes, self.side, mode="bicubic", antialias=self.antialias))
+
+
+class LanguageBindVideoEncoder(_VisionEncoder):
+    """A video encoder over `num_frames` frames: normalised, short side to `image_size` (bilinear), centre crop.
+
+    Frame indices are evenly spaced from 0 to n - 1, rounded down; shorter videos repeat frames. Video files do not
+    store their number of frames: they are decoded twice, to count frames and to read them. As upstream, frames are
+    not antialiased. Arguments and errors as `LanguageBindImageEncoder`.
+    """
+
+    def __init__(self, model: str = "LanguageBind/LanguageBind_Video_FT", revision: str | None = None) -> None:
+        checkpoint = load_checkpoint(model, VISION, revision)
+        self.frames = checkpoint.read_section("vision_config").read_count("num_frames", FRAMES)
+        super().__init__(checkpoint, "video", frames=self.frames, num_frames=self.frames)
+
+    def preprocess(self, sample: VideoFrames) -> torch.Tensor:
+        """Map a video to (frames, 3, side, side) float32."""
+        count = len(sample.frame_paths) or sum(1 for _ in sample.frames())
+        indices = np.linspace(0, count - 1, self.frames).astype(int)
+        frames: dict[int, torch.Tensor] = {}
+        for number, frame in enumerate(sample.frames()):
+            if number in indices:
+                planes = normalize_channels(_to_planes(frame.rgb()) / BYTES)
+                frames[number] = resize_and_crop(planes, self.side, mode="bilinear", antialias=False)
+        return torch.stack([frames[index] for index in indices])
+
+
+def _to_planes(pixels: np.ndarray) -> torch.Tensor:
+    """Convert (height, width, 3) uint8 to (3, height, width) float32, 0 to 255."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32))

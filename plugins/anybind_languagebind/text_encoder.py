@@ -1,0 +1,100 @@
+"""LanguageBind's text encoder, to which all other modalities were bound."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
+
+from anybind import AnybindWarning
+from anybind.plugin import BadInput, TorchEncoder, hub
+from anybind_languagebind.checkpoint import TEXT, load_checkpoint
+from anybind_languagebind.vision_tower import REQUIRED, build_clip_config, load_tower
+
+SIZES = (*(key for key in REQUIRED if key != "patch_size"), "vocab_size", "max_position_embeddings")
+END = "<|endoftext|>"
+
+
+class ClipTextTower(torch.nn.Module):
+    """CLIP's text tower: tokens to features, not normalised."""
+
+    def __init__(self, model: CLIPTextModelWithProjection) -> None:
+        super().__init__()
+        self.text_model = model.text_model
+        self.text_projection = model.text_projection
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Map (n, length) to (n, d); tokens after the first end token have no effect."""
+        return self.text_projection(self.text_model(input_ids=tokens).pooler_output)
+
+
+class LanguageBindTextEncoder(TorchEncoder):
+    """A text encoder; a text longer than the context (77 tokens) is truncated, with a warning that shows where.
+
+    Args:
+        model: `ORG/REPO` of the hub, or `local-dir:PATH` of a folder with `config.json`, the weights, `vocab.json` and
+            `merges.txt`. All checkpoints of LanguageBind have the same text tower.
+        revision: revision of the repository.
+
+    Raises:
+        BadInput, BadOption, WeightsMismatch: see `load_checkpoint`; also if tokenizer files are missing, corrupt, or of
+            another vocabulary.
+    """
+
+    def __init__(self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None) -> None:
+        checkpoint = load_checkpoint(model, TEXT, revision)
+        section = checkpoint.read_section("text_config")
+        sizes = {key: section.read_count(key) for key in SIZES}
+        vocabulary, merges = (
+            hub.find_weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
+        )
+        try:
+            # Encoding by the backend tokenizer changes no state, so threads may share it.
+            self.tokenizer: Any = CLIPTokenizerFast(str(vocabulary), str(merges)).backend_tokenizer
+        except Exception as error:  # tokenizers in Rust raise bare Exceptions
+            reason = " ".join(str(error).split())
+            raise BadInput(f"{vocabulary}, {merges.name}: not a valid tokenizer: {reason}") from error
+        self.end = self.tokenizer.token_to_id(END)
+        if self.end is None or self.tokenizer.get_vocab_size() > sizes["vocab_size"]:
+            raise BadInput(
+                f"{vocabulary}: vocabulary of another model: expected {END} and at most {sizes['vocab_size']} tokens,"
+                f" got {self.tokenizer.get_vocab_size()}; use the file published with the weights"
+            )
+        self.context = sizes["max_position_embeddings"]
+        config = build_clip_config(
+            CLIPTextConfig, section, {**sizes, "projection_dim": checkpoint.space.dim, "eos_token_id": self.end}
+        )
+        with torch.device("meta"):
+            module = ClipTextTower(CLIPTextModelWithProjection(config))
+        load_tower(module, checkpoint)
+        # Position indices, which are not among the weights.
+        module.text_model.embeddings.position_ids = torch.arange(self.context)[None]
+        super().__init__(
+            module,
+            modality="text",
+            space=checkpoint.space,
+            preprocessing={"tokenizer": "CLIP", "context_length": self.context},
+            logit_scale=checkpoint.logit_scale,
+        )
+
+    def preprocess(self, sample: str) -> list[int]:
+        """Map a text to its tokens with start and end token, at most `context`."""
+        encoding = self.tokenizer.encode(sample)
+        if len(encoding.ids) <= self.context:
+            return encoding.ids
+        cut = encoding.offsets[self.context - 2][1]
+        warnings.warn(
+            f"text cut to {self.context} tokens: kept up to {sample[max(0, cut - 30) : cut]!r},"
+            f" dropped {sample[cut : cut + 30]!r}...",
+            AnybindWarning,
+            stacklevel=2,
+        )
+        return [*encoding.ids[: self.context - 1], self.end]
+
+    def collate(self, inputs: Sequence[list[int]]) -> torch.Tensor:
+        """Collate tokens to (n, longest), padded with end tokens: causal attention makes padding ineffective."""
+        longest = max(map(len, inputs))
+        return torch.tensor([ids + [self.end] * (longest - len(ids)) for ids in inputs], device=self.device)

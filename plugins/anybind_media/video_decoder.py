@@ -1,0 +1,180 @@
+"""Video files, decoded by FFmpeg through PyAV as a stream, in constant memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from anybind.plugin import BadInput, kernel
+
+TRUNCATION_TOLERANCE = 1.0, 0.1
+"""A video is truncated if it ends this many seconds, or this fraction of its length, before its declared end."""
+MAX_PIXELS = 1 << 26
+"""Maximum number of pixels of a frame (8192x8192): a damaged header must not allocate gigabytes."""
+DECODING_ERRORS = (FFmpegError, IndexError, ValueError)
+"""Errors of PyAV on damaged videos; `IndexError` for packets of an undeclared stream."""
+LUMA_FORMATS = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
+"""FFmpeg's names of 8-bit formats whose first plane is luma."""
+LIMITED_RANGE, FULL_RANGE = 1, 2
+BLACK, WHITE = 16, 235
+"""Luma of limited range."""
+EXPANSION = round(255 / (WHITE - BLACK) * 2**16)
+
+
+def read_properties(path: Path) -> tuple[int, int, float, float]:
+    """Read frame width and height (upright), frame rate in Hz and duration in seconds, the last two 0 if unknown.
+
+    Raises:
+        BadInput: not a video, no frames, or a codec that is not installed.
+    """
+    with _open_container(path) as (container, stream):
+        _, first = next(_decode_packets(path, container, stream))
+        height, width = _convert_frame(first, gray=True).shape
+        return (
+            width,
+            height,
+            float(stream.average_rate or stream.guessed_rate or 0),
+            _get_declared_duration(container, stream),
+        )
+
+
+def decode_frames(path: Path) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
+    """Yield time in microseconds, luma, and a function that converts to RGB, of each frame of a video file.
+
+    Raises:
+        BadInput: the file is damaged or truncated; raised after the last complete frame.
+    """
+    with _open_container(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        first, time, frame_duration = None, Fraction(0), Fraction(0)
+        for time, frame in _decode_packets(path, container, stream):
+            first = time if first is None else first
+            to_rgb = functools.partial(_convert_frame, frame, gray=False)
+            yield round((time - first) * 1_000_000), _convert_frame(frame, gray=True), to_rgb
+            frame_duration = max(_get_frame_interval(stream), (frame.duration or 0) * (stream.time_base or 0))
+        # Some formats count the duration from the first frame, others from 0.
+        end, declared = (
+            float(max(time, time - (first or 0)) + frame_duration),
+            _get_declared_duration(container, stream),
+        )
+        if declared - end > max(
+            2 * _get_frame_interval(stream), min(TRUNCATION_TOLERANCE[0], TRUNCATION_TOLERANCE[1] * declared)
+        ):
+            raise BadInput(f"{path}: truncated: expected {declared:.2f} s, got {end:.2f} s; copy it again")
+
+
+def sample_frames(path: Path, duration: float, n_frames: int) -> list[np.ndarray]:
+    """Decode up to `n_frames` RGB frames, evenly spaced over a video of a duration in seconds."""
+    frames = []
+    with _open_container(path) as (container, stream), contextlib.suppress(*DECODING_ERRORS):
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        for number in range(n_frames):
+            time = start + duration * number / n_frames
+            if number:
+                container.seek(round(time * av.time_base))
+            frame = next((each for each in container.decode(stream) if each.time is None or each.time >= time), None)
+            if frame is not None:
+                frames.append(_convert_frame(frame, gray=False))
+    if not frames:
+        raise BadInput(f"{path}: damaged: no frame can be decoded")
+    return frames
+
+
+def _decode_packets(
+    path: Path, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Decode times in seconds and frames; raise `BadInput` at the first damage, or without frames."""
+    tick, interval = stream.time_base or Fraction(1, av.time_base), _get_frame_interval(stream)
+    count, time = 0, Fraction(0)
+    try:
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                time = time + interval if frame.pts is None else frame.pts * tick
+                yield time, frame
+                count += 1
+    except DECODING_ERRORS as error:
+        raise BadInput(
+            f"{path}: damaged or truncated after {count} frames ({_get_reason(error)}); copy it again"
+        ) from error
+    if not count:
+        raise BadInput(f"{path}: no frames")
+
+
+def _get_frame_interval(stream: VideoStream) -> Fraction:
+    """Return the average interval of frames in seconds."""
+    return 1 / (stream.average_rate or Fraction(25))
+
+
+@contextlib.contextmanager
+def _open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video file and its video stream."""
+    try:
+        container = av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
+    except DECODING_ERRORS as error:
+        raise BadInput(f"{path}: not a complete video ({_get_reason(error)}); copy or save it again") from error
+    with container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream):
+            types = ", ".join(each.type for each in container.streams) or "no streams"
+            raise BadInput(f"{path}: expected a video stream, got {types}")
+        if stream.codec_context is None:
+            raise BadInput(f"{path}: unsupported codec in the installed FFmpeg; convert it to H.264")
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        yield container, stream
+
+
+def _get_reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _get_declared_duration(container: InputContainer, stream: VideoStream) -> float:
+    """Return the declared duration of the video stream in seconds; 0 if not declared."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        return float(stream.frames / stream.average_rate)  # FFmpeg derives the duration from the file size
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    is_single = len(container.streams) == 1  # audio may be longer
+    return container.duration / av.time_base if is_single and container.duration else 0.0
+
+
+def _convert_frame(frame: av.VideoFrame, gray: bool) -> np.ndarray:
+    """Convert a frame to an upright uint8 array: RGB, or luma expanded to 0 to 255."""
+    array = _extract_luma(frame) if gray else frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
+
+
+def _extract_luma(frame: av.VideoFrame) -> np.ndarray:
+    """Extract the decoder's luma plane, expanded from limited range; (height, width) uint8."""
+    layout = frame.format.name
+    if not LUMA_FORMATS.match(layout):
+        return frame.to_ndarray(format="gray")  # 10 bits, RGB, palettes: FFmpeg's conversion
+    plane = frame.planes[0]
+    plane = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    full = frame.color_range == FULL_RANGE or layout.startswith("yuvj")
+    if full or (layout == "gray" and frame.color_range != LIMITED_RANGE):
+        return plane.copy()
+    luma = np.empty_like(plane, order="C")
+    _expand_luma(plane, luma)
+    return luma
+
+
+@kernel
+def _expand_luma(plane: np.ndarray, luma: np.ndarray) -> None:
+    """Expand luma of limited range to 0 to 255, rounded, in fixed-point arithmetic of 16 bits."""
+    black, white = np.uint8(BLACK), np.uint8(WHITE)
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            level = np.uint32(max(black, min(plane[y, x], white)) - black)
+            luma[y, x] = (level * np.uint32(EXPANSION) + np.uint32(1 << 15)) >> np.uint32(16)
