@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import av
-from video_rate import encode, pictures
+from video_rate import N_FRAMES, encode_video, load_frames
 
 from anybind.commandline import print_table
 
@@ -45,8 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        _, frames = pictures()
-        once = encode(Path(folder) / "once.mp4", "mpeg4", frames)
+        _, frames = load_frames(N_FRAMES)
+        once = encode_video(Path(folder) / "once.mp4", "mpeg4", frames)
         for minutes in (1, 3) if options.quick else options.minutes:
             video = repeat_video(once, Path(folder) / f"{minutes:g}.mkv", minutes * 60)
             seconds, peak = measure_peak(video, Path(folder) / "page.html", options.head, options.binding)

@@ -243,10 +243,10 @@ def measure_readers() -> str:
 def measure_video() -> str:
     """Format the rates of decoding and of processing frames."""
     rows = [
-        (row["codec"], use_field_terms(row["way"]), f"{row['rate']:.0f}", f"{row['PyAV']:.2f}")
+        (row["codec"], use_field_terms(row["method"]), f"{row['rate']:.0f}", f"{row['PyAV']:.2f}")
         for name in ("video", "vad")
         for row in read_results(name)["rows"]
-        if not row["way"].startswith("PyAV") and row["way"] != "stride 4"
+        if not row["method"].startswith("PyAV") and row["method"] != "stride 4"
     ]
     return format_table(("codec", "output", "frames per s", "of decoding alone"), rows)
 

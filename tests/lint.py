@@ -158,17 +158,23 @@ def members(name: str, value: object) -> Iterator[tuple[str, object]]:
     """A public value and, of a class or module, what users call or read of it; functions as they were written."""
     yield name, value
     if inspect.ismodule(value):
-        for member, held in sorted(vars(value).items()):
-            if member[0] != "_" and getattr(held, "__module__", "") == value.__name__:
-                yield f"{name}.{member}", held
+        for member, member_value in sorted(vars(value).items()):
+            if member[0] != "_" and getattr(member_value, "__module__", "") == value.__name__:
+                yield f"{name}.{member}", member_value
     if inspect.isclass(value) and not issubclass(value, Exception):
-        for member, held in sorted(vars(value).items()):
+        for member, member_value in sorted(vars(value).items()):
             if member[0] != "_" or member in ("__init__", "__call__", "__matmul__", "__getitem__"):
-                held = held.fget if isinstance(held, property) else getattr(held, "__func__", held)
-                held = held.func if isinstance(held, functools.cached_property) else held
+                member_value = (
+                    member_value.fget
+                    if isinstance(member_value, property)
+                    else getattr(member_value, "__func__", member_value)
+                )
+                member_value = (
+                    member_value.func if isinstance(member_value, functools.cached_property) else member_value
+                )
                 # What dataclasses write themselves has no file, and says what the fields say.
-                if inspect.isfunction(held) and held.__code__.co_filename != "<string>":
-                    yield f"{name}.{member}", held
+                if inspect.isfunction(member_value) and member_value.__code__.co_filename != "<string>":
+                    yield f"{name}.{member}", member_value
 
 
 def description(name: str, value: Callable[..., object], api: Api) -> str:
@@ -262,10 +268,10 @@ def api_complaints(api: Api, listed: Iterable[str]) -> Iterator[str]:
         yield from (
             f"anybind.{name} {complaint}" for complaint in check_description(name, value, dict(api_members(api)))
         )
-    known = dict(line.split(" ", 1) for line in listed if line and not line.startswith("#"))
+    expected = dict(line.split(" ", 1) for line in listed if line and not line.startswith("#"))
     current = signatures(api)
-    for name in sorted(current.keys() | known.keys()):
-        if current.get(name) != known.get(name):
+    for name in sorted(current.keys() | expected.keys()):
+        if current.get(name) != expected.get(name):
             yield f"public_api.txt: {name} has changed; see whom that breaks, then run tests/lint.py --write"
 
 

@@ -30,7 +30,7 @@ def register(registry: Registrar) -> None:
     )
     registry.add(
         ReaderSpec(
-            name="thermal-picture",
+            name="thermal-image",
             summary="image files, read as thermal images",
             target="anybind_languagebind.thermal:ThermalReader",
             modality="thermal",

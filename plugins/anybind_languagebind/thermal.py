@@ -27,7 +27,7 @@ class ThermalModality(Modality[ThermalImage]):
     """The modality of `ThermalImage`.
 
     Image files do not state whether they are thermal: encoders of thermal images read any image file as one, so does
-    `read(path, reader="thermal-picture")`; `derive("thermal", image)` converts an image in memory.
+    `read(path, reader="thermal-image")`; `derive("thermal", image)` converts an image in memory.
     """
 
     name = "thermal"

@@ -141,5 +141,5 @@ def build_clip_config(config_class: type[Config], section: ConfigSection, sizes:
 
 def load_tower(module: nn.Module, checkpoint: Checkpoint) -> None:
     """Load a checkpoint's tensors into a module on the meta device; raise `WeightsMismatch` unless they match."""
-    tensors.check_state(checkpoint.path, checkpoint.tower, module.state_dict())
-    module.load_state_dict(checkpoint.tower, assign=True)
+    tensors.check_state(checkpoint.path, checkpoint.weights, module.state_dict())
+    module.load_state_dict(checkpoint.weights, assign=True)

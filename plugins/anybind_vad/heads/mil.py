@@ -38,7 +38,7 @@ class MilHead(Head):
         top: int = 3,
         margin: float = 1.0,
         steps: int = 400,
-        films: int = 30,
+        batch_size: int = 30,
         rate: float = 0.003,
         dropout: float = 0.3,
         seed: int = 0,
@@ -53,7 +53,7 @@ class MilHead(Head):
             top: segments per video in the loss `top-k`.
             margin: margin of the loss `top-k`, in units of the initial mean norm of hidden vectors.
             steps: training steps.
-            films: batch size: abnormal, and as many normal, videos drawn per step.
+            batch_size: batch size: abnormal, and as many normal, videos drawn per step.
             rate: learning rate (Adam, weight decay 0.001).
             dropout: dropout probability of the hidden layer.
             seed: seed of initialisation, batches and dropout.
@@ -64,7 +64,7 @@ class MilHead(Head):
         """
         if loss not in LOSSES:
             raise BadOption(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
-        counts = {"hidden": hidden, "segments": segments, "top": top, "steps": steps, "films": films}
+        counts = {"hidden": hidden, "segments": segments, "top": top, "steps": steps, "batch_size": batch_size}
         for name, count in counts.items():
             check_count(name, count)
         if not (rate > 0 and margin >= 0 and 0 <= dropout < 1 and seed >= 0):
@@ -73,10 +73,16 @@ class MilHead(Head):
                 f" rate={rate}, margin={margin}, seed={seed}, dropout={dropout}"
             )
         self.loss, self.hidden, self.segments, self.top, self.margin = loss, hidden, segments, top, margin
-        self.steps, self.films, self.learning_rate, self.dropout, self.seed = steps, films, rate, dropout, seed
+        self.steps, self.batch_size, self.learning_rate, self.dropout, self.seed = (
+            steps,
+            batch_size,
+            rate,
+            dropout,
+            seed,
+        )
         settings = {
             "loss": loss, "hidden": hidden, "segments": segments, "top": top, "margin": margin, "steps": steps,
-            "films": films, "rate": rate, "dropout": dropout, "seed": seed, "modality": modality,
+            "batch_size": batch_size, "rate": rate, "dropout": dropout, "seed": seed, "modality": modality,
         }  # fmt: skip
         super().__init__(needs=(modality,), settings=settings)
 

@@ -127,7 +127,7 @@ ERRORS = {
     "truncated.jpg": ": incomplete image",
     "text.png": "is not a valid .png file",
     "zero.png": "is empty (0 bytes)",
-    "truncated.npz": "is no complete",
+    "truncated.npz": "not a complete .npz recording",
     "empty.npz": "has no events",
     "missing.png": "No such file",
     "unknown.xyz": "unsupported format",

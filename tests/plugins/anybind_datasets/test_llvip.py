@@ -70,7 +70,7 @@ def test_person_and_background_crops_have_equal_number(folder):
 
 def test_person_crops_are_bright_and_backgrounds_dark(folder):
     for item in dataset(folder).items:
-        warm = anybind.read(item.source, reader="thermal-picture", **item.options).pixels
+        warm = anybind.read(item.source, reader="thermal-image", **item.options).pixels
         cold = anybind.read(item.partner("image").source, **item.partner("image").options)
         assert warm.shape == cold.shape == ((30, 10, 3) if item.id.endswith("0") else (40, 15, 3))
         assert (warm.mean() > 200) == (item.label == "people")

@@ -149,7 +149,7 @@ def test_frames_of_a_video_of_unknown_length_are_counted(video_encoder, make_vid
         """A video without a frame count."""
 
         video: object
-        pictures: tuple = ()
+        frame_paths: tuple = ()
 
         def frames(self):
             yield from self.video.frames()

@@ -30,15 +30,15 @@ def test_image_files_are_read_as_images_by_default(pixels, tmp_path):
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_an_image_file_is_read_as_thermal_on_request(pixels, tmp_path, mode):
     PIL.Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png")
-    assert find_reader(tmp_path / "a.png", "thermal").name == "thermal-picture"
-    sample = anybind.read(tmp_path / "a.png", reader="thermal-picture")
+    assert find_reader(tmp_path / "a.png", "thermal").name == "thermal-image"
+    sample = anybind.read(tmp_path / "a.png", reader="thermal-image")
     assert isinstance(sample, ThermalImage)
     assert (sample.pixels == anybind.read(tmp_path / "a.png")).all()
 
 
 def test_a_box_of_a_file_can_be_read(pixels, tmp_path):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
-    sample = anybind.read(tmp_path / "a.png", reader="thermal-picture", box=[3, 4, 10, 20])
+    sample = anybind.read(tmp_path / "a.png", reader="thermal-image", box=[3, 4, 10, 20])
     assert (sample.pixels == pixels[4:20, 3:10]).all()
 
 

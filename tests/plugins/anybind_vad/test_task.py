@@ -76,7 +76,7 @@ def folder(make_street, tmp_path):
 
 
 def evaluate_head(binder, folder, *, split="all", on_bad=None, seed=0, **options):
-    dataset = create_part("dataset", "labelled-films", folder, split=split)
+    dataset = create_part("dataset", "labelled-videos", folder, split=split)
     return create_part("task", "vad", **options).run(binder, dataset, modality="event", seed=seed, on_bad=on_bad)
 
 
@@ -175,7 +175,7 @@ def test_image_head_is_independent_of_event_settings(binder, folder, tmp_path):
 
 
 def test_each_run_fits_a_new_head(binder, folder):
-    dataset = create_part("dataset", "labelled-films", folder)
+    dataset = create_part("dataset", "labelled-videos", folder)
     task = create_part("task", "vad", head="one-class", fit_on=["calm"])
     first = task.run(binder, dataset, modality="event")
     task.fit_on = ["wild-a"]
@@ -248,7 +248,7 @@ def test_invalid_options_are_refused_before_videos_are_decoded(binder, folder, t
     with pytest.raises(BadInput):
         evaluate_head(binder, folder, roc=tmp_path / "none" / "roc.png")
     with pytest.raises(BadOption, match="got 'image'"):
-        dataset = create_part("dataset", "labelled-films", folder)
+        dataset = create_part("dataset", "labelled-videos", folder)
         create_part("task", "vad").run(binder, dataset, modality="image")
 
 
@@ -261,7 +261,7 @@ def test_unsupported_clamp_of_a_preset_is_reported(folder):
 
 def test_evaluate_command_runs_the_task(cli, folder):
     process = cli(
-        *("evaluate", "vad", "--dataset", "labelled-films", "--data", folder, "--modality", "event"),
+        *("evaluate", "vad", "--dataset", "labelled-videos", "--data", folder, "--modality", "event"),
         *("--option", "head=event-rate", "--json"),
     )
     assert process.code == 0, process.err
@@ -269,7 +269,7 @@ def test_evaluate_command_runs_the_task(cli, folder):
 
 
 def test_table_has_intervals_and_the_number_of_videos(cli, folder):
-    command = ("evaluate", "vad", "--dataset", "labelled-films", "--data", folder, "--modality", "event")
+    command = ("evaluate", "vad", "--dataset", "labelled-videos", "--data", folder, "--modality", "event")
     table = cli(*command, "--option", "head=event-rate").out
     assert re.search(r"\bauc\b.*0\.\d{4} to \d", table)
     assert re.search(r"samples\W+2\b", table)
