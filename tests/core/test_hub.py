@@ -15,7 +15,7 @@ import pytest
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.hub import find_weights_file
-from helpers.hub import COMMIT, lay_out, serve_hub
+from helpers.hub import COMMIT, serve_hub, write_cache
 
 OLDER = "ab" * 20
 NAMES = ("model.safetensors", "model.pth")
@@ -120,8 +120,8 @@ def request_files(
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Results from a cache, in a process without a network."""
     cache = tmp_path_factory.mktemp("cache")
-    lay_out(cache, "org/repo", {"model.pth": b"older"}, OLDER)
-    lay_out(cache, "org/repo", {"model.pth": b"newer", "other.bin": b"other"}, COMMIT)
+    write_cache(cache, "org/repo", {"model.pth": b"older"}, OLDER)
+    write_cache(cache, "org/repo", {"model.pth": b"newer", "other.bin": b"other"}, COMMIT)
     requests = [
         ("org/repo", "model.pth", None),
         ("org/repo", "model.pth", OLDER),
@@ -156,7 +156,7 @@ def test_finding_a_file_imports_no_torch(offline: Any) -> None:
 
 
 def test_a_cached_file_needs_no_connection(tmp_path: Path) -> None:
-    lay_out(tmp_path, "org/repo", {"model.pth": b"weights"}, COMMIT)
+    write_cache(tmp_path, "org/repo", {"model.pth": b"weights"}, COMMIT)
     response = request_files("refused", tmp_path, ("org/repo", NAMES, None), ("org/repo", NAMES, COMMIT))
     assert [answer[2] for answer in response["answers"]] == ["weights"] * 2
     assert response["tried"] == []
@@ -173,7 +173,9 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     ]
     files = {"model.pth": b"pickled", "model.safetensors": b"safe", "big.bin": b"unwanted"}
     with serve_hub({"org/repo": files}) as hub:
-        yield request_files("open", tmp_path_factory.mktemp("empty"), *requests, endpoint=hub.url) | {"sent": hub.sent}
+        yield request_files("open", tmp_path_factory.mktemp("empty"), *requests, endpoint=hub.url) | {
+            "sent": hub.downloads
+        }
 
 
 def test_a_file_is_downloaded_at_the_given_revision(downloaded: Any) -> None:

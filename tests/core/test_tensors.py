@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from anybind.errors import BadInput, WeightsMismatch
 from anybind.tensors import InvalidCard, read_card, read_tensors, read_weights, write_tensors
-from helpers.disk import full_disk
+from helpers.disk import limit_file_size
 
 ARRAYS = {
     "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -64,7 +64,7 @@ def test_a_card_under_several_keys_is_read_unchanged(path):
 def test_a_failed_write_leaves_the_former_file(path):
     write_tensors(path, ARRAYS, {})
     before = path.read_bytes()
-    with full_disk(left=4000), pytest.raises(BadInput, match=r"^cannot write .*file\.safetensors: .+$"):
+    with limit_file_size(left=4000), pytest.raises(BadInput, match=r"^cannot write .*file\.safetensors: .+$"):
         write_tensors(path, {"large": np.zeros(10_000)}, {})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def full_disk(left: int) -> Iterator[None]:
+def limit_file_size(left: int) -> Iterator[None]:
     """Limit the size of files in bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))

@@ -31,7 +31,7 @@ TIMES = 4
 """Allowed memory as a multiple of the file size, in addition to the spare bytes."""
 
 
-def damaged(content: bytes, seed: int) -> bytes:
+def damage_content(content: bytes, seed: int) -> bytes:
     """Damage a file's content in one to four ways, deterministic for the same seed."""
     random = np.random.default_rng(seed)
     array = np.frombuffer(content, np.uint8).copy()
@@ -57,7 +57,7 @@ def damaged(content: bytes, seed: int) -> bytes:
     return array.tobytes()
 
 
-def broken_rule(
+def find_broken_rule(
     content: bytes, suffix: str, folder: Path, *, chunks: bool = False, reader: str | None = None, **options: Any
 ) -> str | None:
     """Return the rule that reading a content breaks; None if it is read, or raises an error of one line.
@@ -119,7 +119,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
             for path, content in contents.items():
-                fault = broken_rule(damaged(content, seed), path.suffix, Path(folder), chunks=seed % 2 == 1, **options)
+                fault = find_broken_rule(
+                    damage_content(content, seed), path.suffix, Path(folder), chunks=seed % 2 == 1, **options
+                )
                 if fault:
                     faults += 1
                     print(f"{path} with seed {seed}: {fault}")

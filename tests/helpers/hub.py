@@ -22,7 +22,7 @@ class FakeHub:
 
     repositories: Mapping[str, Mapping[str, bytes]]
     url: str = ""
-    sent: list[str] = field(default_factory=list)
+    downloads: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def serve_hub(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[FakeH
             elif file and file[2] in repositories.get(file[1], {}):
                 content = repositories[file[1]][file[2]]
                 if body:
-                    hub.sent.append(file[2])
+                    hub.downloads.append(file[2])
                 self.send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{hash(content)}"'}, body)
             else:
                 self.send(404, b"", {"X-Error-Code": "RepoNotFound"}, body)
@@ -73,7 +73,7 @@ def serve_hub(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[FakeH
             server.shutdown()
 
 
-def lay_out(cache: Path, repository: str, files: Mapping[str, Path | bytes], revision: str = "5e" * 20) -> str:
+def write_cache(cache: Path, repository: str, files: Mapping[str, Path | bytes], revision: str = "5e" * 20) -> str:
     """Write files into a hub cache as huggingface_hub does, on the main branch; return the revision."""
     root = cache / f"models--{repository.replace('/', '--')}"
     snapshot = root / "snapshots" / revision

@@ -71,7 +71,7 @@ def _n_mnist(root: Path, random: np.random.Generator, classes: int, per_class: i
 
 
 def _n_caltech101(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
-    for kind, label in enumerate(lists("n_caltech101")["names"]):
+    for kind, label in enumerate(import_lists("n_caltech101")["names"]):
         for number in range(max(3, per_class if kind < classes else 3)):  # of three, one is held out
             path = root / "Caltech101" / label / f"image_{number + 1:04d}.bin"
             _save_stream(path, make_recording(random, kind, (240, 180)))
@@ -86,7 +86,7 @@ def _n_cars(root: Path, random: np.random.Generator, classes: int, per_class: in
 
 def _n_imagenet(root: Path, random: np.random.Generator, classes: int, per_class: int, only: str = "names") -> None:
     for part in ("extracted_train", "extracted_val"):
-        for kind, label in enumerate(sorted(lists("n_imagenet")[only])):
+        for kind, label in enumerate(sorted(import_lists("n_imagenet")[only])):
             for number in range(per_class if kind < classes else 1):
                 stem = f"{label}_{number}" if part == "extracted_train" else f"ILSVRC2012_val_{kind:05d}{number:03d}"
                 path = root / part / label / f"{stem}.npz"
@@ -303,7 +303,7 @@ def _llvip(root: Path, random: np.random.Generator, classes: int, per_class: int
             (home / "Annotations" / f"{number:06d}.xml").write_text(text)
 
 
-def lists(module: str) -> Any:
+def import_lists(module: str) -> Any:
     """Load the lists of class names beside a dataset's module."""
     return json.loads(importlib.resources.files("anybind_datasets").joinpath(f"{module}.json").read_text())
 

@@ -19,19 +19,19 @@ SIDES = st.integers(1, 65_535)
 """Widths and heights of all valid sensors."""
 
 
-def rows(*streams: EventSample) -> list[Row]:
+def list_events(*streams: EventSample) -> list[Row]:
     """List the events of streams, one after the other."""
     columns = ([getattr(stream, name).tolist() for name in "xytp"] for stream in streams)
     return [row for each in columns for row in zip(*each, strict=True)]
 
 
-def contents(stream: EventSample) -> tuple[object, ...]:
+def list_contents(stream: EventSample) -> tuple[object, ...]:
     """Return the columns of a stream as lists, and its sensor's width and height."""
     return (*(getattr(stream, name).tolist() for name in "xytp"), stream.width, stream.height)
 
 
 @st.composite
-def streams(
+def event_streams(
     draw: st.DrawFn,
     times: st.SearchStrategy[int],
     widths: st.SearchStrategy[int] = SIDES,
@@ -44,7 +44,7 @@ def streams(
     return EventStream(x, y, t, p, width, height)
 
 
-def outcome(read: Callable[[Path], object], path: Path) -> object:
+def read_or_error(read: Callable[[Path], object], path: Path) -> object:
     """Return the sample, or the message of `BadInput`; other errors raise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnybindWarning)

@@ -70,6 +70,6 @@ class MemoryVideo:
         return np.repeat(np.asarray(self.grays[number], np.uint8)[..., None], 3, axis=2)
 
 
-def noise(count: int, shape: tuple[int, int] = (9, 13), seed: int = 0) -> list[np.ndarray]:
+def make_noise(count: int, shape: tuple[int, int] = (9, 13), seed: int = 0) -> list[np.ndarray]:
     """Make gray frames of noise."""
     return list(np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8))

@@ -195,7 +195,7 @@ def test_table_1_runs(run):
         "paper-table1",
         "clip",
         {
-            "N-ImageNet": (one, {"classes": replicas.lists("n_imagenet")["mini"][:2], "limit": 4}),
+            "N-ImageNet": (one, {"classes": replicas.import_lists("n_imagenet")["mini"][:2], "limit": 4}),
             "N-Caltech101": (one, {"classes": ["rooster", "helicopter"]}),
             "N-MNIST": (one, {"classes": ["0", "1"]}),
         },

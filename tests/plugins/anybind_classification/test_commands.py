@@ -253,7 +253,7 @@ def test_weights_of_another_model_are_an_error(cli, tmp_path, demo_images):
     )
     image = demo_images["rocket.jpg"]
     command = ("embed", image, "-o", tmp_path / "v.safetensors", "--binding", tmp_path / "b.toml")
-    assert cli(*command).code == 0  # the image encoder loads
+    assert cli(*command).code == 0  # its image encoder is valid
     recording = tmp_path / "r.npz"
     anybind.write(anybind.derive("event", anybind.read(image)), recording)
     error = cli("embed", recording, *command[2:]).error()

@@ -13,7 +13,7 @@ from anybind.errors import BadOption
 from anybind_events import augmentation
 from anybind_events.augmentation import EventAugmentation
 from anybind_events.stream import EventStream
-from helpers.streams import rows
+from helpers.streams import list_events
 
 
 def recording(seed: int = 0, count: int = 500, width: int = 60, height: int = 40, span: int = 10_000) -> EventStream:
@@ -24,7 +24,7 @@ def recording(seed: int = 0, count: int = 500, width: int = 60, height: int = 40
 
 
 def same(first: EventStream, second: EventStream) -> bool:
-    return rows(first) == rows(second) and (first.width, first.height) == (second.width, second.height)
+    return list_events(first) == list_events(second) and (first.width, first.height) == (second.width, second.height)
 
 
 def assert_right(stream: EventStream, of: EventStream) -> None:
@@ -68,10 +68,10 @@ def test_every_augmentation_gives_a_valid_recording_and_keeps_its_input(
     name: str, seed: int, count: int, width: int, height: int, span: int
 ) -> None:
     stream = recording(seed, count, width, height, span)
-    before = rows(stream)
+    before = list_events(stream)
     changed = CHANGES[name](stream, np.random.default_rng(seed))
     assert_right(changed, stream)
-    assert rows(stream) == before
+    assert list_events(stream) == before
     assert same(changed, CHANGES[name](stream, np.random.default_rng(seed)))
 
 
@@ -102,10 +102,10 @@ def test_a_shift_moves_all_events_and_drops_those_outside() -> None:
             (right, down)
             for right in range(-3, 4)
             for down in range(-3, 4)
-            if rows(shifted)
+            if list_events(shifted)
             == [
                 (x + right, y + down, t, p)
-                for x, y, t, p in rows(stream)
+                for x, y, t, p in list_events(stream)
                 if 0 <= x + right < stream.width and 0 <= y + down < stream.height
             ]
         ]
@@ -121,7 +121,7 @@ def test_dropping_keeps_the_order_and_at_most_the_fraction_is_dropped() -> None:
     gone = []
     for seed in range(200):
         remaining = augmentation.drop_events(stream, np.random.default_rng(seed), 0.6)
-        assert is_part(rows(remaining), rows(stream))
+        assert is_part(list_events(remaining), list_events(stream))
         gone.append(1 - len(remaining) / len(stream))
     assert max(gone) == pytest.approx(0.6, abs=0.06)
     assert min(gone) < 0.03
@@ -134,7 +134,7 @@ def test_noise_is_added_and_no_event_is_lost(add: Callable[..., EventStream]) ->
     counts = []
     for seed in range(50):
         noisy = add(stream, np.random.default_rng(seed), 0.4)
-        assert is_part(rows(stream), rows(noisy))
+        assert is_part(list_events(stream), list_events(noisy))
         assert noisy.t[0] == stream.t[0]
         assert noisy.t[-1] == stream.t[-1]
         counts.append(len(noisy) - len(stream))
@@ -143,8 +143,8 @@ def test_noise_is_added_and_no_event_is_lost(add: Callable[..., EventStream]) ->
 
 
 def find_added(stream: EventStream, noisy: EventStream) -> list[tuple[int, int, int, bool]]:
-    rest = rows(noisy)
-    for event in rows(stream):
+    rest = list_events(noisy)
+    for event in list_events(stream):
         rest.remove(event)
     return rest
 
@@ -164,7 +164,9 @@ def test_near_noise_is_within_radius_and_time_of_an_event() -> None:
         stream, augmentation.add_near_noise(stream, np.random.default_rng(1), 20.0, radius=2, microseconds=50)
     )
     assert len(noise) > 100
-    apart = np.array([[(abs(x - a), abs(y - b), abs(t - c)) for a, b, c, _ in rows(stream)] for x, y, t, _ in noise])
+    apart = np.array(
+        [[(abs(x - a), abs(y - b), abs(t - c)) for a, b, c, _ in list_events(stream)] for x, y, t, _ in noise]
+    )
     near = (apart[..., 0] <= 2) & (apart[..., 1] <= 2) & (apart[..., 2] <= 50)
     assert near.any(axis=1).all()
     assert {p for *_, p in noise} == {True, False}

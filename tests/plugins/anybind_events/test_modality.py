@@ -16,7 +16,7 @@ from anybind.modality import Modality, find_modality, infer_modality
 from anybind_events.simulation.saccades import draw_saccade_options, simulate_saccades
 from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
-from helpers.streams import contents
+from helpers.streams import list_contents
 from helpers.videos import MemoryVideo
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -90,24 +90,24 @@ def test_events_cannot_be_derived_from_a_text() -> None:
 def test_events_are_derived_from_a_video_by_frame_differences(event: Modality) -> None:
     derived = anybind.derive("event", video(), source="video")
     assert len(derived) > 100
-    assert contents(derived) == contents(concatenate_streams(list(frame_difference(video()))))
+    assert list_contents(derived) == list_contents(concatenate_streams(list(frame_difference(video()))))
 
 
 def test_events_are_derived_from_a_video_by_the_given_model_and_options() -> None:
     derived = anybind.derive("event", video(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
     expected = list(contrast(video(), seed=3, threshold=0.4, leak_hz=2.0))
-    assert contents(derived) == contents(concatenate_streams(expected))
+    assert list_contents(derived) == list_contents(concatenate_streams(expected))
 
 
 def test_vary_draws_the_options_from_the_seed() -> None:
     derived = anybind.derive("event", IMAGE, seed=5, vary=True)
-    assert contents(derived) == contents(simulate_saccades(IMAGE, seed=5, **draw_saccade_options(5)))
-    assert contents(derived) != contents(anybind.derive("event", IMAGE, seed=5))
+    assert list_contents(derived) == list_contents(simulate_saccades(IMAGE, seed=5, **draw_saccade_options(5)))
+    assert list_contents(derived) != list_contents(anybind.derive("event", IMAGE, seed=5))
 
 
 def test_vary_keeps_given_options() -> None:
     derived = anybind.derive("event", IMAGE, seed=5, vary=True, threshold=0.3)
-    assert contents(derived) == contents(
+    assert list_contents(derived) == list_contents(
         simulate_saccades(IMAGE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
     )
 

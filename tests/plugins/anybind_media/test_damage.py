@@ -39,9 +39,9 @@ def write_sample(path: Path) -> bytes:
 def test_damaged_file_is_read_or_rejected(tmp_path: Path, suffix: str) -> None:
     content = write_sample(tmp_path / f"whole{suffix}")
     given: dict[str, Any] = {"reader": "depth", "preset": "tum"} if suffix in DEPTHS else {}
-    assert fuzz.broken_rule(content, suffix, tmp_path, **given) is None
+    assert fuzz.find_broken_rule(content, suffix, tmp_path, **given) is None
     faults = {}
     for seed in range(CASES):
-        damaged = fuzz.damaged(content, seed)
-        faults[seed] = fuzz.broken_rule(damaged, suffix, tmp_path, chunks=seed % 3 == 2, **given)
+        damaged = fuzz.damage_content(content, seed)
+        faults[seed] = fuzz.find_broken_rule(damaged, suffix, tmp_path, chunks=seed % 3 == 2, **given)
     assert {seed: fault for seed, fault in faults.items() if fault} == {}

@@ -17,7 +17,7 @@ import numpy as np
 import open_clip
 import pytest
 
-from helpers.hub import COMMIT, lay_out, serve_hub
+from helpers.hub import COMMIT, serve_hub, write_cache
 
 CONFIG, WEIGHTS, PICKLED = "open_clip_config.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
 B32_OPENAI = "timm/vit_base_patch32_clip_224.openai"
@@ -89,11 +89,11 @@ def processes(
 ) -> Iterator[dict[str, Future[Any]]]:
     """Start READ_CACHE, FIND_OFFLINE and DOWNLOAD."""
     full_cache, empty_cache, partial_cache = (tmp_path_factory.mktemp(name) for name in ("full", "empty", "partial"))
-    lay_out(full_cache, "org/repo", {name: model_folder / name for name in (CONFIG, WEIGHTS)}, "ab" * 20)
+    write_cache(full_cache, "org/repo", {name: model_folder / name for name in (CONFIG, WEIGHTS)}, "ab" * 20)
     # Dummy contents: these weights are only found, not read.
-    lay_out(full_cache, B32_OPENAI, {WEIGHTS: b"openai"}, "0a" * 20)
-    lay_out(full_cache, B32_LAION, {PICKLED: b"pickled only"}, "1b" * 20)
-    lay_out(full_cache, ROBERTA_LAION, {WEIGHTS: b"roberta", PICKLED: b"the second choice"}, "2c" * 20)
+    write_cache(full_cache, B32_OPENAI, {WEIGHTS: b"openai"}, "0a" * 20)
+    write_cache(full_cache, B32_LAION, {PICKLED: b"pickled only"}, "1b" * 20)
+    write_cache(full_cache, ROBERTA_LAION, {WEIGHTS: b"roberta", PICKLED: b"the second choice"}, "2c" * 20)
     np.savez(full_cache / "images.npz", *images[:3])
 
     config = (model_folder / CONFIG).read_bytes()
@@ -102,7 +102,7 @@ def processes(
         "org/pickled": {CONFIG: config, PICKLED: b"pickled"},
         "org/interrupted": {CONFIG: config, WEIGHTS: b"safe"},
     }
-    lay_out(partial_cache, "org/interrupted", {CONFIG: config}, COMMIT)
+    write_cache(partial_cache, "org/interrupted", {CONFIG: config}, COMMIT)
 
     with serve_hub(repositories) as hub, ThreadPoolExecutor() as pool:
         arguments = (str(full_cache / "images.npz"), "org/repo", "ab" * 20, *TAGS)

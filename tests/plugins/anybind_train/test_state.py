@@ -15,7 +15,7 @@ from anybind.errors import BadOption, WeightsMismatch
 from anybind_train.metrics_log import MetricsLog, draw_curves, read_log
 from anybind_train.state import Progress, load_state, save_state
 from anybind_train.student import WeightAverage
-from helpers.disk import full_disk
+from helpers.disk import limit_file_size
 
 
 class SmallRun:
@@ -112,7 +112,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_state(path):
     before = path.read_bytes()
     run.step()
     with (
-        full_disk(left=len(before) // 2),
+        limit_file_size(left=len(before) // 2),
         pytest.raises(anybind.BadInput, match=r"cannot write .*state\.safetensors: ") as raised,
     ):
         run.save(path)
@@ -222,9 +222,9 @@ def test_a_full_disk_while_logging_is_an_error(tmp_path, monkeypatch):
     write_log(tmp_path, 3)
     log = MetricsLog(tmp_path, 3)
     size = log.path.stat().st_size
-    with full_disk(left=size), pytest.raises(anybind.BadInput, match=r"metrics\.jsonl: cannot write"):
+    with limit_file_size(left=size), pytest.raises(anybind.BadInput, match=r"metrics\.jsonl: cannot write"):
         log.write("step", 3, loss=3.0)
-    with full_disk(left=size):
+    with limit_file_size(left=size):
         log.close()
     assert [line["step"] for line in read_log(tmp_path)] == [-1, 0, 1, 2]
 

@@ -10,14 +10,14 @@ from anybind.errors import UnknownName
 from anybind_vad.embedding import EmbeddedVideo, embed_windows, make_empty_embeddings
 from anybind_vad.presets import WindowSettings
 from anybind_vad.windows import VideoWindows
-from helpers.videos import MemoryVideo, noise
+from helpers.videos import MemoryVideo, make_noise
 
 FOUR = WindowSettings(4, 4)
 
 
 def make_still_video(count, moving):
     """Make a video that changes only in some windows of four frames."""
-    frames, changing = [np.zeros((6, 8), np.uint8)], noise(count, (6, 8))
+    frames, changing = [np.zeros((6, 8), np.uint8)], make_noise(count, (6, 8))
     for number in range(1, count):
         frames.append(changing[number] if number % 4 and number // 4 in moving else frames[-1])
     return MemoryVideo(frames, colours=lambda number: np.full((6, 8, 3), 1 + number, np.uint8))
@@ -66,7 +66,7 @@ def test_embeddings_equal_those_of_the_binder(toy, windows):
 
 
 def test_batches_have_one_size_and_precede_a_decoding_error(toy):
-    video = embed_video(toy, MemoryVideo(noise(26), damaged=True), batch_size=3)
+    video = embed_video(toy, MemoryVideo(make_noise(26), damaged=True), batch_size=3)
     assert [batch.spans[:, 0].tolist() for batch in video] == [[0, 4, 8], [12, 16, 20], [24]]
     assert "damaged" in str(video.problem)
     assert len(video.times_us) == 26
@@ -88,7 +88,7 @@ def test_embed_concatenates_all_batches_as_one_group(toy):
 
 def test_embed_refuses_a_damaged_video(toy):
     with pytest.raises(BadInput, match="damaged"):
-        embed_video(toy, MemoryVideo(noise(26), damaged=True)).embed()
+        embed_video(toy, MemoryVideo(make_noise(26), damaged=True)).embed()
 
 
 @pytest.fixture
@@ -119,42 +119,42 @@ def assert_equal_batches(batches, others):
 
 @pytest.mark.parametrize("needs", [("event",), ("event", "image"), ()], ids=str)
 def test_stored_video_is_neither_decoded_nor_embedded_again(embed_stored, needs):
-    first, _, decoded = embed_stored(MemoryVideo(noise(26)), needs)
-    again, computed, decoded_again = embed_stored(MemoryVideo(noise(26)), needs)
+    first, _, decoded = embed_stored(MemoryVideo(make_noise(26)), needs)
+    again, computed, decoded_again = embed_stored(MemoryVideo(make_noise(26)), needs)
     assert (decoded, computed, decoded_again) == (26, 0, 0)
     assert_equal_batches(first, again)
 
 
 def test_stored_video_is_decoded_again_to_keep_windows(embed_stored):
-    first, *_ = embed_stored(MemoryVideo(noise(26)))
-    again, computed, decoded = embed_stored(MemoryVideo(noise(26)), keep_windows=True)
+    first, *_ = embed_stored(MemoryVideo(make_noise(26)))
+    again, computed, decoded = embed_stored(MemoryVideo(make_noise(26)), keep_windows=True)
     assert (computed, decoded) == (0, 26)
     assert_equal_batches(first, again)
 
 
 def test_interrupted_run_resumes_after_its_last_batch(embed_stored):
-    embed_stored(MemoryVideo(noise(17)[:17], damaged=True))  # two batches, and one of a window
-    again, computed, _ = embed_stored(MemoryVideo(noise(40)))
+    embed_stored(MemoryVideo(make_noise(17)[:17], damaged=True))  # two batches, and one of a window
+    again, computed, _ = embed_stored(MemoryVideo(make_noise(40)))
     assert computed == 10 - 4
-    assert_equal_batches(again, embed_stored(MemoryVideo(noise(40)))[0])
+    assert_equal_batches(again, embed_stored(MemoryVideo(make_noise(40)))[0])
 
 
 def test_other_settings_are_embedded_again(embed_stored):
-    embed_stored(MemoryVideo(noise(26)))
+    embed_stored(MemoryVideo(make_noise(26)))
     # The last batch, of one window, is the same.
-    assert embed_stored(MemoryVideo(noise(26)), batch_size=3)[1:] == (7 - 1, 26)
-    assert embed_stored(MemoryVideo(noise(26, seed=1)), ("image",))[2] == 26
+    assert embed_stored(MemoryVideo(make_noise(26)), batch_size=3)[1:] == (7 - 1, 26)
+    assert embed_stored(MemoryVideo(make_noise(26, seed=1)), ("image",))[2] == 26
 
 
 def test_evicted_batches_are_embedded_again(embed_stored, tmp_path, toy):
     import sqlite3
 
-    first, *_ = embed_stored(MemoryVideo(noise(26)))
+    first, *_ = embed_stored(MemoryVideo(make_noise(26)))
     database = sqlite3.connect(tmp_path / "store" / "embeddings.sqlite")
     with database:
         rows = database.execute("SELECT rowid FROM embeddings ORDER BY rowid").fetchall()
         database.execute("DELETE FROM embeddings WHERE rowid = ?", rows[2])
     database.close()
-    again, computed, decoded = embed_stored(MemoryVideo(noise(26)))
+    again, computed, decoded = embed_stored(MemoryVideo(make_noise(26)))
     assert (computed, decoded) == (2, 26)
     assert_equal_batches(first, again)

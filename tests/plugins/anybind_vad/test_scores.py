@@ -14,7 +14,7 @@ from anybind.head import Head
 from anybind_vad import score_video
 from anybind_vad import scores as scores_module
 from anybind_vad.snapshots import SnapshotCollector
-from helpers.videos import MemoryVideo, noise
+from helpers.videos import MemoryVideo, make_noise
 
 
 class FirstCoordinate(Head):
@@ -32,7 +32,7 @@ class FirstCoordinate(Head):
 
 def make_alternating_video(count, **options):
     """Make a video of which every second window of 16 frames is static."""
-    frames, moving = [np.zeros((6, 8), np.uint8)], noise(count, (6, 8))
+    frames, moving = [np.zeros((6, 8), np.uint8)], make_noise(count, (6, 8))
     for number in range(1, count):
         frames.append(moving[number] if number // 16 % 2 == 0 else frames[-1])
     return MemoryVideo(frames, step_us=40_000, **options)
@@ -135,7 +135,7 @@ def test_memory_does_not_grow_with_the_video(score):
                 yield from MemoryVideo([self.grays[number % 64]], times_us=[40_000 * number]).frames()
 
     def measure_peak(count):
-        video = LongVideo(noise(64, (12, 16)))
+        video = LongVideo(make_noise(64, (12, 16)))
         video.count = count
         tracemalloc.start()
         score(video, batch_size=4)

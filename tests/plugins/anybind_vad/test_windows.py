@@ -12,7 +12,7 @@ import anybind
 from anybind import BadInput
 from anybind_vad.presets import WindowSettings
 from anybind_vad.windows import VideoWindows, open_video
-from helpers.videos import MemoryVideo, noise
+from helpers.videos import MemoryVideo, make_noise
 
 SIZES = st.integers(1, 7).flatmap(lambda frames: st.tuples(st.just(frames), st.integers(1, frames)))
 
@@ -36,7 +36,7 @@ def list_columns(events):
 @settings(deadline=None)
 def test_windows_equal_a_plain_reference_and_have_the_events_of_their_frames(count, size):
     frames, stride = size
-    video = MemoryVideo(noise(count, (4, 5)))
+    video = MemoryVideo(make_noise(count, (4, 5)))
     whole = anybind.derive("event", video, source="video")
     windows = split_windows(video, frames, stride, images=False)
     assert [range(window.first, window.first + window.frames) for window in windows] == list_windows(
@@ -54,7 +54,7 @@ def test_windows_start_and_end_at_presentation_times(steps, size):
     frames, stride = size
     times = [0, *np.cumsum(steps).tolist()]
     ends = [*times[1:], 2 * times[-1] - times[-2]]
-    windows = split_windows(MemoryVideo(noise(len(times), (2, 3)), times_us=times), frames, stride)
+    windows = split_windows(MemoryVideo(make_noise(len(times), (2, 3)), times_us=times), frames, stride)
     assert [range(window.first, window.first + window.frames) for window in windows] == list_windows(
         len(times), frames, stride
     )
@@ -63,14 +63,14 @@ def test_windows_start_and_end_at_presentation_times(steps, size):
 
 
 def test_video_of_one_frame_is_one_window_without_events_and_duration():
-    (window,) = split_windows(MemoryVideo(noise(1)))
+    (window,) = split_windows(MemoryVideo(make_noise(1)))
     assert (window.frames, window.start_us, window.end_us, len(window.events)) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("stride", [4, 3])
 def test_damaged_video_has_the_windows_of_all_frames_before_the_damage(stride):
-    whole = split_windows(MemoryVideo(noise(11)), 4, stride)
-    damaged = VideoWindows(MemoryVideo(noise(11), damaged=True), WindowSettings(4, stride))
+    whole = split_windows(MemoryVideo(make_noise(11)), 4, stride)
+    damaged = VideoWindows(MemoryVideo(make_noise(11), damaged=True), WindowSettings(4, stride))
     for one, other in zip(whole, damaged, strict=True):
         assert (one.first, one.frames, one.end_us) == (other.first, other.frames, other.end_us)
         assert list_columns(one.events) == list_columns(other.events)
@@ -98,30 +98,30 @@ def test_threshold_changes_the_events():
 @pytest.mark.parametrize(("frames", "stride"), [(16, 16), (16, 4), (5, 5), (5, 3), (4, 1), (1, 1)])
 @pytest.mark.parametrize("count", [1, 3, 16, 50])
 def test_each_window_has_its_middle_frame(frames, stride, count):
-    video = MemoryVideo(noise(count, (6, 8)), colours=lambda number: np.full((6, 8, 3), number, np.uint8))
+    video = MemoryVideo(make_noise(count, (6, 8)), colours=lambda number: np.full((6, 8, 3), number, np.uint8))
     for window in split_windows(video, frames, stride):
         middle = window.first + frames // 2
         assert window.image[0, 0, 0] == (middle if middle < window.first + window.frames else window.first)
 
 
 def test_one_frame_per_window_is_converted_to_rgb():
-    video = MemoryVideo(noise(400, (6, 8)))
+    video = MemoryVideo(make_noise(400, (6, 8)))
     split_windows(video)
     assert video.converted == list(range(8, 400, 16))
 
 
 def test_windows_without_images_convert_no_frame():
-    video = MemoryVideo(noise(40))
+    video = MemoryVideo(make_noise(40))
     assert [window.image for window in split_windows(video, images=False)] == [None] * 3
     assert video.converted == []
 
 
 def test_images_are_scaled_down_on_request():
-    assert split_windows(MemoryVideo(noise(20, (6, 8))), max_side=4)[0].image.shape == (3, 4, 3)
+    assert split_windows(MemoryVideo(make_noise(20, (6, 8))), max_side=4)[0].image.shape == (3, 4, 3)
 
 
 def test_measures_are_events_frames_and_pixels():
-    first, last = split_windows(MemoryVideo(noise(20, (6, 8))))
+    first, last = split_windows(MemoryVideo(make_noise(20, (6, 8))))
     assert first.measures == {"events": float(len(first.events)), "frames": 16.0, "pixels": 48.0}
     assert last.measures["frames"] == 4
 
@@ -133,7 +133,7 @@ def test_static_window_has_no_event_sample():
 
 
 def test_decoding_stops_at_the_current_window():
-    video = MemoryVideo(noise(200))
+    video = MemoryVideo(make_noise(200))
     windows = iter(VideoWindows(video, WindowSettings(4, 2)))
     for _ in range(5):
         next(windows)

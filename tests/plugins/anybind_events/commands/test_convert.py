@@ -15,7 +15,7 @@ from anybind_events import conversion as convert_module
 from anybind_events.readers.aedat4 import Aedat4Reader
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
-from helpers.streams import contents
+from helpers.streams import list_contents
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_every_writable_format_preserves_a_recording(cli, recording: Path, strea
         "height": 34,
         "notes": {},
     }
-    assert contents(anybind.read(output)) == contents(stream)
+    assert list_contents(anybind.read(output)) == list_contents(stream)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
@@ -52,7 +52,7 @@ def test_conversion_preserves_a_real_recording(cli, test_data: Path, tmp_path: P
     assert cli("convert", path, tmp_path / f"out{suffix}").out == (
         f"{tmp_path / f'out{suffix}'}: 78830 events of 346x260, from aedat4\n"
     )
-    assert contents(anybind.read(tmp_path / f"out{suffix}")) == contents(Aedat4Reader().read(path))
+    assert list_contents(anybind.read(tmp_path / f"out{suffix}")) == list_contents(Aedat4Reader().read(path))
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
@@ -66,7 +66,7 @@ def test_a_recording_is_converted_in_chunks(
     monkeypatch.setattr(convert_module, "read", None)
     output = recording.with_name(f"out{suffix}")
     assert cli("convert", recording, output).code == 0
-    assert contents(anybind.read(output)) == contents(stream)
+    assert list_contents(anybind.read(output)) == list_contents(stream)
 
 
 @pytest.mark.parametrize(("start", "end"), [(10_000, 50_000), (None, 250), (99_000, None), (0, None), (99_900, 10**9)])
@@ -79,7 +79,7 @@ def test_start_and_end_are_relative_to_the_first_event(
     limits = [*(("--start", start) if start is not None else ()), *(("--end", end) if end is not None else ())]
     record = json.loads(cli("convert", source, output, *limits, "--json").out)
     expected = stream.between(5000 + (start or 0), 10**12 if end is None else 5000 + end)
-    assert contents(anybind.read(output)) == contents(expected)
+    assert list_contents(anybind.read(output)) == list_contents(expected)
     assert record["events"] == len(expected)
 
 
@@ -111,7 +111,7 @@ def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path
 def test_an_empty_recording_keeps_its_sensor(cli, recording: Path) -> None:
     anybind.write(EventStream([], [], [], [], 99, 77), recording)
     assert cli("convert", recording, recording.with_name("out.h5")).code == 0
-    assert contents(anybind.read(recording.with_name("out.h5"))) == ([], [], [], [], 99, 77)
+    assert list_contents(anybind.read(recording.with_name("out.h5"))) == ([], [], [], [], 99, 77)
 
 
 def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
@@ -119,12 +119,12 @@ def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     options = ("--reader", "text-events", "--reader-option", "size=[50,40]", "--reader-option", "columns=yxtp")
     assert cli("convert", tmp_path / "odd.data", tmp_path / "out.h5", *options).code == 0
     expected = ([2, 4], [1, 3], [10, 20], [True, False], 50, 40)
-    assert contents(anybind.read(tmp_path / "out.h5")) == expected
+    assert list_contents(anybind.read(tmp_path / "out.h5")) == expected
 
 
 def test_a_recording_can_be_converted_in_place(cli, recording: Path, stream: EventStream) -> None:
     assert cli("convert", recording, recording).code == 0
-    assert contents(anybind.read(recording)) == contents(stream)
+    assert list_contents(anybind.read(recording)) == list_contents(stream)
 
 
 def test_a_truncated_recording_is_converted_with_a_warning_and_a_note(cli, tmp_path: Path) -> None:

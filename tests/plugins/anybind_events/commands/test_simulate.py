@@ -18,7 +18,7 @@ from anybind_events.simulation.saccades import simulate_saccades
 from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.command import Command
-from helpers.streams import contents
+from helpers.streams import list_contents
 
 FRAMES = np.random.default_rng(4).integers(0, 256, (12, 24, 32), dtype=np.uint8)
 
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def join_contents(parts: Iterable[EventStream]) -> tuple[object, ...]:
-    return contents(concatenate_streams(list(parts)))
+    return list_contents(concatenate_streams(list(parts)))
 
 
 def test_an_image_is_simulated_by_saccades(cli: Command, image: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_an_image_is_simulated_by_saccades(cli: Command, image: Path, tmp_path: 
     ended = cli("simulate", image, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
     record = json.loads(ended.out)
     expected = simulate_saccades(anybind.read(image), seed=3, threshold=0.3)
-    assert contents(anybind.read(output)) == contents(expected)
+    assert list_contents(anybind.read(output)) == list_contents(expected)
     assert record["model"] == "saccades"
     assert record["settings"] == {
         "seed": 3,
@@ -78,7 +78,7 @@ def test_a_video_is_simulated_by_frame_differences(cli: Command, video: Path, tm
     ended = cli("simulate", video, "-o", tmp_path / name, "--json")
     record = json.loads(ended.out)
     recording = anybind.read(tmp_path / name)
-    assert contents(recording) == join_contents(frame_difference(anybind.read(video)))
+    assert list_contents(recording) == join_contents(frame_difference(anybind.read(video)))
     assert (record["model"], record["settings"]) == ("frame-difference", {"threshold": 25.0})
     assert (record["events"], record["frames"], record["sensor"]) == (len(recording), 12, [32, 24])
     assert record["duration_us"] == recording.duration_us == 10 * 50_000
@@ -89,7 +89,7 @@ def test_a_video_is_simulated_by_the_contrast_model(cli: Command, video: Path, t
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     cli("simulate", video, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
     expected = contrast(anybind.read(video), seed=7, **options)
-    assert contents(anybind.read(tmp_path / "out.h5")) == join_contents(expected)
+    assert list_contents(anybind.read(tmp_path / "out.h5")) == join_contents(expected)
 
 
 def test_a_long_recording_is_written_in_chunks(
@@ -97,7 +97,7 @@ def test_a_long_recording_is_written_in_chunks(
 ) -> None:
     monkeypatch.setattr("anybind_events.file_simulation.WRITE_BATCH_EVENTS", 1000)
     cli("simulate", video, "-o", tmp_path / "out.h5")
-    assert contents(anybind.read(tmp_path / "out.h5")) == join_contents(frame_difference(anybind.read(video)))
+    assert list_contents(anybind.read(tmp_path / "out.h5")) == join_contents(frame_difference(anybind.read(video)))
 
 
 def test_a_folder_of_frames_is_simulated(cli: Command, folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from anybind import BadInput
 from anybind_events.readers.aedat2 import Aedat2Reader
-from helpers.streams import Row, rows
+from helpers.streams import Row, list_events
 
 FIRST = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n"
 DVS128 = FIRST + b"# HardwareInterface: DVS128-V1 0298\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n"
@@ -67,7 +67,7 @@ def test_random_events_are_decoded_as_by_the_reference_decoder(
     path = folder / "any.aedat"
     path.write_bytes(header + raw)
     stream = Aedat2Reader().read(path)
-    assert (rows(stream), stream.notes) == decode(raw, width, height, davis)
+    assert (list_events(stream), stream.notes) == decode(raw, width, height, davis)
     assert (stream.width, stream.height) == (width, height)
 
 
@@ -85,7 +85,7 @@ def test_encoded_events_are_decoded(folder: Path, data: st.DataObject, davis: bo
         raw += struct.pack(">II", address, t % RANGE)
     path = folder / "encoded.aedat"
     path.write_bytes((DAVIS240 if davis else DVS128) + raw)
-    assert rows(Aedat2Reader().read(path)) == events
+    assert list_events(Aedat2Reader().read(path)) == events
 
 
 @pytest.mark.parametrize(("name", "count"), [("dvs128_walking.aedat", 19_182), ("dvs128_walking_long.aedat", 70_304)])
@@ -94,7 +94,7 @@ def test_real_recordings_are_decoded_as_by_the_reference_decoder(test_data: Path
     stream = Aedat2Reader().read(path)
     assert (len(stream), stream.width, stream.height) == (count, 128, 128)
     raw = path.read_bytes()
-    assert (rows(stream), stream.notes) == decode(raw[len(raw) - 8 * count :], 128, 128, davis=False)
+    assert (list_events(stream), stream.notes) == decode(raw[len(raw) - 8 * count :], 128, 128, davis=False)
 
 
 def test_times_of_a_real_recording_match_tonic(test_data: Path) -> None:
@@ -144,4 +144,4 @@ def test_events_that_resemble_a_header_line_are_decoded(tmp_path: Path) -> None:
     events = b"".join(struct.pack(">II", 0x23000000 | x << 12, 10) for x in range(3))
     for end in (b"", b"#End Of ASCII Header\r\n"):
         path.write_bytes(DAVIS240 + end + events)
-        assert rows(Aedat2Reader().read(path)) == decode(events, 240, 180, davis=True)[0]
+        assert list_events(Aedat2Reader().read(path)) == decode(events, 240, 180, davis=True)[0]

@@ -13,7 +13,7 @@ import anybind
 from anybind import AnybindWarning, BadInput
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat3 import Aedat3Reader
-from helpers.streams import Row, rows
+from helpers.streams import Row, list_events
 
 HEADER = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DAVIS240C\r\n#Start-Time: 2017-01-01\r\n#!END-HEADER\r\n"
 POLARITY, SPECIAL, FRAME, IMU6 = 1, 0, 2, 3
@@ -68,14 +68,14 @@ def test_random_packets_are_decoded_as_by_the_reference_decoder(folder: Path, pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_BYTES", block)
         stream = Aedat3Reader().read(path)
-    assert (rows(stream), stream.notes) == decode(packets, 240, 180)
+    assert (list_events(stream), stream.notes) == decode(packets, 240, 180)
     assert (stream.width, stream.height) == (240, 180)
 
 
 def test_upper_clock_bits_come_from_the_packet(tmp_path: Path) -> None:
     path = tmp_path / "late.aedat"
     path.write_bytes(HEADER + polarities([(1, 2, 2**31 - 1, True, True)]) + polarities([(3, 4, 0, False, True)], 1))
-    assert rows(Aedat3Reader().read(path)) == [(1, 2, 2**31 - 1, True), (3, 4, 2**31, False)]
+    assert list_events(Aedat3Reader().read(path)) == [(1, 2, 2**31 - 1, True), (3, 4, 2**31, False)]
 
 
 @pytest.mark.parametrize("cut", range(1, 44))
@@ -87,7 +87,7 @@ def test_a_file_truncated_after_its_header_gives_its_complete_events(tmp_path: P
     at = len(HEADER) + (28 + 8 * whole if cut <= 16 else 0)
     with pytest.warns(AnybindWarning, match=rf"cut\.aedat: truncated.*byte {at} "):
         stream = Aedat3Reader().read(path)
-    assert rows(stream) == [event[:4] for event in events[:whole]]
+    assert list_events(stream) == [event[:4] for event in events[:whole]]
     assert stream.notes["truncated_bytes"] > 0
     with pytest.raises(BadInput, match=rf"byte {at} "):
         Aedat3Reader().read(path, strict=True)

@@ -21,7 +21,7 @@ from anybind.errors import BadOption
 from anybind.reader import find_reader
 from anybind_events.readers.aedat4 import Aedat4Reader, read_frames
 from anybind_events.stream import EventStream
-from helpers.streams import contents, outcome
+from helpers.streams import list_contents, read_or_error
 
 EXPECTED_COUNTS = {"davis346_with_frames.aedat4": (78_830, 346, 260), "davis240.aedat4": (111_954, 320, 240)}
 Event = tuple[int, int, int, int]
@@ -151,22 +151,22 @@ def test_the_events_of_all_frames_add_up_to_the_recording(
     parts = [whole.between(frame.start_us, frame.end_us) for frame in frames]
     assert sum(map(len, parts)) == len(whole.between(frames[0].start_us, frames[-1].end_us))
     chosen = Aedat4Reader().read(path, frame=30)
-    assert contents(chosen) == contents(parts[30])
+    assert list_contents(chosen) == list_contents(parts[30])
     assert len(chosen) > 500
 
 
 @pytest.mark.parametrize("compression", range(5))
 def test_events_of_every_compression_are_read(read, compression: int) -> None:
-    assert contents(read(recording(TWO_PACKETS, compression))) == BOTH
+    assert list_contents(read(recording(TWO_PACKETS, compression))) == BOTH
 
 
 def test_events_of_any_table_layout_are_read(read) -> None:
     packets = [(0, event_packet(FIRST, gap=8)), (0, event_packet(SECOND))]
-    assert contents(read(recording(packets))) == BOTH
+    assert list_contents(read(recording(packets))) == BOTH
 
 
 def test_a_packet_without_an_event_list_has_no_events(read) -> None:
-    assert contents(read(recording([(0, table([None])), *TWO_PACKETS]))) == BOTH
+    assert list_contents(read(recording([(0, table([None])), *TWO_PACKETS]))) == BOTH
 
 
 def test_a_recording_without_packets_is_empty_with_a_sensor_size(read) -> None:
@@ -199,7 +199,7 @@ def test_packed_events_are_read_whole_and_in_chunks(
 
 def test_events_outside_the_sensor_are_dropped_and_counted(read) -> None:
     stream = read(recording([(0, event_packet([(1, 40, 0, 1), (2, 0, 30, 1), (3, 0xFFFF, 0, 1), (4, 7, 8, 0)]))]))
-    assert contents(stream) == ([7], [8], [4], [False], 40, 30)
+    assert list_contents(stream) == ([7], [8], [4], [False], 40, 30)
     assert stream.notes == {"outside": 3}
 
 
@@ -230,7 +230,7 @@ def test_a_recording_without_a_sensor_size_needs_the_size_option(read) -> None:
     raw = recording(TWO_PACKETS, xml=make_xml(source(0, "EVTS", None), source(2, "IMUS")))
     with pytest.raises(BadInput, match=r"made\.aedat4.*size="):
         read(raw)
-    assert contents(read(raw, size=(40, 30))) == BOTH
+    assert list_contents(read(raw, size=(40, 30))) == BOTH
 
 
 def test_the_first_event_stream_is_the_default(read) -> None:
@@ -393,12 +393,12 @@ def test_a_mutated_recording_is_read_or_rejected(tmp_path: Path, compression: in
     path = tmp_path / "bent.aedat4"
     for _ in range(300):
         path.write_bytes(mutated(raw, rng))
-        got = outcome(Aedat4Reader().read, path)
+        got = read_or_error(Aedat4Reader().read, path)
         if isinstance(got, EventStream):
             EventStream(got.x, got.y, got.t, got.p, got.width, got.height)
         else:
             assert "bent.aedat4" in str(got)
-        outcome(read_frames, path)
+        read_or_error(read_frames, path)
 
 
 def test_a_mutated_real_recording_is_read_or_rejected(test_data: Path, tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_a_mutated_real_recording_is_read_or_rejected(test_data: Path, tmp_path:
     path = tmp_path / "bent.aedat4"
     for _ in range(60):
         path.write_bytes(mutated(raw, rng))
-        got = outcome(Aedat4Reader().read, path)
+        got = read_or_error(Aedat4Reader().read, path)
         assert isinstance(got, EventStream) or "bent.aedat4" in str(got)
 
 
@@ -419,7 +419,7 @@ def test_the_format_is_detected_by_the_first_line() -> None:
 def test_the_reader_is_found_by_content(tmp_path: Path) -> None:
     (tmp_path / "recording.bin").write_bytes(recording(TWO_PACKETS))
     assert find_reader(tmp_path / "recording.bin").name == "aedat4"
-    assert contents(anybind.read(tmp_path / "recording.bin")) == BOTH
+    assert list_contents(anybind.read(tmp_path / "recording.bin")) == BOTH
 
 
 def test_the_format_cannot_be_written(tmp_path: Path, read) -> None:

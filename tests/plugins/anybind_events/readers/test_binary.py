@@ -28,7 +28,7 @@ from anybind_events.readers.evt3 import Evt3Reader
 from anybind_events.readers.evt21 import Evt21Reader
 from anybind_events.readers.nmnist import BinReader
 from anybind_events.stream import EventStream
-from helpers.streams import Row, rows
+from helpers.streams import Row, list_events
 
 
 class Format(NamedTuple):
@@ -98,7 +98,7 @@ def test_the_columns_are_of_their_types_and_read_only(tmp_path: Path, binary_for
     stream = binary_format.reader.read(write(tmp_path / "made", binary_format, EVENTS))
     assert [getattr(stream, name).dtype for name in "xytp"] == [np.uint16, np.uint16, np.int64, np.bool_]
     assert not any(getattr(stream, name).flags.writeable for name in "xytp")
-    assert rows(stream) == EVENTS
+    assert list_events(stream) == EVENTS
     assert stream.notes == {}
 
 
@@ -107,7 +107,7 @@ def test_chunks_have_the_requested_count_and_add_up_to_the_recording(
     tmp_path: Path, binary_format: Format, count: int
 ) -> None:
     parts = list(binary_format.reader.chunks(write(tmp_path / "made", binary_format, EVENTS), count=count))
-    assert rows(*parts) == EVENTS
+    assert list_events(*parts) == EVENTS
     assert all(len(part) == count for part in parts[:-1])
     assert 0 < len(parts[-1]) <= count
 
@@ -124,7 +124,7 @@ def test_block_size_and_threads_do_not_change_the_result(
     monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", alone)
     again = binary_format.reader.read(path, size=(200, 150))
     parts = list(binary_format.reader.chunks(path, count=50, size=(200, 150)))
-    assert rows(again) == rows(*parts) == rows(whole)
+    assert list_events(again) == list_events(*parts) == list_events(whole)
     assert again.notes == whole.notes
     assert {name: sum(part.notes.get(name, 0) for part in parts) for name in whole.notes} == whole.notes
 
@@ -143,7 +143,7 @@ def test_without_a_header_size_the_sensor_is_the_smallest_common_one_also_in_chu
 def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path, binary_format: Format) -> None:
     inside = [event for event in EVENTS if event[0] < 200 and event[1] < 150]
     stream = binary_format.reader.read(write(tmp_path / "made", binary_format, EVENTS), size=(200, 150))
-    assert rows(stream) == inside
+    assert list_events(stream) == inside
     assert (stream.width, stream.height) == (200, 150)
     assert stream.notes == {"outside": len(EVENTS) - len(inside)}
 
@@ -151,7 +151,7 @@ def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path, binar
 def test_decreasing_times_are_raised_and_counted(tmp_path: Path, binary_format: Format) -> None:
     events = [(1, 1, 500, True), (2, 2, 499, True), (3, 3, 100, False), (4, 4, 501, True)]
     stream = binary_format.reader.read(write(tmp_path / "made", binary_format, events))
-    assert rows(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
+    assert list_events(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
     assert stream.notes == {"backwards": 2}
 
 
@@ -159,7 +159,7 @@ def test_a_dropped_event_does_not_change_the_times_of_others(tmp_path: Path, bin
     if binary_format.reader is FORMATS["evt3"].reader:
         pytest.skip("its times come in words of their own")
     events = [(1, 1, 5, True), (239, 1, 900, True), (2, 2, 6, False)]
-    assert rows(binary_format.reader.read(write(tmp_path / "made", binary_format, events), size=(100, 100))) == [
+    assert list_events(binary_format.reader.read(write(tmp_path / "made", binary_format, events), size=(100, 100))) == [
         events[0],
         events[2],
     ]
@@ -183,7 +183,7 @@ def test_a_truncated_file_gives_its_complete_events_whole_and_in_chunks(tmp_path
             warnings.simplefilter("always")
             stream = binary_format.reader.read(path)
             parts = list(binary_format.reader.chunks(path, count=3))
-        assert rows(stream) == rows(*parts) == EVENTS[:8]
+        assert list_events(stream) == list_events(*parts) == EVENTS[:8]
         kinds = {(each.category, ": truncated" in str(each.message)) for each in caught}
         assert kinds <= {(AnybindWarning, True)}
         assert bool(caught) == ("truncated_bytes" in stream.notes) == ("truncated_bytes" in parts[-1].notes)
@@ -208,7 +208,7 @@ def test_events_outside_every_common_sensor_need_the_size_option(tmp_path: Path)
     for read in (Evt2Reader().read, lambda path: list(Evt2Reader().chunks(path, count=1))):
         with pytest.raises(BadInput, match=r"column 2000 or row 1500 .*size="):
             read(path)
-    assert rows(Evt2Reader().read(path, size=(2048, 2048))) == [(2000, 1500, 1, True)]
+    assert list_events(Evt2Reader().read(path, size=(2048, 2048))) == [(2000, 1500, 1, True)]
 
 
 def test_notes_belong_to_the_chunk_of_their_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_notes_belong_to_the_chunk_of_their_cause(tmp_path: Path, monkeypatch: p
 def test_the_start_time_of_the_header_is_added_once(tmp_path: Path) -> None:
     path = write(tmp_path / "made", FORMATS["dat"], EVENTS, b"% Version 2\n% T0 5000000\n\x0c\x08")
     moved = [(x, y, t + 5_000_000, p) for x, y, t, p in EVENTS]
-    assert rows(DatReader().read(path)) == rows(*DatReader().chunks(path, count=60)) == moved
+    assert list_events(DatReader().read(path)) == list_events(*DatReader().chunks(path, count=60)) == moved
 
 
 def test_unread_chunks_do_not_keep_the_file_open(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_growing_file_is_read_to_its_end(tmp_path: Path, binary_format: Format
         columns = blocks.EventColumns(run, 20)
         while run.decode_block(columns):
             pass
-    assert rows(columns.build_stream((240, 180), {})) == EVENTS
+    assert list_events(columns.build_stream((240, 180), {})) == EVENTS
 
 
 def test_memory_is_bounded_by_the_data_and_not_by_the_header(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_dense_vectors_with_several_events_per_word_are_complete(
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
     monkeypatch.setattr(blocks, "PARALLEL_BLOCK_BYTES", 256)
     monkeypatch.setattr(blocks, "SINGLE_THREAD_BYTES", 0)
-    assert rows(Evt3Reader().read(path)) == rows(whole)
+    assert list_events(Evt3Reader().read(path)) == list_events(whole)
 
 
 @settings(deadline=None, max_examples=150)
@@ -304,7 +304,7 @@ def test_a_damaged_file_is_read_or_rejected(folder: Path, name: str, data: st.Da
         if stream is None:
             return
         EventStream(stream.x, stream.y, stream.t, stream.p, stream.width, stream.height)  # checks the columns
-        assert rows(*binary_format.reader.chunks(path, count=13)) == rows(stream)
+        assert list_events(*binary_format.reader.chunks(path, count=13)) == list_events(stream)
 
 
 @pytest.mark.parametrize(

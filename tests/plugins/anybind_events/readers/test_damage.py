@@ -28,7 +28,7 @@ LENGTH = 60_000
 
 def check(content: bytes, suffix: str, folder: Path, cases: int) -> None:
     for seed in range(cases):
-        fault = fuzz.broken_rule(fuzz.damaged(content, seed), suffix, folder, chunks=seed % 3 == 2)
+        fault = fuzz.find_broken_rule(fuzz.damage_content(content, seed), suffix, folder, chunks=seed % 3 == 2)
         assert fault is None, f"seed {seed}: {fault}"
 
 
@@ -52,5 +52,5 @@ def test_a_damaged_written_recording_is_read_or_rejected(suffix: str, tmp_path: 
 
 def test_the_same_seed_gives_the_same_damage():
     content = bytes(range(256)) * 4
-    assert fuzz.damaged(content, 3) == fuzz.damaged(content, 3)
-    assert len({fuzz.damaged(content, seed) for seed in range(20)}) > 15
+    assert fuzz.damage_content(content, 3) == fuzz.damage_content(content, 3)
+    assert len({fuzz.damage_content(content, seed) for seed in range(20)}) > 15

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from anybind import BadInput
 from anybind_events.readers.dat import DatReader
 from anybind_events.stream import EventStream
-from helpers.streams import Row, rows, streams
+from helpers.streams import Row, event_streams, list_events
 
 HEADER = b"% Data file containing CD events\n% Version 2\n% Width 1280\n% Height 720\n"
 CD = b"\x0c\x08"
@@ -68,16 +68,16 @@ def test_random_events_are_decoded_as_by_the_reference_decoder(
     path = folder / "any.dat"
     path.write_bytes((f"% Version {version}\n" if version else "% Data file\n").encode() + CD + raw)
     stream = DatReader().read(path, size=(400, 300))
-    assert (rows(stream), stream.notes) == decode(raw, 400, 300, max(version, 1))
+    assert (list_events(stream), stream.notes) == decode(raw, 400, 300, max(version, 1))
 
 
 @settings(deadline=None)
-@given(stream=streams(st.integers(0, RANGE - 1), st.integers(1, 16384), st.integers(1, 16384)))
+@given(stream=event_streams(st.integers(0, RANGE - 1), st.integers(1, 16384), st.integers(1, 16384)))
 def test_a_written_recording_is_read_back(folder: Path, stream: EventStream) -> None:
     path = folder / "round.dat"
     DatReader().write(stream, path)
     again = DatReader().read(path)
-    assert rows(again) == rows(stream)
+    assert list_events(again) == list_events(stream)
     assert (again.width, again.height, again.notes) == (stream.width, stream.height, {})
 
 
@@ -112,7 +112,7 @@ def test_clock_wraps_are_unwrapped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "round.dat"
     path.write_bytes(HEADER + CD + pack((1, 2, RANGE - 5, True), (3, 4, 3, False), (5, 6, 7, True)))
     stream = DatReader().read(path)
-    assert rows(stream) == [(1, 2, RANGE - 5, True), (3, 4, RANGE + 3, False), (5, 6, RANGE + 7, True)]
+    assert list_events(stream) == [(1, 2, RANGE - 5, True), (3, 4, RANGE + 3, False), (5, 6, RANGE + 7, True)]
     assert stream.notes == {"clock_wraps": 1}
 
 
@@ -127,7 +127,7 @@ def test_event_type_0_of_older_software_is_read(tmp_path: Path) -> None:
     path = tmp_path / "old.dat"
     path.write_bytes(b"% Data file containing Event2D events.\n% Version 2\n\x00\x08" + pack((303, 239, 5, True)))
     stream = DatReader().read(path)
-    assert (rows(stream), stream.width, stream.height) == ([(303, 239, 5, True)], 304, 240)
+    assert (list_events(stream), stream.width, stream.height) == ([(303, 239, 5, True)], 304, 240)
 
 
 @pytest.mark.parametrize("message", [b"\x0e\x08", b"\x0c\x10", b"\x01\x04"])

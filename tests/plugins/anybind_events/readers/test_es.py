@@ -16,7 +16,7 @@ from anybind import AnybindWarning, BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.es import EsReader
 from anybind_events.stream import EventStream
-from helpers.streams import contents, outcome
+from helpers.streams import list_contents, read_or_error
 
 DVS, ATIS = 1, 2
 WIDTH, HEIGHT = 320, 240
@@ -129,7 +129,7 @@ def test_a_reset_byte_does_not_change_the_clock(read) -> None:
 def test_an_event_outside_the_sensor_is_dropped_and_counted(read, place: tuple[int, int]) -> None:
     outside = bytes((2,)) + b"".join(each.to_bytes(2, "little") for each in place)
     stream = read(dvs([(5, 1, 2, 1)]) + outside + bytes((2,)) + pixel(3, 4))
-    assert contents(stream) == ([1, 3], [2, 4], [5, 7], [True, False], WIDTH, HEIGHT)
+    assert list_contents(stream) == ([1, 3], [2, 4], [5, 7], [True, False], WIDTH, HEIGHT)
     assert stream.notes == {"outside": 1}
 
 
@@ -172,7 +172,7 @@ def test_an_unsupported_file_is_an_error_with_the_reason(read, raw: bytes, messa
 def test_random_bytes_after_a_header_are_read(tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: int) -> None:
     path = tmp_path_factory.getbasetemp() / "any.es"
     path.write_bytes(header(kind) + data)
-    stream = outcome(EsReader().read, path)
+    stream = read_or_error(EsReader().read, path)
     assert isinstance(stream, EventStream)
     assert EventStream(stream.x, stream.y, stream.t, stream.p, WIDTH, HEIGHT).t.tolist() == stream.t.tolist()
 
@@ -185,7 +185,7 @@ def test_a_mutated_real_recording_is_read_or_rejected(test_data: Path, tmp_path:
             bent[rng.randrange(len(bent))] ^= 1 << rng.randrange(8)
         del bent[rng.randrange(1, len(bent)) :]
         (tmp_path / "bent.es").write_bytes(bent)
-        got = outcome(EsReader().read, tmp_path / "bent.es")
+        got = read_or_error(EsReader().read, tmp_path / "bent.es")
         assert isinstance(got, EventStream) or "bent.es" in str(got)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind_events.readers.evt2 import Evt2Reader
-from helpers.streams import rows
+from helpers.streams import list_events
 
 HEADER = b"% evt 2.0\n% geometry 640x480\n% end\n"
 TIME_HIGH, TRIGGER, OTHERS, CONTINUED = 8, 10, 14, 15
@@ -77,7 +77,7 @@ WORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, st.lists(EVENTS, max_size=20)
 @given(text=WORDS)
 def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int]) -> None:
     stream = Evt2Reader().read(write(folder / "any.raw", text))
-    assert (rows(stream), stream.notes) == decode(text, 640, 480)
+    assert (list_events(stream), stream.notes) == decode(text, 640, 480)
 
 
 @settings(deadline=None)
@@ -93,7 +93,9 @@ def test_encoded_events_are_decoded(folder: Path, data: st.DataObject) -> None:
             high = min(t // 64, high + 2**27)
             text.append(time_high(high % 2**28))
         text.append(event(x, y, t % 64, p))
-    assert rows(Evt2Reader().read(write(folder / "encoded.raw", text))) == [(x, y, t, p) for x, y, p, t in events]
+    assert list_events(Evt2Reader().read(write(folder / "encoded.raw", text))) == [
+        (x, y, t, p) for x, y, p, t in events
+    ]
 
 
 def test_real_recordings_have_the_expected_events_on_640_by_480(test_data: Path) -> None:
@@ -105,7 +107,7 @@ def test_real_recordings_have_the_expected_events_on_640_by_480(test_data: Path)
 def test_clock_wraps_are_unwrapped_and_counted(tmp_path: Path) -> None:
     text = [time_high(2**28 - 1), event(1, 2, 63, True), time_high(0), event(3, 4, 0, False)]
     stream = Evt2Reader().read(write(tmp_path / "round.raw", text))
-    assert rows(stream) == [(1, 2, RANGE - 1, True), (3, 4, RANGE, False)]
+    assert list_events(stream) == [(1, 2, RANGE - 1, True), (3, 4, RANGE, False)]
     assert stream.notes == {"clock_wraps": 1}
 
 
@@ -136,7 +138,7 @@ def test_the_sensor_size_is_that_of_the_header_or_the_smallest_that_fits(
     path = write(tmp_path / "sensor.raw", [time_high(0), event(303, 239, 0, True)], header)
     stream = Evt2Reader().read(path)
     assert (stream.width, stream.height) == size
-    assert rows(stream) == [(303, 239, 0, True)]
+    assert list_events(stream) == [(303, 239, 0, True)]
     assert (next(Evt2Reader().chunks(path, count=1)).width) == size[0]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from anybind.reader import find_reader
 from anybind_events.readers.evt21 import Evt21Reader
-from helpers.streams import rows
+from helpers.streams import list_events
 
 LITTLE = b"% format EVT21;width=1280;height=720\n% end\n"
 LEGACY = b"% format EVT21;width=1280;height=720;endianness=legacy\n% end\n"
@@ -73,7 +73,7 @@ WORDS = st.lists(st.one_of(VECTORS, VECTORS, HIGHS, st.integers(0, 2**64 - 1)), 
 @given(text=WORDS, header=st.sampled_from([LITTLE, LEGACY]))
 def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int], header: bytes) -> None:
     stream = Evt21Reader().read(write(folder / "any.raw", text, header))
-    assert (rows(stream), stream.notes) == decode(text, 1280, 720)
+    assert (list_events(stream), stream.notes) == decode(text, 1280, 720)
 
 
 @settings(deadline=None)
@@ -86,7 +86,7 @@ def test_encoded_events_are_decoded(folder: Path, data: st.DataObject, header: b
         columns = sorted(data.draw(st.sets(st.integers(0, 31))))
         text += [time_high(t // 64), vector(32 * x, y, t % 64, p, sum(1 << column for column in columns))]
         events += [(32 * x + column, y, t, p) for column in columns]
-    assert rows(Evt21Reader().read(write(folder / "encoded.raw", text, header))) == events
+    assert list_events(Evt21Reader().read(write(folder / "encoded.raw", text, header))) == events
 
 
 def test_the_byte_order_of_words_follows_the_specification(tmp_path: Path) -> None:
@@ -95,13 +95,13 @@ def test_the_byte_order_of_words_follows_the_specification(tmp_path: Path) -> No
     for header, written in ((LITTLE, "0807060504030201"), (LEGACY, "0403020108070605")):
         path = write(tmp_path / "order.raw", [start, word], header)
         assert path.read_bytes()[-8:].hex() == written
-        assert rows(Evt21Reader().read(path, size=(2048, 2048))) == decode([start, word], 2048, 2048)[0]
+        assert list_events(Evt21Reader().read(path, size=(2048, 2048))) == decode([start, word], 2048, 2048)[0]
 
 
 def test_a_vector_is_clipped_at_the_edge_of_the_sensor(tmp_path: Path) -> None:
     text = [time_high(0), vector(1279, 0, 0, True, 0b111), vector(2047, 0, 0, True, 0b11)]
     stream = Evt21Reader().read(write(tmp_path / "edge.raw", text, LITTLE))
-    assert rows(stream) == [(1279, 0, 0, True)]
+    assert list_events(stream) == [(1279, 0, 0, True)]
     assert stream.notes == {"outside": 4}
 
 

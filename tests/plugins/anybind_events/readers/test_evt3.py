@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anybind.reader import find_reader
 from anybind_events.readers.evt3 import Evt3Reader
-from helpers.streams import rows
+from helpers.streams import list_events
 
 HEADER = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% geometry 1280x720\n% end\n"
 ROW, COLUMN, BASE, VECTOR_12, VECTOR_8, LOW, CONTINUED_4, HIGH, TRIGGER, OTHERS, CONTINUED_12 = (
@@ -105,7 +105,7 @@ WORDS = st.lists(st.one_of(st.builds(word, USUAL, VALUES), st.integers(0, 2**16 
 def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int], message: bool) -> None:
     text = [word(HIGH, 0)] * message + text
     stream = Evt3Reader().read(write(folder / "any.raw", text))
-    assert (rows(stream), stream.notes) == decode(text, 1280, 720)
+    assert (list_events(stream), stream.notes) == decode(text, 1280, 720)
 
 
 def test_more_clock_wraps_than_a_block_can_count_are_unwrapped(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_encoded_events_are_decoded(folder: Path, data: st.DataObject) -> None:
         flags = sum(1 << column for column in columns)
         text += [word(BASE, p << 11 | x), word(kind, flags % 2**length), word(kind, flags >> length)]
         events += [(x + column, y, t, p) for column in columns]
-    assert rows(Evt3Reader().read(write(folder / "encoded.raw", text))) == events
+    assert list_events(Evt3Reader().read(write(folder / "encoded.raw", text))) == events
 
 
 def test_real_recordings_have_the_expected_events_on_1280_by_720(test_data: Path) -> None:
@@ -173,7 +173,7 @@ def test_the_event_rate_of_a_real_recording_follows_its_times(test_data: Path) -
 def test_times_are_held_while_only_the_lower_clock_bits_have_wrapped(tmp_path: Path) -> None:
     text = [word(HIGH, 1), word(LOW, 4095), word(ROW, 7), word(COLUMN, 5), word(LOW, 0), word(COLUMN, 6)]
     stream = Evt3Reader().read(write(tmp_path / "wait.raw", [*text, word(HIGH, 2), word(COLUMN, 8)]))
-    assert rows(stream) == [(5, 7, 8191, False), (6, 7, 8191, False), (8, 7, 8192, False)]
+    assert list_events(stream) == [(5, 7, 8191, False), (6, 7, 8191, False), (8, 7, 8192, False)]
     assert stream.notes == {"backwards": 1}
 
 
@@ -197,7 +197,7 @@ def test_events_before_the_first_time_are_skipped_and_counted(tmp_path: Path) ->
     text = [word(ROW, 9), word(BASE, 100), word(LOW, 5), word(COLUMN, 1), word(VECTOR_8, 0b101), word(LOW, 3)]
     path = write(tmp_path / "before.raw", [*text, word(HIGH, 2), word(VECTOR_8, 1), word(COLUMN, 4)])
     stream = Evt3Reader().read(path)
-    assert rows(stream) == [(108, 9, 8192, False), (4, 9, 8192, False)]
+    assert list_events(stream) == [(108, 9, 8192, False), (4, 9, 8192, False)]
     assert stream.notes == {"skipped_untimed": 3}
 
 
@@ -211,14 +211,14 @@ def test_a_recording_without_clock_words_has_no_events(tmp_path: Path) -> None:
 def test_triggers_and_vendor_words_are_not_events(tmp_path: Path) -> None:
     rest = [word(kind, 77) for kind in (TRIGGER, OTHERS, CONTINUED_4, CONTINUED_12, 1, 9, 11, 12, 13)]
     stream = Evt3Reader().read(write(tmp_path / "rest.raw", [word(HIGH, 0), *rest, word(COLUMN, 3)]))
-    assert rows(stream) == [(3, 0, 0, False)]
+    assert list_events(stream) == [(3, 0, 0, False)]
     assert stream.notes == {"skipped_triggers": 1}
 
 
 def test_vectors_beyond_the_last_column_are_dropped_and_do_not_wrap(tmp_path: Path) -> None:
     text = [word(HIGH, 0), word(BASE, 2048 | 2040), *[word(VECTOR_12, 4095)] * 400]
     stream = Evt3Reader().read(write(tmp_path / "off.raw", text), size=(2048, 2048))
-    assert rows(stream) == [(column, 0, 0, True) for column in range(2040, 2048)]
+    assert list_events(stream) == [(column, 0, 0, True) for column in range(2040, 2048)]
     assert stream.notes == {"outside": 400 * 12 - 8}
 
 

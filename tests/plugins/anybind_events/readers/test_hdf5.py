@@ -20,7 +20,7 @@ from anybind.reader import find_reader
 from anybind_events.readers import hdf5, hdf5_layout
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
-from helpers.streams import contents, outcome, streams
+from helpers.streams import event_streams, list_contents, read_or_error
 
 COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}
 EXPECTED = ([1, 2, 3], [4, 5, 6], [10, 20, 30], [True, False, True])
@@ -54,7 +54,7 @@ def file(tmp_path: Path):
 @pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
-    stream=streams(st.integers(-(2**62), 2**62) | st.integers(0, 5000)),
+    stream=event_streams(st.integers(-(2**62), 2**62) | st.integers(0, 5000)),
     cuts=st.lists(st.integers(0, 12), max_size=3).map(sorted),
 )
 @example(stream=EventStream([0, 0], [0, 0], [-(2**63), 2**63 - 1], [1, 0], 1, 1), cuts=[1])
@@ -65,11 +65,11 @@ def test_a_recording_written_whole_or_in_chunks_is_read_back(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hdf5, "MAX_INDEX_MS", 100)
         anybind.write(stream, path)
-        assert contents(anybind.read(path)) == contents(stream)
+        assert list_contents(anybind.read(path)) == list_contents(stream)
         Hdf5Reader().write_chunks(
             (stream.slice_events(a, b) for a, b in zip([0, *cuts], [*cuts, 99], strict=True)), path
         )
-        assert contents(anybind.read(path)) == contents(stream)
+        assert list_contents(anybind.read(path)) == list_contents(stream)
 
 
 @settings(deadline=None, max_examples=60)
@@ -92,7 +92,7 @@ def test_start_and_end_select_the_same_events_as_between(
         high = None if end is None else offset + end
         part = Hdf5Reader().read(path, start=low, end=high)
     expected = stream.between(-(2**62) if low is None else low, 2**62 if high is None else high)
-    assert contents(part) == contents(expected)
+    assert list_contents(part) == list_contents(expected)
 
 
 def test_only_the_data_of_the_time_range_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_only_the_data_of_the_time_range_are_read(tmp_path: Path, monkeypatch: p
     )
     middle = int(stream.t[150_000])
     part = Hdf5Reader().read(tmp_path / "long.h5", start=middle, end=middle + 2000)
-    assert contents(part) == contents(stream.between(middle, middle + 2000))
+    assert list_contents(part) == list_contents(stream.between(middle, middle + 2000))
     assert sum(taken) < 2000
 
 
@@ -180,13 +180,13 @@ def test_a_metavision_file_is_read_by_its_geometry_and_index(file, monkeypatch: 
 )
 def test_plain_columns_are_found_in_any_group_by_common_names(file, names: str) -> None:
     path = file(dict(zip(names.split(), COLUMNS.values(), strict=True)), {"sensor_resolution": [180, 240]})
-    assert contents(Hdf5Reader().read(path)) == (*EXPECTED, 240, 180)
+    assert list_contents(Hdf5Reader().read(path)) == (*EXPECTED, 240, 180)
 
 
 def test_four_columns_in_one_dataset_are_x_y_t_and_p(file) -> None:
     table = np.array([[1, 2, 0.5, 1], [3, 4, 0.75, -1]])
     stream = Hdf5Reader().read(file({"davis/left/events": table, "davis/left/image_raw": np.zeros((2, 4, 4))}))
-    assert contents(stream) == ([1, 3], [2, 4], [500_000, 750_000], [True, False], 34, 34)
+    assert list_contents(stream) == ([1, 3], [2, 4], [500_000, 750_000], [True, False], 34, 34)
 
 
 def test_fractional_times_are_seconds_and_ranges_are_microseconds(file) -> None:
@@ -308,8 +308,8 @@ def test_a_written_file_with_a_flipped_bit_is_rejected_or_unchanged(tmp_path: Pa
         bent, at = bytearray(raw), rng.randrange(len(raw))
         bent[at] ^= 1 << rng.randrange(8)
         (tmp_path / "bent.h5").write_bytes(bent)
-        got = outcome(Hdf5Reader().read, tmp_path / "bent.h5")
-        if isinstance(got, EventStream) and contents(got) != contents(stream):
+        got = read_or_error(Hdf5Reader().read, tmp_path / "bent.h5")
+        if isinstance(got, EventStream) and list_contents(got) != list_contents(stream):
             differ.append(at)
         assert isinstance(got, EventStream) or "bent.h5" in str(got)
     assert differ == []
@@ -323,7 +323,7 @@ def test_a_mutated_file_of_other_software_is_read_or_rejected(tmp_path: Path, fi
         for _ in range(rng.choice((1, 3))):
             bent[rng.randrange(len(bent))] = rng.randrange(256)
         path.write_bytes(bent)
-        got = outcome(Hdf5Reader().read, path)
+        got = read_or_error(Hdf5Reader().read, path)
         assert isinstance(got, EventStream) or "made.h5" in str(got)
 
 

@@ -14,7 +14,7 @@ from anybind import AnybindWarning, BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.nmnist import BinReader
 from anybind_events.stream import EventStream
-from helpers.streams import rows, streams
+from helpers.streams import event_streams, list_events
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def pack(*events: tuple[int, int, int, bool]) -> bytes:
 
 def test_a_real_recording_has_the_expected_first_event(recording: Path) -> None:
     # The file begins with 07 0f 80 02 8e: x 7, y 15, then the polarity bit and 0x00028e = 654 us.
-    assert rows(anybind.read(recording))[0] == (7, 15, 654, True)
+    assert list_events(anybind.read(recording))[0] == (7, 15, 654, True)
 
 
 def test_a_real_recording_has_all_its_events_on_a_sensor_of_34_by_34(recording: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_real_recording_has_all_its_events_on_a_sensor_of_34_by_34(recording: 
 
 
 def test_a_real_recording_is_decoded_as_by_the_reference_decoder(recording: Path) -> None:
-    assert rows(anybind.read(recording)) == decode(recording.read_bytes())
+    assert list_events(anybind.read(recording)) == decode(recording.read_bytes())
 
 
 def test_a_real_recording_is_rewritten_byte_for_byte(recording: Path, tmp_path: Path) -> None:
@@ -71,21 +71,21 @@ def test_a_real_recording_is_rewritten_byte_for_byte(recording: Path, tmp_path: 
 
 
 @settings(deadline=None)
-@given(stream=streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
+@given(stream=event_streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
 def test_a_written_recording_is_read_back(folder: Path, stream: EventStream) -> None:
     path = folder / "round.bin"
     BinReader().write(stream, path)
     again = BinReader().read(path, size=(stream.width, stream.height))
-    assert rows(again) == rows(stream)
+    assert list_events(again) == list_events(stream)
     assert (again.width, again.height) == (stream.width, stream.height)
 
 
 @settings(deadline=None)
-@given(stream=streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
+@given(stream=event_streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
 def test_a_written_file_is_the_same_in_the_reference_decoder(folder: Path, stream: EventStream) -> None:
     path = folder / "other.bin"
     BinReader().write(stream, path)
-    assert decode(path.read_bytes()) == rows(stream)
+    assert decode(path.read_bytes()) == list_events(stream)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
@@ -94,7 +94,7 @@ def test_a_recording_truncated_in_an_event_gives_the_complete_ones_and_names_the
     path.write_bytes(pack((1, 2, 3, True), (4, 5, 6, False), (7, 8, 9, True))[: 10 + cut])
     with pytest.warns(AnybindWarning, match=r"cut\.bin: truncated.*byte 10\b"):
         stream = anybind.read(path)
-    assert rows(stream) == [(1, 2, 3, True), (4, 5, 6, False)]
+    assert list_events(stream) == [(1, 2, 3, True), (4, 5, 6, False)]
     assert stream.notes == {"truncated_bytes": cut}
 
 
@@ -114,7 +114,7 @@ def test_row_240_is_a_clock_overflow_of_8192_us(folder: Path, steps: list[tuple[
     raw = pack(*((row % 7, row, time, p) for (row, _, p), time in zip(steps, times, strict=True)))
     path = folder / "overflow.bin"
     path.write_bytes(raw)
-    read = rows(BinReader().read(path))
+    read = list_events(BinReader().read(path))
     assert read == decode(raw)
     assert len(read) == sum(row != 240 for row, _, _ in steps)
 
@@ -123,7 +123,7 @@ def test_an_event_after_two_overflows_is_16384_us_later(tmp_path: Path) -> None:
     path = tmp_path / "overflow.bin"
     path.write_bytes(pack((1, 1, 8000, True), (0, 240, 8191, False), (0, 240, 8191, False), (2, 2, 5, True)))
     stream = anybind.read(path)
-    assert rows(stream) == [(1, 1, 8000, True), (2, 2, 16_389, True)]
+    assert list_events(stream) == [(1, 1, 8000, True), (2, 2, 16_389, True)]
     assert stream.notes == {"clock_wraps": 2}
 
 
@@ -157,7 +157,7 @@ def test_an_event_outside_the_given_size_is_dropped_and_counted(tmp_path: Path) 
     path = tmp_path / "sensor.bin"
     path.write_bytes(pack((3, 4, 1, True), (3, 50, 9, True), (5, 6, 3, False)))
     stream = anybind.read(path, size=(100, 50))
-    assert rows(stream) == [(3, 4, 1, True), (5, 6, 3, False)]
+    assert list_events(stream) == [(3, 4, 1, True), (5, 6, 3, False)]
     assert stream.notes == {"outside": 1}
 
 
@@ -172,7 +172,7 @@ def test_a_decreasing_time_is_raised_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "backwards.bin"
     path.write_bytes(pack((1, 1, 500, True), (2, 2, 499, True), (3, 3, 400, False), (4, 4, 501, True)))
     stream = anybind.read(path)
-    assert rows(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
+    assert list_events(stream) == [(1, 1, 500, True), (2, 2, 500, True), (3, 3, 500, False), (4, 4, 501, True)]
     assert stream.notes == {"backwards": 2}
 
 
@@ -181,9 +181,9 @@ def test_a_decreasing_time_is_raised_and_counted(tmp_path: Path) -> None:
 def test_random_bytes_are_decoded_as_by_the_reference_decoder(folder: Path, raw: bytes) -> None:
     path = folder / "random.bin"
     path.write_bytes(raw)
-    assert rows(BinReader().read(path, size=(200, 230))) == repair_events(decode(raw), 200, 230)
+    assert list_events(BinReader().read(path, size=(200, 230))) == repair_events(decode(raw), 200, 230)
     if all(y <= 240 for y in raw[1::5]):
-        assert rows(BinReader().read(path)) == repair_events(decode(raw), 256, 240)
+        assert list_events(BinReader().read(path)) == repair_events(decode(raw), 256, 240)
     else:
         with pytest.raises(BadInput, match=r"random\.bin"):
             BinReader().read(path)
@@ -203,7 +203,7 @@ def test_a_recording_that_resembles_another_format_is_read_by_its_suffix(
     # The pixel (66, 77) reads "BM" as text: on N-Caltech101's sensor a first event that does occur.
     path = tmp_path / "unlucky.bin"
     path.write_bytes(pack(first, *((x, 100, 0x030400 + x, True) for x in range(100))))
-    assert rows(anybind.read(path)) == decode(path.read_bytes())
+    assert list_events(anybind.read(path)) == decode(path.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -239,4 +239,4 @@ def test_the_reader_is_found_by_suffix(tmp_path: Path) -> None:
 def test_a_file_of_another_suffix_is_read_with_the_reader_option(tmp_path: Path) -> None:
     path = tmp_path / "recording.dat"
     path.write_bytes(pack((1, 1, 500, True)))
-    assert rows(anybind.read(path, reader="nmnist-bin")) == [(1, 1, 500, True)]
+    assert list_events(anybind.read(path, reader="nmnist-bin")) == [(1, 1, 500, True)]

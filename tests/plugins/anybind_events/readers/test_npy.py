@@ -18,7 +18,7 @@ from anybind.errors import BadOption
 from anybind.reader import find_reader
 from anybind_events.readers.npy import NpyReader
 from anybind_events.stream import EventStream
-from helpers.streams import contents, outcome
+from helpers.streams import list_contents, read_or_error
 
 ROWS = [(1, 2, 10, 1), (3, 4, 20, 0), (5, 6, 30, 1)]
 EXPECTED = ([1, 3, 5], [2, 4, 6], [10, 20, 30], [True, False, True], 34, 34)
@@ -47,12 +47,12 @@ def test_the_real_reference_has_the_expected_events(test_data: Path) -> None:
 
 @pytest.mark.parametrize("names", ["x y t p", "X y ts pol", "xs ys timestamp polarity", "x y t_us on"])
 def test_fields_are_found_by_common_names(read, names: str) -> None:
-    assert contents(read(structured(names=names))) == EXPECTED
+    assert list_contents(read(structured(names=names))) == EXPECTED
 
 
 def test_fields_can_have_any_position_and_byte_order(read) -> None:
     rows = [(t, 9.5, p, y, x) for x, y, t, p in ROWS]
-    assert contents(read(structured(rows, "t weight p y x", ">i8 f4 i1 >u2 >i4"))) == EXPECTED
+    assert list_contents(read(structured(rows, "t weight p y x", ">i8 f4 i1 >u2 >i4"))) == EXPECTED
 
 
 def test_a_field_name_can_state_the_unit_of_time(read) -> None:
@@ -96,12 +96,12 @@ def test_four_columns_are_identified_by_their_values(read, order: str, fortran: 
     rows = [(5, 2, 10, 1), (3, 6, 20, 0), (5, 4, 30, 1)]
     table = np.array([[row["xytp".index(letter)] for letter in order] for row in rows], kind)
     stream = read(np.asfortranarray(table) if fortran else table)
-    assert contents(stream) == ([5, 3, 5], [2, 6, 4], [10, 20, 30], [True, False, True], 34, 34)
+    assert list_contents(stream) == ([5, 3, 5], [2, 6, 4], [10, 20, 30], [True, False, True], 34, 34)
 
 
 def test_the_columns_option_sets_the_order(read) -> None:
     table = np.array([[1, 20, 3, 1], [2, 10, 4, 0]])
-    assert contents(read(table, columns="tyxp")) == ([3, 4], [20, 10], [1, 2], [True, False], 34, 34)
+    assert list_contents(read(table, columns="tyxp")) == ([3, 4], [20, 10], [1, 2], [True, False], 34, 34)
     with pytest.raises(BadOption, match=r"got 'xyzt'"):
         read(table, columns="xyzt")
 
@@ -260,7 +260,7 @@ def test_a_mutated_array_is_read_or_rejected(tmp_path: Path) -> None:
             for _ in range(rng.choice((1, 2))):
                 bent[rng.randrange(len(bent))] = rng.randrange(256)
             path.write_bytes(bent[: rng.choice((len(bent), rng.randrange(1, len(bent))))])
-            got = outcome(NpyReader().read, path)
+            got = read_or_error(NpyReader().read, path)
             assert isinstance(got, EventStream) or "bent.npy" in str(got)
 
 

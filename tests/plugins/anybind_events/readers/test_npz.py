@@ -19,7 +19,7 @@ from anybind import BadInput
 from anybind.reader import find_reader
 from anybind_events.readers.npz import NpzReader
 from anybind_events.stream import EventStream
-from helpers.streams import contents, streams
+from helpers.streams import event_streams, list_contents
 
 COLUMNS = {"x": [1, 2, 3], "y": [4, 5, 6], "t": [10, 20, 30], "p": [1, 0, 1]}
 
@@ -36,11 +36,11 @@ def raw(folder: Path, written: EventStream) -> bytes:
 
 
 @settings(deadline=None)
-@given(stream=streams(st.integers(-(2**62), 2**62)))
+@given(stream=event_streams(st.integers(-(2**62), 2**62)))
 @example(stream=EventStream([], [], [], [], 34, 20))
 def test_a_written_recording_is_read_back_with_its_sensor_size(folder: Path, stream: EventStream) -> None:
     anybind.write(stream, folder / "round.npz")
-    assert contents(anybind.read(folder / "round.npz")) == contents(stream)
+    assert list_contents(anybind.read(folder / "round.npz")) == list_contents(stream)
 
 
 def test_a_written_archive_contains_columns_and_size(folder: Path, raw: bytes) -> None:
@@ -58,7 +58,7 @@ def test_a_written_archive_contains_columns_and_size(folder: Path, raw: bytes) -
 
 def test_an_archive_without_compression_is_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "plain.npz", **COLUMNS, size=[34, 20])
-    assert contents(anybind.read(tmp_path / "plain.npz")) == (*COLUMNS.values(), 34, 20)
+    assert list_contents(anybind.read(tmp_path / "plain.npz")) == (*COLUMNS.values(), 34, 20)
 
 
 def test_without_a_recorded_size_the_sensor_is_the_smallest_common_one(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_archive_of_n_imagenet_has_a_sensor_of_640_by_480(tmp_path: Path) -> 
     table = n_imagenet((1, 2, 3, True), (639, 479, 4, False))
     np.savez_compressed(tmp_path / "imagenet.npz", event_data=table)
     stream = anybind.read(tmp_path / "imagenet.npz")
-    assert contents(stream) == ([1, 639], [2, 479], [3, 4], [True, False], 640, 480)
+    assert list_contents(stream) == ([1, 639], [2, 479], [3, 4], [True, False], 640, 480)
 
 
 def test_an_n_imagenet_event_outside_the_sensor_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_an_archive_with_a_flipped_bit_never_gives_another_recording(
 ) -> None:
     streams = {where: got for where, got in read_damaged.items() if isinstance(got, EventStream)}
     assert streams
-    assert [where for where, stream in streams.items() if contents(stream) != contents(written)] == []
+    assert [where for where, stream in streams.items() if list_contents(stream) != list_contents(written)] == []
 
 
 @settings(deadline=None)
@@ -244,7 +244,7 @@ def test_an_archive_of_another_suffix_is_read_with_the_reader_option(
     tmp_path: Path, raw: bytes, written: EventStream
 ) -> None:
     (tmp_path / "recording.dat").write_bytes(raw)
-    assert contents(anybind.read(tmp_path / "recording.dat", reader="npz-events")) == contents(written)
+    assert list_contents(anybind.read(tmp_path / "recording.dat", reader="npz-events")) == list_contents(written)
 
 
 @pytest.mark.parametrize("reader", [None, "npz-events"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import anybind
-from helpers.streams import rows
+from helpers.streams import list_events
 
 RECORDINGS = {
     "evt2.raw": ("evt2", "xytp"),
@@ -57,5 +57,5 @@ def test_a_recording_written_by_faery_is_read_back(
     stream = faery.events_stream_from_array(events, (1280, 720))
     stream.to_file(str(tmp_path / name), version=version, zero_t0=from_zero)
     ours = anybind.read(tmp_path / name)
-    assert rows(ours) == list(zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True))
+    assert list_events(ours) == list(zip(*(events[name].tolist() for name in ("x", "y", "t", "on")), strict=True))
     assert (ours.width, ours.height) == (1280, 720)

@@ -17,7 +17,7 @@ from anybind.reader import find_reader
 from anybind_events.readers import text_lines
 from anybind_events.readers.text import TextReader
 from anybind_events.stream import EventStream
-from helpers.streams import contents, outcome, streams
+from helpers.streams import event_streams, list_contents, read_or_error
 
 ROWS = [(7, 2, 10, 1), (3, 8, 20, 0), (5, 6, 30, 1)]
 EXPECTED = ([7, 3, 5], [2, 8, 6], [10, 20, 30], [True, False, True], 34, 34)
@@ -59,25 +59,25 @@ def test_chunks_of_the_real_recording_add_up_to_it(test_data: Path) -> None:
 @pytest.mark.parametrize("order", ["xytp", "txyp", "xypt", "ptxy"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_columns_are_split_by_every_delimiter(read, delimiter: str, order: str, end: str) -> None:
-    assert contents(read(lines(delimiter=delimiter, order=order, end=end))) == EXPECTED
+    assert list_contents(read(lines(delimiter=delimiter, order=order, end=end))) == EXPECTED
 
 
 @pytest.mark.parametrize(
     "header", ["y,x,p,t", "Y, X, Polarity, Timestamp", '"ys","xs","ps","ts"', "# y x p t", "% a comment\n\n#y;x;p;t_us"]
 )
 def test_a_header_sets_the_column_order(read, header: str) -> None:
-    assert contents(read(header + "\n" + lines(order="yxpt", delimiter=","))) == EXPECTED
+    assert list_contents(read(header + "\n" + lines(order="yxpt", delimiter=","))) == EXPECTED
 
 
 def test_a_header_selects_among_more_columns(read) -> None:
     text = "id,x,y,name,t,p\n" + "".join(f"{i},{x},{y},n{i},{t},{p}\n" for i, (x, y, t, p) in enumerate(ROWS))
-    assert contents(read(text)) == EXPECTED
+    assert list_contents(read(text)) == EXPECTED
 
 
 def test_the_columns_option_can_skip_columns(read) -> None:
     text = "".join(f"{i} {y} {x} {p} {t}\n" for i, (x, y, t, p) in enumerate(ROWS))
-    assert contents(read(text, columns="-yxpt")) == EXPECTED
-    assert contents(read("whatever this is\n" + text, columns="-yxpt")) == EXPECTED
+    assert list_contents(read(text, columns="-yxpt")) == EXPECTED
+    assert list_contents(read("whatever this is\n" + text, columns="-yxpt")) == EXPECTED
     with pytest.raises(BadInput, match=r"made\.txt: line 1: expected 4 columns, got 5; name them with columns="):
         read(text)
     with pytest.raises(BadInput, match=r"made\.txt: line 1: expected 4 columns, got 5"):
@@ -120,7 +120,7 @@ def test_the_unit_option_overrides_inference(read) -> None:
 
 def test_a_first_line_of_two_numbers_is_the_sensor(read) -> None:
     stream = read("240 180\n" + lines())
-    assert contents(stream) == (*EXPECTED[:4], 240, 180)
+    assert list_contents(stream) == (*EXPECTED[:4], 240, 180)
     assert read("240 180\n" + lines(), size=(50, 60)).width == 50
 
 
@@ -134,13 +134,16 @@ def test_without_a_recorded_size_the_sensor_is_the_smallest_common_one_also_in_c
 
 def test_comments_and_empty_lines_are_skipped(read) -> None:
     first, second, third = lines().splitlines()
-    assert contents(read(f"# a comment\n\n{first}\n# another\n\n{second}\n  \n// one more\n{third}\n\n\n")) == EXPECTED
+    assert (
+        list_contents(read(f"# a comment\n\n{first}\n# another\n\n{second}\n  \n// one more\n{third}\n\n\n"))
+        == EXPECTED
+    )
 
 
 @pytest.mark.slow
 @settings(deadline=None)
 @given(
-    stream=streams(st.integers(-(10**18), 10**17 - 1) | st.integers(0, 500), st.just(1280), st.just(720)),
+    stream=event_streams(st.integers(-(10**18), 10**17 - 1) | st.integers(0, 500), st.just(1280), st.just(720)),
     suffix=st.sampled_from([".csv", ".txt", ".tsv"]),
 )
 def test_a_written_recording_is_read_back(
@@ -148,7 +151,7 @@ def test_a_written_recording_is_read_back(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"round{suffix}"
     anybind.write(stream, path)
-    assert contents(anybind.read(path, size=(1280, 720))) == contents(stream)
+    assert list_contents(anybind.read(path, size=(1280, 720))) == list_contents(stream)
 
 
 def test_the_written_text_is_plain_csv(tmp_path: Path) -> None:
@@ -302,5 +305,5 @@ def test_a_mutated_real_recording_is_read_or_rejected(test_data: Path, tmp_path:
             at = rng.randrange(len(bent))
             bent[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
         (tmp_path / "bent.txt").write_bytes(bent)
-        got = outcome(TextReader().read, tmp_path / "bent.txt")
+        got = read_or_error(TextReader().read, tmp_path / "bent.txt")
         assert isinstance(got, EventStream) or "bent.txt" in str(got)

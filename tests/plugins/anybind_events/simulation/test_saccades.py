@@ -24,7 +24,7 @@ from anybind_events.simulation.saccades import (
 )
 from anybind_events.simulation.sensor import compute_log_intensity
 from anybind_events.stream import EventStream
-from helpers.streams import contents
+from helpers.streams import list_contents
 
 
 def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
@@ -128,11 +128,11 @@ def recording() -> EventStream:
 
 
 def test_the_same_image_and_seed_give_the_same_recording(recording: EventStream) -> None:
-    assert contents(simulate_saccades(texture(100), seed=1)) == contents(recording)
+    assert list_contents(simulate_saccades(texture(100), seed=1)) == list_contents(recording)
 
 
 def test_another_seed_gives_another_recording(recording: EventStream) -> None:
-    assert contents(simulate_saccades(texture(100), seed=2)) != contents(recording)
+    assert list_contents(simulate_saccades(texture(100), seed=2)) != list_contents(recording)
 
 
 def test_the_image_is_not_changed() -> None:

@@ -16,8 +16,8 @@ from anybind.registry import find_part
 from anybind_events.simulation.sensor import compute_log_intensity, draw_thresholds
 from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
-from helpers.streams import rows
-from helpers.videos import MemoryVideo, noise
+from helpers.streams import list_events
+from helpers.videos import MemoryVideo, make_noise
 
 
 def list_columns(stream: EventStream) -> list[list[int]]:
@@ -38,7 +38,7 @@ def test_a_difference_above_the_threshold_is_an_event_at_the_later_frame(
 ) -> None:
     streams = list(frame_difference(MemoryVideo(video), threshold=threshold))
     assert len(streams) == len(video)
-    assert rows(streams[0]) == []
+    assert list_events(streams[0]) == []
     for number in range(1, len(video)):
         expected = [
             (x, y, 1000 * number, bool(video[number][y, x] > video[number - 1][y, x]))
@@ -46,14 +46,14 @@ def test_a_difference_above_the_threshold_is_an_event_at_the_later_frame(
             for x in range(3)
             if abs(int(video[number][y, x]) - int(video[number - 1][y, x])) > threshold
         ]
-        assert rows(streams[number]) == expected
+        assert list_events(streams[number]) == expected
         assert (streams[number].width, streams[number].height) == (3, 2)
 
 
 def test_a_difference_of_26_but_not_of_25_is_an_event() -> None:
     video = [np.array([[100, 100, 100, 100]]), np.array([[125, 126, 75, 74]])]
     _, stream = frame_difference(MemoryVideo(video))
-    assert rows(stream) == [(1, 0, 1000, True), (3, 0, 1000, False)]
+    assert list_events(stream) == [(1, 0, 1000, True), (3, 0, 1000, False)]
 
 
 def test_a_linear_log_intensity_gives_evenly_spaced_events() -> None:
@@ -64,17 +64,17 @@ def test_a_linear_log_intensity_gives_evenly_spaced_events() -> None:
 
 
 def test_the_first_frame_gives_an_empty_stream_of_the_sensor_size() -> None:
-    first = next(iter(contrast(MemoryVideo(noise(2, (4, 7))))))
+    first = next(iter(contrast(MemoryVideo(make_noise(2, (4, 7))))))
     assert (len(first), first.width, first.height) == (0, 7, 4)
 
 
 def test_a_video_of_one_frame_gives_no_events() -> None:
     for model in (frame_difference, contrast):
-        assert [len(stream) for stream in model(MemoryVideo(noise(1)))] == [0]
+        assert [len(stream) for stream in model(MemoryVideo(make_noise(1)))] == [0]
 
 
 def test_summed_events_reconstruct_the_video_within_a_threshold() -> None:
-    video = noise(12)
+    video = make_noise(12)
     falls, rises = draw_thresholds(np.random.default_rng(5), 0.2, 0.04, video[0].shape)
     level = compute_log_intensity(video[0].astype(np.float32)).astype(np.float64)
     for frame, stream in zip(video, contrast(MemoryVideo(video), seed=5, threshold=0.2, mismatch=0.04), strict=True):
@@ -88,7 +88,7 @@ def test_summed_events_reconstruct_the_video_within_a_threshold() -> None:
 def test_the_same_seed_gives_the_same_recording_and_another_gives_another() -> None:
     options = {"shot_hz": 20.0, "leak_hz": 5.0, "refractory_us": 100.0}
     one, same, other = (
-        concatenate_streams(list(contrast(MemoryVideo(noise(5)), seed=seed, **options))) for seed in (1, 1, 2)
+        concatenate_streams(list(contrast(MemoryVideo(make_noise(5)), seed=seed, **options))) for seed in (1, 1, 2)
     )
     assert list_columns(one) == list_columns(same)
     assert list_columns(one) != list_columns(other)
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_recording_and_another_gives_another() -> N
     "options", [{}, {"leak_hz": 50.0}, {"refractory_us": 300.0}, {"shot_hz": 50.0}], ids=lambda each: "".join(each)
 )
 def test_streams_follow_each_other_in_time(options: dict[str, float]) -> None:
-    streams = list(contrast(MemoryVideo(noise(6)), **options))
+    streams = list(contrast(MemoryVideo(make_noise(6)), **options))
     whole = concatenate_streams(streams)
     assert (np.diff(whole.t) >= 0).all()
     for number, stream in enumerate(streams[1:]):
@@ -117,7 +117,7 @@ def test_shot_noise_has_its_rate_and_is_uniform() -> None:
 
 
 def test_a_refractory_period_removes_events() -> None:
-    free, blind = (sum(map(len, contrast(MemoryVideo(noise(8)), refractory_us=us))) for us in (0, 400))
+    free, blind = (sum(map(len, contrast(MemoryVideo(make_noise(8)), refractory_us=us))) for us in (0, 400))
     assert 0 < blind < free
 
 
@@ -135,18 +135,18 @@ def test_leaks_give_on_events_of_a_static_video() -> None:
 )
 def test_an_invalid_option_is_an_error(options: dict[str, float]) -> None:
     with pytest.raises(BadOption, match=f"{next(iter(options))}: expected a finite number"):
-        list(contrast(MemoryVideo(noise(2)), **options))
+        list(contrast(MemoryVideo(make_noise(2)), **options))
 
 
 def test_a_threshold_below_gray_level_resolution_is_an_error() -> None:
     with pytest.raises(BadOption, match=r"threshold: expected at least 0\.001 log units, got 1e-50"):
-        list(contrast(MemoryVideo(noise(2)), threshold=1e-50))
+        list(contrast(MemoryVideo(make_noise(2)), threshold=1e-50))
 
 
 @pytest.mark.parametrize("threshold", [0, -1, np.nan])
 def test_an_invalid_difference_threshold_is_an_error(threshold: float) -> None:
     with pytest.raises(BadOption, match="threshold: expected a finite number above 0"):
-        list(frame_difference(MemoryVideo(noise(2)), threshold=threshold))
+        list(frame_difference(MemoryVideo(make_noise(2)), threshold=threshold))
 
 
 MODELS = pytest.mark.parametrize("model", [frame_difference, contrast])
@@ -154,7 +154,7 @@ MODELS = pytest.mark.parametrize("model", [frame_difference, contrast])
 
 @MODELS
 def test_a_video_is_decoded_frame_by_frame(model: Callable[..., Iterator[EventStream]]) -> None:
-    video = MemoryVideo(noise(200))
+    video = MemoryVideo(make_noise(200))
     streams = model(video)
     for _ in range(10):
         next(streams)
@@ -169,7 +169,7 @@ def test_frames_above_the_maximum_sensor_size_are_an_error(model: Callable[..., 
 
 @MODELS
 def test_frames_before_damage_are_simulated(model: Callable[..., Iterator[EventStream]]) -> None:
-    streams = model(MemoryVideo(noise(30), damaged=True))
+    streams = model(MemoryVideo(make_noise(30), damaged=True))
     for _ in range(30):
         next(streams)
     with pytest.raises(BadInput, match="damaged"):
