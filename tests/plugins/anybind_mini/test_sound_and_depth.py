@@ -49,7 +49,7 @@ def test_silence_has_a_finite_embedding(binder):
 def test_nan_samples_are_rejected(binder):
     broken = make_tone(440, 1)
     broken.samples[0, 5] = np.nan
-    with pytest.raises(BadInput, match="no numbers"):
+    with pytest.raises(BadInput, match="non-finite samples"):
         binder.embed("sound", [broken])
 
 

@@ -300,7 +300,7 @@ use = "open_clip-image"
 model = "{model}"
 [encoders.event]
 use = "{EVENT_ENCODER}"
-of = "@image"
+image_encoder = "@image"
 options = {{ clamp = 2 }}
 weights = "{weights}"
 """)
