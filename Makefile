@@ -33,6 +33,7 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python tests/lint.py
+	$(BIN)/python tests/lint_language.py
 
 # What a change can be checked with again and again: no torch, no real data, nothing slow.
 check: lint

@@ -136,7 +136,7 @@ def source_complaints(root: Path = ROOT) -> Iterator[str]:
 
 
 def own_names(module: ModuleType) -> list[str]:
-    """The public names of a module: `__all__`, else what its source defines."""
+    """List the public names of a module: `__all__`, else what its source defines."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
     body = ast.parse(inspect.getsource(module)).body
@@ -155,7 +155,7 @@ def public_names() -> dict[str, object]:
 
 
 def members(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """A public value and, of a class or module, what users call or read of it; functions as they were written."""
+    """List a public value and the public members of a class or module; functions as they were written."""
     yield name, value
     if inspect.ismodule(value):
         for member, member_value in sorted(vars(value).items()):
@@ -178,7 +178,7 @@ def members(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def description(name: str, value: Callable[..., object], api: Api) -> str:
-    """A function's docstring, with those of its class or of what it overrides."""
+    """Return a function's docstring, with those of its class or of what it overrides."""
     owner = api.get(name.rpartition(".")[0])
     texts = [value.__doc__ or ""]
     if inspect.isclass(owner):
@@ -190,7 +190,7 @@ def description(name: str, value: Callable[..., object], api: Api) -> str:
 
 
 def definition(value: Callable[..., object]) -> ast.FunctionDef:
-    """A function's source, parsed."""
+    """Parse a function's source."""
     node = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(value)))).body[0]
     assert isinstance(node, ast.FunctionDef)
     return node
@@ -214,7 +214,7 @@ def raised_errors(node: ast.FunctionDef) -> set[str]:
 
 
 def check_description(name: str, value: object, api: Api) -> Iterator[str]:
-    """A public function or class is documented: errors, shapes of arrays, units of quantities."""
+    """Check that a public function or class is documented: errors, shapes of arrays, units of quantities."""
     if inspect.isfunction(value):
         node, text = definition(value), description(name, value, api)
         quantities = annotations(node)

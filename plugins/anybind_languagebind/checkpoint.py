@@ -30,7 +30,7 @@ class Checkpoint:
     Attributes:
         path: the weight file.
         config: contents of `config.json`.
-        weights: tensors of CLIP's image tower or text tower under the names of transformers' CLIP, float32, LoRA merged.
+        weights: tensors of CLIP's image or text tower under the names of transformers' CLIP, float32, LoRA merged.
         space: the common space. All modalities of LanguageBind were bound to one frozen text tower, and every
             checkpoint has a copy of it: checkpoints with equal last tensors of the text tower share a space.
         logit_scale: factor of cosine similarities in training.

@@ -73,7 +73,7 @@ def training_set(world):
 
 @pytest.fixture
 def paired(world, tmp_path, add_plugin):
-    """A folder of eight recordings paired with other images, and a dataset that reads both."""
+    """Make a folder of eight recordings paired with other images, and a dataset that reads both."""
     registry = Registry.from_entry_points()
     add_plugin(registry, DatasetSpec(name="paired", summary="s", target=f"{__name__}:Paired"))
     previous = use_registry(registry)

@@ -50,7 +50,7 @@ def random_model(seed: int) -> Any:
 
 @pytest.fixture(scope="session")
 def binding(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The binding of a small CLIP, in place of `clip-vit-b-32`."""
+    """Register the binding of a small CLIP, in place of `clip-vit-b-32`."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     folder.mkdir()
     state = {name: value.contiguous() for name, value in random_model(0).state_dict().items()}
@@ -62,7 +62,7 @@ def binding(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def trained() -> Any:
-    """The small CLIP with another image half, as after training, and the same text half."""
+    """Return the small CLIP with another image half, as after training, and the same text half."""
     model = random_model(1)
     text = {name: value for name, value in random_model(0).state_dict().items() if not name.startswith("visual.")}
     model.load_state_dict(text, strict=False)

@@ -35,7 +35,7 @@ def recipe_file(tmp_path):
 
 @pytest.fixture
 def parse_recipe(recipe_file):
-    """The smallest recipe with changes."""
+    """Return the smallest recipe with changes."""
     return lambda *changes: Recipe.from_toml(recipe_file(), changes)
 
 
