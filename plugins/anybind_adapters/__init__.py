@@ -38,7 +38,7 @@ def register(registry: Registrar) -> None:
             summary="CLIP L/14 in ImageBind's space through a fitted adapter; its file as NAME:PATH",
             target="anybind_adapters.binding:make_binding",
             modalities=("text", "image", "event", "sound", "depth"),
-            forms=("clip-vit-l-14+imagebind", "clip-vit-l-14+imagebind:PATH"),
+            forms=("clip-vit-l-14+imagebind", "clip-vit-l-14+imagebind:FILE"),
             weights_licence="CC-BY-NC-SA-4.0",
             extra="imagebind",
         )

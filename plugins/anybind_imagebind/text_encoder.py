@@ -53,7 +53,7 @@ class ImageBindTextEncoder(TorchEncoder):
                 self._tokenizer.decode(part).strip() for part in (all_tokens[:length], all_tokens[length:])
             )
             warnings.warn(
-                f"text cut to {len(tokens)} tokens: kept up to {before[-30:]!r}, dropped {after[:30]!r}...",
+                f"text truncated to {len(tokens)} tokens: kept up to {before[-30:]!r}, dropped {after[:30]!r}...",
                 AnybindWarning,
                 stacklevel=2,
             )

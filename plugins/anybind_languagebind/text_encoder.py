@@ -87,7 +87,7 @@ class LanguageBindTextEncoder(TorchEncoder):
             return encoding.ids
         cut = encoding.offsets[self.context - 2][1]
         warnings.warn(
-            f"text cut to {self.context} tokens: kept up to {sample[max(0, cut - 30) : cut]!r},"
+            f"text truncated to {self.context} tokens: kept up to {sample[max(0, cut - 30) : cut]!r},"
             f" dropped {sample[cut : cut + 30]!r}...",
             AnybindWarning,
             stacklevel=2,

@@ -61,8 +61,8 @@ class MiniTextEncoder(TorchEncoder):
         if encoding.overflowing:
             end = max(end for _, end in encoding.offsets)
             warnings.warn(
-                f"text truncated to {CONTEXT} tokens after {sample[max(0, end - 30) : end]!r},"
-                f" before {sample[end : end + 30]!r}...",
+                f"text truncated to {CONTEXT} tokens: kept up to {sample[max(0, end - 30) : end]!r},"
+                f" dropped {sample[end : end + 30]!r}...",
                 AnybindWarning,
                 stacklevel=2,
             )

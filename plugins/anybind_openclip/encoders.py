@@ -99,7 +99,7 @@ class OpenClipTextEncoder(TorchEncoder):
             is_same = torch.equal(self.tokenizer([text[:middle]])[0], tokens)
             low, high = (low, middle) if is_same else (middle, high)
         warnings.warn(
-            f"text cut to {self.context_length} tokens: kept up to {text[max(0, high - 30) : high]!r},"
+            f"text truncated to {self.context_length} tokens: kept up to {text[max(0, high - 30) : high]!r},"
             f" dropped {text[high : high + 30]!r}...",
             AnybindWarning,
             stacklevel=2,

@@ -28,7 +28,7 @@ def train(normal: np.ndarray, abnormal: np.ndarray, head: MilHead) -> dict[str, 
         with torch.no_grad():
             mean_norm = float(torch.relu(first(groups[0])).norm(dim=2).mean()) + 1e-6
         for _ in range(head.steps):
-            batch = [bags[torch.from_numpy(random.integers(len(bags), size=head.films))] for bags in groups]
+            batch = [bags[torch.from_numpy(random.integers(len(bags), size=head.batch_size))] for bags in groups]
             layers = [functional.dropout(torch.relu(first(bags)), head.dropout) for bags in batch]
             scores = [torch.sigmoid(last(layer)).squeeze(2) for layer in layers]
             if head.loss == "ranking":

@@ -127,5 +127,5 @@ def test_swapping_two_rows_of_a_table_changes_the_identity_of_minis_adapter():
     adapter = create_part("adapter", "mini-image-to-text")
     before = adapter.identity
     adapter.ridge[[0, 1]] = adapter.ridge[[1, 0]]
-    del adapter._tables_hash
+    del adapter._weights_hash
     assert adapter.identity != before

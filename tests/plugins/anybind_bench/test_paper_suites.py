@@ -254,7 +254,7 @@ def test_imagebind_runs(run):
     run("imagebind-zero-shot", "imagebind", {})
 
 
-@pytest.mark.filterwarnings("ignore:text cut to 16 tokens")  # the small text encoder tokenizes letters
+@pytest.mark.filterwarnings("ignore:text truncated to 16 tokens")  # the small text encoder tokenizes letters
 def test_languagebind_runs(run):
     run("languagebind-zero-shot", "languagebind", {})
 

@@ -235,7 +235,7 @@ def test_a_long_text_is_truncated_with_a_warning_that_shows_where(run_anybind, d
     result = run_anybind("classify", demo_images["rocket.jpg"], "--labels", f"a rocket,{words}", "--json")
     assert result.returncode == 0, result.stderr
     (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("warning: text cut to 256 tokens: kept up to '")
+    assert line.startswith("warning: text truncated to 256 tokens: kept up to '")
     assert "dropped '" in line
 
 

@@ -105,7 +105,7 @@ def test_boxes_are_clipped_to_the_image(folder):
     table.write_text(annotation([(-3, 5, 9, 70), (5, 5, 5, 9)]))
     assert [item.options["box"] for item in dataset(folder, classes=["person"]).items] == [(0, 5, 9, 64)]
     table.write_text(annotation([(1, 5, 9, 30)], name="bicycle"))
-    with pytest.raises(BadInput, match="holds no samples"):
+    with pytest.raises(BadInput, match="has no samples"):
         dataset(folder)
 
 

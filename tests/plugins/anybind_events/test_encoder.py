@@ -306,7 +306,7 @@ def test_weights_without_preprocessing_are_an_error_even_if_they_fit(
 ) -> None:
     save_file(copy_weights(event_encoder), tmp_path / "plain.safetensors")
     assert load_file(tmp_path / "plain.safetensors").keys() == copy_weights(event_encoder).keys()
-    assert "does not say which preprocessing" in get_rejection(event_encoder, tmp_path / "plain.safetensors")
+    assert "the preprocessing of its weights is unknown" in get_rejection(event_encoder, tmp_path / "plain.safetensors")
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.1, 0.5, 0.99])

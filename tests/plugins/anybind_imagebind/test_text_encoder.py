@@ -38,7 +38,7 @@ def test_a_text_of_the_maximum_length_is_not_truncated(text_encoder: ImageBindTe
 
 
 def test_a_truncated_text_warns_and_keeps_the_end_token(text_encoder: ImageBindTextEncoder) -> None:
-    with pytest.warns(AnybindWarning, match=r"text cut to 77 tokens: kept up to '.*dog dog', dropped 'cat duck'"):
+    with pytest.warns(AnybindWarning, match=r"text truncated to 77 tokens: kept up to '.*dog dog', dropped 'cat duck'"):
         tokens = text_encoder.preprocess("dog " * 75 + "cat duck")
     assert tokens[-1] == 49407
 

@@ -52,7 +52,9 @@ def test_all_checkpoints_have_the_same_text_tower(models, encoder):
 
 def test_a_long_text_is_truncated_with_a_warning(encoder):
     text = "the " * 14 + "zebra"
-    with pytest.warns(AnybindWarning, match=r"cut to 16 tokens: kept up to .*the', dropped ' zebra'|dropped 'zebra'"):
+    with pytest.warns(
+        AnybindWarning, match=r"truncated to 16 tokens: kept up to .*the', dropped ' zebra'|dropped 'zebra'"
+    ):
         tokens = encoder.preprocess(text)
     assert len(tokens) == 16
     assert tokens[-1] == encoder.end

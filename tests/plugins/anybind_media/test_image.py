@@ -277,7 +277,7 @@ def test_image_with_flipped_bit_is_read_or_rejected(tmp_path: Path, suffix: str)
 def test_text_with_image_suffix_is_rejected(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"note.{suffix}"
     path.write_text("a rubber duck\n")
-    with pytest.raises(BadInput, match=rf"note\.{suffix} is no \.{suffix} file"):
+    with pytest.raises(BadInput, match=rf"note\.{suffix} is not a valid \.{suffix} file"):
         anybind.read(path)
     with pytest.raises(BadInput, match=rf"note\.{suffix}"):
         anybind.read(path, reader="image")

@@ -30,7 +30,7 @@ def test_the_truncation_warning_quotes_the_end_of_the_kept_and_the_start_of_the_
     text_encoder: OpenClipTextEncoder,
 ) -> None:
     sample = " ".join(WORD_LIST)
-    with pytest.warns(AnybindWarning, match="cut to 16 tokens") as caught:
+    with pytest.warns(AnybindWarning, match="truncated to 16 tokens") as caught:
         text_encoder.preprocess(sample)
     match = re.search(r"kept up to '(.*)', dropped '(.*)'", str(caught[0].message))
     assert match is not None

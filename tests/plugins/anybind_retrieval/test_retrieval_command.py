@@ -31,7 +31,7 @@ def digits(tmp_path: Path) -> Path:
 
 
 def make_command(folder, *options):
-    arguments = [argument for option in options for argument in ("--option", option)]
+    arguments = [argument for option in options for argument in ("--task-option", option)]
     return ("evaluate", "retrieval", "--dataset", "spoken-digits", "--data", folder, "--modality", "image", *arguments)
 
 

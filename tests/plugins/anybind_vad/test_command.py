@@ -269,7 +269,7 @@ def test_unsupported_codec_is_an_error(cli, make_video, make_noise, tmp_path):
         (("--head-file", "weights.pt"), "--head-file: expected a saved head (.safetensors)"),
         (("--head-file", "missing.safetensors"), "missing.safetensors"),
         (("--head-option", "colour=red"), "colour"),
-        (("--fps", 10), "fps is for a folder of frames"),
+        (("--fps", 10), "fps applies to folders of frames only"),
         (("--output", "page.pdf"), "--output: expected a page"),
         (("--output", "nowhere/page.html"), "there is no folder"),
         (("--binding", "nonsense"), "nonsense"),

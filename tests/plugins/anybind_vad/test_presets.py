@@ -39,7 +39,11 @@ def test_unknown_preset_is_refused_with_similar_names():
 def test_set_clamp_changes_only_the_representation():
     before = make_binding(options={"invert": True, "clamp_percentile": 90}, size=64)
     after = set_clamp(before, 10)
-    assert after.encoders["event"].options == {"of": "@image", "options": {"invert": True, "clamp": 10}, "size": 64}
+    assert after.encoders["event"].options == {
+        "image_encoder": "@image",
+        "options": {"invert": True, "clamp": 10},
+        "size": 64,
+    }
     assert after.encoders["image"] is before.encoders["image"]
     assert before.encoders["event"].options["options"] == {"invert": True, "clamp_percentile": 90}
 

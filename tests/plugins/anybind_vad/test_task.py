@@ -262,7 +262,7 @@ def test_unsupported_clamp_of_a_preset_is_reported(folder):
 def test_evaluate_command_runs_the_task(cli, folder):
     process = cli(
         *("evaluate", "vad", "--dataset", "labelled-videos", "--data", folder, "--modality", "event"),
-        *("--option", "head=event-rate", "--json"),
+        *("--task-option", "head=event-rate", "--json"),
     )
     assert process.code == 0, process.err
     assert json.loads(process.out)["auc"] > 0.9
@@ -270,7 +270,7 @@ def test_evaluate_command_runs_the_task(cli, folder):
 
 def test_table_has_intervals_and_the_number_of_videos(cli, folder):
     command = ("evaluate", "vad", "--dataset", "labelled-videos", "--data", folder, "--modality", "event")
-    table = cli(*command, "--option", "head=event-rate").out
+    table = cli(*command, "--task-option", "head=event-rate").out
     assert re.search(r"\bauc\b.*0\.\d{4} to \d", table)
     assert re.search(r"samples\W+2\b", table)
     assert "asked among" not in table

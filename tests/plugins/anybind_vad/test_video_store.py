@@ -102,7 +102,7 @@ def test_ranks_embed_their_part_and_read_the_rest(stored_toy, folder, monkeypatc
     other = anybind.load(stored_toy.binding, store=stored_toy.store)
     other._encoders = stored_toy._encoders
     counts_of_rank = []
-    monkeypatch.setattr(ranks, "get_world_size", lambda: 1 if ranks._alone.get() else 2)
+    monkeypatch.setattr(ranks, "get_world_size", lambda: 1 if ranks._single_process.get() else 2)
     monkeypatch.setattr(ranks, "get_rank", lambda: 1)
 
     def gather(value):

@@ -120,7 +120,7 @@ def test_several_files_are_one_row_each(
     PIL.Image.new("RGB", (20, 10)).save(image)
     lines = cli("info", recording, image).out.splitlines()
     rows = [line for line in lines if recording.name in line or image.name in line]
-    assert [row.split()[3::2][:3] for row in rows] == [["npz-events", "34x30", "1000"], ["picture", "20x10", "│"]]
+    assert [row.split()[3::2][:3] for row in rows] == [["npz-events", "34x30", "1000"], ["image", "20x10", "│"]]
     assert max(map(len, lines)) <= width
     assert ("500 events/s" in rows[0]) is rate
 
