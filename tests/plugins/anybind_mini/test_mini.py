@@ -139,7 +139,7 @@ def test_a_long_text_is_truncated_with_a_warning(mini):
     text = " ".join(f"w{i}" for i in range(400))
     with pytest.warns(anybind.AnybindWarning, match="text truncated to 256 tokens") as caught:
         truncated = mini.embed("text", [text])
-    end = str(caught[0].message).split("after '")[1].split("',")[0]
+    end = str(caught[0].message).split("kept up to '")[1].split("',")[0]
     shorter = text[: text.index(end) + len(end)]
     np.testing.assert_allclose(mini.embed("text", [shorter]).vectors, truncated.vectors, atol=1e-6)
 
