@@ -25,7 +25,9 @@ hypothesis.settings.load_profile("anybind")
 
 ROOT = Path(__file__).resolve().parents[1]
 _IMPORTS_TORCH = re.compile(
-    r"^(?:import|from) (?:captum|lightning|mteb|open_clip|peft|timm|torch|torchaudio|torchvision|transformers)\b", re.M
+    r"^(?:import|from) (?:captum|lightning|mteb|open_clip|peft|timm|torch|torchaudio|torchvision|transformers)\b"
+    r"|^pytestmark = pytest\.mark\.torch$",
+    re.M,
 )
 
 
@@ -39,8 +41,8 @@ def test_data() -> Path:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip modules that import torch, directly or in their conftest.py, under `-m "not torch"`: importing them takes
-    longer than running all other tests."""
+    """Skip modules that import torch, directly or in their conftest.py, or are marked so, under `-m "not torch"`:
+    importing torch takes longer than running all other tests."""
     path = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
     if "not torch" not in config.option.markexpr or path.suffix != ".py" or not path.is_file():
         return None

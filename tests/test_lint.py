@@ -91,6 +91,7 @@ def test_a_public_function_has_to_document_errors_shapes_and_units():
     ]
 
 
+@pytest.mark.torch
 def test_a_public_name_that_is_not_listed_and_a_listed_one_that_is_gone_are_reported():
     api = public_names()
     listed = ["Vanished (self)"]

@@ -16,6 +16,8 @@ from anybind.reader import find_reader
 from anybind.registry import create_part, find_part, list_parts
 from helpers import replicas
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {
     "n-imagenet": {"train": 1002, "val": 1002},
     "n-imagenet-mini": {"train": 102, "val": 102},

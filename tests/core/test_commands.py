@@ -80,6 +80,7 @@ def test_a_missing_input_is_reported_before_a_heavy_import(run_anybind, argument
     assert result.stderr == f"error: cannot read {arguments[1]}: No such file or directory; check the path\n"
 
 
+@pytest.mark.torch
 def test_a_missing_input_is_skipped_and_listed_where_invalid_ones_are(cli, tmp_path):
     PIL.Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
     ended = cli("embed", tmp_path / "a.png", tmp_path / "b.png", "--skip-invalid", "-o", tmp_path / "a.safetensors")

@@ -13,6 +13,8 @@ import pytest
 import anybind
 from anybind import ranks
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import json, sys, warnings
 import numpy as np

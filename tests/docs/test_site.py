@@ -30,6 +30,7 @@ def test_every_page_is_in_the_navigation_once():
     assert navigation == Counter(path.relative_to(DOCS).as_posix() for path in [*pages, *generated])
 
 
+@pytest.mark.torch
 def test_every_public_name_is_described_once():
     """Those of the four modules, and those of plugins that have public functions."""
     described = Counter(
@@ -44,6 +45,7 @@ def test_every_public_name_is_described_once():
     assert described == Counter([*of_core, *of_plugins])
 
 
+@pytest.mark.torch
 def test_the_command_line_reference_has_every_command_and_option():
     text = load_script("cli_reference").render_reference()
     sections = dict(re.findall(r"^## anybind ([\w -]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
@@ -106,6 +108,7 @@ def test_an_outdated_table_is_detected(tables):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the extra docs is not installed")
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = sorted(
     path.parent for path in (Path(__file__).resolve().parents[2] / "docs" / "examples").glob("*/pyproject.toml")
 )

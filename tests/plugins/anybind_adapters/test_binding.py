@@ -10,6 +10,8 @@ from anybind.errors import SpaceMismatch
 from anybind.registry import find_part
 from anybind_adapters.binding import NAME, get_default_path
 
+pytestmark = pytest.mark.torch
+
 COMMON_SPACE = anybind.Space("imagebind", 12, "small-imagebind")
 
 

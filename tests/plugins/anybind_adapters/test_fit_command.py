@@ -17,6 +17,8 @@ from anybind_adapters import fit_adapter
 from anybind_adapters.card import read_card
 from anybind_media.sound import Waveform
 
+pytestmark = pytest.mark.torch
+
 BINDING = 'name = "{name}"\nspace = "{space}"\n[encoders.{modality}]\nuse = "small-{modality}"\nspace = "{space}"\ndim = {dim}\n'
 
 

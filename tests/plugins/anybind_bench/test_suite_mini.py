@@ -8,6 +8,8 @@ import anybind
 from anybind.registry import create_part
 from anybind_bench.suite import find_suite
 
+pytestmark = pytest.mark.torch
+
 SUITE = find_suite("mini")
 
 

@@ -9,6 +9,7 @@ import pytest
 from anybind.errors import MissingExtra
 
 
+@pytest.mark.torch
 def test_missing_mteb_reports_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "mteb", None)
     for name in [name for name in sys.modules if name.startswith("mteb.")]:

@@ -15,6 +15,8 @@ import anybind
 from anybind.torch_encoder import TorchEncoder
 from anybind_classification import classify
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.mark.slow
 def test_classify_predicts_the_label_of_an_image_and_its_recording(cli, demo_folder, demo_images):

@@ -12,6 +12,8 @@ import pytest
 import anybind
 from anybind_classification.demo_evaluation import DemoMetric
 
+pytestmark = pytest.mark.torch
+
 
 def test_the_demo_writes_recordings_and_one_self_contained_page(demo_folder):
     assert len(list((demo_folder / "recordings").glob("*.npz"))) == 10

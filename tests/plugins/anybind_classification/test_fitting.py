@@ -14,6 +14,8 @@ from anybind.errors import BadOption
 from anybind.head import Head
 from anybind_classification import fit_head
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture
 def colour_folder(tmp_path):

@@ -99,6 +99,7 @@ def test_an_empty_structured_array_needs_a_sensor_size():
     assert len(from_structured(empty, 4, 3)) == 0
 
 
+@pytest.mark.torch
 def test_structured_arrays_are_embedded_as_the_same_streams(mini: anybind.Binder) -> None:
     random = np.random.default_rng(0)
     stream = EventStream(random.integers(0, 128, 500), random.integers(0, 128, 500), range(500), [1] * 500, 128, 128)
@@ -108,6 +109,7 @@ def test_structured_arrays_are_embedded_as_the_same_streams(mini: anybind.Binder
     assert mini.embed("event", table).ids == ("event[0]",)
 
 
+@pytest.mark.torch
 def test_an_empty_structured_array_is_an_empty_recording(mini: anybind.Binder) -> None:
     with pytest.raises(BadInput, match=r"event\[0\].*no events"):
         mini.embed("event", [to_structured(STREAM)[:0]])

@@ -12,6 +12,8 @@ from anybind_events.stream import EventStream
 from anybind_mini.event_image import FILE, EventImage
 from anybind_mini.ship import FOLDER
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def images() -> list[np.ndarray]:

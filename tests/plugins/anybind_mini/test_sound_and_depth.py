@@ -17,6 +17,8 @@ from anybind_media.sound import Waveform
 from anybind_mini.depth_encoder import render_disparity
 from anybind_mini.sound_encoder import RATE, SECONDS, select_loudest_window
 
+pytestmark = pytest.mark.torch
+
 RANDOM = np.random.default_rng(0)
 
 

@@ -77,6 +77,7 @@ def test_file_ranking_equals_plain_python(tmp_path, case, top_k):
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=searches(), top_k=st.integers(1, 70))
+@pytest.mark.slow
 def test_database_ranking_equals_plain_python(tmp_path_factory, case, top_k):
     vectors, query = case
     hits = rank_entries(write_lance_index(tmp_path_factory.mktemp("db"), vectors), "image", query, top_k)

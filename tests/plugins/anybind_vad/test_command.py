@@ -13,6 +13,8 @@ import pytest
 from anybind import AnybindWarning, EmbeddingStore
 from anybind_vad import embedding, score_video
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture
 def run_vad(cli):

@@ -12,6 +12,8 @@ from anybind.errors import BadOption, UnknownName
 from anybind_vad import presets
 from anybind_vad.presets import PRESETS, apply_preset, find_preset, set_clamp
 
+pytestmark = pytest.mark.torch
+
 
 def make_binding(**options):
     return Binding(

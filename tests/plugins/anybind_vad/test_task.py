@@ -19,6 +19,8 @@ from anybind.registry import create_part
 from anybind_vad.labels import compute_window_labels
 from anybind_vad.windows import VideoWindows, open_video
 
+pytestmark = pytest.mark.torch
+
 FRAMES = 96
 NOBODY = range(0)
 

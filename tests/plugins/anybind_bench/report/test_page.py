@@ -153,6 +153,7 @@ def test_curves_of_other_axes_get_separate_charts(results, evaluation, cell):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
+@pytest.mark.slow
 def test_page_renders_in_a_browser_without_problems(cli, runs, tmp_path):
     cli("bench", "report", *runs, "-o", tmp_path / "r.html")
     command = [sys.executable, BROWSER_LOOK, tmp_path / "r.html", "--output", tmp_path / "looks"]
@@ -162,6 +163,7 @@ def test_page_renders_in_a_browser_without_problems(cli, runs, tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
+@pytest.mark.slow
 def test_browser_check_reports_problems(tmp_path):
     wide = '<!doctype html><meta name="viewport" content="width=device-width"><p style="width: 600px">wide</p>'
     (tmp_path / "bad.html").write_text(wide + "<script>console.error('no'); missing()</script>")

@@ -16,6 +16,8 @@ from anybind.head import Head
 from anybind.head_input import HeadInput
 from anybind_vad.heads.prompts import BUNDLED, read_prompt_set
 
+pytestmark = pytest.mark.torch
+
 DIM = 8
 AXES = {"calm": 0, "quiet": 1, "fight": 2, "fire": 3}
 """Axis of each class name; windows of a class lie near its axis."""
