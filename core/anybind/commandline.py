@@ -6,6 +6,7 @@ Public: a plugin's command module may import these names.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,6 +138,15 @@ def _fit_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:
         text = lines[-1] > SHORT_CELL and widths[-1] > MIN_TEXT_WIDTH
         widths[-1 if text else widths.index(max(widths))] -= 1
     return widths
+
+
+def split_common_folder(paths: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the folder that contains all of some paths, and each path below it; an empty folder if there is none."""
+    folders = [os.path.dirname(path) for path in paths]  # noqa: PTH120 (strings stay as they are given)
+    if not paths or not all(folders) or len({os.path.isabs(folder) for folder in folders}) > 1:  # noqa: PTH117
+        return "", list(paths)
+    folder = os.path.commonpath(folders)
+    return folder, [os.path.relpath(path, folder) for path in paths] if folder else list(paths)
 
 
 def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from anybind.commandline import (
     open_store,
     print_json,
     print_table,
+    split_common_folder,
 )
 from anybind.plugin import BadOption, Head, prompts, tables
 from anybind_classification.classification import Classification
@@ -70,11 +70,9 @@ def classify(
             records = _build_records(classifications, score_name)
             print_json({"binding": binder.name, **settings, "files": records, "skipped": skipped})
         else:
-            parents = [Path(classification.id).parent for classification in classifications]
-            is_comparable = len({parent.is_absolute() for parent in parents}) == 1
-            folder = os.path.commonpath(parents) if is_comparable else ""
+            folder, names = split_common_folder([classification.id for classification in classifications])
             columns = ("file", "modality", "label", score_name, "probability")
-            print_table(columns, _format_rows(classifications, folder, top_k), title=folder)
+            print_table(columns, _format_rows(names, classifications, top_k), title=folder)
     finally:
         skipped.report()
 
@@ -94,9 +92,10 @@ def _build_records(classifications: Sequence[Classification], score_name: str) -
     ]
 
 
-def _format_rows(classifications: Sequence[Classification], folder: str, top_k: int) -> Iterator[tuple[str, ...]]:
-    for classification in classifications:
-        name = os.path.relpath(classification.id, folder) if folder else classification.id
+def _format_rows(
+    names: Sequence[str], classifications: Sequence[Classification], top_k: int
+) -> Iterator[tuple[str, ...]]:
+    for name, classification in zip(names, classifications, strict=True):
         file = (name, classification.modality)
         for score in classification.scores[:top_k]:
             yield (*file, score.label, f"{score.score:.3f}", f"{100 * score.probability:.1f} %")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from anybind.commandline import (
     parse_options,
     print_json,
     print_table,
+    split_common_folder,
 )
 from anybind.plugin import files
 from anybind_retrieval.index_command import Modalities
@@ -105,6 +105,7 @@ def _make_fields(results: SearchResults) -> dict[str, object]:
 
 def _print_results(results: SearchResults, page: Path | None) -> None:
     """Print the hits as a table; columns without a value in any row are left out."""
+    folder, names = split_common_folder([files.portable_name(hit.path) for hit in results.hits])
     columns = ("modality", "rank", "score", "cosine", "z", "match", "file")
     rows = [
         (
@@ -114,12 +115,14 @@ def _print_results(results: SearchResults, page: Path | None) -> None:
             f"{hit.cosine:.3f}",
             "" if hit.z is None else f"{hit.z:.1f}",
             "weak" if hit.weak else "",
-            _format_file(hit),
+            _format_file(hit, name),
         )
-        for hit in results.hits
+        for hit, name in zip(results.hits, names, strict=True)
     ]
     used = [column for column in range(len(columns)) if any(row[column] for row in rows)]
-    title = f"most similar to {results.query.source!r} by {results.index.card.binding}"
+    title = f"most similar to {results.query.source!r} by {results.index.card.binding}" + f", in {folder}" * bool(
+        folder
+    )
     print_table([columns[column] for column in used], [[row[column] for column in used] for row in rows], title)
     if any(hit.weak for hit in results.hits):
         typer.echo("weak: not better than chance for its modality")
@@ -127,9 +130,7 @@ def _print_results(results: SearchResults, page: Path | None) -> None:
         typer.echo(f"page: {page}")
 
 
-def _format_file(hit: SearchHit) -> str:
-    """Return the path, relative to the current folder if it is inside, with the text and the state of the file."""
-    here = os.getcwd() + os.sep  # noqa: PTH109 (as `make_absolute` has it)
-    path = files.portable_name(hit.path.removeprefix(here))
+def _format_file(hit: SearchHit, path: str) -> str:
+    """Return the path with the text and the state of the file."""
     state = hit.entry.get_state()
     return (f"{hit.text} ({path})" if hit.text else path) + (f" ({state})" if state else "")

@@ -7,7 +7,7 @@ import json
 import PIL.Image
 import pytest
 
-from anybind.commandline import _fit_widths, print_table
+from anybind.commandline import _fit_widths, print_table, split_common_folder
 from anybind.registry import list_parts
 from anybind.spec import BindingSpec
 
@@ -86,3 +86,18 @@ def test_a_missing_input_is_skipped_and_listed_where_invalid_ones_are(cli, tmp_p
     ended = cli("embed", tmp_path / "a.png", tmp_path / "b.png", "--skip-invalid", "-o", tmp_path / "a.safetensors")
     assert ended.code == 0, ended.err
     assert "skipped 1:" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder", "names"),
+    [
+        (["/a/b/c.npz", "/a/d.npz"], "/a", ["b/c.npz", "d.npz"]),
+        (["/a/c.npz"], "/a", ["c.npz"]),
+        (["c.npz", "d.npz"], "", ["c.npz", "d.npz"]),
+        (["a/c.npz", "/a/d.npz"], "", ["a/c.npz", "/a/d.npz"]),
+        (["a/c.npz", "b/d.npz"], "", ["a/c.npz", "b/d.npz"]),
+        ([], "", []),
+    ],
+)
+def test_a_common_folder_is_split_from_paths(paths, folder, names):
+    assert split_common_folder(paths) == (folder, names)
