@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -105,7 +106,8 @@ def _make_fields(results: SearchResults) -> dict[str, object]:
 
 def _print_results(results: SearchResults, page: Path | None) -> None:
     """Print the hits as a table; columns without a value in any row are left out."""
-    folder, names = split_common_folder([files.portable_name(hit.path) for hit in results.hits])
+    here = os.getcwd() + os.sep  # noqa: PTH109 (as `make_absolute` has it)
+    folder, names = split_common_folder([files.portable_name(hit.path.removeprefix(here)) for hit in results.hits])
     columns = ("modality", "rank", "score", "cosine", "z", "match", "file")
     rows = [
         (
