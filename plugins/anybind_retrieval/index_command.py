@@ -22,7 +22,7 @@ from anybind_retrieval.indexing import build_index, check_location
 
 Modalities = Annotated[
     list[str] | None,
-    typer.Option("--modality", help="Use only files of this modality: event, image, ...; repeatable. (default: all)"),
+    typer.Option("--modality", help="Use only files of this modality: event, image, ...; repeatable. [default: all]"),
 ]
 
 

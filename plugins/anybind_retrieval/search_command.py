@@ -42,7 +42,7 @@ def search(
     rerank_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for that head; repeatable.")] = None,
     rerank_top_k: Annotated[int, typer.Option(min=1, help="Number of hits per modality to re-rank.")] = RERANK_TOP_K,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write an HTML page.")] = None,
-    binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file. (default: the index's)")] = "",
+    binding: Annotated[str, typer.Option(help="Binding by name, or a TOML file. [default: the index's]")] = "",
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Use the approximate index of a large .lance.")
     ] = False,

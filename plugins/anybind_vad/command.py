@@ -30,25 +30,25 @@ PAGE_SUFFIXES = (".html", ".htm")
 def vad(
     video: Annotated[Path, typer.Argument(help="Video file, or folder of frames.")],
     binding: BindingName = "mini",
-    head: Annotated[str, typer.Option(help="Anomaly head by name. (default: zero-shot)")] = "",
+    head: Annotated[str, typer.Option(help="Anomaly head by name. [default: zero-shot]")] = "",
     head_file: Annotated[Path | None, typer.Option(help="Fitted head, a .safetensors file.")] = None,
     head_option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the head; repeatable.")] = None,
     preset: Annotated[
         str, typer.Option(help="Preset of event generation: paper, author-readme, author-later.")
     ] = PAPER,
     threshold: Annotated[
-        float | None, typer.Option(help="Event threshold in gray levels of 255. (default: the preset's; paper: 25)")
+        float | None, typer.Option(help="Event threshold in gray levels of 255. [default: the preset's; paper: 25]")
     ] = None,
     clamp: Annotated[float | None, typer.Option(help="Clamp per-pixel event counts at this value.")] = None,
     frames: Annotated[int, typer.Option(help="Window length in frames.")] = WINDOW_FRAMES,
-    stride: Annotated[int | None, typer.Option(help="Window stride in frames. (default: --frames)")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. (default: 25)")] = None,
+    stride: Annotated[int | None, typer.Option(help="Window stride in frames. [default: --frames]")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. [default: 25]")] = None,
     sigma: Annotated[
         float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")
     ] = 0.0,
     score_threshold: Annotated[
         float | None,
-        typer.Option(help="Score threshold of segments. (default: median + 3 robust standard deviations)"),
+        typer.Option(help="Score threshold of segments. [default: median + 3 robust standard deviations]"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write an HTML page with the timeline (.html).")

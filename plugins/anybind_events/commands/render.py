@@ -21,7 +21,7 @@ def render(
     ] = None,
     start: Start = None,
     end: End = None,
-    window: Annotated[int | None, typer.Option(help="Microseconds per frame.", show_default="1 / fps")] = None,
+    window: Annotated[int | None, typer.Option(help="Microseconds per frame. [default: 1 / fps]")] = None,
     count: Annotated[int | None, typer.Option(help="Events per frame, instead of --window.")] = None,
     fps: Annotated[float, typer.Option(help="Frames per second of an animation, up to 1000.")] = 25.0,
     as_json: AsJson = False,

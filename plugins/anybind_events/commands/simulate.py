@@ -17,36 +17,30 @@ def simulate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="saccades (images); frame-difference, contrast (videos).", show_default="saccades or frame-difference"
+            help="saccades (images); frame-difference, contrast (videos). [default: saccades or frame-difference]"
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            help="Threshold in log units; for frame-difference in gray levels, 0 to 255.", show_default="0.25; 25"
-        ),
+        typer.Option(help="Threshold in log units; for frame-difference in gray levels, 0 to 255. [default: 0.25; 25]"),
     ] = None,
     mismatch: Annotated[
-        float | None, typer.Option(help="Standard deviation of pixel thresholds in log units.", show_default="0.03")
+        float | None, typer.Option(help="Standard deviation of pixel thresholds in log units. [default: 0.03]")
     ] = None,
     pixels_per_degree: Annotated[
-        float | None, typer.Option(help="Amplitude of saccades in pixels per degree.", show_default="7")
+        float | None, typer.Option(help="Amplitude of saccades in pixels per degree. [default: 7]")
     ] = None,
-    turn_degrees: Annotated[
-        float | None, typer.Option(help="Rotation of saccades in degrees.", show_default="0")
-    ] = None,
+    turn_degrees: Annotated[float | None, typer.Option(help="Rotation of saccades in degrees. [default: 0]")] = None,
     refractory_us: Annotated[
-        float | None, typer.Option(help="Refractory period in microseconds (contrast).", show_default="0")
+        float | None, typer.Option(help="Refractory period in microseconds (contrast). [default: 0]")
     ] = None,
     leak_hz: Annotated[
-        float | None, typer.Option(help="Leak: ON events per pixel and second at rest (contrast).", show_default="0")
+        float | None, typer.Option(help="Leak: ON events per pixel and second at rest (contrast). [default: 0]")
     ] = None,
     shot_hz: Annotated[
-        float | None, typer.Option(help="Shot noise: events per pixel and second (contrast).", show_default="0")
+        float | None, typer.Option(help="Shot noise: events per pixel and second (contrast). [default: 0]")
     ] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second of a folder of frames.", show_default="25")
-    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second of a folder of frames. [default: 25]")] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
