@@ -10,7 +10,6 @@ import typer
 from anybind import load
 from anybind.commandline import AsJson, BindingName, Device, Seed, StoreFlag, open_store, print_json, print_table
 from anybind.plugin import files
-from anybind_explain.explanation import PAGES, check_suffix, relevance
 
 
 def explain(
@@ -29,6 +28,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Explain the similarity of a recording or image and a text: relevance map and word weights."""
+    from anybind_explain.explanation import PAGES, check_suffix, relevance  # imports torch
+
     if output is not None:
         check_suffix(output)
         files.check_output(output)

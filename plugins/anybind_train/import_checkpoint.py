@@ -10,14 +10,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
 
 from anybind import AnybindWarning, Binder, load
 from anybind.commandline import AsJson, print_json
-from anybind.plugin import BadInput, BadOption, TorchEncoder, files, tensors
+from anybind.plugin import BadInput, BadOption, files, tensors
+
+if TYPE_CHECKING:
+    import torch
+
+    from anybind.plugin import TorchEncoder
 
 ENCODER = "encoder_k."
 """Prefix of the names of the event encoder's weights, itself after the prefix of any wrapper module."""
@@ -43,6 +47,8 @@ def import_checkpoint(
     as_json: AsJson = False,
 ) -> None:
     """Convert a checkpoint of the paper's authors to weights of an event encoder; no code in it is executed."""
+    from anybind.plugin import TorchEncoder  # imports torch
+
     files.check_output(output)
     state = read_event_encoder(checkpoint)
     binder = load(binding or find_binding_by_shapes(checkpoint, state))
@@ -68,6 +74,8 @@ def read_event_encoder(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         BadInput: the file is missing or damaged, needs code execution, or has no event encoder.
     """
+    import torch
+
     content = tensors.load_torch(path)
     if isinstance(content, Mapping) and isinstance(content.get("checkpoint"), Mapping):
         content = content["checkpoint"]
@@ -121,6 +129,8 @@ def load_image_weights(encoder: TorchEncoder, path: Path, state: Mapping[str, to
 
 def _check_text_half(binder: Binder, path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Warn if the checkpoint's text half is not the binding's: then the encoders may not share a space."""
+    from anybind.plugin import TorchEncoder  # imports torch
+
     text = binder.encoder("text") if "text" in binder.modalities else None
     if not isinstance(text, TorchEncoder):
         return
@@ -140,4 +150,6 @@ def _check_text_half(binder: Binder, path: Path, state: Mapping[str, torch.Tenso
 
 def _is_close(weight: torch.Tensor, other: torch.Tensor) -> bool:
     """Check whether two weights are equal up to the rounding of a half-precision file."""
+    import torch
+
     return weight.shape == other.shape and torch.allclose(weight, other.to(weight.dtype), rtol=1e-2, atol=1e-4)

@@ -9,7 +9,6 @@ import typer
 
 from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table
 from anybind.plugin import ranks
-from anybind_train.training import train as train_from_recipe
 
 
 def train(
@@ -34,6 +33,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train an encoder into a frozen embedding space, by a recipe."""
+    from anybind_train.training import train as train_from_recipe  # imports torch
+
     result = train_from_recipe(
         recipe, data, output, overrides=overrides or (), seed=seed, resume=resume, teacher_cache=teacher_cache,
         device=device, devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
