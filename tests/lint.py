@@ -95,6 +95,17 @@ def check_unpickling(path: Path, tree: ast.AST) -> Iterator[str]:
             yield f"line {node.lineno}: torch.load without weights_only=True"
 
 
+def check_printing(path: Path, tree: ast.AST) -> Iterator[str]:
+    """Text is printed by `print_text`, `print_table` and `print_json`, which escape control characters."""
+    if path.parent.name == "anybind" and path.name in ("commandline.py", "cli.py"):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = ast.unparse(node.func)
+            if re.fullmatch(r"((typer|click|rich)\.)?(s?echo|print)|sys\.std(out|err)\.write", function):
+                yield f"line {node.lineno}: {function} prints text unescaped; use anybind.commandline.print_text"
+
+
 def check_lengths(path: Path, tree: ast.AST) -> Iterator[str]:
     """Files and functions are short enough to read at once."""
     lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -125,8 +136,8 @@ def check_core_names_no_modality(path: Path, tree: ast.AST) -> Iterator[str]:
 def source_complaints(root: Path = ROOT) -> Iterator[str]:
     """Complaints about source files."""
     rules: dict[str, list[Callable[[Path, ast.AST], Iterator[str]]]] = {
-        "core": [check_unpickling, check_lengths, check_core_names_no_modality],
-        "plugins": [check_unpickling, check_lengths, check_plugin_imports],
+        "core": [check_unpickling, check_lengths, check_printing, check_core_names_no_modality],
+        "plugins": [check_unpickling, check_lengths, check_printing, check_plugin_imports],
     }
     for folder, checks in rules.items():
         for path in sorted((root / folder).rglob("*.py")):

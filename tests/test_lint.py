@@ -17,6 +17,7 @@ from lint import (
     check_description,
     check_lengths,
     check_plugin_imports,
+    check_printing,
     check_unpickling,
     public_names,
 )
@@ -64,6 +65,17 @@ def test_a_plugin_may_import_public_names_its_own_modules_and_declared_kinds(sou
 )
 def test_what_would_unpickle_is_reported(source):
     assert list(check_unpickling(Path("planted.py"), ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["typer.echo(path)", "typer.secho(path)", "click.echo(path)", "echo(path)", "print(1)", "sys.stdout.write('')"],
+)
+def test_printing_without_escapes_is_reported_outside_of_the_command_line(source):
+    [complaint] = check_printing(ROOT / "plugins" / "anybind_mini" / "planted.py", ast.parse(source))
+    assert "use anybind.commandline.print_text" in complaint
+    assert list(check_printing(ROOT / "core" / "anybind" / "cli.py", ast.parse(source))) == []
+    assert list(check_printing(ROOT / "core" / "anybind" / "planted.py", ast.parse("print_text(path)"))) == []
 
 
 def test_long_files_and_long_functions_are_reported(tmp_path):

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
+import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from anybind import __version__
+from anybind.commandline import print_text
 from anybind.errors import AnybindError, AnybindWarning, UnknownName, suggest_names
+from anybind.escaping import escape_text
 from anybind.files import check_input
 from anybind.hooks import CORE_COMMANDS
 from anybind.registry import find_part, list_parts, registry
 from anybind.spec import CommandSpec
+
+USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
+"""`ClickException`, of the click that typer uses: its own copy in newer versions."""
 
 
 class LazyCommand(TyperCommand):
@@ -51,6 +60,16 @@ def _check_inputs(context: Any) -> None:
                     check_input(path)
 
 
+@contextlib.contextmanager
+def _escape_usage_errors() -> Iterator[None]:
+    """Escape the messages of click, which repeat arguments as they were given."""
+    try:
+        yield
+    except USAGE_ERROR as error:
+        error.message = escape_text(error.message, keep="\n")
+        raise
+
+
 class CommandList(TyperGroup):
     """Core's commands and those of plugins, by their specs."""
 
@@ -60,8 +79,17 @@ class CommandList(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> LazyCommand | None:
         for part in (*CORE_COMMANDS.values(), *list_parts(CommandSpec)):
             if part.name == cmd_name:
-                return LazyCommand(cmd_name, help=part.spec.summary, short_help=part.spec.summary)
+                summary = escape_text(part.spec.summary)
+                return LazyCommand(cmd_name, help=summary, short_help=summary)
         return None
+
+    def invoke(self, ctx: Any) -> Any:
+        with _escape_usage_errors():
+            return super().invoke(ctx)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        with _escape_usage_errors():
+            return super().make_context(info_name, args, parent, **extra)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
@@ -83,7 +111,7 @@ app = typer.Typer(
 
 def _print_version(enabled: bool) -> None:
     if enabled:
-        typer.echo(f"anybind {__version__}")
+        print_text(f"anybind {__version__}")
         raise typer.Exit
 
 
@@ -110,22 +138,28 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         for clash in registry().list_clashes():
-            typer.echo(f"warning: {clash}", err=True)
+            print_text(f"warning: {clash}", err=True)
         app([argument for argument in arguments if argument != "--debug"], prog_name="anybind")
     except Exception as error:
         if debug:
+            sys.excepthook = _show_traceback  # here, since typer sets its own when the app starts
             raise
         expected = isinstance(error, AnybindError | AnybindWarning | OSError)
         message = str(error) if expected else f"internal: {type(error).__name__}: {error}; --debug shows where"
-        typer.echo("error: " + " ".join(message.split()), err=True)
+        print_text(f"error: {' '.join(message.split())}", err=True)
         raise SystemExit(2 if expected else 1) from None
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *location: Any, **options: Any) -> None:
     if issubclass(category, AnybindWarning):
-        typer.echo(f"warning: {message}", err=True)
+        print_text(f"warning: {' '.join(str(message).split())}", err=True)
     else:
-        sys.stderr.write(warnings.formatwarning(str(message), category, location[0], location[1]))
+        text = warnings.formatwarning(str(message), category, location[0], location[1])
+        sys.stderr.write(escape_text(text, keep="\n"))
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(escape_text("".join(traceback.format_exception(kind, error, trace)), keep="\n"))
 
 
 if __name__ == "__main__":

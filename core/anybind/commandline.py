@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from anybind.errors import AnybindError, BadOption, UnknownName, suggest_names
+from anybind.escaping import escape_json, escape_text
 
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore
@@ -86,12 +87,22 @@ def sub_app() -> typer.Typer:
     return typer.Typer(cls=CommandGroup, invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 
 
+def print_text(text: str, err: bool = False) -> None:
+    r"""Print one line; control and bidirectional characters, line breaks among them, become escapes such as `\x1b`.
+
+    Args:
+        text: the line, which may contain file names, labels and other data.
+        err: print to stderr.
+    """
+    typer.echo(escape_text(text), err=err)
+
+
 def print_json(fields: Mapping[str, object]) -> None:
-    """Print one JSON object on a line of its own."""
+    r"""Print one JSON object on a line of its own; control and bidirectional characters are written as `\uXXXX`."""
     separator = "{"
     for name, value in fields.items():  # one at a time: the scores of a long video are large as text
         text = json.dumps(value, ensure_ascii=False, default=_to_json)
-        typer.echo(f"{separator}{json.dumps(str(name), ensure_ascii=False)}: {text}", nl=False)
+        typer.echo(escape_json(f"{separator}{json.dumps(str(name), ensure_ascii=False)}: {text}"), nl=False)
         separator = ", "
     typer.echo("}" if fields else "{}")
 
@@ -102,7 +113,7 @@ def _to_json(value: Any) -> object:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
-    """Print a table that fits the terminal; cells are plain text. Columns of numbers align right.
+    """Print a table that fits the terminal; cells are plain text, escaped like `print_text`. Numbers align right.
 
     Cells wrap between words; words are split only where the longest ones of all columns do not fit side by side.
     """
@@ -110,12 +121,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    console, rows = Console(), [tuple(row) for row in rows]
-    table = Table(title=title or None, title_justify="left")
+    console, columns = Console(), [escape_text(column) for column in columns]
+    rows = [tuple(map(escape_text, row)) for row in rows]
+    table = Table(title=Text(escape_text(title), style="table.title") if title else None, title_justify="left")
     widths = _fit_widths(list(zip(columns, *rows, strict=True)), console.width - 3 * len(columns) - 1)
     for position, (column, width) in enumerate(zip(columns, widths, strict=True)):
         numeric = bool(rows) and all(row[position].strip("+-% ").replace(".", "", 1).isdigit() for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold", width=width)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
@@ -177,6 +189,6 @@ class SkippedFiles(dict[str, str]):
     def report(self) -> None:
         """List the skipped items on stderr."""
         if self:
-            typer.echo(f"skipped {len(self)}:", err=True)
+            print_text(f"skipped {len(self)}:", err=True)
             for reason in self.values():
-                typer.echo(f"  {reason}", err=True)
+                print_text(f"  {reason}", err=True)

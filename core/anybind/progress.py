@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from anybind.escaping import escape_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,18 +28,18 @@ def progress_bar(total: int, description: str) -> Iterator[Callable[..., None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=_console(), transient=True) as bar:
-        task = bar.add_task(description, total=total, note="")
+        task = bar.add_task(escape_text(description), total=total, note="")
 
         def advance(steps: int, note: str | None = None) -> None:
             if note is not None:
-                bar.update(task, note=note)
+                bar.update(task, note=escape_text(note))
             bar.update(task, advance=steps)
 
         yield advance

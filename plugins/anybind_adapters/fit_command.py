@@ -19,6 +19,7 @@ from anybind.commandline import (
     parse_options,
     print_json,
     print_table,
+    print_text,
 )
 from anybind.plugin import files, tables
 from anybind_adapters.fitting import Metrics, check_suffix, find_adapter_class
@@ -82,7 +83,7 @@ def fit_adapter(
         print_json({"output": str(output), "adapter": adapter, **spaces, **details, "skipped": skipped})
     else:
         print_metrics(fit.validation)
-        typer.echo(f"{output}: {adapter} from {fitted.source} to {fitted.target}, fitted on {fit.n_fit} pairs")
+        print_text(f"{output}: {adapter} from {fitted.source} to {fitted.target}, fitted on {fit.n_fit} pairs")
 
 
 def print_metrics(metrics: Metrics) -> None:

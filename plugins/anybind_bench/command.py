@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, sub_app
+from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, print_text, sub_app
 from anybind.plugin import list_parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import (
@@ -118,7 +118,7 @@ def _execute_run(suite_run: SuiteRun, is_first_rank: bool, as_json: bool) -> int
 
             def report_cell(cell: Cell) -> None:
                 if sys.stderr.isatty():
-                    typer.echo(format_cell(cell), err=True)
+                    print_text(format_cell(cell), err=True)
                 advance(1)
 
             suite_run.execute(report_cell)
@@ -130,9 +130,9 @@ def _execute_run(suite_run: SuiteRun, is_first_rank: bool, as_json: bool) -> int
         else:
             print_table(("evaluation", "metric", "value", "state"), list_result_rows(suite_run))
         for line in list_problems(suite_run):
-            typer.echo(line, err=True)
+            print_text(line, err=True)
         if interrupted:
-            typer.echo("interrupted: finished cells are saved; repeat the command to resume", err=True)
+            print_text("interrupted: finished cells are saved; repeat the command to resume", err=True)
     if interrupted:
         return INTERRUPTED
     return 1 if is_first_rank and not suite_run.complete else 0
@@ -142,9 +142,9 @@ def _print_plan(suite_run: SuiteRun) -> None:
     suite = suite_run.suite
     title = f"{suite.name}: {suite.summary}" if suite.summary else suite.name
     print_table(("evaluation", "data", "seeds", "state"), list_plan_rows(suite_run), title)
-    typer.echo(f"bindings: {', '.join(suite_run.bindings)}")
+    print_text(f"bindings: {', '.join(suite_run.bindings)}")
     done = sum(cell.state is State.DONE for cell in suite_run.cells)
-    typer.echo(f"{done} of {len(suite_run.cells)} done; results: {suite_run.store.folder}")
+    print_text(f"{done} of {len(suite_run.cells)} done; results: {suite_run.store.folder}")
 
 
 @app.command()
@@ -165,4 +165,4 @@ def report(
     elif output is None:
         print_report(build_tables(results))
     else:
-        typer.echo(f"report: {output}")
+        print_text(f"report: {output}")

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError, derive, load, read, write
-from anybind.commandline import AsJson, BindingName, Device, Seed, SkipInvalid, SkippedFiles, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    SkipInvalid,
+    SkippedFiles,
+    print_json,
+    print_table,
+    print_text,
+)
 from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
 from anybind_classification.demo_evaluation import DemoResult, DemoSample, evaluate_demo
 from anybind_classification.demo_images import list_demo_images
@@ -52,8 +62,8 @@ def demo(
     print_table(("recording of", "best label", "nearest image", "best recording for it"), _format_rows(result))
     skipped.report()
     for metric in result.compute_metrics():
-        typer.echo(str(metric))
-    typer.echo(f"page: {page}  ({time.monotonic() - start:.0f} s)")
+        print_text(str(metric))
+    print_text(f"page: {page}  ({time.monotonic() - start:.0f} s)")
 
 
 def _list_captions(paths: list[Path] | None) -> dict[Path, str]:

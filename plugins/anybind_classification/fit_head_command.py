@@ -18,6 +18,7 @@ from anybind.commandline import (
     open_store,
     parse_options,
     print_json,
+    print_text,
 )
 from anybind.plugin import files
 from anybind_classification.fitting import fit_head as fit
@@ -65,7 +66,7 @@ def fit_head(
     if as_json:
         print_json({**summary, "skipped": skipped})
     else:
-        typer.echo(
+        print_text(
             f"{output}: {fitted_head.name} of {len(fitted_head.classes)} classes ({', '.join(fitted_head.classes)})"
         )
     skipped.report()

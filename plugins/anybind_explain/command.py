@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from anybind import load
-from anybind.commandline import AsJson, BindingName, Device, Seed, StoreFlag, open_store, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    BindingName,
+    Device,
+    Seed,
+    StoreFlag,
+    open_store,
+    print_json,
+    print_table,
+    print_text,
+)
 from anybind.plugin import files
 
 
@@ -42,7 +52,7 @@ def explain(
         return
     rows = [(each.word, f"{each.weight:.4g}", f"{100 * each.fraction:.1f} %") for each in explanation.words]
     print_table(("word", "weight", "fraction"), rows)
-    typer.echo(f"cosine: {explanation.score:.3f}")
-    typer.echo(explanation.describe_map())
+    print_text(f"cosine: {explanation.score:.3f}")
+    print_text(explanation.describe_map())
     if output is not None:
-        typer.echo(f"{'page' if output.suffix.lower() in PAGES else 'map'}: {output}")
+        print_text(f"{'page' if output.suffix.lower() in PAGES else 'map'}: {output}")

@@ -15,6 +15,7 @@ import numpy as np
 from open_clip import IMAGENET_CLASSNAMES
 from timm.data.imagenet_info import ImageNetInfo
 
+from anybind.commandline import print_text
 from anybind.plugin import tensors
 from anybind_mini.adapter import FILE
 from anybind_mini.image_encoder import load_classifier
@@ -71,7 +72,7 @@ def main() -> None:
         "texts": "a photo of a {open_clip's class name}, {WordNet definition, from timm}",
     }
     tensors.write_tensors(path, {name: table.astype(np.float16) for name, table in build_tables().items()}, card)
-    print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+    print_text(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

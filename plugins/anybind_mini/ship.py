@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from anybind.commandline import print_text
 from anybind.plugin import tensors
 
 FOLDER = Path(__file__).parent
@@ -32,7 +33,7 @@ def export_weights(run: Path, path: Path | None = None) -> Path:
 def main() -> None:
     """Export the run of the command line."""
     path = export_weights(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-    print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+    print_text(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from anybind.commandline import (
     StoreFlag,
     open_store,
     print_json,
+    print_text,
 )
 from anybind_retrieval.indexing import build_index, check_location
 
@@ -59,5 +60,5 @@ def index(
         print_json({**fields, **counts, "skipped": skipped})
     else:
         entries = ", ".join(f"{count} {name}" for name, count in report.entries.items())
-        typer.echo(f"{output}: {entries} in {report.space}")
-        typer.echo(", ".join(f"{count} {change}" for change, count in counts.items()))
+        print_text(f"{output}: {entries} in {report.space}")
+        print_text(", ".join(f"{count} {change}" for change, count in counts.items()))

@@ -18,6 +18,7 @@ from anybind.commandline import (
     parse_options,
     print_json,
     print_table,
+    print_text,
     split_common_folder,
 )
 from anybind.plugin import files
@@ -127,9 +128,9 @@ def _print_results(results: SearchResults, page: Path | None) -> None:
     )
     print_table([columns[column] for column in used], [[row[column] for column in used] for row in rows], title)
     if any(hit.weak for hit in results.hits):
-        typer.echo("weak: not better than chance for its modality")
+        print_text("weak: not better than chance for its modality")
     if page is not None:
-        typer.echo(f"page: {page}")
+        print_text(f"page: {page}")
 
 
 def _format_file(hit: SearchHit, path: str) -> str:

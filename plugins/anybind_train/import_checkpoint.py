@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anybind import AnybindWarning, Binder, load
-from anybind.commandline import AsJson, print_json
+from anybind.commandline import AsJson, print_json, print_text
 from anybind.plugin import BadInput, BadOption, files, tensors
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def import_checkpoint(
             "weights": encoder.weights_hash, "preprocessing": encoder.preprocessing,
         })  # fmt: skip
     else:
-        typer.echo(f"{output}: weights for the event encoder of {binder.name} (option weights of a binding file)")
-        typer.echo(f"note: {NOTE}")
+        print_text(f"{output}: weights for the event encoder of {binder.name} (option weights of a binding file)")
+        print_text(f"note: {NOTE}")
 
 
 def read_event_encoder(path: Path) -> dict[str, torch.Tensor]:

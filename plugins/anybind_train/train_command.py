@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table
+from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table, print_text
 from anybind.plugin import ranks
 
 
@@ -45,8 +45,8 @@ def train(
     if as_json:
         print_json(record)
     elif not record.get("steps"):
-        typer.echo(f"{output}: {metric} {result.metrics[metric]:.4f}")
+        print_text(f"{output}: {metric} {result.metrics[metric]:.4f}")
     else:
         rows = [(str(probe["epoch"]), f"{probe[metric]:.4f}") for probe in record["probes"]]
         print_table(("epoch", f"probe: {metric}"), rows, f"{record['recipe']}: {record['steps']} steps")
-        typer.echo(f"{output}: weights, metrics.jsonl, training.png")
+        print_text(f"{output}: weights, metrics.jsonl, training.png")

@@ -16,6 +16,7 @@ from anybind.commandline import (
     parse_options,
     print_json,
     print_table,
+    print_text,
 )
 from anybind.plugin import BadOption, Head, charts, files
 from anybind_vad.embedding import BATCH_SIZE
@@ -120,4 +121,4 @@ def _print_segments(scores: VideoScores, page: Path | None) -> None:
     title = f"{scores.path}: {len(rows)} segments above {scores.threshold:.4g}"
     print_table(("start", "end", "peak", "score", "frames"), rows, title)
     if page is not None:
-        typer.echo(f"page: {page}")
+        print_text(f"page: {page}")

@@ -27,5 +27,8 @@ def list_bindings(
         fields = ("name", "forms", "modalities", "summary")
         print_json({"bindings": [{name: getattr(spec, name) for name in fields} for spec in specs]})
     else:
-        rows = [("\n".join(spec.forms or (spec.name,)), ", ".join(spec.modalities), spec.summary) for spec in specs]
+        rows: list[tuple[str, str, str]] = []
+        for spec in specs:
+            name, *others = spec.forms or (spec.name,)
+            rows += [(name, ", ".join(spec.modalities), spec.summary), *((other, "", "") for other in others)]
         print_table(("--binding", "modalities", "summary"), rows)

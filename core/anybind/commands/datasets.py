@@ -10,7 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.commandline import AsJson, DatasetOptions, parse_options, print_json, print_table, require_matches, sub_app
+from anybind.commandline import (
+    AsJson,
+    DatasetOptions,
+    parse_options,
+    print_json,
+    print_table,
+    print_text,
+    require_matches,
+    sub_app,
+)
 from anybind.completeness import SplitContents
 from anybind.dataset import Dataset
 from anybind.errors import AnybindError, PluginError
@@ -45,10 +54,10 @@ def list_datasets(
     print_table(("name", "modalities", "licence", "size"), cells)
     for row in rows:
         if row["published"] not in ("", OWN_FOLDER):
-            typer.echo(f"{row['name']}: {row['published']}")
+            print_text(f"{row['name']}: {row['published']}")
     for row in rows:
         if row["problem"]:
-            typer.echo(f"{row['name']} cannot be used: {row['problem']}", err=True)
+            print_text(f"{row['name']} cannot be used: {row['problem']}", err=True)
 
 
 def describe_dataset(part: Part[DatasetSpec]) -> dict[str, Any]:
@@ -105,9 +114,9 @@ def check(
     else:
         _print_splits(f"{name} in {portable_name(folder)}", splits)
         if target.splits.get("all", 0) is None:
-            typer.echo("no published numbers to compare with: samples are only counted")
+            print_text("no published numbers to compare with: samples are only counted")
         if not complete and target.published:
-            typer.echo(f"it is published at {target.published}")
+            print_text(f"it is published at {target.published}")
     if not complete:
         raise typer.Exit(1)
 
@@ -127,7 +136,7 @@ def _print_splits(title: str, splits: Iterable[SplitContents]) -> None:
         lines += [f"empty classes: {', '.join(_shorten(split.empty_classes))}"] if split.empty_classes else []
         lines += _shorten(f"{id} is empty" for id in split.empty_files)
         for line in lines:
-            typer.echo(f"{split.name}: {line}")
+            print_text(f"{split.name}: {line}")
 
 
 def _shorten(lines: Iterable[str]) -> list[str]:

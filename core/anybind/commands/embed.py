@@ -18,6 +18,7 @@ from anybind.commandline import (
     StoreFlag,
     open_store,
     print_json,
+    print_text,
 )
 from anybind.embeddings import save_embeddings
 from anybind.errors import BadInput
@@ -51,4 +52,4 @@ def embed(
         print_json({"output": str(output), "binding": binder.name, "embeddings": rows, "skipped": skipped})
     else:
         counts = ", ".join(f"{len(group)} {group.modality}" for group in groups)
-        typer.echo(f"{output}: {counts} embeddings in {groups[0].space}")
+        print_text(f"{output}: {counts} embeddings in {groups[0].space}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anybind.commandline import AsJson, print_json, print_table, require_matches, sub_app
+from anybind.commandline import AsJson, print_json, print_table, print_text, require_matches, sub_app
 from anybind.errors import BadOption, NameClash
 from anybind.registry import list_parts, registry
 from anybind.scaffold import check_plugin_name, find_template, write_plugin
@@ -77,7 +77,8 @@ def check(
         )
         for part, report in reports:
             for outcome in report.with_status("failed"):
-                typer.echo(f"{part.kind} {part.name}: {outcome.check}: {outcome.message}\n  remedy: {outcome.remedy}")
+                print_text(f"{part.kind} {part.name}: {outcome.check}: {outcome.message}")
+                print_text(f"  remedy: {outcome.remedy}")
     if failed:
         raise typer.Exit(1)
 
@@ -114,5 +115,5 @@ def new(
         print_json({"name": name, "kind": kind, "module": module, "files": [str(path) for path in written]})
         return
     for path in written:
-        typer.echo(path)
-    typer.echo(f"next: pip install -e ./{name} && anybind plugins check {name}")
+        print_text(str(path))
+    print_text(f"next: pip install -e ./{name} && anybind plugins check {name}")

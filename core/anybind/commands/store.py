@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, print_json, print_table, sub_app
+from anybind.commandline import AsJson, print_json, print_table, print_text, sub_app
 from anybind.store import EmbeddingStore
 
 Folder = Annotated[
@@ -44,7 +44,7 @@ def show_store(ctx: typer.Context, folder: Folder = None, as_json: AsJson = Fals
             for encoder in encoders
         ],
     )
-    typer.echo(f"{store.folder}: {store.bytes / 1e6:.1f} MB")
+    print_text(f"{store.folder}: {store.bytes / 1e6:.1f} MB")
 
 
 @app.command("clear")
@@ -62,4 +62,4 @@ def clear_store(
     if as_json:
         print_json({"folder": str(store.folder), "freed": freed})
     else:
-        typer.echo(f"{store.folder}: {freed / 1e6:.1f} MB removed")
+        print_text(f"{store.folder}: {freed / 1e6:.1f} MB removed")

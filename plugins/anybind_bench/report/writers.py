@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-import typer
-
-from anybind.commandline import print_table
+from anybind.commandline import print_table, print_text
 from anybind_bench.cell import Cell
 from anybind_bench.report.formatting import format_difference, format_metric, format_published, format_value
 from anybind_bench.report.layout import (
@@ -27,6 +25,10 @@ CSV_COLUMNS: tuple[str, ...] = (
     "suite", "evaluation", "binding", "run", "seed", "state", "metric", "value", "low", "high", "published_name",
     "published_value", "n", "gallery_size", "chance", "identity", "error",
 )  # fmt: skip
+
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""First characters of a formula in a spreadsheet: the list of OWASP, with the full-width forms. Blanks before are skipped."""
 
 
 def format_markdown(suite_tables: Sequence[SuiteTable]) -> str:
@@ -77,9 +79,9 @@ def print_report(suite_tables: Sequence[SuiteTable]) -> None:
         columns = [TERMINAL_COLUMNS[column] for column in used]
         print_table(columns, [[row[column] for column in used] for row in rows], suite_table.suite.name)
         for line in list_remarks(suite_table):
-            typer.echo(line)
+            print_text(line)
     for number, text in enumerate(notes.texts, 1):
-        typer.echo(f"[{number}] {text}")
+        print_text(f"[{number}] {text}")
 
 
 def _list_rows(suite_table: SuiteTable, position: int, notes: Footnotes) -> Iterator[tuple[str, ...]]:
@@ -112,7 +114,7 @@ def format_csv(suite_tables: Sequence[SuiteTable]) -> str:
     """Format the tables as CSV: one row a cell and metric, and one a published value; fractions from 0 to 1.
 
     Rows of cells hold the published value of the compared method; rows of published values leave the cells' columns
-    empty.
+    empty. Texts that a spreadsheet would run as a formula, such as `=1+1`, begin with an apostrophe.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
@@ -126,15 +128,36 @@ def format_csv(suite_tables: Sequence[SuiteTable]) -> str:
             }
             for method, published in suite_table.published.items():
                 if published[position] is not None:
-                    writer.writerow({**column_fields, "published_name": method, "published_value": published[position]})
+                    fields = {**column_fields, "published_name": method, "published_value": published[position]}
+                    writer.writerow(_neutralise_formulas(fields))
             for row in suite_table.binding_rows:
                 row_fields = {**column_fields, "run": row.results.name, "chance": row.values[position].chance}
                 if references := suite_table.published.get(row.reference or ""):
                     row_fields |= {"published_name": row.reference, "published_value": references[position]}
                 for cell in row.results.cells.values():
                     if cell.title == column.evaluation.title:
-                        writer.writerow({**row_fields, **_get_cell_fields(cell, column.metric)})
+                        fields = {**row_fields, **_get_cell_fields(cell, column.metric)}
+                        writer.writerow(_neutralise_formulas(fields))
     return text.getvalue()
+
+
+def _neutralise_formulas(fields: Mapping[str, object]) -> dict[str, object]:
+    """Put an apostrophe before texts that begin like a formula; numbers, also as texts, stay numbers."""
+    neutral = dict(fields)
+    for name, value in fields.items():
+        if isinstance(value, str):
+            text = value.replace("\r", " ")  # `csv` does not quote it, and it would end the row
+            is_formula = (text[:1] == "\t" or text.lstrip().startswith(FORMULA_SIGNS)) and not _is_number(text)
+            neutral[name] = f"'{text}" if is_formula else text
+    return neutral
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _get_cell_fields(cell: Cell, metric: str) -> dict[str, object]:

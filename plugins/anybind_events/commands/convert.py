@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, parse_options, print_json
+from anybind.commandline import AsJson, parse_options, print_json, print_text
 from anybind_events.conversion import convert as convert_file
 
 ReaderName = Annotated[str, typer.Option("--reader", help="Reader by name, e.g. evt3. [default: by content]")]
@@ -37,4 +37,4 @@ def convert(
         print_json({**summary, **recording})
     else:
         events = "{events} events of {width}x{height}, ".format_map(recording) if recording else ""
-        typer.echo(f"{output}: {events}from {conversion.format}")
+        print_text(f"{output}: {events}from {conversion.format}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, parse_options, print_json
+from anybind.commandline import AsJson, parse_options, print_json, print_text
 from anybind_events.commands.convert import End, Start
 from anybind_events.rendering import render as render_recording
 
@@ -36,4 +36,4 @@ def render(
     else:
         frames = "" if rendering.frames is None else f", {rendering.frames} frames"
         size = f"{rendering.size[0]}x{rendering.size[1]}"
-        typer.echo(f"{output}: {size}{frames}, {rendering.events} events as {representation}")
+        print_text(f"{output}: {size}{frames}, {rendering.events} events as {representation}")

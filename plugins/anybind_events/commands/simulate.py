@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, Seed, print_json
+from anybind.commandline import AsJson, Seed, print_json, print_text
 from anybind_events.file_simulation import simulate as simulate_recording
 
 
@@ -54,4 +54,4 @@ def simulate(
         print_json(vars(simulation))
     else:
         size = f"{simulation.sensor[0]}x{simulation.sensor[1]}"
-        typer.echo(f"{output}: {simulation.events} events, {size}, {simulation.duration_us} us, by {simulation.model}")
+        print_text(f"{output}: {simulation.events} events, {size}, {simulation.duration_us} us, by {simulation.model}")

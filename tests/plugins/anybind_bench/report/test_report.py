@@ -81,6 +81,34 @@ def test_csv_has_a_row_per_cell_and_published_value(cli, results_folder, tmp_pat
     assert published == [("EventCLIP", "0.5882"), ("paper", "0.6634"), ("paper", "0.4695")]
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1"])
+def test_texts_that_a_spreadsheet_would_run_get_an_apostrophe_and_numbers_stay(
+    cli, results, evaluation, cell, tmp_path, text
+):
+    published = {"paper": -0.5, text: 0.25, "-1.5": 0.125}
+    cells = [
+        cell(0, "mini", metrics={"top1": -0.25}),
+        cell(0, "clip", state="failed", error=text),
+    ]
+    folder = results("a", [evaluation(text, published=published)], cells)
+    cli("bench", "report", folder, "-o", tmp_path / "a.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_bytes().decode(), newline="")))
+    expected = "'" + text.replace("\r", " ")
+    assert {row["evaluation"] for row in rows} == {expected}
+    assert [row["published_name"] for row in rows if not row["binding"]] == ["paper", expected, "-1.5"]
+    assert [row["published_value"] for row in rows if not row["binding"]] == ["-0.5", "0.25", "0.125"]
+    assert [(row["value"], row["error"]) for row in rows if row["binding"]] == [("-0.25", ""), ("", f"'{text.strip()}")]
+
+
+def test_control_characters_of_results_are_escaped_on_the_terminal(cli, results, evaluation, cell):
+    cells = [cell(0, "mini", state="failed", error="bad\x1b[2J\u202e")]
+    folder = results("a", [evaluation("a\x1b[31m\nb")], cells, source="Doe\x9b et al.", differences=("c\x1b]0;d\x07",))
+    printed = cli("bench", "report", folder).out
+    assert r"bad\x1b[2J\u202e" in printed
+    assert r"a\x1b[31m\nb" in printed
+    assert not set("\x1b\x9b\x07\u202e") & set(printed)
+
+
 def test_json_has_the_merged_table_also_beside_a_file(cli, results_folder, tmp_path):
     fields = json.loads(cli("bench", "report", results_folder, "--json").out)
     beside = json.loads(cli("bench", "report", results_folder, "--json", "-o", tmp_path / "report.md").out)
