@@ -28,7 +28,7 @@ CSV_COLUMNS: tuple[str, ...] = (
 
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""First characters of a formula in a spreadsheet: the list of OWASP, with the full-width forms. Blanks before are skipped."""
+"""First characters of a formula in a spreadsheet: OWASP's list and its full-width forms, also after blanks."""
 
 
 def format_markdown(suite_tables: Sequence[SuiteTable]) -> str:
