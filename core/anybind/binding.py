@@ -88,7 +88,7 @@ def _parse_part(where: str, table: Mapping[str, object], folder: Path | None) ->
     options = dict(table)
     name = options.pop("use")
     if not isinstance(name, str):
-        raise BadOption(f"{where}.use: expected a string, got {name!r}")
+        raise BadOption(f"{where}.use: expected a text, got {name!r}")
     for key, value in options.items():
         if folder is not None and isinstance(value, str):
             path = value.removeprefix("local-dir:")

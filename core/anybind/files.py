@@ -19,6 +19,12 @@ from anybind.errors import BadInput
 if TYPE_CHECKING:
     import PIL.Image
 
+SPECIAL_FILES = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 FileMark = tuple[int, int, int, int, int]
@@ -70,16 +76,26 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def check_input(path: str | os.PathLike[str]) -> None:
-    """Check that an input file or folder exists.
+def check_input(path: str | os.PathLike[str], folders: bool = True) -> None:
+    """Check that an input file or folder exists; it is not opened, which would wait for the writer of a pipe.
+
+    Args:
+        path: the file or folder.
+        folders: accept folders.
 
     Raises:
-        BadInput: it does not exist, or a folder above it cannot be searched.
+        BadInput: it does not exist, or a folder above it cannot be searched; or it is a pipe or a device.
     """
     try:
-        Path(path).stat()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+        mode = os.stat(path).st_mode  # noqa: PTH116 (many times a second)
+    except (OSError, ValueError) as error:  # `ValueError`: a null character
+        raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', error)}; check the path") from error
+    if stat.S_ISDIR(mode):
+        if not folders:
+            raise BadInput(f"{path} is a folder; give a file")
+    elif not stat.S_ISREG(mode):
+        kind = next((noun for is_kind, noun in SPECIAL_FILES if is_kind(mode)), "a special file")
+        raise BadInput(f"{path}: expected a regular file, got {kind}; write the data to a file first")
 
 
 def portable_name(path: str | os.PathLike[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, suggest_names
-from anybind.files import atomic_path, list_files, portable_name
+from anybind.files import atomic_path, check_input, list_files, portable_name
 from anybind.modality import find_modality, infer_modality
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ModalitySpec, ReaderSpec
@@ -193,10 +193,9 @@ class _FormatDetector:
 
 
 def _read_beginning(path: Path) -> bytes:
-    """Read the beginning of a file; raise `BadInput` for an empty file."""
+    """Read the beginning of a file; raise `BadInput` for an empty file, a folder, a pipe or a device."""
+    check_input(path, folders=False)
     try:
-        if path.is_dir():
-            raise BadInput(f"{path} is a folder; give a file")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
@@ -222,11 +221,27 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
     part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
+    with _explain_failures(part, path), part.explain_missing_extra():
+        return method(path, **options)
+
+
+@contextlib.contextmanager
+def _explain_failures(part: Part[ReaderSpec], path: Path) -> Iterator[None]:
+    """Raise an error with the path for what a reader or its library did not expect in a file."""
     try:
-        with part.explain_missing_extra():
-            return method(path, **options)
+        yield
     except FileNotFoundError as error:  # removed after its reader was found
         raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+    except (AnybindError, OSError, ImportError, Warning):
+        raise
+    except MemoryError as error:
+        raise BadInput(f"{path}: not enough memory to read it") from error
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginError(
+            f"{path}: expected a valid file, got an unexpected error of reader {part.name!r} of {part.distribution}"
+            f" ({reason}); if other programs open the file, report it"
+        ) from error
 
 
 def read_chunks(
@@ -246,7 +261,7 @@ def read_chunks(
     part, path = _resolve_reader(path, reader), Path(path)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
-    with part.explain_missing_extra():
+    with _explain_failures(part, path), part.explain_missing_extra():
         yield from method(path, count=count, **options)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import reprlib
 import tomllib
 import types
 from collections.abc import Collection, Mapping, Sequence
@@ -16,10 +17,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from anybind.errors import AnybindError, BadInput, BadOption, suggest_names
+from anybind.files import check_input
 
 T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
 """Suffixes of files of names; a text with one of them is a path, even if the file is missing."""
+MAX_LEVELS = 64
+"""Maximum number of nested levels of a TOML file."""
+INTEGERS = "integers of 64 bits"
 _NOUNS = {
     str: "a text",
     bool: "true or false",
@@ -30,14 +35,65 @@ _NOUNS = {
 }
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+
+
 def read_toml(path: Path | Traversable) -> dict[str, Any]:
-    """Read a TOML file; raise `BadInput` or `BadOption` with file and line."""
+    """Read a TOML file, with or without a byte order mark.
+
+    Raises:
+        BadInput: the file cannot be read, or is not a regular file.
+        BadOption: it is not valid TOML; the message has the line where possible.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(_read_text(path))
+    except UnicodeDecodeError as error:
+        raise BadOption(f"{path}: expected TOML in UTF-8, got {_describe_encoding(error)}; save it as UTF-8") from error
+    except RecursionError as error:
+        raise BadOption(f"{path}: expected TOML, got values that are nested too deeply") from error
+    except tomllib.TOMLDecodeError as error:
         raise BadOption(f"{path} is not valid TOML: {error}") from error
+    except ValueError as error:  # Python converts no text of thousands of digits
+        raise BadOption(f"{path}: expected {INTEGERS}, got one of more digits") from error
+    _check_values(path, content)
+    return content
+
+
+def _read_text(path: Path | Traversable) -> str:
+    """Read the text of a file in UTF-8, without its byte order mark; raise `BadInput` for a pipe or a device."""
+    if isinstance(path, Path):
+        check_input(path, folders=False)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+
+
+def _describe_encoding(error: UnicodeDecodeError) -> str:
+    """Return the encoding that the byte order mark of a text names; else the byte that is not UTF-8."""
+    head = error.object[:2]
+    return (
+        "UTF-16"
+        if head in (b"\xff\xfe", b"\xfe\xff")
+        else f"the byte 0x{error.object[error.start]:02x} at {error.start}"
+    )
+
+
+def _check_values(path: Path | Traversable, content: object) -> None:
+    """Raise `BadOption` for what TOML allows and no setting needs: integers beyond 64 bits, hundreds of levels."""
+    level = [content]
+    for _ in range(MAX_LEVELS):
+        level = [each for value in level for each in _list_children(value)]
+        if any(isinstance(value, int) and abs(value) >> 63 for value in level):
+            raise BadOption(f"{path}: expected {INTEGERS}, got one of more digits")
+        if not level:
+            return
+    raise BadOption(f"{path}: expected at most {MAX_LEVELS} nested levels, got more")
+
+
+def _list_children(value: object) -> Collection[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) -> Any:
@@ -51,9 +107,7 @@ def read_json(path: Path | Traversable, invalid: type[AnybindError] = BadInput) 
         BadInput: the file cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+        return json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise invalid(f"{path}: not valid JSON ({error})") from error
 
@@ -98,12 +152,27 @@ def _convert(hint: object, value: Any, where: str, path: str, error: type[Anybin
             return tuple(_convert(inner[0], each, where, f"{path}.{at}", error) for at, each in enumerate(value))
         if origin is Mapping and inner:
             return {key: _convert(inner[1], each, where, f"{path}.{key}", error) for key, each in value.items()}
-        return float(value) if origin is float else value
+        return _to_float(value, where, path, error) if origin is float else value
     choices = [
         str(each) for option in _list_options(hint) if get_origin(option) is Literal for each in get_args(option)
     ]
     hint_text = suggest_names(value, choices) if isinstance(value, str) and choices else ""
-    raise error(f"{where}: {path}: expected {_describe(hint)}, got {value!r}{hint_text}")
+    raise error(f"{where}: {path}: expected {_describe(hint)}, got {_format_value(value)}{hint_text}")
+
+
+def _to_float(value: float, where: str, path: str, error: type[AnybindError]) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise error(f"{where}: {path}: expected a number below 1e308, got an integer of more digits") from None
+
+
+def _format_value(value: object) -> str:
+    """Return a value as text of limited length, also one that Python cannot convert to text."""
+    try:
+        return _SHORT.repr(value)
+    except (ValueError, RecursionError):
+        return f"a value of type {type(value).__name__}"
 
 
 def _list_options(hint: object) -> Sequence[object]:
@@ -148,7 +217,7 @@ def check_keys(
 ) -> Mapping[str, object]:
     """Return the table; raise an error for an unknown key (suggesting the nearest) or a missing one."""
     if not isinstance(table, Mapping):
-        raise error(f"{where}: expected a table, got {table!r}")
+        raise error(f"{where}: expected a table, got {_format_value(table)}")
     for key in table:
         if key not in allowed:
             raise error(f"{where} has an unknown key {key!r}{suggest_names(str(key), allowed)}")

@@ -142,14 +142,16 @@ def _get_range(path: Path, file: soundfile.SoundFile, start: float, duration: fl
 
 @contextlib.contextmanager
 def _open_file(path: Path) -> Iterator[soundfile.SoundFile]:
+    # soundfile takes a name that ends in .raw for samples without a header; a descriptor has no name.
+    raw = open(os.open(path, os.O_RDONLY), "rb") if path.suffix.lower() == ".raw" else None  # noqa: PTH123, SIM115
     try:
-        file = soundfile.SoundFile(os.fsencode(path))  # pyright: ignore[reportArgumentType]  # bytes need be no UTF-8
+        file = soundfile.SoundFile(raw or os.fsencode(path))  # pyright: ignore[reportArgumentType]  # any bytes
     except soundfile.LibsndfileError as error:
         reason = _get_reason(error)
         if "SF_INFO" in reason:
             reason = "invalid sample rate or number of channels in its header"
         raise BadInput(f"{path}: not a readable audio file: {reason}; save it again") from error
-    with file:
+    with file, raw or contextlib.nullcontext():
         yield file
 
 

@@ -22,8 +22,8 @@ TRUNCATION_TOLERANCE = 1.0, 0.1
 """A video is truncated if it ends this many seconds, or this fraction of its length, before its declared end."""
 MAX_PIXELS = 1 << 26
 """Maximum number of pixels of a frame (8192x8192): a damaged header must not allocate gigabytes."""
-DECODING_ERRORS = (FFmpegError, IndexError, ValueError)
-"""Errors of PyAV on damaged videos; `IndexError` for packets of an undeclared stream."""
+DECODING_ERRORS = (FFmpegError, IndexError, ValueError, ArithmeticError)
+"""Errors of PyAV on damaged videos: `IndexError` for packets of an undeclared stream, `ArithmeticError` for rates."""
 LUMA_FORMATS = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
 """FFmpeg's names of 8-bit formats whose first plane is luma."""
 LIMITED_RANGE, FULL_RANGE = 1, 2
@@ -130,8 +130,11 @@ def _open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise BadInput(f"{path}: expected a video stream, got {types}")
         if stream.codec_context is None:
             raise BadInput(f"{path}: unsupported codec in the installed FFmpeg; convert it to H.264")
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        yield container, stream
+        try:
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            yield container, stream
+        except DECODING_ERRORS as error:  # of a damaged header: sizes, rates and times
+            raise BadInput(f"{path}: damaged video ({_get_reason(error)}); copy it again") from error
 
 
 def _get_reason(error: Exception) -> str:

@@ -103,7 +103,7 @@ def _parse_lines(data: bytes, line: int, layout: TextLayout) -> Batch:
     if columns is not None:
         # Small types, since a whole file may be kept in memory.
         return [column.astype(_find_smallest_type(column), copy=False) for column in columns]
-    if len(data) < MIN_SPLIT_BYTES or not middle:
+    if len(data) < MIN_SPLIT_BYTES or not 0 < middle < len(data):
         return _parse_line_by_line(data, line, layout)
     # Bisection: only the few lines around an error are parsed one by one.
     halves = (data[:middle], line), (data[middle:], line + data.count(b"\n", 0, middle))

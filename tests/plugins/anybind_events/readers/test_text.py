@@ -231,6 +231,17 @@ def test_an_invalid_line_in_a_long_file_is_found(tmp_path: Path) -> None:
             list(TextReader().chunks(path, count=5000))
 
 
+@pytest.mark.parametrize("delimiter", [" ", ",", ";", "\t"])
+def test_a_line_of_thousands_of_fields_is_an_error_that_names_its_number(read, delimiter: str) -> None:
+    wide = delimiter.join(map(str, range(5000)))
+    with pytest.raises(BadInput, match=r"made\.txt: line 4: expected 4 columns, got 5000"):
+        read(lines(delimiter=delimiter) + wide + "\n")
+    with pytest.raises(BadInput, match=r"made\.txt: line 2: expected 4 columns, got 5000"):
+        read("x y t p\n".replace(" ", delimiter) + wide + "\n" + wide + "\n")
+    with pytest.raises(BadInput, match=r"made\.txt: line 4: expected a number, got '1{40}'"):
+        read(lines(delimiter=delimiter) + delimiter.join(["1" * 5000 + "x", "1", "2", "1"]) + "\n")
+
+
 def test_a_header_alone_is_an_empty_recording(read) -> None:
     assert len(read("x,y,t,p\n")) == 0
 
