@@ -25,6 +25,12 @@ SPECIAL_FILES = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+POINTERS = {
+    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
+    b"version https://hawser.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
+    b"/annex/objects/": ("a git-annex pointer", "git annex get"),
+}
+POINTER_BYTES = 64
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 FileMark = tuple[int, int, int, int, int]
@@ -96,6 +102,24 @@ def check_input(path: str | os.PathLike[str], folders: bool = True) -> None:
     elif not stat.S_ISREG(mode):
         kind = next((noun for is_kind, noun in SPECIAL_FILES if is_kind(mode)), "a special file")
         raise BadInput(f"{path}: expected a regular file, got {kind}; write the data to a file first")
+
+
+def check_pointer(path: str | os.PathLike[str], head: bytes | None = None) -> None:
+    """Raise `BadInput` for a pointer that Git LFS or git-annex leaves in the place of a file that was not fetched.
+
+    Args:
+        path: the file.
+        head: its first bytes. [default: they are read]
+    """
+    if head is None:
+        try:
+            with Path(path).open("rb") as file:
+                head = file.read(POINTER_BYTES)
+        except OSError:
+            return  # whoever opens the file reports the error
+    for sign, (what, command) in POINTERS.items():
+        if head.startswith(sign):
+            raise BadInput(f"{path}: expected the file itself, got {what}; fetch it: {command}")
 
 
 def portable_name(path: str | os.PathLike[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anybind.errors import BadInput, BadOption
+from anybind.files import check_pointer
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -37,6 +38,7 @@ def find_weights_file(
     named = text.removeprefix("local-dir:")
     path = Path(named).expanduser()
     if path.is_file():
+        check_pointer(path)
         return path
     if named and path.is_dir():
         return _find_in_folder(path, names)
@@ -59,6 +61,7 @@ def find_first_file(folder: Path, names: Sequence[str]) -> Path | None:
 
 def _find_in_folder(folder: Path, names: Sequence[str]) -> Path:
     if path := find_first_file(folder, names):
+        check_pointer(path)
         return path
     raise BadInput(f"{folder} holds no {' and no '.join(names)}; put the file there, or name the file itself")
 

@@ -140,7 +140,7 @@ class Loader:
         path = Path(source)
         reader = source.reader if isinstance(source, SampleFile) else None
         if reader is None or reader.spec.modality != name:
-            reader = find_reader(path, name)
+            reader = find_reader(path, name, item.options)
         actual = reader.spec.modality
         if actual != name and self.derive_seed is None:
             raise BadInput(f"{path} holds {actual}, not {name}; derive_seed=0 derives {name} from it if possible")

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from anybind.detection import FormatDetector, read_beginning
 from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, suggest_names
-from anybind.files import atomic_path, check_input, list_files, portable_name
+from anybind.files import atomic_path, list_files, portable_name
 from anybind.modality import find_modality, infer_modality
 from anybind.registry import Part, check_options, find_part, list_parts
-from anybind.spec import ModalitySpec, ReaderSpec
+from anybind.spec import ReaderSpec
 
 NOTE_SUFFIXES = (".txt", ".csv", ".tsv", ".mat")
 """Suffixes of samples that are also those of notes and labels."""
-HEAD_BYTES = 4096
-"""Number of bytes at the beginning of a file that `Reader.sniff` is called with."""
 
 
 class Reader(ABC):
@@ -37,6 +36,9 @@ class Reader(ABC):
 
         Returns:
             True or False if the content decides; None for a format without a signature, where the file name decides.
+
+        Raises:
+            BadInput: a variant of the format that is known and not supported; the message says so.
         """
 
     @abstractmethod
@@ -116,93 +118,23 @@ class SampleFile(os.PathLike[str]):
         return str(self.path)
 
 
-def find_reader(path: str | os.PathLike[str], modality: str | None = None) -> Part[ReaderSpec]:
+def find_reader(
+    path: str | os.PathLike[str], modality: str | None = None, options: Mapping[str, Any] | None = None
+) -> Part[ReaderSpec]:
     """Find the reader of a file; its `spec.modality` is the modality of the sample.
 
     Args:
         path: the file.
         modality: the expected modality. Its readers take precedence over others that accept the file (a 16-bit gray
             image may be a depth map); if there is none, a reader of another modality is returned.
+        options: options to read the file with, such as the order of its columns. If no reader recognises the content,
+            the one with the file's suffix that takes these options is returned.
 
     Raises:
         BadInput: the file is missing, empty or unreadable, or of an unknown format, or several readers accept it and
             the file name does not decide.
     """
-    return _FormatDetector(Path(path)).find_reader(modality)
-
-
-class _FormatDetector:
-    """Results of the readers' `sniff` for one file: the file is opened once, and each reader is called at most once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.suffix, self.head = path, path.suffix.lower(), _read_beginning(path)
-        self.verdicts: dict[Part[ReaderSpec], bool | None] = {}
-        self.failures: dict[Part[ReaderSpec], AnybindError] = {}
-
-    def find_reader(self, modality: str | None = None) -> Part[ReaderSpec]:
-        """Find the reader of the file; see the function `find_reader`."""
-        installed = list_parts(ReaderSpec)
-        by_suffix = [part for part in installed if self.suffix in part.spec.suffixes]
-        # A reader with the file's suffix that recognises the content takes precedence, so that the others need not be
-        # called, if it is of the expected modality or of one that this can be derived from.
-        self._sniff(by_suffix)
-        modalities = list_parts(ModalitySpec) if modality else ()
-        sources = {source for part in modalities if part.name == modality for source in part.spec.derived_from}
-        for able in ({modality}, sources):
-            claims = [part for part in by_suffix if modality is None or part.spec.modality in able]
-            certain = [part for part in claims if self.verdicts.get(part)]
-            if len(certain) == 1:
-                return certain[0]
-            if any(self.verdicts.get(part, False) is not False for part in claims):
-                break
-        self._sniff(installed)
-        chosen = self._list_claimants([part for part in installed if part.spec.modality == modality])
-        chosen = chosen or self._list_claimants(installed)
-        if len(chosen) == 1:
-            return chosen[0]
-        raise self._make_error(chosen)
-
-    def _sniff(self, readers: Iterable[Part[ReaderSpec]]) -> None:
-        for part in readers:
-            if part in self.verdicts or part in self.failures:
-                continue
-            try:
-                self.verdicts[part] = part.instance.sniff(self.head)
-            except AnybindError as error:
-                self.failures[part] = error
-            except Exception as error:  # a bug of one plugin must not affect the readers of others
-                self.failures[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
-
-    def _list_claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
-        """Return the readers that may accept the file: by content, then by name."""
-        claims = [part for part in readers if self.verdicts.get(part, False) is not False]
-        certain = [part for part in claims if self.verdicts[part]]
-        return [part for part in (certain or claims) if self.suffix in part.spec.suffixes] or certain
-
-    def _make_error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
-        path, suffix = self.path, self.suffix
-        if names := " and ".join(sorted(repr(part.name) for part in claimants)):
-            return BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
-        for part, error in self.failures.items():
-            if suffix in part.spec.suffixes:
-                return error
-        suffixes = list_suffixes()
-        if suffix in suffixes:
-            return BadInput(f"{path} is not a valid {suffix} file: its beginning is not that of the format")
-        return BadInput(f"{path}: unsupported format; supported: {', '.join(sorted(suffixes))}")
-
-
-def _read_beginning(path: Path) -> bytes:
-    """Read the beginning of a file; raise `BadInput` for an empty file, a folder, a pipe or a device."""
-    check_input(path, folders=False)
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
-    if not head:
-        raise BadInput(f"{path} is empty (0 bytes)")
-    return head
+    return FormatDetector(Path(path)).find_reader(modality, options)
 
 
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
@@ -218,7 +150,7 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part, path = _resolve_reader(path, reader), Path(path)
+    part, path = _resolve_reader(path, reader, options), Path(path)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
     with _explain_failures(part, path), part.explain_missing_extra():
@@ -258,19 +190,21 @@ def read_chunks(
     """
     if count < 1:
         raise BadOption(f"the count of a chunk must be at least 1, got {count}")
-    part, path = _resolve_reader(path, reader), Path(path)
+    part, path = _resolve_reader(path, reader, options), Path(path)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with _explain_failures(part, path), part.explain_missing_extra():
         yield from method(path, count=count, **options)
 
 
-def _resolve_reader(path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None) -> Part[ReaderSpec]:
+def _resolve_reader(
+    path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None, options: Mapping[str, Any]
+) -> Part[ReaderSpec]:
     if isinstance(reader, Part):
         return reader
     if reader is None:
-        return path.reader if isinstance(path, SampleFile) else find_reader(path)
-    _read_beginning(Path(path))  # a missing file is reported before an unknown reader
+        return path.reader if isinstance(path, SampleFile) else find_reader(path, options=options)
+    read_beginning(Path(path))  # a missing file is reported before an unknown reader
     return find_part(ReaderSpec, reader)
 
 
@@ -332,7 +266,7 @@ def group_by_modality(
 
 
 def _find_reader_of(path: Path, modalities: Sequence[str]) -> Part[ReaderSpec]:
-    detector = _FormatDetector(path)
+    detector = FormatDetector(path)
     reader = detector.find_reader()
     if reader.spec.modality in modalities:
         return reader

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from anybind.errors import AnybindError, BadInput, BadOption, suggest_names
-from anybind.files import check_input
+from anybind.files import check_input, check_pointer
 
 T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
@@ -64,6 +64,7 @@ def _read_text(path: Path | Traversable) -> str:
     """Read the text of a file in UTF-8, without its byte order mark; raise `BadInput` for a pipe or a device."""
     if isinstance(path, Path):
         check_input(path, folders=False)
+        check_pointer(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

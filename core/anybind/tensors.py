@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from anybind.errors import BadInput, WeightsMismatch
-from anybind.files import atomic_path, check_input
+from anybind.files import atomic_path, check_input, check_pointer
 
 if TYPE_CHECKING:
     import torch
@@ -157,6 +157,7 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     import torch
 
     check_input(path, folders=False)
+    check_pointer(path)
     try:
         with Path(path).open("rb") as file:
             is_archive = file.read(4) == b"PK\x03\x04"
@@ -184,6 +185,7 @@ def _open_file(path: str | os.PathLike[str], framework: Literal["numpy", "torch"
     from safetensors import SafetensorError, safe_open
 
     check_input(path, folders=False)
+    check_pointer(path)
     try:
         Path(path).open("rb").close()  # for the message of the system's error
         with safe_open(Path(path), framework="pt" if framework == "torch" else "numpy") as file:

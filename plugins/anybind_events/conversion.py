@@ -73,7 +73,7 @@ def convert(
     """
     file, output = Path(file), Path(output)
     files.check_output(output)
-    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
+    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
     recording = None
     if input_format.spec.modality == "event":
         output_format, totals = find_writer(output), RecordingTotals()

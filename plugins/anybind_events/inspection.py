@@ -107,7 +107,7 @@ def inspect(
     file = Path(file)
     if chart is not None:
         check_chart(chart := Path(chart))
-    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file)
+    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
     description = (files.portable_name(file), input_format.name, input_format.spec.modality)
     if input_format.spec.modality != "event":
         if chart is not None:

@@ -29,7 +29,7 @@ HOSTILE = {
     "bytes": ("a\udcff", r"a\xff"),
 }
 """Texts, and what is printed."""
-KEPT = "é 日本 👩‍🚀 می‌خواهم [bold] {} \\ عربي"
+HARMLESS = "é 日本 👩‍🚀 می‌خواهم [bold] {} \\ عربي"
 
 
 @pytest.mark.parametrize(("text", "expected"), HOSTILE.values(), ids=HOSTILE)
@@ -52,9 +52,9 @@ def test_unsafe_characters_become_escapes_everywhere(text, expected, capsys):
 
 
 def test_other_texts_stay_as_they_are(capsys):
-    assert escape_text(KEPT) == escape_json(KEPT) == KEPT
-    print_table(("a",), [(KEPT,)], "[red]title[/red]")
-    assert KEPT in (printed := capsys.readouterr().out)
+    assert escape_text(HARMLESS) == escape_json(HARMLESS) == HARMLESS
+    print_table(("a",), [(HARMLESS,)], "[red]title[/red]")
+    assert HARMLESS in (printed := capsys.readouterr().out)
     assert "[red]title[/red]" in printed
 
 

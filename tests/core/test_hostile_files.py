@@ -150,11 +150,11 @@ def test_what_a_reader_did_not_expect_names_the_file_and_the_reader(registry, ad
         with pytest.raises(PluginError, match=r"a\.f: .* reader 'failing' of test-dist") as raised:
             read(tmp_path / "a.f")
         assert "\n" not in str(raised.value)
-    for known in (BadInput("bad"), PermissionError(13, "denied"), ImportError("no"), KeyboardInterrupt()):
-        Failing.error = known
-        with pytest.raises(type(known)) as raised:
+    for failure in (BadInput("bad"), PermissionError(13, "denied"), ImportError("no"), KeyboardInterrupt()):
+        Failing.error = failure
+        with pytest.raises(type(failure)) as raised:
             anybind.read(tmp_path / "a.f")
-        assert raised.value is known
+        assert raised.value is failure
     Failing.error = MemoryError()
     with pytest.raises(AnybindError, match=r"a\.f: not enough memory to read it"):
         anybind.read(tmp_path / "a.f")

@@ -266,8 +266,8 @@ def counted(monkeypatch, readers, registry, add_plugin):
         distribution="lengths-dist",
     )
     counts = collections.Counter()
-    head = anybind.reader._read_beginning
-    monkeypatch.setattr("anybind.reader._read_beginning", lambda path: counts.update(["opened"]) or head(path))
+    head = anybind.detection.read_beginning
+    monkeypatch.setattr("anybind.detection.read_beginning", lambda path: counts.update(["opened"]) or head(path))
     for reader in (Marked, AlsoMarked, Unmarked):
         sniff = reader.sniff
         note = f"{reader.__name__} sniffs"
@@ -307,7 +307,7 @@ def test_readers_of_other_modalities_are_not_called_if_one_of_a_source_recognise
     about = {"name": "Sentences", "summary": "s", "modality": "sentences", "suffixes": (".sentence",)}
     broken = ReaderSpec(target="no_such_module:Reader", **about)
     add_plugin(registry, sentences, broken, name="sentences", distribution="sentences-dist")
-    detector = anybind.reader._FormatDetector(file(tmp_path, "x.also"))
+    detector = anybind.detection.FormatDetector(file(tmp_path, "x.also"))
     assert detector.find_reader("sentences").name == "AlsoMarked"
     assert {part.name for part in (*detector.verdicts, *detector.failures)} == {"AlsoMarked"}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from anybind.detection import HEAD_BYTES
 from anybind.errors import AnybindError, BadInput
-from anybind.reader import HEAD_BYTES, Reader
+from anybind.reader import Reader
 from anybind.spec import ReaderSpec
 from anybind.testing.assertions import Skip, describe_error, describe_sample, find_installed_modality, is_equal
 from anybind.testing.checks import Case, Checks, computed_once

@@ -11,11 +11,12 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, ClassVar
 
-from anybind.plugin import Reader
+from anybind.plugin import BadInput, Reader
 from anybind_events.readers.blocks import BinaryHeader, DecodingPass, EventColumns
 from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
+AEDAT_MAGIC, AEDAT_VERSIONS = b"#!AER-DAT", (b"2.0", b"3.1", b"4.0")
 MAX_LINE_BYTES = 1 << 16
 """Longest line that is treated as a header line."""
 
@@ -30,6 +31,10 @@ class BinaryReader(Reader):
     """First bytes of the format; empty if it has no signature."""
 
     def sniff(self, head: bytes) -> bool | None:
+        version = head[: len(AEDAT_MAGIC) + 3].removeprefix(AEDAT_MAGIC)
+        if self.magic.startswith(AEDAT_MAGIC) and len(version) == 3 and version not in AEDAT_VERSIONS:
+            text = version.decode(errors="replace")
+            raise BadInput(f"expected AEDAT 2.0, 3.1 or 4.0, got AEDAT {text}; convert it to 2.0 by jAER, or to .csv")
         return head.startswith(self.magic) if self.magic else None
 
     @abstractmethod

@@ -29,6 +29,7 @@ GENERATIONS = {
 }
 """Sensor sizes by parts of camera driver names, and by the sensor generation."""
 VERSIONS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
+CONVERT = "convert it to .h5 or .csv by Prophesee's Metavision SDK"
 WRAPS, CLOCK_HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
 """State indices: clock wraps, upper clock bits, whether the clock has started, counts of skipped words."""
 COUNTS = {"clock_wraps": WRAPS, "skipped_triggers": TRIGGERS, "skipped_untimed": UNTIMED}
@@ -52,8 +53,12 @@ class RawReader(BinaryReader):
     encoding: ClassVar[str]
 
     def sniff(self, head: bytes) -> bool:
-        """Check the header for the encoding."""
-        return parse_encoding(read_header_fields(io.BytesIO(head))[0]) == self.encoding
+        """Check the header for the encoding; raise `BadInput` for an encoding that no reader supports."""
+        fields, _ = read_header_fields(io.BytesIO(head))
+        encoding = parse_encoding(fields) or f"EVT{fields.get('evt', '').removesuffix('.0')}"
+        if encoding.startswith("EVT") and encoding not in ("EVT", *VERSIONS.values()):
+            raise BadInput(f"expected EVT2, EVT2.1 or EVT3, got {encoding[:40]}; {CONVERT}")
+        return encoding == self.encoding
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         fields, start = read_header_fields(file)

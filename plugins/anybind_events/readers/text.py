@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -141,6 +142,8 @@ def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
     names, size, start = None, None, 0
     for number in range(1, MAX_HEADER_LINES):
         line = file.readline(MAX_LINE_BYTES)
+        if number == 1 and line.startswith(codecs.BOM_UTF8):
+            line, start = line.removeprefix(codecs.BOM_UTF8), len(codecs.BOM_UTF8)
         text = line.strip()
         fields = split_fields(text, _find_delimiter(text))
         if not line and names is None:

@@ -1,0 +1,144 @@
+"""Detection of a file's format: its reader by content first and by file name second, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from anybind.errors import AnybindError, BadInput, BadOption, PluginError
+from anybind.files import check_input, check_pointer
+from anybind.registry import Part, check_options, list_parts
+from anybind.spec import ModalitySpec, ReaderSpec
+
+HEAD_BYTES = 4096
+"""Number of bytes at the beginning of a file that `Reader.sniff` is called with."""
+DECOMPRESS = "decompress it first"
+KNOWN_FORMATS: Mapping[bytes, str] = {
+    b"#ROSBAG V": "a ROS 1 bag; export its topic to .h5 or .csv first, for example by the package rosbags",
+    b"\x89MCAP0\r\n": "an MCAP file; export its topic to .h5 or .csv first, for example by the package rosbags",
+    b"SQLite format 3\0": "an SQLite database, such as a ROS 2 bag; export its topic to .h5 or .csv first",
+    b"MATLAB 5.0 MAT-file": "a MATLAB 5 file; save it with -v7.3, or its arrays as .npz",
+    b"\x1f\x8b": f"a gzip file; {DECOMPRESS}",
+    b"BZh": f"a bzip2 file; {DECOMPRESS}",
+    b"\xfd7zXZ\0": f"an xz file; {DECOMPRESS}",
+    b"\x28\xb5\x2f\xfd": f"a zstd file; {DECOMPRESS}",
+    b"7z\xbc\xaf\x27\x1c": f"a 7z archive; {DECOMPRESS}",
+    b"Rar!\x1a\x07": f"a RAR archive; {DECOMPRESS}",
+    b"<!doctype html": "a web page; the download failed, download it again",
+    b"<html": "a web page; the download failed, download it again",
+    b"%pdf-": "a PDF document",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+}
+"""Signatures of formats that are not supported, in lower case where they are text, and what to do about them."""
+
+
+class FormatDetector:
+    """Results of the readers' `sniff` for one file: the file is opened once, and each reader is called at most once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.suffix, self.head = path, path.suffix.lower(), read_beginning(path)
+        self.verdicts: dict[Part[ReaderSpec], bool | None] = {}
+        self.failures: dict[Part[ReaderSpec], AnybindError] = {}
+
+    def find_reader(self, modality: str | None = None, options: Mapping[str, Any] | None = None) -> Part[ReaderSpec]:
+        """Find the reader of the file; see `anybind.reader.find_reader`."""
+        installed = list_parts(ReaderSpec)
+        by_suffix = [part for part in installed if self.suffix in part.spec.suffixes]
+        # A reader with the file's suffix that recognises the content takes precedence, so that the others need not be
+        # called, if it is of the expected modality or of one that this can be derived from.
+        self._sniff(by_suffix)
+        modalities = list_parts(ModalitySpec) if modality else ()
+        sources = {source for part in modalities if part.name == modality for source in part.spec.derived_from}
+        for able in ({modality}, sources):
+            claims = [part for part in by_suffix if modality is None or part.spec.modality in able]
+            certain = [part for part in claims if self.verdicts.get(part)]
+            if len(certain) == 1:
+                return certain[0]
+            if any(self.verdicts.get(part, False) is not False for part in claims):
+                break
+        self._sniff(installed)
+        chosen = self._list_claimants([part for part in installed if part.spec.modality == modality])
+        chosen = chosen or self._list_claimants(installed)
+        if len(chosen) == 1:
+            return chosen[0]
+        known = next(
+            (text for sign, text in KNOWN_FORMATS.items() if self.head[: len(sign)].lower() == sign.lower()), ""
+        )
+        if known and not chosen:
+            raise BadInput(f"{self.path}: expected a supported format, got {known}")
+        able = [part for part in by_suffix if options and self._takes_options(part, options)]
+        if len(able) == 1 and not chosen:
+            return able[0]
+        raise self._make_error(chosen)
+
+    def _takes_options(self, part: Part[ReaderSpec], options: Mapping[str, Any]) -> bool:
+        if part in self.failures:
+            return False
+        try:
+            check_options("", part.instance.read, self.path, **options)
+        except BadOption:
+            return False
+        return True
+
+    def _sniff(self, readers: Iterable[Part[ReaderSpec]]) -> None:
+        for part in readers:
+            if part in self.verdicts or part in self.failures:
+                continue
+            try:
+                self.verdicts[part] = part.instance.sniff(self.head)
+            except AnybindError as error:
+                self.failures[part] = error
+            except Exception as error:  # a bug of one plugin must not affect the readers of others
+                self.failures[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
+
+    def _list_claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
+        """Return the readers that may accept the file: by content, then by name."""
+        claims = [part for part in readers if self.verdicts.get(part, False) is not False]
+        certain = [part for part in claims if self.verdicts[part]]
+        return [part for part in (certain or claims) if self.suffix in part.spec.suffixes] or certain
+
+    def _make_error(self, claimants: Iterable[Part[ReaderSpec]]) -> AnybindError:
+        path, suffix = self.path, self.suffix
+        if names := " and ".join(sorted(repr(part.name) for part in claimants)):
+            return BadInput(f"{path}: the readers {names} both claim it; say which with reader=")
+        for part, error in self.failures.items():
+            if suffix in part.spec.suffixes:
+                return error if str(path) in str(error) else _set_cause(type(error)(f"{path}: {error}"), error)
+        suffixes = {suffix for part in list_parts(ReaderSpec) for suffix in part.spec.suffixes}
+        if suffix in suffixes:
+            reason = self._explain_rejection() or "its beginning is not that of the format"
+            return BadInput(f"{path} is not a valid {suffix} file: {reason}")
+        return BadInput(f"{path}: unsupported format; supported: {', '.join(sorted(suffixes))}")
+
+    def _explain_rejection(self) -> str:
+        """Return the error of the only reader with the file's suffix, without the path; empty if there is none."""
+        readers = [part for part in self.verdicts if self.suffix in part.spec.suffixes]
+        if len(readers) == 1:
+            try:
+                next(iter(readers[0].instance.chunks(self.path, count=1)), None)
+            except BadInput as error:
+                return str(error).removeprefix(str(self.path)).removeprefix(":").strip()
+            except Exception:  # the content is of another format: any error of the reader is expected
+                return ""
+        return ""
+
+
+def _set_cause(error: AnybindError, cause: Exception) -> AnybindError:
+    error.__cause__ = cause
+    return error
+
+
+def read_beginning(path: Path) -> bytes:
+    """Read the beginning of a file; raise `BadInput` for an empty file, a folder, a pipe or a device."""
+    check_input(path, folders=False)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
+    if not head:
+        raise BadInput(f"{path} is empty (0 bytes)")
+    check_pointer(path, head)
+    return head
