@@ -103,7 +103,7 @@ class IndexSources:
         for path in map(make_absolute, self.texts):
             file_entry = IndexEntry.from_file(path)
             try:
-                lines = Path(path).read_text(encoding="utf-8").splitlines()
+                lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 name = files.portable_name(path)
                 raise BadInput(f"cannot read {name} as UTF-8 text, one text per line: {error}") from error
