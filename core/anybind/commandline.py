@@ -174,7 +174,7 @@ def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:
             raise BadOption(f"an option is given as NAME=VALUE, got {pair!r}")
         try:
             options[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             options[name] = value
     return options
 

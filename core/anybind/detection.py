@@ -63,11 +63,11 @@ class FormatDetector:
         chosen = chosen or self._list_claimants(installed)
         if len(chosen) == 1:
             return chosen[0]
-        known = next(
+        unsupported = next(
             (text for sign, text in KNOWN_FORMATS.items() if self.head[: len(sign)].lower() == sign.lower()), ""
         )
-        if known and not chosen:
-            raise BadInput(f"{self.path}: expected a supported format, got {known}")
+        if unsupported and not chosen:
+            raise BadInput(f"{self.path}: expected a supported format, got {unsupported}")
         able = [part for part in by_suffix if options and self._takes_options(part, options)]
         if len(able) == 1 and not chosen:
             return able[0]

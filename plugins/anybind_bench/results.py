@@ -149,7 +149,7 @@ class ResultsStore:
             return None
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             warnings.warn(f"{path}: damaged, will be rewritten", AnybindWarning, stacklevel=3)
             return None
         except OSError as error:
@@ -184,7 +184,7 @@ class ResultsStore:
             row = json.loads(path.read_text(encoding="utf-8"))
             loaded, others = load_cell(cell, row), dict(row["others"])
             failed_before = loaded.state is State.FAILED and _get_stamp(path) == self._initial_stamps.get(path.stem)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, AnybindError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, AnybindError):
             return None
         return None if failed_before else (loaded, others)
 

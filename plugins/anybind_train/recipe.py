@@ -260,5 +260,5 @@ def _override_key(table: object, key: str, text: str) -> None:
         raise BadOption(f"{key}: not a key of a table")
     try:
         table[last] = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         table[last] = text

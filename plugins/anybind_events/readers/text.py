@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ from anybind_events.stream import MAX_SENSOR, EventStream
 
 DELIMITERS = (b",", b";", b"\t")
 """Column separators, tried in this order; blanks otherwise."""
+GEOMETRY = re.compile(rb"\b(?:geometry|resolution)\s*[:=]?\s*(\d{1,5})\s*[,x]\s*(\d{1,5})\b", re.IGNORECASE)
+"""Sensor width and height in a comment, such as `%geometry:1280,720`."""
 MAX_HEADER_LINES = 1000
 """Maximum number of comment lines before the first event."""
 
@@ -45,9 +48,10 @@ MAX_HEADER_LINES = 1000
 class TextReader(Reader):
     """A reader of four columns x, y, t and p in any order, with or without a header that names them.
 
-    Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of two
-    numbers is the sensor's width and height. Times with fractions are seconds and others microseconds (nanoseconds from
-    10^17 on), unless the header names the unit, as in `t_ns` or `time [s]`. Polarities are 0 and 1, or -1 and 1.
+    Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of
+    two numbers, or `geometry:WIDTH,HEIGHT` in a comment, is the sensor's width and height. Times with fractions are
+    seconds and others microseconds (nanoseconds from 10^17 on), unless the header names the unit, as in `t_ns` or
+    `time [s]`. Polarities are 0 and 1, or -1 and 1.
 
     The written format is `x,y,t,p` in whole numbers, times in microseconds, with tabs for the suffix `.tsv`; it has no
     sensor size.
@@ -150,6 +154,8 @@ def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
             break
         if line and (not text or text.startswith(COMMENTS)):
             names = names or _parse_header(text.lstrip(b"#%/ "))
+            if geometry := GEOMETRY.search(text):
+                size = int(geometry[1]), int(geometry[2])
         elif names or _are_numbers(fields, columns):
             if len(fields) != 2 or size or names:
                 count = len(fields) if line else len(names or ())

@@ -12,6 +12,7 @@ from typing import Annotated
 import anybind
 import numpy as np
 import typer
+from anybind.commandline import print_text
 from anybind.plugin import files, prompts
 
 from anybind_inertial import adapter, motion
@@ -66,7 +67,7 @@ def main(
     if encoder:
         fit_motion(motion.WEIGHTS)
     fit_words(output, anybind.load(binding, device=device), motion.MotionEncoder())
-    typer.echo(f"wrote {output}")
+    print_text(f"wrote {output}")
 
 
 if __name__ == "__main__":

@@ -124,6 +124,17 @@ def test_a_first_line_of_two_numbers_is_the_sensor(read) -> None:
     assert read("240 180\n" + lines(), size=(50, 60)).width == 50
 
 
+@pytest.mark.parametrize(
+    "comment", ["%geometry:1280,720", "% geometry 1280x720", "# Resolution = 1280, 720", "// x geometry: 1280 , 720 px"]
+)
+@pytest.mark.parametrize("before", ["", "# another comment\n"])
+def test_a_comment_with_the_geometry_is_the_sensor(read, comment: str, before: str) -> None:
+    stream = read(f"{before}{comment}\n" + lines())
+    assert (stream.width, stream.height) == (1280, 720)
+    assert len(stream) == 3
+    assert (read(f"{before}% geometries 1280x720\n" + lines()).width, len(read(lines()))) == (34, 3)
+
+
 def test_without_a_recorded_size_the_sensor_is_the_smallest_common_one_also_in_chunks(tmp_path: Path) -> None:
     path = tmp_path / "sensor.csv"
     path.write_text("x y t p\n" + lines([(1, 2, 1, 1), (3, 4, 2, 0), (300, 4, 3, 1)]))
