@@ -16,7 +16,7 @@ from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
 from anybind import AnybindWarning, Space
-from anybind.plugin import BadInput, TorchEncoder, errors, tables, tensors
+from anybind.plugin import BadInput, TorchEncoder, errors, files, tables, tensors
 from anybind_openclip.model_files import OpenClipFiles, find_model_files
 
 STUB_VISION = {"layers": 1, "width": 64, "patch_size": 1, "image_size": 1}
@@ -184,6 +184,8 @@ def _read_state(model_files: OpenClipFiles, outline: torch.nn.Module) -> Mapping
 
     # Captures the state that open_clip would load, after its conversion of other publishers' names and shapes.
     outline.load_state_dict = capture_state  # pyright: ignore[reportAttributeAccessIssue]
+    files.check_input(model_files.weights, folders=False)
+    files.check_pointer(model_files.weights)
     try:
         weights = str(model_files.weights)
         load_checkpoint(outline, weights, strict=True, weights_only=True, device="cpu")  # pyright: ignore[reportArgumentType]

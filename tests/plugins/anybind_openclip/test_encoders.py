@@ -255,6 +255,13 @@ def test_truncated_weights_are_an_error_with_the_path(folder_copy: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_a_pointer_of_git_lfs_as_weights_says_how_to_fetch_them(folder_copy: Path) -> None:
+    weights = folder_copy / "open_clip_model.safetensors"
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(BadInput, match=r"open_clip_model\.safetensors: .* Git LFS pointer; fetch it: git lfs pull"):
+        load_image_encoder(f"local-dir:{folder_copy}")
+
+
 def test_weights_of_another_width_are_an_error_with_the_path(
     folder_copy: Path, make_folder: Callable[..., Path], tmp_path: Path, tiny_config: dict[str, Any]
 ) -> None:
