@@ -249,6 +249,8 @@ def parse_names(text: str) -> list[str]:
 
 
 def _read_names(path: Path, key: str) -> Sequence[str]:
+    if path.suffix:  # a pipe of the shell, such as /dev/fd/63, has none
+        check_input(path, folders=False)
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
         if path.suffix.lower() != ".json":

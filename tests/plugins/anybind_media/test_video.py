@@ -296,6 +296,28 @@ def test_frames_before_damage_are_decoded(tmp_path: Path) -> None:
     assert "damaged or truncated after 50 frames" in message
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.avi"])
+@pytest.mark.parametrize(
+    "error",
+    [av.ArgumentError(22, "Invalid argument"), ZeroDivisionError("rate"), OverflowError("time"), ValueError("x")],
+)
+def test_frames_that_cannot_be_converted_are_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
+    def fail(frame: object, gray: bool) -> None:
+        raise error
+
+    path = tmp_path / name
+    save_video(path, make_frames(3))
+    video = anybind.read(path)
+    monkeypatch.setattr("anybind_media.video_decoder._convert_frame", fail)
+    with pytest.raises(BadInput, match=rf"{name}: damaged video \(.*\); copy it again"):
+        anybind.read(path)
+    assert f"{path}: damaged video" in decode_to_error(video)[1]
+    with pytest.raises(BadInput, match=f"{name}: damaged: no frame can be decoded"):
+        video.sample_frames()
+
+
 def test_oversized_frames_are_rejected(tmp_path: Path) -> None:
     raw = bytearray(save_video(tmp_path / "a.avi", make_frames(3), "mjpeg", "yuvj420p").read_bytes())
     size = raw.index(b"\xff\xc0") + 5  # in the header of the first JPEG av_frame
