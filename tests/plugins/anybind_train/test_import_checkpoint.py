@@ -257,7 +257,7 @@ def test_a_huge_expanded_array_is_rejected_by_its_shape(checkpoint: Callable[...
 def test_a_missing_file_and_a_folder_are_rejected(tmp_path: Path) -> None:
     assert "No such file" in read_error(BadInput, tmp_path / "missing.pt")
     (tmp_path / "folder.pt").mkdir()
-    assert "directory" in read_error(BadInput, tmp_path / "folder.pt")
+    assert "is a folder; give a file" in read_error(BadInput, tmp_path / "folder.pt")
 
 
 @pytest.mark.parametrize(
