@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from anybind.plugin import BadInput
+from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.columns import find_smallest_sensor
 from anybind_events.stream import EventStream
 
@@ -23,19 +24,23 @@ def is_structured(item: object) -> TypeGuard[np.ndarray]:
     return isinstance(item, np.ndarray) and item.ndim == 1 and {*"xytp"} <= {*(item.dtype.names or ())}
 
 
-def from_structured(table: np.ndarray, width: int | None = None, height: int | None = None) -> EventStream:
+def from_structured(
+    table: np.ndarray, width: int | None = None, height: int | None = None, *, polarity: PolarityOption = None
+) -> EventStream:
     """Convert a structured array to a stream, without a copy if the fields have fitting types; see `EventStream`.
 
     Args:
-        table: (n,), with the fields `x`, `y`, `t` (microseconds) and `p` (above 0: ON) in any order: tonic gives
+        table: (n,), with the fields `x`, `y`, `t` (microseconds) and `p` in any order: tonic gives
             x, y, t, p and expelliarmus t, x, y, p.
         width: sensor width in pixels, given with `height`; default: the smallest common sensor that contains all
             events. Give it if it is known: frames of the events depend on it.
         height: sensor height in pixels.
+        polarity: the ON code, then the OFF code or codes, such as `"2,1"`; default: certain notations only (booleans, 0
+            and 1, -1 and 1, also with -1 stored unsigned).
 
     Raises:
-        BadInput: a field is missing, events are not in time order or outside the sensor, or there are no events and no
-            sensor size.
+        BadInput: a field is missing, polarity codes are of uncertain meaning, events are not in time order or outside
+            the sensor, or there are no events and no sensor size.
     """
     if not is_structured(table):
         names = table.dtype.names
@@ -44,7 +49,8 @@ def from_structured(table: np.ndarray, width: int | None = None, height: int | N
         if not len(table):
             raise BadInput("the array has no events to infer the sensor size from; give width= and height=")
         width, height = find_smallest_sensor(float(table["x"].max()), float(table["y"].max()))
-    return EventStream(table["x"], table["y"], table["t"], table["p"], width, height)
+    polarities = PolarityDecoder(polarity).decode(table["p"])
+    return EventStream(table["x"], table["y"], table["t"], polarities, width, height)
 
 
 def to_structured(stream: EventStream, dtype: npt.DTypeLike = TONIC) -> np.ndarray:

@@ -7,15 +7,22 @@ import inspect
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind_events.polarity import (
+    UNSIGNED_MINUS_ONE,
+    PolarityDecoder,
+    PolarityOption,
+    find_codes,
+    parse_polarity_codes,
+)
 from anybind_events.stream import EventStream, concatenate_streams
 
 NAMES = {
@@ -86,6 +93,7 @@ class ColumnStatistics:
         decreases: whether a number is below the previous one.
         is_integer: whether all numbers are whole.
         last: the last number.
+        codes: the numbers, if there are at most two; None otherwise.
     """
 
     low: float = np.inf
@@ -93,6 +101,7 @@ class ColumnStatistics:
     decreases: bool = False
     is_integer: bool = True
     last: float | None = None
+    codes: set[float] | None = field(default_factory=set)
 
     def add(self, column: np.ndarray) -> None:
         """Update the statistics by the next numbers of the column."""
@@ -102,15 +111,27 @@ class ColumnStatistics:
             )
         if not column.size:
             return
-        self.low, self.high = min(self.low, column.min().item()), max(self.high, column.max().item())
+        low, high = column.min().item(), column.max().item()
+        self.low, self.high = min(self.low, low), max(self.high, high)
         self.decreases |= bool((column[1:] < column[:-1]).any()) or (self.last is not None and column[0] < self.last)
         self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
         self.last = column[-1].item()
+        self.codes = None if self.codes is None else find_codes(column, low, high, self.codes)
 
     @property
     def is_binary(self) -> bool:
-        """Whether the numbers can be polarities: 0 and 1, or -1 and 1."""
-        return self.is_integer and self.low >= -1 and self.high <= 1
+        """Whether the numbers can be polarities: 0 and 1, or -1 and 1, the latter also with -1 stored unsigned."""
+        is_unsigned = self.has_two_codes and self.low == 1 and self.high in UNSIGNED_MINUS_ONE
+        return is_unsigned or (self.is_integer and self.low >= -1 and self.high <= 1)
+
+    @property
+    def has_two_codes(self) -> bool:
+        """Whether there are at most two numbers, which are whole."""
+        return self.is_integer and self.codes is not None
+
+    def fits_codes(self, codes: Collection[float] | None) -> bool:
+        """Return whether the numbers can be polarities with these codes; None: with a certain notation."""
+        return self.is_binary if codes is None else self.is_integer and {self.low, self.high} <= {*codes}
 
     @property
     def unit(self) -> str:
@@ -129,26 +150,35 @@ def compute_statistics(batches: Iterable[Batch]) -> list[ColumnStatistics]:
     return statistics
 
 
-def infer_column_order(statistics: Sequence[ColumnStatistics]) -> str:
+def infer_column_order(statistics: Sequence[ColumnStatistics], polarity: PolarityOption = None) -> str:
     """Infer the order of the columns, such as `txyp`, from their values.
 
     Time is the column that never decreases and, among several, has fractions or else the widest range; polarity is the
-    last of the others with only 0 and 1, or -1 and 1; x precedes y.
+    last of the others with only 0 and 1, or -1 and 1, or the codes of the option `polarity`; x precedes y.
 
     Raises:
         BadInput: no column can be time, or none polarity.
     """
+    codes = parse_polarity_codes(polarity)
     candidates = [i for i, each in enumerate(statistics) if not each.decreases]
-    candidates = [i for i in candidates if not statistics[i].is_binary] or candidates
-    if not candidates or (statistics[candidates[0]].is_binary and any(each.decreases for each in statistics)):
+    candidates = [i for i in candidates if not statistics[i].fits_codes(codes)] or candidates
+    if not candidates or (statistics[candidates[0]].fits_codes(codes) and any(each.decreases for each in statistics)):
         raise BadInput("no column can be time, as all decrease; sort the events by time, or name the columns")
     time = max(
         candidates,
         key=lambda i: (not statistics[i].is_integer, statistics[i].high - statistics[i].low, statistics[i].high),
     )
-    polarities = [i for i, each in enumerate(statistics) if each.is_binary and i != time]
+    polarities = [i for i, each in enumerate(statistics) if each.fits_codes(codes) and i != time]
+    # Only OFF events, or the first ones of a recording.
+    polarities = polarities or [
+        i for i, each in enumerate(statistics) if {each.low, each.high} <= UNSIGNED_MINUS_ONE and i != time
+    ]
     if not polarities:
-        raise BadInput("no column has polarities (0 and 1, or -1 and 1); name the columns")
+        expected = "0 and 1, or -1 and 1" if codes is None else ", ".join(map(str, codes))
+        raise BadInput(
+            f"no column has polarities ({expected}); name the columns (columns=), or the ON code and the OFF code"
+            " (polarity=)"
+        )
     letters = iter("xy")
     return "".join("t" if i == time else "p" if i == polarities[-1] else next(letters) for i in range(len(NAMES)))
 
@@ -198,6 +228,7 @@ def build_streams(
     order: str | None = "xytp",
     size: tuple[int, int] | None = None,
     unit: str | None = None,
+    polarity: PolarityOption = None,
     notes: Mapping[str, int] | None = None,
 ) -> Iterator[EventStream]:
     """Yield event streams of batches of columns, all of one order, sensor and unit.
@@ -210,16 +241,18 @@ def build_streams(
         order: order of the columns; None infers it by `infer_column_order`.
         size: (width, height); None: the smallest common sensor that contains all events.
         unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
+        polarity: the ON code, then the OFF code; see `PolarityDecoder`.
         notes: counts of the reader; the first stream carries them.
 
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
     """
+    decoder = PolarityDecoder(polarity)
     if count == ALL_EVENTS:
         batches = _cache_batches(batches(count))
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
-        order = order or infer_column_order(statistics)
+        order = order or infer_column_order(statistics, polarity)
         size = size or find_smallest_sensor(statistics[order.index("x")].high, statistics[order.index("y")].high)
         unit = unit or statistics[order.index("t")].unit
     n_events, last_us = 0, None
@@ -227,6 +260,7 @@ def build_streams(
         columns = dict(zip(order, batch, strict=True))
         columns["t"] = convert_to_microseconds(columns["t"], unit)
         try:
+            columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = EventStream(**columns, width=int(size[0]), height=int(size[1]), notes=notes or {})
         except BadInput as error:
             raise BadInput(f"from event {n_events} on: {error}" if n_events else str(error)) from error
@@ -236,6 +270,10 @@ def build_streams(
             n_events, last_us = n_events + len(stream), stream.t[-1]
         notes = None
         yield stream
+
+
+def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Iterator[np.ndarray]:
+    return (batch[index] for batch in batches(MIN_STATISTICS_EVENTS))
 
 
 def _cache_batches(batches: Iterator[Batch]) -> Callable[[int], Iterator[Batch]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,7 @@ class Hdf5Reader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
         group: str | None = None,
         start: int | None = None,
         end: int | None = None,
@@ -77,6 +78,8 @@ class Hdf5Reader(Reader):
                 common sensor that contains all events.
             unit: unit of time: s, ms, us or ns; default: that of the format, else seconds for fractions and
                 microseconds for whole numbers.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
             group: group of the events, such as `prophesee/left`, if the file has several recordings.
             start, end: microseconds, in the time of the recording.
 
@@ -92,7 +95,7 @@ class Hdf5Reader(Reader):
             first = 0 if start is None else find_first_event(events, start)
             last = len(events) if end is None else find_first_event(events, end)
             batches = split_batches(events.read_batch, first, max(first, last))
-            yield from build_streams(batches, count, size=size or events.size, unit="us")
+            yield from build_streams(batches, count, size=size or events.size, unit="us", polarity=polarity)
 
     read = make_read_method(chunks)
 

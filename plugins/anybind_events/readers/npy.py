@@ -6,7 +6,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -106,6 +106,7 @@ class NpyReader(Reader):
         size: tuple[int, int] | None = None,
         columns: str | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -116,6 +117,8 @@ class NpyReader(Reader):
             size: (width, height) of the sensor; default: the smallest common sensor that contains all events.
             columns: order of the columns of an (n, 4) array, such as `txyp`; default: inferred from their values.
             unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
 
         Raises:
             BadInput: the array is damaged, contains Python objects or no events, or time decreases.
@@ -129,7 +132,9 @@ class NpyReader(Reader):
             batches = split_batches(lambda first, last: _read_batch(file, header, first, last), 0, rows)
             if header.fields:
                 columns, unit = "xytp", unit or parse_unit(header.fields["t"])
-            yield from build_streams(batches, count, order=columns, size=size, unit=unit, notes=notes)
+            yield from build_streams(
+                batches, count, order=columns, size=size, unit=unit, polarity=polarity, notes=notes
+            )
 
     read = make_read_method(chunks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -85,6 +85,7 @@ class NpzReader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -95,6 +96,8 @@ class NpzReader(Reader):
             size: (width, height) of the sensor; default: from the file, else 640x480 for N-ImageNet, else the smallest
                 common sensor that contains all events.
             unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
 
         Raises:
             BadInput: the archive is truncated or corrupt, or has no event columns.
@@ -107,7 +110,9 @@ class NpzReader(Reader):
                     _check_directory(archive)
                     layout = _find_layout(archive)
                     batches = partial(_read_batches, archive, layout)
-                    yield from build_streams(batches, count, size=size or layout.size, unit=unit or layout.unit)
+                    yield from build_streams(
+                        batches, count, size=size or layout.size, unit=unit or layout.unit, polarity=polarity
+                    )
             except DAMAGE_ERRORS as error:
                 raise BadInput(f"{path}: not a complete .npz recording: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -46,7 +46,8 @@ class TextReader(Reader):
 
     Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of two
     numbers is the sensor's width and height. Times with fractions are seconds and others microseconds (nanoseconds from
-    10^17 on), unless the header names the unit, as in `t_ns` or `time [s]`. Polarities are 0 and 1, or -1 and 1.
+    10^17 on), unless the header names the unit, as in `t_ns` or `time [s]`. Polarities are 0 and 1, or -1 and 1,
+    the latter also with -1 stored unsigned; the option `polarity` names others.
 
     The written format is `x,y,t,p` in whole numbers, times in microseconds, with tabs for the suffix `.tsv`; it has no
     sensor size.
@@ -76,6 +77,7 @@ class TextReader(Reader):
         size: tuple[int, int] | None = None,
         columns: str | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -88,6 +90,8 @@ class TextReader(Reader):
             columns: order of the columns, such as `txyp`, with `-` for one to skip; default: from the header, else
                 inferred from their values.
             unit: unit of time: s, ms, us or ns; default: from the header, else inferred from the numbers.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
 
         Raises:
             BadInput: a line is not an event (the message names it), or no column can be time or polarity.
@@ -104,6 +108,7 @@ class TextReader(Reader):
                     order=layout.order,
                     size=size or layout.size,
                     unit=unit or layout.unit,
+                    polarity=polarity,
                     notes=notes,
                 )
             except BadInput as error:
@@ -206,6 +211,7 @@ def _are_events(columns: list[np.ndarray], order: str | None) -> bool:
     except BadInput:
         return False
     pixels = by_letter["x"], by_letter["y"]
-    return by_letter["p"].is_binary and all(
+    # Codes of uncertain meaning are an error of reading, which lists them.
+    return (by_letter["p"].is_binary or by_letter["p"].has_two_codes) and all(
         each.is_integer and each.low >= 0 and each.high < MAX_SENSOR for each in pixels
     )

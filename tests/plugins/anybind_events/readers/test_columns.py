@@ -1,0 +1,210 @@
+"""Event columns in every format that has them: the meaning of polarity codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import anybind
+from anybind import BadInput
+from anybind.errors import BadOption
+from anybind_events import from_structured
+from anybind_events.stream import EventStream
+
+Columns = dict[str, np.ndarray]
+EVENTS = 1000
+
+
+def make_columns(**columns: object) -> Columns:
+    """Return columns of a moving object on a 240x180 sensor, some of them replaced."""
+    generator = np.random.default_rng(0)
+    made = {
+        "x": generator.integers(0, 240, EVENTS, dtype=np.uint16),
+        "y": generator.integers(0, 180, EVENTS, dtype=np.uint16),
+        "t": np.arange(EVENTS) * 100,
+        "p": generator.integers(0, 2, EVENTS).astype(bool),
+    }
+    return made | {name: np.asarray(column) for name, column in columns.items()}
+
+
+def make_records(columns: Columns) -> np.ndarray:
+    records = np.empty(len(columns["t"]), [(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        records[name] = column
+    return records
+
+
+def make_table(columns: Columns, order: str = "txyp") -> np.ndarray:
+    """Return an (n, 4) array; floats where NumPy has no common integer type, as of int64 and uint64."""
+    return np.stack([columns[name] for name in order], axis=1)
+
+
+def write_npz(path: Path, columns: Columns) -> None:
+    np.savez(path, **columns)
+
+
+def write_npz_records(path: Path, columns: Columns) -> None:
+    np.savez_compressed(path, event_data=make_records(columns))
+
+
+def write_npy_records(path: Path, columns: Columns) -> None:
+    np.save(path, make_records(columns))
+
+
+def write_npy_table(path: Path, columns: Columns) -> None:
+    np.save(path, make_table(columns))
+
+
+def write_hdf5(path: Path, columns: Columns) -> None:
+    with h5py.File(path, "w") as file:
+        for name, column in columns.items():
+            file[f"events/{name}"] = column
+
+
+def write_hdf5_records(path: Path, columns: Columns) -> None:
+    with h5py.File(path, "w") as file:
+        file["events"] = make_records(columns)
+
+
+def write_csv(path: Path, columns: Columns) -> None:
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = (",".join(str(int(value) if isinstance(value, bool) else value) for value in row) for row in rows)
+    path.write_text("\n".join([",".join(columns), *lines, ""]))
+
+
+def write_txt(path: Path, columns: Columns) -> None:
+    rows = zip(*(columns[name].tolist() for name in "txyp"), strict=True)
+    lines = (" ".join(str(int(value) if isinstance(value, bool) else value) for value in row) for row in rows)
+    path.write_text("\n".join([*lines, ""]))
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, Columns], None]]] = {
+    "npz": ("made.npz", write_npz),
+    "npz-records": ("made.npz", write_npz_records),
+    "npy-records": ("made.npy", write_npy_records),
+    "npy-table": ("made.npy", write_npy_table),
+    "hdf5": ("made.h5", write_hdf5),
+    "hdf5-records": ("made.h5", write_hdf5_records),
+    "csv-header": ("made.csv", write_csv),
+    "txt": ("made.txt", write_txt),
+}
+"""Column formats: file name, and a function that writes columns."""
+
+
+@pytest.fixture(params=list(FORMATS))
+def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes columns, some replaced, in one of the formats."""
+    name, write_columns = FORMATS[request.param]
+
+    def write(**columns: object) -> Path:
+        write_columns(tmp_path / name, make_columns(**columns))
+        return tmp_path / name
+
+    return write
+
+
+ON = make_columns()["p"]
+CERTAIN = {
+    "bool": ON,
+    "0 and 1": ON.astype(np.int64),
+    "-1 and 1": np.where(ON, 1, -1).astype(np.int8),
+    "fractions": np.where(ON, 1.0, -1.0),
+    "255": np.where(ON, 1, 255).astype(np.uint8),
+    "65535": np.where(ON, 1, 65_535).astype(np.uint16),
+    "2^32 - 1": np.where(ON, 1, 2**32 - 1).astype(np.uint32),
+    "2^32 - 1 in a wider type": np.where(ON, 1, 2**32 - 1).astype(np.int64),
+    "2^64 - 1": np.where(ON, 1, -1).astype(np.int64).view(np.uint64),
+}
+"""The same polarities in notations whose meaning is certain."""
+
+
+@pytest.mark.parametrize("notation", CERTAIN)
+def test_certain_polarity_codes_are_read_in_every_format(write: Callable[..., Path], notation: str) -> None:
+    path = write(p=CERTAIN[notation])
+    assert np.array_equal(anybind.read(path).p, ON)
+
+
+@pytest.mark.parametrize("off", [-1, 255, 2**32 - 1])
+def test_chunks_of_one_polarity_are_read_as_the_whole_recording(write: Callable[..., Path], off: int) -> None:
+    # The first and the last chunk have only OFF events, whose code alone would be uncertain.
+    on = (np.arange(EVENTS) > 400) & (np.arange(EVENTS) < 700)
+    path = write(p=np.where(on, 1, off))
+    chunks = list(anybind.read_chunks(path, count=100))
+    assert len(chunks) >= 9
+    assert np.array_equal(np.concatenate([chunk.p for chunk in chunks]), on)
+
+
+UNCERTAIN = {
+    "1 and 2": (np.where(ON, 2, 1), "1, 2"),
+    "0 and 255": (np.where(ON, 255, 0).astype(np.uint8), "0, 255"),
+    "0, 1 and -1": (np.where(ON, 1, -(np.arange(EVENTS) % 2)), "-1, 0, 1"),
+    "256 codes": (np.arange(EVENTS) % 256, "0, 1, 2, 3, 4, ..."),
+    "fractions": (np.where(ON, 1, 0.5), "0.5, 1"),
+}
+"""Polarities of uncertain meaning, and their codes in the error."""
+
+
+@pytest.mark.parametrize("notation", UNCERTAIN)
+@pytest.mark.parametrize("name", ["npz", "npz-records", "npy-records", "hdf5", "hdf5-records", "csv-header"])
+def test_uncertain_polarity_codes_are_an_error_that_lists_them(tmp_path: Path, name: str, notation: str) -> None:
+    file_name, write_columns = FORMATS[name]
+    column, codes = UNCERTAIN[notation]
+    write_columns(tmp_path / file_name, make_columns(p=column))
+    reader = {"reader": "text-events"} if name == "csv-header" else {}
+    with pytest.raises(BadInput, match=rf"made\..*polarity codes {re.escape(codes)}: expected.*polarity='2,1'"):
+        anybind.read(tmp_path / file_name, **reader)
+
+
+@pytest.mark.parametrize(
+    ("on_code", "off_code", "polarity"), [(2, 1, "2,1"), (1, 2, [1, 2]), (255, 0, (255, 0)), (0, 1, "0, 1")]
+)
+def test_the_polarity_option_names_the_codes(
+    write: Callable[..., Path], on_code: int, off_code: int, polarity: object
+) -> None:
+    path = write(p=np.where(ON, on_code, off_code))
+    reader = {"reader": "text-events"} if path.suffix in {".csv", ".txt"} else {}
+    assert np.array_equal(anybind.read(path, polarity=polarity, **reader).p, ON)
+
+
+def test_several_codes_can_mean_off(write: Callable[..., Path]) -> None:
+    path = write(p=np.where(ON, 1, -(np.arange(EVENTS) % 2)))
+    assert np.array_equal(anybind.read(path, polarity="1,0,-1").p, ON)
+
+
+def test_a_code_that_the_polarity_option_does_not_name_is_an_error(write: Callable[..., Path]) -> None:
+    path = write(p=np.where(ON, 1, 0))
+    with pytest.raises(BadInput, match=r"polarity codes 0: expected 1, -1|no column has polarities \(1, -1\)"):
+        anybind.read(path, polarity="1,-1")
+
+
+@pytest.mark.parametrize("polarity", ["1", "on,off", "1,1", "1,0.5", 1, [], [1, None]])
+def test_an_invalid_polarity_option_is_an_error(write: Callable[..., Path], polarity: object) -> None:
+    with pytest.raises(BadOption, match="polarity: expected the ON code, then the OFF code"):
+        anybind.read(write(), polarity=polarity)
+
+
+def test_polarity_codes_of_arrays_are_read_as_those_of_files() -> None:
+    for column in CERTAIN.values():
+        columns = make_columns(p=column)
+        assert np.array_equal(EventStream(**columns, width=240, height=180).p, ON)
+        assert np.array_equal(from_structured(make_records(columns)).p, ON)
+    for column, codes in UNCERTAIN.values():
+        columns = make_columns(p=column)
+        with pytest.raises(BadInput, match=f"polarity codes {re.escape(codes)}: expected"):
+            EventStream(**columns, width=240, height=180)
+        with pytest.raises(BadInput, match=f"polarity codes {re.escape(codes)}: expected"):
+            from_structured(make_records(columns))
+    records = make_records(make_columns(p=np.where(ON, 2, 1)))
+    assert np.array_equal(from_structured(records, polarity="2,1").p, ON)
+
+
+@pytest.mark.parametrize("notation", ["1 and 2", "0, 1 and -1"])
+def test_uncertain_polarity_codes_without_column_names_are_an_error(tmp_path: Path, notation: str) -> None:
+    write_npy_table(tmp_path / "made.npy", make_columns(p=UNCERTAIN[notation][0]))
+    with pytest.raises(BadInput, match=r"made\.npy.*polarit.*polarity="):
+        anybind.read(tmp_path / "made.npy")
