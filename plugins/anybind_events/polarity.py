@@ -44,15 +44,15 @@ def is_certain(codes: Iterable[float]) -> bool:
 
 def find_codes(column: np.ndarray, low: float, high: float, codes: Iterable[float] = ()) -> set[float] | None:
     """Return the at most two codes among `codes` and the numbers of a column, with its extremes; None for more."""
-    found = {*codes, low, high}
-    if len(found) > 2 or not low <= high:  # the latter is a NaN
+    pair = {*codes, low, high}
+    if len(pair) > 2 or not low <= high:  # the latter is a NaN
         return None
     if low == high or (column.dtype.kind in "biu" and high == low + 1):
-        return found
+        return pair
     for part in (column[:SAMPLE_EVENTS], column):
         if np.count_nonzero(part == low) + np.count_nonzero(part == high) < len(part):
             return None
-    return found
+    return pair
 
 
 class PolarityDecoder:
@@ -68,7 +68,7 @@ class PolarityDecoder:
 
     def __init__(self, polarity: PolarityOption = None) -> None:
         self._given = parse_polarity_codes(polarity)
-        self._found: set[float] = set()
+        self._pair: set[float] = set()
 
     def decode(self, column: np.ndarray, read_all: Callable[[], Iterable[np.ndarray]] | None = None) -> np.ndarray:
         """Convert the codes of the next events, (n,), to (n,) bool, True for ON; booleans are returned unchanged.
@@ -87,25 +87,25 @@ class PolarityDecoder:
             return self._decode_given(column, self._given)
         if column.dtype == np.bool_ or not column.size:
             return column.astype(np.bool_, copy=False)
-        found = find_codes(column, column.min().item(), column.max().item(), self._found)
-        for other in read_all() if read_all and found and found <= UNSIGNED_MINUS_ONE else ():
-            if found is None or is_certain(found):
+        pair = find_codes(column, column.min().item(), column.max().item(), self._pair)
+        for other in read_all() if read_all and pair and pair <= UNSIGNED_MINUS_ONE else ():
+            if pair is None or is_certain(pair):
                 break
-            found = find_codes(other, other.min().item(), other.max().item(), found) if other.size else found
-        if found is None or not is_certain(found):
-            raise BadInput(_describe_codes(column, self._found))
-        self._found = found
-        if column.dtype.kind != "f" and found <= {0, 1}:
+            pair = find_codes(other, other.min().item(), other.max().item(), pair) if other.size else pair
+        if pair is None or not is_certain(pair):
+            raise BadInput(_describe_codes(column, self._pair))
+        self._pair = pair
+        if column.dtype.kind != "f" and pair <= {0, 1}:
             return column.view(np.bool_) if column.dtype.itemsize == 1 else column.astype(np.bool_)
         return column == 1
 
     def _decode_given(self, column: np.ndarray, codes: Sequence[float]) -> np.ndarray:
         on = column == codes[0]
-        known = on.copy()
+        expected = on.copy()
         for code in codes[1:]:
-            known |= column == code
-        if not known.all():
-            unexpected = _list_codes(column[~known])
+            expected |= column == code
+        if not expected.all():
+            unexpected = _list_codes(column[~expected])
             raise BadInput(f"polarity codes {unexpected}: expected {', '.join(map(str, codes))} as given by polarity=")
         return on
 

@@ -19,6 +19,10 @@ PREVIEW_SIDE = 320
 DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
 
 
+class DecreasingTime(BadInput):
+    """Events that are not in time order."""
+
+
 @dataclass(frozen=True, eq=False)
 class EventStream:
     """Events in time order, checked on construction; the columns are read-only.
@@ -304,4 +308,4 @@ def _require_order(time: np.ndarray) -> None:
     decreasing = time[1:] < time[:-1]
     if decreasing.any():
         index = int(decreasing.argmax())
-        raise BadInput(f"time decreases at event {index + 1}: {time[index]} us, then {time[index + 1]} us")
+        raise DecreasingTime(f"time decreases at event {index + 1}: {time[index]} us, then {time[index + 1]} us")

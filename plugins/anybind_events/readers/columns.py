@@ -7,23 +7,21 @@ import inspect
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind_events.disorder import build_ordered_stream
 from anybind_events.polarity import (
-    UNSIGNED_MINUS_ONE,
     PolarityDecoder,
     PolarityOption,
-    find_codes,
-    parse_polarity_codes,
 )
-from anybind_events.stream import EventStream, concatenate_streams
+from anybind_events.readers.column_statistics import Batch, compute_statistics, infer_column_order
+from anybind_events.stream import DecreasingTime, EventStream, concatenate_streams
 
 NAMES = {
     "x": ("x", "xs", "col", "column"),
@@ -38,15 +36,11 @@ SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260),
 """Common sensors, the smallest first: N-MNIST, DVS128, DAVIS240, ATIS, DVXplorer Mini, ..."""
 MAX_INFERRED_SIDE = 4096
 """Largest sensor side that is inferred from events: one damaged pixel must not make frames of gigabytes."""
-NANOSECONDS_FROM = 10**17
-"""Whole numbers from here on are nanoseconds since 1970: as microseconds they would be after the year 5000."""
 
 ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
 MIN_STATISTICS_EVENTS = 1 << 16
 """Minimum number of events per batch in the pass that infers order, sensor and unit."""
-Batch = Sequence[np.ndarray]
-"""The four columns of some events, in the order of the file."""
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str] | None:
@@ -82,105 +76,6 @@ def check_unit(unit: str | None) -> None:
     """Raise `BadOption` for an unknown unit of time."""
     if unit is not None and unit not in UNITS_US:
         raise BadOption(f"unit: expected {', '.join(UNITS_US)}, got {unit!r}{errors.suggest_names(unit, UNITS_US)}")
-
-
-@dataclass
-class ColumnStatistics:
-    """Statistics of one column of a file.
-
-    Attributes:
-        low, high: smallest and largest number.
-        decreases: whether a number is below the previous one.
-        is_integer: whether all numbers are whole.
-        last: the last number.
-        codes: the numbers, if there are at most two; None otherwise.
-    """
-
-    low: float = np.inf
-    high: float = -np.inf
-    decreases: bool = False
-    is_integer: bool = True
-    last: float | None = None
-    codes: set[float] | None = field(default_factory=set)
-
-    def add(self, column: np.ndarray) -> None:
-        """Update the statistics by the next numbers of the column."""
-        if column.ndim != 1 or column.dtype.kind not in "biuf":
-            raise BadInput(
-                f"expected 1-dimensional event columns of numbers, got {column.dtype} in {column.ndim} dimensions"
-            )
-        if not column.size:
-            return
-        low, high = column.min().item(), column.max().item()
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        self.decreases |= bool((column[1:] < column[:-1]).any()) or (self.last is not None and column[0] < self.last)
-        self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
-        self.last = column[-1].item()
-        self.codes = None if self.codes is None else find_codes(column, low, high, self.codes)
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether the numbers can be polarities: 0 and 1, or -1 and 1, the latter also with -1 stored unsigned."""
-        is_unsigned = self.has_two_codes and self.low == 1 and self.high in UNSIGNED_MINUS_ONE
-        return is_unsigned or (self.is_integer and self.low >= -1 and self.high <= 1)
-
-    @property
-    def has_two_codes(self) -> bool:
-        """Whether there are at most two numbers, which are whole."""
-        return self.is_integer and self.codes is not None
-
-    def fits_codes(self, codes: Collection[float] | None) -> bool:
-        """Return whether the numbers can be polarities with these codes; None: with a certain notation."""
-        return self.is_binary if codes is None else self.is_integer and {self.low, self.high} <= {*codes}
-
-    @property
-    def unit(self) -> str:
-        """The unit of a column of times: s for fractions, us for whole numbers, ns for very large ones."""
-        if not self.is_integer:
-            return "s"
-        return "ns" if self.high >= NANOSECONDS_FROM else "us"
-
-
-def compute_statistics(batches: Iterable[Batch]) -> list[ColumnStatistics]:
-    """Return the statistics of the four columns."""
-    statistics = [ColumnStatistics() for _ in NAMES]
-    for batch in batches:
-        for each, column in zip(statistics, batch, strict=True):
-            each.add(column)
-    return statistics
-
-
-def infer_column_order(statistics: Sequence[ColumnStatistics], polarity: PolarityOption = None) -> str:
-    """Infer the order of the columns, such as `txyp`, from their values.
-
-    Time is the column that never decreases and, among several, has fractions or else the widest range; polarity is the
-    last of the others with only 0 and 1, or -1 and 1, or the codes of the option `polarity`; x precedes y.
-
-    Raises:
-        BadInput: no column can be time, or none polarity.
-    """
-    codes = parse_polarity_codes(polarity)
-    candidates = [i for i, each in enumerate(statistics) if not each.decreases]
-    candidates = [i for i in candidates if not statistics[i].fits_codes(codes)] or candidates
-    if not candidates or (statistics[candidates[0]].fits_codes(codes) and any(each.decreases for each in statistics)):
-        raise BadInput("no column can be time, as all decrease; sort the events by time, or name the columns")
-    time = max(
-        candidates,
-        key=lambda i: (not statistics[i].is_integer, statistics[i].high - statistics[i].low, statistics[i].high),
-    )
-    polarities = [i for i, each in enumerate(statistics) if each.fits_codes(codes) and i != time]
-    # Only OFF events, or the first ones of a recording.
-    polarities = polarities or [
-        i for i, each in enumerate(statistics) if {each.low, each.high} <= UNSIGNED_MINUS_ONE and i != time
-    ]
-    if not polarities:
-        expected = "0 and 1, or -1 and 1" if codes is None else ", ".join(map(str, codes))
-        raise BadInput(
-            f"no column has polarities ({expected}); name the columns (columns=), or the ON code and the OFF code"
-            " (polarity=)"
-        )
-    letters = iter("xy")
-    return "".join("t" if i == time else "p" if i == polarities[-1] else next(letters) for i in range(len(NAMES)))
 
 
 def convert_to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
@@ -229,6 +124,7 @@ def build_streams(
     size: tuple[int, int] | None = None,
     unit: str | None = None,
     polarity: PolarityOption = None,
+    on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
 ) -> Iterator[EventStream]:
     """Yield event streams of batches of columns, all of one order, sensor and unit.
@@ -242,13 +138,16 @@ def build_streams(
         size: (width, height); None: the smallest common sensor that contains all events.
         unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
         polarity: the ON code, then the OFF code; see `PolarityDecoder`.
+        on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
 
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
     """
     decoder = PolarityDecoder(polarity)
-    if count == ALL_EVENTS:
+    if on_disorder == "sort":
+        batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
+    elif count == ALL_EVENTS:
         batches = _cache_batches(batches(count))
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
@@ -261,22 +160,31 @@ def build_streams(
         columns["t"] = convert_to_microseconds(columns["t"], unit)
         try:
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
-            stream = EventStream(**columns, width=int(size[0]), height=int(size[1]), notes=notes or {})
+            stream = build_ordered_stream(
+                columns, int(size[0]), int(size[1]), on_disorder, last_us=last_us, notes=notes
+            )
         except BadInput as error:
-            raise BadInput(f"from event {n_events} on: {error}" if n_events else str(error)) from error
+            hint = "; give on_disorder=, clamp or sort" if isinstance(error, DecreasingTime) else ""
+            raise BadInput(f"from event {n_events} on: {error}{hint}" if n_events else f"{error}{hint}") from error
         if len(stream):
-            if last_us is not None and stream.t[0] < last_us:
-                raise BadInput(f"time decreases at event {n_events}: {last_us} us, then {stream.t[0]} us")
-            n_events, last_us = n_events + len(stream), stream.t[-1]
+            n_events, last_us = n_events + len(stream), int(stream.t[-1])
         notes = None
-        yield stream
+        yield from _split_sorted(stream, count) if on_disorder == "sort" else (stream,)
 
 
 def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Iterator[np.ndarray]:
     return (batch[index] for batch in batches(MIN_STATISTICS_EVENTS))
 
 
-def _cache_batches(batches: Iterator[Batch]) -> Callable[[int], Iterator[Batch]]:
+def _split_sorted(stream: EventStream, count: int) -> Iterator[EventStream]:
+    """Split a whole recording into chunks of `count` events; the first one carries its notes."""
+    first = stream.head(count)
+    yield EventStream.from_valid(first.x, first.y, first.t, first.p, stream.width, stream.height, stream.notes)
+    for start in range(count, len(stream), count):
+        yield stream.slice_events(start, start + count)
+
+
+def _cache_batches(batches: Iterable[Batch]) -> Callable[[int], Iterator[Batch]]:
     cached = list(batches)
     return lambda count: iter(cached)
 

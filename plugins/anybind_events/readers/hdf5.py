@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
 from anybind_events.readers.columns import (
     build_streams,
     check_unit,
@@ -64,6 +66,7 @@ class Hdf5Reader(Reader):
         size: tuple[int, int] | None = None,
         unit: str | None = None,
         polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
         group: str | None = None,
         start: int | None = None,
         end: int | None = None,
@@ -80,22 +83,30 @@ class Hdf5Reader(Reader):
                 microseconds for whole numbers.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
             group: group of the events, such as `prophesee/left`, if the file has several recordings.
-            start, end: microseconds, in the time of the recording.
+            start, end: microseconds, in the time of the recording. Both are found by bisection, in which times that
+                decrease can hide events; with `on_disorder="sort"` all events are read instead.
 
         Raises:
             BadInput: the file is truncated or damaged, needs a filter that is not installed, or has no events.
             BadOption: an unknown unit, or a group without events.
         """
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path), open_file(path) as file:
             events = find_events(path, file, group)
             events.unit = unit or events.unit or infer_unit(events)
             check_datasets(file, events)
-            first = 0 if start is None else find_first_event(events, start)
-            last = len(events) if end is None else find_first_event(events, end)
+            sorts = on_disorder == "sort"
+            first = 0 if start is None or sorts else find_first_event(events, start)
+            last = len(events) if end is None or sorts else find_first_event(events, end)
             batches = split_batches(events.read_batch, first, max(first, last))
-            yield from build_streams(batches, count, size=size or events.size, unit="us", polarity=polarity)
+            streams = build_streams(
+                batches, count, size=size or events.size, unit="us", polarity=polarity, on_disorder=on_disorder
+            )
+            yield from (_select_times(stream, start, end) for stream in streams) if sorts else streams
 
     read = make_read_method(chunks)
 
@@ -118,6 +129,14 @@ class Hdf5Reader(Reader):
                 writer.append(chunk)
             if writer is None:
                 raise BadInput("expected at least one chunk to write")
+
+
+def _select_times(stream: EventStream, start: int | None, end: int | None) -> EventStream:
+    """Return the events with start <= t < end, with the notes of the stream."""
+    first = 0 if start is None else bisect.bisect_left(stream.t, start)
+    last = len(stream) if end is None else bisect.bisect_left(stream.t, end)
+    x, y, t, p = (column[first : max(first, last)] for column in (stream.x, stream.y, stream.t, stream.p))
+    return EventStream.from_valid(x, y, t, p, stream.width, stream.height, stream.notes)
 
 
 class _RecordingWriter:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, errors
-from anybind_events.readers.columns import Batch, ColumnStatistics, convert_to_microseconds, find_columns, parse_unit
+from anybind_events.readers.column_statistics import Batch, ColumnStatistics
+from anybind_events.readers.columns import convert_to_microseconds, find_columns, parse_unit
 
 if TYPE_CHECKING:
     import h5py

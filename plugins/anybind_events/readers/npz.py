@@ -13,9 +13,10 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
+from anybind_events.readers.column_statistics import Batch
 from anybind_events.readers.columns import (
     NAMES,
-    Batch,
     build_streams,
     check_unit,
     find_columns,
@@ -86,6 +87,7 @@ class NpzReader(Reader):
         size: tuple[int, int] | None = None,
         unit: str | None = None,
         polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -98,12 +100,15 @@ class NpzReader(Reader):
             unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 
         Raises:
             BadInput: the archive is truncated or corrupt, or has no event columns.
             BadOption: an unknown unit.
         """
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path):
             try:
                 with zipfile.ZipFile(path) as archive:
@@ -111,7 +116,12 @@ class NpzReader(Reader):
                     layout = _find_layout(archive)
                     batches = partial(_read_batches, archive, layout)
                     yield from build_streams(
-                        batches, count, size=size or layout.size, unit=unit or layout.unit, polarity=polarity
+                        batches,
+                        count,
+                        size=size or layout.size,
+                        unit=unit or layout.unit,
+                        polarity=polarity,
+                        on_disorder=on_disorder,
                     )
             except DAMAGE_ERRORS as error:
                 raise BadInput(f"{path}: not a complete .npz recording: {error}") from error

@@ -11,14 +11,13 @@ from typing import IO
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
+from anybind_events.readers.column_statistics import NANOSECONDS_FROM, compute_statistics, infer_column_order
 from anybind_events.readers.columns import (
-    NANOSECONDS_FROM,
     build_streams,
     check_order,
     check_unit,
-    compute_statistics,
     find_columns,
-    infer_column_order,
     make_read_method,
     name_file_in_errors,
     parse_unit,
@@ -78,6 +77,7 @@ class TextReader(Reader):
         columns: str | None = None,
         unit: str | None = None,
         polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -92,12 +92,15 @@ class TextReader(Reader):
             unit: unit of time: s, ms, us or ns; default: from the header, else inferred from the numbers.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 
         Raises:
             BadInput: a line is not an event (the message names it), or no column can be time or polarity.
             BadOption: invalid columns or an unknown unit.
         """
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
             stop, notes = find_end_of_events(path, file, layout, strict)
@@ -109,6 +112,7 @@ class TextReader(Reader):
                     size=size or layout.size,
                     unit=unit or layout.unit,
                     polarity=polarity,
+                    on_disorder=on_disorder,
                     notes=notes,
                 )
             except BadInput as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput
-from anybind_events.readers.columns import Batch
+from anybind_events.readers.column_statistics import Batch
 
 COMMENTS = (b"#", b"%", b"//")
 MAX_LINE_BYTES = 1 << 16

@@ -1,4 +1,4 @@
-"""Event columns in every format that has them: the meaning of polarity codes."""
+"""Event columns in every format that has them: polarity codes, times out of order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind_events import from_structured
+from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
 
 Columns = dict[str, np.ndarray]
@@ -23,13 +24,13 @@ EVENTS = 1000
 def make_columns(**columns: object) -> Columns:
     """Return columns of a moving object on a 240x180 sensor, some of them replaced."""
     generator = np.random.default_rng(0)
-    made = {
+    columns_by_name = {
         "x": generator.integers(0, 240, EVENTS, dtype=np.uint16),
         "y": generator.integers(0, 180, EVENTS, dtype=np.uint16),
         "t": np.arange(EVENTS) * 100,
         "p": generator.integers(0, 2, EVENTS).astype(bool),
     }
-    return made | {name: np.asarray(column) for name, column in columns.items()}
+    return columns_by_name | {name: np.asarray(column) for name, column in columns.items()}
 
 
 def make_records(columns: Columns) -> np.ndarray:
@@ -208,3 +209,81 @@ def test_uncertain_polarity_codes_without_column_names_are_an_error(tmp_path: Pa
     write_npy_table(tmp_path / "made.npy", make_columns(p=UNCERTAIN[notation][0]))
     with pytest.raises(BadInput, match=r"made\.npy.*polarit.*polarity="):
         anybind.read(tmp_path / "made.npy")
+
+
+TIMES = np.arange(EVENTS) * 100 + np.random.default_rng(1).integers(0, 300, EVENTS) * (np.arange(EVENTS) % 7 == 0)
+"""Times in microseconds, some of which are below the previous one."""
+RAISED = np.maximum.accumulate(TIMES)
+DISORDER = int(np.count_nonzero(TIMES < RAISED))
+
+
+def test_decreasing_times_are_raised_and_noted_in_every_format(write: Callable[..., Path]) -> None:
+    stream = anybind.read(write(t=TIMES))
+    assert np.array_equal(stream.t, RAISED)
+    assert np.array_equal(stream.x, make_columns()["x"])
+    assert stream.notes == {"backwards": DISORDER}
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 5000])
+def test_decreasing_times_are_raised_across_chunks(write: Callable[..., Path], count: int) -> None:
+    chunks = list(anybind.read_chunks(write(t=TIMES), count=count))
+    assert np.array_equal(np.concatenate([chunk.t for chunk in chunks]), RAISED)
+    assert sum(chunk.notes.get("backwards", 0) for chunk in chunks) == DISORDER
+
+
+def test_events_are_sorted_by_the_option_in_every_format(write: Callable[..., Path]) -> None:
+    path, order = write(t=TIMES, p=CERTAIN["255"]), np.argsort(TIMES, kind="stable")
+    stream = anybind.read(path, on_disorder="sort")
+    chunks = list(anybind.read_chunks(path, count=300, on_disorder="sort"))
+    assert [len(chunk) for chunk in chunks] == [300, 300, 300, 100]
+    assert stream.notes == chunks[0].notes == {"sorted": DISORDER}
+    for name, column in make_columns(t=TIMES).items():
+        assert np.array_equal(getattr(stream, name), column[order])
+        assert np.array_equal(np.concatenate([getattr(chunk, name) for chunk in chunks]), column[order])
+
+
+def test_events_in_order_stay_as_they_are_with_every_policy(write: Callable[..., Path]) -> None:
+    path = write()
+    for policy in ("clamp", "sort", "error"):
+        stream = anybind.read(path, on_disorder=policy)
+        assert np.array_equal(stream.t, make_columns()["t"])
+        assert stream.notes == {}
+
+
+def test_decreasing_times_are_an_error_by_the_option(write: Callable[..., Path]) -> None:
+    path = write(t=TIMES)
+    first = int(np.flatnonzero(np.diff(TIMES) < 0)[0]) + 1
+    message = rf"made\..*time decreases at event {first}: .*give on_disorder="
+    with pytest.raises(BadInput, match=message):
+        anybind.read(path, on_disorder="error")
+    with pytest.raises(BadInput, match=r"made\..*time decreases at "):
+        list(anybind.read_chunks(path, count=7, on_disorder="error"))
+
+
+def test_times_in_seconds_are_sorted_too(write: Callable[..., Path]) -> None:
+    stream = anybind.read(write(t=TIMES * 1e-6 + 0.0000001), on_disorder="sort")
+    assert np.array_equal(stream.t, np.sort(TIMES))
+
+
+def test_an_unknown_policy_is_an_error(write: Callable[..., Path]) -> None:
+    with pytest.raises(BadOption, match="on_disorder: expected clamp, sort, error, got 'sorted'; did you mean"):
+        anybind.read(write(), on_disorder="sorted")
+    with pytest.raises(BadOption, match="on_disorder"):
+        from_structured(make_records(make_columns()), on_disorder="drop")
+
+
+def test_decreasing_times_of_arrays_are_repaired_as_those_of_files() -> None:
+    records = make_records(make_columns(t=TIMES))
+    raised, ordered = from_structured(records), from_structured(records, on_disorder="sort")
+    assert (raised.t.tolist(), raised.notes) == (RAISED.tolist(), {"backwards": DISORDER})
+    assert (ordered.t.tolist(), ordered.notes) == (np.sort(TIMES).tolist(), {"sorted": DISORDER})
+    with pytest.raises(BadInput, match="time decreases"):
+        from_structured(records, on_disorder="error")
+
+
+def test_a_time_range_of_hdf5_is_complete_after_sorting(tmp_path: Path) -> None:
+    times = np.random.default_rng(2).permutation(EVENTS)
+    write_hdf5(tmp_path / "made.h5", make_columns(t=times))
+    stream = Hdf5Reader().read(tmp_path / "made.h5", on_disorder="sort", start=100, end=200)
+    assert stream.t.tolist() == list(range(100, 200))
+    assert stream.notes["sorted"] > 900
