@@ -15,6 +15,8 @@ NANOSECONDS_FROM = 10**17
 """Whole numbers from here on are nanoseconds since 1970: as microseconds they would be after the year 5000."""
 MAX_DISORDER = 0.25
 """Decreases per event of a column that can be time; of random pixels every second one is a decrease."""
+TABLES = ("event_data", "events", "event", "arr_0")
+"""Names of arrays with all four columns, in N-ImageNet's files and in those of v2e, EVIMO and NumPy."""
 Batch = Sequence[np.ndarray]
 """The four columns of some events, in the order of the file."""
 
@@ -101,6 +103,14 @@ def compute_statistics(batches: Iterable[Batch]) -> list[ColumnStatistics]:
         for each, column in zip(statistics, batch, strict=True):
             each.add(column)
     return statistics
+
+
+def is_ambiguous(statistics: Sequence[ColumnStatistics], order: str) -> bool:
+    """Return whether another column than the time of an inferred order could be time: none of them decreases."""
+    time = statistics[order.index("t")]
+    pixels = (statistics[order.index(letter)] for letter in "xy")
+    is_certain = time.high > MAX_SENSOR or not time.is_integer or time.decreases
+    return not is_certain and any(not each.decreases and each.low < each.high for each in pixels)
 
 
 def infer_column_order(statistics: Sequence[ColumnStatistics], polarity: PolarityOption = None) -> str:

@@ -20,7 +20,7 @@ from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
 )
-from anybind_events.readers.column_statistics import Batch, compute_statistics, infer_column_order
+from anybind_events.readers.column_statistics import Batch, compute_statistics, infer_column_order, is_ambiguous
 from anybind_events.stream import DecreasingTime, EventStream, concatenate_streams
 
 NAMES = {
@@ -134,7 +134,8 @@ def build_streams(
     Args:
         batches: function of the number of events per batch that yields the batches from the first.
         count: events per stream; `ALL_EVENTS` keeps all batches in memory and reads them once.
-        order: order of the columns; None infers it by `infer_column_order`.
+        order: order of the columns; None infers it by `infer_column_order`, with the note `assumed_columns` if another
+            one is possible.
         size: (width, height); None: the smallest common sensor that contains all events.
         unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
         polarity: the ON code, then the OFF code; see `PolarityDecoder`.
@@ -151,7 +152,9 @@ def build_streams(
         batches = _cache_batches(batches(count))
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
-        order = order or infer_column_order(statistics, polarity)
+        if order is None:
+            order = infer_column_order(statistics, polarity)
+            notes = {**(notes or {}), **({"assumed_columns": 1} if is_ambiguous(statistics, order) else {})}
         size = size or find_smallest_sensor(statistics[order.index("x")].high, statistics[order.index("y")].high)
         unit = unit or statistics[order.index("t")].unit
     n_events, last_us = 0, None

@@ -13,6 +13,7 @@ from anybind.plugin import BadInput, Reader
 from anybind_events.disorder import check_policy
 from anybind_events.readers.columns import (
     build_streams,
+    check_order,
     check_unit,
     make_read_method,
     name_file_in_errors,
@@ -46,6 +47,7 @@ class Hdf5Reader(Reader):
       each millisecond), attributes `width` and `height`.
     * DSEC: the same without a sensor size, which is 640x480.
     * Metavision: `CD/events` with fields, `CD/indexes`, attribute `geometry`.
+    * v2e and others: a dataset `events` of four columns, whose order is inferred from their values.
     * Plain columns, in which times with fractions are seconds; attribute `sensor_resolution` (height, width).
 
     The filters of hdf5plugin (Blosc, Zstandard, LZ4, ...) are supported. HDF5 cannot open a truncated file.
@@ -64,6 +66,7 @@ class Hdf5Reader(Reader):
         count: int,
         strict: bool = False,
         size: tuple[int, int] | None = None,
+        columns: str | None = None,
         unit: str | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
@@ -79,6 +82,8 @@ class Hdf5Reader(Reader):
             strict: no effect: a truncated file is always an error.
             size: (width, height) of the sensor; default: from the file, else DSEC's for its layout, else the smallest
                 common sensor that contains all events.
+            columns: order of the columns of an (n, 4) dataset `events`, such as `txyp`; default: inferred from their
+                values.
             unit: unit of time: s, ms, us or ns; default: that of the format, else seconds for fractions and
                 microseconds for whole numbers.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
@@ -91,20 +96,29 @@ class Hdf5Reader(Reader):
 
         Raises:
             BadInput: the file is truncated or damaged, needs a filter that is not installed, or has no events.
-            BadOption: an unknown unit, or a group without events.
+            BadOption: invalid columns, an unknown unit, or a group without events.
         """
+        check_order(columns)
         check_unit(unit)
         check_policy(on_disorder)
         with name_file_in_errors(path), open_file(path) as file:
             events = find_events(path, file, group)
-            events.unit = unit or events.unit or infer_unit(events)
             check_datasets(file, events)
+            if events.is_table:
+                events.set_column_order(columns, polarity)
+            events.unit = unit or events.unit or infer_unit(events)
             sorts = on_disorder == "sort"
             first = 0 if start is None or sorts else find_first_event(events, start)
             last = len(events) if end is None or sorts else find_first_event(events, end)
             batches = split_batches(events.read_batch, first, max(first, last))
             streams = build_streams(
-                batches, count, size=size or events.size, unit="us", polarity=polarity, on_disorder=on_disorder
+                batches,
+                count,
+                size=size or events.size,
+                unit="us",
+                polarity=polarity,
+                on_disorder=on_disorder,
+                notes=events.notes,
             )
             yield from (_select_times(stream, start, end) for stream in streams) if sorts else streams
 

@@ -1,4 +1,4 @@
-"""Event columns in every format that has them: polarity codes, times out of order."""
+"""Event columns in every format that has them: polarity codes, times out of order, order of columns."""
 
 from __future__ import annotations
 
@@ -287,3 +287,126 @@ def test_a_time_range_of_hdf5_is_complete_after_sorting(tmp_path: Path) -> None:
     stream = Hdf5Reader().read(tmp_path / "made.h5", on_disorder="sort", start=100, end=200)
     assert stream.t.tolist() == list(range(100, 200))
     assert stream.notes["sorted"] > 900
+
+
+def write_npz_table(name: str) -> Callable[[Path, np.ndarray], None]:
+    return lambda path, table: np.savez(path, **{name: table})
+
+
+def write_hdf5_table(name: str) -> Callable[[Path, np.ndarray], None]:
+    def write(path: Path, table: np.ndarray) -> None:
+        with h5py.File(path, "w") as file:
+            file.create_dataset(name, data=table, chunks=True if len(table) else None)
+
+    return write
+
+
+TABLES: dict[str, tuple[str, Callable[[Path, np.ndarray], None]]] = {
+    "v2e": ("made.h5", write_hdf5_table("events")),
+    "hdf5-group": ("made.h5", write_hdf5_table("camera/event_data")),
+    "npz-events": ("made.npz", write_npz_table("events")),
+    "npz-arr_0": ("made.npz", write_npz_table("arr_0")),
+    "npz-event_data": ("made.npz", write_npz_table("event_data")),
+    "npz-compressed": ("made.npz", lambda path, table: np.savez_compressed(path, events=table)),
+    "npz-columns-first": ("made.npz", lambda path, table: np.savez(path, events=np.asfortranarray(table))),
+    "npy": ("made.npy", np.save),
+    "txt": ("made.txt", lambda path, table: np.savetxt(path, table, fmt="%d")),
+}
+"""Formats with a table of four columns without names: file name, and a function that writes one."""
+ORDERS = ("txyp", "xytp", "xypt", "ptxy")
+
+
+@pytest.fixture(params=list(TABLES))
+def write_table(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[np.ndarray], Path]:
+    """Return a function that writes a table in one of the formats."""
+    name, write = TABLES[request.param]
+
+    def write_file(table: np.ndarray) -> Path:
+        write(tmp_path / name, table)
+        return tmp_path / name
+
+    return write_file
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("step", [1, 100])
+def test_the_order_of_the_columns_of_a_table_is_inferred(
+    write_table: Callable[[np.ndarray], Path], order: str, step: int
+) -> None:
+    # Small times are pixels of the sensor too, which must not transpose the recording.
+    columns = make_columns(t=np.arange(EVENTS) // 5 * step)
+    path = write_table(make_table(columns, order).astype(np.uint32))
+    stream = anybind.read(path)
+    chunks = list(anybind.read_chunks(path, count=300))
+    assert stream.notes == {}
+    for name, column in columns.items():
+        assert np.array_equal(getattr(stream, name), column)
+        assert np.array_equal(np.concatenate([getattr(chunk, name) for chunk in chunks]), column)
+
+
+def test_the_columns_option_replaces_the_inferred_order(write_table: Callable[[np.ndarray], Path]) -> None:
+    table = make_table(make_columns(), "yxtp").astype(np.int64)
+    stream = anybind.read(write_table(table), columns="yxtp")
+    assert np.array_equal(stream.x, make_columns()["x"])
+    assert np.array_equal(stream.y, make_columns()["y"])
+    with pytest.raises(BadOption, match="columns: expected the order of x, y, t and p"):
+        anybind.read(write_table(table), columns="xyzp")
+
+
+@pytest.mark.parametrize("order", ["txyp", "xytp"])
+def test_an_ambiguous_order_is_noted(write_table: Callable[[np.ndarray], Path], order: str) -> None:
+    # A bar that moves to the right: neither time nor column decreases.
+    columns = make_columns(x=np.arange(EVENTS) // 10, t=np.arange(EVENTS) * 2)
+    path = write_table(make_table(columns, order).astype(np.int64))
+    stream = anybind.read(path)
+    assert np.array_equal(stream.t, columns["t"])
+    assert stream.notes == {"assumed_columns": 1}
+    assert anybind.read(path, columns=order).notes == {}
+
+
+def test_a_table_with_polarities_stored_unsigned_is_read(write_table: Callable[[np.ndarray], Path]) -> None:
+    table = make_table(make_columns(p=CERTAIN["2^32 - 1"].astype(np.int64))).astype(np.int64).astype(np.uint32)
+    assert np.array_equal(anybind.read(write_table(table)).p, ON)
+
+
+def test_a_table_without_events_is_read(tmp_path: Path) -> None:
+    for name in ("v2e", "npz-events", "npz-columns-first"):
+        file_name, write = TABLES[name]
+        write(tmp_path / file_name, np.zeros((0, 4), np.uint32))
+        assert len(anybind.read(tmp_path / file_name, size=(10, 10))) == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "events_", "dataset_events_"])
+def test_evimo2_names_are_read(tmp_path: Path, prefix: str) -> None:
+    columns = make_columns()
+    pixels = np.stack([columns["x"], columns["y"]], axis=1)
+    seconds = columns["t"] * 1e-6
+    arrays = {"t": seconds, "xy": pixels, "p": ON.astype(np.uint8)}
+    np.savez(tmp_path / "made.npz", **{prefix + name: array for name, array in arrays.items()})
+    stream = anybind.read(tmp_path / "made.npz")
+    chunks = list(anybind.read_chunks(tmp_path / "made.npz", count=400))
+    for name, column in columns.items():
+        assert np.array_equal(getattr(stream, name), column)
+        assert np.array_equal(np.concatenate([getattr(chunk, name) for chunk in chunks]), column)
+
+
+def test_the_order_of_a_long_hdf5_table_is_inferred_from_a_part(tmp_path: Path) -> None:
+    n_events = 300_000
+    generator = np.random.default_rng(0)
+    columns = [np.arange(n_events), *generator.integers(0, 100, (2, n_events)), generator.integers(0, 2, n_events)]
+    TABLES["v2e"][1](tmp_path / "made.h5", np.stack(columns, axis=1).astype(np.uint32))
+    stream = anybind.read(tmp_path / "made.h5", start=1000, end=2000)
+    assert np.array_equal(stream.t, np.arange(1000, 2000))
+    assert np.array_equal(stream.x, columns[1][1000:2000])
+
+
+def test_a_real_v2e_file_is_read_in_its_order(test_data: Path) -> None:
+    path = test_data / "odd_files" / "v2e_txyp.h5"
+    if not path.exists():
+        pytest.skip("needs odd_files/v2e_txyp.h5")
+    stream = anybind.read(path)
+    with h5py.File(path) as file:
+        table = np.asarray(file["events"])
+    for name, column in zip("txyp", table.T, strict=True):
+        assert np.array_equal(getattr(stream, name), column)
+    assert (stream.width, stream.height) == (240, 180)
