@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
+from anybind import AnybindWarning
 from anybind.plugin import BadOption, errors
 from anybind_events.stream import DecreasingTime, EventStream
 
 POLICIES = ("clamp", "sort", "error")
 """Values of the option `on_disorder`; the first is the default, and what the binary formats do."""
+
+MIN_JUDGED_EVENTS, MAX_RAISED = 20, 0.5
+"""Events from which on raised times are judged, and their largest fraction without a warning."""
 
 
 def check_policy(on_disorder: str) -> None:
@@ -28,6 +33,7 @@ def build_ordered_stream(
     *,
     last_us: int | None = None,
     notes: Mapping[str, int] | None = None,
+    source: str = "events",
 ) -> EventStream:
     """Build a stream of columns, and repair decreasing times by a policy; only these cost a second pass.
 
@@ -40,6 +46,7 @@ def build_ordered_stream(
             raises.
         last_us: time of the event before the first one, in microseconds; `sort` requires None.
         notes: further notes of the stream.
+        source: the file or array, for the warning that most times were raised.
 
     Raises:
         BadInput: as `EventStream`.
@@ -64,4 +71,7 @@ def build_ordered_stream(
         indices = np.argsort(time, kind="stable")
         columns = {name: np.asarray(column)[indices] for name, column in columns.items()}
         return EventStream(**columns, width=width, height=height, notes=notes | {"sorted": count})
+    if len(time) >= MIN_JUDGED_EVENTS and count > MAX_RAISED * len(time):
+        message = f"{source}: {count} of {len(time)} times decrease and were raised to the previous one"
+        warnings.warn(f"{message}; give on_disorder='sort' to sort the events", AnybindWarning, stacklevel=2)
     return EventStream(**{**columns, "t": raised}, width=width, height=height, notes=notes | {"backwards": count})

@@ -126,6 +126,7 @@ def build_streams(
     polarity: PolarityOption = None,
     on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
+    path: Path | None = None,
 ) -> Iterator[EventStream]:
     """Yield event streams of batches of columns, all of one order, sensor and unit.
 
@@ -141,6 +142,7 @@ def build_streams(
         polarity: the ON code, then the OFF code; see `PolarityDecoder`.
         on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
+        path: the file, for warnings.
 
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
@@ -164,7 +166,7 @@ def build_streams(
         try:
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = build_ordered_stream(
-                columns, int(size[0]), int(size[1]), on_disorder, last_us=last_us, notes=notes
+                columns, int(size[0]), int(size[1]), on_disorder, last_us=last_us, notes=notes, source=str(path)
             )
         except BadInput as error:
             hint = "; give on_disorder=, clamp or sort" if isinstance(error, DecreasingTime) else ""

@@ -118,6 +118,7 @@ class Hdf5Reader(Reader):
                 unit="us",
                 polarity=polarity,
                 on_disorder=on_disorder,
+                path=path,
                 notes=events.notes,
             )
             yield from (_select_times(stream, start, end) for stream in streams) if sorts else streams

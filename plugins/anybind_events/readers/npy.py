@@ -146,6 +146,7 @@ class NpyReader(Reader):
                 unit=unit,
                 polarity=polarity,
                 on_disorder=on_disorder,
+                path=path,
                 notes=notes,
             )
 

@@ -133,6 +133,7 @@ class NpzReader(Reader):
                         unit=unit or layout.unit,
                         polarity=polarity,
                         on_disorder=on_disorder,
+                        path=path,
                     )
             except DAMAGE_ERRORS as error:
                 raise BadInput(f"{path}: not a complete .npz recording: {error}") from error

@@ -113,6 +113,7 @@ class TextReader(Reader):
                     unit=unit or layout.unit,
                     polarity=polarity,
                     on_disorder=on_disorder,
+                    path=path,
                     notes=notes,
                 )
             except BadInput as error:

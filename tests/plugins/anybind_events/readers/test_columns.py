@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind import BadInput
+from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind_events import from_structured
 from anybind_events.readers.hdf5 import Hdf5Reader
@@ -240,6 +240,14 @@ def test_events_are_sorted_by_the_option_in_every_format(write: Callable[..., Pa
     for name, column in make_columns(t=TIMES).items():
         assert np.array_equal(getattr(stream, name), column[order])
         assert np.array_equal(np.concatenate([getattr(chunk, name) for chunk in chunks]), column[order])
+
+
+def test_a_warning_says_that_most_times_were_raised(write: Callable[..., Path]) -> None:
+    path = write(t=np.random.default_rng(2).permutation(EVENTS) * 100)
+    options = {"columns": "txyp", "reader": "text-events"} if path.suffix == ".txt" else {}
+    options |= {"columns": "txyp"} if path.suffix == ".npy" else {}
+    with pytest.warns(AnybindWarning, match=r"made\..*: \d+ of 1000 times decrease .*; give on_disorder='sort'"):
+        assert anybind.read(path, **options).notes["backwards"] > 900
 
 
 def test_events_in_order_stay_as_they_are_with_every_policy(write: Callable[..., Path]) -> None:
