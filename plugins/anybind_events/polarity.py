@@ -49,6 +49,8 @@ def find_codes(column: np.ndarray, low: float, high: float, codes: Iterable[floa
         return None
     if low == high or (column.dtype.kind in "biu" and high == low + 1):
         return pair
+    if column.dtype.kind == "i" and high == low + 2:  # -1 and 1: one comparison is enough
+        return pair if not (column == low + 1).any() else None
     for part in (column[:SAMPLE_EVENTS], column):
         if np.count_nonzero(part == low) + np.count_nonzero(part == high) < len(part):
             return None

@@ -30,7 +30,7 @@ class ColumnStatistics:
         n_numbers, n_decreases: how many numbers there are, and how many are below the previous one.
         is_integer: whether all numbers are whole.
         last: the last number.
-        codes: the numbers, if there are at most two; None otherwise.
+        codes: the numbers below -1 or above 1 and those beside them, if there are at most two; None otherwise.
     """
 
     low: float = np.inf
@@ -56,7 +56,8 @@ class ColumnStatistics:
         self.n_decreases += self.last is not None and bool(column[0] < self.last)
         self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
         self.last = column[-1].item()
-        self.codes = None if self.codes is None else find_codes(column, low, high, self.codes)
+        if not (low >= -1 and high <= 1):  # the other columns can be polarities in any case
+            self.codes = None if self.codes is None else find_codes(column, low, high, self.codes)
 
     @property
     def decreases(self) -> bool:
