@@ -135,7 +135,7 @@ def _assume_camera(
         address = address[address & TRIGGER == 0]
         column, row = address >> 12 & 1023, address >> 22 & 511
         outside += [np.count_nonzero((column >= width) | (row >= height)) for width, height in UNNAMED_DAVIS]
-    is_davis = 2 * n_beyond > n_events
+    is_davis = bool(2 * n_beyond > n_events)
     if is_davis and not sensor_size and outside[-1] > MAX_OUTSIDE * n_events:
         raise BadInput(
             f"{path}: the header names no camera, and the addresses fit neither a DVS128 nor a DAVIS; give camera="

@@ -46,7 +46,7 @@ def make_table(columns: Columns, order: str = "txyp") -> np.ndarray:
 
 
 def write_npz(path: Path, columns: Columns) -> None:
-    np.savez(path, **columns)
+    np.savez(path, **columns)  # pyright: ignore[reportArgumentType]
 
 
 def write_npz_records(path: Path, columns: Columns) -> None:
@@ -192,12 +192,12 @@ def test_an_invalid_polarity_option_is_an_error(write: Callable[..., Path], pola
 def test_polarity_codes_of_arrays_are_read_as_those_of_files() -> None:
     for column in CERTAIN.values():
         columns = make_columns(p=column)
-        assert np.array_equal(EventStream(**columns, width=240, height=180).p, ON)
+        assert np.array_equal(EventStream(*(columns[name] for name in "xytp"), width=240, height=180).p, ON)
         assert np.array_equal(from_structured(make_records(columns)).p, ON)
     for column, codes in UNCERTAIN.values():
         columns = make_columns(p=column)
         with pytest.raises(BadInput, match=f"polarity codes {re.escape(codes)}: expected"):
-            EventStream(**columns, width=240, height=180)
+            EventStream(*(columns[name] for name in "xytp"), width=240, height=180)
         with pytest.raises(BadInput, match=f"polarity codes {re.escape(codes)}: expected"):
             from_structured(make_records(columns))
     records = make_records(make_columns(p=np.where(ON, 2, 1)))
@@ -298,7 +298,7 @@ def test_a_time_range_of_hdf5_is_complete_after_sorting(tmp_path: Path) -> None:
 
 
 def write_npz_table(name: str) -> Callable[[Path, np.ndarray], None]:
-    return lambda path, table: np.savez(path, **{name: table})
+    return lambda path, table: np.savez(path, **{name: table})  # pyright: ignore[reportArgumentType]
 
 
 def write_hdf5_table(name: str) -> Callable[[Path, np.ndarray], None]:
