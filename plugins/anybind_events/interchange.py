@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from anybind.plugin import BadInput
+from anybind_events.disorder import build_ordered_stream, check_policy
+from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.columns import find_smallest_sensor
 from anybind_events.stream import EventStream
 
@@ -23,20 +25,32 @@ def is_structured(item: object) -> TypeGuard[np.ndarray]:
     return isinstance(item, np.ndarray) and item.ndim == 1 and {*"xytp"} <= {*(item.dtype.names or ())}
 
 
-def from_structured(table: np.ndarray, width: int | None = None, height: int | None = None) -> EventStream:
+def from_structured(
+    table: np.ndarray,
+    width: int | None = None,
+    height: int | None = None,
+    *,
+    polarity: PolarityOption = None,
+    on_disorder: str = "clamp",
+) -> EventStream:
     """Convert a structured array to a stream, without a copy if the fields have fitting types; see `EventStream`.
 
     Args:
-        table: (n,), with the fields `x`, `y`, `t` (microseconds) and `p` (above 0: ON) in any order: tonic gives
+        table: (n,), with the fields `x`, `y`, `t` (microseconds) and `p` in any order: tonic gives
             x, y, t, p and expelliarmus t, x, y, p.
         width: sensor width in pixels, given with `height`; default: the smallest common sensor that contains all
             events. Give it if it is known: frames of the events depend on it.
         height: sensor height in pixels.
+        polarity: the ON code, then the OFF code or codes, such as `"2,1"`; default: certain notations only (booleans, 0
+            and 1, -1 and 1, also with -1 stored unsigned).
+        on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+            `backwards`; `sort` sorts the events and notes it as `sorted`; `error` raises.
 
     Raises:
-        BadInput: a field is missing, events are not in time order or outside the sensor, or there are no events and no
-            sensor size.
+        BadInput: a field is missing, polarity codes are of uncertain meaning, events are outside the sensor or, with
+            `on_disorder="error"`, not in time order, or there are no events and no sensor size.
     """
+    check_policy(on_disorder)
     if not is_structured(table):
         names = table.dtype.names
         raise BadInput(f"expected a structured array (n,) of events with the fields x, y, t, p; got the fields {names}")
@@ -44,7 +58,9 @@ def from_structured(table: np.ndarray, width: int | None = None, height: int | N
         if not len(table):
             raise BadInput("the array has no events to infer the sensor size from; give width= and height=")
         width, height = find_smallest_sensor(float(table["x"].max()), float(table["y"].max()))
-    return EventStream(table["x"], table["y"], table["t"], table["p"], width, height)
+    polarities = PolarityDecoder(polarity).decode(table["p"])
+    columns = {"x": table["x"], "y": table["y"], "t": table["t"], "p": polarities}
+    return build_ordered_stream(columns, width, height, on_disorder)
 
 
 def to_structured(stream: EventStream, dtype: npt.DTypeLike = TONIC) -> np.ndarray:

@@ -10,12 +10,17 @@ from typing import Self
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, pages
+from anybind_events.polarity import PolarityDecoder
 
 MAX_SENSOR = 65_535
 """Largest sensor side whose coordinates fit into uint16."""
 PREVIEW_SIDE = 320
 """Longest side of a stream's image in a notebook, in pixels."""
 DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
+
+
+class DecreasingTime(BadInput):
+    """Events that are not in time order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +34,14 @@ class EventStream:
         x: (n,) uint16, column, 0 at the left, below `width`.
         y: (n,) uint16, row, 0 at the top, below `height`.
         t: (n,) int64, microseconds, never decreasing.
-        p: (n,) bool, polarity, True for ON events; of numbers, those above 0 are ON.
+        p: (n,) bool, polarity, True for ON events; or numbers: 1 is ON, and 0, -1, or -1 stored unsigned, is OFF.
         width, height: sensor size in pixels.
         notes: counts of what a reader repaired or dropped (`clock_wraps`, `outside`, ...), by name; sub-streams have
             none.
 
     Raises:
-        BadInput: columns of different lengths or of other than whole numbers, a pixel outside the sensor, or decreasing
-            time; the message names the event.
+        BadInput: columns of different lengths or of other than whole numbers, a pixel outside the sensor, decreasing
+            time, or polarity codes of uncertain meaning; the message names the event or the codes.
     """
 
     x: np.ndarray
@@ -262,15 +267,10 @@ def convert_column(name: str, column: np.ndarray) -> np.ndarray:
     if column.dtype == dtype:
         return column
     if name == "p":
-        flags = column.dtype.itemsize == 1 and column.dtype.kind in "iu"
-        return column.view(np.bool_) if flags and _is_binary(column) else column > 0
+        return PolarityDecoder().decode(column)
     if column.dtype.kind in "iu" and column.dtype.itemsize == dtype.itemsize and column.dtype.isnative:
         return column.view(dtype)  # the values were checked to be in range
     return column.astype(dtype)
-
-
-def _is_binary(column: np.ndarray) -> bool:
-    return not column.size or (int(column.min()) >= 0 and int(column.max()) <= 1)
 
 
 def make_read_only(column: np.ndarray) -> np.ndarray:
@@ -308,4 +308,4 @@ def _require_order(time: np.ndarray) -> None:
     decreasing = time[1:] < time[:-1]
     if decreasing.any():
         index = int(decreasing.argmax())
-        raise BadInput(f"time decreases at event {index + 1}: {time[index]} us, then {time[index + 1]} us")
+        raise DecreasingTime(f"time decreases at event {index + 1}: {time[index]} us, then {time[index + 1]} us")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar
 
 from anybind.plugin import BadInput, Reader
 from anybind_events.readers.blocks import BinaryHeader, DecodingPass, EventColumns
@@ -41,9 +41,11 @@ class BinaryReader(Reader):
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         """Parse the header of a file at its beginning; raise `BadInput` if it is invalid."""
 
-    def _start_pass(self, file: BufferedReader, path: Path, size: tuple[int, int] | None) -> DecodingPass:
+    def _start_pass(
+        self, file: BufferedReader, path: Path, size: tuple[int, int] | None, **header_options: Any
+    ) -> DecodingPass:
         file.seek(0)
-        return DecodingPass(file, path, self.parse_header(file, path), size)
+        return DecodingPass(file, path, self.parse_header(file, path, **header_options), size)
 
     def read(self, path: Path, *, size: tuple[int, int] | None = None, strict: bool = False) -> EventStream:
         """Read a recording.
@@ -61,8 +63,13 @@ class BinaryReader(Reader):
             BadInput: the file is corrupt (the message names the byte), or has events outside every sensor.
             BadOption: an invalid size.
         """
+        return self._read_events(path, size, strict)
+
+    def _read_events(
+        self, path: Path, size: tuple[int, int] | None, strict: bool, **header_options: Any
+    ) -> EventStream:
         with path.open("rb") as file:
-            decoding = self._start_pass(file, path, size)
+            decoding = self._start_pass(file, path, size, **header_options)
             decoding, columns = (read_halves(decoding, size) if decoding.parallel else None) or _read_sequentially(
                 decoding
             )
@@ -79,11 +86,16 @@ class BinaryReader(Reader):
         The notes of a chunk count what occurred since the previous chunk. If the sensor size is unknown, the file is
         read twice.
         """
+        yield from self._read_chunks(path, count, size, strict)
+
+    def _read_chunks(
+        self, path: Path, count: int, size: tuple[int, int] | None, strict: bool, **header_options: Any
+    ) -> Iterator[EventStream]:
         with path.open("rb") as file:
-            decoding = self._start_pass(file, path, size)
+            decoding = self._start_pass(file, path, size, **header_options)
             if decoding.size is None:
                 decoding.decode_all(EventColumns(decoding, 0))
-                decoding = self._start_pass(file, path, decoding.find_smallest_sensor(self.sensors))
+                decoding = self._start_pass(file, path, decoding.find_smallest_sensor(self.sensors), **header_options)
             yield from _split_chunks(decoding, count, strict)
 
 

@@ -9,14 +9,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, errors
-from anybind_events.stream import EventStream, concatenate_streams
+from anybind_events.disorder import build_ordered_stream
+from anybind_events.polarity import (
+    PolarityDecoder,
+    PolarityOption,
+)
+from anybind_events.readers.column_statistics import Batch, compute_statistics, infer_column_order, is_ambiguous
+from anybind_events.stream import DecreasingTime, EventStream, concatenate_streams
 
 NAMES = {
     "x": ("x", "xs", "col", "column"),
@@ -31,15 +36,11 @@ SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260),
 """Common sensors, the smallest first: N-MNIST, DVS128, DAVIS240, ATIS, DVXplorer Mini, ..."""
 MAX_INFERRED_SIDE = 4096
 """Largest sensor side that is inferred from events: one damaged pixel must not make frames of gigabytes."""
-NANOSECONDS_FROM = 10**17
-"""Whole numbers from here on are nanoseconds since 1970: as microseconds they would be after the year 5000."""
 
 ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
 MIN_STATISTICS_EVENTS = 1 << 16
 """Minimum number of events per batch in the pass that infers order, sensor and unit."""
-Batch = Sequence[np.ndarray]
-"""The four columns of some events, in the order of the file."""
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str] | None:
@@ -75,82 +76,6 @@ def check_unit(unit: str | None) -> None:
     """Raise `BadOption` for an unknown unit of time."""
     if unit is not None and unit not in UNITS_US:
         raise BadOption(f"unit: expected {', '.join(UNITS_US)}, got {unit!r}{errors.suggest_names(unit, UNITS_US)}")
-
-
-@dataclass
-class ColumnStatistics:
-    """Statistics of one column of a file.
-
-    Attributes:
-        low, high: smallest and largest number.
-        decreases: whether a number is below the previous one.
-        is_integer: whether all numbers are whole.
-        last: the last number.
-    """
-
-    low: float = np.inf
-    high: float = -np.inf
-    decreases: bool = False
-    is_integer: bool = True
-    last: float | None = None
-
-    def add(self, column: np.ndarray) -> None:
-        """Update the statistics by the next numbers of the column."""
-        if column.ndim != 1 or column.dtype.kind not in "biuf":
-            raise BadInput(
-                f"expected 1-dimensional event columns of numbers, got {column.dtype} in {column.ndim} dimensions"
-            )
-        if not column.size:
-            return
-        self.low, self.high = min(self.low, column.min().item()), max(self.high, column.max().item())
-        self.decreases |= bool((column[1:] < column[:-1]).any()) or (self.last is not None and column[0] < self.last)
-        self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
-        self.last = column[-1].item()
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether the numbers can be polarities: 0 and 1, or -1 and 1."""
-        return self.is_integer and self.low >= -1 and self.high <= 1
-
-    @property
-    def unit(self) -> str:
-        """The unit of a column of times: s for fractions, us for whole numbers, ns for very large ones."""
-        if not self.is_integer:
-            return "s"
-        return "ns" if self.high >= NANOSECONDS_FROM else "us"
-
-
-def compute_statistics(batches: Iterable[Batch]) -> list[ColumnStatistics]:
-    """Return the statistics of the four columns."""
-    statistics = [ColumnStatistics() for _ in NAMES]
-    for batch in batches:
-        for each, column in zip(statistics, batch, strict=True):
-            each.add(column)
-    return statistics
-
-
-def infer_column_order(statistics: Sequence[ColumnStatistics]) -> str:
-    """Infer the order of the columns, such as `txyp`, from their values.
-
-    Time is the column that never decreases and, among several, has fractions or else the widest range; polarity is the
-    last of the others with only 0 and 1, or -1 and 1; x precedes y.
-
-    Raises:
-        BadInput: no column can be time, or none polarity.
-    """
-    candidates = [i for i, each in enumerate(statistics) if not each.decreases]
-    candidates = [i for i in candidates if not statistics[i].is_binary] or candidates
-    if not candidates or (statistics[candidates[0]].is_binary and any(each.decreases for each in statistics)):
-        raise BadInput("no column can be time, as all decrease; sort the events by time, or name the columns")
-    time = max(
-        candidates,
-        key=lambda i: (not statistics[i].is_integer, statistics[i].high - statistics[i].low, statistics[i].high),
-    )
-    polarities = [i for i, each in enumerate(statistics) if each.is_binary and i != time]
-    if not polarities:
-        raise BadInput("no column has polarities (0 and 1, or -1 and 1); name the columns")
-    letters = iter("xy")
-    return "".join("t" if i == time else "p" if i == polarities[-1] else next(letters) for i in range(len(NAMES)))
 
 
 def convert_to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
@@ -198,7 +123,10 @@ def build_streams(
     order: str | None = "xytp",
     size: tuple[int, int] | None = None,
     unit: str | None = None,
+    polarity: PolarityOption = None,
+    on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
+    path: Path | None = None,
 ) -> Iterator[EventStream]:
     """Yield event streams of batches of columns, all of one order, sensor and unit.
 
@@ -207,19 +135,28 @@ def build_streams(
     Args:
         batches: function of the number of events per batch that yields the batches from the first.
         count: events per stream; `ALL_EVENTS` keeps all batches in memory and reads them once.
-        order: order of the columns; None infers it by `infer_column_order`.
+        order: order of the columns; None infers it by `infer_column_order`, with the note `assumed_columns` if another
+            one is possible.
         size: (width, height); None: the smallest common sensor that contains all events.
         unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
+        polarity: the ON code, then the OFF code; see `PolarityDecoder`.
+        on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
+        path: the file, for warnings.
 
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
     """
-    if count == ALL_EVENTS:
+    decoder = PolarityDecoder(polarity)
+    if on_disorder == "sort":
+        batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
+    elif count == ALL_EVENTS:
         batches = _cache_batches(batches(count))
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
-        order = order or infer_column_order(statistics)
+        if order is None:
+            order = infer_column_order(statistics, polarity)
+            notes = {**(notes or {}), **({"assumed_columns": 1} if is_ambiguous(statistics, order) else {})}
         size = size or find_smallest_sensor(statistics[order.index("x")].high, statistics[order.index("y")].high)
         unit = unit or statistics[order.index("t")].unit
     n_events, last_us = 0, None
@@ -227,18 +164,32 @@ def build_streams(
         columns = dict(zip(order, batch, strict=True))
         columns["t"] = convert_to_microseconds(columns["t"], unit)
         try:
-            stream = EventStream(**columns, width=int(size[0]), height=int(size[1]), notes=notes or {})
+            columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
+            stream = build_ordered_stream(
+                columns, int(size[0]), int(size[1]), on_disorder, last_us=last_us, notes=notes, source=str(path)
+            )
         except BadInput as error:
-            raise BadInput(f"from event {n_events} on: {error}" if n_events else str(error)) from error
+            hint = "; give on_disorder=, clamp or sort" if isinstance(error, DecreasingTime) else ""
+            raise BadInput(f"from event {n_events} on: {error}{hint}" if n_events else f"{error}{hint}") from error
         if len(stream):
-            if last_us is not None and stream.t[0] < last_us:
-                raise BadInput(f"time decreases at event {n_events}: {last_us} us, then {stream.t[0]} us")
-            n_events, last_us = n_events + len(stream), stream.t[-1]
+            n_events, last_us = n_events + len(stream), int(stream.t[-1])
         notes = None
-        yield stream
+        yield from _split_sorted(stream, count) if on_disorder == "sort" else (stream,)
 
 
-def _cache_batches(batches: Iterator[Batch]) -> Callable[[int], Iterator[Batch]]:
+def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Iterator[np.ndarray]:
+    return (batch[index] for batch in batches(MIN_STATISTICS_EVENTS))
+
+
+def _split_sorted(stream: EventStream, count: int) -> Iterator[EventStream]:
+    """Split a whole recording into chunks of `count` events; the first one carries its notes."""
+    first = stream.head(count)
+    yield EventStream.from_valid(first.x, first.y, first.t, first.p, stream.width, stream.height, stream.notes)
+    for start in range(count, len(stream), count):
+        yield stream.slice_events(start, start + count)
+
+
+def _cache_batches(batches: Iterable[Batch]) -> Callable[[int], Iterator[Batch]]:
     cached = list(batches)
     return lambda count: iter(cached)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
 from anybind_events.readers.columns import (
     build_streams,
+    check_order,
     check_unit,
     make_read_method,
     name_file_in_errors,
@@ -44,6 +47,7 @@ class Hdf5Reader(Reader):
       each millisecond), attributes `width` and `height`.
     * DSEC: the same without a sensor size, which is 640x480.
     * Metavision: `CD/events` with fields, `CD/indexes`, attribute `geometry`.
+    * v2e and others: a dataset `events` of four columns, whose order is inferred from their values.
     * Plain columns, in which times with fractions are seconds; attribute `sensor_resolution` (height, width).
 
     The filters of hdf5plugin (Blosc, Zstandard, LZ4, ...) are supported. HDF5 cannot open a truncated file.
@@ -62,7 +66,10 @@ class Hdf5Reader(Reader):
         count: int,
         strict: bool = False,
         size: tuple[int, int] | None = None,
+        columns: str | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
         group: str | None = None,
         start: int | None = None,
         end: int | None = None,
@@ -75,24 +82,46 @@ class Hdf5Reader(Reader):
             strict: no effect: a truncated file is always an error.
             size: (width, height) of the sensor; default: from the file, else DSEC's for its layout, else the smallest
                 common sensor that contains all events.
+            columns: order of the columns of an (n, 4) dataset `events`, such as `txyp`; default: inferred from their
+                values.
             unit: unit of time: s, ms, us or ns; default: that of the format, else seconds for fractions and
                 microseconds for whole numbers.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
             group: group of the events, such as `prophesee/left`, if the file has several recordings.
-            start, end: microseconds, in the time of the recording.
+            start, end: microseconds, in the time of the recording. Both are found by bisection, in which times that
+                decrease can hide events; with `on_disorder="sort"` all events are read instead.
 
         Raises:
             BadInput: the file is truncated or damaged, needs a filter that is not installed, or has no events.
-            BadOption: an unknown unit, or a group without events.
+            BadOption: invalid columns, an unknown unit, or a group without events.
         """
+        check_order(columns)
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path), open_file(path) as file:
             events = find_events(path, file, group)
-            events.unit = unit or events.unit or infer_unit(events)
             check_datasets(file, events)
-            first = 0 if start is None else find_first_event(events, start)
-            last = len(events) if end is None else find_first_event(events, end)
+            if events.is_table:
+                events.set_column_order(columns, polarity)
+            events.unit = unit or events.unit or infer_unit(events)
+            sorts = on_disorder == "sort"
+            first = 0 if start is None or sorts else find_first_event(events, start)
+            last = len(events) if end is None or sorts else find_first_event(events, end)
             batches = split_batches(events.read_batch, first, max(first, last))
-            yield from build_streams(batches, count, size=size or events.size, unit="us")
+            streams = build_streams(
+                batches,
+                count,
+                size=size or events.size,
+                unit="us",
+                polarity=polarity,
+                on_disorder=on_disorder,
+                path=path,
+                notes=events.notes,
+            )
+            yield from (_select_times(stream, start, end) for stream in streams) if sorts else streams
 
     read = make_read_method(chunks)
 
@@ -115,6 +144,14 @@ class Hdf5Reader(Reader):
                 writer.append(chunk)
             if writer is None:
                 raise BadInput("expected at least one chunk to write")
+
+
+def _select_times(stream: EventStream, start: int | None, end: int | None) -> EventStream:
+    """Return the events with start <= t < end, with the notes of the stream."""
+    first = 0 if start is None else bisect.bisect_left(stream.t, start)
+    last = len(stream) if end is None else bisect.bisect_left(stream.t, end)
+    x, y, t, p = (column[first : max(first, last)] for column in (stream.x, stream.y, stream.t, stream.p))
+    return EventStream.from_valid(x, y, t, p, stream.width, stream.height, stream.notes)
 
 
 class _RecordingWriter:

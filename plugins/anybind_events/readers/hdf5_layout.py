@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, errors
-from anybind_events.readers.columns import Batch, ColumnStatistics, convert_to_microseconds, find_columns, parse_unit
+from anybind_events.polarity import PolarityOption
+from anybind_events.readers.column_statistics import (
+    TABLES,
+    Batch,
+    ColumnStatistics,
+    compute_statistics,
+    infer_column_order,
+    is_ambiguous,
+)
+from anybind_events.readers.columns import convert_to_microseconds, find_columns, parse_unit
 
 if TYPE_CHECKING:
     import h5py
@@ -37,6 +46,8 @@ class EventDatasets:
     Attributes:
         columns: datasets of x, y, t and p; the same one four times if it has fields, or four columns.
         fields: fields of the dataset, in the order x, y, t, p: names, or indices; empty if each column is a dataset.
+            Until `set_column_order`, the indices are those of the file.
+        notes: notes for the stream.
         offset: microseconds to add to the times.
         unit: unit of the times; empty if unknown, and times are raw numbers.
         size: (width, height) of the sensor.
@@ -51,6 +62,7 @@ class EventDatasets:
     size: tuple[int, int] | None = None
     milliseconds: h5py.Dataset | None = None
     index: h5py.Dataset | None = None
+    notes: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.columns[0].shape[0]
@@ -76,6 +88,26 @@ class EventDatasets:
         time = convert_to_microseconds(time, self.unit) if self.unit else time
         # The 64-bit sum wraps around, as the difference did in writing.
         return time.astype(np.int64) + np.int64(self.offset) if self.offset else time
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the events are one dataset of four columns without names."""
+        return bool(self.fields) and isinstance(self.fields[0], int)
+
+    def set_column_order(self, order: str | None, polarity: PolarityOption) -> None:
+        """Set the order of the columns of a table, such as `txyp`; None infers it from a part of the events.
+
+        Raises:
+            BadInput: no column can be time, or none polarity.
+        """
+        if order is None:
+            middle, last = (max(0, (len(self) - SEARCH_EVENTS) * i // 2) for i in (1, 2))
+            starts = [0, max(middle, SEARCH_EVENTS), max(last, 2 * SEARCH_EVENTS)]
+            tables = (self.columns[0][start : start + SEARCH_EVENTS] for start in starts)
+            statistics = compute_statistics(list(table.T) for table in tables)
+            order = infer_column_order(statistics, polarity)
+            self.notes = {"assumed_columns": 1} if is_ambiguous(statistics, order) else {}
+        self.fields = tuple(order.index(letter) for letter in "xytp")
 
 
 @contextmanager
@@ -165,7 +197,7 @@ def _find_fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:
     if dataset.ndim == 1 and dataset.dtype.names:
         columns = find_columns(dataset.dtype.names)
         return tuple(columns[letter] for letter in "xytp") if columns else ()
-    is_table = key == "events" and dataset.ndim == 2 and dataset.shape[1] == 4
+    is_table = key in TABLES and dataset.ndim == 2 and dataset.shape[1] == 4
     return (0, 1, 2, 3) if is_table else ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -17,21 +18,32 @@ OVERFLOW_ROW = 240
 """An event with this y is a marker: the sensor's 13-bit clock wrapped. The ATIS ends at row 239."""
 OVERFLOW_US = 1 << 13
 MAX_TIME = (1 << 23) - 1
-WRAPS = FIRST_FREE
+WRAPS, EVENTS, DESCENTS, PREVIOUS_US = range(FIRST_FREE, FIRST_FREE + 4)
+"""State indices: clock, number of events, of those with an earlier time than the previous one, and that time."""
+MIN_JUDGED_EVENTS, MAX_DESCENTS = 20, 0.25
+"""Events from which on a file is judged by its times, and the fraction of descents that no recording has.
+
+Every second one of random times is a descent.
+"""
 
 
 class BinReader(BinaryReader):
     """A reader of five bytes per event: x, y, then polarity (1 bit) and time in microseconds (23 bits), big endian.
 
-    An event in row 240 shifts all later ones by 8,192 us. Source of the format: the datasets' description by Orchard et
-    al., 2015.
+    An event in row 240 shifts all later ones by 8,192 us. As the format has no signature, a file in which more than a
+    quarter of the times are below the previous one is an error. Source of the format: the datasets' description by
+    Orchard et al., 2015.
     """
 
     sensors = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, ATIS
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         decoder = BlockDecoder(
-            _decode, np.uint8, EVENT_BYTES, PixelPacking(0, 255, 8, 255, 16), counts={"clock_wraps": WRAPS}
+            partial(_decode_recording, path),
+            np.uint8,
+            EVENT_BYTES,
+            PixelPacking(0, 255, 8, 255, 16),
+            counts={"clock_wraps": WRAPS},
         )
         return BinaryHeader(0, decoder)
 
@@ -50,6 +62,18 @@ class BinReader(BinaryReader):
         packed.tofile(path)
 
 
+def _decode_recording(path: Path, words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
+    """Decode a block; raise `BadInput` if the times so far are not those of a recording."""
+    count = _decode(words, state, pixels, times)
+    events, descents = int(state[EVENTS]), int(state[DESCENTS])
+    if events >= MIN_JUDGED_EVENTS and descents > MAX_DESCENTS * events:
+        raise BadInput(
+            f"{path}: not a recording of this format: {descents} of {events} times are below the previous one;"
+            " expected a .bin file of N-MNIST or N-Caltech101 (40-bit events)"
+        )
+    return count
+
+
 @kernel
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
     offset_us, count = state[WRAPS] * OVERFLOW_US, np.uint64(0)
@@ -59,10 +83,11 @@ def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.
             offset_us += OVERFLOW_US
             continue
         high = np.uint32(event[2])
-        times[count] = offset_us + np.int64(
-            (high & np.uint32(127)) << 16 | np.uint32(event[3]) << 8 | np.uint32(event[4])
-        )
+        time = offset_us + np.int64((high & np.uint32(127)) << 16 | np.uint32(event[3]) << 8 | np.uint32(event[4]))
+        state[DESCENTS] += time < state[PREVIOUS_US]
+        state[PREVIOUS_US] = times[count] = time
         pixels[count] = np.uint32(event[0]) | np.uint32(event[1]) << 8 | high >> 7 << 16
         count += np.uint64(1)
     state[WRAPS] = offset_us // OVERFLOW_US
+    state[EVENTS] += np.int64(count)
     return int(count)

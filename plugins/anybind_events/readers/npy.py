@@ -6,7 +6,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
+from anybind_events.readers.column_statistics import Batch
 from anybind_events.readers.columns import (
-    Batch,
     build_streams,
     check_order,
     check_unit,
@@ -106,6 +107,8 @@ class NpyReader(Reader):
         size: tuple[int, int] | None = None,
         columns: str | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -116,20 +119,36 @@ class NpyReader(Reader):
             size: (width, height) of the sensor; default: the smallest common sensor that contains all events.
             columns: order of the columns of an (n, 4) array, such as `txyp`; default: inferred from their values.
             unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 
         Raises:
-            BadInput: the array is damaged, contains Python objects or no events, or time decreases.
+            BadInput: the array is damaged, contains Python objects or no events, or with
+                `on_disorder="error"` time decreases.
             BadOption: invalid columns or an unknown unit.
         """
         check_order(columns)
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
             header = read_header(file)
             rows, notes = _count_rows(path, header, os.fstat(file.fileno()).st_size, strict)
             batches = split_batches(lambda first, last: _read_batch(file, header, first, last), 0, rows)
             if header.fields:
                 columns, unit = "xytp", unit or parse_unit(header.fields["t"])
-            yield from build_streams(batches, count, order=columns, size=size, unit=unit, notes=notes)
+            yield from build_streams(
+                batches,
+                count,
+                order=columns,
+                size=size,
+                unit=unit,
+                polarity=polarity,
+                on_disorder=on_disorder,
+                path=path,
+                notes=notes,
+            )
 
     read = make_read_method(chunks)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
+from anybind_events.readers.column_statistics import TABLES, Batch
 from anybind_events.readers.columns import (
     NAMES,
-    Batch,
     build_streams,
+    check_order,
     check_unit,
     find_columns,
     make_read_method,
@@ -26,8 +29,10 @@ from anybind_events.readers.columns import (
 from anybind_events.readers.npy import ArrayHeader, read_header
 from anybind_events.stream import EventStream
 
-TABLE = "event_data"
-"""Array of the events in N-ImageNet."""
+N_IMAGENET_TABLE = "event_data"
+"""Structured array of the events in N-ImageNet."""
+PREFIXES = ("", "events_", "dataset_events_")
+"""What may precede the names of columns; EVIMO2's files use the last one."""
 N_IMAGENET_SIZE = (640, 480)
 """Sensor size of N-ImageNet recordings, whose files do not store it."""
 BLOCK_BYTES = 1 << 18
@@ -49,24 +54,27 @@ class ArchiveLayout(NamedTuple):
     """The layout of the events in an archive.
 
     Attributes:
-        members: names of the arrays: one structured array, or x, y, t, p.
-        fields: fields of the structured array, in the order x, y, t, p; empty if each column is an array.
+        members: names of the arrays: one structured array, or arrays with the four columns together.
+        fields: fields of the structured array, in the order x, y, t, p; empty otherwise.
         size: (width, height) of the archive or its dataset.
         unit: unit of time, if a name states it.
+        order: order of the columns; None if it must be inferred from their values.
     """
 
     members: tuple[str, ...]
     fields: tuple[str, ...]
     size: tuple[int, int] | None
     unit: str | None
+    order: str | None = "xytp"
 
 
 class NpzReader(Reader):
     """A reader of arrays `x`, `y`, `t` (microseconds), `p` and, in our layout, `size` (width, height).
 
     Other common column names (`xs`, `timestamp`, `polarity`, ...) and times in fractions of seconds are supported too.
-    N-ImageNet's files have one structured array `event_data` with these four fields instead. No pickle is ever read. A
-    truncated archive cannot be read, since its directory is at its end.
+    N-ImageNet's files have one structured array `event_data` with these four fields instead, others an (n, 4) array
+    `events` or `arr_0`, and EVIMO2's `dataset_events_t`, `dataset_events_xy` and `dataset_events_p`. No pickle is ever
+    read. A truncated archive cannot be read, since its directory is at its end.
     """
 
     def sniff(self, head: bytes) -> bool | None:
@@ -74,7 +82,7 @@ class NpzReader(Reader):
         if not head.startswith(b"PK\x03\x04"):
             return False
         name = head[30 : 30 + int.from_bytes(head[26:28], "little")].decode(errors="replace")
-        names = {TABLE, "size", *(each for names in NAMES.values() for each in names)}
+        names = {*TABLES[:-1], "size", *(each for names in NAMES.values() for each in names)}
         return True if name.endswith(".npy") and name.removesuffix(".npy") in names else None
 
     def chunks(
@@ -84,7 +92,10 @@ class NpzReader(Reader):
         count: int,
         strict: bool = False,
         size: tuple[int, int] | None = None,
+        columns: str | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -94,20 +105,36 @@ class NpzReader(Reader):
             strict: no effect: a truncated archive is always an error.
             size: (width, height) of the sensor; default: from the file, else 640x480 for N-ImageNet, else the smallest
                 common sensor that contains all events.
+            columns: order of the columns of an (n, 4) array, such as `txyp`; default: inferred from their values.
             unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 
         Raises:
             BadInput: the archive is truncated or corrupt, or has no event columns.
-            BadOption: an unknown unit.
+            BadOption: invalid columns or an unknown unit.
         """
+        check_order(columns)
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path):
             try:
                 with zipfile.ZipFile(path) as archive:
                     _check_directory(archive)
                     layout = _find_layout(archive)
                     batches = partial(_read_batches, archive, layout)
-                    yield from build_streams(batches, count, size=size or layout.size, unit=unit or layout.unit)
+                    yield from build_streams(
+                        batches,
+                        count,
+                        order=layout.order or columns,
+                        size=size or layout.size,
+                        unit=unit or layout.unit,
+                        polarity=polarity,
+                        on_disorder=on_disorder,
+                        path=path,
+                    )
             except DAMAGE_ERRORS as error:
                 raise BadInput(f"{path}: not a complete .npz recording: {error}") from error
 
@@ -129,13 +156,11 @@ def _check_directory(archive: zipfile.ZipFile) -> None:
 def _find_layout(archive: zipfile.ZipFile) -> ArchiveLayout:
     """Find the events; raise `BadInput` if there are none."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
-    if TABLE in names:
-        with _open_array(archive, TABLE) as (_, header):
-            if header.fields:
-                fields = tuple(header.fields[letter] for letter in "xytp")
-                return ArchiveLayout((TABLE,), fields, N_IMAGENET_SIZE, parse_unit(header.fields["t"]))
-    columns = find_columns(names)
-    if columns is None:
+    members = _find_members(names)
+    for table in TABLES if members is None or N_IMAGENET_TABLE in names else ():
+        if table in names and (layout := _find_table(archive, table)):
+            return layout
+    if members is None:
         raise BadInput(f"{archive.filename}: expected event columns x, y, t, p, got: {', '.join(names) or 'nothing'}")
     size = None
     if "size" in names:
@@ -144,8 +169,29 @@ def _find_layout(archive: zipfile.ZipFile) -> ArchiveLayout:
                 raise BadInput(f"size: expected (width, height), got shape {header.shape} and type {header.dtype}")
             width, height = _read_numbers(file, header.dtype, 2).tolist()
             size = int(width), int(height)
-    unit = "us" if size else parse_unit(columns["t"])  # our layout, whatever the numbers are
-    return ArchiveLayout(tuple(columns[letter] for letter in "xytp"), (), size, unit)
+    # With a size it is our layout, whatever the numbers are.
+    return ArchiveLayout(members, (), size, "us" if size else parse_unit(members[-2]))
+
+
+def _find_members(names: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names of the arrays x, y (or xy), t and p; None if one is missing."""
+    for prefix in PREFIXES:
+        bare = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+        pair = {"x": "xy", "y": "xy"} if "xy" in bare else {}
+        if columns := find_columns([*pair, *bare]):
+            members = (bare[pair.get(columns[letter], columns[letter])] for letter in "xytp")
+            return tuple(dict.fromkeys(members))
+    return None
+
+
+def _find_table(archive: zipfile.ZipFile, name: str) -> ArchiveLayout | None:
+    """Return the layout of one array with all four columns; None if it has others."""
+    with _open_array(archive, name) as (_, header):
+        if header.fields:
+            fields = tuple(header.fields[letter] for letter in "xytp")
+            size = N_IMAGENET_SIZE if name == N_IMAGENET_TABLE else None
+            return ArchiveLayout((name,), fields, size, parse_unit(header.fields["t"]))
+        return ArchiveLayout((name,), (), None, None, None) if header.has_four_columns else None
 
 
 @contextmanager
@@ -166,19 +212,33 @@ def _read_batches(archive: zipfile.ZipFile, layout: ArchiveLayout, count: int) -
     """Yield the columns, at most `count` events at a time: at least one batch, which may be empty."""
     with ExitStack() as stack:
         arrays = [stack.enter_context(_open_array(archive, name)) for name in layout.members]
-        shapes = {header.shape for _, header in arrays}
-        if len(shapes) > 1 or len(arrays[0][1].shape) != 1:
-            raise BadInput(f"expected event columns of one length, got {sorted(shapes)}")
-        n_left = arrays[0][1].shape[0]
+        shapes = [header.shape for _, header in arrays]
+        n_columns = sum(math.prod(shape[1:]) for shape in shapes)
+        if n_columns != (1 if layout.fields else 4) or len({shape[:1] for shape in shapes}) > 1 or () in shapes:
+            raise BadInput(f"expected event columns of one length, got {sorted(set(shapes))}")
+        n_left = shapes[0][0]
+        if any(header.fortran_order and len(header.shape) > 1 for _, header in arrays):
+            # Column-major data have no complete event before their end.
+            table = [column for file, header in arrays for column in _read_columns(file, header, n_left)]
+            starts = range(0, n_left or 1, min(count, n_left or 1))
+            yield from ([column[start : start + count] for column in table] for start in starts)
+            return
         while True:
             n_taken = min(count, n_left)
-            columns = [_read_numbers(file, header.dtype, n_taken) for file, header in arrays]
+            columns = [column for file, header in arrays for column in _read_columns(file, header, n_taken)]
             n_left -= n_taken
             for file, _ in () if n_left else arrays:
                 file.read(1)  # beyond the last byte, so that zipfile compares the checksum
             yield [columns[0][field] for field in layout.fields] or columns
             if not n_left:
                 return
+
+
+def _read_columns(file: IO[bytes], header: ArrayHeader, count: int) -> list[np.ndarray]:
+    """Read the next rows of an array (n,) or (n, columns), as columns."""
+    width = math.prod(header.shape[1:])
+    numbers = _read_numbers(file, header.dtype, count * width)
+    return [*(numbers.reshape(width, count) if header.fortran_order else numbers.reshape(count, width).T)]
 
 
 def _read_numbers(file: IO[bytes], dtype: np.dtype, count: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -13,14 +13,13 @@ from typing import IO
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.disorder import check_policy
+from anybind_events.readers.column_statistics import NANOSECONDS_FROM, compute_statistics, infer_column_order
 from anybind_events.readers.columns import (
-    NANOSECONDS_FROM,
     build_streams,
     check_order,
     check_unit,
-    compute_statistics,
     find_columns,
-    infer_column_order,
     make_read_method,
     name_file_in_errors,
     parse_unit,
@@ -51,7 +50,8 @@ class TextReader(Reader):
     Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of
     two numbers, or `geometry:WIDTH,HEIGHT` in a comment, is the sensor's width and height. Times with fractions are
     seconds and others microseconds (nanoseconds from 10^17 on), unless the header names the unit, as in `t_ns` or
-    `time [s]`. Polarities are 0 and 1, or -1 and 1.
+    `time [s]`. Polarities are 0 and 1, or -1 and 1, the latter also with -1 stored unsigned; the option `polarity`
+    names others.
 
     The written format is `x,y,t,p` in whole numbers, times in microseconds, with tabs for the suffix `.tsv`; it has no
     sensor size.
@@ -81,6 +81,8 @@ class TextReader(Reader):
         size: tuple[int, int] | None = None,
         columns: str | None = None,
         unit: str | None = None,
+        polarity: str | Sequence[int] | None = None,
+        on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
         """Yield the recording in chunks; `read` returns it whole.
 
@@ -93,12 +95,17 @@ class TextReader(Reader):
             columns: order of the columns, such as `txyp`, with `-` for one to skip; default: from the header, else
                 inferred from their values.
             unit: unit of time: s, ms, us or ns; default: from the header, else inferred from the numbers.
+            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
+                -1 and 1, also with -1 stored unsigned, or booleans).
+            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
+                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 
         Raises:
             BadInput: a line is not an event (the message names it), or no column can be time or polarity.
             BadOption: invalid columns or an unknown unit.
         """
         check_unit(unit)
+        check_policy(on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
             stop, notes = find_end_of_events(path, file, layout, strict)
@@ -109,6 +116,9 @@ class TextReader(Reader):
                     order=layout.order,
                     size=size or layout.size,
                     unit=unit or layout.unit,
+                    polarity=polarity,
+                    on_disorder=on_disorder,
+                    path=path,
                     notes=notes,
                 )
             except BadInput as error:
@@ -215,6 +225,7 @@ def _are_events(columns: list[np.ndarray], order: str | None) -> bool:
     except BadInput:
         return False
     pixels = by_letter["x"], by_letter["y"]
-    return by_letter["p"].is_binary and all(
+    # Codes of uncertain meaning are an error of reading, which lists them.
+    return (by_letter["p"].is_binary or by_letter["p"].has_two_codes) and all(
         each.is_integer and each.low >= 0 and each.high < MAX_SENSOR for each in pixels
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput
-from anybind_events.readers.columns import Batch
+from anybind_events.readers.column_statistics import Batch
 
 COMMENTS = (b"#", b"%", b"//")
 MAX_LINE_BYTES = 1 << 16
@@ -82,6 +82,7 @@ def read_batches(file: IO[bytes], layout: TextLayout, stop: int, count: int) -> 
     block = min(count * layout.line_bytes, MAX_BLOCK_BYTES)
     position, line, rest, is_empty = file.seek(layout.start), layout.line, b"", True
     while position < stop:
+        file.seek(position)  # other batches may be read meanwhile
         data = rest + file.read(min(block, stop - position))
         position = file.tell()
         cut = data.rfind(b"\n") + 1 if position < stop else len(data)

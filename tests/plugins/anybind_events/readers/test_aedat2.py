@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anybind import BadInput
+from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
 from anybind_events.readers.aedat2 import Aedat2Reader
 from helpers.streams import Row, list_events
 
@@ -120,7 +121,6 @@ def test_a_real_recording_is_upright(test_data: Path) -> None:
         (b"# AEChip: eu.seebetter.ini.chips.davis.Davis640\r\n", (640, 480)),
         (b"# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n", (128, 128)),
         (b"# HardwareInterface: DVS128-V1 0298\r\n", (128, 128)),
-        (b"", (128, 128)),
     ],
 )
 def test_the_sensor_size_follows_the_camera_in_the_header(tmp_path: Path, line: bytes, size: tuple[int, int]) -> None:
@@ -129,6 +129,111 @@ def test_the_sensor_size_follows_the_camera_in_the_header(tmp_path: Path, line: 
     stream = Aedat2Reader().read(path)
     assert (stream.width, stream.height) == size
     assert (stream.x.tolist(), stream.y.tolist()) == ([size[0] - 1], [size[1] - 1])
+
+
+def encode(events: list[Row], width: int, height: int, davis: bool) -> bytes:
+    """Encode events as jAER does."""
+    raw = b""
+    for x, y, t, p in events:
+        column, row = width - 1 - x, height - 1 - y
+        address = row << 22 | column << 12 | p << 11 if davis else row << 8 | column << 1 | (not p)
+        raw += struct.pack(">II", address, t)
+    return raw
+
+
+def make_events(width: int, height: int) -> list[Row]:
+    """Return 200 events that reach both ends of a sensor."""
+    return [(width * i // 200, height - 1 - height * i // 200, 10 * i, i % 3 == 0) for i in range(200)]
+
+
+UNNAMED = [
+    (b"#!AER-DAT2.0\r\n", "v2e", 346, 260, True),  # as of v2e, with one comment
+    (b"#!AER-DAT2.0\r\n# This is a raw AE data file created by saveaerdat.m\r\n", "matlab", 240, 180, True),
+    (FIRST + b"#End Of ASCII Header\r\n", "davis640", 640, 480, True),
+    (FIRST, "dvs128", 128, 128, False),
+]
+"""Headers without a camera, the writer, and the sensor."""
+
+
+@pytest.mark.parametrize(("header", "writer", "width", "height", "davis"), UNNAMED, ids=[row[1] for row in UNNAMED])
+def test_an_unnamed_camera_is_recognised_by_its_addresses(
+    tmp_path: Path, header: bytes, writer: str, width: int, height: int, davis: bool
+) -> None:
+    path, events = tmp_path / f"{writer}.aedat", make_events(width, height)
+    path.write_bytes(header + encode(events, width, height, davis))
+    message = rf"{writer}\.aedat: the header names no camera; .* {width}x{height} assumed .*; give camera="
+    with pytest.warns(AnybindWarning, match=message):
+        stream = Aedat2Reader().read(path)
+    assert (stream.width, stream.height) == (width, height)
+    assert list_events(stream) == events
+    assert stream.notes == {"assumed_camera": 1}
+    with pytest.warns(AnybindWarning, match=message):
+        chunks = list(Aedat2Reader().chunks(path, count=70))
+    assert list_events(*chunks) == events
+    assert (chunks[0].width, chunks[0].height, chunks[0].notes) == (width, height, {"assumed_camera": 1})
+
+
+@pytest.mark.parametrize(("camera", "width", "height"), [("davis346", 346, 260), ("DAVIS640", 640, 480)])
+def test_the_camera_option_replaces_the_assumption(tmp_path: Path, camera: str, width: int, height: int) -> None:
+    path, events = tmp_path / "unnamed.aedat", make_events(100, 90)
+    path.write_bytes(FIRST + encode(events, width, height, davis=True))
+    for stream in (Aedat2Reader().read(path, camera=camera), *Aedat2Reader().chunks(path, count=999, camera=camera)):
+        assert (stream.width, stream.height, stream.notes) == (width, height, {})
+        assert list_events(stream) == events
+    # The header's name is replaced too: a DVS128 line above events of another camera.
+    path.write_bytes(DVS128 + encode(events, width, height, davis=True))
+    assert list_events(Aedat2Reader().read(path, camera=camera)) == events
+
+
+def test_the_size_option_gives_the_sensor_of_an_unnamed_davis(tmp_path: Path) -> None:
+    path, events = tmp_path / "unnamed.aedat", make_events(100, 90)
+    path.write_bytes(FIRST + encode(events, 346, 260, davis=True))
+    with pytest.warns(AnybindWarning, match="DAVIS 346x260 assumed"):
+        stream = Aedat2Reader().read(path, size=(346, 260))
+    assert list_events(stream) == events
+    with pytest.raises(BadOption, match="size"), pytest.warns(AnybindWarning):
+        Aedat2Reader().read(path, size=(346,))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_few_damaged_addresses_do_not_change_the_assumed_camera(tmp_path: Path) -> None:
+    path, events = tmp_path / "damaged.aedat", make_events(128, 128)
+    path.write_bytes(FIRST + encode(events, 128, 128, davis=False) + struct.pack(">II", 0x7FFF0000, 9999))
+    with pytest.warns(AnybindWarning, match="DVS128 128x128 assumed"):
+        assert list_events(Aedat2Reader().read(path))[:200] == events
+
+
+def test_addresses_of_no_known_camera_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "other.aedat"
+    path.write_bytes(FIRST + b"".join(struct.pack(">II", 0x7FFFF000 - (i << 23), i) for i in range(50)))
+    with pytest.raises(BadInput, match=r"other\.aedat: the header names no camera, and the addresses fit neither"):
+        Aedat2Reader().read(path)
+
+
+def test_an_unknown_camera_option_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "unnamed.aedat"
+    path.write_bytes(FIRST + bytes(8))
+    with pytest.raises(BadOption, match=r"camera: expected dvs128, davis128, .*davis640, got 'davis'"):
+        Aedat2Reader().read(path, camera="davis")
+
+
+@pytest.mark.parametrize(
+    ("folder_name", "name", "size", "extent"),
+    [
+        ("odd_files", "aedat2_davis346_unnamed_chip.aedat", (346, 260), (0, 345, 0, 259)),
+        ("more_events", "aedat2_unnamed_bar_x.aedat", (240, 180), (51, 150, 79, 178)),
+    ],
+)
+def test_real_recordings_without_a_camera_keep_all_events(
+    test_data: Path, folder_name: str, name: str, size: tuple[int, int], extent: tuple[int, ...]
+) -> None:
+    path = test_data / folder_name / name
+    if not path.exists():
+        pytest.skip(f"needs {folder_name}/{name}")
+    with pytest.warns(AnybindWarning, match="the header names no camera"):
+        stream = Aedat2Reader().read(path)
+    assert len(stream) in {1000, 10_000}
+    assert (stream.width, stream.height) == size
+    assert (stream.x.min(), stream.x.max(), stream.y.min(), stream.y.max()) == extent
 
 
 def test_an_unsupported_camera_is_an_error_that_names_it(tmp_path: Path) -> None:

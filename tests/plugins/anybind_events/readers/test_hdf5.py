@@ -238,7 +238,6 @@ def test_several_recordings_need_the_group_option(file) -> None:
         ({"images": np.zeros((2, 3)), "depth/x": [1]}, r"made\.h5: expected event columns.*got: depth, images"),
         ({}, r"made\.h5: expected event columns.*got: nothing"),
         ({**COLUMNS, "t": [10, 20]}, r"made\.h5: expected event columns of one length"),
-        ({**COLUMNS, "t": [10, 20, 19]}, r"made\.h5: time decreases at event 2"),
         ({**COLUMNS, "x": [1, -2, 3]}, r"made\.h5: event 1 is outside"),
         ({**COLUMNS, "x": [b"a", b"b", b"c"]}, r"made\.h5: expected 1-dimensional event columns of numbers"),
         ({**COLUMNS, "t_offset": [[]]}, r"made\.h5: cannot be read"),

@@ -240,3 +240,39 @@ def test_a_file_of_another_suffix_is_read_with_the_reader_option(tmp_path: Path)
     path = tmp_path / "recording.dat"
     path.write_bytes(pack((1, 1, 500, True)))
     assert list_events(anybind.read(path, reader="nmnist-bin")) == [(1, 1, 500, True)]
+
+
+FOREIGN = {
+    "random bytes": np.random.default_rng(0).integers(0, 240, 5000, dtype=np.uint8).tobytes(),
+    "float32 weights": np.random.default_rng(1).normal(size=2000).astype("<f4").tobytes(),
+    "int32 records": np.arange(2000, dtype="<i4").tobytes(),
+    "64-bit words": np.random.default_rng(2).integers(0, 2**62, 1000).tobytes(),
+}
+"""Contents of `.bin` files of other programs."""
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+def test_a_file_whose_times_run_backwards_is_not_a_recording(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(FOREIGN[content])
+    message = r"weights\.bin: not a recording of this format: \d+ of \d+ times are below the previous one; expected"
+    with pytest.raises(BadInput, match=message):
+        anybind.read(path, size=(255, 255))
+    with pytest.raises(BadInput, match=message):
+        list(anybind.read_chunks(path, count=10, size=(255, 255)))
+
+
+def test_a_recording_with_some_decreasing_times_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "jitter.bin"
+    times = [10 * i - 15 * (i % 5 == 0) for i in range(1, 1000)]
+    path.write_bytes(pack(*((1, 2, time, True) for time in times)))
+    stream = anybind.read(path)
+    assert len(stream) == 999
+    assert stream.notes == {"backwards": 199}
+
+
+def test_one_damaged_time_does_not_reject_a_recording(tmp_path: Path) -> None:
+    # All later times are below the damaged one, but not below the previous one.
+    path = tmp_path / "damaged.bin"
+    path.write_bytes(pack((1, 2, 2**23 - 1, True), *((1, 2, time, True) for time in range(500))))
+    assert anybind.read(path).notes == {"backwards": 500}

@@ -119,7 +119,6 @@ def test_an_archive_of_other_arrays_is_an_error_that_lists_them(tmp_path: Path) 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"t": [10, 20, 19]},
         {"x": [1, 2]},
         {"size": [2, 2]},
         {"size": [34, 20, 3]},

@@ -215,7 +215,7 @@ def test_text_is_parsed_as_by_python(
         ("hello world\n" + lines(), r"line 1: expected an event, or a header"),
         ("x,y,time\n1,2,3\n", r"line 1: expected an event, or a header"),
         ("x,y,t,p\n1,2,3,4,5\n", r"line 2: expected 4 columns, got 5"),
-        ("x,y,t,p\n\n1,2,9,1\n1,2,8,1\n", r"time decreases at event 1.*event 0 is on line 3"),
+        ("x,y,t,p\n\n1,2,9,1\n1,2,8,3\n", r"polarity codes 1, 3.*event 0 is on line 3"),
         (lines([(-1, 2, 3, 1)]), r"event 0 is outside.*event 0 is on line 1"),
         ("x,y,t,p\n1.5,2,9,1\n", r"event 0: expected a whole number .*x = 1.5"),
         ("x,y,t,p\n1,2,1e30,1\n", r"event 0: expected a time, got t = 1e\+30 ns"),
