@@ -90,11 +90,30 @@ def portable_name(path: str | os.PathLike[str]) -> str:
 def open_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
     """Open an image file with Pillow, in one of `IMAGE_FORMATS` whatever its name; pixels are decoded when used.
 
-    Other formats raise: some of Pillow's decoders start programs, such as Ghostscript for EPS.
+    Other formats are rejected whatever the file's name: some of Pillow's decoders start programs, such as Ghostscript
+    for EPS.
+
+    Raises:
+        BadInput: the file is of another format, or its header is damaged.
+        OSError: the file cannot be read; Pillow raises other types too for some damage.
     """
+    import PIL
     import PIL.Image
 
-    return PIL.Image.open(path, formats=IMAGE_FORMATS)
+    try:
+        return PIL.Image.open(path, formats=IMAGE_FORMATS)  # noqa: TID251 (the only place that may)
+    except PIL.UnidentifiedImageError as error:
+        with Path(path).open("rb") as file:
+            head = file.read(16)
+        for name in IMAGE_FORMATS:
+            accept = PIL.Image.OPEN[name][1] if name in PIL.Image.OPEN else None
+            verdict = accept is not None and accept(head)
+            if verdict and not isinstance(verdict, str):  # a string is the reason why Pillow lacks the format
+                raise BadInput(f"{os.fspath(path)}: incomplete image: damaged {name} header; save it again") from error
+        raise BadInput(
+            f"{os.fspath(path)}: expected an image ({', '.join(IMAGE_FORMATS)}), got contents that begin with"
+            f" {head[:8]!r}; convert it to PNG"
+        ) from error
 
 
 def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:

@@ -108,8 +108,7 @@ class ImageReader(Reader):
         except BadInput:
             raise
         except Exception as error:  # Pillow's decoders raise various types for damaged files
-            reason = "damaged contents" if isinstance(error, PIL.UnidentifiedImageError) else error
-            raise BadInput(f"{os.fspath(path)}: incomplete image: {reason}; save it again") from error
+            raise BadInput(f"{os.fspath(path)}: incomplete image: {error}; save it again") from error
         return pixels if box is None else _crop_box(path, pixels, box)
 
     def write(self, sample: np.ndarray, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 import tracemalloc
 import warnings
@@ -309,3 +310,10 @@ def test_real_depth_maps_are_in_metres(test_data: Path) -> None:
         assert np.ptp(factors) < 0.01 * factors.mean()
     assert 10 < np.nanmedian(sample.disparity()) < 60
     assert DepthReader().sniff((folder / "1_rgb.png").read_bytes()[:4096]) is False
+
+
+def test_postscript_named_as_an_image_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PIL.Image.new("L", (8, 6)).save(tmp_path / "depth.png", "EPS")
+    monkeypatch.setattr(subprocess, "Popen", None)  # Ghostscript could not be started
+    with pytest.raises(BadInput, match=r"depth\.png: expected an image \(PNG, .*got contents that begin with b'%!PS"):
+        anybind.read(tmp_path / "depth.png", reader="depth", scale=0.001)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -234,6 +235,18 @@ def test_damaged_folder_frame_is_reported(tmp_path: Path) -> None:
     count, message = decode_to_error(open_video(root))
     assert count == 1
     assert str(path) in message
+
+
+@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("format", ["EPS", "PCX"])
+def test_frame_of_another_image_format_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, format: str
+) -> None:
+    root = save_folder(tmp_path, make_frames(3))
+    PIL.Image.fromarray(make_frames(1)[0]).save(root / f"{number}.png", format)
+    monkeypatch.setattr(subprocess, "Popen", None)  # Ghostscript could not be started
+    with pytest.raises(BadInput, match=rf"{number}\.png: expected an image \(PNG, .*convert it to PNG"):
+        list(open_video(root).frames())
 
 
 def test_folder_without_frames_is_rejected(tmp_path: Path) -> None:
