@@ -78,7 +78,7 @@ class Image(Modality[np.ndarray]):
 class ImageReader(Reader):
     """A reader of image files by Pillow: upright by EXIF orientation, transparency on white, 16-bit gray as 8 bits.
 
-    The first frame of animations and multi-page files is read.
+    The first frame of animations and multi-page files is read; the reader `video` reads all frames of an animation.
     """
 
     def sniff(self, head: bytes) -> bool:
@@ -104,7 +104,7 @@ class ImageReader(Reader):
         try:
             with files.open_image(path) as image:
                 image.load()
-                pixels = np.asarray(_convert_to_rgb(path, PIL.ImageOps.exif_transpose(image)))
+                pixels = np.asarray(convert_to_rgb(path, PIL.ImageOps.exif_transpose(image)))
         except BadInput:
             raise
         except Exception as error:  # Pillow's decoders raise various types for damaged files
@@ -125,7 +125,12 @@ def _crop_box(path: Path, pixels: np.ndarray, box: Sequence[int]) -> np.ndarray:
     return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
-def _convert_to_rgb(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
+def convert_to_rgb(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
+    """Convert an image to RGB: transparency on white, 16-bit gray as 8 bits.
+
+    Raises:
+        BadInput: floating-point pixels, or integers of more than 16 bits.
+    """
     if image.mode.startswith("I"):
         return _convert_16_bit(path, image)
     if image.mode == "F":
