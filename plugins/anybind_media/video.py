@@ -18,6 +18,7 @@ import PIL.ImageOps
 
 from anybind.plugin import BadInput, BadOption, Modality, Reader, files, prefetch
 from anybind_media import animation
+from anybind_media.containers import is_audio_container, is_container
 from anybind_media.image import ImageReader
 
 FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -25,22 +26,10 @@ FOLDER_FPS = 25.0
 """Default frame rate of a folder of frames, in Hz."""
 N_PREVIEW_FRAMES = 6
 PREVIEW_HEIGHT = 120
-MAGIC_BYTES = (
-    b"\x1aE\xdf\xa3",
-    b"FLV\x01",
-    b"0&\xb2u\x8ef\xcf\x11",
-    b"\x00\x00\x01\xba",
-    b"\x00\x00\x01\xb3",
-    b"YUV4MPEG2",
-)
 ANIMATION_MAGIC_BYTES = (b"GIF8", b"\x89PNG\r\n\x1a\n")
-NON_VIDEO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B ")
-"""Major brands of files in the MP4 container with only images or audio."""
 HEAD_BYTES = 4096
 PREFETCH_FRAMES = 8
 """Number of prefetched frames."""
-PACKET_BYTES = 188
-"""Length of the packets of an MPEG transport stream; each begins with the letter G."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +164,7 @@ def _find_decoder(path: Path, as_displayed: bool) -> _FileDecoder:
             functools.partial(animation.decode_frames, path),
             functools.partial(animation.sample_frames, path),
         )
-    if not is_video(head):  # FFmpeg would also open playlists and their targets
+    if not is_container(head):  # FFmpeg would also open playlists and their targets
         raise BadInput(f"{path}: not a supported video (unknown format in the first bytes)")
     from anybind_media import video_decoder
 
@@ -183,18 +172,6 @@ def _find_decoder(path: Path, as_displayed: bool) -> _FileDecoder:
         functools.partial(video_decoder.read_properties, path, as_displayed),
         functools.partial(video_decoder.decode_frames, path, as_displayed),
         functools.partial(video_decoder.sample_frames, path, as_displayed),
-    )
-
-
-def is_video(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of a video format."""
-    return (
-        head.startswith(MAGIC_BYTES)
-        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
-        or (head[:4] == b"OggS" and b"\x80theora" in head)
-        or (head[4:8] == b"ftyp" and head[8:12] not in NON_VIDEO_BRANDS)
-        or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
-        or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
     )
 
 
@@ -255,7 +232,7 @@ class VideoReader(Reader):
     """A reader of video files by FFmpeg, of animated images, and of folders of frames."""
 
     def sniff(self, head: bytes) -> bool:
-        return is_video(head) or animation.is_animation(head)
+        return (is_container(head) and not is_audio_container(head)) or animation.is_animation(head)
 
     def read(self, path: Path, *, fps: float | None = None, as_displayed: bool = True) -> Video:
         """Open a video without decoding it; see `open_video` for options and errors."""

@@ -133,7 +133,8 @@ def _open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
             types = ", ".join(each.type for each in container.streams) or "no streams"
-            raise BadInput(f"{path}: expected a video stream, got {types}")
+            hint = "; read it with reader='sound'" if "audio" in types else ""
+            raise BadInput(f"{path}: expected a video stream, got {types}{hint}")
         if stream.codec_context is None:
             raise BadInput(f"{path}: unsupported codec in the installed FFmpeg; convert it to H.264")
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -375,7 +375,7 @@ def test_video_without_frames_is_rejected(tmp_path: Path) -> None:
         anybind.read(tmp_path / "none.avi")
 
 
-def test_audio_only_file_is_rejected(tmp_path: Path) -> None:
+def test_audio_only_file_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "song.mkv"
     with av.open(path, "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -383,8 +383,9 @@ def test_audio_only_file_is_rejected(tmp_path: Path) -> None:
         sound.rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
-    with pytest.raises(BadInput, match="expected a video stream, got audio"):
-        anybind.read(path)
+    assert infer_modality(anybind.read(path)) == "sound"
+    with pytest.raises(BadInput, match="expected a video stream, got audio; read it with reader='sound'"):
+        anybind.read(path, reader="video")
 
 
 def test_unsupported_codec_is_rejected(tmp_path: Path) -> None:
