@@ -16,8 +16,6 @@ from anybind_media.image import convert_to_rgb
 
 PNG = b"\x89PNG\r\n\x1a\n"
 GIF = (b"GIF87a", b"GIF89a")
-MAX_PIXELS = 1 << 26
-"""Maximum number of pixels of a frame, as of video files."""
 MIN_DELAY_MS, DEFAULT_DELAY_MS = 10.0, 100.0
 """Frames of up to 10 ms are shown for 100 ms, as browsers do."""
 WEBP_ANIMATION_FLAG = 2
@@ -83,13 +81,11 @@ def _decode_images(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     delays, time_ms, number = _read_delays(path), 0.0, 0
     try:
         with files.open_image(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadInput(f"{path}: {image.width}x{image.height} pixels exceed the limit of {MAX_PIXELS}")
             first = 1 if getattr(image, "default_image", False) else 0  # shown only where animations are not
             for number, delay in enumerate(delays):
                 image.seek(first + number)
                 image.load()
-                yield round(time_ms * 1000), np.asarray(convert_to_rgb(path, PIL.ImageOps.exif_transpose(image)))
+                yield round(time_ms * 1000), convert_to_rgb(path, PIL.ImageOps.exif_transpose(image))
                 time_ms += delay
     except BadInput:
         raise

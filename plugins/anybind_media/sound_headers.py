@@ -102,6 +102,8 @@ def _list_chunks(file: BinaryIO, head: bytes, size: int) -> Iterator[tuple[bytes
     is_w64 = head.startswith(W64)
     position = 40 if is_w64 else 12
     for _ in range(MAX_CHUNKS):
+        if position >= size:
+            return
         file.seek(position)
         header = file.read(24 if is_w64 else 8)
         if len(header) < (24 if is_w64 else 8):
@@ -120,6 +122,7 @@ def _is_tail(file: BinaryIO, head: bytes, position: int, size: int, declared: in
     """Return whether the bytes from a position on are the end of the file, padding, or other chunks."""
     if head.startswith(W64):
         position += -position % 8
+    position = min(position, size)
     file.seek(position)
     rest = file.read(PADDING_BYTES + 1)
     if declared and len(rest) <= PADDING_BYTES and not rest.strip(b"\0"):
@@ -239,9 +242,6 @@ class PatchedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
 
     def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         position = self._file.tell()

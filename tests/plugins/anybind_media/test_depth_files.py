@@ -317,3 +317,13 @@ def test_postscript_named_as_an_image_is_rejected(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(subprocess, "Popen", None)  # Ghostscript could not be started
     with pytest.raises(BadInput, match=r"depth\.png: expected an image \(PNG, .*got contents that begin with b'%!PS"):
         anybind.read(tmp_path / "depth.png", reader="depth", scale=0.001)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".npy"])
+def test_limit_of_pixels_is_an_option(tmp_path: Path, suffix: str) -> None:
+    path, depths = tmp_path / f"a{suffix}", np.ones((60, 80), np.uint16)
+    np.save(path, depths) if suffix == ".npy" else PIL.Image.fromarray(depths).save(path)
+    options = {"reader": "depth", "scale": 0.001}
+    assert anybind.read(path, **options, max_pixels=4800).metres.shape == (60, 80)
+    with pytest.raises(BadInput, match="4799"):
+        anybind.read(path, **options, max_pixels=4799)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anybind.registry import find_part
 from anybind_media.depth_files import PRESETS, DepthReader
+from anybind_media.image import ImageReader
 from anybind_media.sound_files import WRITE_FORMATS, SoundReader
 from anybind_media.video import VideoReader
 
@@ -27,6 +28,6 @@ def test_written_suffixes_are_readable() -> None:
 
 
 def test_docs_list_reader_options() -> None:
-    for reader in (SoundReader, DepthReader, VideoReader):
+    for reader in (SoundReader, DepthReader, VideoReader, ImageReader):
         options = [name for name in inspect.signature(reader.read).parameters if name not in ("self", "path")]
         assert [name for name in options if f"{name}=" not in PAGE and f"`{name}`" not in PAGE] == []

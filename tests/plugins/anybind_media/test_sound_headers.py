@@ -165,3 +165,14 @@ def test_real_wav_of_size_zero_is_read(test_data: Path) -> None:
         sound = anybind.read(test_data / "odd_files" / "wav_data_size_zero.wav")
     assert (len(sound), sound.rate) == (16_000, 16_000)
     assert np.abs(sound.samples).max() > 0.01
+
+
+@pytest.mark.parametrize("n_bytes", [1 << 62, (1 << 64) - 25, 1 << 63])
+def test_length_beyond_any_file_raises_or_is_read(tmp_path: Path, n_bytes: int) -> None:
+    path = tmp_path / "a.w64"
+    soundfile.write(path, make_samples(), RATE, "PCM_16", format="W64")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<Q", content, content.index(b"fmt ") + 16, n_bytes + 24)
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"a\.w64: "):
+        anybind.read(path)
