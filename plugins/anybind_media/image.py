@@ -148,7 +148,7 @@ def convert_to_rgb(path: Path, image: PIL.Image.Image) -> np.ndarray:
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
-        pixels[top:bottom] = _convert_band(path, image.crop((0, top, image.width, bottom)))
+        pixels[top:bottom] = np.asarray(_convert_band(path, image.crop((0, top, image.width, bottom))))
     return pixels
 
 

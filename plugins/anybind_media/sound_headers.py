@@ -62,6 +62,7 @@ def _find_chunk_excess(file: BinaryIO, head: bytes, size: int) -> Undeclared | N
     """Find a data chunk that is followed neither by other chunks nor by the end of the file."""
     order = "big" if head[:4] == b"FORM" else "little"
     patches: dict[int, bytes] = {}
+    common_start, common_bytes = 0, 1  # position of AIFF's number of samples, and their size
     wide: tuple[int, int] | None = None  # position and value of RF64's 64-bit length
     for name, start, length, field in _list_chunks(file, head, size):
         if name == b"ds64":

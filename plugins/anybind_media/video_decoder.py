@@ -177,7 +177,8 @@ def _get_display(stream: VideoStream, frame: av.VideoFrame, as_displayed: bool) 
     """Return how a player displays a frame, by its display matrix and sample aspect ratio."""
     if not as_displayed:
         return AS_STORED
-    matrix, ratio = frame.side_data.get(SideData.DISPLAYMATRIX), stream.sample_aspect_ratio
+    matrix = frame.side_data.get(SideData.DISPLAYMATRIX)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    ratio = stream.sample_aspect_ratio
     if matrix is None and (not ratio or ratio == 1):
         return AS_STORED
     # Row vectors (x, y, 1) are multiplied by the matrix [a b u; c d v; x y w], int32.
@@ -185,7 +186,7 @@ def _get_display(stream: VideoStream, frame: av.VideoFrame, as_displayed: bool) 
     transpose = abs(b) + abs(c) > abs(a) + abs(d)
     flip_x, flip_y = (c < 0, b < 0) if transpose else (a < 0, d < 0)
     size = _scale_to_square_pixels(frame.width, frame.height, ratio) if ratio and ratio != 1 else None
-    return _Display(transpose, flip_x, flip_y, size[::-1] if size and transpose else size)
+    return _Display(transpose, flip_x, flip_y, (size[1], size[0]) if size and transpose else size)
 
 
 def _scale_to_square_pixels(width: int, height: int, ratio: Fraction) -> tuple[int, int] | None:
