@@ -32,6 +32,8 @@ POINTERS = {
 }
 POINTER_BYTES = 64
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+MAX_IMAGE_PIXELS = 1 << 26
+"""Default limit of the pixels of an image (8192x8192): a file of kilobytes may declare gigabytes."""
 
 FileMark = tuple[int, int, int, int, int]
 """Size, times of modification and of change in nanoseconds, inode and device: equal only if a file was not written."""
@@ -41,6 +43,8 @@ _MIN_AGE_NS = 2_000_000_000
 _NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "fuse.", "ceph", "lustre", "gpfs", "beegfs", "afs", "gluster", "virtiofs")
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
+_n_opening = 0
+_pillow_limit: int | None = None
 
 
 @contextmanager
@@ -127,14 +131,64 @@ def portable_name(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def open_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
+def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_IMAGE_PIXELS) -> PIL.Image.Image:
     """Open an image file with Pillow, in one of `IMAGE_FORMATS` whatever its name; pixels are decoded when used.
 
-    Other formats raise: some of Pillow's decoders start programs, such as Ghostscript for EPS.
+    Other formats are rejected whatever the file's name: some of Pillow's decoders start programs, such as Ghostscript
+    for EPS.
+
+    Args:
+        path: image file.
+        max_pixels: largest width times height that its header may declare, in place of Pillow's own limit.
+
+    Raises:
+        BadInput: the file is of another format, its header is damaged, or it declares more pixels.
+        OSError: the file cannot be read; Pillow raises other types too for some damage.
     """
+    import PIL
     import PIL.Image
 
-    return PIL.Image.open(path, formats=IMAGE_FORMATS)
+    try:
+        with _lift_pillow_limit():
+            image = PIL.Image.open(path, formats=IMAGE_FORMATS)  # noqa: TID251 (the only place that may)
+    except PIL.UnidentifiedImageError as error:
+        with Path(path).open("rb") as file:
+            head = file.read(16)
+        for name in IMAGE_FORMATS:
+            accept = PIL.Image.OPEN[name][1] if name in PIL.Image.OPEN else None
+            verdict = accept is not None and accept(head)
+            if verdict and not isinstance(verdict, str):  # a string is the reason why Pillow lacks the format
+                raise BadInput(f"{os.fspath(path)}: incomplete image: damaged {name} header; save it again") from error
+        raise BadInput(
+            f"{os.fspath(path)}: expected an image ({', '.join(IMAGE_FORMATS)}), got contents that begin with"
+            f" {head[:8]!r}; convert it to PNG"
+        ) from error
+    if image.width * image.height > max_pixels:
+        image.close()
+        raise BadInput(
+            f"{os.fspath(path)}: {image.width}x{image.height} pixels exceed the limit of {max_pixels}; save a"
+            " smaller image, or read it with max_pixels="
+        )
+    return image
+
+
+@contextmanager
+def _lift_pillow_limit() -> Iterator[None]:
+    """Lift Pillow's limit of pixels, one per process, while any thread reads a header; `open_image` has its own."""
+    import PIL.Image
+
+    global _n_opening, _pillow_limit
+    with _lock:
+        if not _n_opening:
+            _pillow_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+        _n_opening += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _n_opening -= 1
+            if not _n_opening:
+                PIL.Image.MAX_IMAGE_PIXELS = _pillow_limit
 
 
 def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:

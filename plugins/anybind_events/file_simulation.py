@@ -12,7 +12,7 @@ import numpy as np
 from anybind import read
 from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, modalities, progress_bar, readers, samples
 from anybind_events.readers.columns import name_file_in_errors
-from anybind_events.simulation.models import find_model
+from anybind_events.simulation.models import MODELS, find_model
 from anybind_events.stream import EventStream, concatenate_streams
 from anybind_events.writing import RecordingTotals, find_writer, track_progress, write_streams
 
@@ -58,7 +58,8 @@ def simulate(
     Videos of any length take bounded memory if the output format is written in chunks (`.h5`, text).
 
     Args:
-        source: an image, a video, or a folder of frames.
+        source: an image, a video, an animated GIF, WebP or PNG (a video, unless the model takes images), or a folder
+            of frames.
         output: the recording to write; an interrupted simulation leaves no partial file.
         model: `saccades` for an image; `frame-difference` (default) or `contrast` for a video.
         fps: frames per second of a folder of frames; default: 25.
@@ -73,7 +74,7 @@ def simulate(
     source, output = Path(source), Path(output)
     files.check_output(output)
     output_format = find_writer(output)  # reports an unsupported suffix before the simulation
-    modality, sample = _read_source(source, fps)
+    modality, sample = _read_source(source, fps, model)
     simulation, totals = find_model(modality, model), RecordingTotals()
     settings = simulation.settings(seed, options)
     frames = 1 if isinstance(sample, np.ndarray) else round(sample.duration * sample.fps)
@@ -86,15 +87,15 @@ def simulate(
     return Simulation(str(source), str(output), simulation.name, settings, *numbers)
 
 
-def _read_source(source: Path, fps: float | None) -> tuple[str, np.ndarray | samples.VideoSample]:
-    """Return the modality of the source and its sample."""
+def _read_source(source: Path, fps: float | None, model: str | None) -> tuple[str, np.ndarray | samples.VideoSample]:
+    """Return the modality of the source and its sample; an animated image is a video, unless the model takes images."""
     if source.is_dir():
         input_format = find_part(ReaderSpec, "video")
         with input_format.explain_missing_extra():
             return "video", input_format.load()().read(source, **({} if fps is None else {"fps": fps}))
     if fps is not None:
         raise BadOption(f"--fps applies to a folder of frames; {source} is a file")
-    input_format = readers.find_reader(source)
+    input_format = _find_reader(source, model)
     modality = input_format.spec.modality
     if modality not in (sources := modalities.list_sources("event")[1:]):
         raise BadInput(f"{source}: expected {' or '.join(sources)} to simulate events from, got {modality}")
@@ -102,6 +103,18 @@ def _read_source(source: Path, fps: float | None) -> tuple[str, np.ndarray | sam
     with name_file_in_errors(source):
         modalities.find_modality(modality).check(sample)
     return modality, sample
+
+
+def _find_reader(source: Path, model: str | None) -> readers.Part[ReaderSpec]:
+    """Find the reader of an image or video; an animated image with one frame is an image."""
+    by_default = readers.find_reader(source)
+    if by_default.spec.modality != "image" or any(each.name == model and each.source == "image" for each in MODELS):
+        return by_default
+    as_video = readers.find_reader(source, "video")
+    if as_video.spec.modality != "video":
+        return by_default
+    video = read(source, reader=as_video.name)
+    return as_video if round(video.duration * video.fps) > 1 else by_default
 
 
 def _require_events(source: Path, streams: Iterator[EventStream]) -> Iterator[EventStream]:

@@ -16,14 +16,18 @@ MODALITIES = (
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (
     ".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp",
-    ".y4m",
+    ".y4m", ".apng",
 )  # fmt: skip
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64")
+AUDIO_SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64", ".m4a", ".m4b", ".aac", ".mka",
+    ".weba", ".wma",
+)  # fmt: skip
 READERS = (
     ("image", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:ImageReader", IMAGE_SUFFIXES, ""),
-    ("video", "video", "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, Ogg (no audio)", "video:VideoReader", VIDEO_SUFFIXES,
-     "events"),
-    ("sound", "sound", "WAV, FLAC, Ogg, MP3, AIFF", "sound_files:SoundReader", AUDIO_SUFFIXES, "sound"),
+    ("video", "video", "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, Ogg, animated GIF, WebP, PNG (no audio)",
+     "video:VideoReader", VIDEO_SUFFIXES, "events"),
+    ("sound", "sound", "WAV, FLAC, Ogg, MP3, AIFF, M4A, AAC, audio tracks of videos", "sound_files:SoundReader",
+     AUDIO_SUFFIXES, "sound"),
     ("depth", "depth", "16-bit PNG, PGM and TIFF, float TIFF, NPY, OpenEXR: options scale, preset, fx, baseline",
      "depth_files:DepthReader", (".png", ".npy", ".tiff", ".tif", ".pgm", ".exr"), ""),
 )  # fmt: skip

@@ -84,6 +84,7 @@ class DepthReader(Reader):
         scale: float | None = None,
         fx: float | None = None,
         baseline: float | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> DepthMap:
         """Read a depth map; 0 and non-finite values are unknown depths.
 
@@ -95,6 +96,8 @@ class DepthReader(Reader):
             scale: metres per unit; required for integers without a preset. [default: 1 for floats]
             fx: focal length in pixels.
             baseline: stereo baseline in metres.
+            max_pixels: largest width times height that the file may declare, checked before decoding.
+                [default: 134,217,728]
 
         Raises:
             BadInput: the file is truncated, corrupt, 8-bit, not one number a pixel, or has negative depths or integers
@@ -103,7 +106,7 @@ class DepthReader(Reader):
             MissingExtra: an OpenEXR file without the package that reads it.
         """
         depth_preset = _find_preset(preset)
-        stored = _read_values(path)
+        stored = _read_values(path, max_pixels)
         if stored.dtype.kind == "f":
             with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 and NaN are unknown depths
                 metres = stored.astype(np.float32) * np.float32(check_positive("scale", scale) or 1.0)
@@ -157,19 +160,19 @@ def _convert_to_metres(path: Path, stored: np.ndarray, preset: DepthPreset | Non
     return (stored * np.float64(scale or (preset or DepthPreset()).scale)).astype(np.float32)
 
 
-def _read_values(path: Path) -> np.ndarray:
+def _read_values(path: Path, max_pixels: int) -> np.ndarray:
     """Read the stored numbers, (height, width)."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     try:
         if head.startswith(NPY):
-            stored = _read_npy(path)
+            stored = _read_npy(path, max_pixels)
         elif head.startswith(EXR):
-            stored = _read_exr(path)
+            stored = _read_exr(path, max_pixels)
         elif header := PGM.match(head):
             stored = _read_pgm(path, header)
         else:
-            stored = _read_image(path)
+            stored = _read_image(path, max_pixels)
     except (BadInput, errors.MissingExtra):
         raise
     except Exception as error:  # decoders raise various types for damaged files
@@ -180,12 +183,12 @@ def _read_values(path: Path) -> np.ndarray:
     return stored
 
 
-def _read_npy(path: Path) -> np.ndarray:
+def _read_npy(path: Path, max_pixels: int) -> np.ndarray:
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # fails if the header claims more than the file has
     if mapped.ndim == 3 and 1 in (mapped.shape[0], mapped.shape[2]):
         mapped = mapped[0] if mapped.shape[0] == 1 else mapped[..., 0]
-    if mapped.size > MAX_PIXELS:
-        raise BadInput(f"{path}: array {mapped.shape} is larger than the {MAX_PIXELS} pixels of a depth map")
+    if mapped.size > max_pixels:
+        raise BadInput(f"{path}: array {mapped.shape} is larger than the {max_pixels} pixels of a depth map")
     return np.array(mapped)
 
 
@@ -203,12 +206,10 @@ def _read_pgm(path: Path, header: re.Match[bytes]) -> np.ndarray:
     return levels.reshape(height, width).astype(dtype.newbyteorder("="))
 
 
-def _read_image(path: Path) -> np.ndarray:
+def _read_image(path: Path, max_pixels: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings on sizes and tags; it raises on unreadable files
-        with files.open_image(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadInput(f"{path}: {image.width}x{image.height} pixels exceed the limit of {MAX_PIXELS}")
+        with files.open_image(path, max_pixels) as image:
             if not (image.mode in ("L", "F") or image.mode.startswith("I")):
                 raise BadInput(
                     f"{path}: expected a gray image of depths, got colours ({image.mode}); save 16-bit gray or an array"
@@ -217,15 +218,15 @@ def _read_image(path: Path) -> np.ndarray:
             return np.asarray(image)
 
 
-def _read_exr(path: Path) -> np.ndarray:
+def _read_exr(path: Path, max_pixels: int) -> np.ndarray:
     try:
         exr = importlib.import_module("OpenEXR")
     except ModuleNotFoundError as error:
         raise errors.MissingExtra(f"{path}: OpenEXR needs the package 'OpenEXR': pip install 'anybind[exr]'") from error
     with exr.File(os.fspath(path), header_only=True) as file:
         first, last = file.header()["dataWindow"]
-        if np.prod(np.asarray(last, np.int64) - first + 1) > MAX_PIXELS:
-            raise BadInput(f"{path}: more pixels than the limit of {MAX_PIXELS}; save it again")
+        if np.prod(np.asarray(last, np.int64) - first + 1) > max_pixels:
+            raise BadInput(f"{path}: more pixels than the limit of {max_pixels}; save it again")
     with exr.File(os.fspath(path), separate_channels=True) as file:
         channels = file.channels()
         for channel in DEPTH_CHANNELS:

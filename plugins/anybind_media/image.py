@@ -14,6 +14,8 @@ from anybind.plugin import BadInput, BadOption, Modality, Reader, files
 
 MAX_ASPECT_RATIO = 100
 """Largest ratio of the sides: encoders resize by the short side, and an extreme ratio would exhaust the memory."""
+BAND_PIXELS = 1 << 22
+"""Number of pixels that are converted to RGB at once."""
 MAGIC_BYTES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """Valid header sizes of BMP files."""
@@ -78,7 +80,7 @@ class Image(Modality[np.ndarray]):
 class ImageReader(Reader):
     """A reader of image files by Pillow: upright by EXIF orientation, transparency on white, 16-bit gray as 8 bits.
 
-    The first frame of animations and multi-page files is read.
+    The first frame of animations and multi-page files is read; the reader `video` reads all frames of an animation.
     """
 
     def sniff(self, head: bytes) -> bool:
@@ -89,27 +91,33 @@ class ImageReader(Reader):
             or (head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADERS)
         )
 
-    def read(self, path: Path, *, box: Sequence[int] | None = None) -> np.ndarray:
+    def read(
+        self, path: Path, *, box: Sequence[int] | None = None, max_pixels: int = files.MAX_IMAGE_PIXELS
+    ) -> np.ndarray:
         """Read an image, or a crop of it.
 
         Args:
             path: image file.
             box: left, top, right and bottom of a crop of the upright image, in pixels; right and bottom are exclusive.
                 [default: the complete image]
+            max_pixels: largest width times height that the file may declare, checked before decoding; decoding takes
+                about 4 to 8 bytes per pixel, of WebP 16. [default: 67,108,864]
 
         Raises:
-            BadInput: the file is truncated or corrupt.
-            BadOption: the box is empty or exceeds the image.
+            BadInput: the file is truncated or corrupt, or has more pixels.
+            BadOption: the box is empty or exceeds the image, or `max_pixels` is less than 1.
         """
+        if max_pixels < 1:
+            raise BadOption(f"max_pixels: expected at least 1, got {max_pixels}")
         try:
-            with files.open_image(path) as image:
+            with files.open_image(path, max_pixels) as image:
                 image.load()
-                pixels = np.asarray(_convert_to_rgb(path, PIL.ImageOps.exif_transpose(image)))
+                PIL.ImageOps.exif_transpose(image, in_place=True)
+                pixels = convert_to_rgb(path, image)
         except BadInput:
             raise
         except Exception as error:  # Pillow's decoders raise various types for damaged files
-            reason = "damaged contents" if isinstance(error, PIL.UnidentifiedImageError) else error
-            raise BadInput(f"{os.fspath(path)}: incomplete image: {reason}; save it again") from error
+            raise BadInput(f"{os.fspath(path)}: incomplete image: {error}; save it again") from error
         return pixels if box is None else _crop_box(path, pixels, box)
 
     def write(self, sample: np.ndarray, path: Path) -> None:
@@ -126,7 +134,25 @@ def _crop_box(path: Path, pixels: np.ndarray, box: Sequence[int]) -> np.ndarray:
     return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
-def _convert_to_rgb(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
+def convert_to_rgb(path: Path, image: PIL.Image.Image) -> np.ndarray:
+    """Convert an image to RGB, uint8 (height, width, 3): transparency on white, 16-bit gray as 8 bits.
+
+    Large images are converted in bands of rows, so that the peak memory is that of the image and the result.
+
+    Raises:
+        BadInput: floating-point pixels, or integers of more than 16 bits.
+    """
+    rows = max(1, BAND_PIXELS // max(1, image.width))
+    if rows >= image.height:
+        return np.asarray(_convert_band(path, image))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = np.asarray(_convert_band(path, image.crop((0, top, image.width, bottom))))
+    return pixels
+
+
+def _convert_band(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode.startswith("I"):
         return _convert_16_bit(path, image)
     if image.mode == "F":

@@ -1,4 +1,7 @@
-"""The reader of audio files, by libsndfile, in blocks, so that memory does not depend on lengths in headers."""
+"""The reader of audio files, in blocks, so that memory does not depend on lengths in headers.
+
+libsndfile reads audio formats, FFmpeg (by PyAV) the audio tracks of other containers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ import soundfile
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Reader
+from anybind_media.containers import is_audio_container, is_container
 from anybind_media.sound import Waveform
+from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
 
 BLOCK_SAMPLES = 4096
 """Samples a channel decoded at once, and the largest loss before a damaged position."""
@@ -33,12 +38,12 @@ WRITE_FORMATS = {
     ".w64": ("W64", "FLOAT"),
 }
 """Container and encoding of written files, by suffix."""
-W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 OGG_AUDIO_MARKS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
 OGG_TAIL_BYTES = 1 << 17
 """Bytes at the end of an Ogg file that contain its last page, of at most 64 KiB."""
 LAST_PAGE_FLAG = 4
 """Flag of the last page of an Ogg stream."""
+HEAD_BYTES = 4096
 UNKNOWN_BYTES = 0x7FFF0000
 """Lengths from this value are placeholders of files written to a pipe."""
 DECLARED_LENGTH = re.compile(r": (\d+) \(should be (\d+)\)")
@@ -52,7 +57,10 @@ MPEG_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025,
 
 
 class SoundReader(Reader):
-    """A reader of WAV, RF64, W64, FLAC, Ogg (Vorbis, Opus, FLAC), MP3 and AIFF, of any rate and number of channels."""
+    """A reader of WAV, RF64, W64, FLAC, Ogg (Vorbis, Opus, FLAC), MP3, AIFF, M4A, AAC and audio tracks of videos.
+
+    Audio beyond the length that a header declares is read, with a warning.
+    """
 
     def sniff(self, head: bytes) -> bool:
         return (
@@ -60,42 +68,60 @@ class SoundReader(Reader):
             or (head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"))
             or head.startswith((b"fLaC", b"ID3", W64))
             or (head[:4] == b"OggS" and b"\x80theora" not in head and any(mark in head for mark in OGG_AUDIO_MARKS))
+            or is_audio_container(head)
             or _is_mp3(head)
         )
 
-    def read(self, path: Path, *, start: float = 0.0, duration: float | None = None, strict: bool = False) -> Waveform:
+    def read(
+        self,
+        path: Path,
+        *,
+        start: float = 0.0,
+        duration: float | None = None,
+        strict: bool = False,
+        track: int | None = None,
+    ) -> Waveform:
         """Read an audio clip, or a segment of it.
 
         Args:
-            path: audio file.
+            path: audio file, or video with an audio track.
             start: start of the segment in seconds.
             duration: duration of the segment in seconds, clipped to the end. [default: to the end]
-            strict: fail for a truncated file, instead of a warning.
+            strict: fail for a truncated file or a header that declares less than the file contains, instead of a
+                warning.
+            track: number of the audio track, from 0. [default: the one that a player selects]
 
         Raises:
-            BadInput: not an audio file, damaged before the first sample, or shorter than `start`.
-            BadOption: the start is negative, or the duration is not positive.
+            BadInput: not an audio file, no audio track, damaged before the first sample, or shorter than `start`.
+            BadOption: the start is negative, the duration is not positive, or there is no such track.
+            MissingExtra: a container that needs PyAV, which is not installed.
         """
-        with _open_file(path) as file:
-            blocks = list(_read_blocks(path, file, _get_range(path, file, start, duration), strict))
-            return _make_waveform(blocks, file)
+        with _open_clip(path, start, duration, strict, track) as clip:
+            return clip.join(list(clip.blocks))
 
     def chunks(
-        self, path: Path, *, count: int, start: float = 0.0, duration: float | None = None, strict: bool = False
+        self,
+        path: Path,
+        *,
+        count: int,
+        start: float = 0.0,
+        duration: float | None = None,
+        strict: bool = False,
+        track: int | None = None,
     ) -> Iterator[Waveform]:
         """Read as `read`, in chunks of `count` samples a channel (the last may be shorter)."""
-        with _open_file(path) as file:
+        with _open_clip(path, start, duration, strict, track) as clip:
             waiting: list[np.ndarray] = []
             n_waiting = 0
-            for block in _read_blocks(path, file, _get_range(path, file, start, duration), strict):
+            for block in clip.blocks:
                 waiting.append(block)
                 n_waiting += len(block)
                 while n_waiting >= count:
                     joined = np.concatenate(waiting)
-                    yield _make_waveform([joined[:count]], file)
+                    yield clip.join([joined[:count]])
                     waiting, n_waiting = [joined[count:]], n_waiting - count
             if n_waiting:
-                yield _make_waveform(waiting, file)
+                yield clip.join(waiting)
 
     def write(self, sample: Waveform, path: Path) -> None:
         """Write an audio clip in the format of the suffix: WAV, AIFF, RF64 and W64 as lossless float32.
@@ -103,6 +129,8 @@ class SoundReader(Reader):
         FLAC has 24 bits, Ogg and MP3 their default quality. Formats with a full scale clip samples outside -1 to 1,
         with a warning.
         """
+        if path.suffix.lower() not in WRITE_FORMATS:
+            raise BadInput(f"this format can be read and not written; supported: {', '.join(WRITE_FORMATS)}")
         container, subtype = WRITE_FORMATS[path.suffix.lower()]
         peak = float(np.abs(sample.samples).max(initial=0))
         if subtype != "FLOAT" and peak > 1:
@@ -129,30 +157,98 @@ class _SampleRange:
     count: int | None
 
 
-def _get_range(path: Path, file: soundfile.SoundFile, start: float, duration: float | None) -> _SampleRange:
+@dataclass(frozen=True)
+class _Clip:
+    """An open audio clip: sample rate in Hz, number of channels, and blocks of samples, float32 (n, channels)."""
+
+    rate: int
+    channels: int
+    blocks: Iterator[np.ndarray]
+
+    def join(self, blocks: list[np.ndarray]) -> Waveform:
+        """Join blocks of samples."""
+        joined = np.concatenate(blocks) if blocks else np.empty((0, self.channels), np.float32)
+        return Waveform(np.ascontiguousarray(joined.T), self.rate)
+
+
+@contextlib.contextmanager
+def _open_clip(path: Path, start: float, duration: float | None, strict: bool, track: int | None) -> Iterator[_Clip]:
+    """Open a segment of an audio file by libsndfile, or by FFmpeg if libsndfile cannot read all of it."""
     if not (math.isfinite(start) and start >= 0):
         raise BadOption(f"start: expected seconds >= 0, got {start}")
     if duration is not None and not (math.isfinite(duration) and duration > 0):
         raise BadOption(f"duration: expected seconds > 0, got {duration}")
-    first = round(start * file.samplerate)
-    if first and first >= file.frames:
+    with path.open("rb") as raw:
+        head = raw.read(HEAD_BYTES)
+    if not is_container(head) and track in (None, 0):
+        with _open_file(path) as file:
+            excess = find_undeclared(path, _is_mp3)
+            if excess is None:
+                span = _get_range(path, file, start, duration)
+                yield _Clip(file.samplerate, file.channels, _read_blocks(path, file, span, strict))
+                return
+        if excess.reason and strict:
+            raise BadInput(f"{path}: wrong length in its header: {excess.reason}; save it again")
+        if excess.reason:
+            message = f"{path}: wrong length in its header, read to the end: {excess.reason}"
+            warnings.warn(message, AnybindWarning, stacklevel=2)
+        if excess.patches:
+            with _open_file(path, PatchedFile(path, excess.patches)) as file:
+                span = _get_range(path, file, start, duration)
+                yield _Clip(file.samplerate, file.channels, _read_blocks(path, file, span, strict))
+                return
+    from anybind_media.sound_decoder import open_track
+
+    with open_track(path, track) as opened:
+        span = _convert_to_samples(opened.rate, start, duration)
+        blocks = opened.decode(path, span.first, span.count)
+        yield _Clip(opened.rate, opened.channels, _check_blocks(path, blocks, start, strict))
+
+
+def _check_blocks(path: Path, blocks: Iterator[np.ndarray], start: float, strict: bool) -> Iterator[np.ndarray]:
+    """Yield blocks up to the end or the first damage, which is reported."""
+    n_read = 0
+    try:
+        for block in blocks:
+            n_read += len(block)
+            yield block
+    except BadInput as error:
+        if strict or not n_read:
+            raise
+        problem = str(error).removeprefix(f"{path}: ")
+        warnings.warn(f"{path}: incomplete audio file, read partially: {problem}", AnybindWarning, stacklevel=2)
+    if not n_read:
+        raise BadInput(f"{path}: no audio from start {start} s on")
+
+
+def _get_range(path: Path, file: soundfile.SoundFile, start: float, duration: float | None) -> _SampleRange:
+    span = _convert_to_samples(file.samplerate, start, duration)
+    if span.first and span.first >= file.frames:
         raise BadInput(f"{path}: start {start} s is beyond its duration of {file.frames / file.samplerate:.3f} s")
-    return _SampleRange(first, None if duration is None else max(1, round(duration * file.samplerate)))
+    return span
+
+
+def _convert_to_samples(rate: int, start: float, duration: float | None) -> _SampleRange:
+    return _SampleRange(round(start * rate), None if duration is None else max(1, round(duration * rate)))
 
 
 @contextlib.contextmanager
-def _open_file(path: Path) -> Iterator[soundfile.SoundFile]:
-    # soundfile takes a name that ends in .raw for samples without a header; a descriptor has no name.
-    raw = open(os.open(path, os.O_RDONLY), "rb") if path.suffix.lower() == ".raw" else None  # noqa: PTH123, SIM115
-    try:
-        file = soundfile.SoundFile(raw or os.fsencode(path))  # pyright: ignore[reportArgumentType]  # any bytes
-    except soundfile.LibsndfileError as error:
-        reason = _get_reason(error)
-        if "SF_INFO" in reason:
-            reason = "invalid sample rate or number of channels in its header"
-        raise BadInput(f"{path}: not a readable audio file: {reason}; save it again") from error
-    with file, raw or contextlib.nullcontext():
-        yield file
+def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[soundfile.SoundFile]:
+    """Open a file, or a file with a corrected header."""
+    # soundfile takes a name that ends in .raw for samples without a header; a file object has no name that it reads.
+    is_named_raw = patched is None and path.suffix.lower() == ".raw"
+    source = open(os.open(path, os.O_RDONLY), "rb") if is_named_raw else patched  # noqa: PTH123, SIM115
+    with source or contextlib.nullcontext():
+        try:
+            # Bytes, since a path need not be valid UTF-8.
+            file = soundfile.SoundFile(source or os.fsencode(path))  # pyright: ignore[reportArgumentType]
+        except soundfile.LibsndfileError as error:
+            reason = _get_reason(error)
+            if "SF_INFO" in reason:
+                reason = "invalid sample rate or number of channels in its header"
+            raise BadInput(f"{path}: not a readable audio file: {reason}; save it again") from error
+        with file:
+            yield file
 
 
 def _read_blocks(path: Path, file: soundfile.SoundFile, span: _SampleRange, strict: bool) -> Iterator[np.ndarray]:
@@ -197,11 +293,6 @@ def _explain_truncation(path: Path, file: soundfile.SoundFile) -> str | None:
     if any(actual < declared < UNKNOWN_BYTES for declared, actual in lengths):
         return f"truncated at byte {path.stat().st_size}, less than declared in the header"
     return None
-
-
-def _make_waveform(blocks: list[np.ndarray], file: soundfile.SoundFile) -> Waveform:
-    joined = np.concatenate(blocks) if blocks else np.empty((0, file.channels), np.float32)
-    return Waveform(np.ascontiguousarray(joined.T), file.samplerate)
 
 
 def _get_reason(error: Exception) -> str:

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
 from anybind.plugin import BadInput, BadOption, Modality, Reader, files, prefetch
+from anybind_media import animation
+from anybind_media.containers import is_audio_container, is_container
 from anybind_media.image import ImageReader
 
 FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -25,26 +26,15 @@ FOLDER_FPS = 25.0
 """Default frame rate of a folder of frames, in Hz."""
 N_PREVIEW_FRAMES = 6
 PREVIEW_HEIGHT = 120
-MAGIC_BYTES = (
-    b"\x1aE\xdf\xa3",
-    b"FLV\x01",
-    b"0&\xb2u\x8ef\xcf\x11",
-    b"\x00\x00\x01\xba",
-    b"\x00\x00\x01\xb3",
-    b"YUV4MPEG2",
-)
-NON_VIDEO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"M4A ", b"M4B ")
-"""Major brands of files in the MP4 container with only images or audio."""
+ANIMATION_MAGIC_BYTES = (b"GIF8", b"\x89PNG\r\n\x1a\n")
 HEAD_BYTES = 4096
 PREFETCH_FRAMES = 8
 """Number of prefetched frames."""
-PACKET_BYTES = 188
-"""Length of the packets of an MPEG transport stream; each begins with the letter G."""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedFrame:
-    """A frame of a video, upright.
+    """A frame of a video as a player shows it: upright, with square pixels.
 
     Attributes:
         time_us: presentation time in microseconds since the first frame.
@@ -65,10 +55,11 @@ class Video:
 
     Attributes:
         path: file or folder.
-        width, height: size of every frame (upright), in pixels.
+        width, height: size of every frame as displayed, in pixels.
         fps: average frame rate in Hz; 0 if unknown.
         duration: duration in seconds; 0 if unknown.
         frame_paths: frames of a folder; empty for a file.
+        as_displayed: apply the file's display matrix and sample aspect ratio.
     """
 
     path: Path
@@ -77,6 +68,7 @@ class Video:
     fps: float
     duration: float
     frame_paths: tuple[Path, ...] = field(default=(), repr=False)
+    as_displayed: bool = True
 
     def frames(self) -> Iterator[DecodedFrame]:
         """Decode the frames in order, in a worker thread and constant memory.
@@ -98,7 +90,9 @@ class Video:
 
     def _decode(self) -> Iterator[DecodedFrame]:
         previous_us = 0
-        frames = _decode_folder(self) if self.frame_paths else _import_decoder().decode_frames(self.path)
+        frames = (
+            _decode_folder(self) if self.frame_paths else _find_decoder(self.path, self.as_displayed).decode_frames()
+        )
         for number, decoded in enumerate(frames):
             frame = DecodedFrame(*decoded)
             height, width = frame.gray.shape
@@ -119,16 +113,24 @@ class Video:
         if self.frame_paths:
             positions = sorted({len(self.frame_paths) * number // n_frames for number in range(n_frames)})
             return [ImageReader().read(self.frame_paths[position]) for position in positions]
-        return _import_decoder().sample_frames(self.path, self.duration, n_frames if self.duration else 1)
+        return _find_decoder(self.path, self.as_displayed).sample_frames(
+            self.duration, n_frames if self.duration else 1
+        )
 
 
-def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Video:
-    """Open a video file or a folder of frames; only the first frame is decoded.
+def open_video(path: str | os.PathLike[str], *, fps: float | None = None, as_displayed: bool = True) -> Video:
+    """Open a video file, an animated image or a folder of frames; only the first frame is decoded.
+
+    Frames are decoded as a player shows them: rotated and flipped by the display matrix, and stretched to square pixels
+    by the sample aspect ratio, to the nearest pixel, never smaller than stored. Of an animation, one pass is decoded;
+    transparency is shown on white, and frames of up to 10 ms for 100 ms, as browsers do.
 
     Args:
-        path: video file of any format supported by FFmpeg, or folder of image files in natural order (`2.png` before
-            `10.png`).
+        path: video file of any format supported by FFmpeg, animated GIF, WebP or PNG, or folder of image files in
+            natural order (`2.png` before `10.png`).
         fps: frame rate of a folder in Hz; files have their own times. [default: 25]
+        as_displayed: False for the frames of a video file as stored, without its display matrix and sample aspect
+            ratio; images keep their orientation.
 
     Raises:
         BadInput: no such file or folder, not a video, no frames, or a codec that is not installed.
@@ -139,28 +141,37 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Vid
         return _open_folder(path, FOLDER_FPS if fps is None else fps)
     if fps is not None:
         raise BadOption(f"{path}: fps applies to folders of frames only; a video file has its own times")
+    decoder = _find_decoder(path, as_displayed)
+    return Video(path, *decoder.read_properties(), as_displayed=as_displayed)
+
+
+@dataclass(frozen=True)
+class _FileDecoder:
+    """The functions of a decoder module, for one file."""
+
+    read_properties: Callable[[], tuple[int, int, float, float]]
+    decode_frames: Callable[[], Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]]
+    sample_frames: Callable[[float, int], list[np.ndarray]]
+
+
+def _find_decoder(path: Path, as_displayed: bool) -> _FileDecoder:
+    """Find the decoder of a file by its first bytes; PyAV is imported for video files only."""
     with path.open("rb") as file:
-        if not is_video(file.read(HEAD_BYTES)):  # FFmpeg would also open playlists and their targets
-            raise BadInput(f"{path}: not a supported video (unknown format in the first bytes)")
-    return Video(path, *_import_decoder().read_properties(path))
-
-
-def _import_decoder() -> ModuleType:
-    """Import the decoder of video files with PyAV, not needed for folders of frames."""
+        head = file.read(HEAD_BYTES)
+    if head.startswith(ANIMATION_MAGIC_BYTES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return _FileDecoder(
+            functools.partial(animation.read_properties, path),
+            functools.partial(animation.decode_frames, path),
+            functools.partial(animation.sample_frames, path),
+        )
+    if not is_container(head):  # FFmpeg would also open playlists and their targets
+        raise BadInput(f"{path}: not a supported video (unknown format in the first bytes)")
     from anybind_media import video_decoder
 
-    return video_decoder
-
-
-def is_video(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of a video format."""
-    return (
-        head.startswith(MAGIC_BYTES)
-        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
-        or (head[:4] == b"OggS" and b"\x80theora" in head)
-        or (head[4:8] == b"ftyp" and head[8:12] not in NON_VIDEO_BRANDS)
-        or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
-        or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
+    return _FileDecoder(
+        functools.partial(video_decoder.read_properties, path, as_displayed),
+        functools.partial(video_decoder.decode_frames, path, as_displayed),
+        functools.partial(video_decoder.sample_frames, path, as_displayed),
     )
 
 
@@ -218,11 +229,11 @@ class VideoModality(Modality[Video]):
 
 
 class VideoReader(Reader):
-    """A reader of video files by FFmpeg, and of folders of frames."""
+    """A reader of video files by FFmpeg, of animated images, and of folders of frames."""
 
     def sniff(self, head: bytes) -> bool:
-        return is_video(head)
+        return (is_container(head) and not is_audio_container(head)) or animation.is_animation(head)
 
-    def read(self, path: Path, *, fps: float | None = None) -> Video:
-        """Open a video without decoding it; see `open_video` for errors."""
-        return open_video(path, fps=fps)
+    def read(self, path: Path, *, fps: float | None = None, as_displayed: bool = True) -> Video:
+        """Open a video without decoding it; see `open_video` for options and errors."""
+        return open_video(path, fps=fps, as_displayed=as_displayed)

@@ -7,13 +7,16 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import PIL.Image
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.sidedata.sidedata import Type as SideData
 from av.video.stream import VideoStream
 
 from anybind.plugin import BadInput, kernel
@@ -27,20 +30,22 @@ DECODING_ERRORS = (FFmpegError, IndexError, ValueError, ArithmeticError)
 LUMA_FORMATS = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
 """FFmpeg's names of 8-bit formats whose first plane is luma."""
 LIMITED_RANGE, FULL_RANGE = 1, 2
+MIN_PIXEL_RATIO = Fraction(1, 16)
+"""Smallest plausible ratio of the sides of a pixel; beyond it, the sample aspect ratio is ignored as damaged."""
 BLACK, WHITE = 16, 235
 """Luma of limited range."""
 EXPANSION = round(255 / (WHITE - BLACK) * 2**16)
 
 
-def read_properties(path: Path) -> tuple[int, int, float, float]:
-    """Read frame width and height (upright), frame rate in Hz and duration in seconds, the last two 0 if unknown.
+def read_properties(path: Path, as_displayed: bool = True) -> tuple[int, int, float, float]:
+    """Read frame width and height, frame rate in Hz and duration in seconds, the last two 0 if unknown.
 
     Raises:
         BadInput: not a video, no frames, or a codec that is not installed.
     """
     with _open_container(path) as (container, stream):
         _, first = next(_decode_packets(path, container, stream))
-        height, width = _convert_frame(first, gray=True).shape
+        height, width = _convert_frame(first, _get_display(stream, first, as_displayed), gray=True).shape
         return (
             width,
             height,
@@ -49,7 +54,7 @@ def read_properties(path: Path) -> tuple[int, int, float, float]:
         )
 
 
-def decode_frames(path: Path) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
+def decode_frames(path: Path, as_displayed: bool = True) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
     """Yield time in microseconds, luma, and a function that converts to RGB, of each frame of a video file.
 
     Raises:
@@ -60,8 +65,9 @@ def decode_frames(path: Path) -> Iterator[tuple[int, np.ndarray, Callable[[], np
         first, time, frame_duration = None, Fraction(0), Fraction(0)
         for time, frame in _decode_packets(path, container, stream):
             first = time if first is None else first
-            to_rgb = functools.partial(_convert_frame, frame, gray=False)
-            yield round((time - first) * 1_000_000), _convert_frame(frame, gray=True), to_rgb
+            display = _get_display(stream, frame, as_displayed)
+            to_rgb = functools.partial(_convert_frame, frame, display, gray=False)
+            yield round((time - first) * 1_000_000), _convert_frame(frame, display, gray=True), to_rgb
             frame_duration = max(_get_frame_interval(stream), (frame.duration or 0) * (stream.time_base or 0))
         # Some formats count the duration from the first frame, others from 0.
         end, declared = (
@@ -74,7 +80,7 @@ def decode_frames(path: Path) -> Iterator[tuple[int, np.ndarray, Callable[[], np
             raise BadInput(f"{path}: truncated: expected {declared:.2f} s, got {end:.2f} s; copy it again")
 
 
-def sample_frames(path: Path, duration: float, n_frames: int) -> list[np.ndarray]:
+def sample_frames(path: Path, as_displayed: bool, duration: float, n_frames: int) -> list[np.ndarray]:
     """Decode up to `n_frames` RGB frames, evenly spaced over a video of a duration in seconds."""
     frames = []
     with _open_container(path) as (container, stream), contextlib.suppress(*DECODING_ERRORS):
@@ -85,7 +91,7 @@ def sample_frames(path: Path, duration: float, n_frames: int) -> list[np.ndarray
                 container.seek(round(time * av.time_base))
             frame = next((each for each in container.decode(stream) if each.time is None or each.time >= time), None)
             if frame is not None:
-                frames.append(_convert_frame(frame, gray=False))
+                frames.append(_convert_frame(frame, _get_display(stream, frame, as_displayed), gray=False))
     if not frames:
         raise BadInput(f"{path}: damaged: no frame can be decoded")
     return frames
@@ -127,7 +133,8 @@ def _open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
             types = ", ".join(each.type for each in container.streams) or "no streams"
-            raise BadInput(f"{path}: expected a video stream, got {types}")
+            hint = "; read it with reader='sound'" if "audio" in types else ""
+            raise BadInput(f"{path}: expected a video stream, got {types}{hint}")
         if stream.codec_context is None:
             raise BadInput(f"{path}: unsupported codec in the installed FFmpeg; convert it to H.264")
         try:
@@ -151,11 +158,59 @@ def _get_declared_duration(container: InputContainer, stream: VideoStream) -> fl
     return container.duration / av.time_base if is_single and container.duration else 0.0
 
 
-def _convert_frame(frame: av.VideoFrame, gray: bool) -> np.ndarray:
-    """Convert a frame to an upright uint8 array: RGB, or luma expanded to 0 to 255."""
+@dataclass(frozen=True)
+class _Display:
+    """How a frame is displayed: transposed, then flipped, then scaled.
+
+    Attributes:
+        transpose, flip_x, flip_y: exchange of the axes, and flips of the axes of the result.
+        size: width and height in pixels; None for no scaling.
+    """
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    size: tuple[int, int] | None = None
+
+
+AS_STORED = _Display()
+
+
+def _get_display(stream: VideoStream, frame: av.VideoFrame, as_displayed: bool) -> _Display:
+    """Return how a player displays a frame, by its display matrix and sample aspect ratio."""
+    if not as_displayed:
+        return AS_STORED
+    matrix = frame.side_data.get(SideData.DISPLAYMATRIX)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    ratio = stream.sample_aspect_ratio
+    if matrix is None and (not ratio or ratio == 1):
+        return AS_STORED
+    # Row vectors (x, y, 1) are multiplied by the matrix [a b u; c d v; x y w], int32.
+    a, b, _, c, d = (1, 0, 0, 0, 1) if matrix is None else np.frombuffer(matrix, np.int32, 5).tolist()
+    transpose = abs(b) + abs(c) > abs(a) + abs(d)
+    flip_x, flip_y = (c < 0, b < 0) if transpose else (a < 0, d < 0)
+    size = _scale_to_square_pixels(frame.width, frame.height, ratio) if ratio and ratio != 1 else None
+    return _Display(transpose, flip_x, flip_y, (size[1], size[0]) if size and transpose else size)
+
+
+def _scale_to_square_pixels(width: int, height: int, ratio: Fraction) -> tuple[int, int] | None:
+    """Return the size of a frame with square pixels, to the nearest pixel; the longer axis of pixels is enlarged.
+
+    None for a ratio that makes frames of too many pixels, as that of a damaged header.
+    """
+    size = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+    return size if size[0] * size[1] <= MAX_PIXELS and MIN_PIXEL_RATIO <= ratio <= 1 / MIN_PIXEL_RATIO else None
+
+
+def _convert_frame(frame: av.VideoFrame, display: _Display, gray: bool) -> np.ndarray:
+    """Convert a frame to a uint8 array as displayed: RGB, or luma expanded to 0 to 255."""
     array = _extract_luma(frame) if gray else frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
+    if display is AS_STORED:
+        return array
+    array = array.swapaxes(0, 1) if display.transpose else array
+    array = np.ascontiguousarray(array[:: -1 if display.flip_y else 1, :: -1 if display.flip_x else 1])
+    if display.size is not None:
+        array = np.asarray(PIL.Image.fromarray(array).resize(display.size, PIL.Image.Resampling.BILINEAR))
+    return array
 
 
 def _extract_luma(frame: av.VideoFrame) -> np.ndarray:

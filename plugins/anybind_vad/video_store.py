@@ -95,7 +95,7 @@ class VideoStore:
         content = hash_content(video.path, self._store)
         if content is None:
             return None
-        text = f"{content.hex()},{video.fps},{settings},{batch_size}"
+        text = f"{content.hex()},{video.fps},{video.width}x{video.height},{settings},{batch_size}"
         return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).digest()
 
     def get_video(self, key: bytes) -> StoredVideo | None:

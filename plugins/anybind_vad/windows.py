@@ -17,7 +17,7 @@ from anybind_vad.presets import WindowSettings
 
 
 def open_video(path: str | Path, fps: float | None = None) -> samples.VideoSample:
-    """Open a video file, or a folder of frames.
+    """Open a video file, an animated GIF, WebP or PNG, or a folder of frames.
 
     Args:
         path: the file or folder.
@@ -28,7 +28,7 @@ def open_video(path: str | Path, fps: float | None = None) -> samples.VideoSampl
         BadOption: a frame rate out of range, or given for a file.
     """
     path = Path(path)
-    reader = find_part(ReaderSpec, "video") if path.is_dir() else readers.find_reader(path)
+    reader = find_part(ReaderSpec, "video") if path.is_dir() else readers.find_reader(path, "video")
     if reader.spec.modality != "video":
         raise BadInput(f"{path}: expected a video or a folder of frames, got {reader.spec.modality}")
     with reader.explain_missing_extra():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 
 import PIL.Image
 import pytest
@@ -105,7 +106,22 @@ def test_an_image_is_opened(tmp_path, suffix):
         assert image.size == (4, 3)
 
 
-def test_an_image_format_that_starts_programs_raises(tmp_path):
-    PIL.Image.new("L", (4, 3)).save(tmp_path / "i.png", "EPS")
-    with pytest.raises(PIL.UnidentifiedImageError):
+@pytest.mark.parametrize("format", ["EPS", "PDF", "PCX", "TGA", "ICO", "JPEG2000", "SGI"])
+def test_only_listed_image_formats_are_opened(tmp_path, format, monkeypatch):
+    if format not in PIL.Image.SAVE:
+        PIL.Image.init()
+    PIL.Image.new("RGB", (32, 32)).save(tmp_path / "i.png", format)
+    monkeypatch.setattr(subprocess, "Popen", None)  # a decoder that starts a program fails
+    with pytest.raises(
+        anybind.BadInput, match=r"i\.png: expected an image \(PNG, .*\), got contents that begin with b"
+    ):
+        open_image(tmp_path / "i.png")
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x89PNG\r\n\x1a\n" + bytes(30), b"GIF89a\1", b"II*\0" + bytes(30), b"\xff\xd8\xff" + bytes(30)]
+)
+def test_image_of_damaged_header_raises(tmp_path, head):
+    (tmp_path / "i.png").write_bytes(head)
+    with pytest.raises(anybind.BadInput, match=r"incomplete image: damaged [A-Z]+ header; save it again"):
         open_image(tmp_path / "i.png")

@@ -61,12 +61,15 @@ def info(
 def _list_properties(record: Mapping[str, object]) -> list[tuple[str, str]]:
     properties = {name: value for name, value in record.items() if value not in (None, {})}
     return [
-        (LABELS.get(name, name.replace("_", " ")), _format_value(name, value)) for name, value in properties.items()
+        (LABELS.get(name, name.replace("_", " ")), _format_value(name, value, record))
+        for name, value in properties.items()
     ]
 
 
-def _format_value(name: str, value: object) -> str:
-    """Format a value for people, with its unit."""
+def _format_value(name: str, value: object, record: Mapping[str, object]) -> str:
+    """Format a value of a record for people, with its unit."""
+    if name == "rate" and record["modality"] != "event":
+        return f"{value} Hz"
     if isinstance(value, int | float):
         texts = {"rate": f"{value:,.0f} events/s", "on_fraction": f"{100 * value:.1f} %"}
         return texts.get(name, f"{value / 1e6:.{DECIMALS[name]}f} s" if name in DECIMALS else str(value))
@@ -83,7 +86,9 @@ def _print_records(records: Sequence[Mapping[str, object]]) -> None:
         file = Path(str(record["file"])).name if len(folders) == 1 else record["file"]
         size = f"{record['width']}x{record['height']}" if "width" in record else ""
         values = {**dict.fromkeys(COLUMNS, ""), **record, "file": file, "size": size}
-        rows.append(tuple("" if values[name] is None else _format_value(name, values[name]) for name in COLUMNS))
+        rows.append(
+            tuple("" if values[name] is None else _format_value(name, values[name], record) for name in COLUMNS)
+        )
     columns, width = tuple(LABELS.get(name, name) for name in COLUMNS), shutil.get_terminal_size().columns
     while len(columns) > 5 and sum(max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True)) >= width:
         columns, rows = columns[:-1], [row[:-1] for row in rows]

@@ -12,7 +12,7 @@ from anybind_events.file_simulation import simulate as simulate_recording
 
 
 def simulate(
-    source: Annotated[Path, typer.Argument(help="Image, video, or folder of frames.")],
+    source: Annotated[Path, typer.Argument(help="Image, video, animated image, or folder of frames.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Output recording, e.g. .npz; for long videos .h5.")],
     model: Annotated[
         str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 import tracemalloc
 import warnings
@@ -309,3 +310,20 @@ def test_real_depth_maps_are_in_metres(test_data: Path) -> None:
         assert np.ptp(factors) < 0.01 * factors.mean()
     assert 10 < np.nanmedian(sample.disparity()) < 60
     assert DepthReader().sniff((folder / "1_rgb.png").read_bytes()[:4096]) is False
+
+
+def test_postscript_named_as_an_image_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PIL.Image.new("L", (8, 6)).save(tmp_path / "depth.png", "EPS")
+    monkeypatch.setattr(subprocess, "Popen", None)  # Ghostscript could not be started
+    with pytest.raises(BadInput, match=r"depth\.png: expected an image \(PNG, .*got contents that begin with b'%!PS"):
+        anybind.read(tmp_path / "depth.png", reader="depth", scale=0.001)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".npy"])
+def test_limit_of_pixels_is_an_option(tmp_path: Path, suffix: str) -> None:
+    path, depths = tmp_path / f"a{suffix}", np.ones((60, 80), np.uint16)
+    np.save(path, depths) if suffix == ".npy" else PIL.Image.fromarray(depths).save(path)
+    options = {"reader": "depth", "scale": 0.001}
+    assert anybind.read(path, **options, max_pixels=4800).metres.shape == (60, 80)
+    with pytest.raises(BadInput, match="4799"):
+        anybind.read(path, **options, max_pixels=4799)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -344,3 +345,68 @@ def test_box_outside_the_image_is_rejected(tmp_path: Path, box: tuple[int, ...])
     path = save(tmp_path / "a.png", make_palette_image((5, 7)))
     with pytest.raises(BadOption, match=r"a\.png: box: expected .* within 7x5 pixels"):
         anybind.read(path, box=box)
+
+
+def save_declared_png(path: Path, width: int, height: int) -> Path:
+    """Write a PNG of few bytes whose header declares many pixels, with a valid checksum."""
+    PIL.Image.new("RGBA", (8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(9000, 9000), (13_300, 13_300), (40_000, 40_000)])
+def test_too_many_pixels_are_rejected_before_decoding(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = save_declared_png(tmp_path / "a.png", *size)
+    with pytest.raises(BadInput, match=rf"a\.png: {size[0]}x{size[1]} pixels exceed the limit of 67108864; save a"):
+        anybind.read(path)
+    assert PIL.Image.MAX_IMAGE_PIXELS is not None  # Pillow's limit is restored
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("suffix", "mode", "options"),
+    [
+        (".png", "RGBA", {}),
+        (".png", "1", {}),
+        (".webp", "RGB", {}),
+        (".tif", "RGB", {"compression": "tiff_lzw"}),
+        (".jpg", "L", {}),
+        (".bmp", "RGB", {}),
+        (".gif", "L", {}),
+        (".ppm", "RGB", {}),
+    ],
+)
+def test_limit_of_pixels_is_an_option(tmp_path: Path, suffix: str, mode: str, options: dict[str, str]) -> None:
+    path = tmp_path / f"a{suffix}"
+    PIL.Image.new(mode, (200, 100)).save(path, **options)
+    assert anybind.read(path, reader="image", max_pixels=20_000).shape == (100, 200, 3)
+    with pytest.raises(BadInput, match="200x100 pixels exceed the limit of 19999"):
+        anybind.read(path, reader="image", max_pixels=19_999)
+    with pytest.raises(BadOption, match="max_pixels: expected at least 1, got 0"):
+        anybind.read(path, reader="image", max_pixels=0)
+
+
+def test_limit_can_be_raised_beyond_that_of_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+    PIL.Image.new("L", (200, 100)).save(tmp_path / "a.png")
+    assert anybind.read(tmp_path / "a.png").shape == (100, 200, 3)
+    assert PIL.Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "1", "P", "I;16", "CMYK"])
+def test_bands_of_a_large_image_equal_the_whole(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    if mode == "I;16":
+        image = PIL.Image.fromarray(random.integers(0, 65536, (37, 23), dtype=np.uint16))
+    else:
+        rgba = PIL.Image.fromarray(random.integers(0, 256, (37, 23, 4), dtype=np.uint8), "RGBA")
+        image = rgba.convert("RGB").convert(mode) if mode in ("P", "CMYK", "1") else rgba.convert(mode)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    image.save(path, **({"transparency": 3} if mode == "P" else {}))
+    whole = anybind.read(path, reader="image")
+    monkeypatch.setattr("anybind_media.image.BAND_PIXELS", 100)
+    assert np.array_equal(anybind.read(path, reader="image"), whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -236,6 +237,18 @@ def test_damaged_folder_frame_is_reported(tmp_path: Path) -> None:
     assert str(path) in message
 
 
+@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("format", ["EPS", "PCX"])
+def test_frame_of_another_image_format_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, format: str
+) -> None:
+    root = save_folder(tmp_path, make_frames(3))
+    PIL.Image.fromarray(make_frames(1)[0]).save(root / f"{number}.png", format)
+    monkeypatch.setattr(subprocess, "Popen", None)  # Ghostscript could not be started
+    with pytest.raises(BadInput, match=rf"{number}\.png: expected an image \(PNG, .*convert it to PNG"):
+        list(open_video(root).frames())
+
+
 def test_folder_without_frames_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no frames"):
         open_video(tmp_path)
@@ -384,7 +397,7 @@ def test_video_without_frames_is_rejected(tmp_path: Path) -> None:
         anybind.read(tmp_path / "none.avi")
 
 
-def test_audio_only_file_is_rejected(tmp_path: Path) -> None:
+def test_audio_only_file_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "song.mkv"
     with av.open(path, "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -392,8 +405,9 @@ def test_audio_only_file_is_rejected(tmp_path: Path) -> None:
         sound.rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
-    with pytest.raises(BadInput, match="expected a video stream, got audio"):
-        anybind.read(path)
+    assert infer_modality(anybind.read(path)) == "sound"
+    with pytest.raises(BadInput, match="expected a video stream, got audio; read it with reader='sound'"):
+        anybind.read(path, reader="video")
 
 
 def test_unsupported_codec_is_rejected(tmp_path: Path) -> None:
