@@ -61,6 +61,8 @@ def fit_adapter(
 ) -> None:
     """Fit an adapter between two embedding spaces, validate it on held-out pairs, and write it."""
     files.check_output(output)
+    for path in filter(None, (data, texts)):
+        files.check_input(path)
     options, skipped = parse_options(fit_option), SkippedFiles()
     find_adapter_class(adapter, options)
     check_suffix(output)

@@ -40,6 +40,8 @@ def explain(
     """Explain the similarity of a recording or image and a text: relevance map and word weights."""
     from anybind_explain.explanation import PAGES, check_suffix, relevance  # imports torch
 
+    if image is not None:
+        files.check_input(image)
     if output is not None:
         check_suffix(output)
         files.check_output(output)
