@@ -18,7 +18,14 @@ EXAMPLES = sorted(
     path.parent for path in (Path(__file__).resolve().parents[2] / "docs" / "examples").glob("*/pyproject.toml")
 )
 
-PUBLIC = {"anybind", "anybind.plugin", "anybind.testing", "anybind_bench.suite"}
+PUBLIC = {
+    "anybind",
+    "anybind.commandline",
+    "anybind.commandline",
+    "anybind.plugin",
+    "anybind.testing",
+    "anybind_bench.suite",
+}
 NAMES = [source.name for source in EXAMPLES]
 PLUGIN = {name: name.removeprefix("anybind-") for name in NAMES}
 

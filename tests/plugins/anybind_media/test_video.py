@@ -317,7 +317,7 @@ def test_frames_before_damage_are_decoded(tmp_path: Path) -> None:
 def test_frames_that_cannot_be_converted_are_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
 ) -> None:
-    def fail(frame: object, gray: bool) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise error
 
     path = tmp_path / name
