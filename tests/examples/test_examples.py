@@ -21,7 +21,6 @@ EXAMPLES = sorted(
 PUBLIC = {
     "anybind",
     "anybind.commandline",
-    "anybind.commandline",
     "anybind.plugin",
     "anybind.testing",
     "anybind_bench.suite",
