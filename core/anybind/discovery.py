@@ -34,8 +34,8 @@ class UnreadableDistribution:
 def find_entry_points() -> tuple[list[EntryPoint], list[UnreadableDistribution]]:
     """Find the entry points of plugins, and the distributions that cannot be searched for them.
 
-    The first distribution of a name on `sys.path` hides others of that name, as in `importlib.metadata.entry_points`;
-    but one with invalid metadata does not end the search.
+    Of several distributions of one name that have plugins, the first on `sys.path` counts. Unlike in
+    `importlib.metadata.entry_points`, one with invalid metadata does not end the search.
     """
     points: dict[str, list[EntryPoint]] = {}
     unreadable: list[UnreadableDistribution] = []
@@ -63,10 +63,10 @@ def _check_lines(text: str) -> None:
 
 
 def _find_path(distribution: Distribution) -> str:
-    """Path of the metadata; that of the folder around it for distributions of other finders."""
+    """Return the path of the metadata; for distributions of other finders, that of the folder around it."""
     try:
         return str(getattr(distribution, "_path", None) or distribution.locate_file(""))
-    except Exception:
+    except Exception:  # it is only for a message, and a finder may raise anything
         return "unknown path"
 
 

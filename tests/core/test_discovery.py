@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-
-from anybind.hooks import Plugin, hookimpl
-from anybind.registry import Registry
-from anybind.spec import TaskSpec
 
 START = "from anybind.plugin import TaskSpec, hookimpl\nanybind_contract = 1\n"
 HOOK = START + "@hookimpl\ndef register(registry):\n    registry.add(TaskSpec(name='odd', summary='s', target='m:f'))\n"
@@ -108,20 +103,3 @@ def test_an_interrupt_of_the_user_ends_the_program(make_distribution):
     result = subprocess.run(command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in result.stderr
     assert "went on" not in result.stdout
-
-
-def test_the_time_of_registration_is_linear_in_the_number_of_specs():
-    class Module:
-        anybind_contract = 1
-
-        @staticmethod
-        @hookimpl
-        def register(registry):
-            for number in range(8000):
-                registry.add(TaskSpec(name=f"task-{number}", summary="s", target="m:f"))
-
-    start = time.process_time()
-    registry = Registry()
-    registry.add(Plugin("many", "many", "1.0"), lambda: Module)
-    assert len(registry.get_parts("task")) == 8000
-    print(f"8,000 specs: {time.process_time() - start:.3f} CPU s")
