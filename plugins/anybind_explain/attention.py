@@ -17,6 +17,9 @@ from torch.nn import functional
 
 from anybind.plugin import BadInput
 
+ALL, LAST = "all", "last"
+FIRST_BLOCKS = (ALL, LAST)
+"""Blocks that the rollout starts at: the first, as in the equations, or the last, as in the method's CLIP example."""
 EXTRA_KEYS = 2
 """Largest number of keys beyond the tokens: torch's `bias_k` and its zero key."""
 
@@ -35,7 +38,7 @@ class RecordedAttention:
     probabilities: list[torch.Tensor] = field(default_factory=list)
     outputs: list[torch.Tensor] = field(default_factory=list)
 
-    def compute_relevance(self, score: torch.Tensor) -> torch.Tensor:
+    def compute_relevance(self, score: torch.Tensor, first_block: str = ALL) -> torch.Tensor:
         """Compute the relevance of every token for a score, (tokens,) float64, 0 or more.
 
         It is the rollout's row of the token that the score depends on - the class token of an image, the end token of a
@@ -43,6 +46,7 @@ class RecordedAttention:
 
         Args:
             score: a scalar of the same forward pass.
+            first_block: block the rollout starts at, `all` (the first) or `last`.
 
         Raises:
             BadInput: the recorded layers are not the self-attention of one transformer.
@@ -53,12 +57,13 @@ class RecordedAttention:
                 "attention rollout needs self-attention over the same tokens in every block, which excludes attention"
                 " pooling, token dropping and temporal attention"
             )
-        inputs = [*self.probabilities, self.outputs[-1]]
+        layers = self.probabilities[-1:] if first_block == LAST else self.probabilities
+        inputs = [*layers, self.outputs[-1]]
         *gradients, output_gradient = torch.autograd.grad(score, inputs, allow_unused=True, materialize_grads=True)
         rows = output_gradient[0].ne(0).any(dim=2).any(dim=0)
         if not rows.any():
             raise BadInput("the score does not depend on the last attention layer")
-        rollout = compute_rollout([each[0] for each in self.probabilities], [each[0] for each in gradients])
+        rollout = compute_rollout([each[0] for each in layers], [each[0] for each in gradients])
         identity = torch.eye(len(rollout), dtype=rollout.dtype, device=rollout.device)
         return (rollout - identity)[rows].mean(dim=0).detach()
 
@@ -138,16 +143,21 @@ def _is_token_attention(probabilities: torch.Tensor) -> bool:
     return queries > 1 and 0 <= keys - queries <= EXTRA_KEYS
 
 
-def compute_attention_relevance(compute_scores: Callable[[object], torch.Tensor], batch: object) -> torch.Tensor | None:
+def compute_attention_relevance(
+    compute_scores: Callable[[object], torch.Tensor], batch: object, first_block: str = ALL
+) -> torch.Tensor | None:
     """Compute the relevance of every token of a sample for its score, (tokens,) float64; None without self-attention.
 
     Args:
         compute_scores: maps a batch to (n,) scores, with gradients.
         batch: a batch of one sample.
+        first_block: block the rollout starts at, `all` (the first) or `last`.
 
     Raises:
         BadInput: an attention that rollout does not support.
     """
     with record_attention() as attentions, torch.enable_grad():
         score = compute_scores(batch)[0]
-    return attentions.compute_relevance(score) if any(map(_is_token_attention, attentions.probabilities)) else None
+    if not any(map(_is_token_attention, attentions.probabilities)):
+        return None
+    return attentions.compute_relevance(score, first_block)

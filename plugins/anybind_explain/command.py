@@ -32,6 +32,15 @@ def explain(
         typer.Option(help="Embed as this modality; event: simulate events from an image. Default: the file's own."),
     ] = "",
     image: Annotated[Path | None, typer.Option(help="Image that the recording shows, for a second map.")] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor of the cosine similarity whose gradient is taken. [default: the encoder's logit scale]"
+        ),
+    ] = None,
+    first_block: Annotated[
+        str, typer.Option(help="Block that attention rollout starts at: all (the first) or last.")
+    ] = "all",
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
@@ -46,7 +55,9 @@ def explain(
         check_suffix(output)
         files.check_output(output)
     binder = load(binding, device=device, store=open_store(store))
-    explanation = relevance(path, text, binding=binder, modality=modality, image=image, seed=seed)
+    explanation = relevance(
+        path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed
+    )
     if output is not None:
         explanation.save(output)
     if as_json:

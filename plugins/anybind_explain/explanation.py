@@ -12,8 +12,9 @@ import numpy as np
 
 from anybind import AnybindWarning, Binder, derive, load, read
 from anybind.plugin import BadInput, BadOption, files, modalities, readers, samples
+from anybind_explain.attention import ALL
 from anybind_explain.page import write_page
-from anybind_explain.pairs import MODALITIES, Relevance, explain_pair
+from anybind_explain.pairs import MODALITIES, Relevance, check_options, explain_pair
 from anybind_explain.panels import MapPanel, make_panel, write_image
 
 PAGES, IMAGES = (".html", ".htm"), (".png",)
@@ -50,7 +51,7 @@ class Explanation(Relevance):
     @property
     def settings(self) -> dict[str, object]:
         """All settings of the explanation, JSON-like."""
-        names = ("binding", "modality", "encoders", "methods", "seed", "device")
+        names = ("binding", "modality", "encoders", "methods", "scale", "first_block", "seed", "device")
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, object]:
@@ -111,6 +112,8 @@ def relevance(
     binding: str | os.PathLike[str] | Binder = "mini",
     modality: str = "",
     image: str | os.PathLike[str] | np.ndarray | None = None,
+    scale: float | None = None,
+    first_block: str = ALL,
     seed: int = 0,
     device: str = "cpu",
 ) -> Explanation:
@@ -125,6 +128,10 @@ def relevance(
         modality: embed the source as this modality, `event` or `image`; event: simulate a recording of an image.
             [default: the source's own]
         image: the image that a recording shows, a file or an array (height, width, 3) uint8.
+        scale: the gradients are those of this factor times the cosine similarity, above 0; rollout is not linear in it.
+            [default: the encoder's logit scale, or 1 if it has none]
+        first_block: block that attention rollout starts at: `all` (the first, as in the equations) or `last` (the last
+            alone, as in the method's CLIP example).
         seed: seed of the simulated recording.
         device: torch device; unused if `binding` is a binder.
 
@@ -133,15 +140,16 @@ def relevance(
 
     Raises:
         BadInput: a file that cannot be read, no events, or an encoder of an unsupported architecture.
-        BadOption: a blank text, a modality without frames, `image` without a recording, or an adapter
-            without gradients.
+        BadOption: a blank text, a modality without frames, `image` without a recording, an invalid scale or first
+            block, or an adapter without gradients.
         UnknownName: no such binding, or the binding has no encoder for the modality or for text.
     """
     if not text.strip():
         raise BadOption('expected a text, got an empty one; for example --text "a duck"')
+    check_options(scale, first_block)
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     name, embedded_modality, sample, shown_image = _read_source(source, binder, modality, image, seed)
-    pair = explain_pair(binder, embedded_modality, sample, text)
+    pair = explain_pair(binder, embedded_modality, sample, text, scale=scale, first_block=first_block)
     if pair.is_flat:
         warnings.warn(f"{name}, {text!r}: {pair.describe_map()}", AnybindWarning, stacklevel=2)
     return Explanation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from anybind import Binder
 from anybind.plugin import BadInput, BadOption, TorchEncoder, samples
-from anybind_explain.attention import compute_attention_relevance
+from anybind_explain.attention import ALL, FIRST_BLOCKS, compute_attention_relevance
 from anybind_explain.convolution import compute_convolution_relevance
 from anybind_explain.geometry import InputRegion, find_input_region
 from anybind_explain.words import find_word_spans
@@ -55,6 +56,8 @@ class Relevance:
         region: the input region, as fractions of the frame.
         words: words of the text, in order.
         methods: methods of the map (`map`) and of the words' weights (`words`).
+        scale: factor of the cosine similarity whose gradient is taken; rollout is not linear in it.
+        first_block: block that rollout starts at, `all` (the first) or `last`.
     """
 
     score: float
@@ -62,6 +65,8 @@ class Relevance:
     region: InputRegion
     words: tuple[WordWeight, ...]
     methods: dict[str, str]
+    scale: float
+    first_block: str
 
     @property
     def half_area(self) -> float:
@@ -87,7 +92,13 @@ class Relevance:
 
 
 def explain_pair(
-    binder: Binder, modality: str, sample: samples.ImageSample | samples.EventSample, text: str
+    binder: Binder,
+    modality: str,
+    sample: samples.ImageSample | samples.EventSample,
+    text: str,
+    *,
+    scale: float | None = None,
+    first_block: str = ALL,
 ) -> Relevance:
     """Explain the cosine similarity of a sample and a text.
 
@@ -98,15 +109,19 @@ def explain_pair(
         modality: `event` or `image`.
         sample: a checked sample of that modality.
         text: not blank.
+        scale: factor of the cosine similarity whose gradient is taken, above 0. [default: the encoder's logit scale,
+            or 1 if it has none]
+        first_block: block that rollout starts at: `all` (the first) or `last`.
 
     Raises:
         BadInput: an encoder's architecture is not supported.
-        BadOption: another modality, or an adapter without gradients.
+        BadOption: another modality, scale or first block, or an adapter without gradients.
         UnknownName: the binding has no encoder for the modality or for text.
     """
     if modality not in MODALITIES:
         raise BadOption(f"modality: expected {' or '.join(MODALITIES)}, got {modality}, which has no frames")
     encoders = {name: _find_torch_encoder(binder, name) for name in (modality, "text")}
+    scale = check_options(scale, first_block) or encoders[modality].logit_scale or 1.0
     batches = {
         name: encoder.collate([encoder.preprocess(value)])
         for (name, encoder), value in zip(encoders.items(), (sample, text), strict=True)
@@ -114,11 +129,24 @@ def explain_pair(
     with _in_eval_mode(*encoders.values()):
         with torch.no_grad():
             vectors = {name: _embed(binder, name, batch) for name, batch in batches.items()}
-        grid, method = _compute_map(binder, modality, encoders[modality], batches[modality], vectors["text"])
-        weights, text_method = _compute_word_weights(binder, encoders["text"], batches["text"], vectors[modality], text)
+        grid, method = _compute_map(
+            binder, modality, encoders[modality], batches[modality], vectors["text"] * scale, first_block
+        )
+        weights, text_method = _compute_word_weights(
+            binder, encoders["text"], batches["text"], vectors[modality] * scale, first_block, text
+        )
     score = float((vectors[modality] @ vectors["text"].to(vectors[modality].device).T)[0, 0])
     region = find_input_region(encoders[modality], sample)
-    return Relevance(score, grid, region, weights, {"map": method, "words": text_method})
+    return Relevance(score, grid, region, weights, {"map": method, "words": text_method}, scale, first_block)
+
+
+def check_options(scale: float | None, first_block: str) -> float | None:
+    """Return the scale; raise `BadOption` unless it is None or finite and above 0, and the first block is known."""
+    if scale is not None and not 0 < scale < math.inf:
+        raise BadOption(f"scale: expected a finite number above 0, got {scale}")
+    if first_block not in FIRST_BLOCKS:
+        raise BadOption(f"first_block: expected {' or '.join(FIRST_BLOCKS)}, got {first_block!r}")
+    return scale
 
 
 def _find_torch_encoder(binder: Binder, modality: str) -> TorchEncoder:
@@ -152,12 +180,12 @@ def _make_score_function(binder: Binder, modality: str, other: torch.Tensor) -> 
 
 
 def _compute_map(
-    binder: Binder, modality: str, encoder: TorchEncoder, batch: object, text: torch.Tensor
+    binder: Binder, modality: str, encoder: TorchEncoder, batch: object, text: torch.Tensor, first_block: str
 ) -> tuple[np.ndarray, str]:
     compute_scores = _make_score_function(binder, modality, text)
     if not isinstance(batch, torch.Tensor) or batch.ndim != 4:
         raise _make_unsupported_error(binder, modality)
-    tokens = _compute_token_relevance(binder, modality, compute_scores, batch)
+    tokens = _compute_token_relevance(binder, modality, compute_scores, batch, first_block)
     if tokens is not None:
         n_prefix, rows, columns = find_patch_grid(len(tokens), *batch.shape[2:])
         return tokens[n_prefix:].reshape(rows, columns).cpu().numpy(), ROLLOUT
@@ -169,9 +197,9 @@ def _compute_map(
 
 
 def _compute_word_weights(
-    binder: Binder, encoder: TorchEncoder, batch: object, other: torch.Tensor, text: str
+    binder: Binder, encoder: TorchEncoder, batch: object, other: torch.Tensor, first_block: str, text: str
 ) -> tuple[tuple[WordWeight, ...], str]:
-    tokens = _compute_token_relevance(binder, "text", _make_score_function(binder, "text", other), batch)
+    tokens = _compute_token_relevance(binder, "text", _make_score_function(binder, "text", other), batch, first_block)
     if tokens is None:
         raise _make_unsupported_error(binder, "text")
     spans = find_word_spans(encoder.preprocess, text)
@@ -182,10 +210,10 @@ def _compute_word_weights(
 
 
 def _compute_token_relevance(
-    binder: Binder, modality: str, compute_scores: Callable[[object], torch.Tensor], batch: object
+    binder: Binder, modality: str, compute_scores: Callable[[object], torch.Tensor], batch: object, first_block: str
 ) -> torch.Tensor | None:
     try:
-        return compute_attention_relevance(compute_scores, batch)
+        return compute_attention_relevance(compute_scores, batch, first_block)
     except BadInput as error:
         raise BadInput(
             f"the {modality} encoder {binder.binding.encoders[modality].name!r} cannot be explained: {error}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,122 +11,130 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from anybind import BadInput
+from anybind.errors import BadOption
 from anybind_explain.attention import compute_attention_relevance, compute_rollout, record_attention
 from anybind_explain.pairs import explain_pair
 from anybind_explain.words import find_word_spans
 from anybind_imagebind.modules import Architecture, PatchTransformer, TextTransformer
 
 TEXT = "a rubber duckling, swimming"
-STEP = 1e-5
 
 
-class NumpyClip:
-    """The small CLIP in NumPy, float64: its cosine similarity as a function of additions to its attention."""
+class PlainClip:
+    """The small CLIP in plain operations, float64: its cosine similarity, and attention in the autograd graph."""
 
     def __init__(self, folder: Any) -> None:
-        state = load_file(folder / "open_clip_model.safetensors")
-        self.weights = {name: value.astype(np.float64) for name, value in state.items()}
+        self.weights = {name: each.double() for name, each in load_file(folder / "open_clip_model.safetensors").items()}
 
-    def apply_norm(self, name: str, x: np.ndarray) -> np.ndarray:
-        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    def apply_norm(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
         return x * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
-    def apply_linear(self, name: str, x: np.ndarray) -> np.ndarray:
+    def apply_linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
 
-    def apply_blocks(self, prefix: str, x: np.ndarray, causal: bool, added: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Apply three blocks of two heads; return tokens and attention probabilities (3, 2, tokens, tokens)."""
+    def apply_blocks(self, prefix: str, x: torch.Tensor, causal: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Apply three blocks of two heads; return tokens and attention probabilities, (2, tokens, tokens) each."""
         probabilities = []
         for block in range(3):
             name = f"{prefix}resblocks.{block}"
             y = self.apply_norm(f"{name}.ln_1", x)
             qkv = y @ self.weights[f"{name}.attn.in_proj_weight"].T + self.weights[f"{name}.attn.in_proj_bias"]
-            q, k, v = (matrix.reshape(len(x), 2, -1).transpose(1, 0, 2) for matrix in np.split(qkv, 3, axis=1))
-            logits = q @ k.transpose(0, 2, 1) / math.sqrt(q.shape[-1])
+            q, k, v = (matrix.reshape(len(x), 2, -1).transpose(0, 1) for matrix in qkv.chunk(3, dim=1))
+            logits = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
             if causal:
-                logits = np.where(np.tri(len(x), dtype=bool), logits, -np.inf)
-            layer_probabilities = np.exp(logits - logits.max(-1, keepdims=True))
-            layer_probabilities /= layer_probabilities.sum(-1, keepdims=True)
-            probabilities.append(layer_probabilities)
-            mixed = ((layer_probabilities + added[block]) @ v).transpose(1, 0, 2).reshape(len(x), -1)
-            x = x + self.apply_linear(f"{name}.attn.out_proj", mixed)
+                logits = torch.where(torch.ones(len(x), len(x)).tril().bool(), logits, -math.inf)
+            attention = logits.exp() / logits.exp().sum(-1, keepdim=True)
+            probabilities.append(attention if attention.requires_grad else attention.requires_grad_())
+            x = x + self.apply_linear(f"{name}.attn.out_proj", (attention @ v).transpose(0, 1).reshape(len(x), -1))
             y = self.apply_linear(f"{name}.mlp.c_fc", self.apply_norm(f"{name}.ln_2", x))
-            y = y * 0.5 * (1 + np.vectorize(math.erf)(y / math.sqrt(2)))
+            y = y * 0.5 * (1 + torch.erf(y / math.sqrt(2)))
             x = x + self.apply_linear(f"{name}.mlp.c_proj", y)
-        return x, np.stack(probabilities)
+        return x, probabilities
 
-    def score_image(self, pixels: np.ndarray, other: np.ndarray, added: Any) -> tuple[float, np.ndarray]:
+    def score_image(self, pixels: torch.Tensor, other: np.ndarray) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return the cosine similarity of (3, 64, 64) pixels and a unit vector, and the probabilities."""
-        patches = pixels.reshape(3, 4, 16, 4, 16).transpose(1, 3, 0, 2, 4).reshape(16, -1)
+        patches = pixels.double().reshape(3, 4, 16, 4, 16).permute(1, 3, 0, 2, 4).reshape(16, -1)
         x = patches @ self.weights["visual.conv1.weight"].reshape(32, -1).T
-        x = np.concatenate([self.weights["visual.class_embedding"][None], x])
+        x = torch.cat([self.weights["visual.class_embedding"][None], x])
         x = self.apply_norm("visual.ln_pre", x + self.weights["visual.positional_embedding"])
-        x, probabilities = self.apply_blocks("visual.transformer.", x, False, added)
+        x, probabilities = self.apply_blocks("visual.transformer.", x, False)
         vector = self.apply_norm("visual.ln_post", x[0]) @ self.weights["visual.proj"]
-        return float(vector @ other / np.linalg.norm(vector)), probabilities
+        return vector @ torch.from_numpy(other) / vector.norm(), probabilities
 
-    def score_text(self, tokens: np.ndarray, other: np.ndarray, added: Any) -> tuple[float, np.ndarray]:
+    def score_text(self, tokens: torch.Tensor, other: np.ndarray) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return the cosine similarity of a text's tokens and a unit vector, and the probabilities."""
         x = self.weights["token_embedding.weight"][tokens] + self.weights["positional_embedding"]
-        x, probabilities = self.apply_blocks("transformer.", x, True, added)
+        x, probabilities = self.apply_blocks("transformer.", x, True)
         vector = self.apply_norm("ln_final", x[tokens.argmax()]) @ self.weights["text_projection"]
-        return float(vector @ other / np.linalg.norm(vector)), probabilities
+        return vector @ torch.from_numpy(other) / vector.norm(), probabilities
 
 
-def compute_reference_rollout(score: Callable[[Any], tuple[float, np.ndarray]], row: int) -> np.ndarray:
-    """Compute equations 5 and 6 of the paper for one row, with gradients by central differences."""
-    zero = np.zeros(score([0.0] * 3)[1].shape)
-    probabilities = score(zero)[1]
-    relevance = np.eye(probabilities.shape[-1])
-    for block in range(3):
-        gradient = np.zeros(probabilities.shape[1:])
-        for index in np.ndindex(gradient.shape):
-            scores = []
-            for step in (STEP, -STEP):
-                added = zero.copy()
-                added[(block, *index)] = step
-                scores.append(score(added)[0])
-            gradient[index] = (scores[0] - scores[1]) / (2 * STEP)
-        weighted = np.maximum(gradient * probabilities[block], 0).mean(axis=0)
-        relevance = relevance + weighted @ relevance
-    return relevance[row]
+def compute_plain_rollout(
+    score: torch.Tensor, probabilities: list[torch.Tensor], row: int, scale: float, first_block: str = "all"
+) -> np.ndarray:
+    """Compute equations 5 and 6 of the paper for one row, as they are printed."""
+    probabilities = probabilities[-1:] if first_block == "last" else probabilities
+    relevance = torch.eye(probabilities[0].shape[-1], dtype=torch.float64)
+    for attention in probabilities:
+        (gradient,) = torch.autograd.grad(scale * score, attention, retain_graph=True)
+        relevance = relevance + (gradient * attention).clamp(min=0).mean(dim=0) @ relevance
+    return relevance[row].detach().numpy()
 
 
 def embed_one(binder: Any, modality: str, sample: Any) -> np.ndarray:
     return binder.embed(modality, [sample]).vectors[0].astype(np.float64)
 
 
-@pytest.mark.slow
-def test_the_map_equals_the_published_equations(tiny, model_folder, two_objects):
-    reference, other = NumpyClip(model_folder), embed_one(tiny, "text", TEXT)
-    pixels = tiny.encoder("image").preprocess(two_objects).numpy().astype(np.float64)
-    explanation = explain_pair(tiny, "image", two_objects, TEXT)
-    assert explanation.score == pytest.approx(reference.score_image(pixels, other, [0.0] * 3)[0], abs=1e-5)
-    expected = compute_reference_rollout(lambda added: reference.score_image(pixels, other, added), row=0)[1:].reshape(
-        4, 4
-    )
+@pytest.mark.parametrize(("scale", "first_block"), [(1.0, "all"), (None, "all"), (100.0, "last"), (0.5, "last")])
+def test_the_map_equals_the_published_equations(tiny, model_folder, two_objects, scale, first_block):
+    pixels = tiny.encoder("image").preprocess(two_objects)
+    score, probabilities = PlainClip(model_folder).score_image(pixels, embed_one(tiny, "text", TEXT))
+    explanation = explain_pair(tiny, "image", two_objects, TEXT, scale=scale, first_block=first_block)
+    scale = scale or tiny.encoder("image").logit_scale
+    assert (explanation.scale, explanation.first_block) == (scale, first_block)
+    assert explanation.score == pytest.approx(score.item(), abs=1e-6)
+    expected = compute_plain_rollout(score, probabilities, 0, scale, first_block)[1:].reshape(4, 4)
     assert expected.max() > 2 * np.median(expected)  # not a uniform map
-    np.testing.assert_allclose(explanation.grid, expected, rtol=2e-3, atol=1e-6 * expected.max() + 1e-9)
+    np.testing.assert_allclose(explanation.grid, expected, rtol=1e-4, atol=2e-6 * expected.max())
 
 
-@pytest.mark.slow
+def test_scale_and_first_block_change_the_shape_of_the_map(tiny, two_objects):
+    maps = {
+        (scale, first_block): explain_pair(tiny, "image", two_objects, TEXT, scale=scale, first_block=first_block).grid
+        for scale in (1.0, 100.0)
+        for first_block in ("all", "last")
+    }
+    shapes = {settings: grid / grid.sum() for settings, grid in maps.items()}
+    np.testing.assert_allclose(shapes[1.0, "last"], shapes[100.0, "last"], atol=1e-5)  # one block: linear
+    assert np.abs(shapes[1.0, "all"] - shapes[100.0, "all"]).max() > 1e-3
+    assert np.abs(shapes[100.0, "all"] - shapes[100.0, "last"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("scale", [0, -1, math.nan, math.inf])
+def test_an_impossible_scale_is_refused(tiny, two_objects, scale):
+    with pytest.raises(BadOption, match="scale: expected a finite number above 0"):
+        explain_pair(tiny, "image", two_objects, TEXT, scale=scale)
+
+
+def test_an_unknown_first_block_is_refused(tiny, two_objects):
+    with pytest.raises(BadOption, match="first_block: expected all or last, got 'first'"):
+        explain_pair(tiny, "image", two_objects, TEXT, first_block="first")
+
+
 def test_word_weights_equal_the_published_equations(tiny, model_folder, two_objects):
-    reference, other = NumpyClip(model_folder), embed_one(tiny, "image", two_objects)
     encoder = tiny.encoder("text")
-    tokens = encoder.preprocess(TEXT).numpy()
+    tokens = encoder.preprocess(TEXT)
+    score, probabilities = PlainClip(model_folder).score_text(tokens, embed_one(tiny, "image", two_objects))
     explanation = explain_pair(tiny, "image", two_objects, TEXT)
-    expected = compute_reference_rollout(
-        lambda added: reference.score_text(tokens, other, added), row=int(tokens.argmax())
-    )
-    expected = [expected[first:last].sum() for _, first, last in find_word_spans(encoder.preprocess, TEXT)]
+    rollout = compute_plain_rollout(score, probabilities, int(tokens.argmax()), explanation.scale)
+    expected = [rollout[first:last].sum() for _, first, last in find_word_spans(encoder.preprocess, TEXT)]
     assert [each.word for each in explanation.words] == ["a", "rubber", "duckling,", "swimming"]
-    np.testing.assert_allclose(
-        [each.weight for each in explanation.words], expected, rtol=2e-3, atol=1e-6 * max(expected)
-    )
+    np.testing.assert_allclose([each.weight for each in explanation.words], expected, rtol=1e-4)
     assert sum(each.fraction for each in explanation.words) == pytest.approx(1)
 
 

@@ -141,7 +141,7 @@ def test_modalities_without_frames_or_encoder_are_an_error(mini, tiny, two_objec
     ],
 )
 def test_a_map_without_contrast_is_flat(grid, half_area, is_flat, description):
-    explanation = Relevance(0.1, grid, InputRegion(), (), {})
+    explanation = Relevance(0.1, grid, InputRegion(), (), {}, 1.0, "all")
     assert explanation.half_area == pytest.approx(half_area)
     assert explanation.is_flat == is_flat
     assert explanation.describe_map().startswith(description)
