@@ -21,7 +21,7 @@ from anybind.commandline import (
 from anybind.plugin import BadOption, Head, charts, files
 from anybind_vad.embedding import BATCH_SIZE
 from anybind_vad.page import save_page
-from anybind_vad.presets import PAPER, WINDOW_FRAMES
+from anybind_vad.presets import MERGE, PAPER, WINDOW_FRAMES
 from anybind_vad.scores import VideoScores, score_video
 from anybind_vad.snapshots import SnapshotCollector
 
@@ -43,6 +43,7 @@ def vad(
     clamp: Annotated[float | None, typer.Option(help="Clamp per-pixel event counts at this value.")] = None,
     frames: Annotated[int, typer.Option(help="Window length in frames.")] = WINDOW_FRAMES,
     stride: Annotated[int | None, typer.Option(help="Window stride in frames. [default: --frames]")] = None,
+    last: Annotated[str, typer.Option(help="Last frames that do not fill a window: merge or drop.")] = MERGE,
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. [default: 25]")] = None,
     sigma: Annotated[
         float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")
@@ -78,6 +79,7 @@ def vad(
         clamp=clamp,
         frames=frames,
         stride=stride,
+        last=last,
         fps=fps,
         sigma=sigma,
         score_threshold=score_threshold,

@@ -182,7 +182,7 @@ def make_empty_embeddings(binder: Binder, needs: Iterable[str], settings: Window
             )
         empty[modality] = binder.embed(modality, [])
     if "event" in empty:
-        suffix = f"frames={settings.frames},threshold={settings.threshold:g}"
+        suffix = f"frames={settings.frames},threshold={settings.threshold:g},difference={settings.difference}"
         empty["event"] = replace(empty["event"], encoder=f"{empty['event'].encoder}/{suffix}")
     return empty
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from anybind import AnybindWarning, Binding
@@ -23,39 +24,59 @@ class EventPreset:
     Attributes:
         threshold: smallest difference of a pixel between frames that gives an event, in gray levels of 255.
         clamp: the representation clamps per-pixel event counts at this value; None for the binding's default.
+        difference: what frames differ in; see the simulation model `frame-difference`.
+        divisor: what the representation divides counts by: `max+1`, as Eq. 1, or `max`.
+        direct: frames are fed to the encoder without mean and standard deviation.
     """
 
     threshold: float
     clamp: float | None
+    difference: str = "luma"
+    divisor: str = "max+1"
+    direct: bool = False
 
 
 PRESETS = {
     PAPER: EventPreset(THRESHOLD, None),
-    "author-readme": EventPreset(10.0, 10.0),
-    "author-later": EventPreset(THRESHOLD, 16.0),
+    "author-readme": EventPreset(10.0, 1.0, "color", "max", direct=True),
+    "author-later": EventPreset(THRESHOLD, 16.0, "gray", "max"),
 }
-"""Presets of the paper, of the README of its authors' code, and of their later project."""
+"""Presets of the paper, of the README of its authors' code, and of their later project.
+
+The README's frames of 0 and 255 are summed and clamped at 10: one event already reaches the clamp, which is 1 here.
+"""
+MERGE, DROP = "merge", "drop"
 
 
 @dataclass(frozen=True)
 class WindowSettings:
     """Settings of the event windows of a video.
 
+    A window of n frames has the n - 1 differences between its frames.
+
     Attributes:
-        frames: window length in frames, 1 or more.
+        frames: window length in frames, 2 or more.
         stride: window stride in frames, 1 to `frames`.
         threshold: smallest difference of a pixel between frames that gives an event, in gray levels of 255; above 0.
+        difference: what frames differ in: `luma`, `gray` or `color`; see the simulation model `frame-difference`.
+        last: last frames that do not fill a window: `merge` them into the window before, or `drop` them.
 
     Raises:
-        BadOption: a number is out of range.
+        BadOption: a number is out of range, or `last` is unknown.
     """
 
     frames: int = WINDOW_FRAMES
     stride: int = WINDOW_FRAMES
     threshold: float = THRESHOLD
+    difference: str = "luma"
+    last: str = MERGE
 
     def __post_init__(self) -> None:
         check_count("frames", self.frames)
+        if self.frames < 2:
+            raise BadOption("frames: expected at least 2, got 1: events are differences of the frames of a window")
+        if self.last not in (MERGE, DROP):
+            raise BadOption(f"last: expected {MERGE} or {DROP}, got {self.last!r}")
         check_count("stride", self.stride)
         if self.stride > self.frames:
             raise BadOption(
@@ -67,7 +88,11 @@ class WindowSettings:
 
 
 def choose_windows(
-    preset: str = PAPER, threshold: float | None = None, frames: int = WINDOW_FRAMES, stride: int | None = None
+    preset: str = PAPER,
+    threshold: float | None = None,
+    frames: int = WINDOW_FRAMES,
+    stride: int | None = None,
+    last: str = MERGE,
 ) -> WindowSettings:
     """Return the window settings of a preset.
 
@@ -76,13 +101,15 @@ def choose_windows(
         threshold: overrides the preset's.
         frames: window length in frames.
         stride: window stride in frames. [default: `frames`]
+        last: last frames that do not fill a window: `merge` or `drop`.
 
     Raises:
         UnknownName: no preset of that name.
-        BadOption: a number is out of range.
+        BadOption: a number is out of range, or `last` is unknown.
     """
-    threshold = find_preset(preset).threshold if threshold is None else threshold
-    return WindowSettings(frames, frames if stride is None else stride, threshold)
+    settings = find_preset(preset)
+    threshold = settings.threshold if threshold is None else threshold
+    return WindowSettings(frames, frames if stride is None else stride, threshold, settings.difference, last)
 
 
 def find_preset(name: str) -> EventPreset:
@@ -105,9 +132,9 @@ def check_count(name: str, value: object) -> None:
 
 
 def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> tuple[Binding, float | None]:
-    """Set the clamp of a preset in a binding's event representation.
+    """Set the clamp and the normalisation of a preset in a binding's event encoder.
 
-    If the representation has no clamp, that of a preset is ignored with a warning.
+    If the representation has no clamp, a preset's are ignored with a warning.
 
     Args:
         binding: binding with an event encoder.
@@ -121,18 +148,29 @@ def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> t
         UnknownName: no such preset.
         BadOption: `clamp` is out of range or not supported by the binding; see `set_clamp`.
     """
-    preset_clamp = find_preset(preset).clamp
+    settings = find_preset(preset)
     if clamp is not None:
         check_number("clamp", clamp)
-        return set_clamp(binding, clamp), clamp
-    if preset_clamp is None:
-        return binding, None
-    try:
-        return set_clamp(binding, preset_clamp), preset_clamp
-    except BadOption as error:
-        message = f"{error}: of the preset {preset!r}, only the threshold applies"
-        warnings.warn(message, AnybindWarning, stacklevel=3)
-        return binding, None
+        binding = set_clamp(binding, clamp)
+    elif (clamp := settings.clamp) is not None:
+        try:
+            binding = set_clamp(binding, clamp)
+        except BadOption as error:
+            message = f"{error}: of the preset {preset!r}, only the threshold and the difference apply"
+            warnings.warn(message, AnybindWarning, stacklevel=3)
+            return binding, None
+    if settings.divisor != EventPreset.divisor:
+        use = binding.encoders["event"]
+        if use.options.get("representation", PAPER) != PAPER:
+            name = use.options["representation"]
+            raise BadOption(f"preset: {preset!r} needs frames of the representation {PAPER!r}, got {name!r}")
+        frame_options = use.options["options"]
+        assert isinstance(frame_options, Mapping)  # with the clamp
+        options = {**use.options, "options": {**frame_options, "divisor": settings.divisor}}
+        if settings.direct:
+            options["direct"] = True
+        binding = replace(binding, encoders={**binding.encoders, "event": replace(use, options=options)})
+    return binding, clamp
 
 
 def set_clamp(binding: Binding, clamp: float) -> Binding:

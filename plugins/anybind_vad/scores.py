@@ -15,6 +15,7 @@ from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_bindin
 from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
 from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch
 from anybind_vad.presets import (
+    MERGE,
     PAPER,
     WINDOW_FRAMES,
     WindowSettings,
@@ -23,7 +24,14 @@ from anybind_vad.presets import (
     check_number,
     choose_windows,
 )
-from anybind_vad.segments import Segment, compute_frame_scores, compute_threshold, find_segments, smooth_scores
+from anybind_vad.segments import (
+    Segment,
+    compute_frame_scores,
+    compute_threshold,
+    count_scored_frames,
+    find_segments,
+    smooth_scores,
+)
 from anybind_vad.snapshots import SNAPSHOT_SIDE, SnapshotCollector
 from anybind_vad.windows import open_video
 
@@ -93,6 +101,7 @@ def score_video(
     clamp: float | None = None,
     frames: int = WINDOW_FRAMES,
     stride: int | None = None,
+    last: str = MERGE,
     fps: float | None = None,
     sigma: float = 0.0,
     score_threshold: float | None = None,
@@ -113,6 +122,7 @@ def score_video(
         clamp: clamp per-pixel event counts at this value. [default: the preset's]
         frames: window length in frames.
         stride: window stride in frames. [default: `frames`]
+        last: last frames that do not fill a window: `merge` them into the window before, or `drop` them.
         fps: frame rate of a folder of frames in Hz. [default: 25]
         sigma: Gaussian smoothing of frame scores: standard deviation in seconds; 0 for none.
         score_threshold: score threshold of segments. [default: median + 3 robust standard deviations]
@@ -128,7 +138,7 @@ def score_video(
         BadInput: not a video, or no frame can be decoded; with `strict` also any other decoding error.
     """
     _check_options(sigma, score_threshold, batch_size)
-    windows = choose_windows(preset, threshold, frames, stride)
+    windows = choose_windows(preset, threshold, frames, stride, last)
     video = open_video(Path(path), fps)
     binding = binding if isinstance(binding, Binding) else find_binding(binding)
     binding, applied_clamp = apply_preset(binding, preset, clamp)
@@ -140,13 +150,13 @@ def score_video(
     scorer.prepare(binder)
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
         spans, events, window_scores = score_windows(embedded, scorer, collector, advance)
-    times = np.array(embedded.times_us, np.int64)
+    times = np.array(embedded.times_us, np.int64)[: count_scored_frames(spans)]
     smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
     limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
     segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
     settings = _make_settings(binder, scorer, preset, windows, applied_clamp)
-    settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit}
-    settings["score_threshold_rule"] = AUTOMATIC if score_threshold is None else "given"
+    rule = AUTOMATIC if score_threshold is None else "given"
+    settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit, "score_threshold_rule": rule}
     result = VideoScores(
         Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments,
         str(embedded.problem or ""), settings)  # fmt: skip
@@ -180,6 +190,8 @@ def _make_settings(
         "clamp": clamp,
         "frames": windows.frames,
         "stride": windows.stride,
+        "difference": windows.difference,
+        "last": windows.last,
         "device": binder.device,
     }
 

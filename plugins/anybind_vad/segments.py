@@ -18,7 +18,7 @@ def compute_frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> 
     Args:
         spans: (n, 2 or more): first frame and number of frames of each window.
         scores: (n,) window scores.
-        frames: number of frames of the video; each is in a window.
+        frames: number of scored frames; each is in a window. See `count_scored_frames`.
 
     Returns:
         (frames,) float64.
@@ -28,6 +28,11 @@ def compute_frame_scores(spans: np.ndarray, scores: np.ndarray, frames: int) -> 
         total[first : first + length] += score
         count[first : first + length] += 1
     return total / count
+
+
+def count_scored_frames(spans: np.ndarray) -> int:
+    """Return the number of frames up to the end of the last window: all of the video, unless the last are dropped."""
+    return int(spans[-1, 0] + spans[-1, 1])
 
 
 def smooth_scores(scores: np.ndarray, times_us: np.ndarray, sigma: float) -> np.ndarray:

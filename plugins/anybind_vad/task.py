@@ -17,8 +17,8 @@ from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, 
 from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, VideoEmbeddings
 from anybind_vad.labels import compute_training_labels, compute_window_labels, get_frame_labels, get_video_label
 from anybind_vad.metrics import compute_metrics, compute_roc_auc, compute_roc_curve, draw_roc
-from anybind_vad.presets import PAPER, WINDOW_FRAMES, apply_preset, check_count, check_number, choose_windows
-from anybind_vad.segments import compute_frame_scores, smooth_scores
+from anybind_vad.presets import MERGE, PAPER, WINDOW_FRAMES, apply_preset, check_count, check_number, choose_windows
+from anybind_vad.segments import compute_frame_scores, count_scored_frames, smooth_scores
 from anybind_vad.windows import open_video
 
 FIT_MODES = ("train", "others")
@@ -54,6 +54,7 @@ class VideoAnomaly(Task):
         clamp: float | None = None,
         frames: int = WINDOW_FRAMES,
         stride: int | None = None,
+        last: str = MERGE,
         sigma: float = 0.0,
         store: str | os.PathLike[str] | None = None,
         roc: str | os.PathLike[str] | None = None,
@@ -67,7 +68,7 @@ class VideoAnomaly(Task):
             head: anomaly head by name, or the file of a fitted head.
             fit_on: videos to fit the head on: `train`, the training split of the dataset; `others`, for each video all
                 other videos; or the ids of videos, which are scored too.
-            preset, threshold, clamp, frames, stride, sigma, batch_size: see `score_video`.
+            preset, threshold, clamp, frames, stride, last, sigma, batch_size: see `score_video`.
             store: folder of the embedding store; stored videos are not decoded again, so that an interrupted run
                 resumes. [default: the binder's store]
             roc: image file to write the ROC curves to, of all videos and of each.
@@ -81,7 +82,7 @@ class VideoAnomaly(Task):
         self.make_head = lambda: Head.find(head, predicts="anomaly", **options)
         self.head = self.make_head()
         self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in FIT_MODES else _list_ids(fit_on)
-        self.windows = choose_windows(preset, threshold, frames, stride)
+        self.windows = choose_windows(preset, threshold, frames, stride, last)
         self.preset, self.clamp, self.sigma, self.batch_size = preset, clamp, sigma, batch_size
         check_number("sigma", sigma)
         check_count("batch_size", batch_size)
@@ -212,8 +213,10 @@ class VideoAnomaly(Task):
                 head = self.make_head()
                 head.prepare(binder)
                 _fit_head(head, embedded, [other for other in fit_items if other.id != item.id])
-            scores = head.score(video.inputs)
-            smoothed = smooth_scores(compute_frame_scores(video.spans, scores, len(labels)), video.times_us, self.sigma)
+            n_scored = count_scored_frames(video.spans)
+            labels, scores = labels[:n_scored], head.score(video.inputs)
+            frame_scores = compute_frame_scores(video.spans, scores, n_scored)
+            smoothed = smooth_scores(frame_scores, video.times_us[:n_scored], self.sigma)
             yield ScoredVideo(item, (labels, smoothed), (compute_window_labels(labels, video.spans), scores))
 
     def _make_result(
@@ -263,6 +266,8 @@ class VideoAnomaly(Task):
                     "clamp": clamp,
                     "frames": self.windows.frames,
                     "stride": self.windows.stride,
+                    "difference": self.windows.difference,
+                    "last": self.windows.last,
                     "sigma": self.sigma,
                 },
             },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 from anybind.plugin import BadInput, ReaderSpec, find_part, modalities, readers, samples
-from anybind_vad.presets import WindowSettings
+from anybind_vad.presets import DROP, WindowSettings
 
 
 def open_video(path: str | Path, fps: float | None = None) -> samples.VideoSample:
@@ -44,7 +44,7 @@ class VideoWindow:
         frames: number of frames.
         start_us, end_us: presentation time of the first frame and of the frame after the last, in microseconds since
             the first frame of the video. The last frame of the video has the duration of the frame before it.
-        events: events between consecutive frames, including the last frame of the previous window.
+        events: events between consecutive frames of the window: n frames have n - 1 differences.
         image: the middle frame, RGB; the first frame of a window that ends before the middle of a full one. None if
             images are disabled.
     """
@@ -87,8 +87,8 @@ class VideoClip:
 class VideoWindows:
     """An iterator over the windows of a video as it is decoded, once; only frame times grow with the video.
 
-    Every frame is in a window. The last window is shorter if the frames do not fill it, as is the only window of a
-    video that is shorter than one.
+    A window of n frames has the n - 1 differences between its frames. If the last frames do not fill a window, they are
+    merged into the one before or dropped, as the settings say. A video shorter than a window is one shorter window.
 
     Attributes:
         times_us: presentation times of the frames decoded so far, in microseconds since the first.
@@ -109,12 +109,14 @@ class VideoWindows:
             video: the video.
             settings: window settings. [default: 16 frames, stride 16, threshold 25]
             images: add the middle frame to windows.
-            side: scale images down to this longer side, in pixels. [default: full size]
+            max_side: scale images down to this longer side, in pixels. [default: full size]
         """
         self.times_us = array("q")
         self.problem: BadInput | None = None
         self._video, self._settings = video, settings or WindowSettings()
         self._images, self._side = images, max_side
+        self._changes: deque[samples.EventSample] = deque()  # events between a frame of the window and the next one
+        self._candidates: dict[int, samples.VideoFrame] = {}  # frames that may be a middle frame
 
     def __iter__(self) -> Iterator[VideoWindow]:
         """Yield the windows.
@@ -123,34 +125,26 @@ class VideoWindows:
             BadInput: the video is damaged before its first frame, or its frames are larger than the largest sensor.
         """
         size, stride = self._settings.frames, self._settings.stride
-        step = math.gcd(size, stride)  # windows start and end at multiples of it, so that events are derived once
-        chunks: deque[samples.EventSample] = deque()  # events of the current window, `step` frames each
-        pending: list[samples.VideoFrame] = []  # frames not yet in a chunk, after the last frame that is
-        candidates: dict[int, samples.VideoFrame] = {}  # frames that may be a middle frame
         first = 0
         try:
+            previous: samples.VideoFrame | None = None
             for number, frame in enumerate(self._video.frames()):
-                if number and number % step == 0:
-                    chunks.append(self._derive_events(pending))
-                    del pending[:-1]
-                if number == first + size:
-                    yield self._make_window(first, size, frame.time_us, chunks, candidates)
-                    first += stride
-                    for _ in range(stride // step):
-                        chunks.popleft()
-                    candidates = {other: image for other, image in candidates.items() if other >= first}
                 self.times_us.append(frame.time_us)
-                pending.append(frame)
+                if previous is not None:
+                    self._changes.append(self._derive_events(previous, frame))
+                previous = frame
                 if self._images and number % stride in (0, size // 2 % stride):
-                    candidates[number] = frame
+                    self._candidates[number] = frame
+                if number + 1 == first + stride + size:  # the next window is full: this one is not the last
+                    yield self._make_window(first, size)
+                    first += stride
+                    self._forget_frames(first)
         except BadInput as error:
             if not self.times_us:
                 raise
             self.problem = error
-        if self.times_us:
-            chunks.append(self._derive_events(pending))
-            end = 2 * self.times_us[-1] - self.times_us[max(0, len(self.times_us) - 2)]
-            yield self._make_window(first, len(self.times_us) - first, end, chunks, candidates)
+        if remaining := len(self.times_us) - first:
+            yield self._make_window(first, min(remaining, size) if self._settings.last == DROP else remaining)
 
     def iterate_batches(self, size: int) -> Iterator[list[VideoWindow]]:
         """Yield the windows, `size` at a time; the last batch may be smaller."""
@@ -163,32 +157,34 @@ class VideoWindows:
         if batch:
             yield batch
 
-    def _derive_events(self, frames: Sequence[samples.VideoFrame]) -> samples.EventSample:
-        video = self._video
-        clip = VideoClip(video.path, video.width, video.height, video.fps, video.duration, tuple(frames))
-        return modalities.derive("event", clip, source="video", threshold=self._settings.threshold)
+    def _derive_events(self, previous: samples.VideoFrame, frame: samples.VideoFrame) -> samples.EventSample:
+        video, settings = self._video, self._settings
+        clip = VideoClip(video.path, video.width, video.height, video.fps, video.duration, (previous, frame))
+        return modalities.derive(
+            "event", clip, source="video", threshold=settings.threshold, difference=settings.difference
+        )
 
-    def _make_window(
-        self,
-        first: int,
-        frames: int,
-        end_us: int,
-        chunks: Sequence[samples.EventSample],
-        candidates: dict[int, samples.VideoFrame],
-    ) -> VideoWindow:
+    def _forget_frames(self, first: int) -> None:
+        """Free what only windows before a frame need."""
+        for _ in range(self._settings.stride):
+            self._changes.popleft()
+        self._candidates = {number: frame for number, frame in self._candidates.items() if number >= first}
+
+    def _make_window(self, first: int, frames: int) -> VideoWindow:
         image = None
         if self._images:
             middle = first + self._settings.frames // 2
-            image = candidates[middle if middle < first + frames else first].rgb()
+            image = self._candidates[middle if middle < first + frames else first].rgb()
             image = image if self._side is None else shrink_image(image, self._side)
-        return VideoWindow(first, frames, self.times_us[first], end_us, _concatenate_events(chunks), image)
+        end, times = first + frames, self.times_us
+        end_us = times[end] if end < len(times) else 2 * times[-1] - times[max(0, len(times) - 2)]
+        return VideoWindow(first, frames, times[first], end_us, self._join_changes(frames - 1), image)
 
-
-def _concatenate_events(chunks: Sequence[samples.EventSample]) -> samples.EventSample:
-    if len(chunks) == 1:
-        return chunks[0]
-    columns = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in "xytp"}
-    return modalities.make_sample("event", **columns, width=chunks[0].width, height=chunks[0].height)
+    def _join_changes(self, count: int) -> samples.EventSample:
+        """Return the events of the first differences of the current window."""
+        changes = list(itertools.islice(self._changes, count))
+        columns = {name: np.concatenate([getattr(each, name) for each in changes] or [[]]) for name in "xytp"}
+        return modalities.make_sample("event", **columns, width=self._video.width, height=self._video.height)
 
 
 def shrink_image(image: np.ndarray, max_side: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anybind.plugin import samples
+from anybind.plugin import BadOption, errors, samples
 from anybind_events.simulation.pixels import list_changed_pixels, map_levels
 from anybind_events.simulation.sensor import (
     Noise,
@@ -18,40 +18,86 @@ from anybind_events.simulation.sensor import (
 )
 from anybind_events.stream import EventStream
 
+GRAY_WEIGHTS = {
+    "gray": np.array([0.2989, 0.587, 0.114], np.float32),
+    "color": np.array([0.299, 0.587, 0.114], np.float32),
+}
+DIFFERENCES = ("luma", *GRAY_WEIGHTS)
+"""What consecutive frames differ in; see `frame_difference`."""
 
-def frame_difference(video: samples.VideoSample, *, threshold: float = 25.0) -> Iterator[EventStream]:
+
+def frame_difference(
+    video: samples.VideoSample, *, threshold: float = 25.0, difference: str = "luma"
+) -> Iterator[EventStream]:
     """Simulate events where consecutive frames differ by more than a threshold, as in the paper.
 
     A pixel gives one event, at the time of the later frame, where |difference| > threshold; it is ON where the later
-    frame is brighter. Gray is the video's own luma (see `VideoFrame`), not the weighted sum .2989 R + .587 G + .114 B
-    of the authors' later code: on gray pixels they are equal.
+    frame is brighter.
 
     Args:
         video: the video.
         threshold: gray levels, of 255; 25 in the paper, 10 in the description of the authors' code.
+        difference: `luma`: of the video's own luma (see `VideoFrame`); `gray`: of .2989 R + .587 G + .114 B, as in the
+            authors' later code (equal to luma on gray pixels of full range); `color`: the absolute difference of the
+            RGB frames, of which the gray value .299 R + .587 G + .114 B is rounded, as the description of the authors'
+            code has it.
 
     Yields:
         one stream per frame; the first is empty.
 
     Raises:
-        BadOption: the threshold is not above 0 and finite.
+        BadOption: the threshold is not above 0 and finite, or the difference is unknown.
         BadInput: raised by the video, or frames exceed the maximum sensor size.
     """
     check_numbers(0, threshold=threshold)
-    limit = np.uint8(min(threshold, 255))  # differences are whole numbers
-    previous: np.ndarray | None = None
+    if difference not in DIFFERENCES:
+        raise BadOption(
+            f"difference: expected {', '.join(DIFFERENCES)}, got {difference!r}"
+            f"{errors.suggest_names(difference, DIFFERENCES)}"
+        )
+    previous: Levels | None = None
     for each in video.frames():
-        time, frame = each.time_us, each.gray
-        height, width = frame.shape
+        levels = Levels(each, difference)
+        height, width = levels.gray.shape
         if previous is None:
-            yield _empty_stream(frame)
+            yield _empty_stream(levels.gray)
         else:
-            difference = np.maximum(frame, previous)
-            difference -= np.minimum(frame, previous)
-            flags = (difference > limit).ravel()
-            x, y, on = list_changed_pixels(flags, frame.ravel(), previous.ravel(), width, int(np.count_nonzero(flags)))
-            yield EventStream.from_valid(x, y, np.full(len(x), time, np.int64), on, width, height)
-        previous = frame
+            flags = levels.find_changes(previous, threshold).ravel()
+            n_events = int(np.count_nonzero(flags))
+            x, y, on = list_changed_pixels(flags, levels.gray.ravel(), previous.gray.ravel(), width, n_events)
+            yield EventStream.from_valid(x, y, np.full(n_events, each.time_us, np.int64), on, width, height)
+        previous = levels
+
+
+class Levels:
+    """What `frame_difference` compares of a frame.
+
+    Attributes:
+        gray: gray levels of 255, (height, width): uint8 luma, or the float32 sum of weighted colours.
+    """
+
+    def __init__(self, frame: samples.VideoFrame, difference: str) -> None:
+        """Compute the gray levels, and keep the colours if they are compared."""
+        self.colors = None if difference == "luma" else frame.rgb()
+        self.gray = frame.gray if self.colors is None else self.colors @ GRAY_WEIGHTS[difference]
+        if difference != "color":
+            self.colors = None
+
+    def find_changes(self, previous: Levels, threshold: float) -> np.ndarray:
+        """Return which pixels differ from those of the previous frame by more than a threshold, (height, width)."""
+        if self.colors is not None and previous.colors is not None:
+            changes = _subtract(self.colors, previous.colors) @ GRAY_WEIGHTS["color"]
+            return np.rint(changes, out=changes) > threshold
+        if self.gray.dtype == np.uint8:
+            return _subtract(self.gray, previous.gray) > np.uint8(min(threshold, 255))  # differences are whole numbers
+        return np.abs(self.gray - previous.gray) > threshold
+
+
+def _subtract(frame: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """Return the absolute difference of two uint8 arrays."""
+    difference = np.maximum(frame, previous)
+    difference -= np.minimum(frame, previous)
+    return difference
 
 
 def contrast(

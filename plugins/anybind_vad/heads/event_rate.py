@@ -9,7 +9,7 @@ from anybind.plugin import BadInput, Head, HeadInput
 
 
 def compute_event_rates(inputs: HeadInput) -> np.ndarray:
-    """Compute the event rate of each window, (n,) float64, in events per pixel and frame.
+    """Compute the event rate of each window, (n,) float64, in events per pixel and difference of frames.
 
     Raises:
         BadInput: one of the measures `events`, `frames` and `pixels` is missing.
@@ -18,11 +18,11 @@ def compute_event_rates(inputs: HeadInput) -> np.ndarray:
         if name not in inputs.measures:
             raise BadInput(f"event rates: expected the measure {name!r}, got {', '.join(inputs.measures) or 'none'}")
     events, frames, pixels = (np.asarray(inputs.measures[name], float) for name in ("events", "frames", "pixels"))
-    return events / (frames * pixels)
+    return events / (np.maximum(frames - 1, 1) * pixels)
 
 
 class EventRateHead(Head):
-    """The event rate of each window, in events per pixel and frame; without embeddings or training."""
+    """The event rate of each window, in events per pixel and difference of frames; without embeddings or training."""
 
     name = "event-rate"
     predicts = "anomaly"

@@ -52,16 +52,22 @@ def score(toy, monkeypatch):
 
 def test_windows_are_scored_in_order_and_static_ones_with_0(score):
     result = score(make_alternating_video(100), batch_size=3)
-    assert result.spans[:, 0].tolist() == [0, 16, 32, 48, 64, 80, 96]
-    assert result.spans[:, 1].tolist() == [16] * 6 + [4]
-    assert (result.window_scores > 0).tolist() == [True, False, True, False, True, False, True]
+    assert result.spans[:, 0].tolist() == [0, 16, 32, 48, 64, 80]
+    assert result.spans[:, 1].tolist() == [16] * 5 + [20]
+    assert (result.window_scores > 0).tolist() == [True, False, True, False, True, True]
     assert (result.events > 0).tolist() == (result.window_scores > 0).tolist()
     assert (len(result.frame_scores), result.end_us, result.problem) == (100, 4_000_000, "")
 
 
 def test_frame_scores_are_those_of_their_windows(score):
     result = score(make_alternating_video(40))
-    assert result.frame_scores.tolist() == result.window_scores.astype(float).repeat([16, 16, 8]).tolist()
+    assert result.frame_scores.tolist() == result.window_scores.astype(float).repeat([16, 24]).tolist()
+
+
+def test_dropped_frames_have_no_score(score):
+    result = score(make_alternating_video(40), last="drop")
+    assert result.frame_scores.tolist() == result.window_scores.astype(float).repeat([16, 16]).tolist()
+    assert (len(result.times_us), result.end_us, result.settings["last"]) == (32, 32 * 40_000, "drop")
 
 
 def test_damaged_video_is_scored_up_to_the_damage_with_a_warning(score):
@@ -146,4 +152,4 @@ def test_memory_does_not_grow_with_the_video(score):
     measure_peak(50)
     short, long = measure_peak(640), measure_peak(12_800)
     # A few times and scores per frame and numbers per window, but no frames (192 bytes each).
-    assert long - short < 12_160 * 48
+    assert long - short < 12_160 * 64

@@ -165,7 +165,7 @@ def test_saved_head_is_refused_with_other_window_settings(binder, folder, tmp_pa
     saved = str(tmp_path / "head.safetensors")
     evaluate_head(binder, folder, head="one-class", save_head=saved)
     for options, message in (({"threshold": 12}, "frames=16,threshold=12"), ({"frames": 8}, "frames=8,threshold=25")):
-        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25, got those of .*{message}"):
+        with pytest.raises(WeightsMismatch, match=f"frames=16,threshold=25,difference=luma, got those of .*{message}"):
             evaluate_head(binder, folder, head=saved, split="test", **options)
     assert evaluate_head(binder, folder, head=saved, split="test", threshold=25.0, stride=4).metrics["auc"] > 0.9
 
@@ -255,7 +255,9 @@ def test_invalid_options_are_refused_before_videos_are_decoded(binder, folder, t
 
 
 def test_unsupported_clamp_of_a_preset_is_reported(folder):
-    with pytest.warns(AnybindWarning, match="of the preset 'author-readme', only the threshold applies"):
+    with pytest.warns(
+        AnybindWarning, match="of the preset 'author-readme', only the threshold and the difference apply"
+    ):
         result = evaluate_head(anybind.load("mini"), folder, head="event-rate", preset="author-readme")
     assert result.details["settings"]["threshold"] == 10
     assert result.details["settings"]["clamp"] is None

@@ -10,40 +10,42 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import BadInput
+from anybind.errors import BadOption
 from anybind_vad.presets import WindowSettings
 from anybind_vad.windows import VideoWindows, open_video
 from helpers.videos import MemoryVideo, make_noise
 
-SIZES = st.integers(1, 7).flatmap(lambda frames: st.tuples(st.just(frames), st.integers(1, frames)))
+SIZES = st.integers(2, 7).flatmap(lambda frames: st.tuples(st.just(frames), st.integers(1, frames)))
 
 
-def list_windows(count, frames, stride):
-    """List the windows of a video: full ones, then one of the remaining frames."""
+def list_windows(count, frames, stride, last="merge"):
+    """List the windows of a video: full ones, the last of them with the remaining frames if they are merged."""
     full = [range(first, first + frames) for first in range(0, count - frames + 1, stride)]
-    end = full[-1].stop if full else 0
-    return full if end == count else [*full, range(len(full) * stride, count)]
+    if not full:
+        return [range(count)]
+    return full if last == "drop" else [*full[:-1], range(full[-1].start, count)]
 
 
-def split_windows(video, frames=16, stride=None, **options):
-    return list(VideoWindows(video, WindowSettings(frames, stride or frames), **options))
+def split_windows(video, frames=16, stride=None, last="merge", **options):
+    return list(VideoWindows(video, WindowSettings(frames, stride or frames, last=last), **options))
 
 
 def list_columns(events):
     return [getattr(events, name).tolist() for name in "xytp"]
 
 
-@given(count=st.integers(1, 30), size=SIZES)
+@given(count=st.integers(1, 30), size=SIZES, last=st.sampled_from(["merge", "drop"]))
 @settings(deadline=None)
-def test_windows_equal_a_plain_reference_and_have_the_events_of_their_frames(count, size):
+def test_windows_have_the_events_between_their_frames_as_a_plain_reference(count, size, last):
     frames, stride = size
     video = MemoryVideo(make_noise(count, (4, 5)))
     whole = anybind.derive("event", video, source="video")
-    windows = split_windows(video, frames, stride, images=False)
+    windows = split_windows(video, frames, stride, last, images=False)
     assert [range(window.first, window.first + window.frames) for window in windows] == list_windows(
-        count, frames, stride
+        count, frames, stride, last
     )
     for window in windows:
-        inside = np.isin(whole.t // 1000, np.arange(window.first, window.first + window.frames))
+        inside = np.isin(whole.t // 1000, np.arange(window.first + 1, window.first + window.frames))
         assert list_columns(window.events) == [getattr(whole, name)[inside].tolist() for name in "xytp"]
         assert (window.events.width, window.events.height) == (5, 4)
 
@@ -95,7 +97,7 @@ def test_threshold_changes_the_events():
     assert counts == [12, 6, 0]
 
 
-@pytest.mark.parametrize(("frames", "stride"), [(16, 16), (16, 4), (5, 5), (5, 3), (4, 1), (1, 1)])
+@pytest.mark.parametrize(("frames", "stride"), [(16, 16), (16, 4), (5, 5), (5, 3), (4, 1), (2, 1)])
 @pytest.mark.parametrize("count", [1, 3, 16, 50])
 def test_each_window_has_its_middle_frame(frames, stride, count):
     video = MemoryVideo(make_noise(count, (6, 8)), colours=lambda number: np.full((6, 8, 3), number, np.uint8))
@@ -112,7 +114,7 @@ def test_one_frame_per_window_is_converted_to_rgb():
 
 def test_windows_without_images_convert_no_frame():
     video = MemoryVideo(make_noise(40))
-    assert [window.image for window in split_windows(video, images=False)] == [None] * 3
+    assert [window.image for window in split_windows(video, images=False)] == [None] * 2
     assert video.converted == []
 
 
@@ -120,10 +122,22 @@ def test_images_are_scaled_down_on_request():
     assert split_windows(MemoryVideo(make_noise(20, (6, 8))), max_side=4)[0].image.shape == (3, 4, 3)
 
 
+def test_full_window_has_one_difference_less_than_frames():
+    ramp = [np.full((2, 3), 30 * (number % 2), np.uint8) for number in range(48)]
+    for window in split_windows(MemoryVideo(ramp)):
+        assert (window.frames, len(window.events)) == (16, 15 * 6)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"frames": 1}, "at least 2"), ({"last": "keep"}, "merge or drop")])
+def test_windows_without_differences_and_unknown_rules_are_refused(options, message):
+    with pytest.raises(BadOption, match=message):
+        WindowSettings(**{"stride": 1, **options})
+
+
 def test_measures_are_events_frames_and_pixels():
-    first, last = split_windows(MemoryVideo(make_noise(20, (6, 8))))
+    first, last = split_windows(MemoryVideo(make_noise(36, (6, 8))))
     assert first.measures == {"events": float(len(first.events)), "frames": 16.0, "pixels": 48.0}
-    assert last.measures["frames"] == 4
+    assert last.measures["frames"] == 20
 
 
 def test_static_window_has_no_event_sample():
@@ -132,12 +146,12 @@ def test_static_window_has_no_event_sample():
     assert window.get_sample("image").shape == (6, 8, 3)
 
 
-def test_decoding_stops_at_the_current_window():
+def test_decoding_stops_at_the_end_of_the_next_window():
     video = MemoryVideo(make_noise(200))
     windows = iter(VideoWindows(video, WindowSettings(4, 2)))
     for _ in range(5):
         next(windows)
-    assert video.decoded == list(range(13))
+    assert video.decoded == list(range(14))
 
 
 def test_times_follow_a_variable_frame_rate(make_video, tmp_path):
@@ -147,9 +161,9 @@ def test_times_follow_a_variable_frame_rate(make_video, tmp_path):
     windows = VideoWindows(open_video(make_video(tmp_path / "varying.mkv", frames, times)), images=False)
     split = list(windows)
     assert list(windows.times_us) == [1000 * time for time in times]
-    assert [window.start_us for window in split] == [1000 * times[first] for first in (0, 16, 32, 48)]
-    assert [window.end_us for window in split[:3]] == [1000 * times[first] for first in (16, 32, 48)]
-    assert split[3].end_us == 1000 * (2 * times[49] - times[48])
+    assert [window.start_us for window in split] == [1000 * times[first] for first in (0, 16, 32)]
+    assert [window.end_us for window in split[:2]] == [1000 * times[first] for first in (16, 32)]
+    assert split[2].end_us == 1000 * (2 * times[49] - times[48])
 
 
 def test_video_is_opened_from_a_file_or_a_folder(make_video, tmp_path):

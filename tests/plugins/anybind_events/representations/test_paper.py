@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_events.representations.paper import CountFrame
 from anybind_events.stream import EventStream
@@ -124,3 +125,23 @@ def test_the_last_pixel_of_the_widest_sensor_is_counted() -> None:
 
 def test_the_representation_is_created_by_name_with_options() -> None:
     assert create_part("representation", "paper", clamp=20, invert=True) == CountFrame(clamp=20, invert=True)
+
+
+@settings(deadline=None)
+@given(stream=streams(), clamp=st.sampled_from([None, 1, 3]))
+def test_divided_by_the_maximum_the_largest_count_is_1(stream: EventStream, clamp: float | None) -> None:
+    counts = np.minimum(sums(stream), np.inf if clamp is None else clamp)
+    frame = CountFrame(clamp=clamp, divisor="max")(stream)[0]
+    np.testing.assert_allclose(frame, counts / max(counts.max(), 1), rtol=1e-6)
+    if clamp == 1:
+        assert set(np.unique(frame)) <= {0, 1}
+
+
+def test_the_default_divisor_is_not_in_the_settings_that_identities_hash() -> None:
+    assert "divisor" not in CountFrame().settings
+    assert CountFrame(divisor="max").settings["divisor"] == "max"
+
+
+def test_an_unknown_divisor_is_an_error() -> None:
+    with pytest.raises(BadOption, match=r"divisor: expected max\+1 or max, got 'sum'"):
+        CountFrame(divisor="sum")

@@ -143,6 +143,44 @@ def test_a_threshold_below_gray_level_resolution_is_an_error() -> None:
         list(contrast(MemoryVideo(make_noise(2)), threshold=1e-50))
 
 
+def weigh(colors: np.ndarray, weights: tuple[float, float, float]) -> np.ndarray:
+    return (colors.astype(np.float64) * weights).sum(axis=2)
+
+
+@pytest.mark.parametrize("difference", ["gray", "color"])
+@pytest.mark.parametrize("threshold", [10, 25, 200])
+def test_differences_of_weighted_colours_equal_a_plain_reference(difference: str, threshold: float) -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (9, 12, 16, 3), dtype=np.uint8)
+    video = MemoryVideo(make_noise(9, (12, 16)), colours=lambda number: colors[number])
+    weights = (0.2989, 0.587, 0.114) if difference == "gray" else (0.299, 0.587, 0.114)
+    grays = [weigh(frame, weights) for frame in colors]
+    for number, stream in enumerate(frame_difference(video, threshold=threshold, difference=difference)):
+        changes = np.zeros((12, 16))
+        if number and difference == "gray":
+            changes = np.abs(grays[number] - grays[number - 1])
+        elif number:
+            changes = np.rint(weigh(np.abs(colors[number].astype(int) - colors[number - 1]), weights))
+        rows, columns = np.nonzero(changes > threshold)
+        assert (stream.x.tolist(), stream.y.tolist()) == (columns.tolist(), rows.tolist())
+        brighter = (grays[number] > grays[number - 1])[rows, columns]
+        assert stream.p.tolist() == brighter.tolist()
+
+
+def test_a_change_of_colour_of_equal_gray_is_an_event_of_the_colour_difference_only() -> None:
+    red, green = np.array([[[190, 0, 0]]], np.uint8), np.array([[[0, 97, 0]]], np.uint8)
+    video = MemoryVideo([np.full((1, 1), 57, np.uint8)] * 2, colours=lambda number: (red, green)[number])
+    counts = {
+        name: sum(map(len, frame_difference(video, threshold=10, difference=name)))
+        for name in ("luma", "gray", "color")
+    }
+    assert counts == {"luma": 0, "gray": 0, "color": 1}
+
+
+def test_an_unknown_difference_is_an_error() -> None:
+    with pytest.raises(BadOption, match="difference: expected luma, gray, color, got 'colour'"):
+        list(frame_difference(MemoryVideo(make_noise(2)), difference="colour"))
+
+
 @pytest.mark.parametrize("threshold", [0, -1, np.nan])
 def test_an_invalid_difference_threshold_is_an_error(threshold: float) -> None:
     with pytest.raises(BadOption, match="threshold: expected a finite number above 0"):

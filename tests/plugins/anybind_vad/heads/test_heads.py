@@ -271,8 +271,8 @@ def test_ranking_loss_equals_a_plain_reference():
     assert float(ranking_loss(torch.tensor(normal), torch.tensor(abnormal))) == pytest.approx(np.mean(plain))
 
 
-def test_event_rate_is_events_per_pixel_and_frame():
-    measures = {"events": np.array([0.0, 80]), "frames": np.array([16.0, 8]), "pixels": np.array([100.0, 100])}
+def test_event_rate_is_events_per_pixel_and_difference_of_frames():
+    measures = {"events": np.array([0.0, 70]), "frames": np.array([16.0, 8]), "pixels": np.array([100.0, 100])}
     np.testing.assert_allclose(Head.find("event-rate").score(HeadInput({}, measures)), [0, 0.1])
     with pytest.raises(BadInput, match="'pixels'"):
         Head.find("event-rate").score(HeadInput({}, {"events": np.ones(1), "frames": np.ones(1)}))
