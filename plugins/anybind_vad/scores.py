@@ -153,13 +153,12 @@ def score_video(
     times = np.array(embedded.times_us, np.int64)[: count_scored_frames(spans)]
     smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
     limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
-    segments = find_segments(smoothed, times, int(spans[-1, 3]), limit)
     settings = _make_settings(binder, scorer, preset, windows, applied_clamp)
     rule = AUTOMATIC if score_threshold is None else "given"
     settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit, "score_threshold_rule": rule}
     result = VideoScores(
-        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit, segments,
-        str(embedded.problem or ""), settings)  # fmt: skip
+        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit,
+        find_segments(smoothed, times, int(spans[-1, 3]), limit), str(embedded.problem or ""), settings)  # fmt: skip
     _report_problems(result, frames, strict)
     return result
 
