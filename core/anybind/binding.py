@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from anybind.encoder import Encoder
 from anybind.errors import BadOption, PluginError
 from anybind.registry import Part, find_part, list_parts
-from anybind.spec import BindingSpec
+from anybind.spec import BindingSpec, EncoderSpec
 from anybind.tables import check_keys, parse_table, read_toml
 
 
@@ -69,6 +70,24 @@ class Binding:
                 _parse_part(f"{where}: adapters.{at}", table, folder) for at, table in enumerate(file.adapters)
             ),
         )
+
+    def with_clamp(self, modality: str, clamp: float) -> Binding:
+        """Return the binding with per-pixel event counts of a modality's encoder clamped; no encoder is loaded.
+
+        Raises:
+            BadOption: there is no such encoder, or its representation has no clamp.
+        """
+        if modality not in self.encoders:
+            raise BadOption(f"clamp: the binding {self.name!r} has no {modality} encoder")
+        use = self.encoders[modality]
+        encoder = find_part(EncoderSpec, use.name).load()
+        if not (isinstance(encoder, type) and issubclass(encoder, Encoder)):
+            raise BadOption(f"the {modality} encoder {use.name!r} of the binding {self.name!r} takes no clamp")
+        try:
+            options = encoder.with_clamp(use.options, clamp)
+        except BadOption as error:
+            raise BadOption(f"the binding {self.name!r}: {error}") from error
+        return replace(self, encoders={**self.encoders, modality: replace(use, options=options)})
 
 
 @dataclass(frozen=True)

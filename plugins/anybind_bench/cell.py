@@ -33,6 +33,8 @@ HASHED_NAMES = {
 }
 Key = tuple[str, str, int]
 """Evaluation title, binding name, seed."""
+EncodersKey = tuple[str, float | None]
+"""Binding name, clamp of event counts."""
 
 
 def rename_keys(table: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
@@ -81,6 +83,10 @@ class Cell:
     @property
     def key(self) -> Key:
         return self.title, self.binding, self.seed
+
+    @property
+    def encoders_key(self) -> EncodersKey:
+        return self.binding, self.evaluation.clamp
 
     def __str__(self) -> str:
         return f"{self.title}, {self.binding}, seed {self.seed}"

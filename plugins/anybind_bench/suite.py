@@ -40,6 +40,8 @@ class Evaluation:
         generated: the dataset generates its samples: it needs no data, only a folder to write to.
         options: task options.
         dataset_options: dataset options.
+        clamp: clamp of per-pixel event counts, for event encoders whose representation has one and that have no
+            weights of their own, which keep the frames they were trained on. [default: none]
         seeds: one run each; reports show the mean.
         metrics: metrics shown in reports. [default: the task's main metric]
         published: see `Published`.
@@ -58,6 +60,7 @@ class Evaluation:
     generated: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
     dataset_options: Mapping[str, object] = field(default_factory=dict)
+    clamp: float | None = None
     seeds: tuple[int, ...] = (0,)
     metrics: tuple[str, ...] = ()
     published: Published = field(default_factory=dict)
@@ -86,6 +89,8 @@ class Evaluation:
     def serialize_definition(self) -> str:
         """Serialize the title and the fields that determine the result as JSON, to compare evaluations."""
         fields = {name: value for name, value in vars(self).items() if name not in self.COSMETIC}
+        if self.clamp is None:  # earlier results have no such field
+            del fields["clamp"]
         return json.dumps(fields, sort_keys=True)
 
 

@@ -6,13 +6,14 @@ import contextlib
 import json
 import shutil
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
-from anybind import AnybindError, Binding, EmbeddingStore, Result
-from anybind.plugin import Dataset, errors, ranks, tables
-from anybind_bench.cell import Cell, Key, State
+from anybind import AnybindError, AnybindWarning, Binding, EmbeddingStore, Result
+from anybind.plugin import BadOption, Dataset, errors, ranks, tables
+from anybind_bench.cell import Cell, EncodersKey, Key, State
 from anybind_bench.encoders import BindingEncoders
 from anybind_bench.prepare import DataFolders, prepare_evaluation
 from anybind_bench.results import ResultsStore, SuiteResults, format_json
@@ -55,9 +56,11 @@ class SuiteRun:
         self._last_message = time.monotonic()
         loaded: dict[str, Dataset] = {}
         self.prepared = {each.title: prepare_evaluation(each, folders, loaded) for each in evaluations}
+        clamps = {prepared.evaluation.clamp: None for prepared in self.prepared.values()}  # in order
         self._encoders = {
-            name: BindingEncoders(binding, store.encoders, device, embedding_store)
+            (name, clamp): BindingEncoders(_clamp(binding, clamp), store.encoders, device, embedding_store)
             for name, binding in bindings.items()
+            for clamp in clamps
             if isinstance(binding, Binding)
         }
         self._cells: dict[Key, Cell] = {}
@@ -98,7 +101,7 @@ class SuiteRun:
             return
         try:
             while self.pending:
-                finished = [self._run_binding(name, on_cell) for name in self._encoders]
+                finished = [self._run_binding(key, on_cell) for key in self._encoders]
                 if not any(finished):
                     self._wait_for_lock()  # other processes hold the locks until they finish the cells or end
             self.store.write(self.suite, list(self.bindings), self._cells.values())
@@ -112,27 +115,29 @@ class SuiteRun:
         while (message := ranks.broadcast(None)) is not None:
             if message:
                 (title, binding, seed), identity = message
-                self._release_encoders(*(name for name in self._encoders if name != binding))
-                self._evaluate_cell(replace(self._cells[title, binding, seed], identity=identity))
+                cell = replace(self._cells[title, binding, seed], identity=identity)
+                self._release_encoders(*(key for key in self._encoders if key != cell.encoders_key))
+                self._evaluate_cell(cell)
         self._release_encoders(*self._encoders)
 
-    def _run_binding(self, name: str, on_cell: OnCell | None) -> bool:
-        """Evaluate the pending, unlocked cells of a binding; return whether any was finished."""
+    def _run_binding(self, key: EncodersKey, on_cell: OnCell | None) -> bool:
+        """Evaluate the pending, unlocked cells of a binding and clamp; return whether any was finished."""
         finished = False
-        for cell in [cell for cell in self.pending if cell.binding == name]:
+        for cell in [cell for cell in self.pending if cell.encoders_key == key]:
             cell = self._finish_cell(cell)
             self._cells[cell.key] = cell
-            if self._encoders[name].identities_changed:  # cells resumed by cached identities are invalid
-                self._encoders[name].identities_changed = False
-                for key, other in self._cells.items():
-                    if other.binding == name and other.identity is not None and other is not cell:
-                        self._cells[key] = replace(other, state=State.TO_DO, identity=None, error=None, result=None)
+            if self._encoders[key].identities_changed:  # cells resumed by cached identities are invalid
+                self._encoders[key].identities_changed = False
+                for other in list(self._cells.values()):
+                    if other.encoders_key == key and other.identity is not None and other is not cell:
+                        reset = replace(other, state=State.TO_DO, identity=None, error=None, result=None)
+                        self._cells[other.key] = reset
             if cell.state is not State.TO_DO:
                 self.store.write(self.suite, list(self.bindings), self._cells.values())
                 finished = True
                 if on_cell:
                     on_cell(cell)
-        self._release_encoders(name)
+        self._release_encoders(key)
         return finished
 
     def _finish_cell(self, cell: Cell) -> Cell:
@@ -161,7 +166,7 @@ class SuiteRun:
             self._broadcast([cell.key, cell.identity])
             cell = self._evaluate_cell(cell)
             seconds = time.perf_counter() - started
-            encoders, declared = self._encoders[cell.binding], self.prepared[cell.title].list_modalities
+            encoders, declared = self._encoders[cell.encoders_key], self.prepared[cell.title].list_modalities
             # Encoders used without the task having declared their modalities.
             used = set(cell.result.encoders if cell.result else ()) & set(encoders.binding.encoders)
             others = encoders.identify(sorted(used - set(declared(encoders.binding))))
@@ -178,7 +183,7 @@ class SuiteRun:
             KeyError: without `load`, an encoder without a cached identity.
             AnybindError: an encoder cannot be loaded.
         """
-        encoders, prepared = self._encoders[cell.binding], self.prepared[cell.title]
+        encoders, prepared = self._encoders[cell.encoders_key], self.prepared[cell.title]
         modalities = sorted(prepared.list_modalities(encoders.binding))
         identities = encoders.identify(modalities) if load else {each: encoders.identities[each] for each in modalities}
         return cell.collect_settings(prepared.split_hash, identities)
@@ -190,7 +195,7 @@ class SuiteRun:
             cell: cell, with its identity if `load` is set.
             load: load encoders without cached identities.
         """
-        encoders = self._encoders[cell.binding]
+        encoders = self._encoders[cell.encoders_key]
         if self.prepared[cell.title].dataset is None:
             return cell
         with contextlib.suppress(Exception):  # reported by the evaluation of the cell
@@ -208,7 +213,7 @@ class SuiteRun:
         assert prepared.task is not None
         assert prepared.dataset is not None
         try:
-            binder = self._encoders[cell.binding].binder
+            binder = self._encoders[cell.encoders_key].binder
             prepared.task.work = self.store.work / str(cell.identity)
             result = prepared.task.run(binder, prepared.dataset, modality=cell.evaluation.modality, seed=cell.seed)
             if not isinstance(result, Result):
@@ -228,9 +233,9 @@ class SuiteRun:
         state, error = next((each for each in states if each[0] != State.DONE), (State.DONE, None))
         return replace(cell, state=State(state), error=error, result=cell.result if state == State.DONE else None)
 
-    def _release_encoders(self, *names: str) -> None:
-        for name in names:
-            computed, cached = self._encoders[name].release()
+    def _release_encoders(self, *keys: EncodersKey) -> None:
+        for key in keys:
+            computed, cached = self._encoders[key].release()
             self.embedded.update(computed=computed, cached=cached)
 
     def _wait_for_lock(self) -> None:
@@ -242,3 +247,16 @@ class SuiteRun:
         """Broadcast the key and identity of the next cell, an empty list to wait, or None at the end."""
         ranks.broadcast(message)
         self._last_message = time.monotonic()
+
+
+def _clamp(binding: Binding, clamp: float | None) -> Binding:
+    """Return a binding with clamped event counts, or unchanged with a warning if it takes no other clamp."""
+    if clamp is None or "event" not in binding.encoders:
+        return binding
+    if "weights" in binding.encoders["event"].options:  # trained on frames of their own clamp
+        return binding
+    try:
+        return binding.with_clamp("event", clamp)
+    except BadOption as error:
+        warnings.warn(f"{error}: evaluated without", AnybindWarning, stacklevel=4)
+        return binding

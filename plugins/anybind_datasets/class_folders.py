@@ -14,7 +14,7 @@ from anybind_datasets.lists import draw_subset, load_lists
 VAL_FRACTION = 0.2
 """Fraction of each class of N-Caltech101 in the split `val`."""
 UNSEEN_FRACTION = 0.2
-"""Fraction of the classes of N-ImageNet mini that the paper excludes from training."""
+"""Fraction of the classes of N-ImageNet mini in the subset `unseen`, as in the paper."""
 
 
 class ClassFolders(Dataset):
@@ -155,7 +155,11 @@ class NImageNet(ClassFolders):
     The folder contains `extracted_train` and `extracted_val` (with files such as `n01440764/ILSVRC2012_val_*.npz`), or
     a subfolder `N_Imagenet` with both; `split` may also be the folder of a variant, such as `val_mode_1` of
     N_ImageNet_cam.7z; `images` is ImageNet's folder with `train` and `val`. Class names are those of CLIP's prompts for
-    ImageNet.
+    ImageNet; those of the subset `authors` are ImageNet's full synset names, such as "tench, Tinca tinca".
+
+    The subset `authors` has the 100 classes of the published lists of the paper's authors, 16 of which are in
+    N-ImageNet mini. They evaluate zero- and few-shot on 20 of them with 50 validation recordings each, with all 100
+    classes as candidate labels, and pre-train on the others.
 
     Source: Kim et al., 2021, "N-ImageNet: Towards Robust, Fine-Grained Object Recognition with Event Cameras".
     """
@@ -168,10 +172,26 @@ class NImageNet(ClassFolders):
     split = "val"
     inner = "N_Imagenet"
     suffix, sensor, image_suffix = ".npz", (640, 480), ".JPEG"
-    options = ("images",)
+    options = ("images", "subset")
+    subset: str = "all"
+    """Class subset: `all`, or `authors` (100 classes), `authors-seen` (80) or `authors-unseen` (20)."""
 
     def class_names(self) -> Mapping[str, str]:
-        return load_lists("n_imagenet").names
+        return load_lists("n_imagenet_authors" if self.subset.startswith("authors") else "n_imagenet").names
+
+    def find_subsets(self) -> Mapping[str, set[str]]:
+        """Return the labels of each subset."""
+        authors = load_lists("n_imagenet_authors")
+        unseen = set(authors.unseen)
+        subsets = {"authors": {*authors.names}, "authors-seen": {*authors.names} - unseen, "authors-unseen": unseen}
+        return {"all": {*load_lists("n_imagenet").names}, **subsets}
+
+    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
+        subsets = self.find_subsets()
+        if self.subset not in subsets:
+            raise BadOption(f"there is no subset {self.subset!r}{errors.suggest_names(self.subset, subsets)}")
+        self.selected_labels = [label for label in self.selected_labels if label in subsets[self.subset]]
+        return super().scan(splits)
 
     def resolve_splits(self) -> Sequence[str]:
         return [self.split if (self.folder / self.split).is_dir() else f"extracted_{self.split}"]
@@ -181,11 +201,10 @@ class NImageNet(ClassFolders):
 
 
 class NImageNetMini(NImageNet):
-    """N-ImageNet mini: the 100 classes of Masked Event Modeling (Klenk et al., 2023), with the paper's 80/20 split.
+    """N-ImageNet mini: the 100 classes of Masked Event Modeling (Klenk et al., 2023) and EventCLIP.
 
-    The paper trains on 80 % of the classes and evaluates on the others, but does not publish which; here the unseen
-    fifth is drawn by hash (see `draw_subset`). Its zero-shot results are on 20 classes with 50 recordings each, with
-    all 100 classes as candidate labels.
+    `seen` and `unseen` are 80 and 20 of them; the unseen fifth is drawn by hash (see `draw_subset`). The paper's
+    classes are those of its authors' lists: see the subset `authors` of `NImageNet`.
     """
 
     name = "N-ImageNet mini"
@@ -201,14 +220,7 @@ class NImageNetMini(NImageNet):
         lists = load_lists("n_imagenet")
         return {label: lists.names[label] for label in lists.mini}
 
-    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        unseen_labels = draw_subset(self.class_by_label, UNSEEN_FRACTION, self.seed)
-        subsets = {
-            "all": {*self.class_by_label},
-            "seen": {*self.class_by_label} - unseen_labels,
-            "unseen": unseen_labels,
-        }
-        if self.subset not in subsets:
-            raise BadOption(f"there is no subset {self.subset!r}{errors.suggest_names(self.subset, subsets)}")
-        self.selected_labels = [label for label in self.selected_labels if label in subsets[self.subset]]
-        return super().scan(splits)
+    def find_subsets(self) -> Mapping[str, set[str]]:
+        labels = {*self.class_by_label}
+        unseen = draw_subset(labels, UNSEEN_FRACTION, self.seed)
+        return {"all": labels, "seen": labels - unseen, "unseen": unseen}

@@ -19,8 +19,9 @@ class DatasetLists:
 
     Attributes:
         names: class names by published label.
-        about, about_mini: sources of the lists.
+        about, about_mini, about_unseen: sources of the lists.
         mini: labels of a published subset of the classes.
+        unseen: labels of the classes that are not trained on.
         baselines: stereo baselines in metres, by camera.
     """
 
@@ -28,6 +29,8 @@ class DatasetLists:
     about: str = ""
     about_mini: str = ""
     mini: Sequence[str] = ()
+    about_unseen: str = ""
+    unseen: Sequence[str] = ()
     baselines: Mapping[str, float] = field(default_factory=dict)
 
 

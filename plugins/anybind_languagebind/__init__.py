@@ -52,9 +52,9 @@ def register(registry: Registrar) -> None:
     registry.add(
         BindingSpec(
             name="languagebind",
-            summary="LanguageBind: six modalities in its text space; from the hub or local folders",
+            summary="LanguageBind: seven modalities in its text space; from the hub or local folders",
             target="anybind_languagebind.binding:languagebind",
-            modalities=tuple(ENCODERS),
+            modalities=(*ENCODERS, "event"),
             forms=("languagebind", "languagebind:local-dir:DIR"),
             weights_licence="MIT",
             extra="languagebind",

@@ -46,11 +46,14 @@ def languagebind(source: str = "") -> Binding:
 
 
 def _build_binding(name: str, models: dict[str, str]) -> Binding:
+    encoders = {
+        modality: Binding.configure(f"languagebind-{modality}", model=model) for modality, model in models.items()
+    }
+    if "image" in encoders:  # an untrained copy of the image encoder, as the paper's before its training
+        encoders["event"] = Binding.configure("event-encoder", image_encoder="@image", representation="paper")
     return Binding(
         name=name,
-        summary="LanguageBind's encoders, all bound to its text encoder",
-        encoders={
-            modality: Binding.configure(f"languagebind-{modality}", model=model) for modality, model in models.items()
-        },
+        summary="LanguageBind's encoders, and an event encoder initialised from its image encoder",
+        encoders=encoders,
         space="languagebind",
     )

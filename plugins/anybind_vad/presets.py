@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from anybind import AnybindWarning, Binding
-from anybind.plugin import BadOption, Encoder, EncoderSpec, errors, find_part
+from anybind.plugin import BadOption, errors
 
 PAPER = "paper"
 WINDOW_FRAMES = 16
@@ -146,15 +146,15 @@ def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> t
 
     Raises:
         UnknownName: no such preset.
-        BadOption: `clamp` is out of range or not supported by the binding; see `set_clamp`.
+        BadOption: `clamp` is out of range or not supported by the binding; see `Binding.with_clamp`.
     """
     settings = find_preset(preset)
     if clamp is not None:
         check_number("clamp", clamp)
-        binding = set_clamp(binding, clamp)
+        binding = binding.with_clamp("event", clamp)
     elif (clamp := settings.clamp) is not None:
         try:
-            binding = set_clamp(binding, clamp)
+            binding = binding.with_clamp("event", clamp)
         except BadOption as error:
             message = f"{error}: of the preset {preset!r}, only the threshold and the difference apply"
             warnings.warn(message, AnybindWarning, stacklevel=3)
@@ -171,23 +171,3 @@ def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> t
             options["direct"] = True
         binding = replace(binding, encoders={**binding.encoders, "event": replace(use, options=options)})
     return binding, clamp
-
-
-def set_clamp(binding: Binding, clamp: float) -> Binding:
-    """Return a binding with a clamp of per-pixel event counts; no encoder is loaded.
-
-    Raises:
-        BadOption: the binding has no event encoder, or its representation has no clamp.
-    """
-    if "event" not in binding.encoders:
-        raise BadOption(f"clamp: the binding {binding.name!r} has no event encoder")
-    use = binding.encoders["event"]
-    encoder = find_part(EncoderSpec, use.name).load()
-    if not (isinstance(encoder, type) and issubclass(encoder, Encoder)):
-        raise BadOption(f"the event encoder {use.name!r} of the binding {binding.name!r} takes no clamp")
-    try:
-        options = encoder.with_clamp(use.options, clamp)
-    except BadOption as error:
-        raise BadOption(f"the binding {binding.name!r}: {error}") from error
-    clamped = replace(use, options=options)
-    return replace(binding, encoders={**binding.encoders, "event": clamped})

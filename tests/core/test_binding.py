@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import anybind
-from anybind.binding import ConfiguredPart
+from anybind.binding import Binding, ConfiguredPart
 from anybind.errors import BadOption, UnknownName
 from anybind.registry import find_part
 
@@ -111,3 +111,37 @@ def test_paths_are_relative_to_the_binding_files_folder(tmp_path):
 def test_names_must_be_strings(tmp_path, text):
     with pytest.raises(BadOption, match="got 5"):
         anybind.find_binding(write_binding(tmp_path, text))
+
+
+def make_binding(**options):
+    return Binding(
+        "own",
+        {
+            "image": ConfiguredPart("mini-image"),
+            "event": ConfiguredPart("event-encoder", {"image_encoder": "@image", **options}),
+        },
+    )
+
+
+@pytest.mark.torch
+def test_a_clamp_changes_only_the_representation():
+    before = make_binding(options={"invert": True, "clamp_percentile": 90}, size=64)
+    after = before.with_clamp("event", 10)
+    assert after.encoders["event"].options == {
+        "image_encoder": "@image",
+        "options": {"invert": True, "clamp": 10},
+        "size": 64,
+    }
+    assert after.encoders["image"] is before.encoders["image"]
+    assert before.encoders["event"].options["options"] == {"invert": True, "clamp_percentile": 90}
+    assert make_binding().with_clamp("event", 16).encoders["event"].options["options"] == {"clamp": 16}
+
+
+@pytest.mark.torch
+def test_a_representation_or_an_encoder_without_a_clamp_and_a_missing_encoder_are_an_error():
+    with pytest.raises(BadOption, match="the binding 'mini': the representation .* takes no clamp"):
+        anybind.find_binding("mini").with_clamp("event", 10)
+    with pytest.raises(BadOption, match="'own' has no depth encoder"):
+        make_binding().with_clamp("depth", 10)
+    with pytest.raises(BadOption, match="has no clamp of event counts"):
+        make_binding().with_clamp("image", 10)

@@ -53,13 +53,17 @@ OF_ESC_10 += ("helicopter", "chainsaw")
 def make_replica(name: str, folder: Path, *, classes: int = 2, per_class: int = 2, seed: int = 0) -> Path:
     """Write a replica of a published dataset, by its registered name, and return its folder.
 
+    `n-imagenet-authors` is N-ImageNet with the classes of its subset `authors`.
+
     `classes` and `per_class` are minimum numbers in each split. A dataset that requires all of its classes, such as
     N-Caltech101, has all of them, the others with as few recordings as possible. The files are deterministic. The
     content of samples depends on their class, so that heads can be fitted.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    MAKERS[name](folder, np.random.default_rng(seed), classes, per_class)
+    (_n_imagenet_authors if name == "n-imagenet-authors" else MAKERS[name])(
+        folder, np.random.default_rng(seed), classes, per_class
+    )
     return folder
 
 
@@ -84,9 +88,16 @@ def _n_cars(root: Path, random: np.random.Generator, classes: int, per_class: in
                 _save_stream(root / part / label / f"obj_{number:06d}_td.dat", make_recording(random, kind, (120, 100)))
 
 
-def _n_imagenet(root: Path, random: np.random.Generator, classes: int, per_class: int, only: str = "names") -> None:
+def _n_imagenet(
+    root: Path,
+    random: np.random.Generator,
+    classes: int,
+    per_class: int,
+    only: str = "names",
+    lists: str = "n_imagenet",
+) -> None:
     for part in ("extracted_train", "extracted_val"):
-        for kind, label in enumerate(sorted(import_lists("n_imagenet")[only])):
+        for kind, label in enumerate(sorted(import_lists(lists)[only])):
             for number in range(per_class if kind < classes else 1):
                 stem = f"{label}_{number}" if part == "extracted_train" else f"ILSVRC2012_val_{kind:05d}{number:03d}"
                 path = root / part / label / f"{stem}.npz"
@@ -100,6 +111,10 @@ def _n_imagenet(root: Path, random: np.random.Generator, classes: int, per_class
 
 def _n_imagenet_mini(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
     _n_imagenet(root, random, classes, per_class, "mini")
+
+
+def _n_imagenet_authors(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
+    _n_imagenet(root, random, classes, per_class, lists="n_imagenet_authors")
 
 
 def _dvs128_gesture(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:

@@ -14,7 +14,7 @@ from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_datasets.lists import load_lists
 
-LISTS = load_lists("n_imagenet")
+LISTS, AUTHORS = load_lists("n_imagenet"), load_lists("n_imagenet_authors")
 
 
 def dataset(folder: Path, name: str = "n-imagenet-mini", **options: object) -> Dataset:
@@ -119,3 +119,24 @@ def test_recordings_have_source_images_as_partners(touch: Callable[..., Path]) -
     path.unlink()
     with pytest.raises(BadInput, match="missing image"):
         dataset(folder / "N_Imagenet", "n-imagenet", **options)
+
+
+def test_the_authors_subset_has_their_100_classes_with_full_synset_names(touch: Callable[..., Path]) -> None:
+    folder = touch(*files(list(AUTHORS.names)))
+    counts = {}
+    for subset in ("authors", "authors-seen", "authors-unseen"):
+        data = dataset(folder, "n-imagenet", subset=subset)
+        counts[subset] = (len(data.classes), len(data.items), len(data.all_classes))
+    assert counts == {"authors": (100, 200, 100), "authors-seen": (80, 160, 100), "authors-unseen": (20, 40, 100)}
+    unseen = dataset(folder, "n-imagenet", subset="authors-unseen")
+    assert {item.source.parent.name for item in unseen.items} == set(AUTHORS.unseen)
+    assert dataset(folder, "n-imagenet", subset="authors").classes[0] == "tench, Tinca tinca"
+    assert len(set(AUTHORS.names) & set(LISTS.mini)) == 16
+
+
+def test_a_class_of_the_authors_is_selected_by_label_or_full_name(touch: Callable[..., Path]) -> None:
+    folder = touch(*files(list(AUTHORS.names)))
+    for name in ("n01440764", "tench, Tinca tinca"):
+        assert len(dataset(folder, "n-imagenet", subset="authors", classes=[name]).items) == 2
+    with pytest.raises(BadOption, match="no subset 'authors-unsen'"):
+        dataset(folder, "n-imagenet", subset="authors-unsen")

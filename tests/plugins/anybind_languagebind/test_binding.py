@@ -17,7 +17,7 @@ from anybind_media.video import open_video
 def test_the_binding_without_source_has_the_published_checkpoints():
     binding = anybind.find_binding("languagebind")
     assert binding.space == "languagebind"
-    models = {modality: use.options["model"] for modality, use in binding.encoders.items()}
+    models = {modality: use.options["model"] for modality, use in binding.encoders.items() if "model" in use.options}
     assert models == {
         "text": "LanguageBind/LanguageBind_Image",
         "image": "LanguageBind/LanguageBind_Image",
@@ -39,12 +39,23 @@ def test_all_modalities_share_one_space(models, images, tmp_path):
         "depth": DepthMap(np.full((40, 50), 2.0, np.float32)),
         "thermal": ThermalImage(images[1]),
         "video": open_video(tmp_path),
+        "event": anybind.derive("event", images[1], seed=0),
     }
     assert binder.modalities == tuple(samples)
     embeddings = {modality: binder.embed(modality, sample) for modality, sample in samples.items()}
     assert len({vectors.space for vectors in embeddings.values()}) == 1
     assert (embeddings["text"] @ embeddings["sound"]).shape == (1, 1)
     assert binder.encoder("sound").logit_scale == pytest.approx(np.exp(2.5))
+
+
+def test_the_event_encoder_is_a_copy_of_the_image_encoder_and_trains_alone(models):
+    binder = anybind.load(f"languagebind:local-dir:{models}")
+    event, image = binder.encoder("event"), binder.encoder("image")
+    weights, copied = image.module.state_dict(), event.module.state_dict()
+    assert all((copied[name] == weight).all() for name, weight in weights.items())
+    assert {weight.data_ptr() for weight in event.module.parameters()}.isdisjoint(
+        weight.data_ptr() for weight in image.module.parameters()
+    )
 
 
 def test_image_files_are_read_as_thermal_images(models, images, tmp_path):

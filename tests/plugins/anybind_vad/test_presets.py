@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from types import SimpleNamespace
 
 import pytest
 
 from anybind import AnybindWarning, Binding, find_binding
 from anybind.binding import ConfiguredPart
 from anybind.errors import BadOption, UnknownName
-from anybind_vad import presets
-from anybind_vad.presets import PRESETS, apply_preset, find_preset, set_clamp
+from anybind_vad.presets import PRESETS, apply_preset, find_preset
 
 pytestmark = pytest.mark.torch
 
@@ -39,24 +37,8 @@ def test_unknown_preset_is_refused_with_similar_names():
         find_preset("author")
 
 
-def test_set_clamp_changes_only_the_representation():
-    before = make_binding(options={"invert": True, "clamp_percentile": 90}, size=64)
-    after = set_clamp(before, 10)
-    assert after.encoders["event"].options == {
-        "image_encoder": "@image",
-        "options": {"invert": True, "clamp": 10},
-        "size": 64,
-    }
-    assert after.encoders["image"] is before.encoders["image"]
-    assert before.encoders["event"].options["options"] == {"invert": True, "clamp_percentile": 90}
-
-
-def test_set_clamp_changes_the_default_representation():
-    assert set_clamp(make_binding(), 16).encoders["event"].options["options"] == {"clamp": 16}
-
-
 def test_clamp_option_overrides_the_preset():
-    assert apply_preset(make_binding(), "paper", 5) == (set_clamp(make_binding(), 5), 5)
+    assert apply_preset(make_binding(), "paper", 5) == (make_binding().with_clamp("event", 5), 5)
     assert apply_preset(make_binding(), "paper") == (make_binding(), None)
     binding, clamp = apply_preset(make_binding(), "author-readme", 5)
     assert (clamp, binding.encoders["event"].options["options"]["clamp"]) == (5, 5)
@@ -86,16 +68,3 @@ def test_unsupported_clamp_of_a_preset_is_ignored_and_of_an_option_refused():
         assert apply_preset(mini, "author-later") == (mini, None)
     with pytest.raises(BadOption, match="takes no clamp"):
         apply_preset(mini, "author-later", 16)
-
-
-def test_representation_without_a_clamp_is_refused():
-    with pytest.raises(BadOption, match="the binding 'mini': the representation 'mini-picture' takes no clamp"):
-        set_clamp(find_binding("mini"), 10)
-
-
-def test_binding_without_events_or_with_another_encoder_is_refused(monkeypatch):
-    with pytest.raises(BadOption, match="has no event encoder"):
-        set_clamp(Binding("texts", {"text": ConfiguredPart("mini-text")}), 10)
-    monkeypatch.setattr(presets, "find_part", lambda kind, name: SimpleNamespace(load=lambda: lambda size=3: size))
-    with pytest.raises(BadOption, match="'spikes' of the binding 'odd' takes no clamp"):
-        set_clamp(Binding("odd", {"event": ConfiguredPart("spikes")}), 10)
