@@ -139,7 +139,7 @@ def test_a_clamp_changes_only_the_representation():
 
 @pytest.mark.torch
 def test_a_representation_or_an_encoder_without_a_clamp_and_a_missing_encoder_are_an_error():
-    with pytest.raises(BadOption, match="the binding 'mini': the representation .* takes no clamp"):
+    with pytest.raises(BadOption, match=r"the binding 'mini': the representation .* takes no clamp"):
         anybind.find_binding("mini").with_clamp("event", 10)
     with pytest.raises(BadOption, match="'own' has no depth encoder"):
         make_binding().with_clamp("depth", 10)

@@ -279,7 +279,7 @@ def test_table_2_runs(run, workspace):
     encoders = {suite.evaluations[cell["evaluation"]].title: cell["result"]["encoders"] for cell in results["cells"]}
     binding = anybind.find_binding(workspace.clip)
     for title, used in (("N-MNIST, 0 shots", binding.with_clamp("event", 20)), ("N-ImageNet, 0 shots", binding)):
-        assert encoders[title]["event"] == anybind.load(used).identity("event")
+        assert encoders[title]["event"].partition("~")[0] == anybind.load(used).identity("event")
 
 
 @pytest.mark.slow
