@@ -49,7 +49,7 @@ class Dvs128Gesture(Dataset):
                     yield self.missing(f"{name} lists {line}, missing {required}")
                 for number, (label, start, end) in enumerate([] if missing else self._read_gestures(table)):
                     if label in self.selected_labels:
-                        id, options = f"{self.make_id(path)}:{number}", {"start": start, "end": end}
+                        id, options = f"{self.make_id(path)}:{number}", {"start": start, "end": end, "absolute": True}
                         yield Item(id, path, self.class_by_label[label], options)
 
     def _read_gestures(self, table: Path) -> Iterator[tuple[str, int, int]]:

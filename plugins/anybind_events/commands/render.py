@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind.commandline import AsJson, parse_options, print_json, print_text
-from anybind_events.commands.convert import End, Start
+from anybind_events.commands.convert import Absolute, End, Start
 from anybind_events.rendering import render as render_recording
 
 
@@ -21,6 +21,7 @@ def render(
     ] = None,
     start: Start = None,
     end: End = None,
+    absolute: Absolute = False,
     window: Annotated[int | None, typer.Option(help="Microseconds per frame. [default: 1 / fps]")] = None,
     count: Annotated[int | None, typer.Option(help="Events per frame, instead of --window.")] = None,
     fps: Annotated[float, typer.Option(help="Frames per second of an animation, up to 1000.")] = 25.0,
@@ -28,8 +29,8 @@ def render(
 ) -> None:
     """Render a recording as an image (.png) or an animation over time (.gif, .mp4)."""
     rendering = render_recording(
-        file, output, representation=representation, start=start, end=end, window=window, count=count, fps=fps,
-        **parse_options(representation_option),
+        file, output, representation=representation, start=start, end=end, absolute=absolute, window=window,
+        count=count, fps=fps, **parse_options(representation_option),
     )  # fmt: skip
     if as_json:
         print_json({name: value for name, value in vars(rendering).items() if value is not None})

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind.plugin import BadInput, BadOption, Reader
 from anybind_events.disorder import build_ordered_stream
 from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
 )
-from anybind_events.readers.column_statistics import Batch, compute_statistics, infer_column_order, is_ambiguous
-from anybind_events.stream import DecreasingTime, EventStream, concatenate_streams
+from anybind_events.readers.column_statistics import (
+    Batch,
+    ColumnStatistics,
+    compute_statistics,
+    infer_column_order,
+    is_ambiguous,
+)
+from anybind_events.stream import DecreasingTime, EventStream, FractionalPixel, concatenate_streams
+from anybind_events.time_range import TimeRange
+from anybind_events.time_unit import TimeUnit, assume_unit, convert_to_microseconds, split_unit, state_unit
 
 NAMES = {
     "x": ("x", "xs", "col", "column"),
@@ -30,8 +38,6 @@ NAMES = {
     "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
 }
 """Names of the four columns in files, in lower case."""
-UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
-"""Microseconds per unit of time."""
 SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
 """Common sensors, the smallest first: N-MNIST, DVS128, DAVIS240, ATIS, DVXplorer Mini, ..."""
 MAX_INFERRED_SIDE = 4096
@@ -43,61 +49,32 @@ MIN_STATISTICS_EVENTS = 1 << 16
 """Minimum number of events per batch in the pass that infers order, sensor and unit."""
 
 
+Coordinates = TypeVar("Coordinates", float, np.ndarray)
+
+
 def find_columns(names: Iterable[str]) -> dict[str, str] | None:
     """Find the names of the columns x, y, t and p among names; None if one is missing."""
     columns: dict[str, str] = {}
     for name in names:
-        bare = _split_unit(name)[0]
+        bare = split_unit(name)[0]
         for letter, aliases in NAMES.items():
             if bare in aliases:
                 columns.setdefault(letter, name)
     return columns if len(columns) == len(NAMES) else None
 
 
-def parse_unit(name: str) -> str | None:
-    """Return the unit of time in a column's name, as in `t_us` and `time [s]`."""
-    return _split_unit(name)[1]
-
-
-def _split_unit(name: str) -> tuple[str, str | None]:
-    match = re.fullmatch(r"(.*?)(?:[\s_]*[\s_(\[](s|ms|us|µs|ns)[)\]]?)?", name.strip().lower())
-    if match is None:
-        return "", None
-    return match[1], match[2].replace("µ", "u") if match[2] else None
+def reject_order(order: str | None, names: Iterable[str]) -> None:
+    """Raise `BadOption` if the order of the columns is given for a file that names them."""
+    if order is not None:
+        raise BadOption(
+            f"columns: the file names its columns ({', '.join(names)}); columns= orders tables without names"
+        )
 
 
 def check_order(order: str | None) -> None:
     """Raise `BadOption` for an order of columns that does not name each of the four once."""
     if order is not None and sorted(order) != sorted(NAMES):
         raise BadOption(f"columns: expected the order of x, y, t and p, such as txyp, got {order!r}")
-
-
-def check_unit(unit: str | None) -> None:
-    """Raise `BadOption` for an unknown unit of time."""
-    if unit is not None and unit not in UNITS_US:
-        raise BadOption(f"unit: expected {', '.join(UNITS_US)}, got {unit!r}{errors.suggest_names(unit, UNITS_US)}")
-
-
-def convert_to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
-    """Convert times to microseconds: unchanged, or (n,) int64; whole nanoseconds are truncated, fractions rounded.
-
-    Raises:
-        BadInput: a time is not a number, or exceeds microseconds in 64 bits.
-    """
-    if not time.size or (unit == "us" and time.dtype.kind in "biu"):
-        return time
-    if time.dtype.kind not in "biuf":
-        raise BadInput(f"column t: expected numbers, got {time.dtype}")
-    if unit == "ns" and time.dtype.kind in "iu":
-        return time // 1000
-    with np.errstate(over="ignore"):
-        scaled = np.rint(time.astype(np.float64) * UNITS_US[unit])
-    invalid = ~(np.abs(scaled) < 2.0**63)
-    if invalid.any():
-        index = int(invalid.argmax())
-        raise BadInput(f"event {index}: expected a time, got t = {time[index]} {unit}")
-    # Whole milliseconds and seconds stay exact beyond the precision of a float.
-    return time.astype(np.int64) * int(UNITS_US[unit]) if time.dtype.kind in "biu" else scaled.astype(np.int64)
 
 
 def find_smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
@@ -111,9 +88,24 @@ def find_smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
             return width, height
     if not max(right, bottom) < MAX_INFERRED_SIDE:
         raise BadInput(
-            f"an event is at column or row {max(right, bottom):.0f}, beyond all sensors; give size=(width, height)"
+            f"an event is at column or row {max(right, bottom):.0f}, beyond all sensors; give size=(width, height), or"
+            " scale= if coordinates are in fractions of a pixel (scale=0.0625 for 1/16)"
         )
     return max(int(right), 0) + 1, max(int(bottom), 0) + 1
+
+
+def check_scale(scale: float | None) -> None:
+    """Raise `BadOption` for other than a positive number."""
+    if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < np.inf):
+        raise BadOption(f"scale: expected a number above 0, got {scale!r}")
+
+
+def scale_coordinates(coordinates: Coordinates, scale: float | None) -> Coordinates:
+    """Multiply columns or rows by `scale` and round them down; None leaves them unchanged.
+
+    A millionth of a pixel is added, so that products that are whole but for their rounding stay whole.
+    """
+    return coordinates if scale is None else np.floor(np.multiply(coordinates, float(scale)) + 1e-6)
 
 
 def build_streams(
@@ -122,7 +114,10 @@ def build_streams(
     *,
     order: str | None = "xytp",
     size: tuple[int, int] | None = None,
-    unit: str | None = None,
+    time_unit: str | None = None,
+    stated_unit: TimeUnit | None = None,
+    offset_us: int = 0,
+    scale: float | None = None,
     polarity: PolarityOption = None,
     on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
@@ -138,7 +133,10 @@ def build_streams(
         order: order of the columns; None infers it by `infer_column_order`, with the note `assumed_columns` if another
             one is possible.
         size: (width, height); None: the smallest common sensor that contains all events.
-        unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
+        time_unit: unit of time given by the user: s, ms, us or ns; None: `stated_unit`.
+        stated_unit: unit of time that the file states; None: that of a type of dates, or else `assume_unit`.
+        offset_us: microseconds to add to all times.
+        scale: factor of columns and rows before they are rounded down; see `scale_coordinates`.
         polarity: the ON code, then the OFF code; see `PolarityDecoder`.
         on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
@@ -147,7 +145,7 @@ def build_streams(
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
     """
-    decoder = PolarityDecoder(polarity)
+    decoder, unit, notes = PolarityDecoder(polarity), state_unit(time_unit, stated_unit), dict(notes or {})
     if on_disorder == "sort":
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
     elif count == ALL_EVENTS:
@@ -156,25 +154,44 @@ def build_streams(
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
         if order is None:
             order = infer_column_order(statistics, polarity)
-            notes = {**(notes or {}), **({"assumed_columns": 1} if is_ambiguous(statistics, order) else {})}
-        size = size or find_smallest_sensor(statistics[order.index("x")].high, statistics[order.index("y")].high)
-        unit = unit or statistics[order.index("t")].unit
+            notes |= {"assumed_columns": 1} if is_ambiguous(statistics, order) else {}
+        x, y, times = (statistics[order.index(letter)] for letter in "xyt")
+        size = size or find_smallest_sensor(scale_coordinates(x.high, scale), scale_coordinates(y.high, scale))
+        if unit is None:
+            unit, assumptions = infer_unit(times, times.n_numbers, str(path))
+            notes |= assumptions
     n_events, last_us = 0, None
     for batch in batches(count):
         columns = dict(zip(order, batch, strict=True))
-        columns["t"] = convert_to_microseconds(columns["t"], unit)
+        columns["t"] = convert_to_microseconds(columns["t"], unit.name, offset_us)
+        columns |= {letter: scale_coordinates(columns[letter], scale) for letter in "xy"}
         try:
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = build_ordered_stream(
-                columns, int(size[0]), int(size[1]), on_disorder, last_us=last_us, notes=notes, source=str(path)
-            )
+                columns, int(size[0]), int(size[1]), on_disorder,
+                last_us=last_us, notes=notes, time_unit=unit, source=str(path),
+            )  # fmt: skip
         except BadInput as error:
-            hint = "; give on_disorder=, clamp or sort" if isinstance(error, DecreasingTime) else ""
-            raise BadInput(f"from event {n_events} on: {error}{hint}" if n_events else f"{error}{hint}") from error
+            message = f"{error}{_suggest_option(error)}"
+            raise BadInput(f"from event {n_events} on: {message}" if n_events else message) from error
         if len(stream):
             n_events, last_us = n_events + len(stream), int(stream.t[-1])
-        notes = None
+        notes = {}
         yield from _split_sorted(stream, count) if on_disorder == "sort" else (stream,)
+
+
+def _suggest_option(error: BadInput) -> str:
+    """Return the hint of an option that reads a file in spite of an error; empty if there is none."""
+    if isinstance(error, DecreasingTime):
+        return "; give on_disorder=, clamp or sort"
+    return "; give scale=1 to round sub-pixel coordinates down" if isinstance(error, FractionalPixel) else ""
+
+
+def infer_unit(times: ColumnStatistics, n_events: int, source: str) -> tuple[TimeUnit, dict[str, int]]:
+    """Return the unit of times from their type or their values, and the notes about it; see `assume_unit`."""
+    if times.unit or not times.n_numbers:
+        return times.unit or TimeUnit("us", "assumed"), {}
+    return assume_unit(n_events, times.low, times.high, is_whole=times.is_integer, source=source)
 
 
 def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Iterator[np.ndarray]:
@@ -184,7 +201,7 @@ def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Itera
 def _split_sorted(stream: EventStream, count: int) -> Iterator[EventStream]:
     """Split a whole recording into chunks of `count` events; the first one carries its notes."""
     first = stream.head(count)
-    yield EventStream.from_valid(first.x, first.y, first.t, first.p, stream.width, stream.height, stream.notes)
+    yield first.with_notes(stream.notes, stream.time_unit)
     for start in range(count, len(stream), count):
         yield stream.slice_events(start, start + count)
 
@@ -211,16 +228,22 @@ def join_streams(chunks: Sequence[EventStream]) -> EventStream:
     joined, notes = concatenate_streams(chunks), Counter[str]()
     for chunk in chunks:
         notes.update(chunk.notes)
-    columns = (joined.x, joined.y, joined.t, joined.p)
-    return EventStream.from_valid(*columns, joined.width, joined.height, dict(notes))
+    return joined.with_notes(dict(notes), chunks[0].time_unit)
 
 
 def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
-    """Make the method `read` of a reader from its `chunks`: all events, with the same options except `count`."""
+    """Make the method `read` of a reader from its `chunks`: all events, with the same options except `count`.
+
+    No events in the range of the options `start` and `end` are a warning.
+    """
 
     @functools.wraps(chunks)
     def read(reader: Reader, path: Path, **options: object) -> EventStream:
-        return join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
+        stream = join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
+        time_range = TimeRange(*(options.get(name) for name in TimeRange._fields))
+        if not (time_range.is_whole or len(stream)):
+            time_range.warn_empty(str(path))
+        return stream
 
     options = inspect.signature(chunks)
     parameters = [each for each in options.parameters.values() if each.name != "count"]

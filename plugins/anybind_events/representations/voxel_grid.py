@@ -8,8 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from anybind_events.representations.frames import EventFrames, check_minimum
-from anybind_events.representations.kernels import add_voxels, standardize_nonzero, sum_polarities
+from anybind_events.representations.kernels import add_exact_voxels, add_voxels, standardize_nonzero, sum_polarities
 from anybind_events.stream import EventStream
+
+MAX_WEIGHT_BITS = 40
+"""Bits of a weight in whole numbers: 12 days in microseconds, of which 2^23 per voxel fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class VoxelGrid(EventFrames):
 
     Attributes:
         bins: number of channels.
-        normalise: standardise the non-zero voxels to mean 0 and variance 1.
+        normalise: standardise the non-zero voxels to mean 0 and variance 1. Sums are then whole numbers of the smallest
+            weight, so that those that cancel are exactly 0.
     """
 
     name: ClassVar[str] = "voxel-grid"
@@ -39,13 +43,23 @@ class VoxelGrid(EventFrames):
         return self.bins, height, width
 
     def fill_frame(self, stream: EventStream, frame: np.ndarray) -> None:
-        duration = stream.duration_us
-        if self.bins > 1 and duration > 0:
-            voxels = frame.reshape(self.bins, -1)
-            add_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, (self.bins - 1) / duration, voxels)
+        if self.normalise:
+            standardize_nonzero(self._sum_exactly(stream).reshape(-1), frame.reshape(-1))
+        elif self.bins > 1 and stream.duration_us > 0:
+            scale, voxels = (self.bins - 1) / stream.duration_us, frame.reshape(self.bins, -1)
+            add_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, scale, voxels)
         else:
             sums = frame[0].reshape(-1).view(np.int32)
             sum_polarities(stream.x, stream.y, stream.p, stream.width, sums)
             frame[0] = sums.reshape(frame[0].shape)
-        if self.normalise:
-            standardize_nonzero(frame.reshape(-1))
+
+    def _sum_exactly(self, stream: EventStream) -> np.ndarray:
+        """Return the voxels in whole numbers, of any unit: (bins, height * width) int64."""
+        sums = np.zeros((self.bins, stream.height * stream.width), np.int64)
+        shift = max((stream.duration_us * self.bins).bit_length() - MAX_WEIGHT_BITS, 0)
+        duration = stream.duration_us >> shift
+        if self.bins > 1 and duration > 0:
+            add_exact_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, duration, shift, sums)
+        else:
+            np.add.at(sums[0], stream.y.astype(np.int64) * stream.width + stream.x, 2 * stream.p.astype(np.int64) - 1)
+        return sums

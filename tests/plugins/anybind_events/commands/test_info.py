@@ -135,7 +135,7 @@ def test_info_of_an_image_has_format_and_size(cli, tmp_path: Path) -> None:
 def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
     command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--reader-option")
-    record = json.loads(cli(*command, "size=[50,40]", "--reader-option", "unit=ms").out)
+    record = json.loads(cli(*command, "size=[50,40]", "--reader-option", "time_unit=ms").out)
     assert (record["format"], record["width"], record["height"], record["duration_us"]) == (
         "text-events",
         50,

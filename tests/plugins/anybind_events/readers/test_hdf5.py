@@ -198,9 +198,9 @@ def test_fractional_times_are_seconds_and_ranges_are_microseconds(file) -> None:
 def test_whole_times_are_microseconds_or_from_1e17_on_nanoseconds_by_default(file) -> None:
     assert Hdf5Reader().read(file({**COLUMNS, "t": [1.0, 2.0, 3.0]})).t.tolist() == [1, 2, 3]
     assert Hdf5Reader().read(file({**COLUMNS, "t": [10**17, 10**17, 10**17 + 1999]})).t.tolist()[2] == 10**14 + 1
-    assert Hdf5Reader().read(file(COLUMNS), unit="ms").t.tolist() == [10_000, 20_000, 30_000]
-    with pytest.raises(BadOption, match="unit: expected s, ms, us, ns, got 'hours'"):
-        Hdf5Reader().read(file(COLUMNS), unit="hours")
+    assert Hdf5Reader().read(file(COLUMNS), time_unit="ms").t.tolist() == [10_000, 20_000, 30_000]
+    with pytest.raises(BadOption, match="time_unit: expected s, ms, us, ns, got 'hours'"):
+        Hdf5Reader().read(file(COLUMNS), time_unit="hours")
 
 
 def test_without_a_recorded_size_the_sensor_is_the_smallest_common_one_also_in_chunks(file) -> None:
@@ -227,9 +227,9 @@ def test_several_recordings_need_the_group_option(file) -> None:
     path = file({**left, **right})
     with pytest.raises(BadInput, match=r"made\.h5: several recordings.*'prophesee/left', 'prophesee/right'"):
         Hdf5Reader().read(path)
-    assert Hdf5Reader().read(path, group="/prophesee/right").x.tolist() == [7, 8, 9]
+    assert Hdf5Reader().read(path, source="/prophesee/right").x.tolist() == [7, 8, 9]
     with pytest.raises(BadOption, match=r"no events in the group 'prophesee/lift'; did you mean 'prophesee/left'"):
-        Hdf5Reader().read(path, group="prophesee/lift")
+        Hdf5Reader().read(path, source="prophesee/lift")
 
 
 @pytest.mark.parametrize(
