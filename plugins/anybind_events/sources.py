@@ -35,7 +35,7 @@ def choose_source(
         name = str(source).strip("/")
         if name in details:
             return name
-        raise BadOption(f"{path}: no {events} of the source {source!r}{errors.suggest_names(name, details)}; got {text}")
+        raise BadOption(f"{path}: no {events} of the source {source!r}{errors.suggest_names(name, details)}")
     if len(details) > 1:
         raise BadInput(f"{path}: {events} of {len(details)} sources; choose one with source=: {text}")
     return next(iter(details))

@@ -32,7 +32,7 @@ UNIT_COMMENT = re.compile(
 """A unit in a comment, such as `time_unit: ns` or `timestamps in microseconds`."""
 NANOSECONDS_FROM = 10**17
 """Whole numbers from here on are nanoseconds since 1970: as microseconds they would be after the year 5000."""
-MIN_JUDGED_EVENTS = 20
+MIN_JUDGED_EVENTS = 25
 """Events from which on rates are judged."""
 SLOWEST = ((1.0, 100.0), (10.0, 500.0), (60.0, 1000.0))
 """Seconds, and the events per second that a longer recording exceeds: an idle sensor of 128x128 gives some thousands."""

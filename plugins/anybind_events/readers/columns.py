@@ -43,6 +43,8 @@ SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260),
 MAX_INFERRED_SIDE = 4096
 """Largest sensor side that is inferred from events: one damaged pixel must not make frames of gigabytes."""
 
+SEPARATORS = "_/."
+"""Separators of a column's name and that of its source, as in `left_x`, `x_left` and EVIMO2's `dataset_events_t`."""
 ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
 MIN_STATISTICS_EVENTS = 1 << 16
@@ -61,6 +63,26 @@ def find_columns(names: Iterable[str]) -> dict[str, str] | None:
             if bare in aliases:
                 columns.setdefault(letter, name)
     return columns if len(columns) == len(NAMES) else None
+
+
+def group_columns(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of x, y (or xy), t and p of each source that has all, by what they begin or end with.
+
+    The source of names without such a part is the empty text.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for name in names:
+        places = [i for i, letter in enumerate(name) if letter in SEPARATORS]
+        parts = [("", name), *((name[:i], name[i + 1 :]) for i in places), *((name[i + 1 :], name[:i]) for i in places)]
+        for source, bare in parts:
+            groups.setdefault(source, {}).setdefault(bare, name)
+    complete = {}
+    for source, bare in groups.items():
+        pair = {"x": "xy", "y": "xy"} if "xy" in bare else {}
+        if columns := find_columns([*pair, *bare]):
+            members = (bare[pair.get(columns[letter], columns[letter])] for letter in "xytp")
+            complete[source] = tuple(dict.fromkeys(members))
+    return complete
 
 
 def reject_order(order: str | None, names: Iterable[str]) -> None:

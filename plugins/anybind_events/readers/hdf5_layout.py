@@ -21,7 +21,7 @@ from anybind_events.readers.column_statistics import (
     infer_column_order,
     is_ambiguous,
 )
-from anybind_events.readers.columns import find_columns, infer_unit
+from anybind_events.readers.columns import find_columns, group_columns, infer_unit
 from anybind_events.sources import choose_source
 from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, convert_to_microseconds, parse_unit, split_unit, state_unit
 
@@ -144,7 +144,7 @@ def find_events(path: Path, file: h5py.File, source: str | None) -> EventDataset
     recordings = {name: events for group in _list_groups(file) for name, events in _find_events_in_group(file, group)}
     if not recordings:
         raise BadInput(f"{path}: expected event columns x, y, t, p, got: {', '.join(file) or 'nothing'}")
-    return recordings[choose_source(path, recordings, source)]
+    return recordings[choose_source(path, list(recordings), source)]
 
 
 def _list_groups(file: h5py.File) -> Iterator[str]:
@@ -176,11 +176,11 @@ def _find_events_in_group(file: h5py.File, name: str) -> Iterator[tuple[str, Eve
     """Yield the recordings in one group, with their names: its own if it has one, those of the datasets if several."""
     group = _get_group(file, name)
     datasets = {key: cast("h5py.Dataset", group[key]) for key in _list_members(group, "Dataset")}
-    columns = find_columns(key for key, dataset in datasets.items() if dataset.ndim == 1)
     found: dict[str, EventDatasets] = {}
-    if columns:
-        found[""] = EventDatasets([datasets[columns[letter]] for letter in "xytp"], unit=split_unit(columns["t"])[1])
-    else:
+    for source, names in group_columns(key for key, dataset in datasets.items() if dataset.ndim == 1).items():
+        if len(names) == len("xytp"):
+            found[source] = EventDatasets([datasets[each] for each in names], unit=split_unit(names[2])[1])
+    if not found:
         for key, dataset in datasets.items():
             if fields := _find_fields(key, dataset):
                 unit = split_unit(fields[2])[1] if isinstance(fields[2], str) else None

@@ -21,7 +21,7 @@ from anybind_events.readers.columns import (
     build_streams,
     check_order,
     check_scale,
-    find_columns,
+    group_columns,
     make_read_method,
     name_file_in_errors,
     reject_order,
@@ -33,8 +33,6 @@ from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, check_time_unit, par
 
 N_IMAGENET_TABLE = "event_data"
 """Structured array of the events in N-ImageNet."""
-SEPARATORS = "_/."
-"""Separators of a column's name and that of its source, as in `left_x`, `x_left` and EVIMO2's `dataset_events_t`."""
 UNIT_NAME = "time_unit"
 """Array with the name of the unit of time."""
 N_IMAGENET_SIZE = (640, 480)
@@ -175,7 +173,7 @@ def _check_directory(archive: zipfile.ZipFile) -> None:
 def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | None) -> ArchiveLayout:
     """Find the events of a source; raise `BadInput` if there are none, or several sources and none is chosen."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
-    groups = _group_columns(names)
+    groups = group_columns(names)
     # Beside named columns, other arrays can be anything, and are not opened.
     layouts = _find_tables(archive, [name for name in names if not groups or name in TABLES])
     common = [name for name, layout in layouts.items() if name in TABLES or name == source or layout.order]
@@ -197,23 +195,6 @@ def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | None) -> Ar
             size = int(width), int(height)
         unit = unit or FORMAT_UNIT  # our layout, whatever the numbers are
     return ArchiveLayout(members, (), size, unit)
-
-
-def _group_columns(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the arrays x, y (or xy), t and p of each source that has all, by what their names begin or end with."""
-    groups: dict[str, dict[str, str]] = {}
-    for name in names:
-        places = [i for i, letter in enumerate(name) if letter in SEPARATORS]
-        parts = [("", name), *((name[:i], name[i + 1 :]) for i in places), *((name[i + 1 :], name[:i]) for i in places)]
-        for source, bare in parts:
-            groups.setdefault(source, {}).setdefault(bare, name)
-    complete = {}
-    for source, bare in groups.items():
-        pair = {"x": "xy", "y": "xy"} if "xy" in bare else {}
-        if columns := find_columns([*pair, *bare]):
-            members = (bare[pair.get(columns[letter], columns[letter])] for letter in "xytp")
-            complete[source] = tuple(dict.fromkeys(members))
-    return complete
 
 
 def _find_tables(archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, ArchiveLayout]:

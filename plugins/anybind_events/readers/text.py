@@ -14,7 +14,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, Reader
 from anybind_events.disorder import check_policy
-from anybind_events.readers.column_statistics import compute_statistics, infer_column_order
+from anybind_events.readers.column_statistics import MIN_JUDGED_EVENTS, compute_statistics, infer_column_order
 from anybind_events.readers.columns import (
     build_streams,
     check_order,
@@ -243,7 +243,10 @@ def _are_events(columns: list[np.ndarray], order: str | None) -> bool:
     except BadInput:
         return False
     pixels = by_letter["x"], by_letter["y"]
-    is_named = order is not None  # sub-pixel coordinates and codes of uncertain meaning are errors of reading
-    return (by_letter["p"].is_binary or by_letter["p"].has_two_codes) and all(
-        each.low >= 0 and (is_named or (each.is_integer and each.high < MAX_SENSOR)) for each in pixels
+    # Sub-pixel coordinates below a header, and polarity codes of uncertain meaning, are errors of reading.
+    is_named, polarity = order is not None, by_letter["p"]
+    is_long = is_named and polarity.n_numbers >= MIN_JUDGED_EVENTS
+    return (polarity.is_binary or polarity.has_two_codes or is_long) and all(
+        each.low >= 0 and ((is_named and polarity.is_binary) or (each.is_integer and each.high < MAX_SENSOR))
+        for each in pixels
     )

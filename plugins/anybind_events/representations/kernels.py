@@ -259,22 +259,23 @@ def add_exact_voxels(
 
 
 @kernel
-def standardize_nonzero(sums: np.ndarray, values: np.ndarray) -> None:
-    """Write the sums, of whole numbers, to values; those that are not 0 with mean 0 and variance 1, or 0 if all equal.
+def standardize_sums(sums: np.ndarray, tolerance: int, values: np.ndarray) -> None:
+    """Write sums, of whole numbers, to values, standardised to mean 0 and variance 1, or to 0 if all are equal.
 
-    In whole numbers, sums that cancel are exactly 0.
+    Sums up to the tolerance count as 0; they stay 0 and are not part of the mean and variance.
     """
     n_nonzero, total, squares = 0, 0.0, 0.0
     for number in sums:
-        n_nonzero += number != 0
-        total += number
+        if abs(number) > tolerance:
+            n_nonzero += 1
+            total += number
     mean = total / max(n_nonzero, 1)
     for number in sums:
-        if number != 0:
+        if abs(number) > tolerance:
             squares += (number - mean) ** 2
     deviation = np.sqrt(squares / max(n_nonzero, 1))
     for i in range(len(sums)):
-        if sums[i] != 0:
+        if abs(sums[i]) > tolerance:
             values[i] = (sums[i] - mean) / (deviation if deviation > 0 else 1.0)
         else:
             values[i] = 0

@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from anybind_events.representations.frames import EventFrames, check_minimum
-from anybind_events.representations.kernels import add_exact_voxels, add_voxels, standardize_nonzero, sum_polarities
+from anybind_events.representations.kernels import add_exact_voxels, add_voxels, standardize_sums, sum_polarities
 from anybind_events.stream import EventStream
 
+ZERO_TOLERANCE = 1e-6
+"""Largest sum of events that counts as 0 in normalisation, where float32 sums have no digits left."""
 MAX_WEIGHT_BITS = 40
 """Bits of a weight in whole numbers: 12 days in microseconds, of which 2^23 per voxel fit into 64 bits."""
 
@@ -28,8 +30,8 @@ class VoxelGrid(EventFrames):
 
     Attributes:
         bins: number of channels.
-        normalise: standardise the non-zero voxels to mean 0 and variance 1. Sums are then whole numbers of the smallest
-            weight, so that those that cancel are exactly 0.
+        normalise: standardise the non-zero voxels to mean 0 and variance 1. Sums are then exact, in whole numbers, and
+            those up to a millionth of an event are 0: events that cancel leave none.
     """
 
     name: ClassVar[str] = "voxel-grid"
@@ -44,7 +46,8 @@ class VoxelGrid(EventFrames):
 
     def fill_frame(self, stream: EventStream, frame: np.ndarray) -> None:
         if self.normalise:
-            standardize_nonzero(self._sum_exactly(stream).reshape(-1), frame.reshape(-1))
+            sums, unit = self._sum_exactly(stream)
+            standardize_sums(sums.reshape(-1), int(unit * ZERO_TOLERANCE), frame.reshape(-1))
         elif self.bins > 1 and stream.duration_us > 0:
             scale, voxels = (self.bins - 1) / stream.duration_us, frame.reshape(self.bins, -1)
             add_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, scale, voxels)
@@ -53,13 +56,13 @@ class VoxelGrid(EventFrames):
             sum_polarities(stream.x, stream.y, stream.p, stream.width, sums)
             frame[0] = sums.reshape(frame[0].shape)
 
-    def _sum_exactly(self, stream: EventStream) -> np.ndarray:
-        """Return the voxels in whole numbers, of any unit: (bins, height * width) int64."""
+    def _sum_exactly(self, stream: EventStream) -> tuple[np.ndarray, int]:
+        """Return the voxels in whole numbers, (bins, height * width) int64, and the number that stands for 1."""
         sums = np.zeros((self.bins, stream.height * stream.width), np.int64)
         shift = max((stream.duration_us * self.bins).bit_length() - MAX_WEIGHT_BITS, 0)
         duration = stream.duration_us >> shift
         if self.bins > 1 and duration > 0:
             add_exact_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, duration, shift, sums)
-        else:
-            np.add.at(sums[0], stream.y.astype(np.int64) * stream.width + stream.x, 2 * stream.p.astype(np.int64) - 1)
-        return sums
+            return sums, duration
+        sum_polarities(stream.x, stream.y, stream.p, stream.width, sums[0])
+        return sums, 1

@@ -40,6 +40,8 @@ def test_info_of_one_recording_is_one_json_object(cli, recording: Path) -> None:
         "start_us": 5_000_000,
         "rate": 500.0,
         "on_fraction": 0.75,
+        "time_unit": "us",
+        "time_unit_origin": "format",
         "notes": {},
     }
 
