@@ -24,8 +24,8 @@ class DecreasingTime(BadInput):
     """Events that are not in time order."""
 
 
-class FractionalPixel(BadInput):
-    """A column or row that is not a whole number."""
+class UnscaledPixel(BadInput):
+    """A column or row in another unit than pixels: not a whole number, or beyond 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +308,7 @@ def _require_whole_numbers(name: str, column: np.ndarray) -> None:
         invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
         if invalid.size:
             index = int(invalid[0])
-            error = BadInput if name == "t" or not np.isfinite(column[index]) else FractionalPixel
+            error = BadInput if name == "t" or not np.isfinite(column[index]) else UnscaledPixel
             raise error(f"event {index}: expected a whole number (times in microseconds), got {name} = {column[index]}")
     elif column.dtype.kind not in "biu":
         raise BadInput(f"column {name}: expected numbers, got {column.dtype}")
@@ -321,7 +321,8 @@ def _require_inside(name: str, column: np.ndarray, size: int) -> None:
     if not column.size or (column.max() < size and (column.dtype.kind in "bu" or column.min() >= 0)):
         return
     index = int(np.flatnonzero((column < 0) | (column >= size))[0])
-    raise BadInput(f"event {index} is outside the sensor: {name} = {column[index]}, expected below {size}")
+    error = UnscaledPixel if column[index] > MAX_SENSOR else BadInput
+    raise error(f"event {index} is outside the sensor: {name} = {column[index]}, expected below {size}")
 
 
 def _require_order(time: np.ndarray) -> None:

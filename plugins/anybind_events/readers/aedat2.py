@@ -28,7 +28,7 @@ BEYOND_DVS128, SPECIAL, TRIGGER = 0x7FFF0000, 0x80000000, 0x400
 MAX_OUTSIDE = 0.01
 """Largest fraction of events outside an assumed sensor."""
 SCAN_WORDS = 1 << 20
-MIN_JUDGED_EVENTS, MAX_JUDGED_EVENTS = 20, 1 << 12
+MIN_JUDGED_EVENTS, MAX_JUDGED_EVENTS = 50, 1 << 12
 """Events at the beginning of a file that a named camera is held against."""
 (
     WRAPS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from anybind_events.readers.column_statistics import (
     infer_column_order,
     is_ambiguous,
 )
-from anybind_events.stream import DecreasingTime, EventStream, FractionalPixel, concatenate_streams
+from anybind_events.stream import DecreasingTime, EventStream, UnscaledPixel, concatenate_streams
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import TimeUnit, assume_unit, convert_to_microseconds, split_unit, state_unit
 
@@ -111,7 +112,7 @@ def find_smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
     if not max(right, bottom) < MAX_INFERRED_SIDE:
         raise BadInput(
             f"an event is at column or row {max(right, bottom):.0f}, beyond all sensors; give size=(width, height), or"
-            " scale= if coordinates are in fractions of a pixel (scale=0.0625 for 1/16)"
+            " scale=, such as 0.0625 for coordinates in 1/16 of a pixel"
         )
     return max(int(right), 0) + 1, max(int(bottom), 0) + 1
 
@@ -130,12 +131,20 @@ def scale_coordinates(coordinates: Coordinates, scale: float | None) -> Coordina
     return coordinates if scale is None else np.floor(np.multiply(coordinates, float(scale)) + 1e-6)
 
 
+def scale_sensor(size: tuple[int, int] | None, scale: float | None) -> tuple[int, int] | None:
+    """Return the sensor of the scaled coordinates of a sensor in pixels: as many times larger for a scale above 1."""
+    if size is None or scale is None or scale <= 1:
+        return size
+    return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
+
+
 def build_streams(
     batches: Callable[[int], Iterator[Batch]],
     count: int,
     *,
     order: str | None = "xytp",
     size: tuple[int, int] | None = None,
+    stated_size: tuple[int, int] | None = None,
     time_unit: str | None = None,
     stated_unit: TimeUnit | None = None,
     offset_us: int = 0,
@@ -154,7 +163,9 @@ def build_streams(
         count: events per stream; `ALL_EVENTS` keeps all batches in memory and reads them once.
         order: order of the columns; None infers it by `infer_column_order`, with the note `assumed_columns` if another
             one is possible.
-        size: (width, height); None: the smallest common sensor that contains all events.
+        size: (width, height) given by the user; None: `stated_size`.
+        stated_size: (width, height) that the file or its format states, in pixels; None: the smallest common sensor
+            that contains all events.
         time_unit: unit of time given by the user: s, ms, us or ns; None: `stated_unit`.
         stated_unit: unit of time that the file states; None: that of a type of dates, or else `assume_unit`.
         offset_us: microseconds to add to all times.
@@ -168,6 +179,7 @@ def build_streams(
         BadInput: as `EventStream`, with the index of the event in the file.
     """
     decoder, unit, notes = PolarityDecoder(polarity), state_unit(time_unit, stated_unit), dict(notes or {})
+    size = size or scale_sensor(stated_size, scale)
     if on_disorder == "sort":
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
     elif count == ALL_EVENTS:
@@ -206,7 +218,7 @@ def _suggest_option(error: BadInput) -> str:
     """Return the hint of an option that reads a file in spite of an error; empty if there is none."""
     if isinstance(error, DecreasingTime):
         return "; give on_disorder=, clamp or sort"
-    return "; give scale=1 to round sub-pixel coordinates down" if isinstance(error, FractionalPixel) else ""
+    return "; give scale=, such as 1 to round sub-pixel coordinates down" if isinstance(error, UnscaledPixel) else ""
 
 
 def infer_unit(times: ColumnStatistics, n_events: int, source: str) -> tuple[TimeUnit, dict[str, int]]:

@@ -92,7 +92,8 @@ class Hdf5Reader(Reader):
                 seconds for fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if
                 the event rate is implausible.
             scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels.
+                coordinates in 1/16 of a pixel; default: coordinates are whole pixels. Above 1 it enlarges the sensor of the
+                file, too.
             source: group of the events, such as `prophesee/left`, or their dataset; required if the file has several.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
@@ -129,7 +130,8 @@ class Hdf5Reader(Reader):
             streams = build_streams(
                 split_batches(events.read_batch, first, last),
                 count,
-                size=size or events.size,
+                size=size,
+                stated_size=events.size,
                 stated_unit=events.unit,
                 offset_us=events.offset,
                 scale=scale,

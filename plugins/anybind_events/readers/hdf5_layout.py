@@ -187,7 +187,7 @@ def _find_events_in_group(file: h5py.File, name: str) -> Iterator[tuple[str, Eve
                 found[key] = EventDatasets([dataset] * 4, fields, unit=unit)
     for key, events in found.items():
         _add_extras(file, group, events, datasets.get("indexes"))
-        yield (name if len(found) == 1 else f"{name}/{key}".lstrip("/")), events
+        yield (name if len(found) == 1 else f"{name}/{key}".strip("/")), events
 
 
 def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index: h5py.Dataset | None) -> None:

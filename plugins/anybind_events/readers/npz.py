@@ -115,7 +115,8 @@ class NpzReader(Reader):
                 or of the array `time_unit`, else seconds for fractions and microseconds for whole numbers (nanoseconds
                 from 10^17 on), with a warning if the event rate is implausible.
             scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels.
+                coordinates in 1/16 of a pixel; default: coordinates are whole pixels. Above 1 it enlarges the sensor of the
+                file, too.
             source: what the names of its arrays begin or end with, such as `left`, or the name of its array; required
                 if the archive has several sources.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
@@ -144,7 +145,8 @@ class NpzReader(Reader):
                         batches,
                         count,
                         order=layout.order or columns,
-                        size=size or layout.size,
+                        size=size,
+                        stated_size=layout.size,
                         time_unit=time_unit,
                         stated_unit=layout.unit,
                         scale=scale,

@@ -106,7 +106,8 @@ class TextReader(Reader):
                 and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate is
                 implausible.
             scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels.
+                coordinates in 1/16 of a pixel; default: coordinates are whole pixels. Above 1 it enlarges the sensor of the
+                file, too.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -127,7 +128,8 @@ class TextReader(Reader):
                     partial(read_batches, file, layout, stop),
                     count,
                     order=layout.order,
-                    size=size or layout.size,
+                    size=size,
+                    stated_size=layout.size,
                     time_unit=time_unit,
                     stated_unit=layout.unit,
                     scale=scale,
