@@ -12,7 +12,7 @@ from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.column_statistics import ColumnStatistics
 from anybind_events.readers.columns import check_scale, find_smallest_sensor, infer_unit, scale_coordinates
 from anybind_events.stream import EventStream
-from anybind_events.time_unit import TimeUnit, check_time_unit, convert_to_microseconds, strip_time_type
+from anybind_events.time_unit import TimeUnit, check_time_unit, convert_to_microseconds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,8 +48,8 @@ def from_structured(
         time_unit: unit of time: s, ms, us or ns; default: that of a field of dates or durations, else seconds for
             fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate
             is implausible.
-        scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-            coordinates in 1/16 of a pixel; default: coordinates are whole pixels.
+        scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+            0.0625 for 1/16 of a pixel.
         polarity: the ON code, then the OFF code or codes, such as `"2,1"`; default: certain notations only (booleans, 0
             and 1, -1 and 1, also with -1 stored unsigned).
         on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -71,7 +71,8 @@ def from_structured(
             raise BadInput("the array has no events to infer the sensor size from; give width= and height=")
         sides = (scale_coordinates(float(table[name].max()), scale) for name in "xy")
         width, height = find_smallest_sensor(*sides)
-    unit, notes = _find_unit(table["t"], time_unit)
+    notes: dict[str, int] = {}
+    unit = TimeUnit(time_unit, "option") if time_unit else _infer_unit(table["t"], notes)
     columns = {
         "x": scale_coordinates(table["x"], scale),
         "y": scale_coordinates(table["y"], scale),
@@ -81,15 +82,12 @@ def from_structured(
     return build_ordered_stream(columns, width, height, on_disorder, notes=notes, time_unit=unit)
 
 
-def _find_unit(times: np.ndarray, option: str | None) -> tuple[TimeUnit, dict[str, int]]:
-    """Return the unit of the times of an array, and the notes about it; whole numbers are judged by both ends."""
-    if option:
-        return TimeUnit(option, "option"), {}
-    numbers = strip_time_type(times)[0]
-    statistics = ColumnStatistics()
-    for part in (times,) if numbers.dtype.kind == "f" else (times[:1], times[-1:]):
+def _infer_unit(times: np.ndarray, notes: dict[str, int]) -> TimeUnit:
+    """Return the unit of the times of an array, and add notes; whole numbers are judged by the first and the last."""
+    is_whole, statistics = times.dtype.kind != "f", ColumnStatistics()
+    for part in (times[:1], times[-1:]) if is_whole else (times,):
         statistics.add(part)
-    return infer_unit(statistics, len(times), "event array")
+    return infer_unit(statistics, len(times), "event array", notes)
 
 
 def to_structured(stream: EventStream, dtype: npt.DTypeLike = TONIC) -> np.ndarray:

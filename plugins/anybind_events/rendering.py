@@ -75,6 +75,8 @@ def render(
     window: int | None = None,
     count: int | None = None,
     fps: float = 25.0,
+    reader: str = "",
+    reader_options: Mapping[str, object] | None = None,
     **options: object,
 ) -> Rendering:
     """Render a recording as an image (`.png`) or an animation over time (`.gif`, `.mp4`).
@@ -89,6 +91,8 @@ def render(
         window: microseconds per frame of an animation; default: real time, 1 / `fps`.
         count: number of events per frame of an animation, instead of `window`.
         fps: frames per second of an animation, above 0 and at most 1000.
+        reader: name of the reader of a file; default: by content, then by file name.
+        reader_options: options of the reader, such as `source` or `time_unit`.
         options: options of the representation.
 
     Raises:
@@ -109,7 +113,9 @@ def render(
     files.check_output(output)
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
-    stream = _select_time_range(_load_recording(recording), name, TimeRange(start, end, absolute))
+    stream = _select_time_range(
+        _load_recording(recording, reader, reader_options or {}), name, TimeRange(start, end, absolute)
+    )
     frames = rate = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)
@@ -127,10 +133,12 @@ def _create_representation(name: str, options: Mapping[str, object]) -> Represen
     return create_part("representation", name, **options)
 
 
-def _load_recording(file: str | os.PathLike[str] | EventStream) -> EventStream:
+def _load_recording(
+    file: str | os.PathLike[str] | EventStream, reader: str, options: Mapping[str, object]
+) -> EventStream:
     if isinstance(file, EventStream):
         return file
-    sample = read(file)
+    sample = read(file, reader=reader or None, **options)
     if not isinstance(sample, EventStream):
         raise BadInput(f"{file}: expected an event recording, got {modalities.infer_modality(sample)}")
     try:

@@ -43,8 +43,7 @@ class EventStream:
         width, height: sensor size in pixels.
         notes: counts of what a reader repaired or dropped (`clock_wraps`, `outside`, ...), by name; sub-streams have
             none.
-        time_unit: the unit that times had in a file or array, and how a reader knew it; None for formats that define
-            it, and for sub-streams.
+        time_unit: unit of the times in the file, and how it is known; None for formats that define it, and sub-streams.
 
     Raises:
         BadInput: columns of different lengths or of other than whole numbers, a pixel outside the sensor, decreasing
@@ -94,13 +93,13 @@ class EventStream:
         values = {"x": x, "y": y, "t": t, "p": p}
         for name, column in values.items():
             object.__setattr__(stream, name, make_read_only(column))
-        attributes = {"width": width, "height": height, "notes": notes or {}, "time_unit": time_unit}
-        for name, value in attributes.items():
+        attributes = ("width", width), ("height", height), ("notes", notes or {}), ("time_unit", time_unit)
+        for name, value in attributes:
             object.__setattr__(stream, name, value)
         return stream
 
     def with_notes(self, notes: Mapping[str, int], time_unit: TimeUnit | None) -> Self:
-        """Return the same events with other notes and another unit of the file's times."""
+        """Return the same events with other notes."""
         return self.from_valid(self.x, self.y, self.t, self.p, self.width, self.height, notes, time_unit)
 
     def __len__(self) -> int:
@@ -165,8 +164,7 @@ class EventStream:
         """Return the events with start <= t < end, a view, as `--start` and `--end` do; no events are a warning.
 
         Args:
-            start: microseconds after the first event; default: from the first event on.
-            end: microseconds after the first event, excluded; default: to the last event.
+            start, end: microseconds after the first event; default: from the first event on, to the last event.
             absolute: `start` and `end` are times on the recording's own clock, as in `t`.
         """
         time_range = TimeRange(start, end, absolute)

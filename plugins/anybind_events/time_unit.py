@@ -35,7 +35,7 @@ NANOSECONDS_FROM = 10**17
 MIN_JUDGED_EVENTS = 25
 """Events from which on rates are judged."""
 SLOWEST = ((1.0, 100.0), (10.0, 500.0), (60.0, 1000.0))
-"""Seconds, and the events per second that a longer recording exceeds: an idle sensor of 128x128 gives some thousands."""
+"""Seconds, and the events per second that a longer recording exceeds; an idle 128x128 sensor gives thousands."""
 FASTEST, FASTEST_BURST, BURST_S = 1e8, 1e7, 1e-3
 """Events per second that no recording exceeds, and none that is shorter than so many seconds.
 
@@ -168,6 +168,8 @@ def convert_to_microseconds(time: np.ndarray, unit: str, offset_us: int = 0) -> 
     invalid = ~(np.abs(scaled) < 2.0**63)
     if invalid.any():
         index = int(invalid.argmax())
-        raise BadInput(f"event {index}: expected a time, got t = {time[index]} {unit}; give time_unit= if it is another")
+        raise BadInput(
+            f"event {index}: expected a time, got t = {time[index]} {unit}; give time_unit= if it is another"
+        )
     # Whole milliseconds and seconds stay exact beyond the precision of a float.
     return time.astype(np.int64) * int(UNITS_US[unit]) if time.dtype.kind in "biu" else scaled.astype(np.int64)

@@ -19,9 +19,7 @@ End = Annotated[
     int | None, typer.Option(help="End (exclusive) in microseconds after the first event. [default: last event]")
 ]
 
-Absolute = Annotated[
-    bool, typer.Option("--absolute", help="--start and --end are times on the recording's own clock.")
-]
+Absolute = Annotated[bool, typer.Option("--absolute", help="--start and --end are times on the recording's own clock.")]
 
 
 def convert(

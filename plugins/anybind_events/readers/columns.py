@@ -161,11 +161,9 @@ def build_streams(
     Args:
         batches: function of the number of events per batch that yields the batches from the first.
         count: events per stream; `ALL_EVENTS` keeps all batches in memory and reads them once.
-        order: order of the columns; None infers it by `infer_column_order`, with the note `assumed_columns` if another
-            one is possible.
+        order: order of the columns; None: `infer_column_order`, with the note `assumed_columns` if another is possible.
         size: (width, height) given by the user; None: `stated_size`.
-        stated_size: (width, height) that the file or its format states, in pixels; None: the smallest common sensor
-            that contains all events.
+        stated_size: (width, height) in the file, in pixels; None: the smallest common sensor with all events.
         time_unit: unit of time given by the user: s, ms, us or ns; None: `stated_unit`.
         stated_unit: unit of time that the file states; None: that of a type of dates, or else `assume_unit`.
         offset_us: microseconds to add to all times.
@@ -173,17 +171,17 @@ def build_streams(
         polarity: the ON code, then the OFF code; see `PolarityDecoder`.
         on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
-        path: the file, for warnings.
+        path: the file.
 
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
     """
-    decoder, unit, notes = PolarityDecoder(polarity), state_unit(time_unit, stated_unit), dict(notes or {})
-    size = size or scale_sensor(stated_size, scale)
+    decoder, notes = PolarityDecoder(polarity), dict(notes or {})
     if on_disorder == "sort":
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
     elif count == ALL_EVENTS:
         batches = _cache_batches(batches(count))
+    size, unit = size or scale_sensor(stated_size, scale), state_unit(time_unit, stated_unit)
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
         if order is None:
@@ -191,15 +189,13 @@ def build_streams(
             notes |= {"assumed_columns": 1} if is_ambiguous(statistics, order) else {}
         x, y, times = (statistics[order.index(letter)] for letter in "xyt")
         size = size or find_smallest_sensor(scale_coordinates(x.high, scale), scale_coordinates(y.high, scale))
-        if unit is None:
-            unit, assumptions = infer_unit(times, times.n_numbers, str(path))
-            notes |= assumptions
+        unit = unit or infer_unit(times, times.n_numbers, str(path), notes)
     n_events, last_us = 0, None
     for batch in batches(count):
         columns = dict(zip(order, batch, strict=True))
-        columns["t"] = convert_to_microseconds(columns["t"], unit.name, offset_us)
         columns |= {letter: scale_coordinates(columns[letter], scale) for letter in "xy"}
         try:
+            columns["t"] = convert_to_microseconds(columns["t"], unit.name, offset_us)
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = build_ordered_stream(
                 columns, int(size[0]), int(size[1]), on_disorder,
@@ -221,11 +217,13 @@ def _suggest_option(error: BadInput) -> str:
     return "; give scale=, such as 1 to round sub-pixel coordinates down" if isinstance(error, UnscaledPixel) else ""
 
 
-def infer_unit(times: ColumnStatistics, n_events: int, source: str) -> tuple[TimeUnit, dict[str, int]]:
-    """Return the unit of times from their type or their values, and the notes about it; see `assume_unit`."""
+def infer_unit(times: ColumnStatistics, n_events: int, source: str, notes: dict[str, int]) -> TimeUnit:
+    """Return the unit of times from their type, or else from their values, and add notes; see `assume_unit`."""
     if times.unit or not times.n_numbers:
-        return times.unit or TimeUnit("us", "assumed"), {}
-    return assume_unit(n_events, times.low, times.high, is_whole=times.is_integer, source=source)
+        return times.unit or TimeUnit("us", "assumed")
+    unit, assumptions = assume_unit(n_events, times.low, times.high, is_whole=times.is_integer, source=source)
+    notes |= assumptions
+    return unit
 
 
 def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Iterator[np.ndarray]:

@@ -19,7 +19,14 @@ from anybind_events.readers.columns import (
     reject_order,
     split_batches,
 )
-from anybind_events.readers.hdf5_layout import FORMAT, check_datasets, find_events, find_first_event, open_file
+from anybind_events.readers.hdf5_layout import (
+    FORMAT,
+    EventDatasets,
+    check_datasets,
+    find_events,
+    find_first_event,
+    open_file,
+)
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import check_time_unit
@@ -84,16 +91,12 @@ class Hdf5Reader(Reader):
             path: the file.
             count: events per chunk.
             strict: no effect: a truncated file is always an error.
-            size: (width, height) of the sensor; default: from the file, else DSEC's for its layout, else the smallest
-                common sensor that contains all events.
-            columns: order of the columns of an (n, 4) dataset `events`, such as `txyp`; default: inferred from their
-                values.
+            size: (width, height) of the sensor; default: from the file or its layout, else the smallest common sensor.
+            columns: order of the columns of an (n, 4) dataset, such as `txyp`; default: inferred from their values.
             time_unit: unit of time: s, ms, us or ns; default: that of the format, of an attribute or of a name, else
-                seconds for fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if
-                the event rate is implausible.
-            scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels. Above 1 it enlarges the sensor of the
-                file, too.
+                seconds for fractions and microseconds for whole numbers, with a warning if the rate is implausible.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             source: group of the events, such as `prophesee/left`, or their dataset; required if the file has several.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
@@ -104,10 +107,8 @@ class Hdf5Reader(Reader):
             absolute: `start` and `end` are times on the recording's own clock.
 
         Raises:
-            BadInput: the file is truncated or damaged, needs a filter that is not installed, has no events, or has
-                several sources.
-            BadOption: invalid columns, columns of datasets that are named, an invalid scale, or an unknown unit or
-                source.
+            BadInput: a truncated or damaged file, a filter that is not installed, no events, or several sources.
+            BadOption: an invalid option, or columns of datasets that are named.
         """
         check_order(columns)
         check_time_unit(time_unit)
@@ -121,12 +122,8 @@ class Hdf5Reader(Reader):
             else:
                 reject_order(columns, events.fields or "xytp")
             events.set_unit(time_unit, path)
-            first, last = 0, len(events)
             sorts, time_range = on_disorder == "sort", TimeRange(start, end, absolute)
-            if len(events) and not (sorts or time_range.is_whole):
-                low, high = time_range.resolve(int(events.read_times(0, 1)[0]))
-                first = first if low is None else find_first_event(events, low)
-                last = last if high is None else find_first_event(events, high, first)
+            first, last = (0, len(events)) if sorts else _find_range(events, time_range)
             streams = build_streams(
                 split_batches(events.read_batch, first, last),
                 count,
@@ -163,6 +160,15 @@ class Hdf5Reader(Reader):
                 writer.append(chunk)
             if writer is None:
                 raise BadInput("expected at least one chunk to write")
+
+
+def _find_range(events: EventDatasets, time_range: TimeRange) -> tuple[int, int]:
+    """Return the index of the first event in a time range, and that after the last."""
+    if time_range.is_whole or not len(events):
+        return 0, len(events)
+    low, high = time_range.resolve(int(events.read_times(0, 1)[0]))
+    first = 0 if low is None else find_first_event(events, low)
+    return first, len(events) if high is None else find_first_event(events, high, first)
 
 
 class _RecordingWriter:

@@ -107,8 +107,7 @@ class EventDatasets:
             statistics, n_events = ColumnStatistics(), len(self)
             for first in (0, max(0, n_events - SEARCH_EVENTS)):
                 statistics.add(self.read_times(first, min(first + SEARCH_EVENTS, n_events)))
-            self.unit, notes = infer_unit(statistics, n_events, str(path))
-            self.notes |= notes
+            self.unit = infer_unit(statistics, n_events, str(path), self.notes)
 
     def set_column_order(self, order: str | None, polarity: PolarityOption) -> None:
         """Set the order of the columns of a table, such as `txyp`; None infers it from a part of the events.
@@ -176,18 +175,18 @@ def _find_events_in_group(file: h5py.File, name: str) -> Iterator[tuple[str, Eve
     """Yield the recordings in one group, with their names: its own if it has one, those of the datasets if several."""
     group = _get_group(file, name)
     datasets = {key: cast("h5py.Dataset", group[key]) for key in _list_members(group, "Dataset")}
-    found: dict[str, EventDatasets] = {}
+    recordings: dict[str, EventDatasets] = {}
     for source, names in group_columns(key for key, dataset in datasets.items() if dataset.ndim == 1).items():
         if len(names) == len("xytp"):
-            found[source] = EventDatasets([datasets[each] for each in names], unit=split_unit(names[2])[1])
-    if not found:
+            recordings[source] = EventDatasets([datasets[each] for each in names], unit=split_unit(names[2])[1])
+    if not recordings:
         for key, dataset in datasets.items():
             if fields := _find_fields(key, dataset):
                 unit = split_unit(fields[2])[1] if isinstance(fields[2], str) else None
-                found[key] = EventDatasets([dataset] * 4, fields, unit=unit)
-    for key, events in found.items():
+                recordings[key] = EventDatasets([dataset] * 4, fields, unit=unit)
+    for key, events in recordings.items():
         _add_extras(file, group, events, datasets.get("indexes"))
-        yield (name if len(found) == 1 else f"{name}/{key}".strip("/")), events
+        yield (name if len(recordings) == 1 else f"{name}/{key}".strip("/")), events
 
 
 def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index: h5py.Dataset | None) -> None:

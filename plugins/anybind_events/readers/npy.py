@@ -124,8 +124,8 @@ class NpyReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: from the name or type of the field, else seconds for
                 fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event
                 rate is implausible.
-            scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as

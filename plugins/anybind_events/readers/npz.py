@@ -114,9 +114,8 @@ class NpzReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: that of the format, of a name, of the type of the times
                 or of the array `time_unit`, else seconds for fractions and microseconds for whole numbers (nanoseconds
                 from 10^17 on), with a warning if the event rate is implausible.
-            scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels. Above 1 it enlarges the sensor of the
-                file, too.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             source: what the names of its arrays begin or end with, such as `left`, or the name of its array; required
                 if the archive has several sources.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,

@@ -37,7 +37,6 @@ from anybind_events.stream import MAX_SENSOR, EventStream
 from anybind_events.time_unit import (
     NANOSECONDS_FROM,
     UNIT_COMMENT,
-    TimeUnit,
     check_time_unit,
     parse_unit,
     split_unit,
@@ -57,8 +56,8 @@ class TextReader(Reader):
     Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of
     two numbers, or `geometry:WIDTH,HEIGHT` in a comment, is the sensor's width and height. Times with fractions are
     seconds and others microseconds (nanoseconds from 10^17 on), unless the header names the unit, as in `t_ns` or
-    `time [s]`, or a comment does, as in `time_unit: ns`. Polarities are 0 and 1, or -1 and 1, the latter also with -1 stored unsigned; the option `polarity`
-    names others.
+    `time [s]`, or a comment does, as in `time_unit: ns`. Polarities are 0 and 1, or -1 and 1, the latter also with -1
+    stored unsigned; the option `polarity` names others.
 
     The written format is `x,y,t,p` in whole numbers, times in microseconds, with tabs for the suffix `.tsv`; it has no
     sensor size.
@@ -105,9 +104,8 @@ class TextReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: from the header or a comment, else seconds for fractions
                 and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate is
                 implausible.
-            scale: factor of columns and rows, which are then rounded down: 1 for sub-pixel coordinates, 0.0625 for
-                coordinates in 1/16 of a pixel; default: coordinates are whole pixels. Above 1 it enlarges the sensor of the
-                file, too.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as

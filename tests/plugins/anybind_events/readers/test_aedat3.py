@@ -154,7 +154,9 @@ def test_start_and_end_are_relative_to_the_first_event_or_on_the_recordings_cloc
     assert times(start=10, end=30) == times(start=20, end=40, absolute=True) == [20, 30]
     assert times(start=15) == times(start=25, absolute=True) == [30, 40]
     assert times(end=1) == times(end=11, absolute=True) == [10]
-    with pytest.warns(AnybindWarning, match=r"part\.aedat: no events from 50 us to 60 us, .*; it has events from 0 to 30"):
+    with pytest.warns(
+        AnybindWarning, match=r"part\.aedat: no events from 50 us to 60 us, .*; it has events from 0 to 30"
+    ):
         assert times(start=50, end=60) == []
 
 

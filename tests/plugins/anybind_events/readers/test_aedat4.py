@@ -238,7 +238,9 @@ def test_several_event_streams_need_the_source_option(read) -> None:
         [(0, event_packet(FIRST)), (3, event_packet(SECOND))],
         xml=make_xml(source(3, "EVTS", (9, 9)), source(0, "EVTS")),
     )
-    with pytest.raises(BadInput, match=r"made\.aedat4: events of 2 sources; choose one with source=: '3' \(9x9\), '0' \("):
+    with pytest.raises(
+        BadInput, match=r"made\.aedat4: events of 2 sources; choose one with source=: '3' \(9x9\), '0' \("
+    ):
         read(raw)
     assert read(raw, source=0).t.tolist() == [10, 11]
     assert read(raw, source="3").t.tolist() == [11, 20]

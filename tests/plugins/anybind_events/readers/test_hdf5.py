@@ -218,7 +218,9 @@ def test_chunks_add_up_to_the_recording(tmp_path: Path) -> None:
     assert [len(part) for part in parts] == [300, 300, 300, 100]
     assert np.concatenate([part.t for part in parts]).tolist() == stream.t.tolist()
     inside = list(
-        Hdf5Reader().chunks(tmp_path / "whole.h5", count=300, start=int(stream.t[10]), end=int(stream.t[500]), absolute=True)
+        Hdf5Reader().chunks(
+            tmp_path / "whole.h5", count=300, start=int(stream.t[10]), end=int(stream.t[500]), absolute=True
+        )
     )
     assert sum(map(len, inside)) == len(stream.between(int(stream.t[10]), int(stream.t[500]), absolute=True))
 
@@ -227,7 +229,9 @@ def test_several_recordings_need_the_source_option(file) -> None:
     left = {f"prophesee/left/{name}": column for name, column in COLUMNS.items()}
     right = {f"prophesee/right/{name}": column for name, column in {**COLUMNS, "x": [7, 8, 9]}.items()}
     path = file({**left, **right})
-    with pytest.raises(BadInput, match=r"made\.h5: events of 2 sources; choose one with source=: 'prophesee/left', 'prophesee/right'"):
+    with pytest.raises(
+        BadInput, match=r"made\.h5: events of 2 sources; choose one with source=: 'prophesee/left', 'prophesee/right'"
+    ):
         Hdf5Reader().read(path)
     assert Hdf5Reader().read(path, source="/prophesee/right").x.tolist() == [7, 8, 9]
     with pytest.raises(BadOption, match=r"no events of the source 'prophesee/lift'; did you mean 'prophesee/left'"):

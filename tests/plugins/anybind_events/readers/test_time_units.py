@@ -212,15 +212,15 @@ def test_an_unknown_unit_is_an_error(write: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "shown"), [((), "us (assumed)"), (("--reader-option", "time_unit=us"), "us (option)")]
+    ("options", "expected"), [((), "us (assumed)"), (("--reader-option", "time_unit=us"), "us (option)")]
 )
 def test_info_prints_the_unit_and_how_it_is_known(
-    cli, write: Callable[..., Path], options: tuple[str, ...], shown: str
+    cli, write: Callable[..., Path], options: tuple[str, ...], expected: str
 ) -> None:
     path = write(MICROSECONDS)
-    assert shown in cli("info", path, *options).out
+    assert expected in cli("info", path, *options).out
     record = json.loads(cli("info", path, *options, "--json").out)
-    assert f"{record['time_unit']} ({record['time_unit_origin']})" == shown
+    assert f"{record['time_unit']} ({record['time_unit_origin']})" == expected
 
 
 def test_info_of_formats_that_define_the_unit(tmp_path: Path) -> None:
