@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, overload
 
 import numpy as np
 
@@ -50,9 +50,6 @@ ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
 MIN_STATISTICS_EVENTS = 1 << 16
 """Minimum number of events per batch in the pass that infers order, sensor and unit."""
-
-
-Coordinates = TypeVar("Coordinates", float, np.ndarray)
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str] | None:
@@ -123,7 +120,11 @@ def check_scale(scale: float | None) -> None:
         raise BadOption(f"scale: expected a number above 0, got {scale!r}")
 
 
-def scale_coordinates(coordinates: Coordinates, scale: float | None) -> Coordinates:
+@overload
+def scale_coordinates(coordinates: float, scale: float | None) -> float: ...
+@overload
+def scale_coordinates(coordinates: np.ndarray, scale: float | None) -> np.ndarray: ...
+def scale_coordinates(coordinates: np.ndarray | float, scale: float | None) -> np.ndarray | float:
     """Multiply columns or rows by `scale` and round them down; None leaves them unchanged.
 
     A millionth of a pixel is added, so that products that are whole but for their rounding stay whole.
@@ -270,9 +271,9 @@ def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[.
     """
 
     @functools.wraps(chunks)
-    def read(reader: Reader, path: Path, **options: object) -> EventStream:
+    def read(reader: Reader, path: Path, **options: Any) -> EventStream:
         stream = join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
-        time_range = TimeRange(*(options.get(name) for name in TimeRange._fields))
+        time_range = TimeRange(options.get("start"), options.get("end"), options.get("absolute", False))
         if not (time_range.is_whole or len(stream)):
             time_range.warn_empty(str(path))
         return stream

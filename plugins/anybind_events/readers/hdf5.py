@@ -120,7 +120,7 @@ class Hdf5Reader(Reader):
             if events.is_table:
                 events.set_column_order(columns, polarity)
             else:
-                reject_order(columns, events.fields or "xytp")
+                reject_order(columns, map(str, events.fields or "xytp"))
             events.set_unit(time_unit, path)
             sorts, time_range = on_disorder == "sort", TimeRange(start, end, absolute)
             first, last = (0, len(events)) if sorts else _find_range(events, time_range)
