@@ -36,7 +36,7 @@ MIN_JUDGED_EVENTS = 25
 """Events from which on rates are judged."""
 SLOWEST = ((1.0, 100.0), (10.0, 500.0), (60.0, 1000.0))
 """Seconds, and the events per second that a longer recording exceeds; an idle 128x128 sensor gives thousands."""
-FASTEST, FASTEST_BURST, BURST_S = 1e8, 1e7, 1e-3
+FASTEST, FASTEST_BURST, BURST_S = 5e7, 1e7, 1e-3
 """Events per second that no recording exceeds, and none that is shorter than so many seconds.
 
 The fastest real recording that we know has 2.5e7 events/s for 9 ms.

@@ -41,7 +41,7 @@ class StreamInfo(NamedTuple):
     kind: str
     width: int
     height: int
-    camera: str
+    camera: str = ""
 
 
 class Packets(NamedTuple):
