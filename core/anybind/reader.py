@@ -25,7 +25,8 @@ class Reader(ABC):
     """One file format of one modality. Registered as a class without arguments; a process uses one instance.
 
     Attributes:
-        seeks: whether `chunks` takes `start` and `end` (microseconds or None) and decodes only what lies between.
+        seeks: whether `chunks` decodes only what lies between `start` and `end` (microseconds after the first event or
+            None; on the recording's own clock with `absolute`).
     """
 
     seeks: ClassVar[bool] = False

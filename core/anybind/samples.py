@@ -44,8 +44,8 @@ class EventSample(Protocol):
     @property
     def duration_us(self) -> int: ...
     def __len__(self) -> int: ...
-    def between(self, start: int, end: int) -> EventSample:
-        """Return the events with start <= t < end, in microseconds."""
+    def between(self, start: int | None = None, end: int | None = None, *, absolute: bool = False) -> EventSample:
+        """Return the events with start <= t < end, in microseconds after the first event, or of `t` if absolute."""
         ...
 
 

@@ -17,9 +17,9 @@ class Dvs128Gesture(Dataset):
     """DVS128 Gesture: 1,342 gestures of 11 classes, segments of 122 recordings (AEDAT 3.1) by their label tables.
 
     The folder contains the recordings and `trials_to_train.txt`, or a subfolder `DvsGesture` with them. An item is one
-    gesture: its source is the whole recording; its reader options are `start` and `end` (microseconds on the
-    recording's clock, end excluded). Tables are used as published, including known errors (in user22_led, gesture 9
-    ends during the next). The subjects are 23 in `train` and 6 others in `test`.
+    gesture: its source is the whole recording; its reader options are `start`, `end` (microseconds, end excluded) and
+    `absolute` (both on the recording's clock). Tables are used as published, including known errors (in user22_led,
+    gesture 9 ends during the next). The subjects are 23 in `train` and 6 others in `test`.
 
     Source: Amir et al., 2017, "A Low Power, Fully Event-Based Gesture Recognition System".
     """
@@ -49,7 +49,7 @@ class Dvs128Gesture(Dataset):
                     yield self.missing(f"{name} lists {line}, missing {required}")
                 for number, (label, start, end) in enumerate([] if missing else self._read_gestures(table)):
                     if label in self.selected_labels:
-                        id, options = f"{self.make_id(path)}:{number}", {"start": start, "end": end}
+                        id, options = f"{self.make_id(path)}:{number}", {"start": start, "end": end, "absolute": True}
                         yield Item(id, path, self.class_by_label[label], options)
 
     def _read_gestures(self, table: Path) -> Iterator[tuple[str, int, int]]:

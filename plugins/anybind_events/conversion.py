@@ -11,6 +11,7 @@ from typing import Any
 from anybind import read, read_chunks, write
 from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
 from anybind_events.stream import EventStream
+from anybind_events.time_range import TimeRange
 from anybind_events.writing import RecordingTotals, find_writer, write_streams
 
 
@@ -53,6 +54,7 @@ def convert(
     reader: str = "",
     start: int | None = None,
     end: int | None = None,
+    absolute: bool = False,
     **options: Any,
 ) -> Conversion:
     """Convert a recording, or a sample of another modality, to the file format that the output's suffix names.
@@ -65,6 +67,7 @@ def convert(
         reader: name of the reader; default: by content, then by file name.
         start: only events of a recording from this time on, in microseconds after the first event.
         end: only events of a recording before this time, in microseconds after the first event.
+        absolute: `start` and `end` are times on the recording's own clock.
         options: options of the reader.
 
     Raises:
@@ -74,14 +77,14 @@ def convert(
     file, output = Path(file), Path(output)
     files.check_output(output)
     input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
-    recording = None
+    recording, time_range = None, TimeRange(start, end, absolute)
     if input_format.spec.modality == "event":
         output_format, totals = find_writer(output), RecordingTotals()
         write_streams(
-            totals.count_chunks(_read_streams(input_format, file, start, end, options)), file, output, output_format
+            totals.count_chunks(_read_streams(input_format, file, time_range, options)), file, output, output_format
         )
         recording = WrittenRecording(totals.events, *totals.size, dict(totals.notes))
-    elif start is not None or end is not None:
+    elif not time_range.is_whole:
         raise BadOption(f"--start and --end apply to event recordings; {file} is {input_format.spec.modality}")
     else:
         write(read(file, reader=input_format.name, **options), output)
@@ -89,28 +92,16 @@ def convert(
 
 
 def _read_streams(
-    input_format: readers.Part[ReaderSpec], file: Path, start: int | None, end: int | None, options: Mapping[str, Any]
+    input_format: readers.Part[ReaderSpec], file: Path, time_range: TimeRange, options: Mapping[str, Any]
 ) -> Iterator[EventStream]:
-    """Yield the recording in chunks, restricted to a time range after its first event."""
-    if start is None and end is None:
-        yield from read_chunks(file, reader=input_format.name, **options)
-        return
-    first_us = next(
-        (int(stream.t[0]) for stream in read_chunks(file, reader=input_format.name, **options) if len(stream)), None
-    )
-    if first_us is None:
-        raise BadInput(f"{file}: the recording is empty: it has no events")
-    low, high = first_us + (start or 0), None if end is None else first_us + end
-    if input_format.load().seeks:
-        options = {**options, "start": low, "end": high}
+    """Yield the recording in chunks, restricted to a time range; raise `BadInput` if it has no events there."""
+    if not time_range.is_whole and input_format.load().seeks:
+        streams = read_chunks(file, reader=input_format.name, **options, **time_range._asdict())
+    else:
+        streams = time_range.select(read_chunks(file, reader=input_format.name, **options))
     empty = True
-    for stream in read_chunks(file, reader=input_format.name, **options):
-        last_us = int(stream.t[-1]) if len(stream) else low
-        selection = stream.between(low, last_us + 1 if high is None else high)
-        empty &= not len(selection)
-        yield selection
-        if high is not None and last_us >= high:
-            break
-    if empty:
-        end_text = "its end" if end is None else f"{end} us"
-        raise BadInput(f"{file}: no events between {start or 0} us and {end_text}")
+    for stream in streams:
+        empty &= not len(stream)
+        yield stream
+    if empty and not time_range.is_whole:
+        raise BadInput(f"{file}: no events {time_range.describe()}")

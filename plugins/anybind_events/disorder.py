@@ -10,6 +10,7 @@ import numpy as np
 from anybind import AnybindWarning
 from anybind.plugin import BadOption, errors
 from anybind_events.stream import DecreasingTime, EventStream
+from anybind_events.time_unit import TimeUnit
 
 POLICIES = ("clamp", "sort", "error")
 """Values of the option `on_disorder`; the first is the default, and what the binary formats do."""
@@ -33,6 +34,7 @@ def build_ordered_stream(
     *,
     last_us: int | None = None,
     notes: Mapping[str, int] | None = None,
+    time_unit: TimeUnit | None = None,
     source: str = "events",
 ) -> EventStream:
     """Build a stream of columns, and repair decreasing times by a policy; only these cost a second pass.
@@ -46,14 +48,15 @@ def build_ordered_stream(
             raises.
         last_us: time of the event before the first one, in microseconds; `sort` requires None.
         notes: further notes of the stream.
+        time_unit: the unit that the times had in the file, for the stream.
         source: the file or array, for the warning that most times were raised.
 
     Raises:
         BadInput: as `EventStream`.
     """
-    notes = dict(notes or {})
+    notes, sensor = dict(notes or {}), {"width": width, "height": height, "time_unit": time_unit}
     try:
-        stream = EventStream(**columns, width=width, height=height, notes=notes)
+        stream = EventStream(**columns, **sensor, notes=notes)
     except DecreasingTime:
         if on_disorder == "error":
             raise
@@ -70,8 +73,8 @@ def build_ordered_stream(
     if on_disorder == "sort":
         indices = np.argsort(time, kind="stable")
         columns = {name: np.asarray(column)[indices] for name, column in columns.items()}
-        return EventStream(**columns, width=width, height=height, notes=notes | {"sorted": count})
+        return EventStream(**columns, **sensor, notes=notes | {"sorted": count})
     if len(time) >= MIN_JUDGED_EVENTS and count > MAX_RAISED * len(time):
         message = f"{source}: {count} of {len(time)} times decrease and were raised to the previous one"
         warnings.warn(f"{message}; give on_disorder='sort' to sort the events", AnybindWarning, stacklevel=2)
-    return EventStream(**{**columns, "t": raised}, width=width, height=height, notes=notes | {"backwards": count})
+    return EventStream(**{**columns, "t": raised}, **sensor, notes=notes | {"backwards": count})

@@ -34,6 +34,9 @@ class RecordingInfo:
         duration_us: microseconds from the first event to the last; 0 without events.
         start_us: time of the first event in microseconds; None without events.
         on_events: number of ON events.
+        time_unit: unit of the times in the file: s, ms, us or ns.
+        time_unit_origin: how it is known: `format`, `column name`, `attribute`, `comment`, `type` or `option`;
+            `assumed` if nothing states it.
         notes: counts of what the reader repaired or dropped, by name (`clock_wraps`, `outside`, ...).
     """
 
@@ -43,6 +46,8 @@ class RecordingInfo:
     duration_us: int
     start_us: int | None
     on_events: int
+    time_unit: str
+    time_unit_origin: str
     notes: Mapping[str, int]
 
     @property
@@ -79,7 +84,8 @@ class FileInfo:
         record: dict[str, object] = {"file": self.file, "format": self.format, "modality": self.modality}
         if self.recording is None:
             return record | dict(self.sample)
-        names = ("events", "width", "height", "duration_us", "start_us", "rate", "on_fraction", "notes")
+        names = ("events", "width", "height", "duration_us", "start_us", "rate", "on_fraction")
+        names += ("time_unit", "time_unit_origin", "notes")
         return record | {name: getattr(self.recording, name) for name in names}
 
 
@@ -90,7 +96,7 @@ def inspect(
     chart: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> FileInfo:
-    """Summarise a file: its format and, for a recording, event count, sensor size, duration, event rate and repairs.
+    """Summarise a file: its format and, for a recording, events, sensor, duration, event rate, unit of time, repairs.
 
     Recordings are read in chunks, in bounded memory.
 
@@ -119,8 +125,9 @@ def inspect(
     for stream in totals.count_chunks(read_chunks(file, reader=input_format.name, **options)):
         curve.add(stream)
     info = RecordingInfo(
-        totals.events, *totals.size, totals.duration_us, totals.start_us, totals.on_events, dict(totals.notes)
-    )
+        totals.events, *totals.size, totals.duration_us, totals.start_us, totals.on_events, *totals.time_unit,
+        dict(totals.notes),
+    )  # fmt: skip
     if chart is not None:
         draw_rate(curve, file.name, chart)
     return FileInfo(*description, info, {})

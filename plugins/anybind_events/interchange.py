@@ -9,8 +9,10 @@ import numpy as np
 from anybind.plugin import BadInput
 from anybind_events.disorder import build_ordered_stream, check_policy
 from anybind_events.polarity import PolarityDecoder, PolarityOption
-from anybind_events.readers.columns import find_smallest_sensor
+from anybind_events.readers.column_statistics import ColumnStatistics
+from anybind_events.readers.columns import check_scale, find_smallest_sensor, infer_unit, scale_coordinates
 from anybind_events.stream import EventStream
+from anybind_events.time_unit import TimeUnit, check_time_unit, convert_to_microseconds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,17 +32,24 @@ def from_structured(
     width: int | None = None,
     height: int | None = None,
     *,
+    time_unit: str | None = None,
+    scale: float | None = None,
     polarity: PolarityOption = None,
     on_disorder: str = "clamp",
 ) -> EventStream:
     """Convert a structured array to a stream, without a copy if the fields have fitting types; see `EventStream`.
 
     Args:
-        table: (n,), with the fields `x`, `y`, `t` (microseconds) and `p` in any order: tonic gives
-            x, y, t, p and expelliarmus t, x, y, p.
+        table: (n,), with the fields `x`, `y`, `t` and `p` in any order: tonic gives x, y, t, p and expelliarmus
+            t, x, y, p.
         width: sensor width in pixels, given with `height`; default: the smallest common sensor that contains all
             events. Give it if it is known: frames of the events depend on it.
         height: sensor height in pixels.
+        time_unit: unit of time: s, ms, us or ns; default: that of a field of dates or durations, else seconds for
+            fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate
+            is implausible.
+        scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+            0.0625 for 1/16 of a pixel.
         polarity: the ON code, then the OFF code or codes, such as `"2,1"`; default: certain notations only (booleans, 0
             and 1, -1 and 1, also with -1 stored unsigned).
         on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -49,18 +58,36 @@ def from_structured(
     Raises:
         BadInput: a field is missing, polarity codes are of uncertain meaning, events are outside the sensor or, with
             `on_disorder="error"`, not in time order, or there are no events and no sensor size.
+        BadOption: an invalid option.
     """
     check_policy(on_disorder)
+    check_time_unit(time_unit)
+    check_scale(scale)
     if not is_structured(table):
         names = table.dtype.names
         raise BadInput(f"expected a structured array (n,) of events with the fields x, y, t, p; got the fields {names}")
     if width is None or height is None:
         if not len(table):
             raise BadInput("the array has no events to infer the sensor size from; give width= and height=")
-        width, height = find_smallest_sensor(float(table["x"].max()), float(table["y"].max()))
-    polarities = PolarityDecoder(polarity).decode(table["p"])
-    columns = {"x": table["x"], "y": table["y"], "t": table["t"], "p": polarities}
-    return build_ordered_stream(columns, width, height, on_disorder)
+        sides = (scale_coordinates(float(table[name].max()), scale) for name in "xy")
+        width, height = find_smallest_sensor(*sides)
+    notes: dict[str, int] = {}
+    unit = TimeUnit(time_unit, "option") if time_unit else _infer_unit(table["t"], notes)
+    columns = {
+        "x": scale_coordinates(table["x"], scale),
+        "y": scale_coordinates(table["y"], scale),
+        "t": convert_to_microseconds(table["t"], unit.name),
+        "p": PolarityDecoder(polarity).decode(table["p"]),
+    }
+    return build_ordered_stream(columns, width, height, on_disorder, notes=notes, time_unit=unit)
+
+
+def _infer_unit(times: np.ndarray, notes: dict[str, int]) -> TimeUnit:
+    """Return the unit of the times of an array, and add notes; whole numbers are judged by the first and the last."""
+    is_whole, statistics = times.dtype.kind != "f", ColumnStatistics()
+    for part in (times[:1], times[-1:]) if is_whole else (times,):
+        statistics.add(part)
+    return infer_unit(statistics, len(times), "event array", notes)
 
 
 def to_structured(stream: EventStream, dtype: npt.DTypeLike = TONIC) -> np.ndarray:

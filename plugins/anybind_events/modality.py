@@ -10,6 +10,7 @@ from anybind.plugin import BadInput, BadOption, Modality, samples
 from anybind_events.augmentation import EventAugmentation
 from anybind_events.interchange import from_structured, is_structured
 from anybind_events.stream import EventStream, concatenate_streams
+from anybind_events.time_range import select_times
 
 
 class Event(Modality[EventStream]):
@@ -53,7 +54,7 @@ class Event(Modality[EventStream]):
         """
         sample = self.as_sample(sample)
         start = int(sample.t[0]) + sample.duration_us // 3
-        return draw_recording(sample.between(start, start + max(1, sample.duration_us // 3)))
+        return draw_recording(select_times(sample, start, start + max(1, sample.duration_us // 3)))
 
     def augment(
         self,

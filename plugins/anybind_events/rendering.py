@@ -26,6 +26,7 @@ from anybind.plugin import (
 )
 from anybind_events.representations.images import ColorScale, colorize_frame
 from anybind_events.stream import EventStream
+from anybind_events.time_range import TimeRange, select_times
 from anybind_events.writing import track_progress
 
 IMAGE_SUFFIXES = (".png",)
@@ -70,9 +71,12 @@ def render(
     representation: str = "polarity-histogram",
     start: int | None = None,
     end: int | None = None,
+    absolute: bool = False,
     window: int | None = None,
     count: int | None = None,
     fps: float = 25.0,
+    reader: str = "",
+    reader_options: Mapping[str, object] | None = None,
     **options: object,
 ) -> Rendering:
     """Render a recording as an image (`.png`) or an animation over time (`.gif`, `.mp4`).
@@ -83,9 +87,12 @@ def render(
         representation: name of a registered representation of events.
         start: only events from this time on, in microseconds after the first event.
         end: only events before this time, in microseconds after the first event.
+        absolute: `start` and `end` are times on the recording's own clock.
         window: microseconds per frame of an animation; default: real time, 1 / `fps`.
         count: number of events per frame of an animation, instead of `window`.
         fps: frames per second of an animation, above 0 and at most 1000.
+        reader: name of the reader of a file; default: by content, then by file name.
+        reader_options: options of the reader, such as `source` or `time_unit`.
         options: options of the representation.
 
     Raises:
@@ -106,7 +113,9 @@ def render(
     files.check_output(output)
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
-    stream = _select_time_range(_load_recording(recording), name, start, end)
+    stream = _select_time_range(
+        _load_recording(recording, reader, reader_options or {}), name, TimeRange(start, end, absolute)
+    )
     frames = rate = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)
@@ -124,10 +133,12 @@ def _create_representation(name: str, options: Mapping[str, object]) -> Represen
     return create_part("representation", name, **options)
 
 
-def _load_recording(file: str | os.PathLike[str] | EventStream) -> EventStream:
+def _load_recording(
+    file: str | os.PathLike[str] | EventStream, reader: str, options: Mapping[str, object]
+) -> EventStream:
     if isinstance(file, EventStream):
         return file
-    sample = read(file)
+    sample = read(file, reader=reader or None, **options)
     if not isinstance(sample, EventStream):
         raise BadInput(f"{file}: expected an event recording, got {modalities.infer_modality(sample)}")
     try:
@@ -137,12 +148,11 @@ def _load_recording(file: str | os.PathLike[str] | EventStream) -> EventStream:
     return sample
 
 
-def _select_time_range(stream: EventStream, name: str, start: int | None, end: int | None) -> EventStream:
-    """Return the events between two times after the first event."""
-    first, after, until = int(stream.t[0]), start or 0, stream.duration_us + 1 if end is None else end
-    selection = stream.between(first + after, first + until)
+def _select_time_range(stream: EventStream, name: str, time_range: TimeRange) -> EventStream:
+    """Return the events in a time range; raise `BadInput` if there are none."""
+    selection = select_times(stream, *time_range.resolve(int(stream.t[0])))
     if not len(selection):
-        raise BadInput(f"{name}: no events from {after} to {until} us; the recording lasts {stream.duration_us} us")
+        raise BadInput(f"{name}: no events {time_range.describe()}; {time_range.describe_recording(stream)}")
     return selection
 
 
@@ -171,7 +181,9 @@ def _write_animation(
 
     def make_frame(number: int) -> np.ndarray:
         first = number * step if window is None else int(stream.t[0]) + number * step
-        return representation((stream.slice_events if window is None else stream.between)(first, first + step))
+        return representation(
+            stream.slice_events(first, first + step) if window is None else select_times(stream, first, first + step)
+        )
 
     scale = ColorScale.from_frames(
         [make_frame(number) for number in sorted({k * n_frames // N_SCALE_FRAMES for k in range(N_SCALE_FRAMES)})]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -11,6 +10,8 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, pages
 from anybind_events.polarity import PolarityDecoder
+from anybind_events.time_range import TimeRange, select_times
+from anybind_events.time_unit import TimeUnit
 
 MAX_SENSOR = 65_535
 """Largest sensor side whose coordinates fit into uint16."""
@@ -21,6 +22,10 @@ DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.i
 
 class DecreasingTime(BadInput):
     """Events that are not in time order."""
+
+
+class UnscaledPixel(BadInput):
+    """A column or row in another unit than pixels: not a whole number, or beyond 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,7 @@ class EventStream:
         width, height: sensor size in pixels.
         notes: counts of what a reader repaired or dropped (`clock_wraps`, `outside`, ...), by name; sub-streams have
             none.
+        time_unit: unit of the times in the file, and how it is known; None for formats that define it, and sub-streams.
 
     Raises:
         BadInput: columns of different lengths or of other than whole numbers, a pixel outside the sensor, decreasing
@@ -51,6 +57,7 @@ class EventStream:
     width: int
     height: int
     notes: Mapping[str, int] = field(default_factory=dict)
+    time_unit: TimeUnit | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.width <= MAX_SENSOR and 0 < self.height <= MAX_SENSOR):
@@ -79,15 +86,21 @@ class EventStream:
         width: int,
         height: int,
         notes: Mapping[str, int] | None = None,
+        time_unit: TimeUnit | None = None,
     ) -> Self:
         """Create a stream from columns known to be valid (of another stream, of a decoder), without checks."""
         stream = object.__new__(cls)
         values = {"x": x, "y": y, "t": t, "p": p}
         for name, column in values.items():
             object.__setattr__(stream, name, make_read_only(column))
-        for name, value in (("width", width), ("height", height), ("notes", notes or {})):
+        attributes = ("width", width), ("height", height), ("notes", notes or {}), ("time_unit", time_unit)
+        for name, value in attributes:
             object.__setattr__(stream, name, value)
         return stream
+
+    def with_notes(self, notes: Mapping[str, int], time_unit: TimeUnit | None) -> Self:
+        """Return the same events with other notes."""
+        return self.from_valid(self.x, self.y, self.t, self.p, self.width, self.height, notes, time_unit)
 
     def __len__(self) -> int:
         return len(self.t)
@@ -147,9 +160,18 @@ class EventStream:
         """Return the first `count` events, a view."""
         return self.slice_events(0, count)
 
-    def between(self, start: int, end: int) -> Self:
-        """Return the events with start <= t < end, in microseconds, a view."""
-        return self.slice_events(bisect.bisect_left(self.t, start), bisect.bisect_left(self.t, end))
+    def between(self, start: int | None = None, end: int | None = None, *, absolute: bool = False) -> Self:
+        """Return the events with start <= t < end, a view, as `--start` and `--end` do; no events are a warning.
+
+        Args:
+            start, end: microseconds after the first event; default: from the first event on, to the last event.
+            absolute: `start` and `end` are times on the recording's own clock, as in `t`.
+        """
+        time_range = TimeRange(start, end, absolute)
+        selection = select_times(self, *time_range.resolve(int(self.t[0]) if len(self) else 0))
+        if not len(selection):
+            time_range.warn_empty("event stream", time_range.describe_recording(self))
+        return selection
 
     def chunks(self, *, count: int | None = None, duration: int | None = None) -> Iterator[Self]:
         """Split the stream into chunks, views, in order: of `count` events, or of `duration` microseconds.
@@ -171,7 +193,7 @@ class EventStream:
                 yield self.slice_events(first, first + count)
         elif duration is not None and len(self):
             for start in range(int(self.t[0]), int(self.t[-1]) + 1, duration):
-                yield self.between(start, start + duration)
+                yield select_times(self, start, start + duration)
 
     def flip_horizontally(self) -> Self:
         """Mirror left and right."""
@@ -247,9 +269,6 @@ def concatenate_streams(streams: Sequence[EventStream]) -> EventStream:
 
     Raises:
         BadInput: there is no stream, the sensors differ, or a stream begins before the previous one ends.
-
-    Raises:
-        BadInput: there is none, the sensors differ, or one begins before the one in front of it ended.
     """
     if not streams:
         raise BadInput("expected at least one stream to concatenate")
@@ -287,9 +306,8 @@ def _require_whole_numbers(name: str, column: np.ndarray) -> None:
         invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
         if invalid.size:
             index = int(invalid[0])
-            raise BadInput(
-                f"event {index}: expected a whole number (times in microseconds), got {name} = {column[index]}"
-            )
+            error = BadInput if name == "t" or not np.isfinite(column[index]) else UnscaledPixel
+            raise error(f"event {index}: expected a whole number (times in microseconds), got {name} = {column[index]}")
     elif column.dtype.kind not in "biu":
         raise BadInput(f"column {name}: expected numbers, got {column.dtype}")
     elif column.dtype == np.uint64 and column.size and int(column.max()) > np.iinfo(np.int64).max:
@@ -301,7 +319,8 @@ def _require_inside(name: str, column: np.ndarray, size: int) -> None:
     if not column.size or (column.max() < size and (column.dtype.kind in "bu" or column.min() >= 0)):
         return
     index = int(np.flatnonzero((column < 0) | (column >= size))[0])
-    raise BadInput(f"event {index} is outside the sensor: {name} = {column[index]}, expected below {size}")
+    error = UnscaledPixel if column[index] > MAX_SENSOR else BadInput
+    raise error(f"event {index} is outside the sensor: {name} = {column[index]}, expected below {size}")
 
 
 def _require_order(time: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from anybind.plugin import BadInput, Reader, ReaderSpec, files, list_parts, readers
 from anybind_events.readers.columns import join_streams
 from anybind_events.stream import EventStream
+from anybind_events.time_unit import FORMAT_UNIT
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ class RecordingTotals:
         size: sensor width and height in pixels.
         start_us, end_us: times of the first and last event; None and 0 without events.
         notes: counts of what the reader repaired or dropped, by name.
+        time_unit: the unit that the times had in the file, and how it is known.
     """
 
     def __init__(self) -> None:
@@ -32,12 +34,14 @@ class RecordingTotals:
         self.size = 0, 0
         self.start_us: int | None = None
         self.notes: Counter[str] = Counter()
+        self.time_unit = FORMAT_UNIT
 
     def count_chunks(self, streams: Iterable[EventStream]) -> Iterator[EventStream]:
         """Yield the chunks of a recording unchanged, and count them."""
         for stream in streams:
             self.n_chunks, self.size = self.n_chunks + 1, (stream.width, stream.height)
             self.notes.update(stream.notes)
+            self.time_unit = stream.time_unit or self.time_unit
             if len(stream):
                 self.events += len(stream)
                 self.on_events += int(np.count_nonzero(stream.p))

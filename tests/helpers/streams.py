@@ -52,3 +52,10 @@ def read_or_error(read: Callable[[Path], object], path: Path) -> object:
             return read(path)
         except BadInput as error:
             return str(error)
+
+
+def select_silently(select: Callable[..., EventStream], *args: object, **options: object) -> EventStream:
+    """Select events, of which there may be none, without the warning about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*no events", category=AnybindWarning)
+        return select(*args, **options)

@@ -19,6 +19,8 @@ End = Annotated[
     int | None, typer.Option(help="End (exclusive) in microseconds after the first event. [default: last event]")
 ]
 
+Absolute = Annotated[bool, typer.Option("--absolute", help="--start and --end are times on the recording's own clock.")]
+
 
 def convert(
     file: Annotated[Path, typer.Argument(help="Recording, or sample of another modality.")],
@@ -27,10 +29,13 @@ def convert(
     reader_option: ReaderOptions = None,
     start: Start = None,
     end: End = None,
+    absolute: Absolute = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert a recording, or a sample of another modality, to another file format."""
-    conversion = convert_file(file, output, reader=reader, start=start, end=end, **parse_options(reader_option))
+    conversion = convert_file(
+        file, output, reader=reader, start=start, end=end, absolute=absolute, **parse_options(reader_option)
+    )
     recording = vars(conversion.recording) if conversion.recording else {}
     if as_json:
         summary = {"file": conversion.file, "format": conversion.format, "output": conversion.output}

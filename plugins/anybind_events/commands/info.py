@@ -59,7 +59,9 @@ def info(
 
 
 def _list_properties(record: Mapping[str, object]) -> list[tuple[str, str]]:
-    properties = {name: value for name, value in record.items() if value not in (None, {})}
+    properties = {
+        name: value for name, value in record.items() if value not in (None, {}) and name != "time_unit_origin"
+    }
     return [
         (LABELS.get(name, name.replace("_", " ")), _format_value(name, value, record))
         for name, value in properties.items()
@@ -70,6 +72,8 @@ def _format_value(name: str, value: object, record: Mapping[str, object]) -> str
     """Format a value of a record for people, with its unit."""
     if name == "rate" and record["modality"] != "event":
         return f"{value} Hz"
+    if name == "time_unit":
+        return f"{value} ({record['time_unit_origin']})"
     if isinstance(value, int | float):
         texts = {"rate": f"{value:,.0f} events/s", "on_fraction": f"{100 * value:.1f} %"}
         return texts.get(name, f"{value / 1e6:.{DECIMALS[name]}f} s" if name in DECIMALS else str(value))

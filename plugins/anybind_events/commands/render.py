@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anybind.commandline import AsJson, parse_options, print_json, print_text
-from anybind_events.commands.convert import End, Start
+from anybind_events.commands.convert import Absolute, End, ReaderName, ReaderOptions, Start
 from anybind_events.rendering import render as render_recording
 
 
@@ -21,14 +21,18 @@ def render(
     ] = None,
     start: Start = None,
     end: End = None,
+    absolute: Absolute = False,
     window: Annotated[int | None, typer.Option(help="Microseconds per frame. [default: 1 / fps]")] = None,
     count: Annotated[int | None, typer.Option(help="Events per frame, instead of --window.")] = None,
     fps: Annotated[float, typer.Option(help="Frames per second of an animation, up to 1000.")] = 25.0,
+    reader: ReaderName = "",
+    reader_option: ReaderOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Render a recording as an image (.png) or an animation over time (.gif, .mp4)."""
     rendering = render_recording(
-        file, output, representation=representation, start=start, end=end, window=window, count=count, fps=fps,
+        file, output, representation=representation, start=start, end=end, absolute=absolute, window=window,
+        count=count, fps=fps, reader=reader, reader_options=parse_options(reader_option),
         **parse_options(representation_option),
     )  # fmt: skip
     if as_json:

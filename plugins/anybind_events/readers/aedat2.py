@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +28,8 @@ BEYOND_DVS128, SPECIAL, TRIGGER = 0x7FFF0000, 0x80000000, 0x400
 MAX_OUTSIDE = 0.01
 """Largest fraction of events outside an assumed sensor."""
 SCAN_WORDS = 1 << 20
+MIN_JUDGED_EVENTS, MAX_JUDGED_EVENTS = 50, 1 << 12
+"""Events at the beginning of a file that a named camera is held against."""
 (
     WRAPS,
     PREVIOUS_US,
@@ -55,7 +57,8 @@ class Aedat2Reader(BinaryReader):
     """A reader of events of a DVS128 or a DAVIS camera, as named in the header or by the option `camera`.
 
     Without a name, addresses beyond those of a DVS128 mean a DAVIS, the smallest of 240x180, 346x260 and 640x480 that
-    contains all events; this is a warning, and `assumed_camera` in the notes.
+    contains all events; this is a warning, and `assumed_camera` in the notes. A camera in the header that most of the
+    first addresses do not fit is an error; one of the option `camera` is a warning.
 
     Other data of a DAVIS (frame pixels, inertial samples, triggers) are skipped and counted. The format counts rows
     from the bottom and columns from the right; the stream starts at the top left. Source of the format: iniVation's
@@ -81,7 +84,8 @@ class Aedat2Reader(BinaryReader):
                 from the addresses.
 
         Raises:
-            BadInput: the file is corrupt (the message names the byte), or of an unsupported camera.
+            BadInput: the file is corrupt (the message names the byte), of an unsupported camera, or of another one than
+                its header names.
             BadOption: an invalid size, or an unsupported camera.
         """
         return self._read_events(path, size, strict, camera=camera, sensor_size=size)
@@ -106,6 +110,13 @@ class Aedat2Reader(BinaryReader):
     ) -> BinaryHeader:
         lines, start = read_header_lines(file, b"#", (END_OF_HEADER,))
         chip = _parse_camera_option(camera) or _parse_camera(lines, path)
+        if chip and not _fits_camera(file, start, *chip):
+            if camera is None:
+                raise BadInput(
+                    f"{path}: the addresses do not fit the camera in the header, {_name_camera(*chip)}; give camera=,"
+                    " such as davis346"
+                )
+            warnings.warn(f"{path}: the addresses do not fit camera={camera!r}", AnybindWarning, stacklevel=2)
         size, is_davis = chip or _assume_camera(file, path, start, sensor_size)
         pixels = PixelPacking(0, (1 << COLUMN_BITS) - 1, COLUMN_BITS, (1 << COLUMN_BITS) - 1, 2 * COLUMN_BITS)
         decoder = BlockDecoder(_decode, np.uint32, 8, pixels, counts=COUNTS)
@@ -121,6 +132,30 @@ def _parse_camera_option(camera: str | None) -> tuple[tuple[int, int], bool] | N
     return size, "dvs128" not in str(camera).lower()
 
 
+def _name_camera(size: tuple[int, int], is_davis: bool) -> str:
+    return f"{'DAVIS' if is_davis else 'DVS128'} {size[0]}x{size[1]}"
+
+
+def _fits_camera(file: IO[bytes], start: int, size: tuple[int, int], is_davis: bool) -> bool:
+    """Return whether most of the first addresses are those of a camera; True for too few of them."""
+    file.seek(start)
+    n_beyond, n_events, outside = _count_addresses(file.read(8 * MAX_JUDGED_EVENTS), [size])
+    if n_events < MIN_JUDGED_EVENTS:
+        return True
+    return 2 * n_beyond > n_events >= 2 * outside[0] if is_davis else 2 * n_beyond <= n_events
+
+
+def _count_addresses(data: bytes, sensors: Sequence[tuple[int, int]]) -> tuple[int, int, np.ndarray]:
+    """Count the addresses beyond those of a DVS128, all addresses, and for each DAVIS sensor those outside of it."""
+    address = np.frombuffer(data[: len(data) // 8 * 8], ">u4")[::2].astype(np.uint32)
+    address = address[address & SPECIAL == 0]
+    n_events, n_beyond = len(address), int(np.count_nonzero(address & BEYOND_DVS128))
+    address = address[address & TRIGGER == 0]
+    column, row = address >> 12 & 1023, address >> 22 & 511
+    outside = [np.count_nonzero((column >= width) | (row >= height)) for width, height in sensors]
+    return n_beyond, n_events, np.array(outside, np.int64)
+
+
 def _assume_camera(
     file: IO[bytes], path: Path, start: int, sensor_size: tuple[int, int] | None
 ) -> tuple[tuple[int, int], bool]:
@@ -129,12 +164,8 @@ def _assume_camera(
     outside = np.zeros(len(UNNAMED_DAVIS), np.int64)
     file.seek(start)
     while len(data := file.read(8 * SCAN_WORDS)) >= 8:
-        address = np.frombuffer(data[: len(data) // 8 * 8], ">u4")[::2].astype(np.uint32)
-        address = address[address & SPECIAL == 0]
-        n_events, n_beyond = n_events + len(address), n_beyond + np.count_nonzero(address & BEYOND_DVS128)
-        address = address[address & TRIGGER == 0]
-        column, row = address >> 12 & 1023, address >> 22 & 511
-        outside += [np.count_nonzero((column >= width) | (row >= height)) for width, height in UNNAMED_DAVIS]
+        counts = _count_addresses(data, UNNAMED_DAVIS)
+        n_beyond, n_events, outside = n_beyond + counts[0], n_events + counts[1], outside + counts[2]
     is_davis = bool(2 * n_beyond > n_events)
     if is_davis and not sensor_size and outside[-1] > MAX_OUTSIDE * n_events:
         raise BadInput(
@@ -145,8 +176,7 @@ def _assume_camera(
         sensor_size = None  # an error of the pass
     size = sensor_size or (UNNAMED_DAVIS[index] if is_davis else DVS128)
     if n_events:
-        name = "DAVIS" if is_davis else "DVS128"
-        message = f"{path}: the header names no camera; {name} {size[0]}x{size[1]} assumed from the addresses"
+        message = f"{path}: the header names no camera; {_name_camera(size, is_davis)} assumed from the addresses"
         warnings.warn(f"{message}; give camera=, such as davis346, if it is another", AnybindWarning, stacklevel=2)
     return size, is_davis
 

@@ -21,6 +21,7 @@ from anybind_events.readers.aedat4_packets import (
 )
 from anybind_events.readers.columns import ALL_EVENTS, name_file_in_errors
 from anybind_events.stream import MAX_SENSOR, EventStream
+from anybind_events.time_range import select_times
 
 EVENT = np.dtype(
     {"names": ["t", "x", "y", "p"], "formats": ["<i8", "<u2", "<u2", "u1"], "offsets": [0, 8, 10, 12], "itemsize": 16}
@@ -65,7 +66,7 @@ class Aedat4Reader(Reader):
         *,
         strict: bool = False,
         size: tuple[int, int] | None = None,
-        stream: int | None = None,
+        source: str | int | None = None,
         frame: int | None = None,
     ) -> EventStream:
         """Read the recording's events.
@@ -74,20 +75,20 @@ class Aedat4Reader(Reader):
             path: the file.
             strict: raise an error for a truncated file; by default its complete packets are returned.
             size: (width, height) of the sensor; default: from the file.
-            stream: number of the event stream in the file; default: the first.
+            source: number of the event stream in the file, or its camera; required if there are several.
             frame: index of a frame, from 0: only the events from it to the next one, as in `read_frames`.
 
         Raises:
-            BadInput: the file is damaged (the message names the byte), or has no events.
-            BadOption: unknown stream or frame.
+            BadInput: the file is damaged (the message names the byte), has no events, or events of several sources.
+            BadOption: unknown source or frame.
         """
-        (events,) = self.chunks(path, count=ALL_EVENTS, strict=strict, size=size, stream=stream)
+        (events,) = self.chunks(path, count=ALL_EVENTS, strict=strict, size=size, source=source)
         if frame is None:
             return events
-        frames = read_frames(path, strict=strict)
+        frames = read_frames(path, strict=strict, source=source)
         if not 0 <= frame < len(frames):
             raise BadOption(f"{path}: expected a frame from 0 to {len(frames) - 1}, got {frame}")
-        return events.between(frames[frame].start_us, frames[frame].end_us)
+        return select_times(events, frames[frame].start_us, frames[frame].end_us)
 
     def chunks(
         self,
@@ -96,10 +97,10 @@ class Aedat4Reader(Reader):
         count: int,
         strict: bool = False,
         size: tuple[int, int] | None = None,
-        stream: int | None = None,
+        source: str | int | None = None,
     ) -> Iterator[EventStream]:
         with name_file_in_errors(path):
-            packets = find_packets(path, "EVTS", stream, strict)
+            packets = find_packets(path, "EVTS", source, strict)
             width, height = size or (packets.stream.width, packets.stream.height)
             if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
                 raise BadInput(f"unsupported sensor size {width}x{height}; give size=(width, height)")
@@ -110,14 +111,21 @@ class Aedat4Reader(Reader):
                 yield chunk
 
 
-def read_frames(path: Path, *, strict: bool = False) -> list[CameraFrame]:
+def read_frames(path: Path, *, strict: bool = False, source: str | int | None = None) -> list[CameraFrame]:
     """Read the frames of the camera, each paired with the time range of its events.
 
+    Args:
+        path: the file.
+        strict: raise an error for a truncated file; by default its complete packets are read.
+        source: number of the frame stream, or its camera, or the number of an event stream of the same camera; required
+            if there are frames of several cameras.
+
     Raises:
-        BadInput: the file is damaged, or has no frames.
+        BadInput: the file is damaged, has no frames, or frames of several cameras.
+        BadOption: unknown source.
     """
     with name_file_in_errors(path):
-        packets = find_packets(path, "FRME", None, strict)
+        packets = find_packets(path, "FRME", source, strict)
         frames = list(unpack_packets(packets, _decode_frame))
     starts = [start for start, _ in frames]
     last_end = 2 * starts[-1] - starts[-2] if len(starts) > 1 else MAX_TIME

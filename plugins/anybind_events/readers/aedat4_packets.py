@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, BadOption, kernel
+from anybind.plugin import BadInput, kernel
+from anybind_events.sources import choose_source
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 HEADER_OFFSET = len(MAGIC) + 4
@@ -35,11 +36,12 @@ T = TypeVar("T")
 
 
 class StreamInfo(NamedTuple):
-    """A stream of a recording: its kind (`EVTS`, `FRME`, ...) and its sensor size, 0x0 if unknown."""
+    """A stream of a recording: its kind (`EVTS`, `FRME`, ...), its sensor size, 0x0 if unknown, and its camera."""
 
     kind: str
     width: int
     height: int
+    camera: str = ""
 
 
 class Packets(NamedTuple):
@@ -106,8 +108,8 @@ class FlatBufferTable:
         return bytes(self.data[start + 4 : end])
 
 
-def find_packets(path: Path, kind: str, stream: int | None, strict: bool) -> Packets:
-    """Find the packets of a stream, or of the first one of that kind; raise `BadInput` for a damaged file."""
+def find_packets(path: Path, kind: str, source: str | int | None, strict: bool) -> Packets:
+    """Find the packets of the stream of a kind and source; raise `BadInput` for a damaged file or several sources."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if file.read(len(MAGIC)) != MAGIC:
@@ -116,7 +118,7 @@ def find_packets(path: Path, kind: str, stream: int | None, strict: bool) -> Pac
         if start > size:
             raise BadInput(f"truncated: the header ends at byte {start}, the file at byte {size}")
         compression, table_offset, streams = _read_header(file.read(start - HEADER_OFFSET))
-        number = _select_stream(path, kind, stream, streams)
+        number = _select_stream(path, kind, source, streams)
         complete = start <= table_offset <= size
         end = table_offset if complete else size
         index_packets = _index_mapped_file if size > MIN_MAPPED_BYTES else _index_copied_file
@@ -134,14 +136,23 @@ def find_packets(path: Path, kind: str, stream: int | None, strict: bool) -> Pac
     return Packets(index.data, compression, streams[number], starts, ends, offsets, notes)
 
 
-def _select_stream(path: Path, kind: str, stream: int | None, streams: dict[int, StreamInfo]) -> int:
-    """Return the number of the stream, by default of the first one of that kind."""
-    numbers = [number for number, info in streams.items() if info.kind == kind]
-    if not numbers:
-        raise BadInput(f"no {'events' if kind == 'EVTS' else 'frames'} in the file")
-    if stream is not None and stream not in numbers:
-        raise BadOption(f"{path}: expected an event stream of {', '.join(map(str, numbers))}, got {stream}")
-    return min(numbers) if stream is None else stream
+def _select_stream(path: Path, kind: str, source: str | int | None, streams: dict[int, StreamInfo]) -> int:
+    """Return the number of the only stream of a kind, or of the one with this number or camera.
+
+    Frames are those of the camera of an event stream, if `source` is its number.
+    """
+    candidates = {str(number): info for number, info in streams.items() if info.kind == kind}
+    name, is_frames = str(source), kind == "FRME"
+    if source is not None and name not in candidates:
+        cameras = {str(number): info.camera for number, info in streams.items()}
+        camera = cameras.get(name) or name
+        matches = [number for number, info in candidates.items() if info.camera == camera]
+        source = matches[0] if len(matches) == 1 else None if is_frames and len(candidates) == 1 else source
+    details = {
+        number: ", ".join(filter(None, (info.camera, f"{info.width}x{info.height}")))
+        for number, info in candidates.items()
+    }
+    return int(choose_source(path, details, source, "frames" if is_frames else "events"))
 
 
 def _read_header(header: bytes) -> tuple[int, int, dict[int, StreamInfo]]:
@@ -156,7 +167,8 @@ def _read_header(header: bytes) -> tuple[int, int, dict[int, StreamInfo]]:
         for node in ElementTree.fromstring(description).iterfind("node/node"):
             attributes = {attr.get("key"): attr.text or "" for attr in node.iter("attr")}
             width, height = (int(attributes.get(key, 0)) for key in ("sizeX", "sizeY"))
-            streams[int(node.get("name", ""))] = StreamInfo(attributes.get("typeIdentifier", ""), width, height)
+            kind, camera = attributes.get("typeIdentifier", ""), attributes.get("source", "")
+            streams[int(node.get("name", ""))] = StreamInfo(kind, width, height, camera)
     except (struct.error, ValueError, ElementTree.ParseError) as error:
         raise BadInput(f"damaged header at byte {HEADER_OFFSET}: {error}") from error
     if not NONE <= compression <= ZSTD_HIGH:

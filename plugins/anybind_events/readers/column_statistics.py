@@ -10,11 +10,12 @@ import numpy as np
 from anybind.plugin import BadInput
 from anybind_events.polarity import UNSIGNED_MINUS_ONE, PolarityOption, find_codes, parse_polarity_codes
 from anybind_events.stream import MAX_SENSOR
+from anybind_events.time_unit import TimeUnit, strip_time_type
 
-NANOSECONDS_FROM = 10**17
-"""Whole numbers from here on are nanoseconds since 1970: as microseconds they would be after the year 5000."""
 MAX_DISORDER = 0.25
 """Decreases per event of a column that can be time; of random pixels every second one is a decrease."""
+MIN_JUDGED_EVENTS = 20
+"""Events from which on a column with two numbers is taken for polarities of uncertain meaning."""
 TABLES = ("event_data", "events", "event", "arr_0")
 """Names of arrays with all four columns, in N-ImageNet's files and in those of v2e, EVIMO and NumPy."""
 Batch = Sequence[np.ndarray]
@@ -31,6 +32,7 @@ class ColumnStatistics:
         is_integer: whether all numbers are whole.
         last: the last number.
         codes: the numbers below -1 or above 1 and those beside them, if there are at most two; None otherwise.
+        unit: unit of a column of dates or durations.
     """
 
     low: float = np.inf
@@ -40,9 +42,12 @@ class ColumnStatistics:
     is_integer: bool = True
     last: float | None = None
     codes: set[float] | None = field(default_factory=set)
+    unit: TimeUnit | None = None
 
     def add(self, column: np.ndarray) -> None:
         """Update the statistics by the next numbers of the column."""
+        column, unit = strip_time_type(column)
+        self.unit = unit or self.unit
         if column.ndim != 1 or column.dtype.kind not in "biuf":
             raise BadInput(
                 f"expected 1-dimensional event columns of numbers, got {column.dtype} in {column.ndim} dimensions"
@@ -88,13 +93,6 @@ class ColumnStatistics:
     def fits_codes(self, codes: Collection[float] | None) -> bool:
         """Return whether the numbers can be polarities with these codes; None: with a certain notation."""
         return self.is_binary if codes is None else self.is_integer and {self.low, self.high} <= {*codes}
-
-    @property
-    def unit(self) -> str:
-        """The unit of a column of times: s for fractions, us for whole numbers, ns for very large ones."""
-        if not self.is_integer:
-            return "s"
-        return "ns" if self.high >= NANOSECONDS_FROM else "us"
 
 
 def compute_statistics(batches: Iterable[Batch]) -> list[ColumnStatistics]:
@@ -144,6 +142,9 @@ def infer_column_order(statistics: Sequence[ColumnStatistics], polarity: Polarit
     polarities = [i for i, each in enumerate(statistics) if each.fits_codes(codes) and i != time]
     # Only OFF events, or the first ones of a recording.
     polarities = polarities or [i for i, each in enumerate(statistics) if each.is_minus_one and i != time]
+    if not polarities and codes is None:  # codes of uncertain meaning, which are an error of decoding that lists them
+        uncertain = [i for i, each in enumerate(statistics) if each.has_two_codes and i != time]
+        polarities = uncertain if len(uncertain) == 1 and statistics[time].n_numbers >= MIN_JUDGED_EVENTS else []
     if not polarities:
         expected = "0 and 1, or -1 and 1" if codes is None else ", ".join(map(str, codes))
         raise BadInput(

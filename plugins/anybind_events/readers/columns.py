@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind.plugin import BadInput, BadOption, Reader
 from anybind_events.disorder import build_ordered_stream
 from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
 )
-from anybind_events.readers.column_statistics import Batch, compute_statistics, infer_column_order, is_ambiguous
-from anybind_events.stream import DecreasingTime, EventStream, concatenate_streams
+from anybind_events.readers.column_statistics import (
+    Batch,
+    ColumnStatistics,
+    compute_statistics,
+    infer_column_order,
+    is_ambiguous,
+)
+from anybind_events.stream import DecreasingTime, EventStream, UnscaledPixel, concatenate_streams
+from anybind_events.time_range import TimeRange
+from anybind_events.time_unit import TimeUnit, assume_unit, convert_to_microseconds, split_unit, state_unit
 
 NAMES = {
     "x": ("x", "xs", "col", "column"),
@@ -30,13 +39,13 @@ NAMES = {
     "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
 }
 """Names of the four columns in files, in lower case."""
-UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
-"""Microseconds per unit of time."""
 SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
 """Common sensors, the smallest first: N-MNIST, DVS128, DAVIS240, ATIS, DVXplorer Mini, ..."""
 MAX_INFERRED_SIDE = 4096
 """Largest sensor side that is inferred from events: one damaged pixel must not make frames of gigabytes."""
 
+SEPARATORS = "_/."
+"""Separators of a column's name and that of its source, as in `left_x`, `x_left` and EVIMO2's `dataset_events_t`."""
 ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
 MIN_STATISTICS_EVENTS = 1 << 16
@@ -47,57 +56,45 @@ def find_columns(names: Iterable[str]) -> dict[str, str] | None:
     """Find the names of the columns x, y, t and p among names; None if one is missing."""
     columns: dict[str, str] = {}
     for name in names:
-        bare = _split_unit(name)[0]
+        bare = split_unit(name)[0]
         for letter, aliases in NAMES.items():
             if bare in aliases:
                 columns.setdefault(letter, name)
     return columns if len(columns) == len(NAMES) else None
 
 
-def parse_unit(name: str) -> str | None:
-    """Return the unit of time in a column's name, as in `t_us` and `time [s]`."""
-    return _split_unit(name)[1]
+def group_columns(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of x, y (or xy), t and p of each source that has all, by what they begin or end with.
+
+    The source of names without such a part is the empty text.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for name in names:
+        places = [i for i, letter in enumerate(name) if letter in SEPARATORS]
+        parts = [("", name), *((name[:i], name[i + 1 :]) for i in places), *((name[i + 1 :], name[:i]) for i in places)]
+        for source, bare in parts:
+            groups.setdefault(source, {}).setdefault(bare, name)
+    complete = {}
+    for source, bare in groups.items():
+        pair = {"x": "xy", "y": "xy"} if "xy" in bare else {}
+        if columns := find_columns([*pair, *bare]):
+            members = (bare[pair.get(columns[letter], columns[letter])] for letter in "xytp")
+            complete[source] = tuple(dict.fromkeys(members))
+    return complete
 
 
-def _split_unit(name: str) -> tuple[str, str | None]:
-    match = re.fullmatch(r"(.*?)(?:[\s_]*[\s_(\[](s|ms|us|µs|ns)[)\]]?)?", name.strip().lower())
-    if match is None:
-        return "", None
-    return match[1], match[2].replace("µ", "u") if match[2] else None
+def reject_order(order: str | None, names: Iterable[str]) -> None:
+    """Raise `BadOption` if the order of the columns is given for a file that names them."""
+    if order is not None:
+        raise BadOption(
+            f"columns: the file names its columns ({', '.join(names)}); columns= orders tables without names"
+        )
 
 
 def check_order(order: str | None) -> None:
     """Raise `BadOption` for an order of columns that does not name each of the four once."""
     if order is not None and sorted(order) != sorted(NAMES):
         raise BadOption(f"columns: expected the order of x, y, t and p, such as txyp, got {order!r}")
-
-
-def check_unit(unit: str | None) -> None:
-    """Raise `BadOption` for an unknown unit of time."""
-    if unit is not None and unit not in UNITS_US:
-        raise BadOption(f"unit: expected {', '.join(UNITS_US)}, got {unit!r}{errors.suggest_names(unit, UNITS_US)}")
-
-
-def convert_to_microseconds(time: np.ndarray, unit: str) -> np.ndarray:
-    """Convert times to microseconds: unchanged, or (n,) int64; whole nanoseconds are truncated, fractions rounded.
-
-    Raises:
-        BadInput: a time is not a number, or exceeds microseconds in 64 bits.
-    """
-    if not time.size or (unit == "us" and time.dtype.kind in "biu"):
-        return time
-    if time.dtype.kind not in "biuf":
-        raise BadInput(f"column t: expected numbers, got {time.dtype}")
-    if unit == "ns" and time.dtype.kind in "iu":
-        return time // 1000
-    with np.errstate(over="ignore"):
-        scaled = np.rint(time.astype(np.float64) * UNITS_US[unit])
-    invalid = ~(np.abs(scaled) < 2.0**63)
-    if invalid.any():
-        index = int(invalid.argmax())
-        raise BadInput(f"event {index}: expected a time, got t = {time[index]} {unit}")
-    # Whole milliseconds and seconds stay exact beyond the precision of a float.
-    return time.astype(np.int64) * int(UNITS_US[unit]) if time.dtype.kind in "biu" else scaled.astype(np.int64)
 
 
 def find_smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
@@ -111,9 +108,35 @@ def find_smallest_sensor(right: float, bottom: float) -> tuple[int, int]:
             return width, height
     if not max(right, bottom) < MAX_INFERRED_SIDE:
         raise BadInput(
-            f"an event is at column or row {max(right, bottom):.0f}, beyond all sensors; give size=(width, height)"
+            f"an event is at column or row {max(right, bottom):.0f}, beyond all sensors; give size=(width, height), or"
+            " scale=, such as 0.0625 for coordinates in 1/16 of a pixel"
         )
     return max(int(right), 0) + 1, max(int(bottom), 0) + 1
+
+
+def check_scale(scale: float | None) -> None:
+    """Raise `BadOption` for other than a positive number."""
+    if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < np.inf):
+        raise BadOption(f"scale: expected a number above 0, got {scale!r}")
+
+
+@overload
+def scale_coordinates(coordinates: float, scale: float | None) -> float: ...
+@overload
+def scale_coordinates(coordinates: np.ndarray, scale: float | None) -> np.ndarray: ...
+def scale_coordinates(coordinates: np.ndarray | float, scale: float | None) -> np.ndarray | float:
+    """Multiply columns or rows by `scale` and round them down; None leaves them unchanged.
+
+    A millionth of a pixel is added, so that products that are whole but for their rounding stay whole.
+    """
+    return coordinates if scale is None else np.floor(np.multiply(coordinates, float(scale)) + 1e-6)
+
+
+def scale_sensor(size: tuple[int, int] | None, scale: float | None) -> tuple[int, int] | None:
+    """Return the sensor of the scaled coordinates of a sensor in pixels: as many times larger for a scale above 1."""
+    if size is None or scale is None or scale <= 1:
+        return size
+    return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
 
 
 def build_streams(
@@ -122,7 +145,11 @@ def build_streams(
     *,
     order: str | None = "xytp",
     size: tuple[int, int] | None = None,
-    unit: str | None = None,
+    stated_size: tuple[int, int] | None = None,
+    time_unit: str | None = None,
+    stated_unit: TimeUnit | None = None,
+    offset_us: int = 0,
+    scale: float | None = None,
     polarity: PolarityOption = None,
     on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
@@ -135,46 +162,69 @@ def build_streams(
     Args:
         batches: function of the number of events per batch that yields the batches from the first.
         count: events per stream; `ALL_EVENTS` keeps all batches in memory and reads them once.
-        order: order of the columns; None infers it by `infer_column_order`, with the note `assumed_columns` if another
-            one is possible.
-        size: (width, height); None: the smallest common sensor that contains all events.
-        unit: unit of time; None: seconds for fractions and microseconds for whole numbers.
+        order: order of the columns; None: `infer_column_order`, with the note `assumed_columns` if another is possible.
+        size: (width, height) given by the user; None: `stated_size`.
+        stated_size: (width, height) in the file, in pixels; None: the smallest common sensor with all events.
+        time_unit: unit of time given by the user: s, ms, us or ns; None: `stated_unit`.
+        stated_unit: unit of time that the file states; None: that of a type of dates, or else `assume_unit`.
+        offset_us: microseconds to add to all times.
+        scale: factor of columns and rows before they are rounded down; see `scale_coordinates`.
         polarity: the ON code, then the OFF code; see `PolarityDecoder`.
         on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
-        path: the file, for warnings.
+        path: the file.
 
     Raises:
         BadInput: as `EventStream`, with the index of the event in the file.
     """
-    decoder = PolarityDecoder(polarity)
+    decoder, notes = PolarityDecoder(polarity), dict(notes or {})
     if on_disorder == "sort":
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
     elif count == ALL_EVENTS:
         batches = _cache_batches(batches(count))
+    size, unit = size or scale_sensor(stated_size, scale), state_unit(time_unit, stated_unit)
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
         if order is None:
             order = infer_column_order(statistics, polarity)
-            notes = {**(notes or {}), **({"assumed_columns": 1} if is_ambiguous(statistics, order) else {})}
-        size = size or find_smallest_sensor(statistics[order.index("x")].high, statistics[order.index("y")].high)
-        unit = unit or statistics[order.index("t")].unit
+            notes |= {"assumed_columns": 1} if is_ambiguous(statistics, order) else {}
+        x, y, times = (statistics[order.index(letter)] for letter in "xyt")
+        size = size or find_smallest_sensor(scale_coordinates(x.high, scale), scale_coordinates(y.high, scale))
+        unit = unit or infer_unit(times, times.n_numbers, str(path), notes)
     n_events, last_us = 0, None
     for batch in batches(count):
         columns = dict(zip(order, batch, strict=True))
-        columns["t"] = convert_to_microseconds(columns["t"], unit)
+        columns |= {letter: scale_coordinates(columns[letter], scale) for letter in "xy"}
         try:
+            columns["t"] = convert_to_microseconds(columns["t"], unit.name, offset_us)
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = build_ordered_stream(
-                columns, int(size[0]), int(size[1]), on_disorder, last_us=last_us, notes=notes, source=str(path)
-            )
+                columns, int(size[0]), int(size[1]), on_disorder,
+                last_us=last_us, notes=notes, time_unit=unit, source=str(path),
+            )  # fmt: skip
         except BadInput as error:
-            hint = "; give on_disorder=, clamp or sort" if isinstance(error, DecreasingTime) else ""
-            raise BadInput(f"from event {n_events} on: {error}{hint}" if n_events else f"{error}{hint}") from error
+            message = f"{error}{_suggest_option(error)}"
+            raise BadInput(f"from event {n_events} on: {message}" if n_events else message) from error
         if len(stream):
             n_events, last_us = n_events + len(stream), int(stream.t[-1])
-        notes = None
+        notes = {}
         yield from _split_sorted(stream, count) if on_disorder == "sort" else (stream,)
+
+
+def _suggest_option(error: BadInput) -> str:
+    """Return the hint of an option that reads a file in spite of an error; empty if there is none."""
+    if isinstance(error, DecreasingTime):
+        return "; give on_disorder=, clamp or sort"
+    return "; give scale=, such as 1 to round sub-pixel coordinates down" if isinstance(error, UnscaledPixel) else ""
+
+
+def infer_unit(times: ColumnStatistics, n_events: int, source: str, notes: dict[str, int]) -> TimeUnit:
+    """Return the unit of times from their type, or else from their values, and add notes; see `assume_unit`."""
+    if times.unit or not times.n_numbers:
+        return times.unit or TimeUnit("us", "assumed")
+    unit, assumptions = assume_unit(n_events, times.low, times.high, is_whole=times.is_integer, source=source)
+    notes |= assumptions
+    return unit
 
 
 def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Iterator[np.ndarray]:
@@ -184,7 +234,7 @@ def _read_column(batches: Callable[[int], Iterator[Batch]], index: int) -> Itera
 def _split_sorted(stream: EventStream, count: int) -> Iterator[EventStream]:
     """Split a whole recording into chunks of `count` events; the first one carries its notes."""
     first = stream.head(count)
-    yield EventStream.from_valid(first.x, first.y, first.t, first.p, stream.width, stream.height, stream.notes)
+    yield first.with_notes(stream.notes, stream.time_unit)
     for start in range(count, len(stream), count):
         yield stream.slice_events(start, start + count)
 
@@ -211,16 +261,22 @@ def join_streams(chunks: Sequence[EventStream]) -> EventStream:
     joined, notes = concatenate_streams(chunks), Counter[str]()
     for chunk in chunks:
         notes.update(chunk.notes)
-    columns = (joined.x, joined.y, joined.t, joined.p)
-    return EventStream.from_valid(*columns, joined.width, joined.height, dict(notes))
+    return joined.with_notes(dict(notes), chunks[0].time_unit)
 
 
 def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[..., EventStream]:
-    """Make the method `read` of a reader from its `chunks`: all events, with the same options except `count`."""
+    """Make the method `read` of a reader from its `chunks`: all events, with the same options except `count`.
+
+    No events in the range of the options `start` and `end` are a warning.
+    """
 
     @functools.wraps(chunks)
-    def read(reader: Reader, path: Path, **options: object) -> EventStream:
-        return join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
+    def read(reader: Reader, path: Path, **options: Any) -> EventStream:
+        stream = join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
+        time_range = TimeRange(options.get("start"), options.get("end"), options.get("absolute", False))
+        if not (time_range.is_whole or len(stream)):
+            time_range.warn_empty(str(path))
+        return stream
 
     options = inspect.signature(chunks)
     parameters = [each for each in options.parameters.values() if each.name != "count"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +13,29 @@ from anybind_events.disorder import check_policy
 from anybind_events.readers.columns import (
     build_streams,
     check_order,
-    check_unit,
+    check_scale,
     make_read_method,
     name_file_in_errors,
+    reject_order,
     split_batches,
 )
-from anybind_events.readers.hdf5_layout import check_datasets, find_events, find_first_event, infer_unit, open_file
+from anybind_events.readers.hdf5_layout import (
+    FORMAT,
+    EventDatasets,
+    check_datasets,
+    find_events,
+    find_first_event,
+    open_file,
+)
 from anybind_events.stream import EventStream
+from anybind_events.time_range import TimeRange
+from anybind_events.time_unit import check_time_unit
 
 if TYPE_CHECKING:
     import h5py
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-FORMAT, VERSION = "anybind-events", 1
+VERSION = 1
 CHUNK_EVENTS = 1 << 16
 """Events per compressed HDF5 chunk, which is the smallest unit of reading."""
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -67,12 +76,14 @@ class Hdf5Reader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         columns: str | None = None,
-        unit: str | None = None,
+        time_unit: str | None = None,
+        scale: float | None = None,
+        source: str | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
-        group: str | None = None,
         start: int | None = None,
         end: int | None = None,
+        absolute: bool = False,
     ) -> Iterator[EventStream]:
         """Yield the recording, or its events with start <= t < end (only their data are read), in chunks.
 
@@ -80,48 +91,53 @@ class Hdf5Reader(Reader):
             path: the file.
             count: events per chunk.
             strict: no effect: a truncated file is always an error.
-            size: (width, height) of the sensor; default: from the file, else DSEC's for its layout, else the smallest
-                common sensor that contains all events.
-            columns: order of the columns of an (n, 4) dataset `events`, such as `txyp`; default: inferred from their
-                values.
-            unit: unit of time: s, ms, us or ns; default: that of the format, else seconds for fractions and
-                microseconds for whole numbers.
+            size: (width, height) of the sensor; default: from the file or its layout, else the smallest common sensor.
+            columns: order of the columns of an (n, 4) dataset, such as `txyp`; default: inferred from their values.
+            time_unit: unit of time: s, ms, us or ns; default: that of the format, of an attribute or of a name, else
+                seconds for fractions and microseconds for whole numbers, with a warning if the rate is implausible.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
+            source: group of the events, such as `prophesee/left`, or their dataset; required if the file has several.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
                 `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
-            group: group of the events, such as `prophesee/left`, if the file has several recordings.
-            start, end: microseconds, in the time of the recording. Both are found by bisection, in which times that
-                decrease can hide events; with `on_disorder="sort"` all events are read instead.
+            start, end: microseconds after the first event; default: the first and the last event. Where no index gives
+                the events of a time, all times up to `end` are read.
+            absolute: `start` and `end` are times on the recording's own clock.
 
         Raises:
-            BadInput: the file is truncated or damaged, needs a filter that is not installed, or has no events.
-            BadOption: invalid columns, an unknown unit, or a group without events.
+            BadInput: a truncated or damaged file, a filter that is not installed, no events, or several sources.
+            BadOption: an invalid option, or columns of datasets that are named.
         """
         check_order(columns)
-        check_unit(unit)
+        check_time_unit(time_unit)
+        check_scale(scale)
         check_policy(on_disorder)
         with name_file_in_errors(path), open_file(path) as file:
-            events = find_events(path, file, group)
+            events = find_events(path, file, source)
             check_datasets(file, events)
             if events.is_table:
                 events.set_column_order(columns, polarity)
-            events.unit = unit or events.unit or infer_unit(events)
-            sorts = on_disorder == "sort"
-            first = 0 if start is None or sorts else find_first_event(events, start)
-            last = len(events) if end is None or sorts else find_first_event(events, end)
-            batches = split_batches(events.read_batch, first, max(first, last))
+            else:
+                reject_order(columns, map(str, events.fields or "xytp"))
+            events.set_unit(time_unit, path)
+            sorts, time_range = on_disorder == "sort", TimeRange(start, end, absolute)
+            first, last = (0, len(events)) if sorts else _find_range(events, time_range)
             streams = build_streams(
-                batches,
+                split_batches(events.read_batch, first, last),
                 count,
-                size=size or events.size,
-                unit="us",
+                size=size,
+                stated_size=events.size,
+                stated_unit=events.unit,
+                offset_us=events.offset,
+                scale=scale,
                 polarity=polarity,
                 on_disorder=on_disorder,
                 path=path,
                 notes=events.notes,
             )
-            yield from (_select_times(stream, start, end) for stream in streams) if sorts else streams
+            yield from time_range.select(streams) if sorts else streams
 
     read = make_read_method(chunks)
 
@@ -146,12 +162,13 @@ class Hdf5Reader(Reader):
                 raise BadInput("expected at least one chunk to write")
 
 
-def _select_times(stream: EventStream, start: int | None, end: int | None) -> EventStream:
-    """Return the events with start <= t < end, with the notes of the stream."""
-    first = 0 if start is None else bisect.bisect_left(stream.t, start)
-    last = len(stream) if end is None else bisect.bisect_left(stream.t, end)
-    x, y, t, p = (column[first : max(first, last)] for column in (stream.x, stream.y, stream.t, stream.p))
-    return EventStream.from_valid(x, y, t, p, stream.width, stream.height, stream.notes)
+def _find_range(events: EventDatasets, time_range: TimeRange) -> tuple[int, int]:
+    """Return the index of the first event in a time range, and that after the last."""
+    if time_range.is_whole or not len(events):
+        return 0, len(events)
+    low, high = time_range.resolve(int(events.read_times(0, 1)[0]))
+    first = 0 if low is None else find_first_event(events, low)
+    return first, len(events) if high is None else find_first_event(events, high, first)
 
 
 class _RecordingWriter:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, errors
+from anybind.plugin import BadInput
 from anybind_events.polarity import PolarityOption
 from anybind_events.readers.column_statistics import (
     TABLES,
@@ -21,7 +21,9 @@ from anybind_events.readers.column_statistics import (
     infer_column_order,
     is_ambiguous,
 )
-from anybind_events.readers.columns import convert_to_microseconds, find_columns, parse_unit
+from anybind_events.readers.columns import find_columns, group_columns, infer_unit
+from anybind_events.sources import choose_source
+from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, convert_to_microseconds, parse_unit, split_unit, state_unit
 
 if TYPE_CHECKING:
     import h5py
@@ -35,6 +37,10 @@ MAX_COMPRESSION, MAX_UNCHECKED_BYTES = 1100, 1 << 26
 """Maximum compression ratio of events, above a size that is always accepted."""
 SEARCH_EVENTS = 1 << 16
 """Events among which a time is searched in memory."""
+FORMAT = "anybind-events"
+"""Attribute `format` of our files, whose times never decrease."""
+UNIT_ATTRIBUTES = ("time_unit", "time_units", "unit", "units")
+"""Attributes of a dataset of times that state their unit; the first two also of its group."""
 ECF_FILTER = 36559
 """Number of the filter of Prophesee's own compression."""
 
@@ -49,7 +55,8 @@ class EventDatasets:
             Until `set_column_order`, the indices are those of the file.
         notes: notes for the stream.
         offset: microseconds to add to the times.
-        unit: unit of the times; empty if unknown, and times are raw numbers.
+        unit: unit of the times; None until it is inferred by `set_unit`, and times are raw numbers.
+        is_ordered: whether the format guarantees that times never decrease.
         size: (width, height) of the sensor.
         milliseconds: index of the first event at or after each millisecond from `offset`.
         index: fields `id` and `ts`: indices of some events, and their times.
@@ -58,7 +65,8 @@ class EventDatasets:
     columns: list[h5py.Dataset]
     fields: tuple[str | int, ...] = ()
     offset: int = 0
-    unit: str = ""
+    unit: TimeUnit | None = None
+    is_ordered: bool = False
     size: tuple[int, int] | None = None
     milliseconds: h5py.Dataset | None = None
     index: h5py.Dataset | None = None
@@ -68,16 +76,16 @@ class EventDatasets:
         return self.columns[0].shape[0]
 
     def read_batch(self, first: int, last: int) -> Batch:
-        """Read the columns of some events, times in microseconds."""
+        """Read the columns of some events, times as in the file."""
         if self.fields:
             table = self.columns[0][first:last]
             x, y, t, p = (table[name] if isinstance(name, str) else table[:, name] for name in self.fields)
         else:
             x, y, t, p = (column[first:last] for column in self.columns)
-        return x, y, self._convert_times(t), p
+        return x, y, t, p
 
     def read_times(self, first: int, last: int) -> np.ndarray:
-        """Read the times of some events in microseconds, (n,) int64."""
+        """Read the times of some events, (n,), in microseconds if their unit is known."""
         if not self.fields:
             return self._convert_times(self.columns[2][first:last])
         name = self.fields[2]
@@ -85,14 +93,21 @@ class EventDatasets:
         return self._convert_times(table[name] if isinstance(name, str) else table[:, name])
 
     def _convert_times(self, time: np.ndarray) -> np.ndarray:
-        time = convert_to_microseconds(time, self.unit) if self.unit else time
-        # The 64-bit sum wraps around, as the difference did in writing.
-        return time.astype(np.int64) + np.int64(self.offset) if self.offset else time
+        return convert_to_microseconds(time, self.unit.name, self.offset) if self.unit else time
 
     @property
     def is_table(self) -> bool:
         """Whether the events are one dataset of four columns without names."""
         return bool(self.fields) and isinstance(self.fields[0], int)
+
+    def set_unit(self, option: str | None, path: Path) -> None:
+        """Set the unit of the times: that of the option or of the file, or else inferred from both ends."""
+        self.unit = state_unit(option, self.unit)
+        if self.unit is None:
+            statistics, n_events = ColumnStatistics(), len(self)
+            for first in (0, max(0, n_events - SEARCH_EVENTS)):
+                statistics.add(self.read_times(first, min(first + SEARCH_EVENTS, n_events)))
+            self.unit = infer_unit(statistics, n_events, str(path), self.notes)
 
     def set_column_order(self, order: str | None, polarity: PolarityOption) -> None:
         """Set the order of the columns of a table, such as `txyp`; None infers it from a part of the events.
@@ -106,7 +121,7 @@ class EventDatasets:
             tables = (self.columns[0][start : start + SEARCH_EVENTS] for start in starts)
             statistics = compute_statistics(list(table.T) for table in tables)
             order = infer_column_order(statistics, polarity)
-            self.notes = {"assumed_columns": 1} if is_ambiguous(statistics, order) else {}
+            self.notes |= {"assumed_columns": 1} if is_ambiguous(statistics, order) else {}
         self.fields = tuple(order.index(letter) for letter in "xytp")
 
 
@@ -123,21 +138,12 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         raise BadInput(f"cannot be read as HDF5: {' '.join(str(error).split())}") from error
 
 
-def find_events(path: Path, file: h5py.File, group: str | None) -> EventDatasets:
-    """Find the events in a file; raise `BadInput` if there are none, or several recordings."""
-    recordings = {
-        name: events for name in _list_groups(file) if (events := _find_events_in_group(file, name)) is not None
-    }
-    if group is not None:
-        group = group.strip("/")
-        if group not in recordings:
-            raise BadOption(f"{path}: no events in the group {group!r}{errors.suggest_names(group, recordings)}")
-        return recordings[group]
+def find_events(path: Path, file: h5py.File, source: str | None) -> EventDatasets:
+    """Find the events of a source in a file; raise `BadInput` if there are none, or several and none is chosen."""
+    recordings = {name: events for group in _list_groups(file) for name, events in _find_events_in_group(file, group)}
     if not recordings:
         raise BadInput(f"{path}: expected event columns x, y, t, p, got: {', '.join(file) or 'nothing'}")
-    if len(recordings) > 1:
-        raise BadInput(f"{path}: several recordings; choose one with group=: {', '.join(map(repr, recordings))}")
-    return next(iter(recordings.values()))
+    return recordings[choose_source(path, list(recordings), source)]
 
 
 def _list_groups(file: h5py.File) -> Iterator[str]:
@@ -165,31 +171,45 @@ def _list_members(group: h5py.Group, kind: str) -> list[str]:
     return [key for key in names if cast(type, group.get(key, getclass=True)).__name__ == kind]
 
 
-def _find_events_in_group(file: h5py.File, name: str) -> EventDatasets | None:
-    """Find the events in one group; None if it has none."""
+def _find_events_in_group(file: h5py.File, name: str) -> Iterator[tuple[str, EventDatasets]]:
+    """Yield the recordings in one group, with their names: its own if it has one, those of the datasets if several."""
     group = _get_group(file, name)
     datasets = {key: cast("h5py.Dataset", group[key]) for key in _list_members(group, "Dataset")}
-    columns = find_columns(key for key, dataset in datasets.items() if dataset.ndim == 1)
-    if columns:
-        events = EventDatasets([datasets[columns[letter]] for letter in "xytp"], unit=parse_unit(columns["t"]) or "")
-    else:
-        tables = ((dataset, _find_fields(key, dataset)) for key, dataset in datasets.items())
-        dataset, fields = next(((dataset, fields) for dataset, fields in tables if fields), (None, ()))
-        if dataset is None:
-            return None
-        events = EventDatasets([dataset] * 4, fields)
+    recordings: dict[str, EventDatasets] = {}
+    for source, names in group_columns(key for key, dataset in datasets.items() if dataset.ndim == 1).items():
+        if len(names) == len("xytp"):
+            recordings[source] = EventDatasets([datasets[each] for each in names], unit=split_unit(names[2])[1])
+    if not recordings:
+        for key, dataset in datasets.items():
+            if fields := _find_fields(key, dataset):
+                unit = split_unit(fields[2])[1] if isinstance(fields[2], str) else None
+                recordings[key] = EventDatasets([dataset] * 4, fields, unit=unit)
+    for key, events in recordings.items():
+        _add_extras(file, group, events, datasets.get("indexes"))
+        yield (name if len(recordings) == 1 else f"{name}/{key}".strip("/")), events
+
+
+def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index: h5py.Dataset | None) -> None:
+    """Set what the format and the attributes say of the events: offset, unit, sensor size and indexes."""
     extras = {
         key: cast("h5py.Dataset", each[key])
         for each in (file, group)
         for key in ("t_offset", "ms_to_idx")
         if key in each
     }
-    events.milliseconds, events.index = extras.get("ms_to_idx"), datasets.get("indexes")
+    events.milliseconds, events.index = extras.get("ms_to_idx"), index
     events.offset = int(np.ravel(extras["t_offset"][()])[0]) if "t_offset" in extras else 0
     events.size = _parse_size(group.attrs) or _parse_size(file.attrs) or (DSEC_SIZE if len(extras) == 2 else None)
+    events.is_ordered = file.attrs.get("format") == FORMAT
     if extras or events.index is not None:
-        events.unit = "us"
-    return events
+        events.unit = FORMAT_UNIT
+    for attributes, names in (
+        (file.attrs, UNIT_ATTRIBUTES[:2]),
+        (group.attrs, UNIT_ATTRIBUTES[:2]),
+        (events.columns[2].attrs, UNIT_ATTRIBUTES),
+    ):
+        for name in names:
+            events.unit = parse_unit(attributes.get(name, ""), "attribute") or events.unit
 
 
 def _find_fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:
@@ -210,14 +230,6 @@ def _parse_size(attributes: Mapping[str, Any]) -> tuple[int, int] | None:
         return int(width), int(height)
     geometry = re.fullmatch(r"(\d+)x(\d+)", str(attributes.get("geometry", "")))
     return (int(geometry[1]), int(geometry[2])) if geometry else None
-
-
-def infer_unit(events: EventDatasets) -> str:
-    """Infer the unit of the times from those at both ends."""
-    statistics, n_events = ColumnStatistics(), len(events)
-    for first in (0, max(0, n_events - SEARCH_EVENTS)):
-        statistics.add(events.read_times(first, min(first + SEARCH_EVENTS, n_events)))
-    return statistics.unit
 
 
 def check_datasets(file: h5py.File, events: EventDatasets) -> None:
@@ -244,8 +256,12 @@ def check_datasets(file: h5py.File, events: EventDatasets) -> None:
                 )
 
 
-def find_first_event(events: EventDatasets, time: int) -> int:
-    """Return the index of the first event at or after a time; the file's index is used if it agrees with the events."""
+def find_first_event(events: EventDatasets, time: int, start: int = 0) -> int:
+    """Return the index, from `start` on, of the first event at or after a time in microseconds.
+
+    Raising decreasing times to the previous one does not change it. The file's index is used if it agrees with the
+    events, and bisection where the format guarantees their order; elsewhere all times before the event are read.
+    """
     low, high = _look_up_index(events, time)
     in_range = 0 <= low <= high <= len(events)
     if not (
@@ -254,13 +270,17 @@ def find_first_event(events: EventDatasets, time: int) -> int:
         and (high == len(events) or events.read_times(high, high + 1)[0] >= time)
     ):
         low, high = 0, len(events)
-    while high - low > SEARCH_EVENTS:
+    while events.is_ordered and high - low > SEARCH_EVENTS:
         middle = (low + high) // 2
         if events.read_times(middle, middle + 1)[0] < time:
             low = middle + 1
         else:
             high = middle
-    return low + int(np.searchsorted(events.read_times(low, high), time))
+    for first in range(max(low, start), high, SEARCH_EVENTS):
+        reached = events.read_times(first, min(first + SEARCH_EVENTS, high)) >= time
+        if reached.any():
+            return first + int(reached.argmax())
+    return max(high, start)
 
 
 def _look_up_index(events: EventDatasets, time: int) -> tuple[int, int]:

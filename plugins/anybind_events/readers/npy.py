@@ -19,14 +19,15 @@ from anybind_events.readers.column_statistics import Batch
 from anybind_events.readers.columns import (
     build_streams,
     check_order,
-    check_unit,
+    check_scale,
     find_columns,
     make_read_method,
     name_file_in_errors,
-    parse_unit,
+    reject_order,
     split_batches,
 )
 from anybind_events.stream import EventStream
+from anybind_events.time_unit import check_time_unit, split_unit
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 10_000
@@ -85,7 +86,8 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
 class NpyReader(Reader):
     """A reader of a structured array with x, y, t (or ts, ...) and p (or polarity, ...), or of an (n, 4) array.
 
-    Times are microseconds, or seconds if they have fractions. No pickle is ever read.
+    Times are microseconds, or seconds if they have fractions, unless the name or the type of their field states the
+    unit. No pickle is ever read.
     """
 
     def sniff(self, head: bytes) -> bool | None:
@@ -106,7 +108,8 @@ class NpyReader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         columns: str | None = None,
-        unit: str | None = None,
+        time_unit: str | None = None,
+        scale: float | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
@@ -118,7 +121,11 @@ class NpyReader(Reader):
             strict: raise an error for a truncated file; by default the complete events before the end are returned.
             size: (width, height) of the sensor; default: the smallest common sensor that contains all events.
             columns: order of the columns of an (n, 4) array, such as `txyp`; default: inferred from their values.
-            unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            time_unit: unit of time: s, ms, us or ns; default: from the name or type of the field, else seconds for
+                fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event
+                rate is implausible.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -127,23 +134,28 @@ class NpyReader(Reader):
         Raises:
             BadInput: the array is damaged, contains Python objects or no events, or with
                 `on_disorder="error"` time decreases.
-            BadOption: invalid columns or an unknown unit.
+            BadOption: invalid columns, columns of an array that names them, an invalid scale or an unknown unit.
         """
         check_order(columns)
-        check_unit(unit)
+        check_time_unit(time_unit)
+        check_scale(scale)
         check_policy(on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
             header = read_header(file)
             rows, notes = _count_rows(path, header, os.fstat(file.fileno()).st_size, strict)
             batches = split_batches(lambda first, last: _read_batch(file, header, first, last), 0, rows)
+            stated_unit = None
             if header.fields:
-                columns, unit = "xytp", unit or parse_unit(header.fields["t"])
+                reject_order(columns, header.fields.values())
+                columns, (_, stated_unit) = "xytp", split_unit(header.fields["t"])
             yield from build_streams(
                 batches,
                 count,
                 order=columns,
                 size=size,
-                unit=unit,
+                time_unit=time_unit,
+                stated_unit=stated_unit,
+                scale=scale,
                 polarity=polarity,
                 on_disorder=on_disorder,
                 path=path,

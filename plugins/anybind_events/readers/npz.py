@@ -20,19 +20,21 @@ from anybind_events.readers.columns import (
     NAMES,
     build_streams,
     check_order,
-    check_unit,
-    find_columns,
+    check_scale,
+    group_columns,
     make_read_method,
     name_file_in_errors,
-    parse_unit,
+    reject_order,
 )
 from anybind_events.readers.npy import ArrayHeader, read_header
+from anybind_events.sources import choose_source
 from anybind_events.stream import EventStream
+from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, check_time_unit, parse_unit, split_unit
 
 N_IMAGENET_TABLE = "event_data"
 """Structured array of the events in N-ImageNet."""
-PREFIXES = ("", "events_", "dataset_events_")
-"""What may precede the names of columns; EVIMO2's files use the last one."""
+UNIT_NAME = "time_unit"
+"""Array with the name of the unit of time."""
 N_IMAGENET_SIZE = (640, 480)
 """Sensor size of N-ImageNet recordings, whose files do not store it."""
 BLOCK_BYTES = 1 << 18
@@ -57,14 +59,14 @@ class ArchiveLayout(NamedTuple):
         members: names of the arrays: one structured array, or arrays with the four columns together.
         fields: fields of the structured array, in the order x, y, t, p; empty otherwise.
         size: (width, height) of the archive or its dataset.
-        unit: unit of time, if a name states it.
+        unit: unit of time, if the format, a name or the array `time_unit` states it.
         order: order of the columns; None if it must be inferred from their values.
     """
 
     members: tuple[str, ...]
     fields: tuple[str, ...]
     size: tuple[int, int] | None
-    unit: str | None
+    unit: TimeUnit | None
     order: str | None = "xytp"
 
 
@@ -73,7 +75,8 @@ class NpzReader(Reader):
 
     Other common column names (`xs`, `timestamp`, `polarity`, ...) and times in fractions of seconds are supported too.
     N-ImageNet's files have one structured array `event_data` with these four fields instead, others an (n, 4) array
-    `events` or `arr_0`, and EVIMO2's `dataset_events_t`, `dataset_events_xy` and `dataset_events_p`. No pickle is ever
+    `events` or `arr_0`, and EVIMO2's `dataset_events_t`, `dataset_events_xy` and `dataset_events_p`. Several sources,
+    such as `left_x`, ... and `right_x`, ..., or several arrays of events, need the option `source`. No pickle is ever
     read. A truncated archive cannot be read, since its directory is at its end.
     """
 
@@ -93,7 +96,9 @@ class NpzReader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         columns: str | None = None,
-        unit: str | None = None,
+        time_unit: str | None = None,
+        scale: float | None = None,
+        source: str | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
@@ -106,31 +111,44 @@ class NpzReader(Reader):
             size: (width, height) of the sensor; default: from the file, else 640x480 for N-ImageNet, else the smallest
                 common sensor that contains all events.
             columns: order of the columns of an (n, 4) array, such as `txyp`; default: inferred from their values.
-            unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            time_unit: unit of time: s, ms, us or ns; default: that of the format, of a name, of the type of the times
+                or of the array `time_unit`, else seconds for fractions and microseconds for whole numbers (nanoseconds
+                from 10^17 on), with a warning if the event rate is implausible.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
+            source: what the names of its arrays begin or end with, such as `left`, or the name of its array; required
+                if the archive has several sources.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
                 `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 
         Raises:
-            BadInput: the archive is truncated or corrupt, or has no event columns.
-            BadOption: invalid columns or an unknown unit.
+            BadInput: the archive is truncated or corrupt, has no event columns, or has several sources.
+            BadOption: invalid columns, columns of arrays that are named, an invalid scale, or an unknown source or
+                unit.
         """
         check_order(columns)
-        check_unit(unit)
+        check_time_unit(time_unit)
+        check_scale(scale)
         check_policy(on_disorder)
         with name_file_in_errors(path):
             try:
                 with zipfile.ZipFile(path) as archive:
                     _check_directory(archive)
-                    layout = _find_layout(archive)
+                    layout = _find_layout(path, archive, source)
+                    if layout.order:
+                        reject_order(columns, layout.fields or layout.members)
                     batches = partial(_read_batches, archive, layout)
                     yield from build_streams(
                         batches,
                         count,
                         order=layout.order or columns,
-                        size=size or layout.size,
-                        unit=unit or layout.unit,
+                        size=size,
+                        stated_size=layout.size,
+                        time_unit=time_unit,
+                        stated_unit=layout.unit,
+                        scale=scale,
                         polarity=polarity,
                         on_disorder=on_disorder,
                         path=path,
@@ -153,45 +171,59 @@ def _check_directory(archive: zipfile.ZipFile) -> None:
             raise zipfile.BadZipFile("its directory is damaged")
 
 
-def _find_layout(archive: zipfile.ZipFile) -> ArchiveLayout:
-    """Find the events; raise `BadInput` if there are none."""
+def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | None) -> ArchiveLayout:
+    """Find the events of a source; raise `BadInput` if there are none, or several sources and none is chosen."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
-    members = _find_members(names)
-    for table in TABLES if members is None or N_IMAGENET_TABLE in names else ():
-        if table in names and (layout := _find_table(archive, table)):
-            return layout
-    if members is None:
-        raise BadInput(f"{archive.filename}: expected event columns x, y, t, p, got: {', '.join(names) or 'nothing'}")
-    size = None
+    groups = group_columns(names)
+    # Beside named columns, other arrays can be anything, and are not opened.
+    layouts = _find_tables(archive, [name for name in names if not groups or name in TABLES])
+    common = [name for name, layout in layouts.items() if name in TABLES or name == source or layout.order]
+    sources = [*groups, *(common or layouts)]
+    if not sources or (not common and len(sources) == 1 and not groups):
+        raise BadInput(f"{path}: expected event columns x, y, t, p, got: {', '.join(names) or 'nothing'}")
+    chosen = choose_source(path, sources, source)
+    if chosen in layouts:
+        return layouts[chosen]
+    members, unit, size = groups[chosen], split_unit(groups[chosen][-2])[1], None
+    if UNIT_NAME in names:
+        with _open_array(archive, UNIT_NAME) as (file, header):
+            unit = parse_unit(_read_text(file, header), "attribute") or unit
     if "size" in names:
         with _open_array(archive, "size") as (file, header):
             if header.shape != (2,) or header.dtype.kind not in "iuf":
                 raise BadInput(f"size: expected (width, height), got shape {header.shape} and type {header.dtype}")
             width, height = _read_numbers(file, header.dtype, 2).tolist()
             size = int(width), int(height)
-    # With a size it is our layout, whatever the numbers are.
-    return ArchiveLayout(members, (), size, "us" if size else parse_unit(members[-2]))
+        unit = unit or FORMAT_UNIT  # our layout, whatever the numbers are
+    return ArchiveLayout(members, (), size, unit)
 
 
-def _find_members(names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of the arrays x, y (or xy), t and p; None if one is missing."""
-    for prefix in PREFIXES:
-        bare = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
-        pair = {"x": "xy", "y": "xy"} if "xy" in bare else {}
-        if columns := find_columns([*pair, *bare]):
-            members = (bare[pair.get(columns[letter], columns[letter])] for letter in "xytp")
-            return tuple(dict.fromkeys(members))
-    return None
-
-
-def _find_table(archive: zipfile.ZipFile, name: str) -> ArchiveLayout | None:
-    """Return the layout of one array with all four columns; None if it has others."""
-    with _open_array(archive, name) as (_, header):
+def _find_tables(archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, ArchiveLayout]:
+    """Return the layouts of the arrays that have all four columns, with names or without."""
+    layouts = {}
+    for name in names:
+        try:
+            with _open_array(archive, name) as (_, header):
+                pass
+        except BadInput:
+            if name in TABLES:
+                raise
+            continue
+        size = N_IMAGENET_SIZE if name == N_IMAGENET_TABLE and header.fields else None
         if header.fields:
             fields = tuple(header.fields[letter] for letter in "xytp")
-            size = N_IMAGENET_SIZE if name == N_IMAGENET_TABLE else None
-            return ArchiveLayout((name,), fields, size, parse_unit(header.fields["t"]))
-        return ArchiveLayout((name,), (), None, None, None) if header.has_four_columns else None
+            layouts[name] = ArchiveLayout((name,), fields, size, split_unit(header.fields["t"])[1])
+        elif header.has_four_columns:
+            layouts[name] = ArchiveLayout((name,), (), None, None, None)
+    return layouts
+
+
+def _read_text(file: IO[bytes], header: ArrayHeader) -> str:
+    """Read the text in an array of one text; return an empty one for other arrays."""
+    if header.dtype.kind not in "US" or math.prod(header.shape) != 1:
+        return ""
+    text = _read_numbers(file, header.dtype, 1)[0]
+    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
 @contextmanager

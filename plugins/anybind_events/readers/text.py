@@ -14,15 +14,14 @@ import numpy as np
 
 from anybind.plugin import BadInput, Reader
 from anybind_events.disorder import check_policy
-from anybind_events.readers.column_statistics import NANOSECONDS_FROM, compute_statistics, infer_column_order
+from anybind_events.readers.column_statistics import MIN_JUDGED_EVENTS, compute_statistics, infer_column_order
 from anybind_events.readers.columns import (
     build_streams,
     check_order,
-    check_unit,
+    check_scale,
     find_columns,
     make_read_method,
     name_file_in_errors,
-    parse_unit,
 )
 from anybind_events.readers.text_lines import (
     COMMENTS,
@@ -35,6 +34,13 @@ from anybind_events.readers.text_lines import (
     split_fields,
 )
 from anybind_events.stream import MAX_SENSOR, EventStream
+from anybind_events.time_unit import (
+    NANOSECONDS_FROM,
+    UNIT_COMMENT,
+    check_time_unit,
+    parse_unit,
+    split_unit,
+)
 
 DELIMITERS = (b",", b";", b"\t")
 """Column separators, tried in this order; blanks otherwise."""
@@ -50,8 +56,8 @@ class TextReader(Reader):
     Lines that begin with `#`, `%` or `//` are comments; one before the events may be the header. A first line of
     two numbers, or `geometry:WIDTH,HEIGHT` in a comment, is the sensor's width and height. Times with fractions are
     seconds and others microseconds (nanoseconds from 10^17 on), unless the header names the unit, as in `t_ns` or
-    `time [s]`. Polarities are 0 and 1, or -1 and 1, the latter also with -1 stored unsigned; the option `polarity`
-    names others.
+    `time [s]`, or a comment does, as in `time_unit: ns`. Polarities are 0 and 1, or -1 and 1, the latter also with -1
+    stored unsigned; the option `polarity` names others.
 
     The written format is `x,y,t,p` in whole numbers, times in microseconds, with tabs for the suffix `.tsv`; it has no
     sensor size.
@@ -80,7 +86,8 @@ class TextReader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         columns: str | None = None,
-        unit: str | None = None,
+        time_unit: str | None = None,
+        scale: float | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
@@ -94,7 +101,11 @@ class TextReader(Reader):
                 contains all events.
             columns: order of the columns, such as `txyp`, with `-` for one to skip; default: from the header, else
                 inferred from their values.
-            unit: unit of time: s, ms, us or ns; default: from the header, else inferred from the numbers.
+            time_unit: unit of time: s, ms, us or ns; default: from the header or a comment, else seconds for fractions
+                and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate is
+                implausible.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
+                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -102,9 +113,10 @@ class TextReader(Reader):
 
         Raises:
             BadInput: a line is not an event (the message names it), or no column can be time or polarity.
-            BadOption: invalid columns or an unknown unit.
+            BadOption: invalid columns, an invalid scale or an unknown unit.
         """
-        check_unit(unit)
+        check_time_unit(time_unit)
+        check_scale(scale)
         check_policy(on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
@@ -114,8 +126,11 @@ class TextReader(Reader):
                     partial(read_batches, file, layout, stop),
                     count,
                     order=layout.order,
-                    size=size or layout.size,
-                    unit=unit or layout.unit,
+                    size=size,
+                    stated_size=layout.size,
+                    time_unit=time_unit,
+                    stated_unit=layout.unit,
+                    scale=scale,
                     polarity=polarity,
                     on_disorder=on_disorder,
                     path=path,
@@ -153,7 +168,7 @@ class TextReader(Reader):
 
 def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
     """Find the layout from the lines up to the first event; raise `BadInput` if it is ambiguous."""
-    names, size, start = None, None, 0
+    names, size, start, unit = None, None, 0, None
     for number in range(1, MAX_HEADER_LINES):
         line = file.readline(MAX_LINE_BYTES)
         if number == 1 and line.startswith(codecs.BOM_UTF8):
@@ -166,11 +181,14 @@ def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
             names = names or _parse_header(text.lstrip(b"#%/ "))
             if geometry := GEOMETRY.search(text):
                 size = int(geometry[1]), int(geometry[2])
+            if comment := UNIT_COMMENT.search(text.decode(errors="replace")):
+                unit = parse_unit(comment[1], "comment")
         elif names or _are_numbers(fields, columns):
             if len(fields) != 2 or size or names:
                 count = len(fields) if line else len(names or ())
                 places, order = _match_columns(columns, names, count, number)
-                unit = parse_unit(names[places[2]]) if names and len(names) == count else None
+                named_unit = split_unit(names[places[2]])[1] if names and len(names) == count else None
+                unit = named_unit or unit
                 return TextLayout(
                     _find_delimiter(text), places, order, count, unit, size, start, number, len(line) or 1
                 )
@@ -218,14 +236,17 @@ def _match_columns(
 
 
 def _are_events(columns: list[np.ndarray], order: str | None) -> bool:
-    """Return whether numbers can be events: non-negative whole pixels, polarities, times that do not decrease."""
+    """Return whether numbers can be events: non-negative pixels, polarities, times that do not decrease."""
     statistics = compute_statistics([columns])
     try:
         by_letter = dict(zip(order or infer_column_order(statistics), statistics, strict=True))
     except BadInput:
         return False
     pixels = by_letter["x"], by_letter["y"]
-    # Codes of uncertain meaning are an error of reading, which lists them.
-    return (by_letter["p"].is_binary or by_letter["p"].has_two_codes) and all(
-        each.is_integer and each.low >= 0 and each.high < MAX_SENSOR for each in pixels
+    # Sub-pixel coordinates below a header, and polarity codes of uncertain meaning, are errors of reading.
+    is_named, polarity = order is not None, by_letter["p"]
+    is_long = is_named and polarity.n_numbers >= MIN_JUDGED_EVENTS
+    return (polarity.is_binary or polarity.has_two_codes or is_long) and all(
+        each.low >= 0 and ((is_named and polarity.is_binary) or (each.is_integer and each.high < MAX_SENSOR))
+        for each in pixels
     )

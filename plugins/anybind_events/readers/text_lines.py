@@ -14,6 +14,7 @@ import numpy as np
 from anybind import AnybindWarning
 from anybind.plugin import BadInput
 from anybind_events.readers.column_statistics import Batch
+from anybind_events.time_unit import TimeUnit
 
 COMMENTS = (b"#", b"%", b"//")
 MAX_LINE_BYTES = 1 << 16
@@ -35,7 +36,7 @@ class TextLayout(NamedTuple):
         indices: indices of the four columns to read.
         order: order of those four; None if it must be inferred from their numbers.
         n_fields: number of columns in a line.
-        unit: unit of time, if a header names it.
+        unit: unit of time, if a header or a comment names it.
         size: (width, height), if the first line is these two numbers.
         start, line: byte and number (from 1) of the first event's line.
         line_bytes: length of that line.
@@ -45,7 +46,7 @@ class TextLayout(NamedTuple):
     indices: tuple[int, ...]
     order: str | None
     n_fields: int
-    unit: str | None
+    unit: TimeUnit | None
     size: tuple[int, int] | None
     start: int
     line: int

@@ -233,21 +233,52 @@ def draw_red_blue_on_white(cells: np.ndarray, divisor: float) -> None:
 
 
 @kernel
-def standardize_nonzero(values: np.ndarray) -> None:
-    """Standardise the non-zero values to mean 0 and variance 1 (only to mean 0 if they are all equal)."""
+def add_exact_voxels(
+    x: np.ndarray,
+    y: np.ndarray,
+    t: np.ndarray,
+    p: np.ndarray,
+    width: int,
+    duration: int,
+    shift: int,
+    voxels: np.ndarray,
+) -> None:
+    """As `add_voxels` in whole numbers: voxels, (planes, pixels) int64, are in units of 1 / `duration`.
+
+    `duration` is that of the events in units of 2^shift us.
+    """
+    start, planes = t[0], len(voxels)
+    for i in range(len(t)):
+        pixel = np.int64(y[i]) * width + x[i]
+        position = ((t[i] - start) >> shift) * (planes - 1)
+        plane = min(position // duration, planes - 2)
+        upper = position - plane * duration
+        sign = 2 * np.int64(p[i]) - 1
+        voxels[plane, pixel] += sign * (duration - upper)
+        voxels[plane + 1, pixel] += sign * upper
+
+
+@kernel
+def standardize_sums(sums: np.ndarray, tolerance: int, values: np.ndarray) -> None:
+    """Write sums, of whole numbers, to values, standardised to mean 0 and variance 1, or to 0 if all are equal.
+
+    Sums up to the tolerance count as 0; they stay 0 and are not part of the mean and variance.
+    """
     n_nonzero, total, squares = 0, 0.0, 0.0
-    for value in values:
-        if value != 0:
+    for number in sums:
+        if abs(number) > tolerance:
             n_nonzero += 1
-            total += value
+            total += number
     mean = total / max(n_nonzero, 1)
-    for value in values:
-        if value != 0:
-            squares += (value - mean) ** 2
+    for number in sums:
+        if abs(number) > tolerance:
+            squares += (number - mean) ** 2
     deviation = np.sqrt(squares / max(n_nonzero, 1))
-    for i in range(len(values)):
-        if values[i] != 0:
-            values[i] = (values[i] - mean) / (deviation if deviation > 0 else 1.0)
+    for i in range(len(sums)):
+        if abs(sums[i]) > tolerance:
+            values[i] = (sums[i] - mean) / (deviation if deviation > 0 else 1.0)
+        else:
+            values[i] = 0
 
 
 @kernel

@@ -8,8 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from anybind_events.representations.frames import EventFrames, check_minimum
-from anybind_events.representations.kernels import add_voxels, standardize_nonzero, sum_polarities
+from anybind_events.representations.kernels import add_exact_voxels, add_voxels, standardize_sums, sum_polarities
 from anybind_events.stream import EventStream
+
+ZERO_TOLERANCE = 1e-6
+"""Largest sum of events that counts as 0 in normalisation, where float32 sums have no digits left."""
+MAX_WEIGHT_BITS = 40
+"""Bits of a weight in whole numbers: 12 days in microseconds, of which 2^23 per voxel fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class VoxelGrid(EventFrames):
 
     Attributes:
         bins: number of channels.
-        normalise: standardise the non-zero voxels to mean 0 and variance 1.
+        normalise: standardise the non-zero voxels to mean 0 and variance 1. Sums are then exact, in whole numbers, and
+            those up to a millionth of an event are 0: events that cancel leave none.
     """
 
     name: ClassVar[str] = "voxel-grid"
@@ -39,13 +45,24 @@ class VoxelGrid(EventFrames):
         return self.bins, height, width
 
     def fill_frame(self, stream: EventStream, frame: np.ndarray) -> None:
-        duration = stream.duration_us
-        if self.bins > 1 and duration > 0:
-            voxels = frame.reshape(self.bins, -1)
-            add_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, (self.bins - 1) / duration, voxels)
+        if self.normalise:
+            sums, unit = self._sum_exactly(stream)
+            standardize_sums(sums.reshape(-1), int(unit * ZERO_TOLERANCE), frame.reshape(-1))
+        elif self.bins > 1 and stream.duration_us > 0:
+            scale, voxels = (self.bins - 1) / stream.duration_us, frame.reshape(self.bins, -1)
+            add_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, scale, voxels)
         else:
             sums = frame[0].reshape(-1).view(np.int32)
             sum_polarities(stream.x, stream.y, stream.p, stream.width, sums)
             frame[0] = sums.reshape(frame[0].shape)
-        if self.normalise:
-            standardize_nonzero(frame.reshape(-1))
+
+    def _sum_exactly(self, stream: EventStream) -> tuple[np.ndarray, int]:
+        """Return the voxels in whole numbers, (bins, height * width) int64, and the number that stands for 1."""
+        sums = np.zeros((self.bins, stream.height * stream.width), np.int64)
+        shift = max((stream.duration_us * self.bins).bit_length() - MAX_WEIGHT_BITS, 0)
+        duration = stream.duration_us >> shift
+        if self.bins > 1 and duration > 0:
+            add_exact_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, duration, shift, sums)
+            return sums, duration
+        sum_polarities(stream.x, stream.y, stream.p, stream.width, sums[0])
+        return sums, 1

@@ -37,8 +37,8 @@ def dataset(folder: Path, **options: object) -> Dataset:
 def test_gestures_are_time_segments_of_recordings(folder: Path) -> None:
     data = dataset(folder, split="train")
     assert [(item.id, item.label, dict(item.options)) for item in data.items[:2]] == [
-        ("user01_lab.aedat:0", "hand clapping", {"start": 80048239, "end": 85092709}),
-        ("user01_lab.aedat:1", "right hand wave", {"start": 89431170, "end": 95231007}),
+        ("user01_lab.aedat:0", "hand clapping", {"start": 80048239, "end": 85092709, "absolute": True}),
+        ("user01_lab.aedat:1", "right hand wave", {"start": 89431170, "end": 95231007, "absolute": True}),
     ]
     assert data.items[0].source == folder / "user01_lab.aedat"
     assert len(data.items) == 5

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybind import BadInput
+import anybind
+from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind_events.stream import EventStream, concatenate_streams
+from helpers.streams import select_silently
 
 
 def make_stream(**changed: object) -> EventStream:
@@ -105,7 +108,8 @@ def test_a_recording_can_be_empty() -> None:
     stream = EventStream([], [], [], [], 34, 34)
     assert len(stream) == 0
     assert stream.duration_us == 0
-    assert len(stream.between(0, 100)) == 0
+    with pytest.warns(AnybindWarning, match="it has no events"):
+        assert len(stream.between(0, 100)) == 0
 
 
 def test_the_duration_is_from_the_first_event_to_the_last() -> None:
@@ -119,15 +123,43 @@ def test_between_excludes_the_end(times: list[int], start: int, end: int) -> Non
     count = len(times)
     # x is the event index, which identifies the selected events.
     stream = EventStream(range(count), [0] * count, times, [True] * count, 34, 1)
-    selected = stream.between(start, end)
+    selected = select_silently(stream.between, start, end, absolute=True)
     assert selected.x.tolist() == [number for number, time in enumerate(times) if start <= time < end]
     assert selected.t.tolist() == [time for time in times if start <= time < end]
     assert (selected.width, selected.height) == (34, 1)
 
 
+@pytest.mark.parametrize("first", [0, 5_000_000, -70])
+def test_between_is_relative_to_the_first_event_or_on_its_own_clock(first: int) -> None:
+    stream = make_stream(t=[first, first + 10, first + 20])
+    for start, end, expected in ((0, 20, [0, 10]), (10, None, [10, 20]), (None, 10, [0]), (None, None, [0, 10, 20])):
+        times = [first + time for time in expected]
+        assert stream.between(start, end).t.tolist() == times
+        absolute = [None if time is None else first + time for time in (start, end)]
+        assert stream.between(*absolute, absolute=True).t.tolist() == times
+
+
+def test_a_time_range_without_events_is_a_warning() -> None:
+    stream = make_stream(t=[1000, 1010, 1020])
+    message = "no events from 30 us to 40 us, relative to the first event; it has events from 0 to 20 us"
+    with pytest.warns(AnybindWarning, match=message):
+        assert len(stream.between(30, 40)) == 0
+    with pytest.warns(AnybindWarning, match="from 0 us to 5 us, on its own clock; it has events from 1000 to 1020 us"):
+        assert len(stream.between(0, 5, absolute=True)) == 0
+    assert [len(part) for part in make_stream(t=[0, 1, 100]).chunks(duration=10)][1:-1] == [0] * 9
+
+
+def test_a_real_recording_of_a_running_clock_is_cut_from_its_first_event(test_data: Path) -> None:
+    stream = anybind.read(test_data / "events/dvs128_walking.aedat")
+    part = stream.between(100_000, 200_000)
+    assert len(part) > 0
+    assert part.t[0] >= stream.t[0] + 100_000
+    assert part.t[-1] < stream.t[0] + 200_000
+
+
 def test_between_does_not_change_the_recording() -> None:
     stream = make_stream()
-    stream.between(15, 25)
+    stream.between(5, 15)
     assert stream.t.tolist() == [10, 20, 30]
 
 

@@ -78,9 +78,22 @@ def test_start_and_end_are_relative_to_the_first_event(
     anybind.write(stream, source)
     limits = [*(("--start", start) if start is not None else ()), *(("--end", end) if end is not None else ())]
     record = json.loads(cli("convert", source, output, *limits, "--json").out)
-    expected = stream.between(5000 + (start or 0), 10**12 if end is None else 5000 + end)
+    expected = stream.between(start, end)
     assert list_contents(anybind.read(output)) == list_contents(expected)
     assert record["events"] == len(expected)
+
+
+@pytest.mark.parametrize("middle", [".npz", ".h5", ".dat"])
+def test_start_and_end_can_be_times_on_the_recordings_clock(
+    cli, recording: Path, stream: EventStream, middle: str
+) -> None:
+    source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
+    anybind.write(stream, source)
+    cli("convert", source, output, "--start", 15_000, "--end", 55_000, "--absolute")
+    assert list_contents(anybind.read(output)) == list_contents(stream.between(15_000, 55_000, absolute=True))
+    assert list_contents(anybind.read(output)) == list_contents(stream.between(10_000, 50_000))
+    message = "no events from 0 us to 4999 us, on its own clock"
+    assert message in cli("convert", source, output, "--start", 0, "--end", 4999, "--absolute").error()
 
 
 def test_only_the_time_range_is_read_from_an_indexed_format(
@@ -90,19 +103,22 @@ def test_only_the_time_range_is_read_from_an_indexed_format(
     anybind.write(stream, source)
     requests, chunks = [], Hdf5Reader.chunks
 
-    def record_chunks(self: Hdf5Reader, path: Path, *, count: int, start: int | None = None, end: int | None = None):
-        requests.append((start, end))
-        yield from chunks(self, path, count=count, start=start, end=end)
+    def record_chunks(self: Hdf5Reader, path: Path, *, count: int, **options: object):
+        requests.append(options)
+        yield from chunks(self, path, count=count, **options)
 
     monkeypatch.setattr(Hdf5Reader, "chunks", record_chunks)
     cli("convert", source, recording.with_name("part.csv"), "--start", 1000, "--end", 2000)
-    assert requests == [(None, None), (6000, 7000)]
+    assert requests == [{"start": 1000, "end": 2000, "absolute": False}]
 
 
 def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path) -> None:
     output = recording.with_name("out.h5")
-    assert "no events between 200000 us and its end" in cli("convert", recording, output, "--start", 200_000).error()
-    assert "no events between 50 us and 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
+    assert (
+        "no events from 200000 us to the last event, relative to the first"
+        in cli("convert", recording, output, "--start", 200_000).error()
+    )
+    assert "no events from 50 us to 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
     anybind.write(EventStream([], [], [], [], 34, 34), recording)
     assert "no events" in cli("convert", recording, output, "--end", 60).error()
     assert not output.exists()

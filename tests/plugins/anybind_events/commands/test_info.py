@@ -40,6 +40,8 @@ def test_info_of_one_recording_is_one_json_object(cli, recording: Path) -> None:
         "start_us": 5_000_000,
         "rate": 500.0,
         "on_fraction": 0.75,
+        "time_unit": "us",
+        "time_unit_origin": "format",
         "notes": {},
     }
 
@@ -135,7 +137,7 @@ def test_info_of_an_image_has_format_and_size(cli, tmp_path: Path) -> None:
 def test_reader_and_reader_options_can_be_selected(cli, tmp_path: Path) -> None:
     (tmp_path / "odd.data").write_text("1 2 10 1\n3 4 20 0\n")
     command = ("info", tmp_path / "odd.data", "--reader", "text-events", "--json", "--reader-option")
-    record = json.loads(cli(*command, "size=[50,40]", "--reader-option", "unit=ms").out)
+    record = json.loads(cli(*command, "size=[50,40]", "--reader-option", "time_unit=ms").out)
     assert (record["format"], record["width"], record["height"], record["duration_us"]) == (
         "text-events",
         50,

@@ -96,6 +96,23 @@ def test_representation_options_can_be_set(cli, recording: Path, tmp_path: Path)
     assert record["representation"]["bins"] == 2
 
 
+def test_the_rendered_range_can_be_on_the_recordings_clock(cli, recording: Path, tmp_path: Path) -> None:
+    cli("render", recording, "-o", tmp_path / "a.png", "--start", 5_200_000, "--end", 5_500_000, "--absolute")
+    assert find_red_columns(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
+    error = cli("render", recording, "-o", tmp_path / "b.png", "--end", 500_000, "--absolute").error()
+    assert "no events from the first event to 500000 us, on its own clock; it has events from 5000000 to" in error
+
+
+def test_reader_options_choose_what_is_rendered(cli, recording: Path, tmp_path: Path) -> None:
+    stream = anybind.read(recording)
+    columns = {f"{side}_{name}": getattr(stream, name) for side in ("left", "right") for name in "xytp"}
+    np.savez(tmp_path / "two.npz", **columns)
+    assert "choose one with source=" in cli("render", tmp_path / "two.npz", "-o", tmp_path / "a.png").error()
+    options = ("--reader", "npz-events", "--reader-option", "source=left", "--reader-option", "time_unit=ms")
+    record = json.loads(cli("render", tmp_path / "two.npz", "-o", tmp_path / "a.png", *options, "--json").out)
+    assert (record["events"], record["duration_us"]) == (len(stream), 1000 * stream.duration_us)
+
+
 @pytest.mark.parametrize(("ending", "read_frames"), [(".gif", read_gif), (".mp4", read_mp4)])
 def test_an_animation_shows_consecutive_windows(cli, recording: Path, tmp_path, ending, read_frames) -> None:
     path = tmp_path / f"a{ending}"
@@ -159,9 +176,9 @@ def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None
         (["-o", "a.gif", "--fps", 0], "--fps must be above 0"),
         (
             ["-o", "a.png", "--start", 10_000_000],
-            "no events from 10000000 to 1000000 us; the recording lasts 999999 us",
+            "no events from 10000000 us to the last event, relative to the first event; it has events from 0 to 999999 us",
         ),
-        (["-o", "a.png", "--start", 6, "--end", 5], "no events from 6 to 5 us"),
+        (["-o", "a.png", "--start", 6, "--end", 5], "no events from 6 us to 5 us"),
         (["-o", "a.png", "--representation", "papr"], "did you mean 'paper'"),
         (["-o", "a.png", "--representation-option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
         (["-o", "a.png", "--representation-option", "bins=5"], "unexpected keyword argument 'bins'"),

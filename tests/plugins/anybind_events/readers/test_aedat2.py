@@ -236,6 +236,42 @@ def test_real_recordings_without_a_camera_keep_all_events(
     assert (stream.x.min(), stream.x.max(), stream.y.min(), stream.y.max()) == extent
 
 
+@pytest.mark.parametrize(
+    ("header", "name", "written", "davis", "right"),
+    [
+        (DVS128, "DVS128 128x128", (346, 260), True, "davis346"),
+        (DAVIS240, "DAVIS 240x180", (128, 128), False, "dvs128"),
+        (DAVIS240, "DAVIS 240x180", (640, 480), True, "davis640"),
+    ],
+)
+def test_a_named_camera_that_the_addresses_do_not_fit_is_an_error(
+    tmp_path: Path, header: bytes, name: str, written: tuple[int, int], davis: bool, right: str
+) -> None:
+    path, events = tmp_path / "wrong.aedat", make_events(*written)
+    path.write_bytes(header + encode(events, *written, davis))
+    message = rf"wrong\.aedat: the addresses do not fit the camera in the header, {name}; give camera="
+    with pytest.raises(BadInput, match=message):
+        Aedat2Reader().read(path)
+    with pytest.raises(BadInput, match=message):
+        list(Aedat2Reader().chunks(path, count=9))
+    assert list_events(Aedat2Reader().read(path, camera=right)) == events
+
+
+def test_a_given_camera_that_the_addresses_do_not_fit_is_a_warning(tmp_path: Path) -> None:
+    path, events = tmp_path / "named.aedat", make_events(346, 260)
+    path.write_bytes(FIRST + encode(events, 346, 260, davis=True))
+    with pytest.warns(AnybindWarning, match=r"named\.aedat: the addresses do not fit camera='dvs128'"):
+        Aedat2Reader().read(path, camera="dvs128")
+    with pytest.warns(AnybindWarning, match="do not fit camera='davis240'"):
+        assert Aedat2Reader().read(path, camera="davis240").notes["outside"] > 0
+
+
+def test_the_cameras_of_real_recordings_fit_their_headers(test_data: Path) -> None:
+    for name in ("events/dvs128_walking.aedat", "more_events/davis240c_imu_boxes.aedat"):
+        if (test_data / name).exists():
+            assert len(Aedat2Reader().read(test_data / name)) > 10_000
+
+
 def test_an_unsupported_camera_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "cochlea.aedat"
     path.write_bytes(FIRST + b"# AEChip: ch.unizh.ini.jaer.chip.cochlea.CochleaAMS1c\r\n" + bytes(8))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind import AnybindWarning, BadInput
+from anybind.errors import BadOption
 from anybind_events.readers import blocks
 from anybind_events.readers.aedat3 import Aedat3Reader
 from helpers.streams import Row, list_events
@@ -146,10 +147,48 @@ def test_the_sensor_size_is_that_of_the_source_or_the_smallest_that_fits(
     assert (stream.width, stream.height, len(stream)) == (*size, len(events))
 
 
-def test_start_and_end_select_by_the_recordings_clock(tmp_path: Path) -> None:
+def test_start_and_end_are_relative_to_the_first_event_or_on_the_recordings_clock(tmp_path: Path) -> None:
     path = tmp_path / "part.aedat"
     path.write_bytes(HEADER + polarities([(1, 2, t, True, True) for t in (10, 20, 30, 40)]))
     times = lambda **options: anybind.read(path, **options).t.tolist()  # noqa: E731
-    assert times(start=20, end=40) == [20, 30]
-    assert times(start=25) == [30, 40]
-    assert times(end=11) == [10]
+    assert times(start=10, end=30) == times(start=20, end=40, absolute=True) == [20, 30]
+    assert times(start=15) == times(start=25, absolute=True) == [30, 40]
+    assert times(end=1) == times(end=11, absolute=True) == [10]
+    with pytest.warns(
+        AnybindWarning, match=r"part\.aedat: no events from 50 us to 60 us, .*; it has events from 0 to 30"
+    ):
+        assert times(start=50, end=60) == []
+
+
+SECOND_SOURCE = struct.pack("<hhiiiiii", POLARITY, 2, 8, 4, 0, 1, 1, 1) + struct.pack("<Ii", 7 << 17 | 8 << 2 | 1, 15)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_events_of_several_sources_are_never_merged(tmp_path: Path, listed: bool) -> None:
+    path, header = tmp_path / "two.aedat", HEADER
+    if listed:
+        header = header.replace(b"DAVIS240C", b"DAVIS240C\r\n#Source 2: DVS128")
+    else:
+        header = header.replace(b"#Source 1: DAVIS240C\r\n", b"")
+    first = polarities([(1, 2, 10, True, True)]) + polarities([(3, 4, 20, True, True)])
+    path.write_bytes(header + first[:36] + SECOND_SOURCE + first[36:])
+    names = r"'1' \(DAVIS240C\), '2' \(DVS128\)" if listed else "'1', '2'"
+    with pytest.raises(BadInput, match=rf"two\.aedat: events of 2 sources; choose one with source=: {names}"):
+        anybind.read(path)
+    with pytest.raises(BadInput, match="2 sources"):
+        list(anybind.read_chunks(path, count=10))
+    for source, rows, width in ((1, [(1, 2, 10, True), (3, 4, 20, True)], 240), ("2", [(7, 8, 15, False)], 128)):
+        stream = anybind.read(path, source=source)
+        assert list_events(stream) == list_events(*anybind.read_chunks(path, source=source)) == rows
+        assert stream.width == width or not listed
+        assert stream.notes == {"skipped_packets": 3 - len(rows)}
+
+
+def test_an_unknown_source_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "one.aedat"
+    path.write_bytes(HEADER + polarities([(1, 2, 10, True, True)]))
+    assert len(anybind.read(path, source=1)) == 1
+    with pytest.raises(BadOption, match=r"one\.aedat: no events of the source 3; there are: 1"):
+        anybind.read(path, source=3)
+    with pytest.raises(BadOption, match="source: expected the number of a source, got 'left'"):
+        anybind.read(path, source="left")

@@ -148,8 +148,8 @@ def test_the_events_of_all_frames_add_up_to_the_recording(
     path = test_data / "events/davis346_with_frames.aedat4"
     frames, whole = read_frames(path), Aedat4Reader().read(path)
     assert [frame.end_us for frame in frames[:-1]] == [frame.start_us for frame in frames[1:]]
-    parts = [whole.between(frame.start_us, frame.end_us) for frame in frames]
-    assert sum(map(len, parts)) == len(whole.between(frames[0].start_us, frames[-1].end_us))
+    parts = [whole.between(frame.start_us, frame.end_us, absolute=True) for frame in frames]
+    assert sum(map(len, parts)) == len(whole.between(frames[0].start_us, frames[-1].end_us, absolute=True))
     chosen = Aedat4Reader().read(path, frame=30)
     assert list_contents(chosen) == list_contents(parts[30])
     assert len(chosen) > 500
@@ -233,15 +233,19 @@ def test_a_recording_without_a_sensor_size_needs_the_size_option(read) -> None:
     assert list_contents(read(raw, size=(40, 30))) == BOTH
 
 
-def test_the_first_event_stream_is_the_default(read) -> None:
+def test_several_event_streams_need_the_source_option(read) -> None:
     raw = recording(
         [(0, event_packet(FIRST)), (3, event_packet(SECOND))],
         xml=make_xml(source(3, "EVTS", (9, 9)), source(0, "EVTS")),
     )
-    assert read(raw).t.tolist() == [10, 11]
-    assert read(raw, stream=3).t.tolist() == [11, 20]
-    with pytest.raises(BadOption, match=r"expected an event stream of 3, 0, got 1"):
-        read(raw, stream=1)
+    with pytest.raises(
+        BadInput, match=r"made\.aedat4: events of 2 sources; choose one with source=: '3' \(9x9\), '0' \("
+    ):
+        read(raw)
+    assert read(raw, source=0).t.tolist() == [10, 11]
+    assert read(raw, source="3").t.tolist() == [11, 20]
+    with pytest.raises(BadOption, match=r"no events of the source 1; there are: 0, 3"):
+        read(raw, source=1)
 
 
 @pytest.mark.parametrize(("kind", "channels"), [(0, 1), (16, 3), (24, 4)])

@@ -14,8 +14,10 @@ import anybind
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind_events import from_structured
+from anybind_events.readers import hdf5_layout
 from anybind_events.readers.hdf5 import Hdf5Reader
 from anybind_events.stream import EventStream
+from helpers.streams import select_silently
 
 Columns = dict[str, np.ndarray]
 EVENTS = 1000
@@ -156,9 +158,8 @@ def test_uncertain_polarity_codes_are_an_error_that_lists_them(tmp_path: Path, n
     file_name, write_columns = FORMATS[name]
     column, codes = UNCERTAIN[notation]
     write_columns(tmp_path / file_name, make_columns(p=column))
-    reader = {"reader": "text-events"} if name == "csv-header" else {}
     with pytest.raises(BadInput, match=rf"made\..*polarity codes {re.escape(codes)}: expected.*polarity='2,1'"):
-        anybind.read(tmp_path / file_name, **reader)
+        anybind.read(tmp_path / file_name)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +169,7 @@ def test_the_polarity_option_names_the_codes(
     write: Callable[..., Path], on_code: int, off_code: int, polarity: object
 ) -> None:
     path = write(p=np.where(ON, on_code, off_code))
-    reader = {"reader": "text-events"} if path.suffix in {".csv", ".txt"} else {}
-    assert np.array_equal(anybind.read(path, polarity=polarity, **reader).p, ON)
+    assert np.array_equal(anybind.read(path, polarity=polarity).p, ON)
 
 
 def test_several_codes_can_mean_off(write: Callable[..., Path]) -> None:
@@ -244,8 +244,8 @@ def test_events_are_sorted_by_the_option_in_every_format(write: Callable[..., Pa
 
 def test_a_warning_says_that_most_times_were_raised(write: Callable[..., Path]) -> None:
     path = write(t=np.random.default_rng(2).permutation(EVENTS) * 100)
-    options = {"columns": "txyp", "reader": "text-events"} if path.suffix == ".txt" else {}
-    options |= {"columns": "txyp"} if path.suffix == ".npy" else {}
+    is_table = path.suffix == ".txt" or (path.suffix == ".npy" and np.load(path).ndim == 2)
+    options = {"columns": "txyp"} if is_table else {}
     with pytest.warns(AnybindWarning, match=r"made\..*: \d+ of 1000 times decrease .*; give on_disorder='sort'"):
         assert anybind.read(path, **options).notes["backwards"] > 900
 
@@ -292,9 +292,132 @@ def test_decreasing_times_of_arrays_are_repaired_as_those_of_files() -> None:
 def test_a_time_range_of_hdf5_is_complete_after_sorting(tmp_path: Path) -> None:
     times = np.random.default_rng(2).permutation(EVENTS)
     write_hdf5(tmp_path / "made.h5", make_columns(t=times))
-    stream = Hdf5Reader().read(tmp_path / "made.h5", on_disorder="sort", start=100, end=200)
+    stream = Hdf5Reader().read(tmp_path / "made.h5", on_disorder="sort", start=100, end=200, absolute=True)
     assert stream.t.tolist() == list(range(100, 200))
     assert stream.notes["sorted"] > 900
+
+
+def make_hdf5(path: Path, layout: str, columns: Columns) -> None:
+    """Write columns without an index, or with one as in DSEC."""
+    write_hdf5(path, columns)
+    if layout == "indexed":
+        with h5py.File(path, "r+") as file:
+            raised = np.maximum.accumulate(columns["t"])
+            file["ms_to_idx"] = np.searchsorted(raised, np.arange(raised[-1] // 1000 + 1) * 1000)
+            file["t_offset"] = 0
+
+
+@pytest.mark.filterwarnings("ignore:.*times decrease")
+@pytest.mark.parametrize("layout", ["plain", "indexed"])
+@pytest.mark.parametrize("count", [30, 10**6])
+def test_a_time_range_of_hdf5_is_that_of_the_raised_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, count: int
+) -> None:
+    monkeypatch.setattr(hdf5_layout, "SEARCH_EVENTS", 64)
+    generator = np.random.default_rng(3)
+    for jump in (50, 3_000, 12_000):
+        # Some times lie far ahead, so that bisection of the raw times goes astray.
+        times = np.arange(EVENTS) * 100 + jump * (generator.random(EVENTS) < 0.02)
+        make_hdf5(tmp_path / "made.h5", layout, make_columns(t=times))
+        whole = Hdf5Reader().read(tmp_path / "made.h5")
+        for start, end in ((0, 20_000), (15_000, 40_050), (99_000, None), (None, 5), (70_100, 70_200)):
+            expected = select_silently(whole.between, start, end)
+            chunks = list(Hdf5Reader().chunks(tmp_path / "made.h5", count=count, start=start, end=end))
+            for name in "xytp":
+                column = np.concatenate([getattr(chunk, name) for chunk in chunks])
+                assert np.array_equal(column, getattr(expected, name))
+
+
+def test_an_empty_time_range_of_a_file_is_a_warning(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "made.h5", make_columns())
+    for options in ({"start": 10**6}, {"end": -5}, {"start": 7, "end": 8, "absolute": True}):
+        with pytest.warns(AnybindWarning, match=r"made\.h5: no events from "):
+            assert len(anybind.read(tmp_path / "made.h5", **options)) == 0
+
+
+NAMED = ("npz", "npz-records", "npy-records", "hdf5", "hdf5-records")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_an_order_of_columns_that_the_file_names_is_an_error(tmp_path: Path, name: str) -> None:
+    file_name, write_columns = FORMATS[name]
+    write_columns(tmp_path / file_name, make_columns())
+    with pytest.raises(BadOption, match=r"columns: the file names its columns \(.*\); columns= orders tables without"):
+        anybind.read(tmp_path / file_name, columns="yxtp")
+
+
+def test_an_order_of_columns_replaces_the_header_of_a_text_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "made.csv", make_columns())
+    stream = anybind.read(tmp_path / "made.csv", columns="yxtp")
+    assert np.array_equal(stream.x, make_columns()["y"])
+
+
+@pytest.mark.parametrize("codes", [(2, 1), (255, 0), (0, 3), (-1, 2)])
+@pytest.mark.parametrize("order", ["txyp", "xytp", "pxyt"])
+@pytest.mark.parametrize("kind", ["txt", "npy", "npz-events", "v2e"])
+def test_uncertain_codes_in_tables_without_names_are_found_and_listed(
+    tmp_path: Path, codes: tuple[int, int], order: str, kind: str
+) -> None:
+    file_name, write = TABLES[kind]
+    write(tmp_path / file_name, make_table(make_columns(p=np.where(ON, *codes)), order).astype(np.int64))
+    listed = ", ".join(map(str, sorted(codes)))
+    with pytest.raises(BadInput, match=rf"made\..*polarity codes {listed}: expected 0 and 1.*polarity='2,1'"):
+        anybind.read(tmp_path / file_name)
+    stream = anybind.read(tmp_path / file_name, polarity=codes)
+    assert np.array_equal(stream.p, ON)
+    assert np.array_equal(stream.x, make_columns()["x"])
+
+
+def test_a_table_of_a_few_rows_is_not_taken_for_events_of_uncertain_codes(tmp_path: Path) -> None:
+    (tmp_path / "boxes.txt").write_text("10 20 30 40\n12 21 30 41\n")
+    with pytest.raises(BadInput, match=r"boxes\.txt") as error:
+        anybind.read(tmp_path / "boxes.txt")
+    assert "polarity codes" not in str(error.value)
+
+
+SUB_PIXEL = {"x": make_columns()["x"] + 0.75, "y": make_columns()["y"] + 0.25}
+
+
+@pytest.mark.parametrize("name", [*NAMED, "csv-header"])
+def test_sub_pixel_coordinates_need_the_scale_option(tmp_path: Path, name: str) -> None:
+    file_name, write_columns = FORMATS[name]
+    write_columns(tmp_path / file_name, make_columns(**SUB_PIXEL))
+    with pytest.raises(BadInput, match=r"made\..*expected a whole number.*; give scale=, such as 1 to round sub-pixel"):
+        anybind.read(tmp_path / file_name)
+    whole, finer = (anybind.read(tmp_path / file_name, scale=scale) for scale in (1, 4))
+    sizes = (640, 480, 2560, 1920) if name == "npz-records" else (240, 180, 1280, 720)  # N-ImageNet's format has a size
+    assert (whole.width, whole.height, finer.width, finer.height) == sizes
+    for letter, fraction in (("x", 3), ("y", 1)):
+        assert np.array_equal(getattr(whole, letter), make_columns()[letter])
+        assert np.array_equal(getattr(finer, letter), 4 * make_columns()[letter].astype(int) + fraction)
+
+
+def test_coordinates_beyond_16_bits_need_the_scale_option(write: Callable[..., Path]) -> None:
+    columns = make_columns()
+    fixed_point = {letter: columns[letter].astype(np.int64) * 1024 + 1000 for letter in "xy"}
+    path = write(**fixed_point)
+    order = {"columns": "txyp"} if path.suffix == ".txt" or (path.suffix == ".npy" and np.load(path).ndim == 2) else {}
+    with pytest.raises(BadInput, match=r"made\..*(beyond all sensors|outside the sensor).*; give .*scale="):
+        anybind.read(path, **order)
+    stream = anybind.read(path, scale=1 / 1024, **order)
+    assert np.array_equal(stream.x, columns["x"])
+    assert (stream.width, stream.height) in {(240, 180), (640, 480)}
+
+
+def test_coordinates_of_arrays_are_scaled_as_those_of_files() -> None:
+    records = make_records(make_columns(**SUB_PIXEL))
+    with pytest.raises(BadInput, match="expected a whole number"):
+        from_structured(records)
+    assert np.array_equal(from_structured(records, scale=1).x, make_columns()["x"])
+    assert from_structured(records, scale=2).width == 640
+    tenths = make_columns(x=make_columns()["x"] * 10)
+    assert np.array_equal(from_structured(make_records(tenths), 240, 2000, scale=0.1).x, make_columns()["x"])
+
+
+@pytest.mark.parametrize("scale", [0, -1, np.inf, np.nan, "2", True])
+def test_an_invalid_scale_is_an_error(write: Callable[..., Path], scale: object) -> None:
+    with pytest.raises(BadOption, match="scale: expected a number above 0"):
+        anybind.read(write(), scale=scale)
 
 
 def write_npz_table(name: str) -> Callable[[Path, np.ndarray], None]:

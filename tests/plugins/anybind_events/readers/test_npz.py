@@ -273,7 +273,7 @@ def test_columns_are_found_by_common_names_with_units(tmp_path: Path) -> None:
     x, y, t, p = COLUMNS.values()
     np.savez(tmp_path / "names.npz", xs=x, ys=y, timestamp_ms=t, polarity=p, labels=[7])
     assert anybind.read(tmp_path / "names.npz").t.tolist() == [10_000, 20_000, 30_000]
-    assert anybind.read(tmp_path / "names.npz", unit="us").t.tolist() == [10, 20, 30]
+    assert anybind.read(tmp_path / "names.npz", time_unit="us").t.tolist() == [10, 20, 30]
 
 
 def test_times_with_fractions_are_seconds(tmp_path: Path) -> None:

@@ -112,10 +112,10 @@ def test_the_unit_of_time_follows_from_header_or_numbers(read, text: str, times:
 
 
 def test_the_unit_option_overrides_inference(read) -> None:
-    assert read(lines(), unit="ms").t.tolist() == [10_000, 20_000, 30_000]
-    assert read("t_s,x,y,p\n5,1,2,1\n", unit="us").t.tolist() == [5]
-    with pytest.raises(BadOption, match="unit: expected"):
-        read(lines(), unit="min")
+    assert read(lines(), time_unit="ms").t.tolist() == [10_000, 20_000, 30_000]
+    assert read("t_s,x,y,p\n5,1,2,1\n", time_unit="us").t.tolist() == [5]
+    with pytest.raises(BadOption, match="time_unit: expected"):
+        read(lines(), time_unit="min")
 
 
 def test_a_first_line_of_two_numbers_is_the_sensor(read) -> None:
@@ -196,9 +196,9 @@ def test_text_is_parsed_as_by_python(
     written_rows = [(x, y, f"{t / 1e6:.6f}" if decimals else t, p) for x, y, t, p in rows]
     path.write_text("x y t p\n".replace(" ", delimiter) + lines(written_rows, delimiter))
     unit = "s" if decimals else "us"
-    stream = TextReader().read(path, unit=unit)
+    stream = TextReader().read(path, time_unit=unit)
     assert list(zip(stream.x, stream.y, stream.t, stream.p, strict=True)) == rows
-    assert [time for part in TextReader().chunks(path, count=count, unit=unit) for time in part.t] == [
+    assert [time for part in TextReader().chunks(path, count=count, time_unit=unit) for time in part.t] == [
         r[2] for r in rows
     ]
 
