@@ -75,7 +75,7 @@ READERS = (
     ("aedat3", "AEDAT3.1 of cAER, also DVS128 Gesture", "aedat3:Aedat3Reader", (".aedat",)),
     ("aedat4", "AEDAT4 of DV, also its image frames", "aedat4:Aedat4Reader", (".aedat4",)),
     ("es", "Event Stream", "es:EsReader", (".es",)),
-    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5")),
+    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5", ".mat")),
     ("npy-events", "NumPy array of events", "npy:NpyReader", (".npy",)),
     ("npz-events", "NumPy archive of event columns, also N-ImageNet", "npz:NpzReader", (".npz",)),
     ("mat-events", "MATLAB 5 arrays of events, also ASL-DVS and ST-MNIST", "mat:MatReader", (".mat",)),

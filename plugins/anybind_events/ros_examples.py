@@ -136,13 +136,16 @@ def _write_ros2(path: Path, messages: Mapping[str, Sequence[Any]], compression: 
         shutil.copyfile(next(Path(folder).rglob(f"*{path.suffix}")), path)
 
 
-def _write_messages(writer: Any, messages: Mapping[str, Sequence[Any]], *, is_ros1: bool) -> None:
+def serialize(message: Any, *, is_ros1: bool) -> memoryview:
+    """Serialise a message as ROS 1 or in CDR."""
     types = _make_types(is_ros1)
-    serialize = types.serialize_ros1 if is_ros1 else types.serialize_cdr
+    return (types.serialize_ros1 if is_ros1 else types.serialize_cdr)(message, message.__msgtype__)
+
+
+def _write_messages(writer: Any, messages: Mapping[str, Sequence[Any]], *, is_ros1: bool) -> None:
     for topic, sequence in messages.items():
         if not sequence:
             continue
-        kind = sequence[0].__msgtype__
-        connection = writer.add_connection(topic, kind, typestore=types)
+        connection = writer.add_connection(topic, sequence[0].__msgtype__, typestore=_make_types(is_ros1))
         for number, message in enumerate(sequence):
-            writer.write(connection, 10**18 + number * STEP_NS, serialize(message, kind))
+            writer.write(connection, 10**18 + number * STEP_NS, serialize(message, is_ros1=is_ros1))

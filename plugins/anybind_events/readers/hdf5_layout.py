@@ -65,7 +65,7 @@ class EventDatasets:
     notes: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return self.columns[0].shape[0]
+        return self.columns[0].shape[0] if self.fields else self.columns[0].size
 
     def read_batch(self, first: int, last: int) -> Batch:
         """Read the columns of some events, times in microseconds."""
@@ -73,13 +73,13 @@ class EventDatasets:
             table = self.columns[0][first:last]
             x, y, t, p = (table[name] if isinstance(name, str) else table[:, name] for name in self.fields)
         else:
-            x, y, t, p = (column[first:last] for column in self.columns)
+            x, y, t, p = (_read_vector(column, first, last) for column in self.columns)
         return x, y, self._convert_times(t), p
 
     def read_times(self, first: int, last: int) -> np.ndarray:
         """Read the times of some events in microseconds, (n,) int64."""
         if not self.fields:
-            return self._convert_times(self.columns[2][first:last])
+            return self._convert_times(_read_vector(self.columns[2], first, last))
         name = self.fields[2]
         table = self.columns[2][first:last]
         return self._convert_times(table[name] if isinstance(name, str) else table[:, name])
@@ -169,7 +169,7 @@ def _find_events_in_group(file: h5py.File, name: str) -> EventDatasets | None:
     """Find the events in one group; None if it has none."""
     group = _get_group(file, name)
     datasets = {key: cast("h5py.Dataset", group[key]) for key in _list_members(group, "Dataset")}
-    columns = find_columns(key for key, dataset in datasets.items() if dataset.ndim == 1)
+    columns = find_columns(key for key, dataset in datasets.items() if _is_vector(dataset))
     if columns:
         events = EventDatasets([datasets[columns[letter]] for letter in "xytp"], unit=parse_unit(columns["t"]) or "")
     else:
@@ -190,6 +190,17 @@ def _find_events_in_group(file: h5py.File, name: str) -> EventDatasets | None:
     if extras or events.index is not None:
         events.unit = "us"
     return events
+
+
+def _is_vector(dataset: h5py.Dataset) -> bool:
+    """Return whether a dataset is one column, which MATLAB stores in two dimensions."""
+    return dataset.ndim == 1 or (dataset.ndim == 2 and 1 in dataset.shape)
+
+
+def _read_vector(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
+    if dataset.ndim == 1:
+        return dataset[first:last]
+    return np.ravel(dataset[first:last] if dataset.shape[1] == 1 else dataset[:, first:last])
 
 
 def _find_fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:

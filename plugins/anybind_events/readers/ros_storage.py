@@ -30,11 +30,11 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 METADATA_KEY = b"rosbag2_bagfile_information"
 """Begins the file `metadata.yaml` in the folder of a ROS 2 bag."""
 MAX_METADATA_BYTES = 1 << 20
-MAX_INDEX_READS, SPARE_BYTES = 2, 1 << 24
-"""The index of a ROS 1 bag is read once; one that is read more often, in file sizes, repeats itself."""
+MAX_INDEX_READS, SPARE_BYTES = 1, 1 << 16
+"""Most often that a file is read, in its size, to open it: an index of more repeats itself."""
 MAX_READS = 32
 """Most often that a file is read as a whole: chunks whose times overlap are read again."""
-MAX_COMPRESSION, MAX_UNCHECKED_BYTES = 300, 1 << 26
+MAX_COMPRESSION, MAX_UNCHECKED_BYTES = 300, 1 << 24
 """Maximum compression ratio of messages, above a size that is always accepted. That of events is below 10."""
 INFLATED_BYTES = 1 << 20
 """Bytes that are inflated at once to measure a chunk."""
@@ -43,6 +43,7 @@ MCAP_HEADER, MCAP_CHUNK = 1, 6
 MCAP_RECORD, MCAP_CHUNK_HEADER = struct.Struct("<BQ"), struct.Struct("<QQQII")
 """Type and length of an MCAP record; times, length and checksum of a chunk, and the length of its compression's name."""
 MAX_PROFILE_BYTES = 64
+SQLITE_HEADER_BYTES = 100
 MAX_VALUE_LENGTH = 0
 """Number of SQLite's limit on the length of a value."""
 COPY_AGAIN = "copy the file again, or repair it by `rosbag reindex` (ROS 1) or `mcap recover` (MCAP)"
@@ -264,7 +265,13 @@ def _measure_mcap_chunks(path: Path) -> dict[int, tuple[int, int]]:
 
 
 def _check_database(path: Path) -> None:
-    """Raise `BadInput` for tables that compute their content, which has no limit, and for a log with messages."""
+    """Raise `BadInput` for missing pages, tables that compute their content, which has no limit, or an unmerged log."""
+    with path.open("rb") as file:
+        header = file.read(SQLITE_HEADER_BYTES)
+    # The number 1 is a length of 65536.
+    page_bytes, n_pages = (int.from_bytes(header[start:end], "big") for start, end in ((16, 18), (28, 32)))
+    if path.stat().st_size < n_pages * (page_bytes if page_bytes > 1 else 1 << 16):
+        raise BadInput(f"truncated: {n_pages} pages stated in a file of {path.stat().st_size} bytes; {COPY_AGAIN}")
     log = path.with_name(f"{path.name}-wal")
     if log.is_file() and log.stat().st_size:
         raise BadInput(f"its last messages are in {log.name}; open it once by `sqlite3`, which writes them back")
