@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,8 @@ class EventDatasets:
     notes: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return self.columns[0].shape[0] if self.fields else self.columns[0].size
+        shape = self.columns[0].shape
+        return shape[0] if self.fields else math.prod(shape)
 
     def read_batch(self, first: int, last: int) -> Batch:
         """Read the columns of some events, times in microseconds."""

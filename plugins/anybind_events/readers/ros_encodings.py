@@ -18,7 +18,7 @@ from anybind_events.readers.ros_messages import EventMessage
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """x, y, t (microseconds) and p, each (n,)."""
 BLOCK_WORDS = 1 << 14
-"""Words decoded at once: the buffers have room for all events that these can contain."""
+"""Words decoded at once: the buffers can contain all their events."""
 NS_PER_US, US_PER_S = 1000, 1_000_000
 PIXEL_AND_TIME = np.dtype([("pixel", "u4"), ("time", "i4")])
 """An event of `libcaer`."""
@@ -137,16 +137,20 @@ def _decode_libcaer(message: EventMessage) -> Columns:
     events = _view_words(message, PIXEL_AND_TIME)
     pixels, time = events["pixel"], events["time"].astype(np.int64)
     time[1:] += np.cumsum(np.diff(time) < -MIN_ROLLOVER_US) * ROLLOVER_US
-    x, y = pixels >> 17 & 0x7FFF, pixels >> 2 & 0x7FFF
-    return x, y, time + message.time_base // NS_PER_US, (pixels >> 1 & 1).astype(np.bool_)
+    time += message.time_base // NS_PER_US
+    x, y = (pixels >> 17 & 0x7FFF).astype(np.uint16), (pixels >> 2 & 0x7FFF).astype(np.uint16)
+    return x, y, time, (pixels >> 1 & 1).astype(np.bool_)
 
 
 def _decode_mono(message: EventMessage) -> Columns:
     """Decode events of 64 bits: nanoseconds, column, row and polarity."""
     words = _view_words(message, np.dtype("u8"))
-    time = (message.time_base % NS_PER_US + (words & 0xFFFFFFFF)) // NS_PER_US
-    x, y = words >> 32 & 0xFFFF, words >> 48 & 0x7FFF
-    return x, y, time.astype(np.int64) + message.time_base // NS_PER_US, (words >> 63).astype(np.bool_)
+    time = words & 0xFFFFFFFF
+    time += message.time_base % NS_PER_US
+    time //= NS_PER_US
+    time += message.time_base // NS_PER_US
+    x, y = (words >> 32).astype(np.uint16), (words >> 48 & 0x7FFF).astype(np.uint16)
+    return x, y, time.view(np.int64), (words >> 63).astype(np.bool_)
 
 
 def _decode_list(message: EventMessage) -> Columns:

@@ -8,9 +8,11 @@ limited here.
 from __future__ import annotations
 
 import bz2
+import importlib
 import io
 import sqlite3
 import struct
+import sys
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -34,14 +36,16 @@ MAX_INDEX_READS, SPARE_BYTES = 1, 1 << 16
 """Most often that a file is read, in its size, to open it: an index of more repeats itself."""
 MAX_READS = 32
 """Most often that a file is read as a whole: chunks whose times overlap are read again."""
-MAX_COMPRESSION, MAX_UNCHECKED_BYTES = 300, 1 << 24
-"""Maximum compression ratio of messages, above a size that is always accepted. That of events is below 10."""
+MAX_COMPRESSION, MAX_UNCHECKED_BYTES = 60, 1 << 24
+"""Maximum compression ratio of a chunk, above a size that is always accepted. That of events is below 10."""
+MAX_TOTAL_COMPRESSION = 300
+"""Maximum ratio of all chunks of an MCAP file: those whose times overlap are in memory together."""
 INFLATED_BYTES = 1 << 20
 """Bytes that are inflated at once to measure a chunk."""
 MCAP_HEADER, MCAP_CHUNK = 1, 6
 """Types of MCAP records: the first of a file, and one with compressed messages."""
 MCAP_RECORD, MCAP_CHUNK_HEADER = struct.Struct("<BQ"), struct.Struct("<QQQII")
-"""Type and length of an MCAP record; times, length and checksum of a chunk, and the length of its compression's name."""
+"""Type and length of an MCAP record; times, length, checksum and the length of the compression's name of a chunk."""
 MAX_PROFILE_BYTES = 64
 SQLITE_HEADER_BYTES = 100
 MAX_VALUE_LENGTH = 0
@@ -194,10 +198,13 @@ def _limit_inflation(chunks: dict[int, Any]) -> None:
             chunks[position] = chunk._replace(decompressor=partial(_inflate_chunk, create, limit))
 
 
-def _inflate_message(data: bytes) -> bytes:
-    from rosbags.rosbag2.storage_mcap import zstd
+def _import_zstd() -> Any:
+    """Import the module that rosbags requires, which is part of Python from 3.14 on."""
+    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
-    return _inflate_chunk(zstd.ZstdDecompressor, MAX_COMPRESSION * len(data) + MAX_UNCHECKED_BYTES, data)
+
+def _inflate_message(data: bytes) -> bytes:
+    return _inflate_chunk(_import_zstd().ZstdDecompressor, MAX_COMPRESSION * len(data) + MAX_UNCHECKED_BYTES, data)
 
 
 def _inflate_chunk(create: Callable[[], Any], limit: int, data: bytes) -> bytes:
@@ -234,12 +241,11 @@ def _measure_mcap_chunks(path: Path) -> dict[int, tuple[int, int]]:
             not of ROS 2.
     """
     import lz4.frame
-    from rosbags.rosbag2.storage_mcap import zstd
 
-    decompressors = {b"lz4": lz4.frame.LZ4FrameDecompressor, b"zstd": zstd.ZstdDecompressor}
+    decompressors = {b"lz4": lz4.frame.LZ4FrameDecompressor, b"zstd": _import_zstd().ZstdDecompressor}
     chunks: dict[int, tuple[int, int]] = {}
     with BoundedFile(path) as file:
-        limit = MAX_COMPRESSION * file.n_bytes + MAX_UNCHECKED_BYTES
+        n_left = MAX_TOTAL_COMPRESSION * file.n_bytes + MAX_UNCHECKED_BYTES
         file.seek(len(MCAP_MAGIC))
         while len(record := file.read(MCAP_RECORD.size)) == MCAP_RECORD.size:
             start, (kind, length) = file.tell(), MCAP_RECORD.unpack(record)
@@ -253,10 +259,11 @@ def _measure_mcap_chunks(path: Path) -> dict[int, tuple[int, int]]:
                 name, n_stored = file.read(n_name), int.from_bytes(file.read(8), "little")
                 data = file.read(n_stored)
                 create = decompressors.get(name)
-                blocks = _inflate_blocks(create, data, min(limit, n_inflated)) if create else [data]
+                limit = min(n_left, MAX_COMPRESSION * n_stored + MAX_UNCHECKED_BYTES)
+                blocks = _inflate_blocks(create, data, limit) if create else [data]
                 if sum(map(len, blocks)) != n_inflated:
                     raise BadInput(f"damaged: the chunk at byte {start} does not have the length that it states")
-                limit -= n_inflated
+                n_left -= n_inflated
                 chunks[start - MCAP_RECORD.size] = n_inflated, n_stored
             if start + length > file.n_bytes:
                 break  # rosbags reports the truncation

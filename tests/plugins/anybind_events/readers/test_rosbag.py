@@ -8,6 +8,7 @@ import sqlite3
 import struct
 import sys
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_every_compression_is_read(suffix: str, compression: str, tmp_path: Path
 def test_any_listed_events_are_read_back(data: st.DataObject, suffix: str, cuts: list[int], folder: Path):
     events = sorted(data.draw(st.lists(EVENT, max_size=12)), key=lambda event: event[2])
     edges = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
-    parts = [events[first:last] for first, last in zip(edges, edges[1:], strict=False)]
+    parts = [events[first:last] for first, last in pairwise(edges)]
     is_ros1, path = suffix == ".bag", folder / f"listed{suffix}"
     ros.write_bag(path, {ros.TOPIC: [ros.make_event_array(part, is_ros1=is_ros1) for part in parts]})
     assert list_events(anybind.read(path)) == events
@@ -153,7 +154,9 @@ def test_the_clock_of_libcaer_rolls_over(tmp_path: Path):
 def test_an_encoding_that_is_not_supported_is_named(suffix: str, tmp_path: Path):
     packet = ros.make_packet(bytes(8), "trigger", is_ros1=suffix == ".bag")
     ros.write_bag(tmp_path / f"made{suffix}", {ros.TOPIC: [packet]})
-    with pytest.raises(BadInput, match=r"made\.\w+: the encoding 'trigger'.*supported: evt3, libcaer_cmp, libcaer, mono"):
+    with pytest.raises(
+        BadInput, match=r"made\.\w+: the encoding 'trigger'.*supported: evt3, libcaer_cmp, libcaer, mono"
+    ):
         anybind.read(tmp_path / f"made{suffix}")
 
 
