@@ -15,10 +15,9 @@ HEAD_BYTES = 4096
 """Number of bytes at the beginning of a file that `Reader.sniff` is called with."""
 DECOMPRESS = "decompress it first"
 KNOWN_FORMATS: Mapping[bytes, str] = {
-    b"#ROSBAG V": "a ROS 1 bag; export its topic to .h5 or .csv first, for example by the package rosbags",
-    b"\x89MCAP0\r\n": "an MCAP file; export its topic to .h5 or .csv first, for example by the package rosbags",
-    b"SQLite format 3\0": "an SQLite database, such as a ROS 2 bag; export its topic to .h5 or .csv first",
-    b"MATLAB 5.0 MAT-file": "a MATLAB 5 file; save it with -v7.3, or its arrays as .npz",
+    b"#ROSBAG V": "a ROS 1 bag of another version than 2.0; convert it by `rosbag fix`",
+    b"SQLite format 3\0": "an SQLite database that is not a ROS 2 bag",
+    b"MATLAB 5.0 MAT-file": "a MATLAB 5 file that does not begin with events; name a reader of .mat files (reader=)",
     b"\x1f\x8b": f"a gzip file; {DECOMPRESS}",
     b"BZh": f"a bzip2 file; {DECOMPRESS}",
     b"\xfd7zXZ\0": f"an xz file; {DECOMPRESS}",

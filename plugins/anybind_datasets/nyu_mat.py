@@ -16,8 +16,9 @@ MAGIC = b"MATLAB 7.3 MAT-file"
 class NyuDepthReader(Reader):
     """A reader of depth maps (`depths`, metres) by index."""
 
-    def sniff(self, head: bytes) -> bool:
-        return head.startswith(MAGIC)
+    def sniff(self, head: bytes) -> bool | None:
+        """Return None for any file of MATLAB 7.3, since its arrays follow later."""
+        return None if head.startswith(MAGIC) else False
 
     def read(
         self, path: Path, *, index: int = 0, fx: float | None = None, baseline: float | None = None
@@ -45,8 +46,9 @@ class NyuDepthReader(Reader):
 class NyuImageReader(Reader):
     """A reader of images (`images`) by index."""
 
-    def sniff(self, head: bytes) -> bool:
-        return head.startswith(MAGIC)
+    def sniff(self, head: bytes) -> bool | None:
+        """Return None for any file of MATLAB 7.3, since its arrays follow later."""
+        return None if head.startswith(MAGIC) else False
 
     def read(self, path: Path, *, index: int = 0) -> np.ndarray:
         """Read an image, uint8 (height, width, 3); errors as in `NyuDepthReader.read`."""

@@ -75,11 +75,13 @@ READERS = (
     ("aedat3", "AEDAT3.1 of cAER, also DVS128 Gesture", "aedat3:Aedat3Reader", (".aedat",)),
     ("aedat4", "AEDAT4 of DV, also its image frames", "aedat4:Aedat4Reader", (".aedat4",)),
     ("es", "Event Stream", "es:EsReader", (".es",)),
-    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5")),
+    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5", ".mat")),
     ("npy-events", "NumPy array of events", "npy:NpyReader", (".npy",)),
     ("npz-events", "NumPy archive of event columns, also N-ImageNet", "npz:NpzReader", (".npz",)),
+    ("mat-events", "MATLAB 5 arrays of events, also ASL-DVS and ST-MNIST", "mat:MatReader", (".mat",)),
     ("text-events", "text with event columns: CSV, TSV, blanks", "text:TextReader", (".csv", ".txt", ".tsv")),
 )
+ROSBAG = ("rosbag-events", "event topics of ROS 1 bags, ROS 2 bags and MCAP files", (".bag", ".db3", ".mcap"))
 REPRESENTATIONS = (
     ("paper", "Eq. 1 of the paper: event counts, clamped and normalised", "paper:CountFrame"),
     ("author-code", "frames as in the published code of the paper's authors", "author_code:AuthorFrame"),
@@ -116,6 +118,11 @@ def register(registry: Registrar) -> None:
         registry.add(
             ReaderSpec(name=name, summary=summary, target=target, modality="event", suffixes=suffixes, extra="events")
         )
+    name, summary, suffixes = ROSBAG
+    target = "anybind_events.readers.ros_bag:RosBagReader"
+    registry.add(
+        ReaderSpec(name=name, summary=summary, target=target, modality="event", suffixes=suffixes, extra="rosbag")
+    )
     for name, summary, target in REPRESENTATIONS:
         target = f"anybind_events.representations.{target}"
         registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))

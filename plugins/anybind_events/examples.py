@@ -29,6 +29,13 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
         path = folder / f"recording{suffix}"
         write(path)
         return Example(files=[path])
+    if kind == "reader" and name == "rosbag-events":
+        from anybind_events import ros_examples
+
+        files = [folder / f"recording{suffix}" for suffix in (".bag", ".db3", ".mcap")]
+        for path in files:
+            ros_examples.write_example(path, b"".join(pack_evt3(*event) for event in EVENTS))
+        return Example(files=files)
     if kind == "reader" and name == "aedat4":
         return Example(cannot="no sample recording of this format is available")
     return None
@@ -82,6 +89,13 @@ def _write_es(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _write_mat(path: Path) -> None:
+    from scipy.io import savemat
+
+    table = np.array(EVENTS, XYTP)
+    savemat(path, {"ts": table["t"], "x": table["x"], "y": table["y"], "pol": table["p"]}, do_compression=True)
+
+
 XYTP = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "?")])
 AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: DAVIS240C\r\n#!END-HEADER\r\n"
 FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -91,6 +105,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "evt21": (".raw", _make_writer(b"% evt 2.1\n% geometry 240x180\n", pack_evt21)),
     "evt3": (".raw", _make_writer(b"% evt 3.0\n% geometry 240x180\n", pack_evt3)),
     "es": (".es", _write_es),
+    "mat-events": (".mat", _write_mat),
     "npy-events": (".npy", lambda path: np.save(path, np.array(EVENTS, XYTP))),
 }
 """Writers of formats that the plugin only reads."""

@@ -70,12 +70,12 @@ def test_an_option_that_no_reader_of_the_suffix_takes_is_an_error(tmp_path):
 
 
 FILES = {
-    "ros1.bag": (b"#ROSBAG V2.0\nE\0\0\0", "a ROS 1 bag"),
-    "ros1.raw": (b"#ROSBAG V1.2\n", "a ROS 1 bag"),
-    "ros2.mcap": (b"\x89MCAP0\r\n\x01", "an MCAP file"),
+    "ros1.bag": (b"#ROSBAG V2.0\nE\0\0\0", "not a complete bag"),
+    "ros1.raw": (b"#ROSBAG V1.2\n", "a ROS 1 bag of another version than 2.0"),
+    "ros2.mcap": (b"\x89MCAP0\r\n\x01", "not a complete bag"),
     "a.mat": (
         b"MATLAB 5.0 MAT-file, Platform: GLNXA64, Created on: ".ljust(128),
-        "a MATLAB 5 file; save it with -v7.3",
+        "a MATLAB 5 file that does not begin with events",
     ),
     "a.csv": (gzip.compress(b"x,y,t,p\n1,2,3,1\n"), "a gzip file; decompress it first"),
     "a.raw.zst": (b"\x28\xb5\x2f\xfd" + bytes(20), "a zstd file"),
@@ -102,26 +102,10 @@ def test_a_known_but_unsupported_format_has_one_clear_message(cli, tmp_path, nam
     assert (expected or "not") in embedded
 
 
-def test_a_ros_2_bag_is_named(cli, tmp_path):
+def test_a_database_that_is_not_a_bag_is_named(cli, tmp_path):
     with sqlite3.connect(tmp_path / "ros2.db3") as database:
         database.execute("create table topics (id integer)")
-    assert "an SQLite database, such as a ROS 2 bag; export its topic" in cli("info", tmp_path / "ros2.db3").error()
-
-
-def test_the_real_recordings_in_unsupported_formats_are_named(cli, test_data):
-    for name, expected in (("ros_events.bag", "ROS 1 bag"), ("ros_events.mcap", "MCAP"), ("ros_events.db3", "ROS 2")):
-        path = test_data / "more_events" / name
-        if find_readers(path):
-            continue  # a plugin reads it
-        assert expected in cli("info", path).error()
-
-
-def find_readers(path):
-    """Return the reader of a file, or None."""
-    try:
-        return find_reader(path)
-    except BadInput:
-        return None
+    assert "an SQLite database that is not a ROS 2 bag" in cli("info", tmp_path / "ros2.db3").error()
 
 
 def test_signatures_do_not_hide_a_supported_format(tmp_path):

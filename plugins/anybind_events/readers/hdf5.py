@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import h5py
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+MATLAB_BYTES = 512
+"""Bytes before the HDF5 content in files of MATLAB 7.3."""
 VERSION = 1
 CHUNK_EVENTS = 1 << 16
 """Events per compressed HDF5 chunk, which is the smallest unit of reading."""
@@ -58,6 +60,7 @@ class Hdf5Reader(Reader):
     * Metavision: `CD/events` with fields, `CD/indexes`, attribute `geometry`.
     * v2e and others: a dataset `events` of four columns, whose order is inferred from their values.
     * Plain columns, in which times with fractions are seconds; attribute `sensor_resolution` (height, width).
+    * MATLAB 7.3: columns, or structures with columns, of shape (1, n) or (n, 1).
 
     The filters of hdf5plugin (Blosc, Zstandard, LZ4, ...) are supported. HDF5 cannot open a truncated file.
     """
@@ -66,7 +69,7 @@ class Hdf5Reader(Reader):
 
     def sniff(self, head: bytes) -> bool | None:
         """Return None for an HDF5 file, which may contain anything."""
-        return None if head.startswith(MAGIC) else False
+        return None if MAGIC in (head[: len(MAGIC)], head[MATLAB_BYTES : MATLAB_BYTES + len(MAGIC)]) else False
 
     def chunks(
         self,

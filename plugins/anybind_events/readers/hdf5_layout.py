@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -73,7 +74,8 @@ class EventDatasets:
     notes: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return self.columns[0].shape[0]
+        shape = self.columns[0].shape
+        return shape[0] if self.fields else math.prod(shape)
 
     def read_batch(self, first: int, last: int) -> Batch:
         """Read the columns of some events, times as in the file."""
@@ -81,13 +83,13 @@ class EventDatasets:
             table = self.columns[0][first:last]
             x, y, t, p = (table[name] if isinstance(name, str) else table[:, name] for name in self.fields)
         else:
-            x, y, t, p = (column[first:last] for column in self.columns)
+            x, y, t, p = (_read_vector(column, first, last) for column in self.columns)
         return x, y, t, p
 
     def read_times(self, first: int, last: int) -> np.ndarray:
         """Read the times of some events, (n,), in microseconds if their unit is known."""
         if not self.fields:
-            return self._convert_times(self.columns[2][first:last])
+            return self._convert_times(_read_vector(self.columns[2], first, last))
         name = self.fields[2]
         table = self.columns[2][first:last]
         return self._convert_times(table[name] if isinstance(name, str) else table[:, name])
@@ -176,7 +178,7 @@ def _find_events_in_group(file: h5py.File, name: str) -> Iterator[tuple[str, Eve
     group = _get_group(file, name)
     datasets = {key: cast("h5py.Dataset", group[key]) for key in _list_members(group, "Dataset")}
     recordings: dict[str, EventDatasets] = {}
-    for source, names in group_columns(key for key, dataset in datasets.items() if dataset.ndim == 1).items():
+    for source, names in group_columns(key for key, dataset in datasets.items() if _is_vector(dataset)).items():
         if len(names) == len("xytp"):
             recordings[source] = EventDatasets([datasets[each] for each in names], unit=split_unit(names[2])[1])
     if not recordings:
@@ -210,6 +212,17 @@ def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index
     ):
         for name in names:
             events.unit = parse_unit(attributes.get(name, ""), "attribute") or events.unit
+
+
+def _is_vector(dataset: h5py.Dataset) -> bool:
+    """Return whether a dataset is one column, which MATLAB stores in two dimensions."""
+    return dataset.ndim == 1 or (dataset.ndim == 2 and 1 in dataset.shape)
+
+
+def _read_vector(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
+    if dataset.ndim == 1:
+        return dataset[first:last]
+    return np.ravel(dataset[first:last] if dataset.shape[1] == 1 else dataset[:, first:last])
 
 
 def _find_fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:
