@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from anybind.download import Fingerprint, TransferError, download_file, fetch_json
+from anybind.download import Fingerprint, download_file, fetch_json
 from anybind.errors import BadInput, BadOption
 from anybind.files import atomic_path, check_pointer
+from anybind.transfer import TransferError
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 REPOSITORY_NAME = re.compile(r"(\w[\w.-]{0,94}/)?\w([\w.-]{0,94}\w)?", re.ASCII)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import hashlib
 import json
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
-from anybind import BadInput, download, hub
+from anybind import BadInput, hub, transfer
 from anybind.errors import BadOption
 from helpers.disk import limit_file_size
 from helpers.hub import COMMIT, FakeHub, Handler, send, serve_hub
@@ -64,7 +65,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Serve a repository, with short time limits and a token."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.delenv(download.TIMEOUT_VARIABLE, raising=False)
+    monkeypatch.delenv(transfer.TIMEOUT_VARIABLE, raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     folder = tmp_path / "machine"
     (folder / "cache").mkdir(parents=True)
@@ -143,7 +144,7 @@ def test_a_hostile_answer_is_an_error_of_one_line(
     site.hub.respond = answer
     with monkeypatch.context() as patch:
         if "too slow" in expected:
-            patch.setattr(download, "STALL_SECONDS", 0.3)
+            patch.setattr(transfer, "STALL_SECONDS", 0.3)
         message = site.refuse()
     assert expected in message
     assert "\x1b" not in message
@@ -230,7 +231,7 @@ def test_an_etag_chooses_no_path(site: Site) -> None:
         handler, 200, content, ETag='"../../../evil"', X_Repo_Commit="../x"
     )
     assert site.fetch().read_bytes() == CONTENT
-    digest = download.hashlib.sha256(CONTENT).hexdigest()
+    digest = hashlib.sha256(CONTENT).hexdigest()
     assert sorted(site.list_files()) == [
         f"cache/models--org--repo/{name}"
         for name in (f"blobs/{digest}", "refs/main", f"snapshots/{COMMIT}/model.safetensors")
@@ -269,11 +270,11 @@ def test_small_files_are_verified_by_the_hash_of_git(site: Site) -> None:
 
 
 def test_the_time_limit_is_an_option(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(download.TIMEOUT_VARIABLE, "0.2")
+    monkeypatch.setenv(transfer.TIMEOUT_VARIABLE, "0.2")
     site.hub.respond = send_raw(OK + b"\r\n", forever=b"a" * 1000, pause=0.01)
     assert "not complete after 0 s; ANYBIND_DOWNLOAD_TIMEOUT=SECONDS sets the limit" in site.refuse()
     for text in ("0", "-1", "nan", "inf", "soon"):
-        monkeypatch.setenv(download.TIMEOUT_VARIABLE, text)
+        monkeypatch.setenv(transfer.TIMEOUT_VARIABLE, text)
         with pytest.raises(BadOption, match="ANYBIND_DOWNLOAD_TIMEOUT: expected seconds above 0"):
             site.fetch()
 
@@ -304,7 +305,7 @@ def test_the_next_run_continues_an_interrupted_download(site: Site) -> None:
 def test_a_leftover_of_other_contents_is_downloaded_anew(site: Site, size: int) -> None:
     blobs = site.folder / "cache" / "models--org--repo" / "blobs"
     blobs.mkdir(parents=True)
-    (blobs / f"{download.hashlib.sha256(CONTENT).hexdigest()}.incomplete").write_bytes(bytes(size))
+    (blobs / f"{hashlib.sha256(CONTENT).hexdigest()}.incomplete").write_bytes(bytes(size))
     site.hub.respond = serve_range
     with contextlib.suppress(BadInput):
         site.fetch()  # contents that do not fit are removed
