@@ -77,7 +77,7 @@ def _check_no_code(folder: Path) -> None:
     """Raise `BadInput` if a configuration names classes of its own repository, which transformers would import."""
     for path in (folder / name for name in SETTINGS[:2]):
         config = tables.read_json(path) if path.is_file() else {}
-        if not isinstance(config, Mapping) or "auto_map" in config:
-            raise BadInput(
-                f"{path}: expected settings alone, got {'auto_map' if config else 'none'}: nothing is executed"
-            )
+        if not isinstance(config, Mapping):
+            raise BadInput(f"{path}: expected a JSON object, got {type(config).__name__}")
+        if "auto_map" in config:
+            raise BadInput(f"{path}: expected settings alone, got auto_map, which names code; none is executed")
