@@ -321,7 +321,7 @@ def test_damaged_contents_of_the_cache_are_not_linked(site: Site) -> None:
     assert site.fetch().read_bytes() == CONTENT
 
 
-def test_a_full_disk_is_an_error_that_leaves_nothing(site: Site) -> None:
+def test_a_full_disk_is_an_error_that_leaves_no_file(site: Site) -> None:
     with limit_file_size(left=100_000):
         message = site.refuse()
     assert "HF_HUB_CACHE sets another folder" in message
@@ -376,6 +376,6 @@ def test_two_downloads_of_one_file_fetch_it_once(site: Site) -> None:
 
 def test_huggingface_hub_finds_what_was_downloaded(site: Site) -> None:
     path = site.fetch()
-    found = huggingface_hub.try_to_load_from_cache("org/repo", "model.safetensors", cache_dir=site.folder / "cache")
-    assert found == str(path)
+    cached = huggingface_hub.try_to_load_from_cache("org/repo", "model.safetensors", cache_dir=site.folder / "cache")
+    assert cached == str(path)
     assert json.loads(site.fetch("config.json").read_text()) == {"a": 1}

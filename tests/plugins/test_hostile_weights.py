@@ -352,7 +352,7 @@ CASES = [
     ("loader", "damage"), [case[2:] for case in CASES], ids=[f"{c[0]} {c[2][0][-7:]}: {c[1]}" for c in CASES]
 )
 @pytest.mark.filterwarnings("ignore")
-def test_a_hostile_file_is_one_line_and_nothing_in_it_is_executed(
+def test_a_hostile_file_is_an_error_of_one_line_and_is_not_executed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loader: Loader, damage: Damage
 ) -> None:
     name, write, load = loader
