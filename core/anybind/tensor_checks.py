@@ -70,12 +70,14 @@ def check_entries(header: Mapping[str, Any], dtypes: Mapping[str, object]) -> No
 
 
 def check_archive(path: Path) -> None:
-    """Raise `BadInput` if a zip archive of torch is compressed or overlaps itself, as one that expands in memory."""
+    """Raise `BadInput` if a zip archive of torch is a program, or is compressed or overlaps itself."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise BadInput(f"{path}: not a weight file that torch can load ({error}); download it again") from error
+    if any(entry.filename.partition("/")[2].startswith(("code/", "constants.pkl")) for entry in entries):
+        raise BadInput(f"{path} is a TorchScript program, and none is executed: take a file of tensors alone")
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise BadInput(f"{path}: expected an archive without compression, as torch saves it, got a compressed one")
