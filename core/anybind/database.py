@@ -185,8 +185,9 @@ def _check_schema(database: sqlite3.Connection, create: bool) -> None:
                 database.execute("BEGIN IMMEDIATE")
                 for statement in _SCHEMA if version() == 0 else ():
                     database.execute(statement)
-        database.execute("SELECT id, description, encoder, key, used, value FROM encoders, embeddings LIMIT 0")
-        other = version() != 1
+        # The whole schema: a view, a trigger or a computed column of a foreign file would run its own SQL.
+        schema = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        other = version() != 1 or schema != {sql for sql in _SCHEMA if sql.startswith("CREATE")}
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
             raise

@@ -227,7 +227,7 @@ class Head(ABC):
         """Load a file that `save` wrote, and return the head.
 
         Raises:
-            BadInput: the file is missing or damaged, or contains no head.
+            BadInput: the file is missing or damaged, contains no head, or has tensors other than `list_shapes`.
             WeightsMismatch: it contains another head, or one with other options.
         """
         card, tensors = _read_head(Path(path))
@@ -239,7 +239,25 @@ class Head(ABC):
                 f"{path} does not name the encoder of the {unknown[0]} embeddings that its head was made for"
             )
         self.made_for, self.classes, self.tensors = dict(card.made_for), tuple(card.classes), tensors
+        for name, shape in self.list_shapes().items():
+            tensor = tensors.get(name, np.empty(0, np.bool_))
+            fits = len(shape) == tensor.ndim and all(
+                side in (None, actual) for side, actual in zip(shape, tensor.shape, strict=True)
+            )
+            if not fits or tensor.dtype.kind != "f":
+                expected = "x".join("n" if side is None else str(side) for side in shape) or "one"
+                raise BadInput(
+                    f"{path} is damaged: expected {name} of {expected} numbers, got {tensor.dtype} of shape"
+                    f" {tensor.shape}"
+                )
         return self
+
+    def list_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Return the shape of each tensor after a fit, None for any length; `load` compares them.
+
+        It may use `classes` and `made_for`. By default nothing is compared.
+        """
+        return {}
 
 
 def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from anybind.contents import content_key
 from anybind.database import DAMAGED_NAME, StoreDatabase
@@ -129,7 +130,8 @@ class EmbeddingStore(StoreDatabase):
                 " GROUP BY id ORDER BY 4 DESC, id"
             )
             return [
-                StoredEncoder(id, json.loads(text), rows, size - rows * _CHECK_BYTES) for id, text, rows, size in rows
+                StoredEncoder(str(id), _parse_description(text), rows, size - rows * _CHECK_BYTES)
+                for id, text, rows, size in rows
             ]
 
         return self._run(read, []) if self.path.exists() else []
@@ -183,7 +185,8 @@ class EmbeddingStore(StoreDatabase):
         if row is None:
             return None
         number, used, value = row
-        if value[-_CHECK_BYTES:] != _checksum(encoder, key, value[:-_CHECK_BYTES]):
+        is_row = isinstance(value, bytes) and isinstance(used, int)  # SQLite holds values of any type in any column
+        if not is_row or value[-_CHECK_BYTES:] != _checksum(encoder, key, value[:-_CHECK_BYTES]):
             self.damaged += 1  # the embedding that is computed instead replaces the row
             return None
         if (now := int(time.time())) - used > _TOUCH_SECONDS:
@@ -268,6 +271,15 @@ class StoreTable:
         """Write values by key, durably against a kill of this process."""
         if rows:
             self.store._put(self.id, self.description, rows)
+
+
+def _parse_description(text: object) -> dict[str, Any]:
+    """Parse an encoder's description; empty if it is damaged."""
+    try:
+        description = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        description = None
+    return description if isinstance(description, dict) else {}
 
 
 def _checksum(encoder: str, key: bytes, value: bytes) -> bytes:

@@ -16,6 +16,7 @@ import numpy as np
 
 from anybind.errors import BadInput, WeightsMismatch
 from anybind.files import atomic_path, check_input, check_pointer
+from anybind.tensor_checks import check_archive, check_dense, check_entries, check_finite, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ CARD = "anybind"
 """Default key of the card in a file's metadata."""
 _NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1"}
 _NUMPY_DTYPES |= {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
+_TORCH_DTYPES = _NUMPY_DTYPES | {"BF16": "bfloat16"}
 
 
 class InvalidCard(BadInput):
@@ -102,19 +104,22 @@ def read_tensors(
         mapped: the same for NumPy arrays, read-only; by default they are copies in memory.
 
     Raises:
-        BadInput: the file is missing, truncated or not a safetensors file.
+        BadInput: the file is missing, truncated or not a safetensors file, or a tensor is of another type or, unless
+            `mapped`, has NaN or infinite numbers.
         InvalidCard: it has no card under this key, or one that is not a JSON object. This is a `BadInput`.
     """
-    with _open_file(path, framework) as file:
+    with _open_file(path, framework) as (file, header):
         card = _parse_card(path, file.metadata() or {}, key)
         if mapped:
-            return card, _map_arrays(Path(path))
-        return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            return card, _map_arrays(Path(path), header)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    check_finite(Path(path), tensors)
+    return card, tensors
 
 
 def read_card(path: str | os.PathLike[str], *, key: str | None = CARD) -> dict[str, Any]:
     """Read the card of a safetensors file without its tensors; raises as `read_tensors`."""
-    with _open_file(path, "numpy") as file:
+    with _open_file(path, "numpy", _TORCH_DTYPES) as (file, _):
         return _parse_card(path, file.metadata() or {}, key)
 
 
@@ -132,27 +137,39 @@ def read_weights(
         used and must not be overwritten in place.
 
     Raises:
-        BadInput: the file is missing, truncated, in neither format, or cannot be read without executing code.
+        BadInput: the file is missing, truncated, in neither format, or cannot be read without executing code; or a
+            selected tensor has NaN or infinite numbers.
         WeightsMismatch: torch saved something other than tensors by name.
     """
     if Path(path).suffix == ".safetensors":
-        with _open_file(path, "torch") as file:
-            return {name: file.get_tensor(name) for name in file.keys() if select(name)}  # noqa: SIM118
+        with _open_file(path, "torch") as (file, _):
+            state = {name: file.get_tensor(name) for name in file.keys() if select(name)}  # noqa: SIM118
+    else:
+        state = load_torch(path)
+        check_state_dict(path, state)
+        state = {name: tensor for name, tensor in state.items() if select(name)}
+    check_finite(Path(path), state)
+    return state
+
+
+def check_state_dict(path: str | os.PathLike[str], content: object) -> None:
+    """Raise `WeightsMismatch` unless the content of a file is tensors by name."""
     import torch
 
-    state = load_torch(path)
-    if not isinstance(state, Mapping) or not all(isinstance(each, torch.Tensor) for each in state.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(each, torch.Tensor) for name, each in content.items()
+    ):
         raise WeightsMismatch(f"{path}: expected a state dict, tensors by name; take the file of the published model")
-    return {name: tensor for name, tensor in state.items() if select(name)}
 
 
 def load_torch(path: str | os.PathLike[str]) -> Any:
     """Load a file that torch saved, on the CPU, without executing code.
 
-    Tensors are views of the file, as those of `read_weights`.
+    Tensors are views of the file, as those of `read_weights`; their numbers are not checked.
 
     Raises:
-        BadInput: the file is missing, damaged, or cannot be read without executing code.
+        BadInput: the file is missing, damaged, compressed, or cannot be read without executing code; or a tensor in it
+            is sparse, complex, or larger than the file.
     """
     import torch
 
@@ -163,12 +180,16 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
             is_archive = file.read(4) == b"PK\x03\x04"
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    if is_archive:
+        check_archive(Path(path))
     try:
         with warnings.catch_warnings():  # of the formats that raise below
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except Exception as error:  # torch, its unpickler and its zip reader each raise their own on a bad file
         raise BadInput(_describe_refusal(path, str(error))) from error
+    check_dense(Path(path), content)
+    return content
 
 
 def _describe_refusal(path: str | os.PathLike[str], reason: str) -> str:
@@ -181,18 +202,22 @@ def _describe_refusal(path: str | os.PathLike[str], reason: str) -> str:
 
 
 @contextmanager
-def _open_file(path: str | os.PathLike[str], framework: Literal["numpy", "torch"]) -> Iterator[Any]:
+def _open_file(
+    path: str | os.PathLike[str], framework: Literal["numpy", "torch"], dtypes: Mapping[str, str] | None = None
+) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Open a safetensors file; yield it and its header. `dtypes` are the allowed ones. [default: the framework's]"""
     from safetensors import SafetensorError, safe_open
 
     check_input(path, folders=False)
     check_pointer(path)
     try:
-        Path(path).open("rb").close()  # for the message of the system's error
+        header = read_header(Path(path))
         with safe_open(Path(path), framework="pt" if framework == "torch" else "numpy") as file:
-            yield file
+            check_entries(header, dtypes or (_TORCH_DTYPES if framework == "torch" else _NUMPY_DTYPES))
+            yield file, header
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # also of types that NumPy lacks
+    except (SafetensorError, RecursionError, TypeError, ValueError) as error:
         raise BadInput(f"{path}: not a readable safetensors file ({error})") from error
 
 
@@ -210,11 +235,10 @@ def _parse_card(path: str | os.PathLike[str], metadata: Mapping[str, str], key: 
     return card
 
 
-def _map_arrays(path: Path) -> dict[str, np.ndarray]:
+def _map_arrays(path: Path, header: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Map the arrays of a file whose header is valid."""
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(start - 8))
     arrays = {}
     for name, about in header.items():
         if name == "__metadata__":
@@ -239,12 +263,17 @@ def hash_state(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def check_state(path: Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
-    """Raise `WeightsMismatch`, naming the first few keys, unless names and shapes agree."""
+    """Raise `WeightsMismatch`, naming the first few keys, unless names, shapes and kinds of numbers agree."""
     complaints = {
         "lacks": sorted(expected.keys() - state.keys()),
         "has too many": sorted(state.keys() - expected.keys()),
         "has other shapes of": sorted(
             name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape
+        ),
+        "has other types of": sorted(
+            name
+            for name in expected.keys() & state.keys()
+            if expected[name].is_floating_point() != state[name].is_floating_point()
         ),
     }
     differences = [f"{what} {_shorten_names(names)}" for what, names in complaints.items() if names]

@@ -86,7 +86,7 @@ def _parse_results(folder: Path, file: Path, table: Any) -> SuiteResults:
             )
             for row in table["cells"]
         )
-    except (AnybindError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (AnybindError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(f"{file}: damaged, or written by another version of anybind ({reason})") from error
     return SuiteResults(folder, suite, cells)
@@ -184,7 +184,16 @@ class ResultsStore:
             row = json.loads(path.read_text(encoding="utf-8"))
             loaded, others = load_cell(cell, row), dict(row["others"])
             failed_before = loaded.state is State.FAILED and _get_stamp(path) == self._initial_stamps.get(path.stem)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, AnybindError):
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+            AnybindError,
+        ):
             return None
         return None if failed_before else (loaded, others)
 

@@ -136,5 +136,8 @@ def _check_names(path: Path, stored: Mapping[str, torch.Tensor]) -> None:
     if unexpected:
         names = ", ".join(sorted(unexpected)[:3])
         raise errors.WeightsMismatch(f"{path}: weights of another model: {len(unexpected)} unexpected: {names}")
+    integers = [name for name, tensor in stored.items() if not tensor.is_floating_point() and name not in TABLES]
+    if integers:
+        raise errors.WeightsMismatch(f"{path}: expected floating-point numbers, got integers in {integers[0]}")
     if stored[SCALE].numel() != 1 or stored[SHARED[0]].ndim != 2:
         raise errors.WeightsMismatch(f"{path}: weights of another model: unexpected shape of {SCALE} or {SHARED[0]}")

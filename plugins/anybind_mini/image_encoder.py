@@ -11,7 +11,7 @@ import torch
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
-from anybind.plugin import TorchEncoder, errors
+from anybind.plugin import TorchEncoder, errors, tensors
 from anybind_mini.packages import find_image_weights, make_image_space
 from anybind_mini.text_encoder import LOGIT_SCALE
 
@@ -63,4 +63,4 @@ def convert_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _load_state() -> dict[str, torch.Tensor]:
-    return torch.load(find_image_weights(), map_location="cpu", weights_only=True)
+    return tensors.read_weights(find_image_weights())

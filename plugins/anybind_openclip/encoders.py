@@ -6,6 +6,7 @@ import copy
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,8 +17,9 @@ from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
 from anybind import AnybindWarning, Space
-from anybind.plugin import BadInput, TorchEncoder, errors, files, tables, tensors
+from anybind.plugin import BadInput, TorchEncoder, errors, tables, tensors
 from anybind_openclip.model_files import OpenClipFiles, find_model_files
+from anybind_openclip.text_files import create_tokenizer, find_text_model
 
 STUB_VISION = {"layers": 1, "width": 64, "patch_size": 1, "image_size": 1}
 STUB_TEXT = {"layers": 1, "width": 64, "heads": 1, "context_length": 1, "vocab_size": 1}
@@ -126,7 +128,7 @@ def load_text_encoder(
     model_files = find_model_files(model, architecture, preprocess)
     tower, space, scale = _load_tower(model_files, "text")
     config = tables.hash_settings(dict(model_files.config))
-    return OpenClipTextEncoder(tower, open_clip.get_tokenizer(model_files.tokenizer), config, space, scale)
+    return OpenClipTextEncoder(tower, create_tokenizer(model_files), config, space, scale)
 
 
 def _load_tower(model_files: OpenClipFiles, modality: Literal["image", "text"]) -> tuple[torch.nn.Module, Space, float]:
@@ -135,24 +137,24 @@ def _load_tower(model_files: OpenClipFiles, modality: Literal["image", "text"]) 
     # Weights come from the file: no base weights may be downloaded.
     if "timm_model_name" in config["vision_cfg"]:
         config["vision_cfg"]["timm_model_pretrained"] = False
-    if "hf_model_name" in config["text_cfg"]:
-        config["text_cfg"]["hf_model_pretrained"] = False
+    if name := config["text_cfg"].get("hf_model_name"):
+        config["text_cfg"] |= {"hf_model_pretrained": False, "hf_model_name": str(find_text_model(str(name)))}
     is_custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
     build: Callable[..., torch.nn.Module] = (
         open_clip.CLIP if not is_custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     )
     try:
         outline = _build_outline(build, config)
+        state = _read_state(model_files, outline)  # before memory is taken: the file has what the configuration claims
         if modality == "image":
             activation = config.get("quick_gelu", False)
             model = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], STUB_TEXT, quick_gelu=activation)  # pyright: ignore[reportArgumentType]
             tower = OpenClipImageTower(model.visual)
         else:
             tower = OpenClipTextTower(build(**{**config, "vision_cfg": STUB_VISION}))
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, KeyError, AttributeError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{model_files.name}: not a valid model configuration: {reason}") from error
-    state = _read_state(model_files, outline)
     prefix = "" if modality == "image" else "text."
     tower.load_state_dict(
         {f"{prefix}{name}": each for name, each in state.items() if name.startswith("visual.") == (modality == "image")}
@@ -184,8 +186,7 @@ def _read_state(model_files: OpenClipFiles, outline: torch.nn.Module) -> Mapping
 
     # Captures the state that open_clip would load, after its conversion of other publishers' names and shapes.
     outline.load_state_dict = capture_state  # pyright: ignore[reportAttributeAccessIssue]
-    files.check_input(model_files.weights, folders=False)
-    files.check_pointer(model_files.weights)
+    _check_weights(model_files.weights)
     try:
         weights = str(model_files.weights)
         load_checkpoint(outline, weights, strict=True, weights_only=True, device="cpu")  # pyright: ignore[reportArgumentType]
@@ -196,3 +197,14 @@ def _read_state(model_files: OpenClipFiles, outline: torch.nn.Module) -> Mapping
         ) from error
     tensors.check_state(model_files.weights, state, outline.state_dict())
     return state
+
+
+def _check_weights(path: Path) -> None:
+    """Raise `BadInput` or `WeightsMismatch` for a file that open_clip must not read, or one with NaN."""
+    if path.suffix == ".safetensors":
+        tensors.read_weights(path)
+        return
+    content = tensors.load_torch(path)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    tensors.check_state_dict(path, state)
+    tensors.check_finite(path, state)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from open_clip import get_model_config, get_pretrained_cfg, list_models, list_pretrained_tags_by_model
-from open_clip.pretrained import download_pretrained_from_url
 
 from anybind.plugin import BadInput, BadOption, errors, hub, tables
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names of weight files in a folder or repository, in order of preference: safetensors cannot contain code."""
+MAX_LAYERS, MAX_SIZE = 256, 1_000_000
+"""Largest values in a configuration: its model is outlined before its weights are compared."""
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 BARE_FILE_HINT = (
     "pass architecture= (such as 'ViT-B-32') and preprocess= with mean, std, interpolation and resize_mode, or put the"
@@ -80,6 +81,7 @@ def _find_in_folder(folder: Path, name: str = "", backbone: str = "") -> OpenCli
     missing_keys = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in (model_config or {})]
     if not isinstance(model_config, Mapping) or missing_keys:
         raise BadInput(f"{config_path}: not an open_clip model configuration: no model_cfg.{missing_keys[0]}")
+    _check_sizes(config_path, model_config)
     missing_settings = [key for key in PREPROCESSING[:2] if key not in (config.get("preprocess_cfg") or {})]
     if missing_settings:
         raise errors.WeightsMismatch(
@@ -92,6 +94,25 @@ def _find_in_folder(folder: Path, name: str = "", backbone: str = "") -> OpenCli
     return OpenClipFiles(
         model_config, weights, config["preprocess_cfg"], tokenizer, name or folder.resolve().name, backbone
     )
+
+
+def _check_sizes(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise `BadInput` for sizes that no model has, and image towers that timm would look up on the hub."""
+    for name in ("vision_cfg", "text_cfg"):
+        section = config[name]
+        if not isinstance(section, Mapping):
+            raise BadInput(f"{path}: model_cfg.{name}: expected an object, got {section!r:.40}")
+        for key, value in section.items():
+            limit = MAX_LAYERS if key == "layers" else MAX_SIZE
+            if any(isinstance(each, int | float) and not abs(each) <= limit for each in _list_values(value)):
+                raise BadInput(f"{path}: model_cfg.{name}.{key}: expected numbers up to {limit}, got {value!r:.40}")
+    tower = config["vision_cfg"].get("timm_model_name") or ""
+    if not isinstance(tower, str) or ":" in tower or "/" in tower:
+        raise BadInput(f"{path}: model_cfg.vision_cfg.timm_model_name: expected a model of timm, got {tower!r:.80}")
+
+
+def _list_values(value: object) -> list[object]:
+    return list(value) if isinstance(value, list) else [value]
 
 
 def _find_on_hub(repository: str) -> OpenClipFiles:
@@ -133,11 +154,10 @@ def _find_by_tag(model: str) -> OpenClipFiles:
 
 def _find_tag_weights(pretrained: Mapping[str, object]) -> tuple[Path, str]:
     if not pretrained.get("hf_hub"):
-        url = str(pretrained["url"])
-        try:
-            return Path(download_pretrained_from_url(url)), url
-        except OSError as error:
-            raise BadInput(f"cannot download {url}: {error}") from error
+        raise BadInput(
+            f"{pretrained.get('url')}: the list has no repository, whose hashes verify a download; download it"
+            f" and give its path; {BARE_FILE_HINT}"
+        )
     repository, filename = os.path.split(str(pretrained["hf_hub"]))
     names = (filename,) if filename else WEIGHTS
     folder = hub.download_snapshot(

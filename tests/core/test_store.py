@@ -351,7 +351,27 @@ def other_tables(data):
         return database.serialize()
 
 
-@pytest.mark.parametrize("damage", [cut, cut_header, overwritten, other_tables])
+def change_schema(*statements):
+    def change(data):
+        with sqlite3.connect(":memory:") as database:
+            database.deserialize(data[:18] + b"\1\1" + data[20:])  # without a write-ahead log, which memory has not
+            for statement in statements:
+                database.execute(statement)
+            return database.serialize()
+
+    return change
+
+
+WITH_TRIGGER = change_schema("CREATE TRIGGER a AFTER UPDATE ON embeddings BEGIN DELETE FROM embeddings; END")
+WITH_VIEW = change_schema(
+    "ALTER TABLE encoders RENAME TO others",
+    "CREATE VIEW encoders AS WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n)"
+    " SELECT i AS id, 'x' AS description FROM n",
+)
+WITH_COLUMN = change_schema("ALTER TABLE embeddings ADD COLUMN a AS (zeroblob(1000000000))")
+
+
+@pytest.mark.parametrize("damage", [cut, cut_header, overwritten, other_tables, WITH_TRIGGER, WITH_VIEW, WITH_COLUMN])
 def test_a_damaged_database_is_moved_aside_with_one_warning_and_embeddings_computed_again(tmp_path, damage):
     first = binder(tmp_path).embed("letters", samples(200))
     execute(tmp_path, "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -366,6 +386,16 @@ def test_a_damaged_database_is_moved_aside_with_one_warning_and_embeddings_compu
     last = binder(tmp_path)
     np.testing.assert_array_equal(last.embed("letters", samples(200)).vectors, first.vectors)
     assert counted(last) == (0, 200)
+
+
+@pytest.mark.parametrize("value", ["text", 5, 0.5, b"", b"a" * 3, "x" * 1000])
+def test_rows_of_other_types_are_computed_again(tmp_path, value):
+    first = binder(tmp_path).embed("letters", samples(20))
+    execute(tmp_path, "UPDATE embeddings SET value = ?", value)
+    execute(tmp_path, "UPDATE encoders SET description = ?", value)
+    again = binder(tmp_path)
+    np.testing.assert_array_equal(again.embed("letters", samples(20)).vectors, first.vectors)
+    assert [each.description for each in EmbeddingStore(tmp_path).encoders()] == [{}]
 
 
 @pytest.mark.parametrize("place", [0, 5, -1], ids=["embedding", "embedding's end", "checksum"])

@@ -103,6 +103,10 @@ class MilHead(Head):
 
         return train(np.stack(bags[0]), np.stack(bags[1]), self)
 
+    def list_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        dim = self.made_for[self.needs[0]].space.dim
+        return {"weight": (dim, self.hidden), "bias": (self.hidden,), "out_weight": (self.hidden,), "out_bias": (1,)}
+
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
         tensors = self.tensors

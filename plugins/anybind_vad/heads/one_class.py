@@ -83,6 +83,13 @@ class OneClassHead(Head):
             tensors["motion"] = np.array([rates.mean(), max(float(rates.std()), MIN_LOG_STD)])
         return tensors
 
+    def list_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        dim = self.made_for[self.needs[0]].space.dim
+        shapes: dict[str, tuple[int | None, ...]] = {"normal": (None, dim)}
+        if self.method == "gaussian":
+            shapes = {"mean": (dim,), "whitening": (dim, dim)}
+        return {**shapes, "motion": (2,)} if self.motion else shapes
+
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         (modality,) = self.needs
         vectors = inputs.embeddings[modality].vectors

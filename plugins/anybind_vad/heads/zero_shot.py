@@ -65,6 +65,12 @@ class ZeroShotHead(Head):
         self.record_encoder(embedded)
         self.tensors = {"words": embedded.vectors}
 
+    def list_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        if not self.tensors:  # saved before `prepare`
+            return {}
+        record = self.made_for.get(self.words)
+        return {"words": (len(self.prompts.normal) + len(self.prompts.abnormal), record.space.dim if record else 0)}
+
     def compute_scores(self, inputs: HeadInput, queries: Embeddings | None) -> np.ndarray:
         if not self.tensors:
             raise BadOption("the head 'zero-shot' has no embedded prompts: call prepare with a binder first")

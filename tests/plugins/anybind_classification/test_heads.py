@@ -114,7 +114,7 @@ def test_corrupt_files_are_an_error(fitted_head, tmp_path, damage):
     with safe_open(path, framework="numpy") as file:
         card = file.metadata()
     save_file(damage(load_file(path)), path, metadata=card)
-    with pytest.raises(BadInput, match=r"head\.safetensors is damaged"):
+    with pytest.raises(BadInput, match=r"head\.safetensors(: expected finite| is damaged)"):
         Head.find(path)
 
 

@@ -204,9 +204,9 @@ def test_a_pickle_with_code_is_an_error_and_the_code_is_not_executed(
     (folder_copy / WEIGHTS).unlink()
     torch.save({"visual.proj": torch.zeros(3), "code": FileCreator(trace)}, path)
     if location == "bare file":
-        message = catch_error(WeightsMismatch, str(path), architecture=architecture, preprocess=preprocess_config)
+        message = catch_error(BadInput, str(path), architecture=architecture, preprocess=preprocess_config)
     else:
-        message = catch_error(WeightsMismatch, f"local-dir:{folder_copy}")
+        message = catch_error(BadInput, f"local-dir:{folder_copy}")
     assert str(path) in message
     assert not trace.exists()
     assert bytes(trace) in path.read_bytes()  # the file does contain the call
