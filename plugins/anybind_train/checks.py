@@ -8,15 +8,11 @@ from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.recipe import Recipe
 
 
-def check_trainable(losses: WeightedSum) -> None:
-    """Raise `BadOption`, with the reason, if a loss cannot train."""
+def check_losses(recipe: Recipe, losses: WeightedSum, n_processes: int) -> None:
+    """Raise `BadOption` if a loss cannot train, the batch size fits no loss or process, or a teacher is missing."""
     for name, loss in losses.losses.items():
         if loss.untrainable:
             raise BadOption(f"losses: {name} cannot train: {loss.untrainable}")
-
-
-def check_batch(recipe: Recipe, losses: WeightedSum, n_processes: int) -> None:
-    """Raise `BadOption` if the batch size does not fit the losses or the processes, or a teacher is missing."""
     if losses.compares_rows and recipe.batch_size < 2:
         raise BadOption("batch_size: expected at least 2, since a loss compares the samples of a batch; got 1")
     if recipe.batch_size % n_processes:

@@ -15,7 +15,7 @@ from torch import nn
 from anybind import Binding, EmbeddingStore
 from anybind.plugin import BadInput, BadOption, TorchEncoder, files, prefetch, progress_bar
 from anybind_train.batches import build_batches
-from anybind_train.checks import check_batch, check_spaces, check_trainable
+from anybind_train.checks import check_losses, check_spaces
 from anybind_train.class_texts import ClassTexts, embed_class_texts
 from anybind_train.data import Sources, TrainingSet, shuffle_epoch
 from anybind_train.devices import make_fabric
@@ -70,8 +70,7 @@ class TrainingRun:
         self.recipe, self.output, self.fabric = recipe, output, fabric or make_fabric(recipe.precision, "cpu")
         self.state_path = output / STATE
         self.losses = WeightedSum.from_recipe(recipe.losses)
-        check_trainable(self.losses)
-        check_batch(recipe, self.losses, self.fabric.world_size)
+        check_losses(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
         self.binder = load_student_binder(recipe, str(self.fabric.device), binding)
         encoder = self.binder.encoder(recipe.modality)
@@ -88,10 +87,9 @@ class TrainingRun:
         self.student = self._build_student()
         self.weight_average = WeightAverage(self.student.module, recipe.student.ema_decay)
         self.losses.move_parameters(self.fabric.device)
-        target = self.teacher_encoder.module if isinstance(self.teacher_encoder, TorchEncoder) else None
         self._schedule = scale_learning_rate(recipe.optimiser, recipe.batch_size)
         learned = self.losses.parameters
-        self.optimiser = make_optimiser(self._schedule, self.student.module, learned.values(), target)
+        self.optimiser = make_optimiser(self._schedule, self.student.module, learned.values(), self.teacher_encoder)
         self._stateful = self.student.module, self.optimiser, self.weight_average, learned
         self.progress = Progress(recipe.hash, self.data.hash, probes=[])
         if resume:
@@ -101,9 +99,8 @@ class TrainingRun:
         self.steps = recipe.epochs * self.steps_per_epoch
         if not self._is_main_process:  # wait until the main process has filled the cache, then read it
             self.fabric.barrier()
-        self.teacher_embeddings = None
-        if cache_teacher:
-            self.teacher_embeddings = self.data.compute_teacher_embeddings(cache, store, raw=self.losses.needs_raw)
+        raw = self.losses.needs_raw
+        self.teacher_embeddings = self.data.compute_teacher_embeddings(cache, store, raw=raw) if cache_teacher else None
         self.inputs = self.data.prepare_inputs(cache)
         if self._is_main_process:
             self.fabric.barrier()
@@ -248,15 +245,11 @@ class TrainingRun:
         distributed = self.fabric.world_size > 1
         gathered = self.fabric.all_gather(embeddings, sync_grads=True) if distributed else embeddings
         rows = torch.as_tensor(gathered).reshape(-1, embeddings.shape[-1])
-        return build_batches(
-            rows,
-            self._get_teacher_batch(numbers, version),
-            self.data.labels[torch.from_numpy(numbers)].to(rows.device),
-            self.class_texts,
-            ClassTexts(None, self.binder.route(self.recipe.teacher) if self.recipe.teacher else []),
-            self.student.texts,
-            needs_raw=self.losses.needs_raw,
-        )
+        teacher = self._get_teacher_batch(numbers, version)
+        teacher_texts = ClassTexts(None, self.binder.route(self.recipe.teacher) if self.recipe.teacher else [])
+        labels = self.data.labels[torch.from_numpy(numbers)].to(rows.device)
+        routes, raw = (self.class_texts, teacher_texts), self.losses.needs_raw
+        return build_batches(rows, teacher, labels, *routes, self.student.texts, needs_raw=raw)
 
     def _get_teacher_batch(self, numbers: np.ndarray, version: int) -> torch.Tensor | None:
         """Return the teacher's embeddings of a batch, of norm 1 unless a loss needs raw ones."""
@@ -264,9 +257,9 @@ class TrainingRun:
             return None
         if self.teacher_embeddings is not None:
             return torch.from_numpy(self.teacher_embeddings[version, numbers]).to(self.fabric.device)
-        assert self.teacher_encoder is not None
-        inputs = [self.data.load_teacher_input(int(number), version) for number in numbers]
         encoder = self.teacher_encoder
+        assert encoder is not None
+        inputs = [self.data.load_teacher_input(int(number), version) for number in numbers]
         raw = self.losses.needs_raw and isinstance(encoder, TorchEncoder)
         return torch.from_numpy((encoder.encode_raw if raw else encoder.encode)(inputs)).to(self.fabric.device)
 

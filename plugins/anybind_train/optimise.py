@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from anybind.plugin import BadOption
+from anybind.plugin import BadOption, Encoder, TorchEncoder
 from anybind_train.recipe import OptimiserConfig
 
 
@@ -76,7 +76,7 @@ def make_optimiser(
     config: OptimiserConfig,
     student: nn.Module,
     loss_parameters: Iterable[nn.Parameter] = (),
-    target: nn.Module | None = None,
+    teacher: Encoder | None = None,
 ) -> torch.optim.Optimizer:
     """Make the optimiser of the trained parameters: AdamW, or `MomentumTarget` with `momentum_target`.
 
@@ -84,7 +84,7 @@ def make_optimiser(
         config: the settings.
         student: gains and biases have no weight decay.
         loss_parameters: learned numbers of the losses; they have no weight decay, and their starting value as target.
-        target: the module of the frozen teacher, whose weights are the target of `momentum_target`.
+        teacher: the frozen teacher, whose weights are the target of `momentum_target`.
 
     Raises:
         BadOption: no parameter is trained, or the teacher has no weights of the student's names and shapes.
@@ -100,13 +100,13 @@ def make_optimiser(
     if not config.momentum_target:
         return torch.optim.AdamW(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]))
     optimiser = MomentumTarget(groups, lr=config.lr, momentum=config.momentum_target)
-    optimiser.set_targets(_pair_with_target(student, target))
+    optimiser.set_targets(_pair_with_target(student, teacher))
     return optimiser
 
 
-def _pair_with_target(student: nn.Module, target: nn.Module | None) -> dict[nn.Parameter, torch.Tensor]:
-    """Pair each trained parameter with the target's of its name."""
-    weights = {} if target is None else dict(target.named_parameters())
+def _pair_with_target(student: nn.Module, teacher: Encoder | None) -> dict[nn.Parameter, torch.Tensor]:
+    """Pair each trained parameter with the teacher's of its name."""
+    weights = dict(teacher.module.named_parameters()) if isinstance(teacher, TorchEncoder) else {}
     pairs: dict[nn.Parameter, torch.Tensor] = {}
     for name, parameter in student.named_parameters():
         if not parameter.requires_grad:

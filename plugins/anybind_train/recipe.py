@@ -216,9 +216,10 @@ class Recipe:
             object.__setattr__(self, "templates", ("{}",))  # the learned context replaces the template
         if not self.data:
             raise BadOption("recipe: expected at least one table [[data]], got none")
-        for name in (f"augment.{self.modality}", "augment_input"):
-            if self.cache_inputs and (self.augment_input if name == "augment_input" else self.modality in self.augment):
-                raise BadOption(f"cache_inputs: not supported with {name}, which is drawn each epoch")
+        drawn = [f"augment.{self.modality}"] if self.modality in self.augment else []
+        drawn += ["augment_input"] if self.augment_input else []
+        if self.cache_inputs and drawn:
+            raise BadOption(f"cache_inputs: not supported with {drawn[0]}, which is drawn each epoch")
 
     @property
     def hash(self) -> str:
@@ -226,9 +227,8 @@ class Recipe:
         settings = dataclasses.asdict(self)
         for name in ("name", "summary", "checkpoint_steps"):
             del settings[name]
-        settings["losses"] = (
-            HASHED_PRESETS.get(self.losses, self.losses) if isinstance(self.losses, str) else self.losses
-        )
+        if isinstance(self.losses, str):
+            settings["losses"] = HASHED_PRESETS.get(self.losses, self.losses)
         _remove_defaults(settings, HASHED_IF_SET)
         probe = settings["probe"] or {}
         options = [data["options"] for data in settings["data"]]
