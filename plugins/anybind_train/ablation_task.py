@@ -92,7 +92,8 @@ class LossAblation(Task):
 
         Metrics are those of `zero-shot` after the last epoch with all losses, `before` (top-1 of the untrained
         encoder), `zero_shot_to_label` or `zero_shot_to_teacher` (top-1 with the other target of `zero-shot`), and
-        `without_LOSS` (top-1 after the last epoch without it), with Wilson intervals (95 %). The result has the curve of each arm; the details have `settings` by arm, and those of `zero-shot` with all losses.
+        `without_LOSS` (top-1 after the last epoch without it), with Wilson intervals (95 %). The result has the curve
+        of each arm; the details have `settings` by arm, and those of `zero-shot` with all losses.
 
         Raises:
             BadInput: samples without a pair for the teacher, or no seen or no unseen classes.
