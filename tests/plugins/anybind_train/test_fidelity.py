@@ -109,7 +109,7 @@ def test_the_authors_l_ct_has_the_images_as_queries():
     assert abs(loss(batch) - others(batch)) > 1e-4
 
 
-def test_the_authors_l_kl_is_nan_in_float32_and_equals_the_mended_one_where_nothing_overflows():
+def test_the_authors_l_kl_is_nan_in_float32_and_equals_the_mended_one_without_overflow():
     batch = draw_batch(0)
     assert AuthorKLLoss(in_logarithms=False)(batch).isnan()
     assert AuthorKLLoss()(batch).isfinite()
