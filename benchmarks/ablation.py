@@ -32,9 +32,10 @@ OVERRIDES = ("losses=paper", "epochs=3", "variants=1", "student.input_size=128",
 """Overrides of the recipe, so that the eighteen runs take about an hour on two cores."""
 QUICK_OVERRIDES = ("epochs=1", "data.0.limit=96", "probe.limit=40")
 MOMENTUM_ARM = "momentum target"
-MOMENTUM = {"momentum_target": 0.9, "lr": 1.0, "weight_decay": 0.0}
+MOMENTUM: dict[str, Any] = {"momentum_target": 0.9, "lr": 1.0, "weight_decay": 0.0, "schedule": "constant"}
 """The update of Eq. 4, for which the paper prints no m. The gradient is the plain one, so that the weights stay within
-lr times the gradient of the image encoder's: a learning rate of AdamW would not move them.
+lr times the gradient of the image encoder's: a learning rate of AdamW would not move them, and a schedule to 0 would
+return them to the image encoder.
 """
 
 

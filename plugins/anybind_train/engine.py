@@ -261,7 +261,8 @@ class TrainingRun:
         assert encoder is not None
         inputs = [self.data.load_teacher_input(int(number), version) for number in numbers]
         raw = self.losses.needs_raw and isinstance(encoder, TorchEncoder)
-        return torch.from_numpy((encoder.encode_raw if raw else encoder.encode)(inputs)).to(self.fabric.device)
+        embeddings = encoder.encode_raw(inputs) if raw else encoder.encode(inputs)
+        return torch.from_numpy(embeddings).to(self.fabric.device)
 
     @property
     def metric(self) -> str:

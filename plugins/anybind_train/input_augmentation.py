@@ -56,7 +56,7 @@ class InputAugmentation:
 
     def _crop(self, inputs: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         height, width = inputs.shape[1:]
-        area = rng.uniform(*self.crop)
+        area = rng.uniform(self.crop[0], self.crop[1])
         factor = math.exp(rng.uniform(-math.log(MAX_STRETCH), math.log(MAX_STRETCH)))
         rows = _draw_window(height, math.sqrt(area / factor), rng)
         columns = _draw_window(width, math.sqrt(area * factor), rng)
