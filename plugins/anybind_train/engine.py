@@ -260,9 +260,9 @@ class TrainingRun:
         encoder = self.teacher_encoder
         assert encoder is not None
         inputs = [self.data.load_teacher_input(int(number), version) for number in numbers]
-        raw = self.losses.needs_raw and isinstance(encoder, TorchEncoder)
-        embeddings = encoder.encode_raw(inputs) if raw else encoder.encode(inputs)
-        return torch.from_numpy(embeddings).to(self.fabric.device)
+        if self.losses.needs_raw and isinstance(encoder, TorchEncoder):
+            return torch.from_numpy(encoder.encode_raw(inputs)).to(self.fabric.device)
+        return torch.from_numpy(encoder.encode(inputs)).to(self.fabric.device)
 
     @property
     def metric(self) -> str:
