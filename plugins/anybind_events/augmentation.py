@@ -260,7 +260,8 @@ def _require_number(name: str, value: float, *, whole: bool) -> None:
 def _check_range(name: str, counts: object) -> None:
     """Raise `BadOption` unless it is empty, or two whole numbers, the first 0 or more and at most the second."""
     numbers = list(counts) if isinstance(counts, list | tuple) else [counts]
-    if any(isinstance(each, bool) or not isinstance(each, int) for each in numbers) or len(numbers) not in (0, 2):
+    whole = [each for each in numbers if isinstance(each, int) and not isinstance(each, bool)]
+    if len(whole) != len(numbers) or len(whole) not in (0, 2):
         raise BadOption(f"{name}: expected two whole numbers, got {counts!r}")
-    if numbers != sorted(numbers) or min(numbers, default=0) < 0:
-        raise BadOption(f"{name}: expected the smallest and the largest number, 0 or more, got {numbers}")
+    if whole != sorted(whole) or min(whole, default=0) < 0:
+        raise BadOption(f"{name}: expected the smallest and the largest number, 0 or more, got {whole}")
