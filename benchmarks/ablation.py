@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 RESULTS, FIGURE = HERE / "results" / "ablation.json", HERE.parent / "docs" / "images" / "ablation.png"
 SEEDS = (0, 1, 2)
 OVERRIDES = ("losses=paper", "epochs=3", "variants=1", "student.input_size=128", "data.0.limit=1000")
-"""Overrides of the recipe, so that the eighteen runs take about an hour on two cores."""
+"""Overrides of the recipe, so that the eighteen runs take an hour on two cores (estimated, not measured)."""
 QUICK_OVERRIDES = ("epochs=1", "data.0.limit=96", "probe.limit=40")
 MOMENTUM_ARM = "momentum target"
 MOMENTUM: dict[str, Any] = {"momentum_target": 0.9, "lr": 1.0, "weight_decay": 0.0, "schedule": "constant"}
