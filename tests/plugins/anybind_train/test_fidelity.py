@@ -163,7 +163,7 @@ def test_training_pulls_the_weights_toward_those_of_the_image_encoder(train, tmp
 
     def measure_distance(finished) -> float:
         weights = finished.run.encoder.module.named_parameters()
-        return math.sqrt(sum(float((value - image[name]).square().sum()) for name, value in weights))
+        return math.sqrt(sum(float((value.detach() - image[name]).square().sum()) for name, value in weights))
 
     options = (f"student.weights={start.output / 'last.safetensors'}", "optimiser.lr=1e-9", "epochs=2")
     pulled = train(*options, "optimiser.momentum_target=0.5", probe=False)
