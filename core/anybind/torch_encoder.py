@@ -88,16 +88,19 @@ class TorchEncoder(Encoder):
         return self.module(batch)
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+        return normalize(self.encode_raw(inputs), f"{self.modality} embedding")
+
+    def encode_raw(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Encode a batch of preprocessed samples to (n, d) float32 vectors as the module gives them, not of norm 1."""
         # Module by module, since a training run may keep some of them, such as batch norms, in eval mode.
         modes = [(part, part.training) for part in self.module.modules()]
         self.module.eval()
         try:
             with torch.inference_mode():
-                vectors = self.features(self.collate(inputs)).float().cpu().numpy()
+                return self.features(self.collate(inputs)).float().cpu().numpy()
         finally:
             for part, was_training in modes:
                 part.training = was_training
-        return normalize(vectors, f"{self.modality} embedding")
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of the weights, with the space and the preprocessing in its card.

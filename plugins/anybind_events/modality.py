@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 
@@ -69,6 +69,9 @@ class Event(Modality[EventStream]):
         near_noise: float = 0.1,
         uniform_noise: float = 0.0,
         drop: float = 0.0,
+        slice_events: int = 0,
+        grid: int = 0,
+        point_noise: Sequence[int] = (),
     ) -> EventStream:
         """Augment a recording at random for training; see `EventAugmentation` for the options."""
         return EventAugmentation(
@@ -79,6 +82,9 @@ class Event(Modality[EventStream]):
             near_noise=near_noise,
             uniform_noise=uniform_noise,
             drop=drop,
+            slice_events=slice_events,
+            grid=grid,
+            point_noise=point_noise,
         )(sample, seed)
 
     def derivation(self, source: str) -> Mapping[str, object]:

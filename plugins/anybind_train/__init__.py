@@ -24,10 +24,16 @@ anybind_contract = 1
 LOSSES = (
     ("contrastive", "Eq. 2: InfoNCE between student and teacher", "pairs:ContrastiveLoss"),
     ("cosine", "1 - cosine between student and teacher", "pairs:CosineLoss"),
-    ("zero-shot", "Eq. 3: soft cross-entropy of the similarities to texts", "texts:ZeroShotLoss"),
+    ("zero-shot", "Eq. 3: cross-entropy of the similarities to texts with label or teacher", "texts:ZeroShotLoss"),
     ("prediction", "Eq. 6: cross-entropy to the label's text", "texts:PredictionLoss"),
     ("kl", "Kullback-Leibler divergence of student and teacher", "divergence:KLLoss"),
-)
+    ("author-contrastive", "L_ct of the authors' code: images as queries, events as keys",
+     "author_code:AuthorContrastiveLoss"),
+    ("author-zero-shot", "L_zs of the authors' code: in both directions, raw embeddings",
+     "author_code:AuthorZeroShotLoss"),
+    ("author-kl", "L_kl of the authors' code: similarities among images by Sinkhorn steps",
+     "author_code:AuthorKLLoss"),
+)  # fmt: skip
 TASKS = (
     ("few-shot", "classification after training on a few samples a class", "fine_tune_tasks:FewShot"),
     ("fine-tune", "classification after training on the training split", "fine_tune_tasks:FineTune"),

@@ -30,6 +30,8 @@ ALL_LOSSES = "all"
 class LossAblation(Task):
     """Zero-shot accuracy on unseen classes by epoch: with all losses of a recipe, and without each of them.
 
+    With a loss `zero-shot`, Eq. 3 of the paper, there is an arm with its other target, see `ZeroShotLoss`.
+
     The student is trained on the embeddings of a frozen teacher; its training samples are paired with the teacher's, or
     derived from them. The unseen classes are never trained on.
     """
@@ -89,8 +91,9 @@ class LossAblation(Task):
         """Train and evaluate every arm; see `Task.run`. The seed is that of all randomness.
 
         Metrics are those of `zero-shot` after the last epoch with all losses, `before` (top-1 of the untrained
-        encoder), and `without_LOSS` (top-1 after the last epoch without it), with Wilson intervals (95 %). The result
-        has the curve of each arm; the details have `settings` by arm, and those of `zero-shot` with all losses.
+        encoder), `zero_shot_to_label` or `zero_shot_to_teacher` (top-1 with the other target of `zero-shot`), and
+        `without_LOSS` (top-1 after the last epoch without it), with Wilson intervals (95 %). The result has the curve
+        of each arm; the details have `settings` by arm, and those of `zero-shot` with all losses.
 
         Raises:
             BadInput: samples without a pair for the teacher, or no seen or no unseen classes.
@@ -141,7 +144,10 @@ class LossAblation(Task):
 
 
 def build_arms(recipe: Recipe) -> dict[str, Recipe]:
-    """Build the arms of an ablation: the recipe (`all`), and the recipe without each loss (`without LOSS`, ...).
+    """Build the arms of an ablation.
+
+    They are the recipe (`all`); with its first loss `zero-shot` toward the other target, as `zero-shot to label` or
+    `zero-shot to teacher`; and without each loss (`without LOSS`, ...).
 
     Raises:
         BadOption: it has fewer than two losses.
@@ -155,6 +161,11 @@ def build_arms(recipe: Recipe) -> dict[str, Recipe]:
     if len(terms) < 2:
         raise BadOption(f"losses: expected at least two for an ablation, got {recipe.losses!r}")
     arms = {ALL_LOSSES: dataclasses.replace(recipe, losses=tuple(terms))}
+    for number, term in enumerate(terms):
+        if term["use"] == "zero-shot" and len(arms) == 1:
+            target = "teacher" if term.get("target") == "label" else "label"
+            other = (*terms[:number], {**term, "target": target}, *terms[number + 1 :])
+            arms[f"zero-shot to {target}"] = dataclasses.replace(recipe, losses=other)
     for number, term in enumerate(terms):
         remaining = (*terms[:number], *terms[number + 1 :])
         repeats = sum(other["use"] == term["use"] for other in terms[: number + 1])

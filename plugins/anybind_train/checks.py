@@ -8,8 +8,11 @@ from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.recipe import Recipe
 
 
-def check_batch(recipe: Recipe, losses: WeightedSum, n_processes: int) -> None:
-    """Raise `BadOption` if the batch size does not fit the losses or the processes, or a teacher is missing."""
+def check_losses(recipe: Recipe, losses: WeightedSum, n_processes: int) -> None:
+    """Raise `BadOption` if a loss cannot train, the batch size fits no loss or process, or a teacher is missing."""
+    for name, loss in losses.losses.items():
+        if loss.untrainable:
+            raise BadOption(f"losses: {name} cannot train: {loss.untrainable}")
     if losses.compares_rows and recipe.batch_size < 2:
         raise BadOption("batch_size: expected at least 2, since a loss compares the samples of a batch; got 1")
     if recipe.batch_size % n_processes:
@@ -19,7 +22,17 @@ def check_batch(recipe: Recipe, losses: WeightedSum, n_processes: int) -> None:
 
 
 def check_spaces(binder: Binder, recipe: Recipe, losses: WeightedSum) -> None:
-    """Raise `SpaceMismatch` if a loss compares student and teacher in different spaces."""
+    """Raise an error if a loss compares embeddings that the recipe does not have.
+
+    Raises:
+        SpaceMismatch: student and teacher in different spaces.
+        BadOption: embeddings before their normalisation, after adapters or with learned prompts.
+    """
+    if losses.needs_raw and (binder.route(recipe.modality) or recipe.student.method == "prompts"):
+        raise BadOption(
+            "a loss of the recipe needs embeddings before their normalisation:"
+            " not supported with adapters between spaces or learned prompts"
+        )
     if not recipe.teacher:
         return
     student, teacher = (binder.encoder(modality).space for modality in (recipe.modality, recipe.teacher))

@@ -24,7 +24,11 @@ def make_random_batch(seed: int = 0) -> TrainingBatch:
         torch.nn.functional.normalize(torch.randn(rows, DIM, generator=random)) for rows in (ROWS, ROWS, TEXTS)
     )
     labels = torch.arange(ROWS) % TEXTS
-    return TrainingBatch(student.requires_grad_(), teacher, texts, labels)
+    raw_teacher, raw_texts = 3 * teacher, 2 * texts
+    raw_student = (4 * student).requires_grad_()
+    student = torch.nn.functional.normalize(raw_student)
+    student.retain_grad()
+    return TrainingBatch(student, teacher, texts, labels, raw_student, raw_teacher, raw_texts)
 
 
 @computed_once
@@ -59,7 +63,8 @@ def check_reads_what_it_needs(case: Case[Loss]) -> None:
 def check_gradients(case: Case[Loss]) -> None:
     batch = make_random_batch()
     case.part(batch).backward()
-    gradient = batch.student.grad
+    assert batch.raw_student is not None
+    gradient = batch.raw_student.grad if batch.student.grad is None else batch.student.grad
     assert gradient is not None, "no gradient reaches the student"
     assert gradient.isfinite().all(), "the student's gradient is not finite"
     assert gradient.any(), "the student's gradient is 0"
@@ -76,9 +81,8 @@ def check_deterministic(case: Case[Loss]) -> None:
 @CHECKS.add("take the mean over the batch, whatever the order of its rows")
 def check_row_order(case: Case[Loss]) -> None:
     batch = make_random_batch()
-    assert batch.teacher is not None
-    assert batch.labels is not None
-    turned = replace(batch, student=batch.student.flip(0), teacher=batch.teacher.flip(0), labels=batch.labels.flip(0))
+    rows = ("student", "teacher", "labels", "raw_student", "raw_teacher")
+    turned = replace(batch, **{name: getattr(batch, name).flip(0) for name in rows})
     other = case.part(turned)
     assert abs(other - compute_loss(case)) <= 1e-5, (
         f"in reverse order it is {other.item()}, not {compute_loss(case).item()}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from anybind.plugin import (
     Dataset,
     Encoder,
     Item,
+    TorchEncoder,
     create_part,
     modalities,
     prefetch,
@@ -27,6 +29,7 @@ from anybind.plugin import (
     tables,
 )
 from anybind_train.cache import cache_array
+from anybind_train.input_augmentation import InputAugmentation
 from anybind_train.recipe import DatasetConfig, Recipe
 
 T = TypeVar("T")
@@ -114,6 +117,7 @@ class TrainingSet:
         self.recipe, self.binder, self.student = recipe, binder, student
         for name, options in recipe.augment.items():
             modalities.check_augmentation(name, options)
+        self._augment_input = InputAugmentation.from_table(recipe.augment_input)
         self.items: list[LabelledItem] = []
         self.classes: list[str] = []
         for config in recipe.data:
@@ -173,7 +177,10 @@ class TrainingSet:
             seed = self.make_seed(number, epoch, 2)
             sample = modalities.find_modality(modality).augment(sample, seed=seed, **self.recipe.augment[modality])
         modalities.find_modality(modality).check(sample)
-        return _resize_input(self.student.preprocess(sample), self.recipe.student.input_size)
+        prepared = self.student.preprocess(sample)
+        if self.recipe.augment_input:
+            prepared = self._augment_input(prepared, self.make_seed(number, epoch, 3))
+        return _resize_input(prepared, self.recipe.student.input_size)
 
     def load_student_input(self, number: int, version: int, epoch: int) -> torch.Tensor:
         """Read an item and prepare it for the student; errors name the item."""
@@ -215,12 +222,15 @@ class TrainingSet:
         except AnybindError as error:
             raise error if id in str(error) else type(error)(f"{id}: {error}") from error
 
-    def compute_teacher_embeddings(self, cache: Path, store: EmbeddingStore | None = None) -> np.ndarray | None:
-        """Compute and cache the teacher's unit embeddings in its own space: (versions, items, d) float32.
+    def compute_teacher_embeddings(
+        self, cache: Path, store: EmbeddingStore | None = None, *, raw: bool = False
+    ) -> np.ndarray | None:
+        """Compute and cache the teacher's embeddings in its own space: (versions, items, d) float32.
 
         Args:
             cache: the folder of the array.
-            store: where each embedding is looked up, and stored as soon as its batch is computed.
+            store: where each embedding is looked up, and stored as soon as its batch is computed; not if raw.
+            raw: embeddings as the module gives them; if False, of norm 1.
         """
         teacher = self.recipe.teacher
         if not teacher:
@@ -228,22 +238,36 @@ class TrainingSet:
         encoder = self.binder.encoder(teacher)
         shape = (self.recipe.variants, len(self), encoder.space.dim)
 
+        def fill(array: np.ndarray) -> None:
+            indices = list(np.ndindex(shape[:2]))
+            rows, start = array.reshape(len(indices), -1), 0
+            batches = self._encode_raw(indices) if raw else self._embed_teachers(indices, store)
+            with progress_bar(len(indices), f"teacher: {teacher}") as advance:
+                for batch in batches:
+                    rows[start : start + len(batch)] = batch
+                    start += len(batch)
+                    advance(len(batch))
+
+        prefix = "teacher-raw" if raw else "teacher"
+        name = f"{prefix}-{tables.hash_settings([self.hash, encoder.identity])}"
+        return cache_array(cache, name, shape, np.float32, fill)
+
+    def _embed_teachers(self, indices: Sequence[tuple[int, ...]], store: EmbeddingStore | None) -> Iterator[np.ndarray]:
         def load_sample(index: tuple[int, ...]) -> Item:
             version, number = index
             return Item(self.items[number].item.id, self.load_teacher_sample(number, version))
 
-        def fill(array: np.ndarray) -> None:
-            indices = list(np.ndindex(shape[:2]))
-            rows, start = array.reshape(len(indices), -1), 0
-            binder = self.binder.with_store(store).without_adapters(teacher)
-            with progress_bar(len(indices), f"teacher: {teacher}") as advance:
-                for batch in binder.embed_batches(teacher, prefetch(load_sample, indices)):
-                    rows[start : start + len(batch)] = batch.vectors
-                    start += len(batch)
-                    advance(len(batch))
+        binder = self.binder.with_store(store).without_adapters(self.recipe.teacher)
+        for batch in binder.embed_batches(self.recipe.teacher, prefetch(load_sample, indices)):
+            yield batch.vectors
 
-        name = f"teacher-{tables.hash_settings([self.hash, encoder.identity])}"
-        return cache_array(cache, name, shape, np.float32, fill)
+    def _encode_raw(self, indices: Sequence[tuple[int, ...]]) -> Iterator[np.ndarray]:
+        encoder = self.binder.encoder(self.recipe.teacher)
+        if not isinstance(encoder, TorchEncoder):
+            raise BadOption("a loss needs the teacher's embeddings before their normalisation: expected one on torch")
+        inputs = prefetch(lambda index: self.load_teacher_input(index[1], index[0]), indices)
+        while batch := list(itertools.islice(inputs, self.recipe.batch_size)):
+            yield encoder.encode_raw(batch)
 
     def prepare_inputs(self, cache: Path) -> np.ndarray | None:
         """Prepare and cache the student's inputs, (versions, items, ...) float16; None without `cache_inputs`."""

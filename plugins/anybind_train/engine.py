@@ -14,14 +14,15 @@ from torch import nn
 
 from anybind import Binding, EmbeddingStore
 from anybind.plugin import BadInput, BadOption, TorchEncoder, files, prefetch, progress_bar
-from anybind_train.checks import check_batch, check_spaces
+from anybind_train.batches import build_batches
+from anybind_train.checks import check_losses, check_spaces
 from anybind_train.class_texts import ClassTexts, embed_class_texts
 from anybind_train.data import Sources, TrainingSet, shuffle_epoch
 from anybind_train.devices import make_fabric
 from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves, read_log
-from anybind_train.optimise import compute_learning_rate, make_optimiser
+from anybind_train.optimise import compute_learning_rate, make_optimiser, scale_learning_rate
 from anybind_train.probe import build_probe, run_probe
 from anybind_train.prompts import PromptedText, PromptStudent
 from anybind_train.recipe import Recipe
@@ -69,7 +70,7 @@ class TrainingRun:
         self.recipe, self.output, self.fabric = recipe, output, fabric or make_fabric(recipe.precision, "cpu")
         self.state_path = output / STATE
         self.losses = WeightedSum.from_recipe(recipe.losses)
-        check_batch(recipe, self.losses, self.fabric.world_size)
+        check_losses(recipe, self.losses, self.fabric.world_size)
         torch.manual_seed(recipe.seed)
         self.binder = load_student_binder(recipe, str(self.fabric.device), binding)
         encoder = self.binder.encoder(recipe.modality)
@@ -85,8 +86,11 @@ class TrainingRun:
         self.class_texts = embed_class_texts(self.binder, recipe, self.losses, self.data.classes, self.fabric.device)
         self.student = self._build_student()
         self.weight_average = WeightAverage(self.student.module, recipe.student.ema_decay)
-        self.optimiser = make_optimiser(recipe.optimiser, self.student)
-        self._stateful = self.student.module, self.optimiser, self.weight_average
+        self.losses.move_parameters(self.fabric.device)
+        self._schedule = scale_learning_rate(recipe.optimiser, recipe.batch_size)
+        learned = self.losses.parameters
+        self.optimiser = make_optimiser(self._schedule, self.student.module, learned.values(), self.teacher_encoder)
+        self._stateful = self.student.module, self.optimiser, self.weight_average, learned
         self.progress = Progress(recipe.hash, self.data.hash, probes=[])
         if resume:
             self.progress = load_state(self.state_path, self.progress, *self._stateful)
@@ -95,7 +99,8 @@ class TrainingRun:
         self.steps = recipe.epochs * self.steps_per_epoch
         if not self._is_main_process:  # wait until the main process has filled the cache, then read it
             self.fabric.barrier()
-        self.teacher_embeddings = self.data.compute_teacher_embeddings(cache, store) if cache_teacher else None
+        raw = self.losses.needs_raw
+        self.teacher_embeddings = self.data.compute_teacher_embeddings(cache, store, raw=raw) if cache_teacher else None
         self.inputs = self.data.prepare_inputs(cache)
         if self._is_main_process:
             self.fabric.barrier()
@@ -160,7 +165,7 @@ class TrainingRun:
         for batch, (numbers, inputs) in self._iterate_batches(epoch, self.progress.batch):
             step = epoch * self.steps_per_epoch + batch
             start = time.perf_counter()
-            lr = compute_learning_rate(self.recipe.optimiser, step, self.steps, self.steps_per_epoch)
+            lr = compute_learning_rate(self._schedule, step, self.steps, self.steps_per_epoch)
             values = self.train_step(module, optimiser, numbers, inputs, epoch, step, lr)
             self.weight_average.update(step)
             if log is not None:
@@ -194,6 +199,7 @@ class TrainingRun:
         losses = self.losses.compute_terms(batches)
         total = self.losses.sum_terms(losses)
         values = {"loss": float(total.detach())} | {name: float(loss.detach()) for name, loss in losses.items()}
+        values |= {name: float(parameter.detach()) for name, parameter in self.losses.parameters.items()}
         self._check_finite("loss", values["loss"], numbers, epoch, step)
         self.fabric.backward(total)
         if max_norm := self.recipe.optimiser.clip:
@@ -238,26 +244,25 @@ class TrainingRun:
         """Gather the global batch of all processes, in the student's own space and in the common space."""
         distributed = self.fabric.world_size > 1
         gathered = self.fabric.all_gather(embeddings, sync_grads=True) if distributed else embeddings
-        own = torch.as_tensor(gathered).reshape(-1, embeddings.shape[-1])
-        labels = self.data.labels[torch.from_numpy(numbers)].to(own.device)
-        teacher = common_teacher = self._get_teacher_batch(numbers, version)
-        if teacher is not None:
-            with torch.no_grad():
-                common_teacher = ClassTexts(None, self.binder.route(self.recipe.teacher)).map_to_common(teacher)
-        texts = self.class_texts.embeddings if self.student.texts is None else self.student.texts
-        return {
-            "own": TrainingBatch(own, teacher, None if self.class_texts.route else texts, labels),
-            "common": TrainingBatch(self.class_texts.map_to_common(own), common_teacher, texts, labels),
-        }
+        rows = torch.as_tensor(gathered).reshape(-1, embeddings.shape[-1])
+        teacher = self._get_teacher_batch(numbers, version)
+        teacher_texts = ClassTexts(None, self.binder.route(self.recipe.teacher) if self.recipe.teacher else [])
+        labels = self.data.labels[torch.from_numpy(numbers)].to(rows.device)
+        routes, raw = (self.class_texts, teacher_texts), self.losses.needs_raw
+        return build_batches(rows, teacher, labels, *routes, self.student.texts, needs_raw=raw)
 
     def _get_teacher_batch(self, numbers: np.ndarray, version: int) -> torch.Tensor | None:
+        """Return the teacher's embeddings of a batch, of norm 1 unless a loss needs raw ones."""
         if not self.recipe.teacher:
             return None
         if self.teacher_embeddings is not None:
             return torch.from_numpy(self.teacher_embeddings[version, numbers]).to(self.fabric.device)
-        assert self.teacher_encoder is not None
+        encoder = self.teacher_encoder
+        assert encoder is not None
         inputs = [self.data.load_teacher_input(int(number), version) for number in numbers]
-        return torch.from_numpy(self.teacher_encoder.encode(inputs)).to(self.fabric.device)
+        if self.losses.needs_raw and isinstance(encoder, TorchEncoder):
+            return torch.from_numpy(encoder.encode_raw(inputs)).to(self.fabric.device)
+        return torch.from_numpy(encoder.encode(inputs)).to(self.fabric.device)
 
     @property
     def metric(self) -> str:

@@ -90,7 +90,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metr
     probes = [line for line in lines if line["kind"] == "probe"]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     skipped = ("kind", "step", "epoch", "lr", "seconds")
-    for name in (name for name in (steps[0] if steps else {}) if name not in skipped):
+    for name in (name for name in (steps[0] if steps else {}) if name not in skipped and "." not in name):
         values = np.array([line[name] for line in steps])
         window = np.ones(max(1, len(values) // 20))
         mean = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")

@@ -101,12 +101,12 @@ class PromptStudent(nn.Module):
         self.texts: torch.Tensor | None = None
 
     def forward(self, batch: object) -> torch.Tensor:
-        """Return (n, d) unit embeddings without gradients; gradients flow through `texts`, (classes, d), norm 1."""
+        """Return (n, d) embeddings without gradients; gradients flow through `texts`, (classes, d), norm 1."""
         self.encoder.module.eval()
         self.prompted.text_encoder.module.eval()
         self.texts = functional.normalize(self.prompted.features(self.prompted.collate(self.tokens)).float(), dim=1)
         with torch.no_grad():
-            return functional.normalize(self.encoder.features(batch).float(), dim=1)
+            return self.encoder.features(batch).float()
 
 
 def _find_token_embedding(text: TorchEncoder) -> nn.Embedding:

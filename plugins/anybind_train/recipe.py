@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from anybind.plugin import BadOption, prompts, tables
 
@@ -26,6 +26,14 @@ HASHED_NAMES = {
     "template": "sentence",
 }
 """Former names of renamed keys, which `Recipe.hash` uses: saved states and results contain the hash."""
+HASHED_PRESETS = {
+    "paper": "paper, Eq. 3 as printed",
+    "paper-zscl": "paper",
+    "author-code": "author-code, literal",
+}
+"""Names of loss presets in hashes: what `paper` was before it followed Eq. 3 as printed is now `paper-zscl`."""
+HASHED_IF_SET = {"augment_input": {}, "optimiser": {"momentum_target": 0.0, "base_batch": 0}}
+"""Keys added since, which are hashed only if they differ from this default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +74,7 @@ class StudentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """AdamW with a linear warm-up, then a cosine schedule to 0 (or a constant learning rate).
+    """AdamW with a linear warm-up, then a cosine schedule to 0 (or a constant learning rate); or Eq. 4 of the paper.
 
     Attributes:
         lr: peak learning rate.
@@ -75,6 +83,10 @@ class OptimiserConfig:
         warmup_epochs: may be a fraction.
         schedule: `cosine` or `constant`.
         clip: largest gradient norm; 0 for no clipping.
+        base_batch: batch size that `lr` is for: at another `batch_size` it is multiplied by batch_size / base_batch;
+            0 for no scaling.
+        momentum_target: m of the update theta_E <- m theta_E + (1 - m) (theta_I - lr grad), Eq. 4 of the paper, in
+            place of AdamW, above 0 and below 1; theta_I are the teacher's weights. 0 for AdamW.
     """
 
     lr: float = 1e-4
@@ -83,6 +95,8 @@ class OptimiserConfig:
     warmup_epochs: float = 0.0
     schedule: str = "cosine"
     clip: float = 0.0
+    base_batch: int = 0
+    momentum_target: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +163,7 @@ class Recipe:
         derive: options of the student modality's `derive`, for samples derived from another modality.
         augment: by modality, options of its `augment`. The augmentation of the file's modality is shared by teacher
             and student and drawn once a version; that of the student's modality, if different, is drawn each epoch.
+        augment_input: options of `InputAugmentation`, drawn each epoch on the student's prepared inputs.
         cache_inputs: cache the student's inputs on disk as float16; not with an augmentation drawn each epoch.
         templates: prompt templates with `{}` in the place of the class name.
         epochs, batch_size: of training; `batch_size` is that of all processes together.
@@ -170,6 +185,7 @@ class Recipe:
     variants: int = 1
     derive: Mapping[str, object] = field(default_factory=dict)
     augment: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    augment_input: Mapping[str, object] = field(default_factory=dict)
     cache_inputs: bool = False
     templates: tuple[str, ...] = prompts.DEFAULT_TEMPLATES
     epochs: int
@@ -181,7 +197,7 @@ class Recipe:
     def __post_init__(self) -> None:
         _check_minimum(self, "", epochs=1, batch_size=1, variants=1, seed=0, checkpoint_steps=1)
         _check_minimum(self.student, "student.", rank=1, input_size=0)
-        _check_minimum(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0)
+        _check_minimum(self.optimiser, "optimiser.", weight_decay=0, warmup_epochs=0, clip=0, base_batch=0)
         if self.seed >= 1 << 32:
             raise BadOption(f"seed: expected a number below 2**32, got {self.seed}")
         for name, value, choices in (
@@ -191,10 +207,7 @@ class Recipe:
         ):
             if value not in choices:
                 raise BadOption(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-        if not self.optimiser.lr > 0:
-            raise BadOption(f"optimiser.lr: expected a number above 0, got {self.optimiser.lr}")
-        if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
-            raise BadOption(f"optimiser.betas: expected two numbers in [0, 1), got {list(self.optimiser.betas)}")
+        _check_optimiser(self.optimiser)
         if self.probe is not None and self.probe.shots:
             raise BadOption("probe.shots: not supported, a probe evaluates all its samples; see probe.limit")
         if self.student.method == "prompts":
@@ -203,8 +216,10 @@ class Recipe:
             object.__setattr__(self, "templates", ("{}",))  # the learned context replaces the template
         if not self.data:
             raise BadOption("recipe: expected at least one table [[data]], got none")
-        if self.cache_inputs and self.modality in self.augment:
-            raise BadOption(f"cache_inputs: not supported with augment.{self.modality}, which is drawn each epoch")
+        drawn = [f"augment.{self.modality}"] if self.modality in self.augment else []
+        drawn += ["augment_input"] if self.augment_input else []
+        if self.cache_inputs and drawn:
+            raise BadOption(f"cache_inputs: not supported with {drawn[0]}, which is drawn each epoch")
 
     @property
     def hash(self) -> str:
@@ -212,6 +227,9 @@ class Recipe:
         settings = dataclasses.asdict(self)
         for name in ("name", "summary", "checkpoint_steps"):
             del settings[name]
+        if isinstance(self.losses, str):
+            settings["losses"] = HASHED_PRESETS.get(self.losses, self.losses)
+        _remove_defaults(settings, HASHED_IF_SET)
         probe = settings["probe"] or {}
         options = [data["options"] for data in settings["data"]]
         for table in (settings["student"], probe, probe.get("task_options", {}), probe.get("options", {}), *options):
@@ -245,6 +263,25 @@ def _check_minimum(table: object, where: str, **least: int) -> None:
     for name, lowest in least.items():
         if not lowest <= getattr(table, name) < math.inf:  # false for NaN
             raise BadOption(f"{where}{name}: expected at least {lowest}, got {getattr(table, name)}")
+
+
+def _check_optimiser(config: OptimiserConfig) -> None:
+    if not config.lr > 0:
+        raise BadOption(f"optimiser.lr: expected a number above 0, got {config.lr}")
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        raise BadOption(f"optimiser.betas: expected two numbers in [0, 1), got {list(config.betas)}")
+    if not 0 <= config.momentum_target < 1:
+        raise BadOption(f"optimiser.momentum_target: expected m from 0 to below 1, got {config.momentum_target}")
+    if config.momentum_target and config.weight_decay:
+        raise BadOption("optimiser.momentum_target: its update has no weight decay; set optimiser.weight_decay = 0")
+
+
+def _remove_defaults(settings: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for name, default in defaults.items():
+        if settings[name] == default:
+            del settings[name]
+        elif isinstance(default, Mapping):
+            _remove_defaults(settings[name], default)
 
 
 def _override_key(table: object, key: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -39,16 +40,22 @@ def get_trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save_state(
-    path: Path, progress: Progress, module: nn.Module, optimiser: torch.optim.Optimizer, weight_average: WeightAverage
+    path: Path,
+    progress: Progress,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    weight_average: WeightAverage,
+    loss_parameters: Mapping[str, nn.Parameter] = MappingProxyType({}),
 ) -> None:
-    """Write the state atomically.
+    """Write the state atomically; `loss_parameters` are the learned numbers of the losses.
 
     Raises:
         BadInput: the disk is full, or a weight is not finite (an existing file is kept).
     """
     state = {f"weights.{name}": each for name, each in get_trained_state(module).items()}
     state |= {f"average.{name}": each.cpu() for name, each in weight_average.state.items()}
-    for name, parameter in module.named_parameters():
+    state |= {f"loss.{name}": each.detach().cpu() for name, each in loss_parameters.items()}
+    for name, parameter in _list_parameters(module, loss_parameters):
         for key, value in optimiser.state.get(parameter, {}).items():
             state[f"optimiser.{name}.{key}"] = torch.as_tensor(value).detach().cpu()
     check_finite(state, progress, path)
@@ -65,9 +72,14 @@ def check_finite(tensors: Mapping[str, torch.Tensor], progress: Progress, path: 
 
 
 def load_state(
-    path: Path, expected: Progress, module: nn.Module, optimiser: torch.optim.Optimizer, weight_average: WeightAverage
+    path: Path,
+    expected: Progress,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    weight_average: WeightAverage,
+    loss_parameters: Mapping[str, nn.Parameter] = MappingProxyType({}),
 ) -> Progress:
-    """Restore module, optimiser and average from a state; return the progress.
+    """Restore module, optimiser, average and learned numbers of the losses from a state; return the progress.
 
     Raises:
         BadInput: the file is missing or damaged.
@@ -85,13 +97,17 @@ def load_state(
                 f"{path}: expected {name} {getattr(expected, name)}, got {getattr(progress, name)}:"
                 f" the run was started with other {name}; choose another folder"
             )
-    weights, averages = (_select_prefix(stored, prefix) for prefix in ("weights.", "average."))
+    weights, averages, learned = (_select_prefix(stored, prefix) for prefix in ("weights.", "average.", "loss."))
     tensors.check_state(path, weights, get_trained_state(module))
     tensors.check_state(path, averages, weight_average.state)
+    tensors.check_state(path, learned, loss_parameters)
     module.load_state_dict(weights, strict=False)
+    with torch.no_grad():
+        for name, parameter in loss_parameters.items():
+            parameter.copy_(learned[name])
     weight_average.state = {name: each.to(weight_average.state[name].device) for name, each in averages.items()}
     moments = _select_prefix(stored, "optimiser.")
-    for name, parameter in module.named_parameters():
+    for name, parameter in _list_parameters(module, loss_parameters):
         own = _select_prefix(moments, f"{name}.")
         if parameter.requires_grad and own:
             # AdamW keeps its step count on the CPU.
@@ -99,6 +115,11 @@ def load_state(
                 key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
             }
     return progress
+
+
+def _list_parameters(module: nn.Module, loss_parameters: Mapping[str, nn.Parameter]) -> list[tuple[str, nn.Parameter]]:
+    learned = [(f"loss.{name}", parameter) for name, parameter in loss_parameters.items()]
+    return [*module.named_parameters(), *learned]
 
 
 def _select_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

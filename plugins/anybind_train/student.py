@@ -6,7 +6,6 @@ import re
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from anybind import Binder, Binding, find_binding
 from anybind.plugin import BadOption, TorchEncoder, errors
@@ -49,7 +48,7 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
 
 
 class StudentModule(nn.Module):
-    """An encoder as one module: a batch of prepared inputs to (n, d) unit embeddings in the encoder's own space."""
+    """An encoder as one module: a batch of prepared inputs to (n, d) embeddings in its own space, not of norm 1."""
 
     def __init__(self, encoder: TorchEncoder, config: StudentConfig) -> None:
         super().__init__()
@@ -60,8 +59,8 @@ class StudentModule(nn.Module):
         select_trained_parameters(self.module, config)
 
     def forward(self, batch: object) -> torch.Tensor:
-        """Return (n, d) unit embeddings, float32 also in mixed precision."""
-        return functional.normalize(self.encoder.features(batch).float(), dim=1)
+        """Return (n, d) embeddings, not of norm 1, float32 also in mixed precision."""
+        return self.encoder.features(batch).float()
 
     def train(self, mode: bool = True) -> StudentModule:
         """Set training mode for trained modules only: frozen ones have no dropout and keep their statistics."""

@@ -14,6 +14,7 @@ from anybind import Binder, Result
 from anybind.plugin import BadOption, Dataset, create_part, errors, ranks, tables
 from anybind_train.devices import make_fabric
 from anybind_train.engine import STATE, TrainingRun
+from anybind_train.optimise import scale_learning_rate
 from anybind_train.probe import exclude_items
 from anybind_train.recipe import Recipe
 
@@ -168,7 +169,7 @@ def describe_run(run: TrainingRun) -> dict[str, object]:
         "epochs": recipe.epochs,
         "steps": run.steps,
         "batch_size": recipe.batch_size,
-        "lr": recipe.optimiser.lr,
+        "lr": scale_learning_rate(recipe.optimiser, recipe.batch_size).lr,
         "samples": len(run.data),
         "classes": len(run.data.classes),
         "recipe": recipe.hash,

@@ -9,18 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind.plugin import BadInput, BadOption, Reader
 from anybind_events.disorder import check_policy
 from anybind_events.readers.column_statistics import TABLES, Batch
 from anybind_events.readers.columns import (
     NAMES,
     build_streams,
     check_order,
-    check_unit,
+    check_scale,
     find_columns,
     make_read_method,
     name_file_in_errors,
-    parse_unit,
     split_batches,
 )
 from anybind_events.readers.mat_elements import (
@@ -37,7 +36,9 @@ from anybind_events.readers.mat_elements import (
     parse_byte_order,
     parse_summary,
 )
+from anybind_events.sources import choose_source
 from anybind_events.stream import EventStream
+from anybind_events.time_unit import TimeUnit, check_time_unit, split_unit
 
 SPIKE_TRAIN, TAXEL_SIDE = "spiketrain", 10
 """Name of ST-MNIST's matrix, and width and height of its tactile sensor."""
@@ -65,13 +66,13 @@ class Table(NamedTuple):
     Attributes:
         columns: the four columns, each (n,).
         order: their order; None if it must be inferred.
-        unit: unit of time; None if unknown.
+        unit: unit of time, if a name or the format states it.
         size: (width, height) of the sensor; None if unknown.
     """
 
     columns: Batch
     order: str | None = "xytp"
-    unit: str | None = None
+    unit: TimeUnit | None = None
     size: tuple[int, int] | None = None
 
 
@@ -109,7 +110,8 @@ class MatReader(Reader):
         strict: bool = False,
         size: tuple[int, int] | None = None,
         columns: str | None = None,
-        unit: str | None = None,
+        time_unit: str | None = None,
+        scale: float | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
         source: str | None = None,
@@ -125,7 +127,10 @@ class MatReader(Reader):
             size: (width, height) of the sensor; default: 10x10 for ST-MNIST, else the smallest common sensor that
                 contains all events.
             columns: order of the columns of an (n, 4) matrix, such as `txyp`; default: inferred from their values.
-            unit: unit of time: s, ms, us or ns; default: seconds for fractions, else microseconds.
+            time_unit: unit of time: s, ms, us or ns; default: that of a name or of ST-MNIST, else seconds for fractions
+                and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate is
+                implausible.
+            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -140,21 +145,25 @@ class MatReader(Reader):
             BadOption: an invalid option.
         """
         check_order(columns)
-        check_unit(unit)
+        check_time_unit(time_unit)
+        check_scale(scale)
         check_policy(on_disorder)
         if origin not in (None, 0, 1):
             raise BadOption(f"origin: expected 0 or 1, got {origin!r}")
         with name_file_in_errors(path):
             with path.open("rb") as file:
-                recording = _choose_recording(list_variables(file), source)
+                recording = _choose_recording(path, list_variables(file), source)
             table = _load_table(path, recording, max_bytes)
             table, notes = _move_origin(table, origin, assume=bool(recording.fields))
             yield from build_streams(
                 split_batches(lambda first, last: [each[first:last] for each in table.columns], 0, _get_length(table)),
                 count,
                 order=table.order or columns,
-                size=size or table.size,
-                unit=unit or table.unit,
+                size=size,
+                stated_size=table.size,
+                time_unit=time_unit,
+                stated_unit=table.unit,
+                scale=scale,
                 polarity=polarity,
                 on_disorder=on_disorder,
                 path=path,
@@ -180,19 +189,12 @@ def _find_recordings(variables: Sequence[Variable]) -> dict[str, Recording]:
     return recordings
 
 
-def _choose_recording(variables: Sequence[Variable], source: str | None) -> Recording:
+def _choose_recording(path: Path, variables: Sequence[Variable], source: str | None) -> Recording:
     recordings = _find_recordings(variables)
-    if source is not None:
-        if source not in recordings:
-            hint = errors.suggest_names(source, recordings)
-            raise BadOption(f"source: no events in {source!r}{hint}; recordings: {', '.join(recordings) or 'none'}")
-        return recordings[source]
-    if len(recordings) > 1:
-        raise BadInput(f"{len(recordings)} recordings; choose one with source=: {', '.join(recordings)}")
     if not recordings:
         names = ", ".join(each.name for each in variables) or "nothing"
         raise BadInput(f"expected event columns x, y, t, p, a structure with them, or {SPIKE_TRAIN!r}, got: {names}")
-    return next(iter(recordings.values()))
+    return recordings[choose_source(path, recordings.keys(), source)]
 
 
 def _load_table(path: Path, recording: Recording, max_bytes: int) -> Table:
@@ -200,16 +202,16 @@ def _load_table(path: Path, recording: Recording, max_bytes: int) -> Table:
     arrays = [load_variable(path, variable, max_bytes) for variable in recording.variables]
     if recording.fields:
         columns = {name: np.asarray(arrays[0][0, 0][name]) for name in recording.fields}
-        return Table(_flatten_columns(columns), unit=parse_unit(recording.fields[2]))
+        return Table(_flatten_columns(columns), unit=split_unit(recording.fields[2])[1])
     if len(arrays) == 4:
         columns = {variable.name: array for variable, array in zip(recording.variables, arrays, strict=True)}
-        return Table(_flatten_columns(columns), unit=parse_unit(recording.variables[2].name))
+        return Table(_flatten_columns(columns), unit=split_unit(recording.variables[2].name)[1])
     if recording.variables[0].name != SPIKE_TRAIN:
         return Table(list(arrays[0].T), order=None)
     spikes, time = arrays[0][:-1].T, arrays[0][-1]
     moments, taxels = np.nonzero(spikes)
     columns = {"x": taxels % TAXEL_SIDE, "y": taxels // TAXEL_SIDE, "t": time[moments], "p": spikes[moments, taxels]}
-    return Table(list(columns.values()), unit="s", size=(TAXEL_SIDE, TAXEL_SIDE))
+    return Table(list(columns.values()), unit=TimeUnit("s", "format"), size=(TAXEL_SIDE, TAXEL_SIDE))
 
 
 def _flatten_columns(columns: Mapping[str, np.ndarray]) -> list[np.ndarray]:

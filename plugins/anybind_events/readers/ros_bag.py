@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Reader, errors
+from anybind.plugin import BadInput, BadOption, Reader
 from anybind_events.readers.columns import make_read_method, name_file_in_errors
 from anybind_events.readers.ros_encodings import Columns, EventDecoder
 from anybind_events.readers.ros_messages import EVENT_TYPES, parse_message
@@ -21,6 +21,7 @@ from anybind_events.readers.ros_storage import (
     Topic,
     open_bag,
 )
+from anybind_events.sources import choose_source
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 SQLITE_PAGE_BYTES, SQLITE_LEAF = slice(16, 18), slice(100, 101)
@@ -81,27 +82,19 @@ class RosBagReader(Reader):
         if size is not None and not (len(size) == 2 and all(0 < side <= MAX_SENSOR for side in size)):
             raise BadOption(f"size: expected (width, height) of 1 to {MAX_SENSOR} pixels, got {size}")
         with name_file_in_errors(path), open_bag(path) as bags:
-            topic = _choose_topic({topic for bag in bags for topic in bag.topics}, source)
+            topic = _choose_topic(path, {topic for bag in bags for topic in bag.topics}, source)
             yield from _read_topic(bags, topic, count, size)
 
     read = make_read_method(chunks)
 
 
-def _choose_topic(topics: set[Topic], source: str | None) -> Topic:
+def _choose_topic(path: Path, topics: set[Topic], source: str | None) -> Topic:
     """Return the only topic with events, or the chosen one."""
-    able = sorted(topic for topic in topics if topic.message_type in EVENT_TYPES)
-    names = [topic.name for topic in able]
-    if source is not None:
-        if source not in names:
-            hint = errors.suggest_names(source, names)
-            raise BadOption(f"source: no topic {source!r} with events{hint}; topics with events: {', '.join(names)}")
-        able = [topic for topic in able if topic.name == source]
-    if len(able) > 1:
-        raise BadInput(f"{len(able)} topics with events; choose one with source=: {', '.join(names)}")
+    able = {topic.name.strip("/"): topic for topic in sorted(topics) if topic.message_type in EVENT_TYPES}
     if not able:
         others = ", ".join(f"{topic.name} ({topic.message_type})" for topic in sorted(topics)[:MAX_LISTED_TOPICS])
         raise BadInput(f"expected a topic of event_camera_msgs or dvs_msgs, got: {others or 'no topics'}")
-    return able[0]
+    return able[choose_source(path, able.keys(), source)]
 
 
 def _read_topic(bags: list[Bag], topic: Topic, count: int, size: tuple[int, int] | None) -> Iterator[EventStream]:

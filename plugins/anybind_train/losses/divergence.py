@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from anybind.plugin import BadOption
 from anybind_train.loss import Loss, TrainingBatch
 from anybind_train.losses.shared import check_choice, check_positive, compute_similarities, get_field
 
@@ -26,29 +25,24 @@ class KLLoss(Loss):
     Choices: the paper names the distributions of the embeddings but not their axis; the preset `paper` has the d
     dimensions with tau 1, as no other quantity is named. Unit embeddings then have nearly uniform distributions, and
     the term is about |s - z|^2 / (2 d). Over texts it is knowledge distillation (with first="teacher", Hinton et al.,
-    2015). Over the batch it compares similarity matrices: student-teacher rows with teacher-teacher rows; with a
-    `sinkhorn` target and tau 0.01 it is the term of the preset `author-code`, where the target comes first, as in
-    PyTorch's kl_div.
+    2015). Over the batch it compares similarity matrices: student-teacher rows with teacher-teacher rows. The authors'
+    code has another term, `author-kl`.
     """
 
-    def __init__(
-        self, *, over: str = "dimensions", temperature: float = 1.0, first: str = "student", sinkhorn: int = 0
-    ) -> None:
+    def __init__(self, *, over: str = "dimensions", temperature: float = 1.0, first: str = "student") -> None:
         """Set the options.
 
         Args:
             over: axis of the distributions: `dimensions`, `texts` or `batch`.
             temperature: tau of both distributions, above 0.
             first: `student` for KL(E' || I'), `teacher` for KL(I' || E').
-            sinkhorn: with over="batch", this many Sinkhorn steps on the target in place of a softmax; see `sinkhorn`.
 
         Raises:
-            BadOption: an option out of its range, or `sinkhorn` without over="batch".
+            BadOption: an option out of its range.
         """
         self.over = check_choice("over", over, OVER)
         self.temperature = check_positive("temperature", temperature)
         self.first = check_choice("first", first, ("student", "teacher"))
-        self.sinkhorn_steps = _check_sinkhorn(sinkhorn, over)
         self.needs = OVER[over]
         self.compares_rows = over == "batch"
 
@@ -59,32 +53,7 @@ class KLLoss(Loss):
         else:
             keys = teacher if self.over == "batch" else get_field(batch, "texts")
             logits, targets = (compute_similarities(rows, keys, self.temperature) for rows in (student, teacher))
-        targets = targets.detach()
-        target = sinkhorn(targets, self.sinkhorn_steps) if self.sinkhorn_steps else targets.log_softmax(-1)
-        first, second = logits.log_softmax(-1), target
+        first, second = logits.log_softmax(-1), targets.detach().log_softmax(-1)
         if self.first == "teacher":
             first, second = second, first
         return (first.exp() * (first - second)).sum(-1).mean()
-
-
-def sinkhorn(logits: torch.Tensor, steps: int) -> torch.Tensor:
-    """Normalise exp(logits) by Sinkhorn steps, and return its logarithm: rows sum to 1, columns nearly so.
-
-    Each step scales the columns to sum 1 and then the rows (Sinkhorn and Knopp, 1967), so that no sample that is
-    similar to many others gets most of the probability. In the log domain, since exp(1 / 0.01) overflows float32.
-
-    Args:
-        logits: (n, n).
-        steps: at least 1.
-    """
-    for _ in range(steps):
-        logits = logits.log_softmax(0).log_softmax(1)
-    return logits
-
-
-def _check_sinkhorn(steps: object, over: str) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise BadOption(f"sinkhorn: expected a number of steps, 0 or more, got {steps!r}")
-    if steps and over != "batch":
-        raise BadOption(f'sinkhorn: expected over = "batch", got over = "{over}"')
-    return steps

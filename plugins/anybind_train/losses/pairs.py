@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from anybind_train.loss import Loss, TrainingBatch
-from anybind_train.losses.shared import check_flag, check_positive, compute_similarities, get_field
+from anybind_train.losses.shared import LearnableScale, check_flag, compute_similarities, get_field
 
 
 class ContrastiveLoss(Loss):
@@ -18,27 +18,29 @@ class ContrastiveLoss(Loss):
     the others. At least 0, and log n where all embeddings are equal.
 
     Choices: one direction, since the paper says which side is the query; `symmetric` is the mean of both, as in CLIP.
-    The authors' code has tau = 0.02 and multiplies the loss by 2 tau, which is a weight in the preset.
+    The paper's tau is "initialized to" 1; whether it is learned is not said, and by default it is not.
     """
 
     needs = ("teacher",)
     compares_rows = True
 
-    def __init__(self, *, temperature: float = 1.0, symmetric: bool = False) -> None:
+    def __init__(self, *, temperature: float = 1.0, learn_temperature: bool = False, symmetric: bool = False) -> None:
         """Set the options.
 
         Args:
             temperature: tau, above 0; 1 in the paper.
+            learn_temperature: learn tau, by its logarithm.
             symmetric: take the mean with the loss of teachers as queries and students as keys.
 
         Raises:
             BadOption: an option out of its range.
         """
-        self.temperature = check_positive("temperature", temperature)
+        self.temperature = LearnableScale("temperature", temperature, learn_temperature)
+        self.parameters = self.temperature.parameters
         self.symmetric = check_flag("symmetric", symmetric)
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
-        logits = compute_similarities(batch.student, get_field(batch, "teacher").detach(), self.temperature)
+        logits = compute_similarities(batch.student, get_field(batch, "teacher").detach(), self.temperature.value)
         partners = torch.arange(len(logits), device=logits.device)
         loss = cross_entropy(logits, partners)
         return (loss + cross_entropy(logits.T, partners)) / 2 if self.symmetric else loss

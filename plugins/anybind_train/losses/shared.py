@@ -34,6 +34,28 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
     return value
 
 
+class LearnableScale:
+    """A number above 0 of a loss, such as a temperature: constant, or learned by its logarithm.
+
+    Attributes:
+        parameters: `log_NAME` if it is learned; else empty.
+    """
+
+    def __init__(self, name: str, value: object, learn: object) -> None:
+        """Check the value and the flag `learn_NAME`; raise `BadOption` if one is invalid."""
+        self._constant = check_positive(name, value)
+        self.parameters: dict[str, torch.nn.Parameter] = {}
+        if check_flag(f"learn_{name}", learn):
+            self.parameters[f"log_{name}"] = torch.nn.Parameter(torch.tensor(self._constant).log())
+
+    @property
+    def value(self) -> float | torch.Tensor:
+        """The number, with gradients if it is learned."""
+        for parameter in self.parameters.values():
+            return parameter.exp()
+        return self._constant
+
+
 def get_field(batch: TrainingBatch, name: str) -> torch.Tensor:
     """Return a field of a batch, embeddings in the student's precision; raise `BadOption` if it is None."""
     value = getattr(batch, name)
@@ -42,8 +64,8 @@ def get_field(batch: TrainingBatch, name: str) -> torch.Tensor:
     return value.to(batch.student.dtype) if value.is_floating_point() else value
 
 
-def compute_similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Compute the (a, b) cosines of (a, d) and (b, d) unit embeddings, over the temperature."""
+def compute_similarities(queries: torch.Tensor, keys: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
+    """Compute the (a, b) products of (a, d) and (b, d) embeddings over the temperature; of norm 1, they are cosines."""
     return queries @ keys.T / temperature
 
 

@@ -33,19 +33,32 @@ class LossTerm:
 
 SPACES = ("common", "own")
 
-PRESETS: Mapping[str, tuple[LossTerm, ...]] = {
-    "paper": (
+
+def _list_author_terms(*, mended: bool) -> tuple[LossTerm, ...]:
+    return (
+        LossTerm("author-contrastive", 2 * 0.02, {"temperature": 0.02, "gradient": mended}),
+        LossTerm("author-zero-shot", 0.1, {"temperature": 2.0}),
+        LossTerm("author-kl", 1.0, {"temperature": 0.01, "sinkhorn": 3, "in_logarithms": mended}),
+    )
+
+
+def _list_paper_terms(**target: str) -> tuple[LossTerm, ...]:
+    return (
         LossTerm("contrastive", 1.0, {"temperature": 1.0}),
-        LossTerm("zero-shot", 0.1, {"temperature": 2.0}),
+        LossTerm("zero-shot", 0.1, {**target, "temperature": 2.0}),
         LossTerm("kl", 1.0, {"over": "dimensions", "temperature": 1.0}),
-    ),
-    "author-code": (
-        LossTerm("contrastive", 2 * 0.02, {"temperature": 0.02}),
-        LossTerm("zero-shot", 0.1, {"temperature": 2.0, "both_directions": True}),
-        LossTerm("kl", 1.0, {"over": "batch", "temperature": 0.01, "first": "teacher", "sinkhorn": 3}),
-    ),
+    )
+
+
+PRESETS: Mapping[str, tuple[LossTerm, ...]] = {
+    "paper": _list_paper_terms(target="label"),
+    "paper-zscl": _list_paper_terms(),
+    "author-code": _list_author_terms(mended=False),
+    "author-code-mended": _list_author_terms(mended=True),
 }
-"""The paper's L = L_ct + 0.1 L_zs + L_kl, and the loss of the authors' published code."""
+"""The paper's L = L_ct + 0.1 L_zs + L_kl, with Eq. 3 as printed and in ZSCL's softer reading; and the loss of the
+authors' published code, as it is and with the two terms mended that cannot train.
+"""
 
 
 class WeightedSum(Loss):
@@ -56,6 +69,8 @@ class WeightedSum(Loss):
     Attributes:
         terms: the terms.
         losses: the loss of each term by its name; the second one of a name is `NAME 2`.
+        needs_raw: whether a loss needs embeddings before their normalisation.
+        parameters: the learned numbers of all losses: `NAME.PARAMETER`.
     """
 
     def __init__(self, terms: Sequence[LossTerm]) -> None:
@@ -75,6 +90,12 @@ class WeightedSum(Loss):
             self.losses[term.use if repeats == 1 else f"{term.use} {repeats}"] = _create_loss(term, number)
         self.needs = tuple(dict.fromkeys(name for loss in self.losses.values() for name in loss.needs))
         self.compares_rows = any(loss.compares_rows for loss in self.losses.values())
+        self.needs_raw = any(name.startswith("raw_") for name in self.needs)
+        self.parameters = {
+            f"{name}.{key}": parameter
+            for name, loss in self.losses.items()
+            for key, parameter in loss.parameters.items()
+        }
 
     @classmethod
     def from_recipe(cls, losses: str | Sequence[Mapping[str, object]]) -> Self:
@@ -94,6 +115,11 @@ class WeightedSum(Loss):
         if not isinstance(losses, Sequence):
             raise BadOption(f"losses: expected the name of a preset or tables [[losses]], got {losses!r}")
         return cls([_parse_term(f"[[losses]] {number}", table) for number, table in enumerate(losses, start=1)])
+
+    def move_parameters(self, device: torch.device) -> None:
+        """Move the learned numbers to a device, before they are given to an optimiser."""
+        for parameter in self.parameters.values():
+            parameter.data = parameter.data.to(device)
 
     def compute_terms(self, batches: Mapping[str, TrainingBatch]) -> dict[str, torch.Tensor]:
         """Compute each unweighted loss by name, on the batch of its term's space."""

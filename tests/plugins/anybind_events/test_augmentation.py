@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from anybind.errors import BadOption
 from anybind_events import augmentation
 from anybind_events.augmentation import EventAugmentation
+from anybind_events.representations.author_code import AuthorFrame
 from anybind_events.stream import EventStream
 from helpers.streams import list_events
 
@@ -51,6 +53,8 @@ CHANGES: dict[str, Callable[..., EventStream]] = {
         "add_uniform_noise",
         "add_near_noise",
         "crop_and_resize",
+        "slice_events",
+        "add_point_noise",
     )
 }
 
@@ -181,6 +185,62 @@ def test_near_noise_beyond_the_sensor_is_dropped() -> None:
     assert extra == pytest.approx(1 / 9, abs=0.03)
 
 
+def test_a_slice_is_contiguous_and_random_and_a_short_recording_whole() -> None:
+    stream = recording(count=300)
+    firsts = set()
+    for seed in range(200):
+        part = augmentation.slice_events(stream, np.random.default_rng(seed), 297)
+        whole = list_events(stream)
+        (first,) = [each for each in range(4) if list_events(part) == whole[each : each + 297]]
+        firsts.add(first)
+    assert firsts == {0, 1, 2, 3}
+    assert augmentation.slice_events(stream, np.random.default_rng(0), 300) is stream
+
+
+def test_a_grid_has_the_coordinates_of_the_authors_frame() -> None:
+    stream = recording(width=640, height=480)
+    scaled = augmentation.scale_to_grid(stream, np.random.default_rng(0), 224)
+    assert (scaled.width, scaled.height) == (224, 224)
+    assert scaled.x.tolist() == [x * 224 // 640 for x in stream.x.tolist()]
+    assert scaled.y.tolist() == [y * 224 // 480 for y in stream.y.tolist()]
+    frame = AuthorFrame(size=224)
+    np.testing.assert_array_equal(frame(scaled), frame(stream))
+
+
+def test_point_noise_has_one_polarity_and_follows_a_line_across_the_sensor() -> None:
+    width, height, span = 300, 200, 1_000_000
+    stream = EventStream([0, 0], [0, 0], [0, span], [True, True], width, height)
+    polarities, counts = set(), []
+    for seed in range(30):
+        noisy = augmentation.add_point_noise(stream, np.random.default_rng(seed), (100, 5_000))
+        noise = find_added(stream, noisy)
+        counts.append(len(noise))
+        polarities |= {p for *_, p in noise}
+        assert len({p for *_, p in noise}) == 1
+        x, y, t = (np.array([event[column] for event in noise], float) for column in range(3))
+        inner = (x > 6) & (x < width - 7) & (y > 6) & (y < height - 7)  # near the edge, a part is outside
+        if inner.sum() < 500:
+            continue
+        for column in (x, y):
+            residual = column[inner] - np.polyval(np.polyfit(t[inner], column[inner], 1), t[inner])
+            assert 1.2 < residual.std() < 1.8  # sigma 1.5 and the rounding to whole pixels
+    assert polarities == {True, False}
+    assert min(counts) < 1_000
+    assert 4_000 < max(counts) <= 5_000
+
+
+def test_point_noise_spreads_a_millisecond_in_time() -> None:
+    times = np.full(2_000, 50_000)
+    stream = EventStream([0, 0, 0], [0, 0, 0], [0, 50_000, 100_000], [True] * 3, 1_000, 1_000)
+    generator = np.random.default_rng(0)
+    noise = find_added(stream, augmentation.add_point_noise(stream, generator, (2_000, 2_000), sigma=0.0))
+    x, y, t = (np.array([event[column] for event in noise], float) for column in range(3))
+    axis = x if np.ptp(x) > np.ptp(y) else y
+    residual = t - np.polyval(np.polyfit(axis, t, 1), axis)
+    assert len(noise) == len(times)
+    assert residual.std() == pytest.approx(1_000, rel=0.1)
+
+
 def test_a_crop_is_resized_to_the_whole_sensor() -> None:
     width, height = 48, 32
     x, y = np.meshgrid(np.arange(width), np.arange(height))
@@ -217,8 +277,9 @@ def test_the_same_seed_gives_the_same_recording_and_another_seed_another() -> No
     assert_right(results[0], stream)
 
 
-OFF: dict[str, float] = {
+OFF: dict[str, Any] = {
     "flip_time": 0, "flip_horizontally": 0, "shift": 0, "smallest_crop": 1, "near_noise": 0, "uniform_noise": 0, "drop": 0,
+    "slice_events": 0, "grid": 0, "point_noise": (),
 }  # fmt: skip
 
 
@@ -230,7 +291,15 @@ def test_without_augmentations_a_recording_is_unchanged() -> None:
 @pytest.mark.parametrize("option", OFF)
 def test_each_option_alone_has_an_effect(option: str) -> None:
     stream = recording()
-    on = {"flip_time": 1, "flip_horizontally": 1, "shift": 5, "smallest_crop": 0.5}.get(option, 0.5)
+    on = {
+        "flip_time": 1,
+        "flip_horizontally": 1,
+        "shift": 5,
+        "smallest_crop": 0.5,
+        "slice_events": 100,
+        "grid": 20,
+        "point_noise": (5, 9),
+    }.get(option, 0.5)
     assert not same(EventAugmentation(**{**OFF, option: on})(stream, 0), stream)
 
 
@@ -260,9 +329,18 @@ def test_an_empty_recording_stays_empty() -> None:
         ({"smallest_crop": 1.1}, "smallest_crop: expected a fraction above 0 and at most 1, got 1.1"),
         ({"near_noise": float("nan")}, "near_noise: expected a number, 0 or more, got nan"),
         ({"uniform_noise": "0.1"}, "uniform_noise: expected a number, 0 or more, got '0.1'"),
+        ({"slice_events": 0.5}, "slice_events: expected a whole number, 0 or more, got 0.5"),
+        ({"grid": -1}, "grid: expected a whole number, 0 or more, got -1"),
+        ({"grid": 70_000}, "grid: expected at most 65535 pixels, got 70000"),
+        ({"point_noise": 5}, "point_noise: expected two whole numbers, got 5"),
+        ({"point_noise": (1, 2, 3)}, "point_noise: expected two whole numbers"),
+        (
+            {"point_noise": [9, 2]},
+            r"point_noise: expected the smallest and the largest number, 0 or more, got \[9, 2\]",
+        ),
         ({"drop": 1}, "drop: expected a probability below 1, got 1"),
     ],
 )
-def test_an_option_out_of_range_is_an_error(options: dict[str, float], message: str) -> None:
+def test_an_option_out_of_range_is_an_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadOption, match=message):
         EventAugmentation(**options)

@@ -30,20 +30,26 @@ def shapes(world) -> Dataset:
     return create_part("dataset", "folder", world.data / "images", modalities=("event", "image"))
 
 
-def test_each_arm_lacks_one_loss(world):
+def test_each_arm_lacks_one_loss_or_has_the_other_target(world):
     whole = world.parse_recipe()
     arms = build_arms(whole)
-    assert list(arms) == ["all", "without contrastive", "without zero-shot"]
+    assert list(arms) == ["all", "zero-shot to label", "without contrastive", "without zero-shot"]
+    assert arms["zero-shot to label"].losses == (whole.losses[0], {**whole.losses[1], "target": "label"})
     assert arms["all"].hash == whole.hash
     assert arms["without contrastive"].losses == whole.losses[1:]
     assert arms["without zero-shot"].losses == whole.losses[:1]
 
 
 def test_a_preset_is_expanded_into_its_losses(world):
-    arms = build_arms(world.parse_recipe("losses=author-code"))
-    assert list(arms) == ["all", "without contrastive", "without zero-shot", "without kl"]
-    preset, expanded = (WeightedSum.from_recipe(losses).terms for losses in ("author-code", arms["all"].losses))
-    assert expanded == preset
+    arms = build_arms(world.parse_recipe("losses=paper"))
+    assert list(arms) == ["all", "zero-shot to teacher", "without contrastive", "without zero-shot", "without kl"]
+    for preset, arm in (("paper", "all"), ("paper-zscl", "zero-shot to teacher")):
+        terms, expanded = (WeightedSum.from_recipe(losses) for losses in (preset, arms[arm].losses))
+        assert [term.use for term in expanded.terms] == [term.use for term in terms.terms]
+        assert expanded.losses["zero-shot"].target == terms.losses["zero-shot"].target
+    author = build_arms(world.parse_recipe("losses=author-code-mended"))
+    names = ("contrastive", "zero-shot", "kl")
+    assert list(author) == ["all", *(f"without author-{name}" for name in names)]
 
 
 def test_repeated_losses_are_numbered(world):
@@ -60,14 +66,15 @@ def test_an_ablation_needs_two_losses(world):
 def test_every_arm_has_a_curve_and_a_metric(binder, shapes):
     result = LossAblation(unseen=["beam", "cross"], **QUICK).run(binder, shapes, modality="event", seed=1)
     assert (result.task, result.n, result.gallery_size) == ("loss-ablation", 6, 2)
-    assert list(result.curves) == ["all", "without contrastive", "without zero-shot"]
+    assert list(result.curves) == ["all", "zero-shot to label", "without contrastive", "without zero-shot"]
     assert all(curve["epoch"] == [0, 1, 2] for curve in result.curves.values())
     ends = {arm: curve["top1"][-1] for arm, curve in result.curves.items()}
     assert result.metrics["top1"] == ends["all"]
     assert result.metrics["without_contrastive"] == ends["without contrastive"]
     assert result.metrics["without_zero_shot"] == ends["without zero-shot"]
+    assert result.metrics["zero_shot_to_label"] == ends["zero-shot to label"]
     assert result.metrics["before"] == result.curves["all"]["top1"][0]
-    assert set(result.intervals) == {"top1", "without_contrastive", "without_zero_shot"}
+    assert set(result.intervals) == {"top1", "zero_shot_to_label", "without_contrastive", "without_zero_shot"}
     json.dumps(asdict(result))
 
 
@@ -83,7 +90,7 @@ def test_unseen_classes_are_not_trained_on(binder, shapes, monkeypatch):
     result = LossAblation(unseen=2, candidate_labels="all", **QUICK).run(binder, shapes, modality="event")
     unseen = list(result.details["per_class"])
     assert unseen == list(shapes.classes)[::2]
-    assert seen == 3 * [[name for name in shapes.classes if name not in unseen]]
+    assert seen == 4 * [[name for name in shapes.classes if name not in unseen]]
     assert result.gallery_size == 5
 
 

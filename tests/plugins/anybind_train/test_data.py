@@ -17,6 +17,7 @@ from anybind.registry import Registry, use_registry
 from anybind.spec import DatasetSpec
 from anybind_train.cache import cache_array
 from anybind_train.data import TrainingSet, open_dataset, select_few_shots, shuffle_epoch
+from anybind_train.input_augmentation import InputAugmentation
 from anybind_train.recipe import DatasetConfig
 from anybind_train.student import load_student_binder
 
@@ -233,6 +234,49 @@ def test_simulated_recordings_are_augmented_each_epoch(training_set):
     inputs = [data.prepare_student_input(source, 0, 0, epoch) for epoch in (0, 1)]
     assert not torch.equal(*inputs)
     assert torch.equal(inputs[1], data.prepare_student_input(source, 0, 0, 1))
+
+
+def test_finished_inputs_are_augmented_each_epoch_and_the_teachers_are_not(training_set):
+    options = 'augment_input={"crop":[0.45,0.8],"flip":true}'
+    data, plain = training_set(options), training_set()
+    source = data.read_source(0, 0)
+    inputs = [data.prepare_student_input(source, 0, 0, epoch) for epoch in (0, 1)]
+    assert not torch.equal(*inputs)
+    assert torch.equal(inputs[1], data.prepare_student_input(source, 0, 0, 1))
+    finished = plain.prepare_student_input(source, 0, 0, 0)
+    assert inputs[0].shape == finished.shape
+    assert set(inputs[0].unique().tolist()) < set(finished.unique().tolist())  # nearest: no new values
+    torch.testing.assert_close(data.load_teacher_input(0, 0), plain.load_teacher_input(0, 0))
+
+
+def test_a_crop_of_finished_inputs_has_the_area_and_keeps_rows_and_columns():
+    height, width = 40, 60
+    grid = torch.arange(height * width).reshape(1, height, width)
+    areas, mirrored = [], 0
+    for seed in range(300):
+        cropped = InputAugmentation(crop=(0.45, 1.0), flip=True)(grid, seed)[0]
+        rows, columns = cropped[:, 0] // width, cropped[0] % width
+        assert torch.equal(cropped, rows[:, None] * width + columns)
+        mirrored += bool(columns[0] > columns[-1])
+        assert (rows.diff() >= 0).all()
+        areas.append(rows.unique().numel() * columns.unique().numel() / grid.numel())
+    assert 0.42 < min(areas) < 0.5
+    assert 0.95 < max(areas) <= 1
+    assert 110 < mirrored < 190
+    assert torch.equal(InputAugmentation()(grid, 0), grid)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("augment_input.crop=[0.5]", r"augment_input.crop: expected two fractions above 0 and up to 1, got \[0.5\]"),
+        ("augment_input.crop=[0.5,1.5]", "augment_input.crop: expected two fractions"),
+        ("augment_input.flop=true", "augment_input has an unknown key 'flop'; did you mean 'flip'"),
+    ],
+)
+def test_an_invalid_augmentation_of_inputs_is_rejected_before_reading(training_set, override, message):
+    with pytest.raises(BadOption, match=message):
+        training_set(override)
 
 
 @pytest.mark.parametrize(

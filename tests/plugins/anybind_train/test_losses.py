@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ import anybind
 from anybind.errors import BadOption, PluginError, UnknownName
 from anybind.spec import KindSpec
 from anybind_train.loss import Loss, LossSpec, TrainingBatch
-from anybind_train.losses.divergence import KLLoss, sinkhorn
+from anybind_train.losses.author_code import AuthorContrastiveLoss, AuthorKLLoss, AuthorZeroShotLoss, sinkhorn
+from anybind_train.losses.divergence import KLLoss
 from anybind_train.losses.pairs import ContrastiveLoss, CosineLoss
 from anybind_train.losses.texts import PredictionLoss, ZeroShotLoss
 from anybind_train.losses.weighted_sum import PRESETS, LossTerm, WeightedSum
@@ -46,7 +47,7 @@ def contrastive(s: Any, z: Any, t: Any, y: Any, tau: float, symmetric: bool = Fa
     return loss
 
 
-def zero_shot(s: Any, z: Any, t: Any, y: Any, tau: float, both: bool = False, target_t: Any = None) -> Any:
+def zero_shot(s: Any, z: Any, t: Any, y: Any, tau: float, target_t: Any = None) -> Any:
     n, m = len(s), len(t)
     target_t = t if target_t is None else target_t
     total = 0
@@ -54,14 +55,28 @@ def zero_shot(s: Any, z: Any, t: Any, y: Any, tau: float, both: bool = False, ta
         p = softmax([dot(z[i], target_t[j]) / tau for j in range(m)])
         q = softmax([dot(s[i], t[j]) / tau for j in range(m)])
         total -= sum(p[j] * np.log(q[j]) for j in range(m)) / n
-    if not both:
-        return total
-    back = 0
-    for j in range(m):
-        p = softmax([dot(z[i], target_t[j]) / tau for i in range(n)])
-        q = softmax([dot(s[i], t[j]) / tau for i in range(n)])
-        back -= sum(p[i] * np.log(q[i]) for i in range(n)) / m
-    return (total + back) / 2
+    return total
+
+
+def zero_shot_label(s: Any, z: Any, t: Any, y: Any, tau: float) -> Any:
+    total, labelled = 0, [i for i in range(len(s)) if y[i] >= 0]
+    for i in labelled:
+        total -= np.log(softmax([dot(s[i], each) / tau for each in t])[y[i]])
+        total -= np.log(softmax([dot(z[i], each) / tau for each in t])[y[i]])
+    return total / max(1, len(labelled))
+
+
+def author_contrastive(s: Any, z: Any, t: Any, y: Any, tau: float) -> Any:
+    return contrastive(z, s, t, y, tau)
+
+
+def author_zero_shot(s: Any, z: Any, t: Any, y: Any, tau: float = 2.0, scale: float = 1 / 0.07) -> Any:
+    total = 0
+    for i in range(len(s)):
+        p = softmax([scale * dot(z[i], each) / tau for each in t])
+        q = softmax([scale * dot(s[i], each) / tau for each in t])
+        total -= sum(p[j] * np.log(q[j]) + q[j] * np.log(p[j]) for j in range(len(t)))
+    return tau**2 * total / len(s)
 
 
 def divergence(p: list[Any], q: list[Any]) -> Any:
@@ -81,14 +96,14 @@ def kl(s: Any, z: Any, t: Any, y: Any, tau: float, over: str = "dimensions", tea
     return total / len(s)
 
 
-def kl_sinkhorn(s: Any, z: Any, t: Any, y: Any, tau: float, steps: int) -> Any:
+def author_kl(s: Any, z: Any, t: Any, y: Any, tau: float, steps: int) -> Any:
     n = len(s)
     q = [[np.exp(dot(z[i], z[j]) / tau) for j in range(n)] for i in range(n)]
     for _ in range(steps):
         columns = [sum(q[i][j] for i in range(n)) for j in range(n)]
         q = [[q[i][j] / columns[j] for j in range(n)] for i in range(n)]
         q = [[value / sum(row) for value in row] for row in q]
-    return sum(divergence(q[i], softmax([dot(s[i], z[j]) / tau for j in range(n)])) for i in range(n)) / n
+    return sum(divergence(q[i], softmax([dot(z[i], s[j]) / tau for j in range(n)])) for i in range(n)) / n
 
 
 def prediction(s: Any, z: Any, t: Any, y: Any, tau: float) -> Any:
@@ -106,12 +121,15 @@ def cosine(s: Any, z: Any, t: Any, y: Any) -> Any:
 
 
 def paper(*batch: Any) -> Any:
+    return contrastive(*batch, 1.0) + 0.1 * zero_shot_label(*batch, 2.0) + kl(*batch, 1.0)
+
+
+def paper_zscl(*batch: Any) -> Any:
     return contrastive(*batch, 1.0) + 0.1 * zero_shot(*batch, 2.0) + kl(*batch, 1.0)
 
 
-def author_code(*batch: Any) -> Any:
-    ct = contrastive(*batch, 0.02) * 2 * 0.02
-    return ct + 0.1 * zero_shot(*batch, 2.0, both=True) + kl_sinkhorn(*batch, 0.01, 3)
+def author_code_mended(*batch: Any) -> Any:
+    return author_contrastive(*batch, 0.02) * 2 * 0.02 + 0.1 * author_zero_shot(*batch) + author_kl(*batch, 0.01, 3)
 
 
 Case = tuple[Loss, Callable[..., Any]]
@@ -127,9 +145,14 @@ CASES: dict[str, Case] = {
         ZeroShotLoss(temperature=20.0, temperature_means="multiply"),
         lambda *g: zero_shot(*g, 0.05),
     ),
-    "zero-shot, both directions": (
-        ZeroShotLoss(temperature=0.5, both_directions=True),
-        lambda *g: zero_shot(*g, 0.5, both=True),
+    "zero-shot, label": (ZeroShotLoss(target="label"), lambda *g: zero_shot_label(*g, 2.0)),
+    "zero-shot, label, tau 0.1": (
+        ZeroShotLoss(target="label", temperature=0.1),
+        lambda *g: zero_shot_label(*g, 0.1),
+    ),
+    "zero-shot, learned tau": (
+        ZeroShotLoss(temperature=0.5, learn_temperature=True),
+        lambda *g: zero_shot(*g, 0.5),
     ),
     "kl": (KLLoss(), lambda *g: kl(*g, 1.0)),
     "kl, teacher first": (KLLoss(temperature=0.1, first="teacher"), lambda *g: kl(*g, 0.1, teacher_first=True)),
@@ -139,10 +162,9 @@ CASES: dict[str, Case] = {
         lambda *g: kl(*g, 0.05, "texts", teacher_first=True),
     ),
     "kl over the batch": (KLLoss(over="batch", temperature=0.1), lambda *g: kl(*g, 0.1, "batch")),
-    "kl, sinkhorn": (
-        KLLoss(over="batch", temperature=0.01, first="teacher", sinkhorn=3),
-        lambda *g: kl_sinkhorn(*g, 0.01, 3),
-    ),
+    "author-kl": (AuthorKLLoss(), lambda *g: author_kl(*g, 0.01, 3)),
+    "author-contrastive": (AuthorContrastiveLoss(), lambda *g: author_contrastive(*g, 0.02)),
+    "author-zero-shot": (AuthorZeroShotLoss(), author_zero_shot),
     "prediction": (PredictionLoss(), lambda *g: prediction(*g, 0.01)),
     "prediction, tau 1": (PredictionLoss(temperature=1.0), lambda *g: prediction(*g, 1.0)),
     "prediction, cosine": (PredictionLoss(cosine=True), prediction_cosine),
@@ -158,12 +180,14 @@ def draw_unit_vectors(random: np.random.Generator, rows: int, columns: int) -> n
 def make_random_batch(seed: int, n: int = 6, m: int = 5, d: int = 8) -> TrainingBatch:
     random = np.random.default_rng(seed)
     student, teacher, texts = (torch.from_numpy(draw_unit_vectors(random, rows, d)) for rows in (n, n, m))
-    return TrainingBatch(student, teacher, texts, torch.from_numpy(random.integers(-1, m, n)))
+    labels = torch.from_numpy(random.integers(-1, m, n))
+    return TrainingBatch(student, teacher, texts, labels, student, teacher, texts)  # raw ones too: gradients add up
 
 
 def move_teachers_closer(batch: TrainingBatch) -> TrainingBatch:
     """Move the teachers so close to each other that their softmax is not one-hot even at tau 0.01."""
-    return replace(batch, teacher=torch.nn.functional.normalize(batch.teacher + 8))
+    teacher = torch.nn.functional.normalize(batch.teacher + 8)
+    return replace(batch, teacher=teacher, raw_teacher=teacher)
 
 
 def get_arrays(batch: TrainingBatch) -> list[Any]:
@@ -183,7 +207,8 @@ def differentiate(equation: Callable[..., Any], arrays: list[Any], argument: int
 
 def compute_gradient(loss: Loss, batch: TrainingBatch) -> tuple[torch.Tensor, torch.Tensor]:
     student = batch.student.clone().requires_grad_()
-    value = loss(replace(batch, student=student))
+    raw = student if batch.raw_student is batch.student else batch.raw_student
+    value = loss(replace(batch, student=student, raw_student=raw))
     value.backward()
     assert value.shape == ()
     assert value.dtype == batch.student.dtype
@@ -214,6 +239,9 @@ def test_a_loss_and_its_gradient_equal_the_equation(case: str, seed: int, n: int
 
 
 LOSSES = {
+    "author-contrastive": "author_code:AuthorContrastiveLoss",
+    "author-kl": "author_code:AuthorKLLoss",
+    "author-zero-shot": "author_code:AuthorZeroShotLoss",
     "contrastive": "pairs:ContrastiveLoss",
     "cosine": "pairs:CosineLoss",
     "kl": "divergence:KLLoss",
@@ -232,7 +260,10 @@ def registered(registry: Any, add_plugin: Callable[..., None]) -> None:
     add_plugin(registry, loss, *specs, invalid)
 
 
-@pytest.mark.parametrize(("preset", "equation"), [("paper", paper), ("author-code", author_code)])
+@pytest.mark.parametrize(
+    ("preset", "equation"),
+    [("paper", paper), ("paper-zscl", paper_zscl), ("author-code-mended", author_code_mended)],
+)
 def test_each_preset_and_its_gradient_equal_the_equation(
     registered: None, preset: str, equation: Callable[..., Any]
 ) -> None:
@@ -248,6 +279,7 @@ def test_each_preset_and_its_gradient_equal_the_equation(
     [
         (PredictionLoss(temperature=0.1), lambda *g: prediction(*g, 0.1)),
         (PredictionLoss(cosine=True), prediction_cosine),
+        (ZeroShotLoss(target="label", temperature=0.1), lambda *g: zero_shot_label(*g, 0.1)),
         (ZeroShotLoss(temperature=0.1), lambda s, z, t, y, fixed: zero_shot(s, z, t, y, 0.1, target_t=fixed)),
     ],
 )
@@ -258,7 +290,7 @@ def test_learned_texts_get_the_gradient_of_the_equation_with_a_constant_target(
     texts = batch.texts.clone().requires_grad_()
     loss(replace(batch, texts=texts)).backward()
     arrays = get_arrays(batch)
-    if isinstance(loss, ZeroShotLoss):
+    if isinstance(loss, ZeroShotLoss) and loss.target == "teacher":
         arrays.append(arrays[2])
     np.testing.assert_allclose(texts.grad.numpy(), differentiate(equation, arrays, 2), rtol=RELATIVE, atol=1e-12)
 
@@ -267,7 +299,8 @@ def test_learned_texts_get_the_gradient_of_the_equation_with_a_constant_target(
 def test_the_loss_does_not_depend_on_the_order_of_the_batch(case: str) -> None:
     loss, batch = CASES[case][0], make_random_batch(0)
     order = torch.tensor([3, 1, 5, 0, 4, 2])
-    shuffled = TrainingBatch(batch.student[order], batch.teacher[order], batch.texts, batch.labels[order])
+    student, teacher = batch.student[order], batch.teacher[order]
+    shuffled = TrainingBatch(student, teacher, batch.texts, batch.labels[order], student, teacher, batch.texts)
     torch.testing.assert_close(loss(shuffled), loss(batch), rtol=1e-12, atol=1e-12)
 
 
@@ -275,13 +308,15 @@ def test_the_loss_does_not_depend_on_the_order_of_the_batch(case: str) -> None:
 def test_a_teacher_gets_no_gradient(case: str) -> None:
     batch = make_random_batch(1)
     student, teacher = (vectors.clone().requires_grad_() for vectors in (batch.student, batch.teacher))
-    CASES[case][0](replace(batch, student=student, teacher=teacher)).backward()
+    CASES[case][0](
+        replace(batch, student=student, teacher=teacher, raw_student=student, raw_teacher=teacher)
+    ).backward()
     assert teacher.grad is None
     assert student.grad.abs().sum() > 0
 
 
 MINIMISED_BY_TEACHER = [
-    case for case in CASES if case.startswith(("zero-shot", "kl", "cosine")) and "sinkhorn" not in case
+    case for case in CASES if case.startswith(("zero-shot", "kl", "cosine")) and "label" not in case
 ]
 
 
@@ -312,19 +347,22 @@ def test_infonce_of_equal_embeddings_is_the_logarithm_of_their_number() -> None:
     assert ContrastiveLoss(temperature=0.3)(TrainingBatch(same, same)).item() == pytest.approx(np.log(7), rel=1e-12)
 
 
-@pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
+USING_LABELS = [PredictionLoss(), PredictionLoss(cosine=True), ZeroShotLoss(target="label")]
+
+
+@pytest.mark.parametrize("loss", USING_LABELS, ids=["softmax", "cosine", "zero-shot"])
 def test_samples_without_a_label_have_no_effect_and_no_gradient(loss: Loss) -> None:
     batch = make_random_batch(4)
     batch = replace(batch, labels=torch.tensor([2, -1, 0, 1, -1, 3]))
     labelled = batch.labels >= 0
-    subset = TrainingBatch(batch.student[labelled], None, batch.texts, batch.labels[labelled])
+    subset = TrainingBatch(batch.student[labelled], batch.teacher[labelled], batch.texts, batch.labels[labelled])
     value, gradient = compute_gradient(loss, batch)
     torch.testing.assert_close(value, loss(subset), rtol=1e-12, atol=0)
     assert (gradient[~labelled] == 0).all()
     assert (gradient[labelled].abs().sum(1) > 0).all()
 
 
-@pytest.mark.parametrize("loss", [PredictionLoss(), PredictionLoss(cosine=True)], ids=["softmax", "cosine"])
+@pytest.mark.parametrize("loss", USING_LABELS, ids=["softmax", "cosine", "zero-shot"])
 def test_a_batch_without_labels_has_loss_0_and_no_gradient(loss: Loss) -> None:
     value, gradient = compute_gradient(loss, replace(make_random_batch(5), labels=torch.full((6,), -1)))
     assert value == 0
@@ -334,7 +372,10 @@ def test_a_batch_without_labels_has_loss_0_and_no_gradient(loss: Loss) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_float32_equals_float64(case: str) -> None:
     loss, batch = CASES[case][0], make_random_batch(6)
-    single = replace(batch, student=batch.student.float())  # the other fields are cast to the student's precision
+    student = batch.student.float()
+    single = replace(
+        batch, student=student, raw_student=student
+    )  # the other fields are cast to the student's precision
     value, gradient = compute_gradient(loss, single)
     expected, expected_gradient = compute_gradient(loss, batch)
     torch.testing.assert_close(value.double(), expected, rtol=1e-4, atol=1e-6)
@@ -348,7 +389,7 @@ def test_float32_does_not_overflow(case: str, sign: int) -> None:
     batch = make_random_batch(7)
     student = sign * batch.teacher
     single = [vectors.float() for vectors in (student, batch.teacher, batch.texts)]
-    value, gradient = compute_gradient(CASES[case][0], TrainingBatch(*single, batch.labels))
+    value, gradient = compute_gradient(CASES[case][0], TrainingBatch(*single, batch.labels, *single))
     assert value.isfinite()
     assert gradient.isfinite().all()
 
@@ -372,11 +413,14 @@ def test_sinkhorn_normalises_rows_and_approaches_normalised_columns() -> None:
         (ContrastiveLoss, {"temperature": "1"}, "temperature: expected a number above 0, got '1'"),
         (ContrastiveLoss, {"symmetric": 1}, "symmetric: expected true or false, got 1"),
         (ZeroShotLoss, {"temperature": True}, "temperature: expected a number above 0, got True"),
+        (ZeroShotLoss, {"target": "labels"}, "did you mean 'label'"),
+        (ZeroShotLoss, {"learn_temperature": 1}, "learn_temperature: expected true or false, got 1"),
         (ZeroShotLoss, {"temperature_means": "divides"}, "did you mean 'divide'"),
         (KLLoss, {"over": "text"}, "did you mean 'texts'"),
         (KLLoss, {"first": "image"}, "first: expected one of student, teacher, got 'image'"),
-        (KLLoss, {"over": "batch", "sinkhorn": 1.5}, "sinkhorn: expected a number of steps"),
-        (KLLoss, {"over": "texts", "sinkhorn": 3}, 'sinkhorn: expected over = "batch", got over = "texts"'),
+        (AuthorKLLoss, {"sinkhorn": 1.5}, "sinkhorn: expected a number of steps, 1 or more, got 1.5"),
+        (AuthorKLLoss, {"sinkhorn": 0}, "sinkhorn: expected a number of steps, 1 or more, got 0"),
+        (AuthorZeroShotLoss, {"scale": 0}, "scale: expected a number above 0, got 0"),
         (PredictionLoss, {"cosine": True, "temperature": 0.1}, "cosine = true has no temperature"),
     ],
 )
@@ -398,7 +442,8 @@ def test_a_batch_without_a_needed_field_is_rejected(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_loss_reads_only_the_fields_that_it_needs(case: str) -> None:
     loss, batch = CASES[case][0], make_random_batch(0)
-    unused = {name: None for name in ("teacher", "texts", "labels") if name not in loss.needs}
+    optional = [field.name for field in fields(TrainingBatch)][1:]
+    unused = {name: None for name in optional if name not in loss.needs}
     assert torch.equal(loss(replace(batch, **unused)), loss(batch))
 
 
@@ -430,7 +475,9 @@ def test_the_weighted_sum_is_built_from_recipe_tables(registered: None) -> None:
 def test_the_presets_have_the_weights_of_the_paper_and_of_the_authors_code() -> None:
     assert {name: [(term.use, term.weight) for term in terms] for name, terms in PRESETS.items()} == {
         "paper": [("contrastive", 1.0), ("zero-shot", 0.1), ("kl", 1.0)],
-        "author-code": [("contrastive", 0.04), ("zero-shot", 0.1), ("kl", 1.0)],
+        "paper-zscl": [("contrastive", 1.0), ("zero-shot", 0.1), ("kl", 1.0)],
+        "author-code": [("author-contrastive", 0.04), ("author-zero-shot", 0.1), ("author-kl", 1.0)],
+        "author-code-mended": [("author-contrastive", 0.04), ("author-zero-shot", 0.1), ("author-kl", 1.0)],
     }
 
 

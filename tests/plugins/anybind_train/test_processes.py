@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from anybind.errors import BadOption
-from anybind_train.checks import check_batch
+from anybind_train.checks import check_losses
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
 
@@ -25,7 +25,7 @@ OVERRIDES = (
     "optimiser.weight_decay=0.1",
     # Each loss uses the batch differently: all pairs, the texts, a softmax over the samples.
     'losses=[{"use":"contrastive","temperature":0.2,"symmetric":true},{"use":"zero-shot","temperature":0.1},'
-    '{"use":"kl","over":"batch","temperature":0.1,"sinkhorn":2}]',
+    '{"use":"kl","over":"batch","temperature":0.1}]',
 )
 
 
@@ -72,5 +72,5 @@ def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
 def test_a_batch_size_that_processes_cannot_divide_is_rejected(world):
     recipe = world.parse_recipe("batch_size=5")
     with pytest.raises(BadOption, match="batch_size: expected a multiple of 2 processes, got 5"):
-        check_batch(recipe, WeightedSum.from_recipe(recipe.losses), 2)
-    check_batch(world.parse_recipe("batch_size=6"), WeightedSum.from_recipe(recipe.losses), 2)
+        check_losses(recipe, WeightedSum.from_recipe(recipe.losses), 2)
+    check_losses(world.parse_recipe("batch_size=6"), WeightedSum.from_recipe(recipe.losses), 2)

@@ -8,9 +8,11 @@ import pytest
 
 import anybind
 from anybind.errors import BadOption
+from anybind.modality import check_augmentation
 from anybind.prompts import DEFAULT_TEMPLATES
 from anybind.registry import create_part, find_part
-from anybind_train.losses.weighted_sum import WeightedSum
+from anybind_train.input_augmentation import InputAugmentation
+from anybind_train.losses.weighted_sum import PRESETS, WeightedSum
 from anybind_train.recipe import DatasetConfig, OptimiserConfig, ProbeConfig, Recipe, StudentConfig
 
 SMALLEST = """
@@ -137,6 +139,9 @@ def test_an_error_names_the_file_and_the_key(parse_recipe, change, message):
         ("optimiser.schedule=step", "optimiser.schedule: expected one of cosine, constant, got 'step'"),
         ("optimiser.lr=0", "optimiser.lr: expected a number above 0, got 0"),
         ("optimiser.lr=NaN", "optimiser.lr: expected a number above 0, got nan"),
+        ("optimiser.base_batch=-1", "optimiser.base_batch: expected at least 0"),
+        ("optimiser.momentum_target=1", "optimiser.momentum_target: expected m from 0 to below 1, got 1.0"),
+        ("optimiser.momentum_target=-0.1", "optimiser.momentum_target: expected m from 0 to below 1"),
         ("optimiser.clip=-1", "optimiser.clip: expected at least 0"),
         ("optimiser.weight_decay=-1", "optimiser.weight_decay: expected at least 0"),
         ("optimiser.warmup_epochs=NaN", "optimiser.warmup_epochs: expected at least 0"),
@@ -155,7 +160,14 @@ def test_an_invalid_value_is_rejected(parse_recipe, change, message):
 def test_inputs_with_an_augmentation_each_epoch_cannot_be_cached(parse_recipe):
     with pytest.raises(BadOption, match=r"cache_inputs: not supported with augment.event, which is drawn each epoch"):
         parse_recipe("cache_inputs=true", "augment.event.shift=3")
+    with pytest.raises(BadOption, match="cache_inputs: not supported with augment_input"):
+        parse_recipe("cache_inputs=true", "augment_input.flip=true")
     assert parse_recipe("cache_inputs=true", "augment.image.flip=true").cache_inputs
+
+
+def test_a_momentum_target_has_no_weight_decay(parse_recipe):
+    with pytest.raises(BadOption, match="momentum_target: its update has no weight decay"):
+        parse_recipe("optimiser.momentum_target=0.9", "optimiser.weight_decay=0.1")
 
 
 @pytest.mark.parametrize("key", ["name", "modality", "epochs", "batch_size"])
@@ -216,6 +228,11 @@ def test_the_hash_ignores_keys_that_do_not_affect_the_weights(parse_recipe):
         "epochs=4",
         "seed=1",
         "losses=author-code",
+        "losses=author-code-mended",
+        "losses=paper-zscl",
+        "optimiser.momentum_target=0.9",
+        "optimiser.base_batch=256",
+        "augment_input.flip=true",
         "data.0.limit=5",
         "student.ema_decay=0.9",
         "augment.image.flip=true",
@@ -237,9 +254,19 @@ def test_the_hash_ignores_the_order_of_keys_and_the_format_of_numbers(recipe_fil
 def test_the_hash_is_stable(recipe_file):
     """States, results and the cards of shipped weights were written with these hashes."""
     text = SMALLEST + "[student]\n{0} = 0.9\n{1} = true\n[probe]\n{2} = ['a']\ntask_options = {{ {2} = ['a'] }}\n"
-    recipe = Recipe.from_toml(recipe_file(text.format("ema_decay", "pretrained", "candidate_labels")))
-    assert Recipe.from_toml(recipe_file()).hash == "3f799de7530b"
-    assert recipe.hash == "009c3135935b"
+    soft = ("losses=paper-zscl",)  # the preset `paper` of these hashes
+    assert Recipe.from_toml(recipe_file(), soft).hash == "3f799de7530b"
+    path = recipe_file(text.format("ema_decay", "pretrained", "candidate_labels"))
+    assert Recipe.from_toml(path, soft).hash == "009c3135935b"
+
+
+def test_presets_that_changed_their_meaning_have_new_hashes(parse_recipe):
+    hashes = {parse_recipe(f"losses={name}").hash for name in PRESETS}
+    assert len(hashes) == len(PRESETS)
+    assert not hashes & {"7ac24c81b7ef"}  # `author-code` before it was literal
+    assert parse_recipe("losses=paper").hash != "3f799de7530b"
+    expanded = [{"use": term.use, "weight": term.weight, **term.options} for term in PRESETS["paper-zscl"]]
+    assert all("target" not in table for table in expanded)  # written without it, its tables keep their hashes
 
 
 @pytest.mark.parametrize("path", REPOSITORY, ids=lambda path: path.stem)
@@ -250,11 +277,15 @@ def test_the_recipes_of_the_repository_are_valid(path):
     find_part("binding", recipe.binding)
     for config in (*recipe.data, *([recipe.probe] if recipe.probe else [])):
         find_part("dataset", config.dataset)
+    for modality, options in recipe.augment.items():
+        check_augmentation(modality, options)
+    InputAugmentation.from_table(recipe.augment_input)
     options = recipe.student.options
     if "representation" in options:
         create_part("representation", options["representation"], **options.get("options", {}))
 
 
 def test_the_documented_recipes_exist():
-    names = {"paper-pretrain-b32", "paper-pretrain-l14", "author-code-b32", "few-shot", "fine-tune", "mini-event"}
+    names = {"paper-pretrain-b32", "paper-pretrain-l14", "author-code-b32", "author-code-mended-b32"}
+    names |= {"few-shot", "fine-tune", "mini-event"}
     assert names <= {path.stem for path in REPOSITORY}

@@ -40,6 +40,14 @@ RUNS = {
     ),
     "lora": (*IMAGE, 'augment.image={"crop":[0.5,1.0]}', "student.method=lora", "student.rank=2"),
     "some layers": (*IMAGE, 'student.train=["visual.ln_post","visual.proj"]', "optimiser.warmup_epochs=1"),
+    "learned temperatures": (
+        *IMAGE,
+        'augment_input={"crop":[0.5,1.0],"flip":true}',
+        'losses=[{"use":"contrastive","temperature":0.2,"learn_temperature":true},'
+        '{"use":"zero-shot","target":"label","learn_temperature":true}]',
+    ),
+    "authors' code, mended": (*IMAGE, "losses=author-code-mended", "optimiser.base_batch=256"),
+    "momentum target": (*IMAGE, "optimiser.momentum_target=0.5", "optimiser.lr=1.0"),
     "prompts": (*IMAGE, "student.method=prompts", 'losses=[{"use":"prediction"}]', "teacher="),
 }
 PRELOADED = [

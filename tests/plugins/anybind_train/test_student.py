@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import anybind
 from anybind import Space
@@ -93,12 +94,11 @@ def has_dropout(student: StudentModule, block: str) -> bool:
     return student.module.get_submodule(block).dropout.training
 
 
-def test_embeddings_have_norm_1_and_single_precision():
+def test_embeddings_have_single_precision():
     student = make_student(StudentConfig())
     student.module.double()
     vectors = student(IMAGES.double())
     assert vectors.dtype == torch.float32
-    assert torch.allclose(vectors.norm(dim=1), torch.ones(8))
     assert vectors.requires_grad
 
 
@@ -182,7 +182,7 @@ def test_merged_lora_embeds_like_the_student_and_loads_into_a_plain_encoder(trai
     finished = train("student.method=lora", "student.rank=2", "cache_inputs=true")
     inputs = torch.from_numpy(np.asarray(finished.run.inputs[0]).astype(np.float32))
     with torch.no_grad():
-        trained = finished.run.student.eval()(inputs).numpy()
+        trained = functional.normalize(finished.run.student.eval()(inputs)).numpy()
     plain = load_student_binder(world.parse_recipe(), "cpu").encoder("event")
     untrained = plain.encode(list(inputs))
     plain.load_weights(finished.output / "last.safetensors")
@@ -220,7 +220,7 @@ def test_merging_lora_does_not_change_the_student():
         before = student(IMAGES)
         merged = merge_lora(student.encoder)
         assert not any("lora" in name for name, _ in merged.module.named_parameters())
-        np.testing.assert_allclose(merged.encode(list(IMAGES)), before.numpy(), atol=1e-5)
+        np.testing.assert_allclose(merged.encode(list(IMAGES)), functional.normalize(before).numpy(), atol=1e-5)
         assert torch.equal(student(IMAGES), before)
 
 

@@ -64,7 +64,7 @@ def test_info_and_a_time_range_of_a_real_recording(cli, test_data: Path, tmp_pat
     assert (info["format"], info["events"], info["width"], info["height"]) == ("rosbag-events", 571_266, 346, 260)
     cli("convert", path, tmp_path / "part.npz", "--start", "100000", "--end", "200000")
     part, whole = anybind.read(tmp_path / "part.npz"), anybind.read(path)
-    expected = whole.between(int(whole.t[0]) + 100_000, int(whole.t[0]) + 200_000)
+    expected = whole.between(100_000, 200_000)
     assert list_events(part) == list_events(expected)
 
 
@@ -172,11 +172,11 @@ def test_several_topics_are_an_error_that_lists_them(cli, suffix: str, tmp_path:
     path, is_ros1 = tmp_path / f"stereo{suffix}", suffix == ".bag"
     left, right = ([ros.make_event_array(part, is_ros1=is_ros1)] for part in (EVENTS[:10], EVENTS[10:30]))
     ros.write_bag(path, {"/left/events": left, "/right/events": right, "/text": [ros.make_text("a", is_ros1=is_ros1)]})
-    with pytest.raises(BadInput, match="2 topics with events; choose one with source=: /left/events, /right/events"):
+    with pytest.raises(BadInput, match="events of 2 sources; choose one with source=: 'left/events', 'right/events'"):
         anybind.read(path)
     assert list_events(anybind.read(path, source="/right/events")) == EVENTS[10:30]
     assert json.loads(cli("info", path, "--reader-option", "source=/left/events", "--json").out)["events"] == 10
-    with pytest.raises(BadOption, match="no topic '/rigth/events' with events; did you mean '/right/events'"):
+    with pytest.raises(BadOption, match="no events of the source '/rigth/events'; did you mean 'right/events'"):
         anybind.read(path, source="/rigth/events")
 
 
