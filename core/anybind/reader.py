@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from anybind.detection import FormatDetector, read_beginning
 from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, suggest_names
 from anybind.files import atomic_path, list_files, portable_name
+from anybind.memory import reserve_memory as reserve_memory
 from anybind.modality import find_modality, infer_modality
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ReaderSpec
