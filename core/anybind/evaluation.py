@@ -64,9 +64,7 @@ def embed(
     }
     if items and (unused := set(reader_options or ()) - used):
         readers = {file.reader.name for group in by_modality.values() for file in group}
-        raise BadOption(
-            f"no reader of these files ({', '.join(sorted(readers))}) has an option {min(unused)!r}"
-        )
+        raise BadOption(f"no reader of these files ({', '.join(sorted(readers))}) has an option {min(unused)!r}")
     groups = {
         modality: binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
         for modality, group in items.items()

@@ -151,7 +151,7 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_IMAGE_PIXELS)
 
     check_input(path, folders=False)
     try:
-        with _lift_pillow_limit():
+        with lift_pillow_limit():
             image = PIL.Image.open(path, formats=IMAGE_FORMATS)  # noqa: TID251 (the only place that may)
     except PIL.UnidentifiedImageError as error:
         with Path(path).open("rb") as file:
@@ -191,8 +191,11 @@ def check_pixels(path: str | os.PathLike[str], width: int, height: int, max_pixe
 
 
 @contextmanager
-def _lift_pillow_limit() -> Iterator[None]:
-    """Lift Pillow's limit of pixels, one per process, while any thread reads a header; `open_image` has its own."""
+def lift_pillow_limit() -> Iterator[None]:
+    """Lift Pillow's limit of pixels, one per process, while any thread reads a header; `open_image` has its own.
+
+    Pillow checks TIFF files again when they are decoded.
+    """
     import PIL.Image
 
     global _n_opening, _pillow_limit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -79,6 +80,7 @@ class ImageBindSoundEncoder(TorchEncoder):
             },
             logit_scale=read_logit_scale(module),
         )
+        self.reader_options = {"in_parts": True}
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """Map a waveform to its clips, (3, 1, 128, 204) float32.
@@ -86,12 +88,10 @@ class ImageBindSoundEncoder(TorchEncoder):
         Raises:
             BadInput: no samples, no sample rate, or samples that are not finite.
         """
-        if not len(sample) or sample.rate <= 0 or not np.isfinite(sample.samples).all():
+        if not len(sample) or sample.rate <= 0:
             raise BadInput("expected finite samples and a sample rate, got an empty or invalid audio clip")
-        resampled = sample.mono(0).resample(RATE)
-        waveform, clips = torch.from_numpy(np.array(resampled.samples)), []
-        for first, last in compute_clip_bounds(len(resampled), self._steps):
-            clip = waveform[:, first:last]
+        resampled, clips = sample.mono(0).resample(RATE), []
+        for clip in cut_clips(resampled, compute_clip_bounds(len(resampled), self._steps)):
             if clip.numel():
                 clip -= clip.mean()  # in place, as upstream: changes the samples shared with the next clip
             clip = functional.pad(clip, (0, max(0, MIN_SAMPLES - clip.shape[1])))
@@ -214,6 +214,23 @@ class ImageBindImageEncoder(TorchEncoder):
         image = PIL.Image.fromarray(sample).resize((width, height), PIL.Image.Resampling.BICUBIC)
         image = image.crop((left, top, left + SIDE, top + SIDE))
         return (torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255 - self._mean) / self._std
+
+
+def cut_clips(sample: samples.AudioSample, bounds: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
+    """Cut clips, float32 (1, n); clips that overlap share their samples. Of a long recording, no more is read.
+
+    Raises:
+        BadInput: samples that are not finite.
+    """
+    if all(last <= first for (_, last), (first, _) in itertools.pairwise(bounds)):
+        arrays = [sample.between(first / sample.rate, last / sample.rate).samples for first, last in bounds]
+        clips = [torch.from_numpy(np.array(each)) for each in arrays]
+    else:
+        waveform = torch.from_numpy(np.array(sample.samples))
+        clips = [waveform[:, first:last] for first, last in bounds]
+    if not all(clip.isfinite().all() for clip in clips):
+        raise BadInput("expected finite samples and a sample rate, got an empty or invalid audio clip")
+    return clips
 
 
 def compute_clip_bounds(n_samples: int, steps: int) -> list[tuple[int, int]]:

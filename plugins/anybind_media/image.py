@@ -119,7 +119,7 @@ class ImageReader(Reader):
         if min_side is not None and min_side < 1:
             raise BadOption(f"min_side: expected at least 1, got {min_side}")
         try:
-            with files.open_image(path, max_pixels) as image:
+            with files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
                 factor = 1 if min_side is None or box is not None else find_factor(*image.size, min_side)
                 if factor > 1:
                     return read_reduced(path, image, factor, functools.partial(convert_to_rgb, path))

@@ -98,8 +98,9 @@ def _reverse_filters(filtered: np.ndarray, above: np.ndarray, step: int, lines: 
                     corner = np.int32(lines[row - 1, column - step]) if row else np.int32(above[column - step])
                 by_left, by_up = abs(up - corner), abs(left - corner)
                 by_corner = abs(left + up - corner - corner)
+                predicted = corner
                 if by_left <= by_up and by_left <= by_corner:
                     predicted = left
-                else:
-                    predicted = up if by_up <= by_corner else corner
+                elif by_up <= by_corner:
+                    predicted = up
             lines[row, column] = np.uint8((np.int32(filtered[row, column + 1]) + predicted) & np.int32(255))

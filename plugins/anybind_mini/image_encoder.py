@@ -16,6 +16,10 @@ from anybind_mini.packages import find_image_weights, make_image_space
 from anybind_mini.text_encoder import LOGIT_SCALE
 
 
+REDUCING_GAP = 4
+"""Ratio of the short side of a reduced image to the input's: after the mean of blocks, resizing differs little."""
+
+
 class MiniImageEncoder(TorchEncoder):
     """An image encoder: pooled features of EfficientNet-Lite0 before its classifier.
 
@@ -37,6 +41,7 @@ class MiniImageEncoder(TorchEncoder):
             preprocessing=preprocessing,
             logit_scale=LOGIT_SCALE,
         )
+        self.reader_options = {"min_side": REDUCING_GAP * config["input_size"][-1]}
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """Preprocess (height, width, 3) uint8 to (3, 224, 224) float32."""

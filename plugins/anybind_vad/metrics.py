@@ -106,7 +106,8 @@ class AnomalyMetrics:
     Attributes:
         metrics: `auc`, `ap`, `pr_auc` (all videos together; see `CurveAreas`), `macro_auc`, `macro_ap`, `macro_pr_auc`
             (means over the videos with both labels); undefined ones are omitted.
-        intervals: 95 % confidence intervals of `auc`, `ap` and `pr_auc` over bootstrap resamples of videos; empty with one video.
+        intervals: 95 % confidence intervals of `auc`, `ap` and `pr_auc` over bootstrap resamples of videos; empty with
+            one video.
         undefined: why `auc` is undefined; empty if it is defined.
         abnormal_fraction: fraction of abnormal samples.
     """
