@@ -11,7 +11,17 @@ import PIL.Image
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadInput, BadOption, Representation, TorchEncoder, create_part, errors, modalities, samples
+from anybind.plugin import (
+    BadInput,
+    BadOption,
+    Representation,
+    TorchEncoder,
+    create_part,
+    errors,
+    modalities,
+    readers,
+    samples,
+)
 from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, Architecture
 from anybind_imagebind.weights import REPOSITORY, load_module
 
@@ -205,6 +215,7 @@ class ImageBindImageEncoder(TorchEncoder):
             "std": list(IMAGE_STD),
         }
         super().__init__(module, modality="image", space=space, preprocessing=settings)
+        self.reader_options = {"min_side": readers.REDUCING_GAP * SIDE}
         self._mean, self._std = (torch.tensor(each)[:, None, None] for each in (IMAGE_MEAN, IMAGE_STD))
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:

@@ -11,13 +11,9 @@ import torch
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
-from anybind.plugin import TorchEncoder, errors
+from anybind.plugin import TorchEncoder, errors, readers
 from anybind_mini.packages import find_image_weights, make_image_space
 from anybind_mini.text_encoder import LOGIT_SCALE
-
-
-REDUCING_GAP = 4
-"""Ratio of the short side of a reduced image to the input's: after the mean of blocks, resizing differs little."""
 
 
 class MiniImageEncoder(TorchEncoder):
@@ -41,7 +37,7 @@ class MiniImageEncoder(TorchEncoder):
             preprocessing=preprocessing,
             logit_scale=LOGIT_SCALE,
         )
-        self.reader_options = {"min_side": REDUCING_GAP * config["input_size"][-1]}
+        self.reader_options = {"min_side": readers.REDUCING_GAP * config["input_size"][-1]}
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """Preprocess (height, width, 3) uint8 to (3, 224, 224) float32."""
