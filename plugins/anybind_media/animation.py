@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, files
+from anybind.plugin import BadInput, BadOption, files
 from anybind_media.image import convert_to_rgb
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -89,7 +89,7 @@ def _decode_images(path: Path, max_pixels: int) -> Iterator[tuple[int, np.ndarra
                 image.load()
                 yield round(time_ms * 1000), convert_to_rgb(path, PIL.ImageOps.exif_transpose(image))
                 time_ms += delay
-    except BadInput:
+    except (BadInput, BadOption):
         raise
     except Exception as error:  # Pillow's decoders raise various types for damaged files
         raise BadInput(f"{path}: damaged or truncated after {number} frames ({error}); copy it again") from error

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,9 @@ import soundfile
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Reader, readers
-from anybind_media.containers import is_audio_container, is_container
+from anybind_media.containers import is_audio_container, is_container, is_mp3
 from anybind_media.sound import Waveform
+from anybind_media.sound_clip import Clip, check_samples, limit_blocks
 from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
 from anybind_media.sound_parts import LARGE_SAMPLES, AudioFile
 
@@ -55,12 +56,6 @@ PART_BYTES = 1 << 24
 """About the memory of the parts of an `AudioFile`."""
 DECLARED_LENGTH = re.compile(r": (\d+) \(should be (\d+)\)")
 """libsndfile's note on a declared length that differs from the file."""
-MPEG_KBITS = {
-    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-"""Bit rates in kbit/s of MPEG-1 (3) and MPEG-2 and 2.5, by the index in the frame header."""
-MPEG_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
 class SoundReader(Reader):
@@ -76,7 +71,7 @@ class SoundReader(Reader):
             or head.startswith((b"fLaC", b"ID3", W64))
             or (head[:4] == b"OggS" and b"\x80theora" not in head and any(mark in head for mark in OGG_AUDIO_MARKS))
             or is_audio_container(head)
-            or _is_mp3(head)
+            or is_mp3(head)
         )
 
     def read(
@@ -118,11 +113,11 @@ class SoundReader(Reader):
             if in_parts and not start and duration is None and clip.is_exact and n_samples > LARGE_SAMPLES:
                 readers.reserve_memory(PART_BYTES)
                 return self._open_parts(path, clip, strict, max_samples)
-            _check_samples(path, n_samples, clip, max_samples)
+            check_samples(path, n_samples, clip, max_samples)
             readers.reserve_memory(2 * np.dtype(np.float32).itemsize * n_samples)
-            return clip.join(_limit_blocks(path, clip, max_samples))
+            return clip.join(limit_blocks(path, clip, max_samples))
 
-    def _open_parts(self, path: Path, clip: _Clip, strict: bool, max_samples: int) -> AudioFile:
+    def _open_parts(self, path: Path, clip: Clip, strict: bool, max_samples: int) -> AudioFile:
         def read_blocks(first: int, count: int) -> Iterator[np.ndarray]:
             with _open_clip(path, first / clip.rate, count / clip.rate, strict, None) as part:
                 yield from part.blocks
@@ -187,53 +182,8 @@ class _SampleRange:
     count: int | None
 
 
-@dataclass(frozen=True)
-class _Clip:
-    """An open audio clip: sample rate in Hz, number of channels, and blocks of samples, float32 (n, channels).
-
-    Attributes:
-        declared: declared number of samples a channel; 0 if unknown.
-        is_exact: the file can be read from any sample on.
-    """
-
-    rate: int
-    channels: int
-    blocks: Iterator[np.ndarray]
-    declared: int
-    is_exact: bool = False
-
-    def join(self, blocks: Iterable[np.ndarray]) -> Waveform:
-        """Join blocks of samples; memory grows with the samples read, whatever the header declares."""
-        joined, n_read = np.empty((0, self.channels), np.float32), 0
-        for block in blocks:
-            if n_read + len(block) > len(joined):
-                joined.resize((n_read + max(len(block), n_read // 4), self.channels), refcheck=False)
-            joined[n_read : n_read + len(block)] = block
-            n_read += len(block)
-        joined.resize((n_read, self.channels), refcheck=False)
-        return Waveform(np.ascontiguousarray(joined.T), self.rate)
-
-
-def _check_samples(path: Path, n_samples: int, clip: _Clip, max_samples: int) -> None:
-    if n_samples > max_samples:
-        seconds = n_samples / clip.channels / clip.rate
-        raise BadInput(
-            f"{path}: {n_samples} samples ({seconds:.0f} s, {clip.channels} channels) exceed the limit of"
-            f" {max_samples}; read a segment with start= and duration=, or raise the limit: max_samples={n_samples}"
-        )
-
-
-def _limit_blocks(path: Path, clip: _Clip, max_samples: int) -> Iterator[np.ndarray]:
-    """Yield the blocks of a clip; raise `BadInput` when they are more than `max_samples` samples."""
-    n_samples = 0
-    for block in clip.blocks:
-        n_samples += block.size
-        _check_samples(path, n_samples, clip, max_samples)
-        yield block
-
-
 @contextlib.contextmanager
-def _open_clip(path: Path, start: float, duration: float | None, strict: bool, track: int | None) -> Iterator[_Clip]:
+def _open_clip(path: Path, start: float, duration: float | None, strict: bool, track: int | None) -> Iterator[Clip]:
     """Open a segment of an audio file by libsndfile, or by FFmpeg if libsndfile cannot read all of it."""
     if not (math.isfinite(start) and start >= 0):
         raise BadOption(f"start: expected seconds >= 0, got {start}")
@@ -243,7 +193,7 @@ def _open_clip(path: Path, start: float, duration: float | None, strict: bool, t
         head = raw.read(HEAD_BYTES)
     if not is_container(head) and track in (None, 0):
         with _open_file(path) as file:
-            excess = find_undeclared(path, _is_mp3)
+            excess = find_undeclared(path, is_mp3)
             if excess is None:
                 yield _make_clip(path, file, start, duration, strict)
                 return
@@ -263,16 +213,16 @@ def _open_clip(path: Path, start: float, duration: float | None, strict: bool, t
         blocks = opened.decode(path, span.first, span.count)
         rest = max(0, round(opened.declared * opened.rate) - span.first)
         declared = rest if span.count is None else min(rest, span.count)
-        yield _Clip(opened.rate, opened.channels, _check_blocks(path, blocks, start, strict), declared)
+        yield Clip(opened.rate, opened.channels, _check_blocks(path, blocks, start, strict), declared)
 
 
-def _make_clip(path: Path, file: soundfile.SoundFile, start: float, duration: float | None, strict: bool) -> _Clip:
+def _make_clip(path: Path, file: soundfile.SoundFile, start: float, duration: float | None, strict: bool) -> Clip:
     span = _get_range(path, file, start, duration)
     is_known = file.frames <= MAX_SAMPLES_PER_BYTE * path.stat().st_size
     rest = file.frames - span.first if is_known else 0
     declared = rest if span.count is None else min(rest, span.count)
     blocks = _read_blocks(path, file, span, strict)
-    return _Clip(file.samplerate, file.channels, blocks, declared, is_exact=is_known and file.seekable())
+    return Clip(file.samplerate, file.channels, blocks, declared, is_exact=is_known and file.seekable())
 
 
 def _check_blocks(path: Path, blocks: Iterator[np.ndarray], start: float, strict: bool) -> Iterator[np.ndarray]:
@@ -367,20 +317,3 @@ def _explain_truncation(path: Path, file: soundfile.SoundFile) -> str | None:
 
 def _get_reason(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
-
-
-def _is_mp3(head: bytes) -> bool:
-    """Return whether the head is one or two consecutive frames of MPEG layer III."""
-    length = _get_mp3_frame_length(head)
-    return bool(length) and (len(head) < length + 4 or bool(_get_mp3_frame_length(head[length:])))
-
-
-def _get_mp3_frame_length(head: bytes) -> int:
-    """Return the length in bytes of the frame at the start, including its header; 0 if there is none."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head[1] & 6 != 2:
-        return 0
-    version, bitrate, rate, padding = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
-    if version == 1 or bitrate in (0, 15) or rate == 3:
-        return 0
-    samples = 144 if version == 3 else 72
-    return samples * 1000 * MPEG_KBITS[3 if version == 3 else 2][bitrate] // MPEG_HZ[version][rate] + padding

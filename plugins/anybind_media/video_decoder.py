@@ -23,6 +23,8 @@ from anybind.plugin import BadInput, files, kernel
 
 TRUNCATION_TOLERANCE = 1.0, 0.1
 """A video is truncated if it ends this many seconds, or this fraction of its length, before its declared end."""
+PADDING_PIXELS = 1 << 22
+"""Largest number of pixels by which FFmpeg pads the rows of a frame, which it counts too."""
 DECODING_ERRORS = (FFmpegError, IndexError, ValueError, ArithmeticError)
 """Errors of PyAV on damaged videos: `IndexError` for packets of an undeclared stream, `ArithmeticError` for rates."""
 LUMA_FORMATS = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
@@ -143,7 +145,8 @@ def _open_container(path: Path, max_pixels: int) -> Iterator[tuple[InputContaine
             raise BadInput(f"{path}: unsupported codec in the installed FFmpeg; convert it to H.264")
         files.check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
         try:
-            stream.codec_context.options = {"max_pixels": str(max_pixels)}  # a frame may be larger than declared
+            # A frame may be larger than declared.
+            stream.codec_context.options = {"max_pixels": str(max_pixels + PADDING_PIXELS)}
             yield container, stream
         except DECODING_ERRORS as error:  # of a damaged header: sizes, rates and times
             raise BadInput(f"{path}: damaged video ({_get_reason(error)}); copy it again") from error

@@ -19,7 +19,7 @@ SIZE = (123, 77)
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch):
     monkeypatch.setattr(reduction, "LARGE_PIXELS", 1000)
-    monkeypatch.setattr(reduction, "BAND_PIXELS", 1000)  # about 8 rows, which is no multiple of the factor
+    monkeypatch.setattr(reduction, "BAND_PIXELS", 1000)  # about 8 rows, not a multiple of the factor
 
 
 def make_image(mode: str) -> PIL.Image.Image:

@@ -47,7 +47,7 @@ def test_metrics_of_scores_of_any_type_equal_those_of_their_ranks(dtype):
     elif dtype.startswith("float"):
         low, high = np.finfo(dtype).min, np.finfo(dtype).max
         levels = np.array([low, low / 2, -1, 0, 1, high / 2, high], dtype)
-    else:  # neighbours at both ends, which float64 cannot tell apart for 64 bits
+    else:  # neighbours at both ends, equal as float64 for 64 bits
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
         levels = np.array([low, low + 1, low + 2, high // 2, high - 2, high - 1, high], dtype)
     areas = ScoreRanking.from_scores(labels, levels[ranks]).compute_areas()
