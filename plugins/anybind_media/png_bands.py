@@ -29,7 +29,7 @@ def decode_bands(path: Path, image: PIL.Image.Image, rows: int) -> Iterator[PIL.
         BadInput: the file is truncated or corrupt.
     """
     width, height = image.size
-    raw_mode = image.tile[0][3]
+    raw_mode = image.tile[0][3]  # pyright: ignore[reportAttributeAccessIssue]
     with path.open("rb") as file:
         header = file.read(26)
         bits = CHANNELS[header[25]] * header[24]

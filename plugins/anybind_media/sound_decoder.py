@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -96,7 +97,7 @@ class AudioTrack:
         lengths, times = [each.samples for each in beginning], [each.time for each in beginning]
         if len(beginning) == 3 and lengths[1] == lengths[2] and times[1] is not None:
             target = times[1] + (start - lengths[0]) / self.rate - PREROLL_S
-            self.container.seek(round(target / self.stream.time_base), stream=self.stream)
+            self.container.seek(round(target / (self.stream.time_base or Fraction(1, self.rate))), stream=self.stream)
             frames = self.container.decode(self.stream)
             first = next(frames, None)
             if first is not None and first.time is not None:

@@ -135,5 +135,5 @@ class AudioFile:
         if self.channel is None:
             return block
         # The mean over rows, as of `Waveform`: the order of the sum is equal.
-        mixed = block.T.mean(axis=0) if self.channel == "mean" else block[:, self.channel]
+        mixed = block[:, self.channel] if isinstance(self.channel, int) else block.T.mean(axis=0)
         return np.ascontiguousarray(mixed[:, None])
