@@ -16,7 +16,7 @@ SECONDS ?= 600
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
-	vad-memory vad-ped2 parity bench-suite kill-embed look public-api tables clean
+	memory vad-memory vad-ped2 parity bench-suite kill-embed look public-api tables clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -135,6 +135,10 @@ vad-memory: $(READY)
 
 vad-ped2: $(READY)
 	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --store $(RUNS)/vad-ped2 --docs docs/images
+
+# Peak memory of small files that declare gigabytes, read and embedded.
+memory: $(READY)
+	$(BIN)/python benchmarks/memory.py --output benchmarks/results/memory.json
 
 # Kills embed and index again and again: at most a batch a kill is computed twice, and no output changes.
 kill-embed: $(READY)

@@ -32,6 +32,9 @@ Prompts = Annotated[
     typer.Option("--prompt", help="Prompt template with {} in the place of the class name; repeatable."),
 ]
 Classes = Annotated[str | None, typer.Option(help="Keep only these classes: a,b or a file with one name a line.")]
+ReaderOptions = Annotated[
+    list[str] | None, typer.Option("--reader-option", help="NAME=VALUE for the reader; repeatable.")
+]
 DatasetOptions = Annotated[
     list[str] | None, typer.Option("--dataset-option", help="NAME=VALUE for the dataset; repeatable.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -22,11 +23,14 @@ class Encoder(ABC):
         modality: modality of the samples.
         space: space of the embeddings.
         logit_scale: factor of the softmax over similarities that the encoder was trained with, if any.
+        reader_options: options for readers that take them, which save memory on large files and change an embedding by
+            rounding only, such as `{"min_side": 1024}`. Not part of cache keys.
     """
 
     modality: str
     space: Space
     logit_scale: float | None = None
+    reader_options: Mapping[str, object] = MappingProxyType({})
 
     @property
     @abstractmethod

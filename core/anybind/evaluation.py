@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from anybind.binder import Binder, load
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings
-from anybind.errors import OnBad
+from anybind.errors import BadOption, OnBad
+from anybind.files import portable_name
+from anybind.item import Item
 from anybind.modality import list_sources
-from anybind.reader import group_by_modality, list_sample_files
+from anybind.part import takes_option
+from anybind.reader import SampleFile, group_by_modality, list_sample_files
 from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
@@ -30,6 +33,7 @@ def embed(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: OnBad | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> dict[str, Embeddings]:
     """Embed files into one space, each as the modality that it holds.
 
@@ -41,20 +45,38 @@ def embed(
         store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
             the first one raises.
+        reader_options: options for the readers that take them, such as `max_pixels`.
 
     Returns:
         embeddings by modality, rows in the order of the files.
 
     Raises:
         BadInput: a file is missing, unreadable, or of no modality of the binding.
+        BadOption: an option that no reader of these files takes.
     """
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     files = list_sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
+    by_modality = group_by_modality(files, binder.modalities, on_bad)
+    used: set[str] = set()
+    items = {
+        modality: [_make_item(file, reader_options or {}, used) for file in group]
+        for modality, group in by_modality.items()
+    }
+    if items and (unused := set(reader_options or ()) - used):
+        readers = {file.reader.name for group in by_modality.values() for file in group}
+        raise BadOption(f"no reader of these files ({', '.join(sorted(readers))}) has an option {min(unused)!r}")
     groups = {
         modality: binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
-        for modality, group in group_by_modality(files, binder.modalities, on_bad).items()
+        for modality, group in items.items()
     }
     return {modality: group for modality, group in groups.items() if len(group)}
+
+
+def _make_item(file: SampleFile, options: Mapping[str, object], used: set[str]) -> Item:
+    """Make an item with the options that the file's reader takes, and add their names to `used`."""
+    taken = {name: value for name, value in options.items() if takes_option(file.reader.instance.read, name)}
+    used.update(taken)
+    return Item(portable_name(file), file, options=taken)
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anybind.errors import BadInput
+from anybind.errors import BadInput, BadOption
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -142,18 +142,21 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_IMAGE_PIXELS)
         max_pixels: largest width times height that its header may declare, in place of Pillow's own limit.
 
     Raises:
-        BadInput: the file is of another format, its header is damaged, or it declares more pixels.
+        BadInput: the file is missing, of another format or not a regular file, its header is damaged, or it declares
+            more pixels.
         OSError: the file cannot be read; Pillow raises other types too for some damage.
     """
     import PIL
     import PIL.Image
 
+    check_input(path, folders=False)
     try:
-        with _lift_pillow_limit():
+        with lift_pillow_limit():
             image = PIL.Image.open(path, formats=IMAGE_FORMATS)  # noqa: TID251 (the only place that may)
     except PIL.UnidentifiedImageError as error:
         with Path(path).open("rb") as file:
-            head = file.read(16)
+            head = file.read(POINTER_BYTES)
+        check_pointer(path, head)
         for name in IMAGE_FORMATS:
             accept = PIL.Image.OPEN[name][1] if name in PIL.Image.OPEN else None
             verdict = accept is not None and accept(head)
@@ -163,18 +166,36 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_IMAGE_PIXELS)
             f"{os.fspath(path)}: expected an image ({', '.join(IMAGE_FORMATS)}), got contents that begin with"
             f" {head[:8]!r}; convert it to PNG"
         ) from error
-    if image.width * image.height > max_pixels:
+    try:
+        check_pixels(path, image.width, image.height, max_pixels)
+    except BaseException:
         image.close()
-        raise BadInput(
-            f"{os.fspath(path)}: {image.width}x{image.height} pixels exceed the limit of {max_pixels}; save a"
-            " smaller image, or read it with max_pixels="
-        )
+        raise
     return image
 
 
+def check_pixels(path: str | os.PathLike[str], width: int, height: int, max_pixels: int) -> None:
+    """Raise `BadInput` for an image or a frame whose header declares more than `max_pixels` pixels.
+
+    Raises:
+        BadInput: the header declares more pixels.
+        BadOption: `max_pixels` is less than 1.
+    """
+    if max_pixels < 1:
+        raise BadOption(f"max_pixels: expected at least 1, got {max_pixels}")
+    if width * height > max_pixels:
+        raise BadInput(
+            f"{os.fspath(path)}: {width}x{height} pixels exceed the limit of {max_pixels}; save a smaller image, or"
+            f" raise the limit: max_pixels={width * height}"
+        )
+
+
 @contextmanager
-def _lift_pillow_limit() -> Iterator[None]:
-    """Lift Pillow's limit of pixels, one per process, while any thread reads a header; `open_image` has its own."""
+def lift_pillow_limit() -> Iterator[None]:
+    """Lift Pillow's limit of pixels, one per process, while any thread reads a header; `open_image` has its own.
+
+    Pillow checks TIFF files again when they are decoded.
+    """
     import PIL.Image
 
     global _n_opening, _pillow_limit

@@ -17,6 +17,7 @@ from anybind.errors import AnybindError, BadInput, OnBad, PluginError
 from anybind.files import FileMark, get_file_mark, portable_name
 from anybind.item import Item
 from anybind.modality import Modality, derive
+from anybind.part import takes_option
 from anybind.prefetch import prefetch
 from anybind.reader import SampleFile, find_reader, read
 
@@ -144,7 +145,10 @@ class Loader:
         actual = reader.spec.modality
         if actual != name and self.derive_seed is None:
             raise BadInput(f"{path} holds {actual}, not {name}; derive_seed=0 derives {name} from it if possible")
-        sample = read(path, reader=reader, **item.options)
+        hints = self.encoder.reader_options if actual == name else {}
+        method = reader.instance.read
+        savings = {key: value for key, value in hints.items() if takes_option(method, key)}
+        sample = read(path, reader=reader, **{**savings, **item.options})
         if actual == name or self.derive_seed is None:
             return sample
         return derive(name, sample, source=actual, seed=self.derive_seed)

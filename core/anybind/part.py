@@ -89,3 +89,8 @@ def check_options(what: str, target: Callable[..., Any], /, *args: object, **opt
     except TypeError as error:
         takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
         raise BadOption(f"{what}: {error} (options: {takes})") from None
+
+
+def takes_option(target: Callable[..., Any], name: str) -> bool:
+    """Return whether `target` has a parameter of that name."""
+    return name in _signature(target).parameters

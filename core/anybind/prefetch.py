@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from anybind import memory
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -22,6 +24,8 @@ def prefetch(
 ) -> Generator[B]:
     """Apply a function to items in worker threads and yield the results in the order of the items.
 
+    Functions that decode files share a budget of memory: see `anybind.memory`.
+
     An error of the function or the iterable is raised in place of its result, after all earlier results. Closing the
     generator cancels waiting calls and waits for running ones.
 
@@ -34,6 +38,15 @@ def prefetch(
             replaces the function's, for items that take less time than a thread switch.
     """
     source = iter(items)
+    # An item's own worker threads are not accounted: they could wait for the memory that their item holds.
+    is_nested = memory.is_accounted()
+
+    def call(item: A) -> B:
+        if is_nested:
+            return function(item)
+        with memory.account_item():
+            return function(item)
+
     queue: deque[Future[B] | tuple[B]] = deque()
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
 
@@ -50,7 +63,7 @@ def prefetch(
                 queue.append(failed)
                 source = iter(())
             else:
-                queue.append(pool.submit(function, item) if result is None else (result,))
+                queue.append(pool.submit(call, item) if result is None else (result,))
 
         try:
             for _ in range(queue_size):

@@ -13,10 +13,14 @@ from typing import Any, ClassVar
 from anybind.detection import FormatDetector, read_beginning
 from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, suggest_names
 from anybind.files import atomic_path, list_files, portable_name
+from anybind.memory import reserve_memory as reserve_memory
 from anybind.modality import find_modality, infer_modality
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ReaderSpec
 
+REDUCING_GAP = 8
+"""Smallest ratio of the short side of an image that is reduced while decoding (reader option `min_side`) to that of an
+encoder's input, so that embeddings differ by a cosine distance below 1e-3."""
 NOTE_SUFFIXES = (".txt", ".csv", ".tsv", ".mat")
 """Suffixes of samples that are also those of notes and labels."""
 

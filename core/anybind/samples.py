@@ -78,7 +78,7 @@ class DepthSample(Protocol):
 
 @runtime_checkable
 class AudioSample(Protocol):
-    """An audio clip.
+    """An audio clip; long ones may be read from their file at each use: `between` and `blocks` need little memory.
 
     Attributes:
         samples: float32 (channels, n), nominally from -1 to 1.
@@ -103,6 +103,10 @@ class AudioSample(Protocol):
 
     def between(self, start_s: float, end_s: float) -> AudioSample:
         """Return the clip between two times in seconds."""
+        ...
+
+    def blocks(self, count: int) -> Iterator[AudioSample]:
+        """Yield consecutive segments of about `count` samples."""
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import reprlib
 import tomllib
 import types
@@ -228,6 +229,10 @@ def check_keys(
     return table
 
 
+SHELL_PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+"""Names of pipes that a shell opens and writes, as `<(command)` does; others would be waited for."""
+
+
 def parse_names(text: str) -> list[str]:
     """Parse names separated by commas, or read them from a file: one per line, a JSON list, or `FILE.json:KEY`.
 
@@ -249,7 +254,7 @@ def parse_names(text: str) -> list[str]:
 
 
 def _read_names(path: Path, key: str) -> Sequence[str]:
-    if path.suffix:  # a pipe of the shell, such as /dev/fd/63, has none
+    if not os.fspath(path).startswith(SHELL_PIPES):
         check_input(path, folders=False)
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,17 @@ import PIL.Image
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadInput, BadOption, Representation, TorchEncoder, create_part, errors, modalities, samples
+from anybind.plugin import (
+    BadInput,
+    BadOption,
+    Representation,
+    TorchEncoder,
+    create_part,
+    errors,
+    modalities,
+    readers,
+    samples,
+)
 from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, Architecture
 from anybind_imagebind.weights import REPOSITORY, load_module
 
@@ -79,6 +90,7 @@ class ImageBindSoundEncoder(TorchEncoder):
             },
             logit_scale=read_logit_scale(module),
         )
+        self.reader_options = {"in_parts": True}
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """Map a waveform to its clips, (3, 1, 128, 204) float32.
@@ -86,12 +98,10 @@ class ImageBindSoundEncoder(TorchEncoder):
         Raises:
             BadInput: no samples, no sample rate, or samples that are not finite.
         """
-        if not len(sample) or sample.rate <= 0 or not np.isfinite(sample.samples).all():
+        if not len(sample) or sample.rate <= 0:
             raise BadInput("expected finite samples and a sample rate, got an empty or invalid audio clip")
-        resampled = sample.mono(0).resample(RATE)
-        waveform, clips = torch.from_numpy(np.array(resampled.samples)), []
-        for first, last in compute_clip_bounds(len(resampled), self._steps):
-            clip = waveform[:, first:last]
+        resampled, clips = sample.mono(0).resample(RATE), []
+        for clip in cut_clips(resampled, compute_clip_bounds(len(resampled), self._steps)):
             if clip.numel():
                 clip -= clip.mean()  # in place, as upstream: changes the samples shared with the next clip
             clip = functional.pad(clip, (0, max(0, MIN_SAMPLES - clip.shape[1])))
@@ -205,6 +215,7 @@ class ImageBindImageEncoder(TorchEncoder):
             "std": list(IMAGE_STD),
         }
         super().__init__(module, modality="image", space=space, preprocessing=settings)
+        self.reader_options = {"min_side": readers.REDUCING_GAP * SIDE}
         self._mean, self._std = (torch.tensor(each)[:, None, None] for each in (IMAGE_MEAN, IMAGE_STD))
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
@@ -214,6 +225,23 @@ class ImageBindImageEncoder(TorchEncoder):
         image = PIL.Image.fromarray(sample).resize((width, height), PIL.Image.Resampling.BICUBIC)
         image = image.crop((left, top, left + SIDE, top + SIDE))
         return (torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255 - self._mean) / self._std
+
+
+def cut_clips(sample: samples.AudioSample, bounds: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
+    """Cut clips, float32 (1, n); clips that overlap share their samples. Of a long recording, no more is read.
+
+    Raises:
+        BadInput: samples that are not finite.
+    """
+    if all(last <= first for (_, last), (first, _) in itertools.pairwise(bounds)):
+        arrays = [sample.between(first / sample.rate, last / sample.rate).samples for first, last in bounds]
+        clips = [torch.from_numpy(np.array(each)) for each in arrays]
+    else:
+        waveform = torch.from_numpy(np.array(sample.samples))
+        clips = [waveform[:, first:last] for first, last in bounds]
+    if not all(clip.isfinite().all() for clip in clips):
+        raise BadInput("expected finite samples and a sample rate, got an empty or invalid audio clip")
+    return clips
 
 
 def compute_clip_bounds(n_samples: int, steps: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, TorchEncoder, samples
+from anybind.plugin import BadInput, TorchEncoder, readers, samples
 from anybind_languagebind.checkpoint import VISION, Checkpoint, load_checkpoint
 from anybind_languagebind.pixels import MEAN, STD, normalize_channels, resize_and_crop
 from anybind_languagebind.thermal import ThermalImage
@@ -61,6 +61,8 @@ class LanguageBindImageEncoder(_VisionEncoder):
     ) -> None:
         self.antialias = antialias
         super().__init__(load_checkpoint(model, VISION, revision), "image", antialias=antialias)
+        if antialias:
+            self.reader_options = {"min_side": readers.REDUCING_GAP * self.side}
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """Map (height, width, 3) uint8 to (3, side, side) float32."""

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, files
+from anybind.plugin import BadInput, BadOption, files
 from anybind_media.image import convert_to_rgb
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -46,48 +46,50 @@ def _is_animated_gif(head: bytes) -> bool:
     return control >= 0 and head[control + 4 : control + 6] not in (b"", b"\0", b"\0\0")
 
 
-def read_properties(path: Path) -> tuple[int, int, float, float]:
+def read_properties(path: Path, max_pixels: int = files.MAX_IMAGE_PIXELS) -> tuple[int, int, float, float]:
     """Read width and height (upright), average frame rate in Hz and duration of one pass in seconds.
 
     Raises:
-        BadInput: not a GIF, WebP or PNG file, or its first frame is damaged.
+        BadInput: not a GIF, WebP or PNG file, it declares more than `max_pixels`, or its first frame is damaged.
     """
     delays = _read_delays(path)
-    height, width = next(_decode_images(path))[1].shape[:2]
+    height, width = next(_decode_images(path, max_pixels))[1].shape[:2]
     duration = sum(delays) / 1000
     return width, height, len(delays) / duration, duration
 
 
-def decode_frames(path: Path) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
+def decode_frames(
+    path: Path, max_pixels: int = files.MAX_IMAGE_PIXELS
+) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
     """Yield time in microseconds, luma, and a function that returns RGB, of each frame of one pass.
 
     Raises:
         BadInput: the file is damaged or truncated; raised after the last complete frame (WebP: before the first).
     """
-    for time_us, pixels in _decode_images(path):
+    for time_us, pixels in _decode_images(path, max_pixels):
         yield time_us, np.asarray(PIL.Image.fromarray(pixels).convert("L")), pixels.copy
 
 
-def sample_frames(path: Path, duration: float, n_frames: int) -> list[np.ndarray]:
+def sample_frames(path: Path, max_pixels: int, duration: float, n_frames: int) -> list[np.ndarray]:
     """Decode up to `n_frames` RGB frames, evenly spaced over an animation of a duration in seconds."""
     times = [0.0, *itertools.accumulate(_read_delays(path))][:-1]
     starts = [1000 * duration * number / n_frames for number in range(n_frames)]
     chosen = {max(each for each, time in enumerate(times) if time <= start) for start in starts}
-    return [pixels for number, (_, pixels) in enumerate(_decode_images(path)) if number in chosen]
+    return [pixels for number, (_, pixels) in enumerate(_decode_images(path, max_pixels)) if number in chosen]
 
 
-def _decode_images(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+def _decode_images(path: Path, max_pixels: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield time in microseconds and RGB pixels of each frame."""
     delays, time_ms, number = _read_delays(path), 0.0, 0
     try:
-        with files.open_image(path) as image:
+        with files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
             first = 1 if getattr(image, "default_image", False) else 0  # shown only where animations are not
             for number, delay in enumerate(delays):
                 image.seek(first + number)
                 image.load()
                 yield round(time_ms * 1000), convert_to_rgb(path, PIL.ImageOps.exif_transpose(image))
                 time_ms += delay
-    except BadInput:
+    except (BadInput, BadOption):
         raise
     except Exception as error:  # Pillow's decoders raise various types for damaged files
         raise BadInput(f"{path}: damaged or truncated after {number} frames ({error}); copy it again") from error

@@ -18,6 +18,13 @@ MAGIC_BYTES = (MATROSKA, FLV, ASF, b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"Y
 PACKET_BYTES = 188
 """Length of the packets of an MPEG transport stream; each begins with the letter G."""
 
+MPEG_KBITS = {
+    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Bit rates in kbit/s of MPEG-1 (3) and MPEG-2 and 2.5, by the index in the frame header."""
+MPEG_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+
 
 def is_container(head: bytes) -> bool:
     """Return whether the first bytes of a file are those of a container or stream that FFmpeg reads.
@@ -69,3 +76,20 @@ def _get_adts_frame_length(head: bytes) -> int:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     return length if length > 7 else 0
+
+
+def is_mp3(head: bytes) -> bool:
+    """Return whether the head is one or two consecutive frames of MPEG layer III."""
+    length = _get_mp3_frame_length(head)
+    return bool(length) and (len(head) < length + 4 or bool(_get_mp3_frame_length(head[length:])))
+
+
+def _get_mp3_frame_length(head: bytes) -> int:
+    """Return the length in bytes of the frame at the start, including its header; 0 if there is none."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head[1] & 6 != 2:
+        return 0
+    version, bitrate, rate, padding = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version == 1 or bitrate in (0, 15) or rate == 3:
+        return 0
+    samples = 144 if version == 3 else 72
+    return samples * 1000 * MPEG_KBITS[3 if version == 3 else 2][bitrate] // MPEG_HZ[version][rate] + padding

@@ -13,11 +13,12 @@ from types import MappingProxyType
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadInput, BadOption, Reader, errors, files
+from anybind.plugin import BadInput, BadOption, Reader, errors, files, readers
 from anybind_media.depth import DepthMap, check_positive
 
-MAX_PIXELS = 1 << 27
-"""Maximum number of pixels: a damaged header must not allocate gigabytes."""
+DECODED_BYTES = 24
+"""About the peak memory of a pixel in bytes: stored number, metres, masks, and what an encoder makes of them."""
+BAND_PIXELS = 1 << 20
 PNG, NPY, EXR = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY", b"\x76\x2f\x31\x01"
 TIFF = (b"II*\x00", b"MM\x00*")
 PGM = re.compile(rb"P5(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s")
@@ -84,7 +85,7 @@ class DepthReader(Reader):
         scale: float | None = None,
         fx: float | None = None,
         baseline: float | None = None,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = files.MAX_IMAGE_PIXELS,
     ) -> DepthMap:
         """Read a depth map; 0 and non-finite values are unknown depths.
 
@@ -97,12 +98,12 @@ class DepthReader(Reader):
             fx: focal length in pixels.
             baseline: stereo baseline in metres.
             max_pixels: largest width times height that the file may declare, checked before decoding.
-                [default: 134,217,728]
+                [default: 67,108,864]
 
         Raises:
             BadInput: the file is truncated, corrupt, 8-bit, not one number a pixel, or has negative depths or integers
                 of unknown unit.
-            BadOption: an unknown preset, or a number that is not positive.
+            BadOption: an unknown preset, `max_pixels` less than 1, or a number that is not positive.
             MissingExtra: an OpenEXR file without the package that reads it.
         """
         depth_preset = _find_preset(preset)
@@ -157,7 +158,11 @@ def _convert_to_metres(path: Path, stored: np.ndarray, preset: DepthPreset | Non
             raise BadInput(f"{path}: expected 16-bit integers for a preset with rotated bits, got {stored.dtype}")
         bits = stored.astype(np.uint16)
         stored = (bits >> 3) | (bits << 13)
-    return (stored * np.float64(scale or (preset or DepthPreset()).scale)).astype(np.float32)
+    metres, factor = np.empty(stored.shape, np.float32), np.float64(scale or (preset or DepthPreset()).scale)
+    rows = max(1, BAND_PIXELS // stored.shape[1])
+    for top in range(0, len(stored), rows):  # in bands, since products are float64
+        metres[top : top + rows] = stored[top : top + rows] * factor
+    return metres
 
 
 def _read_values(path: Path, max_pixels: int) -> np.ndarray:
@@ -170,10 +175,10 @@ def _read_values(path: Path, max_pixels: int) -> np.ndarray:
         elif head.startswith(EXR):
             stored = _read_exr(path, max_pixels)
         elif header := PGM.match(head):
-            stored = _read_pgm(path, header)
+            stored = _read_pgm(path, header, max_pixels)
         else:
             stored = _read_image(path, max_pixels)
-    except (BadInput, errors.MissingExtra):
+    except (BadInput, BadOption, errors.MissingExtra):
         raise
     except Exception as error:  # decoders raise various types for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -187,14 +192,22 @@ def _read_npy(path: Path, max_pixels: int) -> np.ndarray:
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # fails if the header claims more than the file has
     if mapped.ndim == 3 and 1 in (mapped.shape[0], mapped.shape[2]):
         mapped = mapped[0] if mapped.shape[0] == 1 else mapped[..., 0]
-    if mapped.size > max_pixels:
-        raise BadInput(f"{path}: array {mapped.shape} is larger than the {max_pixels} pixels of a depth map")
+    if mapped.ndim != 2:
+        raise BadInput(f"{path}: expected one number per pixel, got {mapped.dtype} {mapped.shape}")
+    _check_size(path, mapped.shape[1], mapped.shape[0], max_pixels)
     return np.array(mapped)
 
 
-def _read_pgm(path: Path, header: re.Match[bytes]) -> np.ndarray:
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    """Check a declared size, and reserve its memory."""
+    files.check_pixels(path, width, height, max_pixels)
+    readers.reserve_memory(DECODED_BYTES * width * height)
+
+
+def _read_pgm(path: Path, header: re.Match[bytes], max_pixels: int) -> np.ndarray:
     # Pillow would rescale levels to the full range if the header's maximum is below 65535.
     width, height, largest = (int(number) for number in header.groups())
+    _check_size(path, width, height, max_pixels)
     dtype = np.dtype(np.uint8 if largest < 256 else ">u2")
     available = path.stat().st_size - header.end()
     if available < width * height * dtype.itemsize:
@@ -209,11 +222,12 @@ def _read_pgm(path: Path, header: re.Match[bytes]) -> np.ndarray:
 def _read_image(path: Path, max_pixels: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings on sizes and tags; it raises on unreadable files
-        with files.open_image(path, max_pixels) as image:
+        with files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
             if not (image.mode in ("L", "F") or image.mode.startswith("I")):
                 raise BadInput(
                     f"{path}: expected a gray image of depths, got colours ({image.mode}); save 16-bit gray or an array"
                 )
+            _check_size(path, image.width, image.height, max_pixels)
             image.load()
             return np.asarray(image)
 
@@ -224,9 +238,10 @@ def _read_exr(path: Path, max_pixels: int) -> np.ndarray:
     except ModuleNotFoundError as error:
         raise errors.MissingExtra(f"{path}: OpenEXR needs the package 'OpenEXR': pip install 'anybind[exr]'") from error
     with exr.File(os.fspath(path), header_only=True) as file:
-        first, last = file.header()["dataWindow"]
-        if np.prod(np.asarray(last, np.int64) - first + 1) > max_pixels:
-            raise BadInput(f"{path}: more pixels than the limit of {max_pixels}; save it again")
+        for part in file.parts:  # all channels of all parts are decoded
+            first, last = part.header["dataWindow"]
+            width, height = (int(each) for each in np.asarray(last, np.int64) - first + 1)
+            _check_size(path, width, height * len(part.header["channels"]), max_pixels)
     with exr.File(os.fspath(path), separate_channels=True) as file:
         channels = file.channels()
         for channel in DEPTH_CHANNELS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, BadOption, Modality, Reader, files
+from anybind.plugin import BadInput, BadOption, Modality, Reader, files, readers
+from anybind_media.reduction import estimate_bytes, find_factor, read_reduced
 
 MAX_ASPECT_RATIO = 100
 """Largest ratio of the sides: encoders resize by the short side, and an extreme ratio would exhaust the memory."""
@@ -92,7 +94,12 @@ class ImageReader(Reader):
         )
 
     def read(
-        self, path: Path, *, box: Sequence[int] | None = None, max_pixels: int = files.MAX_IMAGE_PIXELS
+        self,
+        path: Path,
+        *,
+        box: Sequence[int] | None = None,
+        max_pixels: int = files.MAX_IMAGE_PIXELS,
+        min_side: int | None = None,
     ) -> np.ndarray:
         """Read an image, or a crop of it.
 
@@ -102,19 +109,26 @@ class ImageReader(Reader):
                 [default: the complete image]
             max_pixels: largest width times height that the file may declare, checked before decoding; decoding takes
                 about 4 to 8 bytes per pixel, of WebP 16. [default: 67,108,864]
+            min_side: reduce an image of more than 33,554,432 pixels while decoding, by the mean over square blocks, to
+                a short side of at least this many pixels, which saves memory. Not with `box`. [default: all pixels]
 
         Raises:
             BadInput: the file is truncated or corrupt, or has more pixels.
-            BadOption: the box is empty or exceeds the image, or `max_pixels` is less than 1.
+            BadOption: the box is empty or exceeds the image, or `max_pixels` or `min_side` is less than 1.
         """
-        if max_pixels < 1:
-            raise BadOption(f"max_pixels: expected at least 1, got {max_pixels}")
+        if min_side is not None and min_side < 1:
+            raise BadOption(f"min_side: expected at least 1, got {min_side}")
         try:
-            with files.open_image(path, max_pixels) as image:
+            with files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
+                factor = 1 if min_side is None or box is not None else find_factor(*image.size, min_side)
+                if factor > 1:
+                    return read_reduced(path, image, factor, functools.partial(convert_to_rgb, path))
+                # The result, and a copy by the encoder.
+                readers.reserve_memory(estimate_bytes(image) + 7 * image.width * image.height)
                 image.load()
                 PIL.ImageOps.exif_transpose(image, in_place=True)
                 pixels = convert_to_rgb(path, image)
-        except BadInput:
+        except (BadInput, BadOption):
             raise
         except Exception as error:  # Pillow's decoders raise various types for damaged files
             raise BadInput(f"{os.fspath(path)}: incomplete image: {error}; save it again") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +103,11 @@ class Waveform:
         first, last = (min(max(round(time * self.rate), 0), len(self)) for time in (start_s, end_s))
         return Waveform(self.samples[:, first:last], self.rate)
 
+    def blocks(self, count: int) -> Iterator[Waveform]:
+        """Yield consecutive segments of `count` samples; the last may be shorter. Views, not copies."""
+        for first in range(0, len(self), count):
+            yield Waveform(self.samples[:, first : first + count], self.rate)
+
 
 class Sound(Modality[Waveform]):
     """The modality of audio clips: a `Waveform` with at least one sample; silence is valid."""
@@ -117,8 +123,10 @@ class Sound(Modality[Waveform]):
     def check(self, sample: Waveform) -> None:
         if sample.rate <= 0:
             raise BadInput(f"audio clip: expected a positive sample rate, got {sample.rate} Hz")
-        if not sample.samples.size:
+        if not len(sample) * sample.channels:
             raise BadInput("empty audio clip")
+        if not isinstance(sample, Waveform):  # an `AudioFile`, whose samples are checked when they are read
+            return
         if not np.isfinite(sample.samples).all():
             channel, first = np.argwhere(~np.isfinite(sample.samples))[0]
             time = first / sample.rate

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -21,6 +23,12 @@ from anybind.plugin import BadInput, BadOption
 DECODING_ERRORS = (FFmpegError, IndexError, ValueError)
 """Errors of PyAV on damaged files."""
 MAX_CHANNELS = 1024
+PREROLL_S = 1.0
+"""Audio decoded before the start of a segment, so that the decoder has the state of one from the beginning."""
+MAX_ROUNDING_S = 0.002
+"""Largest rounding of the times of frames in a container, in seconds."""
+EXACT_CODECS = ("alac", "flac", "mp3", "pcm_", "opus")
+"""Codecs whose decoders give equal samples after `PREROLL_S`: AAC and AC-3 have noise generators, which do not."""
 TRUNCATION_TOLERANCE_S = 0.25
 """Audio that ends this many seconds before its declared end is truncated; encoders pad by up to 0.1 s."""
 
@@ -52,7 +60,8 @@ class AudioTrack:
         resampler = av.AudioResampler("fltp")
         position, end = 0, None if count is None else start + count
         try:
-            for frame in self.container.decode(self.stream):
+            position, frames = self._seek(start)
+            for frame in frames:
                 if (frame.sample_rate, frame.layout.nb_channels) != (self.rate, self.channels):
                     raise BadInput(
                         f"{path}: expected {self.rate} Hz and {self.channels} channels as before, got"
@@ -74,6 +83,30 @@ class AudioTrack:
             raise BadInput(
                 f"{path}: truncated: expected {self.declared:.2f} s, got {position / self.rate:.2f} s; copy it again"
             )
+
+    def _seek(self, start: int) -> tuple[int, Iterator[av.AudioFrame]]:
+        """Return frames from some time before a sample on, and the index of their first sample.
+
+        Containers round times, to milliseconds in Matroska: an index is that of the nearest frame, if all frames have
+        the same length. Otherwise, and for codecs that are not exact, the frames are those from the beginning.
+        """
+        frames = self.container.decode(self.stream)
+        if start < 2 * PREROLL_S * self.rate or not self.stream.codec_context.name.startswith(EXACT_CODECS):
+            return 0, frames
+        beginning = list(itertools.islice(frames, 3))
+        lengths, times = [each.samples for each in beginning], [each.time for each in beginning]
+        if len(beginning) == 3 and lengths[1] == lengths[2] and times[1] is not None:
+            target = times[1] + (start - lengths[0]) / self.rate - PREROLL_S
+            self.container.seek(round(target / (self.stream.time_base or Fraction(1, self.rate))), stream=self.stream)
+            frames = self.container.decode(self.stream)
+            first = next(frames, None)
+            if first is not None and first.time is not None:
+                number = (first.time - times[1]) * self.rate / lengths[1]
+                position = lengths[0] + round(number) * lengths[1]
+                if abs(number - round(number)) * lengths[1] <= MAX_ROUNDING_S * self.rate and position <= start:
+                    return position, itertools.chain([first], frames)
+        self.container.seek(0, stream=self.stream)
+        return 0, self.container.decode(self.stream)
 
 
 @contextlib.contextmanager

@@ -18,11 +18,15 @@ import numpy as np
 import soundfile
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, BadOption, Reader
-from anybind_media.containers import is_audio_container, is_container
+from anybind.plugin import BadInput, BadOption, Reader, readers
+from anybind_media.containers import is_audio_container, is_container, is_mp3
 from anybind_media.sound import Waveform
+from anybind_media.sound_clip import Clip, check_samples, limit_blocks
 from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
+from anybind_media.sound_parts import LARGE_SAMPLES, AudioFile
 
+MAX_SAMPLES = 1 << 27
+"""Default limit of the samples of all channels (512 MiB): 46 minutes at 48 kHz."""
 BLOCK_SAMPLES = 4096
 """Samples a channel decoded at once, and the largest loss before a damaged position."""
 WRITE_FORMATS = {
@@ -46,14 +50,12 @@ LAST_PAGE_FLAG = 4
 HEAD_BYTES = 4096
 UNKNOWN_BYTES = 0x7FFF0000
 """Lengths from this value are placeholders of files written to a pipe."""
+MAX_SAMPLES_PER_BYTE = 1 << 13
+"""More than a byte of FLAC can hold, the densest format: a header that declares more is wrong, or has no length."""
+PART_BYTES = 1 << 24
+"""About the memory of the parts of an `AudioFile`."""
 DECLARED_LENGTH = re.compile(r": (\d+) \(should be (\d+)\)")
 """libsndfile's note on a declared length that differs from the file."""
-MPEG_KBITS = {
-    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-"""Bit rates in kbit/s of MPEG-1 (3) and MPEG-2 and 2.5, by the index in the frame header."""
-MPEG_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
 class SoundReader(Reader):
@@ -69,7 +71,7 @@ class SoundReader(Reader):
             or head.startswith((b"fLaC", b"ID3", W64))
             or (head[:4] == b"OggS" and b"\x80theora" not in head and any(mark in head for mark in OGG_AUDIO_MARKS))
             or is_audio_container(head)
-            or _is_mp3(head)
+            or is_mp3(head)
         )
 
     def read(
@@ -80,7 +82,9 @@ class SoundReader(Reader):
         duration: float | None = None,
         strict: bool = False,
         track: int | None = None,
-    ) -> Waveform:
+        max_samples: int = MAX_SAMPLES,
+        in_parts: bool = False,
+    ) -> Waveform | AudioFile:
         """Read an audio clip, or a segment of it.
 
         Args:
@@ -90,14 +94,35 @@ class SoundReader(Reader):
             strict: fail for a truncated file or a header that declares less than the file contains, instead of a
                 warning.
             track: number of the audio track, from 0. [default: the one that a player selects]
+            max_samples: largest number of samples of all channels of the segment, checked before decoding if the file
+                declares its length, else while decoding. A sample takes 4 bytes. [default: 134,217,728]
+            in_parts: return a complete file of more than 33,554,432 samples as an `AudioFile`, whose parts are read
+                when they are used: only its `samples` are limited by `max_samples`. Not for containers of videos.
 
         Raises:
-            BadInput: not an audio file, no audio track, damaged before the first sample, or shorter than `start`.
-            BadOption: the start is negative, the duration is not positive, or there is no such track.
+            BadInput: not an audio file, no audio track, damaged before the first sample, shorter than `start`, or of
+                more than `max_samples`.
+            BadOption: the start is negative, the duration is not positive, `max_samples` is less than 1, or there is no
+                such track.
             MissingExtra: a container that needs PyAV, which is not installed.
         """
+        if max_samples < 1:
+            raise BadOption(f"max_samples: expected at least 1, got {max_samples}")
         with _open_clip(path, start, duration, strict, track) as clip:
-            return clip.join(list(clip.blocks))
+            n_samples = clip.declared * clip.channels
+            if in_parts and not start and duration is None and clip.is_exact and n_samples > LARGE_SAMPLES:
+                readers.reserve_memory(PART_BYTES)
+                return self._open_parts(path, clip, strict, max_samples)
+            check_samples(path, n_samples, clip, max_samples)
+            readers.reserve_memory(2 * np.dtype(np.float32).itemsize * n_samples)
+            return clip.join(limit_blocks(path, clip, max_samples))
+
+    def _open_parts(self, path: Path, clip: Clip, strict: bool, max_samples: int) -> AudioFile:
+        def read_blocks(first: int, count: int) -> Iterator[np.ndarray]:
+            with _open_clip(path, first / clip.rate, count / clip.rate, strict, None) as part:
+                yield from part.blocks
+
+        return AudioFile(read_blocks, clip.declared, clip.rate, clip.channels, clip.rate, max_samples=max_samples)
 
     def chunks(
         self,
@@ -110,7 +135,7 @@ class SoundReader(Reader):
         track: int | None = None,
     ) -> Iterator[Waveform]:
         """Read as `read`, in chunks of `count` samples a channel (the last may be shorter)."""
-        with _open_clip(path, start, duration, strict, track) as clip:
+        with _open_clip(path, start, duration, strict, track) as clip:  # in bounded memory: no limit of samples
             waiting: list[np.ndarray] = []
             n_waiting = 0
             for block in clip.blocks:
@@ -157,22 +182,8 @@ class _SampleRange:
     count: int | None
 
 
-@dataclass(frozen=True)
-class _Clip:
-    """An open audio clip: sample rate in Hz, number of channels, and blocks of samples, float32 (n, channels)."""
-
-    rate: int
-    channels: int
-    blocks: Iterator[np.ndarray]
-
-    def join(self, blocks: list[np.ndarray]) -> Waveform:
-        """Join blocks of samples."""
-        joined = np.concatenate(blocks) if blocks else np.empty((0, self.channels), np.float32)
-        return Waveform(np.ascontiguousarray(joined.T), self.rate)
-
-
 @contextlib.contextmanager
-def _open_clip(path: Path, start: float, duration: float | None, strict: bool, track: int | None) -> Iterator[_Clip]:
+def _open_clip(path: Path, start: float, duration: float | None, strict: bool, track: int | None) -> Iterator[Clip]:
     """Open a segment of an audio file by libsndfile, or by FFmpeg if libsndfile cannot read all of it."""
     if not (math.isfinite(start) and start >= 0):
         raise BadOption(f"start: expected seconds >= 0, got {start}")
@@ -182,10 +193,9 @@ def _open_clip(path: Path, start: float, duration: float | None, strict: bool, t
         head = raw.read(HEAD_BYTES)
     if not is_container(head) and track in (None, 0):
         with _open_file(path) as file:
-            excess = find_undeclared(path, _is_mp3)
+            excess = find_undeclared(path, is_mp3)
             if excess is None:
-                span = _get_range(path, file, start, duration)
-                yield _Clip(file.samplerate, file.channels, _read_blocks(path, file, span, strict))
+                yield _make_clip(path, file, start, duration, strict)
                 return
         if excess.reason and strict:
             raise BadInput(f"{path}: wrong length in its header: {excess.reason}; save it again")
@@ -194,15 +204,25 @@ def _open_clip(path: Path, start: float, duration: float | None, strict: bool, t
             warnings.warn(message, AnybindWarning, stacklevel=2)
         if excess.patches:
             with _open_file(path, PatchedFile(path, excess.patches)) as file:
-                span = _get_range(path, file, start, duration)
-                yield _Clip(file.samplerate, file.channels, _read_blocks(path, file, span, strict))
+                yield _make_clip(path, file, start, duration, strict)
                 return
     from anybind_media.sound_decoder import open_track
 
     with open_track(path, track) as opened:
         span = _convert_to_samples(opened.rate, start, duration)
         blocks = opened.decode(path, span.first, span.count)
-        yield _Clip(opened.rate, opened.channels, _check_blocks(path, blocks, start, strict))
+        rest = max(0, round(opened.declared * opened.rate) - span.first)
+        declared = rest if span.count is None else min(rest, span.count)
+        yield Clip(opened.rate, opened.channels, _check_blocks(path, blocks, start, strict), declared)
+
+
+def _make_clip(path: Path, file: soundfile.SoundFile, start: float, duration: float | None, strict: bool) -> Clip:
+    span = _get_range(path, file, start, duration)
+    is_known = file.frames <= MAX_SAMPLES_PER_BYTE * path.stat().st_size
+    rest = file.frames - span.first if is_known else 0
+    declared = rest if span.count is None else min(rest, span.count)
+    blocks = _read_blocks(path, file, span, strict)
+    return Clip(file.samplerate, file.channels, blocks, declared, is_exact=is_known and file.seekable())
 
 
 def _check_blocks(path: Path, blocks: Iterator[np.ndarray], start: float, strict: bool) -> Iterator[np.ndarray]:
@@ -297,20 +317,3 @@ def _explain_truncation(path: Path, file: soundfile.SoundFile) -> str | None:
 
 def _get_reason(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
-
-
-def _is_mp3(head: bytes) -> bool:
-    """Return whether the head is one or two consecutive frames of MPEG layer III."""
-    length = _get_mp3_frame_length(head)
-    return bool(length) and (len(head) < length + 4 or bool(_get_mp3_frame_length(head[length:])))
-
-
-def _get_mp3_frame_length(head: bytes) -> int:
-    """Return the length in bytes of the frame at the start, including its header; 0 if there is none."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head[1] & 6 != 2:
-        return 0
-    version, bitrate, rate, padding = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
-    if version == 1 or bitrate in (0, 15) or rate == 3:
-        return 0
-    samples = 144 if version == 3 else 72
-    return samples * 1000 * MPEG_KBITS[3 if version == 3 else 2][bitrate] // MPEG_HZ[version][rate] + padding

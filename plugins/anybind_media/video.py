@@ -29,7 +29,8 @@ PREVIEW_HEIGHT = 120
 ANIMATION_MAGIC_BYTES = (b"GIF8", b"\x89PNG\r\n\x1a\n")
 HEAD_BYTES = 4096
 PREFETCH_FRAMES = 8
-"""Number of prefetched frames."""
+PREFETCH_PIXELS = 1 << 25
+"""Largest numbers of prefetched frames, and of their pixels; one more frame is prefetched whatever its size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ class Video:
         duration: duration in seconds; 0 if unknown.
         frame_paths: frames of a folder; empty for a file.
         as_displayed: apply the file's display matrix and sample aspect ratio.
+        max_pixels: largest number of pixels of a frame.
     """
 
     path: Path
@@ -69,6 +71,11 @@ class Video:
     duration: float
     frame_paths: tuple[Path, ...] = field(default=(), repr=False)
     as_displayed: bool = True
+    max_pixels: int = files.MAX_IMAGE_PIXELS
+
+    @property
+    def _decoder(self) -> _FileDecoder:
+        return _find_decoder(self.path, self.as_displayed, self.max_pixels)
 
     def frames(self) -> Iterator[DecodedFrame]:
         """Decode the frames in order, in a worker thread and constant memory.
@@ -80,19 +87,16 @@ class Video:
                 frames before.
         """
         frames = self._decode()
+        queue_size = min(PREFETCH_FRAMES, 1 + PREFETCH_PIXELS // max(1, self.width * self.height))
         # One worker: an iterator must not be advanced by several threads.
-        for frame in prefetch(
-            lambda _: next(frames, None), itertools.repeat(None), workers=1, queue_size=PREFETCH_FRAMES
-        ):
+        for frame in prefetch(lambda _: next(frames, None), itertools.repeat(None), workers=1, queue_size=queue_size):
             if frame is None:
                 return
             yield frame
 
     def _decode(self) -> Iterator[DecodedFrame]:
         previous_us = 0
-        frames = (
-            _decode_folder(self) if self.frame_paths else _find_decoder(self.path, self.as_displayed).decode_frames()
-        )
+        frames = _decode_folder(self) if self.frame_paths else self._decoder.decode_frames()
         for number, decoded in enumerate(frames):
             frame = DecodedFrame(*decoded)
             height, width = frame.gray.shape
@@ -112,13 +116,18 @@ class Video:
         """Decode up to `n_frames` RGB frames, evenly spaced; only the first if the duration is unknown."""
         if self.frame_paths:
             positions = sorted({len(self.frame_paths) * number // n_frames for number in range(n_frames)})
-            return [ImageReader().read(self.frame_paths[position]) for position in positions]
-        return _find_decoder(self.path, self.as_displayed).sample_frames(
-            self.duration, n_frames if self.duration else 1
-        )
+            paths = [self.frame_paths[position] for position in positions]
+            return [ImageReader().read(path, max_pixels=self.max_pixels) for path in paths]
+        return self._decoder.sample_frames(self.duration, n_frames if self.duration else 1)
 
 
-def open_video(path: str | os.PathLike[str], *, fps: float | None = None, as_displayed: bool = True) -> Video:
+def open_video(
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    as_displayed: bool = True,
+    max_pixels: int = files.MAX_IMAGE_PIXELS,
+) -> Video:
     """Open a video file, an animated image or a folder of frames; only the first frame is decoded.
 
     Frames are decoded as a player shows them: rotated and flipped by the display matrix, and stretched to square pixels
@@ -131,18 +140,20 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None, as_dis
         fps: frame rate of a folder in Hz; files have their own times. [default: 25]
         as_displayed: False for the frames of a video file as stored, without its display matrix and sample aspect
             ratio; images keep their orientation.
+        max_pixels: largest width times height of a frame that the file may declare, checked before decoding.
+            [default: 67,108,864]
 
     Raises:
-        BadInput: no such file or folder, not a video, no frames, or a codec that is not installed.
-        BadOption: `fps` is not positive, or is given for a file.
+        BadInput: no such file or folder, not a video, no frames, larger frames, or a codec that is not installed.
+        BadOption: `fps` is not positive, or is given for a file, or `max_pixels` is less than 1.
     """
     path = Path(path)
     if path.is_dir():
-        return _open_folder(path, FOLDER_FPS if fps is None else fps)
+        return _open_folder(path, FOLDER_FPS if fps is None else fps, max_pixels)
     if fps is not None:
         raise BadOption(f"{path}: fps applies to folders of frames only; a video file has its own times")
-    decoder = _find_decoder(path, as_displayed)
-    return Video(path, *decoder.read_properties(), as_displayed=as_displayed)
+    decoder = _find_decoder(path, as_displayed, max_pixels)
+    return Video(path, *decoder.read_properties(), as_displayed=as_displayed, max_pixels=max_pixels)
 
 
 @dataclass(frozen=True)
@@ -154,36 +165,37 @@ class _FileDecoder:
     sample_frames: Callable[[float, int], list[np.ndarray]]
 
 
-def _find_decoder(path: Path, as_displayed: bool) -> _FileDecoder:
+def _find_decoder(path: Path, as_displayed: bool, max_pixels: int) -> _FileDecoder:
     """Find the decoder of a file by its first bytes; PyAV is imported for video files only."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(ANIMATION_MAGIC_BYTES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return _FileDecoder(
-            functools.partial(animation.read_properties, path),
-            functools.partial(animation.decode_frames, path),
-            functools.partial(animation.sample_frames, path),
+            functools.partial(animation.read_properties, path, max_pixels),
+            functools.partial(animation.decode_frames, path, max_pixels),
+            functools.partial(animation.sample_frames, path, max_pixels),
         )
     if not is_container(head):  # FFmpeg would also open playlists and their targets
         raise BadInput(f"{path}: not a supported video (unknown format in the first bytes)")
     from anybind_media import video_decoder
 
     return _FileDecoder(
-        functools.partial(video_decoder.read_properties, path, as_displayed),
-        functools.partial(video_decoder.decode_frames, path, as_displayed),
-        functools.partial(video_decoder.sample_frames, path, as_displayed),
+        functools.partial(video_decoder.read_properties, path, as_displayed, max_pixels),
+        functools.partial(video_decoder.decode_frames, path, as_displayed, max_pixels),
+        functools.partial(video_decoder.sample_frames, path, as_displayed, max_pixels),
     )
 
 
-def _open_folder(path: Path, fps: float) -> Video:
+def _open_folder(path: Path, fps: float, max_pixels: int) -> Video:
     if not (math.isfinite(fps) and fps > 0):
         raise BadOption(f"fps: expected a positive number, got {fps}")
     frame_paths = [each for each in path.iterdir() if each.suffix.lower() in FRAME_SUFFIXES and each.name[0] != "."]
     if not frame_paths:
         raise BadInput(f"{path}: no frames (image files ending in {', '.join(FRAME_SUFFIXES)})")
     frame_paths.sort(key=_natural_key)
-    height, width = ImageReader().read(frame_paths[0]).shape[:2]
-    return Video(path, width, height, float(fps), len(frame_paths) / fps, tuple(frame_paths))
+    height, width = ImageReader().read(frame_paths[0], max_pixels=max_pixels).shape[:2]
+    duration = len(frame_paths) / fps
+    return Video(path, width, height, float(fps), duration, tuple(frame_paths), max_pixels=max_pixels)
 
 
 def _natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -195,15 +207,19 @@ def _natural_key(path: Path) -> tuple[list[str | int], str]:
 def _decode_folder(video: Video) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
     """Yield time, luma and a function that reads RGB, as `video_decoder.decode_frames` does."""
     for number, path in enumerate(video.frame_paths):
-        yield round(number * 1e6 / video.fps), _read_gray(path), functools.partial(ImageReader().read, path)
+        to_rgb = functools.partial(ImageReader().read, path, max_pixels=video.max_pixels)
+        yield round(number * 1e6 / video.fps), _read_gray(path, video.max_pixels), to_rgb
 
 
-def _read_gray(path: Path) -> np.ndarray:
-    with contextlib.suppress(Exception), files.open_image(path) as image:  # errors are reported by the reader below
+def _read_gray(path: Path, max_pixels: int) -> np.ndarray:
+    with (
+        contextlib.suppress(Exception),
+        files.open_image(path, max_pixels) as image,
+    ):  # reported below
         if image.format == "JPEG":
             image.draft("L", None)  # skips the decoding of colour planes
             return np.asarray(PIL.ImageOps.exif_transpose(image).convert("L"))
-    return np.asarray(PIL.Image.fromarray(ImageReader().read(path)).convert("L"))
+    return np.asarray(PIL.Image.fromarray(ImageReader().read(path, max_pixels=max_pixels)).convert("L"))
 
 
 class VideoModality(Modality[Video]):
@@ -234,6 +250,13 @@ class VideoReader(Reader):
     def sniff(self, head: bytes) -> bool:
         return (is_container(head) and not is_audio_container(head)) or animation.is_animation(head)
 
-    def read(self, path: Path, *, fps: float | None = None, as_displayed: bool = True) -> Video:
+    def read(
+        self,
+        path: Path,
+        *,
+        fps: float | None = None,
+        as_displayed: bool = True,
+        max_pixels: int = files.MAX_IMAGE_PIXELS,
+    ) -> Video:
         """Open a video without decoding it; see `open_video` for options and errors."""
-        return open_video(path, fps=fps, as_displayed=as_displayed)
+        return open_video(path, fps=fps, as_displayed=as_displayed, max_pixels=max_pixels)

@@ -19,12 +19,12 @@ from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideData
 from av.video.stream import VideoStream
 
-from anybind.plugin import BadInput, kernel
+from anybind.plugin import BadInput, files, kernel
 
 TRUNCATION_TOLERANCE = 1.0, 0.1
 """A video is truncated if it ends this many seconds, or this fraction of its length, before its declared end."""
-MAX_PIXELS = 1 << 26
-"""Maximum number of pixels of a frame (8192x8192): a damaged header must not allocate gigabytes."""
+PADDING_PIXELS = 1 << 22
+"""Largest number of pixels by which FFmpeg pads the rows of a frame, which it counts too."""
 DECODING_ERRORS = (FFmpegError, IndexError, ValueError, ArithmeticError)
 """Errors of PyAV on damaged videos: `IndexError` for packets of an undeclared stream, `ArithmeticError` for rates."""
 LUMA_FORMATS = re.compile(r"(yuvj?a?4\d\dp|nv(12|16|21|24|42)|gray)$")
@@ -37,15 +37,18 @@ BLACK, WHITE = 16, 235
 EXPANSION = round(255 / (WHITE - BLACK) * 2**16)
 
 
-def read_properties(path: Path, as_displayed: bool = True) -> tuple[int, int, float, float]:
+def read_properties(
+    path: Path, as_displayed: bool = True, max_pixels: int = files.MAX_IMAGE_PIXELS
+) -> tuple[int, int, float, float]:
     """Read frame width and height, frame rate in Hz and duration in seconds, the last two 0 if unknown.
 
     Raises:
-        BadInput: not a video, no frames, or a codec that is not installed.
+        BadInput: not a video, no frames, frames of more than `max_pixels`, or a codec that is not installed.
     """
-    with _open_container(path) as (container, stream):
+    with _open_container(path, max_pixels) as (container, stream):
         _, first = next(_decode_packets(path, container, stream))
-        height, width = _convert_frame(first, _get_display(stream, first, as_displayed), gray=True).shape
+        display = _get_display(stream, first, as_displayed, max_pixels)
+        height, width = _convert_frame(first, display, gray=True).shape
         return (
             width,
             height,
@@ -54,18 +57,20 @@ def read_properties(path: Path, as_displayed: bool = True) -> tuple[int, int, fl
         )
 
 
-def decode_frames(path: Path, as_displayed: bool = True) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
+def decode_frames(
+    path: Path, as_displayed: bool = True, max_pixels: int = files.MAX_IMAGE_PIXELS
+) -> Iterator[tuple[int, np.ndarray, Callable[[], np.ndarray]]]:
     """Yield time in microseconds, luma, and a function that converts to RGB, of each frame of a video file.
 
     Raises:
         BadInput: the file is damaged or truncated; raised after the last complete frame.
     """
-    with _open_container(path) as (container, stream):
+    with _open_container(path, max_pixels) as (container, stream):
         stream.thread_type = "AUTO"
         first, time, frame_duration = None, Fraction(0), Fraction(0)
         for time, frame in _decode_packets(path, container, stream):
             first = time if first is None else first
-            display = _get_display(stream, frame, as_displayed)
+            display = _get_display(stream, frame, as_displayed, max_pixels)
             to_rgb = functools.partial(_convert_frame, frame, display, gray=False)
             yield round((time - first) * 1_000_000), _convert_frame(frame, display, gray=True), to_rgb
             frame_duration = max(_get_frame_interval(stream), (frame.duration or 0) * (stream.time_base or 0))
@@ -80,10 +85,10 @@ def decode_frames(path: Path, as_displayed: bool = True) -> Iterator[tuple[int, 
             raise BadInput(f"{path}: truncated: expected {declared:.2f} s, got {end:.2f} s; copy it again")
 
 
-def sample_frames(path: Path, as_displayed: bool, duration: float, n_frames: int) -> list[np.ndarray]:
+def sample_frames(path: Path, as_displayed: bool, max_pixels: int, duration: float, n_frames: int) -> list[np.ndarray]:
     """Decode up to `n_frames` RGB frames, evenly spaced over a video of a duration in seconds."""
     frames = []
-    with _open_container(path) as (container, stream), contextlib.suppress(*DECODING_ERRORS):
+    with _open_container(path, max_pixels) as (container, stream), contextlib.suppress(*DECODING_ERRORS):
         start = float((stream.start_time or 0) * (stream.time_base or 0))
         for number in range(n_frames):
             time = start + duration * number / n_frames
@@ -91,7 +96,8 @@ def sample_frames(path: Path, as_displayed: bool, duration: float, n_frames: int
                 container.seek(round(time * av.time_base))
             frame = next((each for each in container.decode(stream) if each.time is None or each.time >= time), None)
             if frame is not None:
-                frames.append(_convert_frame(frame, _get_display(stream, frame, as_displayed), gray=False))
+                display = _get_display(stream, frame, as_displayed, max_pixels)
+                frames.append(_convert_frame(frame, display, gray=False))
     if not frames:
         raise BadInput(f"{path}: damaged: no frame can be decoded")
     return frames
@@ -123,7 +129,7 @@ def _get_frame_interval(stream: VideoStream) -> Fraction:
 
 
 @contextlib.contextmanager
-def _open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open_container(path: Path, max_pixels: int) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file and its video stream."""
     try:
         container = av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
@@ -137,8 +143,10 @@ def _open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise BadInput(f"{path}: expected a video stream, got {types}{hint}")
         if stream.codec_context is None:
             raise BadInput(f"{path}: unsupported codec in the installed FFmpeg; convert it to H.264")
+        files.check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
         try:
-            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            # A frame may be larger than declared.
+            stream.codec_context.options = {"max_pixels": str(max_pixels + PADDING_PIXELS)}
             yield container, stream
         except DECODING_ERRORS as error:  # of a damaged header: sizes, rates and times
             raise BadInput(f"{path}: damaged video ({_get_reason(error)}); copy it again") from error
@@ -176,7 +184,7 @@ class _Display:
 AS_STORED = _Display()
 
 
-def _get_display(stream: VideoStream, frame: av.VideoFrame, as_displayed: bool) -> _Display:
+def _get_display(stream: VideoStream, frame: av.VideoFrame, as_displayed: bool, max_pixels: int) -> _Display:
     """Return how a player displays a frame, by its display matrix and sample aspect ratio."""
     if not as_displayed:
         return AS_STORED
@@ -188,17 +196,17 @@ def _get_display(stream: VideoStream, frame: av.VideoFrame, as_displayed: bool) 
     a, b, _, c, d = (1, 0, 0, 0, 1) if matrix is None else np.frombuffer(matrix, np.int32, 5).tolist()
     transpose = abs(b) + abs(c) > abs(a) + abs(d)
     flip_x, flip_y = (c < 0, b < 0) if transpose else (a < 0, d < 0)
-    size = _scale_to_square_pixels(frame.width, frame.height, ratio) if ratio and ratio != 1 else None
+    size = _scale_to_square_pixels(frame.width, frame.height, ratio, max_pixels) if ratio and ratio != 1 else None
     return _Display(transpose, flip_x, flip_y, (size[1], size[0]) if size and transpose else size)
 
 
-def _scale_to_square_pixels(width: int, height: int, ratio: Fraction) -> tuple[int, int] | None:
+def _scale_to_square_pixels(width: int, height: int, ratio: Fraction, max_pixels: int) -> tuple[int, int] | None:
     """Return the size of a frame with square pixels, to the nearest pixel; the longer axis of pixels is enlarged.
 
     None for a ratio that makes frames of too many pixels, as that of a damaged header.
     """
     size = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
-    return size if size[0] * size[1] <= MAX_PIXELS and MIN_PIXEL_RATIO <= ratio <= 1 / MIN_PIXEL_RATIO else None
+    return size if size[0] * size[1] <= max_pixels and MIN_PIXEL_RATIO <= ratio <= 1 / MIN_PIXEL_RATIO else None
 
 
 def _convert_frame(frame: av.VideoFrame, display: _Display, gray: bool) -> np.ndarray:

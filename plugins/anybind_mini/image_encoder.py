@@ -11,7 +11,7 @@ import torch
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
-from anybind.plugin import TorchEncoder, errors, tensors
+from anybind.plugin import TorchEncoder, errors, readers, tensors
 from anybind_mini.packages import find_image_weights, make_image_space
 from anybind_mini.text_encoder import LOGIT_SCALE
 
@@ -37,6 +37,7 @@ class MiniImageEncoder(TorchEncoder):
             preprocessing=preprocessing,
             logit_scale=LOGIT_SCALE,
         )
+        self.reader_options = {"min_side": readers.REDUCING_GAP * config["input_size"][-1]}
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """Preprocess (height, width, 3) uint8 to (3, 224, 224) float32."""

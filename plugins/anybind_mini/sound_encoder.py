@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import timm
 import torch
@@ -15,6 +17,7 @@ from anybind_mini.text_encoder import LOGIT_SCALE
 RATE, SECONDS, MELS = 16_000, 5.0, 64
 MEAN, STD = -6.0, 5.0
 """About the mean and standard deviation of log mel energies of everyday sounds."""
+BLOCK_SAMPLES = 1 << 20
 STAGES = 5
 """Number of stages, of seven: after them a spectrogram has too few rows left."""
 WIDTH = 112
@@ -68,21 +71,38 @@ class MiniSoundEncoder(TorchEncoder):
             preprocessing=settings,
             logit_scale=LOGIT_SCALE,
         )
+        self.reader_options = {"in_parts": True}
         if weights is not None:
             self.load_weights(weights)
 
     def preprocess(self, sample: samples.AudioSample) -> torch.Tensor:
         """Preprocess an audio clip to (1, mels, frames) float32."""
         clip = sample.mono().resample(RATE)
-        window = modalities.make_sample("sound", select_loudest_window(clip.samples[0], int(SECONDS * RATE)), RATE)
+        blocks = (block.samples[0] for block in clip.blocks(BLOCK_SAMPLES))
+        window = modalities.make_sample("sound", select_loudest_window(blocks, int(SECONDS * RATE)), RATE)
         return (torch.from_numpy(self.fbank(window)) - MEAN) / STD
 
 
-def select_loudest_window(samples: np.ndarray, length: int) -> np.ndarray:
-    """Select the window of `length` samples with the most energy, float32; shorter input is padded on both sides."""
-    missing = length - len(samples)
-    if missing >= 0:
-        return np.pad(samples, (missing // 2, missing - missing // 2))
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    start = int(np.argmax(energy[length:] - energy[:-length]))
-    return samples[start : start + length]
+def select_loudest_window(blocks: Iterable[np.ndarray], length: int) -> np.ndarray:
+    """Select the window of `length` samples with the most energy, float32, the first of equal ones, from blocks.
+
+    Shorter input is padded on both sides. Memory does not grow with the input.
+    """
+    recent, energies, most = np.empty(0, np.float32), np.zeros(1), -np.inf
+    loudest: np.ndarray | None = None
+    for block in blocks:
+        recent = np.concatenate([recent, block])
+        # Sums from the beginning of the input, whatever the blocks.
+        sums = np.cumsum(np.append(energies[-1], np.square(block, dtype=np.float64)))
+        energies = np.append(energies, sums[1:])
+        if len(recent) >= length:
+            windows = energies[length:] - energies[:-length]
+            start = int(np.argmax(windows))
+            if windows[start] > most:
+                most, loudest = windows[start], recent[start : start + length].copy()
+            first = len(recent) - length + 1  # the first window that is not complete
+            recent, energies = recent[first:], energies[first:]
+    if loudest is not None:
+        return loudest
+    missing = length - len(recent)
+    return np.pad(recent, (missing // 2, missing - missing // 2))

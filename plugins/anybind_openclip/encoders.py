@@ -17,7 +17,7 @@ from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
 from anybind import AnybindWarning, Space
-from anybind.plugin import BadInput, TorchEncoder, errors, tables, tensors
+from anybind.plugin import BadInput, TorchEncoder, errors, readers, tables, tensors
 from anybind_openclip.model_files import OpenClipFiles, find_model_files
 from anybind_openclip.text_files import create_tokenizer, find_text_model
 
@@ -60,6 +60,7 @@ class OpenClipImageEncoder(TorchEncoder):
     ) -> None:
         super().__init__(module, modality="image", preprocessing=preprocess, space=space, logit_scale=logit_scale)
         config = PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess)))
+        self.reader_options = {"min_side": readers.REDUCING_GAP * max(config.input_size[1:])}
         self.transform: Callable[[PIL.Image.Image], torch.Tensor] = image_transform_v2(config, is_train=False)  # pyright: ignore[reportAttributeAccessIssue]
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:

@@ -103,8 +103,9 @@ class VideoAnomaly(Task):
 
         Videos of the test split are scored, or all videos of a dataset without splits.
 
-        Metrics are `auc`, `ap` (frames of all videos together), `macro_auc`, `macro_ap` (means over the videos with
-        both labels), and those of windows as `window_auc`, ...; `undefined` has the reason for a missing `auc`.
+        Metrics are `auc`, `ap` (average precision, by steps) and `pr_auc` (area under the precision-recall curve, by
+        trapezoids) of the frames of all videos together, `macro_auc`, ... (means over the videos with both labels), and
+        those of windows as `window_auc`, ...; `undefined` has the reason for a missing `auc`.
         Samples are videos, without a gallery. Details are the numbers of `frames` and `windows`, the
         `abnormal_fraction` of each, `videos` (a row each) and `settings`; curves are the `roc` of frames.
         """

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+import subprocess
+import sys
 import wave
 from dataclasses import dataclass
 
@@ -14,7 +17,7 @@ from anybind.binding import Binding
 from anybind.errors import AnybindError, BadInput, BadOption, PluginError
 from anybind.reader import Reader, read_chunks
 from anybind.spec import ModalitySpec, ReaderSpec
-from anybind.tables import check_keys, parse_table, read_json, read_toml
+from anybind.tables import check_keys, parse_names, parse_table, read_json, read_toml
 from anybind.tensors import load_torch, read_tensors
 
 
@@ -35,6 +38,20 @@ def test_a_pipe_as_configuration_or_weights_is_an_error(cli, tmp_path):
         with pytest.raises(BadInput, match="expected a regular file, got a pipe"):
             read(pipe)
     assert "got a pipe" in cli("embed", __file__, "-o", tmp_path / "o.safetensors", "--binding", pipe).error()
+
+
+def test_a_pipe_of_names_is_an_error_but_for_those_of_the_shell(tmp_path):
+    os.mkfifo(tmp_path / "names")
+    for name in ("names", "names.txt", "names.json:seen"):
+        pipe = tmp_path / name.partition(":")[0]
+        if not pipe.exists():
+            os.mkfifo(pipe)
+        with pytest.raises(BadInput, match="expected a regular file, got a pipe"):
+            parse_names(str(tmp_path / name))
+    program = "import sys; from anybind.tables import parse_names; print(parse_names(sys.argv[1]))"
+    command = f"{shlex.quote(sys.executable)} -c '{program}' <(printf 'a duck\\nkettle\\n')"
+    shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert shell.stdout == "['a duck', 'kettle']\n"
 
 
 def test_sockets_devices_and_impossible_names_are_errors(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -231,11 +233,13 @@ def test_a_reader_of_the_expected_modality_takes_precedence(letters, tmp_path, n
 def test_a_file_is_read_as_the_modality_of_the_encoder(letters, tmp_path):
     path = file(tmp_path, "x.m")
     for modality, sample in (("letters", "MARK and more"), ("bytes", ("marked", {}))):
-        loader = Loader(find_modality(modality), encoder=None, derive_seed=None)
+        loader = Loader(find_modality(modality), encoder=SimpleNamespace(reader_options={}), derive_seed=None)
         assert loader.load_sample(Item("x", path)) == sample
     unmarked = file(tmp_path, "x.u", b"other")
     with pytest.raises(anybind.BadInput, match=r"x\.u holds bytes, not letters"):
-        Loader(find_modality("letters"), encoder=None, derive_seed=None).load_sample(Item("x", unmarked))
+        Loader(find_modality("letters"), encoder=SimpleNamespace(reader_options={}), derive_seed=None).load_sample(
+            Item("x", unmarked)
+        )
 
 
 def test_files_are_grouped_by_modality_or_by_one_that_accepts_them(letters, tmp_path):

@@ -13,10 +13,12 @@ from anybind.commandline import (
     BatchSize,
     BindingName,
     Device,
+    ReaderOptions,
     SkipInvalid,
     SkippedFiles,
     StoreFlag,
     open_store,
+    parse_options,
     print_json,
     print_text,
 )
@@ -34,6 +36,7 @@ def embed(
     batch_size: BatchSize = 32,
     device: Device = "cpu",
     store: StoreFlag = True,
+    reader_option: ReaderOptions = None,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
@@ -41,8 +44,9 @@ def embed(
     check_output(output)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
     binder, skipped = create(name, device=device, store=open_store(store)), SkippedFiles()
-    on_bad = skipped.record if skip_invalid else None
-    groups = list(embed_files(paths, binding=binder, batch_size=batch_size, on_bad=on_bad).values())
+    on_bad, options = skipped.record if skip_invalid else None, parse_options(reader_option)
+    by_modality = embed_files(paths, binding=binder, batch_size=batch_size, on_bad=on_bad, reader_options=options)
+    groups = list(by_modality.values())
     skipped.report()
     if not groups:
         raise BadInput(f"nothing to write to {output}: no file could be embedded")

@@ -22,7 +22,7 @@ NOT_FRACTIONS = {
     "bits",
 }
 """Words in the names of metrics that are not fractions."""
-METRIC_NAMES = {"top1": "top-1", "top5": "top-5", "auc": "AUC", "ap": "AP", "map": "mAP"}
+METRIC_NAMES = {"top1": "top-1", "top5": "top-5", "auc": "AUC", "ap": "AP", "pr": "PR", "map": "mAP"}
 DASH = "–"
 
 

@@ -7,13 +7,10 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, parse_options, print_json, print_text
+from anybind.commandline import AsJson, ReaderOptions, parse_options, print_json, print_text
 from anybind_events.conversion import convert as convert_file
 
 ReaderName = Annotated[str, typer.Option("--reader", help="Reader by name, e.g. evt3. [default: by content]")]
-ReaderOptions = Annotated[
-    list[str] | None, typer.Option("--reader-option", help="NAME=VALUE for the reader; repeatable.")
-]
 Start = Annotated[int | None, typer.Option(help="Start in microseconds after the first event. [default: first event]")]
 End = Annotated[
     int | None, typer.Option(help="End (exclusive) in microseconds after the first event. [default: last event]")

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError
-from anybind.commandline import AsJson, SkipInvalid, SkippedFiles, parse_options, print_json, print_table
+from anybind.commandline import AsJson, ReaderOptions, SkipInvalid, SkippedFiles, parse_options, print_json, print_table
 from anybind.plugin import BadInput, BadOption, files
-from anybind_events.commands.convert import ReaderName, ReaderOptions
+from anybind_events.commands.convert import ReaderName
 from anybind_events.inspection import check_chart, inspect
 
 COLUMNS = ("file", "format", "size", "events", "duration_us", "rate", "on_fraction")

@@ -319,11 +319,19 @@ def test_postscript_named_as_an_image_is_rejected(tmp_path: Path, monkeypatch: p
         anybind.read(tmp_path / "depth.png", reader="depth", scale=0.001)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tiff", ".npy"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".npy", ".pgm", ".exr"])
 def test_limit_of_pixels_is_an_option(tmp_path: Path, suffix: str) -> None:
     path, depths = tmp_path / f"a{suffix}", np.ones((60, 80), np.uint16)
-    np.save(path, depths) if suffix == ".npy" else PIL.Image.fromarray(depths).save(path)
+    if suffix == ".npy":
+        np.save(path, depths)
+    elif suffix == ".pgm":
+        path.write_bytes(b"P5 80 60 65535\n" + depths.astype(">u2").tobytes())
+    elif suffix == ".exr":
+        exr = pytest.importorskip("OpenEXR")
+        exr.File({"type": exr.scanlineimage}, {"Z": depths.astype(np.float32)}).write(str(path))
+    else:
+        PIL.Image.fromarray(depths).save(path)
     options = {"reader": "depth", "scale": 0.001}
     assert anybind.read(path, **options, max_pixels=4800).metres.shape == (60, 80)
-    with pytest.raises(BadInput, match="4799"):
+    with pytest.raises(BadInput, match=r"a\.\w+: 80x60 pixels exceed the limit of 4799"):
         anybind.read(path, **options, max_pixels=4799)

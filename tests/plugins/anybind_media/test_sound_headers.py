@@ -84,6 +84,18 @@ def test_wav_of_another_writer_is_read(tmp_path: Path) -> None:
         assert anybind.read(tmp_path / "a.wav").samples.shape == (2, RATE)
 
 
+@pytest.mark.parametrize("n_bytes", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000])
+def test_wav_written_to_a_pipe_is_read_to_the_end(tmp_path: Path, n_bytes: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, make_samples(), RATE, "PCM_16")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 4, 0xFFFFFFFF)
+    struct.pack_into("<I", content, content.index(b"data") + 4, n_bytes)
+    path.write_bytes(content)
+    sound = anybind.read(path, strict=True)
+    assert np.array_equal(np.rint(sound.samples[0] * 32_768), make_samples())
+
+
 def test_float_wav_of_another_writer_is_read(tmp_path: Path) -> None:
     with av.open(tmp_path / "a.wav", "w") as container:
         stream = container.add_stream("pcm_f32le", rate=RATE, layout="mono")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind.modality import infer_modality
 from anybind.reader import find_reader
+from anybind_media.sound_decoder import AudioTrack
 from helpers.command import Command
 
 RATE = 48_000
@@ -121,6 +123,44 @@ def test_segment_and_chunks_match_the_complete_track(tmp_path: Path) -> None:
     assert np.array_equal(np.concatenate([each.samples for each in chunks], axis=1), complete)
     with pytest.raises(BadInput, match=r"no audio from start 9 s on"):
         anybind.read(path, reader="sound", start=9)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "video"),
+    [
+        ("a.mkv", "flac", ""),
+        ("a.mkv", "pcm_s16le", "mpeg4"),
+        ("a.webm", "libopus", ""),
+        ("a.mov", "alac", ""),
+        ("a.mp4", "libmp3lame", "mpeg4"),
+        ("a.mkv", "libmp3lame", ""),
+        ("a.avi", "pcm_s16le", "mpeg4"),
+        ("a.mp4", "aac", "mpeg4"),
+        ("a.wma", "wmav2", ""),
+    ],
+)
+def test_a_late_segment_equals_that_of_the_complete_track(
+    tmp_path: Path, name: str, codec: str, video: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 8 * RATE)).astype(np.float32)
+    path = save_tracks(tmp_path / name, codec, make_tone(seconds=8) + noise, video=video)
+    positions: list[int] = []
+    seek = AudioTrack._seek
+
+    def record_position(track: AudioTrack, start: int) -> tuple[int, Iterator[av.AudioFrame]]:
+        position, frames = seek(track, start)
+        positions.append(position)
+        return position, frames
+
+    complete = anybind.read(path, reader="sound").samples
+    monkeypatch.setattr(AudioTrack, "_seek", record_position)
+    for start in (3.0, 4.56789, 7.9):
+        segment = anybind.read(path, reader="sound", start=start, duration=0.5).samples
+        first = round(start * RATE)
+        assert np.array_equal(segment, complete[:, first : first + segment.shape[1]])
+        assert segment.shape[1] == min(RATE // 2, complete.shape[1] - first)
+    # Decoders with a noise generator start at the beginning.
+    assert all(positions) == (codec not in ("aac", "wmav2"))
 
 
 def test_one_of_several_tracks_is_chosen(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -509,3 +510,48 @@ def test_sniff_video_formats(head: bytes, is_video: bool) -> None:
 def test_video_is_not_derived_from_image() -> None:
     with pytest.raises(BadInput, match="no video can be made from image"):
         anybind.derive("video", np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_git_lfs_pointer_among_frames_is_named(tmp_path: Path, number: int) -> None:
+    for name in range(3):
+        PIL.Image.new("RGB", (8, 6)).save(tmp_path / f"{name}.png")
+    (tmp_path / f"{number}.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(
+        BadInput, match=rf"{number}\.png: expected the file itself, got a Git LFS pointer.*git lfs pull"
+    ):
+        list(open_video(tmp_path).frames())
+
+
+def test_a_pipe_among_frames_is_not_waited_for(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 6)).save(tmp_path / "0.png")
+    os.mkfifo(tmp_path / "1.png")
+    with pytest.raises(BadInput, match=r"1\.png: expected a regular file, got a pipe"):
+        list(open_video(tmp_path).frames())
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.gif", "a.webp", "frames"])
+def test_limit_of_pixels_of_a_frame_is_an_option(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    images = [PIL.Image.new("RGB", (64, 48), (60 * number, 9, 9)) for number in range(3)]
+    if name == "frames":
+        path.mkdir()
+        for number, image in enumerate(images):
+            image.save(path / f"{number}.png")
+    elif name.endswith(("gif", "webp")):
+        images[0].save(path, save_all=True, append_images=images[1:])
+    else:
+        with av.open(path, "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height = 64, 48
+            for image in images:
+                container.mux(stream.encode(av.VideoFrame.from_image(image)))
+            container.mux(stream.encode())
+    video = open_video(path, max_pixels=64 * 48)
+    assert len(list(video.frames())) == len(video.sample_frames(3)) == 3
+    with pytest.raises(
+        BadInput, match="64x48 pixels exceed the limit of 3071; save a smaller image, or raise the limit"
+    ):
+        open_video(path, max_pixels=3071)
+    with pytest.raises(BadOption, match="max_pixels: expected at least 1, got 0"):
+        open_video(path, max_pixels=0)

@@ -51,7 +51,7 @@ def test_prefetch_is_limited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         PIL.Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / f"{number}.png")
     decoded: list[Path] = []
     gray = video_module._read_gray
-    monkeypatch.setattr(video_module, "_read_gray", lambda path: (decoded.append(path), gray(path))[1])
+    monkeypatch.setattr(video_module, "_read_gray", lambda path, limit: (decoded.append(path), gray(path, limit))[1])
     frames = open_video(tmp_path).frames()
     for _ in range(10):
         next(frames)

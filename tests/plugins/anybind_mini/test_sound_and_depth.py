@@ -64,7 +64,7 @@ def test_audio_embeddings_do_not_depend_on_the_batch(binder):
 def test_the_loudest_window_of_a_long_clip_is_selected():
     samples = 0.01 * RANDOM.standard_normal(20 * RATE).astype(np.float32)
     samples[7 * RATE : 9 * RATE] += np.float32(0.5)
-    window = select_loudest_window(samples, int(SECONDS * RATE))
+    window = select_loudest_window([samples], int(SECONDS * RATE))
     assert len(window) == SECONDS * RATE
     energy = [
         np.square(samples[start : start + len(window)], dtype=np.float64).sum() for start in range(0, 15 * RATE, 16)
@@ -73,7 +73,7 @@ def test_the_loudest_window_of_a_long_clip_is_selected():
 
 
 def test_a_short_clip_is_padded_on_both_sides():
-    window = select_loudest_window(np.ones(101, np.float32), 1000)
+    window = select_loudest_window([np.ones(101, np.float32)], 1000)
     assert window.shape == (1000,)
     assert window.sum() == 101
     assert window[449:550].sum() == 101

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from anybind import BadInput
 from anybind_vad.metrics import ScoreRanking, compute_metrics, compute_roc_auc, draw_roc
@@ -26,12 +26,44 @@ def test_metrics_equal_scikit_learn(sample):
     labels, scores = sample
     if 0 < labels.sum() < len(labels):
         assert compute_roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-        assert ScoreRanking.from_scores(labels, scores).compute_areas()[1] == pytest.approx(
-            average_precision_score(labels, scores), abs=1e-12
-        )
+        areas = ScoreRanking.from_scores(labels, scores).compute_areas()
+        precision, recall, _ = precision_recall_curve(labels, scores)
+        assert areas.ap == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+        assert areas.pr_auc == pytest.approx(auc(recall, precision), abs=1e-12)
     else:
-        assert compute_roc_auc(labels, scores) is None
-        assert ScoreRanking.from_scores(labels, scores).compute_areas()[1] == (1.0 if labels.all() else None)
+        defined = 1.0 if labels.all() else None
+        assert ScoreRanking.from_scores(labels, scores).compute_areas() == (None, defined, defined)
+
+
+SCORE_TYPES = ["bool", "uint8", "uint16", "uint64", "int8", "int32", "int64", "float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("dtype", SCORE_TYPES)
+def test_metrics_of_scores_of_any_type_equal_those_of_their_ranks(dtype):
+    random = np.random.default_rng(0)
+    labels, ranks = random.integers(0, 2, 200), random.integers(0, 2 if dtype == "bool" else 7, 200)
+    if dtype == "bool":
+        levels = np.array([False, True])
+    elif dtype.startswith("float"):
+        low, high = np.finfo(dtype).min, np.finfo(dtype).max
+        levels = np.array([low, low / 2, -1, 0, 1, high / 2, high], dtype)
+    else:  # neighbours at both ends, equal as float64 for 64 bits
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        levels = np.array([low, low + 1, low + 2, high // 2, high - 2, high - 1, high], dtype)
+    areas = ScoreRanking.from_scores(labels, levels[ranks]).compute_areas()
+    assert areas == ScoreRanking.from_scores(labels, ranks.astype(float)).compute_areas()
+    assert areas.auc == pytest.approx(roc_auc_score(labels, ranks), abs=1e-12)
+    assert areas.ap == pytest.approx(average_precision_score(labels, ranks), abs=1e-12)
+
+
+def test_separated_unsigned_scores_have_full_areas():
+    scores = np.array([0, 1, 200, 255], np.uint8)
+    assert ScoreRanking.from_scores(np.array([0, 0, 1, 1]), scores).compute_areas() == (1.0, 1.0, 1.0)
+
+
+def test_average_precision_and_area_under_the_curve_differ_for_equal_scores():
+    areas = ScoreRanking.from_scores(np.array([0, 1, 0, 1]), np.zeros(4)).compute_areas()
+    assert (areas.ap, areas.pr_auc) == (0.5, 0.75)  # by trapezoids from precision 1 at recall 0
 
 
 @given(SAMPLES, st.integers(0, 2**32 - 1))
@@ -59,12 +91,14 @@ def test_invalid_labels_and_scores_are_refused():
         compute_roc_auc(np.array([0, 1]), np.array([0.0, np.nan]))
     with pytest.raises(BadInput, match="labels of 0 or 1"):
         compute_roc_auc(np.array([0, 2]), np.array([0.0, 1.0]))
+    with pytest.raises(BadInput, match="real numeric type, got complex128"):
+        compute_roc_auc(np.array([0, 1]), np.array([0.0, 1j]))
     with pytest.raises(BadInput, match="one for each score"):
         compute_roc_auc(np.array([0, 1]), np.array([0.0]))
 
 
 def test_metrics_without_samples_are_undefined():
-    assert ScoreRanking.from_scores(np.array([], int), np.array([])).compute_areas() == (None, None)
+    assert ScoreRanking.from_scores(np.array([], int), np.array([])).compute_areas() == (None, None, None)
 
 
 LABELS = [np.array([0, 0, 1, 1]), np.array([0, 1, 1]), np.array([0, 0])]
@@ -104,7 +138,7 @@ def test_one_video_has_no_interval():
     assert compute_metrics(LABELS[:1], SCORES[:1]).intervals == {}
 
 
-@pytest.mark.parametrize(("label", "name", "defined"), [(0, "normal", set()), (1, "abnormal", {"ap"})])
+@pytest.mark.parametrize(("label", "name", "defined"), [(0, "normal", set()), (1, "abnormal", {"ap", "pr_auc"})])
 def test_equal_labels_leave_metrics_undefined(label, name, defined):
     result = compute_metrics([np.full(4, label)] * 2, [np.arange(4.0)] * 2)
     assert set(result.metrics) == defined

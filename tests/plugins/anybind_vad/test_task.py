@@ -128,7 +128,7 @@ def test_metrics_of_frames_and_windows_equal_scikit_learn(binder, folder):
         ("wild", 40, False),
     ]
     assert result.intervals["auc"][0] <= result.metrics["auc"] <= result.intervals["auc"][1]
-    assert result.intervals.keys() == {"auc", "ap", "window_auc", "window_ap"}
+    assert result.intervals.keys() == {"auc", "ap", "pr_auc", "window_auc", "window_ap", "window_pr_auc"}
     assert list(result.curves["roc"]) == ["false positive rate", "true positive rate"]
     json.dumps(result.to_dict())
 
