@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,8 @@ class FormatDetector:
             if any(self.verdicts.get(part, False) is not False for part in claims):
                 break
         self._sniff(installed)
-        chosen = self._list_claimants([part for part in installed if part.spec.modality == modality])
-        chosen = chosen or self._list_claimants(installed)
+        of_modality = [part for part in installed if part.spec.modality == modality] if modality else ()
+        chosen = self._list_claimants(of_modality) or self._list_claimants(installed)
         if len(chosen) == 1:
             return chosen[0]
         unsupported = next(
@@ -134,8 +135,11 @@ def read_beginning(path: Path) -> bytes:
     """Read the beginning of a file; raise `BadInput` for an empty file, a folder, a pipe or a device."""
     check_input(path, folders=False)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        descriptor = os.open(path, os.O_RDONLY)  # a file object would cost more than all the rest for a small file
+        try:
+            head = os.read(descriptor, HEAD_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
     if not head:

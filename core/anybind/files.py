@@ -121,9 +121,9 @@ def check_pointer(path: str | os.PathLike[str], head: bytes | None = None) -> No
                 head = file.read(POINTER_BYTES)
         except OSError:
             return  # whoever opens the file reports the error
-    for sign, (what, command) in POINTERS.items():
-        if head.startswith(sign):
-            raise BadInput(f"{path}: expected the file itself, got {what}; fetch it: {command}")
+    if head.startswith(tuple(POINTERS)):
+        what, command = next(POINTERS[sign] for sign in POINTERS if head.startswith(sign))
+        raise BadInput(f"{path}: expected the file itself, got {what}; fetch it: {command}")
 
 
 def portable_name(path: str | os.PathLike[str]) -> str:

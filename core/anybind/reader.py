@@ -134,7 +134,7 @@ def find_reader(
         BadInput: the file is missing, empty or unreadable, or of an unknown format, or several readers accept it and
             the file name does not decide.
     """
-    return FormatDetector(Path(path)).find_reader(modality, options)
+    return FormatDetector(path if isinstance(path, Path) else Path(path)).find_reader(modality, options)
 
 
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
@@ -150,11 +150,14 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part, path = _resolve_reader(path, reader, options), Path(path)
+    part, path = _resolve_reader(path, reader, options), path if isinstance(path, Path) else Path(path)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
-    with _explain_failures(part, path), part.explain_missing_extra():
+    try:
         return method(path, **options)
+    except Exception:
+        with _explain_failures(part, path), part.explain_missing_extra():
+            raise
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def is_container(head: bytes) -> bool:
         or (head[:4] == b"OggS" and b"\x80theora" in head)
         or (head[4:8] == b"ftyp" and head[8:12] not in IMAGE_BRANDS)
         or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
-        or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
+        or head[: 3 * PACKET_BYTES : PACKET_BYTES] == b"GGG"
         or _is_adts(head)
     )
 

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from io import BufferedReader
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.readers.blocks import BinaryHeader, DecodingPass, EventColumns
+from anybind_events.readers.blocks import BinaryHeader, DecodingPass, EventColumns, open_recording
 from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
@@ -42,7 +42,7 @@ class BinaryReader(Reader):
         """Parse the header of a file at its beginning; raise `BadInput` if it is invalid."""
 
     def _start_pass(
-        self, file: BufferedReader, path: Path, size: tuple[int, int] | None, **header_options: Any
+        self, file: BufferedIOBase, path: Path, size: tuple[int, int] | None, **header_options: Any
     ) -> DecodingPass:
         file.seek(0)
         return DecodingPass(file, path, self.parse_header(file, path, **header_options), size)
@@ -68,7 +68,7 @@ class BinaryReader(Reader):
     def _read_events(
         self, path: Path, size: tuple[int, int] | None, strict: bool, **header_options: Any
     ) -> EventStream:
-        with path.open("rb") as file:
+        with open_recording(path) as file:
             decoding = self._start_pass(file, path, size, **header_options)
             decoding, columns = (read_halves(decoding, size) if decoding.parallel else None) or _read_sequentially(
                 decoding

@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BufferedReader
+from functools import lru_cache
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 19
 """Bytes decoded at once, so that they stay in a core's cache; more with two threads, which exchange blocks."""
 MAX_BLOCK_EVENTS = 1 << 20
 """Maximum number of events per block, for formats with several events per word."""
+PIXEL_DTYPE = np.dtype(np.uint32)
+"""Type of a packed pixel."""
 UNREAD, PENDING, FIRST_FREE = 0, 1, 2
 """Indices in a decoder's state: bytes that a kernel left for its next call, bytes still missing in the file."""
 LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT = range(7)
@@ -96,6 +99,16 @@ class BinaryHeader(NamedTuple):
     start_us: int = 0
 
 
+def open_recording(path: Path) -> BufferedIOBase:
+    """Open a file. One of up to a block is read at once: for thousands of small files, system calls take the time."""
+    descriptor = os.open(path, os.O_RDONLY)
+    n_bytes = os.fstat(descriptor).st_size
+    if n_bytes <= BLOCK_BYTES and len(data := os.read(descriptor, n_bytes)) == n_bytes:
+        os.close(descriptor)
+        return BytesIO(data)
+    return os.fdopen(descriptor, "rb")
+
+
 class DecodingPass:
     """One pass over a file, block by block, and its counts.
 
@@ -115,7 +128,7 @@ class DecodingPass:
 
     def __init__(
         self,
-        file: BufferedReader,
+        file: BufferedIOBase,
         path: Path,
         header: BinaryHeader,
         size: tuple[int, int] | None,
@@ -134,7 +147,7 @@ class DecodingPass:
         self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or limits)], np.int64)
         self.truncated_bytes = self._leftover = 0
         self.stop = stop
-        self.n_bytes = max(0, (stop or os.fstat(file.fileno()).st_size) - self.offset)
+        self.n_bytes = max(0, (stop or file.seek(0, os.SEEK_END)) - self.offset)
         self.parallel = self.n_bytes > SINGLE_THREAD_BYTES
         block = PARALLEL_BLOCK_BYTES if self.parallel else min(BLOCK_BYTES, self.n_bytes)
         block = min(block, MAX_BLOCK_EVENTS // self.decoder.max_events * self.decoder.event_bytes)
@@ -146,7 +159,8 @@ class DecodingPass:
         """Decode the next block into columns; return False at the end of the file."""
         decoder, buffer = self.decoder, self._buffer
         position = self.offset + self._leftover
-        n_read = self.file.readinto(buffer[self._leftover :][: self.stop - position if self.stop else None].data)
+        free = buffer[self._leftover :]
+        n_read = self.file.readinto((free[: self.stop - position] if self.stop else free).data)
         if not n_read:
             self.truncated_bytes = self._leftover or int(decoder.state[PENDING])
             return False
@@ -205,11 +219,11 @@ class EventColumns:
         columns: Sequence[np.ndarray] | None = None,
     ) -> None:
         self._pass, self._pool = decoding, pool
-        self._bits = tuple(map(np.uint32, decoding.decoder.pixels))
+        self._bits = _convert_packing(decoding.decoder.pixels)
         self._blocks = self._count = 0
         self._task: Future[None] | None = None
         capacity = decoding.block_events + 1  # kernels may write one event more than there are
-        packed = [(np.uint32, capacity), (np.int64, capacity)] * (2 if pool else 1)
+        packed = [(PIXEL_DTYPE, capacity), (DTYPES["t"], capacity)] * (2 if pool else 1)
         specs = [] if columns else [(dtype, events) for dtype in DTYPES.values()]
         arrays = [*(columns or ()), *allocate_arrays([*specs, *packed])]
         self._columns, self._packed = arrays[:4], list(zip(arrays[4::2], arrays[5::2], strict=True))
@@ -261,16 +275,23 @@ class EventColumns:
         return EventStream.from_valid(x, y, t, p, width=size[0], height=size[1], notes=notes)
 
 
-def allocate_arrays(specs: Sequence[tuple[np.dtype | type[np.generic], int]]) -> list[np.ndarray]:
+@lru_cache(maxsize=64)
+def _convert_packing(pixels: PixelPacking) -> tuple[np.uint32, ...]:
+    return tuple(map(np.uint32, pixels))
+
+
+def allocate_arrays(specs: Sequence[tuple[np.dtype, int]]) -> list[np.ndarray]:
     """Return arrays of these types and lengths in one block of memory.
 
     A large block uses large pages, which cost a tenth of as many small ones; untouched pages cost nothing.
     """
-    sizes = [np.dtype(dtype).itemsize * length for dtype, length in specs]
-    starts = np.cumsum([0, *(-(-size // 64) * 64 for size in sizes)]).tolist()
-    memory = np.empty(starts[-1], np.uint8)
-    layout = zip(specs, starts, sizes, strict=False)
-    return [memory[start : start + size].view(dtype) for (dtype, _), start, size in layout]
+    bounds, end = [], 0
+    for dtype, length in specs:
+        size = dtype.itemsize * length
+        bounds.append((dtype, end, end + size))
+        end += -(-size // 64) * 64
+    memory = np.empty(end, np.uint8)
+    return [memory[start:stop].view(dtype) for dtype, start, stop in bounds]
 
 
 @kernel

@@ -11,7 +11,13 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
-from anybind_events.readers.evt2 import parse_encoding, parse_sensor_size, parse_start_time, read_header_fields
+from anybind_events.readers.evt2 import (
+    HEADER_PREFIX,
+    parse_encoding,
+    parse_sensor_size,
+    parse_start_time,
+    read_header_fields,
+)
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 8
@@ -34,6 +40,8 @@ class DatReader(BinaryReader):
 
     def sniff(self, head: bytes) -> bool:
         """Check the header for a version or a data type, for no encoding, and the event size after it."""
+        if not head.startswith(HEADER_PREFIX):
+            return False
         fields, start = read_header_fields(io.BytesIO(head))
         is_dat = not parse_encoding(fields) and bool({"version", "data"} & fields.keys())
         return is_dat and head[start + 1 : start + 2] in (b"", bytes([EVENT_BYTES]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -28,6 +29,8 @@ GENERATIONS = {
     "4.2": (1280, 720),
 }
 """Sensor sizes by parts of camera driver names, and by the sensor generation."""
+HEADER_PREFIX = b"%"
+"""First byte of each header line."""
 VERSIONS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
 CONVERT = "convert it to .h5 or .csv by Prophesee's Metavision SDK"
 WRAPS, CLOCK_HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
@@ -54,6 +57,8 @@ class RawReader(BinaryReader):
 
     def sniff(self, head: bytes) -> bool:
         """Check the header for the encoding; raise `BadInput` for an encoding that no reader supports."""
+        if not head.startswith(HEADER_PREFIX):
+            return False
         fields, _ = read_header_fields(io.BytesIO(head))
         encoding = parse_encoding(fields) or f"EVT{fields.get('evt', '').removesuffix('.0')}"
         if encoding.startswith("EVT") and encoding not in ("EVT", *VERSIONS.values()):
@@ -71,12 +76,18 @@ class RawReader(BinaryReader):
         """Create the decoder for a file with these header fields."""
 
 
-def read_header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
+def read_header_fields(file: IO[bytes]) -> tuple[Mapping[str, str], int]:
     """Return the fields of a Prophesee header, by name in lower case, and the byte after it.
 
     The parts of `format EVT3;height=720;width=1280` are fields too, the first under `format`.
     """
-    lines, start = read_header_lines(file, b"%", (b"% end",))
+    lines, start = read_header_lines(file, HEADER_PREFIX, (b"% end",))
+    return _parse_fields(tuple(lines)), start
+
+
+@lru_cache(maxsize=256)
+def _parse_fields(lines: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the fields of header lines; cached, as detection and reader, and often many files, have the same ones."""
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.lower().partition(" ")
@@ -85,7 +96,7 @@ def read_header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
     for part in parts:
         name, _, value = part.partition("=")
         fields[name.strip()] = value.strip()
-    return fields, start
+    return fields
 
 
 def parse_encoding(fields: Mapping[str, str]) -> str:
