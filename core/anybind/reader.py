@@ -26,9 +26,12 @@ class Reader(ABC):
 
     Attributes:
         seeks: whether `chunks` takes `start` and `end` (microseconds or None) and decodes only what lies between.
+        signatures: first bytes, one of which each file of the format has; empty if there are none. For other files,
+            `sniff` is called only if they have a suffix of the format, which saves time where there are thousands.
     """
 
     seeks: ClassVar[bool] = False
+    signatures: ClassVar[tuple[bytes, ...]] = ()
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:

@@ -16,6 +16,8 @@ MAGIC = b"MATLAB 7.3 MAT-file"
 class NyuDepthReader(Reader):
     """A reader of depth maps (`depths`, metres) by index."""
 
+    signatures = (MAGIC,)
+
     def sniff(self, head: bytes) -> bool:
         return head.startswith(MAGIC)
 
@@ -44,6 +46,8 @@ class NyuDepthReader(Reader):
 
 class NyuImageReader(Reader):
     """A reader of images (`images`) by index."""
+
+    signatures = (MAGIC,)
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(MAGIC)

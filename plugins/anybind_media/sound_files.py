@@ -19,7 +19,7 @@ import soundfile
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Reader
-from anybind_media.containers import is_audio_container, is_container
+from anybind_media.containers import SIGNATURES, is_audio_container, is_container
 from anybind_media.sound import Waveform
 from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
 
@@ -61,6 +61,8 @@ class SoundReader(Reader):
 
     Audio beyond the length that a header declares is read, with a warning.
     """
+
+    signatures = (*SIGNATURES, b"RF64", b"FORM", b"fLaC", b"ID3", W64)
 
     def sniff(self, head: bytes) -> bool:
         return (

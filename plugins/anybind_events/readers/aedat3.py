@@ -10,7 +10,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.aedat2 import find_sensor
-from anybind_events.readers.binary import BinaryReader, read_header_lines
+from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, PENDING, UNREAD, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.stream import EventStream
 
@@ -29,7 +29,7 @@ class Aedat3Reader(BinaryReader):
     Invalid events, and packets of other types, are skipped and counted. Source of the format: iniVation's description.
     """
 
-    magic = MAGIC
+    magic, signatures = MAGIC, (AEDAT_MAGIC,)
     sensors = ((128, 128), (240, 180), (346, 260), (640, 480))
 
     def read(

@@ -31,11 +31,16 @@ class BinaryReader(Reader):
     """First bytes of the format; empty if it has no signature."""
 
     def sniff(self, head: bytes) -> bool | None:
-        version = head[: len(AEDAT_MAGIC) + 3].removeprefix(AEDAT_MAGIC)
-        if self.magic.startswith(AEDAT_MAGIC) and len(version) == 3 and version not in AEDAT_VERSIONS:
-            text = version.decode(errors="replace")
-            raise BadInput(f"expected AEDAT 2.0, 3.1 or 4.0, got AEDAT {text}; convert it to 2.0 by jAER, or to .csv")
-        return head.startswith(self.magic) if self.magic else None
+        if not self.magic:
+            return None
+        if head.startswith(AEDAT_MAGIC) and self.magic.startswith(AEDAT_MAGIC):
+            version = head[len(AEDAT_MAGIC) : len(AEDAT_MAGIC) + 3]
+            if len(version) == 3 and version not in AEDAT_VERSIONS:
+                text = version.decode(errors="replace")
+                raise BadInput(
+                    f"expected AEDAT 2.0, 3.1 or 4.0, got AEDAT {text}; convert it to 2.0 by jAER, or to .csv"
+                )
+        return head.startswith(self.magic)
 
     @abstractmethod
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:

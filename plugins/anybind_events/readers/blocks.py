@@ -32,6 +32,8 @@ PIXEL_DTYPE = np.dtype(np.uint32)
 """Type of a packed pixel."""
 UNREAD, PENDING, FIRST_FREE = 0, 1, 2
 """Indices in a decoder's state: bytes that a kernel left for its next call, bytes still missing in the file."""
+NO_TIME = -(1 << 63)
+"""Time of the last event before the first one."""
 LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT = range(7)
 """Indices in the counts of a pass: time of the last event, events dropped, times raised, extent, sensor."""
 
@@ -144,7 +146,7 @@ class DecodingPass:
         if not size and header_size and not all(0 < s <= limit for s, limit in zip(header_size, limits, strict=True)):
             wxh = "x".join(map(str, header_size))
             raise BadInput(f"{path}: unsupported sensor size {wxh} in the header; give size=(width, height)")
-        self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or limits)], np.int64)
+        self.counts = np.array([NO_TIME, 0, 0, 0, 0, *(self.size or limits)], np.int64)
         self.truncated_bytes = self._leftover = 0
         self.stop = stop
         self.n_bytes = max(0, (stop or file.seek(0, os.SEEK_END)) - self.offset)
@@ -171,7 +173,8 @@ class DecodingPass:
         self.offset += filled - self._leftover
         if events < 0:
             raise BadInput(f"{self.path}: corrupt at byte {self.offset}: not an event of the format")
-        buffer[: self._leftover] = buffer[filled - self._leftover : filled]
+        if self._leftover:
+            buffer[: self._leftover] = buffer[filled - self._leftover : filled]
         columns.add_block(events)
         return True
 
@@ -269,15 +272,17 @@ class EventColumns:
     def build_stream(self, size: tuple[int, int], notes: Mapping[str, int]) -> EventStream:
         """Return all events as a stream; no events can be added afterwards."""
         self._wait()
-        x, y, t, p = (column[: self._count] for column in self._columns)
+        x, y, t, p = columns = [column[: self._count] for column in self._columns]
         if self._pass.start_us:
             t += self._pass.start_us
+        for column in columns:
+            column.setflags(write=False)
         return EventStream.from_valid(x, y, t, p, width=size[0], height=size[1], notes=notes)
 
 
 @lru_cache(maxsize=64)
-def _convert_packing(pixels: PixelPacking) -> tuple[np.uint32, ...]:
-    return tuple(map(np.uint32, pixels))
+def _convert_packing(pixels: PixelPacking) -> np.ndarray:
+    return np.array(pixels, PIXEL_DTYPE)
 
 
 def allocate_arrays(specs: Sequence[tuple[np.dtype, int]]) -> list[np.ndarray]:
@@ -285,25 +290,24 @@ def allocate_arrays(specs: Sequence[tuple[np.dtype, int]]) -> list[np.ndarray]:
 
     A large block uses large pages, which cost a tenth of as many small ones; untouched pages cost nothing.
     """
-    bounds, end = [], 0
+    starts, end = [], 0
     for dtype, length in specs:
-        size = dtype.itemsize * length
-        bounds.append((dtype, end, end + size))
-        end += -(-size // 64) * 64
+        starts.append(end)
+        end += -(-dtype.itemsize * length // 64) * 64
     memory = np.empty(end, np.uint8)
-    return [memory[start:stop].view(dtype) for dtype, start, stop in bounds]
+    return [np.ndarray(length, dtype, memory, start) for (dtype, length), start in zip(specs, starts, strict=True)]
 
 
 @kernel
 def _unpack_events(
-    pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarray, position: int, columns: tuple
+    pixels: np.ndarray, times: np.ndarray, bits: np.ndarray, counts: np.ndarray, position: int, columns: tuple
 ) -> int:
     """Write events into columns from `position` on; return the number of events kept."""
     x, y, t, p = columns
     n = len(pixels)
     if n == 0:
         return 0
-    x_bits, x_mask, y_bits, y_mask, p_bits = bits
+    x_bits, x_mask, y_bits, y_mask, p_bits = bits[0], bits[1], bits[2], bits[3], bits[4]
     last_column, last_row, decreases = np.uint32(0), np.uint32(0), times[0] < counts[LAST_US]
     block = slice(position, position + n)
     x, y, t, p = x[block], y[block], t[block], p[block]
@@ -331,7 +335,7 @@ def _unpack_events(
 
 @kernel
 def _unpack_checked_events(
-    pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarray, position: int, columns: tuple
+    pixels: np.ndarray, times: np.ndarray, bits: np.ndarray, counts: np.ndarray, position: int, columns: tuple
 ) -> int:
     """As `_unpack_events`, for blocks in which an event is outside the sensor or its time decreases."""
     x, y, t, p = columns
