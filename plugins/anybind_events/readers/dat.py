@@ -11,6 +11,7 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
+from anybind_events.readers.encoding import FormatLimits
 from anybind_events.readers.evt2 import (
     HEADER_PREFIX,
     parse_encoding,
@@ -68,10 +69,7 @@ class DatReader(BinaryReader):
 
     def write(self, sample: EventStream, path: Path) -> None:
         """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
-        if max(sample.width, sample.height) > PIXELS_2.x_mask + 1:
-            raise BadInput(f".dat supports sensors up to 16384x16384, got {sample.width}x{sample.height}; write .npz")
-        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= MAX_TIME:
-            raise BadInput(f".dat supports times from 0 to {MAX_TIME} us; shift the recording or write .npz")
+        FormatLimits(".dat", PIXELS_2.x_mask + 1, PIXELS_2.y_mask + 1, MAX_TIME).check(sample)
         header = f"% Data file containing CD events\n% Version 2\n% Width {sample.width}\n% Height {sample.height}\n"
         packed = np.empty((len(sample), 2), np.dtype("<u4"))
         packed[:, 0] = sample.t

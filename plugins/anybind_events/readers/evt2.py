@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, ClassVar
@@ -14,6 +14,8 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
+from anybind_events.readers.evt_encoding import EVT2, write_raw
+from anybind_events.stream import EventStream
 
 GENERATIONS = {
     "gen31": (640, 480),
@@ -138,6 +140,13 @@ class Evt2Reader(RawReader):
             _decode, np.uint32, 4, pixels,
             counts=COUNTS, find_split=_find_first_time, count_events=_count_events, join_clock=_join_clock,
         )  # fmt: skip
+
+    def write(self, sample: EventStream, path: Path) -> None:
+        self.write_chunks([sample], path)
+
+    def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
+        """Write the chunks of one recording, one after the other; raise `BadInput` beyond 2048x2048 pixels."""
+        write_raw(chunks, path, EVT2)
 
 
 def _find_first_time(words: np.ndarray) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
+from anybind_events.readers.encoding import FormatLimits
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 5
@@ -49,12 +50,7 @@ class BinReader(BinaryReader):
 
     def write(self, sample: EventStream, path: Path) -> None:
         """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
-        if sample.width > 256 or sample.height > OVERFLOW_ROW:
-            raise BadInput(
-                f".bin supports sensors up to 256x{OVERFLOW_ROW}, got {sample.width}x{sample.height}; write .npz"
-            )
-        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= MAX_TIME:
-            raise BadInput(f".bin supports times from 0 to {MAX_TIME} us; shift the recording or write .npz")
+        FormatLimits(".bin", 256, OVERFLOW_ROW, MAX_TIME).check(sample)
         packed = np.empty((len(sample), EVENT_BYTES), dtype=np.uint8)
         packed[:, 0], packed[:, 1] = sample.x, sample.y
         packed[:, 2] = (sample.p.astype(np.int64) << 7) | (sample.t >> 16)
