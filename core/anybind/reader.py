@@ -214,8 +214,13 @@ def _resolve_reader(
     return find_part(ReaderSpec, reader)
 
 
-def write(sample: object, path: str | os.PathLike[str]) -> None:
-    """Write a sample to a file, atomically, in the format of the file's suffix.
+def write(sample: object, path: str | os.PathLike[str], *, format: str | None = None) -> None:
+    """Write a sample to a file, atomically.
+
+    Args:
+        sample: the sample.
+        path: the file.
+        format: name of the format, among those with the file's suffix. [default: the first one by name]
 
     Raises:
         BadInput: no format of the sample's modality has that suffix, or the path cannot be written.
@@ -225,7 +230,7 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
     sample = find_modality(modality).as_sample(sample)
     formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == modality]
     for part in formats:
-        if path.suffix.lower() in part.spec.suffixes:
+        if path.suffix.lower() in part.spec.suffixes and format in (None, part.name):
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
                     part.instance.write(sample, temporary)
@@ -233,6 +238,9 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
     suffixes = sorted({suffix for part in formats for suffix in part.spec.suffixes})
+    if path.suffix.lower() in suffixes:
+        names = [part.name for part in formats if path.suffix.lower() in part.spec.suffixes]
+        raise BadInput(f"cannot write {modality} to {path}: expected the format {' or '.join(names)}, got {format!r}")
     hint = suggest_names(path.suffix, suffixes)
     raise BadInput(f"cannot write {modality} to {path}: no format of that ending{hint} (known: {', '.join(suffixes)})")
 

@@ -17,6 +17,8 @@ from anybind_events.stream import EventStream
 
 MAX_SIDE = 2048
 """Largest sensor side in pixels: columns and rows have 11 bits."""
+MAX_TIME = (1 << 59) - 1
+"""Latest time in microseconds: readers of `t0` accept 18 digits."""
 MAX_WRAPS = 1 << 20
 """Largest number of clock wraps between two events: half a year in EVT 3, centuries in EVT 2."""
 CLOCK_WORDS = 6
@@ -59,14 +61,14 @@ class EvtEncoding(NamedTuple):
 def write_raw(chunks: Iterable[EventStream], path: Path, encoding: EvtEncoding) -> None:
     """Write the chunks of one recording, one after the other.
 
-    A recording that begins after the first wrap of the clock is written relative to the wrap before it, which the header
-    names as `t0`: without it, a reader could not tell how often the clock had wrapped.
+    A recording that begins after the first wrap of the clock is written relative to the wrap before it, which the
+    header names as `t0`: without it, a reader could not tell how often the clock had wrapped.
 
     Raises:
         BadInput: a sensor of more than 2048x2048 pixels, negative or decreasing times, or a pause of centuries.
     """
     start_us, state = -1, np.full(2, -1, np.int64)
-    limits = FormatLimits(encoding.name, MAX_SIDE, MAX_SIDE, alternatives=".h5 or .npz")
+    limits = FormatLimits(encoding.name, MAX_SIDE, MAX_SIDE, MAX_TIME, ".h5 or .npz")
     with path.open("wb") as file:
         for block in split_blocks(chunks, limits):
             if start_us < 0 and len(block):
