@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from anybind import AnybindError
-from anybind.errors import OnBad
-from anybind.plugin import BadInput, BadOption, files, progress_bar, readers
+from anybind.plugin import BadInput, BadOption, errors, files, progress_bar, readers
 
 R = TypeVar("R")
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -23,11 +22,11 @@ class Batch(Generic[R]):
 
     Attributes:
         results: one result per file that this call wrote, in the order of the files.
-        kept: outputs of earlier calls that are newer than their files.
+        up_to_date: outputs of earlier calls that are newer than their files.
     """
 
     results: Sequence[R]
-    kept: Sequence[str]
+    up_to_date: Sequence[str]
 
 
 def plan_outputs(sources: Sources, folder: Path, suffix: str) -> dict[Path, Path]:
@@ -35,7 +34,7 @@ def plan_outputs(sources: Sources, folder: Path, suffix: str) -> dict[Path, Path
 
     Args:
         sources: files, and folders whose recordings are meant.
-        folder: the output folder; recordings in it are no sources.
+        folder: the output folder, whose recordings are skipped.
         suffix: suffix of the outputs, with the dot.
 
     Raises:
@@ -73,7 +72,7 @@ def process_files(
     *,
     is_complete: Callable[[Path], bool],
     overwrite: bool = False,
-    on_bad: OnBad | None = None,
+    on_bad: errors.OnBad | None = None,
 ) -> Batch[R]:
     """Process the files one after the other, with a progress bar, and keep the outputs of earlier calls.
 
@@ -89,11 +88,11 @@ def process_files(
         BadInput: the output folder cannot be made.
     """
     results: list[R] = []
-    kept: list[str] = []
+    up_to_date: list[str] = []
     with progress_bar(len(plan), description) as advance:
         for file, output in plan.items():
             if not overwrite and _is_newer(output, file) and is_complete(output):
-                kept.append(str(output))
+                up_to_date.append(str(output))
             else:
                 try:
                     _make_folder(output.parent)
@@ -103,7 +102,7 @@ def process_files(
                         raise
                     on_bad(files.portable_name(file), error)
             advance(1, file.name)
-    return Batch(results, kept)
+    return Batch(results, up_to_date)
 
 
 def _is_newer(output: Path, file: Path) -> bool:

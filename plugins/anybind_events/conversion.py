@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anybind import AnybindError, read, read_chunks, write
-from anybind.errors import OnBad
-from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
+from anybind.plugin import BadInput, BadOption, ReaderSpec, errors, files, find_part, readers
 from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
 from anybind_events.stream import EventStream
 from anybind_events.writing import RecordingTotals, find_format, find_writer, write_streams
@@ -106,7 +105,7 @@ def convert_folder(
     *,
     format: str,
     overwrite: bool = False,
-    on_bad: OnBad | None = None,
+    on_bad: errors.OnBad | None = None,
     **options: Any,
 ) -> Batch[Conversion]:
     """Convert the recordings in folders, or several files, each to a file in an output folder.

@@ -14,13 +14,13 @@ import numpy as np
 import PIL.Image
 
 from anybind import read
-from anybind.errors import OnBad
 from anybind.plugin import (
     BadInput,
     BadOption,
     Representation,
     RepresentationSpec,
     create_part,
+    errors,
     files,
     find_part,
     modalities,
@@ -129,7 +129,7 @@ def render_folder(
     *,
     format: str = "png",
     overwrite: bool = False,
-    on_bad: OnBad | None = None,
+    on_bad: errors.OnBad | None = None,
     **options: Any,
 ) -> Batch[Rendering]:
     """Render the recordings in folders, or several files, each to a file in an output folder.

@@ -88,14 +88,14 @@ def print_batch(
     as_json: bool,
 ) -> None:
     """Print the numbers of files of a batch; raise `BadInput` if there is none."""
-    if not batch.results and not batch.kept:
+    if not batch.results and not batch.up_to_date:
         skipped.report()
         raise BadInput(f"no file could be {done}")
     if as_json:
-        print_json({"output": str(output), "files": records, "kept": list(batch.kept), "skipped": skipped})
+        print_json({"output": str(output), "files": records, "up_to_date": list(batch.up_to_date), "skipped": skipped})
     else:
-        kept = f", {len(batch.kept)} up to date (--overwrite replaces them)" if batch.kept else ""
-        print_text(f"{output}: {len(batch.results)} {done}{kept}")
+        unchanged = f", {len(batch.up_to_date)} up to date (--overwrite replaces them)" if batch.up_to_date else ""
+        print_text(f"{output}: {len(batch.results)} {done}{unchanged}")
     skipped.report()
 
 

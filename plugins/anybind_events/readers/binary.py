@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.readers.blocks import BinaryHeader, DecodingPass, EventColumns, open_recording
+from anybind_events.readers.blocks import BLOCK_BYTES, BinaryHeader, DecodingPass, EventColumns
 from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
@@ -73,7 +74,7 @@ class BinaryReader(Reader):
     def _read_events(
         self, path: Path, size: tuple[int, int] | None, strict: bool, **header_options: Any
     ) -> EventStream:
-        with open_recording(path) as file:
+        with _open_recording(path) as file:
             decoding = self._start_pass(file, path, size, **header_options)
             decoding, columns = (read_halves(decoding, size) if decoding.parallel else None) or _read_sequentially(
                 decoding
@@ -102,6 +103,16 @@ class BinaryReader(Reader):
                 decoding.decode_all(EventColumns(decoding, 0))
                 decoding = self._start_pass(file, path, decoding.find_smallest_sensor(self.sensors), **header_options)
             yield from _split_chunks(decoding, count, strict)
+
+
+def _open_recording(path: Path) -> BufferedIOBase:
+    """Open a file. One of up to a block is read at once: for thousands of small files, system calls take the time."""
+    descriptor = os.open(path, os.O_RDONLY)
+    n_bytes = os.fstat(descriptor).st_size
+    if n_bytes <= BLOCK_BYTES and len(data := os.read(descriptor, n_bytes)) == n_bytes:
+        os.close(descriptor)
+        return BytesIO(data)
+    return os.fdopen(descriptor, "rb")
 
 
 def _read_sequentially(decoding: DecodingPass) -> tuple[DecodingPass, EventColumns]:

@@ -11,15 +11,25 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
-from io import BufferedIOBase, BytesIO
+from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, BadOption, kernel
+from anybind.plugin import BadInput, BadOption
+from anybind_events.readers.unpacking import (
+    BACKWARDS,
+    LAST_COLUMN,
+    LAST_ROW,
+    NO_TIME,
+    OUTSIDE,
+    PIXEL_DTYPE,
+    allocate_arrays,
+    convert_packing,
+    unpack_events,
+)
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
 SINGLE_THREAD_BYTES = 1 << 24
@@ -28,14 +38,8 @@ BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 19
 """Bytes decoded at once, so that they stay in a core's cache; more with two threads, which exchange blocks."""
 MAX_BLOCK_EVENTS = 1 << 20
 """Maximum number of events per block, for formats with several events per word."""
-PIXEL_DTYPE = np.dtype(np.uint32)
-"""Type of a packed pixel."""
 UNREAD, PENDING, FIRST_FREE = 0, 1, 2
 """Indices in a decoder's state: bytes that a kernel left for its next call, bytes still missing in the file."""
-NO_TIME = -(1 << 63)
-"""Time of the last event before the first one."""
-LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT = range(7)
-"""Indices in the counts of a pass: time of the last event, events dropped, times raised, extent, sensor."""
 
 
 class PixelPacking(NamedTuple):
@@ -99,16 +103,6 @@ class BinaryHeader(NamedTuple):
     decoder: BlockDecoder
     size: tuple[int, int] | None = None
     start_us: int = 0
-
-
-def open_recording(path: Path) -> BufferedIOBase:
-    """Open a file. One of up to a block is read at once: for thousands of small files, system calls take the time."""
-    descriptor = os.open(path, os.O_RDONLY)
-    n_bytes = os.fstat(descriptor).st_size
-    if n_bytes <= BLOCK_BYTES and len(data := os.read(descriptor, n_bytes)) == n_bytes:
-        os.close(descriptor)
-        return BytesIO(data)
-    return os.fdopen(descriptor, "rb")
 
 
 class DecodingPass:
@@ -222,7 +216,7 @@ class EventColumns:
         columns: Sequence[np.ndarray] | None = None,
     ) -> None:
         self._pass, self._pool = decoding, pool
-        self._bits = _convert_packing(decoding.decoder.pixels)
+        self._bits = convert_packing(decoding.decoder.pixels)
         self._blocks = self._count = 0
         self._task: Future[None] | None = None
         capacity = decoding.block_events + 1  # kernels may write one event more than there are
@@ -252,7 +246,7 @@ class EventColumns:
             for new, old in zip(longer, self._columns, strict=True):
                 new[: self._count] = old[: self._count]
             self._columns = longer
-        self._count += _unpack_events(pixels, times, self._bits, self._pass.counts, self._count, tuple(self._columns))
+        self._count += unpack_events(pixels, times, self._bits, self._pass.counts, self._count, tuple(self._columns))
 
     def _wait(self) -> None:
         if self._task:
@@ -278,77 +272,3 @@ class EventColumns:
         for column in columns:
             column.setflags(write=False)
         return EventStream.from_valid(x, y, t, p, width=size[0], height=size[1], notes=notes)
-
-
-@lru_cache(maxsize=64)
-def _convert_packing(pixels: PixelPacking) -> np.ndarray:
-    return np.array(pixels, PIXEL_DTYPE)
-
-
-def allocate_arrays(specs: Sequence[tuple[np.dtype, int]]) -> list[np.ndarray]:
-    """Return arrays of these types and lengths in one block of memory.
-
-    A large block uses large pages, which cost a tenth of as many small ones; untouched pages cost nothing.
-    """
-    starts, end = [], 0
-    for dtype, length in specs:
-        starts.append(end)
-        end += -(-dtype.itemsize * length // 64) * 64
-    memory = np.empty(end, np.uint8)
-    return [np.ndarray(length, dtype, memory, start) for (dtype, length), start in zip(specs, starts, strict=True)]
-
-
-@kernel
-def _unpack_events(
-    pixels: np.ndarray, times: np.ndarray, bits: np.ndarray, counts: np.ndarray, position: int, columns: tuple
-) -> int:
-    """Write events into columns from `position` on; return the number of events kept."""
-    x, y, t, p = columns
-    n = len(pixels)
-    if n == 0:
-        return 0
-    x_bits, x_mask, y_bits, y_mask, p_bits = bits[0], bits[1], bits[2], bits[3], bits[4]
-    last_column, last_row, decreases = np.uint32(0), np.uint32(0), times[0] < counts[LAST_US]
-    block = slice(position, position + n)
-    x, y, t, p = x[block], y[block], t[block], p[block]
-    # One loop per column, so that the compiler vectorises it; errors are checked only at the end.
-    for i in range(n):
-        column = pixels[i] >> x_bits & x_mask
-        last_column = max(last_column, column)
-        x[i] = column
-    for i in range(n):
-        row = pixels[i] >> y_bits & y_mask
-        last_row = max(last_row, row)
-        y[i] = row
-    for i in range(n):
-        p[i] = pixels[i] >> p_bits & np.uint32(1)
-    t[0] = times[0]
-    for i in range(1, n):
-        decreases |= times[i] < times[i - 1]
-        t[i] = times[i]
-    if decreases or last_column >= counts[WIDTH] or last_row >= counts[HEIGHT]:
-        return _unpack_checked_events(pixels, times, bits, counts, position, columns)
-    counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], last_column), max(counts[LAST_ROW], last_row)
-    counts[LAST_US] = times[n - 1]
-    return n
-
-
-@kernel
-def _unpack_checked_events(
-    pixels: np.ndarray, times: np.ndarray, bits: np.ndarray, counts: np.ndarray, position: int, columns: tuple
-) -> int:
-    """As `_unpack_events`, for blocks in which an event is outside the sensor or its time decreases."""
-    x, y, t, p = columns
-    start = position
-    for i in range(len(pixels)):
-        column, row = pixels[i] >> bits[0] & bits[1], pixels[i] >> bits[2] & bits[3]
-        if column >= counts[WIDTH] or row >= counts[HEIGHT]:
-            counts[OUTSIDE] += 1
-            continue
-        counts[BACKWARDS] += times[i] < counts[LAST_US]
-        counts[LAST_US] = max(counts[LAST_US], times[i])
-        counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], column), max(counts[LAST_ROW], row)
-        x[position], y[position], t[position] = column, row, counts[LAST_US]
-        p[position] = pixels[i] >> bits[4] & np.uint32(1)
-        position += 1
-    return position - start

@@ -74,15 +74,15 @@ def test_a_second_call_does_only_what_is_missing_or_older_than_its_file(cli, fol
     output, suffix = folder.with_name("out"), SUFFIXES[command]
     cli(command, folder, "-o", output, *BATCHES[command])
     (output / f"a{suffix}").unlink()
-    old, kept = output / f"day/b{suffix}", output / f"day/night/c{suffix}"
+    old, recent = output / f"day/b{suffix}", output / f"day/night/c{suffix}"
     os.utime(old, (1, 1))
-    mark = kept.stat().st_mtime_ns
+    mark = recent.stat().st_mtime_ns
     record = json.loads(cli(command, folder, "-o", output, *BATCHES[command], "--json").out)
     assert sorted(Path(each["output"]).name for each in record["files"]) == [f"a{suffix}", f"b{suffix}"]
-    assert record["kept"] == [str(kept)]
-    assert kept.stat().st_mtime_ns == mark
+    assert record["up_to_date"] == [str(recent)]
+    assert recent.stat().st_mtime_ns == mark
     record = json.loads(cli(command, folder, "-o", output, *BATCHES[command], "--overwrite", "--json").out)
-    assert (len(record["files"]), record["kept"]) == (3, [])
+    assert (len(record["files"]), record["up_to_date"]) == (3, [])
 
 
 def test_an_output_in_another_format_of_the_same_suffix_is_converted_again(cli, folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_files_that_cannot_be_read_stop_the_command_or_are_skipped(cli, folder: 
     ended = cli(command, folder, "-o", output, *BATCHES[command], "--skip-invalid", "--json")
     record = json.loads(ended.out)
     assert list(record["skipped"]) == [str(folder / "day" / "bad.npz")]
-    assert len(record["files"]) + len(record["kept"]) == 3
+    assert len(record["files"]) + len(record["up_to_date"]) == 3
     assert list_files(output) == [f"a{suffix}", f"day/b{suffix}", f"day/night/c{suffix}"]
 
 
@@ -131,7 +131,7 @@ def test_an_output_that_is_a_source_is_refused(cli, folder: Path) -> None:
 def test_outputs_below_the_source_folder_are_no_sources_of_the_next_call(cli, folder: Path) -> None:
     for _ in range(2):
         record = json.loads(cli("convert", folder, "-o", folder / "out", "--format", "evt3", "--json").out)
-        assert len(record["files"]) + len(record["kept"]) == 3
+        assert len(record["files"]) + len(record["up_to_date"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,6 @@ def test_a_killed_conversion_leaves_whole_files_and_continues(tmp_path: Path) ->
     assert 3 <= len(whole) < 8
     assert all(len(anybind.read(path)) == len(n) for path in whole)
     record = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True).stdout)
-    assert record["kept"] == [str(path) for path in whole]
+    assert record["up_to_date"] == [str(path) for path in whole]
     assert len(record["files"]) == 8 - len(whole)
     assert [len(anybind.read(path)) for path in sorted(output.glob("[0-9].csv"))] == [len(n)] * 8
