@@ -12,12 +12,13 @@ from anybind import AnybindError
 from anybind.plugin import BadInput, BadOption, errors, files, progress_bar, readers
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A file or folder, or several."""
 
 
 @dataclass(frozen=True)
-class Batch(Generic[R]):
+class Batch(Generic[R_co]):
     """What became of several files.
 
     Attributes:
@@ -25,7 +26,7 @@ class Batch(Generic[R]):
         up_to_date: outputs of earlier calls that are newer than their files.
     """
 
-    results: Sequence[R]
+    results: Sequence[R_co]
     up_to_date: Sequence[str]
 
 

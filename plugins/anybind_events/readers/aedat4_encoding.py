@@ -62,21 +62,24 @@ def write_aedat4(chunks: Iterable[EventStream], path: Path) -> None:
         BadInput: a sensor of more than 32768x32768 pixels, or negative or decreasing times.
     """
     packets: list[tuple[int, int, int, int, int]] = []
+    size = 0, 0
     with path.open("wb") as file:
         for block in split_blocks(chunks, LIMITS):
-            if not file.tell():
-                file.write(_format_header(block, -1))
+            if not packets:
+                size = block.width, block.height
+                file.seek(0)
+                file.write(_format_header(size, -1))
             for events in block.chunks(count=PACKET_EVENTS):
                 packets.append(_write_packet(file, events))
         table_offset = file.tell()
         file.write(_compress(_format_table(packets)))
         file.seek(0)
-        file.write(_format_header(block, table_offset))
+        file.write(_format_header(size, table_offset))
 
 
-def _format_header(sample: EventStream, table_offset: int) -> bytes:
+def _format_header(size: tuple[int, int], table_offset: int) -> bytes:
     """Return the beginning of the file: the compression, the byte of the table of packets, and a description."""
-    text = DESCRIPTION.format(width=sample.width, height=sample.height).encode()
+    text = DESCRIPTION.format(width=size[0], height=size[1]).encode()
     fields = struct.pack("<5Hiiiq", 10, 20, 4, 12, 8, 10, LZ4, 12, table_offset)
     header = struct.pack("<I4s6x", 24, b"IOHE") + fields + struct.pack("<I", len(text)) + text
     header += bytes(4 - len(header) % 4)  # the text ends with a zero byte

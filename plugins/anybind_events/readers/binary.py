@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.readers.blocks import BLOCK_BYTES, BinaryHeader, DecodingPass, EventColumns
+from anybind_events.readers.blocks import BLOCK_BYTES, BinaryHeader, DecodingPass, EventColumns, EventFile
 from anybind_events.readers.halves import read_halves
 from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
 
@@ -48,7 +48,7 @@ class BinaryReader(Reader):
         """Parse the header of a file at its beginning; raise `BadInput` if it is invalid."""
 
     def _start_pass(
-        self, file: BufferedIOBase, path: Path, size: tuple[int, int] | None, **header_options: Any
+        self, file: EventFile, path: Path, size: tuple[int, int] | None, **header_options: Any
     ) -> DecodingPass:
         file.seek(0)
         return DecodingPass(file, path, self.parse_header(file, path, **header_options), size)
@@ -105,7 +105,7 @@ class BinaryReader(Reader):
             yield from _split_chunks(decoding, count, strict)
 
 
-def _open_recording(path: Path) -> BufferedIOBase:
+def _open_recording(path: Path) -> EventFile:
     """Open a file. One of up to a block is read at once: for thousands of small files, system calls take the time."""
     descriptor = os.open(path, os.O_RDONLY)
     n_bytes = os.fstat(descriptor).st_size

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BufferedIOBase
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,8 @@ from anybind_events.readers.unpacking import (
 )
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
+EventFile = BufferedReader | BytesIO
+"""A file, or the contents of a small one."""
 SINGLE_THREAD_BYTES = 1 << 24
 """Files up to this size use one thread: a second one would take longer to start."""
 BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 19
@@ -124,7 +126,7 @@ class DecodingPass:
 
     def __init__(
         self,
-        file: BufferedIOBase,
+        file: EventFile,
         path: Path,
         header: BinaryHeader,
         size: tuple[int, int] | None,

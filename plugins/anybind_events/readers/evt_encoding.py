@@ -67,23 +67,24 @@ def write_raw(chunks: Iterable[EventStream], path: Path, encoding: EvtEncoding) 
     Raises:
         BadInput: a sensor of more than 2048x2048 pixels, negative or decreasing times, or a pause of centuries.
     """
-    start_us, state = -1, np.full(2, -1, np.int64)
+    start_us, size, state = -1, (0, 0), np.full(2, -1, np.int64)
     limits = FormatLimits(encoding.name, MAX_SIDE, MAX_SIDE, MAX_TIME, ".h5 or .npz")
     with path.open("wb") as file:
         for block in split_blocks(chunks, limits):
+            size = block.width, block.height
             if start_us < 0 and len(block):
                 start_us = int(block.t[0]) // encoding.range_us * encoding.range_us
-                file.write(_format_header(encoding, block, start_us))
+                file.write(_format_header(encoding, size, start_us))
             if len(block):
                 file.write(_encode_block(block, start_us, state, encoding).data)
         if start_us < 0:
-            file.write(_format_header(encoding, block, 0))
+            file.write(_format_header(encoding, size, 0))
 
 
-def _format_header(encoding: EvtEncoding, block: EventStream, start_us: int) -> bytes:
+def _format_header(encoding: EvtEncoding, size: tuple[int, int], start_us: int) -> bytes:
     start = f"% t0 {start_us}\n" if start_us else ""
-    sizes = {"width": block.width, "height": block.height}
-    return HEADER.format(version=encoding.version, name=encoding.name, start=start, **sizes).encode()
+    width, height = size
+    return HEADER.format(version=encoding.version, name=encoding.name, start=start, width=width, height=height).encode()
 
 
 def _encode_block(block: EventStream, start_us: int, state: np.ndarray, encoding: EvtEncoding) -> np.ndarray:
