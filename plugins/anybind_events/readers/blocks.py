@@ -200,11 +200,11 @@ class DecodingPass:
 
     def collect_notes(self) -> dict[str, int]:
         """Return the counts so far, by name, without zeros."""
-        outside, backwards = int(self.counts[OUTSIDE]), int(self.counts[BACKWARDS])
-        counts = {"outside": outside, "backwards": backwards, "truncated_bytes": self.truncated_bytes}
+        counts, state = self.counts.tolist(), self.decoder.state.tolist()
+        notes = {"outside": counts[OUTSIDE], "backwards": counts[BACKWARDS], "truncated_bytes": self.truncated_bytes}
         for name, index in self.decoder.counts.items():
-            counts[name] = counts.get(name, 0) + int(self.decoder.state[index])
-        return {name: number for name, number in counts.items() if number}
+            notes[name] = notes.get(name, 0) + state[index]
+        return {name: number for name, number in notes.items() if number} if any(notes.values()) else {}
 
 
 class EventColumns:

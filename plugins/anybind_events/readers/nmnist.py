@@ -21,6 +21,7 @@ OVERFLOW_US = 1 << 13
 MAX_TIME = (1 << 23) - 1
 WRAPS, EVENTS, DESCENTS, PREVIOUS_US = range(FIRST_FREE, FIRST_FREE + 4)
 """State indices: clock, number of events, of those with an earlier time than the previous one, and that time."""
+PIXELS, COUNTS = PixelPacking(0, 255, 8, 255, 16), {"clock_wraps": WRAPS}
 MIN_JUDGED_EVENTS, MAX_DESCENTS = 20, 0.25
 """Events from which on a file is judged by its times, and the fraction of descents that no recording has.
 
@@ -39,14 +40,9 @@ class BinReader(BinaryReader):
     sensors = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, ATIS
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
-        decoder = BlockDecoder(
-            partial(_decode_recording, path),
-            np.uint8,
-            EVENT_BYTES,
-            PixelPacking(0, 255, 8, 255, 16),
-            counts={"clock_wraps": WRAPS},
+        return BinaryHeader(
+            0, BlockDecoder(partial(_decode_recording, path), np.uint8, EVENT_BYTES, PIXELS, counts=COUNTS)
         )
-        return BinaryHeader(0, decoder)
 
     def write(self, sample: EventStream, path: Path) -> None:
         """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
