@@ -29,8 +29,6 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
         path = folder / f"recording{suffix}"
         write(path)
         return Example(files=[path])
-    if kind == "reader" and name == "aedat4":
-        return Example(cannot="no sample recording of this format is available")
     return None
 
 

@@ -21,7 +21,6 @@ CANNOT = (
     "downloaded from a hub",
     "decodes videos for a minute",
     "the checks have none",
-    "no sample recording of this format is available",
     "has no option `argument`",
 )
 """Ends of the reasons why some parts are not checked."""
