@@ -16,7 +16,7 @@ RECORDINGS = {
     "evt2": "evt2_small.raw",
     "evt3": "evt3_small.raw",
 }
-"""Recordings of formats that we do not write; a truncated recording is valid."""
+"""Real recordings; a truncated recording is valid."""
 CANNOT = (
     "downloaded from a hub",
     "decodes videos for a minute",
