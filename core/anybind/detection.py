@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,27 @@ KNOWN_FORMATS: Mapping[bytes, str] = {
 """Signatures of formats that are not supported, in lower case where they are text, and what to do about them."""
 
 
+@lru_cache(maxsize=256)
+def _select_by_suffix(readers: tuple[Part[ReaderSpec], ...], suffix: str) -> list[Part[ReaderSpec]]:
+    """Return the readers of files with a suffix; cached, as folders hold thousands of files with the same one."""
+    return [part for part in readers if suffix in part.spec.suffixes]
+
+
+@lru_cache(maxsize=8)
+def _group_by_signature(
+    readers: tuple[Part[ReaderSpec], ...],
+) -> tuple[list[Part[ReaderSpec]], list[Part[ReaderSpec]], tuple[bytes, ...]]:
+    """Return the readers without signatures (and those that fail), those with, and all signatures."""
+    unsigned, signed, signatures = [], [], set()
+    for part in readers:
+        own: tuple[bytes, ...] = ()
+        with contextlib.suppress(Exception):  # calling the reader reports the error
+            own = part.instance.signatures
+        (signed if own else unsigned).append(part)
+        signatures.update(own)
+    return unsigned, signed, tuple(sorted(signatures))
+
+
 class FormatDetector:
     """Results of the readers' `sniff` for one file: the file is opened once, and each reader is called at most once."""
 
@@ -43,23 +67,20 @@ class FormatDetector:
 
     def find_reader(self, modality: str | None = None, options: Mapping[str, Any] | None = None) -> Part[ReaderSpec]:
         """Find the reader of the file; see `anybind.reader.find_reader`."""
-        installed = list_parts(ReaderSpec)
-        by_suffix = [part for part in installed if self.suffix in part.spec.suffixes]
+        installed = tuple(list_parts(ReaderSpec))
+        by_suffix = _select_by_suffix(installed, self.suffix)
         # A reader with the file's suffix that recognises the content takes precedence, so that the others need not be
         # called, if it is of the expected modality or of one that this can be derived from.
         self._sniff(by_suffix)
-        modalities = list_parts(ModalitySpec) if modality else ()
-        sources = {source for part in modalities if part.name == modality for source in part.spec.derived_from}
-        for able in ({modality}, sources):
-            claims = [part for part in by_suffix if modality is None or part.spec.modality in able]
+        for able in self._list_sources(modality) if modality else (None,):
+            claims = [part for part in by_suffix if able is None or part.spec.modality in able]
             certain = [part for part in claims if self.verdicts.get(part)]
             if len(certain) == 1:
                 return certain[0]
             if any(self.verdicts.get(part, False) is not False for part in claims):
                 break
-        self._sniff(installed)
-        chosen = self._list_claimants([part for part in installed if part.spec.modality == modality])
-        chosen = chosen or self._list_claimants(installed)
+        self._sniff_others(installed)
+        chosen = (self._list_claimants(modality) if modality else []) or self._list_claimants()
         if len(chosen) == 1:
             return chosen[0]
         unsupported = next(
@@ -71,6 +92,12 @@ class FormatDetector:
         if len(able) == 1 and not chosen:
             return able[0]
         raise self._make_error(chosen)
+
+    @staticmethod
+    def _list_sources(modality: str) -> tuple[set[str], set[str]]:
+        """Return the modality, and those that it can be derived from."""
+        derived_from = (part.spec.derived_from for part in list_parts(ModalitySpec) if part.name == modality)
+        return {modality}, {source for sources in derived_from for source in sources}
 
     def _takes_options(self, part: Part[ReaderSpec], options: Mapping[str, Any]) -> bool:
         if part in self.failures:
@@ -92,9 +119,20 @@ class FormatDetector:
             except Exception as error:  # a bug of one plugin must not affect the readers of others
                 self.failures[part] = PluginError(f"reader {part.name!r} of {part.distribution} failed: {error!r}")
 
-    def _list_claimants(self, readers: Iterable[Part[ReaderSpec]]) -> list[Part[ReaderSpec]]:
-        """Return the readers that may accept the file: by content, then by name."""
-        claims = [part for part in readers if self.verdicts.get(part, False) is not False]
+    def _sniff_others(self, readers: tuple[Part[ReaderSpec], ...]) -> None:
+        """Call the readers that may accept the content; one whose signatures are all absent does not."""
+        unsigned, signed, signatures = _group_by_signature(readers)
+        self._sniff(unsigned)
+        if self.head.startswith(signatures):
+            self._sniff(signed)
+
+    def _list_claimants(self, modality: str | None = None) -> list[Part[ReaderSpec]]:
+        """Return the readers, of a modality, that may accept the file: by content, then by name."""
+        claims = [
+            part
+            for part, verdict in self.verdicts.items()
+            if verdict is not False and (modality is None or part.spec.modality == modality)
+        ]
         certain = [part for part in claims if self.verdicts[part]]
         return [part for part in (certain or claims) if self.suffix in part.spec.suffixes] or certain
 
@@ -131,10 +169,14 @@ def _set_cause(error: AnybindError, cause: Exception) -> AnybindError:
 
 def read_beginning(path: Path) -> bytes:
     """Read the beginning of a file; raise `BadInput` for an empty file, a folder, a pipe or a device."""
-    check_input(path, folders=False)
+    name = os.fspath(path)
+    check_input(name, folders=False)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        descriptor = os.open(name, os.O_RDONLY)  # a file object would cost more than all the rest for a small file
+        try:
+            head = os.read(descriptor, HEAD_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}; check the path") from error
     if not head:

@@ -31,6 +31,7 @@ POINTERS = {
     b"/annex/objects/": ("a git-annex pointer", "git annex get"),
 }
 POINTER_BYTES = 64
+_POINTER_SIGNS = tuple(POINTERS)
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_IMAGE_PIXELS = 1 << 26
 """Default limit of the pixels of an image (8192x8192): a file of kilobytes may declare gigabytes."""
@@ -121,9 +122,9 @@ def check_pointer(path: str | os.PathLike[str], head: bytes | None = None) -> No
                 head = file.read(POINTER_BYTES)
         except OSError:
             return  # whoever opens the file reports the error
-    for sign, (what, command) in POINTERS.items():
-        if head.startswith(sign):
-            raise BadInput(f"{path}: expected the file itself, got {what}; fetch it: {command}")
+    if head.startswith(_POINTER_SIGNS):
+        what, command = next(POINTERS[sign] for sign in POINTERS if head.startswith(sign))
+        raise BadInput(f"{path}: expected the file itself, got {what}; fetch it: {command}")
 
 
 def portable_name(path: str | os.PathLike[str]) -> str:

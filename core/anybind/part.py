@@ -75,22 +75,30 @@ class Part(Generic[S_co]):
             ) from error
 
 
-_signature = functools.lru_cache(maxsize=256)(inspect.signature)
+@functools.lru_cache(maxsize=256)
+def _get_parameters(target: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(target).parameters)
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_names(target: Callable[..., Any], n_args: int, names: tuple[str, ...]) -> None:
+    """Raise `TypeError` unless `target` can be called with this many arguments and options of these names."""
+    inspect.signature(target).bind(*[None] * n_args, **dict.fromkeys(names))
 
 
 def check_options(what: str, target: Callable[..., Any], /, *args: object, **options: object) -> None:
     """Raise `BadOption`, listing the valid options, unless `target` can be called with these arguments."""
     try:
-        signature = _signature(target)
-    except TypeError:  # not hashable, such as a method of a plain dataclass
+        _check_names(target, len(args), tuple(options))
+    except TypeError:  # invalid options; or a target that is not hashable, such as a method of a plain dataclass
         signature = inspect.signature(target)
-    try:
-        signature.bind(*args, **options)
-    except TypeError as error:
-        takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
-        raise BadOption(f"{what}: {error} (options: {takes})") from None
+        try:
+            signature.bind(*args, **options)
+        except TypeError as error:
+            takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
+            raise BadOption(f"{what}: {error} (options: {takes})") from None
 
 
 def takes_option(target: Callable[..., Any], name: str) -> bool:
     """Return whether `target` has a parameter of that name."""
-    return name in _signature(target).parameters
+    return name in _get_parameters(target)

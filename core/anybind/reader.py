@@ -31,9 +31,12 @@ class Reader(ABC):
     Attributes:
         seeks: whether `chunks` decodes only what lies between `start` and `end` (microseconds after the first event or
             None; on the recording's own clock with `absolute`).
+        signatures: first bytes, one of which each file of the format has; empty if there are none. For other files,
+            `sniff` is called only if they have a suffix of the format, which saves time where there are thousands.
     """
 
     seeks: ClassVar[bool] = False
+    signatures: ClassVar[tuple[bytes, ...]] = ()
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:
@@ -139,7 +142,7 @@ def find_reader(
         BadInput: the file is missing, empty or unreadable, or of an unknown format, or several readers accept it and
             the file name does not decide.
     """
-    return FormatDetector(Path(path)).find_reader(modality, options)
+    return FormatDetector(path if isinstance(path, Path) else Path(path)).find_reader(modality, options)
 
 
 def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
@@ -155,11 +158,14 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part, path = _resolve_reader(path, reader, options), Path(path)
+    part, path = _resolve_reader(path, reader, options), path if isinstance(path, Path) else Path(path)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
-    with _explain_failures(part, path), part.explain_missing_extra():
+    try:
         return method(path, **options)
+    except Exception:
+        with _explain_failures(part, path), part.explain_missing_extra():
+            raise
 
 
 @contextlib.contextmanager
@@ -213,8 +219,13 @@ def _resolve_reader(
     return find_part(ReaderSpec, reader)
 
 
-def write(sample: object, path: str | os.PathLike[str]) -> None:
-    """Write a sample to a file, atomically, in the format of the file's suffix.
+def write(sample: object, path: str | os.PathLike[str], *, format: str | None = None) -> None:
+    """Write a sample to a file, atomically.
+
+    Args:
+        sample: the sample.
+        path: the file.
+        format: name of the format, among those with the file's suffix. [default: the first one by name]
 
     Raises:
         BadInput: no format of the sample's modality has that suffix, or the path cannot be written.
@@ -224,7 +235,7 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
     sample = find_modality(modality).as_sample(sample)
     formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == modality]
     for part in formats:
-        if path.suffix.lower() in part.spec.suffixes:
+        if path.suffix.lower() in part.spec.suffixes and format in (None, part.name):
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
                     part.instance.write(sample, temporary)
@@ -232,6 +243,9 @@ def write(sample: object, path: str | os.PathLike[str]) -> None:
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
     suffixes = sorted({suffix for part in formats for suffix in part.spec.suffixes})
+    if path.suffix.lower() in suffixes:
+        names = [part.name for part in formats if path.suffix.lower() in part.spec.suffixes]
+        raise BadInput(f"cannot write {modality} to {path}: expected the format {' or '.join(names)}, got {format!r}")
     hint = suggest_names(path.suffix, suffixes)
     raise BadInput(f"cannot write {modality} to {path}: no format of that ending{hint} (known: {', '.join(suffixes)})")
 

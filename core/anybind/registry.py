@@ -203,12 +203,10 @@ def list_parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[
     Raises:
         UnknownName: there is no such kind.
     """
-    return [
-        part
-        for name, claims in registry().get_parts(kind).items()
-        if pattern == "*" or fnmatch.fnmatchcase(name, pattern)
-        for part in claims
-    ]
+    parts = registry().get_parts(kind)
+    if pattern == "*":
+        return [part for claims in parts.values() for part in claims]
+    return [part for name in parts if fnmatch.fnmatchcase(name, pattern) for part in parts[name]]
 
 
 @overload

@@ -23,14 +23,16 @@ from anybind.plugin import (
 )
 
 if TYPE_CHECKING:
-    from anybind_events.conversion import Conversion, convert
+    from anybind_events.batch import Batch
+    from anybind_events.conversion import Conversion, convert, convert_folder
     from anybind_events.file_simulation import Simulation, simulate
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
-    from anybind_events.rendering import Rendering, render
+    from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
 
 PUBLIC = {
+    "Batch": "batch",
     "Conversion": "conversion",
     "EventStream": "stream",
     "FileInfo": "inspection",
@@ -38,9 +40,11 @@ PUBLIC = {
     "Rendering": "rendering",
     "Simulation": "file_simulation",
     "convert": "conversion",
+    "convert_folder": "conversion",
     "from_structured": "interchange",
     "inspect": "inspection",
     "render": "rendering",
+    "render_folder": "rendering",
     "simulate": "file_simulation",
     "to_structured": "interchange",
     "to_torch": "interchange",
@@ -48,6 +52,7 @@ PUBLIC = {
 """Public names, with the module of each."""
 
 __all__ = [
+    "Batch",
     "Conversion",
     "EventStream",
     "FileInfo",
@@ -55,9 +60,11 @@ __all__ = [
     "Rendering",
     "Simulation",
     "convert",
+    "convert_folder",
     "from_structured",
     "inspect",
     "render",
+    "render_folder",
     "simulate",
     "to_structured",
     "to_torch",
@@ -95,8 +102,8 @@ REPRESENTATIONS = (
 )
 COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
-    ("convert", "Convert a recording to another file format."),
-    ("render", "Render a recording as an image or an animation."),
+    ("convert", "Convert recordings to another file format."),
+    ("render", "Render recordings as images or animations."),
     ("simulate", "Simulate an event recording of an image or a video."),
 )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anybind import read, read_chunks, write
-from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
+from anybind import AnybindError, read, read_chunks, write
+from anybind.plugin import BadInput, BadOption, ReaderSpec, errors, files, find_part, readers
+from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange
-from anybind_events.writing import RecordingTotals, find_writer, write_streams
+from anybind_events.writing import RecordingTotals, find_format, find_writer, write_streams
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,23 @@ def convert(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    format: str = "",
     reader: str = "",
     start: int | None = None,
     end: int | None = None,
     absolute: bool = False,
     **options: Any,
 ) -> Conversion:
-    """Convert a recording, or a sample of another modality, to the file format that the output's suffix names.
+    """Convert a recording, or a sample of another modality, to another file format.
 
-    Recordings are converted in chunks, in bounded memory if the output format supports it (`.h5`, text).
+    Recordings are converted in chunks, in bounded memory if the output format supports it (`.h5`, `.raw`, `.aedat4`,
+    text). `convert_folder` converts several.
 
     Args:
         file: the file to read.
         output: the file to write; an interrupted conversion leaves no partial file.
+        format: format to write a recording in, by name such as `evt3`; default: by the output's suffix, EVT2 for
+            `.raw`.
         reader: name of the reader; default: by content, then by file name.
         start: only events of a recording from this time on, in microseconds after the first event.
         end: only events of a recording before this time, in microseconds after the first event.
@@ -71,24 +77,69 @@ def convert(
         options: options of the reader.
 
     Raises:
-        BadInput: the file cannot be read, has no events in the time range, or no format writes the output's suffix.
-        BadOption: the reader has no such option, or a time range was given for a sample that is not a recording.
+        BadInput: the file cannot be read, has no events in the time range, or no format writes the output's suffix; or
+            the format cannot represent the sensor size or the times: then nothing is written.
+        BadOption: the reader has no such option, the format has another suffix or cannot be written, or a format or a
+            time range was given for a sample that is not a recording.
     """
     file, output = Path(file), Path(output)
+    require_single_file(file, "convert_folder")
     files.check_output(output)
     input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
     recording, time_range = None, TimeRange(start, end, absolute)
     if input_format.spec.modality == "event":
-        output_format, totals = find_writer(output), RecordingTotals()
+        output_format, totals = find_writer(output, format), RecordingTotals()
         write_streams(
             totals.count_chunks(_read_streams(input_format, file, time_range, options)), file, output, output_format
         )
         recording = WrittenRecording(totals.events, *totals.size, dict(totals.notes))
-    elif not time_range.is_whole:
-        raise BadOption(f"--start and --end apply to event recordings; {file} is {input_format.spec.modality}")
+    elif not time_range.is_whole or format:
+        raise BadOption(
+            f"--format, --start and --end apply to event recordings; {file} is {input_format.spec.modality}"
+        )
     else:
         write(read(file, reader=input_format.name, **options), output)
     return Conversion(str(file), input_format.name, str(output), recording)
+
+
+def convert_folder(
+    sources: Sources,
+    output: str | os.PathLike[str],
+    *,
+    format: str,
+    overwrite: bool = False,
+    on_bad: errors.OnBad | None = None,
+    **options: Any,
+) -> Batch[Conversion]:
+    """Convert the recordings in folders, or several files, each to a file in an output folder.
+
+    The structure of the folders is kept. A later call continues an interrupted one: outputs of this format that are
+    newer than their files are kept, whatever other options they were written with.
+
+    Args:
+        sources: a folder or file, or several.
+        output: the output folder, made if it is missing.
+        format: the format to write, by name (`evt3`) or suffix (`.h5`).
+        overwrite: convert again what is already there.
+        on_bad: called with the path and the error of a file that cannot be converted; without it, the error is raised.
+        options: further arguments of `convert`.
+
+    Raises:
+        BadInput: a file cannot be converted, two files have the same output, or an output is a source.
+        BadOption: no such format can be written, or an option is invalid.
+    """
+    part, suffix = find_format(format)
+    plan = plan_outputs(sources, Path(output), suffix)
+
+    def has_format(file: Path) -> bool:
+        with contextlib.suppress(AnybindError):
+            return readers.find_reader(file).name == part.name
+        return False
+
+    def convert_file(file: Path, target: Path) -> Conversion:
+        return convert(file, target, format=part.name, **options)
+
+    return process_files(plan, convert_file, "converting", is_complete=has_format, overwrite=overwrite, on_bad=on_bad)
 
 
 def _read_streams(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -19,11 +20,13 @@ from anybind.plugin import (
     Representation,
     RepresentationSpec,
     create_part,
+    errors,
     files,
     find_part,
     modalities,
     progress_bar,
 )
+from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
 from anybind_events.representations.images import ColorScale, colorize_frame
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange, select_times
@@ -100,6 +103,8 @@ def render(
         BadOption: an output of another suffix, or options that exclude each other.
         UnknownName: no such representation.
     """
+    if not isinstance(recording, EventStream):
+        require_single_file(recording, "render_folder")
     output = Path(output)
     suffix = output.suffix.lower()
     if suffix not in (*IMAGE_SUFFIXES, *ANIMATION_SUFFIXES):
@@ -125,6 +130,44 @@ def render(
     settings, sensor = dict(transform.settings), (stream.width, stream.height)
     numbers = len(stream), stream.duration_us
     return Rendering(name, str(output), settings, sensor, *numbers, size, frames, rate, window, count)
+
+
+def render_folder(
+    sources: Sources,
+    output: str | os.PathLike[str],
+    *,
+    format: str = "png",
+    overwrite: bool = False,
+    on_bad: errors.OnBad | None = None,
+    **options: Any,
+) -> Batch[Rendering]:
+    """Render the recordings in folders, or several files, each to a file in an output folder.
+
+    The structure of the folders is kept. A later call continues an interrupted one: outputs that are newer than their
+    files are kept, whatever options they were rendered with.
+
+    Args:
+        sources: a folder or file, or several.
+        output: the output folder, made if it is missing.
+        format: suffix of the outputs: png, gif or mp4.
+        overwrite: render again what is already there.
+        on_bad: called with the path and the error of a file that cannot be rendered; without it, the error is raised.
+        options: further arguments of `render`.
+
+    Raises:
+        BadInput: a file cannot be rendered, two files have the same output, or an output is a source.
+        BadOption: another format, or an invalid option.
+    """
+    suffix = "." + format.lower().removeprefix(".")
+    if suffix not in (*IMAGE_SUFFIXES, *ANIMATION_SUFFIXES):
+        supported = ", ".join(each.removeprefix(".") for each in (*IMAGE_SUFFIXES, *ANIMATION_SUFFIXES))
+        raise BadOption(f"expected a format of {supported}, got {format!r}")
+    plan = plan_outputs(sources, Path(output), suffix)
+
+    def render_file(file: Path, target: Path) -> Rendering:
+        return render(file, target, **options)
+
+    return process_files(plan, render_file, "rendering", is_complete=Path.is_file, overwrite=overwrite, on_bad=on_bad)
 
 
 def _create_representation(name: str, options: Mapping[str, object]) -> Representation:

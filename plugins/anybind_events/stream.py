@@ -90,12 +90,9 @@ class EventStream:
     ) -> Self:
         """Create a stream from columns known to be valid (of another stream, of a decoder), without checks."""
         stream = object.__new__(cls)
-        values = {"x": x, "y": y, "t": t, "p": p}
-        for name, column in values.items():
-            object.__setattr__(stream, name, make_read_only(column))
-        attributes = ("width", width), ("height", height), ("notes", notes or {}), ("time_unit", time_unit)
-        for name, value in attributes:
-            object.__setattr__(stream, name, value)
+        x, y, t, p = map(make_read_only, (x, y, t, p))
+        # Several times faster than `object.__setattr__`, which matters for small files and windows.
+        vars(stream).update(x=x, y=y, t=t, p=p, width=width, height=height, notes=notes or {}, time_unit=time_unit)
         return stream
 
     def with_notes(self, notes: Mapping[str, int], time_unit: TimeUnit | None) -> Self:
@@ -296,7 +293,7 @@ def make_read_only(column: np.ndarray) -> np.ndarray:
     """Return a read-only view of an array."""
     if column.flags.writeable:
         column = column.view()
-        column.flags.writeable = False
+        column.setflags(write=False)
     return column
 
 

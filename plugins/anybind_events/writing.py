@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from anybind.plugin import BadInput, Reader, ReaderSpec, files, list_parts, readers
+from anybind.plugin import BadInput, BadOption, Reader, ReaderSpec, files, list_parts, readers
 from anybind_events.readers.columns import join_streams
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import FORMAT_UNIT
@@ -62,15 +62,50 @@ def track_progress(items: Iterable[T], advance: Callable[[int], None]) -> Iterat
         advance(1)
 
 
-def find_writer(output: Path) -> readers.Part[ReaderSpec]:
-    """Find the format that writes events to a file of this suffix; raise `BadInput` if there is none."""
-    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == "event"]
-    writers = [part for part in formats if part.load().write is not Reader.write]
+def find_writer(output: Path, format: str = "") -> readers.Part[ReaderSpec]:
+    """Find the format to write events in.
+
+    Args:
+        output: the file to write, whose suffix selects the format; for `.raw`, EVT2.
+        format: the format by name (`evt3`) or by suffix, instead.
+
+    Raises:
+        BadInput: no format that can be written has the output's suffix.
+        BadOption: no such format can be written, or its files have another suffix than the output.
+    """
+    if format:
+        part, _ = find_format(format)
+        if output.suffix.lower() not in part.spec.suffixes:
+            raise BadOption(f"{output}: files of format {part.name!r} end in {' or '.join(part.spec.suffixes)}")
+        return part
+    writers = _list_writers()
     for part in writers:
         if output.suffix.lower() in part.spec.suffixes:
             return part
     suffixes = sorted({suffix for part in writers for suffix in part.spec.suffixes})
     raise BadInput(f"{output}: not a format that events can be written to; supported: {', '.join(suffixes)}")
+
+
+def find_format(format: str) -> tuple[readers.Part[ReaderSpec], str]:
+    """Find a format that events can be written in, by its name or by a suffix, and the suffix of its files.
+
+    Raises:
+        BadOption: there is none.
+    """
+    writers, suffix = _list_writers(), "." + format.lower().removeprefix(".")
+    for part in writers:
+        if part.name == format:
+            return part, part.spec.suffixes[0]
+    for part in writers:
+        if suffix in part.spec.suffixes:
+            return part, suffix
+    names = [part.name for part in writers]
+    raise BadOption(f"events cannot be written in the format {format!r}; expected {', '.join(names)} or their suffixes")
+
+
+def _list_writers() -> list[readers.Part[ReaderSpec]]:
+    formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == "event"]
+    return [part for part in formats if part.load().write is not Reader.write]
 
 
 def write_streams(streams: Iterator[EventStream], source: Path, output: Path, target: readers.Part[ReaderSpec]) -> None:

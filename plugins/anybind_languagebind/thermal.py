@@ -65,4 +65,4 @@ class ThermalReader(Reader):
 
 
 def _load_image_reader() -> Reader:
-    return find_part(ReaderSpec, "image").load()()
+    return find_part(ReaderSpec, "image").instance

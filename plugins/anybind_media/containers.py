@@ -15,6 +15,11 @@ FLV_VIDEO_FLAG = 1
 
 
 MAGIC_BYTES = (MATROSKA, FLV, ASF, b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"YUV4MPEG2")
+SIGNATURES = (*MAGIC_BYTES, b"RIFF", b"OggS", b"\0\0", b"G", b"\xff")
+"""First bytes of everything that `is_container` and `is_audio_container` accept.
+
+MP4 files begin with the size of a short box, transport streams with the letter G, AAC and MP3 streams with a byte 255.
+"""
 PACKET_BYTES = 188
 """Length of the packets of an MPEG transport stream; each begins with the letter G."""
 
@@ -37,7 +42,7 @@ def is_container(head: bytes) -> bool:
         or (head[:4] == b"OggS" and b"\x80theora" in head)
         or (head[4:8] == b"ftyp" and head[8:12] not in IMAGE_BRANDS)
         or (head[4:8] in (b"moov", b"mdat", b"wide") and head[:2] == b"\0\0")
-        or (len(head) > 2 * PACKET_BYTES and set(head[: 3 * PACKET_BYTES : PACKET_BYTES]) == {ord("G")})
+        or head[: 3 * PACKET_BYTES : PACKET_BYTES] == b"GGG"
         or _is_adts(head)
     )
 

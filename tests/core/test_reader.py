@@ -121,6 +121,23 @@ def test_an_unknown_option_of_a_reader_raises(tmp_path):
         anybind.read(tmp_path / "e.npz", sise=(300, 200))
 
 
+@pytest.mark.parametrize(("contents", "expected_calls"), [(b"other", 0), (b"MA", 1)])
+def test_a_reader_is_not_called_for_a_file_without_any_of_its_signatures(
+    readers, tmp_path, monkeypatch, contents, expected_calls
+):
+    calls = []
+    monkeypatch.setattr(Marked, "signatures", (b"NOT", b"MA"))
+    monkeypatch.setattr(Marked, "sniff", lambda self, head: bool(calls.append(head)))
+    monkeypatch.setattr(AlsoMarked, "sniff", lambda self, head: False)
+    assert anybind.read(file(tmp_path, "x.u", contents))[0] == "unmarked"
+    assert calls == [contents] * expected_calls
+
+
+def test_a_reader_is_called_for_a_file_with_its_suffix_whatever_its_signatures(readers, tmp_path, monkeypatch):
+    monkeypatch.setattr(Marked, "signatures", (b"NOT",))
+    assert anybind.read(file(tmp_path, "x.m"))[0] == "marked"
+
+
 class Crashing(Marked):
     def sniff(self, head):
         raise ZeroDivisionError("in a stranger's code")

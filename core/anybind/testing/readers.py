@@ -72,8 +72,10 @@ def read_changed(case: Case[Reader], path: Path, content: bytes, what: str) -> A
 @CHECKS.add("make `sniff` return True for files of the format, or None where it has no signature")
 def check_sniffs_its_files(case: Case[Reader]) -> None:
     for path in get_files(case):
-        verdict = case.part.sniff(path.read_bytes()[:HEAD_BYTES])
+        verdict = case.part.sniff(head := path.read_bytes()[:HEAD_BYTES])
         assert verdict is True or verdict is None, f"sniff returns {verdict!r} for {path.name}"
+        signatures = case.part.signatures
+        assert not signatures or head.startswith(signatures), f"{path.name} begins with none of {signatures}"
         if isinstance(case.spec, ReaderSpec):
             assert path.suffix.lower() in case.spec.suffixes, f"the suffix of {path.name} is not in spec.suffixes"
 

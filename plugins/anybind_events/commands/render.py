@@ -1,20 +1,34 @@
-"""`anybind render`: see `anybind_events.render`."""
+"""`anybind render`: see `anybind_events.render` and `render_folder`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, parse_options, print_json, print_text
-from anybind_events.commands.convert import Absolute, End, ReaderName, ReaderOptions, Start
+from anybind.commandline import (
+    AsJson,
+    ReaderOptions,
+    SkipInvalid,
+    SkippedFiles,
+    parse_options,
+    print_json,
+    print_text,
+)
+from anybind_events.commands.convert import Absolute, End, Overwrite, ReaderName, Start, is_single_file, print_batch
+from anybind_events.rendering import Rendering, render_folder
 from anybind_events.rendering import render as render_recording
 
 
 def render(
-    file: Annotated[Path, typer.Argument(help="Recording.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Output file: .png, or .gif or .mp4 (animation).")],
+    paths: Annotated[list[Path], typer.Argument(help="Recording; or folders and files, for a folder of outputs.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Output file: .png, or .gif or .mp4 (animation); or folder of outputs."),
+    ],
+    format: Annotated[str, typer.Option(help="Format in a folder of outputs: png, gif, mp4.")] = "png",
     representation: Annotated[str, typer.Option(help="Event representation by name.")] = "polarity-histogram",
     representation_option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the representation; repeatable.")
@@ -27,17 +41,33 @@ def render(
     fps: Annotated[float, typer.Option(help="Frames per second of an animation, up to 1000.")] = 25.0,
     reader: ReaderName = "",
     reader_option: ReaderOptions = None,
+    overwrite: Overwrite = False,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
-    """Render a recording as an image (.png) or an animation over time (.gif, .mp4)."""
-    rendering = render_recording(
-        file, output, representation=representation, start=start, end=end, absolute=absolute, window=window,
-        count=count, fps=fps, reader=reader, reader_options=parse_options(reader_option),
+    """Render recordings as images (.png) or animations over time (.gif, .mp4).
+
+    Folders keep their structure, and an interrupted rendering continues where it stopped.
+    """
+    options = {
+        "representation": representation, "start": start, "end": end, "absolute": absolute, "window": window,
+        "count": count, "fps": fps, "reader": reader, "reader_options": parse_options(reader_option),
         **parse_options(representation_option),
-    )  # fmt: skip
-    if as_json:
-        print_json({name: value for name, value in vars(rendering).items() if value is not None})
-    else:
-        frames = "" if rendering.frames is None else f", {rendering.frames} frames"
-        size = f"{rendering.size[0]}x{rendering.size[1]}"
-        print_text(f"{output}: {size}{frames}, {rendering.events} events as {representation}")
+    }  # fmt: skip
+    if is_single_file(paths, output):
+        rendering = render_recording(paths[0], output, **options)
+        if as_json:
+            print_json(_to_record(rendering))
+        else:
+            frames = "" if rendering.frames is None else f", {rendering.frames} frames"
+            size = f"{rendering.size[0]}x{rendering.size[1]}"
+            print_text(f"{output}: {size}{frames}, {rendering.events} events as {representation}")
+        return
+    skipped = SkippedFiles()
+    on_bad = skipped.record if skip_invalid else None
+    batch = render_folder(paths, output, format=format, overwrite=overwrite, on_bad=on_bad, **options)
+    print_batch(batch, output, "rendered", [_to_record(each) for each in batch.results], skipped, as_json)
+
+
+def _to_record(rendering: Rendering) -> Mapping[str, object]:
+    return {name: value for name, value in vars(rendering).items() if value is not None}

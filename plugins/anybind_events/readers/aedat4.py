@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
+from anybind_events.readers.aedat4_encoding import write_aedat4
 from anybind_events.readers.aedat4_lz4 import read_event_counts, unpack_events
 from anybind_events.readers.aedat4_packets import (
     LZ4,
@@ -55,6 +56,8 @@ class Aedat4Reader(Reader):
     since 1970. Events outside the sensor are dropped, decreasing times are raised to the previous one, and both are
     counted in the notes.
     """
+
+    signatures = (MAGIC,)
 
     def sniff(self, head: bytes) -> bool:
         """Check the first line for the format's name."""
@@ -109,6 +112,13 @@ class Aedat4Reader(Reader):
                 chunk = _build_stream(events, width, height, last_us, notes)
                 notes, last_us = {}, int(chunk.t[-1]) if len(chunk) else last_us
                 yield chunk
+
+    def write(self, sample: EventStream, path: Path) -> None:
+        self.write_chunks([sample], path)
+
+    def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
+        """Write the chunks of one recording, one after the other; raise `BadInput` beyond 32768x32768 pixels."""
+        write_aedat4(chunks, path)
 
 
 def read_frames(path: Path, *, strict: bool = False, source: str | int | None = None) -> list[CameraFrame]:

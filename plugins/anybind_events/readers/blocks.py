@@ -11,16 +11,29 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, BadOption, kernel
+from anybind.plugin import BadInput, BadOption
+from anybind_events.readers.unpacking import (
+    BACKWARDS,
+    LAST_COLUMN,
+    LAST_ROW,
+    NO_TIME,
+    OUTSIDE,
+    PIXEL_DTYPE,
+    allocate_arrays,
+    convert_packing,
+    unpack_events,
+)
 from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
 
+EventFile = BufferedReader | BytesIO
+"""A file, or the contents of a small one."""
 SINGLE_THREAD_BYTES = 1 << 24
 """Files up to this size use one thread: a second one would take longer to start."""
 BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 19
@@ -29,8 +42,6 @@ MAX_BLOCK_EVENTS = 1 << 20
 """Maximum number of events per block, for formats with several events per word."""
 UNREAD, PENDING, FIRST_FREE = 0, 1, 2
 """Indices in a decoder's state: bytes that a kernel left for its next call, bytes still missing in the file."""
-LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT = range(7)
-"""Indices in the counts of a pass: time of the last event, events dropped, times raised, extent, sensor."""
 
 
 class PixelPacking(NamedTuple):
@@ -115,7 +126,7 @@ class DecodingPass:
 
     def __init__(
         self,
-        file: BufferedReader,
+        file: EventFile,
         path: Path,
         header: BinaryHeader,
         size: tuple[int, int] | None,
@@ -131,10 +142,10 @@ class DecodingPass:
         if not size and header_size and not all(0 < s <= limit for s, limit in zip(header_size, limits, strict=True)):
             wxh = "x".join(map(str, header_size))
             raise BadInput(f"{path}: unsupported sensor size {wxh} in the header; give size=(width, height)")
-        self.counts = np.array([np.iinfo(np.int64).min, 0, 0, 0, 0, *(self.size or limits)], np.int64)
+        self.counts = np.array([NO_TIME, 0, 0, 0, 0, *(self.size or limits)], np.int64)
         self.truncated_bytes = self._leftover = 0
         self.stop = stop
-        self.n_bytes = max(0, (stop or os.fstat(file.fileno()).st_size) - self.offset)
+        self.n_bytes = max(0, (stop or file.seek(0, os.SEEK_END)) - self.offset)
         self.parallel = self.n_bytes > SINGLE_THREAD_BYTES
         block = PARALLEL_BLOCK_BYTES if self.parallel else min(BLOCK_BYTES, self.n_bytes)
         block = min(block, MAX_BLOCK_EVENTS // self.decoder.max_events * self.decoder.event_bytes)
@@ -146,7 +157,8 @@ class DecodingPass:
         """Decode the next block into columns; return False at the end of the file."""
         decoder, buffer = self.decoder, self._buffer
         position = self.offset + self._leftover
-        n_read = self.file.readinto(buffer[self._leftover :][: self.stop - position if self.stop else None].data)
+        free = buffer[self._leftover :]
+        n_read = self.file.readinto((free[: self.stop - position] if self.stop else free).data)
         if not n_read:
             self.truncated_bytes = self._leftover or int(decoder.state[PENDING])
             return False
@@ -157,7 +169,8 @@ class DecodingPass:
         self.offset += filled - self._leftover
         if events < 0:
             raise BadInput(f"{self.path}: corrupt at byte {self.offset}: not an event of the format")
-        buffer[: self._leftover] = buffer[filled - self._leftover : filled]
+        if self._leftover:
+            buffer[: self._leftover] = buffer[filled - self._leftover : filled]
         columns.add_block(events)
         return True
 
@@ -187,11 +200,11 @@ class DecodingPass:
 
     def collect_notes(self) -> dict[str, int]:
         """Return the counts so far, by name, without zeros."""
-        outside, backwards = int(self.counts[OUTSIDE]), int(self.counts[BACKWARDS])
-        counts = {"outside": outside, "backwards": backwards, "truncated_bytes": self.truncated_bytes}
+        counts, state = self.counts.tolist(), self.decoder.state.tolist()
+        notes = {"outside": counts[OUTSIDE], "backwards": counts[BACKWARDS], "truncated_bytes": self.truncated_bytes}
         for name, index in self.decoder.counts.items():
-            counts[name] = counts.get(name, 0) + int(self.decoder.state[index])
-        return {name: number for name, number in counts.items() if number}
+            notes[name] = notes.get(name, 0) + state[index]
+        return {name: number for name, number in notes.items() if number} if any(notes.values()) else {}
 
 
 class EventColumns:
@@ -205,11 +218,11 @@ class EventColumns:
         columns: Sequence[np.ndarray] | None = None,
     ) -> None:
         self._pass, self._pool = decoding, pool
-        self._bits = tuple(map(np.uint32, decoding.decoder.pixels))
+        self._bits = convert_packing(decoding.decoder.pixels)
         self._blocks = self._count = 0
         self._task: Future[None] | None = None
         capacity = decoding.block_events + 1  # kernels may write one event more than there are
-        packed = [(np.uint32, capacity), (np.int64, capacity)] * (2 if pool else 1)
+        packed = [(PIXEL_DTYPE, capacity), (DTYPES["t"], capacity)] * (2 if pool else 1)
         specs = [] if columns else [(dtype, events) for dtype in DTYPES.values()]
         arrays = [*(columns or ()), *allocate_arrays([*specs, *packed])]
         self._columns, self._packed = arrays[:4], list(zip(arrays[4::2], arrays[5::2], strict=True))
@@ -235,7 +248,7 @@ class EventColumns:
             for new, old in zip(longer, self._columns, strict=True):
                 new[: self._count] = old[: self._count]
             self._columns = longer
-        self._count += _unpack_events(pixels, times, self._bits, self._pass.counts, self._count, tuple(self._columns))
+        self._count += unpack_events(pixels, times, self._bits, self._pass.counts, self._count, tuple(self._columns))
 
     def _wait(self) -> None:
         if self._task:
@@ -255,75 +268,9 @@ class EventColumns:
     def build_stream(self, size: tuple[int, int], notes: Mapping[str, int]) -> EventStream:
         """Return all events as a stream; no events can be added afterwards."""
         self._wait()
-        x, y, t, p = (column[: self._count] for column in self._columns)
+        x, y, t, p = columns = [column[: self._count] for column in self._columns]
         if self._pass.start_us:
             t += self._pass.start_us
+        for column in columns:
+            column.setflags(write=False)
         return EventStream.from_valid(x, y, t, p, width=size[0], height=size[1], notes=notes)
-
-
-def allocate_arrays(specs: Sequence[tuple[np.dtype | type[np.generic], int]]) -> list[np.ndarray]:
-    """Return arrays of these types and lengths in one block of memory.
-
-    A large block uses large pages, which cost a tenth of as many small ones; untouched pages cost nothing.
-    """
-    sizes = [np.dtype(dtype).itemsize * length for dtype, length in specs]
-    starts = np.cumsum([0, *(-(-size // 64) * 64 for size in sizes)]).tolist()
-    memory = np.empty(starts[-1], np.uint8)
-    layout = zip(specs, starts, sizes, strict=False)
-    return [memory[start : start + size].view(dtype) for (dtype, _), start, size in layout]
-
-
-@kernel
-def _unpack_events(
-    pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarray, position: int, columns: tuple
-) -> int:
-    """Write events into columns from `position` on; return the number of events kept."""
-    x, y, t, p = columns
-    n = len(pixels)
-    if n == 0:
-        return 0
-    x_bits, x_mask, y_bits, y_mask, p_bits = bits
-    last_column, last_row, decreases = np.uint32(0), np.uint32(0), times[0] < counts[LAST_US]
-    block = slice(position, position + n)
-    x, y, t, p = x[block], y[block], t[block], p[block]
-    # One loop per column, so that the compiler vectorises it; errors are checked only at the end.
-    for i in range(n):
-        column = pixels[i] >> x_bits & x_mask
-        last_column = max(last_column, column)
-        x[i] = column
-    for i in range(n):
-        row = pixels[i] >> y_bits & y_mask
-        last_row = max(last_row, row)
-        y[i] = row
-    for i in range(n):
-        p[i] = pixels[i] >> p_bits & np.uint32(1)
-    t[0] = times[0]
-    for i in range(1, n):
-        decreases |= times[i] < times[i - 1]
-        t[i] = times[i]
-    if decreases or last_column >= counts[WIDTH] or last_row >= counts[HEIGHT]:
-        return _unpack_checked_events(pixels, times, bits, counts, position, columns)
-    counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], last_column), max(counts[LAST_ROW], last_row)
-    counts[LAST_US] = times[n - 1]
-    return n
-
-
-@kernel
-def _unpack_checked_events(
-    pixels: np.ndarray, times: np.ndarray, bits: tuple, counts: np.ndarray, position: int, columns: tuple
-) -> int:
-    """As `_unpack_events`, for blocks in which an event is outside the sensor or its time decreases."""
-    x, y, t, p = columns
-    start = position
-    for i in range(len(pixels)):
-        column, row = pixels[i] >> bits[0] & bits[1], pixels[i] >> bits[2] & bits[3]
-        if column >= counts[WIDTH] or row >= counts[HEIGHT]:
-            counts[OUTSIDE] += 1
-            continue
-        counts[BACKWARDS] += times[i] < counts[LAST_US]
-        counts[LAST_US] = max(counts[LAST_US], times[i])
-        counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], column), max(counts[LAST_ROW], row)
-        x[position], y[position], t[position] = column, row, counts[LAST_US]
-        p[position] = pixels[i] >> bits[4] & np.uint32(1)
-        position += 1
-    return position - start

@@ -11,7 +11,14 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
-from anybind_events.readers.evt2 import parse_encoding, parse_sensor_size, parse_start_time, read_header_fields
+from anybind_events.readers.encoding import FormatLimits
+from anybind_events.readers.evt2 import (
+    HEADER_PREFIX,
+    parse_encoding,
+    parse_sensor_size,
+    parse_start_time,
+    read_header_fields,
+)
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 8
@@ -31,9 +38,12 @@ class DatReader(BinaryReader):
     """
 
     sensors = ((120, 100), (304, 240), (320, 320), (480, 360), (640, 480), (1280, 720))  # the first is N-CARS'
+    signatures = (HEADER_PREFIX,)
 
     def sniff(self, head: bytes) -> bool:
         """Check the header for a version or a data type, for no encoding, and the event size after it."""
+        if not head.startswith(HEADER_PREFIX):
+            return False
         fields, start = read_header_fields(io.BytesIO(head))
         is_dat = not parse_encoding(fields) and bool({"version", "data"} & fields.keys())
         return is_dat and head[start + 1 : start + 2] in (b"", bytes([EVENT_BYTES]))
@@ -59,10 +69,7 @@ class DatReader(BinaryReader):
 
     def write(self, sample: EventStream, path: Path) -> None:
         """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
-        if max(sample.width, sample.height) > PIXELS_2.x_mask + 1:
-            raise BadInput(f".dat supports sensors up to 16384x16384, got {sample.width}x{sample.height}; write .npz")
-        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= MAX_TIME:
-            raise BadInput(f".dat supports times from 0 to {MAX_TIME} us; shift the recording or write .npz")
+        FormatLimits(".dat", PIXELS_2.x_mask + 1, PIXELS_2.y_mask + 1, MAX_TIME).check(sample)
         header = f"% Data file containing CD events\n% Version 2\n% Width {sample.width}\n% Height {sample.height}\n"
         packed = np.empty((len(sample), 2), np.dtype("<u4"))
         packed[:, 0] = sample.t

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -13,6 +14,8 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
+from anybind_events.readers.evt_encoding import EVT2, write_raw
+from anybind_events.stream import EventStream
 
 GENERATIONS = {
     "gen31": (640, 480),
@@ -28,6 +31,8 @@ GENERATIONS = {
     "4.2": (1280, 720),
 }
 """Sensor sizes by parts of camera driver names, and by the sensor generation."""
+HEADER_PREFIX = b"%"
+"""First byte of each header line."""
 VERSIONS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
 CONVERT = "convert it to .h5 or .csv by Prophesee's Metavision SDK"
 WRAPS, CLOCK_HIGH, STARTED, TRIGGERS, UNTIMED = range(FIRST_FREE, FIRST_FREE + 5)
@@ -50,10 +55,13 @@ class RawReader(BinaryReader):
     """
 
     sensors = ((304, 240), (320, 320), (480, 360), (640, 480), (1280, 720))
+    signatures = (HEADER_PREFIX,)
     encoding: ClassVar[str]
 
     def sniff(self, head: bytes) -> bool:
         """Check the header for the encoding; raise `BadInput` for an encoding that no reader supports."""
+        if not head.startswith(HEADER_PREFIX):
+            return False
         fields, _ = read_header_fields(io.BytesIO(head))
         encoding = parse_encoding(fields) or f"EVT{fields.get('evt', '').removesuffix('.0')}"
         if encoding.startswith("EVT") and encoding not in ("EVT", *VERSIONS.values()):
@@ -71,12 +79,18 @@ class RawReader(BinaryReader):
         """Create the decoder for a file with these header fields."""
 
 
-def read_header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
+def read_header_fields(file: IO[bytes]) -> tuple[Mapping[str, str], int]:
     """Return the fields of a Prophesee header, by name in lower case, and the byte after it.
 
     The parts of `format EVT3;height=720;width=1280` are fields too, the first under `format`.
     """
-    lines, start = read_header_lines(file, b"%", (b"% end",))
+    lines, start = read_header_lines(file, HEADER_PREFIX, (b"% end",))
+    return _parse_fields(tuple(lines)), start
+
+
+@lru_cache(maxsize=256)
+def _parse_fields(lines: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the fields of header lines; cached, as detection and reader, and often many files, have the same ones."""
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.lower().partition(" ")
@@ -85,7 +99,7 @@ def read_header_fields(file: IO[bytes]) -> tuple[dict[str, str], int]:
     for part in parts:
         name, _, value = part.partition("=")
         fields[name.strip()] = value.strip()
-    return fields, start
+    return fields
 
 
 def parse_encoding(fields: Mapping[str, str]) -> str:
@@ -126,6 +140,13 @@ class Evt2Reader(RawReader):
             _decode, np.uint32, 4, pixels,
             counts=COUNTS, find_split=_find_first_time, count_events=_count_events, join_clock=_join_clock,
         )  # fmt: skip
+
+    def write(self, sample: EventStream, path: Path) -> None:
+        self.write_chunks([sample], path)
+
+    def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
+        """Write the chunks of one recording, one after the other; raise `BadInput` beyond 2048x2048 pixels."""
+        write_raw(chunks, path, EVT2)
 
 
 def _find_first_time(words: np.ndarray) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from anybind.plugin import kernel
 from anybind_events.readers.blocks import FIRST_FREE, BlockDecoder, PixelPacking
 from anybind_events.readers.evt2 import RawReader
+from anybind_events.readers.evt_encoding import EVT3, write_raw
+from anybind_events.stream import EventStream
 
 FIELDS, WRAPS, CLOCK, COLUMN, POLARITY, STARTED, TRIGGERS, UNTIMED, LATE, OUTSIDE = range(FIRST_FREE, FIRST_FREE + 10)
 """State indices: fields below, clock wraps, latest time in us, position and polarity of vectors, counts."""
@@ -46,6 +49,13 @@ class Evt3Reader(RawReader):
         return BlockDecoder(
             _decode, np.uint16, 2, PixelPacking(0, 2047, int(ROW), 2047, 11), max_events=12, counts=COUNTS
         )
+
+    def write(self, sample: EventStream, path: Path) -> None:
+        self.write_chunks([sample], path)
+
+    def write_chunks(self, chunks: Iterable[EventStream], path: Path) -> None:
+        """Write the chunks of one recording, one after the other; raise `BadInput` beyond 2048x2048 pixels."""
+        write_raw(chunks, path, EVT3)
 
 
 @kernel

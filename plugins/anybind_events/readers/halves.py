@@ -9,18 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import BadInput, kernel
-from anybind_events.readers.blocks import (
-    BACKWARDS,
-    LAST_COLUMN,
-    LAST_ROW,
-    LAST_US,
-    OUTSIDE,
-    BinaryHeader,
-    BlockDecoder,
-    DecodingPass,
-    EventColumns,
-    allocate_arrays,
-)
+from anybind_events.readers.blocks import BinaryHeader, BlockDecoder, DecodingPass, EventColumns
+from anybind_events.readers.unpacking import BACKWARDS, LAST_COLUMN, LAST_ROW, LAST_US, OUTSIDE, allocate_arrays
 from anybind_events.stream import DTYPES
 
 SEARCH_BYTES = 1 << 16

@@ -11,6 +11,7 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
+from anybind_events.readers.encoding import FormatLimits
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 5
@@ -20,6 +21,7 @@ OVERFLOW_US = 1 << 13
 MAX_TIME = (1 << 23) - 1
 WRAPS, EVENTS, DESCENTS, PREVIOUS_US = range(FIRST_FREE, FIRST_FREE + 4)
 """State indices: clock, number of events, of those with an earlier time than the previous one, and that time."""
+PIXELS, COUNTS = PixelPacking(0, 255, 8, 255, 16), {"clock_wraps": WRAPS}
 MIN_JUDGED_EVENTS, MAX_DESCENTS = 20, 0.25
 """Events from which on a file is judged by its times, and the fraction of descents that no recording has.
 
@@ -38,23 +40,13 @@ class BinReader(BinaryReader):
     sensors = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, ATIS
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
-        decoder = BlockDecoder(
-            partial(_decode_recording, path),
-            np.uint8,
-            EVENT_BYTES,
-            PixelPacking(0, 255, 8, 255, 16),
-            counts={"clock_wraps": WRAPS},
+        return BinaryHeader(
+            0, BlockDecoder(partial(_decode_recording, path), np.uint8, EVENT_BYTES, PIXELS, counts=COUNTS)
         )
-        return BinaryHeader(0, decoder)
 
     def write(self, sample: EventStream, path: Path) -> None:
         """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
-        if sample.width > 256 or sample.height > OVERFLOW_ROW:
-            raise BadInput(
-                f".bin supports sensors up to 256x{OVERFLOW_ROW}, got {sample.width}x{sample.height}; write .npz"
-            )
-        if len(sample) and not 0 <= sample.t[0] <= sample.t[-1] <= MAX_TIME:
-            raise BadInput(f".bin supports times from 0 to {MAX_TIME} us; shift the recording or write .npz")
+        FormatLimits(".bin", 256, OVERFLOW_ROW, MAX_TIME).check(sample)
         packed = np.empty((len(sample), EVENT_BYTES), dtype=np.uint8)
         packed[:, 0], packed[:, 1] = sample.x, sample.y
         packed[:, 2] = (sample.p.astype(np.int64) << 7) | (sample.t >> 16)

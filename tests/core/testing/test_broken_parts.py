@@ -126,6 +126,7 @@ def name_no_file(self, path):
             ["check_survives_truncation", "check_survives_damage", "check_refuses_foreign_files"],
         ),
         ({"sniff": lambda self, head: True}, ["check_leaves_other_files"]),
+        ({"signatures": (b"no file begins so",)}, ["check_sniffs_its_files"]),
         ({"read": name_no_file}, ["check_refuses_foreign_files"]),
     ],
 )

@@ -30,7 +30,7 @@ def recording(tmp_path: Path, stream: EventStream) -> Path:
     return tmp_path / "recording.npz"
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".csv", ".tsv", ".txt", ".npz", ".bin"])
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".csv", ".tsv", ".txt", ".npz", ".bin", ".dat", ".raw", ".aedat4"])
 def test_every_writable_format_preserves_a_recording(cli, recording: Path, stream: EventStream, suffix: str) -> None:
     output = recording.with_name(f"out{suffix}")
     record = json.loads(cli("convert", recording, output, "--json").out)
@@ -46,7 +46,7 @@ def test_every_writable_format_preserves_a_recording(cli, recording: Path, strea
     assert list_contents(anybind.read(output)) == list_contents(stream)
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
+@pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz", ".raw", ".aedat4"])
 def test_conversion_preserves_a_real_recording(cli, test_data: Path, tmp_path: Path, suffix: str) -> None:
     path = test_data / "events/davis346_with_frames.aedat4"
     assert cli("convert", path, tmp_path / f"out{suffix}").out == (
@@ -55,7 +55,7 @@ def test_conversion_preserves_a_real_recording(cli, test_data: Path, tmp_path: P
     assert list_contents(anybind.read(tmp_path / f"out{suffix}")) == list_contents(Aedat4Reader().read(path))
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz"])
+@pytest.mark.parametrize("suffix", [".h5", ".csv", ".npz", ".raw", ".aedat4"])
 def test_a_recording_is_converted_in_chunks(
     cli, recording: Path, stream: EventStream, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +156,7 @@ def test_a_truncated_recording_is_converted_with_a_warning_and_a_note(cli, tmp_p
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("out.aedat4", r"not a format that events can be written to; supported: .bin, .csv"),
+        ("out.es", r"not a format that events can be written to; supported: .aedat4, .bin, .csv"),
         ("out.xyz", "not a format that events can be written to"),
         ("nowhere/out.h5", "there is no folder"),
         (".", "regular file"),
@@ -191,3 +191,44 @@ def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp
         "file": str(tmp_path / "image.bmp"), "format": "image", "output": str(tmp_path / "out.png")
     }  # fmt: skip
     assert anybind.read(tmp_path / "out.png").shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize("format", ["evt2", "evt3"])
+def test_a_format_is_selected_by_name_among_those_of_a_suffix(
+    cli, recording: Path, stream: EventStream, format: str
+) -> None:
+    output = recording.with_name("out.raw")
+    cli("convert", recording, output, "--format", format)
+    assert anybind.reader.find_reader(output).name == format
+    assert list_contents(anybind.read(output)) == list_contents(stream)
+
+
+@pytest.mark.parametrize(
+    ("output", "format", "message"),
+    [
+        ("out.raw", "evt4", "cannot be written in the format 'evt4'; expected aedat4, dat, evt2, evt3"),
+        ("out.raw", "evt21", "cannot be written in the format 'evt21'"),
+        ("out.h5", "evt3", "files of format 'evt3' end in .raw"),
+    ],
+)
+def test_a_format_that_does_not_fit_is_a_one_line_error(
+    cli, recording: Path, output: str, format: str, message: str
+) -> None:
+    assert message in cli("convert", recording, recording.with_name(output), "--format", format).error()
+    assert [path.name for path in recording.parent.iterdir()] == ["recording.npz"]
+
+
+@pytest.mark.parametrize("suffix", [".raw", ".aedat4", ".dat", ".bin"])
+@pytest.mark.parametrize(
+    ("width", "first_us", "message"), [(40_000, 0, "supports sensors up to"), (34, -5, "times from 0")]
+)
+def test_a_recording_that_a_format_cannot_represent_is_an_error_and_keeps_the_existing_file(
+    cli, tmp_path: Path, suffix: str, width: int, first_us: int, message: str
+) -> None:
+    anybind.write(EventStream([1, 1], [1, 1], [first_us, 9], [1, 0], width, 34), tmp_path / "odd.npz")
+    output = tmp_path / f"out{suffix}"
+    output.write_text("kept")
+    error = cli("convert", tmp_path / "odd.npz", output).error()
+    assert f"cannot write {output}" in error
+    assert message in error
+    assert output.read_text() == "kept"

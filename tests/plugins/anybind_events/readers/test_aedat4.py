@@ -426,11 +426,6 @@ def test_the_reader_is_found_by_content(tmp_path: Path) -> None:
     assert list_contents(anybind.read(tmp_path / "recording.bin")) == BOTH
 
 
-def test_the_format_cannot_be_written(tmp_path: Path, read) -> None:
-    with pytest.raises(BadInput, match="not written"):
-        anybind.write(read(recording(TWO_PACKETS)), tmp_path / "out.aedat4")
-
-
 @pytest.mark.parametrize("cut", [1, 5, 9, 40, 3000, 30_000])
 def test_a_recording_truncated_in_a_packet_gives_the_packets_before(tmp_path: Path, cut: int) -> None:
     packets = [
