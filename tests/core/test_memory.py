@@ -72,7 +72,7 @@ def test_an_item_that_reserves_twice_or_starts_threads_does_not_wait_for_itself(
     assert budget.used == 0
 
 
-def test_nothing_is_reserved_outside_of_worker_threads(budget):
+def test_no_memory_is_reserved_outside_of_worker_threads(budget):
     reserve_memory(1000)
     assert budget.used == 0
 
