@@ -20,6 +20,7 @@ from anybind_events.readers.columns import (
     split_batches,
 )
 from anybind_events.readers.hdf5_layout import check_datasets, find_events, find_first_event, infer_unit, open_file
+from anybind_events.readers.hdf5_output import create_file
 from anybind_events.stream import EventStream
 
 if TYPE_CHECKING:
@@ -133,15 +134,14 @@ class Hdf5Reader(Reader):
 
         Raises:
             BadInput: the chunks have different sensor sizes, or are not in time order.
+            OSError: the disk is full.
         """
-        import h5py
-
-        # Metadata of this version have checksums.
-        with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        with create_file(path) as (file, raw):
             writer: _RecordingWriter | None = None
             for chunk in chunks:
                 writer = writer or _RecordingWriter(file, chunk)
                 writer.append(chunk)
+                raw.check()
             if writer is None:
                 raise BadInput("expected at least one chunk to write")
 
