@@ -163,7 +163,12 @@ class LanceIndexWriter(IndexWriter):
 
     def _merge_card(self, card: IndexCard) -> IndexCard:
         """Return a card with the encoders of other processes that have added to the same table."""
-        current = LanceIndex(self.location)
+        try:
+            current = LanceIndex(self.location)
+        except BadInput:
+            if self._is_new:  # a damaged index is replaced
+                return card
+            raise
         if current.table_name != self.table_name:
             return card
         current.card.require_encoders(card, self.location)
