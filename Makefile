@@ -142,7 +142,7 @@ kill-embed: $(READY)
 
 # Kills commands inside their writes: outputs stay whole, restarted runs end with the same bytes, nothing is left.
 kills: $(READY)
-	$(BIN)/python benchmarks/kills.py --output $(RUNS)/kills.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py --output $(RUNS)/kills.json
 
 # The suite that needs no data, twice: the second run takes all embeddings from the store.
 bench-suite: $(READY)
