@@ -104,5 +104,4 @@ class KillPoints:
             return encode_batch(encoder, batch, on_invalid)
 
         for module in (anybind.binder, anybind.loading):
-            if hasattr(module, "encode_batch"):
-                module.encode_batch = count
+            vars(module)["encode_batch"] = count
