@@ -145,10 +145,10 @@ class FileIndexWriter(IndexWriter):
             tensors.write_tensors(self.path, arrays, replace(card, encoders=encoders).to_table(), key=CARD)
 
     def _open_current(self) -> FileIndex | None:
-        """Open the file if another process has written it since this one opened it; else return its known state."""
+        """Open the file if another process has written it since this one opened it; else return its state then."""
         mark = _get_mark(self.path)
-        known = self._mark if self._previous is None and self._rebuild else self._previous and self._previous.mark
-        return self._previous if mark in (known, None) else FileIndex(self.path)
+        opened_mark = self._mark if self._previous is None and self._rebuild else self._previous and self._previous.mark
+        return self._previous if mark in (opened_mark, None) else FileIndex(self.path)
 
     def _merge_entries(self, modality: str, current: FileIndex | None) -> tuple[list[IndexEntry], np.ndarray]:
         """Return all entries of a modality, sorted by path, and their vectors."""

@@ -28,7 +28,7 @@ def test_a_killed_run_loses_at_most_one_batch_and_resumes_with_the_same_output(c
 
 
 @pytest.mark.slow
-def test_commands_killed_inside_a_write_leave_whole_outputs_and_nothing_else(tmp_path):
+def test_commands_killed_inside_a_write_leave_whole_outputs_and_no_temporary_files(tmp_path):
     script, report = SCRIPT.with_name("kills.py"), tmp_path / "kills.json"
     command = [sys.executable, str(script), "--quick", "--only", "convert", "--only", "store", "--output", str(report)]
     process = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -142,7 +142,7 @@ def test_a_forked_process_neither_has_nor_ends_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["without locks", "on the network"])
-def test_where_locks_cannot_tell_only_old_leftovers_are_removed(tmp_path, monkeypatch, place):
+def test_without_reliable_locks_only_old_leftovers_are_removed(tmp_path, monkeypatch, place):
     with write_elsewhere(tmp_path / "dead") as dead:
         dead.kill()
     (tmp_path / ".anybind-0123456789abcdef.npz").write_text("of an earlier version")
