@@ -46,9 +46,11 @@ losses = [{{ use = "contrastive", temperature = 0.2 }}]
 
 [[data]]
 path = "classes"
+classes = ["0", "1", "2"]
 
 [probe]
 path = "classes"
+classes = ["3", "4"]
 """
 MODEL = {
     "embed_dim": 16,
@@ -62,7 +64,7 @@ def write_data(folder: Path, model: bool) -> None:
     random = np.random.default_rng(0)
     for number in range(N_IMAGES):
         image = PIL.Image.fromarray(random.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8))
-        for path in (folder / "images", folder / "classes" / f"{number % 3}"):
+        for path in (folder / "images", folder / "classes" / f"{number % 5}"):
             path.mkdir(parents=True, exist_ok=True)
             image.save(path / f"{number:02}.png")
     times = np.sort(random.integers(0, 2_000_000, 100_000))
