@@ -254,4 +254,5 @@ def _make_cache_path(folder: str, binding: str) -> Path:
             f"cannot make the folder {cache} for the index of {folder}: {error.strerror}; set XDG_CACHE_HOME,"
             " or make an index elsewhere with anybind index"
         ) from error
+    files.remove_leftovers(cache)  # also if the index is up to date and not written
     return cache / f"{tables.hash_settings([make_absolute(folder), binding])}.safetensors"
