@@ -16,7 +16,7 @@ SECONDS ?= 600
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
-	memory vad-memory vad-ped2 parity bench-suite kill-embed look public-api tables clean
+	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(READY)
 	$(BIN)/anybind demo
@@ -143,6 +143,10 @@ memory: $(READY)
 # Kills embed and index again and again: at most a batch a kill is computed twice, and no output changes.
 kill-embed: $(READY)
 	$(BIN)/python benchmarks/kill_embed.py --output $(RUNS)/kill_embed.json
+
+# Kills commands inside their writes: outputs stay whole, restarted runs end with the same bytes, nothing is left.
+kills: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py --output $(RUNS)/kills.json
 
 # The suite that needs no data, twice: the second run takes all embeddings from the store.
 bench-suite: $(READY)

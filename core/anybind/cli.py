@@ -19,8 +19,9 @@ from anybind import __version__
 from anybind.commandline import print_text
 from anybind.errors import AnybindError, AnybindWarning, UnknownName, suggest_names
 from anybind.escaping import escape_text
-from anybind.files import check_input
+from anybind.files import check_input, check_output
 from anybind.hooks import CORE_COMMANDS
+from anybind.locks import lock_output
 from anybind.registry import find_part, list_parts, registry
 from anybind.spec import CommandSpec
 
@@ -41,6 +42,7 @@ class LazyCommand(TyperCommand):
             app.command(name)(target)
         context = typer.main.get_command(app).make_context(info_name, args, parent, **extra)
         _check_inputs(context)
+        _claim_output(context)
         return context
 
 
@@ -58,6 +60,18 @@ def _check_inputs(context: Any) -> None:
             for path in values if isinstance(values, list | tuple) else [values]:
                 if isinstance(path, Path):
                     check_input(path)
+
+
+def _claim_output(context: Any) -> None:
+    """Lock the output file of a command, its parameter `output` of type `Path`, until the command ends.
+
+    Raises:
+        BadInput: another process is writing the file, or it cannot be written.
+    """
+    path = context.params.get("output")
+    if isinstance(path, Path) and path.suffix and not path.is_dir():
+        check_output(path)
+        context.with_resource(lock_output(path))
 
 
 @contextlib.contextmanager

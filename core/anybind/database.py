@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from anybind.errors import AnybindWarning
-from anybind.files import is_on_network_drive
+from anybind.locks import is_on_network_drive
 
 NAME, DAMAGED_NAME = "embeddings.sqlite", "embeddings.damaged"
 _SCHEMA = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import stat
 import threading
 import time
@@ -15,6 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anybind.errors import BadInput, BadOption
+from anybind.locks import lock_file as lock_file  # for plugins, as the next ones
+from anybind.locks import lock_output as lock_output
+from anybind.locks import make_temporary_folder
+from anybind.locks import remove_leftovers as remove_leftovers
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -41,7 +44,8 @@ FileMark = tuple[int, int, int, int, int]
 _MAX_CACHED_FILES = 100_000
 _MIN_AGE_NS = 2_000_000_000
 """Age in nanoseconds from which a hash is cached: a younger file may change within one tick of the file system."""
-_NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "fuse.", "ceph", "lustre", "gpfs", "beegfs", "afs", "gluster", "virtiofs")
+_WAIT_SECONDS = 30.0
+"""How long a writer waits for another process that writes the same file."""
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
 _n_opening = 0
@@ -50,29 +54,49 @@ _pillow_limit: int | None = None
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Provide a temporary path in the same folder; the file replaces `path` when the block ends without an error.
+    """Provide a temporary path of the same name; the file replaces `path` when the block ends without an error.
 
-    If the block raises, the temporary file is removed and `path` stays unchanged. The temporary name has the same
-    suffix, since writers choose the format by it. A link is followed, not replaced.
+    If the block raises, the temporary file is removed and `path` stays unchanged. If the process is killed, the next
+    one that writes into the folder removes it. `path` is locked against writers in other processes: see `lock_output`.
+    A link is followed, not replaced.
 
     Raises:
-        BadInput: as `check_output`, or the disk is full.
+        BadInput: as `check_output`, the disk is full, or another process is writing the file and does not end soon.
     """
     target = check_output(path)
-    temporary = target.with_name(f".anybind-{secrets.token_hex(8)}{target.suffix}")
     try:
-        # `mkstemp` would create a file that only the owner can read.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        temporary.replace(target)
+        # A folder of its own: some writers make further files beside theirs.
+        with lock_output(path, wait_seconds=_WAIT_SECONDS), make_temporary_folder(target) as folder:
+            temporary = folder / target.name
+            # `mkstemp` would create a file that only the owner can read.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield temporary
+            temporary.replace(target)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Provide a temporary folder that is renamed to the new folder `path` when the block ends without an error.
+
+    Raises:
+        BadInput: `path` exists, or cannot be written; else as `atomic_path`.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        remove_leftovers(target.parent)
+        with lock_output(path), make_temporary_folder(target) as folder:
+            temporary = folder / target.name
+            temporary.mkdir()
+            yield temporary
+            temporary.rename(target)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def check_output(path: str | os.PathLike[str]) -> Path:
-    """Check that a file can be written, and return its path with links resolved.
+    """Check that a file can be written, and return its path with links resolved; remove leftovers beside it.
 
     Raises:
         BadInput: the folder is missing or not writable, or the path is a folder or a device.
@@ -84,6 +108,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         raise BadInput(f"cannot write {path}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):
         raise BadInput(f"cannot write {path}: no permission to write into {target.parent}")
+    remove_leftovers(target.parent)
     return target
 
 
@@ -248,18 +273,6 @@ def get_data_folder(name: str = "") -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("anybind", appauthor=False) / name
-
-
-def is_on_network_drive(folder: Path) -> bool:
-    """Return whether `/proc/mounts` lists a folder's file system as a network one; False on other systems."""
-    folder = Path(os.path.realpath(folder))
-    try:
-        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return False
-    types = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in map(str.split, mounts)}
-    type = next((types[each] for each in (folder, *folder.parents) if each in types), "")
-    return type.startswith(_NETWORK_TYPES)
 
 
 def get_file_mark(path: str | os.PathLike[str]) -> FileMark | None:

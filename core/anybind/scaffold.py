@@ -7,10 +7,10 @@ import importlib.util
 import keyword
 import re
 import string
-import tempfile
 from pathlib import Path
 
 from anybind.errors import BadInput, BadOption, UnknownName, suggest_names
+from anybind.files import atomic_folder
 from anybind.registry import list_plugins, registry
 
 FILES = {"pyproject.txt": "pyproject.toml", "readme.txt": "README.md", "test.txt": "tests/test_conformance.py"}
@@ -72,15 +72,11 @@ def write_plugin(folder: Path, name: str, module: str, kind: str, template: str)
     values = {"name": name, "module": module, "kind": kind, "title": _make_class_name(name) + kind.capitalize()}
     values["use"] = string.Template(use.strip()).substitute(values)
     files = {string.Template(file).substitute(values): string.Template(text) for file, text in files.items()}
-    try:
-        with tempfile.TemporaryDirectory(prefix=".anybind-", dir=folder.parent) as temporary:
-            for file, text in files.items():
-                path = Path(temporary, name, file)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text.substitute(values), encoding="utf-8")
-            Path(temporary, name).rename(folder)
-    except OSError as error:
-        raise BadInput(f"cannot write {folder}: {error.strerror or error}") from error
+    with atomic_folder(folder) as temporary:
+        for file, text in files.items():
+            path = temporary / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.substitute(values), encoding="utf-8")
     return [folder / file for file in files]
 
 

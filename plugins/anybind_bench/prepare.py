@@ -16,13 +16,13 @@ from anybind.plugin import (
     Task,
     TaskSpec,
     create_part,
+    files,
     find_part,
     modalities,
     tables,
 )
 from anybind_bench.cell import Cell, State
 from anybind_bench.encoders import hash_package
-from anybind_bench.results import lock_file
 from anybind_bench.suite import Evaluation, find_dataset_class
 
 TEXT = "text"
@@ -148,7 +148,7 @@ def generate_dataset(name: str, folder: Path, options: Mapping[str, object]) -> 
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with lock_file(folder.with_name(f"{folder.name}.lock")):
+        with files.lock_file(folder.with_name(f"{folder.name}.lock")):
             if not _get_marker(folder).exists():
                 shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)

@@ -15,8 +15,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -170,7 +169,7 @@ class ResultsStore:
 
     def lock(self, identity: str) -> contextlib.AbstractContextManager[bool]:
         """Lock a cell within a `with` block; yield False if another process holds the lock."""
-        return lock_file(self._locks / f"{identity}.lock", wait=False)
+        return files.lock_file(self._locks / f"{identity}.lock", wait=False)
 
     def load(self, cell: Cell) -> tuple[Cell, dict[str, str]] | None:
         """Load a finished cell by its identity.
@@ -228,7 +227,7 @@ class ResultsStore:
         Raises:
             BadInput: the file cannot be written, as on a full disk.
         """
-        with lock_file(self._locks / f"{RESULTS_FILE}.lock"):
+        with files.lock_file(self._locks / f"{RESULTS_FILE}.lock"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AnybindWarning)  # `check` has already warned of damage
                 previous = self._read_previous()
@@ -294,29 +293,3 @@ def format_json(value: object) -> str:
 def _get_stamp(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_mtime_ns, status.st_ino
-
-
-@contextmanager
-def lock_file(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Lock a file within a `with` block; the lock ends with its process at the latest.
-
-    Yields:
-        whether the file is locked: False only without `wait`, if another process holds the lock.
-
-    Raises:
-        BadInput: the file cannot be created or locked.
-    """
-    import filelock  # takes 50 ms
-
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=wait)
-    except filelock.Timeout:
-        yield False
-        return
-    except (OSError, NotImplementedError) as error:
-        raise BadInput(f"cannot lock {path}: {error}; use a folder on another file system") from error
-    try:
-        yield True
-    finally:
-        lock.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,19 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import BadInput, tensors
+from anybind.plugin import BadInput, files, tensors
 from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexEntry, IndexWriter, make_damage_error
 from anybind_retrieval.ranking import check_unit_norm, find_nearest_rows
 
 SUFFIX = ".safetensors"
 CARD = "anybind-index"
 """Key of the card in the file's metadata."""
+WAIT_SECONDS = 600.0
+"""How long a writer waits for others that merge their entries into the same index."""
 DTYPES = {"vectors": np.float32, "files": np.uint8, "sizes": np.int64, "mtimes": np.int64}
 """Tensors of a modality, each named `modality.tensor`, and their dtypes."""
 
 
 class FileIndex(Index):
-    """An index written by `FileIndexWriter`; vectors are read from disk when a search needs them."""
+    """An index written by `FileIndexWriter`; vectors are read from disk when a search needs them.
+
+    Attributes:
+        mark: `anybind.files.get_file_mark` of the file when it was opened.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open an index file.
@@ -30,7 +37,8 @@ class FileIndex(Index):
             BadInput: the file is missing, damaged, of a later version, or not an index.
         """
         self.location = str(path)
-        if not path.exists():
+        self.mark = _get_mark(path)
+        if self.mark is None:
             raise BadInput(
                 f"there is no folder and no index {path}; check the path, or make one with anybind index DIR -o FILE"
             )
@@ -54,16 +62,16 @@ class FileIndex(Index):
         for name, tensor in tensors.items():
             if tensor.dtype != DTYPES[name]:
                 raise ValueError(f"expected {modality}.{name} of dtype {DTYPES[name].__name__}, got {tensor.dtype}")
-        files = json.loads(tensors["files"].tobytes())
+        names = json.loads(tensors["files"].tobytes())
         sizes, mtimes = tensors["sizes"].tolist(), tensors["mtimes"].tolist()
-        if tensors["vectors"].shape != (len(files), self.card.space.dim):
-            expected = (len(files), self.card.space.dim)
+        if tensors["vectors"].shape != (len(names), self.card.space.dim):
+            expected = (len(names), self.card.space.dim)
             raise ValueError(f"expected {modality} vectors of shape {expected}, got {tensors['vectors'].shape}")
-        if not all(isinstance(text, str) for file in files for text in file):
+        if not all(isinstance(text, str) for name in names for text in name):
             raise ValueError(f"invalid list of {modality} files")
         self._vectors[modality] = tensors["vectors"]
         self._files[modality] = [
-            (path, size, mtime, text) for (path, text), size, mtime in zip(files, sizes, mtimes, strict=True)
+            (path, size, mtime, text) for (path, text), size, mtime in zip(names, sizes, mtimes, strict=True)
         ]
 
     def list_entries(self, modality: str) -> Sequence[IndexEntry]:
@@ -90,13 +98,29 @@ class FileIndex(Index):
 
 
 class FileIndexWriter(IndexWriter):
-    """The next state of an index file, held in memory and written atomically."""
+    """The next state of an index file, held in memory and written atomically.
 
-    def __init__(self, path: Path, previous: FileIndex | None) -> None:
+    Several processes can update an index: each reads the file again when it writes, and keeps the others' changes.
+    """
+
+    def __init__(self, path: Path, previous: FileIndex | None, rebuild: bool = False) -> None:
+        """Set the file and its current state.
+
+        Args:
+            path: the file.
+            previous: its current state; None if there was none, or with `rebuild`.
+            rebuild: drop all current entries, also if the file is damaged.
+        """
         self.path = path
         self._previous = previous
+        self._rebuild, self._mark = rebuild, _get_mark(path)
         self._dropped: dict[str, set[EntryKey]] = {}
         self._added: dict[str, list[tuple[Sequence[IndexEntry], np.ndarray]]] = {}
+        if rebuild and self._mark is not None:
+            with contextlib.suppress(BadInput):
+                current = FileIndex(path)
+                for modality in current.card.encoders:
+                    self.drop(modality, {entry.key for entry in current.list_entries(modality)})
 
     def add(self, modality: str, entries: Sequence[IndexEntry], vectors: np.ndarray) -> None:
         self._added.setdefault(modality, []).append((entries, vectors))
@@ -106,23 +130,34 @@ class FileIndexWriter(IndexWriter):
         self._dropped.setdefault(modality, set()).update(keys)
 
     def finish(self, card: IndexCard) -> None:
-        arrays: dict[str, np.ndarray] = {}
-        encoders = {}
-        for modality, encoder in card.encoders.items():
-            entries, vectors = self._merge_entries(modality)
-            if entries:
-                encoders[modality] = encoder
-                arrays |= {f"{modality}.{name}": array for name, array in _make_arrays(entries, vectors).items()}
-        tensors.write_tensors(self.path, arrays, replace(card, encoders=encoders).to_table(), key=CARD)
+        with files.lock_output(self.path, wait_seconds=WAIT_SECONDS):
+            current = self._open_current()
+            if current is not None:
+                current.card.require_encoders(card, current.location)
+                card = replace(card, encoders=dict(sorted({**current.card.encoders, **card.encoders}.items())))
+            arrays: dict[str, np.ndarray] = {}
+            encoders = {}
+            for modality, encoder in card.encoders.items():
+                entries, vectors = self._merge_entries(modality, current)
+                if entries:
+                    encoders[modality] = encoder
+                    arrays |= {f"{modality}.{name}": array for name, array in _make_arrays(entries, vectors).items()}
+            tensors.write_tensors(self.path, arrays, replace(card, encoders=encoders).to_table(), key=CARD)
 
-    def _merge_entries(self, modality: str) -> tuple[list[IndexEntry], np.ndarray]:
+    def _open_current(self) -> FileIndex | None:
+        """Open the file if another process has written it since this one opened it; else return its state then."""
+        mark = _get_mark(self.path)
+        opened_mark = self._mark if self._previous is None and self._rebuild else self._previous and self._previous.mark
+        return self._previous if mark in (opened_mark, None) else FileIndex(self.path)
+
+    def _merge_entries(self, modality: str, current: FileIndex | None) -> tuple[list[IndexEntry], np.ndarray]:
         """Return all entries of a modality, sorted by path, and their vectors."""
         groups = list(self._added.get(modality, []))
-        if self._previous is not None and self._previous.count_entries(modality):
+        if current is not None and current.count_entries(modality):
             dropped = self._dropped.get(modality, set())
-            stored = self._previous.list_entries(modality)
+            stored = current.list_entries(modality)
             rows = [row for row, entry in enumerate(stored) if entry.key not in dropped]
-            groups.insert(0, ([stored[row] for row in rows], self._previous.get_vectors(modality)[rows]))
+            groups.insert(0, ([stored[row] for row in rows], current.get_vectors(modality)[rows]))
         entries = [entry for group, _ in groups for entry in group]
         if not entries:
             return [], np.empty((0, 0), np.float32)
@@ -131,12 +166,20 @@ class FileIndexWriter(IndexWriter):
         return [entries[row] for row in order], vectors[order]
 
 
+def _get_mark(path: Path) -> files.FileMark | None:
+    """Return the mark of a file; None if it is missing."""
+    try:
+        return files.get_file_mark(path)
+    except OSError:
+        return None
+
+
 def _make_arrays(entries: Sequence[IndexEntry], vectors: np.ndarray) -> dict[str, np.ndarray]:
     # The list of files is a tensor, since the header of safetensors, with its metadata, is limited to 100 MB.
-    files = json.dumps([entry.key for entry in entries]).encode()
+    names = json.dumps([entry.key for entry in entries]).encode()
     return {
         "vectors": np.ascontiguousarray(vectors, np.float32),
-        "files": np.frombuffer(files, np.uint8),
+        "files": np.frombuffer(names, np.uint8),
         "sizes": np.array([entry.size for entry in entries], np.int64),
         "mtimes": np.array([entry.mtime for entry in entries], np.int64),
     }

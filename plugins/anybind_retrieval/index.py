@@ -114,7 +114,7 @@ class IndexCard:
         return card
 
     def require_encoder(self, modality: str, encoder: IndexedEncoder, space: Space, location: str) -> None:
-        """Check that new embeddings are comparable with those of the index.
+        """Check that new embeddings are comparable with those of the index; `require_encoders` does so for a card.
 
         Raises:
             SpaceMismatch, WeightsMismatch: files of this modality were embedded by another encoder.
@@ -130,6 +130,11 @@ class IndexCard:
                 f"{location} was built with the binding {self.binding!r}: expected the {modality} encoder"
                 f" {indexed.modality} {indexed.encoder}, got {encoder.modality} {encoder.encoder}; {remedy}"
             )
+
+    def require_encoders(self, card: IndexCard, location: str) -> None:
+        """Check that all embeddings of another card are comparable with those of the index."""
+        for modality, encoder in card.encoders.items():
+            self.require_encoder(modality, encoder, card.space, location)
 
 
 class Index(ABC):

@@ -69,8 +69,8 @@ def build_index(
 ) -> IndexReport:
     """Embed files and write an index for `search`, or update an existing index.
 
-    Unchanged files are not opened again. Entries of files that no longer exist in `paths` or `texts` are removed;
-    entries of other folders stay.
+    Several processes can update an index at a time, each with its files. Unchanged files are not opened again. Entries
+    of files that no longer exist in `paths` or `texts` are removed; entries of other folders stay.
 
     Args:
         output: a `.safetensors` file, or a folder or URI that ends in `.lance`.
@@ -99,7 +99,7 @@ def build_index(
     sources = IndexSources(
         [os.fspath(path) for path in inputs], [os.fspath(path) for path in texts], map_modalities(binder, modalities)
     )
-    counts = update_index(location, previous, binder, sources, on_bad, batch_size)
+    counts = update_index(location, previous, binder, sources, on_bad, batch_size, rebuild)
     index = open_index(location)
     entries = {modality: index.count_entries(modality) for modality in index.card.encoders}
     return IndexReport(location, index.card.binding, index.card.space, entries, counts)
@@ -178,6 +178,7 @@ def update_index(
     sources: IndexSources,
     on_bad: errors.OnBad | None,
     batch_size: int = 32,
+    rebuild: bool = False,
 ) -> UpdateCounts:
     """Update an index, or build it.
 
@@ -188,6 +189,7 @@ def update_index(
         sources: files to index; entries of other folders and modalities stay.
         on_bad: called with the id and the error of each invalid file; without it the first one raises.
         batch_size: files held in memory and embedded at a time.
+        rebuild: drop all entries of an existing index; `previous` is None.
 
     Raises:
         BadInput: a file is invalid, the index would be empty, or the location is not writable.
@@ -201,7 +203,7 @@ def update_index(
     card = _make_card(location, previous, binder, encoder_modalities)
     if previous is not None and not (pending or stale):
         return UpdateCounts(0, 0, len(unchanged), 0)
-    writer = _open_writer(location, card, previous)
+    writer = _open_writer(location, card, previous, rebuild)
     for modality in {modality for modality, _ in stale}:
         writer.drop(modality, {key for other, key in stale if other == modality})
     embedded = _embed_entries(writer, binder, sources.encoder_modalities, pending, on_bad, batch_size)
@@ -235,10 +237,15 @@ def _make_card(
     return IndexCard(binder.name, space, dict(sorted(encoders.items())))
 
 
-def _open_writer(location: str, card: IndexCard, previous: Index | None) -> IndexWriter:
-    if is_lance(location):
+def _open_writer(location: str, card: IndexCard, previous: Index | None, rebuild: bool) -> IndexWriter:
+    if not is_lance(location):
+        return FileIndexWriter(Path(location), previous if isinstance(previous, FileIndex) else None, rebuild)
+    # Only one of several processes creates an index; the others add to it.
+    with lance_index.lock_location(location):
+        if previous is None and not rebuild and exists(location):
+            previous = open_index(location)
+            previous.card.require_encoders(card, location)
         return LanceIndexWriter(location, card, previous if isinstance(previous, LanceIndex) else None)
-    return FileIndexWriter(Path(location), previous if isinstance(previous, FileIndex) else None)
 
 
 def _embed_entries(

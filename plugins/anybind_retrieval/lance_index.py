@@ -14,7 +14,7 @@ from uuid import uuid4
 import numpy as np
 
 from anybind import AnybindError
-from anybind.plugin import BadInput, errors
+from anybind.plugin import BadInput, errors, files
 from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexEntry, IndexWriter, is_uri, make_damage_error
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SUFFIX = ".lance"
 CARD_TABLE = "card"
 """Table of the card and the name of the current table of files; replacing its row switches the index atomically."""
+WAIT_SECONDS = 600.0
+"""How long a writer waits for others that write rows to the same index."""
 WRITE_ROWS = 4096
 """Rows written at a time."""
 ANN_MIN_ROWS = 250_000
@@ -136,7 +138,7 @@ class LanceIndexWriter(IndexWriter):
 
         rows = pyarrow.concat_tables(self._pending)
         self._pending = []
-        with _convert_errors(self.location, "write"):
+        with lock_location(self.location), _convert_errors(self.location, "write"):
             if self._is_new:
                 self._table.add(rows)
             else:
@@ -145,7 +147,9 @@ class LanceIndexWriter(IndexWriter):
 
     def finish(self, card: IndexCard) -> None:
         self._write_rows()
-        with _convert_errors(self.location, "write"):
+        with lock_location(self.location), _convert_errors(self.location, "write"):
+            self._table.checkout_latest()
+            card = self._merge_card(card)
             for modality, keys in self._dropped.items():
                 for chunk in _split_keys(sorted(keys)):
                     self._table.delete(f"{_filter_modality(modality)} AND ({' OR '.join(map(_filter_key, chunk))})")
@@ -156,6 +160,19 @@ class LanceIndexWriter(IndexWriter):
             }
             self._build_ann_index()
             self._write_card(replace(card, encoders=encoders))
+
+    def _merge_card(self, card: IndexCard) -> IndexCard:
+        """Return a card with the encoders of other processes that have added to the same table."""
+        try:
+            current = LanceIndex(self.location)
+        except BadInput:
+            if self._is_new:  # a damaged index is replaced
+                return card
+            raise
+        if current.table_name != self.table_name:
+            return card
+        current.card.require_encoders(card, self.location)
+        return replace(card, encoders=dict(sorted({**current.card.encoders, **card.encoders}.items())))
 
     def _build_ann_index(self) -> None:
         if self._table.count_rows() >= ANN_MIN_ROWS and not self._table.list_indices():
@@ -175,6 +192,11 @@ class LanceIndexWriter(IndexWriter):
         for name in set(names) - {CARD_TABLE, self.table_name}:
             if name.startswith("files-"):
                 self._database.drop_table(name)
+
+
+def lock_location(location: str) -> contextlib.AbstractContextManager[None]:
+    """Lock an index against other writers within a `with` block; a URI is not locked."""
+    return contextlib.nullcontext() if is_uri(location) else files.lock_output(location, WAIT_SECONDS)
 
 
 def exists(location: str) -> bool:

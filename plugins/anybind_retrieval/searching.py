@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -232,15 +231,17 @@ def _update_folder_index(
 ) -> Index:
     """Update the index of a folder in the user's cache, and open it."""
     path = str(_make_cache_path(folder, binder.name))
-    previous = None
+    previous, rebuild = None, False
     if exists(path):
-        with contextlib.suppress(BadInput):  # a damaged index is rebuilt
+        try:
             previous = open_index(path)
+        except BadInput:  # damaged
+            rebuild = True
     sources = IndexSources([folder], [], encoder_modalities)
     try:
-        update_index(path, previous, binder, sources, on_bad)
+        update_index(path, previous, binder, sources, on_bad, rebuild=rebuild)
     except (errors.SpaceMismatch, errors.WeightsMismatch):  # the binding of this name has other encoders now
-        update_index(path, None, binder, sources, on_bad)
+        update_index(path, None, binder, sources, on_bad, rebuild=True)
     return open_index(path)
 
 
@@ -253,4 +254,5 @@ def _make_cache_path(folder: str, binding: str) -> Path:
             f"cannot make the folder {cache} for the index of {folder}: {error.strerror}; set XDG_CACHE_HOME,"
             " or make an index elsewhere with anybind index"
         ) from error
+    files.remove_leftovers(cache)  # also if the index is up to date and not written
     return cache / f"{tables.hash_settings([make_absolute(folder), binding])}.safetensors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -28,25 +29,36 @@ def _reserve_space(path: Path, size: int) -> None:
             file.write(bytes(min(_BLOCK, size - start)))
 
 
+def _write_array(
+    path: Path, shape: tuple[int, ...], dtype: type[np.generic], fill: Callable[[np.ndarray], None]
+) -> None:
+    with files.atomic_path(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        _reserve_space(temporary, array.nbytes)
+        fill(array)
+        array.flush()
+
+
 def cache_array(
     folder: Path, name: str, shape: tuple[int, ...], dtype: type[np.generic], fill: Callable[[np.ndarray], None]
 ) -> np.ndarray:
     """Return the cached array of a name, memory-mapped; if it is missing, `fill` computes it, written atomically.
 
+    One of several processes computes it while the others wait.
+
     Raises:
         BadInput: the disk is full, or the cached file is damaged.
     """
     path = folder / f"{name}.npy"
+    files.remove_leftovers(folder)
     if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"{folder}: cannot create the folder ({error.strerror})") from error
-        with files.atomic_path(path) as temporary:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-            _reserve_space(temporary, array.nbytes)
-            fill(array)
-            array.flush()
+        with files.lock_output(path, wait_seconds=math.inf):  # runs can share the folder
+            if not path.is_file():
+                _write_array(path, shape, dtype, fill)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -114,9 +114,8 @@ class TrainingRun:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"{self.output}: cannot create the folder ({error.strerror})") from error
-        if self._is_main_process:  # incomplete files of a killed run: ours (`.anybind-*`), safetensors' (`.tmp*`)
-            for path in [*self.output.rglob(".anybind-*"), *self.output.glob(".tmp*")]:
-                path.unlink(missing_ok=True)
+        if self._is_main_process:
+            files.remove_leftovers(self.output)
 
     def _build_student(self) -> StudentModule | PromptStudent:
         if self.recipe.student.method != "prompts":

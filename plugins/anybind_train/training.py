@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anybind import EmbeddingStore
+from anybind.plugin import BadInput, files
 from anybind_train.devices import make_fabric
 from anybind_train.engine import TrainingRun
 from anybind_train.linear_probe import train_linear_probe
@@ -81,19 +83,32 @@ def train(
     folder, output = Path(data), Path(output)
     if recipe.student.method == "linear-probe":
         binder = load_student_binder(recipe, device).with_store(store)
-        record = train_linear_probe(recipe, folder, output, device, binder)
+        with _lock_folder(output):
+            record = train_linear_probe(recipe, folder, output, device, binder)
         return TrainingResult(Path(record["weights"]), record["encoder"], {"top1": record["top1"]}, "top1", record)
     fabric = make_fabric(recipe.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
-    run = TrainingRun(
-        recipe,
-        folder,
-        output,
-        teacher_cache=None if teacher_cache is None else Path(teacher_cache),
-        store=store,
-        fabric=fabric,
-        resume=resume,
-    )
-    record = run.execute()
+    with _lock_folder(output) if fabric.is_global_zero else nullcontext():
+        run = TrainingRun(
+            recipe,
+            folder,
+            output,
+            teacher_cache=None if teacher_cache is None else Path(teacher_cache),
+            store=store,
+            fabric=fabric,
+            resume=resume,
+        )
+        record = run.execute()
     metrics = {name: value for name, value in (record["probes"] or [{}])[-1].items() if name != "epoch"}
     return TrainingResult(Path(record["weights"]), record["encoder"], metrics, run.metric, record)
+
+
+@contextmanager
+def _lock_folder(output: Path) -> Iterator[None]:
+    """Lock a run's folder; raise `BadInput` if another process trains into it."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)  # where the lock is
+    except OSError as error:
+        raise BadInput(f"{output}: cannot create the folder ({error.strerror})") from error
+    with files.lock_output(output):
+        yield

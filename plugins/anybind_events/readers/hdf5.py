@@ -27,6 +27,7 @@ from anybind_events.readers.hdf5_layout import (
     find_first_event,
     open_file,
 )
+from anybind_events.readers.hdf5_output import create_file
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import check_time_unit
@@ -152,15 +153,14 @@ class Hdf5Reader(Reader):
 
         Raises:
             BadInput: the chunks have different sensor sizes, or are not in time order.
+            OSError: the disk is full.
         """
-        import h5py
-
-        # Metadata of this version have checksums.
-        with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        with create_file(path) as (file, raw):
             writer: _RecordingWriter | None = None
             for chunk in chunks:
                 writer = writer or _RecordingWriter(file, chunk)
                 writer.append(chunk)
+                raw.check()
             if writer is None:
                 raise BadInput("expected at least one chunk to write")
 

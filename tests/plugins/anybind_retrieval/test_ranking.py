@@ -28,7 +28,7 @@ def make_entries(count):
 
 
 def write_file_index(folder, vectors):
-    writer = FileIndexWriter(folder / "i.safetensors", None)
+    writer = FileIndexWriter(folder / "i.safetensors", None, rebuild=True)
     writer.add("image", make_entries(len(vectors)), vectors)
     writer.finish(make_card(vectors.shape[1]))
     return FileIndex(folder / "i.safetensors")
