@@ -9,10 +9,11 @@ import secrets
 import stat
 import threading
 import time
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from anybind.errors import BadInput
 
@@ -43,7 +44,8 @@ _MIN_AGE_NS = 2_000_000_000
 _NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "fuse.", "ceph", "lustre", "gpfs", "beegfs", "afs", "gluster", "virtiofs")
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
-_n_opening = 0
+_n_opening = _n_reading = 0
+_image_filters: list[Any] = []
 _pillow_limit: int | None = None
 
 
@@ -170,6 +172,27 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_IMAGE_PIXELS)
             " smaller image, or read it with max_pixels="
         )
     return image
+
+
+@contextmanager
+def ignore_image_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings on damaged metadata while any thread reads an image; damaged pixels are errors.
+
+    `warnings.catch_warnings` would not do: with several threads, its filters could stay.
+    """
+    global _n_reading
+    with _lock:
+        if not _n_reading:
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+            _image_filters[:] = warnings.filters[:1]
+        _n_reading += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _n_reading -= 1
+            if not _n_reading and _image_filters[0] in warnings.filters:
+                cast("list[Any]", warnings.filters).remove(_image_filters[0])
 
 
 @contextmanager

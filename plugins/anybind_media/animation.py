@@ -80,7 +80,7 @@ def _decode_images(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """Yield time in microseconds and RGB pixels of each frame."""
     delays, time_ms, number = _read_delays(path), 0.0, 0
     try:
-        with files.open_image(path) as image:
+        with files.ignore_image_warnings(), files.open_image(path) as image:
             first = 1 if getattr(image, "default_image", False) else 0  # shown only where animations are not
             for number, delay in enumerate(delays):
                 image.seek(first + number)

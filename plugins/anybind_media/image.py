@@ -91,6 +91,7 @@ class ImageReader(Reader):
             or (head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADERS)
         )
 
+    @files.ignore_image_warnings()
     def read(
         self, path: Path, *, box: Sequence[int] | None = None, max_pixels: int = files.MAX_IMAGE_PIXELS
     ) -> np.ndarray:

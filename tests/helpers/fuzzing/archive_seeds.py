@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 
 from anybind.reader import list_suffixes
-from helpers.fuzzing.event_seeds import make_columns
+from helpers.fuzzing.event_seeds import make_binary_seeds, make_columns
 from helpers.fuzzing.seeds import Seed, write_content
 
 
 def make_archive_seeds() -> list[Seed]:
     """Make the seeds whose suffix a reader of events has; none if there are no such readers."""
     suffixes = list_suffixes(["event"])
-    return _make_mat_seeds() if ".mat" in suffixes else []
+    return [
+        *(_make_mat_seeds() if ".mat" in suffixes else []),
+        *(_make_bag_seeds() if ".bag" in suffixes else []),
+    ]
+
+
+def _make_bag_seeds() -> list[Seed]:
+    examples = importlib.import_module("anybind_events.ros_examples")
+    events = next(seed.content for seed in make_binary_seeds() if seed.name == "evt3").partition(b"% end\n")[2]
+    return [
+        Seed(suffix[1:], suffix, write_content(suffix, lambda path: examples.write_example(path, events)), structure)
+        for suffix, structure in ((".bag", "rosbag"), (".db3", "binary"), (".mcap", "mcap"))
+    ]
 
 
 def _make_mat_seeds() -> list[Seed]:

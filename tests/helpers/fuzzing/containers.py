@@ -197,9 +197,9 @@ def list_exr_attributes(content: bytes) -> Iterator[Span]:
     yield at, len(content)
 
 
-def list_mat_elements(content: bytes) -> Iterator[Span]:
+def list_mat_elements(content: bytes, start: int = 128) -> Iterator[Span]:
     """Yield the elements of a MATLAB 5 file, and those within matrices."""
-    pending = [(128, len(content))]
+    pending = [(start, len(content))]
     while pending:
         at, end = pending.pop()
         while at + 8 <= end:
@@ -211,3 +211,26 @@ def list_mat_elements(content: bytes) -> Iterator[Span]:
             if kind == 14:
                 pending.append((at + 8, stop))
             at = stop
+
+
+def list_bag_records(content: bytes) -> Iterator[Span]:
+    """Yield the records of a ROS 1 bag: a header and data, each after its length."""
+    at = 13
+    while at + 8 <= len(content):
+        data_at = at + 4 + int.from_bytes(content[at : at + 4], "little")
+        stop = data_at + 4 + int.from_bytes(content[data_at : data_at + 4], "little")
+        if stop > len(content):
+            return
+        yield at, stop, data_at, 4
+        at = stop
+
+
+def list_mcap_records(content: bytes) -> Iterator[Span]:
+    """Yield the records of an MCAP file."""
+    at = 8
+    while at + 9 <= len(content):
+        stop = at + 9 + int.from_bytes(content[at + 1 : at + 9], "little")
+        if stop > len(content):
+            return
+        yield at, stop, at + 1, 8
+        at = stop

@@ -24,8 +24,11 @@ TIMES = 4
 """Allowed memory as a multiple of the file size, in addition to the spare bytes."""
 MAX_MESSAGE = 2000
 MAX_WARNINGS = 8
+OUT_OF_MEMORY = ("not enough memory", "Unable to allocate")
+"""Parts of messages of allocations that failed in Python; FFmpeg and HDF5 check sizes by trying to allocate them."""
 MAX_FRAMES = 64
-"""Frames of a video that are decoded."""
+MAX_PIXELS = 1 << 26
+"""Frames of a video that are decoded, and their pixels: a small file may honestly declare hours of large frames."""
 CHUNK_EVENTS = 25
 
 
@@ -107,7 +110,7 @@ def _consume(path: Path, chunks: bool, options: Mapping[str, Any]) -> str | None
             for number, frame in enumerate(sample.frames()):
                 if number == 1 and frame.rgb().shape[:2] != (sample.height, sample.width):
                     return "a frame has another size than the video"
-                if number == MAX_FRAMES:
+                if number == MAX_FRAMES or (number + 1) * frame.gray.size > MAX_PIXELS:
                     break
         elif hasattr(sample, "p") and len(sample):
             if not (sample.x.max() < sample.width and sample.y.max() < sample.height):
@@ -122,7 +125,7 @@ def _check_message(message: str) -> str | None:
         return f"an error of several lines: {message!r}"
     if len(message) > MAX_MESSAGE:
         return f"an error of {len(message)} characters: {message[:200]}"
-    return f"out of memory: {message}" if "memory" in message else None
+    return f"out of memory: {message}" if any(each in message for each in OUT_OF_MEMORY) else None
 
 
 def _check_warnings(caught: list[warnings.WarningMessage]) -> str | None:

@@ -68,7 +68,21 @@ def make_image_seeds() -> list[Seed]:
         _save(wide, "tiff-16", ".tif", "TIFF"),
     ]
     # Animations are videos by their content.
-    return [Seed(each.name, each.suffix, each.content, each.structure, {"reader": "image"}) for each in seeds]
+    given = [Seed(each.name, each.suffix, each.content, each.structure, {"reader": "image"}) for each in seeds]
+    thermal = Seed("thermal", ".png", seeds[0].content, "png", {"reader": "thermal-image"})
+    return [*given, thermal, Seed("nyu", ".mat", make_nyu(), "hdf5", {"reader": "nyu-image-mat"})]
+
+
+def make_nyu() -> bytes:
+    """Make a MATLAB 7.3 file in the layout of NYU Depth v2: HDF5 after 512 bytes of text."""
+    import h5py
+
+    def write(path: Path) -> None:
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file.create_dataset("images", data=make_pixels().transpose(2, 1, 0)[None], chunks=True, compression=1)
+            file.create_dataset("depths", data=np.ones((1, SIDE_X, SIDE_Y), np.float32), chunks=True, compression=1)
+
+    return b"MATLAB 7.3 MAT-file".ljust(512) + write_content(".mat", write)[512:]
 
 
 def make_waveform(channels: int = 2, rate: int = RATE) -> np.ndarray:
@@ -108,6 +122,10 @@ def _write_sound(path: Path, container: str, subtype: str) -> None:
     import soundfile
 
     soundfile.write(path, make_waveform().astype(np.float32), RATE, subtype, format=container)
+    content = bytearray(path.read_bytes())
+    if (peak := content.find(b"PEAK")) >= 0:
+        content[peak + 12 : peak + 16] = bytes(4)  # the time of writing
+        path.write_bytes(content)
 
 
 def _write_track(path: Path, codec: str, container: str) -> None:
@@ -146,6 +164,7 @@ def make_depth_seeds() -> list[Seed]:
         *(Seed(each.name, each.suffix, each.content, each.structure, given) for each in images),
         Seed("pgm", ".pgm", b"P5\n# made\n24 16\n65535\n" + levels.astype(">u2").tobytes(), "pnm", given),
         Seed("npy", ".npy", file.getvalue(), "npy", {"reader": "depth"}),
+        Seed("nyu", ".mat", make_nyu(), "hdf5", {"reader": "nyu-depth-mat"}),
         Seed("exr", ".exr", write_content(".exr", lambda path: _write_exr(path, {"Z": metres}, "ZIP")), "exr"),
         Seed(
             "exr-layers",

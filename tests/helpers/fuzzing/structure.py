@@ -195,7 +195,11 @@ STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
         128, header=(128, 400), chunks=_chunks(containers.list_mat_elements(content)),
         inner=tuple(inner.list_mat_parts(content)),
     ),
+    "mat-variable": lambda content: Structure(
+        8, chunks=_chunks(containers.list_mat_elements(content, 0)), header=(0, 100)
+    ),
     "matroska": _find_matroska,
+    "mcap": lambda content: Structure(8, header=(8, 200), chunks=_chunks(containers.list_mcap_records(content))),
     "mp3": lambda content: _find_marked(content, content[:2], 4),
     "mp4": _find_boxes,
     "mpegts": lambda content: Structure(1, order="big", chunks=_split_records(content, 0, 188)),
@@ -205,6 +209,7 @@ STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "png": _find_png,
     "pnm": _find_pnm,
     "riff": _find_riff,
+    "rosbag": lambda content: Structure(13, header=(13, 300), chunks=_chunks(containers.list_bag_records(content))),
     "text": _find_text,
     "tiff": _find_tiff,
     "w64": lambda content: Structure(16, header=(16, 140), chunks=_chunks(containers.list_w64_chunks(content))),

@@ -154,10 +154,10 @@ class _Worker:
 
     def _save(self, index: int, fault: str) -> None:
         folder = self.task.scratch
-        log = (folder / "crash.log").read_text(errors="replace")
+        log = " ".join(line.strip() for line in (folder / "crash.log").read_text(errors="replace").splitlines()[2:6])
         name = (folder / "name").read_text()
         for path in folder.glob("input.*"):
-            save_finding(self.task, index, name, path, f"{fault} {log[-1500:]}", {})
+            save_finding(self.task, index, name, path, f"{fault} {log}".strip(), {})
             path.unlink()
 
 

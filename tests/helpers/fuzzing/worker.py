@@ -119,7 +119,7 @@ def _count(state: MutableSequence[float], outcome: Outcome) -> None:
 
 def describe_kind(fault: str) -> str:
     """Return a fault without what differs between inputs: paths and numbers."""
-    return re.sub(r"/\S+|\d+|'[^']*'", "#", fault)[:160]
+    return re.sub(r"/\S+|0x\w+|\d+|'[^']*'", "#", fault)[:160]
 
 
 def save_finding(task: Task, index: int, name: str, path: Path, fault: str, options: Mapping[str, Any]) -> None:
