@@ -39,7 +39,9 @@ def write(seed: Seed, folder: Path) -> Path:
 def test_every_seed_is_read_to_its_end(family: str, tmp_path: Path) -> None:
     for seed in make_seeds(family):
         outcomes = [execute(write(seed, tmp_path), chunks, seed.options) for chunks in (False, True)]
-        assert [(each.fault, each.past_header, each.accepted) for each in outcomes] == [(None, True, True)] * 2, seed.name
+        assert [(each.fault, each.past_header, each.accepted) for each in outcomes] == [(None, True, True)] * 2, (
+            seed.name
+        )
 
 
 def test_every_suffix_of_a_reader_has_a_seed() -> None:
@@ -72,7 +74,7 @@ def break_rules(task: Task, state: MutableSequence[float]) -> None:
     """Stand in for a worker: input 2 crashes it, input 5 hangs."""
     for index in range(task.start, task.stop, task.step):
         (task.scratch / "crash.log").touch()
-        (task.scratch / "name").write_text("made")
+        (task.scratch / "origin.json").write_text('["made", {}]')
         (task.scratch / "input.bin").write_bytes(bytes([index]))
         state[INDEX], state[SINCE] = index, time.monotonic()
         if index == 2:

@@ -26,7 +26,8 @@ PGM = re.compile(rb"P5(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|
 NPY_HEADER = re.compile(rb"'descr': '[<>|=][fiu]\d+', [^{}]*'shape': \((?:1, )?\d+, (\d+)(?:, 1)?\)")
 """Header of an NPY array with one number a pixel."""
 NPY_FIELDS = re.compile(
-    rb"\{'descr': '([<>|=][biufcSU]\d{1,5})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), ?\}\s*"
+    rb"\{'descr': '([<>|=][biufcSU]\d{1,5})', 'fortran_order': (True|False),"
+    rb" 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), ?\}\s*"
 )
 """Header of an NPY array of plain values, as NumPy writes it: type, order and sides."""
 EVENT_COLUMNS = 4

@@ -114,6 +114,7 @@ def main(given: Sequence[str] | None = None) -> int:
     results = run(arguments)
     if arguments.output:
         content = {"seed": arguments.seed, "families": [dataclasses.asdict(each) for each in results]}
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(content, indent=1) + "\n")
     return 1 if any(each.faults for each in results) else 0
 

@@ -40,7 +40,9 @@ def _make_mat_seeds() -> list[Seed]:
         Seed(
             f"mat-{name}-{'packed' if packed else 'plain'}",
             ".mat",
-            write_content(".mat", lambda path, arrays=arrays, packed=packed: savemat(path, arrays, do_compression=packed)),
+            write_content(
+                ".mat", lambda path, arrays=arrays, packed=packed: savemat(path, arrays, do_compression=packed)
+            ),
             "mat5",
         )
         for name, arrays in layouts.items()

@@ -123,7 +123,7 @@ def list_ebml_elements(content: bytes, at: int, end: int) -> Iterator[Span]:
 def list_ogg_pages(content: bytes) -> Iterator[Span]:
     """Yield the pages of an Ogg file."""
     at = content.find(b"OggS")
-    while 0 <= at:
+    while at >= 0:
         stop = content.find(b"OggS", at + 4)
         yield at, stop if stop >= 0 else len(content), at + 26, 1
         at = stop

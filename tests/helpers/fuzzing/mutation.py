@@ -179,6 +179,8 @@ def _edit_text(content: bytes, span: tuple[int, int], random: Random) -> list[Ed
     if choice < 0.85:
         return [(start, start, random.choice(SEPARATORS))]
     if token[0].isdigit():
-        return [(start, end, str(int(token[0][:18]) * random.choice((2, 1000, -1)) + random.choice((-1, 0, 1))).encode())]
+        return [
+            (start, end, str(int(token[0][:18]) * random.choice((2, 1000, -1)) + random.choice((-1, 0, 1))).encode())
+        ]
     other = TOKEN.search(lines, random.randrange(max(len(lines), 1)))
     return [(start, end, other[0])] if other else []

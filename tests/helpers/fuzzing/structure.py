@@ -165,8 +165,8 @@ def _find_marked(content: bytes, mark: bytes, magic: int, order: str = "big") ->
 
 def _find_y4m(content: bytes) -> Structure:
     end = content.find(b"\n") + 1
-    found = _find_marked(content, b"FRAME\n", 9)
-    return Structure(9, (10, end), (9, end), chunks=found.chunks)
+    frames = _find_marked(content, b"FRAME\n", 9)
+    return Structure(9, (10, end), (9, end), chunks=frames.chunks)
 
 
 def _find_pnm(content: bytes) -> Structure:

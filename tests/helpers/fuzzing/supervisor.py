@@ -33,7 +33,8 @@ from helpers.fuzzing.worker import (
 MOST_SECONDS = 20
 """A read that takes longer hangs."""
 POLL_SECONDS = 0.2
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (inputs are written there, not to a disk)
+MEMORY_FOLDER = Path("/dev/shm")
+"""Folder for inputs, so that they are not written to a disk."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,9 @@ class _Worker:
     def _save(self, index: int, fault: str) -> None:
         folder = self.task.scratch
         log = " ".join(line.strip() for line in (folder / "crash.log").read_text(errors="replace").splitlines()[2:6])
-        name = (folder / "name").read_text()
+        name, options = json.loads((folder / "origin.json").read_text())
         for path in folder.glob("input.*"):
-            save_finding(self.task, index, name, path, f"{fault} {log}".strip(), {})
+            save_finding(self.task, index, name, path, f"{fault} {log}".strip(), options)
             path.unlink()
 
 
@@ -165,9 +166,9 @@ def _list_kinds(findings: Path, family: str) -> dict[str, str]:
     """Return the kinds of a family's faults, each with the line that replays an example."""
     path, kinds = findings / "findings.jsonl", {}
     for line in path.read_text().splitlines() if path.exists() else ():
-        found = json.loads(line)
-        if found["family"] == family:
-            kinds.setdefault(f"{found['seed']}: {describe_kind(found['fault'])}", found["replay"])
+        finding = json.loads(line)
+        if finding["family"] == family:
+            kinds.setdefault(f"{finding['seed']}: {describe_kind(finding['fault'])}", finding["replay"])
     return kinds
 
 

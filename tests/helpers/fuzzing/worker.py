@@ -82,7 +82,7 @@ def run_task(task: Task, state: MutableSequence[float]) -> None:
         origin, content = make_input(seeds, task.family, task.seed, index)
         path = task.scratch / f"input{origin.suffix}"
         path.write_bytes(content)
-        (task.scratch / "name").write_text(origin.name)
+        (task.scratch / "origin.json").write_text(json.dumps([origin.name, dict(origin.options)]))
         state[INDEX], state[SINCE] = index, time.monotonic()
         outcome = execute(path, index // len(seeds) % 3 == 2, origin.options)
         _count(state, outcome)
@@ -96,7 +96,7 @@ def run_task(task: Task, state: MutableSequence[float]) -> None:
 
 
 def _warm_up(task: Task, seeds: list[Seed]) -> None:
-    """Read each seed once: imports and compilation are no part of an input's time and memory."""
+    """Read each seed once: so that imports and compilation do not count."""
     for seed in seeds:
         path = task.scratch / f"seed{seed.suffix}"
         path.write_bytes(seed.content)
@@ -126,7 +126,9 @@ def save_finding(task: Task, index: int, name: str, path: Path, fault: str, opti
     """Save an input that breaks a rule, and a line about it in `findings.jsonl`."""
     saved = task.findings / f"{task.family}-{task.seed}-{index}-{Path(name).stem}{path.suffix}"
     saved.write_bytes(path.read_bytes())
-    given = "".join(f" --{key} {value}" if key == "reader" else f" --option {key}={value}" for key, value in options.items())
+    given = "".join(
+        f" --{key} {value}" if key == "reader" else f" --option {key}={value}" for key, value in options.items()
+    )
     line = {
         "family": task.family,
         "index": index,
