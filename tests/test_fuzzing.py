@@ -88,10 +88,14 @@ def break_rules(task: Task, state: MutableSequence[float]) -> None:
 def test_crashes_and_hangs_are_counted_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "run_task", break_rules)
     monkeypatch.setattr(supervisor, "MOST_SECONDS", 1)
+    monkeypatch.setattr(supervisor, "MOST_WAITING_SECONDS", 2)
     result = supervisor.fuzz_family("image", 8, processes=1, findings=tmp_path)
     assert (result.inputs, result.crashes, result.hangs, result.faults) == (8, 1, 1, 2)
     lines = [json.loads(line) for line in (tmp_path / "findings.jsonl").read_text().splitlines()]
-    assert [(line["index"], line["fault"]) for line in lines] == [(2, "crash, exit status -11"), (5, "more than 1 s")]
+    assert [(line["index"], line["fault"]) for line in lines] == [
+        (2, "crash, exit status -11"),
+        (5, "takes more than 1 s"),
+    ]
     assert all(Path(line["replay"].split()[-1]).read_bytes() == bytes([line["index"]]) for line in lines)
 
 

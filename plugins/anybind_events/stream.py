@@ -135,7 +135,7 @@ class EventStream:
     @property
     def duration_us(self) -> int:
         """Microseconds from the first event to the last; 0 without events."""
-        return int(self.t[-1] - self.t[0]) if len(self) else 0
+        return int(self.t[-1]) - int(self.t[0]) if len(self) else 0
 
     def slice_events(self, first: int, last: int) -> Self:
         """Return the events from index `first` to before `last`, a view; indices beyond the ends are cut off."""

@@ -22,6 +22,7 @@ from anybind_events.readers.column_statistics import (
     is_ambiguous,
 )
 from anybind_events.readers.columns import convert_to_microseconds, find_columns, parse_unit
+from anybind_events.readers.hdf5_heap import check_heaps
 
 if TYPE_CHECKING:
     import h5py
@@ -116,6 +117,7 @@ def open_file(path: Path) -> Iterator[h5py.File]:
     import h5py
     import hdf5plugin  # noqa: F401  # registers its filters with h5py
 
+    check_heaps(path)
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 from helpers.fuzzing.worker import (
     ACCEPTED,
+    CPU_SINCE,
     FAULTS,
     INDEX,
     INPUTS,
@@ -30,8 +32,8 @@ from helpers.fuzzing.worker import (
     save_finding,
 )
 
-MOST_SECONDS = 20
-"""A read that takes longer hangs."""
+MOST_SECONDS, MOST_WAITING_SECONDS = 20, 300
+"""A read that takes longer hangs: on the processor, and by the clock, as other programs may take the processor."""
 POLL_SECONDS = 0.2
 MEMORY_FOLDER = Path("/dev/shm")
 """Folder for inputs, so that they are not written to a disk."""
@@ -133,8 +135,7 @@ class _Worker:
 
     def poll(self) -> bool:
         """Look after the process; return False once it has read its last input."""
-        since = self.state[SINCE]
-        hangs = bool(since) and time.monotonic() - since > MOST_SECONDS
+        hangs = self._hangs()
         if self.process.is_alive() and not hangs:
             return True
         if hangs:
@@ -146,12 +147,25 @@ class _Worker:
         if index < 0:
             raise RuntimeError(f"{self.task.family}: a worker cannot start, exit status {self.process.exitcode}")
         self.ends["hang" if hangs else "crash"] += 1
-        fault = f"more than {MOST_SECONDS} s" if hangs else f"crash, exit status {self.process.exitcode}"
+        fault = f"takes more than {MOST_SECONDS} s" if hangs else f"crash, exit status {self.process.exitcode}"
         self._save(index, fault)
         if index + self.task.step >= self.task.stop:
             return False
         self._start(replace(self.task, start=index + self.task.step))
         return True
+
+    def _hangs(self) -> bool:
+        since = self.state[SINCE]
+        if not since or time.monotonic() - since < MOST_SECONDS:
+            return False
+        if time.monotonic() - since > MOST_WAITING_SECONDS:
+            return True
+        try:
+            status = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # ended, or a system without this folder
+            return False
+        used = (int(status[11]) + int(status[12])) / os.sysconf("SC_CLK_TCK")
+        return used - self.state[CPU_SINCE] > MOST_SECONDS
 
     def _save(self, index: int, fault: str) -> None:
         folder = self.task.scratch

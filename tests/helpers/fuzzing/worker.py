@@ -23,9 +23,10 @@ ADDRESS_SPACE = 12 << 30
 """Bytes of address space of a worker: an allocation beyond fails, and is a fault."""
 SAVED_PER_KIND = 3
 """Inputs that are saved per kind of fault."""
-(INDEX, SINCE, INPUTS, PAST, ACCEPTED, FAULTS, WORST_BYTES, WORST_SECONDS, SECONDS) = range(9)
-"""Indices in the shared state: number of the present input, when it began, counts so far, and maxima."""
-STATE_SIZE = 9
+(INDEX, SINCE, CPU_SINCE, INPUTS, PAST, ACCEPTED, FAULTS, WORST_BYTES, WORST_SECONDS, SECONDS) = range(10)
+"""Indices in the shared state: number of the present input, when it began (the clock's and the processor's seconds),
+counts so far, and maxima."""
+STATE_SIZE = 10
 OTHER_SUFFIX = 0.02
 """Fraction of inputs with the suffix of another format of the family."""
 
@@ -83,7 +84,7 @@ def run_task(task: Task, state: MutableSequence[float]) -> None:
         path = task.scratch / f"input{origin.suffix}"
         path.write_bytes(content)
         (task.scratch / "origin.json").write_text(json.dumps([origin.name, dict(origin.options)]))
-        state[INDEX], state[SINCE] = index, time.monotonic()
+        state[INDEX], state[SINCE], state[CPU_SINCE] = index, time.monotonic(), time.process_time()
         outcome = execute(path, index // len(seeds) % 3 == 2, origin.options)
         _count(state, outcome)
         if outcome.fault:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -114,6 +116,37 @@ def test_an_array_header_of_python_2_is_read_without_warnings(tmp_path: Path) ->
 def test_whole_nanoseconds_of_every_type_become_microseconds(dtype: type[np.generic], tmp_path: Path) -> None:
     np.savez(tmp_path / "events.npz", x=[1, 2], y=[3, 4], t_ns=np.array([0, 120], dtype), p=[0, 1])
     assert anybind.read(tmp_path / "events.npz").t.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("length", [0, (1 << 64) - 1, (1 << 64) - 32, 1 << 40])
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_damaged_text_in_hdf5_is_refused_instead_of_read_without_end(length: int, index: int, tmp_path: Path) -> None:
+    """HDF5 steps through a heap by the lengths in it: 0, or one that overflows, is a step of 0, or backwards."""
+    import h5py
+
+    path = tmp_path / "events.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["geometry"] = "30x20"
+        for name in "xytp":
+            file[name] = np.arange(2)
+    assert anybind.read(path).width == 30
+    content = bytearray(path.read_bytes())
+    place = content.index(b"GCOL") + 16
+    place += 0 if index else 24  # free space, with index 0, follows the text
+    content[place + 8 : place + 16] = length.to_bytes(8, "little")
+    path.write_bytes(content)
+    script = "import anybind, sys\ntry: anybind.read(sys.argv[1])\nexcept anybind.BadInput as error: print(error)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert "impossible length" in ended.stdout
+
+
+def test_times_at_the_ends_of_64_bits_have_a_duration(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("x,y,t_us,p\n1,1,-9223372036854775808,0\n1,1,9223372036854775807,1\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert anybind.read(tmp_path / "events.csv").duration_us == (1 << 64) - 1
 
 
 def test_the_same_seed_gives_the_same_damage():
