@@ -122,3 +122,23 @@ def test_a_damaged_array_header_is_an_error_without_warnings(shape: str, tmp_pat
     with warnings.catch_warnings(), pytest.raises(BadInput, match=r"depth\.npy"):
         warnings.simplefilter("error")
         anybind.read(path, reader="depth")
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "box", "offset"),
+    [("video", "m4v-fragmented", b"trun", 8), ("video", "mp4-h264", b"stsz", 12), ("sound", "m4a", b"stsz", 12)],
+)
+def test_an_index_of_more_samples_than_bytes_is_refused(
+    family: str, name: str, box: bytes, offset: int, tmp_path: Path
+) -> None:
+    """FFmpeg would take gigabytes for a file of a kilobyte."""
+    seed = next(each for each in make_seeds(family) if each.name == name)
+    path = tmp_path / f"clip{seed.suffix}"
+    path.write_bytes(seed.content)
+    anybind.read(path, reader=family)
+    content = bytearray(seed.content)
+    place = content.index(box) + offset
+    content[place : place + 4] = (1 << 24).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="declares 16777216 samples in"):
+        anybind.read(path, reader=family)
