@@ -8,8 +8,10 @@ from pathlib import Path
 
 from anybind.plugin import BadInput
 
-COUNT = re.compile(rb"trun.{4}(?P<run>.{4})|stsz.{8}(?P<table>.{4})", re.DOTALL)
-"""The number of samples in a run of a fragment, and in the table of sizes."""
+INDEX_BOX = re.compile(rb"(.{4})(trun|stsz)", re.DOTALL)
+"""Length and name of a run of samples in a fragment, and of the table of sizes."""
+COUNT_OFFSETS = {b"trun": 4, b"stsz": 8}
+"""Bytes between the header of the box and the number of samples."""
 MAX_INDEX_BYTES = 1 << 26
 """Bytes of a box that are searched; those with the media, which are larger, are skipped."""
 MAX_BOXES = 1 << 20
@@ -39,7 +41,9 @@ def check_sample_counts(path: Path) -> None:
 
 
 def _check_box(path: Path, content: bytes, size: int) -> None:
-    for match in COUNT.finditer(content):
-        count = int.from_bytes(match["run"] or match["table"], "big")
+    for match in INDEX_BOX.finditer(content):
+        # A length of 1 means that one of 64 bits follows the name.
+        place = match.end() + (8 if match[1] == b"\0\0\0\1" else 0) + COUNT_OFFSETS[match[2]]
+        count = int.from_bytes(content[place : place + 4], "big")
         if count > size:
             raise BadInput(f"{path}: damaged: its index declares {count} samples in {size} bytes; copy it again")

@@ -142,3 +142,14 @@ def test_an_index_of_more_samples_than_bytes_is_refused(
     path.write_bytes(content)
     with pytest.raises(BadInput, match="declares 16777216 samples in"):
         anybind.read(path, reader=family)
+
+
+def test_a_long_form_of_a_box_of_an_index_is_checked_too(tmp_path: Path) -> None:
+    """A length of 1 shifts the contents by 8 bytes, so that other bytes are the number of samples."""
+    seed = next(each for each in make_seeds("video") if each.name == "m4v-fragmented")
+    content = bytearray(seed.content)
+    place = content.index(b"trun") - 4
+    content[place : place + 4] = (1).to_bytes(4, "big")
+    (tmp_path / "clip.m4v").write_bytes(content)
+    with pytest.raises(BadInput, match="declares 33554432 samples in"):
+        anybind.read(tmp_path / "clip.m4v")
