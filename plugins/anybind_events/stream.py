@@ -284,7 +284,8 @@ def make_read_only(column: np.ndarray) -> np.ndarray:
 def _require_whole_numbers(name: str, column: np.ndarray) -> None:
     """Raise `BadInput` for fractions: times in seconds, or sub-pixel coordinates, would be truncated silently."""
     if column.dtype.kind == "f":
-        invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
         if invalid.size:
             index = int(invalid[0])
             raise BadInput(

@@ -37,6 +37,8 @@ MAX_REASON = 200
 """Maximum number of characters that an error quotes of a header."""
 LITERALS = re.compile(r"(?:[\s{}()\[\],:]|'[^'\\\n]*'|\"[^\"\\\n]*\"|-?\d+(?!\w)|(?:True|False|None)\b)*")
 """What a header may contain: a dictionary of texts, whole numbers, tuples and lists."""
+OLD_TEXT = re.compile(r"[,:]\s*['\"][<>|=]?a\d*['\"]")
+"""An alias of a type of texts, which NumPy does not write and warns of."""
 LONG = re.compile(r"('[^']*'|\"[^\"]*\")|(?<=\d)L\b")
 """Texts, and the suffix of whole numbers in Python 2."""
 
@@ -79,7 +81,10 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
         n_bytes = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
         if n_bytes > MAX_HEADER_BYTES:
             raise BadInput(f"damaged header: {n_bytes} bytes, expected up to {MAX_HEADER_BYTES}")
-        dtype, shape, fortran = _parse_header(file.read(n_bytes).decode("latin1"))
+        text = file.read(n_bytes).decode("latin1")
+        if len(text) < n_bytes:
+            raise BadInput(f"damaged header: truncated after {len(text)} of {n_bytes} bytes")
+        dtype, shape, fortran = _parse_header(text)
     except BadInput:
         raise
     except Exception as error:  # a damaged description of a dtype can raise anything
@@ -94,7 +99,7 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
 def _parse_header(text: str) -> tuple[np.dtype, tuple[int, ...], bool]:
     """Parse a header; NumPy's own parser warns of some damage, and of headers that Python 2 wrote."""
     text = LONG.sub(lambda match: match[1] or "", text)
-    if not LITERALS.fullmatch(text):
+    if not LITERALS.fullmatch(text) or OLD_TEXT.search(text):
         raise ValueError(f"cannot parse {text.strip()!r}")
     fields = ast.literal_eval(text.strip())
     descr, shape, fortran = (fields.pop(name) for name in ("descr", "shape", "fortran_order"))
