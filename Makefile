@@ -8,11 +8,10 @@ READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
 
-# What the long targets read: a folder with caltech101 and imagenet_samples; recordings to damage, and for how long.
+# What the long targets read: a folder with caltech101 and imagenet_samples; how many damaged files of each family.
 DATA ?= ../shared/data
 RUNS ?= runs
-FILES ?= $(wildcard $(DATA)/events/*.*)
-SECONDS ?= 600
+INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
@@ -103,9 +102,11 @@ esc10: $(READY)
 retrieval-mini: $(READY)
 	$(BIN)/python benchmarks/retrieval_mini.py --data $(DATA)
 
-# Damages recordings and reads them, for as long as SECONDS says.
+# Reads INPUTS damaged files of every family of formats, or of FAMILIES=image,sound; those that break a rule are saved in
+# $(RUNS)/fuzz. FILES=... damages these files instead.
 fuzz: $(READY)
-	$(BIN)/python tests/helpers/fuzz_readers.py $(FILES) --seconds $(SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m helpers.fuzz_readers $(FILES) --inputs $(INPUTS) $(if $(FAMILIES),--families $(FAMILIES)) \
+		--findings $(RUNS)/fuzz --output $(RUNS)/fuzz.json
 
 # Our rates beside those of other packages, in one process; they write benchmarks/results.
 bench-events: $(BENCH)

@@ -21,9 +21,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
+MAX_MESSAGE = 2000
+
 
 class AnybindError(Exception):
     """Base of every error that anybind raises on purpose; the command line exits with 2 on it."""
+
+    def __str__(self) -> str:
+        """Return the message on one line of at most `MAX_MESSAGE` characters: it may quote a damaged file."""
+        message = " ".join(super().__str__().splitlines())
+        half = MAX_MESSAGE // 2 - 5
+        return message if len(message) <= MAX_MESSAGE else f"{message[:half]} ... {message[-half:]}"
 
 
 class BadInput(AnybindError):

@@ -8,10 +8,11 @@ import os
 import stat
 import threading
 import time
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from anybind.errors import BadInput, BadOption
 from anybind.locks import lock_file as lock_file  # for plugins, as the next ones
@@ -48,7 +49,8 @@ _WAIT_SECONDS = 30.0
 """How long a writer waits for another process that writes the same file."""
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
-_n_opening = 0
+_n_opening = _n_reading = 0
+_image_filters: list[Any] = []
 _pillow_limit: int | None = None
 
 
@@ -214,6 +216,27 @@ def check_pixels(path: str | os.PathLike[str], width: int, height: int, max_pixe
             f"{os.fspath(path)}: {width}x{height} pixels exceed the limit of {max_pixels}; save a smaller image, or"
             f" raise the limit: max_pixels={width * height}"
         )
+
+
+@contextmanager
+def ignore_image_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings on damaged metadata while any thread reads an image; damaged pixels are errors.
+
+    `warnings.catch_warnings` would not do: with several threads, its filters could stay.
+    """
+    global _n_reading
+    with _lock:
+        if not _n_reading:
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+            _image_filters[:] = warnings.filters[:1]
+        _n_reading += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _n_reading -= 1
+            if not _n_reading and _image_filters[0] in warnings.filters:
+                cast("list[Any]", warnings.filters).remove(_image_filters[0])
 
 
 @contextmanager

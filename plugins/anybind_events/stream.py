@@ -145,7 +145,7 @@ class EventStream:
     @property
     def duration_us(self) -> int:
         """Microseconds from the first event to the last; 0 without events."""
-        return int(self.t[-1] - self.t[0]) if len(self) else 0
+        return int(self.t[-1]) - int(self.t[0]) if len(self) else 0
 
     def slice_events(self, first: int, last: int) -> Self:
         """Return the events from index `first` to before `last`, a view; indices beyond the ends are cut off."""
@@ -300,7 +300,8 @@ def make_read_only(column: np.ndarray) -> np.ndarray:
 def _require_whole_numbers(name: str, column: np.ndarray) -> None:
     """Raise `BadInput` for fractions: times in seconds, or sub-pixel coordinates, would be truncated silently."""
     if column.dtype.kind == "f":
-        invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
         if invalid.size:
             index = int(invalid[0])
             error = BadInput if name == "t" or not np.isfinite(column[index]) else UnscaledPixel

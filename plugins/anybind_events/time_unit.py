@@ -162,8 +162,8 @@ def convert_to_microseconds(time: np.ndarray, unit: str, offset_us: int = 0) -> 
     if time.dtype.kind not in "biuf":
         raise BadInput(f"column t: expected numbers, got {time.dtype}")
     if unit == "ns" and time.dtype.kind in "iu":
-        return time // 1000
-    with np.errstate(over="ignore"):
+        return time.astype(np.promote_types(time.dtype, np.uint16), copy=False) // 1000  # 1000 exceeds 8 bits
+    with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.rint(time.astype(np.float64) * UNITS_US[unit])
     invalid = ~(np.abs(scaled) < 2.0**63)
     if invalid.any():

@@ -82,7 +82,7 @@ def _decode_images(path: Path, max_pixels: int) -> Iterator[tuple[int, np.ndarra
     """Yield time in microseconds and RGB pixels of each frame."""
     delays, time_ms, number = _read_delays(path), 0.0, 0
     try:
-        with files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
+        with files.ignore_image_warnings(), files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
             first = 1 if getattr(image, "default_image", False) else 0  # shown only where animations are not
             for number, delay in enumerate(delays):
                 image.seek(first + number)

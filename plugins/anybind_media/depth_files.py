@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import math
 import os
 import re
-import warnings
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,14 +23,22 @@ DECODED_BYTES = 24
 BAND_PIXELS = 1 << 20
 PNG, NPY, EXR = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY", b"\x76\x2f\x31\x01"
 TIFF = (b"II*\x00", b"MM\x00*")
-PGM = re.compile(rb"P5(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s")
+PGM = re.compile(rb"P5(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s")
 NPY_HEADER = re.compile(rb"'descr': '[<>|=][fiu]\d+', [^{}]*'shape': \((?:1, )?\d+, (\d+)(?:, 1)?\)")
 """Header of an NPY array with one number a pixel."""
+NPY_FIELDS = re.compile(
+    rb"\{'descr': '([<>|=][biufcSU]\d{1,5})', 'fortran_order': (True|False),"
+    rb" 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), ?\}\s*"
+)
+"""Header of an NPY array of plain values, as NumPy writes it: type, order and sides."""
 EVENT_COLUMNS = 4
 """Width of arrays that hold events rather than a depth map."""
 HEAD_BYTES = 4096
 DEPTH_CHANNELS = ("z", "depth", "v", "y")
 """Names of the depth channel in OpenEXR, case-insensitive, after an optional layer name."""
+EXR_TYPES = ("<u4", "<f2", "<f4")
+"""Types of OpenEXR's channels by their number."""
+MAX_EXR_HEADER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,7 @@ def _read_values(path: Path, max_pixels: int) -> np.ndarray:
         head = file.read(HEAD_BYTES)
     try:
         if head.startswith(NPY):
-            stored = _read_npy(path, max_pixels)
+            stored = _read_npy(path, head, max_pixels)
         elif head.startswith(EXR):
             stored = _read_exr(path, max_pixels)
         elif header := PGM.match(head):
@@ -190,14 +200,20 @@ def _read_values(path: Path, max_pixels: int) -> np.ndarray:
     return stored
 
 
-def _read_npy(path: Path, max_pixels: int) -> np.ndarray:
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # fails if the header claims more than the file has
-    if mapped.ndim == 3 and 1 in (mapped.shape[0], mapped.shape[2]):
-        mapped = mapped[0] if mapped.shape[0] == 1 else mapped[..., 0]
-    if mapped.ndim != 2:
-        raise BadInput(f"{path}: expected one number per pixel, got {mapped.dtype} {mapped.shape}")
-    _check_size(path, mapped.shape[1], mapped.shape[0], max_pixels)
-    return np.array(mapped)
+def _read_npy(path: Path, head: bytes, max_pixels: int) -> np.ndarray:
+    place = 10 if head[6:7] == b"\1" else 12  # version 1 has a length of two bytes, others of four
+    start = place + int.from_bytes(head[8:place], "little")
+    header = NPY_FIELDS.fullmatch(head, place, start)  # NumPy's own parser warns of some damage
+    if header is None:
+        raise ValueError("expected an array of plain numbers, got a damaged NPY header, or one of other data")
+    shape, dtype = [int(side) for side in header[3].split(b",") if side.strip()], np.dtype(header[1].decode())
+    if len(shape) == 3 and 1 in (shape[0], shape[2]):
+        shape.remove(1)
+    if len(shape) != 2:
+        raise BadInput(f"{path}: expected one number per pixel, got {dtype} {tuple(shape)}")
+    _check_size(path, shape[1], shape[0], max_pixels)
+    order = "F" if header[2] == b"True" else "C"
+    return np.fromfile(path, dtype, math.prod(shape), offset=start).reshape(shape, order=order)
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -222,16 +238,14 @@ def _read_pgm(path: Path, header: re.Match[bytes], max_pixels: int) -> np.ndarra
 
 
 def _read_image(path: Path, max_pixels: int) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warnings on sizes and tags; it raises on unreadable files
-        with files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
-            if not (image.mode in ("L", "F") or image.mode.startswith("I")):
-                raise BadInput(
-                    f"{path}: expected a gray image of depths, got colours ({image.mode}); save 16-bit gray or an array"
-                )
-            _check_size(path, image.width, image.height, max_pixels)
-            image.load()
-            return np.asarray(image)
+    with files.ignore_image_warnings(), files.lift_pillow_limit(), files.open_image(path, max_pixels) as image:
+        if not (image.mode in ("L", "F") or image.mode.startswith("I")):
+            raise BadInput(
+                f"{path}: expected a gray image of depths, got colours ({image.mode}); save 16-bit gray or an array"
+            )
+        _check_size(path, image.width, image.height, max_pixels)
+        image.load()
+        return np.asarray(image)
 
 
 def _read_exr(path: Path, max_pixels: int) -> np.ndarray:
@@ -239,16 +253,35 @@ def _read_exr(path: Path, max_pixels: int) -> np.ndarray:
         exr = importlib.import_module("OpenEXR")
     except ModuleNotFoundError as error:
         raise errors.MissingExtra(f"{path}: OpenEXR needs the package 'OpenEXR': pip install 'anybind[exr]'") from error
-    with exr.File(os.fspath(path), header_only=True) as file:
-        for part in file.parts:  # all channels of all parts are decoded
-            first, last = part.header["dataWindow"]
-            width, height = (int(each) for each in np.asarray(last, np.int64) - first + 1)
-            _check_size(path, width, height * len(part.header["channels"]), max_pixels)
-    with exr.File(os.fspath(path), separate_channels=True) as file:
-        channels = file.channels()
-        for channel in DEPTH_CHANNELS:
-            for name in channels:
-                if name.rpartition(".")[2].lower() == channel:
-                    return np.array(channels[name].pixels)
-        names = ", ".join(channels)
-    raise BadInput(f"{path}: expected a depth channel ({', '.join(DEPTH_CHANNELS)}), got {names}; save depth as Z")
+    (left, top, right, bottom), channels = _read_exr_header(path)
+    width, height = right - left + 1, bottom - top + 1
+    _check_size(path, width, height, max_pixels)
+    for channel in DEPTH_CHANNELS:
+        for name, dtype in channels.items():
+            if name.rpartition(".")[2].lower() == channel:
+                # `exr.File` would print damage, and return pixels that it did not read.
+                with contextlib.closing(exr.InputFile(os.fspath(path))) as file:
+                    return np.frombuffer(file.channel(name), dtype).reshape(height, width)
+    raise BadInput(
+        f"{path}: expected a depth channel ({', '.join(DEPTH_CHANNELS)}), got {', '.join(channels)}; save depth as Z"
+    )
+
+
+def _read_exr_header(path: Path) -> tuple[tuple[int, ...], dict[str, np.dtype]]:
+    """Return left, top, right and bottom of an OpenEXR file's first part, inclusive, and the types of its channels.
+
+    The library's own parsers of headers crash on damaged ones. Source: OpenEXR's description of the file layout.
+    """
+    with path.open("rb") as file:
+        rest = file.read(MAX_EXR_HEADER_BYTES)[8:]
+    attributes: dict[bytes, bytes] = {}
+    while not rest.startswith(b"\0"):
+        name, _, rest = rest.split(b"\0", 2)
+        size = int.from_bytes(rest[:4], "little")
+        attributes[name], rest = rest[4 : 4 + size], rest[4 + size :]
+    channels, listed = {}, attributes[b"channels"]
+    while not listed.startswith(b"\0"):  # a name, the type, two flags and the sampling
+        name, listed = listed.split(b"\0", 1)
+        channels[name.decode()] = np.dtype(EXR_TYPES[listed[0]])
+        listed = listed[16:]
+    return struct.unpack("<4i", attributes[b"dataWindow"]), channels

@@ -95,6 +95,7 @@ class ImageReader(Reader):
             or (head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BITMAP_HEADERS)
         )
 
+    @files.ignore_image_warnings()
     def read(
         self,
         path: Path,

@@ -19,6 +19,7 @@ from av.error import FFmpegError
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption
+from anybind_media.mp4_index import check_sample_counts
 
 DECODING_ERRORS = (FFmpegError, IndexError, ValueError)
 """Errors of PyAV on damaged files."""
@@ -117,6 +118,7 @@ def open_track(path: Path, track: int | None = None) -> Iterator[AudioTrack]:
         BadInput: not a readable file, no audio, or a codec that is not installed.
         BadOption: the file has no audio track of that number.
     """
+    check_sample_counts(path)
     try:
         container = av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
     except DECODING_ERRORS as error:

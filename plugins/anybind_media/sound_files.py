@@ -42,7 +42,8 @@ WRITE_FORMATS = {
     ".w64": ("W64", "FLOAT"),
 }
 """Container and encoding of written files, by suffix."""
-OGG_AUDIO_MARKS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
+OGG_FLAC = b"\x7fFLAC"
+OGG_AUDIO_MARKS = (b"\x01vorbis", b"OpusHead", OGG_FLAC)
 OGG_TAIL_BYTES = 1 << 17
 """Bytes at the end of an Ogg file that contain its last page, of at most 64 KiB."""
 LAST_PAGE_FLAG = 4
@@ -193,7 +194,9 @@ def _open_clip(path: Path, start: float, duration: float | None, strict: bool, t
         raise BadOption(f"duration: expected seconds > 0, got {duration}")
     with path.open("rb") as raw:
         head = raw.read(HEAD_BYTES)
-    if not is_container(head) and track in (None, 0):
+    # libsndfile cannot open FLAC in Ogg as FFmpeg writes it.
+    is_ogg_flac = head.startswith(b"OggS") and OGG_FLAC in head
+    if not (is_container(head) or is_ogg_flac) and track in (None, 0):
         with _open_file(path) as file:
             excess = find_undeclared(path, is_mp3)
             if excess is None:

@@ -20,6 +20,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.video.stream import VideoStream
 
 from anybind.plugin import BadInput, files, kernel
+from anybind_media.mp4_index import check_sample_counts
 
 TRUNCATION_TOLERANCE = 1.0, 0.1
 """A video is truncated if it ends this many seconds, or this fraction of its length, before its declared end."""
@@ -131,6 +132,7 @@ def _get_frame_interval(stream: VideoStream) -> Fraction:
 @contextlib.contextmanager
 def _open_container(path: Path, max_pixels: int) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file and its video stream."""
+    check_sample_counts(path)
     try:
         container = av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
     except DECODING_ERRORS as error:

@@ -1,60 +1,38 @@
-"""Fuzz readers with damaged recordings: a reader must return a sample or raise one clear error, in bounded memory.
+"""Fuzz every reader with damaged files: data or one error of one line, in bounded memory and time.
 
-    python tests/helpers/fuzz_readers.py FILE... [--seconds 600] [--seed 0]                 (make fuzz FILES="..." SECONDS=600)
-    python tests/helpers/fuzz_readers.py depth.png --reader depth --option preset=tum
+    PYTHONPATH=tests python -m helpers.fuzz_readers                        (make fuzz; INPUTS=100000 FAMILIES=image,sound)
+    PYTHONPATH=tests python -m helpers.fuzz_readers FILE... --inputs 5000  (the files are mutated instead)
+    PYTHONPATH=tests python -m helpers.fuzz_readers --replay FILE          (the files are read as they are)
 
-Each case is a file with flipped bits, a truncated end, or pieces that are moved, repeated or overwritten. It prints
-broken rules with the seed of the case, and exits with 1 if there are any.
+The inputs of a family are mutated seeds: small valid files of every format and variant, made on the spot. Mutations
+know the structure of a format: lengths, counts, records, text, compressed parts and checksums. Inputs that break a rule
+are saved, with the line that replays them; the exit status is then 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
+import dataclasses
+import json
 import sys
-import tempfile
-import time
-import tracemalloc
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
-import numpy as np
-
-import anybind
 from anybind.commandline import parse_options
-from anybind.errors import PluginError
+from helpers.fuzzing.execution import execute
+from helpers.fuzzing.mutation import mutate_bytes
+from helpers.fuzzing.seeds import FAMILIES, make_seeds
+from helpers.fuzzing.supervisor import FamilyResult, clear_findings, fuzz_family
 
-MOST_SECONDS = 20
-SPARE_BYTES = 64 << 20
-TIMES = 4
-"""Allowed memory as a multiple of the file size, in addition to the spare bytes."""
+QUICK_INPUTS = 300
+COLUMNS = "inputs", "past_header", "accepted", "refused", "faults", "seconds", "worst_mib", "worst_seconds"
 
 
 def damage_content(content: bytes, seed: int) -> bytes:
-    """Damage a file's content in one to four ways, deterministic for the same seed."""
-    random = np.random.default_rng(seed)
-    array = np.frombuffer(content, np.uint8).copy()
-    for _ in range(int(random.integers(1, 5))):
-        if not len(array):
-            break
-        # Headers decide how the rest is read: half of all damage goes there.
-        reach = min(len(array), 512) if random.random() < 0.5 else len(array)
-        at = int(random.integers(reach))
-        length = int(random.integers(1, 65))
-        match int(random.integers(5)):
-            case 0:
-                array[at] ^= 1 << int(random.integers(8))
-            case 1:
-                array = array[:at]
-            case 2:
-                array[at : at + length] = random.integers(0, 256, len(array[at : at + length]))
-            case 3:
-                array = np.concatenate([array[:at], array[at + length :]])
-            case 4:
-                piece = array[int(random.integers(len(array))) :][:length]
-                array = np.concatenate([array[:at], piece, array[at:]])
-    return array.tobytes()
+    """Damage a content of any structure, the same for the same seed."""
+    return mutate_bytes(content, Random(seed))
 
 
 def find_broken_rule(
@@ -72,62 +50,73 @@ def find_broken_rule(
     """
     path = folder / f"damaged{suffix}"
     path.write_bytes(content)
-    signal.signal(signal.SIGALRM, _raise_timeout)
-    signal.alarm(MOST_SECONDS)
-    tracemalloc.start()
-    fault = _find_fault(path, chunks, {"reader": reader, **options})
-    signal.alarm(0)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    if fault is None and peak > TIMES * len(content) + SPARE_BYTES:
-        return f"took {peak >> 20} MiB for {len(content)} bytes"
-    return fault
+    return execute(path, chunks, {**({"reader": reader} if reader else {}), **options}).fault
 
 
-def _find_fault(path: Path, chunks: bool, options: dict[str, Any]) -> str | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", anybind.AnybindWarning)
-            warnings.simplefilter("error", RuntimeWarning)  # unexpected arithmetic
-            for _ in anybind.read_chunks(path, count=1000, **options) if chunks else [anybind.read(path, **options)]:
-                pass
-    except PluginError as error:
-        return f"a plugin's fault: {error}"
-    except anybind.AnybindError as error:
-        return f"an error of several lines: {error}" if "\n" in str(error) else None
-    except BaseException as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+def run(arguments: argparse.Namespace) -> list[FamilyResult]:
+    """Fuzz the families of the arguments, or the files, and print a line for each."""
+    options = {**({"reader": arguments.reader} if arguments.reader else {}), **parse_options(arguments.option)}
+    clear_findings(arguments.findings)
+    print("family".ljust(14), *(name.rjust(12) for name in COLUMNS), flush=True)
+    results = []
+    for family in ["files"] if arguments.files else arguments.families:
+        if not arguments.files and not make_seeds(family):
+            print(family.ljust(14), "no reader", flush=True)
+            continue
+        result = fuzz_family(
+            family,
+            arguments.inputs,
+            seed=arguments.seed,
+            processes=arguments.processes,
+            findings=arguments.findings,
+            files=arguments.files,
+            options=options,
+        )
+        results.append(result)
+        print(family.ljust(14), *(str(getattr(result, name)).rjust(12) for name in COLUMNS), flush=True)
+        for kind, replay in result.kinds.items():
+            print(f"  {kind}\n    {replay}", flush=True)
+    return results
 
 
-def _raise_timeout(*_: object) -> None:
-    raise TimeoutError(f"more than {MOST_SECONDS} s")
+def replay(arguments: argparse.Namespace) -> int:
+    """Read files as they are, whole and in chunks; print the rules that this breaks."""
+    options = {**({"reader": arguments.reader} if arguments.reader else {}), **parse_options(arguments.option)}
+    outcomes = [(path, chunks, execute(path, chunks, options)) for path in arguments.files for chunks in (False, True)]
+    for path, chunks, outcome in outcomes:
+        print(f"{path} {'in chunks' if chunks else 'whole'}: {outcome}")
+    return 1 if any(outcome.fault for *_, outcome in outcomes) else 0
 
 
-def main() -> int:
-    """Damage and read files until the time is over."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--reader")
-    parser.add_argument("--option", action="append", help="NAME=VALUE for the reader")
-    given = parser.parse_args()
-    options = {"reader": given.reader, **parse_options(given.option)}
-    contents = {path: path.read_bytes() for path in given.files}
-    end, seed, faults = time.monotonic() + given.seconds, given.seed, 0
-    with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < end:
-            for path, content in contents.items():
-                fault = find_broken_rule(
-                    damage_content(content, seed), path.suffix, Path(folder), chunks=seed % 2 == 1, **options
-                )
-                if fault:
-                    faults += 1
-                    print(f"{path} with seed {seed}: {fault}")
-            seed += 1
-    print(f"{len(contents)} files, {seed - given.seed} cases each, {faults} faults")
-    return 1 if faults else 0
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="fuzz_readers", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", type=Path, nargs="*", help="Files to mutate instead of the seeds made on the spot.")
+    parser.add_argument("--inputs", type=int, default=100_000, help="Inputs per family. [default: 100000]")
+    parser.add_argument("--families", default=",".join(FAMILIES), help=f"Of {', '.join(FAMILIES)}. [default: all]")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of all inputs. [default: 0]")
+    parser.add_argument("--processes", type=int, default=2, help="Worker processes. [default: 2]")
+    parser.add_argument("--quick", action="store_true", help=f"Read {QUICK_INPUTS} inputs per family.")
+    parser.add_argument("--output", type=Path, help="JSON file for the results.")
+    parser.add_argument("--findings", type=Path, default=Path("runs/fuzz"), help="Folder for inputs that break a rule.")
+    parser.add_argument("--reader", help="Reader of the given files. [default: by content and name]")
+    parser.add_argument("--option", action="append", help="NAME=VALUE for the reader of the given files.")
+    parser.add_argument("--replay", action="store_true", help="Read the given files as they are.")
+    arguments = parser.parse_args(given)
+    if arguments.replay:
+        return replay(arguments)
+    arguments.families = arguments.families.split(",")
+    if unknown := set(arguments.families) - set(FAMILIES):
+        parser.error(f"--families: expected {', '.join(FAMILIES)}, got {', '.join(sorted(unknown))}")
+    arguments.inputs = QUICK_INPUTS if arguments.quick else arguments.inputs
+    results = run(arguments)
+    if arguments.output:
+        content = {"seed": arguments.seed, "families": [dataclasses.asdict(each) for each in results]}
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(content, indent=1) + "\n")
+    return 1 if any(each.faults for each in results) else 0
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ class ColumnStatistics:
         self.n_numbers += len(column)
         self.n_decreases += int(np.count_nonzero(column[1:] < column[:-1]))
         self.n_decreases += self.last is not None and bool(column[0] < self.last)
-        self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
+        with np.errstate(invalid="ignore"):  # damaged numbers may be signalling NaN
+            self.is_integer &= column.dtype.kind != "f" or bool((np.rint(column) == column).all())
         self.last = column[-1].item()
         if not (low >= -1 and high <= 1):  # the other columns can be polarities in any case
             self.codes = None if self.codes is None else find_codes(column, low, high, self.codes)

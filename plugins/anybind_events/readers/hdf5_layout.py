@@ -23,6 +23,7 @@ from anybind_events.readers.column_statistics import (
     is_ambiguous,
 )
 from anybind_events.readers.columns import find_columns, group_columns, infer_unit
+from anybind_events.readers.hdf5_heap import check_heaps
 from anybind_events.sources import choose_source
 from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, convert_to_microseconds, parse_unit, split_unit, state_unit
 
@@ -133,6 +134,7 @@ def open_file(path: Path) -> Iterator[h5py.File]:
     import h5py
     import hdf5plugin  # noqa: F401  # registers its filters with h5py
 
+    check_heaps(path)
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file

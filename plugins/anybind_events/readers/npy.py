@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +34,14 @@ from anybind_events.time_unit import check_time_unit, split_unit
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 10_000
 """Maximum size of an array header; NumPy's own limit."""
+MAX_REASON = 200
+"""Maximum number of characters that an error quotes of a header."""
+LITERALS = re.compile(r"(?:[\s{}()\[\],:]|'[^'\\\n]*'|\"[^\"\\\n]*\"|-?\d+(?!\w)|(?:True|False|None)\b)*")
+"""What a header may contain: a dictionary of texts, whole numbers, tuples and lists."""
+OLD_TEXT = re.compile(r"[,:]\s*['\"][<>|=]?a\d*['\"]")
+"""An alias of a type of texts, which NumPy does not write and warns of."""
+LONG = re.compile(r"('[^']*'|\"[^\"]*\")|(?<=\d)L\b")
+"""Texts, and the suffix of whole numbers in Python 2."""
 
 
 class ArrayHeader(NamedTuple):
@@ -69,18 +79,34 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
             raise BadInput(f"unsupported header version {version[0]}.{version[1]}; supported: 1.0, 2.0")
-        first = version == (1, 0)
-        parse = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = parse(file, max_header_size=MAX_HEADER_BYTES)
+        n_bytes = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+        if n_bytes > MAX_HEADER_BYTES:
+            raise BadInput(f"damaged header: {n_bytes} bytes, expected up to {MAX_HEADER_BYTES}")
+        text = file.read(n_bytes).decode("latin1")
+        if len(text) < n_bytes:
+            raise BadInput(f"damaged header: truncated after {len(text)} of {n_bytes} bytes")
+        dtype, shape, fortran = _parse_header(text)
     except BadInput:
         raise
     except Exception as error:  # a damaged description of a dtype can raise anything
-        raise BadInput(f"damaged header: {' '.join(str(error).split())}") from error
+        raise BadInput(f"damaged header: {' '.join(str(error).split())[:MAX_REASON]}") from error
     if dtype.hasobject:
         raise BadInput("contains Python objects, which are never unpickled; save plain numbers")
     if min(shape, default=0) < 0:
         raise BadInput(f"damaged header: the shape {shape}")
     return ArrayHeader(dtype, shape, fortran, file.tell())
+
+
+def _parse_header(text: str) -> tuple[np.dtype, tuple[int, ...], bool]:
+    """Parse a header; NumPy's own parser warns of some damage, and of headers that Python 2 wrote."""
+    text = LONG.sub(lambda match: match[1] or "", text)
+    if not LITERALS.fullmatch(text) or OLD_TEXT.search(text):
+        raise ValueError(f"cannot parse {text.strip()!r}")
+    fields = ast.literal_eval(text.strip())
+    descr, shape, fortran = (fields.pop(name) for name in ("descr", "shape", "fortran_order"))
+    if fields or type(fortran) is not bool or not all(type(side) is int for side in (*shape,)):
+        raise ValueError(f"invalid fields in {text.strip()!r}")
+    return np.lib.format.descr_to_dtype(descr), tuple(shape), fortran
 
 
 class NpyReader(Reader):
