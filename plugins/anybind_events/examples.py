@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,10 +89,18 @@ def _write_es(path: Path) -> None:
 
 
 def _write_mat(path: Path) -> None:
-    from scipy.io import savemat
+    table, content = np.array(EVENTS, XYTP), b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    for name, letter in (("ts", "t"), ("x", "x"), ("y", "y"), ("pol", "p")):
+        column = table[letter].astype("<f8")
+        # The class (double), the shape, the name and the numbers.
+        parts = ((6, struct.pack("<II", 6, 0)), (5, struct.pack("<ii", len(column), 1)), (1, name.encode()))
+        matrix = b"".join(_pack_element(kind, data) for kind, data in (*parts, (9, column.tobytes())))
+        content += _pack_element(15, zlib.compress(_pack_element(14, matrix)), align=1)
+    path.write_bytes(content)
 
-    table = np.array(EVENTS, XYTP)
-    savemat(path, {"ts": table["t"], "x": table["x"], "y": table["y"], "pol": table["p"]}, do_compression=True)
+
+def _pack_element(kind: int, data: bytes, align: int = 8) -> bytes:
+    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % align)
 
 
 XYTP = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "?")])

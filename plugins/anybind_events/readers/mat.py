@@ -32,7 +32,7 @@ from anybind_events.readers.mat_elements import (
     TAG_BYTES,
     Variable,
     list_variables,
-    load_variable,
+    load_arrays,
     parse_byte_order,
     parse_summary,
 )
@@ -83,7 +83,7 @@ class MatReader(Reader):
     seconds and whose others the spikes, 1 or -1, of the 10x10 taxels, row by row. Coordinates are those in the file:
     some publishers count rows from the bottom, as ASL-DVS does for readers that mirror it (`flip_vertically`).
 
-    Files of MATLAB 7.3 are HDF5. SciPy reads numbers only, and executes nothing.
+    Files of MATLAB 7.3 are HDF5.
     """
 
     def sniff(self, head: bytes) -> bool:
@@ -199,16 +199,18 @@ def _choose_recording(path: Path, variables: Sequence[Variable], source: str | N
 
 def _load_table(path: Path, recording: Recording, max_bytes: int) -> Table:
     """Load the columns of a recording."""
-    arrays = [load_variable(path, variable, max_bytes) for variable in recording.variables]
-    if recording.fields:
-        columns = {name: np.asarray(arrays[0][0, 0][name]) for name in recording.fields}
-        return Table(_flatten_columns(columns), unit=split_unit(recording.fields[2])[1])
-    if len(arrays) == 4:
-        columns = {variable.name: array for variable, array in zip(recording.variables, arrays, strict=True)}
-        return Table(_flatten_columns(columns), unit=split_unit(recording.variables[2].name)[1])
-    if recording.variables[0].name != SPIKE_TRAIN:
-        return Table(list(arrays[0].T), order=None)
-    spikes, time = arrays[0][:-1].T, arrays[0][-1]
+    arrays: dict[str, np.ndarray] = {}
+    for variable in recording.variables:
+        arrays |= load_arrays(path, variable, max_bytes)
+    names = recording.fields or tuple(variable.name for variable in recording.variables)
+    if missing := [name for name in names if name not in arrays]:
+        raise BadInput(f"{missing[0]}: expected a vector of numbers")
+    if len(names) == len("xytp"):
+        return Table(_flatten_columns({name: arrays[name] for name in names}), unit=split_unit(names[2])[1])
+    array = arrays[names[0]]
+    if names[0] != SPIKE_TRAIN:
+        return Table(list(array.T), order=None)
+    spikes, time = array[:-1].T, array[-1]
     moments, taxels = np.nonzero(spikes)
     columns = {"x": taxels % TAXEL_SIDE, "y": taxels // TAXEL_SIDE, "t": time[moments], "p": spikes[moments, taxels]}
     return Table(list(columns.values()), unit=TimeUnit("s", "format"), size=(TAXEL_SIDE, TAXEL_SIDE))

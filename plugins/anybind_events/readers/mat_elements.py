@@ -1,12 +1,13 @@
-"""Variables of MATLAB 5 files: their names and shapes, and their arrays by SciPy, which trusts every stated length.
+"""Variables of MATLAB 5 files: their names, shapes and arrays of numbers.
 
 Source of the format: MathWorks, MAT-File Format, level 5. Lengths are checked against the file, and compressed
-variables inflated to the stated length at most, before SciPy gets a variable.
+variables inflated to the stated length at most. `scipy.io.loadmat` trusts stated lengths, and crashes on some.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import struct
 import zlib
@@ -24,14 +25,20 @@ BYTE_ORDERS = {b"IM": "<", b"MI": ">"}
 """Byte orders by the last two bytes of the header."""
 MATRIX, COMPRESSED = 14, 15
 """Types of the elements of a file."""
-CELLS, STRUCTURE, OBJECT, TEXT = 1, 2, 3, 4
+STRUCTURE = 2
 NUMBERS = range(6, 16)
 """Classes of arrays."""
+COMPLEX = 0x800
+"""Flag of an array with an imaginary part."""
+STORED_TYPES = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+"""Types of the numbers of an array, which may be smaller than its class."""
 MAX_COMPRESSION = 1040
 """Maximum compression ratio of zlib."""
 SUMMARY_BYTES = 4096
 """Bytes at the beginning of a variable in which its name, its shape and its fields are expected."""
-MAX_DEPTH, MAX_VARIABLES = 8, 10_000
+MAX_VARIABLES = 10_000
 
 
 class Variable(NamedTuple):
@@ -114,30 +121,32 @@ def _decode_name(text: bytes) -> str:
     return text.partition(b"\0")[0].decode(errors="replace")
 
 
-def load_variable(path: Path, variable: Variable, max_bytes: int) -> np.ndarray:
-    """Load the array of a variable.
+def load_arrays(path: Path, variable: Variable, max_bytes: int) -> dict[str, np.ndarray]:
+    """Load the array of numbers of a variable, by its name, or those in a structure of one row, by their fields.
+
+    Returns:
+        the arrays in the type they are stored in; fields that hold something else are left out.
 
     Raises:
-        BadInput: it is damaged, contains objects or functions, or has more than `max_bytes` bytes.
+        BadInput: the variable is damaged or complex, or has more than `max_bytes` bytes.
     """
-    from scipy.io import loadmat
-
     with path.open("rb") as file:
-        header = file.read(HEADER_BYTES)
+        order = parse_byte_order(file.read(HEADER_BYTES))
         file.seek(variable.start)
-        order = parse_byte_order(header)
-        content = _read_content(file, variable, order, max_bytes)
-    where = f"variable {variable.name!r}"
+        content = memoryview(_read_content(file, variable, order, max_bytes))
     try:
-        _check_array(memoryview(content), order, MAX_DEPTH)
-        stream = io.BytesIO(b"".join((header, struct.pack(f"{order}II", MATRIX, len(content)), content)))
-        del content
-        return np.asarray(loadmat(stream, variable_names=[variable.name])[variable.name])
+        if variable.kind != STRUCTURE:
+            return {variable.name: _parse_numbers(content, order)}
+        elements = list(_split_elements(content, order))[5:]
+        if len(elements) != len(variable.fields) or any(kind != MATRIX for kind, _ in elements):
+            raise BadInput(f"damaged: {len(elements)} of {len(variable.fields)} arrays in it")
+        return {
+            name: _parse_numbers(data, order)
+            for name, (_, data) in zip(variable.fields, elements, strict=True)
+            if len(data) and _parse_flags(data, order) & 0xFF in NUMBERS
+        }
     except BadInput as error:
-        raise BadInput(f"{where}: {error}") from error
-    except Exception as error:  # SciPy raises various types for damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{where}: damaged: {reason}") from error
+        raise BadInput(f"variable {variable.name!r}: {error}") from error
 
 
 def _read_content(file: IO[bytes], variable: Variable, order: str, max_bytes: int) -> bytes:
@@ -180,20 +189,25 @@ def _split_elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryv
         position = end
 
 
-def _check_array(data: memoryview, order: str, max_depth: int) -> None:
-    """Raise `BadInput` for an array with other than numbers, text, cells and structures, or that states too much."""
-    elements = list(_split_elements(data, order))
-    summary = parse_summary(bytes(data), order, MATRIX, 0, len(data))
-    count, rest = math.prod(summary.shape), elements[3:]
-    if summary.kind in (CELLS, STRUCTURE):
-        rest = rest[2:] if summary.kind == STRUCTURE else rest
-        expected = count * (len(summary.fields) if summary.kind == STRUCTURE else 1)
-        if expected != len(rest) or any(kind != MATRIX for kind, _ in rest) or not max_depth:
-            raise BadInput(f"damaged: {len(rest)} of {expected} arrays in it")
-        for _, content in rest:
-            if len(content):
-                _check_array(content, order, max_depth - 1)
-    elif summary.kind != TEXT and summary.kind not in NUMBERS:
-        raise BadInput("expected numbers, got objects, functions or a sparse matrix")
-    elif not rest or count > len(rest[0][1]):
-        raise BadInput(f"damaged: {count} numbers stated in {len(rest[0][1]) if rest else 0} bytes")
+def _parse_flags(data: memoryview, order: str) -> int:
+    """Return the class of an array, in the lowest byte, and its flags."""
+    for _, flags in _split_elements(data, order):
+        if len(flags) >= 4:
+            return int(struct.unpack_from(f"{order}I", flags)[0])
+        break
+    raise BadInput("damaged: an array without its class")
+
+
+def _parse_numbers(data: memoryview, order: str) -> np.ndarray:
+    """Return an array of numbers, as a view of its data."""
+    flags, summary = _parse_flags(data, order), parse_summary(bytes(data[:SUMMARY_BYTES]), order, MATRIX, 0, len(data))
+    if summary.kind not in NUMBERS or flags & COMPLEX:
+        raise BadInput("expected real numbers, got complex ones, text, objects, functions or a sparse matrix")
+    kind, stored = next(itertools.islice(_split_elements(data, order), 3, None), (0, memoryview(b"")))
+    if kind not in STORED_TYPES:
+        raise BadInput("damaged: no numbers in it")
+    dtype = np.dtype(order + STORED_TYPES[kind])
+    count = math.prod(summary.shape)
+    if count * dtype.itemsize != len(stored):
+        raise BadInput(f"damaged: {count} numbers stated in {len(stored)} bytes")
+    return np.frombuffer(stored, dtype).reshape(summary.shape, order="F")
