@@ -165,12 +165,20 @@ def public_names() -> dict[str, object]:
     }
 
 
+def passed_on(module: ModuleType) -> set[str]:
+    """Return the names that a module imports for its users: `from x import y as y`."""
+    imports = (node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ImportFrom))
+    return {alias.name for node in imports for alias in node.names if alias.asname == alias.name}
+
+
 def members(name: str, value: object) -> Iterator[tuple[str, object]]:
     """List a public value and the public members of a class or module; functions as they were written."""
     yield name, value
     if inspect.ismodule(value):
+        listed = passed_on(value)
         for member, member_value in sorted(vars(value).items()):
-            if member[0] != "_" and getattr(member_value, "__module__", "") == value.__name__:
+            is_own = getattr(member_value, "__module__", "") == value.__name__
+            if member[0] != "_" and (is_own or (member in listed and callable(member_value))):
                 yield f"{name}.{member}", member_value
     if inspect.isclass(value) and not issubclass(value, Exception):
         for member, member_value in sorted(vars(value).items()):

@@ -8,37 +8,22 @@ import os
 import stat
 import threading
 import time
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
-from anybind.errors import BadInput, BadOption
-from anybind.locks import lock_file as lock_file  # for plugins, as the next ones
+from anybind.errors import BadInput
+from anybind.image_files import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS  # for plugins, as the next ones
+from anybind.image_files import check_pixels as check_pixels
+from anybind.image_files import ignore_image_warnings as ignore_image_warnings
+from anybind.image_files import lift_pillow_limit as lift_pillow_limit
+from anybind.image_files import open_image as open_image
+from anybind.input_files import check_input as check_input
+from anybind.input_files import check_pointer as check_pointer
+from anybind.locks import lock_file as lock_file
 from anybind.locks import lock_output as lock_output
 from anybind.locks import make_temporary_folder
 from anybind.locks import remove_leftovers as remove_leftovers
-
-if TYPE_CHECKING:
-    import PIL.Image
-
-SPECIAL_FILES = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-POINTERS = {
-    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
-    b"version https://hawser.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
-    b"/annex/objects/": ("a git-annex pointer", "git annex get"),
-}
-POINTER_BYTES = 64
-_POINTER_SIGNS = tuple(POINTERS)
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-MAX_IMAGE_PIXELS = 1 << 26
-"""Default limit of the pixels of an image (8192x8192): a file of kilobytes may declare gigabytes."""
 
 FileMark = tuple[int, int, int, int, int]
 """Size, times of modification and of change in nanoseconds, inode and device: equal only if a file was not written."""
@@ -49,9 +34,6 @@ _WAIT_SECONDS = 30.0
 """How long a writer waits for another process that writes the same file."""
 _hashes: dict[str, tuple[FileMark, bytes]] = {}
 _lock = threading.Lock()
-_n_opening = _n_reading = 0
-_image_filters: list[Any] = []
-_pillow_limit: int | None = None
 
 
 @contextmanager
@@ -114,151 +96,9 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def check_input(path: str | os.PathLike[str], folders: bool = True) -> None:
-    """Check that an input file or folder exists; it is not opened, which would wait for the writer of a pipe.
-
-    Args:
-        path: the file or folder.
-        folders: accept folders.
-
-    Raises:
-        BadInput: it does not exist, or a folder above it cannot be searched; or it is a pipe or a device.
-    """
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 (many times a second)
-    except (OSError, ValueError) as error:  # `ValueError`: a null character
-        raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', error)}; check the path") from error
-    if stat.S_ISDIR(mode):
-        if not folders:
-            raise BadInput(f"{path} is a folder; give a file")
-    elif not stat.S_ISREG(mode):
-        kind = next((noun for is_kind, noun in SPECIAL_FILES if is_kind(mode)), "a special file")
-        raise BadInput(f"{path}: expected a regular file, got {kind}; write the data to a file first")
-
-
-def check_pointer(path: str | os.PathLike[str], head: bytes | None = None) -> None:
-    """Raise `BadInput` for a pointer that Git LFS or git-annex leaves in the place of a file that was not fetched.
-
-    Args:
-        path: the file.
-        head: its first bytes. [default: they are read]
-    """
-    if head is None:
-        try:
-            with Path(path).open("rb") as file:
-                head = file.read(POINTER_BYTES)
-        except OSError:
-            return  # whoever opens the file reports the error
-    if head.startswith(_POINTER_SIGNS):
-        what, command = next(POINTERS[sign] for sign in POINTERS if head.startswith(sign))
-        raise BadInput(f"{path}: expected the file itself, got {what}; fetch it: {command}")
-
-
 def portable_name(path: str | os.PathLike[str]) -> str:
     """Return a path as valid UTF-8 text; other bytes become escapes."""
     return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_IMAGE_PIXELS) -> PIL.Image.Image:
-    """Open an image file with Pillow, in one of `IMAGE_FORMATS` whatever its name; pixels are decoded when used.
-
-    Other formats are rejected whatever the file's name: some of Pillow's decoders start programs, such as Ghostscript
-    for EPS.
-
-    Args:
-        path: image file.
-        max_pixels: largest width times height that its header may declare, in place of Pillow's own limit.
-
-    Raises:
-        BadInput: the file is missing, of another format or not a regular file, its header is damaged, or it declares
-            more pixels.
-        OSError: the file cannot be read; Pillow raises other types too for some damage.
-    """
-    import PIL
-    import PIL.Image
-
-    check_input(path, folders=False)
-    try:
-        with lift_pillow_limit():
-            image = PIL.Image.open(path, formats=IMAGE_FORMATS)  # noqa: TID251 (the only place that may)
-    except PIL.UnidentifiedImageError as error:
-        with Path(path).open("rb") as file:
-            head = file.read(POINTER_BYTES)
-        check_pointer(path, head)
-        for name in IMAGE_FORMATS:
-            accept = PIL.Image.OPEN[name][1] if name in PIL.Image.OPEN else None
-            verdict = accept is not None and accept(head)
-            if verdict and not isinstance(verdict, str):  # a string is the reason why Pillow lacks the format
-                raise BadInput(f"{os.fspath(path)}: incomplete image: damaged {name} header; save it again") from error
-        raise BadInput(
-            f"{os.fspath(path)}: expected an image ({', '.join(IMAGE_FORMATS)}), got contents that begin with"
-            f" {head[:8]!r}; convert it to PNG"
-        ) from error
-    try:
-        check_pixels(path, image.width, image.height, max_pixels)
-    except BaseException:
-        image.close()
-        raise
-    return image
-
-
-def check_pixels(path: str | os.PathLike[str], width: int, height: int, max_pixels: int) -> None:
-    """Raise `BadInput` for an image or a frame whose header declares more than `max_pixels` pixels.
-
-    Raises:
-        BadInput: the header declares more pixels.
-        BadOption: `max_pixels` is less than 1.
-    """
-    if max_pixels < 1:
-        raise BadOption(f"max_pixels: expected at least 1, got {max_pixels}")
-    if width * height > max_pixels:
-        raise BadInput(
-            f"{os.fspath(path)}: {width}x{height} pixels exceed the limit of {max_pixels}; save a smaller image, or"
-            f" raise the limit: max_pixels={width * height}"
-        )
-
-
-@contextmanager
-def ignore_image_warnings() -> Iterator[None]:
-    """Ignore Pillow's warnings on damaged metadata while any thread reads an image; damaged pixels are errors.
-
-    `warnings.catch_warnings` would not do: with several threads, its filters could stay.
-    """
-    global _n_reading
-    with _lock:
-        if not _n_reading:
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-            _image_filters[:] = warnings.filters[:1]
-        _n_reading += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _n_reading -= 1
-            if not _n_reading and _image_filters[0] in warnings.filters:
-                cast("list[Any]", warnings.filters).remove(_image_filters[0])
-
-
-@contextmanager
-def lift_pillow_limit() -> Iterator[None]:
-    """Lift Pillow's limit of pixels, one per process, while any thread reads a header; `open_image` has its own.
-
-    Pillow checks TIFF files again when they are decoded.
-    """
-    import PIL.Image
-
-    global _n_opening, _pillow_limit
-    with _lock:
-        if not _n_opening:
-            _pillow_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
-        _n_opening += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _n_opening -= 1
-            if not _n_opening:
-                PIL.Image.MAX_IMAGE_PIXELS = _pillow_limit
 
 
 def list_files(folder: str | os.PathLike[str], suffixes: Collection[str]) -> list[Path]:
