@@ -31,7 +31,9 @@ def _count_image(path: Path) -> int:
     from anybind.plugin import files
 
     with files.open_image(path) as image:
-        return image.width * image.height * PIXEL_BYTES
+        # An animation also has the canvas and the frame before.
+        is_animated = getattr(image, "is_animated", False)
+        return image.width * image.height * (VIDEO_PIXEL_BYTES if is_animated else PIXEL_BYTES)
 
 
 def _count_exr(path: Path) -> int:
