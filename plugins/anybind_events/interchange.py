@@ -11,6 +11,7 @@ from anybind_events.disorder import build_ordered_stream, check_policy
 from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.column_statistics import ColumnStatistics
 from anybind_events.readers.columns import check_scale, find_smallest_sensor, infer_unit, scale_coordinates
+from anybind_events.sources import find_source_column, select_source
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import TimeUnit, check_time_unit, convert_to_microseconds
 
@@ -34,6 +35,7 @@ def from_structured(
     *,
     time_unit: str | None = None,
     scale: float | None = None,
+    source: str | int | None = None,
     polarity: PolarityOption = None,
     on_disorder: str = "clamp",
 ) -> EventStream:
@@ -50,6 +52,7 @@ def from_structured(
             is implausible.
         scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
             0.0625 for 1/16 of a pixel.
+        source: value of the field `camera`, `sensor`, ...; required if the events have several.
         polarity: the ON code, then the OFF code or codes, such as `"2,1"`; default: certain notations only (booleans, 0
             and 1, -1 and 1, also with -1 stored unsigned).
         on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -66,6 +69,8 @@ def from_structured(
     if not is_structured(table):
         names = table.dtype.names
         raise BadInput(f"expected a structured array (n,) of events with the fields x, y, t, p; got the fields {names}")
+    if (field := find_source_column(table.dtype.names or ())) is not None:
+        table = table[select_source(table[field], "event array", source)]
     if width is None or height is None:
         if not len(table):
             raise BadInput("the array has no events to infer the sensor size from; give width= and height=")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from anybind.plugin import BadInput, BadOption, errors
 
-MAX_LISTED_SOURCES = 20
+MAX_LISTED_SOURCES, MAX_SOURCES = 20, 1000
+SOURCE_NAMES = frozenset(
+    (
+        *("camera", "camera_id", "cam", "cam_id", "source", "source_id", "sensor", "sensor_id"),
+        *("device", "device_id", "topic"),
+    )
+)
+"""Names of columns that tell the source of each event, in lower case."""
 
 
 def choose_source(
@@ -39,3 +48,62 @@ def choose_source(
     if len(details) > 1:
         raise BadInput(f"{path}: {events} of {len(details)} sources; choose one with source=: {text}")
     return next(iter(details))
+
+
+def find_source_column(names: Iterable[str]) -> str | None:
+    """Return the name of the column that tells the source of each event; None if there is none."""
+    return next((name for name in names if name.lower() in SOURCE_NAMES), None)
+
+
+def select_rows(
+    batches: Callable[[int], Iterator[list[np.ndarray]]], count: int, path: Path, source: str | int | None
+) -> Callable[[int], Iterator[list[np.ndarray]]]:
+    """Return batches of four columns, the rows of one source; the fifth column of the given ones has the sources.
+
+    Args:
+        batches: function of the number of events per batch, with a fifth column.
+        count: events per batch in the pass that finds the sources.
+        path, source: see `choose_source`.
+
+    Raises:
+        BadInput, BadOption: as `choose_source`.
+    """
+    names: set[str] = set()
+    for *_, values in batches(count):
+        names.update(map(_to_name, np.unique(values)))
+        if len(names) > MAX_SOURCES:
+            raise BadInput(f"{path}: more than {MAX_SOURCES} sources of events; rename the column of the sources")
+    chosen = choose_source(path, sorted(names), source) if names else ""
+
+    def select(count: int) -> Iterator[list[np.ndarray]]:
+        for *columns, values in batches(count):
+            rows = _match(values, chosen)
+            yield [column[rows] for column in columns]
+
+    return select
+
+
+def select_source(values: np.ndarray, path: Path | str, source: str | int | None) -> np.ndarray:
+    """Return which events are of one source, (n,) bool; see `choose_source`.
+
+    Args:
+        values: (n,) the source of each event.
+        path: the file, or what to call it in errors.
+        source: see `choose_source`.
+    """
+    names = sorted(map(_to_name, np.unique(values)))
+    return _match(values, choose_source(Path(path), names, source) if names else "")
+
+
+def _match(values: np.ndarray, chosen: str) -> np.ndarray:
+    unique, places = np.unique(values, return_inverse=True)
+    return np.array([_to_name(value) == chosen for value in unique], bool)[places]
+
+
+def _to_name(value: object) -> str:
+    """Return the name of a source in a table: a text, or a number."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace").strip("/")
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip("/")

@@ -28,6 +28,7 @@ from anybind_events.readers.column_statistics import (
     infer_column_order,
     is_ambiguous,
 )
+from anybind_events.sources import select_rows
 from anybind_events.stream import DecreasingTime, EventStream, UnscaledPixel, concatenate_streams
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import TimeUnit, assume_unit, convert_to_microseconds, split_unit, state_unit
@@ -48,7 +49,7 @@ SEPARATORS = "_/."
 """Separators of a column's name and that of its source, as in `left_x`, `x_left` and EVIMO2's `dataset_events_t`."""
 ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
-MIN_STATISTICS_EVENTS = 1 << 16
+MIN_STATISTICS_EVENTS, MAX_SCANNED_EVENTS = 1 << 16, 1 << 20
 """Minimum number of events per batch in the pass that infers order, sensor and unit."""
 
 
@@ -154,6 +155,8 @@ def build_streams(
     on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
     path: Path | None = None,
+    has_sources: bool = False,
+    source: str | int | None = None,
 ) -> Iterator[EventStream]:
     """Yield event streams of batches of columns, all of one order, sensor and unit.
 
@@ -173,10 +176,16 @@ def build_streams(
         on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
         path: the file.
+        has_sources: the batches have a fifth column with the source of each event; see `select_rows`.
+        source: the source to read; required if there are several.
 
     Raises:
-        BadInput: as `EventStream`, with the index of the event in the file.
+        BadInput: as `EventStream`, with the index of the event in the file; or there are several sources.
     """
+    if has_sources:
+        batches = select_rows(
+            batches, max(min(count, MAX_SCANNED_EVENTS), MIN_STATISTICS_EVENTS), Path(path or ""), source
+        )
     decoder, notes = PolarityDecoder(polarity), dict(notes or {})
     if on_disorder == "sort":
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])

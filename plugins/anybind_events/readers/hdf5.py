@@ -82,7 +82,7 @@ class Hdf5Reader(Reader):
         columns: str | None = None,
         time_unit: str | None = None,
         scale: float | None = None,
-        source: str | None = None,
+        source: str | int | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
         start: int | None = None,
@@ -101,7 +101,8 @@ class Hdf5Reader(Reader):
                 seconds for fractions and microseconds for whole numbers, with a warning if the rate is implausible.
             scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
                 0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
-            source: group of the events, such as `prophesee/left`, or their dataset; required if the file has several.
+            source: group of the events, such as `prophesee/left`, or their dataset, or the value of a column `camera`,
+                `sensor`, ...; required if the file has several.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -140,6 +141,8 @@ class Hdf5Reader(Reader):
                 on_disorder=on_disorder,
                 path=path,
                 notes=events.notes,
+                has_sources=events.has_sources,
+                source=source,
             )
             yield from time_range.select(streams) if sorts else streams
 

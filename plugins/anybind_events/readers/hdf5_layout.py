@@ -24,7 +24,7 @@ from anybind_events.readers.column_statistics import (
 )
 from anybind_events.readers.columns import find_columns, group_columns, infer_unit
 from anybind_events.readers.hdf5_heap import check_heaps
-from anybind_events.sources import choose_source
+from anybind_events.sources import choose_source, find_source_column
 from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, convert_to_microseconds, parse_unit, split_unit, state_unit
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ class EventDatasets:
     """The datasets of the events in a file.
 
     Attributes:
-        columns: datasets of x, y, t and p; the same one four times if it has fields, or four columns.
-        fields: fields of the dataset, in the order x, y, t, p: names, or indices; empty if each column is a dataset.
+        columns: datasets of x, y, t and p, and that with the source of each event, if there is one; the same one four
+            times if it has fields, or four columns.
+        fields: fields of the dataset, in the order x, y, t, p: names, or indices; empty if each column is a dataset. A
+            fifth one has the source of each event.
             Until `set_column_order`, the indices are those of the file.
         notes: notes for the stream.
         offset: microseconds to add to the times.
@@ -82,10 +84,13 @@ class EventDatasets:
         """Read the columns of some events, times as in the file."""
         if self.fields:
             table = self.columns[0][first:last]
-            x, y, t, p = (table[name] if isinstance(name, str) else table[:, name] for name in self.fields)
-        else:
-            x, y, t, p = (_read_vector(column, first, last) for column in self.columns)
-        return x, y, t, p
+            return [table[name] if isinstance(name, str) else table[:, name] for name in self.fields]
+        return [_read_vector(column, first, last) for column in self.columns]
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether a fifth column has the source of each event."""
+        return len(self.fields or self.columns) > len("xytp")
 
     def read_times(self, first: int, last: int) -> np.ndarray:
         """Read the times of some events, (n,), in microseconds if their unit is known."""
@@ -142,11 +147,14 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         raise BadInput(f"cannot be read as HDF5: {' '.join(str(error).split())}") from error
 
 
-def find_events(path: Path, file: h5py.File, source: str | None) -> EventDatasets:
+def find_events(path: Path, file: h5py.File, source: str | int | None) -> EventDatasets:
     """Find the events of a source in a file; raise `BadInput` if there are none, or several and none is chosen."""
     recordings = {name: events for group in _list_groups(file) for name, events in _find_events_in_group(file, group)}
     if not recordings:
         raise BadInput(f"{path}: expected event columns x, y, t, p, got: {', '.join(file) or 'nothing'}")
+    only = next(iter(recordings.values()))
+    if len(recordings) == 1 and only.has_sources:  # `source` is one in its rows
+        return only
     return recordings[choose_source(path, list(recordings), source)]
 
 
@@ -182,7 +190,10 @@ def _find_events_in_group(file: h5py.File, name: str) -> Iterator[tuple[str, Eve
     recordings: dict[str, EventDatasets] = {}
     for source, names in group_columns(key for key, dataset in datasets.items() if _is_vector(dataset)).items():
         if len(names) == len("xytp"):
-            recordings[source] = EventDatasets([datasets[each] for each in names], unit=split_unit(names[2])[1])
+            unit = split_unit(names[2])[1]
+            if not source and (of_rows := find_source_column(datasets)) is not None:
+                names = (*names, of_rows)
+            recordings[source] = EventDatasets([datasets[each] for each in names], unit=unit)
     if not recordings:
         for key, dataset in datasets.items():
             if fields := _find_fields(key, dataset):
@@ -230,8 +241,9 @@ def _read_vector(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
 def _find_fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:
     """Return the fields with x, y, t, p of a dataset, or their indices in four columns; empty if it has none."""
     if dataset.ndim == 1 and dataset.dtype.names:
-        columns = find_columns(dataset.dtype.names)
-        return tuple(columns[letter] for letter in "xytp") if columns else ()
+        columns, source = find_columns(dataset.dtype.names), find_source_column(dataset.dtype.names)
+        fields = tuple(columns[letter] for letter in "xytp") if columns else ()
+        return (*fields, source) if fields and source is not None else fields
     is_table = key in TABLES and dataset.ndim == 2 and dataset.shape[1] == 4
     return (0, 1, 2, 3) if is_table else ()
 

@@ -28,6 +28,7 @@ from anybind_events.readers.columns import (
     reject_order,
     split_batches,
 )
+from anybind_events.sources import find_source_column
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import check_time_unit, split_unit
 
@@ -66,6 +67,11 @@ class ArrayHeader(NamedTuple):
     def fields(self) -> dict[str, str] | None:
         """Names of the fields with x, y, t and p of a structured array of events; None otherwise."""
         return find_columns(self.dtype.names) if self.dtype.names and len(self.shape) == 1 else None
+
+    @property
+    def source_field(self) -> str | None:
+        """Name of the field of a structured array with the source of each event; None if there is none."""
+        return find_source_column(self.dtype.names or ())
 
     @property
     def has_four_columns(self) -> bool:
@@ -138,6 +144,7 @@ class NpyReader(Reader):
         columns: str | None = None,
         time_unit: str | None = None,
         scale: float | None = None,
+        source: str | int | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
@@ -154,6 +161,7 @@ class NpyReader(Reader):
                 rate is implausible.
             scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
                 0.0625 for 1/16 of a pixel.
+            source: value of the field `camera`, `sensor`, ...; required if the events have several.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -188,9 +196,17 @@ class NpyReader(Reader):
                 on_disorder=on_disorder,
                 path=path,
                 notes=notes,
+                has_sources=header.source_field is not None,
+                source=source,
             )
 
     read = make_read_method(chunks)
+
+
+def list_fields(header: ArrayHeader) -> tuple[str, ...]:
+    """Return the fields of a structured array to read: x, y, t, p, and that with the source of each event, if any."""
+    fields = tuple((header.fields or {})[letter] for letter in "xytp")
+    return fields if header.source_field is None else (*fields, header.source_field)
 
 
 def _count_rows(path: Path, header: ArrayHeader, file_bytes: int, strict: bool) -> tuple[int, dict[str, int]]:
@@ -219,7 +235,7 @@ def _read_batch(file: IO[bytes], header: ArrayHeader, first: int, last: int) -> 
     start = header.n_bytes + first * columns * header.dtype.itemsize
     table = _read_numbers(file, header.dtype, start, (last - first) * columns)
     if header.fields:
-        return [table[header.fields[letter]] for letter in "xytp"]
+        return [table[name] for name in list_fields(header)]
     return list(table.reshape(-1, 4).T)
 
 

@@ -26,8 +26,8 @@ from anybind_events.readers.columns import (
     name_file_in_errors,
     reject_order,
 )
-from anybind_events.readers.npy import ArrayHeader, read_header
-from anybind_events.sources import choose_source
+from anybind_events.readers.npy import ArrayHeader, list_fields, read_header
+from anybind_events.sources import choose_source, find_source_column
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, check_time_unit, parse_unit, split_unit
 
@@ -61,6 +61,7 @@ class ArchiveLayout(NamedTuple):
         size: (width, height) of the archive or its dataset.
         unit: unit of time, if the format, a name or the array `time_unit` states it.
         order: order of the columns; None if it must be inferred from their values.
+        has_sources: a fifth column has the source of each event.
     """
 
     members: tuple[str, ...]
@@ -68,6 +69,7 @@ class ArchiveLayout(NamedTuple):
     size: tuple[int, int] | None
     unit: TimeUnit | None
     order: str | None = "xytp"
+    has_sources: bool = False
 
 
 class NpzReader(Reader):
@@ -98,7 +100,7 @@ class NpzReader(Reader):
         columns: str | None = None,
         time_unit: str | None = None,
         scale: float | None = None,
-        source: str | None = None,
+        source: str | int | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
@@ -116,8 +118,8 @@ class NpzReader(Reader):
                 from 10^17 on), with a warning if the event rate is implausible.
             scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
                 0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
-            source: what the names of its arrays begin or end with, such as `left`, or the name of its array; required
-                if the archive has several sources.
+            source: what the names of its arrays begin or end with, such as `left`, the name of its array, or the value
+                of a column `camera`, `sensor`, ...; required if the archive has several sources.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -152,6 +154,8 @@ class NpzReader(Reader):
                         polarity=polarity,
                         on_disorder=on_disorder,
                         path=path,
+                        has_sources=layout.has_sources,
+                        source=source,
                     )
             except DAMAGE_ERRORS as error:
                 raise BadInput(f"{path}: not a complete .npz recording: {error}") from error
@@ -171,7 +175,7 @@ def _check_directory(archive: zipfile.ZipFile) -> None:
             raise zipfile.BadZipFile("its directory is damaged")
 
 
-def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | None) -> ArchiveLayout:
+def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | int | None) -> ArchiveLayout:
     """Find the events of a source; raise `BadInput` if there are none, or several sources and none is chosen."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     groups = group_columns(names)
@@ -181,9 +185,12 @@ def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | None) -> Ar
     sources = [*groups, *(common or layouts)]
     if not sources or (not common and len(sources) == 1 and not groups):
         raise BadInput(f"{path}: expected event columns x, y, t, p, got: {', '.join(names) or 'nothing'}")
-    chosen = choose_source(path, sources, source)
+    of_rows = find_source_column(names)
+    has_sources = layouts[sources[0]].has_sources if sources[0] in layouts else of_rows is not None
+    # With a column of sources in the only recording, `source` is one of those.
+    chosen = sources[0] if len(sources) == 1 and has_sources else choose_source(path, sources, source)
     if chosen in layouts:
-        return layouts[chosen]
+        return layouts[chosen] if len(sources) == 1 else layouts[chosen]._replace(has_sources=False)
     members, unit, size = groups[chosen], split_unit(groups[chosen][-2])[1], None
     if UNIT_NAME in names:
         with _open_array(archive, UNIT_NAME) as (file, header):
@@ -195,6 +202,8 @@ def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | None) -> Ar
             width, height = _read_numbers(file, header.dtype, 2).tolist()
             size = int(width), int(height)
         unit = unit or FORMAT_UNIT  # our layout, whatever the numbers are
+    if of_rows is not None and len(sources) == 1:
+        return ArchiveLayout((*members, of_rows), (), size, unit, has_sources=True)
     return ArchiveLayout(members, (), size, unit)
 
 
@@ -211,8 +220,9 @@ def _find_tables(archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, Ar
             continue
         size = N_IMAGENET_SIZE if name == N_IMAGENET_TABLE and header.fields else None
         if header.fields:
-            fields = tuple(header.fields[letter] for letter in "xytp")
-            layouts[name] = ArchiveLayout((name,), fields, size, split_unit(header.fields["t"])[1])
+            fields = list_fields(header)
+            unit = split_unit(header.fields["t"])[1]
+            layouts[name] = ArchiveLayout((name,), fields, size, unit, has_sources=header.source_field is not None)
         elif header.has_four_columns:
             layouts[name] = ArchiveLayout((name,), (), None, None, None)
     return layouts
@@ -246,7 +256,11 @@ def _read_batches(archive: zipfile.ZipFile, layout: ArchiveLayout, count: int) -
         arrays = [stack.enter_context(_open_array(archive, name)) for name in layout.members]
         shapes = [header.shape for _, header in arrays]
         n_columns = sum(math.prod(shape[1:]) for shape in shapes)
-        if n_columns != (1 if layout.fields else 4) or len({shape[:1] for shape in shapes}) > 1 or () in shapes:
+        if (
+            n_columns != (1 if layout.fields else 4 + layout.has_sources)
+            or len({shape[:1] for shape in shapes}) > 1
+            or () in shapes
+        ):
             raise BadInput(f"expected event columns of one length, got {sorted(set(shapes))}")
         n_left = shapes[0][0]
         if any(header.fortran_order and len(header.shape) > 1 for _, header in arrays):

@@ -33,6 +33,7 @@ from anybind_events.readers.text_lines import (
     read_batches,
     split_fields,
 )
+from anybind_events.sources import find_source_column
 from anybind_events.stream import MAX_SENSOR, EventStream
 from anybind_events.time_unit import (
     NANOSECONDS_FROM,
@@ -73,7 +74,7 @@ class TextReader(Reader):
         except BadInput:
             return False
         rows = [split_fields(line, layout.delimiter) for line in complete[layout.start :].splitlines()]
-        rows = [[float(row[index]) for index in layout.indices] for row in rows if is_event(row, layout)]
+        rows = [[float(row[index]) for index in layout.indices[:4]] for row in rows if is_event(row, layout)]
         if not _are_events(list(np.array(rows, float).reshape(-1, 4).T), layout.order):
             return False
         return True if layout.order else None
@@ -88,6 +89,7 @@ class TextReader(Reader):
         columns: str | None = None,
         time_unit: str | None = None,
         scale: float | None = None,
+        source: str | int | None = None,
         polarity: str | Sequence[int] | None = None,
         on_disorder: str = "clamp",
     ) -> Iterator[EventStream]:
@@ -106,6 +108,7 @@ class TextReader(Reader):
                 implausible.
             scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
                 0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
+            source: number in the column `camera`, `sensor`, ... of a header; required if the events have several.
             polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
                 -1 and 1, also with -1 stored unsigned, or booleans).
             on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
@@ -135,6 +138,8 @@ class TextReader(Reader):
                     on_disorder=on_disorder,
                     path=path,
                     notes=notes,
+                    has_sources=len(layout.indices) > 4,
+                    source=source,
                 )
             except BadInput as error:
                 message = str(error)
@@ -229,7 +234,10 @@ def _match_columns(
         raise BadInput(f"line {line}: expected {len(names)} columns, got {count}")
     matches = find_columns(names or ())
     if matches and names:
-        return tuple(names.index(matches[letter]) for letter in "xytp"), "xytp"
+        places = [names.index(matches[letter]) for letter in "xytp"]
+        if (source := find_source_column(names)) is not None:
+            places.append(names.index(source))
+        return tuple(places), "xytp"
     if count != 4:
         raise BadInput(f"line {line}: expected 4 columns, got {count}; name them with columns=, such as txyp or txy-p")
     return (0, 1, 2, 3), None

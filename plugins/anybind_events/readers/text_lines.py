@@ -33,7 +33,7 @@ class TextLayout(NamedTuple):
 
     Attributes:
         delimiter: column separator; a blank stands for any number of blanks.
-        indices: indices of the four columns to read.
+        indices: indices of the four columns to read, and of that with the source of each event, if there is one.
         order: order of those four; None if it must be inferred from their numbers.
         n_fields: number of columns in a line.
         unit: unit of time, if a header or a comment names it.
@@ -59,7 +59,7 @@ def split_fields(line: bytes, delimiter: bytes) -> list[bytes]:
 
 
 def is_event(fields: list[bytes], layout: TextLayout) -> bool:
-    """Return whether a line has the expected number of columns, and numbers in the four to read."""
+    """Return whether a line has the expected number of columns, and numbers in those to read."""
     return len(fields) == layout.n_fields and all(NUMBER.fullmatch(fields[index]) for index in layout.indices)
 
 
@@ -95,7 +95,7 @@ def read_batches(file: IO[bytes], layout: TextLayout, stop: int, count: int) -> 
             is_empty = False
         line += data.count(b"\n")
     if is_empty:
-        yield [np.empty(0, np.int64)] * 4
+        yield [np.empty(0, np.int64)] * len(layout.indices)
 
 
 def _parse_lines(data: bytes, line: int, layout: TextLayout) -> Batch:
@@ -161,4 +161,8 @@ def _parse_line_by_line(data: bytes, line: int, layout: TextLayout) -> list[np.n
         if invalid is not None:
             raise BadInput(f"line {number}: expected a number, got {invalid[:40].decode(errors='replace')!r}")
         rows.append([int(field) if INTEGER.fullmatch(field) else float(field) for field in numbers])
-    return [np.array(column) for column in zip(*rows, strict=True)] if rows else [np.empty(0, np.int64)] * 4
+    return (
+        [np.array(column) for column in zip(*rows, strict=True)]
+        if rows
+        else [np.empty(0, np.int64)] * len(layout.indices)
+    )

@@ -12,6 +12,7 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
+from anybind_events.interchange import from_structured
 from anybind_events.sources import choose_source
 
 EVENTS = 300
@@ -163,3 +164,65 @@ def test_a_long_list_of_sources_is_cut_off() -> None:
         choose_source(Path("many.h5"), [f"source {i}" for i in range(100)], None)
     with pytest.raises(BadInput, match=r"many\.h5: no events in the file"):
         choose_source(Path("many.h5"), [], None)
+
+
+CAMERAS = np.array([1, 2, 1, 2, 2, 1])
+ROWS = {
+    "x": np.array([0, 10, 1, 11, 12, 2], "u2"),
+    "y": np.array([0, 20, 1, 21, 22, 2], "u2"),
+    "t": np.arange(6) * 100_000,
+    "p": np.array([0, 1, 0, 1, 0, 1], "u1"),
+}
+
+
+def write_rows(path: Path, name: str, cameras: np.ndarray) -> None:
+    """Write events of several cameras as rows of one table, with a column of that name."""
+    columns = {**ROWS, name: cameras}
+    records = np.empty(6, [(key, values.dtype) for key, values in columns.items()])
+    for key, values in columns.items():
+        records[key] = values
+    match path.name:
+        case "columns.npz":
+            np.savez(path, **columns)
+        case "records.npz":
+            np.savez(path, events=records)
+        case "records.npy":
+            np.save(path, records)
+        case "columns.h5" | "records.h5":
+            with h5py.File(path, "w") as file:
+                for key, values in columns.items() if path.stem == "columns" else [("events", records)]:
+                    file[key] = values
+        case _:
+            lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+            path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("name", ["columns.npz", "records.npz", "records.npy", "columns.h5", "records.h5", "rows.csv"])
+@pytest.mark.parametrize("column", ["camera", "sensor_id", "Device"])
+def test_cameras_in_rows_of_one_table_are_never_merged(tmp_path, name, column):
+    path = tmp_path / name
+    write_rows(path, column, CAMERAS)
+    with pytest.raises(BadInput, match="events of 2 sources; choose one with source=: '1', '2'"):
+        anybind.read(path, time_unit="us")
+    for source, xs in ((1, [0, 1, 2]), ("2", [10, 11, 12])):
+        assert anybind.read(path, source=source, time_unit="us").x.tolist() == xs
+        chunks = list(anybind.read_chunks(path, count=2, source=source, time_unit="us"))
+        assert [x for chunk in chunks for x in chunk.x.tolist()] == xs
+    with pytest.raises(BadOption, match="no events of the source 3"):
+        anybind.read(path, source=3, time_unit="us")
+
+
+@pytest.mark.parametrize("name", ["columns.npz", "records.npy", "columns.h5", "rows.csv"])
+def test_a_column_with_one_camera_needs_no_choice(tmp_path, name):
+    write_rows(tmp_path / name, "camera", np.full(6, 7))
+    assert len(anybind.read(tmp_path / name, time_unit="us")) == 6
+
+
+def test_cameras_in_a_structured_array_are_never_merged():
+    table = np.empty(6, [("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "u1"), ("camera", "U5")])
+    for key, values in ROWS.items():
+        table[key] = values
+    table["camera"] = np.where(CAMERAS == 1, "left", "right")
+    with pytest.raises(BadInput, match="events of 2 sources; choose one with source=: 'left', 'right'"):
+        from_structured(table, 34, 34, time_unit="us")
+    assert from_structured(table, 34, 34, time_unit="us", source="right").x.tolist() == [10, 11, 12]
