@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,7 @@ def find_source_column(names: Iterable[str]) -> str | None:
 
 
 def select_rows(
-    batches: Callable[[int], Iterator[list[np.ndarray]]], count: int, path: Path, source: str | int | None
+    batches: Callable[[int], Iterator[Sequence[np.ndarray]]], count: int, path: Path, source: str | int | None
 ) -> Callable[[int], Iterator[list[np.ndarray]]]:
     """Return batches of four columns, the rows of one source; the fifth column of the given ones has the sources.
 
