@@ -184,7 +184,7 @@ class _RecordingWriter:
         self.size = first.width, first.height
         self.count, self.offset, self.last_us = 0, 0, None
         file.attrs.update({"format": FORMAT, "version": VERSION, "width": first.width, "height": first.height})
-        events = file.create_group("events")
+        self.events = events = file.create_group("events")
         dataset_options = {"shape": (0,), "maxshape": (None,), "chunks": (CHUNK_EVENTS,), **COMPRESSION}
         self.columns = {
             name: events.create_dataset(name, dtype=dtype, **dataset_options) for name, dtype in TYPES.items()
@@ -203,6 +203,7 @@ class _RecordingWriter:
         if self.last_us is None:
             self.offset = int(chunk.t[0])
             self.offset_dataset[()] = self.offset
+            self.events.attrs["t_offset"] = np.int64(self.offset)  # twice, since one number has no checksum
         elif chunk.t[0] < self.last_us:
             raise BadInput(f"time decreases at event {self.count}: {self.last_us} us, then {chunk.t[0]} us")
         # An unsigned difference from the first event is exact for any two times.

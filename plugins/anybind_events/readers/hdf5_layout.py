@@ -214,6 +214,8 @@ def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index
     }
     events.milliseconds, events.index = extras.get("ms_to_idx"), index
     events.offset = int(np.ravel(extras["t_offset"][()])[0]) if "t_offset" in extras else 0
+    if int(group.attrs.get("t_offset", events.offset)) != events.offset:
+        raise BadInput("damaged: two values of t_offset")
     events.size = _parse_size(group.attrs) or _parse_size(file.attrs) or (DSEC_SIZE if len(extras) == 2 else None)
     events.is_ordered = file.attrs.get("format") == FORMAT
     if extras or events.index is not None:
