@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ HEADS: dict[str, dict[str, Any]] = {
     "mil, ranking": {"head": "mil"},
     "mil, top-k": {"head": "mil", "loss": "top-k"},
     "image: mil, ranking": {"head": "image", "base": "mil"},
+    "fused: zero-shot, general": {"head": "fused", "base": "zero-shot"},
+    "fused: one-class, nearest": {"head": "fused"},
+    "fused: one-class, gaussian": {"head": "fused", "method": "gaussian"},
+    "fused: one-class, gaussian, motion": {"head": "fused", "method": "gaussian", "motion": True},
+    "fused: mil, ranking": {"head": "fused", "base": "mil"},
 }
 PLOTTED = (
     "event-rate",
@@ -88,14 +94,8 @@ class Clip:
 
     def select(self, label: int) -> HeadInput:
         """Return the windows of one label, as a separate video."""
-        windows, selected = self.embedded.inputs, self.window_labels == label
-        numbers = np.cumsum(selected) - 1
-        rows = {modality: selected[windows.rows[modality]] for modality in windows.embeddings}
-        return HeadInput(
-            {modality: embeddings[rows[modality]] for modality, embeddings in windows.embeddings.items()},
-            {name: values[selected] for name, values in windows.measures.items()},
-            {modality: numbers[windows.rows[modality][rows[modality]]] for modality in windows.embeddings},
-        )
+        windows = self.embedded.inputs.select(self.window_labels == label)
+        return replace(windows, groups=np.zeros(len(windows), np.int64))
 
 
 def main() -> None:
