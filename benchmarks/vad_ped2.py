@@ -32,9 +32,9 @@ from anybind.registry import create_part
 from anybind_vad.embedding import EmbeddedVideo, VideoEmbeddings
 from anybind_vad.labels import compute_training_labels, get_frame_labels
 from anybind_vad.metrics import compute_metrics, compute_roc_auc, draw_roc
+from anybind_vad.opening import open_video
 from anybind_vad.presets import WindowSettings
 from anybind_vad.segments import compute_frame_scores
-from anybind_vad.windows import open_video
 
 HERE = Path(__file__).parent
 SETTINGS = ((8, 4), (16, 16), (16, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
 from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
-from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch, get_window_vectors
+from anybind_vad.opening import open_video
 from anybind_vad.presets import (
     MERGE,
     PAPER,
@@ -22,18 +23,19 @@ from anybind_vad.presets import (
     apply_preset,
     check_count,
     check_number,
+    check_smoothing,
     choose_windows,
 )
 from anybind_vad.segments import (
+    SIMILARITY,
+    TIME,
     Segment,
-    compute_frame_scores,
     compute_threshold,
     count_scored_frames,
     find_segments,
-    smooth_scores,
+    smooth_frame_scores,
 )
 from anybind_vad.snapshots import SNAPSHOT_SIDE, SnapshotCollector
-from anybind_vad.windows import open_video
 
 AUTOMATIC = "median + 3 robust standard deviations"
 
@@ -104,6 +106,7 @@ def score_video(
     last: str = MERGE,
     fps: float | None = None,
     sigma: float = 0.0,
+    smoothing: str = TIME,
     score_threshold: float | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "cpu",
@@ -114,7 +117,7 @@ def score_video(
     """Score each frame of a video for anomalies, in memory independent of the number of pixels.
 
     Args:
-        path: a video file, or a folder of frames.
+        path: a video file, a folder of frames, or an event recording.
         head: anomaly head by name, by its file, or as an object; fitted if it is trainable.
         binding: binding that embeds the windows.
         preset: preset of event generation: `paper`, `author-readme` or `author-later`.
@@ -123,8 +126,10 @@ def score_video(
         frames: window length in frames.
         stride: window stride in frames. [default: `frames`]
         last: last frames that do not fill a window: `merge` them into the window before, or `drop` them.
-        fps: frame rate of a folder of frames in Hz. [default: 25]
+        fps: frame rate of a folder of frames or an event recording in Hz. [default: 25]
         sigma: Gaussian smoothing of frame scores: standard deviation in seconds; 0 for none.
+        smoothing: `time`, or `similarity`: average the scores of windows by closeness in time and cosine similarity of
+            their embeddings, which keeps the embeddings in memory; see `smooth_frame_scores`.
         score_threshold: score threshold of segments. [default: median + 3 robust standard deviations]
         batch_size: windows embedded at a time.
         device: torch device.
@@ -144,23 +149,38 @@ def score_video(
     binding, applied_clamp = apply_preset(binding, preset, clamp)
     binder = load(binding, device=device, store=store)
     scorer = _load_fitted_head(head)
+    check_smoothing(smoothing, sigma, scorer.needs)
     embedded = EmbeddedVideo(
         video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
         max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
     scorer.prepare(binder)
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
-        spans, events, window_scores = score_windows(embedded, scorer, collector, advance)
+        vectors: list[np.ndarray] | None = [] if smoothing == SIMILARITY else None
+        batches = _collect_vectors(embedded, scorer, vectors)
+        spans, events, window_scores = score_windows(batches, scorer, collector, advance)
+    joined = None if vectors is None else np.concatenate(vectors)
     times = np.array(embedded.times_us, np.int64)[: count_scored_frames(spans)]
-    smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
+    smoothed = smooth_frame_scores(spans, window_scores, times, sigma, joined)
     limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
     settings = _make_settings(binder, scorer, preset, windows, applied_clamp)
     rule = AUTOMATIC if score_threshold is None else "given"
-    settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit, "score_threshold_rule": rule}
+    settings |= {"batch_size": batch_size, "sigma": sigma, "smoothing": smoothing}
+    settings |= {"score_threshold": limit, "score_threshold_rule": rule}
     result = VideoScores(
         Path(path), video.fps, spans, events, window_scores, times, smoothed, limit,
         find_segments(smoothed, times, int(spans[-1, 3]), limit), str(embedded.problem or ""), settings)  # fmt: skip
     _report_problems(result, frames, strict)
     return result
+
+
+def _collect_vectors(
+    batches: Iterable[WindowBatch], head: Head, vectors: list[np.ndarray] | None
+) -> Iterator[WindowBatch]:
+    """Yield the batches; append the window embeddings of the head's first modality unless `vectors` is None."""
+    for batch in batches:
+        if vectors is not None:
+            vectors.append(get_window_vectors(batch.inputs, head.needs[0]))
+        yield batch
 
 
 def _check_options(sigma: float, score_threshold: float | None, batch_size: int) -> None:

@@ -59,9 +59,7 @@ def fit_student(values: np.ndarray, labels: np.ndarray, dof: float) -> tuple[lis
     return [float(centres[group][0]) for group in groups], scale
 
 
-def fit_calibrations(
-    by_modality: Mapping[str, tuple[np.ndarray, np.ndarray]], dof: float
-) -> dict[str, Calibration]:
+def fit_calibrations(by_modality: Mapping[str, tuple[np.ndarray, np.ndarray]], dof: float) -> dict[str, Calibration]:
     """Fit the calibration of each modality to its scores and labels 0 and 1.
 
     The precision is step^2 / v with the variance v = dof / (dof + 1) * scale^2 of the Laplace approximation, less its

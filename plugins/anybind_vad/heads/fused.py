@@ -28,9 +28,10 @@ class FusedHead(Head):
 
     Ours: the latent state z is 0 (normal) or 1 (abnormal), and a base head's score is an affine function of it plus
     noise. Its coefficients and the scale are fitted to the scores of windows that the base head was not fitted on
-    (cross-validation). The score is (x + sqrt(x^2 + 4)) / 2 with x = z - 1/2, which has no smallest value. A modality whose abnormal windows score no higher than its normal ones has the
-    weight 0, as has one that a window lacks, such as events of a still window. Without abnormal windows in the fit,
-    nothing shows which modality is informative, and standardised scores have equal weights.
+    (cross-validation). The score is (x + sqrt(x^2 + 4)) / 2 with x = z - 1/2, which keeps the order of all z. A
+    modality whose abnormal windows score no higher than its normal ones has the weight 0, as has one that a window
+    lacks, such as events of a still window. Without abnormal windows in the fit, nothing shows which modality is
+    informative, and standardised scores have equal weights. There is no refinement; smooth scores over time instead.
 
     The names of the options are part of the file format of saved heads.
     """
@@ -153,7 +154,7 @@ def make_fused_head(
     """
     modalities = [modalities] if isinstance(modalities, str) else list(modalities)
     if base in ("fused", "image") or "modality" in options:
-        raise BadOption("the head 'fused': expected another head on embeddings as base, e.g. one-class, and no modality")
+        raise BadOption("the head 'fused': expected another head as base, e.g. one-class, and no modality")
     if len(modalities) < 2 or len(set(modalities)) < len(modalities):
         raise BadOption(f"modalities: expected two different ones or more, got {', '.join(map(str, modalities))}")
     check_number("dof", dof)
