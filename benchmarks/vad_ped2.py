@@ -59,7 +59,6 @@ HEADS: dict[str, dict[str, Any]] = {
     "fused: one-class, nearest": {"head": "fused"},
     "fused: one-class, gaussian": {"head": "fused", "method": "gaussian"},
     "fused: one-class, gaussian, motion": {"head": "fused", "method": "gaussian", "motion": True},
-    "fused: mil, ranking": {"head": "fused", "base": "mil"},
 }
 PLOTTED = (
     "event-rate",
