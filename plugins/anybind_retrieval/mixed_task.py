@@ -12,6 +12,7 @@ from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, errors, pro
 from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
 from anybind_retrieval.metrics import RESAMPLES
 from anybind_retrieval.pairing import check_items, resolve_items
+from anybind_retrieval.ranks import TOLERANCE
 
 TEXT = "text"
 SCORES = ("raw", "calibrated")
@@ -83,10 +84,10 @@ class MixedRetrieval(Task):
         background = binder.embed(TEXT, list(BACKGROUND_TEXTS)).vectors if modality == TEXT else _thin(queries.vectors)
         files = {name: embedded[name] for name in self.gallery}
         matches = [_find_matches(number, queries, keys, files, background) for number in range(len(queries))]
-        known = np.array([match.chance > 0 for match in matches])
-        if not known.any():
+        has_right = np.array([match.chance > 0 for match in matches])
+        if not has_right.any():
             raise BadInput(f"{dataset.name}: no {modality} query has a right match in the gallery")
-        used = [match for match, is_known in zip(matches, known, strict=True) if is_known]
+        used = [match for match, is_known in zip(matches, has_right, strict=True) if is_known]
         metrics, intervals = self._compute_metrics(used, files, seed)
         sizes = {name: len(rows) for name, rows in files.items()}
         total = sum(sizes.values())
@@ -109,7 +110,7 @@ class MixedRetrieval(Task):
             details={
                 "gallery": sizes,
                 "uncalibrated": sorted({name for match in used for name in match.uncalibrated}),
-                "queries_without_right_match": int((~known).sum()),
+                "queries_without_right_match": int((~has_right).sum()),
             },
         )
 
@@ -189,27 +190,27 @@ def _find_matches(
             _thin(rows.vectors, MAX_FILES), background, query, len(rows), same_modality=same and name != TEXT
         )
         uncalibrated += [] if estimate else [name]
-        kept = np.arange(len(rows)) != number if same else np.ones(len(rows), bool)
-        is_right = keys[name][kept] == key
-        names += [name] * int(kept.sum())
-        scores["raw"].append(cosines[kept])
-        scores["calibrated"].append(cosines[kept] - (estimate.center if estimate else 0.0))
+        others = np.arange(len(rows)) != number if same else np.ones(len(rows), bool)
+        is_right = keys[name][others] == key
+        names += [name] * int(others.sum())
+        scores["raw"].append(cosines[others])
+        scores["calibrated"].append(cosines[others] - (estimate.center if estimate else 0.0))
         right.append(is_right)
         if is_right.any():
-            within[name] = _is_best_right(cosines[kept], is_right)
+            within[name] = _is_best_right(cosines[others], is_right)
     all_right = np.concatenate(right)
     best, hits = {}, {}
     for score, parts in scores.items():
         column = np.concatenate(parts)
         hits[score] = bool(all_right.any()) and _is_best_right(column, all_right)
-        top = np.flatnonzero(column == column.max())
+        top = np.flatnonzero(column >= column.max() - TOLERANCE)
         best[score] = names[next((row for row in top.tolist() if not all_right[row]), int(top[0]))]
     return _Match(best, hits, within, float(all_right.mean()), tuple(uncalibrated))
 
 
 def _is_best_right(scores: np.ndarray, right: np.ndarray) -> bool:
-    """Return whether the best right match is above every wrong one."""
-    return bool(scores[right].max() > scores[~right].max(initial=-np.inf))
+    """Return whether the best right match is above every wrong one, by more than rounding errors."""
+    return bool(scores[right].max() > scores[~right].max(initial=-np.inf) + TOLERANCE)
 
 
 def _thin(vectors: np.ndarray, count: int = MAX_QUERIES) -> np.ndarray:

@@ -27,6 +27,14 @@ from anybind_vad.segments import TIME
 from anybind_vad.snapshots import SnapshotCollector
 
 PAGE_SUFFIXES = (".html", ".htm")
+Sigma = Annotated[float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")]
+Smoothing = Annotated[
+    str, typer.Option(help="Smooth by --sigma over time, or over time and similarity of windows: time, similarity.")
+]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option(help="Score threshold of segments. [default: median + 3 robust standard deviations]"),
+]
 
 
 def vad(
@@ -48,17 +56,9 @@ def vad(
     fps: Annotated[
         float | None, typer.Option(help="Frame rate in Hz of a folder of frames or an event recording. [default: 25]")
     ] = None,
-    sigma: Annotated[
-        float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")
-    ] = 0.0,
-    smoothing: Annotated[
-        str,
-        typer.Option(help="Smooth by --sigma over time, or over time and similarity of windows: time, similarity."),
-    ] = TIME,
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(help="Score threshold of segments. [default: median + 3 robust standard deviations]"),
-    ] = None,
+    sigma: Sigma = 0.0,
+    smoothing: Smoothing = TIME,
+    score_threshold: ScoreThreshold = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write an HTML page with the timeline (.html).")
     ] = None,

@@ -55,16 +55,15 @@ def smooth_scores(
         return scores
     times = times_us / 1e6
     total, weights = scores.astype(np.float64), np.ones(len(scores))
-    zero = None if vectors is None else ~vectors.any(axis=1)
     for offset in range(1, len(scores)):
         distances = times[offset:] - times[:-offset]
         near = np.flatnonzero(distances <= KERNEL_RADIUS * sigma)
         if not len(near):
             break
         weight = np.exp(-0.5 * (distances[near] / sigma) ** 2)
-        if vectors is not None and zero is not None:
+        if vectors is not None:
             cosines = np.einsum("nd,nd->n", vectors[near], vectors[near + offset]).astype(np.float64)
-            cosines[zero[near] & zero[near + offset]] = 1
+            cosines[~(vectors[near].any(axis=1) | vectors[near + offset].any(axis=1))] = 1
             weight *= np.exp((cosines - 1) / TEMPERATURE)
         total[near] += weight * scores[near + offset]
         total[near + offset] += weight * scores[near]

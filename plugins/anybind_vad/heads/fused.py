@@ -120,10 +120,10 @@ class FusedHead(Head):
             calibration = Calibration(*self.tensors[f"{modality}.calibration"].tolist())
             precisions[present] += calibration.precision
             states[present] += calibration.precision * calibration.estimate_states(head.score(inputs)[present])
-        known = precisions > 0
-        offsets = np.divide(states, precisions, out=np.zeros(len(inputs)), where=known) - 0.5
+        weighted = precisions > 0
+        offsets = np.divide(states, precisions, out=np.zeros(len(inputs)), where=weighted) - 0.5
         roots = np.sqrt(offsets**2 + 4)
-        return np.where(known, np.where(offsets > 0, (offsets + roots) / 2, 2 / (roots - offsets)), 0)
+        return np.where(weighted, np.where(offsets > 0, (offsets + roots) / 2, 2 / (roots - offsets)), 0)
 
 
 class FusedGroupsHead(FusedHead):
@@ -133,8 +133,8 @@ class FusedGroupsHead(FusedHead):
 
     def _reduce(self, scores: np.ndarray, inputs: HeadInput) -> np.ndarray:
         largest = np.full(int(inputs.groups.max(initial=-1)) + 1, -np.inf)
-        known = np.isfinite(scores)
-        np.maximum.at(largest, inputs.groups[known], scores[known])
+        finite = np.isfinite(scores)
+        np.maximum.at(largest, inputs.groups[finite], scores[finite])
         return largest
 
 

@@ -37,9 +37,9 @@ class PlantedBinder:
         for row, each in enumerate(inputs):
             name = each.id if isinstance(each, Item) else each
             name = self.wrong.get((modality, name), name)
-            found = [number for number, label in enumerate(CLASSES) if label in name]
-            if found:
-                vectors[row, found[0]] = np.sqrt(1 - self.gap**2)
+            axes = [number for number, label in enumerate(CLASSES) if label in name]
+            if axes:
+                vectors[row, axes[0]] = np.sqrt(1 - self.gap**2)
             else:  # a background text
                 vectors[row, : len(CLASSES)] = np.random.default_rng(row).normal(size=len(CLASSES)) / 50
         vectors = anybind.normalize(vectors.astype(np.float32))

@@ -28,11 +28,11 @@ def make_video(seed, informative, labels=LABELS, missing=()):
         vectors = 0.15 * random.normal(size=(len(labels), DIM))
         vectors[:, 0] += 1
         vectors[:, 1] += 0.8 * labels * (modality in informative)
-        kept = np.setdiff1d(np.arange(len(labels)), missing if modality == "event" else [])
-        vectors = anybind.normalize(vectors.astype(np.float32))[kept]
-        ids = tuple(map(str, kept))
+        windows = np.setdiff1d(np.arange(len(labels)), missing if modality == "event" else [])
+        vectors = anybind.normalize(vectors.astype(np.float32))[windows]
+        ids = tuple(map(str, windows))
         embeddings[modality] = Embeddings(vectors, Space("made", DIM), modality, ids, f"{modality}-encoder")
-        rows[modality] = kept
+        rows[modality] = windows
     return HeadInput(embeddings, {"events": np.full(len(labels), 5.0)}, rows)
 
 
