@@ -48,7 +48,7 @@ def compute_auc(head, data):
 
 @pytest.mark.parametrize("options", [{}, {"method": "gaussian"}])
 @pytest.mark.parametrize("informative", ["event", "image"])
-def test_an_uninformative_modality_costs_at_most_a_point_of_auc(options, informative):
+def test_an_uninformative_modality_costs_at_most_a_point_of_auc_if_the_other_is_clear(options, informative):
     for seed in range(3):
         training, test = make_data(seed, [informative]), make_data(seed + 50, [informative])
         single = {
