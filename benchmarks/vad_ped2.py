@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ from anybind.registry import create_part
 from anybind_vad.embedding import EmbeddedVideo, VideoEmbeddings
 from anybind_vad.labels import compute_training_labels, get_frame_labels
 from anybind_vad.metrics import compute_metrics, compute_roc_auc, draw_roc
+from anybind_vad.opening import open_video
 from anybind_vad.presets import WindowSettings
 from anybind_vad.segments import compute_frame_scores
-from anybind_vad.windows import open_video
 
 HERE = Path(__file__).parent
 SETTINGS = ((8, 4), (16, 16), (16, 4))
@@ -54,6 +55,10 @@ HEADS: dict[str, dict[str, Any]] = {
     "mil, ranking": {"head": "mil"},
     "mil, top-k": {"head": "mil", "loss": "top-k"},
     "image: mil, ranking": {"head": "image", "base": "mil"},
+    "fused: zero-shot, general": {"head": "fused", "base": "zero-shot"},
+    "fused: one-class, nearest": {"head": "fused"},
+    "fused: one-class, gaussian": {"head": "fused", "method": "gaussian"},
+    "fused: one-class, gaussian, motion": {"head": "fused", "method": "gaussian", "motion": True},
 }
 PLOTTED = (
     "event-rate",
@@ -88,14 +93,8 @@ class Clip:
 
     def select(self, label: int) -> HeadInput:
         """Return the windows of one label, as a separate video."""
-        windows, selected = self.embedded.inputs, self.window_labels == label
-        numbers = np.cumsum(selected) - 1
-        rows = {modality: selected[windows.rows[modality]] for modality in windows.embeddings}
-        return HeadInput(
-            {modality: embeddings[rows[modality]] for modality, embeddings in windows.embeddings.items()},
-            {name: values[selected] for name, values in windows.measures.items()},
-            {modality: numbers[windows.rows[modality][rows[modality]]] for modality in windows.embeddings},
-        )
+        windows = self.embedded.inputs.select(self.window_labels == label)
+        return replace(windows, groups=np.zeros(len(windows), np.int64))
 
 
 def main() -> None:

@@ -31,9 +31,10 @@ from video_rate import (
 )
 
 from anybind.commandline import print_table
+from anybind_vad.opening import open_video
 from anybind_vad.presets import WindowSettings
 from anybind_vad.snapshots import SNAPSHOT_SIDE
-from anybind_vad.windows import VideoWindows, open_video
+from anybind_vad.windows import VideoWindows
 
 ROUNDS = 9
 WINDOWS = ("windows of 16 frames", "with small images", "with whole images", "stride 4")

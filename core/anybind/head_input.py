@@ -71,6 +71,21 @@ class HeadInput:
         np.maximum.at(best, self.rows[modality], values)
         return best
 
+    def select(self, mask: np.ndarray) -> HeadInput:
+        """Return some of the samples, with their rows, measures and group ids.
+
+        Args:
+            mask: (n,) bool.
+        """
+        selected = {modality: mask[rows] for modality, rows in self.rows.items()}
+        numbers = np.cumsum(mask) - 1
+        return HeadInput(
+            {modality: embeddings[selected[modality]] for modality, embeddings in self.embeddings.items()},
+            {name: values[mask] for name, values in self.measures.items()},
+            {modality: numbers[rows[selected[modality]]] for modality, rows in self.rows.items()},
+            self.groups[mask],
+        )
+
     @classmethod
     def concatenate(cls, inputs: Sequence[HeadInput]) -> HeadInput:
         """Concatenate the samples of several inputs; each input becomes a group, numbered from 0.

@@ -11,15 +11,17 @@ import numpy as np
 from anybind.plugin import BadInput, files
 
 SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".webm")
+EVENT_SUFFIXES = (".aedat", ".aedat4", ".bin", ".dat", ".es", ".h5", ".hdf5", ".npz", ".raw")
+"""Suffixes of event recordings that no annotation file has."""
 Spans = list[list[int]]
 """Abnormal spans of a video: first frame and end frame (exclusive), counted from 0."""
 
 
-def find_videos(root: Path) -> dict[str, Path]:
+def find_videos(root: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
     """Find the video files below a folder, by name without suffix; of duplicates the first by path."""
     paths: dict[str, Path] = {}
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
             paths.setdefault(path.stem, path)
     return paths
 

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from anybind import AnybindWarning
 from anybind.plugin import BadInput, Dataset, Item, tables
 from anybind_datasets.lists import read_mat_array
 from anybind_datasets.video_annotations import (
+    EVENT_SUFFIXES,
     Spans,
     convert_spans,
     find_spans,
@@ -30,7 +31,6 @@ from anybind_datasets.video_annotations import (
 NORMAL = "normal"
 """Label of a video without anomalies."""
 LABELS = "labels.json"
-UCF_TEST, UCF_TRAIN = "Temporal_Anomaly_Annotation*.txt", "Anomaly_Train.txt"
 UCSD_FPS = 10.0
 """Frame rate in Hz, which folders of frames do not state."""
 XD_ANNOTATIONS = "annotations.txt"
@@ -86,10 +86,11 @@ class VideoDataset(Dataset):
 
 
 class LabelledVideos(VideoDataset):
-    """Own videos or folders of frames, annotated by `labels.json` in the folder.
+    """Own videos, folders of frames or event recordings, annotated by `labels.json` in the folder.
 
     The file has, by video name without suffix, the abnormal frames, counted from 1, ends included, and optionally split
-    (default `test`) and class: `{"01": {"anomalous": [[61, 180]], "split": "train", "class": "fighting"}}`.
+    (default `test`) and class: `{"01": {"anomalous": [[61, 180]], "split": "train", "class": "fighting"}}`. The frames
+    of an event recording have equal duration from the first event on, by `"fps"` (default 25).
     """
 
     fps: ClassVar[float | None] = None
@@ -103,7 +104,7 @@ class LabelledVideos(VideoDataset):
         if not isinstance(labels, dict) or not all(isinstance(annotation, dict) for annotation in labels.values()):
             raise BadInput(f'{path}: expected one entry per video: {{"name": {{"anomalous": [[first, last], ...]}}}}')
         folders = (each for folder in (self.root, self.root / "frames") for each in list_subfolders(folder))
-        paths = find_videos(self.root) | {each.name: each for each in folders}
+        paths = find_videos(self.root, EVENT_SUFFIXES) | find_videos(self.root) | {each.name: each for each in folders}
         for name, about in labels.items():
             pairs, split = about.get("anomalous", []), about.get("split", "test")
             if name not in paths:
@@ -116,7 +117,10 @@ class LabelledVideos(VideoDataset):
                 )
             spans = convert_spans(pairs, f"{path}, {name!r}")
             options = {"fps": self.fps} if self.fps and paths[name].is_dir() else {}
-            yield make_video_item(name, paths[name], split, spans, str(about.get("class", "")), options)
+            fps = about.get("fps")
+            if fps is not None and not (isinstance(fps, int | float) and fps > 0):
+                raise BadInput(f"{path}: {name!r}: expected fps above 0, got {fps!r}")
+            yield make_video_item(name, paths[name], split, spans, str(about.get("class", "")), options, fps)
 
 
 class UcsdPed(LabelledVideos):
@@ -224,46 +228,6 @@ class ShanghaiTech(VideoDataset):
             yield make_video_item(frames.name, frames, "train", False)
 
 
-class UcfCrime(VideoDataset):
-    """UCF-Crime: 290 test videos with annotated abnormal frames, and 1,610 training videos with classes only.
-
-    The folder contains `Temporal_Anomaly_Annotation_for_Testing_Videos.txt`, the videos in any subfolders, and for
-    training `Anomaly_Train.txt`. A line of the first is a video, its class, and first and last frame of up to two
-    abnormal spans (-1 for none), assumed to be counted from 1. Sultani, Chen and Shah, CVPR 2018.
-    """
-
-    name = "UCF-Crime"
-    size = "1,900 videos, 128 hours"
-    splits: ClassVar = {"train": 1_610, "test": 290}
-    published = "https://www.crcv.ucf.edu/projects/real-world/"
-
-    def scan(self, splits: Sequence[str]) -> Iterator[Item | BadInput]:
-        annotations = sorted(self.root.rglob(UCF_TEST))
-        if not annotations:
-            raise self.missing(f"{self.root} has no annotation file {UCF_TEST}")
-        videos = find_videos(self.root)
-        for number, fields in read_lines(annotations[0]):
-            location, name = f"{annotations[0]}, line {number}", PurePosixPath(fields[0]).stem
-            if len(fields) < 4:
-                raise BadInput(f"{location}: expected a video, its class and at least two numbers")
-            if name in videos:
-                yield make_video_item(
-                    name, videos[name], "test", parse_spans(fields[2:], location), _format_ucf_class(fields[1])
-                )
-            else:
-                yield self.missing_video(fields[0])
-        for training_list in sorted(self.root.rglob(UCF_TRAIN))[:1]:
-            for _, fields in read_lines(training_list):
-                path = PurePosixPath(fields[0])
-                if path.stem in videos:
-                    abnormal = "normal" not in path.parts[0].lower()
-                    yield make_video_item(
-                        path.stem, videos[path.stem], "train", abnormal, _format_ucf_class(path.parts[0])
-                    )
-                else:
-                    yield self.missing_video(str(path), "train")
-
-
 class XdViolence(VideoDataset):
     """XD-Violence: 800 test videos with annotated violent frames, and 3,954 training videos with classes in file names.
 
@@ -296,11 +260,6 @@ class XdViolence(VideoDataset):
             yield make_video_item(stem, path, "test" if is_test else "train", label != NORMAL, label)
 
 
-def _format_ucf_class(text: str) -> str:
-    """Format `RoadAccidents` as `road accidents`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()
-
-
 def _parse_xd_class(stem: str) -> str:
     match = re.search(r"_label_([A-Z]\d?)", stem)
     if not match or match[1] not in XD_CODES:
@@ -315,7 +274,12 @@ def make_video_item(
     abnormal: Spans | bool,
     label: str = "",
     options: Mapping[str, object] | None = None,
+    fps: float | None = None,
 ) -> Item:
-    """Make the item of a video; the label of an abnormal video without class is `abnormal`."""
+    """Make the item of a video, or of an event recording whose frames have a rate in Hz.
+
+    The label of an abnormal video without class is `abnormal`.
+    """
     label = (label or "abnormal") if abnormal else NORMAL
-    return Item(id, source, label, options or {}, notes={"split": split, "abnormal": abnormal or []})
+    notes = {"split": split, "abnormal": abnormal or []} | ({} if fps is None else {"fps": fps})
+    return Item(id, source, label, options or {}, notes=notes)

@@ -30,12 +30,20 @@ COMMANDS = (
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Add the task, the ranking head and the commands."""
+    """Add the tasks, the ranking head and the commands."""
     registry.add(
         TaskSpec(
             name="retrieval",
             summary="cross-modal retrieval in both directions: R@k, mAP@k, MRR, median rank",
             target="anybind_retrieval.task:Retrieval",
+            extra="search",
+        )
+    )
+    registry.add(
+        TaskSpec(
+            name="mixed-retrieval",
+            summary="best match in a gallery of several modalities, raw and calibrated by modality",
+            target="anybind_retrieval.mixed_task:MixedRetrieval",
             extra="search",
         )
     )

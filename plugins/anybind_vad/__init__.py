@@ -19,6 +19,7 @@ HEADS = (
     ("mil", "multiple-instance learning from labels of whole videos", "mil:MilHead"),
     ("event-rate", "events per pixel and frame: the motion baseline", "event_rate:EventRateHead"),
     ("image", "another head on each window's middle frame: the paper's CLIP row", "image:make_image_head"),
+    ("fused", "a head on events and on images, weighted by uncertainty", "fused:make_fused_head"),
 )
 
 

@@ -23,13 +23,22 @@ from anybind_vad.embedding import BATCH_SIZE
 from anybind_vad.page import save_page
 from anybind_vad.presets import MERGE, PAPER, WINDOW_FRAMES
 from anybind_vad.scores import VideoScores, score_video
+from anybind_vad.segments import TIME
 from anybind_vad.snapshots import SnapshotCollector
 
 PAGE_SUFFIXES = (".html", ".htm")
+Sigma = Annotated[float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")]
+Smoothing = Annotated[
+    str, typer.Option(help="Smooth by --sigma over time, or over time and similarity of windows: time, similarity.")
+]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option(help="Score threshold of segments. [default: median + 3 robust standard deviations]"),
+]
 
 
 def vad(
-    video: Annotated[Path, typer.Argument(help="Video file, or folder of frames.")],
+    video: Annotated[Path, typer.Argument(help="Video file, folder of frames, or event recording.")],
     binding: BindingName = "mini",
     head: Annotated[str, typer.Option(help="Anomaly head by name. [default: zero-shot]")] = "",
     head_file: Annotated[Path | None, typer.Option(help="Fitted head, a .safetensors file.")] = None,
@@ -44,14 +53,12 @@ def vad(
     frames: Annotated[int, typer.Option(help="Window length in frames.")] = WINDOW_FRAMES,
     stride: Annotated[int | None, typer.Option(help="Window stride in frames. [default: --frames]")] = None,
     last: Annotated[str, typer.Option(help="Last frames that do not fill a window: merge or drop.")] = MERGE,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of a folder of frames in Hz. [default: 25]")] = None,
-    sigma: Annotated[
-        float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")
-    ] = 0.0,
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(help="Score threshold of segments. [default: median + 3 robust standard deviations]"),
+    fps: Annotated[
+        float | None, typer.Option(help="Frame rate in Hz of a folder of frames or an event recording. [default: 25]")
     ] = None,
+    sigma: Sigma = 0.0,
+    smoothing: Smoothing = TIME,
+    score_threshold: ScoreThreshold = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write an HTML page with the timeline (.html).")
     ] = None,
@@ -82,6 +89,7 @@ def vad(
         last=last,
         fps=fps,
         sigma=sigma,
+        smoothing=smoothing,
         score_threshold=score_threshold,
         batch_size=batch_size,
         device=device,

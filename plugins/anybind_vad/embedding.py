@@ -10,8 +10,9 @@ import numpy as np
 from anybind import Binder, Embeddings, EmbeddingStore, concatenate
 from anybind.plugin import BadInput, HeadInput, errors, prefetch, samples
 from anybind_vad.presets import WindowSettings
+from anybind_vad.recordings import EventRecording, RecordingWindows
 from anybind_vad.video_store import StoredVideo, VideoStore
-from anybind_vad.windows import VideoWindow, VideoWindows
+from anybind_vad.windows import VideoWindow, VideoWindows, WindowSource
 
 BATCH_SIZE = 16
 """Windows embedded at a time."""
@@ -62,7 +63,7 @@ class EmbeddedVideo:
 
     def __init__(
         self,
-        video: samples.VideoSample,
+        video: samples.VideoSample | EventRecording,
         binder: Binder,
         needs: Iterable[str],
         settings: WindowSettings,
@@ -75,7 +76,7 @@ class EmbeddedVideo:
         """Load encoders; nothing is decoded yet.
 
         Args:
-            video: the video.
+            video: the video, or an event recording.
             binder: binder; its own store is not used.
             needs: modalities to embed, `event` or `image`, or none.
             settings: window settings.
@@ -86,18 +87,22 @@ class EmbeddedVideo:
 
         Raises:
             UnknownName: the binding has no encoder for a modality, or windows do not have it.
+            BadInput: images of an event recording are needed.
         """
         self.times_us: Sequence[int] | np.ndarray = ()
         self.problem: BadInput | None = None
         self._video, self._settings, self._batch_size = video, settings, batch_size
         self._binder = binder.with_store(None)  # windows are stored a batch at a time, with their measures
         self._empty = make_empty_embeddings(self._binder, needs, settings)
-        self._windows = VideoWindows(
-            video,
-            settings,
-            images=keep_windows or "image" in self._empty,
-            max_side=None if "image" in self._empty else max_side,
-        )
+        embeds_images = "image" in self._empty
+        self._windows: WindowSource
+        if isinstance(video, EventRecording):
+            if embeds_images:
+                raise BadInput(f"{video.path}: an event recording has no images: use a head on events only")
+            self._windows = RecordingWindows(video, settings)
+        else:
+            side = None if embeds_images else max_side
+            self._windows = VideoWindows(video, settings, images=keep_windows or embeds_images, max_side=side)
         self._keep_windows = keep_windows
         self._store = None if store is None else VideoStore(store, self._empty, binder.device)
 
@@ -164,6 +169,14 @@ class EmbeddedVideo:
         inputs = replace(inputs, groups=np.zeros(len(inputs), np.int64))  # one group: all windows are of one video
         spans = np.concatenate([batch.spans for batch in batches])
         return VideoEmbeddings(inputs, spans, np.array(self.times_us, np.int64))
+
+
+def get_window_vectors(inputs: HeadInput, modality: str) -> np.ndarray:
+    """Return the embedding of each window, (n, d) float32; zeros for a window without one."""
+    embeddings = inputs.embeddings[modality]
+    vectors = np.zeros((len(inputs), embeddings.space.dim), np.float32)
+    vectors[inputs.rows[modality]] = embeddings.vectors
+    return vectors
 
 
 def make_empty_embeddings(binder: Binder, needs: Iterable[str], settings: WindowSettings) -> dict[str, Embeddings]:

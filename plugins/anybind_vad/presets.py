@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anybind import AnybindWarning, Binding
@@ -171,3 +171,11 @@ def apply_preset(binding: Binding, preset: str, clamp: float | None = None) -> t
             options["direct"] = True
         binding = replace(binding, encoders={**binding.encoders, "event": replace(use, options=options)})
     return binding, clamp
+
+
+def check_smoothing(smoothing: str, sigma: float, needs: Sequence[str]) -> None:
+    """Raise `BadOption` unless `smoothing` is `time`, or `similarity` with a sigma and a head on embeddings."""
+    if smoothing not in ("time", "similarity"):
+        raise BadOption(f"smoothing: expected time or similarity, got {smoothing!r}")
+    if smoothing == "similarity" and not (sigma and needs):
+        raise BadOption("smoothing: similarity needs sigma above 0 and a head on embeddings")

@@ -13,7 +13,8 @@ import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
 from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
-from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch, get_window_vectors
+from anybind_vad.opening import open_video
 from anybind_vad.presets import (
     MERGE,
     PAPER,
@@ -22,18 +23,19 @@ from anybind_vad.presets import (
     apply_preset,
     check_count,
     check_number,
+    check_smoothing,
     choose_windows,
 )
 from anybind_vad.segments import (
+    SIMILARITY,
+    TIME,
     Segment,
-    compute_frame_scores,
     compute_threshold,
     count_scored_frames,
     find_segments,
-    smooth_scores,
+    smooth_frame_scores,
 )
 from anybind_vad.snapshots import SNAPSHOT_SIDE, SnapshotCollector
-from anybind_vad.windows import open_video
 
 AUTOMATIC = "median + 3 robust standard deviations"
 
@@ -104,6 +106,7 @@ def score_video(
     last: str = MERGE,
     fps: float | None = None,
     sigma: float = 0.0,
+    smoothing: str = TIME,
     score_threshold: float | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "cpu",
@@ -114,7 +117,7 @@ def score_video(
     """Score each frame of a video for anomalies, in memory independent of the number of pixels.
 
     Args:
-        path: a video file, or a folder of frames.
+        path: a video file, a folder of frames, or an event recording.
         head: anomaly head by name, by its file, or as an object; fitted if it is trainable.
         binding: binding that embeds the windows.
         preset: preset of event generation: `paper`, `author-readme` or `author-later`.
@@ -123,8 +126,9 @@ def score_video(
         frames: window length in frames.
         stride: window stride in frames. [default: `frames`]
         last: last frames that do not fill a window: `merge` them into the window before, or `drop` them.
-        fps: frame rate of a folder of frames in Hz. [default: 25]
+        fps: frame rate of a folder of frames or an event recording in Hz. [default: 25]
         sigma: Gaussian smoothing of frame scores: standard deviation in seconds; 0 for none.
+        smoothing: `time`, or `similarity`, which keeps embeddings in memory; see `smooth_frame_scores`.
         score_threshold: score threshold of segments. [default: median + 3 robust standard deviations]
         batch_size: windows embedded at a time.
         device: torch device.
@@ -133,38 +137,37 @@ def score_video(
         collector: collects images for a page; see `save_page`.
 
     Raises:
-        UnknownName, BadOption, SpaceMismatch, WeightsMismatch: an invalid option, or a head that is not fitted, or not
-            on these embeddings.
+        UnknownName, BadOption, SpaceMismatch, WeightsMismatch: an invalid option, or a head not fitted for it.
         BadInput: not a video, or no frame can be decoded; with `strict` also any other decoding error.
     """
-    _check_options(sigma, score_threshold, batch_size)
+    scorer = _load_fitted_head(head)
+    _check_options(sigma, score_threshold, batch_size, smoothing, scorer)
     windows = choose_windows(preset, threshold, frames, stride, last)
     video = open_video(Path(path), fps)
-    binding = binding if isinstance(binding, Binding) else find_binding(binding)
-    binding, applied_clamp = apply_preset(binding, preset, clamp)
+    binding, clamp = apply_preset(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
     binder = load(binding, device=device, store=store)
-    scorer = _load_fitted_head(head)
     embedded = EmbeddedVideo(
         video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
         max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
     scorer.prepare(binder)
     with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
-        spans, events, window_scores = score_windows(embedded, scorer, collector, advance)
+        spans, events, scores, vectors = score_windows(embedded, scorer, collector, advance, smoothing == SIMILARITY)
     times = np.array(embedded.times_us, np.int64)[: count_scored_frames(spans)]
-    smoothed = smooth_scores(compute_frame_scores(spans, window_scores, len(times)), times, sigma)
+    smoothed = smooth_frame_scores(spans, scores, times, sigma, vectors)
     limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
-    settings = _make_settings(binder, scorer, preset, windows, applied_clamp)
-    rule = AUTOMATIC if score_threshold is None else "given"
-    settings |= {"batch_size": batch_size, "sigma": sigma, "score_threshold": limit, "score_threshold_rule": rule}
+    settings = _make_settings(binder, scorer, preset, windows, clamp)
+    settings |= {"batch_size": batch_size, "sigma": sigma, "smoothing": smoothing}
+    settings |= {"score_threshold": limit, "score_threshold_rule": AUTOMATIC if score_threshold is None else "given"}
     result = VideoScores(
-        Path(path), video.fps, spans, events, window_scores, times, smoothed, limit,
+        Path(path), video.fps, spans, events, scores, times, smoothed, limit,
         find_segments(smoothed, times, int(spans[-1, 3]), limit), str(embedded.problem or ""), settings)  # fmt: skip
     _report_problems(result, frames, strict)
     return result
 
 
-def _check_options(sigma: float, score_threshold: float | None, batch_size: int) -> None:
+def _check_options(sigma: float, score_threshold: float | None, batch_size: int, smoothing: str, head: Head) -> None:
     check_number("sigma", sigma)
+    check_smoothing(smoothing, sigma, head.needs)
     check_count("batch_size", batch_size)
     if score_threshold is not None and not np.isfinite(score_threshold):
         raise BadOption(f"score_threshold: expected a finite number, got {score_threshold}")
@@ -200,7 +203,8 @@ def score_windows(
     head: Head,
     collector: SnapshotCollector | None = None,
     advance: Callable[[int], object] = lambda count: None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    keep_vectors: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Score windows batch by batch; only numbers of each window stay in memory.
 
     Args:
@@ -208,13 +212,18 @@ def score_windows(
         head: prepared, and fitted if it is trainable.
         collector: collects images of windows, if the batches have them.
         advance: called with the number of windows scored since the last call.
+        keep_vectors: return the embeddings of the windows in the head's first modality.
 
     Returns:
-        spans (n, 4), numbers of events (n,) and scores (n,) of the windows; see `VideoScores`.
+        spans (n, 4), numbers of events (n,) and scores (n,) of the windows, see `VideoScores`; and their embeddings
+        (n, d) or None.
     """
+    vectors: list[np.ndarray] = []
     spans, events, scores = array("q"), array("q"), array("f")
     for batch in batches:
         batch_scores = head.score(batch.inputs)
+        if keep_vectors:
+            vectors.append(get_window_vectors(batch.inputs, head.needs[0]))
         if collector is not None:
             for number, window in enumerate(batch.windows):
                 collector.add(len(scores) + number, window, float(batch_scores[number]))
@@ -222,7 +231,8 @@ def score_windows(
         events.extend(batch.inputs.measures["events"].astype(np.int64).tolist())
         scores.extend(batch_scores.tolist())
         advance(len(batch.spans))
-    return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32)
+    joined = np.concatenate(vectors) if keep_vectors else None
+    return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32), joined
 
 
 def _report_problems(scores: VideoScores, window_frames: int, strict: bool) -> None:

@@ -8,6 +8,10 @@ import numpy as np
 
 THRESHOLD_STD = 3.0
 """Automatic threshold of a video: robust standard deviations above the median of its frame scores."""
+TIME, SIMILARITY = "time", "similarity"
+"""Smoothing of frame scores over time, or of window scores over time and similarity."""
+TEMPERATURE = 0.1
+"""Temperature of the weights by cosine similarity."""
 KERNEL_RADIUS = 3.0
 """Radius of the Gaussian kernel of `smooth_scores`, in standard deviations."""
 
@@ -35,13 +39,17 @@ def count_scored_frames(spans: np.ndarray) -> int:
     return int(spans[-1, 0] + spans[-1, 1])
 
 
-def smooth_scores(scores: np.ndarray, times_us: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooth frame scores by a Gaussian over presentation time, also where the frame rate varies.
+def smooth_scores(
+    scores: np.ndarray, times_us: np.ndarray, sigma: float, vectors: np.ndarray | None = None
+) -> np.ndarray:
+    """Smooth scores by a Gaussian over presentation time, also where the frame rate varies.
 
     Args:
-        scores: (n,) frame scores.
+        scores: (n,) scores of frames or windows.
         times_us: (n,) presentation times in microseconds, non-decreasing.
         sigma: standard deviation in seconds, 0 or more; 0 returns the scores unchanged. The kernel ends at 3 sigma.
+        vectors: (n, d) unit vectors or zeros. Weights are multiplied by exp((cosine - 1) / 0.1), where two zero vectors
+            have the cosine 1. [default: none]
     """
     if not sigma:
         return scores
@@ -53,11 +61,37 @@ def smooth_scores(scores: np.ndarray, times_us: np.ndarray, sigma: float) -> np.
         if not len(near):
             break
         weight = np.exp(-0.5 * (distances[near] / sigma) ** 2)
+        if vectors is not None:
+            cosines = np.einsum("nd,nd->n", vectors[near], vectors[near + offset]).astype(np.float64)
+            cosines[~(vectors[near].any(axis=1) | vectors[near + offset].any(axis=1))] = 1
+            weight *= np.exp((cosines - 1) / TEMPERATURE)
         total[near] += weight * scores[near + offset]
         total[near + offset] += weight * scores[near]
         weights[near] += weight
         weights[near + offset] += weight
     return total / weights
+
+
+def smooth_frame_scores(
+    spans: np.ndarray, scores: np.ndarray, times_us: np.ndarray, sigma: float, vectors: np.ndarray | None = None
+) -> np.ndarray:
+    """Compute frame scores, (frames,) float64, smoothed over time or, before that, over windows that are alike.
+
+    Weights by similarity follow the score refinement of LAVAD (Zanella et al., Harnessing large language models for
+    training-free video anomaly detection, 2024), which averages the scores of a video's most similar snippets by a
+    softmax of similarity. Ours compares the embeddings of windows and ends at 3 sigma in time.
+
+    Args:
+        spans: (n, 4); see `VideoScores`.
+        scores: (n,) window scores.
+        times_us: (frames,) presentation times of the scored frames in microseconds.
+        sigma: standard deviation in seconds, 0 or more.
+        vectors: (n, d) embeddings of the windows, to smooth by similarity. [default: smooth frames over time only]
+    """
+    if vectors is None:
+        return smooth_scores(compute_frame_scores(spans, scores, len(times_us)), times_us, sigma)
+    smoothed = smooth_scores(scores, spans[:, 2:].mean(axis=1), sigma, vectors)
+    return compute_frame_scores(spans, smoothed, len(times_us))
 
 
 def compute_threshold(scores: np.ndarray) -> float:

@@ -14,12 +14,21 @@ import numpy as np
 
 from anybind import AnybindError, AnybindWarning, Binder, EmbeddingStore, Result, load
 from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, Task, errors, files, progress_bar, ranks
-from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, VideoEmbeddings
+from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, VideoEmbeddings, get_window_vectors
 from anybind_vad.labels import compute_training_labels, compute_window_labels, get_frame_labels, get_video_label
 from anybind_vad.metrics import compute_metrics, compute_roc_auc, compute_roc_curve, draw_roc
-from anybind_vad.presets import MERGE, PAPER, WINDOW_FRAMES, apply_preset, check_count, check_number, choose_windows
-from anybind_vad.segments import compute_frame_scores, count_scored_frames, smooth_scores
-from anybind_vad.windows import open_video
+from anybind_vad.opening import open_video
+from anybind_vad.presets import (
+    MERGE,
+    PAPER,
+    WINDOW_FRAMES,
+    apply_preset,
+    check_count,
+    check_number,
+    check_smoothing,
+    choose_windows,
+)
+from anybind_vad.segments import SIMILARITY, TIME, count_scored_frames, smooth_frame_scores
 
 FIT_MODES = ("train", "others")
 Value = TypeVar("Value")
@@ -56,6 +65,7 @@ class VideoAnomaly(Task):
         stride: int | None = None,
         last: str = MERGE,
         sigma: float = 0.0,
+        smoothing: str = TIME,
         store: str | os.PathLike[str] | None = None,
         roc: str | os.PathLike[str] | None = None,
         save_head: str | os.PathLike[str] | None = None,
@@ -68,7 +78,7 @@ class VideoAnomaly(Task):
             head: anomaly head by name, or the file of a fitted head.
             fit_on: videos to fit the head on: `train`, the training split of the dataset; `others`, for each video all
                 other videos; or the ids of videos, which are scored too.
-            preset, threshold, clamp, frames, stride, last, sigma, batch_size: see `score_video`.
+            preset, threshold, clamp, frames, stride, last, sigma, smoothing, batch_size: see `score_video`.
             store: folder of the embedding store; stored videos are not decoded again, so that an interrupted run
                 resumes. [default: the binder's store]
             roc: image file to write the ROC curves to, of all videos and of each.
@@ -83,8 +93,10 @@ class VideoAnomaly(Task):
         self.head = self.make_head()
         self.fit_on = fit_on if isinstance(fit_on, str) and fit_on in FIT_MODES else _list_ids(fit_on)
         self.windows = choose_windows(preset, threshold, frames, stride, last)
-        self.preset, self.clamp, self.sigma, self.batch_size = preset, clamp, sigma, batch_size
+        self.preset, self.clamp, self.sigma, self.smoothing = preset, clamp, sigma, smoothing
+        self.batch_size = batch_size
         check_number("sigma", sigma)
+        check_smoothing(smoothing, sigma, self.head.needs)
         check_count("batch_size", batch_size)
         if clamp is not None:
             check_number("clamp", clamp)
@@ -159,8 +171,9 @@ class VideoAnomaly(Task):
         store = self.store or binder.store
 
         def embed_video(item: Item) -> VideoEmbeddings:
+            rates = {"fps": item.notes["fps"]} if "fps" in item.notes else {}
             with ranks.single_process():  # other ranks may process another video
-                video = open_video(Path(item.source), **item.options)
+                video = open_video(Path(item.source), **rates, **item.options)
                 windows = EmbeddedVideo(video, binder, needs, self.windows, batch_size=self.batch_size, store=store)
                 return windows.embed()
 
@@ -216,8 +229,8 @@ class VideoAnomaly(Task):
                 _fit_head(head, embedded, [other for other in fit_items if other.id != item.id])
             n_scored = count_scored_frames(video.spans)
             labels, scores = labels[:n_scored], head.score(video.inputs)
-            frame_scores = compute_frame_scores(video.spans, scores, n_scored)
-            smoothed = smooth_scores(frame_scores, video.times_us[:n_scored], self.sigma)
+            vectors = get_window_vectors(video.inputs, head.needs[0]) if self.smoothing == SIMILARITY else None
+            smoothed = smooth_frame_scores(video.spans, scores, video.times_us[:n_scored], self.sigma, vectors)
             yield ScoredVideo(item, (labels, smoothed), (compute_window_labels(labels, video.spans), scores))
 
     def _make_result(
@@ -270,6 +283,7 @@ class VideoAnomaly(Task):
                     "difference": self.windows.difference,
                     "last": self.windows.last,
                     "sigma": self.sigma,
+                    "smoothing": self.smoothing,
                 },
             },
         )

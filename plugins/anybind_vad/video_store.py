@@ -14,6 +14,7 @@ import numpy as np
 from anybind import Embeddings, EmbeddingStore
 from anybind.plugin import BadInput, HeadInput, files, samples
 from anybind_vad.presets import WindowSettings
+from anybind_vad.recordings import EventRecording
 from anybind_vad.windows import VideoWindow
 
 KEY_BYTES = 16
@@ -86,7 +87,9 @@ class VideoStore:
             tensors[f"rows.{modality}"] = inputs.rows[modality]
         self._table.put({key: save(tensors)})
 
-    def hash_video(self, video: samples.VideoSample, settings: WindowSettings, batch_size: int) -> bytes | None:
+    def hash_video(
+        self, video: samples.VideoSample | EventRecording, settings: WindowSettings, batch_size: int
+    ) -> bytes | None:
         """Hash the content of a video and the settings of its batches; None if it is not a file or folder.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,27 +13,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadInput, ReaderSpec, find_part, modalities, readers, samples
+from anybind.plugin import BadInput, modalities, samples
 from anybind_vad.presets import DROP, WindowSettings
-
-
-def open_video(path: str | Path, fps: float | None = None) -> samples.VideoSample:
-    """Open a video file, an animated GIF, WebP or PNG, or a folder of frames.
-
-    Args:
-        path: the file or folder.
-        fps: frame rate of a folder of frames in Hz. [default: 25]
-
-    Raises:
-        BadInput: not a video, or not readable.
-        BadOption: a frame rate out of range, or given for a file.
-    """
-    path = Path(path)
-    reader = find_part(ReaderSpec, "video") if path.is_dir() else readers.find_reader(path, "video")
-    if reader.spec.modality != "video":
-        raise BadInput(f"{path}: expected a video or a folder of frames, got {reader.spec.modality}")
-    with reader.explain_missing_extra():
-        return reader.load()().read(path, **({} if fps is None else {"fps": fps}))
 
 
 @dataclass(frozen=True)
@@ -44,7 +26,8 @@ class VideoWindow:
         frames: number of frames.
         start_us, end_us: presentation time of the first frame and of the frame after the last, in microseconds since
             the first frame of the video. The last frame of the video has the duration of the frame before it.
-        events: events between consecutive frames of the window: n frames have n - 1 differences.
+        events: events between consecutive frames of the window: n frames have n - 1 differences. Of an event recording
+            the events during the frames.
         image: the middle frame, RGB; the first frame of a window that ends before the middle of a full one. None if
             images are disabled.
     """
@@ -84,15 +67,38 @@ class VideoClip:
         return iter(self.buffer)
 
 
-class VideoWindows:
+class WindowSource(ABC):
+    """An iterator over the windows of a video.
+
+    Attributes:
+        times_us: presentation times of the frames read so far, in microseconds since the first.
+        problem: decoding error; set after the windows of all frames before it.
+    """
+
+    times_us: array[int]
+    problem: BadInput | None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[VideoWindow]:
+        """Yield the windows in order."""
+
+    def iterate_batches(self, size: int) -> Iterator[list[VideoWindow]]:
+        """Yield the windows, `size` at a time; the last batch may be smaller."""
+        batch: list[VideoWindow] = []
+        for window in self:
+            batch.append(window)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+class VideoWindows(WindowSource):
     """An iterator over the windows of a video as it is decoded, once; only frame times grow with the video.
 
     A window of n frames has the n - 1 differences between its frames. If the last frames do not fill a window, they are
     merged into the one before or dropped, as the settings say. A video shorter than a window is one shorter window.
-
-    Attributes:
-        times_us: presentation times of the frames decoded so far, in microseconds since the first.
-        problem: decoding error; set after the windows of all frames before it.
     """
 
     def __init__(
@@ -145,17 +151,6 @@ class VideoWindows:
             self.problem = error
         if remaining := len(self.times_us) - first:
             yield self._make_window(first, min(remaining, size) if self._settings.last == DROP else remaining)
-
-    def iterate_batches(self, size: int) -> Iterator[list[VideoWindow]]:
-        """Yield the windows, `size` at a time; the last batch may be smaller."""
-        batch: list[VideoWindow] = []
-        for window in self:
-            batch.append(window)
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
 
     def _derive_events(self, previous: samples.VideoFrame, frame: samples.VideoFrame) -> samples.EventSample:
         video, settings = self._video, self._settings

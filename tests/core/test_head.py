@@ -97,6 +97,16 @@ def test_concatenated_inputs_become_groups():
     np.testing.assert_array_equal(whole.embeddings["smell"].vectors[2:], smells(2, seed=1).vectors)
 
 
+def test_selected_samples_keep_their_rows_measures_and_groups():
+    rows, groups = np.array([0, 2, 2]), np.array([5, 5, 6, 6])
+    inputs = HeadInput({"smell": smells(3)}, {"events": np.arange(4.0)}, {"smell": rows}, groups)
+    part = inputs.select(np.array([False, True, True, True]))
+    assert (part.rows["smell"].tolist(), part.groups.tolist()) == ([1, 1], [5, 6, 6])
+    assert part.measures["events"].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(part.embeddings["smell"].vectors, smells(3).vectors[1:])
+    assert len(inputs.select(np.zeros(4, bool)).embeddings["smell"]) == 0
+
+
 def test_inputs_that_differ_are_not_concatenated():
     with pytest.raises(BadInput, match="got none"):
         HeadInput.concatenate([])

@@ -158,6 +158,59 @@ def _ucf_crime(root: Path, random: np.random.Generator, classes: int, per_class:
     (root / "Anomaly_Detection_splits" / "Anomaly_Train.txt").write_text("\n".join(learned) + "\n")
 
 
+def _ucf_crime_dvs(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
+    numbers = [0, 7, 1, 2, 3, 4, 5, 6, *range(8, 14)]
+    names = ("Abuse", "Arrest", "Arson", "Assault", "Burglary", "Explosion", "Fighting", "Normal_Videos_")
+    names += ("RoadAccidents", "Robbery", "Shooting", "Shoplifting", "Stealing", "Vandalism")
+    lines = []
+    for number in numbers[:classes]:
+        for copy in range(2 * per_class):
+            name, split = f"{names[number]}{copy + 1:03d}_x264", "train" if copy < per_class else "test"
+            path = root / split / str(number) / f"{name}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            abnormal = None if number == 7 else ABNORMAL
+            stream = make_recorded_street(random, abnormal)
+            np.savez(path, t=stream.t, x=stream.x, y=stream.y, p=stream.p.astype(int))
+            if split == "test":
+                first, last = abnormal or (-1, -1)
+                lines.append(f"{name}.mp4  {'Normal' if number == 7 else names[number]}  {first}  {last}  -1  -1  ")
+    (root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text("\n".join(lines) + "\n")
+
+
+def _msad(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
+    rows, tested = ["name,scenario,total frames,starting frame of anomaly,ending frame of anomaly"], []
+    kinds = ("Assault", "Explosion", "Fighting", "Fire", "Object_falling", "People_falling", "Robbery", "Shooting")
+    kinds += ("Traffic_accident", "Vandalism", "Water_incident")
+    for kind in kinds[:classes]:
+        for number in range(1, 2 * per_class + 1):
+            name = f"{kind}_{number}"
+            folder = root / "MSAD_blur" / "MSAD_anomaly_blur" / kind
+            save_video(folder / f"{name}.mp4", make_street_video(random, ABNORMAL))
+            rows.append(f"{name},shop,{FRAMES},{ABNORMAL[0]},{ABNORMAL[1]}")
+            tested += [name] if number % 2 == 0 else []
+    for number in range(1, per_class + 1):
+        for split in ("training", "testing"):
+            name = f"MSAD_normal_testing_{number}" if split == "testing" else f"shop_{number}"
+            save_video(root / "MSAD_blur" / f"MSAD_normal_{split}_blur" / f"{name}.mp4", make_street_video(random))
+            tested += [name] if split == "testing" else []
+    (root / "anomaly_annotation.csv").write_text("\n".join(rows) + "\n")
+    lines = [f"/features/i3d/{name}_i3d.npy" for name in tested]
+    (root / "MSAD_I3D_WS_Test.list").write_text("\n".join(lines) + "\n")
+
+
+def _ewad(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
+    labels = {}
+    for split in ("train", "test"):
+        for number in range(classes * per_class):
+            name, abnormal = f"{split}_{number:02d}", ABNORMAL if split == "test" or number % 2 else None
+            stream = make_recorded_street(random, abnormal)
+            path = root / split / f"{name}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, t=stream.t, x=stream.x, y=stream.y, p=stream.p, size=np.array([64, 48]))
+            labels[name] = {"split": split, "anomalous": [list(abnormal)] if abnormal else [], "fps": 30}
+    (root / "labels.json").write_text(json.dumps(labels))
+
+
 def _xd_violence(root: Path, random: np.random.Generator, classes: int, per_class: int) -> None:
     lines = []
     for kind, code in enumerate(("B1", "B2", "B4", "B5", "B6", "G")[:classes]):
@@ -371,6 +424,15 @@ def _find_columns(first: float, count: int) -> np.ndarray:
     return (int(first) + np.arange(count)) % 64
 
 
+def make_recorded_street(random: np.random.Generator, abnormal: Sequence[int] | None = None) -> EventStream:
+    """Make events of 64x48 during 48 frames at 30 Hz: 10 a frame, and 60 in abnormal frames."""
+    counts = [60 if abnormal and abnormal[0] <= number + 1 <= abnormal[1] else 10 for number in range(FRAMES)]
+    t = np.concatenate([np.sort(random.integers(0, 33_333, count)) + 33_333 * k for k, count in enumerate(counts)])
+    t[0], t[-1] = 0, 33_333 * FRAMES - 1
+    x, y = random.integers(0, 64, len(t)), random.integers(0, 48, len(t))
+    return EventStream(x.astype(np.uint16), y.astype(np.uint16), t, random.random(len(t)) < 0.5, 64, 48)
+
+
 def save_video(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Write a video of RGB frames at 25 Hz."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -441,6 +503,9 @@ MAKERS: dict[str, Callable[[Path, np.random.Generator, int, int], None]] = {
     "n-cars": _n_cars,
     "dvs128-gesture": _dvs128_gesture,
     "ucf-crime": _ucf_crime,
+    "ucf-crime-dvs": _ucf_crime_dvs,
+    "msad": _msad,
+    "ewad": _ewad,
     "xd-violence": _xd_violence,
     "shanghai-tech": _shanghai_tech,
     "ucsd-ped": _ucsd_ped,

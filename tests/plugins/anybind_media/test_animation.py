@@ -14,7 +14,7 @@ import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.reader import find_reader
-from anybind_vad.windows import open_video
+from anybind_vad.opening import open_video
 from helpers.command import Command
 
 DELAYS = [40, 80, 10, 100, 60]
@@ -122,7 +122,7 @@ def test_transparency_is_on_white(tmp_path: Path) -> None:
 def test_still_image_is_no_video(tmp_path: Path, format: str) -> None:
     make_frames()[0].save(tmp_path / f"a.{format}")
     assert find_reader(tmp_path / f"a.{format}", "video").name == "image"
-    with pytest.raises(BadInput, match="expected a video or a folder of frames, got image"):
+    with pytest.raises(BadInput, match="expected a video, a folder of frames or an event recording, got image"):
         open_video(tmp_path / f"a.{format}")
 
 

@@ -239,7 +239,7 @@ def test_invalid_videos_are_one_error_line(cli, make_video, make_noise, tmp_path
     assert "text.mp4" in error(text)
     assert "empty.mp4" in error(empty)
     assert "folder" in error(folder)
-    assert "image.png: expected a video or a folder of frames, got image" in error(image)
+    assert "image.png: expected a video, a folder of frames or an event recording, got image" in error(image)
     assert "cannot read" in error(tmp_path / "missing.mp4")
     headless = tmp_path / "headless.mp4"
     whole = make_video(tmp_path / "whole.mp4", make_noise(20)).read_bytes()

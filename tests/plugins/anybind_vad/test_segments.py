@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anybind_vad.segments import compute_frame_scores, compute_threshold, find_segments, smooth_scores
+from anybind_vad.segments import (
+    compute_frame_scores,
+    compute_threshold,
+    find_segments,
+    smooth_frame_scores,
+    smooth_scores,
+)
 
 SCORES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40)
 
@@ -66,3 +72,29 @@ def test_segment_times_follow_a_variable_frame_rate():
     assert (segment.start, segment.end, segment.peak) == (0.04, 5.0, 1.0)
     (last,) = find_segments(np.array([0.0, 0, 0, 1]), times, 6_000_000, 0.5)
     assert (last.start, last.end) == (5.0, 6.0)
+
+
+def test_smoothing_by_similarity_multiplies_gaussian_weights_by_those_of_cosines():
+    random = np.random.default_rng(1)
+    vectors = random.normal(size=(12, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[[3, 7]] = 0
+    scores, times = random.random(12), np.cumsum(random.integers(0, 400_000, 12))
+    result = smooth_scores(scores, times, 0.6, vectors)
+    cosines = vectors @ vectors.T
+    cosines[3, 7] = cosines[7, 3] = 1
+    np.fill_diagonal(cosines, 1)
+    distances = np.abs(times[:, None] - times) / 1e6
+    weights = np.exp(-0.5 * (distances / 0.6) ** 2 + (cosines - 1) / 0.1) * (distances <= 1.8)
+    np.testing.assert_allclose(result, weights @ scores / weights.sum(axis=1), rtol=1e-9)
+
+
+def test_windows_are_smoothed_with_windows_that_are_alike():
+    spans = np.array([[4 * n, 4, 160_000 * n, 160_000 * (n + 1)] for n in range(6)])
+    vectors = np.eye(2)[[0, 1, 0, 1, 0, 1]]
+    scores = np.array([0.0, 1, 0.2, 0.8, 0.1, 0.9])
+    frames = smooth_frame_scores(spans, scores, 40_000 * np.arange(24), 1.0, vectors)
+    assert frames[::8] == pytest.approx([0.1] * 3, abs=0.06)
+    assert frames[4::8] == pytest.approx([0.9] * 3, abs=0.06)
+    blurred = smooth_frame_scores(spans, scores, 40_000 * np.arange(24), 1.0)
+    assert np.ptp(blurred) < np.ptp(frames) / 2

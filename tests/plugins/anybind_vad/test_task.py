@@ -16,8 +16,10 @@ from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, WeightsMismatch
 from anybind.registry import create_part
+from anybind_vad import score_video
 from anybind_vad.labels import compute_window_labels
-from anybind_vad.windows import VideoWindows, open_video
+from anybind_vad.opening import open_video
+from anybind_vad.windows import VideoWindows
 
 pytestmark = pytest.mark.torch
 
@@ -92,6 +94,9 @@ def evaluate_head(binder, folder, *, split="all", on_bad=None, seed=0, **options
         {"head": "mil", "steps": 100},
         {"head": "mil", "steps": 100, "loss": "top-k"},
         {"head": "image", "base": "one-class"},
+        {"head": "fused"},
+        {"head": "fused", "base": "zero-shot", "normal": ["walking"], "abnormal": ["running"]},
+        {"head": "zero-shot", "normal": ["walking"], "abnormal": ["running"], "sigma": 0.1, "smoothing": "similarity"},
     ],
     ids=str,
 )
@@ -100,6 +105,26 @@ def test_each_head_finds_the_runner(binder, folder, options):
     assert result.metrics["auc"] > 0.9
     assert result.metrics["window_auc"] > 0.95
     assert result.details["videos"][1]["auc"] > 0.9
+
+
+def test_a_saved_fused_head_scores_videos_alike(binder, folder, tmp_path):
+    saved = tmp_path / "head.safetensors"
+    options = {"base": "zero-shot", "normal": ["walking"], "abnormal": ["running"]}
+    first = evaluate_head(binder, folder, head="fused", save_head=saved, **options)
+    assert evaluate_head(binder, folder, head=str(saved), split="test").metrics == first.metrics
+
+
+@pytest.mark.slow
+def test_smoothing_by_similarity_is_that_of_a_scored_video(binder, folder):
+    smoothed = evaluate_head(binder, folder, head="zero-shot", stride=4, sigma=0.5, smoothing="similarity")
+    plain = evaluate_head(binder, folder, head="zero-shot", stride=4)
+    assert smoothed.details["settings"]["smoothing"] == "similarity"
+    rows = [result.details["videos"][1] for result in (smoothed, plain)]
+    assert rows[0]["mean_score"] != rows[1]["mean_score"]
+    scores = score_video(folder / "wild.mkv", head="zero-shot", sigma=0.5, smoothing="similarity")
+    other = score_video(folder / "wild.mkv", head="zero-shot", sigma=0.5)
+    np.testing.assert_array_equal(scores.window_scores, other.window_scores)
+    assert not np.array_equal(scores.frame_scores, other.frame_scores)
 
 
 def test_metrics_of_frames_and_windows_equal_scikit_learn(binder, folder):
@@ -240,6 +265,9 @@ def test_invalid_options_are_refused_before_videos_are_decoded(binder, folder, t
         {"head": "event-rate", "threshold": "x"},
         {"head": "event-rate", "clamp": float("nan")},
         {"head": "event-rate", "sigma": -1},
+        {"head": "zero-shot", "smoothing": "space"},
+        {"head": "zero-shot", "smoothing": "similarity"},
+        {"head": "event-rate", "sigma": 1.0, "smoothing": "similarity"},
         {"head": "event-rate", "stride": "x"},
         {"head": "event-rate", "frames": 0},
         {"head": "event-rate", "batch_size": 0},

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
+from anybind_vad.opening import open_video
 from anybind_vad.presets import WindowSettings
-from anybind_vad.windows import VideoWindows, open_video
+from anybind_vad.windows import VideoWindows
 from helpers.videos import MemoryVideo, make_noise
 
 SIZES = st.integers(2, 7).flatmap(lambda frames: st.tuples(st.just(frames), st.integers(1, frames)))
@@ -172,5 +173,7 @@ def test_video_is_opened_from_a_file_or_a_folder(make_video, tmp_path):
     assert open_video(tmp_path, 10).fps == 10
     video = open_video(make_video(tmp_path / "a.mkv", [frame] * 3))
     assert (video.width, video.height) == (64, 48)
-    with pytest.raises(BadInput, match=r"1\.png: expected a video or a folder of frames, got image"):
+    with pytest.raises(
+        BadInput, match=r"1\.png: expected a video, a folder of frames or an event recording, got image"
+    ):
         open_video(tmp_path / "1.png")
