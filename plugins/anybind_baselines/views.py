@@ -8,7 +8,7 @@ Their cosine similarity is the mean over views, and a head still has every view.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -36,16 +36,19 @@ def make_view_space(space: Space, views: int) -> Space:
 
 def create_encoder(source: Encoder | PartTable, modality: str, option: str) -> Encoder:
     """Return an encoder, or create it from its table; raise `BadOption` if it is not of the modality."""
-    encoder = source if isinstance(source, Encoder) else create_part("encoder", *_split_table(source, option))
+    encoder = source if isinstance(source, Encoder) else create_from_table("encoder", source, option)
     if not isinstance(encoder, Encoder) or encoder.modality != modality:
         raise BadOption(f"{option}: expected an encoder of {modality}, got {source!r}")
     return encoder
 
 
-def _split_table(source: PartTable, option: str) -> tuple[str, dict[str, object]]:
-    if not isinstance(source, Mapping) or not isinstance(source.get("use"), str):
-        raise BadOption(f"{option}: expected an encoder of the binding or a table {{ use = NAME }}, got {source!r}")
-    return str(source["use"]), {key: value for key, value in source.items() if key != "use"}
+def create_from_table(kind: str, table: PartTable, option: str) -> Any:
+    """Create a part from its table; `option` is named in the error."""
+    options = dict(table) if isinstance(table, Mapping) else {}
+    name = options.pop("use", None)
+    if not isinstance(name, str):
+        raise BadOption(f"{option}: expected one of the binding or a table {{ use = NAME }}, got {table!r}")
+    return create_part(kind, name, **options)
 
 
 class SliceEncoder(TorchEncoder):
@@ -120,7 +123,7 @@ class ViewEncoder(SliceEncoder):
         """
         image = check_image_encoder(image_encoder)
         self.prepare_views(image, representation, options)
-        self.adapters: list[Adapter] = [create_part("adapter", *_split_table(each, "adapters")) for each in adapters]
+        self.adapters: list[Adapter] = [create_from_table("adapter", each, "adapters") for each in adapters]
         space = self.adapters[-1].target if self.adapters else image.space
         super().__init__(
             image.module,
