@@ -37,7 +37,7 @@ HASHED_PRESETS = {
 HASHED_IF_SET = {
     "augment_input": {},
     "optimiser": {"momentum_target": 0.0, "base_batch": 0},
-    "student": {"context_start": ""},
+    "student": {"context_start": "", "head": "linear-probe", "head_options": {}},
 }
 """Keys added since, which are hashed only if they differ from this default."""
 
@@ -47,8 +47,8 @@ class StudentConfig:
     """The encoder to train.
 
     Attributes:
-        method: `full` trains the weights, `lora` low-rank layers added to them (peft), `linear-probe` a linear
-            classifier on frozen embeddings, `prompts` the context vectors before class names (CoOp), `joint` both the
+        method: `full` trains the weights, `lora` low-rank layers added to them (peft), `linear-probe` a classification
+            head on frozen embeddings, `prompts` the context vectors before class names (CoOp), `joint` both the
             weights and the context vectors.
         train: prefixes of the names of the trained parameters. [default: all parameters]
         batch_norm: `frozen` keeps the running statistics of batch norms, `batch` uses and updates batch statistics in
@@ -62,6 +62,8 @@ class StudentConfig:
         context: number of learned context vectors of `prompts` and `joint`.
         context_start: words that the context starts as, in place of `context` equal vectors: `a photo of a`.
         inverse_penalty: C of the logistic regression of `linear-probe`.
+        head: registered name of the head that the method `linear-probe` fits.
+        head_options: options of that head.
         weights: a safetensors file to start from.
         pretrained: start from the binding's weights of the encoder; if False, from the encoder without `weights`.
     """
@@ -77,6 +79,8 @@ class StudentConfig:
     context: int = 4
     context_start: str = ""
     inverse_penalty: float = 10.0
+    head: str = "linear-probe"
+    head_options: Mapping[str, object] = field(default_factory=dict)
     weights: str = ""
     pretrained: bool = False
 

@@ -18,7 +18,7 @@ class AveragedTimeSurfaces(EventFrames):
     """Time surfaces of the events of each cell of `cell` x `cell` pixels, averaged over the events of the cell.
 
     The surface of event i, at offset z of at most `radius` pixels in x and y, sums over the earlier events j of the
-    same cell and polarity at the pixel of i plus z (Sironi et al., 2018, Eq. 3 to 6):
+    same cell and polarity at the pixel of i plus z (Sironi et al., 2018):
 
         T_i(z, q) = sum_j exp(-(t_i - t_j) / tau)  if q is the polarity of i, else 0,   t_i - window <= t_j < t_i
         h_C(z, q) = 1 / |C| sum_{i in C} T_i(z, q),  |C| the number of events of cell C, OFF and ON

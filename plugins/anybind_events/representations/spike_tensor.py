@@ -22,7 +22,7 @@ class SpikeTensor(EventFrames):
 
         V(q, b, x, y) = sum_i f_i max(0, 1 - |(B - 1) t'_i - b|)   over the events of polarity q at the pixel
 
-    (Gehrig et al., 2019, Eq. 6 and 7, with the trilinear kernel, which in whole pixels is linear in time). Channels are
+    (Gehrig et al., 2019, with the trilinear kernel, which in whole pixels is linear in time). Channels are
     the bins of OFF, then those of ON. If all events have the same time, t' is 0. Values are 0 or more with the
     measurements `time` and `count`. The publication learns the kernel: that is the encoder `est` of
     `anybind_baselines`.
