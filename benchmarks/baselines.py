@@ -59,7 +59,9 @@ METHODS = (
     Method("EventCLIP, joint adapter", EVENTCLIP, SKETCH, {"method": "eventclip"}),
     Method("prototypes on EventCLIP's views", EVENTCLIP, SKETCH, {"method": "prototypes"}),
     Method("linear probe on EventCLIP's views", EVENTCLIP, SKETCH, {"method": "linear-probe"}),
-    Method("EventBind", "eventbind:mini,count={count},views=2,prompts=0", "a drafted image of a {}", EVENTBIND),
+    Method(
+        "EventBind", "eventbind:mini,count={count},views=2,prompts=0,size=128", "a drafted image of a {}", EVENTBIND
+    ),
     Method("prototypes on mini", "mini", PHOTO, {"method": "prototypes"}),
     Method("linear probe on mini", "mini", PHOTO, {"method": "linear-probe"}),
 )

@@ -14,14 +14,16 @@ def make_eventclip(argument: str) -> Binding:
     """Make EventCLIP's binding: texts and events in the space of several views, with no trained weights.
 
     Args:
-        argument: `BASE`, a binding with text and image encoders, or `BASE,count=EVENTS,views=VIEWS`.
-            [default: clip-vit-b-32, 2 views of 20,000 events, as for N-Caltech101; N-ImageNet: count=70000]
+        argument: `BASE`, a binding with text and image encoders, or `BASE,count=EVENTS,views=VIEWS`;
+            `size=PIXELS` resizes the frames. [default: clip-vit-b-32, 2 views of 20,000 events, as for N-Caltech101;
+            N-ImageNet: count=70000]
 
     Raises:
         BadOption: an unknown option, or a base without text or images.
         UnknownName: no such base.
     """
-    base, options = _parse_argument(argument, {"views": 2, "count": 20_000})
+    base, options = _parse_argument(argument, {"views": 2, "count": 20_000, "size": 0})
+    size = options.pop("size")
     text, image = base.encoders["text"], base.encoders["image"]
     adapters = [{"use": adapter.name, **adapter.options} for adapter in base.adapters]
     return Binding(
@@ -36,6 +38,7 @@ def make_eventclip(argument: str) -> Binding:
                 image_encoder={"use": image.name, **image.options},
                 options={"representation": "gray-frame", **options},
                 adapters=adapters,
+                size=size,
             ),
         },
     )
@@ -45,16 +48,16 @@ def make_eventbind(argument: str) -> Binding:
     """Make EventBind's binding: the base's encoders, with EventBind's event encoder in place of its own.
 
     Args:
-        argument: `BASE` or `BASE,count=EVENTS,views=VIEWS,prompts=PROMPTS`. [default: clip-vit-b-32, 5 slices of 15,000
-            events, 16 event prompts]
+        argument: `BASE` or `BASE,count=EVENTS,views=VIEWS,prompts=PROMPTS`; `size=PIXELS` resizes the frames.
+            [default: clip-vit-b-32, 5 slices of 15,000 events, 16 event prompts]
 
     Raises:
         BadOption: an unknown option, or a base without text or images.
         UnknownName: no such base.
     """
-    base, options = _parse_argument(argument, {"views": 5, "count": 15_000, "prompts": 16})
-    prompts = options.pop("prompts")
-    event = Binding.configure("eventbind", image_encoder="@image", prompts=prompts, options=options)
+    base, options = _parse_argument(argument, {"views": 5, "count": 15_000, "prompts": 16, "size": 0})
+    prompts, size = options.pop("prompts"), options.pop("size")
+    event = Binding.configure("eventbind", image_encoder="@image", prompts=prompts, size=size, options=options)
     return replace(
         base,
         name=f"eventbind:{argument or DEFAULT_BASE}",

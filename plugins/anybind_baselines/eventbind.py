@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from anybind.plugin import BadOption, Encoder, TorchEncoder
-from anybind_baselines.views import PartTable, SliceEncoder, check_image_encoder
+from anybind.plugin import BadOption, Encoder
+from anybind_baselines.views import PartTable, SliceEncoder, create_image_encoder
 
 TOKEN_NORMS = ("ln_pre", "pre_layrnorm")
 """Names of the norm before the first layer of CLIP's vision transformers: of open_clip, of transformers."""
@@ -84,14 +84,12 @@ class EventBindEncoder(SliceEncoder):
             BadOption: no torch image encoder, or prompts for one without tokens.
             WeightsMismatch: the weights belong to another model, space or preprocessing.
         """
-        image = check_image_encoder(image_encoder)
-        if type(image).features is not TorchEncoder.features:
-            raise BadOption(f"image_encoder: {type(image).__name__} computes its features in a way of its own")
+        image = create_image_encoder(image_encoder, plain=True)
         if isinstance(prompts, bool) or not isinstance(prompts, int) or prompts < 0:
             raise BadOption(f"prompts: expected a whole number, 0 or more, got {prompts!r}")
         if representation == "event-slices":
             options = {"views": 5, "count": 15_000, "representation": "red-blue", **(options or {})}
-        self.prepare_views(image, representation, options)
+        self.prepare_views(image, representation, options, size)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             module = EventBindModule(image.copy().module, prompts, self.views)
@@ -107,6 +105,5 @@ class EventBindEncoder(SliceEncoder):
             },
             logit_scale=image.logit_scale,
         )
-        self.size = size
         if weights is not None:
             self.load_weights(weights)

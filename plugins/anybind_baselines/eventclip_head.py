@@ -128,8 +128,9 @@ class EventClipHead(Head):
 
     def fit_tensors(self, inputs: HeadInput, labels: np.ndarray) -> dict[str, np.ndarray]:
         (modality,) = self.needs
-        embeddings, rows = inputs.embeddings[modality], labels[inputs.rows[modality]]
-        views, targets = self._split_views(embeddings)[rows >= 0], torch.from_numpy(rows[rows >= 0])
+        row_labels = labels[inputs.rows[modality]]
+        embeddings = inputs.embeddings[modality][row_labels >= 0]
+        views, targets = self._split_views(embeddings), torch.from_numpy(row_labels[row_labels >= 0])
         scale = self.scale or embeddings.logit_scale or SCALE
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

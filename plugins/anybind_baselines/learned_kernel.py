@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from anybind.plugin import BadOption, Encoder, TorchEncoder, samples
-from anybind_baselines.views import PartTable, check_image_encoder
+from anybind_baselines.views import PartTable, create_image_encoder
 
 UNITS = 30
 SLOPE = 0.1
@@ -105,9 +105,7 @@ class SpikeTensorEncoder(TorchEncoder):
             BadOption: no torch image encoder, or an option out of its range.
             WeightsMismatch: the weights belong to another model, space or preprocessing.
         """
-        image = check_image_encoder(image_encoder)
-        if type(image).features is not TorchEncoder.features:
-            raise BadOption(f"image_encoder: {type(image).__name__} computes its features in a way of its own")
+        image = create_image_encoder(image_encoder, plain=True)
         for option, value, least in (("bins", bins, 2), ("size", size, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise BadOption(f"{option}: expected a whole number, {least} or more, got {value!r}")

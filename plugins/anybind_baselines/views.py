@@ -51,6 +51,24 @@ def create_from_table(kind: str, table: PartTable, option: str) -> Any:
     return create_part(kind, name, **options)
 
 
+def create_image_encoder(source: Encoder | PartTable, *, plain: bool = False) -> TorchEncoder:
+    """Return a torch image encoder, or create it from its table.
+
+    Args:
+        source: the encoder or its table.
+        plain: require that its features are the output of its module, so that the module alone can be copied.
+
+    Raises:
+        BadOption: another encoder.
+    """
+    image = create_encoder(source, "image", "image_encoder")
+    if not isinstance(image, TorchEncoder):
+        raise BadOption("image_encoder: expected an encoder on torch")
+    if plain and type(image).features is not TorchEncoder.features:
+        raise BadOption(f"image_encoder: {type(image).__name__} computes its features in a way of its own")
+    return image
+
+
 class SliceEncoder(TorchEncoder):
     """The base of encoders that apply an image encoder's module to each view of a representation.
 
@@ -59,16 +77,23 @@ class SliceEncoder(TorchEncoder):
         frame: the representation; its views are stacked along the channels.
     """
 
-    def prepare_views(self, image: TorchEncoder, representation: str, options: Mapping[str, object] | None) -> None:
-        """Set the image encoder and the representation."""
-        self.image = image
+    def prepare_views(
+        self, image: TorchEncoder, representation: str, options: Mapping[str, object] | None, size: int
+    ) -> None:
+        """Set the image encoder, the representation, and the side that inputs are resized to (0: not resized).
+
+        Raises:
+            BadOption: no such option of the representation, or a negative size.
+        """
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise BadOption(f"size: expected a whole number of pixels, 0 or more, got {size!r}")
+        self.image, self.size = image, size
         self.frame: Representation = create_part("representation", representation, **(options or {}))
-        self.size = 0
 
     @property
     def views(self) -> int:
         """Number of views of a recording."""
-        return int(str(self.frame.settings.get("views", self.frame.views)))
+        return self.frame.views
 
     def preprocess(self, sample: samples.EventSample) -> torch.Tensor:
         """Convert a recording to the image encoder's inputs, (views, 3, height, width)."""
@@ -86,14 +111,6 @@ class SliceEncoder(TorchEncoder):
     def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Collate n recordings to (n * views, 3, height, width)."""
         return self.image.collate(list(torch.cat(list(inputs)))).to(self.device)
-
-
-def check_image_encoder(source: Encoder | PartTable) -> TorchEncoder:
-    """Return a torch image encoder, or raise `BadOption`."""
-    image = create_encoder(source, "image", "image_encoder")
-    if not isinstance(image, TorchEncoder):
-        raise BadOption("image_encoder: expected an encoder on torch")
-    return image
 
 
 class ViewEncoder(SliceEncoder):
@@ -121,8 +138,8 @@ class ViewEncoder(SliceEncoder):
         Raises:
             BadOption: no torch image encoder, or an invalid option.
         """
-        image = check_image_encoder(image_encoder)
-        self.prepare_views(image, representation, options)
+        image = create_image_encoder(image_encoder)
+        self.prepare_views(image, representation, options, size)
         self.adapters: list[Adapter] = [create_from_table("adapter", each, "adapters") for each in adapters]
         space = self.adapters[-1].target if self.adapters else image.space
         super().__init__(
@@ -137,7 +154,6 @@ class ViewEncoder(SliceEncoder):
             },
             logit_scale=image.logit_scale,
         )
-        self.size = size
 
     def features(self, batch: torch.Tensor) -> torch.Tensor:
         vectors = functional.normalize(self.image.features(batch), dim=1)

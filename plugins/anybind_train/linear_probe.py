@@ -106,9 +106,9 @@ def train_linear_probe(
 def _create_head(recipe: Recipe) -> Head:
     """Create the recipe's classification head; raise `BadOption` if it is one of another target."""
     student = recipe.student
-    options = {"inverse_penalty": student.inverse_penalty} if student.head == "linear-probe" else {}
-    options |= student.head_options
-    return Head.find(student.head, predicts="classification", modality=recipe.modality, **options)
+    penalty = {"inverse_penalty": student.inverse_penalty} if student.head == "linear-probe" else {}
+    options = {"modality": recipe.modality, **penalty, **student.head_options}
+    return Head.find(student.head, predicts="classification", **options)
 
 
 def _embed_items(

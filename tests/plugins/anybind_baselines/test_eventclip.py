@@ -145,7 +145,7 @@ def test_an_invalid_option_of_the_head_is_an_error_that_names_it(options, named)
 
 @pytest.mark.parametrize(
     ("argument", "named"),
-    [("mini,count=x", "count: expected a whole number"), ("mini,slices=2", "expected the options views, count")],
+    [("mini,count=x", "count: expected a whole number"), ("mini,slices=2", "expected the options views, count, size")],
 )
 def test_an_invalid_binding_argument_is_an_error_that_names_it(argument, named):
     with pytest.raises(BadOption, match=named):
