@@ -24,9 +24,11 @@ ENCODERS = (
      "EST: a learned kernel over event times, before a copy of an image encoder"),
 )  # fmt: skip
 BINDINGS = (
-    ("eventclip", "EventCLIP on the encoders of another binding", ("text", "event")),
-    ("eventbind", "EventBind on the encoders of another binding", ("text", "image", "event")),
-)
+    ("eventclip", "count=EVENTS,views=VIEWS,size=PIXELS", ("text", "event"),
+     "EventCLIP on the encoders of another binding"),
+    ("eventbind", "count=EVENTS,views=VIEWS,prompts=PROMPTS,size=PIXELS", ("text", "image", "event"),
+     "EventBind on the encoders of another binding"),
+)  # fmt: skip
 SUITES = (
     ("paper-eventclip", "EventCLIP in the rows of Tables 1 and 2 of the paper"),
     ("paper-eventbind", "EventBind in the rows of Tables 1 and 2 of the paper"),
@@ -47,14 +49,14 @@ def register(registry: Registrar) -> None:
                 extra="train",
             )
         )
-    for name, summary, modalities in BINDINGS:
+    for name, options, modalities, summary in BINDINGS:
         registry.add(
             BindingSpec(
                 name=name,
                 summary=summary,
                 target=f"anybind_baselines.bindings:make_{name}",
                 modalities=modalities,
-                forms=(f"{name}:BASE", f"{name}:BASE,count=EVENTS,views=VIEWS"),
+                forms=(f"{name}:BASE", f"{name}:BASE,{options}"),
                 extra="train",
             )
         )
