@@ -177,13 +177,23 @@ def test_embeddings_of_one_view_need_no_slices(clip, streams):
     assert scores.shape == (4, 2)
 
 
-def test_few_shot_on_a_replica(clip, tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "eventclip", "head_options": {"width": 16, "epochs": 5}},
+        {"method": "full", "epochs": 1, "student": {"train": ["visual.proj"]}},
+    ],
+    ids=["head", "fine-tuned"],
+)
+def test_few_shot_on_a_replica(clip, tmp_path, monkeypatch, options):
+    monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)
+    monkeypatch.setattr("anybind_train.metrics_log._open_tensorboard", lambda *arguments: None)
     replicas.make_replica("n-mnist", tmp_path)
-    dataset = anybind.load_dataset("n-mnist", tmp_path, split="train", classes=["0", "1"])
+    dataset = anybind.load_dataset("n-mnist", tmp_path, split="test", classes=["0", "1"])
     binder = anybind.load(f"eventclip:{clip},count=400")
-    task = create_part(
-        "task", "few-shot", shots=1, method="eventclip", head_options={"width": 16, "epochs": 5}, train="train"
-    )
-    result = task.run(binder, dataset, modality="event")
+    result = create_part("task", "few-shot", shots=1, **options).run(binder, dataset, modality="event")
     assert result.n > 0
-    assert result.details["settings"]["method"] == "eventclip"
+    assert result.details["settings"]["method"] == options["method"]
+    trained = result.encoders["event"].partition("~")[0] != binder.identity("event")
+    assert trained == (options["method"] == "full")
