@@ -24,11 +24,9 @@ ENCODERS = (
      "EST: a learned kernel over event times, before a copy of an image encoder"),
 )  # fmt: skip
 BINDINGS = (
-    ("eventclip", "count=EVENTS,views=VIEWS,size=PIXELS", ("text", "event"),
-     "EventCLIP on the encoders of another binding"),
-    ("eventbind", "count=EVENTS,views=VIEWS,prompts=PROMPTS,size=PIXELS", ("text", "image", "event"),
-     "EventBind on the encoders of another binding"),
-)  # fmt: skip
+    ("eventclip", "EventCLIP on the encoders of another binding", ("text", "event")),
+    ("eventbind", "EventBind on the encoders of another binding", ("text", "image", "event")),
+)
 SUITES = (
     ("paper-eventclip", "EventCLIP in the rows of Tables 1 and 2 of the paper"),
     ("paper-eventbind", "EventBind in the rows of Tables 1 and 2 of the paper"),
@@ -49,14 +47,14 @@ def register(registry: Registrar) -> None:
                 extra="train",
             )
         )
-    for name, options, modalities, summary in BINDINGS:
+    for name, summary, modalities in BINDINGS:
         registry.add(
             BindingSpec(
                 name=name,
                 summary=summary,
                 target=f"anybind_baselines.bindings:make_{name}",
                 modalities=modalities,
-                forms=(f"{name}:BASE", f"{name}:BASE,{options}"),
+                forms=(name, f"{name}:BASE", f"{name}:BASE,count=N"),
                 extra="train",
             )
         )
