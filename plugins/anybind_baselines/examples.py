@@ -15,7 +15,7 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     if kind == "head":
         return Example(options={"width": 16, "epochs": 40, "lr": 3e-3})
     if kind == "binding":
-        return Example(cannot="its weights are those of another binding, which are downloaded from a hub")
+        return Example(options={"argument": "mini,count=300"})
     if kind != "encoder":
         return None
     if name == "eventclip-text":

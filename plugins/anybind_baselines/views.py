@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind import Space
+from anybind import Space, load_encoder
 from anybind.plugin import (
     Adapter,
     BadOption,
@@ -35,20 +35,23 @@ def make_view_space(space: Space, views: int) -> Space:
 
 
 def create_encoder(source: Encoder | PartTable, modality: str, option: str) -> Encoder:
-    """Return an encoder, or create it from its table; raise `BadOption` if it is not of the modality."""
-    encoder = source if isinstance(source, Encoder) else create_from_table("encoder", source, option)
-    if not isinstance(encoder, Encoder) or encoder.modality != modality:
-        raise BadOption(f"{option}: expected an encoder of {modality}, got {source!r}")
-    return encoder
+    """Return an encoder, or load it by its table; raise `BadOption` if it is not of the modality."""
+    if not isinstance(source, Encoder):
+        name, options = split_table(source, option)
+        binder = load_encoder(name, **options)  # warns of weights that are not for commercial use
+        source = binder.encoder(binder.modalities[0])
+    if source.modality != modality:
+        raise BadOption(f"{option}: expected an encoder of {modality}, got one of {source.modality}")
+    return source
 
 
-def create_from_table(kind: str, table: PartTable, option: str) -> Any:
-    """Create a part from its table; `option` is named in the error."""
+def split_table(table: PartTable, option: str) -> tuple[str, dict[str, Any]]:
+    """Split the table of a part into its name and options; `option` is named in the error."""
     options = dict(table) if isinstance(table, Mapping) else {}
     name = options.pop("use", None)
     if not isinstance(name, str):
         raise BadOption(f"{option}: expected one of the binding or a table {{ use = NAME }}, got {table!r}")
-    return create_part(kind, name, **options)
+    return name, options
 
 
 def create_image_encoder(source: Encoder | PartTable, *, plain: bool = False) -> TorchEncoder:
@@ -140,7 +143,8 @@ class ViewEncoder(SliceEncoder):
         """
         image = create_image_encoder(image_encoder)
         self.prepare_views(image, representation, options, size)
-        self.adapters: list[Adapter] = [create_from_table("adapter", each, "adapters") for each in adapters]
+        tables = [split_table(each, "adapters") for each in adapters]
+        self.adapters: list[Adapter] = [create_part("adapter", name, **own) for name, own in tables]
         space = self.adapters[-1].target if self.adapters else image.space
         super().__init__(
             image.module,

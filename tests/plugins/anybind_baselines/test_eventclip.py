@@ -152,6 +152,21 @@ def test_an_invalid_binding_argument_is_an_error_that_names_it(argument, named):
         anybind.find_binding(f"eventclip:{argument}")
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"image_encoder": {"use": "mini-text"}}, "image_encoder: expected an encoder of image, got one of text"),
+        ({"image_encoder": {"model": "x"}}, "image_encoder: expected one of the binding or a table"),
+        ({"image_encoder": {"use": "mini-image"}, "adapters": ["x"]}, "adapters: expected one of the binding"),
+        ({"image_encoder": {"use": "mini-image"}, "size": -1}, "size: expected a whole number of pixels"),
+        ({"image_encoder": {"use": "mini-image"}, "options": {"views": 0}}, "views: expected at least 1"),
+    ],
+)
+def test_an_invalid_option_of_the_view_encoder_is_an_error_that_names_it(options, named):
+    with pytest.raises(BadOption, match=named):
+        create_part("encoder", "eventclip-views", **options)
+
+
 def test_fit_head_and_classify_use_the_views(eventclip, photos, tmp_path, cli, clip):
     head = fit_head(
         photos, head="eventclip", binding=eventclip, modality="event", views=3, width=16, epochs=30, lr=3e-3
