@@ -13,7 +13,7 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot baselines \
 	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
 	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
@@ -94,6 +94,10 @@ ablation: $(READY)
 
 few-shot: $(READY)
 	$(BIN)/python benchmarks/few_shot.py --data $(DATA) --runs $(RUNS)/few-shot
+
+# EventCLIP, EventBind and heads with 0, 1, 2 and 5 shots, on simulated recordings with mini's towers.
+baselines: $(READY)
+	$(BIN)/python benchmarks/baselines.py --data $(DATA) --runs $(RUNS)/baselines
 
 # What mini's sound tower knows of ESC-10's fold 4, and what mini answers across modalities.
 esc10: $(READY)

@@ -99,6 +99,8 @@ REPRESENTATIONS = (
     ("signed-slices", "ON minus OFF counts in time slices of equal duration", "signed_slices:SignedSlices"),
     ("voxel-grid", "polarity in time bins, bilinear in time", "voxel_grid:VoxelGrid"),
     ("time-surface", "time since the last event of each pixel, exponential decay", "time_surface:TimeSurface"),
+    ("hats", "histograms of averaged time surfaces, by cells", "averaged_time_surfaces:AveragedTimeSurfaces"),
+    ("est", "event spike tensor: normalised times in time bins, OFF and ON apart", "spike_tensor:SpikeTensor"),
 )
 COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anybind import Binder
 from anybind.plugin import BadOption, errors
 from anybind_train.losses.weighted_sum import WeightedSum
-from anybind_train.recipe import Recipe
+from anybind_train.recipe import PROMPT_METHODS, Recipe
 
 
 def check_losses(recipe: Recipe, losses: WeightedSum, n_processes: int) -> None:
@@ -28,7 +28,7 @@ def check_spaces(binder: Binder, recipe: Recipe, losses: WeightedSum) -> None:
         SpaceMismatch: student and teacher in different spaces.
         BadOption: embeddings before their normalisation, after adapters or with learned prompts.
     """
-    if losses.needs_raw and (binder.route(recipe.modality) or recipe.student.method == "prompts"):
+    if losses.needs_raw and (binder.route(recipe.modality) or recipe.student.method in PROMPT_METHODS):
         raise BadOption(
             "a loss of the recipe needs embeddings before their normalisation:"
             " not supported with adapters between spaces or learned prompts"

@@ -24,10 +24,10 @@ from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves, read_log
 from anybind_train.optimise import compute_learning_rate, make_optimiser, scale_learning_rate
 from anybind_train.probe import build_probe, run_probe
-from anybind_train.prompts import PromptedText, PromptStudent
+from anybind_train.prompts import JointStudent, PromptStudent, build_student
 from anybind_train.recipe import Recipe
 from anybind_train.state import Progress, check_finite, load_state, save_state
-from anybind_train.student import StudentModule, WeightAverage, load_student_binder, merge_lora
+from anybind_train.student import WeightAverage, load_student_binder, merge_lora
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -84,7 +84,7 @@ class TrainingRun:
         self._prepare_folder(resume)
         check_spaces(self.binder, recipe, self.losses)
         self.class_texts = embed_class_texts(self.binder, recipe, self.losses, self.data.classes, self.fabric.device)
-        self.student = self._build_student()
+        self.student = build_student(recipe.student, encoder, self.binder, self.data.classes)
         self.weight_average = WeightAverage(self.student.module, recipe.student.ema_decay)
         self.losses.move_parameters(self.fabric.device)
         self._schedule = scale_learning_rate(recipe.optimiser, recipe.batch_size)
@@ -116,13 +116,6 @@ class TrainingRun:
             raise BadInput(f"{self.output}: cannot create the folder ({error.strerror})") from error
         if self._is_main_process:
             files.remove_leftovers(self.output)
-
-    def _build_student(self) -> StudentModule | PromptStudent:
-        if self.recipe.student.method != "prompts":
-            return StudentModule(self.encoder.copy(), self.recipe.student)
-        text_encoder = self.binder.encoder("text")
-        assert isinstance(text_encoder, PromptedText)
-        return PromptStudent(self.encoder, text_encoder, self.data.classes)
 
     def execute(self) -> RunRecord:
         """Train to the last epoch, and return the summary that `result.json` contains.
@@ -283,9 +276,16 @@ class TrainingRun:
                 log.write("probe", epoch * self.steps_per_epoch - 1, epoch=epoch, **metrics)
             if epoch and (self.progress.best is None or metrics[self.metric] > self.progress.best):
                 self.progress.best = metrics[self.metric]
-                self._trained_encoder.save_weights(self.output / BEST)
+                self._save_weights(BEST)
         if epoch:
-            self._trained_encoder.save_weights(self.output / LAST)
+            self._save_weights(LAST)
+
+    def _save_weights(self, name: str) -> None:
+        """Save the trained encoder's weights; with `joint`, those of the prompts beside them: `last-text`."""
+        path = self.output / name
+        self._trained_encoder.save_weights(path)
+        if isinstance(self.student, JointStudent):
+            self.student.prompted.save_weights(path.with_stem(f"{path.stem}-text"))
 
     @property
     def _trained_encoder(self) -> TorchEncoder:

@@ -40,7 +40,13 @@ class FineTune(Task):
     main_metric = "top1"
     shots = 0
     optimiser: ClassVar[Mapping[str, object]] = {"weight_decay": 0.03, "warmup_epochs": 1, "clip": 1.0}
-    default_lr: ClassVar[Mapping[str, float]] = {"full": 1e-5, "lora": 1e-4, "prompts": 5e-3, "linear-probe": 1e-5}
+    default_lr: ClassVar[Mapping[str, float]] = {
+        "full": 1e-5,
+        "lora": 1e-4,
+        "prompts": 5e-3,
+        "joint": 1e-5,
+        "linear-probe": 1e-5,
+    }
 
     def __init__(
         self,
@@ -60,10 +66,11 @@ class FineTune(Task):
 
         Args:
             method: `full` trains all weights of the encoder, `lora` low-rank layers, `prompts` the context vectors
-                before class names; the name of a classification head, such as `linear-probe` or `prototypes`, trains
-                that head on frozen embeddings, without the other options.
+                before class names, `joint` the weights and the context vectors; the name of a classification head, such
+                as `linear-probe` or `prototypes`, trains that head on frozen embeddings, without the other options.
             epochs, batch_size: of training; the batch size is at most the number of training samples.
-            lr: peak learning rate. [default: 1e-5 for `full` (few-shot: 5e-6), 1e-4 for `lora`, 5e-3 for `prompts`]
+            lr: peak learning rate. [default: 1e-5 for `full` and `joint` (few-shot: 5e-6), 1e-4 for `lora`, 5e-3 for
+                `prompts`]
             every: epochs between two evaluations in training, which give the result's curve; 0 for none.
             train: the training split: its name, or options of the dataset that select it. [default: `train`, or the
                 dataset itself if it has no splits, whose training samples are then excluded from the evaluation]
@@ -191,7 +198,7 @@ class FewShot(FineTune):
 
     name = "few-shot"
     optimiser: ClassVar[Mapping[str, object]] = {"weight_decay": 0.03, "warmup_epochs": 5}
-    default_lr: ClassVar[Mapping[str, float]] = {**FineTune.default_lr, "full": 5e-6}
+    default_lr: ClassVar[Mapping[str, float]] = {**FineTune.default_lr, "full": 5e-6, "joint": 5e-6}
 
     def __init__(
         self, *, shots: int = 1, method: str = "full", epochs: int = 100, batch_size: int = 32, **options: Any

@@ -53,7 +53,7 @@ def train_linear_probe(
         device: torch device of the encoders.
         binder: embeds the samples. [default: the recipe's binding with its student]
         on_bad: called with id and error of invalid samples, which are left out. [default: the first one raises]
-        head: a classification head. [default: `linear-probe` with the recipe's penalty]
+        head: a classification head. [default: the recipe's]
 
     Returns:
         `top1` accuracy on `n` samples, and the training data.
@@ -66,7 +66,7 @@ def train_linear_probe(
         raise BadOption("a linear probe needs a table [probe]: the samples to evaluate it on")
     if recipe.augment or recipe.variants > 1:
         raise BadOption("a linear probe embeds each sample once: remove augment and variants")
-    head = head or Head.find("linear-probe", modality=recipe.modality, inverse_penalty=recipe.student.inverse_penalty)
+    head = head or _create_head(recipe)
     binder = (binder or load_student_binder(recipe, device)).without_adapters(recipe.modality)
     encoder = binder.encoder(recipe.modality)
     data = TrainingSet(recipe, binder, sources, encoder)
@@ -101,6 +101,14 @@ def train_linear_probe(
     with files.atomic_path(output / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1))
     return result
+
+
+def _create_head(recipe: Recipe) -> Head:
+    """Create the recipe's classification head; raise `BadOption` if it is one of another target."""
+    student = recipe.student
+    penalty = {"inverse_penalty": student.inverse_penalty} if student.head == "linear-probe" else {}
+    options = {"modality": recipe.modality, **penalty, **student.head_options}
+    return Head.find(student.head, predicts="classification", **options)
 
 
 def _embed_items(

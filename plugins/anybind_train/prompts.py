@@ -9,7 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anybind import Binder
 from anybind.plugin import BadOption, TorchEncoder, create_part
+from anybind_train.recipe import PROMPT_METHODS, StudentConfig
+from anybind_train.student import StudentModule
 
 PLACEHOLDER = "x"
 """A word of one token for every tokenizer; learned vectors replace it, after the start token of a text."""
@@ -22,7 +25,13 @@ class PromptedText(TorchEncoder):
     """
 
     def __init__(
-        self, *, use: str, options: Mapping[str, object] | None = None, context: int = 4, weights: str | None = None
+        self,
+        *,
+        use: str,
+        options: Mapping[str, object] | None = None,
+        context: int = 4,
+        start: str = "",
+        weights: str | None = None,
     ) -> None:
         """Add a context to a registered text encoder.
 
@@ -30,6 +39,7 @@ class PromptedText(TorchEncoder):
             use: the text encoder's name.
             options: its options.
             context: k, the number of learned vectors; they start as the placeholder's token embedding plus noise.
+            start: k words that they start as, each by its first token, in place of `context`: `a photo of a`.
             weights: a file of `save_weights`.
 
         Raises:
@@ -41,11 +51,13 @@ class PromptedText(TorchEncoder):
             raise BadOption(f"expected a torch text encoder for learned prompts, got {use!r}")
         if context < 1:
             raise BadOption(f"context: expected at least 1, got {context}")
+        context = len(start.split()) or context
         self.text_encoder, self.context_length = text_encoder, context
         text_encoder.module.requires_grad_(False)
         embedding = _find_token_embedding(text_encoder)
+        words = start.split() or [PLACEHOLDER] * context
         super().__init__(
-            PromptContext(embedding, text_encoder.preprocess(PLACEHOLDER), context),
+            PromptContext(embedding, [text_encoder.preprocess(word) for word in words]),
             modality="text",
             space=text_encoder.space,
             preprocessing={"text": text_encoder.identity, "context": context},
@@ -81,11 +93,10 @@ class PromptedText(TorchEncoder):
 class PromptContext(nn.Module):
     """The learned vectors, (k, width)."""
 
-    def __init__(self, embedding: nn.Embedding, placeholder: object, length: int) -> None:
+    def __init__(self, embedding: nn.Embedding, words: Sequence[object]) -> None:
         super().__init__()
-        tokens = torch.as_tensor(placeholder).reshape(-1)
-        with torch.no_grad():
-            start = embedding.weight[tokens[1]].detach().clone().expand(length, -1)
+        tokens = torch.stack([torch.as_tensor(word).reshape(-1)[1] for word in words])
+        start = embedding.weight[tokens].detach().clone()
         self.vectors = nn.Parameter(start + 0.02 * torch.randn(start.shape) * start.std())
 
 
@@ -103,10 +114,45 @@ class PromptStudent(nn.Module):
     def forward(self, batch: object) -> torch.Tensor:
         """Return (n, d) embeddings without gradients; gradients flow through `texts`, (classes, d), norm 1."""
         self.encoder.module.eval()
-        self.prompted.text_encoder.module.eval()
-        self.texts = functional.normalize(self.prompted.features(self.prompted.collate(self.tokens)).float(), dim=1)
+        self.texts = _embed_class_names(self.prompted, self.tokens)
         with torch.no_grad():
             return self.encoder.features(batch).float()
+
+
+class JointStudent(StudentModule):
+    """A student that learns its encoder's weights and prompts; `texts` are the last batch's class embeddings."""
+
+    def __init__(
+        self, encoder: TorchEncoder, prompted: PromptedText, classes: Sequence[str], config: StudentConfig
+    ) -> None:
+        super().__init__(encoder, config)
+        self.prompted = prompted
+        self.module = nn.ModuleDict({"encoder": encoder.module, "prompts": prompted.module})
+        self.tokens = [prompted.preprocess(name) for name in classes]
+
+    def forward(self, batch: object) -> torch.Tensor:
+        """Return (n, d) embeddings, not of norm 1; gradients flow through them and `texts`, (classes, d), norm 1."""
+        self.texts = _embed_class_names(self.prompted, self.tokens)
+        return super().forward(batch)
+
+
+def build_student(
+    config: StudentConfig, encoder: TorchEncoder, binder: Binder, classes: Sequence[str]
+) -> StudentModule | PromptStudent:
+    """Build the student of a recipe's method, on a copy of the encoder if its weights are trained."""
+    if config.method not in PROMPT_METHODS:
+        return StudentModule(encoder.copy(), config)
+    text_encoder = binder.encoder("text")
+    assert isinstance(text_encoder, PromptedText)  # `load_student_binder` configures it
+    if config.method == "joint":
+        return JointStudent(encoder.copy(), text_encoder, classes, config)
+    return PromptStudent(encoder, text_encoder, classes)
+
+
+def _embed_class_names(prompted: PromptedText, tokens: Sequence[object]) -> torch.Tensor:
+    """Embed prepared class names with the learned prompts, with gradients: (classes, d), norm 1, float32."""
+    prompted.text_encoder.module.eval()
+    return functional.normalize(prompted.features(prompted.collate(tokens)).float(), dim=1)
 
 
 def _find_token_embedding(text: TorchEncoder) -> nn.Embedding:

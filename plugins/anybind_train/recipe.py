@@ -12,7 +12,9 @@ from typing import Any, Self
 
 from anybind.plugin import BadOption, prompts, tables
 
-METHODS = ("full", "lora", "linear-probe", "prompts")
+METHODS = ("full", "lora", "linear-probe", "prompts", "joint")
+PROMPT_METHODS = ("prompts", "joint")
+"""Methods that learn context vectors before class names."""
 HASHED_NAMES = {
     "ema_decay": "average",
     "pretrained": "shipped",
@@ -32,7 +34,11 @@ HASHED_PRESETS = {
     "author-code": "author-code, literal",
 }
 """Names of loss presets in hashes: what `paper` was before it followed Eq. 3 as printed is now `paper-zscl`."""
-HASHED_IF_SET = {"augment_input": {}, "optimiser": {"momentum_target": 0.0, "base_batch": 0}}
+HASHED_IF_SET = {
+    "augment_input": {},
+    "optimiser": {"momentum_target": 0.0, "base_batch": 0},
+    "student": {"context_start": "", "head": "linear-probe", "head_options": {}},
+}
 """Keys added since, which are hashed only if they differ from this default."""
 
 
@@ -41,8 +47,9 @@ class StudentConfig:
     """The encoder to train.
 
     Attributes:
-        method: `full` trains the weights, `lora` low-rank layers added to them (peft), `linear-probe` a linear
-            classifier on frozen embeddings, `prompts` the context vectors before class names (CoOp).
+        method: `full` trains the weights, `lora` low-rank layers added to them (peft), `linear-probe` a classification
+            head on frozen embeddings, `prompts` the context vectors before class names (CoOp), `joint` both the
+            weights and the context vectors.
         train: prefixes of the names of the trained parameters. [default: all parameters]
         batch_norm: `frozen` keeps the running statistics of batch norms, `batch` uses and updates batch statistics in
             the trained layers.
@@ -52,8 +59,11 @@ class StudentConfig:
         options: of the encoder, over those of the binding.
         rank: of LoRA's layers.
         targets: suffixes of the names of the layers that LoRA adapts. [default: all supported layers]
-        context: number of learned context vectors of `prompts`.
+        context: number of learned context vectors of `prompts` and `joint`.
+        context_start: words that the context starts as, in place of `context` equal vectors: `a photo of a`.
         inverse_penalty: C of the logistic regression of `linear-probe`.
+        head: registered name of the head that the method `linear-probe` fits.
+        head_options: options of that head.
         weights: a safetensors file to start from.
         pretrained: start from the binding's weights of the encoder; if False, from the encoder without `weights`.
     """
@@ -67,7 +77,10 @@ class StudentConfig:
     rank: int = 8
     targets: tuple[str, ...] = ()
     context: int = 4
+    context_start: str = ""
     inverse_penalty: float = 10.0
+    head: str = "linear-probe"
+    head_options: Mapping[str, object] = field(default_factory=dict)
     weights: str = ""
     pretrained: bool = False
 
@@ -210,9 +223,9 @@ class Recipe:
         _check_optimiser(self.optimiser)
         if self.probe is not None and self.probe.shots:
             raise BadOption("probe.shots: not supported, a probe evaluates all its samples; see probe.limit")
-        if self.student.method == "prompts":
+        if self.student.method in PROMPT_METHODS:
             if self.student.ema_decay:
-                raise BadOption('student.ema_decay: not supported with method = "prompts"')
+                raise BadOption(f'student.ema_decay: not supported with method = "{self.student.method}"')
             object.__setattr__(self, "templates", ("{}",))  # the learned context replaces the template
         if not self.data:
             raise BadOption("recipe: expected at least one table [[data]], got none")

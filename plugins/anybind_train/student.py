@@ -9,7 +9,7 @@ from torch import nn
 
 from anybind import Binder, Binding, find_binding
 from anybind.plugin import BadOption, TorchEncoder, errors
-from anybind_train.recipe import Recipe, StudentConfig
+from anybind_train.recipe import PROMPT_METHODS, Recipe, StudentConfig
 
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
@@ -34,9 +34,11 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
     if not recipe.student.pretrained and "weights" not in recipe.student.options:
         options.pop("weights", None)
     encoders = {**binding.encoders, recipe.modality: Binding.configure(student.name, **options)}
-    if recipe.student.method == "prompts":
+    if recipe.student.method in PROMPT_METHODS:
         text = encoders["text"]
         options = {"use": text.name, "options": text.options, "context": recipe.student.context}
+        if recipe.student.context_start:
+            options["start"] = recipe.student.context_start
         encoders["text"] = Binding.configure("prompted-text", **options)
     binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
     encoder = binder.encoder(recipe.modality)
@@ -54,7 +56,7 @@ class StudentModule(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.config = config
-        self.texts: torch.Tensor | None = None  # learned text embeddings are of `PromptStudent` alone
+        self.texts: torch.Tensor | None = None  # learned text embeddings are of students with prompts alone
         self.module = encoder.module
         select_trained_parameters(self.module, config)
 
@@ -81,7 +83,7 @@ def select_trained_parameters(module: nn.Module, config: StudentConfig) -> None:
     """
     if config.method == "lora":
         add_lora(module, config)
-    elif config.method != "full":
+    elif config.method not in ("full", "joint"):
         module.requires_grad_(False)
     elif config.train:
         names = [name for name, _ in module.named_parameters()]

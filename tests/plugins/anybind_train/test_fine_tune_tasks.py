@@ -120,14 +120,15 @@ def test_the_result_has_the_curve_of_the_run(binder, with_splits):
     assert FewShot(shots=2, **QUICK).run(binder, with_splits, modality="event").curves == {}
 
 
-@pytest.mark.parametrize("method", ["lora", "prompts", "linear-probe"])
-def test_lora_prompts_and_linear_probe_train_their_encoder(method, binder, with_splits):
+@pytest.mark.parametrize("method", ["lora", "prompts", "joint", "linear-probe"])
+def test_each_method_trains_its_encoder(method, binder, with_splits):
     result = FewShot(shots=3, method=method, epochs=2, batch_size=9).run(binder, with_splits, modality="event")
     assert result.n == 6
     assert result.details["settings"]["method"] == method
     assert 0 <= result.metrics["top1"] <= 1
-    trained = "text" if method == "prompts" else "event"
-    assert (result.encoders[trained] == binder.identity(trained)) == (method == "linear-probe")
+    trained = {"prompts": ["text"], "joint": ["event", "text"]}.get(method, ["event"])
+    for modality in trained:
+        assert (result.encoders[modality] == binder.identity(modality)) == (method == "linear-probe")
 
 
 def test_a_classification_head_is_evaluated_by_its_name(binder, with_splits):

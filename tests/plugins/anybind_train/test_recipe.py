@@ -274,7 +274,7 @@ def test_the_recipes_of_the_repository_are_valid(path):
     recipe = Recipe.from_toml(path)
     assert recipe.name == path.stem
     assert recipe.teacher or "teacher" not in WeightedSum.from_recipe(recipe.losses).needs
-    find_part("binding", recipe.binding)
+    find_part("binding", recipe.binding.partition(":")[0])
     for config in (*recipe.data, *([recipe.probe] if recipe.probe else [])):
         find_part("dataset", config.dataset)
     for modality, options in recipe.augment.items():

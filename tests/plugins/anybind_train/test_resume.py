@@ -49,6 +49,13 @@ RUNS = {
     "authors' code, mended": (*IMAGE, "losses=author-code-mended", "optimiser.base_batch=256"),
     "momentum target": (*IMAGE, "optimiser.momentum_target=0.5", "optimiser.lr=1.0"),
     "prompts": (*IMAGE, "student.method=prompts", 'losses=[{"use":"prediction"}]', "teacher="),
+    "weights and prompts": (
+        *IMAGE,
+        "student.method=joint",
+        'student.train=["visual.proj"]',
+        'losses=[{"use":"prediction"}]',
+        "teacher=",
+    ),
 }
 PRELOADED = [
     "anybind.cli",
