@@ -61,8 +61,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write images of two classes, a recording, a video and a suite."""
     folder = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
-    for name in ("a/0", "a/1", "b/0", "b/1"):
-        path = folder / "classes" / f"{name}.png"
+    for number in range(12):  # an adapter needs ten pairs
+        path = folder / "classes" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(random.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(path)
     t = np.sort(random.integers(0, 1_000_000, 20_000))
@@ -86,6 +86,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "disk"
 
 
+def run(cli: Command, writer: str, arguments: list[str]) -> str:
+    """Run a command and return its error line; `bench run` has printed its cells by then."""
+    result = cli(*arguments)
+    return (result._replace(out="") if writer == "bench-run" else result).error()
+
+
 @pytest.mark.parametrize("state", ["full", "read-only"])
 @pytest.mark.parametrize(
     "writer", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in WRITERS]
@@ -106,11 +112,11 @@ def test_an_output_that_cannot_be_written_is_one_line_and_keeps_the_old_file(
     before = {path: path.read_bytes() for path in disk.rglob("*")}
     if state == "full":
         fill_disk(disk)
-        error = cli(*arguments).error()
+        error = run(cli, writer, arguments)
         (disk / "ballast").unlink()
     else:
         with make_read_only(disk):
-            error = cli(*arguments).error()
+            error = run(cli, writer, arguments)
     assert output.name in error
     assert {
         path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and output not in path.parents

@@ -14,7 +14,7 @@ FILES = {
     "image": ("rgb/frames", "frame_*.png"),
 }
 """Folder and file pattern of each modality in a sequence; file names end in the frame number."""
-EVENTS = {"size": (346, 260), "columns": "txyp", "unit": "ns"}
+EVENTS = {"size": (346, 260), "columns": "txyp", "time_unit": "ns"}
 """Reader options of event files, which do not state these."""
 FX_PX = 195.55
 """Focal length in pixels: 346 pixels over 83 degrees."""

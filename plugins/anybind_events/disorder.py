@@ -26,6 +26,11 @@ def check_policy(on_disorder: str) -> None:
         raise BadOption(f"on_disorder: expected {', '.join(POLICIES)}, got {on_disorder!r}{hint}")
 
 
+def is_mostly_raised(count: int, n_events: int) -> bool:
+    """Return whether so many raised times are worth a warning."""
+    return n_events >= MIN_JUDGED_EVENTS and count > MAX_RAISED * n_events
+
+
 def build_ordered_stream(
     columns: Mapping[str, np.ndarray],
     width: int,
@@ -36,6 +41,7 @@ def build_ordered_stream(
     notes: Mapping[str, int] | None = None,
     time_unit: TimeUnit | None = None,
     source: str = "events",
+    warn: bool = True,
 ) -> EventStream:
     """Build a stream of columns, and repair decreasing times by a policy; only these cost a second pass.
 
@@ -50,6 +56,7 @@ def build_ordered_stream(
         notes: further notes of the stream.
         time_unit: the unit that the times had in the file, for the stream.
         source: the file or array, for the warning that most times were raised.
+        warn: warn of that; for chunks, once a recording.
 
     Raises:
         BadInput: as `EventStream`.
@@ -74,7 +81,7 @@ def build_ordered_stream(
         indices = np.argsort(time, kind="stable")
         columns = {name: np.asarray(column)[indices] for name, column in columns.items()}
         return EventStream(**columns, **sensor, notes=notes | {"sorted": count})
-    if len(time) >= MIN_JUDGED_EVENTS and count > MAX_RAISED * len(time):
+    if warn and is_mostly_raised(count, len(time)):
         message = f"{source}: {count} of {len(time)} times decrease and were raised to the previous one"
         warnings.warn(f"{message}; give on_disorder='sort' to sort the events", AnybindWarning, stacklevel=2)
     return EventStream(**{**columns, "t": raised}, **sensor, notes=notes | {"backwards": count})

@@ -10,6 +10,8 @@ import numpy as np
 from anybind.plugin import BadInput, BadOption, errors
 
 MAX_LISTED_SOURCES, MAX_SOURCES = 20, 1000
+SCANNED_EVENTS = 1 << 18
+"""Events per batch in the pass that finds the sources."""
 SOURCE_NAMES = frozenset(
     (
         *("camera", "camera_id", "cam", "cam_id", "source", "source_id", "sensor", "sensor_id"),
@@ -56,20 +58,31 @@ def find_source_column(names: Iterable[str]) -> str | None:
 
 
 def select_rows(
-    batches: Callable[[int], Iterator[Sequence[np.ndarray]]], count: int, path: Path, source: str | int | None
-) -> Callable[[int], Iterator[list[np.ndarray]]]:
+    batches: Callable[[int], Iterator[Sequence[np.ndarray]]],
+    path: Path,
+    source: str | int | None,
+    *,
+    has_sources: bool,
+    is_chosen: bool = False,
+) -> Callable[[int], Iterator[Sequence[np.ndarray]]]:
     """Return batches of four columns, the rows of one source; the fifth column of the given ones has the sources.
 
     Args:
-        batches: function of the number of events per batch, with a fifth column.
-        count: events per batch in the pass that finds the sources.
+        batches: function of the number of events per batch.
         path, source: see `choose_source`.
+        has_sources: the batches have the fifth column; without it, they are returned unchanged.
+        is_chosen: without the fifth column, `source` has chosen something else of the file.
 
     Raises:
-        BadInput, BadOption: as `choose_source`.
+        BadInput: as `choose_source`.
+        BadOption: as `choose_source`, or there is no column of sources to choose from.
     """
+    if not has_sources:
+        if source is not None and not is_chosen:
+            raise BadOption(f"{path}: no column of sources, such as camera, to choose source={source!r} from")
+        return batches
     names: set[str] = set()
-    for *_, values in batches(count):
+    for *_, values in batches(SCANNED_EVENTS):
         names.update(map(_to_name, np.unique(values)))
         if len(names) > MAX_SOURCES:
             raise BadInput(f"{path}: more than {MAX_SOURCES} sources of events; rename the column of the sources")

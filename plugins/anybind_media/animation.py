@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -103,7 +104,10 @@ def _read_delays(path: Path) -> list[float]:
     with path.open("rb") as file:
         head = file.read(32)
         walk = _walk_gif if head.startswith(GIF) else _walk_png if head.startswith(PNG) else _walk_webp
-        delays = list(itertools.islice(walk(file), MAX_FRAMES))
+        try:
+            delays = list(itertools.islice(walk(file), MAX_FRAMES))
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}; save it again") from error
     # A still image is one frame.
     return [each if each > MIN_DELAY_MS else DEFAULT_DELAY_MS for each in delays] or [DEFAULT_DELAY_MS]
 
@@ -122,7 +126,8 @@ def _is_complete(file: BinaryIO, n_frames: int) -> bool:
 
 
 def _walk_gif(file: BinaryIO) -> Iterator[float]:
-    file.seek(10)
+    file.seek(6)
+    canvas = struct.unpack("<HH", file.read(4).ljust(4, b"\0"))
     flags = file.read(3)[:1]
     if flags and flags[0] & 0x80:
         file.seek(3 << (flags[0] & 7) + 1, 1)
@@ -132,6 +137,11 @@ def _walk_gif(file: BinaryIO) -> Iterator[float]:
             descriptor = file.read(9)
             if len(descriptor) < 9:
                 return
+            left, top, width, height = struct.unpack_from("<4H", descriptor)
+            if left + width > canvas[0] or top + height > canvas[1]:  # Pillow would enlarge the canvas, players do not
+                raise BadInput(
+                    f"a frame of {width}x{height} at ({left}, {top}) exceeds the canvas of {canvas[0]}x{canvas[1]}"
+                )
             file.seek((3 << (descriptor[8] & 7) + 1 if descriptor[8] & 0x80 else 0) + 1, 1)
             if not _skip_gif_data(file):
                 return

@@ -200,7 +200,7 @@ def test_a_bug_in_a_plugins_imports_is_not_a_missing_extra(registry, add_plugin,
 
 
 def test_an_unknown_option_of_a_part_raises_with_the_valid_ones():
-    with pytest.raises(BadOption, match=r"'clam'.*options: clamp, clamp_percentile, invert"):
+    with pytest.raises(BadOption, match=r"'clam'.*options: clamp, clamp_percentile, divisor, invert"):
         create_part("representation", "paper", clam=3)
 
 

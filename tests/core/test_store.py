@@ -25,7 +25,8 @@ from anybind.contents import content_key
 from anybind.dataset import Item
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
-from anybind.files import get_file_mark, hash_file, is_on_network_drive
+from anybind.files import get_file_mark, hash_file
+from anybind.locks import is_on_network_drive
 from anybind.modality import Modality
 from anybind.reader import Reader
 from anybind.registry import Plugin

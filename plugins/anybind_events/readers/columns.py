@@ -16,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
-from anybind_events.disorder import build_ordered_stream
+from anybind_events.disorder import build_ordered_stream, is_mostly_raised
 from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
@@ -28,7 +28,6 @@ from anybind_events.readers.column_statistics import (
     infer_column_order,
     is_ambiguous,
 )
-from anybind_events.sources import select_rows
 from anybind_events.stream import DecreasingTime, EventStream, UnscaledPixel, concatenate_streams
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import TimeUnit, assume_unit, convert_to_microseconds, split_unit, state_unit
@@ -49,7 +48,7 @@ SEPARATORS = "_/."
 """Separators of a column's name and that of its source, as in `left_x`, `x_left` and EVIMO2's `dataset_events_t`."""
 ALL_EVENTS = sys.maxsize
 """A `count` that puts all events into one batch."""
-MIN_STATISTICS_EVENTS, MAX_SCANNED_EVENTS = 1 << 16, 1 << 20
+MIN_STATISTICS_EVENTS = 1 << 16
 """Minimum number of events per batch in the pass that infers order, sensor and unit."""
 
 
@@ -155,8 +154,6 @@ def build_streams(
     on_disorder: str = "clamp",
     notes: Mapping[str, int] | None = None,
     path: Path | None = None,
-    has_sources: bool = False,
-    source: str | int | None = None,
 ) -> Iterator[EventStream]:
     """Yield event streams of batches of columns, all of one order, sensor and unit.
 
@@ -176,16 +173,10 @@ def build_streams(
         on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
         notes: counts of the reader; the first stream carries them.
         path: the file.
-        has_sources: the batches have a fifth column with the source of each event; see `select_rows`.
-        source: the source to read; required if there are several.
 
     Raises:
-        BadInput: as `EventStream`, with the index of the event in the file; or there are several sources.
+        BadInput: as `EventStream`, with the index of the event in the file.
     """
-    if has_sources:
-        batches = select_rows(
-            batches, max(min(count, MAX_SCANNED_EVENTS), MIN_STATISTICS_EVENTS), Path(path or ""), source
-        )
     decoder, notes = PolarityDecoder(polarity), dict(notes or {})
     if on_disorder == "sort":
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
@@ -200,7 +191,7 @@ def build_streams(
         x, y, times = (statistics[order.index(letter)] for letter in "xyt")
         size = size or find_smallest_sensor(scale_coordinates(x.high, scale), scale_coordinates(y.high, scale))
         unit = unit or infer_unit(times, times.n_numbers, str(path), notes)
-    n_events, last_us = 0, None
+    n_events, last_us, has_warned = 0, None, False
     for batch in batches(count):
         columns = dict(zip(order, batch, strict=True))
         columns |= {letter: scale_coordinates(columns[letter], scale) for letter in "xy"}
@@ -209,14 +200,14 @@ def build_streams(
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = build_ordered_stream(
                 columns, int(size[0]), int(size[1]), on_disorder,
-                last_us=last_us, notes=notes, time_unit=unit, source=str(path),
+                last_us=last_us, notes=notes, time_unit=unit, source=str(path), warn=not has_warned,
             )  # fmt: skip
         except BadInput as error:
-            message = f"{error}{_suggest_option(error)}"
-            raise BadInput(f"from event {n_events} on: {message}" if n_events else message) from error
+            where = f"from event {n_events} on: " if n_events else ""
+            raise BadInput(f"{where}{error}{_suggest_option(error)}") from error
         if len(stream):
             n_events, last_us = n_events + len(stream), int(stream.t[-1])
-        notes = {}
+        has_warned, notes = has_warned or is_mostly_raised(stream.notes.get("backwards", 0), len(stream)), {}
         yield from _split_sorted(stream, count) if on_disorder == "sort" else (stream,)
 
 

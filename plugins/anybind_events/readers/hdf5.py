@@ -28,6 +28,7 @@ from anybind_events.readers.hdf5_layout import (
     open_file,
 )
 from anybind_events.readers.hdf5_output import create_file
+from anybind_events.sources import select_rows
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import check_time_unit
@@ -103,10 +104,7 @@ class Hdf5Reader(Reader):
                 0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             source: group of the events, such as `prophesee/left`, or their dataset, or the value of a column `camera`,
                 `sensor`, ...; required if the file has several.
-            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
-                -1 and 1, also with -1 stored unsigned, or booleans).
-            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
-                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
+            polarity, on_disorder: as in `NpzReader.chunks`.
             start, end: microseconds after the first event; default: the first and the last event. Where no index gives
                 the events of a time, all times up to `end` are read.
             absolute: `start` and `end` are times on the recording's own clock.
@@ -129,8 +127,9 @@ class Hdf5Reader(Reader):
             events.set_unit(time_unit, path)
             sorts, time_range = on_disorder == "sort", TimeRange(start, end, absolute)
             first, last = (0, len(events)) if sorts else _find_range(events, time_range)
+            batches = split_batches(events.read_batch, first, last)
             streams = build_streams(
-                split_batches(events.read_batch, first, last),
+                select_rows(batches, path, source, has_sources=events.has_sources, is_chosen=True),
                 count,
                 size=size,
                 stated_size=events.size,
@@ -141,8 +140,6 @@ class Hdf5Reader(Reader):
                 on_disorder=on_disorder,
                 path=path,
                 notes=events.notes,
-                has_sources=events.has_sources,
-                source=source,
             )
             yield from time_range.select(streams) if sorts else streams
 

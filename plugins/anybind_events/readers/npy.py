@@ -28,7 +28,7 @@ from anybind_events.readers.columns import (
     reject_order,
     split_batches,
 )
-from anybind_events.sources import find_source_column
+from anybind_events.sources import find_source_column, select_rows
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import check_time_unit, split_unit
 
@@ -185,7 +185,7 @@ class NpyReader(Reader):
                 reject_order(columns, header.fields.values())
                 columns, (_, stated_unit) = "xytp", split_unit(header.fields["t"])
             yield from build_streams(
-                batches,
+                select_rows(batches, path, source, has_sources=header.source_field is not None),
                 count,
                 order=columns,
                 size=size,
@@ -196,8 +196,6 @@ class NpyReader(Reader):
                 on_disorder=on_disorder,
                 path=path,
                 notes=notes,
-                has_sources=header.source_field is not None,
-                source=source,
             )
 
     read = make_read_method(chunks)

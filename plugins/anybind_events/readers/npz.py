@@ -27,7 +27,7 @@ from anybind_events.readers.columns import (
     reject_order,
 )
 from anybind_events.readers.npy import ArrayHeader, list_fields, read_header
-from anybind_events.sources import choose_source, find_source_column
+from anybind_events.sources import choose_source, find_source_column, select_rows
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, check_time_unit, parse_unit, split_unit
 
@@ -142,6 +142,7 @@ class NpzReader(Reader):
                     if layout.order:
                         reject_order(columns, layout.fields or layout.members)
                     batches = partial(_read_batches, archive, layout)
+                    batches = select_rows(batches, path, source, has_sources=layout.has_sources, is_chosen=True)
                     yield from build_streams(
                         batches,
                         count,
@@ -154,8 +155,6 @@ class NpzReader(Reader):
                         polarity=polarity,
                         on_disorder=on_disorder,
                         path=path,
-                        has_sources=layout.has_sources,
-                        source=source,
                     )
             except DAMAGE_ERRORS as error:
                 raise BadInput(f"{path}: not a complete .npz recording: {error}") from error

@@ -33,7 +33,7 @@ from anybind_events.readers.text_lines import (
     read_batches,
     split_fields,
 )
-from anybind_events.sources import find_source_column
+from anybind_events.sources import find_source_column, select_rows
 from anybind_events.stream import MAX_SENSOR, EventStream
 from anybind_events.time_unit import (
     NANOSECONDS_FROM,
@@ -124,9 +124,10 @@ class TextReader(Reader):
         with name_file_in_errors(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
             stop, notes = find_end_of_events(path, file, layout, strict)
+            batches = partial(read_batches, file, layout, stop)
             try:
                 yield from build_streams(
-                    partial(read_batches, file, layout, stop),
+                    select_rows(batches, path, source, has_sources=len(layout.indices) > len("xytp")),
                     count,
                     order=layout.order,
                     size=size,
@@ -138,8 +139,6 @@ class TextReader(Reader):
                     on_disorder=on_disorder,
                     path=path,
                     notes=notes,
-                    has_sources=len(layout.indices) > 4,
-                    source=source,
                 )
             except BadInput as error:
                 message = str(error)

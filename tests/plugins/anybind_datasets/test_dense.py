@@ -41,7 +41,7 @@ def test_item_has_events_with_depth_map_and_image_as_partners(folder):
     assert [item.id for item in data.items] == [f"test_sequence_00_town10:{number}" for number in range(1, 6)]
     item = data.items[0]
     assert item.source == folder / HOME / "events/data/events_0000000001.npy"
-    assert dict(item.options) == {"size": (346, 260), "columns": "txyp", "unit": "ns"}
+    assert dict(item.options) == {"size": (346, 260), "columns": "txyp", "time_unit": "ns"}
     depth, image = item.partner("depth"), item.partner("image")
     assert depth.source == folder / HOME / "depth/data/depth_0000000001.npy"
     assert depth.options["baseline"] == 0.075
@@ -56,7 +56,7 @@ def test_first_modality_is_the_source(folder):
     assert depths.items[0].source.name == "depth_0000000000.npy"
     assert set(depths.items[0].partners) == {"image"}
     assert set(depths.items[1].partners) == {"image", "event"}
-    assert dict(depths.items[1].partner("event").options) == {"size": (346, 260), "columns": "txyp", "unit": "ns"}
+    assert dict(depths.items[1].partner("event").options) == {"size": (346, 260), "columns": "txyp", "time_unit": "ns"}
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 1), ("test", 5), ("all", 7)])

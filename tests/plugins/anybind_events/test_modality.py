@@ -117,7 +117,7 @@ def test_vary_keeps_given_options() -> None:
     [
         ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: saccades"),
         ("video", {"model": "contrst"}, "did you mean 'contrast'"),
-        ("video", {"leak_hz": 1.0}, "'frame-difference' has no option leak_hz; there are: threshold"),
+        ("video", {"leak_hz": 1.0}, "'frame-difference' has no option leak_hz; there are: difference, threshold"),
         ("image", {"treshold": 1.0}, "'saccades' has no option treshold; did you mean 'threshold'"),
         ("video", {"vary": True}, "vary: expected the source image, got video"),
     ],
@@ -129,7 +129,7 @@ def test_an_unknown_model_or_option_is_an_error(source: str, options: dict[str, 
 
 def test_the_derivation_lists_simulation_and_settings_of_each_source(event: Modality) -> None:
     assert event.derivation("image")["simulation"] == "saccades"
-    assert event.derivation("video") == {"simulation": "frame-difference", "threshold": 25.0}
+    assert event.derivation("video") == {"simulation": "frame-difference", "threshold": 25.0, "difference": "luma"}
     with pytest.raises(BadInput, match="no model simulates events from text"):
         event.derivation("text")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -437,7 +438,8 @@ def test_a_full_disk_is_an_error_before_the_computation(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_arrays_are_cached_on_every_platform(tmp_path, monkeypatch, platform):
-    monkeypatch.setattr("anybind_train.cache.sys.platform", platform)
+    # The module's own `sys`: locks are those of this platform.
+    monkeypatch.setattr("anybind_train.cache.sys", SimpleNamespace(platform=platform))
     monkeypatch.setattr("anybind_train.cache._BLOCK", 7)
 
     def fill(array):

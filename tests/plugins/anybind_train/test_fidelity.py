@@ -186,7 +186,7 @@ def test_the_pre_training_recipes_have_the_settings_of_the_paper(request, model)
     assert recipe.augment == {"image": {"gray": True}}
     assert recipe.templates == ("a photo of a {}",)
     assert recipe.probe is not None
-    assert (recipe.data[0].options["subset"], recipe.probe.options["subset"]) == ("seen", "unseen")
+    assert (recipe.data[0].options["subset"], recipe.probe.options["subset"]) == ("authors-seen", "authors-unseen")
 
 
 def test_the_learning_rate_of_the_authors_code_is_1_25e_7(request):

@@ -79,7 +79,7 @@ def test_a_video_is_simulated_by_frame_differences(cli: Command, video: Path, tm
     record = json.loads(ended.out)
     recording = anybind.read(tmp_path / name)
     assert list_contents(recording) == join_contents(frame_difference(anybind.read(video)))
-    assert (record["model"], record["settings"]) == ("frame-difference", {"threshold": 25.0})
+    assert (record["model"], record["settings"]) == ("frame-difference", {"threshold": 25.0, "difference": "luma"})
     assert (record["events"], record["frames"], record["sensor"]) == (len(recording), 12, [32, 24])
     assert record["duration_us"] == recording.duration_us == 10 * 50_000
 
