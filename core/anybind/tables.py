@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import reprlib
 import tomllib
 import types
@@ -26,6 +27,8 @@ LISTS = (".json", ".txt", ".csv", ".lst", ".names")
 MAX_LEVELS = 64
 """Maximum number of nested levels of a TOML file."""
 INTEGERS = "integers of 64 bits"
+DEEP_KEY = re.compile(r"""^[ \t]*\[{0,2}[\w"'\- \t]+(?:\.[\w"'\- \t]+){256}""", re.MULTILINE)
+"""The beginning of a line with a key of hundreds of levels."""
 _NOUNS = {
     str: "a text",
     bool: "true or false",
@@ -48,7 +51,10 @@ def read_toml(path: Path | Traversable) -> dict[str, Any]:
         BadOption: it is not valid TOML; the message has the line where possible.
     """
     try:
-        content = tomllib.loads(_read_text(path))
+        text = _read_text(path)
+        if DEEP_KEY.search(text):  # the parser would take minutes for thousands of levels
+            raise BadOption(f"{path}: expected at most {MAX_LEVELS} nested levels, got more")
+        content = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise BadOption(f"{path}: expected TOML in UTF-8, got {_describe_encoding(error)}; save it as UTF-8") from error
     except RecursionError as error:

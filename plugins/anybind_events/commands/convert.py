@@ -17,7 +17,7 @@ from anybind.commandline import (
     print_json,
     print_text,
 )
-from anybind.plugin import BadInput, BadOption
+from anybind.plugin import BadInput, BadOption, files
 from anybind_events.batch import Batch
 from anybind_events.conversion import Conversion, convert_folder
 from anybind_events.conversion import convert as convert_file
@@ -68,7 +68,9 @@ def convert(
             raise BadOption(f"give a file and the output file, or files and folders with -o; got {len(paths)} paths")
         *paths, output = paths
     if positional or is_single_file(paths, output):
-        conversion = convert_file(paths[0], output, format=format, **options)
+        files.check_output(output)
+        with files.lock_output(output):  # at once, as for --output
+            conversion = convert_file(paths[0], output, format=format, **options)
         recording = vars(conversion.recording) if conversion.recording else {}
         if as_json:
             print_json(_to_record(conversion))
