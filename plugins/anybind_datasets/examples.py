@@ -60,6 +60,24 @@ def _write_xd_violence(folder: Path) -> None:
     (folder / "annotations.txt").write_text("a_label_B2-0-0 2 3\n")
 
 
+def _write_ucf_crime_dvs(folder: Path) -> None:
+    _touch([folder / "test" / "7" / "Normal_Videos_001_x264.npz"])
+    annotations = folder / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
+    annotations.write_text("Normal_Videos_001_x264.mp4  Normal  -1  -1  -1  -1  \n")
+
+
+def _write_msad(folder: Path) -> None:
+    _touch([folder / "MSAD_blur" / "MSAD_normal_testing_blur" / "MSAD_normal_testing_1.mp4"])
+    columns = "name,scenario,total frames,starting frame of anomaly,ending frame of anomaly"
+    (folder / "anomaly_annotation.csv").write_text(f"{columns}\nFire_1,shop,9,2,3\n")
+    (folder / "MSAD_I3D_WS_Test.list").write_text("/features/i3d/MSAD_normal_testing_1_i3d.npy\n")
+
+
+def _write_ewad(folder: Path) -> None:
+    _touch([folder / "test" / "a.npz"])
+    (folder / "labels.json").write_text('{"a": {"split": "test", "anomalous": [[2, 3]], "fps": 30}}')
+
+
 def _write_shanghai_tech(folder: Path) -> None:
     _write_image(folder / "testing" / "frames" / "01_0014" / "000.jpg")
     (folder / "testing" / "test_frame_mask").mkdir()
@@ -152,6 +170,9 @@ LAYOUTS: dict[str, Callable[[Path], Mapping[str, object] | None]] = {
     "files": _write_files,
     "labelled-videos": _write_labelled_videos,
     "ucf-crime": _write_ucf_crime,
+    "ucf-crime-dvs": _write_ucf_crime_dvs,
+    "msad": _write_msad,
+    "ewad": _write_ewad,
     "xd-violence": _write_xd_violence,
     "shanghai-tech": _write_shanghai_tech,
     "ucsd-ped": _write_ucsd_ped,

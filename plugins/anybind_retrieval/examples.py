@@ -12,7 +12,8 @@ from anybind.testing import Example
 
 def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """Return the example of a part; None if it needs none."""
-    return Example(options={"to": "text"}, dataset=Captions(), modality="image") if kind == "task" else None
+    options = {"gallery": "image,text"} if name == "mixed-retrieval" else {"to": "text"}
+    return Example(options=options, dataset=Captions(), modality="image") if kind == "task" else None
 
 
 class Captions(Dataset):
