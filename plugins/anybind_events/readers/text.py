@@ -196,7 +196,10 @@ def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
                 return TextLayout(
                     _find_delimiter(text), places, order, count, unit, size, start, number, len(line) or 1
                 )
-            size = int(float(fields[0])), int(float(fields[1]))
+            sides = float(fields[0]), float(fields[1])
+            if not 0 < max(sides) <= MAX_SENSOR:
+                raise BadInput(f"line {number}: expected width and height of a sensor, or an event")
+            size = int(sides[0]), int(sides[1])
         else:
             names = _parse_header(text)
             if names is None and columns is None:

@@ -329,3 +329,10 @@ def test_a_mutated_real_recording_is_read_or_rejected(test_data: Path, tmp_path:
         (tmp_path / "bent.txt").write_bytes(bent)
         got = read_or_error(TextReader().read, tmp_path / "bent.txt")
         assert isinstance(got, EventStream) or "bent.txt" in str(got)
+
+
+@pytest.mark.parametrize("line", ["1e999 180", "240 1e400", "99999999 180"])
+def test_an_impossible_sensor_size_in_the_first_line_is_an_error(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.txt").write_text(f"{line}\n0.1 1 2 1\n0.2 1 2 0\n")
+    with pytest.raises(BadInput, match="line 1: expected width and height of a sensor"):
+        anybind.read(tmp_path / "a.txt", reader="text-events")
