@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -79,18 +80,34 @@ class RawReader(BinaryReader):
         """Create the decoder for a file with these header fields."""
 
 
+HEADER_ENDS = (b"% end",)
+SHORT_HEADER_BYTES = 4096
+SHORT_HEADER = re.compile(rb"(?:%[^\n\0]*\n)+")
+"""The lines of a header in its first bytes; those after `% end` are not part of it."""
+
+
 def read_header_fields(file: IO[bytes]) -> tuple[Mapping[str, str], int]:
     """Return the fields of a Prophesee header, by name in lower case, and the byte after it.
 
     The parts of `format EVT3;height=720;width=1280` are fields too, the first under `format`.
     """
-    lines, start = read_header_lines(file, HEADER_PREFIX, (b"% end",))
+    position = file.tell()
+    if (short := SHORT_HEADER.match(file.read(SHORT_HEADER_BYTES))) and short.end() < SHORT_HEADER_BYTES // 2:
+        return _parse_header(short[0])
+    file.seek(position)
+    lines, start = read_header_lines(file, HEADER_PREFIX, HEADER_ENDS)
     return _parse_fields(tuple(lines)), start
 
 
 @lru_cache(maxsize=256)
+def _parse_header(header: bytes) -> tuple[Mapping[str, str], int]:
+    """Parse a header; cached, as detection and reader, and often many files, have the same one."""
+    lines, start = read_header_lines(io.BytesIO(header), HEADER_PREFIX, HEADER_ENDS)
+    return _parse_fields(tuple(lines)), start
+
+
 def _parse_fields(lines: tuple[str, ...]) -> Mapping[str, str]:
-    """Return the fields of header lines; cached, as detection and reader, and often many files, have the same ones."""
+    """Return the fields of header lines."""
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.lower().partition(" ")
