@@ -146,6 +146,7 @@ class DecodingPass:
         self.truncated_bytes = self._leftover = 0
         self.stop = stop
         self.n_bytes = max(0, (stop or file.seek(0, os.SEEK_END)) - self.offset)
+        self._end = self.offset + self.n_bytes if isinstance(file, BytesIO) else -1
         self.parallel = self.n_bytes > SINGLE_THREAD_BYTES
         block = PARALLEL_BLOCK_BYTES if self.parallel else min(BLOCK_BYTES, self.n_bytes)
         block = min(block, MAX_BLOCK_EVENTS // self.decoder.max_events * self.decoder.event_bytes)
@@ -177,7 +178,8 @@ class DecodingPass:
     def decode_all(self, columns: EventColumns) -> None:
         """Decode all blocks into columns."""
         while self.decode_block(columns):
-            pass
+            if self.offset == self._end and not self.decoder.state[PENDING]:
+                return  # a small file, which is in memory, needs no second read
 
     def report_truncation(self, strict: bool) -> None:
         """Warn of a truncated file; raise `BadInput` instead if strict."""

@@ -69,20 +69,17 @@ def _decode_recording(path: Path, words: np.ndarray, state: np.ndarray, pixels: 
 @kernel
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
     offset_us, count = state[WRAPS] * OVERFLOW_US, np.uint64(0)
-    previous_us, descents = state[PREVIOUS_US], state[DESCENTS]  # in registers
-    for start in range(0, len(words) - EVENT_BYTES + 1, EVENT_BYTES):
-        row = np.uint32(words[start + 1])
-        if row == OVERFLOW_ROW:
+    for i in range(len(words) // EVENT_BYTES):
+        event = words[EVENT_BYTES * i : EVENT_BYTES * i + EVENT_BYTES]
+        if event[1] == OVERFLOW_ROW:
             offset_us += OVERFLOW_US
             continue
-        high = np.uint32(words[start + 2])
-        low = np.uint32(words[start + 3]) << 8 | np.uint32(words[start + 4])
-        time = offset_us + np.int64((high & np.uint32(127)) << 16 | low)
-        descents += time < previous_us
-        previous_us = times[count] = time
-        pixels[count] = np.uint32(words[start]) | row << 8 | high >> 7 << 16
+        high = np.uint32(event[2])
+        time = offset_us + np.int64((high & np.uint32(127)) << 16 | np.uint32(event[3]) << 8 | np.uint32(event[4]))
+        state[DESCENTS] += time < state[PREVIOUS_US]
+        state[PREVIOUS_US] = times[count] = time
+        pixels[count] = np.uint32(event[0]) | np.uint32(event[1]) << 8 | high >> 7 << 16
         count += np.uint64(1)
-    state[PREVIOUS_US], state[DESCENTS] = previous_us, descents
     state[WRAPS] = offset_us // OVERFLOW_US
     state[EVENTS] += np.int64(count)
     return int(count)
