@@ -45,9 +45,11 @@ class RosBagReader(Reader):
     notes, with the messages that are missing in the sequence of EventPacket as `lost_messages`.
     """
 
+    signatures = (BAG_MAGIC, MCAP_MAGIC, SQLITE_MAGIC, METADATA_KEY)
+
     def sniff(self, head: bytes) -> bool | None:
         """Recognise a signature; None for a database whose tables begin after `head`."""
-        if head.startswith((BAG_MAGIC, MCAP_MAGIC)) or head.lstrip().startswith(METADATA_KEY):
+        if head.startswith((BAG_MAGIC, MCAP_MAGIC)) or head.startswith(METADATA_KEY):
             return True
         if not head.startswith(SQLITE_MAGIC):
             return False
