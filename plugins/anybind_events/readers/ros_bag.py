@@ -49,7 +49,7 @@ class RosBagReader(Reader):
 
     def sniff(self, head: bytes) -> bool | None:
         """Recognise a signature; None for a database whose tables begin after `head`."""
-        if head.startswith((BAG_MAGIC, MCAP_MAGIC)) or head.startswith(METADATA_KEY):
+        if head.startswith((BAG_MAGIC, MCAP_MAGIC, METADATA_KEY)):
             return True
         if not head.startswith(SQLITE_MAGIC):
             return False
