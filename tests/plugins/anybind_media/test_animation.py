@@ -181,3 +181,17 @@ def test_frame_rate_of_an_animation_is_rejected(tmp_path: Path) -> None:
 
 def test_windows_of_an_animation(tmp_path: Path) -> None:
     assert len(list(open_video(save_animation(tmp_path / "a.gif")).frames())) == 5
+
+
+@pytest.mark.parametrize("field", [b"left", b"top", b"width", b"height"])
+def test_a_gif_frame_beyond_the_canvas_is_refused_before_it_is_decoded(tmp_path, field):
+    frames = [PIL.Image.new("L", (8, 6), level) for level in (0, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50, loop=0)
+    content = bytearray((tmp_path / "a.gif").read_bytes())
+    second = content.rindex(b"\x2c\0\0\0\0\x08\0\x06\0")  # the descriptor of a frame of the canvas' size
+    place = second + 1 + 2 * [b"left", b"top", b"width", b"height"].index(field)
+    content[place : place + 2] = (60_000).to_bytes(2, "little")
+    (tmp_path / "b.gif").write_bytes(content)
+    with pytest.raises(BadInput, match=r"b\.gif: a frame of .* exceeds the canvas of 8x6"):
+        list(anybind.read(tmp_path / "b.gif", reader="video").frames())
+    assert len(list(anybind.read(tmp_path / "a.gif", reader="video").frames())) == 2
