@@ -99,9 +99,9 @@ few-shot: $(READY)
 baselines: $(READY)
 	$(BIN)/python benchmarks/baselines.py --data $(DATA) --runs $(RUNS)/baselines
 
-# What mini's sound tower knows of ESC-10's fold 4, and what mini answers across modalities.
+# Zero-shot classification of sounds with mini, and retrieval across modalities.
 esc10: $(READY)
-	$(BIN)/python benchmarks/esc10.py --data $(DATA)/esc10
+	$(BIN)/python benchmarks/esc10.py --data $(DATA)/esc10 --others $(DATA)/animal_sounds $(DATA)/gcompris_instruments
 
 retrieval-mini: $(READY)
 	$(BIN)/python benchmarks/retrieval_mini.py --data $(DATA)
