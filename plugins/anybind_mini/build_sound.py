@@ -30,8 +30,7 @@ SHRINKAGE = 0.3
 """Penalty of the ridge regression from names to classes, times the mean eigenvalue of the names' covariance; 0.1 to 1
 have equal accuracy within noise."""
 UNUSED = range(494, 501)
-"""Classes that tell nothing of a sound's source: silence, sine wave, harmonic, chirp tone, sound effect, pulse, and
-inside a small room."""
+"""Classes without a source of sound: silence, sine wave, harmonic, chirp tone, sound effect, pulse, inside (small)."""
 FLOOR = 0.05
 """Length of the bias, where the mean length of a name is 1: the sum of clips is 0.18 to 2.2, that of silence 0.0003."""
 LICENCE = "weights: YAMNet, Google, Apache-2.0; class names: AudioSet, Google, CC BY 4.0; see NOTICE.txt"
