@@ -95,6 +95,7 @@ REPRESENTATIONS = (
     ("polarity-histogram", "counts of OFF and ON events", "polarity_histogram:PolarityHistogram"),
     ("gray-frame", "event counts in gray on white", "white_background:GrayFrame"),
     ("red-blue", "ON events red and OFF events blue, on white", "white_background:RedBlueFrame"),
+    ("count-image", "ON, total and OFF counts on white, cropped to what moves", "count_image:CountImage"),
     ("event-slices", "several slices of a fixed number of events", "event_slices:EventSlices"),
     ("signed-slices", "ON minus OFF counts in time slices of equal duration", "signed_slices:SignedSlices"),
     ("voxel-grid", "polarity in time bins, bilinear in time", "voxel_grid:VoxelGrid"),

@@ -11,8 +11,7 @@ from torch import nn
 
 from anybind.plugin import TorchEncoder, create_part, modalities, samples
 from anybind_mini.image_encoder import convert_weights
-from anybind_mini.packages import make_text_space
-from anybind_mini.text_encoder import LOGIT_SCALE
+from anybind_mini.packages import LOGIT_SCALE, make_text_space
 
 RATE, SECONDS, MELS = 16_000, 5.0, 64
 MEAN, STD = -6.0, 5.0
