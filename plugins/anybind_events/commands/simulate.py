@@ -17,7 +17,7 @@ def simulate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="saccades (images); frame-difference, contrast (videos). [default: saccades or frame-difference]"
+            help="Images: saccades, motion; videos: frame-difference, contrast. [default: saccades, frame-difference]"
         ),
     ] = None,
     threshold: Annotated[

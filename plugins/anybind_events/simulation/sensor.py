@@ -63,6 +63,7 @@ class SimulatedSensor:
         *,
         refractory_us: float = 0.0,
         leak_hz: float = 0.0,
+        reference: np.ndarray | None = None,
     ) -> None:
         """Initialise the sensor with a first view, which gives no event.
 
@@ -74,11 +75,13 @@ class SimulatedSensor:
             refractory_us: refractory period after an event, in microseconds; the reference then is the current
                 intensity.
             leak_hz: ON events per pixel and second while nothing changes.
+            reference: log intensity at the last event of each pixel, float32 of the same shape, less than a threshold
+                from the first view, which is the default.
         """
         self.height, self.width = first.shape
         self._previous, self._time = first.ravel(), float(time)
         self._reference, self._off_thresholds, self._on_thresholds = (
-            self._previous.copy(),
+            self._previous.copy() if reference is None else reference.ravel(),
             off_thresholds.ravel(),
             on_thresholds.ravel(),
         )

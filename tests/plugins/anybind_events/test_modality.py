@@ -115,7 +115,7 @@ def test_vary_keeps_given_options() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: saccades"),
+        ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: motion, saccades"),
         ("video", {"model": "contrst"}, "did you mean 'contrast'"),
         ("video", {"leak_hz": 1.0}, "'frame-difference' has no option leak_hz; there are: difference, threshold"),
         ("image", {"treshold": 1.0}, "'saccades' has no option treshold; did you mean 'threshold'"),
