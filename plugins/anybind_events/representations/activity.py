@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind_events.representations.kernels import count_events, count_inside
+from anybind_events.representations.frames import compute_nonzero_percentile
+from anybind_events.representations.kernels import count_events, count_inside, limit_to_neighbours
 from anybind_events.stream import EventStream
 
 BLOCKS = 32
@@ -44,9 +45,9 @@ class Box(NamedTuple):
 def find_active_box(stream: EventStream, margin: float) -> Box:
     """Find the square that contains the activity of a recording; the whole sensor if nothing stands out.
 
-    Counts are limited at their 90th percentile, so that hot pixels count little, and summed in blocks. Activity is what
-    a block has above the median block by more than twice the deviation of Poisson noise; the square contains all but 2
-    % of it beyond each side.
+    The count of a pixel is limited by its largest neighbour, since hot pixels and noise are alone, and by the 90th
+    percentile. Activity is what a block of pixels has above the median block by more than twice the deviation of
+    Poisson noise; the square contains all but 2 % of it beyond each side.
 
     Args:
         stream: the recording.
@@ -55,12 +56,11 @@ def find_active_box(stream: EventStream, margin: float) -> Box:
     whole = Box(0, 0, stream.width, stream.height)
     counts = np.zeros(stream.width * stream.height, np.uint32)
     count_events(stream.x, stream.y, stream.width, counts, np.zeros(counts.size, np.uint8))
-    active = counts[counts > 0]
-    if not active.size:
-        return whole
-    np.minimum(counts, np.uint32(np.ceil(np.percentile(active, 90))), out=counts)
+    limited = np.empty((stream.height, stream.width), np.uint32)
+    limit_to_neighbours(counts.reshape(limited.shape), limited)
+    np.minimum(limited, np.uint32(np.ceil(compute_nonzero_percentile(limited, 90))), out=limited)
     side = max(1, -(-max(stream.width, stream.height) // BLOCKS))
-    blocks = _sum_blocks(counts.reshape(stream.height, stream.width), side)
+    blocks = _sum_blocks(limited, side)
     background = float(np.median(blocks))
     excess = np.maximum(blocks - background - 2 * np.sqrt(background + 1), 0.0)
     if not excess.any():
@@ -79,8 +79,8 @@ def find_dense_window(stream: EventStream, box: Box, density: float) -> tuple[in
     is taken, not the shortest, which may be a flash or a burst of the sensor.
     """
     inside = count_inside(stream.x, stream.y, *box)
-    wanted = max(MIN_WINDOW_EVENTS, density * box.width * box.height)
-    share = wanted / max(inside, 1)
+    target = max(MIN_WINDOW_EVENTS, density * box.width * box.height)
+    share = target / max(inside, 1)
     if share >= 1:
         return 0, len(stream)
     length = max(1, round(share * len(stream)))

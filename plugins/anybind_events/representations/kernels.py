@@ -306,3 +306,17 @@ def draw_counts_on_white(counts: np.ndarray, limit: float, frame: np.ndarray) ->
             frame[0, row, column] = 1 - min(on / limit, 1.0)
             frame[1, row, column] = 1 - min((on + off) / limit, 1.0)
             frame[2, row, column] = 1 - min(off / limit, 1.0)
+
+
+@kernel
+def limit_to_neighbours(counts: np.ndarray, limited: np.ndarray) -> None:
+    """Write each count, (height, width), or the largest of its eight neighbours if that is smaller."""
+    height, width = counts.shape
+    for row in range(height):
+        for column in range(width):
+            largest = np.uint32(0)
+            for other_row in range(max(row - 1, 0), min(row + 2, height)):
+                for other_column in range(max(column - 1, 0), min(column + 2, width)):
+                    if other_row != row or other_column != column:
+                        largest = max(largest, counts[other_row, other_column])
+            limited[row, column] = min(counts[row, column], largest)

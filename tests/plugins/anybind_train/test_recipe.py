@@ -237,6 +237,7 @@ def test_the_hash_ignores_keys_that_do_not_affect_the_weights(parse_recipe):
         "student.ema_decay=0.9",
         "augment.image.flip=true",
         "derive.threshold=0.3",
+        "derive_each_epoch=true",
         "probe.path=p",
         "precision=bf16-mixed",
     ],
