@@ -18,7 +18,7 @@ from anybind_events.simulation.motion_path import (
 )
 from anybind_events.simulation.scene import BACKGROUNDS, Scene, build_scene
 from anybind_events.simulation.sensor import check_numbers
-from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel
+from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel, check_size
 from anybind_events.simulation.warping import blend_views, warp_image
 from anybind_events.stream import EventStream, concatenate_streams
 
@@ -26,8 +26,6 @@ MOVING = ("object", "background", "both")
 CHOICES = {"background": BACKGROUNDS, "moving": MOVING, "motion": MOTIONS, "speed": SPEEDS}
 SENSOR = SensorModel(random_reference=True)
 """Default sensor."""
-MAX_SIDE = 4096
-"""Largest sensor side, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Motion:
             if getattr(self, name) not in choices:
                 hint = errors.suggest_names(str(getattr(self, name)), choices)
                 raise BadOption(f"{name}: expected {', '.join(choices)}, got {getattr(self, name)!r}{hint}")
-        _check_range(self, 8, MAX_SIDE, "width", "height")
+        check_size(self.width, self.height)
         _check_range(self, 0, 1, "object_scale", "position_x", "position_y")
         _check_range(self, 1000, 3_600_000_000, "duration_us")
         check_numbers(

@@ -14,7 +14,8 @@ import pytest
 
 import anybind
 from anybind_events.readers.npz import NpzReader
-from anybind_events.simulation.saccades import simulate_saccades
+from anybind_events.simulation.saccades import Saccades, simulate_saccades
+from anybind_events.simulation.sensor_model import SensorModel
 from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.command import Command
@@ -59,16 +60,10 @@ def test_an_image_is_simulated_by_saccades(cli: Command, image: Path, tmp_path: 
     output = tmp_path / "out.npz"
     ended = cli("simulate", image, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
     record = json.loads(ended.out)
-    expected = simulate_saccades(anybind.read(image), seed=3, threshold=0.3)
+    expected = simulate_saccades(anybind.read(image), sensor=SensorModel(threshold=0.3), seed=3)
     assert list_contents(anybind.read(output)) == list_contents(expected)
     assert record["model"] == "saccades"
-    assert record["settings"] == {
-        "seed": 3,
-        "threshold": 0.3,
-        "mismatch": 0.03,
-        "pixels_per_degree": 7.0,
-        "turn_degrees": 0.0,
-    }
+    assert record["settings"] == {"seed": 3, **vars(Saccades()), **vars(SensorModel()), "threshold": 0.3}
     assert (record["events"], record["sensor"]) == (len(expected), [240, 180])
     assert record["duration_us"] == expected.duration_us
 
@@ -88,7 +83,7 @@ def test_a_video_is_simulated_by_the_contrast_model(cli: Command, video: Path, t
     options = {"threshold": 0.4, "mismatch": 0.1, "refractory_us": 900.0, "leak_hz": 3.0, "shot_hz": 4.0}
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     cli("simulate", video, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
-    expected = contrast(anybind.read(video), seed=7, **options)
+    expected = contrast(anybind.read(video), sensor=SensorModel(**options), seed=7)
     assert list_contents(anybind.read(tmp_path / "out.h5")) == join_contents(expected)
 
 

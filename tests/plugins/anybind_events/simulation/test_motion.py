@@ -83,10 +83,10 @@ def test_events_match_a_simulation_in_float64(motion: str) -> None:
     expected = emit_slowly(views, path.times, draw_thresholds(np.random.default_rng(seed), 0.25, 0.03, x.shape))
 
     assert len(stream) > 200
-    found = np.stack([stream.y.astype(int) * 24 + stream.x, stream.t, stream.p], axis=1)
+    events = np.stack([stream.y.astype(int) * 24 + stream.x, stream.t, stream.p], axis=1)
     matches = 0
     for pixel in range(24 * 20):  # float32 may move a crossing into another step, or miss the last one
-        ours, slow = (rows[rows[:, 0] == pixel, 1:] for rows in (found, expected))
+        ours, slow = (rows[rows[:, 0] == pixel, 1:] for rows in (events, expected))
         matches += ours.shape == slow.shape and bool(np.all(np.abs(ours - slow) < [20, 0.5]))
     assert matches > 0.99 * 24 * 20
 

@@ -14,17 +14,14 @@ import pytest
 import anybind
 from anybind import BadInput
 from anybind.errors import BadOption
-from anybind_events.simulation.saccades import (
-    CORNERS,
-    FIELD_SIZE,
-    OPTION_RANGES,
-    draw_saccade_options,
-    saccade_settings,
-    simulate_saccades,
-)
+from anybind_events.simulation.saccades import CORNERS, OPTION_RANGES, draw_saccade_options, saccade_settings
 from anybind_events.simulation.sensor import compute_log_intensity
 from anybind_events.stream import EventStream
 from helpers.streams import list_contents
+
+
+def simulate_saccades(image: np.ndarray, seed: int = 0, **options: object) -> EventStream:
+    return anybind.derive("event", image, seed=seed, model="saccades", **options)
 
 
 def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
@@ -39,7 +36,7 @@ def plain_saccades(
 ) -> list[np.ndarray]:
     """Return x, y, t, p of the same recording, by array operations."""
     image = PIL.Image.fromarray(image).convert("L")
-    scale = min(FIELD_SIZE[0] / image.width, FIELD_SIZE[1] / image.height)
+    scale = min(240 / image.width, 180 / image.height)
     size = round(image.width * scale), round(image.height * scale)
     gray = np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32)
     thresholds = np.random.default_rng(seed).normal(threshold, mismatch, (2, *gray.shape))

@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.registry import find_part
+from anybind_events.simulation.models import find_model
 from anybind_events.simulation.sensor import compute_log_intensity, draw_thresholds
-from anybind_events.simulation.video import contrast, frame_difference
+from anybind_events.simulation.video import frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.streams import list_events
 from helpers.videos import MemoryVideo, make_noise
+
+
+def contrast(video: MemoryVideo, seed: int = 0, **options: float) -> Iterator[EventStream]:
+    return find_model("video", "contrast").simulate(video, seed, options)
 
 
 def list_columns(stream: EventStream) -> list[list[int]]:
