@@ -19,7 +19,7 @@ CORNERS = ((-0.5, 0.5), (0.0, -0.5), (0.5, 0.5), (-0.5, 0.5))
 """View directions before, between and after the saccades: an isosceles triangle, in degrees."""
 SACCADE_US = 100_000
 SPEEDS = ("constant", "eased")
-EASED_DELAY = 0.1
+EASED_DELAY = 0.06
 """Share of a saccade before an eased movement begins, fitted to one real N-Caltech101 recording."""
 EASED_STEP_US = 10_000
 """Longest duration of a step of an eased movement, in microseconds."""
@@ -64,8 +64,10 @@ class Saccades:
 
 EASED = Saccades(speed="eased")
 """Options of the model `eased-saccades`."""
-EASED_SENSOR = SensorModel(shot_hz=1.0, hot_pixels=1, hot_hz=2000.0, random_reference=True)
-"""Sensor of the model `eased-saccades`, calibrated on one real N-Caltech101 recording; see `measure_realism`."""
+EASED_SENSOR = SensorModel(
+    threshold=0.35, bandwidth_hz=200.0, shot_hz=0.1, hot_pixels=100, hot_hz=75.0, hot_spread=0.9, random_reference=True
+)
+"""Sensor of the model `eased-saccades`: calibrated on one real N-Caltech101 recording (n = 1), by `measure_realism`."""
 
 
 def simulate_saccades(

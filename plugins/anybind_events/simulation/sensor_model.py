@@ -21,8 +21,6 @@ ARBITER_US = 1000.0
 """Microseconds of events at the limited rate that the arbiter buffers; our choice."""
 FLICKER_STEPS = 8
 """Views per flicker period."""
-HOT_SPREAD = 0.5
-"""Standard deviation of the natural log of the rates of hot pixels; our choice."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,8 @@ class SensorModel:
             pixel's reference.
         dark_ratio: background activity in the dark over that at full light, 1 or more; linear in the light level.
         hot_pixels: number of hot pixels, at random positions.
-        hot_hz: median rate of a hot pixel, in events per second; rates vary by a factor of about 1.6.
+        hot_hz: median rate of a hot pixel, in events per second.
+        hot_spread: standard deviation of the natural log of the rates of hot pixels.
         dead_pixels: number of pixels without events, at random positions.
         flicker_hz: flicker frequency of the light in one region, in Hz (100 for lamps on mains of 50 Hz); 0: none.
         flicker_contrast: peak-to-peak flicker, in natural log units.
@@ -61,6 +60,7 @@ class SensorModel:
     dark_ratio: float = 1.0
     hot_pixels: int = 0
     hot_hz: float = 1000.0
+    hot_spread: float = 0.5
     dead_pixels: int = 0
     flicker_hz: float = 0.0
     flicker_contrast: float = 0.5
@@ -98,7 +98,7 @@ class ModelledSensor:
             layout.choice(first.size, min(count, first.size), replace=False)
             for count in (int(model.hot_pixels), int(model.dead_pixels))
         )
-        self._hot_hz = model.hot_hz * np.exp(layout.normal(0, HOT_SPREAD, len(self._hot)))
+        self._hot_hz = model.hot_hz * np.exp(layout.normal(0, model.hot_spread, len(self._hot)))
         self._arbiter = np.array([model.max_rate * 1e-6 * ARBITER_US, time])
         self._input = self._output = level = self._add_flicker(first, time)
         self._buffers = itertools.cycle([np.empty_like(first) for _ in range(2)])
