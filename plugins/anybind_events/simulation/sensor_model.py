@@ -183,8 +183,8 @@ class ModelledSensor:
 def check_size(width: int, height: int) -> None:
     """Raise `BadOption` unless both sides of a sensor are whole numbers of pixels from 8 to 4096."""
     for name, side in (("width", width), ("height", height)):
-        if not MIN_SIDE <= side <= MAX_SIDE or side != int(side):
-            raise BadOption(f"{name}: expected a whole number of pixels from {MIN_SIDE} to {MAX_SIDE}, got {side}")
+        if not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
+            raise BadOption(f"{name}: expected a whole number of pixels from {MIN_SIDE} to {MAX_SIDE}, got {side!r}")
 
 
 def _join_noise(parts: Sequence[Noise]) -> Noise | None:

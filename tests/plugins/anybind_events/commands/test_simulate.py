@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,7 +14,10 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind_events.commands.simulation_options import HELP, list_option_parameters
 from anybind_events.readers.npz import NpzReader
+from anybind_events.simulation.models import MODELS
+from anybind_events.simulation.motion import SENSOR, Motion, simulate_motion
 from anybind_events.simulation.saccades import Saccades, simulate_saccades
 from anybind_events.simulation.sensor_model import SensorModel
 from anybind_events.simulation.video import contrast, frame_difference
@@ -66,6 +70,28 @@ def test_an_image_is_simulated_by_saccades(cli: Command, image: Path, tmp_path: 
     assert record["settings"] == {"seed": 3, **vars(Saccades()), **vars(SensorModel()), "threshold": 0.3}
     assert (record["events"], record["sensor"]) == (len(expected), [240, 180])
     assert record["duration_us"] == expected.duration_us
+
+
+def test_an_image_is_simulated_by_motion_with_all_options_in_the_record(
+    cli: Command, image: Path, tmp_path: Path
+) -> None:
+    options = ("--width", 60, "--height", 50, "--motion", "turn", "--shot-hz", 2, "--hot-pixels", 3)
+    ended = cli("simulate", image, "-o", tmp_path / "out.npz", "--model", "motion", "--seed", 4, *options, "--json")
+    record = json.loads(ended.out)
+    motion, sensor = Motion(width=60, height=50, motion="turn"), replace(SENSOR, shot_hz=2.0, hot_pixels=3)
+    expected = simulate_motion(anybind.read(image), motion, sensor, seed=4)
+    assert list_contents(anybind.read(tmp_path / "out.npz")) == list_contents(expected)
+    assert record["settings"] == {"seed": 4, **vars(motion), **vars(sensor)}
+    assert record["sensor"] == [60, 50]
+
+
+def test_every_option_of_a_model_is_an_option_of_the_command_with_its_default() -> None:
+    options = {name for model in MODELS for name in model.defaults} - {"seed"}
+    assert options == set(HELP)
+    texts = {each.name: each.annotation.__metadata__[0].help for each in list_option_parameters()}
+    assert texts["threshold"].endswith("[default: 0.25; 0.35 for eased-saccades; 25.0 for frame-difference]")
+    assert texts["jitter"] == "Trembling of the hand: standard deviation in pixels. (motion) [default: 0.5]"
+    assert texts["direction_degrees"].endswith("(motion) [default: at random]")
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.npz"])

@@ -218,10 +218,11 @@ def test_an_unknown_name_is_an_error_with_the_names(name: str) -> None:
         ("object_scale", 1.2),
         ("position_x", -0.1),
         ("duration_us", 10),
+        ("amplitude", "far"),
         ("jitter", np.nan),
     ],
 )
-def test_a_number_out_of_its_range_is_an_error(name: str, value: float) -> None:
+def test_a_number_out_of_its_range_is_an_error(name: str, value: object) -> None:
     with pytest.raises(BadOption, match=f"{name}: expected a .*number"):
         Motion(**{name: value})
 

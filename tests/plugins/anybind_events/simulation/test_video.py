@@ -143,6 +143,15 @@ def test_an_invalid_option_is_an_error(options: dict[str, float]) -> None:
         list(contrast(MemoryVideo(make_noise(2)), **options))
 
 
+def test_frames_are_scaled_to_the_size_of_the_sensor() -> None:
+    video = MemoryVideo([frame.astype(np.uint8) for frame in make_noise(3, (40, 60))])
+    stream = concatenate_streams(list(contrast(video, width=30, height=20)))
+    assert (stream.width, stream.height) == (30, 20)
+    assert len(stream)
+    with pytest.raises(BadOption, match="height: expected a whole number of pixels from 8"):
+        list(contrast(video, width=30))
+
+
 def test_a_threshold_below_gray_level_resolution_is_an_error() -> None:
     with pytest.raises(BadOption, match=r"threshold: expected at least 0\.001 log units, got 1e-50"):
         list(contrast(MemoryVideo(make_noise(2)), threshold=1e-50))
