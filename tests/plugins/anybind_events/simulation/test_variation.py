@@ -54,6 +54,23 @@ def test_given_options_are_not_drawn_and_do_not_change_the_others(draws: list[di
     assert draw_motion_options(IMAGE, 5, {"threshold": 0.2}) == {**draws[5], "threshold": 0.2}
 
 
+def test_a_random_view_is_a_simulation_with_all_drawn_options() -> None:
+    image = np.kron(IMAGE, np.ones((8, 8, 1), np.uint8))
+    for seed in range(4):
+        options = draw_motion_options(image, seed, {"jitter": 1.0, "amplitude": 12.0})
+        expected = anybind.derive("event", image, seed=seed, model="motion", **options)
+        view = anybind.derive("event", image, seed=seed, model="motion", vary=True, jitter=1.0, amplitude=12.0)
+        assert list_contents(view) == list_contents(expected)
+
+
+def test_a_random_view_of_eased_saccades_has_the_given_options() -> None:
+    options = {"model": "eased-saccades", "vary": True, "hot_pixels": 0, "shot_hz": 0.0, "leak_hz": 0.0}
+    gray = np.full((30, 40, 3), 90, np.uint8)
+    assert len(anybind.derive("event", gray, seed=1, **options)) == 0
+    noisy = anybind.derive("event", gray, seed=1, **{**options, "shot_hz": 1.0})
+    assert len(noisy) == pytest.approx(noisy.width * noisy.height * 0.3, rel=0.75)
+
+
 def test_a_view_with_few_events_is_drawn_again_with_more_movement(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
     simulate = variation.simulate_counted_motion
