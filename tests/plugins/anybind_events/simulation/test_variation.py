@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import anybind
 from anybind.errors import BadOption
 from anybind_events.simulation import variation
-from anybind_events.simulation.motion import Motion
+from anybind_events.simulation.motion import SENSOR, Motion, simulate_motion
 from anybind_events.simulation.saccades import draw_saccade_options
 from anybind_events.simulation.variation import MIN_ACTIVITY, draw_motion_options, simulate_varied_motion
 from helpers.streams import list_contents
@@ -58,7 +60,9 @@ def test_a_random_view_is_a_simulation_with_all_drawn_options() -> None:
     image = np.kron(IMAGE, np.ones((8, 8, 1), np.uint8))
     for seed in range(4):
         options = draw_motion_options(image, seed, {"jitter": 1.0, "amplitude": 12.0})
-        expected = anybind.derive("event", image, seed=seed, model="motion", **options)
+        motion = Motion(**{name: value for name, value in options.items() if name in vars(Motion())})
+        sensor = replace(SENSOR, **{name: value for name, value in options.items() if name in vars(SENSOR)})
+        expected = simulate_motion(image, motion, sensor, seed=seed)
         view = anybind.derive("event", image, seed=seed, model="motion", vary=True, jitter=1.0, amplitude=12.0)
         assert list_contents(view) == list_contents(expected)
 
