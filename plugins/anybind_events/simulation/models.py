@@ -5,17 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, errors, samples
 from anybind_events.simulation.motion import SENSOR, Motion, simulate_motion
-from anybind_events.simulation.saccades import simulate_saccades
+from anybind_events.simulation.saccades import EASED, EASED_SENSOR, IDEAL_SENSOR, Saccades, simulate_saccades
 from anybind_events.simulation.sensor_model import SensorModel
-from anybind_events.simulation.variation import simulate_varied_motion, simulate_varied_saccades
-from anybind_events.simulation.video import contrast, frame_difference
+from anybind_events.simulation.variation import (
+    simulate_varied_eased,
+    simulate_varied_motion,
+    simulate_varied_saccades,
+    split_options,
+)
+from anybind_events.simulation.video import VideoSensor, contrast, frame_difference
 from anybind_events.stream import EventStream
 
 
@@ -34,7 +39,7 @@ class SimulationModel:
     name: str
     source: str
     function: Callable[..., EventStream | Iterator[EventStream]]
-    option_sets: tuple[Motion | SensorModel, ...] = ()
+    option_sets: tuple[Motion | Saccades | VideoSensor | SensorModel, ...] = ()
     simulate_varied: Callable[[np.ndarray, int, Mapping[str, Any]], EventStream] | None = None
 
     @functools.cached_property
@@ -67,16 +72,18 @@ class SimulationModel:
     ) -> Iterator[EventStream]:
         """Yield the events as they are simulated: one stream for an image, one per frame for a video."""
         settings = self.settings(seed, options)
-        option_sets = [replace(each, **{name: settings.pop(name) for name in vars(each)}) for each in self.option_sets]
-        events = self.function(sample, *option_sets, **settings)
+        in_sets = {name for each in self.option_sets for name in vars(each)}
+        others = {name: value for name, value in settings.items() if name not in in_sets}
+        events = self.function(sample, *split_options(settings, self.option_sets), **others)
         yield from (events,) if isinstance(events, EventStream) else events
 
 
 MODELS = (
-    SimulationModel("saccades", "image", simulate_saccades, simulate_varied=simulate_varied_saccades),
+    SimulationModel("saccades", "image", simulate_saccades, (Saccades(), IDEAL_SENSOR), simulate_varied_saccades),
+    SimulationModel("eased-saccades", "image", simulate_saccades, (EASED, EASED_SENSOR), simulate_varied_eased),
     SimulationModel("motion", "image", simulate_motion, (Motion(), SENSOR), simulate_varied_motion),
     SimulationModel("frame-difference", "video", frame_difference),
-    SimulationModel("contrast", "video", contrast),
+    SimulationModel("contrast", "video", contrast, (VideoSensor(), SensorModel())),
 )
 """The first model of each source is its default."""
 

@@ -18,7 +18,7 @@ from anybind_events.simulation.motion_path import (
 )
 from anybind_events.simulation.scene import BACKGROUNDS, Scene, build_scene
 from anybind_events.simulation.sensor import check_numbers
-from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel
+from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel, check_size
 from anybind_events.simulation.warping import blend_views, warp_image
 from anybind_events.stream import EventStream, concatenate_streams
 
@@ -26,8 +26,7 @@ MOVING = ("object", "background", "both")
 CHOICES = {"background": BACKGROUNDS, "moving": MOVING, "motion": MOTIONS, "speed": SPEEDS}
 SENSOR = SensorModel(random_reference=True)
 """Default sensor."""
-MAX_SIDE = 4096
-"""Largest sensor side, in pixels."""
+MIN_DURATION_US = 1000
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,17 @@ class Motion:
             if getattr(self, name) not in choices:
                 hint = errors.suggest_names(str(getattr(self, name)), choices)
                 raise BadOption(f"{name}: expected {', '.join(choices)}, got {getattr(self, name)!r}{hint}")
-        _check_range(self, 8, MAX_SIDE, "width", "height")
-        _check_range(self, 0, 1, "object_scale", "position_x", "position_y")
-        _check_range(self, 1000, 3_600_000_000, "duration_us")
-        check_numbers(
-            0, amplitude=self.amplitude, jitter=self.jitter, direction_degrees=abs(self.direction_degrees or 0)
-        )
-
-
-def _check_range(options: Motion, low: float, high: float, *names: str) -> None:
-    for name in names:
-        value = getattr(options, name)
-        whole = isinstance(getattr(Motion, name), int)
-        if not low <= value <= high or (whole and value != int(value)):
-            raise BadOption(f"{name}: expected a {'whole ' * whole}number from {low} to {high}, got {value}")
+        check_size(self.width, self.height)
+        numbers = {"amplitude": self.amplitude, "jitter": self.jitter, "duration_us": self.duration_us}
+        fractions = {name: getattr(self, name) for name in ("object_scale", "position_x", "position_y")}
+        check_numbers(0, **numbers, **fractions)
+        if self.direction_degrees is not None:
+            check_numbers(0, direction_degrees=abs(self.direction_degrees))
+        for name, value in fractions.items():
+            if value > 1 or (name == "object_scale" and value == 0):
+                raise BadOption(f"{name}: expected a number from 0 to 1, got {value}")
+        if self.duration_us < MIN_DURATION_US:
+            raise BadOption(f"duration_us: expected a number of {MIN_DURATION_US} or more, got {self.duration_us}")
 
 
 def simulate_motion(

@@ -42,9 +42,14 @@ def draw_thresholds(
 def check_numbers(seed: int, **options: float) -> None:
     """Check that the seed and all numbers are finite and 0 or more, and that a threshold is above 0."""
     for name, value in {**options, "seed": seed}.items():
-        if not np.isfinite(value) or value < 0 or (name == "threshold" and value == 0):
+        if (
+            not isinstance(value, int | float)
+            or not np.isfinite(value)
+            or value < 0
+            or (name == "threshold" and value == 0)
+        ):
             requirement = "above 0" if name == "threshold" else "0 or more"
-            raise BadOption(f"{name}: expected a finite number {requirement}, got {value}")
+            raise BadOption(f"{name}: expected a finite number {requirement}, got {value!r}")
 
 
 class SimulatedSensor:

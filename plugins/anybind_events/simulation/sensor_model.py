@@ -13,14 +13,14 @@ from anybind_events.simulation.pixels import limit_event_rate, smooth_step
 from anybind_events.simulation.sensor import Noise, SimulatedSensor, check_numbers, draw_thresholds
 from anybind_events.stream import EventStream, concatenate_streams
 
+MIN_SIDE, MAX_SIDE = 8, 4096
+"""Sides of a simulated sensor, in pixels."""
 MIN_LIGHT = 0.05
 """Smallest light level, of 1, in the photoreceptor's bandwidth: in the dark a pixel is slow, but not blind."""
 ARBITER_US = 1000.0
 """Microseconds of events at the limited rate that the arbiter buffers; our choice."""
 FLICKER_STEPS = 8
 """Views per flicker period."""
-HOT_SPREAD = 0.5
-"""Standard deviation of the natural log of the rates of hot pixels; our choice."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class SensorModel:
             pixel's reference.
         dark_ratio: background activity in the dark over that at full light, 1 or more; linear in the light level.
         hot_pixels: number of hot pixels, at random positions.
-        hot_hz: median rate of a hot pixel, in events per second; rates vary by a factor of about 1.6.
+        hot_hz: median rate of a hot pixel, in events per second.
+        hot_spread: standard deviation of the natural log of the rates of hot pixels.
         dead_pixels: number of pixels without events, at random positions.
         flicker_hz: flicker frequency of the light in one region, in Hz (100 for lamps on mains of 50 Hz); 0: none.
         flicker_contrast: peak-to-peak flicker, in natural log units.
@@ -59,6 +60,7 @@ class SensorModel:
     dark_ratio: float = 1.0
     hot_pixels: int = 0
     hot_hz: float = 1000.0
+    hot_spread: float = 0.5
     dead_pixels: int = 0
     flicker_hz: float = 0.0
     flicker_contrast: float = 0.5
@@ -85,7 +87,7 @@ class ModelledSensor:
         n_signal: number of events so far that are not background activity.
     """
 
-    def __init__(self, model: SensorModel, first: np.ndarray, time: int, seed: int) -> None:
+    def __init__(self, model: SensorModel, first: np.ndarray, time: float, seed: int) -> None:
         """Initialise the sensor with a first view, (height, width) float32 log intensity, at a time in microseconds."""
         self._model, self._time, self._previous, self.n_signal = model, time, first, 0
         self._rng = np.random.default_rng(seed)
@@ -96,7 +98,7 @@ class ModelledSensor:
             layout.choice(first.size, min(count, first.size), replace=False)
             for count in (int(model.hot_pixels), int(model.dead_pixels))
         )
-        self._hot_hz = model.hot_hz * np.exp(layout.normal(0, HOT_SPREAD, len(self._hot)))
+        self._hot_hz = model.hot_hz * np.exp(layout.normal(0, model.hot_spread, len(self._hot)))
         self._arbiter = np.array([model.max_rate * 1e-6 * ARBITER_US, time])
         self._input = self._output = level = self._add_flicker(first, time)
         self._buffers = itertools.cycle([np.empty_like(first) for _ in range(2)])
@@ -110,7 +112,7 @@ class ModelledSensor:
             refractory_us=model.refractory_us, leak_hz=model.leak_hz, reference=reference,
         )  # fmt: skip
 
-    def update(self, view: np.ndarray, time: int) -> EventStream:
+    def update(self, view: np.ndarray, time: float) -> EventStream:
         """Return the events since the previous view, in time order.
 
         Args:
@@ -128,7 +130,7 @@ class ModelledSensor:
         self._previous, self._time = view, time
         return streams[0] if len(streams) == 1 else concatenate_streams(streams)
 
-    def _advance(self, view: np.ndarray, start: int, end: int) -> EventStream:
+    def _advance(self, view: np.ndarray, start: float, end: float) -> EventStream:
         model = self._model
         light = np.minimum(np.exp(view) / np.float32(255), 1) if model.bandwidth_hz or model.dark_ratio > 1 else view
         noise = self._draw_noise(light.ravel(), start, end)
@@ -143,7 +145,7 @@ class ModelledSensor:
             stream = stream[limit_event_rate(stream.t, model.max_rate * 1e-6, ARBITER_US, self._arbiter)]
         return stream
 
-    def _smooth(self, level: np.ndarray, light: np.ndarray, duration: int) -> np.ndarray:
+    def _smooth(self, level: np.ndarray, light: np.ndarray, duration: float) -> np.ndarray:
         """Return the output of the low pass whose input is linear in time from the previous level to this one."""
         turns = np.maximum(light, np.float32(MIN_LIGHT))
         turns *= np.float32(2e-6 * np.pi * self._model.bandwidth_hz * max(duration, 1))
@@ -152,7 +154,7 @@ class ModelledSensor:
         self._input, self._output = level, output
         return output
 
-    def _add_flicker(self, view: np.ndarray, time: int) -> np.ndarray:
+    def _add_flicker(self, view: np.ndarray, time: float) -> np.ndarray:
         model = self._model
         if not model.flicker_hz:
             return view
@@ -160,21 +162,29 @@ class ModelledSensor:
         level[self._flicker] += np.float32(model.flicker_contrast / 2 * np.sin(2e-6 * np.pi * model.flicker_hz * time))
         return level
 
-    def _draw_noise(self, light: np.ndarray, start: int, end: int) -> Noise | None:
+    def _draw_noise(self, light: np.ndarray, start: float, end: float) -> Noise | None:
         """Draw background activity and the events of hot pixels between two times."""
-        model, rng, seconds = self._model, self._rng, 1e-6 * (end - start)
-        count = rng.poisson(model.shot_hz * seconds * light.size)
+        model, rng, duration = self._model, self._rng, end - start
+        span = round(start), max(round(end), round(start) + 1)
+        count = rng.poisson(model.shot_hz * 1e-6 * duration * light.size)
         parts: list[Noise] = []
         if count:
-            pixels, times = rng.integers(light.size, size=count), rng.integers(start, end, size=count)
+            pixels, times = rng.integers(light.size, size=count), rng.integers(*span, size=count)
             on = rng.random(count) < 0.5
             if model.dark_ratio > 1:
                 accepted = rng.random(count) < 1 - (1 - 1 / model.dark_ratio) * light[pixels]
                 pixels, times, on = pixels[accepted], times[accepted], on[accepted]
             parts.append((pixels, times, on))
-        if len(self._hot) and (total := int((counts := rng.poisson(self._hot_hz * seconds)).sum())):
-            parts.append((np.repeat(self._hot, counts), rng.integers(start, end, size=total), rng.random(total) < 0.5))
+        if len(self._hot) and (total := int((counts := rng.poisson(self._hot_hz * 1e-6 * duration)).sum())):
+            parts.append((np.repeat(self._hot, counts), rng.integers(*span, size=total), rng.random(total) < 0.5))
         return _join_noise(parts)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise `BadOption` unless both sides of a sensor are whole numbers of pixels from 8 to 4096."""
+    for name, side in (("width", width), ("height", height)):
+        if not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
+            raise BadOption(f"{name}: expected a whole number of pixels from {MIN_SIDE} to {MAX_SIDE}, got {side!r}")
 
 
 def _join_noise(parts: Sequence[Noise]) -> Noise | None:

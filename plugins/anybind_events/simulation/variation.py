@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from anybind_events.simulation.motion import SENSOR, Motion, simulate_counted_motion
-from anybind_events.simulation.saccades import draw_saccade_options, simulate_saccades
+from anybind_events.simulation.saccades import (
+    EASED,
+    EASED_SENSOR,
+    IDEAL_SENSOR,
+    Saccades,
+    draw_saccade_options,
+    simulate_saccades,
+)
 from anybind_events.stream import EventStream
 
 MIN_ACTIVITY = 0.3
@@ -77,6 +84,16 @@ MIN_OBJECT = 24
 """Smallest longer side of an object, in pixels: below, nobody names it."""
 
 
+def draw_option(seed: int, attempt: int, name: str, draw: Draw) -> Any:
+    """Draw an option with a generator of its own."""
+    return draw(np.random.default_rng([seed, attempt, zlib.crc32(name.encode())]))
+
+
+def split_options(options: Mapping[str, Any], option_sets: Sequence[Any]) -> list[Any]:
+    """Return the option sets with the options that each has; the others keep their values."""
+    return [replace(each, **{name: options[name] for name in vars(each) if name in options}) for each in option_sets]
+
+
 def draw_motion_options(image: np.ndarray, seed: int, given: Mapping[str, Any], attempt: int = 0) -> dict[str, Any]:
     """Draw the options of `motion` that are not given, each with a generator of its own, so that few depend on others.
 
@@ -86,7 +103,7 @@ def draw_motion_options(image: np.ndarray, seed: int, given: Mapping[str, Any], 
     """
 
     def draw(name: str, function: Draw) -> Any:
-        return function(np.random.default_rng([seed, attempt, zlib.crc32(name.encode())]))
+        return draw_option(seed, attempt, name, function)
 
     options = {name: draw(name, function) for name, function in DRAWS.items()}
     short = draw("short_side", lambda rng: int(rng.integers(*SHORT_SIDE, endpoint=True)))
@@ -118,18 +135,23 @@ def simulate_varied_motion(image: np.ndarray, seed: int, given: Mapping[str, Any
     Options are drawn again, up to four times, while there are fewer than 0.3 events per pixel of the object; if that
     does not help, the last recording is returned.
     """
-    names = {each.name for each in fields(Motion)}
     attempt, activity, stream = 0, 0.0, None
     while stream is None or (activity < MIN_ACTIVITY and attempt < MAX_ATTEMPTS):
-        options = draw_motion_options(image, seed, given, attempt)
-        motion = Motion(**{name: value for name, value in options.items() if name in names})
-        sensor = replace(SENSOR, **{name: value for name, value in options.items() if name not in names})
+        motion, sensor = split_options(draw_motion_options(image, seed, given, attempt), (Motion(), SENSOR))
         stream, activity = simulate_counted_motion(image, motion, sensor, seed)
         attempt += 1
     return stream
 
 
 def simulate_varied_saccades(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:
-    """Simulate `saccades` with random options but for the given ones."""
-    options: dict[str, Any] = {"seed": seed, **draw_saccade_options(seed), **given}
-    return simulate_saccades(image, **options)
+    """Simulate `saccades` with random thresholds, amplitude and direction but for the given options."""
+    options = split_options(draw_saccade_options(seed) | dict(given), (Saccades(), IDEAL_SENSOR))
+    return simulate_saccades(image, *options, seed=seed)
+
+
+def simulate_varied_eased(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:
+    """Simulate `eased-saccades` with a random sensor, amplitude and direction but for the given options."""
+    names = vars(EASED_SENSOR)
+    sensor = {name: draw_option(seed, 0, name, draw) for name, draw in DRAWS.items() if name in names}
+    options = split_options(draw_saccade_options(seed) | sensor | dict(given), (EASED, EASED_SENSOR))
+    return simulate_saccades(image, *options, seed=seed)

@@ -83,10 +83,10 @@ def test_events_match_a_simulation_in_float64(motion: str) -> None:
     expected = emit_slowly(views, path.times, draw_thresholds(np.random.default_rng(seed), 0.25, 0.03, x.shape))
 
     assert len(stream) > 200
-    found = np.stack([stream.y.astype(int) * 24 + stream.x, stream.t, stream.p], axis=1)
+    events = np.stack([stream.y.astype(int) * 24 + stream.x, stream.t, stream.p], axis=1)
     matches = 0
     for pixel in range(24 * 20):  # float32 may move a crossing into another step, or miss the last one
-        ours, slow = (rows[rows[:, 0] == pixel, 1:] for rows in (found, expected))
+        ours, slow = (rows[rows[:, 0] == pixel, 1:] for rows in (events, expected))
         matches += ours.shape == slow.shape and bool(np.all(np.abs(ours - slow) < [20, 0.5]))
     assert matches > 0.99 * 24 * 20
 
@@ -218,10 +218,11 @@ def test_an_unknown_name_is_an_error_with_the_names(name: str) -> None:
         ("object_scale", 1.2),
         ("position_x", -0.1),
         ("duration_us", 10),
+        ("amplitude", "far"),
         ("jitter", np.nan),
     ],
 )
-def test_a_number_out_of_its_range_is_an_error(name: str, value: float) -> None:
+def test_a_number_out_of_its_range_is_an_error(name: str, value: object) -> None:
     with pytest.raises(BadOption, match=f"{name}: expected a .*number"):
         Motion(**{name: value})
 

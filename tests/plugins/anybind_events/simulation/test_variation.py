@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import anybind
 from anybind.errors import BadOption
 from anybind_events.simulation import variation
-from anybind_events.simulation.motion import Motion
-from anybind_events.simulation.saccades import draw_saccade_options, simulate_saccades
+from anybind_events.simulation.motion import SENSOR, Motion, simulate_motion
+from anybind_events.simulation.saccades import draw_saccade_options
 from anybind_events.simulation.variation import MIN_ACTIVITY, draw_motion_options, simulate_varied_motion
 from helpers.streams import list_contents
 
@@ -54,6 +56,25 @@ def test_given_options_are_not_drawn_and_do_not_change_the_others(draws: list[di
     assert draw_motion_options(IMAGE, 5, {"threshold": 0.2}) == {**draws[5], "threshold": 0.2}
 
 
+def test_a_random_view_is_a_simulation_with_all_drawn_options() -> None:
+    image = np.kron(IMAGE, np.ones((8, 8, 1), np.uint8))
+    for seed in range(4):
+        options = draw_motion_options(image, seed, {"jitter": 1.0, "amplitude": 12.0})
+        motion = Motion(**{name: value for name, value in options.items() if name in vars(Motion())})
+        sensor = replace(SENSOR, **{name: value for name, value in options.items() if name in vars(SENSOR)})
+        expected = simulate_motion(image, motion, sensor, seed=seed)
+        view = anybind.derive("event", image, seed=seed, model="motion", vary=True, jitter=1.0, amplitude=12.0)
+        assert list_contents(view) == list_contents(expected)
+
+
+def test_a_random_view_of_eased_saccades_has_the_given_options() -> None:
+    options = {"model": "eased-saccades", "vary": True, "hot_pixels": 0, "shot_hz": 0.0, "leak_hz": 0.0}
+    gray = np.full((30, 40, 3), 90, np.uint8)
+    assert len(anybind.derive("event", gray, seed=1, **options)) == 0
+    noisy = anybind.derive("event", gray, seed=1, **{**options, "shot_hz": 1.0})
+    assert len(noisy) == pytest.approx(noisy.width * noisy.height * 0.3, rel=0.75)
+
+
 def test_a_view_with_few_events_is_drawn_again_with_more_movement(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
     simulate = variation.simulate_counted_motion
@@ -95,7 +116,7 @@ def test_one_of_several_models_is_drawn_by_the_seed() -> None:
     saccades = 0
     for seed in range(24):
         stream = derive(seed)
-        expected = simulate_saccades(IMAGE, seed=seed, **draw_saccade_options(seed))
+        expected = anybind.derive("event", IMAGE, seed=seed, **draw_saccade_options(seed))
         is_saccades = list_contents(stream) == list_contents(expected)
         if not is_saccades:
             motion = anybind.derive("event", IMAGE, seed=seed, model="motion", vary=True)
@@ -105,10 +126,9 @@ def test_one_of_several_models_is_drawn_by_the_seed() -> None:
 
 
 def test_an_option_applies_to_the_models_of_a_list_that_have_it() -> None:
-    streams = [
-        anybind.derive("event", IMAGE, seed=s, model=["motion", "saccades"], width=50, height=40) for s in range(8)
-    ]
-    assert {(stream.width, stream.height) for stream in streams} == {(50, 40), (240, 180)}
+    options = {"model": ["motion", "saccades"], "duration_us": 5_000}
+    is_short = [anybind.derive("event", IMAGE, seed=seed, **options).duration_us <= 5_000 for seed in range(8)]
+    assert 0 < sum(is_short) < 8
 
 
 def test_an_option_that_no_model_of_a_list_has_is_an_error() -> None:
