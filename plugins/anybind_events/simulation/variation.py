@@ -144,9 +144,16 @@ def simulate_varied_motion(image: np.ndarray, seed: int, given: Mapping[str, Any
 
 
 def simulate_varied_saccades(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:
-    """Simulate `saccades` with random thresholds, amplitude and direction but for the given options."""
-    options = split_options(draw_saccade_options(seed) | dict(given), (Saccades(), IDEAL_SENSOR))
-    return simulate_saccades(image, *options, seed=seed)
+    """Simulate `saccades` with random thresholds, amplitude and direction but for the given options.
+
+    An image without contrast gives background activity of 1 Hz per pixel, so that training has events in any case.
+    """
+    options = draw_saccade_options(seed) | dict(given)
+    stream = simulate_saccades(image, *split_options(options, (Saccades(), IDEAL_SENSOR)), seed=seed)
+    if len(stream) or "shot_hz" in given:
+        return stream
+    noisy = options | {"shot_hz": LAST_SHOT_HZ}
+    return simulate_saccades(image, *split_options(noisy, (Saccades(), IDEAL_SENSOR)), seed=seed)
 
 
 def simulate_varied_eased(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:

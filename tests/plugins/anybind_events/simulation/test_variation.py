@@ -141,3 +141,10 @@ def test_an_unknown_model_in_a_list_or_an_empty_list_is_an_error() -> None:
         anybind.derive("event", IMAGE, model=["motion", "saccade"])
     with pytest.raises(BadOption, match="at least one name"):
         anybind.derive("event", IMAGE, model=[])
+
+
+@pytest.mark.parametrize("model", ["saccades", "eased-saccades", "motion"])
+def test_training_gets_events_of_an_image_without_contrast(model: str) -> None:
+    image = np.full((60, 80, 3), 255, np.uint8)
+    for seed in range(10):
+        assert len(anybind.derive("event", image, source="image", seed=seed, model=model, vary=True))
