@@ -14,7 +14,7 @@ RUNS ?= runs
 INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot baselines \
-	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
+	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
 	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(READY)
@@ -121,6 +121,9 @@ bench-readers: $(BENCH)
 
 bench-video: $(READY)
 	$(BIN)/python benchmarks/video_rate.py
+
+bench-simulation: $(READY)
+	$(BIN)/python benchmarks/simulation_rate.py
 
 bench-train: $(READY)
 	$(BIN)/python benchmarks/train_rate.py
