@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, Registrar, RepresentationSpec, hookimpl
+from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, Registrar, hookimpl
 
 anybind_contract = 1
 
@@ -21,7 +21,7 @@ ENCODERS = (
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Register the encoders, the event representation, the adapter, and the binding."""
+    """Register the encoders, the adapter, and the binding."""
     for name, modality, space, target, licence, summary in ENCODERS:
         registry.add(
             EncoderSpec(
@@ -34,16 +34,6 @@ def register(registry: Registrar) -> None:
                 extra="mini",
             )
         )
-    registry.add(
-        RepresentationSpec(
-            name="mini-picture",
-            summary="gray image reconstructed from events by a small network",
-            target="anybind_mini.event_image:EventImage",
-            modality="event",
-            weights_licence=LICENCE,
-            extra="mini",
-        )
-    )
     registry.add(
         AdapterSpec(
             name="mini-image-to-text",
