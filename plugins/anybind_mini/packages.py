@@ -81,9 +81,8 @@ def open_mpnet_archive() -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(b"".join(parts)))
     except zipfile.BadZipFile as error:
-        raise errors.WeightsMismatch(
-            f"{MPNET_PACKAGES[0]} to -005: expected five parts of a zip archive: {error}"
-        ) from error
+        message = f"{MPNET.name}: expected the files of its packages to form a zip archive: {error}"
+        raise errors.WeightsMismatch(message) from error
 
 
 def _find_mpnet_part(package: str) -> Path:
