@@ -76,11 +76,11 @@ def render_depth(metres: np.ndarray, fx: float | None = None) -> np.ndarray:
     valid = np.isfinite(metres) & (metres > 0)
     if not valid.any():
         raise BadInput("depth map: expected at least one finite depth above 0, got none")
-    known = np.where(valid, metres, 1).astype(np.float64)
-    disparity = 1 / known
+    distances = np.where(valid, metres, 1).astype(np.float64)
+    disparity = 1 / distances
     low, high = np.percentile(disparity[valid], PERCENTILES)
     near = np.clip((disparity - low) / (high - low), 0, 1) if high > low else np.full(metres.shape, 0.5)
-    levels = compute_shading(np.log(known), valid, fx or metres.shape[1]) * (AMBIENT + (1 - AMBIENT) * near) * valid
+    levels = compute_shading(np.log(distances), valid, fx or metres.shape[1]) * (AMBIENT + (1 - AMBIENT) * near) * valid
     return np.repeat(np.rint(255 * levels).astype(np.uint8)[..., None], 3, 2)
 
 
