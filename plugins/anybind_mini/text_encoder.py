@@ -13,12 +13,7 @@ from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
 
 from anybind import AnybindWarning
 from anybind.plugin import TorchEncoder, errors, prompts
-from anybind_mini.packages import MINILM, MPNET, TextModel, make_text_space
-
-LOGIT_SCALE = 22.0
-"""Scale of the softmax over image-text cosines: lowest negative log-likelihood on 1,400 images of 70 Caltech101 classes
-against 85 names with definitions (expected calibration error 0.12). The encoders were not trained together and have
-none."""
+from anybind_mini.packages import LOGIT_SCALE, MINILM, MPNET, TextModel, make_text_space
 
 
 class MeanPooledTransformer(torch.nn.Module):
