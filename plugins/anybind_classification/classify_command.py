@@ -42,7 +42,10 @@ def classify(
     ] = "",
     prompt: Annotated[
         list[str] | None,
-        typer.Option(help='Prompt template with {} for the label; repeatable. Default: "a photo of a {}".'),
+        typer.Option(
+            help="Prompt template with {} for the label and, optionally, {definition} for WordNet's definitions of it;"
+            ' repeatable. Default: that of the text encoder, or "a photo of a {}".'
+        ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to print per file.")] = 3,
     seed: Seed = 0,
@@ -54,9 +57,10 @@ def classify(
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."""
     if bool(labels) == bool(head) or (head and prompt):
         raise BadOption("expected either --labels (and --prompt), or --head")
-    label_names, templates = tables.parse_names(labels) if labels else [], tuple(prompt or prompts.DEFAULT_TEMPLATES)
+    label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
     binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
+    templates = prompts.choose_templates(binder, "text", prompt) if labels else prompts.DEFAULT_TEMPLATES
     try:
         classifications = classify_files(
             paths, label_names, head=fitted_head, binding=binder, modality=modality, templates=templates, seed=seed,

@@ -20,13 +20,14 @@ class ZeroShot(Task):
     def __init__(
         self,
         *,
-        templates: Iterable[str] = prompts.DEFAULT_TEMPLATES,
+        templates: str | Iterable[str] | None = None,
         candidate_labels: str | Iterable[str] | None = None,
     ) -> None:
         """Set prompts and candidate labels.
 
         Args:
-            templates: prompt templates with `{}` for the class name; several form a prompt ensemble.
+            templates: prompt templates with `{}` for the class name and, optionally, `{definition}` for WordNet's
+                definitions of it; several form a prompt ensemble. [default: those of the text encoder]
             candidate_labels: class names to choose among, a superset of the dataset's classes; "all": the classes of
                 the complete dataset where this one is a class subset (for a class named "all", pass a list).
                 [default: the dataset's classes]
@@ -34,7 +35,8 @@ class ZeroShot(Task):
         Raises:
             BadOption: a template without `{}`.
         """
-        self.templates = prompts.check_templates([templates] if isinstance(templates, str) else templates)
+        given = [templates] if isinstance(templates, str) else templates
+        self.templates = None if given is None else prompts.check_templates(given)
         self.use_all_classes = candidate_labels == "all"
         names = [candidate_labels] if isinstance(candidate_labels, str) else candidate_labels
         self.candidate_labels = None if names is None or self.use_all_classes else list(dict.fromkeys(names))
@@ -49,7 +51,8 @@ class ZeroShot(Task):
         rows: the dataset's classes, columns: `classes`).
         """
         candidates = self._list_candidates(dataset)
-        text_embeddings = prompts.embed_class_names(binder, "text", candidates, self.templates)
+        templates = prompts.choose_templates(binder, "text", self.templates)
+        text_embeddings = prompts.embed_class_names(binder, "text", candidates, templates)
         label_of = {item.id: item.label for item in dataset.items}
         if len(label_of) < len(dataset.items):
             raise BadInput(f"{dataset.name}: expected unique sample ids, got duplicates")
@@ -78,7 +81,7 @@ class ZeroShot(Task):
                 "top5": min(5 / len(candidates), 1.0),
                 "mean_per_class": 1 / len(candidates),
             },
-            prompts=self.templates,
+            prompts=templates,
             details={
                 "classes": candidates,
                 "per_class": compute_per_class_accuracy(ranked, truth, candidates),
