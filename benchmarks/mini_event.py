@@ -28,13 +28,12 @@ from scipy.stats import binomtest
 import anybind
 from anybind import Binder
 from anybind.commandline import print_table
-from anybind.plugin import files
+from anybind.plugin import files, prompts
 from anybind_events.stream import EventStream
 from anybind_train.recipe import Recipe
 from anybind_train.student import load_student_binder
 
 RECIPE = Path(__file__).parent / "recipes" / "mini-event.toml"
-TEMPLATE = "a photo of a {}"
 WINDOW_US, N_WINDOWS = 100_000, 3
 Recording = Callable[[np.ndarray, int], list[EventStream]]
 
@@ -79,7 +78,9 @@ def evaluate(
     binder: Binder, paths: list[Path], names: list[str], classes: list[str]
 ) -> tuple[list[dict[str, object]], float]:
     """Compute the rows of the table, and the median milliseconds of embedding a recording."""
-    texts = embed(binder, "text", [TEMPLATE.format(name.replace("_", " ").lower()) for name in names])
+    templates = prompts.choose_templates(binder, "text", None)
+    class_names = [prompts.format_class_name(name) for name in names]
+    texts = np.asarray(prompts.embed_class_names(binder, "text", class_names, templates))
     own = [names.index(name) for name in classes]
     truth = np.array([names.index(path.parent.name) for path in paths])
     images = [anybind.read(path) for path in paths]
