@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from anybind.errors import AnybindError, BadInput, BadOption
 from anybind.registry import check_options, find_part, list_parts
 from anybind.spec import ModalitySpec
+from anybind.windowing import SampleWindow, WindowOptions
 
 S = TypeVar("S")
 
@@ -21,9 +22,11 @@ class Modality(ABC, Generic[S]):
 
     Attributes:
         name: registered name, for instance `event`.
+        intensity: label of `SampleWindow.intensity` on charts, with its unit; empty for samples without windows.
     """
 
     name: ClassVar[str]
+    intensity: ClassVar[str] = ""
 
     @abstractmethod
     def accepts(self, item: object) -> bool:
@@ -68,6 +71,16 @@ class Modality(ABC, Generic[S]):
             BadOption: it has no augmentation, or an option is invalid.
         """
         raise BadOption(f"samples of {self.name} have no augmentation")
+
+    def split(self, sample: S, options: WindowOptions) -> Iterator[SampleWindow[S]]:
+        """Divide a recording into windows over time; by default, samples have none, and are one window.
+
+        Raises:
+            BadOption: invalid options, or any for samples that have no windows.
+        """
+        if not (options.is_default or options.is_whole):
+            raise BadOption(f"samples of {self.name} have no time ranges, windows or regions")
+        yield SampleWindow(sample, 0, 0, is_whole=True)
 
     def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> S:
         """Derive a sample of this modality from one of `source`, a modality in the spec's `derived_from`.

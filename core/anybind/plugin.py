@@ -36,7 +36,7 @@ from anybind.spec import (
 )
 
 if TYPE_CHECKING:
-    from anybind import charts, files, hub, pages, prompts, ranks, samples, tables, tensors
+    from anybind import charts, files, hub, pages, prompts, ranks, samples, tables, tensors, windows
     from anybind import modality as modalities
     from anybind import reader as readers
     from anybind.adapter import Adapter
@@ -99,6 +99,7 @@ __all__ = [
     "samples",
     "tables",
     "tensors",
+    "windows",
 ]
 
 __getattr__ = lazy_names(
@@ -130,5 +131,6 @@ __getattr__ = lazy_names(
         "samples": "samples",
         "tables": "tables",
         "tensors": "tensors",
+        "windows": "windows",
     },
 )
