@@ -48,6 +48,10 @@ class Modality(ABC, Generic[S]):
     def show(self, sample: S) -> np.ndarray | str:
         """Render a sample for display: an RGB image, (height, width, 3) uint8, or a text."""
 
+    def show_window(self, sample: S) -> np.ndarray | str:
+        """Render all of a window of a recording, as `show` does by default."""
+        return self.show(sample)
+
     def make(self, /, *args: Any, **fields: Any) -> S:
         """Create a sample from its fields, so that other plugins need not import the sample's class.
 

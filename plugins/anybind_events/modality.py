@@ -58,6 +58,9 @@ class Event(Modality[EventStream]):
         start = int(sample.t[0]) + sample.duration_us // 3
         return draw_recording(select_times(sample, start, start + max(1, sample.duration_us // 3)))
 
+    def show_window(self, sample: EventStream) -> np.ndarray:
+        return draw_recording(sample)
+
     def split(self, sample: EventStream, options: windows.WindowOptions) -> Iterator[windows.SampleWindow[EventStream]]:
         """Divide a recording into windows, views of it; see `anybind_events.windows.divide_stream`.
 

@@ -1,3 +1,7 @@
 """Choice of the length of windows by content."""
+
 from __future__ import annotations
-def choose_window(stream): return 100_000
+
+
+def choose_window(stream):
+    return 100_000
