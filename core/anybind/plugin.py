@@ -36,7 +36,7 @@ from anybind.spec import (
 )
 
 if TYPE_CHECKING:
-    from anybind import charts, files, hub, pages, prompts, ranks, samples, tables, tensors, windows
+    from anybind import charts, files, hub, intervals, pages, prompts, ranks, samples, tables, tensors, windows
     from anybind import modality as modalities
     from anybind import reader as readers
     from anybind.adapter import Adapter
@@ -87,6 +87,7 @@ __all__ = [
     "find_part",
     "hookimpl",
     "hub",
+    "intervals",
     "kernel",
     "list_parts",
     "modalities",
@@ -123,6 +124,7 @@ __getattr__ = lazy_names(
         "charts": "charts",
         "files": "files",
         "hub": "hub",
+        "intervals": "intervals",
         "modalities": "modality",
         "pages": "pages",
         "prompts": "prompts",
