@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from anybind.errors import AnybindError, OnBad
 from anybind.item import Item
 from anybind.loading import Loader, to_item
 from anybind.modality import Modality, find_modality
+from anybind.reader import find_reader
 from anybind.windowing import (
     AUTO,
     MICROSECONDS,
@@ -219,7 +221,7 @@ def _select_windows(
     kind: Modality[object], load: Loader, item: Item, options: WindowOptions, seen: list[SampleWindow[None]]
 ) -> Iterator[tuple[int, SampleWindow[object]]]:
     """Yield the numbers and windows to embed, and append all windows, without samples, to `seen`."""
-    if type(kind).split is Modality.split and options.is_default:  # no need to read the file
+    if options.is_default and not _has_windows(kind, load, item):  # no need to read the file
         seen.append(SampleWindow(None, 0, 0, is_whole=True))
         yield 0, SampleWindow(item.source, 0, 0, is_whole=True)
         return
@@ -241,3 +243,13 @@ def _select_windows(
         except AnybindError:  # without events
             continue
         yield number, window
+
+
+def _has_windows(kind: Modality[object], load: Loader, item: Item) -> bool:
+    """Return whether an item may be divided by default: of a modality with windows, and not derived from another."""
+    if type(kind).split is Modality.split:
+        return False
+    source = item.source
+    if load.derive_seed is None or kind.accepts(source) or not isinstance(source, str | os.PathLike):
+        return load.derive_seed is None or kind.accepts(source)
+    return find_reader(source, kind.name, item.options).spec.modality == kind.name

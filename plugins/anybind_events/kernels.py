@@ -89,13 +89,14 @@ def count_active_pixels(
     A pixel with events is active if its 8 neighbours have two events or more.
 
     Returns:
-        (n, 3): the active pixels, those with events of both polarities, and those whose 4 neighbours are active.
+        (n, 4): the active pixels, their events, those with events of both polarities, and those whose 4 neighbours are
+            active.
     """
     stride = width + 2  # a margin of one pixel
     size = stride * (height + 2)
     counts, polarities, active = np.zeros(size, np.uint32), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     pixels = np.empty(len(x), np.int64)
-    sums = np.zeros((len(ends), 3))
+    sums = np.zeros((len(ends), 4))
     first = n_pixels = 0
     for k in range(len(ends)):
         for i in range(first, ends[k]):
@@ -114,6 +115,7 @@ def count_active_pixels(
         for pixel in pixels[:n_pixels]:
             if active[pixel]:
                 sums[k, 0] += 1
-                sums[k, 1] += 1 if polarities[pixel] == 3 else 0
-                sums[k, 2] += active[pixel - 1] & active[pixel + 1] & active[pixel - stride] & active[pixel + stride]
+                sums[k, 1] += counts[pixel]
+                sums[k, 2] += 1 if polarities[pixel] == 3 else 0
+                sums[k, 3] += active[pixel - 1] & active[pixel + 1] & active[pixel - stride] & active[pixel + stride]
     return sums

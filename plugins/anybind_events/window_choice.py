@@ -19,6 +19,8 @@ OVERLAP, FILLED = 0.15, 0.4
 From one of them on, edges meet the traces of other edges, or are broad: a longer window would smear. Chosen by
 recognition on simulated motion; see docs/explanation/windows.md.
 """
+EVENTS = 1.5
+"""Events per active pixel that overlapping edges need: thin objects have both polarities before they are complete."""
 MIN_PIXELS = 100
 """Active pixels that a window needs."""
 PROBES = 8
@@ -28,10 +30,10 @@ PROBES = 8
 def choose_window(stream: EventStream) -> int:
     """Choose a length of windows by content: the shortest in which the edges are complete, in microseconds.
 
-    Edges are complete when the traces of different edges meet (15 % of the active pixels have events of both
-    polarities), or are broad (40 % of the active pixels have active neighbours on all four sides), whatever the contrast
-    and the speed. Active are pixels with at least two events at their 8 neighbours, so that noise does not count.
-    Windows at up to 8 places of the recording are measured together.
+    Edges are complete when the traces of different edges meet (15 % of the active pixels have events of both polarities,
+    with 1.5 events per active pixel), or are broad (40 % of the active pixels have active neighbours on all four sides),
+    whatever the contrast and the speed. Active are pixels with at least two events at their 8 neighbours, so that noise
+    does not count. Windows at up to 8 places of the recording are measured together.
 
     Args:
         stream: the recording, of any duration.
@@ -44,13 +46,13 @@ def choose_window(stream: EventStream) -> int:
     lengths = np.array(LENGTHS_US)
     spare = max(0, stream.duration_us + 1 - LENGTHS_US[-1])
     starts = np.unique(np.linspace(0, spare, PROBES).astype(np.int64)) + int(stream.t[0])
-    totals = np.zeros((len(lengths), 3))
+    totals = np.zeros((len(lengths), 4))
     for start in starts:
         ends = np.searchsorted(stream.t, start + np.append(0, lengths)).tolist()
         x, y, p = (column[ends[0] : ends[-1]] for column in (stream.x, stream.y, stream.p))
         counts = np.array(ends[1:]) - ends[0]
         totals += count_active_pixels(x, y, p, stream.width, stream.height, counts)
-    active, overlapping, filled = totals.T
-    enough = (overlapping >= OVERLAP * active) | (filled >= FILLED * active)
+    active, events, overlapping, filled = totals.T
+    enough = (overlapping >= OVERLAP * active) & (events >= EVENTS * active) | (filled >= FILLED * active)
     chosen = np.flatnonzero(enough & (active >= MIN_PIXELS * len(starts)))
     return LENGTHS_US[int(chosen[0]) if chosen.size else -1]
