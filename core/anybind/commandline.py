@@ -70,7 +70,7 @@ def open_store(flag: bool) -> EmbeddingStore | None:
     return EmbeddingStore()
 
 
-def parse_windows(start: str, end: str, window: str, stride: str, roi: str) -> WindowOptions:
+def parse_windows(start: str, end: str, window: str = "", stride: str = "", roi: str = "") -> WindowOptions:
     """Make window options of the values of `--start`, `--end`, `--window`, `--stride` and `--roi`.
 
     Raises:

@@ -102,6 +102,11 @@ def find_modality(name: str) -> Modality[object]:
     return find_part(ModalitySpec, name).instance
 
 
+def has_windows(name: str) -> bool:
+    """Return whether samples of a modality are divided into windows over time."""
+    return type(find_modality(name)).split is not Modality.split
+
+
 def list_sources(name: str) -> tuple[str, ...]:
     """Return the modality itself, then those that it can be derived from."""
     return (name, *find_part(ModalitySpec, name).spec.derived_from)

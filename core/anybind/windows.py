@@ -11,10 +11,10 @@ import numpy as np
 
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings, concatenate, normalize
-from anybind.errors import AnybindError, OnBad
+from anybind.errors import AnybindError, BadInput, OnBad
 from anybind.item import Item
 from anybind.loading import Loader, to_item
-from anybind.modality import Modality, find_modality
+from anybind.modality import Modality, find_modality, has_windows
 from anybind.reader import find_reader
 from anybind.windowing import (
     AUTO,
@@ -237,6 +237,8 @@ def _select_windows(
             yield number, window
         elif not is_active:
             inactive.append((number, window))
+    if not seen:
+        raise BadInput(f"nothing is left of the recording from {options.start or 0} to {options.end or 'its end'}")
     for number, window in inactive:
         try:
             kind.check(window.sample)
@@ -247,7 +249,7 @@ def _select_windows(
 
 def _has_windows(kind: Modality[object], load: Loader, item: Item) -> bool:
     """Return whether an item may be divided by default: of a modality with windows, and not derived from another."""
-    if type(kind).split is Modality.split:
+    if not has_windows(kind.name):
         return False
     source = item.source
     if load.derive_seed is None or kind.accepts(source) or not isinstance(source, str | os.PathLike):

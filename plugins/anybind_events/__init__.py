@@ -23,6 +23,7 @@ from anybind.plugin import (
 )
 
 if TYPE_CHECKING:
+    from anybind_events.activity import Activity, measure_activity
     from anybind_events.batch import Batch
     from anybind_events.conversion import Conversion, convert, convert_folder
     from anybind_events.file_simulation import Simulation, simulate
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from anybind_events.interchange import from_structured, to_structured, to_torch
     from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
+    from anybind_events.window_choice import choose_window
 
 PUBLIC = {
+    "Activity": "activity",
     "Batch": "batch",
     "Conversion": "conversion",
     "EventStream": "stream",
@@ -39,10 +42,12 @@ PUBLIC = {
     "RecordingInfo": "inspection",
     "Rendering": "rendering",
     "Simulation": "file_simulation",
+    "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
     "from_structured": "interchange",
     "inspect": "inspection",
+    "measure_activity": "activity",
     "render": "rendering",
     "render_folder": "rendering",
     "simulate": "file_simulation",
@@ -52,6 +57,7 @@ PUBLIC = {
 """Public names, with the module of each."""
 
 __all__ = [
+    "Activity",
     "Batch",
     "Conversion",
     "EventStream",
@@ -59,10 +65,12 @@ __all__ = [
     "RecordingInfo",
     "Rendering",
     "Simulation",
+    "choose_window",
     "convert",
     "convert_folder",
     "from_structured",
     "inspect",
+    "measure_activity",
     "render",
     "render_folder",
     "simulate",

@@ -81,22 +81,19 @@ def count_supported_events(
 
 
 @kernel
-def count_active_pixels(
-    x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, height: int, ends: np.ndarray
-) -> np.ndarray:
+def count_active_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, ends: np.ndarray) -> np.ndarray:
     """Count active pixels among the first `ends` events, which never falls.
 
     A pixel with events is active if its 8 neighbours have two events or more.
 
     Returns:
-        (n, 4): the active pixels, their events, those with events of both polarities, and those whose 4 neighbours are
-            active.
+        (n, 2): the active pixels, and those of them whose 4 neighbours are active.
     """
     stride = width + 2  # a margin of one pixel
     size = stride * (height + 2)
-    counts, polarities, active = np.zeros(size, np.uint32), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    counts, active = np.zeros(size, np.uint32), np.zeros(size, np.uint8)
     pixels = np.empty(len(x), np.int64)
-    sums = np.zeros((len(ends), 4))
+    sums = np.zeros((len(ends), 2))
     first = n_pixels = 0
     for k in range(len(ends)):
         for i in range(first, ends[k]):
@@ -105,7 +102,6 @@ def count_active_pixels(
                 pixels[n_pixels] = pixel
                 n_pixels += 1
             counts[pixel] += np.uint32(1)
-            polarities[pixel] |= np.uint8(2 if p[i] else 1)
         first = ends[k]
         for pixel in pixels[:n_pixels]:
             around = np.int64(counts[pixel - 1]) + counts[pixel + 1]
@@ -115,7 +111,5 @@ def count_active_pixels(
         for pixel in pixels[:n_pixels]:
             if active[pixel]:
                 sums[k, 0] += 1
-                sums[k, 1] += counts[pixel]
-                sums[k, 2] += 1 if polarities[pixel] == 3 else 0
-                sums[k, 3] += active[pixel - 1] & active[pixel + 1] & active[pixel - stride] & active[pixel + stride]
+                sums[k, 1] += active[pixel - 1] & active[pixel + 1] & active[pixel - stride] & active[pixel + stride]
     return sums

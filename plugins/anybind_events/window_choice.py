@@ -13,15 +13,12 @@ if TYPE_CHECKING:
 
 LENGTHS_US = (20_000, 30_000, 40_000, 60_000, 80_000, 100_000, 150_000, 200_000, 300_000, 400_000)
 """Lengths to choose from, microseconds."""
-OVERLAP, FILLED = 0.15, 0.4
-"""Fractions of the active pixels: with events of both polarities, and with active neighbours on all four sides.
+FILLED = 0.5
+"""Fraction of the active pixels that have active neighbours on all four sides, from which on edges are complete.
 
-From one of them on, edges meet the traces of other edges, or are broad: a longer window would smear. Chosen by
-recognition on simulated motion; see docs/explanation/windows.md.
+Chosen by recognition of 240 simulated recordings of general motion: see docs/how-to/classify-over-time.md.
 """
-EVENTS = 1.5
-"""Events per active pixel that overlapping edges need: thin objects have both polarities before they are complete."""
-MIN_PIXELS = 100
+MIN_PIXELS = 30
 """Active pixels that a window needs."""
 PROBES = 8
 """Number of windows that are measured, spread evenly over the recording."""
@@ -30,10 +27,9 @@ PROBES = 8
 def choose_window(stream: EventStream) -> int:
     """Choose a length of windows by content: the shortest in which the edges are complete, in microseconds.
 
-    Edges are complete when the traces of different edges meet (15 % of the active pixels have events of both polarities,
-    with 1.5 events per active pixel), or are broad (40 % of the active pixels have active neighbours on all four sides),
-    whatever the contrast and the speed. Active are pixels with at least two events at their 8 neighbours, so that noise
-    does not count. Windows at up to 8 places of the recording are measured together.
+    Edges are complete when half of the active pixels have active neighbours on all four sides, whatever the contrast
+    and the speed: in a shorter window they have gaps, in a longer one they smear. Active are pixels with at least two
+    events at their 8 neighbours, so that noise does not count. Windows at up to 8 places are measured together.
 
     Args:
         stream: the recording, of any duration.
@@ -46,13 +42,12 @@ def choose_window(stream: EventStream) -> int:
     lengths = np.array(LENGTHS_US)
     spare = max(0, stream.duration_us + 1 - LENGTHS_US[-1])
     starts = np.unique(np.linspace(0, spare, PROBES).astype(np.int64)) + int(stream.t[0])
-    totals = np.zeros((len(lengths), 4))
+    totals = np.zeros((len(lengths), 2))
     for start in starts:
         ends = np.searchsorted(stream.t, start + np.append(0, lengths)).tolist()
-        x, y, p = (column[ends[0] : ends[-1]] for column in (stream.x, stream.y, stream.p))
+        x, y = (column[ends[0] : ends[-1]] for column in (stream.x, stream.y))
         counts = np.array(ends[1:]) - ends[0]
-        totals += count_active_pixels(x, y, p, stream.width, stream.height, counts)
-    active, events, overlapping, filled = totals.T
-    enough = (overlapping >= OVERLAP * active) & (events >= EVENTS * active) | (filled >= FILLED * active)
-    chosen = np.flatnonzero(enough & (active >= MIN_PIXELS * len(starts)))
+        totals += count_active_pixels(x, y, stream.width, stream.height, counts)
+    active, filled = totals.T
+    chosen = np.flatnonzero((filled >= FILLED * active) & (active >= MIN_PIXELS * len(starts)))
     return LENGTHS_US[int(chosen[0]) if chosen.size else -1]

@@ -51,14 +51,17 @@ def make_preview(modality: str, entry: IndexEntry) -> MediaPreview:
     """Return the preview of an entry; for a missing or unreadable file, one with the reason as its note."""
     path, state = Path(entry.path), entry.get_state()
     note = STATES.get(state, "")
-    if entry.text:
+    if (fragment := entry.fragment) is None:
         return MediaPreview(entry.text, files.portable_name(path), text=entry.text, note=note)
-    name, folder = files.portable_name(path.name), files.portable_name(path.parent)
+    name, folder = f"{files.portable_name(path.name)} {fragment.name}".rstrip(), files.portable_name(path.parent)
     if state == "missing":
         return MediaPreview(name, folder, note=note)
     try:
         sample = read(path, reader=readers.find_reader(path, modality).name)
-        rendering = modalities.find_modality(modality).show(sample)
+        kind = modalities.find_modality(modality)
+        if fragment.start_us is not None:
+            sample = next(window.sample for window in kind.split(sample, fragment.selection))
+        rendering = kind.show(sample) if fragment.start_us is None else kind.show_window(sample)
         audio, audio_note = _make_audio_uri(path, sample)
     except AnybindError as error:
         return MediaPreview(name, folder, note=str(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
-from anybind.plugin import BadInput, BadOption, Head, errors, files, tables
+from anybind.plugin import BadInput, BadOption, Head, errors, files, tables, windows
 from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
 from anybind_retrieval.index import Index, is_uri, make_absolute
 from anybind_retrieval.indexing import exists, is_lance, load_indexed_encoder, map_modalities, open_index, update_index
@@ -67,6 +67,7 @@ def search(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
+    options: windows.WindowOptions | None = None,
 ) -> SearchResults:
     """Rank files by cosine similarity with a text or with another file, each modality separately or all together.
 
@@ -91,6 +92,8 @@ def search(
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
         on_bad: called with the id and the error of each invalid file of a folder, which is then skipped; by default
             the first one raises.
+        options: part of each recording of a folder and of the query, and its windows; a query of several windows is the
+            mean of their embeddings.
 
     Raises:
         BadOption: a missing modality, `approximate` for another index, `mixed` with `rerank`, a missing binding.
@@ -111,9 +114,9 @@ def search(
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
-        index = _update_folder_index(location, binding, sources, on_bad)
+        index = _update_folder_index(location, binding, sources, on_bad, options)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
-    embedded = parsed.embed(binding)
+    embedded = parsed.embed(binding, options)
     _check_encoders(index, binding, embedded, sizes)
     hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
@@ -227,7 +230,11 @@ def _get_binding_name(index: Index) -> str:
 
 
 def _update_folder_index(
-    folder: str, binder: Binder, encoder_modalities: Mapping[str, str], on_bad: errors.OnBad | None
+    folder: str,
+    binder: Binder,
+    encoder_modalities: Mapping[str, str],
+    on_bad: errors.OnBad | None,
+    options: windows.WindowOptions | None,
 ) -> Index:
     """Update the index of a folder in the user's cache, and open it."""
     path = str(_make_cache_path(folder, binder.name))
@@ -237,7 +244,7 @@ def _update_folder_index(
             previous = open_index(path)
         except BadInput:  # damaged
             rebuild = True
-    sources = IndexSources([folder], [], encoder_modalities)
+    sources = IndexSources([folder], [], encoder_modalities, options or windows.WindowOptions())
     try:
         update_index(path, previous, binder, sources, on_bad, rebuild=rebuild)
     except (errors.SpaceMismatch, errors.WeightsMismatch):  # the binding of this name has other encoders now
