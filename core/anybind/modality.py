@@ -49,7 +49,7 @@ class Modality(ABC, Generic[S]):
         """Render a sample for display: an RGB image, (height, width, 3) uint8, or a text."""
 
     def show_window(self, sample: S) -> np.ndarray | str:
-        """Render all of a window of a recording, as `show` does by default."""
+        """Render all of a window of a recording, as `show` does by default: (height, width, 3) uint8, or a text."""
         return self.show(sample)
 
     def make(self, /, *args: Any, **fields: Any) -> S:

@@ -129,6 +129,10 @@ class SampleWindow(Generic[S]):
     inactivity: str = ""
     intensity: float = 0.0
 
+    def without_sample(self) -> SampleWindow[None]:
+        """Return the window without its sample, which may be large."""
+        return SampleWindow(None, self.start_us, self.end_us, self.is_whole, self.inactivity, self.intensity)
+
 
 def parse_duration(value: Duration, unit: str = MICROSECONDS, name: str = "duration") -> int:
     """Convert a duration to microseconds: `100ms`, `1.5 s`, or a number of `unit`, such as `us`.

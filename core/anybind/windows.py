@@ -230,7 +230,7 @@ def _select_windows(
     inactive: list[tuple[int, SampleWindow[object]]] = []
     is_active = False
     for number, window in enumerate(kind.split(sample, options)):
-        seen.append(replace(window, sample=None))
+        seen.append(window.without_sample())
         if not window.inactivity:
             is_active = True
             inactive.clear()

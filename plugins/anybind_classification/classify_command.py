@@ -42,6 +42,10 @@ from anybind_classification.timeline_page import save_page
 MAX_RUNS = 20
 """Runs of windows with one answer that are printed of each recording."""
 
+AsLines = Annotated[
+    bool, typer.Option("--jsonl", help="Print one JSON object a window and one a file, each on a line.")
+]
+
 
 def classify(
     paths: Annotated[list[Path], typer.Argument(help="Recordings, images or audio clips, or folders of them.")],
@@ -73,9 +77,7 @@ def classify(
     roi: Region = "",
     smooth: Annotated[int, typer.Option(min=1, help="Windows that an answer takes into account.")] = 1,
     smoothing: Annotated[str, typer.Option(help="Smoothing over these windows: mean or exponential.")] = MEAN,
-    as_lines: Annotated[
-        bool, typer.Option("--jsonl", help="Print one JSON object a window and one a file, each on a line.")
-    ] = False,
+    as_lines: AsLines = False,
     page: Annotated[Path | None, typer.Option(help="Write an HTML page with the labels over time.")] = None,
 ) -> None:
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head.
@@ -112,9 +114,7 @@ def classify(
             records = [_make_record(recording, score_name) for recording in recordings]
             print_json({**settings, "files": records, "page": page and str(page), "skipped": skipped})
         else:
-            _print_classifications(recordings, score_name, top_k)
-            if page is not None:
-                print_text(f"page: {page}")
+            _print_classifications(recordings, score_name, top_k, page)
     finally:
         skipped.report()
 
@@ -125,7 +125,9 @@ def _make_record(recording: RecordingClassification, score_name: str) -> dict[st
     return record | ({"windows": window_records} if window_records else {})
 
 
-def _print_classifications(recordings: Sequence[RecordingClassification], score_name: str, top_k: int) -> None:
+def _print_classifications(
+    recordings: Sequence[RecordingClassification], score_name: str, top_k: int, page: Path | None
+) -> None:
     """Print the labels of each file, and of each divided recording its answers over time."""
     folder, names = split_common_folder([recording.id for recording in recordings])
     divided = any(not recording.is_whole for recording in recordings)
@@ -139,6 +141,8 @@ def _print_classifications(recordings: Sequence[RecordingClassification], score_
             print_table(("time", "label", "probability"), _format_runs(runs), title=f"{name} over time")
             if len(runs) > MAX_RUNS:
                 print_text(f"{len(runs) - MAX_RUNS} more; --page draws all, --jsonl prints all")
+    if page is not None:
+        print_text(f"page: {page}")
 
 
 def _format_rows(name: str, recording: RecordingClassification, top_k: int) -> Iterator[tuple[str, ...]]:

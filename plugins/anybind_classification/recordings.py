@@ -52,7 +52,7 @@ class LabelShare:
     Attributes:
         label: the label, or for instance `nothing moved`.
         fraction: fraction of the time of all windows, 0 to 1.
-        inactive: whether it is no label.
+        inactive: whether it stands for windows without a label.
     """
 
     label: str
@@ -136,8 +136,7 @@ def classify_windows(
         one result per file, in the order of the files.
 
     Raises:
-        BadOption: neither or both of labels and head, fewer than two labels, repeated labels, a template without `{}`,
-            invalid windows or smoothing.
+        BadOption: invalid labels (see `classify`), templates, windows or smoothing.
         UnknownName: no such binding, or the binding has no encoder for the modality.
         BadInput: a file is missing, unreadable or of a modality without an encoder, or no file is left.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -136,7 +137,11 @@ def _draw_strip(recording: RecordingClassification, options: windows.WindowOptio
 
 
 def draw_windows(
-    path: str, modality: str, options: windows.WindowOptions, numbers: Sequence[int], longest: int = 240
+    path: str | os.PathLike[str],
+    modality: str,
+    options: windows.WindowOptions,
+    numbers: Sequence[int],
+    longest: int = 240,
 ) -> dict[int, str]:
     """Draw windows of a recording as `data:` URIs, by number.
 
@@ -147,13 +152,13 @@ def draw_windows(
         numbers: numbers of the windows, from 0.
         longest: longest side of an image, pixels.
     """
-    kind, wanted, images = modalities.find_modality(modality), set(numbers), {}
+    kind, chosen, images = modalities.find_modality(modality), set(numbers), {}
     try:
         reader = readers.find_reader(path, modality)
-        if not wanted or reader.spec.modality != modality:
+        if not chosen or reader.spec.modality != modality:
             return {}
         for number, window in enumerate(kind.split(read(path, reader=reader.name), options)):
-            if number in wanted:
+            if number in chosen:
                 image = kind.show_window(window.sample)
                 if not isinstance(image, str):
                     images[number] = pages.image_uri(image, longest)

@@ -42,19 +42,16 @@ def evaluate_windows(
 ) -> Result:
     """Evaluate the answers of all windows of labelled recordings.
 
-    A window without an answer, since nothing happens in it, is an abstention: not correct in `top1` and `top3`. The
-    intervals are over bootstrap resamples of the recordings: windows of one recording are not independent.
+    A window in which nothing happens is an abstention: not correct in `top1` and `top3`. The intervals are over
+    bootstrap resamples of the recordings: windows of one recording are not independent.
 
     Args:
         binder: the binding.
         dataset: recordings with labels.
         candidates: class names to choose among.
         options: part of each recording, and its windows.
-        modality: modality to embed as.
-        templates: prompt templates.
-        smooth, smoothing: see `classify_windows`.
+        modality, templates, smooth, smoothing, on_bad: as for `classify_windows`.
         seed: seed of the bootstrap and of derived samples.
-        on_bad: called with the id and the error of each invalid recording, which is then skipped.
         page: path of an HTML page to write.
         task: name of the task in the result.
 
@@ -72,16 +69,15 @@ def evaluate_windows(
     rank = build_ranker(binder, candidates, templates, None)
     recordings = []
     with progress_bar(len(dataset.items), "evaluating windows") as advance:
-        embedded = windows.embed_windows(
+        for each in windows.embed_windows(
             binder, modality, dataset.items, options, derive_seed=seed, on_bad=on_bad, advance=advance
-        )
-        for each in embedded:
+        ):
             recordings.append(LabelledRecording(each.item, classify_recording(each, rank, smooth, smoothing)))
     if not recordings:
         raise BadInput(f"{dataset.name}: no valid recordings")
     counts = _count_hits(recordings)
-    metrics = _compute_metrics(counts, np.ones(len(recordings)), recordings)
-    confusion = count_confusion(recordings, dataset.classes, candidates)
+    settings = options.to_dict() | {"smooth": smooth, "smoothing": smoothing}
+    chance = dict.fromkeys(("top1", "mean_per_class", "top1_answered", "recording_top1"), 1 / len(candidates))
     result = Result(
         task=task,
         dataset=dataset.name,
@@ -92,31 +88,30 @@ def evaluate_windows(
         seed=seed,
         n=int(counts[:, 0].sum()),
         gallery_size=len(candidates),
-        metrics=metrics,
+        metrics=_compute_metrics(counts, np.ones(len(recordings)), recordings),
         intervals=_bootstrap(counts, recordings, seed),
-        chance={
-            "top1": 1 / len(candidates),
-            "top3": min(TOP_K / len(candidates), 1.0),
-            "mean_per_class": 1 / len(candidates),
-            "top1_answered": 1 / len(candidates),
-            "recording_top1": 1 / len(candidates),
-        },
+        chance=chance | {"top3": min(TOP_K / len(candidates), 1.0)},
         prompts=tuple(templates),
-        details={
-            "recordings": len(recordings),
-            "classes": list(candidates),
-            "rows": list(dataset.classes),
-            "confusion": confusion.tolist(),
-            "per_class": _compute_per_class(recordings),
-            "window_options": options.to_dict() | {"smooth": smooth, "smoothing": smoothing},
-            "windows": [record for recording in recordings for record in _make_records(recording)],
-        },
+        details=_make_details(recordings, dataset.classes, candidates) | {"window_options": settings},
     )
     if page:
         from anybind_classification.evaluation_page import save_page
 
         save_page(Path(page), result, recordings, options)
     return result
+
+
+def _make_details(
+    recordings: Sequence[LabelledRecording], class_names: Sequence[str], candidates: Sequence[str]
+) -> dict[str, object]:
+    return {
+        "recordings": len(recordings),
+        "classes": list(candidates),
+        "rows": list(class_names),
+        "confusion": count_confusion(recordings, class_names, candidates).tolist(),
+        "per_class": _compute_per_class(recordings),
+        "windows": [record for recording in recordings for record in _make_records(recording)],
+    }
 
 
 def _count_hits(recordings: Sequence[LabelledRecording]) -> np.ndarray:

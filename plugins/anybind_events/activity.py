@@ -35,7 +35,7 @@ class Activity:
 
     An event is supported if one of the 8 neighbours of its pixel had an event of the same polarity in the interval
     before. The expectation is that of noise which is uniform over the 3x3 blocks of the sensor around a pixel, with the
-    rate that events have there: noise that grows slowly across the sensor, as with the light, is no motion.
+    rate that events have there: noise that grows slowly across the sensor, as with the light, does not count as motion.
 
     Attributes:
         events: number of events.

@@ -125,11 +125,8 @@ def render(
     files.check_output(output)
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
-    stream = _select_time_range(
-        _load_recording(recording, reader, reader_options or {}), name, TimeRange(start, end, absolute)
-    )
-    if not len(stream := crop_region(stream, roi)):
-        raise BadInput(f"{name}: no events in the region {','.join(map(str, roi or ()))}")
+    stream = _load_recording(recording, reader, reader_options or {})
+    stream = _select_part(stream, name, TimeRange(start, end, absolute), roi)
     frames = rate = window_us = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)
@@ -202,12 +199,14 @@ def _load_recording(
     return sample
 
 
-def _select_time_range(stream: EventStream, name: str, time_range: TimeRange) -> EventStream:
-    """Return the events in a time range; raise `BadInput` if there are none."""
+def _select_part(stream: EventStream, name: str, time_range: TimeRange, roi: windows.Roi | None) -> EventStream:
+    """Return the events in a time range and a region of interest; raise `BadInput` if there are none."""
     selection = select_times(stream, *time_range.resolve(int(stream.t[0])))
     if not len(selection):
         raise BadInput(f"{name}: no events {time_range.describe()}; {time_range.describe_recording(stream)}")
-    return selection
+    if not len(part := crop_region(selection, roi)):
+        raise BadInput(f"{name}: no events in the region {','.join(map(str, roi or ()))}")
+    return part
 
 
 def _write_image(output: Path, stream: EventStream, representation: Representation) -> tuple[int, int]:

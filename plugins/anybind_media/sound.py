@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from anybind.plugin import BadInput, BadOption, Modality, samples, windows
+from anybind.plugin import BadInput, BadOption, Modality, windows
 from anybind_media.sound_plot import plot_sound
 
 MAX_SAMPLES = 1 << 28
@@ -143,9 +143,7 @@ class Sound(Modality[Waveform]):
         """Plot waveform and spectrogram of the mean of all channels."""
         return plot_sound(sample.mono().samples[0], sample.rate)
 
-    def split(
-        self, sample: samples.AudioSample, options: windows.WindowOptions
-    ) -> Iterator[windows.SampleWindow[samples.AudioSample]]:
+    def split(self, sample: Waveform, options: windows.WindowOptions) -> Iterator[windows.SampleWindow[Waveform]]:
         """Divide a clip into windows; plain numbers are seconds.
 
         By default, and for `auto`, clips of more than 10 s have windows of 5 s, and shorter ones are one window. Silent
@@ -217,7 +215,7 @@ class Sound(Modality[Waveform]):
         return Waveform(augmented, sample.rate)
 
 
-def _measure_level(sample: samples.AudioSample) -> float:
+def _measure_level(sample: Waveform) -> float:
     """Return the RMS of all samples; 0 without samples."""
     energy, count = 0.0, 0
     for block in sample.blocks(BLOCK_SAMPLES):

@@ -49,7 +49,7 @@ class Fragment:
 
 
 def parse_fragment(text: str) -> Fragment | None:
-    """Parse the text of an entry; None if it is no fragment, but the line of a text file."""
+    """Parse the text of an entry; None for any other text: the line of a text file."""
     if text and not text.startswith(PREFIX):
         return None
     try:

@@ -90,10 +90,8 @@ def search(
         approximate: use the approximate index of a large `.lance`; all other searches are exact.
         device: torch device, unless `binding` is a binder.
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
-        on_bad: called with the id and the error of each invalid file of a folder, which is then skipped; by default
-            the first one raises.
-        options: part of each recording of a folder and of the query, and its windows; a query of several windows is the
-            mean of their embeddings.
+        on_bad: called with id and error of each invalid file of a folder, which is skipped. [default: raise the error]
+        options: windows of the recordings of a folder, and of the query, whose embedding is their mean.
 
     Raises:
         BadOption: a missing modality, `approximate` for another index, `mixed` with `rerank`, a missing binding.
@@ -108,8 +106,7 @@ def search(
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
-        name = binding or (DEFAULT_BINDING if index is None else _get_binding_name(index))
-        binding = load(name, device=device, store=store)
+        binding = load(binding or _get_binding_name(index), device=device, store=store)
     sources = map_modalities(binding, modalities)
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
@@ -218,11 +215,13 @@ def _merge_hits(hits: Sequence[SearchHit], calibrate: bool) -> list[SearchHit]:
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=1)]
 
 
-def _get_binding_name(index: Index) -> str:
-    """Return the binding of an index if it is installed; raise `BadOption` for any other.
+def _get_binding_name(index: Index | None) -> str:
+    """Return the default binding, or that of an index if it is installed; raise `BadOption` for any other.
 
     An index may be from an untrusted source: its card must not name files or models to load.
     """
+    if index is None:
+        return DEFAULT_BINDING
     name = index.card.binding
     if name not in {spec.name for spec in list_bindings()}:
         raise BadOption(f"{index.location} was built with the binding {name!r}; name it, or its file, with --binding")

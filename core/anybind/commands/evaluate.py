@@ -77,7 +77,7 @@ def evaluate(
 ) -> None:
     """Evaluate a task on a dataset and print its metrics with 95 % confidence intervals.
 
-    With --window (or a time range or region) of zero-shot: on the windows of recordings, with intervals by recording.
+    With --window (or a time range or region) zero-shot is evaluated on windows, with intervals by recording.
     """
     find_part(TaskSpec, task)  # unknown names are reported before a missing folder
     find_part(ModalitySpec, modality)
@@ -108,13 +108,18 @@ def evaluate(
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
-        columns = ("metric", "value", "95 % interval", *(("chance",) if result.chance else ()))
-        print_table(columns, _format_metrics(result), f"{task}: {modality} of {samples.name} by {result.binding}")
-        if not windows.is_default and "confusion" in result.details:
-            print_table(*_format_confusion(result.details))
-        if page is not None:
-            print_text(f"page: {page}")
+        _print_result(result, page)
     skipped.report()
+
+
+def _print_result(result: Result, page: str | None) -> None:
+    columns = ("metric", "value", "95 % interval", *(("chance",) if result.chance else ()))
+    title = f"{result.task}: {result.modality} of {result.dataset} by {result.binding}"
+    print_table(columns, _format_metrics(result), title)
+    if "window_options" in result.details:
+        print_table(*_format_confusion(result.details))
+    if page is not None:
+        print_text(f"page: {page}")
 
 
 def _drop_unset(**options: object) -> dict[str, object]:
