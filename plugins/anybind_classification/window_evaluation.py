@@ -46,28 +46,24 @@ def evaluate_windows(
     bootstrap resamples of the recordings: windows of one recording are not independent.
 
     Args:
-        binder: the binding.
-        dataset: recordings with labels.
+        binder, dataset: the binding, and recordings with labels.
         candidates: class names to choose among.
         options: part of each recording, and its windows.
         modality, templates, smooth, smoothing, on_bad: as for `classify_windows`.
         seed: seed of the bootstrap and of derived samples.
-        page: path of an HTML page to write.
-        task: name of the task in the result.
+        page, task: path of an HTML page to write, and name of the task in the result.
 
     Returns:
-        the metrics `top1`, `top3` and `mean_per_class` of windows, `top1_answered` of those with an answer, `answered`
-        (their share), and `recording_top1` of the mean embeddings. Details: `recordings` (their number), `classes`,
-        `rows` (classes of the dataset), `confusion` (counts of windows; rows: `rows`, columns: `classes`, then
-        abstentions), `per_class` and `windows` (a record each).
+        `top1`, `top3` and `mean_per_class` of windows, `top1_answered` of those with an answer, `answered` (their
+        share), `recording_top1` of the mean embeddings. Details: `recordings` (number), `classes`, `rows` (classes of
+        the dataset), `confusion` (windows; columns: `classes`, then abstentions), `per_class`, `windows` (records).
 
     Raises:
         BadInput: no valid recordings.
     """
     if page:
         files.check_output(page)
-    rank = build_ranker(binder, candidates, templates, None)
-    recordings = []
+    rank, recordings = build_ranker(binder, candidates, templates, None), []
     with progress_bar(len(dataset.items), "evaluating windows") as advance:
         for each in windows.embed_windows(
             binder, modality, dataset.items, options, derive_seed=seed, on_bad=on_bad, advance=advance
@@ -76,7 +72,6 @@ def evaluate_windows(
     if not recordings:
         raise BadInput(f"{dataset.name}: no valid recordings")
     counts = _count_hits(recordings)
-    settings = options.to_dict() | {"smooth": smooth, "smoothing": smoothing}
     chance = dict.fromkeys(("top1", "mean_per_class", "top1_answered", "recording_top1"), 1 / len(candidates))
     result = Result(
         task=task,
@@ -92,7 +87,8 @@ def evaluate_windows(
         intervals=_bootstrap(counts, recordings, seed),
         chance=chance | {"top3": min(TOP_K / len(candidates), 1.0)},
         prompts=tuple(templates),
-        details=_make_details(recordings, dataset.classes, candidates) | {"window_options": settings},
+        details=_make_details(recordings, dataset.classes, candidates)
+        | {"window_options": options.to_dict() | {"smooth": smooth, "smoothing": smoothing}},
     )
     if page:
         from anybind_classification.evaluation_page import save_page

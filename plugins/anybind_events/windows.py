@@ -58,7 +58,7 @@ def divide_stream(
 
         length = windows.WindowLength(choose_window(part))
     if length is None:
-        return iter([TimeWindow(first, max(first, last), part)])
+        return iter([TimeWindow(first, last, part)] if first < last else [])
     if length.in_events:
         return _divide_by_count(part, origin, length.size, (stride or length).size)
     return _divide_by_time(stream, origin, (first, last), length.size, (stride or length).size)
