@@ -26,7 +26,7 @@ MIN_BLOCK = 12
 HOT_RATIO, HOT_EVENTS = 5, 5
 """A pixel is hot from this number of events on, if they are this multiple of the mean of its neighbours plus one."""
 MOVED_SCORE = 6.0
-"""Score from which something moved: 1000 windows of noise have at most 4.9, 200 with a simulated object at least 7.6."""
+"""Score from which something moved: 1000 windows of noise have at most 4.9, 200 with an object at least 7.6."""
 
 
 @dataclass(frozen=True)

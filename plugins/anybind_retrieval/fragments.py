@@ -48,12 +48,17 @@ class Fragment:
         return PREFIX + urlencode(fields, safe=",") if fields else ""
 
 
+WHOLE_FILE = Fragment(windows.WindowOptions())
+
+
 def parse_fragment(text: str) -> Fragment | None:
     """Parse the text of an entry; None for any other text: the line of a text file."""
-    if text and not text.startswith(PREFIX):
+    if not text:
+        return WHOLE_FILE
+    if not text.startswith(PREFIX):
         return None
     try:
-        fields = dict(parse_qsl(text.removeprefix(PREFIX), strict_parsing=bool(text)))
+        fields = dict(parse_qsl(text.removeprefix(PREFIX), strict_parsing=True))
         roi = windows.parse_roi(fields.pop("roi", ""))
         times = [round(float(time) * 1e6) for time in fields.pop(TIME, "").split(",") if time]
         if len(times) not in (0, 2):
