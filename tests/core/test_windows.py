@@ -93,7 +93,7 @@ def test_windows_are_embedded_in_order_with_their_times_as_ids(tmp_path: Path):
     np.testing.assert_array_equal(recording.embeddings.vectors, views.vectors)
 
 
-def test_windows_in_which_nothing_happens_are_embedded_only_if_there_are_no_others():
+def test_windows_of_noise_are_embedded_only_if_there_are_no_others():
     still, moving = draw_noise(200_000, 3, 64, 64, seed=1), move_bar(100_000, noise_hz=1)
     columns = {name: np.concatenate([getattr(still, name), getattr(moving, name)]) for name in "xyp"}
     time = np.concatenate([still.t, moving.t + 200_000])

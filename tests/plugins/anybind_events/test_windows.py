@@ -137,7 +137,7 @@ def test_a_region_of_interest_is_cropped_and_must_fit_the_sensor():
         split(move_bar(), roi=(50, 20, 30, 10))
 
 
-def test_windows_in_which_nothing_happens_are_named():
+def test_windows_of_noise_and_without_events_are_named():
     noise = draw_noise(100_000, 5, 64, 64, seed=0)
     assert [window.inactivity for window in split(noise)] == ["nothing moved"]
     assert [window.inactivity for window in split(make_stream(0, 35), window=10)[1:3]] == ["no events"] * 2
